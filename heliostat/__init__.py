@@ -1,0 +1,1 @@
+"""Heliostat: declarative infrastructure as code for machine learning on Ray."""

@@ -1,0 +1,106 @@
+"""What an operation tells while it runs; the display and `--json` are made of nothing else.
+
+The engine calls one sink with these, from one thread, in the order in which things happen.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from heliostat.engine.urns import Urn
+
+
+class Op(StrEnum):
+    """What a step does to a resource, by the CLI's own words."""
+
+    SAME = "same"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    REPLACE = "replace"
+    CREATE_REPLACEMENT = "create-replacement"
+    DELETE_REPLACED = "delete-replaced"
+    READ = "read"
+    READ_REPLACEMENT = "read-replacement"
+    READ_DISCARD = "discard"
+    DISCARD_REPLACED = "discard-replaced"
+    REFRESH = "refresh"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True)
+class PropertyChange:
+    """One property that differs, by its path in the resource (`replicas`, `gate.margin`, `slices[0]`)."""
+
+    path: str
+    old: Any
+    new: Any
+    replaces: bool = False
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A step begins; in a preview it is only planned."""
+
+    urn: Urn
+    op: Op
+    changes: tuple[PropertyChange, ...] = ()
+    parent: Urn | None = None
+
+
+@dataclass(frozen=True)
+class StepSucceeded:
+    """A step ended well after `seconds`; `outputs` are the resource's, secrets still wrapped."""
+
+    urn: Urn
+    op: Op
+    seconds: float
+    outputs: dict[str, Any] = field(default_factory=dict)
+    changes: tuple[PropertyChange, ...] = ()
+    """For a refresh: what the world differs in."""
+
+
+@dataclass(frozen=True)
+class StepFailed:
+    """A step ended in an error, which a `Diagnostic` before it explains."""
+
+    urn: Urn
+    op: Op
+    seconds: float
+    message: str
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """A message of the program, a plugin or the engine; `urn` is empty where it concerns no resource.
+
+    An `ephemeral` one is progress: a terminal shows it beside the resource until the next; a pipe prints it too.
+    """
+
+    severity: str
+    """`debug`, `info`, `warning` or `error`."""
+    message: str
+    urn: Urn = ""
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The stack's outputs, as the program has just exported them, and those of before."""
+
+    old: dict[str, Any]
+    new: dict[str, Any]
+
+
+Event = StepStarted | StepSucceeded | StepFailed | Diagnostic | Outputs
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How an operation ended: steps by operation, and whether all went well."""
+
+    succeeded: bool
+    changes: dict[Op, int]
+    seconds: float
+    cancelled: bool = False
