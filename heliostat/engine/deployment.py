@@ -1,0 +1,103 @@
+"""One operation on a stack: preview, update, refresh or destroy, from a decrypted snapshot to the next.
+
+This is the engine's front door. What it needs of the world outside (where checkpoints are kept, other stacks'
+outputs, how events are shown) comes in through the small protocols below.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from heliostat.engine.events import Event, Summary
+from heliostat.engine.state import Snapshot
+from heliostat.engine.urns import Urn
+
+Kind = Literal["preview", "update", "refresh", "destroy"]
+
+
+class EngineError(Exception):
+    """An operation cannot go on for a reason that the message tells whole; no traceback helps."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an operation is to run; the names are the CLI's flags.
+
+    `parallel` bounds how many steps act at once. `targets` are URNs (empty: all; `**` and `*` match as in the CLI),
+    `replace` those to replace even where nothing changed; `target_dependents` also lets what depends on a target change.
+    `refresh` reads the world first, in the same operation. `preview_only` is for `refresh` and `destroy`: plan, and do not act.
+    """
+
+    parallel: int = 16
+    targets: tuple[Urn, ...] = ()
+    target_dependents: bool = False
+    refresh: bool = False
+    continue_on_error: bool = False
+    replace: tuple[Urn, ...] = ()
+    preview_only: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """The stack that an operation works on, and the program that declares it.
+
+    `config` maps full keys (`namespace:name`) to decrypted values as the program reads them (objects as JSON);
+    `config_secret_keys` names those that are secret. `main` is the program's directory, `runtime_options` the mapping
+    `runtime.options` of Pulumi.yaml, `plugins` the directories of provider plugins by name. `environment` is the whole
+    environment of the program and of the plugins. `previous` is the last checkpoint, decrypted.
+    """
+
+    project_name: str
+    stack_name: str
+    project_root: Path
+    main: Path
+    previous: Snapshot
+    organization: str = "organization"
+    config: Mapping[str, str] = field(default_factory=dict)
+    config_secret_keys: tuple[str, ...] = ()
+    runtime_options: Mapping[str, Any] = field(default_factory=dict)
+    plugins: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class SnapshotSink(Protocol):
+    """Where checkpoints go."""
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Writes `snapshot` durably before it returns.
+
+        Called from a worker thread, never twice at once. The snapshot and its resources do not change while it is saved;
+        an unchanged resource is the same object from one call to the next, so that what was made of it may be kept by identity.
+        """
+
+
+class StackReader(Protocol):
+    """What a StackReference reads."""
+
+    def outputs(self, stack_name: str) -> dict[str, Any]:
+        """The outputs of the stack `stack_name` (`stack`, or `organization/project/stack`), secrets wrapped.
+
+        Raises EngineError where there is no such stack.
+        """
+
+
+async def run(
+    kind: Kind,
+    target: Target,
+    options: Options,
+    sink: Callable[[Event], None],
+    snapshots: SnapshotSink | None,
+    stacks: StackReader,
+    cancel: asyncio.Event,
+) -> Summary:
+    """Runs one operation to its end and tells `sink` all that happens, from the thread of the event loop.
+
+    `snapshots` is None only where nothing is to be kept (a preview). Setting `cancel` ends the operation in order: no
+    new steps, plugins are told, what is under way finishes. Clearing and setting it again aborts what is still under way.
+    Errors of the program, of a plugin or of a step are told as a `Diagnostic` and make `Summary.succeeded` False;
+    EngineError is raised only for what makes the operation impossible before its first step.
+    """
+    raise EngineError("not built yet")

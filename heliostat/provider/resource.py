@@ -1,0 +1,92 @@
+"""What one resource of the plugin has to say: the seam between the protocol (`servicer`) and the resources' files.
+
+A handler is asked to make the world so; it may be killed at any point and asked again. So `create` adopts what an
+earlier attempt left, and `delete` of what is gone is a success.
+"""
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from heliostat.spec.base import Model
+
+I = TypeVar("I", bound=Model)  # noqa: E741 - inputs
+O = TypeVar("O", bound=Model)  # noqa: E741 - outputs
+
+
+class PermanentError(Exception):
+    """It will fail again until somebody changes something; the text says what was found, the limit and the fix."""
+
+
+class RetryableError(Exception):
+    """It may go well when tried again as it is; the text says what was waited for, and how long."""
+
+
+class PartialError(Exception):
+    """A create or update that failed half way: `outputs` says what is there, and must be kept in the state."""
+
+    def __init__(self, message: str, identifier: str, outputs: Model) -> None:
+        super().__init__(message)
+        self.identifier = identifier
+        self.outputs = outputs
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a handler may do besides its work: tell people about it, and see that it should stop."""
+
+    urn: str
+    progress: Callable[[str], None]
+    """What it is doing now; shown until the next."""
+    info: Callable[[str], None]
+    warn: Callable[[str], None]
+    cancelled: asyncio.Event
+    """Set on Ctrl-C only. Stop waiting soon, undo nothing: what was begun is found by the next `create`."""
+    timeout_seconds: float | None = None
+    """The resource's custom timeout, where the program gave one."""
+
+
+@dataclass(frozen=True)
+class Created(Generic[O]):
+    """A resource that is there."""
+
+    identifier: str
+    outputs: O
+
+
+class Handler(ABC, Generic[I, O]):
+    """One resource type."""
+
+    type: str
+    """The token, e.g. `heliostat:index:TrainJob`."""
+    inputs: type[I]
+    outputs: type[O]
+    replace_on: frozenset[str] = frozenset()
+    """Inputs (snake case) whose change needs a new resource."""
+
+    def unchanged(self, old: I, new: I) -> frozenset[str]:
+        """Inputs whose difference means nothing, e.g. where the same code lies; none by default."""
+        return frozenset()
+
+    async def preview(self, context: Context, old: O | None, new: I) -> None:
+        """Tell what a create (`old` is None) or an update would do. Called only where every input is known."""
+        return None
+
+    @abstractmethod
+    async def create(self, context: Context, inputs: I) -> Created[O]:
+        """Make it, or adopt what is there of it."""
+
+    @abstractmethod
+    async def read(self, context: Context, identifier: str, outputs: O) -> O | None:
+        """The resource as the world has it: None where it is gone; inputs that drifted as they are."""
+
+    @abstractmethod
+    async def update(self, context: Context, identifier: str, old: O, new: I) -> O:
+        """Bring it to `new` in place."""
+
+    @abstractmethod
+    async def delete(self, context: Context, identifier: str, outputs: O) -> None:
+        """Remove it; nothing else, and nothing where it is gone."""

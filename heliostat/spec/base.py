@@ -1,0 +1,37 @@
+"""The base of every model and the constrained types that several of them share."""
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+
+class Model(BaseModel):
+    """An immutable value that refuses unknown keys and writes itself in camel case."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
+"""A name of an application, model or data set: lower case, digits and dashes, at most 40 characters.
+
+Serve's routes, HAProxy's backends and Kubernetes' labels (KubeRay allows 47 characters for a RayService) all take it.
+"""
+
+EntryPoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""`package.module:attribute`, as in Python packaging."""
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 in hexadecimal."""
+
+Parameters = dict[str, bool | int | float | str]
+"""Values that a workload's own code reads, such as hyperparameters."""

@@ -1,0 +1,240 @@
+"""Inputs and outputs of the provider's resources: what the classes in `heliostat.resources` declare, what the plugin's
+`check` validates, and what stands in a stack's state.
+
+Nothing here is secret: a token is named by the path of the file that holds it. Nothing here changes while the declared
+thing stays the same: process ids and times live beside the processes, or every refresh would find drift.
+"""
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.platform import OnDestroy, Port, RayNode, RayWorkers
+from heliostat.spec.strategies import Strategy
+from heliostat.spec.workload import Gate, Limits, PredictionLog, Scaling
+
+
+class StoreAddress(Model):
+    """Where objects lie; whoever has this can open the store."""
+
+    uri: Annotated[str, Field(pattern=r"^(file:///|s3://).+")]
+    """`file:///absolute/path` or `s3://bucket/prefix`."""
+    endpoint: str | None = None
+    region: str | None = None
+
+
+class ObjectStoreInputs(StoreAddress):
+    """A place for objects."""
+
+    on_destroy: OnDestroy = OnDestroy.KEEP
+
+
+class ObjectStoreOutputs(ObjectStoreInputs):
+    """The same, once it is there."""
+
+
+class TrackingServerInputs(Model):
+    """An MLflow tracking server and registry, as a process of this machine."""
+
+    directory: str
+    """Absolute path of its data folder: the SQLite database and the log."""
+    artifacts: StoreAddress
+    port: Port | None = None
+    on_destroy: OnDestroy = OnDestroy.KEEP
+
+
+class TrackingServerOutputs(TrackingServerInputs):
+    """The same, while it answers."""
+
+    tracking_uri: str
+
+
+class RayClusterInputs(Model):
+    """A Ray cluster of one head and worker nodes, as processes of this machine on loopback, with token authentication."""
+
+    directory: str
+    """Absolute path of its data folder: the token and the logs' link."""
+    head: RayNode = RayNode(cpus=2)
+    workers: RayWorkers = RayWorkers(cpus=4)
+    object_store_mib: Annotated[int, Field(ge=80)] = 200
+    dashboard_port: Port | None = None
+
+
+class RayAddress(Model):
+    """How to reach a Ray cluster's REST APIs (dashboard, Jobs, Serve)."""
+
+    url: str
+    """`http://host:port`"""
+    token_file: str | None = None
+    """File that holds the bearer token; None where the cluster asks for none."""
+
+
+class RayClusterOutputs(RayClusterInputs):
+    """The same, while it runs."""
+
+    address: RayAddress
+    gcs_address: str
+    """`host:port`, for `ray.init`."""
+
+
+class ControllerInputs(Model):
+    """The controller of a cluster with its traffic plane (HAProxy), as processes of this machine."""
+
+    directory: str
+    """Absolute path of its data folder: its database, HAProxy's configuration, tokens and logs."""
+    ray: RayAddress
+    store: StoreAddress
+    tracking_uri: str
+    public_port: Port | None = None
+
+
+class ControllerAddress(Model):
+    """How to reach a controller's API."""
+
+    url: str
+    token_file: str
+
+
+class ControllerOutputs(ControllerInputs):
+    """The same, while it answers."""
+
+    address: ControllerAddress
+    public_url: str
+    """Where clients reach the applications: `<public_url>/<application>/...`."""
+
+
+class Code(Model):
+    """The source files that an entry point needs, at one state: what runs on the cluster is a copy, never the checkout."""
+
+    root: str
+    """Absolute path that `files` are relative to, on the machine where the program runs."""
+    files: tuple[str, ...]
+    digest: Digest
+    """Of the files' names and contents and the library's version."""
+
+
+class DatasetInputs(Model):
+    """An immutable snapshot of a workload's data."""
+
+    name: Name
+    code: Code
+    entry_point: EntryPoint
+    """A function `(parameters) -> heliostat.ml.datasets.Tables` of the workload."""
+    parameters: Parameters = {}
+    store: StoreAddress
+    ray: RayAddress
+
+
+class DatasetAddress(Model):
+    """A snapshot, by content."""
+
+    uri: str
+    digest: Digest
+
+
+class DatasetOutputs(DatasetInputs):
+    """The snapshot, its statistics and its schema."""
+
+    address: DatasetAddress
+    rows: dict[str, int]
+    """Rows by split (`train`, `validation`, `test`)."""
+    statistics_uri: str
+    schema_uri: str
+
+
+class TrainJobInputs(Model):
+    """A training with Ray Train, submitted through Ray's Jobs API. Its identity is (code, data, parameters, scaling)."""
+
+    name: Name
+    code: Code
+    entry_point: EntryPoint
+    """A function `(heliostat.ml.training.Context) -> None` of the workload: what one training worker runs."""
+    dataset: DatasetAddress
+    parameters: Parameters = {}
+    scaling: Scaling = Scaling()
+    max_failures: Annotated[int, Field(ge=0)] = 2
+    timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    store: StoreAddress
+    ray: RayAddress
+    tracking_uri: str
+
+
+class TrainJobOutputs(TrainJobInputs):
+    """The finished run."""
+
+    digest: Digest
+    """The training's identity."""
+    run_id: str
+    """MLflow's run, with parameters, metrics, digests and the model."""
+    model_uri: str
+    """The run's model, as MLflow names it."""
+    metrics: dict[str, float]
+    """On the validation split; the baseline's carry the prefix `baseline_`."""
+
+
+class ModelVersionInputs(Model):
+    """A version of a registered model, admitted by a gate, or pinned."""
+
+    name: Name
+    """Of the registered model."""
+    application: Name
+    """The application whose serving version is the one to beat."""
+    run_id: str | None = None
+    model_uri: str | None = None
+    """The candidate. None only where `pin` is given."""
+    pin: str | None = None
+    """`models:/<name>/<version>`: take this registered version as it is."""
+    code: Code
+    entry_point: EntryPoint
+    """A class `heliostat.ml.contracts.Predictor` of the workload: how its models answer."""
+    dataset: DatasetAddress
+    gate: Gate = Gate()
+    store: StoreAddress
+    ray: RayAddress
+    tracking_uri: str
+    controller: ControllerAddress
+
+
+class ModelVersionOutputs(ModelVersionInputs):
+    """The version to serve."""
+
+    version: int
+    served_model_uri: str
+    """`models:/<name>/<version>`"""
+    served_run_id: str
+    verdict: str
+    """`accepted`, `kept` (the candidate was refused and the stack keeps what serves) or `pinned`."""
+    report_uri: str
+    """The evaluation, as JSON in the object store; empty for a pinned version."""
+
+
+class ApplicationInputs(Model):
+    """A Ray Serve application of one model version behind a contract, moved into place by a strategy."""
+
+    name: Name
+    code: Code
+    contract: EntryPoint
+    """A `heliostat.ml.contracts.Contract` of the workload."""
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    replicas: Annotated[int, Field(ge=1)] = 2
+    cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
+    max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
+    startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
+    strategy: Strategy
+    prediction_log: PredictionLog = PredictionLog()
+    limits: Limits = Limits()
+    store: StoreAddress
+    tracking_uri: str
+    controller: ControllerAddress
+
+
+class ApplicationOutputs(ApplicationInputs):
+    """The application, once it serves."""
+
+    digest: Digest
+    """Of all that decides what it answers: code, model, contract, limits, log."""
+    url: str
+    openapi_url: str

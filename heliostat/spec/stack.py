@@ -1,0 +1,105 @@
+"""A stack's whole config, as `infra/__main__.py` reads it, and the JSON Schema that editors check the file against."""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from heliostat.spec.base import Model
+from heliostat.spec.platform import LocalPlatform
+from heliostat.spec.workload import Workload, Workloads
+
+PROJECT = "heliostat"
+SECTIONS = ("platform", "platformStack", "workloads")
+
+
+class Stack(Model):
+    """What one environment declares: a platform, workloads, or both."""
+
+    platform: LocalPlatform | None = None
+    platform_stack: str | None = Field(default=None, pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+$")
+    """The stack that made the platform, as `organization/project/stack`, where it is not this one."""
+    workloads: Workloads = {}
+
+    @model_validator(mode="after")
+    def _has_a_place_to_run(self) -> Self:
+        if self.platform and self.platform_stack:
+            raise ValueError("`platform` and `platformStack` exclude each other: a stack makes its platform or names one")
+        if self.workloads and not (self.platform or self.platform_stack):
+            raise ValueError("`workloads` need a platform: declare `platform`, or name a stack in `platformStack`")
+        if not (self.platform or self.platform_stack):
+            raise ValueError("the stack declares nothing: give it a `platform`, `workloads`, or both")
+        return self
+
+
+class ConfigError(ValueError):
+    """A stack's config does not fit; its text lists every mistake with its path."""
+
+
+def parse(sections: Mapping[str, Any], file: str) -> Stack:
+    """The stack that `sections` (by name: `platform`, ...) declare.
+
+    Raises:
+        ConfigError: with every mistake, each on a line with `file` and the path in it.
+    """
+    try:
+        return Stack.model_validate(sections)
+    except ValidationError as error:
+        raise ConfigError(explain(error, file)) from None
+
+
+def explain(error: ValidationError, file: str) -> str:
+    """Every mistake of `error`, a line each: file, path in it, what is wrong and what was given."""
+    lines = [f"  {file}: {path_of(e['loc'])}: {e['msg']}{_given(e)}" for e in error.errors(include_url=False)]
+    count = f"{len(lines)} mistake" + ("s" if len(lines) > 1 else "")
+    return f"{count} in {file}:\n" + "\n".join(lines)
+
+
+def path_of(location: tuple[int | str, ...]) -> str:
+    """`('workloads', 'flights', 'gate', 'slices', 0)` as `heliostat:workloads.flights.gate.slices[0]`."""
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return f"{PROJECT}:{path.removeprefix('.')}" if path else "config"
+
+
+def _given(error: Any) -> str:
+    value = error.get("input")
+    if error["type"] in ("missing", "extra_forbidden") or isinstance(value, (dict, list)):
+        return ""
+    return f" (given: {value!r})"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a `Pulumi.<stack>.yaml`, Pulumi's own keys included."""
+    schema = Stack.model_json_schema(by_alias=True)
+    properties = schema["properties"]
+    config = {f"{PROJECT}:{name}": properties[name] for name in SECTIONS}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Heliostat stack",
+        "description": "A Pulumi.<stack>.yaml of this project. Made from heliostat.spec; do not edit.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "encryptionsalt": {"type": "string"},
+            "secretsprovider": {"type": "string"},
+            "encryptedkey": {"type": "string"},
+            "environment": {},
+            "config": {
+                "type": "object",
+                "properties": config,
+                "patternProperties": {f"^(?!{PROJECT}:)[^:]+:.+$": {}},
+                "additionalProperties": False,
+            },
+        },
+        "$defs": schema["$defs"],
+    }
+
+
+def schema_text() -> str:
+    """The schema as the committed file holds it."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+__all__ = ["ConfigError", "Stack", "Workload", "explain", "json_schema", "parse", "path_of", "schema_text"]

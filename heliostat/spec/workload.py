@@ -1,0 +1,109 @@
+"""One entry of the `workloads` section of a stack's config: the knobs of a workload that differ between stacks."""
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from heliostat.spec.base import Model, Name, Parameters
+from heliostat.spec.strategies import BlueGreen, Strategy
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Scaling(Model):
+    """How wide a training runs."""
+
+    workers: Annotated[int, Field(ge=1, le=512)] = 2
+    cpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
+    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Training(Model):
+    """How a training runs."""
+
+    scaling: Scaling = Scaling()
+    max_failures: Annotated[int, Field(ge=0, le=100)] = 2
+    """How often Ray Train starts failed workers again, from the last checkpoint."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    parameters: Parameters = {}
+    """Overrides of the workload's own parameters, by name."""
+
+
+class OnRefusal(StrEnum):
+    """What an update does with a candidate that the gate refuses."""
+
+    FAIL = "fail"
+    KEEP = "keep"
+    """Keep the version that serves and succeed with a warning."""
+
+
+class Slice(Model):
+    """A part of the test data that is judged on its own: each value of a column."""
+
+    column: str
+    margin: Annotated[float, Field(ge=0)] = 0.02
+    """How much worse than the serving version a candidate may be on any value, in the metric's unit."""
+    min_rows: Annotated[int, Field(ge=1)] = 500
+    """Values with fewer test rows are not judged: their metric is noise."""
+
+
+class Gate(Model):
+    """What a candidate must reach before it is registered."""
+
+    metric: str = "roc_auc"
+    """One of the metrics that `heliostat.ml.metrics` computes; it knows which direction is better."""
+    margin: Annotated[float, Field(ge=0)] = 0.005
+    """How much worse than the serving version a candidate may be overall, in the metric's unit."""
+    slices: tuple[Slice, ...] = ()
+    beat_baseline_by: float = 0.0
+    """How much better than the run's baseline a candidate must be, in the metric's unit."""
+    on_refusal: OnRefusal = OnRefusal.FAIL
+
+
+class PredictionLog(Model):
+    """What is kept of the answers."""
+
+    sampling_rate: Share = 1.0
+    """Share of the requests that is logged; 0 logs none."""
+    flush_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """The most that a crash can lose."""
+    file_mib: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Size at which a Parquet file is closed and stored."""
+    roll_seconds: Annotated[float, Field(gt=0)] = 900.0
+    """Age at which a Parquet file is closed and stored, whatever its size."""
+
+
+class Limits(Model):
+    """What one request may hold."""
+
+    max_body_bytes: Annotated[int, Field(ge=1)] = 1_048_576
+    max_rows: Annotated[int, Field(ge=1)] = 1_000
+
+
+class Serving(Model):
+    """How an application answers."""
+
+    replicas: Annotated[int, Field(ge=1, le=1024)] = 2
+    cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
+    max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
+    """Requests that one replica works on at a time."""
+    strategy: Strategy = BlueGreen()
+    startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
+    """How long a new version may take until it is healthy."""
+    prediction_log: PredictionLog = PredictionLog()
+    limits: Limits = Limits()
+
+
+class Workload(Model):
+    """A workload in one stack."""
+
+    model: Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")] | None = None
+    """Pins the served version, as `models:/<name>/<version>`: nothing is trained or judged for it."""
+    training: Training = Training()
+    gate: Gate = Gate()
+    serving: Serving = Serving()
+
+
+Workloads = dict[Name, Workload]
