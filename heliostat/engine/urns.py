@@ -5,6 +5,8 @@ is the stack itself.
 """
 from __future__ import annotations
 
+import re
+
 ROOT_STACK_TYPE = "pulumi:pulumi:Stack"
 PROVIDER_TYPE_PREFIX = "pulumi:providers:"
 
@@ -32,3 +34,27 @@ def type_of(urn: Urn) -> str:
 def name_of(urn: Urn) -> str:
     """The name that the program gave the resource; it may itself hold `::`."""
     return urn.split("::", 3)[3]
+
+
+def is_provider_type(type_: str) -> bool:
+    """Whether a resource of type `type_` is a provider (`pulumi:providers:aws`)."""
+    return type_.startswith(PROVIDER_TYPE_PREFIX)
+
+
+def is_default_provider(urn: Urn) -> bool:
+    """Whether the resource is a provider that no program declared."""
+    return is_provider_type(type_of(urn)) and re.match(r"default($|_)", name_of(urn)) is not None
+
+
+def provider_of_reference(reference: str) -> Urn:
+    """The URN in a provider reference (`<urn>::<id>`); empty for an empty reference."""
+    return reference.rpartition("::")[0]
+
+
+def matches(pattern: str, urn: Urn) -> bool:
+    """Whether `urn` is what `--target` means by `pattern`: `*` stands for anything but `:`, `**` for anything."""
+    if "*" not in pattern:
+        return pattern == urn
+    parts = re.split(r"(\*\*|\*)", pattern)
+    expression = "".join({"**": ".*", "*": "[^:]*"}.get(part, re.escape(part)) for part in parts)
+    return re.fullmatch(expression, urn) is not None

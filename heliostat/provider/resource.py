@@ -12,17 +12,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from heliostat.spec.base import Model
+from heliostat.systems.errors import PermanentError, RetryableError
+
+__all__ = ["Context", "Created", "Handler", "PartialError", "PermanentError", "RetryableError"]
 
 I = TypeVar("I", bound=Model)  # noqa: E741 - inputs
 O = TypeVar("O", bound=Model)  # noqa: E741 - outputs
-
-
-class PermanentError(Exception):
-    """It will fail again until somebody changes something; the text says what was found, the limit and the fix."""
-
-
-class RetryableError(Exception):
-    """It may go well when tried again as it is; the text says what was waited for, and how long."""
 
 
 class PartialError(Exception):
@@ -60,8 +55,8 @@ class Created(Generic[O]):
 class Handler(ABC, Generic[I, O]):
     """One resource type."""
 
-    type: str
-    """The token, e.g. `heliostat:index:TrainJob`."""
+    token: str
+    """The type, e.g. `heliostat:index:TrainJob`."""
     inputs: type[I]
     outputs: type[O]
     replace_on: frozenset[str] = frozenset()
@@ -73,7 +68,7 @@ class Handler(ABC, Generic[I, O]):
 
     async def preview(self, context: Context, old: O | None, new: I) -> None:
         """Tell what a create (`old` is None) or an update would do. Called only where every input is known."""
-        return None
+        return
 
     @abstractmethod
     async def create(self, context: Context, inputs: I) -> Created[O]:

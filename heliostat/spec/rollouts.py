@@ -2,7 +2,7 @@
 
     PUT    /v1/applications/{name}        Desired  -> Status      declare; starts a rollout where something differs
     GET    /v1/applications/{name}                 -> Status      404 where nothing of that name is declared or serves
-    GET    /v1/applications/{name}/wait?rollout=N&after=M&seconds=S -> Status   long poll: returns once an event after M is there
+    GET    /v1/applications/{name}/wait        -> Status      long poll until an event after M: ?rollout=N&after=M&seconds=S
     POST   /v1/applications/{name}/plan   Desired  -> Plan        what a PUT would do, without doing it
     DELETE /v1/applications/{name}                 -> Status      stop serving it (202; wait with GET until 404)
     GET    /v1/health                              -> Health

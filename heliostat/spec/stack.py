@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from heliostat.spec.base import Model
 from heliostat.spec.platform import LocalPlatform
-from heliostat.spec.workload import Workload, Workloads
+from heliostat.spec.workload import Workloads
 
 PROJECT = "heliostat"
 SECTIONS = ("platform", "platformStack", "workloads")
@@ -38,23 +38,32 @@ class ConfigError(ValueError):
     """A stack's config does not fit; its text lists every mistake with its path."""
 
 
-def parse(sections: Mapping[str, Any], file: str) -> Stack:
-    """The stack that `sections` (by name: `platform`, ...) declare.
+def parse(sections: Mapping[str, Any], file: str, workloads: Collection[str]) -> Stack:
+    """The stack that `sections` (by name: `platform`, ...) declare, of the `workloads` that there are.
 
     Raises:
         ConfigError: with every mistake, each on a line with `file` and the path in it.
     """
+    mistakes = _unknown_workloads(sections, workloads)
     try:
-        return Stack.model_validate(sections)
+        stack = Stack.model_validate(sections)
     except ValidationError as error:
-        raise ConfigError(explain(error, file)) from None
+        mistakes += [f"{path_of(e['loc'])}: {e['msg']}{_given(e)}" for e in error.errors(include_url=False)]
+    if mistakes:
+        count = f"{len(mistakes)} mistake" + ("s" if len(mistakes) > 1 else "")
+        raise ConfigError("\n".join([f"{count} in {file}:", *(f"  {file}: {mistake}" for mistake in mistakes)]))
+    return stack
 
 
-def explain(error: ValidationError, file: str) -> str:
-    """Every mistake of `error`, a line each: file, path in it, what is wrong and what was given."""
-    lines = [f"  {file}: {path_of(e['loc'])}: {e['msg']}{_given(e)}" for e in error.errors(include_url=False)]
-    count = f"{len(lines)} mistake" + ("s" if len(lines) > 1 else "")
-    return f"{count} in {file}:\n" + "\n".join(lines)
+def _unknown_workloads(sections: Mapping[str, Any], known: Collection[str]) -> list[str]:
+    declared = sections.get("workloads")
+    names = declared if isinstance(declared, Mapping) else ()
+    return [
+        f"{path_of(('workloads', name))}: there is no such workload (there are: {', '.join(known) or 'none'}): "
+        f"make the folder workloads/{name.replace('-', '_')} with a workload.py, or correct the name"
+        for name in names
+        if name not in known
+    ]
 
 
 def path_of(location: tuple[int | str, ...]) -> str:
@@ -100,6 +109,3 @@ def json_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as the committed file holds it."""
     return json.dumps(json_schema(), indent=2) + "\n"
-
-
-__all__ = ["ConfigError", "Stack", "Workload", "explain", "json_schema", "parse", "path_of", "schema_text"]

@@ -1,0 +1,109 @@
+"""What was done to a stack: one entry an operation, as the official CLI writes them."""
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from heliostat.engine.backend import Backend, StackRef
+from heliostat.engine.errors import StackError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One operation; times are seconds since 1970, `config` is as the stack's file has it (secrets encrypted)."""
+
+    kind: str
+    start_time: int
+    end_time: int
+    result: str
+    """`succeeded` or `failed`."""
+    changes: dict[str, int]
+    message: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+def _folder(ref: StackRef) -> str:
+    return f".pulumi/history/{ref.project}/{ref.name}"
+
+
+def add(backend: Backend, ref: StackRef, entry: Entry) -> None:
+    """Writes an entry and, beside it, the checkpoint as it is now."""
+    said = {
+        "kind": entry.kind,
+        "startTime": entry.start_time,
+        "message": entry.message,
+        "environment": entry.environment,
+        "config": entry.config,
+        "version": 0,
+        "result": entry.result,
+        "endTime": entry.end_time,
+    }
+    if entry.changes:
+        said["resourceChanges"] = entry.changes
+    prefix = f"{_folder(ref)}/{ref.name}-{time.time_ns()}"
+    backend.bucket.write(f"{prefix}.history.json", json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode())
+    backend.bucket.copy(ref.file, f"{prefix}.checkpoint.json")
+
+
+def entries(backend: Backend, ref: StackRef, limit: int | None = None) -> list[Entry]:
+    """The stack's operations, the latest first; raises StackError for a damaged entry."""
+    keys = [key for key in backend.bucket.list(_folder(ref)) if key.endswith(".history.json")]
+    return [_read(backend, key) for key in sorted(keys, key=_moment, reverse=True)[:limit]]
+
+
+def _moment(key: str) -> int:
+    stamp = key.removesuffix(".history.json").rpartition("-")[2]
+    return int(stamp) if stamp.isdigit() else 0
+
+
+def _read(backend: Backend, key: str) -> Entry:
+    try:
+        said = json.loads(backend.bucket.read(key) or b"")
+        return Entry(
+            kind=said["kind"],
+            start_time=int(said["startTime"]),
+            end_time=int(said.get("endTime") or 0),
+            result=said.get("result", ""),
+            changes=said.get("resourceChanges") or {},
+            message=said.get("message") or "",
+            environment=said.get("environment") or {},
+            config=said.get("config") or {},
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise StackError(f"the history entry {backend.bucket.describe(key)} is damaged ({error}); remove it to go on") from error
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """The commit that an operation ran from, in the CLI's words; empty outside a git checkout."""
+    said = _git(folder, "rev-parse", "HEAD")
+    if not said:
+        return {"exec.kind": "cli"}
+    known = {
+        "exec.kind": "cli",
+        "git.head": said,
+        "git.headName": _git(folder, "symbolic-ref", "-q", "HEAD"),
+        "git.dirty": "true" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "false",
+        "git.author": _git(folder, "log", "-1", "--format=%an"),
+        "git.author.email": _git(folder, "log", "-1", "--format=%ae"),
+        "git.committer": _git(folder, "log", "-1", "--format=%cn"),
+        "git.committer.email": _git(folder, "log", "-1", "--format=%ce"),
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, S607
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def default_message(folder: Path) -> str:
+    """The first line of the last commit, which the CLI takes where no `--message` is given."""
+    return _git(folder, "log", "-1", "--format=%s")

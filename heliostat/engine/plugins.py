@@ -1,0 +1,233 @@
+"""Provider plugins as processes: found by their folder, started, spoken to by gRPC, and ended."""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import yaml
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import errors_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+
+from heliostat.engine.errors import EngineError, InitFailed, ProviderError
+from heliostat.engine.properties import from_struct
+
+MAX_MESSAGE_BYTES = 400 * 1024 * 1024
+CHANNEL_OPTIONS = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", MAX_MESSAGE_BYTES)]
+CONNECT_TIMEOUT_S = 10.0
+CANCEL_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S = 5.0
+DEATH_NOTICE_S = 2.0
+"""How long a broken connection may be ahead of the news that its process died."""
+
+LineSink = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every plugin of an operation is started with."""
+
+    engine_address: str
+    project_root: Path
+    main: Path
+    environment: Mapping[str, str]
+    start_timeout_s: float
+    log: LineSink
+
+
+def launcher(arguments: list[str]) -> list[str]:
+    """The command that runs `arguments` until it ends or this process dies."""
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("spawn.py")), str(os.getpid()), *arguments]
+
+
+def interpreter(options: Mapping[str, Any], root: Path, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The Python that `runtime.options` name (`virtualenv`, relative to `root`), else this one, and its environment."""
+    if not options.get("virtualenv"):
+        return sys.executable, dict(environment)
+    folder = root / str(options["virtualenv"])
+    python = folder / "bin" / "python"
+    if not python.exists():
+        raise EngineError(f"there is no Python in the virtual environment {folder}: {python} does not exist; make it first")
+    path = f"{python.parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    return str(python), {**environment, "VIRTUAL_ENV": str(folder), "PATH": path}
+
+
+def command_of(name: str, folder: Path, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """How the plugin in `folder` is run, but for its arguments, and in which environment.
+
+    Raises EngineError where the folder holds no plugin that can be run here.
+    """
+    described = folder / "PulumiPlugin.yaml"
+    if not described.exists():
+        executable = folder / f"pulumi-resource-{name}"
+        if executable.exists():
+            return [str(executable)], dict(environment)
+        raise EngineError(f"no plugin for provider '{name}' in {folder}: neither PulumiPlugin.yaml nor {executable.name} is there")
+    runtime = (yaml.safe_load(described.read_text()) or {}).get("runtime")
+    kind, options = (runtime.get("name"), runtime.get("options") or {}) if isinstance(runtime, dict) else (runtime, {})
+    if kind != "python":
+        raise EngineError(f"plugin '{name}' has runtime {kind!r}, and the embedded engine runs Python plugins only; "
+                          "use the official CLI for this program")
+    if not (folder / "__main__.py").exists():
+        raise EngineError(f"plugin '{name}' cannot be run: there is no {folder / '__main__.py'}")
+    python, its_environment = interpreter(options, folder, environment)
+    return [python, "-u", str(folder)], its_environment
+
+
+@dataclass
+class Plugin:
+    """A running plugin; `call` speaks to it, `close` ends it."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    channel: grpc.aio.Channel
+    stub: Any
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=40))
+    accepts_secrets: bool = False
+    supports_preview: bool = False
+    accepts_outputs: bool = False
+    readers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @classmethod
+    async def launch(cls, name: str, folder: Path, around: Surroundings) -> Plugin:
+        """Starts the plugin in `folder` and shakes hands. Raises EngineError with its stderr where it does not come up."""
+        arguments, environment = command_of(name, folder, around.environment)
+        process = await asyncio.create_subprocess_exec(
+            *launcher([*arguments, around.engine_address]), cwd=around.main, env=environment,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            start_new_session=True, limit=MAX_MESSAGE_BYTES)
+        plugin = cls(name, process, grpc.aio.insecure_channel("unix:unused"), None)
+        assert process.stdout and process.stderr
+        plugin.readers.append(asyncio.create_task(plugin._follow(process.stderr, around.log)))
+        try:
+            async with asyncio.timeout(around.start_timeout_s):
+                await plugin._connect(process.stdout, around)
+        except TimeoutError:
+            raise await plugin._failed(f"did not say its port within {around.start_timeout_s:g} s") from None
+        except asyncio.CancelledError:
+            await plugin.close()
+            raise
+        return plugin
+
+    async def _connect(self, stdout: asyncio.StreamReader, around: Surroundings) -> None:
+        line = (await stdout.readline()).decode(errors="replace").strip()
+        if not line:
+            raise await self._failed("ended before it said its port")
+        if not line.isdigit():
+            raise await self._failed(f"wrote {line!r} to stdout where its port was expected")
+        self.readers.append(asyncio.create_task(self._follow(stdout, around.log)))
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{line}", options=CHANNEL_OPTIONS)
+        self.stub = provider_pb2_grpc.ResourceProviderStub(self.channel)  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self.channel.channel_ready()
+        except TimeoutError:
+            raise await self._failed(f"does not answer on port {line}, {CONNECT_TIMEOUT_S:g} s after it said so") from None
+        await self._shake_hands(around)
+
+    async def _shake_hands(self, around: Surroundings) -> None:
+        request = provider_pb2.ProviderHandshakeRequest(
+            engine_address=around.engine_address, root_directory=str(around.project_root), program_directory=str(around.main),
+            configure_with_urn=True, invoke_with_preview=True)
+        try:
+            answer = await self.stub.Handshake(request)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.UNIMPLEMENTED:
+                raise await self._explained(error, "Handshake") from None
+            return
+        self.accepts_secrets, self.accepts_outputs = answer.accept_secrets, answer.accept_outputs
+
+    async def call(self, method: str, request: Any) -> Any:
+        """One call. Raises ProviderError, or InitFailed where there is a resource that is not well."""
+        try:
+            return await getattr(self.stub, method)(request)
+        except grpc.aio.AioRpcError as error:
+            raise await self._explained(error, method) from None
+
+    async def cancel(self) -> None:
+        """Tells the plugin that the operation is over; what it does about it is its own affair."""
+        if self.stub is not None and self.process.returncode is None:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await self.stub.Cancel(empty_pb2.Empty(), timeout=CANCEL_TIMEOUT_S)
+
+    async def close(self) -> None:
+        """Ends the process and what it started in its own session."""
+        await self.channel.close()
+        if self.process.returncode is None:
+            self._signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self.process.wait()
+            except TimeoutError:
+                self._signal(signal.SIGKILL)
+                await self.process.wait()
+        for reader in self.readers:
+            reader.cancel()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    async def _follow(self, stream: asyncio.StreamReader, log: LineSink) -> None:
+        while line := await stream.readline():
+            text = line.decode(errors="replace").rstrip()
+            self.tail.append(text)
+            log(text)
+
+    async def _explained(self, error: grpc.aio.AioRpcError, method: str) -> ProviderError:
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DEATH_NOTICE_S):
+                    await self.process.wait()
+                    await asyncio.gather(*self.readers)
+            if self.process.returncode is not None:
+                return ProviderError(self._with_tail(f"plugin '{self.name}' died {_how(self.process.returncode)} during {method}"))
+        return explained(error)
+
+    async def _failed(self, what: str) -> EngineError:
+        """Ends a plugin that did not come up, and says why as far as it said so itself."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await self.process.wait()
+        code = self.process.returncode
+        await asyncio.wait(self.readers[:1], timeout=0.5)
+        await self.close()
+        return EngineError(self._with_tail(f"plugin '{self.name}' {what}" + (f" ({_how(code)})" if code is not None else "")))
+
+    def _with_tail(self, message: str) -> str:
+        said = "\n".join(f"    {line}" for line in self.tail)
+        return f"{message}; it said last:\n{said}" if said else f"{message}; it said nothing"
+
+
+def _how(code: int) -> str:
+    return f"of signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+
+
+def explained(error: grpc.aio.AioRpcError) -> ProviderError:
+    """The error of a call with what its details say; secrets are the provider's to keep out of it."""
+    message = error.details() or error.code().name
+    metadata = error.trailing_metadata() or ()
+    packed = next((value for key, value in metadata if key == "grpc-status-details-bin"), None)
+    if packed is None:
+        return ProviderError(message)
+    status = status_pb2.Status.FromString(packed)  # type: ignore[arg-type]
+    for detail in status.details:
+        if detail.Is(errors_pb2.InputPropertiesError.DESCRIPTOR):
+            wrong = errors_pb2.InputPropertiesError()
+            detail.Unpack(wrong)
+            listed = "".join(f"\n  - {e.reason}: {e.property_path}" for e in wrong.errors)
+            return ProviderError(f"{message}:{listed}")
+        if detail.Is(provider_pb2.ErrorResourceInitFailed.DESCRIPTOR):
+            failed = provider_pb2.ErrorResourceInitFailed()
+            detail.Unpack(failed)
+            inputs = from_struct(failed.inputs) if failed.HasField("inputs") else None
+            return InitFailed(message, failed.id, from_struct(failed.properties), inputs, list(failed.reasons))
+    return ProviderError(message)

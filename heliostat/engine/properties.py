@@ -1,0 +1,234 @@
+"""Property values: between protobuf's Struct and plain Python values, and what the engine asks of them.
+
+A secret is a `Secret`, an unknown is the string UNKNOWN. Assets, archives, resource references and output values stay
+the marked mappings that the protocol and the checkpoint both use. Whole numbers are `int`.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+from heliostat.engine.paths import Path as PropertyPath
+from heliostat.engine.state import SECRET_SIGNATURE, SECRET_SIGNATURE_KEY, UNKNOWN, Secret
+
+OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+ASSET_SIGNATURE = "c44067f5952c0a294b673a41bacd8c17"
+RESOURCE_SIGNATURE = "5cf8f73096256a8f31e491e813e4eb8e"
+EXACT_INTEGERS = 2.0**53
+
+
+def from_struct(message: struct_pb2.Struct) -> dict[str, Any]:
+    """The values of a message."""
+    return {key: from_value(value) for key, value in message.fields.items()}
+
+
+def from_value(message: struct_pb2.Value) -> Any:
+    """One value of a message."""
+    match message.WhichOneof("kind"):
+        case "string_value":
+            return message.string_value
+        case "number_value":
+            number = message.number_value
+            return int(number) if number.is_integer() and abs(number) < EXACT_INTEGERS else number
+        case "bool_value":
+            return message.bool_value
+        case "struct_value":
+            values = from_struct(message.struct_value)
+            if values.get(SECRET_SIGNATURE_KEY) == SECRET_SIGNATURE:
+                inner = values.get("value")
+                return inner if isinstance(inner, Secret) else Secret(inner)
+            return values
+        case "list_value":
+            return [from_value(item) for item in message.list_value.values]
+        case _:
+            return None
+
+
+def to_struct(values: Mapping[str, Any], *, secrets: bool = True, unknowns: bool = True) -> struct_pb2.Struct:
+    """A message of `values`: without `secrets` they go in clear, without `unknowns` what is unknown is left out."""
+    message = struct_pb2.Struct()
+    _fill_struct(message, values, secrets, unknowns)
+    return message
+
+
+def _fill_struct(message: struct_pb2.Struct, values: Mapping[str, Any], secrets: bool, unknowns: bool) -> None:
+    fields = message.fields
+    for key, value in values.items():
+        if unknowns or not _is_unknown(value):
+            _fill_value(fields[key], value, secrets, unknowns)
+
+
+def _is_unknown(value: Any) -> bool:
+    while isinstance(value, Secret):
+        value = value.value
+    return isinstance(value, str) and value == UNKNOWN
+
+
+def _fill_value(message: struct_pb2.Value, value: Any, secrets: bool, unknowns: bool) -> None:
+    match value:
+        case str():
+            message.string_value = value
+        case bool():
+            message.bool_value = value
+        case int() | float():
+            message.number_value = value
+        case Secret() if secrets:
+            inner = message.struct_value
+            inner.fields[SECRET_SIGNATURE_KEY].string_value = SECRET_SIGNATURE
+            _fill_value(inner.fields["value"], value.value, secrets, unknowns)
+        case Secret():
+            _fill_value(message, value.value, secrets, unknowns)
+        case Mapping():
+            message.struct_value.SetInParent()
+            _fill_struct(message.struct_value, value, secrets, unknowns)
+        case list() | tuple():
+            message.list_value.SetInParent()
+            for item in value:
+                if unknowns or not _is_unknown(item):
+                    _fill_value(message.list_value.values.add(), item, secrets, unknowns)
+        case None:
+            message.null_value = struct_pb2.NULL_VALUE
+        case _:
+            raise TypeError(f"a {type(value).__name__} is no property value")
+
+
+def without_secrets(value: Any) -> Any:
+    """A value with every secret in it laid open; only for comparing, never for showing."""
+    match value:
+        case Secret():
+            return without_secrets(value.value)
+        case Mapping():
+            return {key: without_secrets(item) for key, item in value.items()}
+        case list():
+            return [without_secrets(item) for item in value]
+        case _:
+            return value
+
+
+def has_unknowns(value: Any) -> bool:
+    """Whether something in a value is not known yet."""
+    match value:
+        case str():
+            return value == UNKNOWN
+        case Secret():
+            return has_unknowns(value.value)
+        case Mapping():
+            return any(has_unknowns(item) for item in value.values())
+        case list():
+            return any(has_unknowns(item) for item in value)
+        case _:
+            return False
+
+
+def downgraded(value: Any) -> Any:
+    """A value in which output values are their plain values, unknowns and secrets, as state keeps them."""
+    match value:
+        case Secret():
+            return Secret(downgraded(value.value))
+        case Mapping() if value.get(SECRET_SIGNATURE_KEY) == OUTPUT_SIGNATURE:
+            inner = downgraded(value["value"]) if "value" in value else UNKNOWN
+            return Secret(inner) if value.get("secret") else inner
+        case Mapping():
+            return {key: downgraded(item) for key, item in value.items()}
+        case list():
+            return [downgraded(item) for item in value]
+        case _:
+            return value
+
+
+def output_dependencies(value: Any) -> set[str]:
+    """The URNs that output values and resource references inside a value name."""
+    match value:
+        case Secret():
+            return output_dependencies(value.value)
+        case Mapping():
+            found: set[str] = set()
+            if value.get(SECRET_SIGNATURE_KEY) == OUTPUT_SIGNATURE:
+                found.update(value.get("dependencies") or [])
+            return found.union(*(output_dependencies(item) for item in value.values()))
+        case list():
+            return set().union(*(output_dependencies(item) for item in value))
+        case _:
+            return set()
+
+
+def with_hashes(value: Any, folder: Path) -> Any:
+    """A value whose assets carry the digest of their content, so that a changed file is a changed value.
+
+    Paths are relative to `folder`, the program's directory. Archives and remote assets stay as they are.
+    """
+    match value:
+        case Secret():
+            return Secret(with_hashes(value.value, folder))
+        case Mapping() if value.get(SECRET_SIGNATURE_KEY) == ASSET_SIGNATURE and "hash" not in value:
+            content = None
+            if "text" in value:
+                content = str(value["text"]).encode()
+            elif "path" in value:
+                content = (folder / value["path"]).read_bytes()
+            return value if content is None else {**value, "hash": hashlib.sha256(content).hexdigest()}
+        case Mapping():
+            return {key: with_hashes(item, folder) for key, item in value.items()}
+        case list():
+            return [with_hashes(item, folder) for item in value]
+        case _:
+            return value
+
+
+def with_secrets_of(outputs: dict[str, Any], inputs: Mapping[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
+    """Outputs in which what was a secret input, or is one of `names`, is secret too."""
+    wanted = set(names) | {key for key, value in inputs.items() if isinstance(value, Secret)}
+    if not wanted & outputs.keys():
+        return outputs
+    return {k: Secret(v) if k in wanted and not isinstance(v, Secret) else v for k, v in outputs.items()}
+
+
+def annotated(outputs: Any, inputs: Any) -> Any:
+    """`outputs` of a plugin that knows no secrets, with whatever was secret in `inputs` secret again, at any depth."""
+    if isinstance(inputs, Secret):
+        return outputs if isinstance(outputs, Secret) else Secret(outputs)
+    if isinstance(outputs, dict) and isinstance(inputs, Mapping):
+        return {key: annotated(value, inputs[key]) if key in inputs else value for key, value in outputs.items()}
+    if isinstance(outputs, list) and isinstance(inputs, list):
+        rest = outputs[len(inputs):]
+        return [annotated(value, item) for value, item in zip(outputs, inputs, strict=False)] + rest
+    return outputs
+
+
+def reset(inputs: dict[str, Any], olds: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
+    """`inputs` in which what `paths` name (`ignoreChanges`) is again as in `olds`."""
+    result: Any = inputs
+    for path in paths:
+        result = _reset(result, olds, PropertyPath.parse(path).parts)
+    return result if isinstance(result, dict) else inputs
+
+
+def _reset(new: Any, old: Any, path: tuple[str | int, ...]) -> Any:
+    if isinstance(new, Secret):
+        reset_value = _reset(new.value, old.value if isinstance(old, Secret) else old, path)
+        return new if reset_value is new.value else Secret(reset_value)
+    if isinstance(old, Secret):
+        old = old.value
+    if not path:
+        return old
+    key, rest = path[0], path[1:]
+    if isinstance(new, dict) and isinstance(old, Mapping):
+        return _reset_mapping(new, old, key, rest)
+    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        indices = range(len(new)) if key == "*" else [key] if isinstance(key, int) and key < len(new) else []
+        return [_reset(item, old[i], rest) if i in indices else item for i, item in enumerate(new)]
+    return new
+
+
+def _reset_mapping(new: dict[str, Any], old: Mapping[str, Any], key: str | int, rest: tuple[str | int, ...]) -> dict[str, Any]:
+    result = dict(new)
+    for name in (old.keys() | new.keys()) if key == "*" else [str(key)]:
+        if name in old and (name in new or not rest):
+            result[name] = _reset(new.get(name), old[name], rest) if rest else old[name]
+        elif name in new and name not in old and not rest:
+            del result[name]
+    return result

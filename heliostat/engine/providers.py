@@ -1,0 +1,281 @@
+"""What the engine asks of a provider, in plain values: a plugin's process, or the engine's own `pulumi` provider."""
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pulumi.runtime.proto import provider_pb2 as pb
+
+from heliostat.engine.diffs import SAME, Diff, local_diff
+from heliostat.engine.errors import CheckFailure, EngineError, InitFailed, ProviderError
+from heliostat.engine.plugins import Plugin
+from heliostat.engine.properties import annotated, from_struct, has_unknowns, reset, to_struct
+from heliostat.engine.state import UNKNOWN, Secret
+from heliostat.engine.urns import Urn, name_of, type_of
+
+STACK_REFERENCE = "pulumi:pulumi:StackReference"
+REPLACING_KINDS = (pb.PropertyDiff.ADD_REPLACE, pb.PropertyDiff.DELETE_REPLACE, pb.PropertyDiff.UPDATE_REPLACE)
+
+Values = dict[str, Any]
+
+
+class StackReader(Protocol):
+    """What a StackReference reads."""
+
+    def outputs(self, stack_name: str) -> dict[str, Any]:
+        """The outputs of the stack `stack_name` (`stack`, or `organization/project/stack`), secrets wrapped.
+
+        Raises EngineError where there is no such stack.
+        """
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The resource that a call is about, as the state has it; `timeout` is the program's, in seconds (0: none)."""
+
+    urn: Urn
+    id: str = ""
+    inputs: Values = field(default_factory=dict)
+    outputs: Values = field(default_factory=dict)
+    timeout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a provider answers for a resource: its id and outputs, for a read also its inputs."""
+
+    id: str
+    outputs: Values
+    inputs: Values | None = None
+    init_errors: tuple[str, ...] = ()
+
+
+class Provider(Protocol):
+    """The calls of a provider. All raise ProviderError; create, update and read also InitFailed."""
+
+    async def check(self, urn: Urn, olds: Values, news: Values, seed: bytes) -> tuple[Values, list[CheckFailure]]:
+        """The inputs with defaults filled in, and what is wrong with them."""
+
+    async def diff(self, old: Subject, news: Values, ignore: list[str]) -> Diff:
+        """How `news` differ from the resource."""
+
+    async def create(self, urn: Urn, inputs: Values, timeout: float, preview: bool) -> Made:
+        """Makes a resource; in a preview says what is known of it beforehand."""
+
+    async def update(self, old: Subject, news: Values, ignore: list[str], preview: bool) -> Made:
+        """Changes a resource in place."""
+
+    async def read(self, subject: Subject) -> Made | None:
+        """The resource as it is in the world; None where it is gone."""
+
+    async def delete(self, subject: Subject) -> None:
+        """Deletes a resource."""
+
+    async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values, list[CheckFailure]]:
+        """Calls a function."""
+
+
+@dataclass
+class PluginProvider:
+    """A configured plugin. Until its configuration is known (in a preview it may not be), it is not asked."""
+
+    plugin: Plugin
+    preview: bool
+    known: bool = True
+
+    def _struct(self, values: Mapping[str, Any], *, unknowns: bool | None = None) -> Any:
+        keep = self.preview if unknowns is None else unknowns
+        return to_struct(values, secrets=self.plugin.accepts_secrets, unknowns=keep)
+
+    def _values(self, message: Any, like: Values) -> Values:
+        values = from_struct(message)
+        return values if self.plugin.accepts_secrets else annotated(values, like)  # type: ignore[no-any-return]
+
+    async def check_config(self, urn: Urn, olds: Values, news: Values) -> tuple[Values, list[CheckFailure]]:
+        """Checks the provider's own configuration."""
+        request = pb.CheckRequest(urn=urn, name=name_of(urn), type=type_of(urn), olds=to_struct(olds), news=to_struct(news))
+        try:
+            answer = await self.plugin.call("CheckConfig", request)
+        except ProviderError as error:
+            if "not implemented" in str(error).lower() or str(error) == "UNIMPLEMENTED":
+                return news, []
+            raise
+        return annotated(from_struct(answer.inputs), news), _failures(answer.failures)
+
+    async def diff_config(self, urn: Urn, olds: Values, old_outputs: Values, news: Values) -> Diff:
+        """How the provider's own configuration differs."""
+        request = pb.DiffRequest(urn=urn, name=name_of(urn), type=type_of(urn), olds=to_struct(old_outputs),
+                                 old_inputs=to_struct(olds), news=to_struct(news))
+        try:
+            answer = await self.plugin.call("DiffConfig", request)
+        except ProviderError as error:
+            if "not implemented" in str(error).lower() or str(error) == "UNIMPLEMENTED":
+                return local_diff(olds, news)
+            raise
+        return _diff(answer) or local_diff(olds, news)
+
+    async def configure(self, urn: Urn, ident: str, inputs: Values) -> None:
+        """Hands the plugin its configuration, after which it serves resources."""
+        self.known = not has_unknowns(inputs)
+        if not self.known:
+            return
+        package = type_of(urn).rsplit(":", 1)[-1]
+        variables = {f"{package}:config:{key}": _as_text(value) for key, value in inputs.items()}
+        answer = await self.plugin.call("Configure", pb.ConfigureRequest(
+            variables=variables, args=to_struct(inputs), acceptSecrets=True, acceptResources=True, sends_old_inputs=True,
+            sends_old_inputs_to_delete=True, id=ident, urn=urn, name=name_of(urn), type=type_of(urn)))
+        self.plugin.accepts_secrets = self.plugin.accepts_secrets or answer.acceptSecrets
+        self.plugin.supports_preview = answer.supportsPreview
+        self.plugin.accepts_outputs = self.plugin.accepts_outputs or answer.acceptOutputs
+
+    async def check(self, urn: Urn, olds: Values, news: Values, seed: bytes) -> tuple[Values, list[CheckFailure]]:
+        """See Provider."""
+        if not self.known:
+            return news, []
+        answer = await self.plugin.call("Check", pb.CheckRequest(
+            urn=urn, name=name_of(urn), type=type_of(urn), olds=self._struct(olds), news=self._struct(news), randomSeed=seed))
+        return self._values(answer.inputs, news), _failures(answer.failures)
+
+    async def diff(self, old: Subject, news: Values, ignore: list[str]) -> Diff:
+        """See Provider."""
+        if not self.known:
+            return Diff(changes=True)
+        answer = await self.plugin.call("Diff", pb.DiffRequest(
+            id=old.id, urn=old.urn, name=name_of(old.urn), type=type_of(old.urn), olds=self._struct(old.outputs, unknowns=True),
+            news=self._struct(news, unknowns=True), old_inputs=self._struct(old.inputs, unknowns=True), ignoreChanges=ignore))
+        return _diff(answer) or local_diff(old.inputs, reset(news, old.inputs, ignore))
+
+    async def create(self, urn: Urn, inputs: Values, timeout: float, preview: bool) -> Made:
+        """See Provider."""
+        if preview and not self.known:
+            return Made(UNKNOWN, {})
+        if preview and not self.plugin.supports_preview:
+            return Made(UNKNOWN, inputs)
+        try:
+            answer = await self.plugin.call("Create", pb.CreateRequest(
+                urn=urn, name=name_of(urn), type=type_of(urn), properties=self._struct(inputs), timeout=timeout, preview=preview))
+        except InitFailed as failed:
+            failed.outputs = annotated(failed.outputs, {} if self.plugin.accepts_secrets else inputs)
+            raise
+        if not answer.id and not preview:
+            raise ProviderError(f"plugin '{self.plugin.name}' returned no id from Create of {urn}")
+        return Made(answer.id, self._values(answer.properties, inputs))
+
+    async def update(self, old: Subject, news: Values, ignore: list[str], preview: bool) -> Made:
+        """See Provider."""
+        if preview and not (self.known and self.plugin.supports_preview):
+            return Made(old.id, news if self.known else {})
+        answer = await self.plugin.call("Update", pb.UpdateRequest(
+            id=old.id, urn=old.urn, name=name_of(old.urn), type=type_of(old.urn), olds=self._struct(old.outputs),
+            news=self._struct(news), old_inputs=self._struct(old.inputs), timeout=old.timeout, ignoreChanges=ignore,
+            preview=preview))
+        return Made(old.id, self._values(answer.properties, news))
+
+    async def read(self, subject: Subject) -> Made | None:
+        """See Provider."""
+        if not self.known:
+            return Made(subject.id, {}, {})
+        try:
+            answer = await self.plugin.call("Read", pb.ReadRequest(
+                id=subject.id, urn=subject.urn, name=name_of(subject.urn), type=type_of(subject.urn), timeout=subject.timeout,
+                properties=self._struct(subject.outputs, unknowns=False), inputs=self._struct(subject.inputs, unknowns=False)))
+        except InitFailed as failed:
+            return Made(failed.id, failed.outputs, failed.inputs, tuple(failed.reasons or [failed.message]))
+        if not answer.id:
+            return None
+        inputs = self._values(answer.inputs, subject.inputs) if answer.HasField("inputs") else None
+        return Made(answer.id, self._values(answer.properties, subject.outputs), inputs)
+
+    async def delete(self, subject: Subject) -> None:
+        """See Provider."""
+        await self.plugin.call("Delete", pb.DeleteRequest(
+            id=subject.id, urn=subject.urn, name=name_of(subject.urn), type=type_of(subject.urn), timeout=subject.timeout,
+            properties=self._struct(subject.outputs, unknowns=False), old_inputs=self._struct(subject.inputs, unknowns=False)))
+
+    async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values, list[CheckFailure]]:
+        """See Provider."""
+        if not self.known:
+            return {}, []
+        answer = await self.plugin.call("Invoke", pb.InvokeRequest(tok=token, args=self._struct(arguments), preview=preview))
+        return from_struct(getattr(answer, "return")), _failures(answer.failures)
+
+
+@dataclass
+class BuiltinProvider:
+    """The provider `pulumi`: references to other stacks. `lookup` finds a resource of this operation by its URN."""
+
+    stacks: StackReader
+    lookup: Any
+
+    async def check(self, urn: Urn, olds: Values, news: Values, seed: bytes) -> tuple[Values, list[CheckFailure]]:
+        """See Provider."""
+        if type_of(urn) != STACK_REFERENCE:
+            raise ProviderError(f"unrecognized resource type '{type_of(urn)}'")
+        unknown = [CheckFailure(key, f'unknown property "{key}"') for key in news if key != "name"]
+        missing = [] if "name" in news else [CheckFailure("name", 'missing required property "name"')]
+        return news, unknown + missing
+
+    async def diff(self, old: Subject, news: Values, ignore: list[str]) -> Diff:
+        """See Provider."""
+        return SAME if old.inputs.get("name") == news.get("name") else Diff(changes=True, replaces=("name",))
+
+    async def create(self, urn: Urn, inputs: Values, timeout: float, preview: bool) -> Made:
+        """See Provider."""
+        return Made("" if preview else str(uuid.uuid4()), self._outputs(inputs))
+
+    async def update(self, old: Subject, news: Values, ignore: list[str], preview: bool) -> Made:
+        """See Provider."""
+        raise ProviderError(f"unrecognized resource type '{type_of(old.urn)}'")
+
+    async def read(self, subject: Subject) -> Made | None:
+        """See Provider."""
+        if type_of(subject.urn) != STACK_REFERENCE or "name" not in subject.inputs:
+            raise ProviderError("stack reference can not be imported")
+        return Made(subject.id, self._outputs(subject.inputs), subject.inputs)
+
+    async def delete(self, subject: Subject) -> None:
+        """See Provider."""
+
+    async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values, list[CheckFailure]]:
+        """See Provider."""
+        if token == "pulumi:pulumi:readStackOutputs":  # noqa: S105 (a function's name)
+            return self._outputs(arguments), []
+        if token == "pulumi:pulumi:getResource":  # noqa: S105
+            found = self.lookup(arguments.get("urn", ""))
+            if found is None:
+                raise ProviderError(f"unknown resource {arguments.get('urn')}")
+            return {"urn": found.urn, "id": found.id, "state": found.outputs}, []
+        raise ProviderError(f"unrecognized function name: '{token}'")
+
+    def _outputs(self, arguments: Values) -> Values:
+        name = arguments.get("name")
+        if not isinstance(name, str) or name == UNKNOWN:
+            return {"name": name, "outputs": UNKNOWN, "secretOutputNames": UNKNOWN}
+        try:
+            outputs = self.stacks.outputs(name)
+        except EngineError as error:
+            raise ProviderError(str(error)) from None
+        secret = sorted(key for key, value in outputs.items() if isinstance(value, Secret))
+        return {"name": name, "outputs": outputs, "secretOutputNames": secret}
+
+
+def _failures(messages: Any) -> list[CheckFailure]:
+    return [CheckFailure(one.property, one.reason) for one in messages]
+
+
+def _diff(answer: Any) -> Diff | None:
+    """A provider's answer; None where it leaves the comparison to the engine."""
+    if answer.changes == pb.DiffResponse.DIFF_UNKNOWN and not answer.replaces:
+        return None
+    detailed = {path: one.kind in REPLACING_KINDS for path, one in answer.detailedDiff.items()}
+    changes = answer.changes == pb.DiffResponse.DIFF_SOME or bool(answer.replaces)
+    return Diff(changes, tuple(answer.replaces), tuple(answer.diffs), detailed, answer.deleteBeforeReplace)
+
+
+def _as_text(value: Any) -> str:
+    while isinstance(value, Secret):
+        value = value.value
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,31 @@
+"""Which file holds which resource. A handler is loaded at its first use, so that the plugin starts at once."""
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any
+
+from heliostat.provider.resource import Handler
+
+HANDLERS = {
+    "heliostat:index:ObjectStore": "heliostat.provider.object_store:ObjectStoreHandler",
+    "heliostat:index:TrackingServer": "heliostat.provider.tracking_server:TrackingServerHandler",
+    "heliostat:index:RayCluster": "heliostat.provider.ray_cluster:RayClusterHandler",
+    "heliostat:index:Controller": "heliostat.provider.controller:ControllerHandler",
+    "heliostat:index:Dataset": "heliostat.provider.dataset:DatasetHandler",
+    "heliostat:index:TrainJob": "heliostat.provider.train_job:TrainJobHandler",
+    "heliostat:index:ModelVersion": "heliostat.provider.model_version:ModelVersionHandler",
+    "heliostat:index:Application": "heliostat.provider.application:ApplicationHandler",
+}
+
+
+@cache
+def handler_of(token: str) -> Handler[Any, Any]:
+    """The handler of a resource type.
+
+    Raises:
+        KeyError: there is no such type.
+    """
+    module, _, name = HANDLERS[token].partition(":")
+    handler: Handler[Any, Any] = getattr(importlib.import_module(module), name)()
+    return handler

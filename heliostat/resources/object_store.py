@@ -1,0 +1,28 @@
+"""A place for objects."""
+from __future__ import annotations
+
+import pulumi
+
+from heliostat.resources.base import Address, Resource
+from heliostat.spec.platform import OnDestroy
+from heliostat.spec.resources import StoreAddress
+
+
+class ObjectStore(Resource):
+    """A directory, or a bucket of anything that speaks S3."""
+
+    token = "heliostat:index:ObjectStore"  # noqa: S105 - a type, no secret
+
+    def __init__(
+        self, name: str, address: StoreAddress, on_destroy: OnDestroy, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        self._place = address
+        super().__init__(
+            name, opts, uri=address.uri, endpoint=address.endpoint, region=address.region, on_destroy=on_destroy
+        )
+
+    @property
+    def address(self) -> pulumi.Output[Address]:
+        """Where the objects lie, once the store is there."""
+        place = self._place.model_dump(by_alias=True, exclude_none=True)
+        return self.output("uri").apply(lambda uri: {**place, "uri": uri})

@@ -1,0 +1,41 @@
+"""What every platform gives to the workloads on it, wherever it runs."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from heliostat.resources.base import Address
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The addresses that workloads need; a stack exports them, and another reads them by StackReference."""
+
+    store: pulumi.Input[Address]
+    ray: pulumi.Input[Address]
+    tracking_uri: pulumi.Input[str]
+    controller: pulumi.Input[Address]
+    public_url: pulumi.Input[str]
+
+    def exported(self) -> dict[str, pulumi.Input[Address] | pulumi.Input[str]]:
+        """As a stack's output `platform`."""
+        return {
+            "store": self.store,
+            "ray": self.ray,
+            "trackingUri": self.tracking_uri,
+            "controller": self.controller,
+            "publicUrl": self.public_url,
+        }
+
+    @classmethod
+    def of_stack(cls, stack: str) -> Platform:
+        """The platform that the stack `organization/project/stack` exported."""
+        exported = pulumi.StackReference(stack).require_output("platform")
+        return cls(
+            store=exported["store"],
+            ray=exported["ray"],
+            tracking_uri=exported["trackingUri"],
+            controller=exported["controller"],
+            public_url=exported["publicUrl"],
+        )

@@ -1,0 +1,32 @@
+"""A Ray cluster on this machine."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+
+from heliostat.resources.base import Address, Resource
+from heliostat.spec.platform import LocalRay
+
+
+class RayCluster(Resource):
+    """A head and worker nodes as processes on loopback, with token authentication."""
+
+    token = "heliostat:index:RayCluster"  # noqa: S105 - a type, no secret
+    outputs = ("address", "gcs_address")
+
+    def __init__(self, name: str, spec: LocalRay, directory: Path, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(
+            name,
+            opts,
+            directory=str(directory),
+            head=spec.head,
+            workers=spec.workers,
+            object_store_mib=spec.object_store_mib,
+            dashboard_port=spec.dashboard_port,
+        )
+
+    @property
+    def address(self) -> pulumi.Output[Address]:
+        """How to reach its REST APIs."""
+        return self.output("address")

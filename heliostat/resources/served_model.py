@@ -1,0 +1,76 @@
+"""From data to answers: the graph of a model that is trained, judged and served."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from heliostat.resources.application import Application
+from heliostat.resources.dataset import Dataset
+from heliostat.resources.model_version import Candidate, ModelVersion
+from heliostat.resources.platform import Platform
+from heliostat.resources.train_job import TrainJob
+from heliostat.spec.base import Parameters
+from heliostat.spec.code import code_of
+from heliostat.spec.workload import Workload
+
+
+@dataclass(frozen=True)
+class ServedModelArgs:
+    """A workload's own part of the declaration: its entry points and its parameters."""
+
+    root: Path
+    """The checkout, which the entry points' modules are relative to."""
+    dataset: str
+    train: str
+    predictor: str
+    contract: str
+    data_parameters: Parameters
+    parameters: Parameters
+
+
+class ServedModel(pulumi.ComponentResource):
+    """Dataset, TrainJob, ModelVersion and Application of one workload. A pinned version is served without a training."""
+
+    def __init__(
+        self,
+        name: str,
+        args: ServedModelArgs,
+        spec: Workload,
+        platform: Platform,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("heliostat:index:ServedModel", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        data = Dataset(name, code_of(args.root, args.dataset), args.dataset, args.data_parameters, platform, child)
+        candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data)
+        version = ModelVersion(
+            name, candidate, code_of(args.root, args.predictor), args.predictor, data.address, spec.gate, platform, child
+        )
+        application = Application(
+            name, code_of(args.root, args.contract), args.contract, version.model_uri, spec.serving, platform, child
+        )
+        self.url = application.url
+        self.openapi_url = application.openapi_url
+        self.model_uri = version.model_uri
+        self.register_outputs({"url": self.url, "openapiUrl": self.openapi_url, "modelUri": self.model_uri})
+
+    def _trained(
+        self, name: str, args: ServedModelArgs, spec: Workload, platform: Platform, data: Dataset
+    ) -> Candidate:
+        run = TrainJob(
+            name,
+            code_of(args.root, args.train),
+            args.train,
+            data.address,
+            args.parameters,
+            spec.training,
+            platform,
+            pulumi.ResourceOptions(parent=self),
+        )
+        return Candidate(run_id=run.run_id, model_uri=run.model_uri)
+
+    def exported(self) -> dict[str, pulumi.Output[str]]:
+        """As an output of the stack."""
+        return {"url": self.url, "openapiUrl": self.openapi_url, "modelUri": self.model_uri}

@@ -1,0 +1,94 @@
+"""Which source files an entry point needs, and the digest that names them.
+
+Called where a workload is declared (to say which code) and where the code is packed (to see that it is still the same).
+An edit of one module changes the digest of exactly those entry points that import it, directly or not: a change of the
+response type deploys the application anew and trains nothing.
+"""
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import heliostat
+from heliostat.spec.resources import Code
+
+
+class CodeError(ValueError):
+    """The source of an entry point cannot be found or read; the text says which, and what to do."""
+
+
+def code_of(root: Path, *entry_points: str) -> Code:
+    """The files below `root` that the modules of `entry_points` (`package.module:attribute`) import, themselves included.
+
+    Only modules below `root`'s folder `workloads` count: libraries are named by the lock, the library by its version.
+
+    Raises:
+        CodeError: where a module does not exist or does not parse.
+    """
+    waiting = [_entry_file(root, entry_point.partition(":")[0]) for entry_point in entry_points]
+    files: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path not in files:
+            files.add(path)
+            waiting.extend(_packages_of(root, path))
+            waiting.extend(_imports(root, path))
+    ordered = tuple(sorted(files))
+    return Code(root=str(root), files=ordered, digest=digest_of(root, ordered))
+
+
+def digest_of(root: Path, files: Iterable[str]) -> str:
+    """SHA-256 over the names and contents of `files` (relative to `root`) and the library's version."""
+    digest = hashlib.sha256(f"heliostat {heliostat.__version__}\n".encode())
+    for name in sorted(files):
+        content = (root / name).read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _entry_file(root: Path, module: str) -> str:
+    path = _file_of(root, module)
+    if path is None:
+        raise CodeError(f"module {module!r} is not in {root}/workloads: create it, or correct the entry point naming it")
+    return path
+
+
+def _file_of(root: Path, module: str) -> str | None:
+    """The file of a module of a workload, relative to `root`; None for any other module."""
+    if module.partition(".")[0] != "workloads":
+        return None
+    stem = Path(*module.split("."))
+    for candidate in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if (root / candidate).is_file():
+            return candidate.as_posix()
+    return None
+
+
+def _packages_of(root: Path, path: str) -> Iterator[str]:
+    """The `__init__.py` of each package that a file is in."""
+    for parent in Path(path).parents:
+        package = parent / "__init__.py"
+        if parent.name and (root / package).is_file():
+            yield package.as_posix()
+
+
+def _imports(root: Path, path: str) -> Iterator[str]:
+    """The files of a workload that a file imports."""
+    try:
+        tree = ast.parse((root / path).read_bytes(), filename=path)
+    except SyntaxError as error:
+        raise CodeError(f"{path}:{error.lineno}: {error.msg}: the file does not parse") from error
+    package = Path(path).parent.parts
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1]] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            names = [source, *(f"{source}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (file for name in names if (file := _file_of(root, name)))

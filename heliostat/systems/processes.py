@@ -1,0 +1,243 @@
+"""Services: process trees of this machine that outlive whoever starts them, and are found, and ended, as a whole.
+
+A service is known by its data folder and its name. `<name>.pid.json` says which process is its root, by process id,
+start time and boot, so that a number that was used again is never mistaken for it. All its processes carry a mark in their
+environment, by which those are found that left their parent or session.
+"""
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from filelock import FileLock
+
+from heliostat.systems.errors import PermanentError, explained
+
+MARK = "HELIOSTAT_SERVICE"
+_LOG_LIMIT = 32 * 1024 * 1024
+_KILL_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is to run, and where its record and its log (`<name>.pid.json`, `<name>.log`) are kept.
+
+    `environment` is laid over this process's own.
+    """
+
+    directory: Path
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def start(service: Service) -> int:
+    """The process id of the service's root: as it runs already, or just started after clearing what a dead root left.
+
+    Raises:
+        PermanentError: the program or the folder cannot be used.
+    """
+    try:
+        service.directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(service.directory / f"{service.name}.lock"):
+            running = find(service.directory, service.name)
+            if running is not None:
+                return running.pid
+            _kill_marked(service.directory, service.name)
+            return _spawn(service)
+    except OSError as error:
+        raise explained(error, f"start {service.name} ({service.argv[0]}) in {service.directory}") from error
+
+
+def find(directory: Path, name: str) -> psutil.Process | None:
+    """The root of the service where it is alive and the very process that was started; None otherwise."""
+    try:
+        record = json.loads(_record(directory, name).read_text())
+        process = psutil.Process(int(record["pid"]))
+        same = [_boot(), _started(process.pid)] == [record["boot"], record["started"]]
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+async def stop(directory: Path, name: str, grace_seconds: float = 10.0) -> None:
+    """End the service: SIGTERM to its root, up to `grace_seconds` for it to end, then SIGKILL to all that is left of it.
+
+    What is gone already is a success.
+
+    Raises:
+        PermanentError: something of it cannot be killed.
+    """
+    root = find(directory, name)
+    if root is not None:
+        try:
+            root.send_signal(signal.SIGTERM)
+            await exited(root, grace_seconds)
+        except psutil.NoSuchProcess:
+            pass
+    await asyncio.to_thread(_kill_marked, directory, name)
+    _record(directory, name).unlink(missing_ok=True)
+
+
+async def exited(process: psutil.Process, seconds: float) -> bool:
+    """Whether `process` ended within `seconds`; wakes at its end, without polling."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return True
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await asyncio.wait_for(ended.wait(), seconds)
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def log_path(directory: Path, name: str) -> Path:
+    """Where the service's stdout and stderr go."""
+    return directory / f"{name}.log"
+
+
+def log_tail(directory: Path, name: str, lines: int = 30) -> str:
+    """The last lines that the service wrote; empty where it wrote nothing."""
+    try:
+        with log_path(directory, name).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 512 * lines))
+            text = log.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def mark(directory: Path, name: str) -> str:
+    """The value of `HELIOSTAT_SERVICE` that all processes of the service carry."""
+    return f"{_short_digest(directory)}:{name}"
+
+
+def marked(directory: Path, name: str | None = None) -> list[psutil.Process]:
+    """All live processes of the service, or of every service in `directory`, whatever became of their parents."""
+    wanted = f"{MARK}={mark(directory, name or '')}".encode()
+    return [
+        process
+        for process, environment in _environments()
+        if any(entry == wanted if name else entry.startswith(wanted) for entry in environment.split(b"\0"))
+    ]
+
+
+def runtime_root() -> Path:
+    """The folder of this user for sockets and claims: short, private, and empty after a reboot.
+
+    Raises:
+        PermanentError: somebody else owns it.
+    """
+    root = Path(os.environ.get("HELIOSTAT_RUNTIME_DIR") or Path(tempfile.gettempdir(), f"heliostat-{os.getuid()}"))
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = root.lstat()
+    except OSError as error:
+        raise explained(error, f"make the runtime folder {root}") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermanentError(
+            f"the runtime folder {root} is not a folder that only this user (uid {os.getuid()}) can write; "
+            "remove it, or name another in HELIOSTAT_RUNTIME_DIR"
+        )
+    return root
+
+
+def runtime_directory(directory: str | Path) -> Path:
+    """The short folder that goes with a data folder: Unix sockets' paths end at 107 bytes. Nothing of worth lives there."""
+    path = runtime_root() / _short_digest(directory)[:8]
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def _spawn(service: Service) -> int:
+    log = log_path(service.directory, service.name)
+    if log.exists() and log.stat().st_size > _LOG_LIMIT:
+        log.replace(log.with_suffix(".log.1"))
+    environment = {**os.environ, **service.environment, MARK: mark(service.directory, service.name)}
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - the program is the caller's, its arguments are a list
+            service.argv,
+            cwd=service.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # Not waited for: it outlives this process. A zombie counts as dead, so nobody needs its exit code.
+    process.returncode = 0
+    record = {"pid": process.pid, "started": _started(process.pid), "boot": _boot()}
+    temporary = _record(service.directory, service.name).with_suffix(".tmp")
+    temporary.write_text(json.dumps(record))
+    temporary.replace(_record(service.directory, service.name))
+    return process.pid
+
+
+def _kill_marked(directory: Path, name: str) -> None:
+    deadline = time.monotonic() + _KILL_SECONDS
+    # Again and again: one that was killed may have just forked.
+    while processes := marked(directory, name):
+        for process in processes:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.AccessDenied:
+                raise PermanentError(f"process {process.pid} of {name} cannot be killed: it runs as another user") from None
+        _, left = psutil.wait_procs(processes, timeout=max(0.1, deadline - time.monotonic()))
+        if left and time.monotonic() > deadline:
+            pids = ", ".join(str(process.pid) for process in left)
+            raise PermanentError(f"processes {pids} of {name} did not end {_KILL_SECONDS:g} s after SIGKILL; look what holds them")
+
+
+def _environments() -> Iterator[tuple[psutil.Process, bytes]]:
+    """Every live process of this user but this one, with its environment."""
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environment = Path(entry.path, "environ").read_bytes()
+            if environment and entry.stat().st_uid == os.getuid():
+                yield psutil.Process(int(entry.name)), environment
+        except (OSError, psutil.Error):
+            continue
+
+
+def _record(directory: Path, name: str) -> Path:
+    return directory / f"{name}.pid.json"
+
+
+def _started(pid: int) -> int:
+    """When the process started, in clock ticks after boot: unlike a time of day, no clock's step changes it."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _short_digest(directory: str | Path) -> str:
+    return hashlib.sha256(str(directory).encode()).hexdigest()[:16]
+
+
+if not sys.platform.startswith("linux"):  # pragma: no cover
+    raise PermanentError(f"services run on Linux (they are found by /proc); this is {sys.platform}: use WSL, a container or a VM")

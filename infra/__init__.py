@@ -1,0 +1,1 @@
+"""The Pulumi program: what a stack's config declares becomes resources."""

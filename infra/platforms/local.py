@@ -1,0 +1,48 @@
+"""The local platform: everything as processes of this machine, on loopback."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+
+from heliostat.resources import Controller, ObjectStore, Platform, RayCluster, TrackingServer
+from heliostat.spec.platform import DirectoryStore, Store
+from heliostat.spec.platform import LocalPlatform as Spec
+from heliostat.spec.resources import StoreAddress
+
+
+class LocalPlatform(pulumi.ComponentResource):
+    """Object store, MLflow, Ray cluster and controller of one stack, with their data below `directory`."""
+
+    def __init__(
+        self, name: str, spec: Spec, directory: Path, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("heliostat:index:LocalPlatform", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        store = ObjectStore("objects", address_of(spec.store, directory), spec.on_destroy, child)
+        tracking = TrackingServer("mlflow", spec.tracking, directory / "mlflow", store.address, spec.on_destroy, child)
+        ray = RayCluster("ray", spec.ray, directory / "ray", child)
+        controller = Controller(
+            "controller",
+            directory / "controller",
+            ray.address,
+            store.address,
+            tracking.tracking_uri,
+            spec.public_port,
+            child,
+        )
+        self.platform = Platform(
+            store=store.address,
+            ray=ray.address,
+            tracking_uri=tracking.tracking_uri,
+            controller=controller.address,
+            public_url=controller.public_url,
+        )
+        self.register_outputs(self.platform.exported())
+
+
+def address_of(store: Store, directory: Path) -> StoreAddress:
+    """Where the declared store lies."""
+    if isinstance(store, DirectoryStore):
+        return StoreAddress(uri=Path(store.path or directory / "objects").as_uri())
+    return StoreAddress(uri=f"s3://{store.bucket}/{store.prefix}".rstrip("/"), endpoint=store.endpoint, region=store.region)
