@@ -13,9 +13,10 @@ from typing import Any
 from heliostat.engine import checkpoint, locks
 from heliostat.engine.bucket import Bucket, open_bucket
 from heliostat.engine.checkpoint import Document, Encoder
-from heliostat.engine.errors import NotFoundError, StackError
+from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.secrets import Crypter, Keyring
 from heliostat.engine.state import Snapshot
+from heliostat.engine.urns import ROOT_STACK_TYPE
 
 ORGANIZATION = "organization"
 _META = ".pulumi/meta.yaml"
@@ -162,11 +163,13 @@ class Checkpoints:
         self._ref = ref
         self._encoder = Encoder(ref.full_name, crypter, before.extra)
         self._plugins = list(((before.deployment or {}).get("manifest") or {}).get("plugins") or [])
+        self._same_salt = before.deployment is not None and before.salt == (crypter.salt if crypter else "")
         self._written = ""
 
     def begin(self, snapshot: Snapshot) -> None:
         """Takes note of what is stored already, so that saving the same again writes nothing."""
-        self._written = self._encoder.body(snapshot)
+        if self._same_salt:  # else everything is to be encrypted anew
+            self._written = self._encoder.body(snapshot)
 
     def save(self, snapshot: Snapshot) -> None:
         """Writes the snapshot; raises StorageError where it cannot, and the one before it is intact."""
@@ -187,19 +190,12 @@ class StackOutputs:
         self._keyring = keyring
 
     def outputs(self, stack_name: str) -> dict[str, Any]:
-        """The outputs of `name` or `organization/project/name`, secrets wrapped; raises EngineError where there is no such stack."""
-        from heliostat.engine.deployment import EngineError
-
-        try:
-            return stack_outputs(self._backend.read(StackRef.parse(stack_name, self._project)), self._keyring)
-        except StackError as error:
-            raise EngineError(str(error)) from error
+        """The outputs of `name` or `organization/project/name`, secrets wrapped; raises NotFoundError where there is no such stack."""
+        return stack_outputs(self._backend.read(StackRef.parse(stack_name, self._project)), self._keyring)
 
 
 def stack_outputs(document: Document, keyring: Keyring) -> dict[str, Any]:
     """What the program of a checkpoint exported, secrets wrapped; nothing else of it is decrypted."""
-    from heliostat.engine.urns import ROOT_STACK_TYPE
-
     resources = (document.deployment or {}).get("resources") or []
     roots = [r for r in resources if r["type"] == ROOT_STACK_TYPE and not r.get("parent")]
     if not roots:

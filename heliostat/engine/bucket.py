@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from heliostat.engine.errors import StackError, StorageError
+from heliostat.engine.stackerrors import StackError, StorageError
 
 
 class Bucket(Protocol):

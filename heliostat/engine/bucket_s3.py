@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from heliostat.engine.errors import StackError, StorageError
+from heliostat.engine.stackerrors import StackError, StorageError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

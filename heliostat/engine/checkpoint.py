@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from heliostat.engine.errors import StackError
+from heliostat.engine.stackerrors import StackError
 from heliostat.engine.secrets import Crypter, Keyring
 from heliostat.engine.state import SECRET_SIGNATURE, SECRET_SIGNATURE_KEY, OperationType, PendingOperation, Resource, Secret, Snapshot
 

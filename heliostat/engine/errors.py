@@ -17,6 +17,10 @@ class ProviderError(Exception):
     """A provider refused or failed a call; the message is the provider's own."""
 
 
+class Unimplemented(ProviderError):
+    """A provider does not know the call at all."""
+
+
 @dataclass
 class InitFailed(ProviderError):
     """A provider made or changed a resource that did not come up: there is something, and it is not well."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.engine.backend import Backend, StackRef
-from heliostat.engine.errors import StackError
+from heliostat.engine.stackerrors import StackError
 
 
 @dataclass(frozen=True)
@@ -79,20 +79,14 @@ def _read(backend: Backend, key: str) -> Entry:
 
 
 def environment_of(folder: Path) -> dict[str, str]:
-    """The commit that an operation ran from, in the CLI's words; empty outside a git checkout."""
-    said = _git(folder, "rev-parse", "HEAD")
-    if not said:
-        return {"exec.kind": "cli"}
-    known = {
-        "exec.kind": "cli",
-        "git.head": said,
-        "git.headName": _git(folder, "symbolic-ref", "-q", "HEAD"),
-        "git.dirty": "true" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "false",
-        "git.author": _git(folder, "log", "-1", "--format=%an"),
-        "git.author.email": _git(folder, "log", "-1", "--format=%ae"),
-        "git.committer": _git(folder, "log", "-1", "--format=%cn"),
-        "git.committer.email": _git(folder, "log", "-1", "--format=%ce"),
-    }
+    """The commit that an operation ran from, in the CLI's words; little outside a git checkout."""
+    names = ("git.head", "git.author", "git.author.email", "git.committer", "git.committer.email")
+    said = _git(folder, "log", "-1", "--format=%H%n%an%n%ae%n%cn%n%ce").split("\n")
+    known = {"exec.kind": "cli"}
+    if len(said) == len(names):
+        known |= zip(names, said, strict=True)
+        known["git.headName"] = _git(folder, "symbolic-ref", "-q", "HEAD")
+        known["git.dirty"] = "true" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "false"
     return {name: value for name, value in known.items() if value}
 
 

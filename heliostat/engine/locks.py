@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from heliostat.engine.bucket import Bucket
-from heliostat.engine.errors import LockedError
+from heliostat.engine.stackerrors import LockedError
 
 _CLOCK_TOLERANCE_S = 5.0
 

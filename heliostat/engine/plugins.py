@@ -17,7 +17,7 @@ import yaml
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import errors_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from heliostat.engine.errors import EngineError, InitFailed, ProviderError
+from heliostat.engine.errors import EngineError, InitFailed, ProviderError, Unimplemented
 from heliostat.engine.properties import from_struct
 
 MAX_MESSAGE_BYTES = 400 * 1024 * 1024
@@ -216,6 +216,8 @@ def explained(error: grpc.aio.AioRpcError) -> ProviderError:
     message = error.details() or error.code().name
     metadata = error.trailing_metadata() or ()
     packed = next((value for key, value in metadata if key == "grpc-status-details-bin"), None)
+    if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+        return Unimplemented(message)
     if packed is None:
         return ProviderError(message)
     status = status_pb2.Status.FromString(packed)  # type: ignore[arg-type]

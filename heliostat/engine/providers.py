@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from heliostat.engine.diffs import SAME, Diff, local_diff
-from heliostat.engine.errors import CheckFailure, EngineError, InitFailed, ProviderError
+from heliostat.engine.errors import CheckFailure, EngineError, InitFailed, ProviderError, Unimplemented
 from heliostat.engine.plugins import Plugin
 from heliostat.engine.properties import annotated, from_struct, has_unknowns, reset, to_struct
 from heliostat.engine.state import UNKNOWN, Secret
@@ -99,10 +99,8 @@ class PluginProvider:
         request = pb.CheckRequest(urn=urn, name=name_of(urn), type=type_of(urn), olds=to_struct(olds), news=to_struct(news))
         try:
             answer = await self.plugin.call("CheckConfig", request)
-        except ProviderError as error:
-            if "not implemented" in str(error).lower() or str(error) == "UNIMPLEMENTED":
-                return news, []
-            raise
+        except Unimplemented:
+            return news, []
         return annotated(from_struct(answer.inputs), news), _failures(answer.failures)
 
     async def diff_config(self, urn: Urn, olds: Values, old_outputs: Values, news: Values) -> Diff:
@@ -111,10 +109,8 @@ class PluginProvider:
                                  old_inputs=to_struct(olds), news=to_struct(news))
         try:
             answer = await self.plugin.call("DiffConfig", request)
-        except ProviderError as error:
-            if "not implemented" in str(error).lower() or str(error) == "UNIMPLEMENTED":
-                return local_diff(olds, news)
-            raise
+        except Unimplemented:
+            return local_diff(olds, news)
         return _diff(answer) or local_diff(olds, news)
 
     async def configure(self, urn: Urn, ident: str, inputs: Values) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from heliostat.engine.errors import PassphraseError, StackError
+from heliostat.engine.stackerrors import PassphraseError, StackError
 
 ITERATIONS = 1_000_000
 _KEY_BYTES, _SALT_BYTES, _NONCE_BYTES = 32, 8, 12

@@ -48,7 +48,7 @@ def parse(sections: Mapping[str, Any], file: str, workloads: Collection[str]) ->
     try:
         stack = Stack.model_validate(sections)
     except ValidationError as error:
-        mistakes += [f"{path_of(e['loc'])}: {e['msg']}{_given(e)}" for e in error.errors(include_url=False)]
+        mistakes += [f"{path_of(in_file(e['loc'], sections))}: {e['msg']}{_given(e)}" for e in error.errors(include_url=False)]
     if mistakes:
         count = f"{len(mistakes)} mistake" + ("s" if len(mistakes) > 1 else "")
         raise ConfigError("\n".join([f"{count} in {file}:", *(f"  {file}: {mistake}" for mistake in mistakes)]))
@@ -64,6 +64,20 @@ def _unknown_workloads(sections: Mapping[str, Any], known: Collection[str]) -> l
         for name in names
         if name not in known
     ]
+
+
+def in_file(location: tuple[int | str, ...], value: Any) -> tuple[int | str, ...]:
+    """`location` without the tags that pydantic puts in for a chosen kind: `store.s3.bucket` is `store.bucket` in the file."""
+    path: list[int | str] = []
+    for part in location:
+        if isinstance(value, Mapping) and part not in value and value.get("kind") == part:
+            continue
+        path.append(part)
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            value = None
+    return tuple(path)
 
 
 def path_of(location: tuple[int | str, ...]) -> str:

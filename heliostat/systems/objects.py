@@ -101,14 +101,16 @@ class Directory:
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:  # noqa: D102
         top = self.root / prefix.rpartition("/")[0]
+        keys: list[str] = []
         for folder, folders, files in os.walk(top):
-            folders[:] = sorted(name for name in folders if Path(folder, name) != self._partial)
-            for name in sorted(files):
-                path = Path(folder, name)
-                key = path.relative_to(self.root).as_posix()
-                if key.startswith(prefix):
-                    found = path.stat()
-                    yield ObjectInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+            folders[:] = [name for name in folders if Path(folder, name) != self._partial]
+            keys += (Path(folder, name).relative_to(self.root).as_posix() for name in files)
+        for key in sorted(key for key in keys if key.startswith(prefix)):
+            try:
+                found = (self.root / key).stat()
+            except FileNotFoundError:  # deleted since
+                continue
+            yield ObjectInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def delete(self, key: str) -> None:  # noqa: D102
         try:
@@ -230,7 +232,8 @@ class S3:
         except ClientError as error:
             raise self._explained(error.response, what) from None
         except NoCredentialsError:
-            raise PermanentError(f"cannot {what}: no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from None
+            fix = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            raise PermanentError(f"cannot {what}: no AWS credentials; {fix}") from None
         except BotoCoreError as error:
             raise RetryableError(f"cannot {what}: {error}") from None
 

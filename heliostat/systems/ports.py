@@ -64,12 +64,11 @@ def holder(port: int) -> str | None:
     """Who listens at `port` of this machine, in words; None where nobody does."""
     if _free(port):
         return None
-    for connection in psutil.net_connections(kind="tcp"):
-        if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN and connection.pid:
-            try:
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
-            except psutil.Error:
-                break
+    for pid in _listeners(port):
+        try:
+            return f"{psutil.Process(pid).name()} (process {pid})"
+        except psutil.Error:
+            break
     return "another program (whose process this user cannot see)"
 
 
@@ -112,11 +111,16 @@ def _free(port: int) -> bool:
     return True
 
 
+def _listeners(port: int) -> list[int]:
+    """Processes that listen at `port`, as far as this user may see them."""
+    found = psutil.net_connections(kind="tcp")
+    return [c.pid for c in found if c.pid and c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port]
+
+
 def _ours(directory: Path, port: int) -> bool:
     """Whether a service of `directory` listens at `port`."""
     own = {process.pid for process in processes.marked(directory)}
-    listening = (c for c in psutil.net_connections(kind="tcp") if c.status == psutil.CONN_LISTEN and c.laddr)
-    return any(c.pid in own for c in listening if c.laddr.port == port)
+    return any(pid in own for pid in _listeners(port))
 
 
 def _claims(root: Path, without: tuple[str, str] | None = None) -> _Ports:

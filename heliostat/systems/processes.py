@@ -28,6 +28,8 @@ from heliostat.systems.errors import PermanentError, explained
 MARK = "HELIOSTAT_SERVICE"
 _LOG_LIMIT = 32 * 1024 * 1024
 _KILL_SECONDS = 10.0
+_children: list[subprocess.Popen[bytes]] = []
+"""Started by this very process, which has to take note of their ends."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def start(service: Service) -> int:
 
 def find(directory: Path, name: str) -> psutil.Process | None:
     """The root of the service where it is alive and the very process that was started; None otherwise."""
+    _children[:] = [child for child in _children if child.poll() is None]
     try:
         record = json.loads(_record(directory, name).read_text())
         process = psutil.Process(int(record["pid"]))
@@ -183,8 +186,7 @@ def _spawn(service: Service) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # Not waited for: it outlives this process. A zombie counts as dead, so nobody needs its exit code.
-    process.returncode = 0
+    _children.append(process)
     record = {"pid": process.pid, "started": _started(process.pid), "boot": _boot()}
     temporary = _record(service.directory, service.name).with_suffix(".tmp")
     temporary.write_text(json.dumps(record))
@@ -194,7 +196,7 @@ def _spawn(service: Service) -> int:
 
 def _kill_marked(directory: Path, name: str) -> None:
     deadline = time.monotonic() + _KILL_SECONDS
-    # Again and again: one that was killed may have just forked.
+    # Again and again: one that was killed may have just forked. A zombie has no environment, so it counts as gone.
     while processes := marked(directory, name):
         for process in processes:
             try:
@@ -203,10 +205,10 @@ def _kill_marked(directory: Path, name: str) -> None:
                 continue
             except psutil.AccessDenied:
                 raise PermanentError(f"process {process.pid} of {name} cannot be killed: it runs as another user") from None
-        _, left = psutil.wait_procs(processes, timeout=max(0.1, deadline - time.monotonic()))
-        if left and time.monotonic() > deadline:
-            pids = ", ".join(str(process.pid) for process in left)
-            raise PermanentError(f"processes {pids} of {name} did not end {_KILL_SECONDS:g} s after SIGKILL; look what holds them")
+        if time.monotonic() > deadline:
+            pids = ", ".join(str(process.pid) for process in processes)
+            raise PermanentError(f"processes {pids} of {name} live on {_KILL_SECONDS:g} s after SIGKILL; look what holds them")
+        time.sleep(0.01)
 
 
 def _environments() -> Iterator[tuple[psutil.Process, bytes]]:
@@ -240,4 +242,4 @@ def _short_digest(directory: str | Path) -> str:
 
 
 if not sys.platform.startswith("linux"):  # pragma: no cover
-    raise PermanentError(f"services run on Linux (they are found by /proc); this is {sys.platform}: use WSL, a container or a VM")
+    raise PermanentError(f"services need Linux (they are found in /proc); this is {sys.platform}: use WSL or a VM")

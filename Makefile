@@ -1,0 +1,49 @@
+# The commands of this project. `make help` lists them.
+
+STACK ?= local
+HELIOSTAT := .venv/bin/heliostat
+
+# The local stack keeps its state in the checkout and holds no secret of worth; any other stack names its own of both.
+export PULUMI_BACKEND_URL ?= file://$(CURDIR)/.heliostat/state
+ifeq ($(STACK),local)
+export PULUMI_CONFIG_PASSPHRASE ?= local
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up preview down predict test lint bench schema lock clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make the virtual environment from the lock (the others do it themselves)
+	@scripts/setup
+
+up: setup ## Bring the stack up and end with a prediction
+	@scripts/up $(STACK)
+
+preview: setup ## Show what `up` would do
+	@$(HELIOSTAT) preview -s $(STACK) --diff
+
+predict: setup ## Ask every application of the stack for a prediction
+	@.venv/bin/python scripts/predict.py $(STACK)
+
+down: setup ## Stop everything that `up` started; objects, runs and models are kept
+	@$(HELIOSTAT) destroy -s $(STACK) --yes --skip-preview
+
+test: setup ## Lint, check types and architecture, and run the tests
+	@scripts/test
+
+lint: setup ## Lint and check types and architecture only
+	@scripts/lint
+
+bench: setup ## Measure what the README's table says
+	@.venv/bin/python -m bench
+
+schema: setup ## Make the JSON Schema of the stacks' configs anew
+	@.venv/bin/python scripts/schema.py
+
+lock: setup ## Resolve the dependencies anew into requirements.lock
+	@scripts/lock
+
+clean: ## Remove what `down` keeps, and the virtual environment
+	@scripts/clean

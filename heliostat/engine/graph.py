@@ -1,0 +1,86 @@
+"""Who depends on whom; pure functions over a checkpoint's resources in their order."""
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from heliostat.engine.state import Resource
+from heliostat.engine.urns import Urn, provider_of_reference
+
+
+def dependencies_of(resource: Resource, *, parent: bool = True) -> set[Urn]:
+    """All that must be there before `resource`: its provider, parent and dependencies of any kind."""
+    found = set(resource.dependencies)
+    for urns in resource.property_dependencies.values():
+        found.update(urns)
+    found.update(resource.extra.get("replaceWith") or [])
+    for urn in (resource.deleted_with, provider_of_reference(resource.provider), resource.parent if parent else None):
+        if urn:
+            found.add(urn)
+    return found
+
+
+def dependents_of(root: Resource, resources: Sequence[Resource], ignore: Collection[Urn] = ()) -> list[Resource]:
+    """What depends on `root` directly or through others, in the order of `resources`; children that merely sit below it do not."""
+    place = next((i for i, one in enumerate(resources) if one is root), None)
+    if place is None:
+        return []
+    reached = {root.urn}
+    found = []
+    for resource in resources[place + 1:]:
+        if resource.urn not in ignore and not reached.isdisjoint(dependencies_of(resource, parent=False)):
+            reached.add(resource.urn)
+            found.append(resource)
+    return found
+
+
+def with_dependents(urns: Iterable[Urn], resources: Sequence[Resource]) -> set[Urn]:
+    """`urns` with all that depends on them, children included."""
+    reached = set(urns)
+    for resource in resources:
+        if not reached.isdisjoint(dependencies_of(resource)):
+            reached.add(resource.urn)
+    return reached
+
+
+def blockers(condemned: Sequence[Resource], resources: Sequence[Resource]) -> dict[int, list[Resource]]:
+    """For each of `condemned`, by `id()`: the others of them that must be gone before it, since they depend on it.
+
+    Several resources may have one URN (replaced ones wait for deletion): a resource depends on those before it.
+    """
+    chosen = {id(resource) for resource in condemned}
+    by_urn: dict[Urn, list[Resource]] = {}
+    result: dict[int, list[Resource]] = {id(resource): [] for resource in condemned}
+    for resource in resources:
+        if id(resource) not in chosen:
+            continue
+        for urn in dependencies_of(resource):
+            for needed in by_urn.get(urn, ()):
+                result[id(needed)].append(resource)
+        by_urn.setdefault(resource.urn, []).append(resource)
+    return result
+
+
+def repaired(resources: Iterable[tuple[Resource, Resource | None]]) -> list[Resource]:
+    """What a refresh leaves of `(before, after)` pairs: the gone are left out, and so is every mention of them.
+
+    A child whose parent is gone moves up to that parent's parent.
+    """
+    result: list[Resource] = []
+    there: set[Urn] = set()
+    parents: dict[Urn, Urn | None] = {}
+    for before, after in resources:
+        parents.setdefault(before.urn, before.parent)
+        if after is None:
+            continue
+        parent = after.parent
+        while parent and parent not in there:
+            parent = parents.get(parent)
+        by_property = {key: [u for u in urns if u in there] for key, urns in after.property_dependencies.items()}
+        fixed = replace(
+            after, parent=parent, dependencies=[u for u in after.dependencies if u in there],
+            property_dependencies={key: urns for key, urns in by_property.items() if urns},
+            deleted_with=after.deleted_with if after.deleted_with in there else None)
+        result.append(after if fixed == after else fixed)
+        there.add(after.urn)
+    return result

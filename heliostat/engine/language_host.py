@@ -1,0 +1,85 @@
+"""Runs a Pulumi program in the interpreter that it belongs to; needs nothing but the `pulumi` package there.
+
+The SDK's wheel brings no such script (the official CLI does), so this is the engine's own: it configures the runtime
+from its arguments, runs the folder's `__main__.py` inside a stack, and explains what went wrong in the user's terms.
+"""
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import runpy
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+
+TOLD_ALREADY = 32
+THREADS_PER_OPERATION = 4
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Run a Pulumi program.")
+    for name in ("project", "stack", "organization", "root-directory", "pwd", "parallel", "dry-run", "monitor", "engine"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("program")
+    return parser.parse_args()
+
+
+def _in_the_program(error: BaseException, program: str) -> str:
+    """The traceback from the user's first line on; all of it where the error never was in the program."""
+    frames = traceback.extract_tb(error.__traceback__)
+    main = os.path.join(program, "__main__.py")  # noqa: PTH118
+    first = next((i for i, frame in enumerate(frames) if os.path.abspath(frame.filename) == main), 0)  # noqa: PTH100
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames[first:]),
+             *traceback.format_exception_only(type(error), error)]
+    return "".join(lines)
+
+
+def main() -> int:
+    """Runs the program; the exit code."""
+    arguments = _arguments()
+    try:
+        import pulumi
+        import pulumi.runtime
+    except ImportError as error:
+        print(f"the program's Python, {sys.executable}, has no Pulumi SDK ({error}); install the package pulumi there",  # noqa: T201
+              file=sys.stderr)
+        return 1
+    runtime = pulumi.runtime
+    runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
+    runtime.configure(runtime.Settings(
+        monitor=arguments.monitor, engine=arguments.engine, project=arguments.project, stack=arguments.stack,
+        parallel=int(arguments.parallel), dry_run=arguments.dry_run == "true", organization=arguments.organization,
+        root_directory=arguments.root_directory))
+    program = os.path.abspath(arguments.program)  # noqa: PTH100
+    if not os.path.exists(os.path.join(program, "__main__.py")):  # noqa: PTH110, PTH118
+        pulumi.log.error(f"there is no program: {program} holds no __main__.py")
+        return TOLD_ALREADY
+    os.chdir(arguments.pwd)
+    sys.argv = [program]
+    # A program that ends early leaves futures that nobody looks at; its own error is what there is to tell.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    # Each operation in flight holds a thread that waits for its answer.
+    executor = ThreadPoolExecutor(max_workers=max(int(arguments.parallel), 1) * THREADS_PER_OPERATION)
+    loop.set_default_executor(executor)
+    try:
+        loop.run_until_complete(runtime.run_in_stack(lambda: runpy.run_path(program, run_name="__main__")))
+    except pulumi.RunError as error:
+        pulumi.log.error(str(error))
+        return 1
+    except Exception as error:
+        pulumi.log.error(f"Program failed with an unhandled exception:\n{_in_the_program(error, program)}")
+        return TOLD_ALREADY
+    finally:
+        executor.shutdown(wait=True)
+        loop.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

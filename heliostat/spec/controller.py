@@ -1,0 +1,54 @@
+"""What the controller of a cluster is started with: `settings.json` in its data folder, written by its resource."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from heliostat.spec.base import EntryPoint, Model
+from heliostat.spec.platform import Port
+from heliostat.spec.resources import ControllerInputs
+
+SETTINGS_FILE = "settings.json"
+TOKEN_FILE = "token"  # noqa: S105 - a file's name
+SERVICE = "controller"
+"""Names of the two processes in the data folder; HAProxy outlives a dead controller on purpose."""
+TRAFFIC_SERVICE = "haproxy"
+
+
+class TrafficSettings(Model):
+    """How HAProxy runs."""
+
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """One carries several times what two replicas of Python can answer; more only takes their cores."""
+    max_connections: Annotated[int, Field(ge=16, le=100_000)] = 2048
+    """Connections of clients at a time; further ones wait in the kernel's backlog."""
+    answer_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """How long a replica may take to answer one request."""
+
+
+class ControllerSettings(Model):
+    """Everything that the controller needs to know before it reads its database."""
+
+    inputs: ControllerInputs
+    api_port: Port
+    public_port: Port
+    """Where HAProxy listens for clients, on loopback."""
+    serve_port: Port
+    """Where Serve's own proxy listens, on loopback; no client uses it, but Serve insists on one, by default always 8000."""
+    runtime_directory: str
+    """Short folder for HAProxy's sockets, whose paths end at 107 bytes."""
+    traffic: TrafficSettings = TrafficSettings()
+    serving_entry_point: EntryPoint = "heliostat.ml.serving:build"
+    """What Serve imports: a function `(ServingArguments as JSON) -> serve.Application`."""
+
+    @property
+    def directory(self) -> Path:
+        """The data folder."""
+        return Path(self.inputs.directory)
+
+    @property
+    def public_url(self) -> str:
+        """Where clients reach the applications."""
+        return f"http://127.0.0.1:{self.public_port}"
