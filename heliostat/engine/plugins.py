@@ -93,7 +93,6 @@ class Plugin:
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=40))
     accepts_secrets: bool = False
     supports_preview: bool = False
-    accepts_outputs: bool = False
     readers: list[asyncio.Task[None]] = field(default_factory=list)
 
     @classmethod
@@ -143,7 +142,7 @@ class Plugin:
             if error.code() != grpc.StatusCode.UNIMPLEMENTED:
                 raise await self._explained(error, "Handshake") from None
             return
-        self.accepts_secrets, self.accepts_outputs = answer.accept_secrets, answer.accept_outputs
+        self.accepts_secrets = answer.accept_secrets
 
     async def call(self, method: str, request: Any) -> Any:
         """One call. Raises ProviderError, or InitFailed where there is a resource that is not well."""

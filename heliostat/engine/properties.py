@@ -1,6 +1,6 @@
 """Property values: between protobuf's Struct and plain Python values, and what the engine asks of them.
 
-A secret is a `Secret`, an unknown is the string UNKNOWN. Assets, archives, resource references and output values stay
+A secret is a `Secret`, an unknown is the string UNKNOWN. Assets, archives and resource references stay
 the marked mappings that the protocol and the checkpoint both use. Whole numbers are `int`.
 """
 from __future__ import annotations
@@ -15,9 +15,7 @@ from google.protobuf import struct_pb2
 from heliostat.engine.paths import Path as PropertyPath
 from heliostat.engine.state import SECRET_SIGNATURE, SECRET_SIGNATURE_KEY, UNKNOWN, Secret
 
-OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 ASSET_SIGNATURE = "c44067f5952c0a294b673a41bacd8c17"
-RESOURCE_SIGNATURE = "5cf8f73096256a8f31e491e813e4eb8e"
 EXACT_INTEGERS = 2.0**53
 
 
@@ -122,38 +120,6 @@ def has_unknowns(value: Any) -> bool:
             return any(has_unknowns(item) for item in value)
         case _:
             return False
-
-
-def downgraded(value: Any) -> Any:
-    """A value in which output values are their plain values, unknowns and secrets, as state keeps them."""
-    match value:
-        case Secret():
-            return Secret(downgraded(value.value))
-        case Mapping() if value.get(SECRET_SIGNATURE_KEY) == OUTPUT_SIGNATURE:
-            inner = downgraded(value["value"]) if "value" in value else UNKNOWN
-            return Secret(inner) if value.get("secret") else inner
-        case Mapping():
-            return {key: downgraded(item) for key, item in value.items()}
-        case list():
-            return [downgraded(item) for item in value]
-        case _:
-            return value
-
-
-def output_dependencies(value: Any) -> set[str]:
-    """The URNs that output values and resource references inside a value name."""
-    match value:
-        case Secret():
-            return output_dependencies(value.value)
-        case Mapping():
-            found: set[str] = set()
-            if value.get(SECRET_SIGNATURE_KEY) == OUTPUT_SIGNATURE:
-                found.update(value.get("dependencies") or [])
-            return found.union(*(output_dependencies(item) for item in value.values()))
-        case list():
-            return set().union(*(output_dependencies(item) for item in value))
-        case _:
-            return set()
 
 
 def with_hashes(value: Any, folder: Path) -> Any:

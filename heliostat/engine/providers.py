@@ -125,7 +125,6 @@ class PluginProvider:
             sends_old_inputs_to_delete=True, id=ident, urn=urn, name=name_of(urn), type=type_of(urn)))
         self.plugin.accepts_secrets = self.plugin.accepts_secrets or answer.acceptSecrets
         self.plugin.supports_preview = answer.supportsPreview
-        self.plugin.accepts_outputs = self.plugin.accepts_outputs or answer.acceptOutputs
 
     async def check(self, urn: Urn, olds: Values, news: Values, seed: bytes) -> tuple[Values, list[CheckFailure]]:
         """See Provider."""

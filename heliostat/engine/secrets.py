@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -144,20 +144,31 @@ class Crypter:
 
 
 class Keyring:
-    """The crypters of one process: one a salt, all with the environment's passphrase."""
+    """The crypters of one process: one a salt, all with the same passphrase."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], ask: Callable[[], str] | None = None) -> None:
+        """`ask` is called once where the environment names no passphrase; without it that is a PassphraseError."""
         self._environment = environment
+        self._ask = ask
+        self._asked: str | None = None
         self._crypters: dict[str, Crypter] = {}
 
     def of(self, salt: str) -> Crypter:
         """The crypter of `salt`; raises PassphraseError where no passphrase is set."""
         if salt not in self._crypters:
-            self._crypters[salt] = Crypter(salt, read_passphrase(self._environment))
+            self._crypters[salt] = Crypter(salt, self._passphrase())
         return self._crypters[salt]
 
     def new(self) -> Crypter:
         """A crypter with a new salt."""
-        crypter = Crypter.new(read_passphrase(self._environment))
+        crypter = Crypter.new(self._passphrase())
         self._crypters[crypter.salt] = crypter
         return crypter
+
+    def _passphrase(self) -> str:
+        if self._asked is not None:
+            return self._asked
+        if self._ask and PASSPHRASE not in self._environment and not self._environment.get(PASSPHRASE_FILE):
+            self._asked = self._ask()
+            return self._asked
+        return read_passphrase(self._environment)

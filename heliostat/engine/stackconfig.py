@@ -132,14 +132,12 @@ class StackConfig:
 
     @salt.setter
     def salt(self, value: str) -> None:
-        if hasattr(self._content, "insert"):
-            self._content.pop("encryptionsalt", None)
-            position = 0 if not self._content else (1 if next(iter(self._content)) == "secretsprovider" else 0)
-            if position == 0 and getattr(self._content, "ca", None) and self._content.ca.comment:
-                position = len(self._content)  # the first key owns the comment at the top
-            self._content.insert(position, "encryptionsalt", value)
-        else:
+        if "encryptionsalt" in self._content or not hasattr(self._content, "insert"):
             self._content["encryptionsalt"] = value
+            return
+        # at the top, but behind the comment there, which belongs to the first key
+        position = len(self._content) if self._content.ca.comment else 0
+        self._content.insert(position, "encryptionsalt", value)
 
     @property
     def values(self) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.platform import Platform
 from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
-from heliostat.spec.code import code_of
+from heliostat.spec.code import CodeError, code_of
+from heliostat.spec.resources import Code
 from heliostat.spec.workload import Workload
 
 
@@ -29,6 +30,17 @@ class ServedModelArgs:
     data_parameters: Parameters
     parameters: Parameters
 
+    def code(self, entry_point: str) -> Code:
+        """The source that an entry point needs.
+
+        Raises:
+            pulumi.RunError: where it cannot be found or read; the engine shows the text alone.
+        """
+        try:
+            return code_of(self.root, entry_point)
+        except CodeError as error:
+            raise pulumi.RunError(str(error)) from None
+
 
 class ServedModel(pulumi.ComponentResource):
     """Dataset, TrainJob, ModelVersion and Application of one workload. A pinned version is served without a training."""
@@ -43,13 +55,13 @@ class ServedModel(pulumi.ComponentResource):
     ) -> None:
         super().__init__("heliostat:index:ServedModel", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        data = Dataset(name, code_of(args.root, args.dataset), args.dataset, args.data_parameters, platform, child)
+        data = Dataset(name, args.code(args.dataset), args.dataset, args.data_parameters, platform, child)
         candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data)
         version = ModelVersion(
-            name, candidate, code_of(args.root, args.predictor), args.predictor, data.address, spec.gate, platform, child
+            name, candidate, args.code(args.predictor), args.predictor, data.address, spec.gate, platform, child
         )
         application = Application(
-            name, code_of(args.root, args.contract), args.contract, version.model_uri, spec.serving, platform, child
+            name, args.code(args.contract), args.contract, version.model_uri, spec.serving, platform, child
         )
         self.url = application.url
         self.openapi_url = application.openapi_url
@@ -61,7 +73,7 @@ class ServedModel(pulumi.ComponentResource):
     ) -> Candidate:
         run = TrainJob(
             name,
-            code_of(args.root, args.train),
+            args.code(args.train),
             args.train,
             data.address,
             args.parameters,

@@ -1,0 +1,159 @@
+"""What is known of a running operation: one row a resource, made from events; pure but for the clock that it is given."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from heliostat.engine import urns
+from heliostat.engine.events import Diagnostic, Event, Op, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded
+from heliostat.engine.urns import Urn
+
+
+class Status(Enum):
+    """How far a resource's step is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass
+class Row:
+    """One resource: `op` is what happens to it as a whole, `phase` the step that it is in."""
+
+    urn: Urn
+    op: Op
+    phase: Op
+    parent: Urn | None
+    started: float
+    status: Status = Status.RUNNING
+    seconds: float = 0.0
+    changes: tuple[PropertyChange, ...] = ()
+    note: str = ""
+
+    @property
+    def type(self) -> str:
+        """The resource's type."""
+        return urns.type_of(self.urn)
+
+    @property
+    def name(self) -> str:
+        """The resource's name."""
+        return urns.name_of(self.urn)
+
+
+_HALVES = frozenset({Op.CREATE_REPLACEMENT, Op.DELETE_REPLACED, Op.READ_REPLACEMENT, Op.DISCARD_REPLACED})
+
+
+@dataclass
+class Board:
+    """All rows, in the order in which their resources were first told of."""
+
+    preview: bool
+    clock: Callable[[], float] = time.monotonic
+    rows: dict[Urn, Row] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    outputs: Outputs | None = None
+
+    def apply(self, event: Event) -> None:
+        """Takes one event in."""
+        if isinstance(event, StepStarted):
+            self._start(event)
+        elif isinstance(event, StepSucceeded):
+            self._end(event.urn, event.op, event.seconds, Status.DONE, event.changes)
+        elif isinstance(event, StepFailed):
+            self._end(event.urn, event.op, event.seconds, Status.FAILED, ())
+        elif isinstance(event, Diagnostic):
+            self._tell(event)
+        else:
+            self.outputs = event
+
+    def _start(self, event: StepStarted) -> None:
+        row = self.rows.get(event.urn)
+        whole = Op.REPLACE if event.op in _HALVES else event.op
+        if row is None:
+            self.rows[event.urn] = row = Row(event.urn, whole, event.op, event.parent, self.clock())
+        row.phase, row.started, row.status = event.op, self.clock(), Status.RUNNING
+        if whole is not Op.SAME or row.op is Op.REFRESH:
+            row.op = whole
+        row.parent = event.parent or row.parent
+        row.changes = event.changes or row.changes
+        if self.preview:
+            row.status = Status.DONE
+
+    def _end(self, urn: Urn, op: Op, seconds: float, status: Status, changes: tuple[PropertyChange, ...]) -> None:
+        row = self.rows.get(urn)
+        if row is None:
+            self.rows[urn] = row = Row(urn, Op.REPLACE if op in _HALVES else op, op, None, self.clock())
+        row.status = status
+        row.seconds += seconds
+        row.note = ""
+        row.changes = changes or row.changes
+        if row.op is Op.REFRESH and op is not Op.REFRESH:  # what a refresh found out
+            row.op = row.phase = op
+
+    def _tell(self, event: Diagnostic) -> None:
+        if not event.ephemeral:
+            self.diagnostics.append(event)
+        elif event.urn in self.rows:
+            lines = event.message.strip().splitlines()
+            self.rows[event.urn].note = lines[-1] if lines else ""
+
+    def counts(self) -> dict[Op, int]:
+        """How many resources each operation concerns."""
+        found: dict[Op, int] = {}
+        for row in self.rows.values():
+            found[row.op] = found.get(row.op, 0) + 1
+        return found
+
+    def of(self, status: Status) -> int:
+        """How many rows have this status."""
+        return sum(row.status is status for row in self.rows.values())
+
+    def troubled(self) -> set[Urn]:
+        """The resources that a warning or an error concerns."""
+        return {d.urn for d in self.diagnostics if d.urn and d.severity in {"warning", "error"}}
+
+    def visible(self, limit: int, *, sames: bool) -> tuple[list[tuple[int, Row]], int]:
+        """At most `limit` rows with their depth, parents before children, and how many more there would be.
+
+        Unchanged resources are left out (unless `sames`), but for the parents of what is shown. Where not all fit,
+        failed and running ones come first, then what ended last.
+        """
+        troubled = self.troubled()
+        wanted = [
+            row for row in self.rows.values()
+            if sames or row.op is not Op.SAME or row.status is Status.FAILED or row.urn in troubled
+        ]
+        chosen = wanted
+        if len(wanted) > limit:
+            rank = {Status.FAILED: 0, Status.RUNNING: 1, Status.DONE: 2}
+            ends = {row.urn: row.started + row.seconds for row in wanted}
+            chosen = sorted(wanted, key=lambda row: (rank[row.status], -ends[row.urn]))[:limit]
+        shown = self._with_parents({row.urn for row in chosen})
+        while len(shown) > limit and len(chosen) > 1:
+            chosen = chosen[: max(len(chosen) - (len(shown) - limit), 1)]
+            shown = self._with_parents({row.urn for row in chosen})
+        return list(self._in_tree(shown)), len(wanted) - len(chosen)
+
+    def _with_parents(self, chosen: set[Urn]) -> set[Urn]:
+        shown = set(chosen)
+        for urn in chosen:
+            parent = self.rows[urn].parent
+            while parent and parent in self.rows and parent not in shown:
+                shown.add(parent)
+                parent = self.rows[parent].parent
+        return shown
+
+    def _in_tree(self, shown: set[Urn]) -> Iterator[tuple[int, Row]]:
+        children: dict[Urn | None, list[Row]] = {}
+        for row in self.rows.values():
+            if row.urn in shown:
+                children.setdefault(row.parent if row.parent in shown else None, []).append(row)
+        waiting = [(0, row) for row in reversed(children.get(None, []))]
+        while waiting:
+            depth, row = waiting.pop()
+            yield depth, row
+            waiting += [(depth + 1, child) for child in reversed(children.get(row.urn, []))]

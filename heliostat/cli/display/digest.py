@@ -1,0 +1,107 @@
+"""`--json`: one document at the end, in the shape of the official CLI's preview digest."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from heliostat.cli.display import words
+from heliostat.cli.display.board import Board
+from heliostat.engine.checkpoint import encode_resource, encode_value
+from heliostat.engine.events import Event, Op, PropertyChange, StepStarted, StepSucceeded, Summary
+from heliostat.engine.state import Resource
+from heliostat.engine.urns import Urn
+
+_NANOSECONDS = 1_000_000_000
+
+
+class DigestDisplay:
+    """Collects, and writes the document when the operation is over."""
+
+    def __init__(self, write: Callable[[str], None], olds: Mapping[Urn, Resource], config: Mapping[str, str], *, preview: bool) -> None:
+        """`config` is by full key with secrets hidden; `olds` are the resources before the operation."""
+        self._write = write
+        self._olds = olds
+        self._config = dict(config)
+        self.board = Board(preview)
+        self._steps: list[StepStarted] = []
+        self._news: dict[tuple[Urn, Op], dict[str, Any]] = {}
+
+    def start(self, title: str) -> None:
+        """Standard output carries the document only."""
+
+    def __call__(self, event: Event) -> None:
+        """Takes one event in."""
+        self.board.apply(event)
+        if isinstance(event, StepStarted):
+            self._steps.append(event)
+        elif isinstance(event, StepSucceeded) and event.outputs:
+            self._news[event.urn, event.op] = event.outputs
+
+    def tick(self) -> None:
+        """Nothing to draw."""
+
+    def notice(self, text: str) -> None:
+        """Nothing to say."""
+
+    def stop(self, result: Summary | None) -> None:
+        """Writes the document."""
+        if result is None:
+            return
+        document: dict[str, Any] = {
+            "config": self._config,
+            "steps": [self._step(step) for step in self._steps],
+            "diagnostics": self._diagnostics(),
+            "duration": int(result.seconds * _NANOSECONDS),
+            "changeSummary": {str(op): count for op, count in result.changes.items() if count},
+            "result": "succeeded" if result.succeeded else "failed",
+        }
+        if self.board.outputs:
+            document["outputs"] = encode_value(words.shown(self.board.outputs.new, show_secrets=False), _never, "outputs")
+        empty: tuple[Any, ...] = ({}, [])
+        self._write(json.dumps({k: v for k, v in document.items() if v not in empty}, indent=4, ensure_ascii=False))
+
+    def _step(self, step: StepStarted) -> dict[str, Any]:
+        said: dict[str, Any] = {"op": str(step.op), "urn": step.urn}
+        old = self._olds.get(step.urn)
+        if old is not None:
+            said |= {"provider": old.provider} if old.provider else {}
+            if step.op is not Op.CREATE:
+                said["oldState"] = encode_resource(_hidden(old), _never)
+        outputs = self._news.get((step.urn, step.op))
+        if outputs is not None and step.op not in {Op.DELETE, Op.DELETE_REPLACED}:
+            said["newState"] = {
+                "urn": step.urn, "type": step.urn.split("::")[2].rpartition("$")[2],
+                "outputs": encode_value(words.shown(outputs, show_secrets=False), _never, step.urn),
+            }
+        if step.changes:
+            said["diffReasons"] = sorted({_root(change) for change in step.changes})
+            said["replaceReasons"] = sorted({_root(change) for change in step.changes if change.replaces})
+            said["detailedDiff"] = {change.path: {"kind": _kind(change), "inputDiff": True} for change in step.changes}
+        return {name: value for name, value in said.items() if value != []}
+
+    def _diagnostics(self) -> list[dict[str, str]]:
+        return [
+            {**({"urn": told.urn} if told.urn else {}), "message": told.message, "severity": told.severity}
+            for told in self.board.diagnostics if told.severity != "debug"
+        ]
+
+
+def _never(_: str, place: str) -> dict[str, str]:
+    raise AssertionError(f"a secret at {place} was not hidden before it was written")
+
+
+def _hidden(resource: Resource) -> Resource:
+    import dataclasses
+
+    inputs, outputs = (words.shown(bag, show_secrets=False) for bag in (resource.inputs, resource.outputs))
+    return dataclasses.replace(resource, inputs=inputs, outputs=outputs)
+
+
+def _root(change: PropertyChange) -> str:
+    return change.path.split(".", 1)[0].split("[", 1)[0] or change.path
+
+
+def _kind(change: PropertyChange) -> str:
+    kind = "add" if change.old is None else "delete" if change.new is None else "update"
+    return f"{kind}-replace" if change.replaces else kind

@@ -1,0 +1,69 @@
+"""A pipe or a log file: plain lines, one an event, and the same end as a terminal's."""
+from __future__ import annotations
+
+from rich.console import Console
+
+from heliostat.cli.display import report, words
+from heliostat.cli.display.board import Board
+from heliostat.cli.display.report import Look
+from heliostat.engine.events import Diagnostic, Event, Op, StepFailed, StepStarted, StepSucceeded, Summary
+
+
+class PlainDisplay:
+    """Writes a line as soon as something happens; what stays as it is gets none."""
+
+    def __init__(self, console: Console, look: Look) -> None:
+        self.console = console
+        self.look = look
+        self.board = Board(look.preview)
+
+    def start(self, title: str) -> None:
+        """The headline."""
+        report.say(self.console, title)
+
+    def __call__(self, event: Event) -> None:
+        """Takes one event in and writes its line, if it has one."""
+        self.board.apply(event)
+        line = self._line(event)
+        if line:
+            report.say(self.console, line)
+
+    def tick(self) -> None:
+        """Nothing moves in a log."""
+
+    def notice(self, text: str) -> None:
+        """A line of the command's own."""
+        report.say(self.console, text)
+
+    def stop(self, result: Summary | None) -> None:
+        """The end: differences if asked for, warnings and errors once more, outputs, summary."""
+        if result is None:
+            return
+        if self.look.diff:
+            report.differences(self.console, self.board, self.look)
+        report.diagnostics(self.console, self.board, frozenset({"warning", "error"}))
+        if self.board.outputs:
+            report.outputs(self.console, self.board.outputs, self.look)
+        report.summary(self.console, self.board, result, self.look)
+
+    def _line(self, event: Event) -> str:
+        if isinstance(event, StepStarted | StepSucceeded | StepFailed):
+            return self._step(event)
+        if isinstance(event, Diagnostic) and (event.severity != "debug" or self.look.debug) and event.message.strip():
+            about = f"{report.label(event.urn)}: " if event.urn else ""
+            severity = "" if event.severity == "info" else f"{event.severity}: "
+            return "   " + (about + severity + event.message.strip("\n")).replace("\n", "\n     ")
+        return ""
+
+    def _step(self, event: StepStarted | StepSucceeded | StepFailed) -> str:
+        head = f"{words.SIGNS[event.op]:>2} {report.label(event.urn)}"
+        if isinstance(event, StepFailed):
+            return f"{head} {words.running(event.op)} failed ({words.duration(event.seconds)})"
+        quiet = event.op in {Op.SAME, Op.REFRESH} and not self.look.show_sames
+        if quiet:
+            return ""
+        if isinstance(event, StepStarted):
+            paths = ", ".join(change.path for change in event.changes[:6])
+            word = words.done(event.op, preview=True) if self.look.preview else words.running(event.op)
+            return f"{head} {word}" + (f" [diff: {paths}]" if paths else "")
+        return "" if self.look.preview else f"{head} {words.done(event.op, preview=False)} ({words.duration(event.seconds)})"

@@ -1,0 +1,102 @@
+"""What stands at the end of an operation: diagnostics by resource, outputs, the summary. For terminals and pipes alike."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from heliostat.cli.display import words
+from heliostat.cli.display.board import Board
+from heliostat.engine import urns
+from heliostat.engine.events import Diagnostic, Op, Outputs, Summary
+
+_SEVERITY = {"error": "red", "warning": "yellow", "info": "blue", "debug": "dim"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the user asked to see."""
+
+    preview: bool
+    diff: bool = False
+    show_secrets: bool = False
+    show_sames: bool = False
+    suppress_outputs: bool = False
+    debug: bool = False
+
+
+def label(urn: str) -> str:
+    """`type name` of a resource."""
+    return f"{urns.type_of(urn)} {urns.name_of(urn)}"
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """One line as it is: no markup, no wrapping, no highlighting."""
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def diagnostics(console: Console, board: Board, severities: frozenset[str]) -> None:
+    """The messages of these severities, resource by resource, errors last within each."""
+    groups: dict[str, list[Diagnostic]] = {}
+    for told in board.diagnostics:
+        if told.severity in severities and told.message.strip():
+            groups.setdefault(told.urn, []).append(told)
+    if not groups:
+        return
+    say(console, "\nDiagnostics:", "bold magenta")
+    for urn, messages in groups.items():
+        say(console, f"  {label(urn) if urn else 'the operation as a whole'}:", "bold")
+        for told in sorted(messages, key=lambda d: d.severity == "error"):
+            lines = told.message.strip("\n").splitlines()
+            head = "" if told.severity == "info" else f"{told.severity}: "
+            say(console, f"    {head}{lines[0]}", _SEVERITY.get(told.severity, "") if head else "")
+            for line in lines[1:]:
+                say(console, f"    {line}")
+
+
+def differences(console: Console, board: Board, look: Look) -> None:
+    """Every changed resource with the properties that differ."""
+    for row in board.rows.values():
+        if row.op is Op.SAME and not row.changes:
+            continue
+        sign, word = words.SIGNS[row.op], words.done(row.op, preview=look.preview)
+        say(console, f"{sign:>2} {row.type} {row.name}: ({word})", words.COLOURS[row.op])
+        for colour, line in words.diff_lines(row.changes, show_secrets=look.show_secrets):
+            say(console, f"       {line}", colour)
+
+
+def outputs(console: Console, told: Outputs, look: Look) -> None:
+    """The stack's outputs, marked where they differ from those before."""
+    names = [*told.new, *(name for name in told.old if name not in told.new)]
+    if not names or look.suppress_outputs:
+        return
+    say(console, "\nOutputs:", "bold magenta")
+    width = max(map(len, names))
+    for name in names:
+        new = words.text_of(told.new.get(name), show_secrets=look.show_secrets)
+        old = words.text_of(told.old.get(name), show_secrets=look.show_secrets)
+        if name not in told.old:
+            say(console, f"  + {name:<{width}} : {new}", "green")
+        elif name not in told.new:
+            say(console, f"  - {name:<{width}} : {old}", "red")
+        elif told.old[name] != told.new[name]:
+            say(console, f"  ~ {name:<{width}} : {old} => {new}", "yellow")
+        else:
+            say(console, f"    {name:<{width}} : {new}")
+
+
+def summary(console: Console, board: Board, result: Summary, look: Look) -> None:
+    """How it went, in three lines."""
+    counts = result.changes or board.counts()
+    say(console, "\nResources:", "bold magenta")
+    say(console, f"    {words.tally(counts, preview=look.preview)}")
+    failed = [row for row in board.rows.values() if row.status.value == "failed"]
+    if failed:
+        say(console, f"    {len(failed)} failed", "red")
+    interrupted = [row for row in board.rows.values() if row.status.value == "running"]
+    if interrupted and not look.preview:
+        say(console, f"    {len(interrupted)} interrupted", "yellow")
+    say(console, "\nDuration: " + words.duration(result.seconds), "bold magenta")
+    if result.cancelled:
+        say(console, "The operation was cancelled.", "yellow")

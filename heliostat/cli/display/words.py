@@ -1,0 +1,120 @@
+"""The words, signs and colours of operations, as users of the official CLI know them; pure."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from heliostat.engine.events import Op, PropertyChange
+from heliostat.engine.state import UNKNOWN, Secret
+
+SECRET_TEXT = "[secret]"  # noqa: S105 -- what stands for a secret
+_LONGEST_VALUE = 120
+
+SIGNS = {
+    Op.SAME: " ", Op.CREATE: "+", Op.UPDATE: "~", Op.DELETE: "-", Op.REPLACE: "+-", Op.CREATE_REPLACEMENT: "++",
+    Op.DELETE_REPLACED: "--", Op.READ: ">", Op.READ_REPLACEMENT: ">>", Op.READ_DISCARD: "<", Op.DISCARD_REPLACED: "<<",
+    Op.REFRESH: "~", Op.IMPORT: "=",
+}
+COLOURS = {
+    Op.SAME: "dim", Op.CREATE: "green", Op.UPDATE: "yellow", Op.DELETE: "red", Op.REPLACE: "magenta",
+    Op.CREATE_REPLACEMENT: "green", Op.DELETE_REPLACED: "red", Op.READ: "cyan", Op.READ_REPLACEMENT: "cyan",
+    Op.READ_DISCARD: "red", Op.DISCARD_REPLACED: "red", Op.REFRESH: "cyan", Op.IMPORT: "green",
+}
+# while it runs, when it is done, before it is done
+_WORDS = {
+    Op.SAME: ("checking", "unchanged", "unchanged"),
+    Op.CREATE: ("creating", "created", "create"),
+    Op.UPDATE: ("updating", "updated", "update"),
+    Op.DELETE: ("deleting", "deleted", "delete"),
+    Op.REPLACE: ("replacing", "replaced", "replace"),
+    Op.CREATE_REPLACEMENT: ("creating replacement", "created replacement", "create replacement"),
+    Op.DELETE_REPLACED: ("deleting original", "deleted original", "delete original"),
+    Op.READ: ("reading", "read", "read"),
+    Op.READ_REPLACEMENT: ("reading replacement", "read replacement", "read for replacement"),
+    Op.READ_DISCARD: ("discarding", "discarded", "discard"),
+    Op.DISCARD_REPLACED: ("discarding original", "discarded original", "discard original"),
+    Op.REFRESH: ("refreshing", "refreshed", "refresh"),
+    Op.IMPORT: ("importing", "imported", "import"),
+}
+_REPLACING = frozenset({Op.CREATE_REPLACEMENT, Op.DELETE_REPLACED, Op.READ_REPLACEMENT, Op.DISCARD_REPLACED})
+_SUMMED = (Op.CREATE, Op.IMPORT, Op.UPDATE, Op.REPLACE, Op.DELETE, Op.READ, Op.READ_DISCARD, Op.REFRESH)
+
+
+def running(op: Op) -> str:
+    """`creating`."""
+    return _WORDS[op][0]
+
+
+def done(op: Op, *, preview: bool) -> str:
+    """`created`, or `create` in a preview."""
+    return _WORDS[op][2 if preview else 1]
+
+
+def is_change(op: Op) -> bool:
+    """Whether the operation alters a resource."""
+    return op not in {Op.SAME, Op.READ, Op.REFRESH}
+
+
+def has_changes(changes: Mapping[Op, int]) -> bool:
+    """Whether anything was (or would be) altered."""
+    return any(count for op, count in changes.items() if is_change(op))
+
+
+def tally(changes: Mapping[Op, int], *, preview: bool) -> str:
+    """`+ 3 created, ~ 1 updated, = 5 unchanged`; the halves of a replacement count as one."""
+    counts = {op: changes.get(op, 0) for op in _SUMMED}
+    if not counts[Op.REPLACE]:
+        counts[Op.REPLACE] = max((changes.get(op, 0) for op in _REPLACING), default=0)
+    to = "to " if preview else ""
+    parts = [f"{SIGNS[op]} {count} {to}{done(op, preview=preview)}" for op, count in counts.items() if count]
+    same = changes.get(Op.SAME, 0)
+    return ", ".join([*parts, f"= {same} unchanged"] if same or not parts else parts)
+
+
+def duration(seconds: float) -> str:
+    """`0.3s`, `12s`, `3m07s`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"
+
+
+def shown(value: Any, *, show_secrets: bool) -> Any:
+    """The value with secrets hidden or opened, and what only an update will know said so."""
+    if isinstance(value, Secret):
+        return shown(value.value, show_secrets=True) if show_secrets else SECRET_TEXT
+    if value == UNKNOWN:
+        return "[unknown]"
+    if isinstance(value, dict):
+        return {name: shown(item, show_secrets=show_secrets) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(item, show_secrets=show_secrets) for item in value]
+    return value
+
+
+def text_of(value: Any, *, show_secrets: bool, longest: int = _LONGEST_VALUE) -> str:
+    """A value on one line, cut where it is long."""
+    import json
+
+    plain = shown(value, show_secrets=show_secrets)
+    if isinstance(plain, str) and plain in {SECRET_TEXT, "[unknown]"}:
+        return plain
+    text = json.dumps(plain, ensure_ascii=False, default=str)
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
+
+
+def diff_lines(changes: tuple[PropertyChange, ...], *, show_secrets: bool) -> Iterator[tuple[str, str]]:
+    """Colour and text of each property that differs."""
+    for change in changes:
+        why = "  (forces replacement)" if change.replaces else ""
+        new = text_of(change.new, show_secrets=show_secrets)
+        old = text_of(change.old, show_secrets=show_secrets)
+        if change.old is None:
+            yield "green", f"+ {change.path}: {new}{why}"
+        elif change.new is None:
+            yield "red", f"- {change.path}: {old}{why}"
+        else:
+            hidden = " (changed)" if old == new else ""
+            yield "yellow", f"~ {change.path}: {old} => {new}{hidden}{why}"

@@ -1,0 +1,103 @@
+"""The program as a whole, on Pulumi's mocks: which resources the local stack's config declares, and how they hang together."""
+
+import asyncio
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
+
+ROOT = Path(__file__).parents[2]
+LOCAL = {"kind": "local"}
+
+
+class Recorder(Mocks):
+    """An engine that says yes to everything, gives outputs like the plugin's, and keeps what was declared."""
+
+    def __init__(self) -> None:
+        self.declared: dict[str, dict[str, Any]] = {}
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.declared[args.typ] = dict(args.inputs)
+        address = {"url": "http://127.0.0.1:1", "tokenFile": "/t"}
+        outputs = {
+            "heliostat:index:RayCluster": {"address": address, "gcsAddress": "127.0.0.1:2"},
+            "heliostat:index:TrackingServer": {"trackingUri": "http://127.0.0.1:3"},
+            "heliostat:index:Controller": {"address": address, "publicUrl": "http://127.0.0.1:4"},
+            "heliostat:index:Dataset": {"address": {"uri": "file:///d", "digest": "a" * 64}},
+            "heliostat:index:TrainJob": {"runId": "run", "modelUri": "models:/m-1"},
+            "heliostat:index:ModelVersion": {"servedModelUri": "models:/flights/1", "version": 1},
+            "heliostat:index:Application": {"url": "http://127.0.0.1:4/flights", "openapiUrl": "http://127.0.0.1:4/o"},
+        }.get(args.typ, {})
+        if args.typ == "pulumi:pulumi:StackReference":
+            store = {"uri": "file:///o"}
+            platform = {"store": store, "ray": address, "trackingUri": "t", "controller": address, "publicUrl": "p"}
+            outputs = {"outputs": {"platform": platform}}
+        return f"{args.name}-id", {**args.inputs, **outputs}
+
+    def call(self, args: MockCallArgs) -> dict[str, Any]:
+        return {}
+
+
+def run(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Runs `infra/__main__.py` with that config and gives the resources' inputs by type."""
+    recorder = Recorder()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(recorder, project="heliostat", stack="test", preview=False)
+    pulumi.runtime.settings.SETTINGS.root_directory = str(ROOT)
+    for key, value in config.items():
+        pulumi.runtime.set_config(f"heliostat:{key}", json.dumps(value) if isinstance(value, dict) else value)
+    try:
+
+        @pulumi.runtime.test
+        def program() -> None:
+            runpy.run_path(str(ROOT / "infra" / "__main__.py"), run_name="__main__")
+
+        program()
+    finally:
+        pulumi.runtime.set_all_config({})
+    return recorder.declared
+
+
+def types(declared: dict[str, Any]) -> set[str]:
+    return {name.removeprefix("heliostat:index:") for name in declared if name.startswith("heliostat:")}
+
+
+PLATFORM = {"LocalPlatform", "ObjectStore", "TrackingServer", "RayCluster", "Controller"}
+WORKLOAD = {"ServedModel", "Dataset", "TrainJob", "ModelVersion", "Application"}
+
+
+def test_a_stack_with_a_platform_and_a_workload_declares_both() -> None:
+    assert types(run({"platform": LOCAL, "workloads": {"flights": {}}})) == PLATFORM | WORKLOAD
+
+
+def test_a_platform_stack_declares_no_workload() -> None:
+    assert types(run({"platform": LOCAL})) == PLATFORM
+
+
+def test_a_workload_stack_takes_its_platform_from_the_stack_that_made_it() -> None:
+    declared = run({"platformStack": "organization/heliostat/platform-prod", "workloads": {"flights": {}}})
+    assert types(declared) == WORKLOAD
+    assert declared["heliostat:index:Application"]["controller"]["url"] == "http://127.0.0.1:1"
+
+
+def test_a_pinned_model_is_served_without_a_training() -> None:
+    declared = run({"platform": LOCAL, "workloads": {"flights": {"model": "models:/flights/7"}}})
+    assert types(declared) == PLATFORM | WORKLOAD - {"TrainJob"}
+    assert declared["heliostat:index:ModelVersion"]["pin"] == "models:/flights/7"
+
+
+def test_the_config_s_parameters_override_the_workload_s_own() -> None:
+    declared = run({"platform": LOCAL, "workloads": {"flights": {"training": {"parameters": {"rounds": 7}}}}})
+    parameters = declared["heliostat:index:TrainJob"]["parameters"]
+    assert parameters["rounds"] == 7
+    assert parameters["num_leaves"] != 7, "the others stay as the workload has them"
+
+
+def test_a_mistaken_config_is_one_error_with_every_mistake() -> None:
+    with pytest.raises(pulumi.RunError) as refused:
+        run({"platform": {**LOCAL, "publicPort": 1}, "workloads": {"flights": {"replicas": 3}}})
+    assert "2 mistakes in configs/Pulumi.test.yaml" in str(refused.value)

@@ -1,0 +1,70 @@
+"""The code of an entry point: which files it is, and when its digest changes."""
+
+from pathlib import Path
+
+import pytest
+
+from heliostat.spec.code import CodeError, code_of, digest_of
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    files = {
+        "workloads/__init__.py": "",
+        "workloads/birds/__init__.py": "",
+        "workloads/birds/train.py": "import numpy\nfrom workloads.birds import features\nfrom .names import NAMES\n",
+        "workloads/birds/features.py": "def f(): import workloads.birds.lazy\n",
+        "workloads/birds/names.py": "NAMES = ()\n",
+        "workloads/birds/lazy.py": "",
+        "workloads/birds/contract.py": "from workloads.birds.features import f\n",
+        "workloads/birds/unused.py": "",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_the_code_is_what_the_entry_point_imports_directly_or_not(root: Path) -> None:
+    assert code_of(root, "workloads.birds.train:train").files == (
+        "workloads/__init__.py",
+        "workloads/birds/__init__.py",
+        "workloads/birds/features.py",
+        "workloads/birds/lazy.py",
+        "workloads/birds/names.py",
+        "workloads/birds/train.py",
+    )
+
+
+def test_the_digest_changes_with_a_file_that_is_imported(root: Path) -> None:
+    before = code_of(root, "workloads.birds.train:train").digest
+    (root / "workloads/birds/names.py").write_text("NAMES = ('wren',)\n")
+    assert code_of(root, "workloads.birds.train:train").digest != before
+
+
+def test_the_digest_stays_when_another_entry_point_s_code_changes(root: Path) -> None:
+    before = code_of(root, "workloads.birds.train:train").digest
+    (root / "workloads/birds/contract.py").write_text("# reworded\n")
+    (root / "workloads/birds/unused.py").write_text("x = 1\n")
+    assert code_of(root, "workloads.birds.train:train").digest == before
+
+
+def test_the_digest_does_not_hang_on_where_the_checkout_lies(root: Path) -> None:
+    code = code_of(root, "workloads.birds.train:train")
+    assert digest_of(root, reversed(code.files)) == code.digest
+
+
+def test_a_renamed_file_is_another_code(root: Path) -> None:
+    assert digest_of(root, ["workloads/birds/lazy.py"]) != digest_of(root, ["workloads/birds/unused.py"])
+
+
+def test_a_module_that_is_not_there_is_an_error_that_names_it(root: Path) -> None:
+    with pytest.raises(CodeError, match=r"workloads\.birds\.trian"):
+        code_of(root, "workloads.birds.trian:train")
+
+
+def test_a_file_that_does_not_parse_is_an_error_with_its_line(root: Path) -> None:
+    (root / "workloads/birds/names.py").write_text("\nNAMES = (\n")
+    with pytest.raises(CodeError, match=r"workloads/birds/names\.py:2"):
+        code_of(root, "workloads.birds.train:train")
