@@ -12,9 +12,9 @@ from typing import Any
 
 from heliostat.engine import checkpoint, locks
 from heliostat.engine.bucket import Bucket, open_bucket
-from heliostat.engine.checkpoint import Document, Encoder
-from heliostat.engine.stackerrors import NotFoundError, StackError
+from heliostat.engine.checkpoint import Document, Encoder, Openers
 from heliostat.engine.secrets import Crypter, Keyring
+from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.state import Snapshot
 from heliostat.engine.urns import ROOT_STACK_TYPE
 
@@ -194,11 +194,11 @@ class StackOutputs:
         return stack_outputs(self._backend.read(StackRef.parse(stack_name, self._project)), self._keyring)
 
 
-def stack_outputs(document: Document, keyring: Keyring) -> dict[str, Any]:
+def stack_outputs(document: Document, openers: Openers) -> dict[str, Any]:
     """What the program of a checkpoint exported, secrets wrapped; nothing else of it is decrypted."""
     resources = (document.deployment or {}).get("resources") or []
     roots = [r for r in resources if r["type"] == ROOT_STACK_TYPE and not r.get("parent")]
     if not roots:
         return {}
     kept = {"resources": roots, "secrets_providers": (document.deployment or {}).get("secrets_providers")}
-    return checkpoint.decode(Document(document.stack, kept), keyring).resources[0].outputs
+    return checkpoint.decode(Document(document.stack, kept), openers).resources[0].outputs

@@ -11,16 +11,24 @@ import json
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from heliostat.engine.secrets import Crypter
 from heliostat.engine.stackerrors import StackError
-from heliostat.engine.secrets import Crypter, Keyring
-from heliostat.engine.state import SECRET_SIGNATURE, SECRET_SIGNATURE_KEY, OperationType, PendingOperation, Resource, Secret, Snapshot
+from heliostat.engine.state import (
+    SECRET_SIGNATURE,
+    SECRET_SIGNATURE_KEY,
+    OperationType,
+    PendingOperation,
+    Resource,
+    Secret,
+    Snapshot,
+)
 
 VERSION = 3
-ENGINE_VERSION = "v3.260.0"
-"""The version of the CLI whose format this is. The manifest's magic is its digest, and the CLI checks it."""
+ENGINE_VERSION = "v3.260.0+heliostat"
+"""The CLI whose format this is, and who wrote it. The manifest's magic is its digest, which the CLI checks."""
 _FLOAT_SIGNATURE = "8ad145fe-0d11-4827-bfd7-1abcbf086f5c"
 
 # snake case here, the checkpoint's name there; all are left out where they are empty
@@ -40,13 +48,17 @@ _DEPLOYMENT = frozenset({"manifest", "secrets_providers", "resources", "pending_
 class Document:
     """A checkpoint file, parsed and checked, its secrets still encrypted.
 
-    `deployment` is the CLI's `latest`, or None where nothing was ever deployed. `extra` are its fields that nobody here reads.
+    `deployment` is the CLI's `latest`, or None where nothing was ever deployed.
     """
 
     stack: str
     deployment: dict[str, Any] | None
     version: int = VERSION
-    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The deployment's fields that nobody here reads."""
+        return {name: value for name, value in (self.deployment or {}).items() if name not in _DEPLOYMENT}
 
     @property
     def salt(self) -> str:
@@ -69,8 +81,7 @@ def parse(content: bytes, file: str, backup: str) -> Document:
         raise StackError(f"the state file {file} is damaged ({what}). {hint}") from error
     if latest is not None:
         check_deployment(latest, version, whole.get("features") or [], f"the state file {file}", hint)
-    extra = {name: value for name, value in (latest or {}).items() if name not in _DEPLOYMENT}
-    return Document(stack, latest, version, extra)
+    return Document(stack, latest, version)
 
 
 def check_deployment(latest: dict[str, Any], version: int, features: list[str], what: str, hint: str) -> None:
@@ -95,7 +106,21 @@ def check_deployment(latest: dict[str, Any], version: int, features: list[str], 
 
 # ---- reading
 
-def decode(document: Document, keyring: Keyring) -> Snapshot:
+class Opener(Protocol):
+    """Decrypts the secrets of one salt."""
+
+    def decrypt(self, ciphertext: str, place: str = "") -> str:
+        """The text of a ciphertext."""
+
+
+class Openers(Protocol):
+    """Finds the opener of a salt; a `Keyring` is one."""
+
+    def of(self, salt: str) -> Opener:
+        """The opener of `salt`."""
+
+
+def decode(document: Document, openers: Openers) -> Snapshot:
     """The snapshot that a document holds, decrypted; secrets need a passphrase, and only secrets do."""
     latest = document.deployment
     if latest is None:
@@ -104,7 +129,7 @@ def decode(document: Document, keyring: Keyring) -> Snapshot:
     def reveal(ciphertext: str, place: str) -> str:
         if not document.salt:
             raise StackError(f"the secret at {place} cannot be decrypted: the state names no encryption salt")
-        return keyring.of(document.salt).decrypt(ciphertext, place)
+        return openers.of(document.salt).decrypt(ciphertext, place)
 
     operations = [
         PendingOperation(_decode_resource(operation["resource"], reveal), OperationType(operation["type"]))

@@ -1,25 +1,29 @@
 """One operation on a stack: preview, update, refresh or destroy, from a decrypted snapshot to the next.
 
 This is the engine's front door. What it needs of the world outside (where checkpoints are kept, other stacks'
-outputs, how events are shown) comes in through the small protocols below.
+outputs, how events are shown) comes in through small protocols.
 """
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from heliostat.engine.errors import EngineError
 from heliostat.engine.events import Event, Summary
+from heliostat.engine.journal import SnapshotSink
+from heliostat.engine.providers import StackReader
+from heliostat.engine.session import Session
 from heliostat.engine.state import Snapshot
 from heliostat.engine.urns import Urn
 
 Kind = Literal["preview", "update", "refresh", "destroy"]
+SECOND_CANCEL_POLL_S = 0.05
 
-
-class EngineError(Exception):
-    """An operation cannot go on for a reason that the message tells whole; no traceback helps."""
+__all__ = ["EngineError", "Kind", "Options", "SnapshotSink", "StackReader", "Target", "run"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Options:
     `parallel` bounds how many steps act at once. `targets` are URNs (empty: all; `**` and `*` match as in the CLI),
     `replace` those to replace even where nothing changed; `target_dependents` also lets what depends on a target change.
     `refresh` reads the world first, in the same operation. `preview_only` is for `refresh` and `destroy`: plan, and do not act.
+    A plugin that has not said its port after `plugin_start_timeout_s` seconds is given up.
     """
 
     parallel: int = 16
@@ -38,6 +43,7 @@ class Options:
     continue_on_error: bool = False
     replace: tuple[Urn, ...] = ()
     preview_only: bool = False
+    plugin_start_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -63,27 +69,6 @@ class Target:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class SnapshotSink(Protocol):
-    """Where checkpoints go."""
-
-    def save(self, snapshot: Snapshot) -> None:
-        """Writes `snapshot` durably before it returns.
-
-        Called from a worker thread, never twice at once. The snapshot and its resources do not change while it is saved;
-        an unchanged resource is the same object from one call to the next, so that what was made of it may be kept by identity.
-        """
-
-
-class StackReader(Protocol):
-    """What a StackReference reads."""
-
-    def outputs(self, stack_name: str) -> dict[str, Any]:
-        """The outputs of the stack `stack_name` (`stack`, or `organization/project/stack`), secrets wrapped.
-
-        Raises EngineError where there is no such stack.
-        """
-
-
 async def run(
     kind: Kind,
     target: Target,
@@ -100,4 +85,28 @@ async def run(
     Errors of the program, of a plugin or of a step are told as a `Diagnostic` and make `Summary.succeeded` False;
     EngineError is raised only for what makes the operation impossible before its first step.
     """
-    raise EngineError("not built yet")
+    started = time.monotonic()
+    preview = kind == "preview" or options.preview_only
+    session = Session(target, options, sink, None if preview else snapshots, stacks, preview=preview)
+    work = asyncio.create_task(session.run(kind))
+    watch = asyncio.create_task(_watch(cancel, session, work))
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not session.aborted:
+            raise
+    finally:
+        watch.cancel()
+    succeeded = not session.op.errored and not session.cancelled
+    return Summary(succeeded, dict(session.op.counts), time.monotonic() - started, session.cancelled)
+
+
+async def _watch(cancel: asyncio.Event, session: Session, work: asyncio.Task[None]) -> None:
+    await cancel.wait()
+    telling = asyncio.create_task(session.cancel())
+    while cancel.is_set():
+        await asyncio.sleep(SECOND_CANCEL_POLL_S)
+    await cancel.wait()
+    telling.cancel()
+    session.aborted = True
+    work.cancel()

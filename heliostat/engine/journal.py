@@ -40,6 +40,7 @@ class Journal:
         self._operations: dict[int, PendingOperation] = {}
         self._version = 0
         self._saved = 0
+        self._quiet = False
         self._saving: asyncio.Task[None] | None = None
         self.rebase(previous.resources)
         # Only a person can say what became of a create that was cut off: it stays until a refresh or an edit clears it.
@@ -81,19 +82,23 @@ class Journal:
         key = next(self._counter)
         self._done[key] = resource
         self._keys[id(resource)] = key
-        self._version += 0 if quietly else 1
+        self._note(quietly=quietly)
 
-    def swap(self, old: Resource, new: Resource, *, quietly: bool = False) -> None:
+    def swap(self, old: Resource, new: Resource) -> None:
         """Puts `new` where `old` stands."""
         key = self._keys.pop(id(old))
         (self._done if key in self._done else self._base)[key] = new
         self._keys[id(new)] = key
-        self._version += 0 if quietly else 1
+        self._note()
 
     def remove(self, resource: Resource) -> None:
         """Takes a resource out."""
         self._take(resource)
-        self._version += 1
+        self._note()
+
+    def _note(self, *, quietly: bool = False) -> None:
+        self._quiet = self._quiet or quietly
+        self._version += 0 if quietly else 1
 
     def _take(self, resource: Resource) -> None:
         key = self._keys.pop(id(resource), None)
@@ -108,6 +113,11 @@ class Journal:
             if self._saving is None or self._saving.done():
                 self._saving = asyncio.create_task(self._save(self._sink))
             await asyncio.shield(self._saving)
+
+    async def close(self) -> None:
+        """Writes what was not worth a save of its own, and waits for what is being written."""
+        self._version += self._quiet
+        await self.flush()
 
     async def _save(self, sink: SnapshotSink) -> None:
         version, snapshot = self._version, self.snapshot()

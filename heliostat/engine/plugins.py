@@ -36,7 +36,6 @@ class Surroundings:
     """What every plugin of an operation is started with."""
 
     engine_address: str
-    project_root: Path
     main: Path
     environment: Mapping[str, str]
     start_timeout_s: float
@@ -108,7 +107,7 @@ class Plugin:
         plugin.readers.append(asyncio.create_task(plugin._follow(process.stderr, around.log)))
         try:
             async with asyncio.timeout(around.start_timeout_s):
-                await plugin._connect(process.stdout, around)
+                await plugin._connect(process.stdout, folder, around)
         except TimeoutError:
             raise await plugin._failed(f"did not say its port within {around.start_timeout_s:g} s") from None
         except asyncio.CancelledError:
@@ -116,7 +115,7 @@ class Plugin:
             raise
         return plugin
 
-    async def _connect(self, stdout: asyncio.StreamReader, around: Surroundings) -> None:
+    async def _connect(self, stdout: asyncio.StreamReader, folder: Path, around: Surroundings) -> None:
         line = (await stdout.readline()).decode(errors="replace").strip()
         if not line:
             raise await self._failed("ended before it said its port")
@@ -130,11 +129,11 @@ class Plugin:
                 await self.channel.channel_ready()
         except TimeoutError:
             raise await self._failed(f"does not answer on port {line}, {CONNECT_TIMEOUT_S:g} s after it said so") from None
-        await self._shake_hands(around)
+        await self._shake_hands(folder, around)
 
-    async def _shake_hands(self, around: Surroundings) -> None:
+    async def _shake_hands(self, folder: Path, around: Surroundings) -> None:
         request = provider_pb2.ProviderHandshakeRequest(
-            engine_address=around.engine_address, root_directory=str(around.project_root), program_directory=str(around.main),
+            engine_address=around.engine_address, root_directory=str(folder), program_directory=str(folder),
             configure_with_urn=True, invoke_with_preview=True)
         try:
             answer = await self.stub.Handshake(request)

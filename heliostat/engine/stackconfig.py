@@ -11,8 +11,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from heliostat.engine.stackerrors import StackError
 from heliostat.engine.project import ConfigDeclaration, Project
+from heliostat.engine.stackerrors import StackError
 
 Path_ = list[str | int]
 """The steps from a config key to a value inside it."""
@@ -144,6 +144,10 @@ class StackConfig:
         """Every value by its full key, secrets as `{secure: …}`."""
         return {full_key(str(key), self._project): value for key, value in (self._content.get("config") or {}).items()}
 
+    def plain_values(self) -> dict[str, Any]:
+        """`values` free of everything that belongs to the file's form, for JSON; secrets stay encrypted."""
+        return {key: json.loads(json.dumps(value, default=str)) for key, value in self.values.items()}
+
     def get(self, key: str, path: Path_) -> Any:
         """The value at `path` inside the full key; raises KeyError where there is none."""
         value = self.values[key]
@@ -259,7 +263,7 @@ def _mistakes(key: str, value: Any, declared: ConfigDeclaration) -> list[str]:
     if is_secure(value):
         return []
     fits = {
-        "integer": isinstance(value, int) and not isinstance(value, bool) or bool(re.fullmatch(r"-?\d+", str(value))),
+        "integer": (isinstance(value, int) and not isinstance(value, bool)) or bool(re.fullmatch(r"-?\d+", str(value))),
         "boolean": isinstance(value, bool) or value in ("true", "false"),
         "array": isinstance(value, list),
         "object": isinstance(value, dict),

@@ -1,0 +1,185 @@
+"""The ResourceMonitor service: what a program declares, reads and calls comes in here."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
+
+from heliostat.engine.errors import EngineError, ProviderError, Reported
+from heliostat.engine.goals import goal_of, position_of
+from heliostat.engine.operation import Operation, Stopped
+from heliostat.engine.planner import Planner, Registered, Result
+from heliostat.engine.properties import from_struct, has_unknowns, to_struct
+from heliostat.engine.state import Resource
+from heliostat.engine.urns import ROOT_STACK_TYPE, Urn, make, type_of
+
+T = TypeVar("T")
+FEATURES = {
+    "secrets": resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
+    "resourceReferences": resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES,
+    "aliasSpecs": resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
+    "deletedWith": resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
+    "replaceWith": resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which stack a program runs for."""
+
+    project: str
+    stack: str
+    organization: str
+    project_root: Path
+    main: Path
+
+
+@dataclass
+class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
+    """Hands registrations to the planner. Work that has begun goes on to its end even where the program is gone."""
+
+    op: Operation
+    planner: Planner
+    place: Place
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    """The program has declared all that it has to declare."""
+    stack_outputs: dict[str, Any] | None = None
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def settled(self) -> None:
+        """Returns when no registration is under way any more."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def abort(self) -> None:
+        """Cancels what is under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _work(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs `work` apart from the call that asked for it. Where the operation ends instead, the call is never answered:
+        the program is about to be ended, and an answer would only make it complain of that.
+        """
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._settled)
+        try:
+            return await asyncio.shield(task)
+        except (Reported, Stopped):
+            await asyncio.Event().wait()
+            raise
+
+    def _settled(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Reported | Stopped | ProviderError):
+            self.op.fail(f"the engine failed: {type(error).__name__}: {error}")
+            self.op.defects.append(error)
+
+    async def GetDeploymentInfo(self, request: Any, context: Any) -> resource_pb2.DeploymentInfo:  # noqa: N802, ARG002
+        """What the operation is, and what this monitor can do."""
+        return resource_pb2.DeploymentInfo(
+            project=self.place.project, stack=self.place.stack, organization=self.place.organization,
+            dryRun=self.op.preview, supportedFeatures=list(FEATURES.values()))
+
+    async def SupportsFeature(self, request: Any, context: Any) -> resource_pb2.SupportsFeatureResponse:  # noqa: N802, ARG002
+        """Whether this monitor can do what an SDK wants of it."""
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in FEATURES)
+
+    async def RegisterResource(self, request: Any, context: Any) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
+        """A resource that the program wants."""
+        if request.remote or request.packageRef or request.transforms:
+            await _unsupported(context, f"{request.type} is a component of a plugin, a parameterized package or has transforms")
+        try:
+            goal = goal_of(request, self.place.project_root, self.place.main)
+        except (EngineError, OSError) as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        work = self.planner.register(goal, version=request.version, url=request.pluginDownloadURL)
+        return self._answer(await self._work(work), request)
+
+    def _answer(self, registered: Registered, request: Any) -> resource_pb2.RegisterResourceResponse:
+        resource, succeeded = registered.resource, registered.result == Result.SUCCESS
+        outputs = resource.outputs if request.custom and succeeded else {}
+        if not request.supportsPartialValues:
+            outputs = {key: value for key, value in outputs.items() if not has_unknowns(value)}
+        return resource_pb2.RegisterResourceResponse(
+            urn=resource.urn, id=resource.id if succeeded else "", unknown=registered.unknown,
+            object=to_struct(outputs, secrets=request.acceptSecrets), result=registered.result.value)
+
+    async def ReadResource(self, request: Any, context: Any) -> resource_pb2.ReadResourceResponse:  # noqa: N802
+        """A resource that the program wants to know of by its id."""
+        if request.packageRef:
+            await _unsupported(context, f"{request.type} is of a parameterized package")
+        registered = await self._work(self._read(request))
+        succeeded = registered.result == Result.SUCCESS
+        outputs = registered.resource.outputs if succeeded else {}
+        return resource_pb2.ReadResourceResponse(
+            urn=registered.resource.urn, id=registered.resource.id if succeeded else "", unknown=registered.unknown,
+            properties=to_struct(outputs, secrets=request.acceptSecrets), result=registered.result.value)
+
+    async def _read(self, request: Any) -> Registered:
+        urn = make(self.place.stack, self.place.project, request.parent, request.type, request.name)
+        package = request.type.split(":", 1)[0]
+        provider = request.provider or await self.planner.default_provider(package, request.version, request.pluginDownloadURL)
+        return await self.planner.read(Resource(
+            urn=urn, type=request.type, custom=True, id=request.id, inputs=from_struct(request.properties),
+            parent=request.parent or None, provider=provider, dependencies=list(dict.fromkeys(request.dependencies)),
+            external=True, additional_secret_outputs=list(request.additionalSecretOutputs),
+            source_position=position_of(request.sourcePosition, self.place.project_root)))
+
+    async def Invoke(self, request: Any, context: Any) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
+        """A function of a provider."""
+        if request.packageRef:
+            await _unsupported(context, f"{request.tok} is of a parameterized package")
+        try:
+            values, failures = await self._work(self._invoke(request))
+        except ProviderError as error:
+            await context.abort(grpc.StatusCode.UNKNOWN, f"invocation of {request.tok} returned an error: {error}")
+        answer = resource_pb2.ResourceInvokeResponse(
+            failures=[provider_pb2.CheckFailure(property=one.property, reason=one.reason) for one in failures])
+        getattr(answer, "return").CopyFrom(to_struct(values))
+        return answer
+
+    async def _invoke(self, request: Any) -> Any:
+        package = request.tok.split(":", 1)[0]
+        reference = request.provider or await self.planner.default_provider(package, request.version, request.pluginDownloadURL)
+        provider = await self.op.registry.provider(reference)
+        return await provider.invoke(request.tok, from_struct(request.args), self.op.preview)
+
+    async def Call(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Methods of components in plugins are not hosted here."""
+        await _unsupported(context, f"{request.tok} is a method of a plugin's component")
+
+    async def RegisterResourceOutputs(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802, ARG002
+        """What a component, or the stack, exports."""
+        outputs = from_struct(request.outputs)
+        if type_of(request.urn) == ROOT_STACK_TYPE:
+            self.stack_outputs = outputs
+        else:
+            await self._work(self.set_outputs(request.urn, outputs))
+        return empty_pb2.Empty()
+
+    async def set_outputs(self, urn: Urn, outputs: dict[str, Any]) -> None:
+        """Gives a component or the stack its outputs."""
+        resource = self.op.news.get(urn)
+        if resource is not None and resource.outputs != outputs:
+            changed = replace(resource, outputs=outputs)
+            self.op.news[urn] = changed
+            self.op.journal.swap(resource, changed)
+            await self.op.journal.flush()
+
+    async def SignalAndWaitForShutdown(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802, ARG002
+        """The program has nothing more to declare; it need not wait, since it serves no callbacks."""
+        self.done.set()
+        return empty_pb2.Empty()
+
+
+async def _unsupported(context: Any, what: str) -> NoReturn:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED,
+                        f"{what}, which the embedded engine does not support; use the official CLI for this program")
+    raise AssertionError("abort returns to nobody")

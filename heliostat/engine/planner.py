@@ -1,0 +1,375 @@
+"""Decides, registration by registration, what has to happen to a resource, and has it done."""
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+from heliostat.engine.diffs import SAME, Diff, with_replace_on_changes
+from heliostat.engine.errors import CheckFailure, ProviderError, Reported
+from heliostat.engine.goals import Goal, Names
+from heliostat.engine.graph import dependencies_of, dependents_of
+from heliostat.engine.operation import Operation
+from heliostat.engine.properties import reset
+from heliostat.engine.providers import Provider, Subject, Values
+from heliostat.engine.registry import is_served
+from heliostat.engine.state import UNKNOWN, Resource, Secret
+from heliostat.engine.steps import Steps
+from heliostat.engine.urns import PROVIDER_TYPE_PREFIX, Urn, is_provider_type, matches, provider_of_reference
+
+SEED_BYTES = 32
+
+
+class Result(IntEnum):
+    """How a registration ended, by the protocol's numbers."""
+
+    SUCCESS = 0
+    FAIL = 1
+    SKIP = 2
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A resource as the program gets it back; `unknown` where it was left out of the operation and does not exist."""
+
+    resource: Resource
+    result: Result = Result.SUCCESS
+    unknown: bool = False
+
+
+@dataclass
+class Planner:
+    """Turns goals into steps. Registrations may run side by side; what several of them see changes between awaits only."""
+
+    op: Operation
+    stack: str
+    project: str
+    replace: tuple[str, ...]
+    config: Mapping[str, str | Secret]
+    steps: Steps = field(init=False)
+    names: Names = field(init=False)
+    operated: set[Urn] = field(default_factory=set)
+    deleted: set[Urn] = field(default_factory=set)
+    """Gone before their registration, because something that they depend on is replaced by deleting it first."""
+    gone: set[int] = field(default_factory=set)
+    _goals: dict[Urn, Goal] = field(default_factory=dict)
+    _renamed: dict[Urn, Urn] = field(default_factory=dict)
+    _claimed: dict[Urn, Urn] = field(default_factory=dict)
+    _seen: set[Urn] = field(default_factory=set)
+    _replaced: set[Urn] = field(default_factory=set)
+    _left_out: set[Urn] = field(default_factory=set)
+    _defaults: dict[tuple[str, str, str], asyncio.Task[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.steps = Steps(self.op)
+        self.names = Names(self.stack, self.project, self._renamed.get)
+
+    def is_operated(self, urn: Urn) -> bool:
+        """Whether this run has dealt with what the old state has at `urn`."""
+        return self._claimed.get(urn, urn) in self.operated
+
+    # --- registrations
+
+    async def register(self, goal: Goal, *, version: str = "", url: str = "") -> Registered:
+        """What a program's registration leads to. Raises Reported or Stopped where the operation ends with it."""
+        goal = goal.inheriting(self._goals.get(goal.parent) if goal.parent else None)
+        if goal.custom and not is_provider_type(goal.type) and not goal.provider:
+            goal = replace(goal, provider=await self.default_provider(goal.type.split(":", 1)[0], version, url))
+        urn = self._name(goal)
+        self._goals[urn] = goal
+        old, alias = self._find_old(goal, urn)
+        new = goal.resource(urn, old, alias)
+        try:
+            return await self._settle(goal, old, new)
+        except ProviderError as error:
+            raise self.op.fail(str(error), urn) from None
+        except Reported:
+            self.op.failed.add(urn)
+            if self.op.halted.is_set():
+                raise
+            return Registered(new, Result.FAIL)
+
+    def _name(self, goal: Goal) -> Urn:
+        urn = self.names.urn(goal)
+        if goal.parent and goal.parent not in self._seen:
+            raise self.op.fail(f"could not find parent resource {goal.parent}", urn)
+        if urn in self._seen:
+            raise self.op.fail(f"Duplicate resource URN '{urn}'; try giving it a unique name", urn)
+        self._seen.add(urn)
+        return urn
+
+    def _find_old(self, goal: Goal, urn: Urn) -> tuple[Resource | None, Urn | None]:
+        if urn in self._claimed:
+            raise self.op.fail(f"Duplicate resource URN '{urn}' conflicting with alias on resource with URN "
+                               f"'{self._claimed[urn]}'", urn)
+        for name in [urn, *self.names.aliases(goal)]:
+            old = self.op.old(name)
+            if old is None:
+                continue
+            if name == urn:
+                return old, None
+            if name in self._seen or name in self._claimed:
+                other = self._claimed.get(name, urn)
+                raise self.op.fail(f"Duplicate resource alias '{name}' applied to resource with URN '{urn}' "
+                                   f"conflicting with resource with URN '{other}'", urn)
+            self._claimed[name], self._renamed[urn] = urn, name
+            return old, name
+        return None, None
+
+    async def _settle(self, goal: Goal, old: Resource | None, new: Resource) -> Registered:
+        imported = False
+        if goal.custom and goal.import_id and self._is_import(goal, old):
+            self.operated.add(new.urn)
+            old = await self.steps.import_(new, goal.import_id, old)
+            new, imported = replace(new, created=old.created, modified=old.modified), True
+        new = await self._checked(goal, old, new)
+        targeted = self.op.is_targeted(new)
+        if targeted:
+            await self._carry_dependencies(new)
+            if self.op.target_dependents:
+                self.op.targeted_too.add(new.urn)
+        if new.urn in self.deleted:
+            return await self._recreated(new)
+        if old is None:
+            return await self._created(new, targeted=targeted)
+        if old.external:
+            self.operated.add(new.urn)
+            return await self._run(new, lambda: self.steps.create(new, old, delete_old_later=True))
+        if not targeted:
+            return Registered(await self._carry(old))
+        diff = await self._diff(goal, old, new)
+        if new.urn in self.deleted:
+            return await self._recreated(new)
+        return await self._apply(goal, old, new, diff, imported=imported)
+
+    def _is_import(self, goal: Goal, old: Resource | None) -> bool:
+        return old is None or old.external or (old.extra.get("importID") or old.id) != goal.import_id
+
+    async def _recreated(self, new: Resource) -> Registered:
+        """Something was deleted since what it depends on had to go first; the program wants it, so it is made again."""
+        self.deleted.discard(new.urn)
+        self.operated.add(new.urn)
+        self._replaced.add(new.urn)
+        old = self.op.old(self._renamed.get(new.urn, new.urn))
+        return await self._run(new, lambda: self.steps.create(new, old))
+
+    async def _created(self, new: Resource, *, targeted: bool) -> Registered:
+        self.operated.add(new.urn)
+        if targeted:
+            return await self._run(new, lambda: self.steps.create(new))
+        self._left_out.add(new.urn)
+        return Registered(new, unknown=True)
+
+    async def _run(self, new: Resource, step: Callable[[], Awaitable[Resource]]) -> Registered:
+        """Runs a step of `new`, unless what it needs has failed or was left out."""
+        missing = self._left_out & dependencies_of(new)
+        if missing:
+            self.op.errored = True
+            self.op.tell("error", f"Resource '{new.urn}' depends on '{min(missing)}' which was not specified in --target list.",
+                         new.urn)
+            if not self.op.preview:
+                raise self.op.fail("untargeted create", new.urn)
+            return Registered(new, unknown=True)
+        if self.op.depends_on_failed(new):
+            self.op.failed.add(new.urn)
+            return Registered(new, Result.SKIP)
+        return Registered(await step())
+
+    # --- checks and differences
+
+    async def _checked(self, goal: Goal, old: Resource | None, new: Resource) -> Resource:
+        """`new` with the inputs that its provider makes of the declared ones. Raises Reported where it rejects them."""
+        inputs = reset(new.inputs, old.inputs, goal.ignore_changes) if old else new.inputs
+        if not goal.custom:
+            return replace(new, inputs=inputs)
+        if not self.op.is_targeted(new):
+            return replace(new, inputs=old.inputs if old else {})
+        fresh = old is None or old.external or new.urn in self.deleted or self._is_forced(new.urn, old)
+        olds = {} if fresh or old is None else old.inputs
+        return replace(new, inputs=await self._check(new, olds, goal.inputs if fresh else inputs))
+
+    async def _check(self, new: Resource, olds: Values, news: Values) -> Values:
+        if is_provider_type(new.type):
+            inputs, failures = await self.op.registry.check(new.urn, olds, news)
+        else:
+            provider = await self.op.registry.provider(new.provider)
+            inputs, failures = await provider.check(new.urn, olds, news, os.urandom(SEED_BYTES))
+        if failures:
+            for failure in failures[:-1]:
+                self.op.tell("error", _rejection(new, failure), new.urn)
+            raise self.op.fail(_rejection(new, failures[-1]), new.urn)
+        return inputs
+
+    def _is_forced(self, urn: Urn, old: Resource | None) -> bool:
+        return any(matches(pattern, urn) for pattern in self.replace) or bool(old and old.extra.get("taint"))
+
+    async def _diff(self, goal: Goal, old: Resource, new: Resource) -> Diff:
+        if self._is_forced(new.urn, old):
+            return Diff(changes=True, replaces=("id",))
+        if self._replaced & {*goal.replace_with, goal.deleted_with}:
+            return Diff(changes=True, replaces=("replaceWith" if self._replaced & set(goal.replace_with) else "deletedWith",))
+        if await self._provider_changed(old, new):
+            return Diff(changes=True, replaces=("provider",))
+        if not new.custom:
+            diff = SAME if old.inputs == new.inputs else Diff(changes=True)
+        elif is_provider_type(new.type):
+            diff = await self.op.registry.diff(new.urn, old, new.inputs)
+        else:
+            provider = await self.op.registry.provider(new.provider)
+            diff = await self._ask(provider, replace(old, urn=new.urn), new.inputs, goal.ignore_changes)
+        return with_replace_on_changes(diff, goal.replace_on_changes, init_errors=bool(old.init_errors))
+
+    async def _ask(self, provider: Provider, old: Resource, news: Values, ignore: tuple[str, ...]) -> Diff:
+        return await provider.diff(Subject(old.urn, old.id, old.inputs, old.outputs), news, list(ignore))
+
+    async def _provider_changed(self, old: Resource, new: Resource) -> bool:
+        if old.provider == new.provider:
+            return False
+        if not old.provider or not new.provider:
+            return True
+        before, after = provider_of_reference(old.provider), provider_of_reference(new.provider)
+        if self._claimed.get(before) == after:
+            return False
+        inputs = self.op.news[after].inputs if after in self.op.news else {}
+        return await self.op.registry.requires_replacement(old.provider, new.provider, inputs)
+
+    async def _apply(self, goal: Goal, old: Resource, new: Resource, diff: Diff, *, imported: bool) -> Registered:
+        self.operated.add(new.urn)
+        if (diff.changes and diff.replacing) or old.pending_replacement:
+            return await self._replace(goal, old, new, diff)
+        if diff.changes or old.init_errors:
+            return await self._run(new, lambda: self.steps.update(old, new, diff))
+        if imported:
+            return Registered(old)
+        return await self._run(new, lambda: self.steps.same(old, new))
+
+    # --- replacements
+
+    async def _replace(self, goal: Goal, old: Resource, new: Resource, diff: Diff) -> Registered:
+        if new.protect and old.protect:
+            message = (f"unable to replace resource {new.urn!r}\nas it is currently marked for protection. To unprotect the "
+                       "resource, remove the `protect` flag from the resource in your program and run `up`")
+            if not self.op.preview:
+                raise self.op.fail(message, new.urn)
+            self.op.tell("error", message, new.urn)
+            self.op.errored = True
+        if goal.import_id and not self.op.preview:
+            raise self.op.fail("previously-imported resources that still specify an ID may not be replaced; please remove the "
+                               f"`import` declaration from your program; what changed: {', '.join(diff.replaces)}", new.urn)
+        self._replaced.add(new.urn)
+        if new.custom and not self._is_forced(new.urn, old):
+            # What was carried over from the old resource (generated names, defaults) is not the new one's.
+            new = replace(new, inputs=await self._check(new, {}, goal.inputs))
+        first = diff.delete_before_replace if goal.delete_before_replace is None else goal.delete_before_replace
+        if not first:
+            later = not old.pending_replacement
+            return await self._run(new, lambda: self.steps.create(new, old, diff, delete_old_later=later))
+        if self.op.depends_on_failed(new) or self._left_out & dependencies_of(new):
+            return await self._run(new, lambda: self.steps.create(new, old, diff))
+        await self._delete_first(old, new)
+        return await self._run(new, lambda: self.steps.create(new, self.op.now(old), diff))
+
+    async def _delete_first(self, old: Resource, new: Resource) -> None:
+        """Deletes `old`, and before it those that cannot live through its replacement; they are made again in their turn."""
+        for dependent in reversed(await self._condemned_with(old)):
+            dependent = self.op.now(dependent)
+            if id(dependent) in self.gone or self.is_operated(dependent.urn) or dependent.urn in self.deleted:
+                continue
+            if dependent.protect and not dependent.delete:
+                raise self.op.fail(
+                    f"unable to replace resource {dependent.urn!r} as part of replacing {new.urn!r} as it is currently marked "
+                    "for protection. To unprotect the resource, remove the `protect` flag from the resource in your program and "
+                    f"run `up`, or use the command:\n`pulumi state unprotect '{dependent.urn}'`", new.urn)
+            self.gone.add(id(dependent))
+            if not dependent.delete:
+                self.deleted.add(dependent.urn)
+            await self.steps.delete(dependent, self.deleted, replaced=True, pending_replacement=not dependent.delete)
+        if not old.pending_replacement:
+            await self.steps.delete(old, self.deleted, replaced=True, pending_replacement=True)
+
+    async def _condemned_with(self, root: Resource) -> list[Resource]:
+        """The dependents of `root` that its deletion takes along, in the order of the state."""
+        resources = self.op.still_there()
+        condemned = {root.urn}
+        found = []
+        for resource in dependents_of(root, resources, ignore=self.operated):
+            if await self._must_go(resource, condemned):
+                condemned.add(resource.urn)
+                found.append(resource)
+        bound = [one for one in resources if one.deleted_with == root.urn or root.urn in (one.extra.get("replaceWith") or [])]
+        return found + [one for one in bound if one.urn not in condemned and not self.is_operated(one.urn)]
+
+    async def _must_go(self, resource: Resource, condemned: set[Urn]) -> bool:
+        if not resource.custom or resource.external or resource.pending_replacement:
+            return False
+        if provider_of_reference(resource.provider) in condemned or resource.deleted_with in condemned:
+            return True
+        touched = {key for key, urns in resource.property_dependencies.items() if condemned.intersection(urns)}
+        inputs = {key: UNKNOWN if key in touched else value for key, value in resource.inputs.items()}
+        if not touched & inputs.keys() or not is_served(resource):
+            return False
+        provider = await self.op.registry.provider(resource.provider)
+        diff = await self._ask(provider, resource, inputs, tuple(resource.ignore_changes))
+        return with_replace_on_changes(diff, resource.replace_on_changes, init_errors=False).replacing
+
+    # --- what the operation leaves alone
+
+    async def _carry_dependencies(self, resource: Resource) -> None:
+        """With targets: brings what `resource` needs of the old state before it, where nothing of this run has."""
+        if self.op.targets:
+            for urn in sorted(dependencies_of(resource)):
+                old = self.op.old(urn)
+                if old and not self.is_operated(urn) and urn not in self._seen:
+                    await self._carry(old)
+
+    async def _carry(self, old: Resource) -> Resource:
+        """Keeps a resource that is no target as the old state has it, after what it needs."""
+        self._seen.add(old.urn)
+        self.operated.add(self._claimed.get(old.urn, old.urn))
+        self.operated.add(old.urn)
+        await self._carry_dependencies(old)
+        return await self.steps.same(old, replace(old), untargeted=True)
+
+    # --- reads and default providers
+
+    async def read(self, new: Resource) -> Registered:
+        """A lookup by id; what the stack made itself under this name is replaced by it."""
+        if new.urn in self._seen:
+            raise self.op.fail(f"Duplicate resource URN '{new.urn}'; try giving it a unique name", new.urn)
+        self._seen.add(new.urn)
+        old = self.op.old(new.urn)
+        self.operated.add(new.urn)
+        replacing = bool(old and not old.external and old.id != new.id)
+        try:
+            return await self._run(new, lambda: self.steps.read(old, new, replacing=replacing))
+        except Reported:
+            if self.op.halted.is_set():
+                raise
+            return Registered(new, Result.FAIL)
+
+    async def default_provider(self, package: str, version: str = "", url: str = "") -> str:
+        """The reference of the provider for resources of `package` that name none, made at the first call."""
+        key = (package, version, url)
+        if key not in self._defaults:
+            self._defaults[key] = asyncio.create_task(self._make_default(package, version, url))
+        return await asyncio.shield(self._defaults[key])
+
+    async def _make_default(self, package: str, version: str, url: str) -> str:
+        inputs = {key.split(":", 1)[1]: value for key, value in self.config.items() if key.split(":", 1)[0] == package}
+        inputs |= {"version": version} if version else {}
+        inputs |= {"pluginDownloadURL": url} if url else {}
+        name = "_".join(["default", *(part.translate(_PLAIN) for part in (version, url) if part)])
+        made = await self.register(Goal(type=PROVIDER_TYPE_PREFIX + package, name=name, custom=True, inputs=inputs))
+        if made.result != Result.SUCCESS:
+            raise Reported(f"no default provider for {package}")
+        return f"{made.resource.urn}::{made.resource.id or UNKNOWN}"
+
+
+_PLAIN = str.maketrans({character: "_" for character in ".:/-+"})
+
+
+def _rejection(new: Resource, failure: CheckFailure) -> str:
+    where = f"; property {failure.property}" if failure.property else ""
+    return f"{new.type} resource '{new.urn.split('::', 3)[3]}' has a problem{where}: {failure.reason}"

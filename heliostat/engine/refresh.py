@@ -1,0 +1,82 @@
+"""Reads the world into the state: every resource side by side, then the state without what is gone."""
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from heliostat.engine.diffs import SAME, Diff, property_changes
+from heliostat.engine.errors import Reported
+from heliostat.engine.events import Op
+from heliostat.engine.graph import dependencies_of, repaired
+from heliostat.engine.operation import Operation, Stopped, timestamp
+from heliostat.engine.properties import with_secrets_of
+from heliostat.engine.providers import Made, Subject
+from heliostat.engine.registry import is_served
+from heliostat.engine.state import Resource
+from heliostat.engine.urns import Urn
+
+
+async def refresh(op: Operation) -> None:
+    """Refreshes the resources that `op` is about, and makes what was found the old state of what follows.
+
+    A resource that cannot be read keeps its old state and makes the operation fail in the end; the others go on.
+    """
+    chosen = _chosen(op)
+    refreshed = await asyncio.gather(*(_refresh_one(op, one) if id(one) in chosen else _as_it_was(one) for one in op.previous))
+    resources = repaired(zip(op.previous, refreshed, strict=True))
+    op.rebase(resources)
+    op.journal.rebase(resources)
+    await op.journal.flush()
+
+
+def _chosen(op: Operation) -> set[int]:
+    chosen: set[int] = set()
+    reached: set[Urn] = set()
+    for resource in op.previous:
+        named = not op.targets or op.names_target(resource.urn)
+        if named or (op.target_dependents and not reached.isdisjoint(dependencies_of(resource, parent=True))):
+            reached.add(resource.urn)
+            chosen.add(id(resource))
+    return chosen
+
+
+async def _as_it_was(resource: Resource) -> Resource:
+    return resource
+
+
+async def _refresh_one(op: Operation, old: Resource) -> Resource | None:
+    if not is_served(old) or old.pending_replacement:
+        return old
+    try:
+        async with op.step(Op.REFRESH, old, lenient=True) as outcome:
+            provider = await op.registry.provider(old.provider)
+            found = await provider.read(Subject(old.urn, old.id, old.inputs, old.outputs, old.custom_timeouts.get("read", 0.0)))
+            if found is None:
+                outcome.op = Op.DELETE
+                return None
+            if found.init_errors:
+                listed = "\n* ".join(found.init_errors)
+                op.tell("warning", f"Refreshed resource is in an unhealthy state:\n* {listed}", old.urn)
+            new = _refreshed(old, found)
+            diff = SAME
+            if not old.external:
+                diff = await provider.diff(Subject(new.urn, new.id, new.inputs, new.outputs), old.inputs, old.ignore_changes)
+            outcome.outputs = new.outputs
+            outcome.op = Op.UPDATE if diff.changes or (old.external and old.outputs != new.outputs) else Op.SAME
+            outcome.changes = property_changes(_inverted(diff), {**old.outputs, **old.inputs}, {**new.outputs, **new.inputs})
+            return new
+    except (Reported, Stopped):
+        return old
+
+
+def _refreshed(old: Resource, found: Made) -> Resource:
+    inputs = old.inputs if found.inputs is None else found.inputs
+    outputs = with_secrets_of(found.outputs, inputs, old.additional_secret_outputs)
+    new = replace(old, id=found.id, inputs=inputs, outputs=outputs, init_errors=list(found.init_errors))
+    return old if new == old else replace(new, modified=timestamp())
+
+
+def _inverted(diff: Diff) -> Diff:
+    """A difference from the world to the state, told as one from the state to the world: nothing is replaced by looking."""
+    return replace(diff, replaces=(), changed=tuple(sorted({*diff.changed, *diff.replaces})),
+                   detailed=dict.fromkeys(diff.detailed, False))

@@ -1,0 +1,194 @@
+"""Puts an operation together: the services that programs and plugins speak to, and the order of its parts."""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+import grpc
+from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
+
+from heliostat.engine.deletes import delete_the_rest
+from heliostat.engine.engine_service import EngineService
+from heliostat.engine.errors import Reported
+from heliostat.engine.events import Diagnostic, Event, Outputs
+from heliostat.engine.journal import Journal, SnapshotSink
+from heliostat.engine.monitor import Monitor, Place
+from heliostat.engine.operation import Operation
+from heliostat.engine.planner import Planner
+from heliostat.engine.plugins import CHANNEL_OPTIONS, Surroundings
+from heliostat.engine.program import Invocation, Program
+from heliostat.engine.providers import BuiltinProvider, StackReader
+from heliostat.engine.refresh import refresh
+from heliostat.engine.registry import Registry
+from heliostat.engine.state import Secret
+from heliostat.engine.urns import ROOT_STACK_TYPE, make
+
+if TYPE_CHECKING:
+    from heliostat.engine.deployment import Kind, Options, Target
+
+PROGRAM_END_TIMEOUT_S = 30.0
+"""How long a program that has declared all may take to end."""
+
+
+class Session:
+    """One run of one operation; `cancel` ends it in order."""
+
+    def __init__(self, target: Target, options: Options, sink: Callable[[Event], None], snapshots: SnapshotSink | None,
+                 stacks: StackReader, *, preview: bool) -> None:
+        self.target, self.options, self.preview = target, options, preview
+        self.cancelled = self.aborted = False
+        self._sink = sink
+        self._told_error = False
+        self._server = grpc.aio.server(options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)])
+        self._address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        around = Surroundings(self._address, target.main, {**target.environment, "PULUMI_PROJECT": target.project_name},
+                              options.plugin_start_timeout_s, lambda line: sink(Diagnostic("info", line)))
+        registry = Registry(target.plugins, around, BuiltinProvider(stacks, self._find), preview, self._find_old)
+        self.op = Operation(
+            preview=preview, journal=Journal(target.previous, snapshots), registry=registry, sink=sink,
+            slots=asyncio.Semaphore(max(options.parallel, 1)), continue_on_error=options.continue_on_error,
+            targets=options.targets, target_dependents=options.target_dependents, previous=target.previous.resources)
+        secret = set(target.config_secret_keys)
+        self.planner = Planner(self.op, target.stack_name, target.project_name, options.replace,
+                               {key: Secret(value) if key in secret else value for key, value in target.config.items()})
+        place = Place(target.project_name, target.stack_name, target.organization, target.project_root, target.main)
+        self.monitor = Monitor(self.op, self.planner, place)
+        self._stack = make(target.stack_name, target.project_name, None, ROOT_STACK_TYPE,
+                           f"{target.project_name}-{target.stack_name}")
+
+    def _find(self, urn: str) -> object:
+        return self.op.news.get(urn) or self.op.old(urn)
+
+    def _find_old(self, urn: str) -> object:
+        return self.op.old(urn)
+
+    async def cancel(self) -> None:
+        """Ends the operation in order."""
+        self.cancelled = True
+        self.op.halted.set()
+        await self.op.registry.cancel()
+
+    async def run(self, kind: Kind) -> None:
+        """Runs the operation. What goes wrong in it is told, and marked in `op.errored`."""
+        async with self._services():
+            try:
+                await self._parts(kind)
+            except Reported:
+                pass
+            finally:
+                self.monitor.abort()
+                await self.monitor.settled()
+                # Also where the operation is aborted: what was done until then is on disk.
+                await asyncio.shield(asyncio.ensure_future(self.op.journal.close()))
+        if self.op.defects:
+            raise self.op.defects[0]
+
+    @contextlib.asynccontextmanager
+    async def _services(self) -> AsyncIterator[None]:
+        engine_pb2_grpc.add_EngineServicer_to_server(EngineService(self._logged), self._server)  # type: ignore[no-untyped-call]
+        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self.monitor, self._server)  # type: ignore[no-untyped-call]
+        await self._server.start()
+        try:
+            yield
+        finally:
+            await self.op.registry.cancel()
+            await self.op.registry.close()
+            await self._server.stop(grace=None)
+
+    def _logged(self, diagnostic: Diagnostic) -> None:
+        self._told_error = self._told_error or diagnostic.severity == "error"
+        self._sink(diagnostic)
+
+    async def _parts(self, kind: Kind) -> None:
+        self._warn_of_pending_operations()
+        if kind in ("refresh", "destroy"):
+            self._require_targets()
+        if kind == "refresh" or self.options.refresh:
+            await refresh(self.op)
+        if kind == "refresh" or self.op.errored or self.op.halted.is_set():
+            return
+        if kind == "destroy":
+            await delete_the_rest(self.op, self.planner)
+            return
+        try:
+            await self._update()
+        finally:
+            await self._export()
+
+    async def _update(self) -> None:
+        program = await Program.start(self._invocation(), self._printed)
+        try:
+            if await self._declared(program):
+                self._require_targets()
+                await delete_the_rest(self.op, self.planner)
+                await self._ended(program)
+        finally:
+            await program.stop()
+
+    async def _declared(self, program: Program) -> bool:
+        """Whether the program has declared all that it has to, and nothing on the way has ended the operation."""
+        events = [asyncio.ensure_future(one) for one in (program.wait(), self.monitor.done.wait(), self.op.halted.wait())]
+        try:
+            await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for event in events:
+                event.cancel()
+        if self.op.halted.is_set():
+            await program.stop()
+        elif events[0].done() and not events[0].cancelled():
+            self._check_exit(int(events[0].result()))
+        await self.monitor.settled()
+        return not self.op.halted.is_set()
+
+    async def _ended(self, program: Program) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROGRAM_END_TIMEOUT_S):
+                self._check_exit(await program.wait())
+
+    def _check_exit(self, code: int) -> None:
+        if code:
+            self.op.errored = True
+            self.op.halted.set()
+            if not self._told_error:
+                self.op.tell("error", f"the program ended with exit code {code}", self._stack)
+
+    async def _export(self) -> None:
+        outputs = self.monitor.stack_outputs
+        stack = self.op.news.get(self._stack)
+        if outputs is None or stack is None:
+            return
+        old = self.op.olds.get(self._stack)
+        before = dict(old.outputs) if old else {}
+        if self.op.errored:
+            outputs = {**before, **outputs}
+        await self.monitor.set_outputs(self._stack, outputs)
+        self._sink(Outputs(before, outputs))
+
+    def _printed(self, line: str, from_stderr: bool) -> None:
+        self._sink(Diagnostic("info", line, self._stack))
+
+    def _invocation(self) -> Invocation:
+        target = self.target
+        return Invocation(
+            project=target.project_name, stack=target.stack_name, organization=target.organization,
+            project_root=target.project_root, main=target.main, monitor_address=self._address, engine_address=self._address,
+            parallel=self.options.parallel, preview=self.preview, config=target.config,
+            config_secret_keys=target.config_secret_keys, runtime_options=target.runtime_options, environment=target.environment)
+
+    def _require_targets(self) -> None:
+        missing = [one for one in self.options.targets if "*" not in one and one not in self.op.olds and one not in self.op.news]
+        for urn in missing[:-1]:
+            self.op.tell("error", f"Target '{urn}' could not be found in the stack.")
+        if missing:
+            raise self.op.fail(f"Target '{missing[-1]}' could not be found in the stack.")
+
+    def _warn_of_pending_operations(self) -> None:
+        pending = self.target.previous.pending_operations
+        if pending and not self.preview:
+            listed = "\n".join(f"  * {one.resource.urn}, interrupted while {one.type}" for one in pending)
+            self.op.tell("warning", f"Attempting to deploy or update resources with {len(pending)} pending operations from previous "
+                         f"deployment.\n{listed}\nThese resources are in an unknown state because the engine was interrupted while "
+                         "waiting for changes to these resources to complete. Verify their state and, where something was created, "
+                         "import it or remove it; `stack export` and `stack import` clear the list.")
