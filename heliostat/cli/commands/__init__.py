@@ -1,0 +1,53 @@
+"""The commands, one file a group; a new one is added to `_COMMANDS` and imported only when it is called."""
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+import click
+
+from heliostat.cli.options import Group, everywhere
+
+# name: (module, attribute, help)
+_COMMANDS = {
+    "up": ("operations", "up", "Create or update the resources of a stack."),
+    "preview": ("operations", "preview", "Show what `up` would do."),
+    "refresh": ("operations", "refresh", "Read the world into the state."),
+    "destroy": ("operations", "destroy", "Delete every resource of a stack."),
+    "stack": ("stack", "stack", "Manage stacks and look at their state."),
+    "config": ("config", "config", "Read and change a stack's configuration."),
+    "cancel": ("cancel", "cancel", "Clear the lock of an operation that is gone."),
+}
+
+
+class _Lazy(Group):
+    """The top of the tree; `--help` needs none of the modules behind it."""
+
+    aliases = {"update": "up", "pre": "preview", "down": "destroy"}
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports the command's module."""
+        found = _COMMANDS.get(self.aliases.get(cmd_name, cmd_name))
+        if found is None:
+            return None
+        return cast(click.Command, getattr(import_module(f"{__name__}.{found[0]}"), found[1]))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names for `--help`."""
+        return list(_COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list for `--help`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="heliostat")
+@everywhere
+def heliostat() -> None:
+    """Declare machine learning on Ray as code: the official Pulumi CLI's commands.
+
+    With the official CLI on PATH these commands are handed to it; `heliostat --engine embedded COMMAND` (or
+    HELIOSTAT_ENGINE=embedded) uses the embedded engine, `--engine pulumi` insists on the CLI.
+    """

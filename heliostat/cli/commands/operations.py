@@ -1,0 +1,144 @@
+"""`heliostat up`, `preview`, `refresh` and `destroy`."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from heliostat.cli import options
+from heliostat.cli.exits import Exit, UsageError
+from heliostat.cli.session import Session, is_truthy
+
+if TYPE_CHECKING:
+    from heliostat.engine.deployment import Kind
+
+F = TypeVar("F", bound=Callable[..., Any])
+_BOOLEANS = {"true": True, "false": False}
+
+
+def _default_parallel() -> int:
+    said = os.environ.get("PULUMI_PARALLEL", "")
+    if said and not said.isdigit():
+        raise UsageError(f"PULUMI_PARALLEL={said!r} is no number")
+    return int(said or 0) or 4 * (os.cpu_count() or 4)
+
+
+_COMMON = (
+    options.stack,
+    options.config_file,
+    click.option("-c", "--config", "config_pairs", multiple=True, metavar="KEY=VALUE", help="Set this in the stack's config before."),
+    click.option("--config-path", is_flag=True, help="Keys of -c are paths inside a value."),
+    click.option("-t", "--target", "targets", multiple=True, metavar="URN", help="Only these resources; `*` and `**` match."),
+    click.option("--target-dependents", is_flag=True, help="Also what depends on a target."),
+    click.option("-p", "--parallel", type=click.IntRange(min=1), metavar="N", help="At most this many steps at once."),
+    click.option("-m", "--message", default="", help="Remember this with the operation."),
+    click.option("-d", "--debug", is_flag=True, help="Show debug messages."),
+    click.option("--diff", is_flag=True, help="Show every property that differs."),
+    click.option("--expect-no-changes", is_flag=True, help="Fail where anything changes."),
+    click.option("--show-sames", is_flag=True, help="Show unchanged resources too."),
+    click.option("--suppress-outputs", is_flag=True, help="Do not show the stack's outputs."),
+    options.as_json,
+    options.show_secrets,
+    options.everywhere,
+)
+_ACTING = (
+    options.yes,
+    click.option("-f", "--skip-preview", is_flag=True, help="Act at once."),
+    click.option("--continue-on-error", is_flag=True, envvar="PULUMI_CONTINUE_ON_ERROR", help="Go on with what does not depend on a failure."),
+)
+_REFRESH = click.option(
+    "-r", "--refresh", is_flag=False, flag_value="true", default="", metavar="[true|false]", help="Read the world first."
+)
+_REPLACE = (
+    click.option("--replace", "replaces", multiple=True, metavar="URN", help="Replace these resources."),
+    click.option("--target-replace", "target_replaces", multiple=True, metavar="URN", help="Replace these, and leave all others."),
+)
+_PREVIEW_ONLY = click.option("--preview-only", is_flag=True, help="Show what would be done, and stop.")
+
+
+def _with(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        for one in reversed(decorators):
+            command = one(command)
+        return command
+
+    return decorate
+
+
+@click.command()
+@_with(*_COMMON, *_ACTING, _REFRESH, *_REPLACE)
+def up(**flags: Any) -> int:
+    """Create or update the resources of a stack, after a preview and a question (--yes: no question)."""
+    return _operate("update", flags)
+
+
+@click.command()
+@_with(*_COMMON, _REFRESH, *_REPLACE)
+def preview(**flags: Any) -> int:
+    """Show what `up` would do, and do nothing."""
+    return _operate("preview", flags)
+
+
+@click.command()
+@_with(*_COMMON, *_ACTING, _PREVIEW_ONLY)
+def refresh(**flags: Any) -> int:
+    """Read the world into the state; no resource is changed."""
+    return _operate("refresh", flags)
+
+
+@click.command()
+@_with(*_COMMON, *_ACTING, _REFRESH, _PREVIEW_ONLY, click.option("--remove", is_flag=True, help="Remove the stack afterwards."))
+def destroy(**flags: Any) -> int:
+    """Delete every resource of a stack; its config and history stay."""
+    return _operate("destroy", flags)
+
+
+def _operate(kind: Kind, flags: dict[str, Any]) -> int:
+    session = Session.open(flags["stack"], flags["config_file"])
+    if flags["config_pairs"]:
+        from heliostat.cli.commands.config import save_from_flags
+
+        save_from_flags(session, flags["config_pairs"], path=flags["config_path"])
+    from heliostat.cli.operate import operate
+
+    code = operate(session, _request(kind, flags, refresh_always=session.project.refresh_always))
+    if flags.get("remove") and code == Exit.OK and not flags["preview_only"]:
+        from heliostat.cli.commands.stack_manage import forget
+
+        forget(session.place, session.ref, keep_config=False)
+        click.echo(f"The stack '{session.ref.name}' has been removed!")
+    return code
+
+
+def _request(kind: Kind, flags: dict[str, Any], *, refresh_always: bool) -> Any:
+    from heliostat.cli.display.report import Look
+    from heliostat.cli.operate import Request
+    from heliostat.engine.deployment import Options
+
+    both = flags.get("target_replaces", ())
+    engine_options = Options(
+        parallel=flags["parallel"] or _default_parallel(),
+        targets=(*flags["targets"], *both),
+        target_dependents=flags["target_dependents"],
+        refresh=_refresh(flags.get("refresh", ""), refresh_always),
+        continue_on_error=flags.get("continue_on_error", False),
+        replace=(*flags.get("replaces", ()), *both),
+        preview_only=flags.get("preview_only", False),
+    )
+    look = Look(
+        preview=False, diff=flags["diff"], show_secrets=flags["show_secrets"], show_sames=flags["show_sames"],
+        suppress_outputs=flags["suppress_outputs"], debug=flags["debug"],
+    )
+    return Request(
+        kind=kind, options=engine_options, look=look, skip_preview=flags.get("skip_preview", False), as_json=flags["as_json"],
+        yes=flags.get("yes", False) or is_truthy(os.environ.get("PULUMI_SKIP_CONFIRMATIONS")),
+        message=flags["message"], expect_no_changes=flags["expect_no_changes"],
+    )
+
+
+def _refresh(said: str, always: bool) -> bool:
+    if said and said.lower() not in _BOOLEANS:
+        raise UsageError(f"--refresh {said!r} has to be true or false")
+    return _BOOLEANS[said.lower()] if said else always

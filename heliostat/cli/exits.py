@@ -1,0 +1,44 @@
+"""How commands end: the official CLI's exit codes, and the errors that lead to them."""
+from __future__ import annotations
+
+from enum import IntEnum
+
+from heliostat.engine.errors import EngineError
+from heliostat.engine.stackerrors import NotFoundError
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NO_STACK = 6
+    CHANGES = 7
+    CANCELLED = 8
+    INTERNAL = 255
+
+
+class UsageError(Exception):
+    """The command was called in a way that cannot be meant; its exit code is USAGE."""
+
+
+class UnexpectedChangesError(Exception):
+    """`--expect-no-changes`, and there were changes."""
+
+
+class DeclinedError(Exception):
+    """The user said no."""
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """The exit code and the text of an error."""
+    codes: list[tuple[type[Exception], Exit]] = [
+        (NotFoundError, Exit.NO_STACK), (EngineError, Exit.FAILED), (UsageError, Exit.USAGE),
+        (UnexpectedChangesError, Exit.CHANGES), (DeclinedError, Exit.FAILED),
+    ]
+    for kind, code in codes:
+        if isinstance(error, kind):
+            return code, str(error)
+    where = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return Exit.INTERNAL, f"a defect of heliostat itself: {where} (HELIOSTAT_TRACEBACK=1 shows where)"

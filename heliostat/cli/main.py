@@ -1,0 +1,53 @@
+"""The entry point: chooses the engine, runs the command, turns its end into an exit code."""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from heliostat.cli.handover import EngineChoiceError, choose
+
+
+def main() -> NoReturn:
+    """Runs the `heliostat` command."""
+    try:
+        chosen = choose(sys.argv[1:], os.environ)
+    except EngineChoiceError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    if chosen.engine == "pulumi":
+        sys.stdout.flush()
+        os.execvp("pulumi", ["pulumi", *chosen.arguments])  # noqa: S606, S607 -- this process becomes the official CLI
+    sys.exit(run(chosen.arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command with the embedded engine and tells its exit code (see `heliostat.cli.exits`)."""
+    import click
+
+    from heliostat.cli.commands import heliostat
+    from heliostat.cli.exits import Exit, explain
+
+    try:
+        code = heliostat.main(list(arguments), prog_name="heliostat", standalone_mode=False)
+    except click.Abort:
+        sys.stderr.write("\naborted\n")
+        return Exit.CANCELLED
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    except Exception as error:
+        code, text = explain(error)
+        sys.stderr.write(f"error: {text}\n")
+        if os.environ.get("HELIOSTAT_TRACEBACK"):
+            raise
+        return code
+    return code if isinstance(code, int) else Exit.OK
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""One operation on a stack, from the lock to the history entry."""
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import click
+from rich.console import Console
+
+from heliostat.cli import interrupts
+from heliostat.cli.display import report, words
+from heliostat.cli.display.board import Board
+from heliostat.cli.display.digest import DigestDisplay
+from heliostat.cli.display.live import LiveDisplay
+from heliostat.cli.display.plain import PlainDisplay
+from heliostat.cli.display.report import Look
+from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
+from heliostat.cli.session import Session, is_interactive, told
+from heliostat.engine import checkpoint, history, locks
+from heliostat.engine.backend import Checkpoints, StackOutputs
+from heliostat.engine.checkpoint import Document
+from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
+from heliostat.engine.events import Diagnostic, Event, Summary
+from heliostat.engine.stackerrors import StorageError
+from heliostat.engine.state import Snapshot
+
+_TICK_S = 0.125
+_TITLES = {"update": "Updating", "preview": "Previewing update", "refresh": "Refreshing", "destroy": "Destroying"}
+_NOUNS = {"update": "update", "refresh": "refresh", "destroy": "destroy"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command asks for; `options` are the engine's."""
+
+    kind: Kind
+    options: Options
+    look: Look
+    yes: bool = False
+    skip_preview: bool = False
+    as_json: bool = False
+    message: str = ""
+    expect_no_changes: bool = False
+
+
+class Display(Protocol):
+    """What shows an operation."""
+
+    board: Board
+
+    def start(self, title: str) -> None:
+        """Begins, with a headline."""
+
+    def __call__(self, event: Event) -> None:
+        """Takes one event in."""
+
+    def tick(self) -> None:
+        """Draws, some times a second."""
+
+    def notice(self, text: str) -> None:
+        """A line of the command's own."""
+
+    def stop(self, result: Summary | None) -> None:
+        """Ends; without a result the operation broke off."""
+
+
+def operate(session: Session, request: Request) -> int:
+    """Does what is asked and returns the exit code; errors of the command itself are raised."""
+    acts = request.kind != "preview" and not request.options.preview_only
+    if acts and not (request.yes or request.skip_preview or is_interactive()):
+        raise UsageError("--yes or --skip-preview or --preview-only must be passed in to proceed when running in non-interactive mode")
+    if session.config.salt:
+        session.place.keyring.of(session.config.salt).prepare()
+    lock = locks.locked(session.place.backend.bucket, session.ref.full_name, told) if acts else nullcontext()
+    with interrupts.as_ctrl_c(), lock:
+        work = _Work(session, request)
+        result = work.whole()
+    if not result.succeeded:
+        return Exit.CANCELLED if result.cancelled else Exit.FAILED
+    if request.expect_no_changes and words.has_changes(result.changes):
+        raise UnexpectedChangesError(f"no changes were expected for this {request.kind}, but there are: "
+                                     f"{words.tally(result.changes, preview=not acts)}")
+    return Exit.OK
+
+
+class _Work:
+    """One operation, its stack locked where it acts."""
+
+    def __init__(self, session: Session, request: Request) -> None:
+        self.session = session
+        self.request = request
+        self.document: Document = session.place.backend.read(session.ref)
+        self.values = session.merged_values(required=request.kind in {"update", "preview"})
+        self.acts = request.kind != "preview" and not request.options.preview_only
+        if self.acts:
+            self.crypter = session.crypter(self.document)
+            self.crypter.verify()  # a wrong passphrase has to show before anything is made
+        self.previous = checkpoint.decode(self.document, session.place.keyring)
+        self.target = self._target()
+
+    def whole(self) -> Summary:
+        """Preview, question, operation, history; or only what was asked for of these."""
+        if not self.acts:
+            return self._phase(self.request.kind, self.request.options, preview=True, snapshots=None)
+        if not self.request.skip_preview:
+            seen = self._preview()
+            if not seen.succeeded:
+                return seen
+        return self._act()
+
+    def _preview(self) -> Summary:
+        kind: Kind = "preview" if self.request.kind == "update" else self.request.kind
+        options = dataclasses.replace(self.request.options, preview_only=kind != "preview")
+        display = self._display(preview=True, silent=self.request.as_json)
+        result = self._run(kind, options, display, None)
+        if result.succeeded and not self.request.yes:
+            self._confirm(display)
+        return result
+
+    def _confirm(self, display: Display) -> None:
+        noun = _NOUNS[self.request.kind]
+        if self.request.kind == "refresh":
+            click.echo("No resources will be modified as part of this refresh; just your stack's state will be.")
+        while True:
+            answer = click.prompt(f"\nDo you want to perform this {noun}?", type=click.Choice(["yes", "no", "details"]), default="no")
+            if answer == "yes":
+                return
+            if answer == "no":
+                raise DeclinedError(f"confirmation declined, not proceeding with the {noun}")
+            report.differences(_console(), display.board, dataclasses.replace(self.request.look, preview=True))
+
+    def _act(self) -> Summary:
+        began = int(time.time())
+        snapshots = Checkpoints(self.session.place.backend, self.session.ref, self.crypter, self.document)
+        snapshots.begin(self.previous)
+        result = self._phase(self.request.kind, self.request.options, preview=False, snapshots=snapshots)
+        try:
+            self._record(began, result)
+        except StorageError as error:
+            if result.succeeded:
+                raise
+            told(f"warning: the history has no entry for this {self.request.kind}: {error}")
+        return result
+
+    def _record(self, began: int, result: Summary) -> None:
+        backend, ref, root = self.session.place.backend, self.session.ref, self.session.project.root
+        entry = history.Entry(
+            kind=self.request.kind, start_time=began, end_time=int(time.time()), result="succeeded" if result.succeeded else "failed",
+            changes={str(op): count for op, count in result.changes.items() if count},
+            message=self.request.message or history.default_message(root), environment=history.environment_of(root),
+            config=self.session.config.plain_values(),
+        )
+        history.add(backend, ref, entry)
+        backend.keep_copies(ref)
+
+    def _phase(self, kind: Kind, options: Options, *, preview: bool, snapshots: SnapshotSink | None) -> Summary:
+        return self._run(kind, options, self._display(preview=preview, silent=False), snapshots)
+
+    def _run(self, kind: Kind, options: Options, display: Display, snapshots: SnapshotSink | None) -> Summary:
+        preview = display.board.preview
+        title = _TITLES[kind] if kind == "preview" or not preview else f"Previewing {kind}"
+        display.start(f"{title} ({self.session.ref.name}):")
+        result = None
+        try:
+            if self.previous.pending_operations and not preview and not options.refresh and kind != "refresh":
+                display(Diagnostic("warning", pending_warning(self.previous)))
+            result = asyncio.run(self._asynchronously(kind, options, display, snapshots))
+            return result
+        finally:
+            display.stop(result)
+
+    async def _asynchronously(self, kind: Kind, options: Options, display: Display, snapshots: SnapshotSink | None) -> Summary:
+        cancel = asyncio.Event()
+        stacks = StackOutputs(self.session.place.backend, self.session.project.name, self.session.place.keyring)
+        with interrupts.in_order(cancel, _noticing(display, self.request.as_json)):
+            ticker = asyncio.create_task(_tick(display))
+            try:
+                return await run(kind, self.target, options, display, snapshots, stacks, cancel)
+            finally:
+                ticker.cancel()
+
+    def _target(self) -> Target:
+        project = self.session.project
+        config, secret_keys = self.session.program_config(self.values)
+        return Target(
+            project_name=project.name, stack_name=self.session.ref.name, project_root=project.root, main=project.main,
+            previous=self.previous, config=config, config_secret_keys=secret_keys, runtime_options=project.runtime_options,
+            plugins=project.plugins, environment=dict(os.environ),
+        )
+
+    def _display(self, *, preview: bool, silent: bool) -> Display:
+        look = dataclasses.replace(self.request.look, preview=preview)
+        if self.request.as_json:
+            olds = {resource.urn: resource for resource in self.previous.resources if not resource.delete}
+            write: Callable[[str], None] = (lambda _: None) if silent else click.echo
+            return DigestDisplay(write, olds, self.session.hidden_config(self.values), preview=preview)
+        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            return LiveDisplay(_console(), look)
+        return PlainDisplay(_console(), look)
+
+
+def _noticing(display: Display, as_json: bool) -> Callable[[str], None]:
+    return told if as_json else display.notice
+
+
+async def _tick(display: Display) -> None:
+    while True:
+        display.tick()
+        await asyncio.sleep(_TICK_S)
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def pending_warning(previous: Snapshot) -> str:
+    """What an interrupted operation left open, and what to do about it."""
+    listed = "".join(f"\n  * {op.resource.urn}, interrupted while {op.type}" for op in previous.pending_operations)
+    return (
+        f"Attempting to deploy or update resources with {len(previous.pending_operations)} pending operations from a previous "
+        f"operation:{listed}\nThese were under way when it was interrupted, and their outcome is not known. This operation goes on "
+        "from what the state knows. Where a creation had succeeded after all, look for what it made; `refresh` reads the others."
+    )

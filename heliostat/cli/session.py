@@ -1,0 +1,155 @@
+"""What nearly every command needs: the project, the backend, the stack, its config, its secrets."""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from heliostat.cli.exits import UsageError
+from heliostat.cli.selection import Selection
+from heliostat.engine import project as projects
+from heliostat.engine.backend import Backend, StackRef, backend_url, pulumi_home
+from heliostat.engine.checkpoint import Document
+from heliostat.engine.project import Project
+from heliostat.engine.secrets import Crypter, Keyring
+from heliostat.engine.stackconfig import StackConfig, as_text, has_secret, revealed, with_defaults
+from heliostat.engine.stackerrors import NotFoundError, StackError
+
+
+def is_truthy(text: str | None) -> bool:
+    """How the official CLI reads its boolean variables."""
+    return (text or "").lower() in {"1", "true", "t", "yes"}
+
+
+def is_interactive() -> bool:
+    """Whether someone can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and not is_truthy(os.environ.get("HELIOSTAT_NON_INTERACTIVE"))
+
+
+def told(text: str) -> None:
+    """A line of the command's own, which is no data."""
+    sys.stderr.write(f"{text}\n")
+
+
+def _ask_passphrase() -> str:
+    import click
+
+    return str(click.prompt(
+        "Enter your passphrase to unlock config/secrets\n    (set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to remember)",
+        hide_input=True, default="", show_default=False, err=True,
+    ))
+
+
+@dataclass
+class Place:
+    """Where a command works: the project (None outside of one) and the backend."""
+
+    project: Project | None
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @classmethod
+    def here(cls) -> Place:
+        """The project that the working directory is in; raises StackError where its file is wrong."""
+        try:
+            file = projects.find(Path.cwd())
+        except NotFoundError:
+            return cls(None)
+        return cls(projects.load(file))
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The backend that environment and project name."""
+        url = backend_url(self.environment, self.project.backend_url if self.project else "", pulumi_home(self.environment))
+        return Backend.open(url)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The passphrase of the environment, or of whoever sits at the terminal."""
+        return Keyring(self.environment, _ask_passphrase if is_interactive() else None)
+
+    def require_project(self) -> Project:
+        """The project; raises NotFoundError outside of one."""
+        if self.project is None:
+            raise NotFoundError(f"no Pulumi.yaml in {Path.cwd()} or any folder above it: run this in a project, or name one with -C")
+        return self.project
+
+    @property
+    def selection(self) -> Selection | None:
+        """The record of the selected stack; None outside a project."""
+        return Selection(pulumi_home(self.environment), self.project, self.backend.bucket.url) if self.project else None
+
+    def stack(self, name: str | None) -> StackRef:
+        """The stack that `-s`, PULUMI_STACK or the selection names; raises NotFoundError where none does."""
+        wanted = name or self.environment.get("PULUMI_STACK") or (self.selection.get() if self.selection else "")
+        if not wanted:
+            raise NotFoundError("no stack is selected: name one with -s NAME, or select one with `heliostat stack select NAME`")
+        if self.project is None and "/" not in wanted:
+            raise NotFoundError(f"the stack {wanted!r} is of no known project: run this in a project, or name it organization/PROJECT/NAME")
+        return StackRef.parse(wanted, self.project.name if self.project else "")
+
+
+@dataclass
+class Session:
+    """One existing stack of the project at hand."""
+
+    place: Place
+    ref: StackRef
+    config_file: Path | None = None
+
+    @classmethod
+    def open(cls, stack: str | None, config_file: str | None = None) -> Session:
+        """The stack that the options name; raises NotFoundError or StackError where there is none."""
+        place = Place.here()
+        project = place.require_project()
+        ref = place.stack(stack)
+        if ref.project != project.name:
+            raise UsageError(f"the stack {ref.full_name} is of project {ref.project!r}, and this is {project.name!r} ({project.file})")
+        place.backend.read(ref)  # it has to exist
+        return cls(place, ref, Path(config_file).absolute() if config_file else None)
+
+    @property
+    def project(self) -> Project:
+        """The project at hand."""
+        return self.place.require_project()
+
+    @cached_property
+    def config(self) -> StackConfig:
+        """The stack's config file."""
+        return StackConfig(self.config_file or self.project.stack_file(self.ref.name), self.project.name)
+
+    def config_reader(self) -> Crypter | None:
+        """What the config's secrets are encrypted with; None where the stack has no salt."""
+        return self.place.keyring.of(self.config.salt) if self.config.salt else None
+
+    def crypter(self, document: Document) -> Crypter:
+        """What new secrets are encrypted with: the config's salt, else the state's, else a new one, which the config file gets."""
+        if self.config.salt:
+            return self.place.keyring.of(self.config.salt)
+        crypter = self.place.keyring.of(document.salt) if document.salt else self.place.keyring.new()
+        self.config.salt = crypter.salt
+        self.config.save()
+        return crypter
+
+    def merged_values(self, *, required: bool) -> dict[str, Any]:
+        """The stack's config with the project's defaults, secrets as they are in the file."""
+        return with_defaults(self.config.values, self.project, self.ref.name, required=required)
+
+    def program_config(self, values: dict[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The config as the program reads it, and which keys are secret; raises StackError where a secret cannot be read."""
+        secret = tuple(key for key, value in values.items() if has_secret(value))
+        reader = self.config_reader() if secret else None
+
+        def reveal(ciphertext: str) -> str:
+            if reader is None:
+                raise StackError(f"{self.config.file} has secrets but no encryptionsalt: they cannot be decrypted")
+            return reader.decrypt(ciphertext)
+
+        return {key: as_text(revealed(value, reveal)) for key, value in values.items()}, secret
+
+    def hidden_config(self, values: dict[str, Any]) -> dict[str, str]:
+        """The config as it may be shown."""
+        return {key: "[secret]" if has_secret(value) else as_text(revealed(value, str)) for key, value in values.items()}
