@@ -1,0 +1,113 @@
+"""What a table holds, in figures and as a schema: plain JSON that people read and monitors compare with."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+BINS = 20
+TOP = 50
+DOMAIN = 1_000
+"""A text column with more distinct values than this has no domain: it names things instead of sorting them."""
+
+
+def of(tables: Any) -> dict[str, Any]:
+    """The statistics of each split, and how its label is spread. Histograms share the train split's edges, to compare them."""
+    edges: dict[str, NDArray[np.float64]] = {}
+    result: dict[str, Any] = {}
+    for split, table in tables:
+        columns = {name: _column(name, table[name], edges) for name in table.column_names}
+        balance = {_text(item["values"]): item["counts"] for item in pc.value_counts(table[tables.label]).to_pylist()}
+        result[split] = {"rows": table.num_rows, "columns": columns, "classBalance": dict(sorted(balance.items()))}
+    return result
+
+
+def schema_of(table: pa.Table, label: str) -> dict[str, Any]:
+    """Type, presence and domain of each column, as the train split has them."""
+    columns: dict[str, Any] = {}
+    for field in table.schema:
+        column = table[field.name]
+        entry: dict[str, Any] = {"type": str(field.type), "required": column.null_count == 0, "role": "input"}
+        if field.name == label:
+            entry["role"] = "label"
+        if _is_text(field.type):
+            values = sorted(value for value in column.unique().to_pylist() if value is not None)
+            if len(values) <= DOMAIN:
+                entry["values"] = values
+        elif not pa.types.is_boolean(field.type) and column.null_count < len(column):
+            bounds = pc.min_max(_numeric(column)).as_py()
+            entry["min"], entry["max"] = _number(bounds["min"]), _number(bounds["max"])
+        columns[field.name] = entry
+    return {"label": label, "columns": columns}
+
+
+def _column(name: str, column: pa.ChunkedArray, edges: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
+    common = {"type": str(column.type), "count": len(column) - column.null_count, "missing": column.null_count}
+    present = column.drop_null()
+    if not len(present):
+        return common
+    if _is_text(column.type) or pa.types.is_boolean(column.type):
+        return {**common, **_categories(present)}
+    numbers = _numeric(present).to_numpy().astype(np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    if not finite.size:
+        return {**common, "notFinite": int(numbers.size)}
+    return {**common, "notFinite": int(numbers.size - finite.size), **_numbers(name, finite, edges)}
+
+
+def _categories(present: pa.ChunkedArray) -> dict[str, Any]:
+    counts = sorted(
+        ((_text(item["values"]), item["counts"]) for item in pc.value_counts(present).to_pylist()),
+        key=lambda item: (-item[1], item[0]),
+    )
+    return {"distinct": len(counts), "mode": counts[0][0], "top": dict(counts[:TOP])}
+
+
+def _numbers(name: str, values: NDArray[np.float64], edges: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
+    distinct, counts = np.unique(values, return_counts=True)
+    if name not in edges:
+        low, high = float(values.min()), float(values.max())
+        edges[name] = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    histogram, _ = np.histogram(np.clip(values, edges[name][0], edges[name][-1]), edges[name])
+    return {
+        "mean": _number(values.mean()),
+        "std": _number(values.std()),
+        "min": _number(values.min()),
+        "max": _number(values.max()),
+        "median": _number(np.median(values)),
+        "mode": _number(distinct[counts.argmax()]),
+        "distinct": int(distinct.size),
+        "zeros": int((values == 0).sum()),
+        "histogram": {"edges": _all(edges[name]), "counts": [int(count) for count in histogram]},
+    }
+
+
+def _numeric(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times as whole units since 1970, so that they have a mean and a histogram too."""
+    if pa.types.is_temporal(column.type):
+        return column.cast(pa.int64() if column.type.bit_width == 64 else pa.int32())
+    return column
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _number(value: Any) -> float | int | None:
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _all(values: Iterable[Any]) -> list[float | int | None]:
+    return [_number(value) for value in values]
