@@ -1,1 +1,1 @@
-"""The `heliostat` command: the official CLI's commands over the embedded engine, or the official CLI itself where it is there."""
+"""The `heliostat` command: the official CLI's commands over the embedded engine, or that CLI itself where it is there."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends an operation in order, the second aborts what is under way, the third ends the process."""
+"""Ctrl-C and SIGTERM: the first ends an operation in order, the second aborts it, the third ends the process."""
 from __future__ import annotations
 
 import asyncio
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_BETWEEN_S = 0.2
 
 
 @contextmanager
@@ -20,12 +21,12 @@ def in_order(cancel: asyncio.Event, notice: Callable[[str], None]) -> Iterator[N
         nonlocal count
         count += 1
         if count == 1:
-            notice("Cancelling: what is under way finishes, nothing new begins. Press Ctrl-C again to abort what is under way.")
+            notice("Cancelling: what is under way finishes, nothing new begins. Press Ctrl-C again to abort.")
             cancel.set()
         elif count == 2:
             notice("Aborting. Once more ends this process at once; the next `up` goes on from the last checkpoint.")
-            cancel.clear()
-            cancel.set()
+            cancel.clear()  # the engine has to see it cleared before it is set again
+            loop.call_later(_BETWEEN_S, cancel.set)
         else:
             os._exit(130)
 

@@ -27,9 +27,9 @@ from heliostat.engine import checkpoint, history, locks
 from heliostat.engine.backend import Checkpoints, StackOutputs
 from heliostat.engine.checkpoint import Document
 from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
-from heliostat.engine.events import Diagnostic, Event, Summary
+from heliostat.engine.events import Event, Summary
 from heliostat.engine.stackerrors import StorageError
-from heliostat.engine.state import Snapshot
+from heliostat.engine.state import OperationType
 
 _TICK_S = 0.125
 _TITLES = {"update": "Updating", "preview": "Previewing update", "refresh": "Refreshing", "destroy": "Destroying"}
@@ -48,6 +48,7 @@ class Request:
     as_json: bool = False
     message: str = ""
     expect_no_changes: bool = False
+    clear_pending_creates: bool = False
 
 
 class Display(Protocol):
@@ -75,7 +76,9 @@ def operate(session: Session, request: Request) -> int:
     """Does what is asked and returns the exit code; errors of the command itself are raised."""
     acts = request.kind != "preview" and not request.options.preview_only
     if acts and not (request.yes or request.skip_preview or is_interactive()):
-        raise UsageError("--yes or --skip-preview or --preview-only must be passed in to proceed when running in non-interactive mode")
+        raise UsageError(
+            "--yes or --skip-preview or --preview-only must be passed in to proceed when running in non-interactive mode"
+        )
     if session.config.salt:
         session.place.keyring.of(session.config.salt).prepare()
     lock = locks.locked(session.place.backend.bucket, session.ref.full_name, told) if acts else nullcontext()
@@ -129,7 +132,8 @@ class _Work:
         if self.request.kind == "refresh":
             click.echo("No resources will be modified as part of this refresh; just your stack's state will be.")
         while True:
-            answer = click.prompt(f"\nDo you want to perform this {noun}?", type=click.Choice(["yes", "no", "details"]), default="no")
+            choices = click.Choice(["yes", "no", "details"])
+            answer = click.prompt(f"\nDo you want to perform this {noun}?", type=choices, default="no")
             if answer == "yes":
                 return
             if answer == "no":
@@ -140,6 +144,11 @@ class _Work:
         began = int(time.time())
         snapshots = Checkpoints(self.session.place.backend, self.session.ref, self.crypter, self.document)
         snapshots.begin(self.previous)
+        if self.request.clear_pending_creates:
+            kept = [op for op in self.previous.pending_operations if op.type != OperationType.CREATING]
+            self.previous = dataclasses.replace(self.previous, pending_operations=kept)
+            self.target = dataclasses.replace(self.target, previous=self.previous)
+            snapshots.save(self.previous)
         result = self._phase(self.request.kind, self.request.options, preview=False, snapshots=snapshots)
         try:
             self._record(began, result)
@@ -152,7 +161,8 @@ class _Work:
     def _record(self, began: int, result: Summary) -> None:
         backend, ref, root = self.session.place.backend, self.session.ref, self.session.project.root
         entry = history.Entry(
-            kind=self.request.kind, start_time=began, end_time=int(time.time()), result="succeeded" if result.succeeded else "failed",
+            kind=self.request.kind, start_time=began, end_time=int(time.time()),
+            result="succeeded" if result.succeeded else "failed",
             changes={str(op): count for op, count in result.changes.items() if count},
             message=self.request.message or history.default_message(root), environment=history.environment_of(root),
             config=self.session.config.plain_values(),
@@ -169,8 +179,6 @@ class _Work:
         display.start(f"{title} ({self.session.ref.name}):")
         result = None
         try:
-            if self.previous.pending_operations and not preview and not options.refresh and kind != "refresh":
-                display(Diagnostic("warning", pending_warning(self.previous)))
             result = asyncio.run(self._asynchronously(kind, options, display, snapshots))
             return result
         finally:
@@ -218,13 +226,3 @@ async def _tick(display: Display) -> None:
 
 def _console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
-
-
-def pending_warning(previous: Snapshot) -> str:
-    """What an interrupted operation left open, and what to do about it."""
-    listed = "".join(f"\n  * {op.resource.urn}, interrupted while {op.type}" for op in previous.pending_operations)
-    return (
-        f"Attempting to deploy or update resources with {len(previous.pending_operations)} pending operations from a previous "
-        f"operation:{listed}\nThese were under way when it was interrupted, and their outcome is not known. This operation goes on "
-        "from what the state knows. Where a creation had succeeded after all, look for what it made; `refresh` reads the others."
-    )

@@ -39,7 +39,8 @@ def _ask_passphrase() -> str:
     import click
 
     return str(click.prompt(
-        "Enter your passphrase to unlock config/secrets\n    (set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to remember)",
+        "Enter your passphrase to unlock config/secrets\n"
+        "    (set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to remember)",
         hide_input=True, default="", show_default=False, err=True,
     ))
 
@@ -74,7 +75,7 @@ class Place:
     def require_project(self) -> Project:
         """The project; raises NotFoundError outside of one."""
         if self.project is None:
-            raise NotFoundError(f"no Pulumi.yaml in {Path.cwd()} or any folder above it: run this in a project, or name one with -C")
+            raise NotFoundError(f"no Pulumi.yaml in {Path.cwd()} or above it: run this in a project, or name one with -C")
         return self.project
 
     @property
@@ -86,9 +87,9 @@ class Place:
         """The stack that `-s`, PULUMI_STACK or the selection names; raises NotFoundError where none does."""
         wanted = name or self.environment.get("PULUMI_STACK") or (self.selection.get() if self.selection else "")
         if not wanted:
-            raise NotFoundError("no stack is selected: name one with -s NAME, or select one with `heliostat stack select NAME`")
+            raise NotFoundError("no stack is selected: name one with -s NAME, or select one with `heliostat stack select`")
         if self.project is None and "/" not in wanted:
-            raise NotFoundError(f"the stack {wanted!r} is of no known project: run this in a project, or name it organization/PROJECT/NAME")
+            raise NotFoundError(f"no project for the stack {wanted!r}: run this in one, or say -s organization/PROJECT/NAME")
         return StackRef.parse(wanted, self.project.name if self.project else "")
 
 
@@ -107,7 +108,7 @@ class Session:
         project = place.require_project()
         ref = place.stack(stack)
         if ref.project != project.name:
-            raise UsageError(f"the stack {ref.full_name} is of project {ref.project!r}, and this is {project.name!r} ({project.file})")
+            raise UsageError(f"the stack {ref.full_name} is not of this project, {project.name!r} ({project.file})")
         place.backend.read(ref)  # it has to exist
         return cls(place, ref, Path(config_file).absolute() if config_file else None)
 
@@ -126,7 +127,7 @@ class Session:
         return self.place.keyring.of(self.config.salt) if self.config.salt else None
 
     def crypter(self, document: Document) -> Crypter:
-        """What new secrets are encrypted with: the config's salt, else the state's, else a new one, which the config file gets."""
+        """What encrypts new secrets: the config's salt, else the state's, else a new one; the config file gets it."""
         if self.config.salt:
             return self.place.keyring.of(self.config.salt)
         crypter = self.place.keyring.of(document.salt) if document.salt else self.place.keyring.new()

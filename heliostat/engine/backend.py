@@ -45,7 +45,7 @@ class StackRef:
         """Reads `name`, `project/name` or `organization/project/name`; raises StackError for anything else."""
         parts = text.split("/")
         if len(parts) == 3 and parts[0] not in {ORGANIZATION, ""}:
-            raise StackError(f"the stack {text!r} is of organization {parts[0]!r}: a file or bucket backend only has {ORGANIZATION!r}")
+            raise StackError(f"the stack {text!r} is of organization {parts[0]!r}; this backend only has {ORGANIZATION!r}")
         if not 1 <= len(parts) <= 3 or not all(_NAME.fullmatch(part) for part in parts):
             raise StackError(
                 f"{text!r} is no stack name: it may have letters, digits, `-`, `_` and `.`, at most 100 of them; "
@@ -86,7 +86,7 @@ class Backend:
         if meta is not None and not re.fullmatch(rb"\s*version:\s*1\s*", meta):
             raise StackError(
                 f"{backend.bucket.describe(_META)} says {meta.decode(errors='replace').strip()!r}; the embedded engine knows "
-                "`version: 1`. Older state is moved by `pulumi state upgrade` of the official CLI; newer state needs a newer version"
+                "`version: 1`. `pulumi state upgrade` of the official CLI moves older state; newer state needs that CLI too"
             )
         return backend
 
@@ -109,8 +109,8 @@ class Backend:
         for suffix in (".gz", ".zst"):
             if self.bucket.read(ref.file + suffix) is not None:
                 raise StackError(
-                    f"{self.bucket.describe(ref.file + suffix)} is compressed: unset PULUMI_DIY_BACKEND_GZIP and PULUMI_DIY_BACKEND_ZSTD "
-                    "and run `pulumi up` of the official CLI once"
+                    f"{self.bucket.describe(ref.file + suffix)} is compressed: unset PULUMI_DIY_BACKEND_GZIP and "
+                    "PULUMI_DIY_BACKEND_ZSTD and run `pulumi up` of the official CLI once"
                 )
 
     def create(self, ref: StackRef, crypter: Crypter | None) -> None:
@@ -190,7 +190,7 @@ class StackOutputs:
         self._keyring = keyring
 
     def outputs(self, stack_name: str) -> dict[str, Any]:
-        """The outputs of `name` or `organization/project/name`, secrets wrapped; raises NotFoundError where there is no such stack."""
+        """The outputs of `name` or `organization/project/name`, secrets wrapped; raises NotFoundError where it is none."""
         return stack_outputs(self._backend.read(StackRef.parse(stack_name, self._project)), self._keyring)
 
 

@@ -155,8 +155,8 @@ def open_bucket(url: str) -> Bucket:
         query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         return S3Bucket(parts.netloc, parts.path.strip("/"), query, url)
     raise StackError(
-        f"the embedded engine keeps state at file:// and s3:// URLs, not at {_without_credentials(url)!r}: set PULUMI_BACKEND_URL "
-        "to one of these, or use the official Pulumi CLI (https://www.pulumi.com/docs/install/) for this backend"
+        f"the embedded engine keeps state at file:// and s3:// URLs, not at {_without_credentials(url)!r}: set "
+        "PULUMI_BACKEND_URL to one of these, or use the official Pulumi CLI (https://www.pulumi.com/docs/install/)"
     )
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _KNOWN = frozenset({
-    "region", "endpoint", "profile", "awssdk", "s3ForcePathStyle", "use_path_style", "hostname_immutable", "disableSSL", "disable_https",
+    "region", "endpoint", "profile", "awssdk", "s3ForcePathStyle", "use_path_style", "hostname_immutable", "disableSSL",
+    "disable_https",
 })
 
 
@@ -31,7 +32,8 @@ class S3Bucket:
             raise StackError(f"{url!r} names no bucket: write s3://BUCKET or s3://BUCKET/PREFIX")
         unknown = sorted(query.keys() - _KNOWN)
         if unknown:
-            raise StackError(f"unknown parameters in the backend URL: {', '.join(unknown)}; known are {', '.join(sorted(_KNOWN))}")
+            known = ", ".join(sorted(_KNOWN))
+            raise StackError(f"unknown parameters in the backend URL: {', '.join(unknown)}; known are {known}")
         self.url = url
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""

@@ -1,7 +1,7 @@
 """A stack's checkpoint as bytes, and back: the official CLI's format, version 3.
 
 What a newer CLI wrote and this engine does not read is kept and written back: unknown fields of a resource in
-`Resource.extra`, those of the deployment in `Document.extra`. What is changed is encoded anew; what is not (by identity) is not.
+`Resource.extra`, those of the deployment in `Document.extra`. Only resources that are new, by identity, are encoded anew.
 """
 from __future__ import annotations
 
@@ -259,7 +259,8 @@ class Encoder:
         texts: dict[int, tuple[Resource, str]] = {}
         resources = ",".join(self._text(resource, texts) for resource in snapshot.resources)
         operations = ",".join(
-            f'{{"resource":{self._text(operation.resource, texts)},"type":"{operation.type}"}}' for operation in snapshot.pending_operations
+            f'{{"resource":{self._text(operation.resource, texts)},"type":"{operation.type}"}}'
+            for operation in snapshot.pending_operations
         )
         self._texts = texts
         parts = []

@@ -51,10 +51,10 @@ def _condemned(op: Operation, planner: Planner) -> list[Resource]:
     for original, resource in zip(op.previous, resources, strict=True):
         if allowed is not None and resource.urn not in allowed:
             continue
-        if id(original) in planner.gone or id(resource) in planner.gone:
-            # Deleted before its registration: the program may have made it again, else nothing is left of it but a mark.
-            if not resource.pending_replacement or planner.is_operated(resource.urn):
-                continue
+        # Deleted before its registration: the program may have made it again, else nothing is left of it but a mark.
+        gone = id(original) in planner.gone or id(resource) in planner.gone
+        if gone and (planner.is_operated(resource.urn) or not resource.pending_replacement):
+            continue
         if resource.delete or not planner.is_operated(resource.urn):
             found.append(resource)
     return found
@@ -67,8 +67,8 @@ def _within_targets(op: Operation, condemned: list[Resource]) -> bool:
     beyond = [one.urn for one in condemned if not op.names_target(one.urn)]
     for urn in beyond:
         op.errored = True
-        op.tell("error", f"Resource '{urn}' will be destroyed but was not specified in --target list. Either include resource in "
-                "--target list or pass --target-dependents to proceed.", urn)
+        op.tell("error", f"Resource '{urn}' will be destroyed but was not specified in --target list. Either include resource "
+                "in --target list or pass --target-dependents to proceed.", urn)
     return not beyond or op.preview
 
 

@@ -32,7 +32,7 @@ class Options:
 
     `parallel` bounds how many steps act at once. `targets` are URNs (empty: all; `**` and `*` match as in the CLI),
     `replace` those to replace even where nothing changed; `target_dependents` also lets what depends on a target change.
-    `refresh` reads the world first, in the same operation. `preview_only` is for `refresh` and `destroy`: plan, and do not act.
+    `refresh` reads the world first, in the same operation. `preview_only` is for `refresh` and `destroy`: plan only.
     A plugin that has not said its port after `plugin_start_timeout_s` seconds is given up.
     """
 
@@ -104,7 +104,7 @@ async def run(
 async def _watch(cancel: asyncio.Event, session: Session, work: asyncio.Task[None]) -> None:
     await cancel.wait()
     telling = asyncio.create_task(session.cancel())
-    while cancel.is_set():
+    while cancel.is_set():  # noqa: ASYNC110 (an Event tells when it is set, not when it is cleared)
         await asyncio.sleep(SECOND_CANCEL_POLL_S)
     await cancel.wait()
     telling.cancel()

@@ -37,7 +37,8 @@ SAME = Diff(changes=False)
 
 def local_diff(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Diff:
     """The difference of two sets of inputs, for a provider that leaves it to the engine."""
-    changed = tuple(sorted(k for k in olds.keys() | news.keys() if without_secrets(olds.get(k)) != without_secrets(news.get(k))))
+    keys = sorted(olds.keys() | news.keys())
+    changed = tuple(key for key in keys if without_secrets(olds.get(key)) != without_secrets(news.get(key)))
     return Diff(changes=bool(changed), changed=changed)
 
 

@@ -20,25 +20,25 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         self._tell = tell
         self._root = ""
 
-    async def Log(self, request: engine_pb2.LogRequest, context: Any) -> empty_pb2.Empty:  # noqa: N802, ARG002
+    async def Log(self, request: engine_pb2.LogRequest, context: Any) -> empty_pb2.Empty:
         """A message of a program or a plugin; an ephemeral one is progress."""
         self._tell(Diagnostic(SEVERITIES.get(request.severity, "info"), request.message, request.urn, request.ephemeral))
         return empty_pb2.Empty()
 
-    async def GetRootResource(self, request: Any, context: Any) -> engine_pb2.GetRootResourceResponse:  # noqa: N802, ARG002
+    async def GetRootResource(self, request: Any, context: Any) -> engine_pb2.GetRootResourceResponse:
         """The stack's resource."""
         return engine_pb2.GetRootResourceResponse(urn=self._root)
 
-    async def SetRootResource(self, request: Any, context: Any) -> engine_pb2.SetRootResourceResponse:  # noqa: N802, ARG002
+    async def SetRootResource(self, request: Any, context: Any) -> engine_pb2.SetRootResourceResponse:
         """The program says which resource is the stack's."""
         self._root = request.urn
         return engine_pb2.SetRootResourceResponse()
 
-    async def StartDebugging(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802, ARG002
+    async def StartDebugging(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Nothing of this engine attaches debuggers."""
         return empty_pb2.Empty()
 
-    async def RequirePulumiVersion(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def RequirePulumiVersion(self, request: Any, context: Any) -> Any:
         """A program that insists on a version of the CLI has to be run by it."""
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION,
                             f"the program asks for the Pulumi CLI {request.pulumi_version_range}; this is the embedded engine")

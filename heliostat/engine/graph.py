@@ -1,7 +1,7 @@
 """Who depends on whom; pure functions over a checkpoint's resources in their order."""
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from heliostat.engine.state import Resource
@@ -20,15 +20,15 @@ def dependencies_of(resource: Resource, *, parent: bool = True) -> set[Urn]:
     return found
 
 
-def dependents_of(root: Resource, resources: Sequence[Resource], ignore: Collection[Urn] = ()) -> list[Resource]:
-    """What depends on `root` directly or through others, in the order of `resources`; children that merely sit below it do not."""
+def dependents_of(root: Resource, resources: Sequence[Resource]) -> list[Resource]:
+    """What depends on `root` directly or through others, in the order of `resources`; to sit below it is not enough."""
     place = next((i for i, one in enumerate(resources) if one is root), None)
     if place is None:
         return []
     reached = {root.urn}
     found = []
     for resource in resources[place + 1:]:
-        if resource.urn not in ignore and not reached.isdisjoint(dependencies_of(resource, parent=False)):
+        if not reached.isdisjoint(dependencies_of(resource, parent=False)):
             reached.add(resource.urn)
             found.append(resource)
     return found

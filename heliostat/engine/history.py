@@ -11,6 +11,8 @@ from typing import Any
 from heliostat.engine.backend import Backend, StackRef
 from heliostat.engine.stackerrors import StackError
 
+_GIT_LIMIT_S = 10
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -75,7 +77,7 @@ def _read(backend: Backend, key: str) -> Entry:
             config=said.get("config") or {},
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise StackError(f"the history entry {backend.bucket.describe(key)} is damaged ({error}); remove it to go on") from error
+        raise StackError(f"the history entry {backend.bucket.describe(key)} is damaged ({error}): remove it") from error
 
 
 def environment_of(folder: Path) -> dict[str, str]:
@@ -92,7 +94,8 @@ def environment_of(folder: Path) -> dict[str, str]:
 
 def _git(folder: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, S607
+        command = ["git", "-C", str(folder), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_LIMIT_S, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

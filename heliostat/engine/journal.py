@@ -19,8 +19,8 @@ class SnapshotSink(Protocol):
     def save(self, snapshot: Snapshot) -> None:
         """Writes `snapshot` durably before it returns.
 
-        Called from a worker thread, never twice at once. The snapshot and its resources do not change while it is saved;
-        an unchanged resource is the same object from one call to the next, so that what was made of it may be kept by identity.
+        Called from a worker thread, never twice at once. The snapshot and its resources do not change while it is saved; an
+        unchanged resource is the same object from one call to the next, so that what was made of it may be kept by identity.
         """
 
 

@@ -46,6 +46,8 @@ def main() -> int:
         print(f"the program's Python, {sys.executable}, has no Pulumi SDK ({error}); install the package pulumi there",  # noqa: T201
               file=sys.stderr)
         return 1
+    # The SDK sends four debug messages a resource, each a call to the engine, which nobody gets to see.
+    pulumi.log.debug = lambda *_, **__: None
     runtime = pulumi.runtime
     runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
     runtime.configure(runtime.Settings(
@@ -65,8 +67,12 @@ def main() -> int:
     # Each operation in flight holds a thread that waits for its answer.
     executor = ThreadPoolExecutor(max_workers=max(int(arguments.parallel), 1) * THREADS_PER_OPERATION)
     loop.set_default_executor(executor)
+
+    def run() -> None:
+        runpy.run_path(program, run_name="__main__")
+
     try:
-        loop.run_until_complete(runtime.run_in_stack(lambda: runpy.run_path(program, run_name="__main__")))
+        loop.run_until_complete(runtime.run_in_stack(run))
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return 1

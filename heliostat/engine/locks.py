@@ -22,7 +22,7 @@ _CLOCK_TOLERANCE_S = 5.0
 
 @dataclass(frozen=True)
 class Lock:
-    """Who holds a stack. `timestamp` is as the file has it, in RFC 3339; a file that cannot be read has an empty `hostname`."""
+    """Who holds a stack. `timestamp` is the file's own, in RFC 3339; `hostname` is empty where the file is unreadable."""
 
     key: str
     pid: int

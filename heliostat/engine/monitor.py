@@ -20,6 +20,7 @@ from heliostat.engine.state import Resource
 from heliostat.engine.urns import ROOT_STACK_TYPE, Urn, make, type_of
 
 T = TypeVar("T")
+RESULTS = {Result.SUCCESS: resource_pb2.SUCCESS, Result.FAIL: resource_pb2.FAIL, Result.SKIP: resource_pb2.FAIL}
 FEATURES = {
     "secrets": resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
     "resourceReferences": resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES,
@@ -81,20 +82,20 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             self.op.fail(f"the engine failed: {type(error).__name__}: {error}")
             self.op.defects.append(error)
 
-    async def GetDeploymentInfo(self, request: Any, context: Any) -> resource_pb2.DeploymentInfo:  # noqa: N802, ARG002
+    async def GetDeploymentInfo(self, request: Any, context: Any) -> resource_pb2.DeploymentInfo:
         """What the operation is, and what this monitor can do."""
         return resource_pb2.DeploymentInfo(
             project=self.place.project, stack=self.place.stack, organization=self.place.organization,
             dryRun=self.op.preview, supportedFeatures=list(FEATURES.values()))
 
-    async def SupportsFeature(self, request: Any, context: Any) -> resource_pb2.SupportsFeatureResponse:  # noqa: N802, ARG002
+    async def SupportsFeature(self, request: Any, context: Any) -> resource_pb2.SupportsFeatureResponse:
         """Whether this monitor can do what an SDK wants of it."""
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in FEATURES)
 
-    async def RegisterResource(self, request: Any, context: Any) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
+    async def RegisterResource(self, request: Any, context: Any) -> resource_pb2.RegisterResourceResponse:
         """A resource that the program wants."""
         if request.remote or request.packageRef or request.transforms:
-            await _unsupported(context, f"{request.type} is a component of a plugin, a parameterized package or has transforms")
+            await _unsupported(context, f"{request.type} is a plugin's component, of a parameterized package, or transformed")
         try:
             goal = goal_of(request, self.place.project_root, self.place.main)
         except (EngineError, OSError) as error:
@@ -109,9 +110,9 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             outputs = {key: value for key, value in outputs.items() if not has_unknowns(value)}
         return resource_pb2.RegisterResourceResponse(
             urn=resource.urn, id=resource.id if succeeded else "", unknown=registered.unknown,
-            object=to_struct(outputs, secrets=request.acceptSecrets), result=registered.result.value)
+            object=to_struct(outputs, secrets=request.acceptSecrets), result=RESULTS[registered.result])
 
-    async def ReadResource(self, request: Any, context: Any) -> resource_pb2.ReadResourceResponse:  # noqa: N802
+    async def ReadResource(self, request: Any, context: Any) -> resource_pb2.ReadResourceResponse:
         """A resource that the program wants to know of by its id."""
         if request.packageRef:
             await _unsupported(context, f"{request.type} is of a parameterized package")
@@ -120,19 +121,19 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         outputs = registered.resource.outputs if succeeded else {}
         return resource_pb2.ReadResourceResponse(
             urn=registered.resource.urn, id=registered.resource.id if succeeded else "", unknown=registered.unknown,
-            properties=to_struct(outputs, secrets=request.acceptSecrets), result=registered.result.value)
+            properties=to_struct(outputs, secrets=request.acceptSecrets), result=RESULTS[registered.result])
 
     async def _read(self, request: Any) -> Registered:
         urn = make(self.place.stack, self.place.project, request.parent, request.type, request.name)
         package = request.type.split(":", 1)[0]
-        provider = request.provider or await self.planner.default_provider(package, request.version, request.pluginDownloadURL)
+        provider = request.provider or await self._default(package, request)
         return await self.planner.read(Resource(
             urn=urn, type=request.type, custom=True, id=request.id, inputs=from_struct(request.properties),
             parent=request.parent or None, provider=provider, dependencies=list(dict.fromkeys(request.dependencies)),
             external=True, additional_secret_outputs=list(request.additionalSecretOutputs),
             source_position=position_of(request.sourcePosition, self.place.project_root)))
 
-    async def Invoke(self, request: Any, context: Any) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802
+    async def Invoke(self, request: Any, context: Any) -> resource_pb2.ResourceInvokeResponse:
         """A function of a provider."""
         if request.packageRef:
             await _unsupported(context, f"{request.tok} is of a parameterized package")
@@ -147,15 +148,18 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def _invoke(self, request: Any) -> Any:
         package = request.tok.split(":", 1)[0]
-        reference = request.provider or await self.planner.default_provider(package, request.version, request.pluginDownloadURL)
+        reference = request.provider or await self._default(package, request)
         provider = await self.op.registry.provider(reference)
         return await provider.invoke(request.tok, from_struct(request.args), self.op.preview)
 
-    async def Call(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def _default(self, package: str, request: Any) -> str:
+        return await self.planner.defaults.reference(package, request.version, request.pluginDownloadURL)
+
+    async def Call(self, request: Any, context: Any) -> Any:
         """Methods of components in plugins are not hosted here."""
         await _unsupported(context, f"{request.tok} is a method of a plugin's component")
 
-    async def RegisterResourceOutputs(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802, ARG002
+    async def RegisterResourceOutputs(self, request: Any, context: Any) -> empty_pb2.Empty:
         """What a component, or the stack, exports."""
         outputs = from_struct(request.outputs)
         if type_of(request.urn) == ROOT_STACK_TYPE:
@@ -173,7 +177,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             self.op.journal.swap(resource, changed)
             await self.op.journal.flush()
 
-    async def SignalAndWaitForShutdown(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802, ARG002
+    async def SignalAndWaitForShutdown(self, request: Any, context: Any) -> empty_pb2.Empty:
         """The program has nothing more to declare; it need not wait, since it serves no callbacks."""
         self.done.set()
         return empty_pb2.Empty()

@@ -1,33 +1,33 @@
 """Decides, registration by registration, what has to happen to a resource, and has it done."""
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from enum import Enum
 
+from heliostat.engine.condemned import condemned_with
+from heliostat.engine.defaults import DefaultProviders
 from heliostat.engine.diffs import SAME, Diff, with_replace_on_changes
 from heliostat.engine.errors import CheckFailure, ProviderError, Reported
 from heliostat.engine.goals import Goal, Names
-from heliostat.engine.graph import dependencies_of, dependents_of
+from heliostat.engine.graph import dependencies_of
 from heliostat.engine.operation import Operation
 from heliostat.engine.properties import reset
-from heliostat.engine.providers import Provider, Subject, Values
-from heliostat.engine.registry import is_served
-from heliostat.engine.state import UNKNOWN, Resource, Secret
+from heliostat.engine.providers import Subject, Values
+from heliostat.engine.state import Resource, Secret
 from heliostat.engine.steps import Steps
-from heliostat.engine.urns import PROVIDER_TYPE_PREFIX, Urn, is_provider_type, matches, provider_of_reference
+from heliostat.engine.urns import Urn, is_provider_type, matches, provider_of_reference
 
 SEED_BYTES = 32
 
 
-class Result(IntEnum):
-    """How a registration ended, by the protocol's numbers."""
+class Result(Enum):
+    """How a registration ended."""
 
-    SUCCESS = 0
-    FAIL = 1
-    SKIP = 2
+    SUCCESS = "success"
+    FAIL = "fail"
+    SKIP = "skip"
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,12 @@ class Planner:
     op: Operation
     stack: str
     project: str
-    replace: tuple[str, ...]
+    forced: tuple[str, ...]
+    """URNs, or patterns of them, to replace even where nothing changed."""
     config: Mapping[str, str | Secret]
     steps: Steps = field(init=False)
     names: Names = field(init=False)
+    defaults: DefaultProviders = field(init=False)
     operated: set[Urn] = field(default_factory=set)
     deleted: set[Urn] = field(default_factory=set)
     """Gone before their registration, because something that they depend on is replaced by deleting it first."""
@@ -60,11 +62,11 @@ class Planner:
     _seen: set[Urn] = field(default_factory=set)
     _replaced: set[Urn] = field(default_factory=set)
     _left_out: set[Urn] = field(default_factory=set)
-    _defaults: dict[tuple[str, str, str], asyncio.Task[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.steps = Steps(self.op)
         self.names = Names(self.stack, self.project, self._renamed.get)
+        self.defaults = DefaultProviders(self.config, self._make_provider)
 
     def is_operated(self, urn: Urn) -> bool:
         """Whether this run has dealt with what the old state has at `urn`."""
@@ -76,7 +78,7 @@ class Planner:
         """What a program's registration leads to. Raises Reported or Stopped where the operation ends with it."""
         goal = goal.inheriting(self._goals.get(goal.parent) if goal.parent else None)
         if goal.custom and not is_provider_type(goal.type) and not goal.provider:
-            goal = replace(goal, provider=await self.default_provider(goal.type.split(":", 1)[0], version, url))
+            goal = replace(goal, provider=await self.defaults.reference(goal.type.split(":", 1)[0], version, url))
         urn = self._name(goal)
         self._goals[urn] = goal
         old, alias = self._find_old(goal, urn)
@@ -167,8 +169,8 @@ class Planner:
         missing = self._left_out & dependencies_of(new)
         if missing:
             self.op.errored = True
-            self.op.tell("error", f"Resource '{new.urn}' depends on '{min(missing)}' which was not specified in --target list.",
-                         new.urn)
+            self.op.tell("error", f"Resource '{new.urn}' depends on '{min(missing)}', which is not in the --target list and "
+                         "would have to be created; add it", new.urn)
             if not self.op.preview:
                 raise self.op.fail("untargeted create", new.urn)
             return Registered(new, unknown=True)
@@ -203,7 +205,7 @@ class Planner:
         return inputs
 
     def _is_forced(self, urn: Urn, old: Resource | None) -> bool:
-        return any(matches(pattern, urn) for pattern in self.replace) or bool(old and old.extra.get("taint"))
+        return any(matches(pattern, urn) for pattern in self.forced) or bool(old and old.extra.get("taint"))
 
     async def _diff(self, goal: Goal, old: Resource, new: Resource) -> Diff:
         if self._is_forced(new.urn, old):
@@ -218,11 +220,9 @@ class Planner:
             diff = await self.op.registry.diff(new.urn, old, new.inputs)
         else:
             provider = await self.op.registry.provider(new.provider)
-            diff = await self._ask(provider, replace(old, urn=new.urn), new.inputs, goal.ignore_changes)
+            subject = Subject(new.urn, old.id, old.inputs, old.outputs)
+            diff = await provider.diff(subject, new.inputs, list(goal.ignore_changes))
         return with_replace_on_changes(diff, goal.replace_on_changes, init_errors=bool(old.init_errors))
-
-    async def _ask(self, provider: Provider, old: Resource, news: Values, ignore: tuple[str, ...]) -> Diff:
-        return await provider.diff(Subject(old.urn, old.id, old.inputs, old.outputs), news, list(ignore))
 
     async def _provider_changed(self, old: Resource, new: Resource) -> bool:
         if old.provider == new.provider:
@@ -273,46 +273,21 @@ class Planner:
 
     async def _delete_first(self, old: Resource, new: Resource) -> None:
         """Deletes `old`, and before it those that cannot live through its replacement; they are made again in their turn."""
-        for dependent in reversed(await self._condemned_with(old)):
+        for dependent in reversed(await condemned_with(self.op, old, self.is_operated)):
             dependent = self.op.now(dependent)
             if id(dependent) in self.gone or self.is_operated(dependent.urn) or dependent.urn in self.deleted:
                 continue
             if dependent.protect and not dependent.delete:
                 raise self.op.fail(
                     f"unable to replace resource {dependent.urn!r} as part of replacing {new.urn!r} as it is currently marked "
-                    "for protection. To unprotect the resource, remove the `protect` flag from the resource in your program and "
-                    f"run `up`, or use the command:\n`pulumi state unprotect '{dependent.urn}'`", new.urn)
+                    "for protection. To unprotect the resource, remove the `protect` flag from the resource in your program "
+                    f"and run `up`, or use the command:\n`pulumi state unprotect '{dependent.urn}'`", new.urn)
             self.gone.add(id(dependent))
             if not dependent.delete:
                 self.deleted.add(dependent.urn)
             await self.steps.delete(dependent, self.deleted, replaced=True, pending_replacement=not dependent.delete)
         if not old.pending_replacement:
             await self.steps.delete(old, self.deleted, replaced=True, pending_replacement=True)
-
-    async def _condemned_with(self, root: Resource) -> list[Resource]:
-        """The dependents of `root` that its deletion takes along, in the order of the state."""
-        resources = self.op.still_there()
-        condemned = {root.urn}
-        found = []
-        for resource in dependents_of(root, resources, ignore=self.operated):
-            if await self._must_go(resource, condemned):
-                condemned.add(resource.urn)
-                found.append(resource)
-        bound = [one for one in resources if one.deleted_with == root.urn or root.urn in (one.extra.get("replaceWith") or [])]
-        return found + [one for one in bound if one.urn not in condemned and not self.is_operated(one.urn)]
-
-    async def _must_go(self, resource: Resource, condemned: set[Urn]) -> bool:
-        if not resource.custom or resource.external or resource.pending_replacement:
-            return False
-        if provider_of_reference(resource.provider) in condemned or resource.deleted_with in condemned:
-            return True
-        touched = {key for key, urns in resource.property_dependencies.items() if condemned.intersection(urns)}
-        inputs = {key: UNKNOWN if key in touched else value for key, value in resource.inputs.items()}
-        if not touched & inputs.keys() or not is_served(resource):
-            return False
-        provider = await self.op.registry.provider(resource.provider)
-        diff = await self._ask(provider, resource, inputs, tuple(resource.ignore_changes))
-        return with_replace_on_changes(diff, resource.replace_on_changes, init_errors=False).replacing
 
     # --- what the operation leaves alone
 
@@ -332,7 +307,13 @@ class Planner:
         await self._carry_dependencies(old)
         return await self.steps.same(old, replace(old), untargeted=True)
 
-    # --- reads and default providers
+    async def _make_provider(self, goal: Goal) -> Resource:
+        made = await self.register(goal)
+        if made.result != Result.SUCCESS:
+            raise Reported(f"there is no default provider for {goal.type}")
+        return made.resource
+
+    # --- reads
 
     async def read(self, new: Resource) -> Registered:
         """A lookup by id; what the stack made itself under this name is replaced by it."""
@@ -348,26 +329,6 @@ class Planner:
             if self.op.halted.is_set():
                 raise
             return Registered(new, Result.FAIL)
-
-    async def default_provider(self, package: str, version: str = "", url: str = "") -> str:
-        """The reference of the provider for resources of `package` that name none, made at the first call."""
-        key = (package, version, url)
-        if key not in self._defaults:
-            self._defaults[key] = asyncio.create_task(self._make_default(package, version, url))
-        return await asyncio.shield(self._defaults[key])
-
-    async def _make_default(self, package: str, version: str, url: str) -> str:
-        inputs = {key.split(":", 1)[1]: value for key, value in self.config.items() if key.split(":", 1)[0] == package}
-        inputs |= {"version": version} if version else {}
-        inputs |= {"pluginDownloadURL": url} if url else {}
-        name = "_".join(["default", *(part.translate(_PLAIN) for part in (version, url) if part)])
-        made = await self.register(Goal(type=PROVIDER_TYPE_PREFIX + package, name=name, custom=True, inputs=inputs))
-        if made.result != Result.SUCCESS:
-            raise Reported(f"no default provider for {package}")
-        return f"{made.resource.urn}::{made.resource.id or UNKNOWN}"
-
-
-_PLAIN = str.maketrans({character: "_" for character in ".:/-+"})
 
 
 def _rejection(new: Resource, failure: CheckFailure) -> str:

@@ -69,7 +69,7 @@ def command_of(name: str, folder: Path, environment: Mapping[str, str]) -> tuple
         executable = folder / f"pulumi-resource-{name}"
         if executable.exists():
             return [str(executable)], dict(environment)
-        raise EngineError(f"no plugin for provider '{name}' in {folder}: neither PulumiPlugin.yaml nor {executable.name} is there")
+        raise EngineError(f"no plugin for provider '{name}': {folder} holds neither PulumiPlugin.yaml nor {executable.name}")
     runtime = (yaml.safe_load(described.read_text()) or {}).get("runtime")
     kind, options = (runtime.get("name"), runtime.get("options") or {}) if isinstance(runtime, dict) else (runtime, {})
     if kind != "python":
@@ -103,11 +103,10 @@ class Plugin:
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             start_new_session=True, limit=MAX_MESSAGE_BYTES)
         plugin = cls(name, process, grpc.aio.insecure_channel("unix:unused"), None)
-        assert process.stdout and process.stderr
-        plugin.readers.append(asyncio.create_task(plugin._follow(process.stderr, around.log)))
+        plugin.readers.append(asyncio.create_task(plugin._follow(_piped(process.stderr), around.log)))
         try:
             async with asyncio.timeout(around.start_timeout_s):
-                await plugin._connect(process.stdout, folder, around)
+                await plugin._connect(_piped(process.stdout), folder, around)
         except TimeoutError:
             raise await plugin._failed(f"did not say its port within {around.start_timeout_s:g} s") from None
         except asyncio.CancelledError:
@@ -123,7 +122,7 @@ class Plugin:
             raise await self._failed(f"wrote {line!r} to stdout where its port was expected")
         self.readers.append(asyncio.create_task(self._follow(stdout, around.log)))
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{line}", options=CHANNEL_OPTIONS)
-        self.stub = provider_pb2_grpc.ResourceProviderStub(self.channel)  # type: ignore[no-untyped-call]
+        self.stub = provider_pb2_grpc.ResourceProviderStub(self.channel)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self.channel.channel_ready()
@@ -158,7 +157,7 @@ class Plugin:
 
     async def close(self) -> None:
         """Ends the process and what it started in its own session."""
-        await self.channel.close()
+        await self.channel.close(None)
         if self.process.returncode is None:
             self._signal(signal.SIGTERM)
             try:
@@ -187,7 +186,8 @@ class Plugin:
                     await self.process.wait()
                     await asyncio.gather(*self.readers)
             if self.process.returncode is not None:
-                return ProviderError(self._with_tail(f"plugin '{self.name}' died {_how(self.process.returncode)} during {method}"))
+                how = _how(self.process.returncode)
+                return ProviderError(self._with_tail(f"plugin '{self.name}' died {how} during {method}"))
         return explained(error)
 
     async def _failed(self, what: str) -> EngineError:
@@ -205,6 +205,12 @@ class Plugin:
         return f"{message}; it said last:\n{said}" if said else f"{message}; it said nothing"
 
 
+def _piped(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
+    if stream is None:
+        raise AssertionError("a process that was started with pipes has them")
+    return stream
+
+
 def _how(code: int) -> str:
     return f"of signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
 
@@ -212,13 +218,13 @@ def _how(code: int) -> str:
 def explained(error: grpc.aio.AioRpcError) -> ProviderError:
     """The error of a call with what its details say; secrets are the provider's to keep out of it."""
     message = error.details() or error.code().name
-    metadata = error.trailing_metadata() or ()
+    metadata: Any = error.trailing_metadata() or ()
     packed = next((value for key, value in metadata if key == "grpc-status-details-bin"), None)
     if error.code() == grpc.StatusCode.UNIMPLEMENTED:
         return Unimplemented(message)
     if packed is None:
         return ProviderError(message)
-    status = status_pb2.Status.FromString(packed)  # type: ignore[arg-type]
+    status = status_pb2.Status.FromString(packed)
     for detail in status.details:
         if detail.Is(errors_pb2.InputPropertiesError.DESCRIPTOR):
             wrong = errors_pb2.InputPropertiesError()

@@ -45,7 +45,8 @@ class Invocation:
 
     def variables(self) -> dict[str, str]:
         """What the SDK reads from the environment."""
-        return {"PULUMI_CONFIG": json.dumps(dict(self.config)), "PULUMI_CONFIG_SECRET_KEYS": json.dumps(self.config_secret_keys),
+        return {"PULUMI_CONFIG": json.dumps(dict(self.config)),
+                "PULUMI_CONFIG_SECRET_KEYS": json.dumps(self.config_secret_keys),
                 "PULUMI_ORGANIZATION": self.organization, "PULUMI_PROJECT": self.project, "PULUMI_STACK": self.stack}
 
 
@@ -56,17 +57,15 @@ class Program:
         self._process, self._readers = process, readers
 
     @classmethod
-    async def start(cls, invocation: Invocation, log: Callable[[str, bool], None]) -> Program:
-        """Starts it; `log` gets each line that it prints, and whether it came by stderr."""
+    async def start(cls, invocation: Invocation, log: Callable[[str], None]) -> Program:
+        """Starts it; `log` gets each line that it prints."""
         python, environment = interpreter(invocation.runtime_options, invocation.project_root, invocation.environment)
         host = Path(__file__).with_name("language_host.py")
         process = await asyncio.create_subprocess_exec(
             *launcher([python, "-u", str(host), *invocation.arguments()]), cwd=invocation.main,
             env={**environment, **invocation.variables()}, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE, start_new_session=True, limit=MAX_MESSAGE_BYTES)
-        assert process.stdout and process.stderr
-        readers = [asyncio.create_task(_follow(process.stdout, lambda line: log(line, False))),
-                   asyncio.create_task(_follow(process.stderr, lambda line: log(line, True)))]
+        readers = [asyncio.create_task(_follow(stream, log)) for stream in (process.stdout, process.stderr) if stream]
         return cls(process, readers)
 
     async def wait(self) -> int:

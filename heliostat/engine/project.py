@@ -74,7 +74,7 @@ def load(file: Path) -> Project:
     runtime = take("runtime", (str, dict), "")
     language = runtime if isinstance(runtime, str) else runtime.get("name", "")
     if language != "python":
-        mistakes.append(f"runtime: the embedded engine runs `python`, not {language!r}; for others use the official Pulumi CLI")
+        mistakes.append(f"runtime: the embedded engine runs `python`, not {language!r}: use the official Pulumi CLI")
     options = take("runtime.options", dict, {}) if isinstance(runtime, dict) else {}
     refresh = take("options.refresh", str, "")
     if refresh not in {"", "always"}:
@@ -116,7 +116,7 @@ def _declarations(said: dict[str, Any], mistakes: list[str]) -> dict[str, Config
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """A YAML mapping as plain values; an empty file is an empty one. Raises StackError, naming file and line, for anything else."""
+    """A YAML mapping as plain values; empty for an empty file. Raises StackError, naming file and line, for anything else."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

@@ -74,24 +74,27 @@ def _fill_value(message: struct_pb2.Value, value: Any, secrets: bool, unknowns: 
             message.bool_value = value
         case int() | float():
             message.number_value = value
-        case Secret() if secrets:
-            inner = message.struct_value
-            inner.fields[SECRET_SIGNATURE_KEY].string_value = SECRET_SIGNATURE
-            _fill_value(inner.fields["value"], value.value, secrets, unknowns)
         case Secret():
-            _fill_value(message, value.value, secrets, unknowns)
+            _fill_secret(message, value, secrets, unknowns)
         case Mapping():
             message.struct_value.SetInParent()
             _fill_struct(message.struct_value, value, secrets, unknowns)
         case list() | tuple():
             message.list_value.SetInParent()
-            for item in value:
-                if unknowns or not _is_unknown(item):
-                    _fill_value(message.list_value.values.add(), item, secrets, unknowns)
+            for item in (item for item in value if unknowns or not _is_unknown(item)):
+                _fill_value(message.list_value.values.add(), item, secrets, unknowns)
         case None:
             message.null_value = struct_pb2.NULL_VALUE
         case _:
             raise TypeError(f"a {type(value).__name__} is no property value")
+
+
+def _fill_secret(message: struct_pb2.Value, secret: Secret, secrets: bool, unknowns: bool) -> None:
+    if secrets:
+        fields = message.struct_value.fields
+        fields[SECRET_SIGNATURE_KEY].string_value = SECRET_SIGNATURE
+        message = fields["value"]
+    _fill_value(message, secret.value, secrets, unknowns)
 
 
 def without_secrets(value: Any) -> Any:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from heliostat.engine.diffs import SAME, Diff, local_diff
 from heliostat.engine.errors import CheckFailure, EngineError, InitFailed, ProviderError, Unimplemented
 from heliostat.engine.plugins import Plugin
 from heliostat.engine.properties import annotated, from_struct, has_unknowns, reset, to_struct
-from heliostat.engine.state import UNKNOWN, Secret
+from heliostat.engine.state import UNKNOWN, Resource, Secret
 from heliostat.engine.urns import Urn, name_of, type_of
 
 STACK_REFERENCE = "pulumi:pulumi:StackReference"
@@ -62,8 +62,8 @@ class Provider(Protocol):
     async def diff(self, old: Subject, news: Values, ignore: list[str]) -> Diff:
         """How `news` differ from the resource."""
 
-    async def create(self, urn: Urn, inputs: Values, timeout: float, preview: bool) -> Made:
-        """Makes a resource; in a preview says what is known of it beforehand."""
+    async def create(self, urn: Urn, inputs: Values, within: float, preview: bool) -> Made:
+        """Makes a resource, in `within` seconds (0: it knows best); in a preview says what is known of it beforehand."""
 
     async def update(self, old: Subject, news: Values, ignore: list[str], preview: bool) -> Made:
         """Changes a resource in place."""
@@ -92,7 +92,7 @@ class PluginProvider:
 
     def _values(self, message: Any, like: Values) -> Values:
         values = from_struct(message)
-        return values if self.plugin.accepts_secrets else annotated(values, like)  # type: ignore[no-any-return]
+        return values if self.plugin.accepts_secrets else annotated(values, like)
 
     async def check_config(self, urn: Urn, olds: Values, news: Values) -> tuple[Values, list[CheckFailure]]:
         """Checks the provider's own configuration."""
@@ -139,11 +139,11 @@ class PluginProvider:
         if not self.known:
             return Diff(changes=True)
         answer = await self.plugin.call("Diff", pb.DiffRequest(
-            id=old.id, urn=old.urn, name=name_of(old.urn), type=type_of(old.urn), olds=self._struct(old.outputs, unknowns=True),
-            news=self._struct(news, unknowns=True), old_inputs=self._struct(old.inputs, unknowns=True), ignoreChanges=ignore))
+            id=old.id, urn=old.urn, name=name_of(old.urn), type=type_of(old.urn),
+            olds=self._struct(old.outputs, unknowns=True), news=self._struct(news, unknowns=True), old_inputs=self._struct(old.inputs, unknowns=True), ignoreChanges=ignore))
         return _diff(answer) or local_diff(old.inputs, reset(news, old.inputs, ignore))
 
-    async def create(self, urn: Urn, inputs: Values, timeout: float, preview: bool) -> Made:
+    async def create(self, urn: Urn, inputs: Values, within: float, preview: bool) -> Made:
         """See Provider."""
         if preview and not self.known:
             return Made(UNKNOWN, {})
@@ -151,7 +151,8 @@ class PluginProvider:
             return Made(UNKNOWN, inputs)
         try:
             answer = await self.plugin.call("Create", pb.CreateRequest(
-                urn=urn, name=name_of(urn), type=type_of(urn), properties=self._struct(inputs), timeout=timeout, preview=preview))
+                urn=urn, name=name_of(urn), type=type_of(urn), properties=self._struct(inputs), timeout=within,
+                preview=preview))
         except InitFailed as failed:
             failed.outputs = annotated(failed.outputs, {} if self.plugin.accepts_secrets else inputs)
             raise
@@ -175,8 +176,9 @@ class PluginProvider:
             return Made(subject.id, {}, {})
         try:
             answer = await self.plugin.call("Read", pb.ReadRequest(
-                id=subject.id, urn=subject.urn, name=name_of(subject.urn), type=type_of(subject.urn), timeout=subject.timeout,
-                properties=self._struct(subject.outputs, unknowns=False), inputs=self._struct(subject.inputs, unknowns=False)))
+                id=subject.id, urn=subject.urn, name=name_of(subject.urn), type=type_of(subject.urn),
+                timeout=subject.timeout, properties=self._struct(subject.outputs, unknowns=False),
+                inputs=self._struct(subject.inputs, unknowns=False)))
         except InitFailed as failed:
             return Made(failed.id, failed.outputs, failed.inputs, tuple(failed.reasons or [failed.message]))
         if not answer.id:
@@ -187,8 +189,9 @@ class PluginProvider:
     async def delete(self, subject: Subject) -> None:
         """See Provider."""
         await self.plugin.call("Delete", pb.DeleteRequest(
-            id=subject.id, urn=subject.urn, name=name_of(subject.urn), type=type_of(subject.urn), timeout=subject.timeout,
-            properties=self._struct(subject.outputs, unknowns=False), old_inputs=self._struct(subject.inputs, unknowns=False)))
+            id=subject.id, urn=subject.urn, name=name_of(subject.urn), type=type_of(subject.urn),
+            timeout=subject.timeout, properties=self._struct(subject.outputs, unknowns=False),
+            old_inputs=self._struct(subject.inputs, unknowns=False)))
 
     async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values, list[CheckFailure]]:
         """See Provider."""
@@ -203,7 +206,7 @@ class BuiltinProvider:
     """The provider `pulumi`: references to other stacks. `lookup` finds a resource of this operation by its URN."""
 
     stacks: StackReader
-    lookup: Any
+    lookup: Callable[[Urn], Resource | None]
 
     async def check(self, urn: Urn, olds: Values, news: Values, seed: bytes) -> tuple[Values, list[CheckFailure]]:
         """See Provider."""
@@ -217,7 +220,7 @@ class BuiltinProvider:
         """See Provider."""
         return SAME if old.inputs.get("name") == news.get("name") else Diff(changes=True, replaces=("name",))
 
-    async def create(self, urn: Urn, inputs: Values, timeout: float, preview: bool) -> Made:
+    async def create(self, urn: Urn, inputs: Values, within: float, preview: bool) -> Made:
         """See Provider."""
         return Made("" if preview else str(uuid.uuid4()), self._outputs(inputs))
 

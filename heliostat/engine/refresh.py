@@ -50,7 +50,8 @@ async def _refresh_one(op: Operation, old: Resource) -> Resource | None:
     try:
         async with op.step(Op.REFRESH, old, lenient=True) as outcome:
             provider = await op.registry.provider(old.provider)
-            found = await provider.read(Subject(old.urn, old.id, old.inputs, old.outputs, old.custom_timeouts.get("read", 0.0)))
+            timeout = old.custom_timeouts.get("read", 0.0)
+            found = await provider.read(Subject(old.urn, old.id, old.inputs, old.outputs, timeout))
             if found is None:
                 outcome.op = Op.DELETE
                 return None

@@ -28,7 +28,9 @@ def read_passphrase(environment: Mapping[str, str]) -> str:
         return environment[PASSPHRASE]
     name = environment.get(PASSPHRASE_FILE)
     if not name:
-        raise PassphraseError(f"the stack's secrets need a passphrase: set {PASSPHRASE}, or {PASSPHRASE_FILE} to a file that holds it")
+        raise PassphraseError(
+            f"the stack's secrets need a passphrase: set {PASSPHRASE}, or {PASSPHRASE_FILE} to a file that holds it"
+        )
     try:
         return Path(name).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -78,7 +80,7 @@ class Crypter:
         except binascii.Error:
             self._salt = b""
         if version != "v1" or not self._salt or not self._check:
-            raise StackError("the stack's encryptionsalt is malformed: it has to be v1:SALT:v1:NONCE:MESSAGE, as `stack init` writes it")
+            raise StackError("the stack's encryptionsalt is malformed: it is v1:SALT:v1:NONCE:MESSAGE, made by `stack init`")
         self.salt = salt
         self._passphrase = passphrase
         self._key: bytes | None = None

@@ -22,7 +22,7 @@ from heliostat.engine.program import Invocation, Program
 from heliostat.engine.providers import BuiltinProvider, StackReader
 from heliostat.engine.refresh import refresh
 from heliostat.engine.registry import Registry
-from heliostat.engine.state import Secret
+from heliostat.engine.state import Resource, Secret
 from heliostat.engine.urns import ROOT_STACK_TYPE, make
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class Session:
         self._stack = make(target.stack_name, target.project_name, None, ROOT_STACK_TYPE,
                            f"{target.project_name}-{target.stack_name}")
 
-    def _find(self, urn: str) -> object:
+    def _find(self, urn: str) -> Resource | None:
         return self.op.news.get(urn) or self.op.old(urn)
 
-    def _find_old(self, urn: str) -> object:
+    def _find_old(self, urn: str) -> Resource | None:
         return self.op.old(urn)
 
     async def cancel(self) -> None:
@@ -87,8 +87,8 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def _services(self) -> AsyncIterator[None]:
-        engine_pb2_grpc.add_EngineServicer_to_server(EngineService(self._logged), self._server)  # type: ignore[no-untyped-call]
-        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self.monitor, self._server)  # type: ignore[no-untyped-call]
+        engine_pb2_grpc.add_EngineServicer_to_server(EngineService(self._logged), self._server)
+        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self.monitor, self._server)
         await self._server.start()
         try:
             yield
@@ -166,7 +166,7 @@ class Session:
         await self.monitor.set_outputs(self._stack, outputs)
         self._sink(Outputs(before, outputs))
 
-    def _printed(self, line: str, from_stderr: bool) -> None:
+    def _printed(self, line: str) -> None:
         self._sink(Diagnostic("info", line, self._stack))
 
     def _invocation(self) -> Invocation:
@@ -175,10 +175,12 @@ class Session:
             project=target.project_name, stack=target.stack_name, organization=target.organization,
             project_root=target.project_root, main=target.main, monitor_address=self._address, engine_address=self._address,
             parallel=self.options.parallel, preview=self.preview, config=target.config,
-            config_secret_keys=target.config_secret_keys, runtime_options=target.runtime_options, environment=target.environment)
+            config_secret_keys=target.config_secret_keys, runtime_options=target.runtime_options,
+            environment=target.environment)
 
     def _require_targets(self) -> None:
-        missing = [one for one in self.options.targets if "*" not in one and one not in self.op.olds and one not in self.op.news]
+        known = self.op.olds.keys() | self.op.news.keys()
+        missing = [one for one in self.options.targets if "*" not in one and one not in known]
         for urn in missing[:-1]:
             self.op.tell("error", f"Target '{urn}' could not be found in the stack.")
         if missing:
@@ -188,7 +190,6 @@ class Session:
         pending = self.target.previous.pending_operations
         if pending and not self.preview:
             listed = "\n".join(f"  * {one.resource.urn}, interrupted while {one.type}" for one in pending)
-            self.op.tell("warning", f"Attempting to deploy or update resources with {len(pending)} pending operations from previous "
-                         f"deployment.\n{listed}\nThese resources are in an unknown state because the engine was interrupted while "
-                         "waiting for changes to these resources to complete. Verify their state and, where something was created, "
-                         "import it or remove it; `stack export` and `stack import` clear the list.")
+            self.op.tell("warning", f"{len(pending)} operations of an earlier run were cut off:\n{listed}\nWhat became of them "
+                         "is not known. Where a resource was created after all, import it or remove it; `stack export` and "
+                         "`stack import` clear the list.")

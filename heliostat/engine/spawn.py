@@ -5,6 +5,7 @@ the engine is killed. The kernel can do that where it has `prctl`; processes tha
 """
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -16,10 +17,8 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Asks for a SIGTERM at the parent's death, then becomes the command."""
     parent = int(sys.argv[1])
-    try:
+    with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    except (AttributeError, OSError):
-        pass
     if os.getppid() == parent:
         os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606
 

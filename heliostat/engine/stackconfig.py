@@ -115,7 +115,7 @@ class StackConfig:
             raise StackError(f"{file} has to be a mapping, and `config` in it too")
         for key in ("secretsprovider", "environment"):
             if self._content.get(key) not in (None, "", "default", "passphrase"):
-                raise StackError(f"{file}: `{key}` is not supported by the embedded engine: use the official Pulumi CLI for this stack")
+                raise StackError(f"{file}: the embedded engine has no `{key}`: use the official Pulumi CLI for this stack")
 
     def _indent(self, text: str) -> None:
         """Takes over how the file indents mappings and lists, so that untouched lines stay as they are."""
@@ -159,7 +159,7 @@ class StackConfig:
         return value
 
     def set(self, key: str, path: Path_, value: Any) -> None:
-        """Sets the value at `path` inside the full key, making what holds it; raises StackError where something else is there."""
+        """Sets the value at `path` inside the key, making what holds it; raises StackError where something else is there."""
         if not isinstance(self._content.get("config"), dict):
             self._content["config"] = {}
         holder, last = self._content["config"], self._written(key)
@@ -167,8 +167,8 @@ class StackConfig:
             inside = holder[last] if _has(holder, last) else None
             if not isinstance(inside, dict | list) or is_secure(inside):
                 if inside is not None and number > 0:
-                    raise StackError(f"{key}: {'.'.join(map(str, path[:number]))} is {as_text(revealed(inside, lambda _: '[secret]'))}, "
-                                     f"which has no {step!r} inside")
+                    said = as_text(revealed(inside, lambda _: "[secret]"))
+                    raise StackError(f"{key}: {'.'.join(map(str, path[:number]))} is {said}, which has no {step!r} inside")
                 inside = [] if isinstance(step, int) else {}
                 _put(holder, last, inside, key)
                 inside = holder[last]

@@ -190,7 +190,8 @@ class Steps:
             if self._is_ours(old, deleted):
                 try:
                     provider = await self.op.registry.provider(old.provider)
-                    await provider.delete(Subject(old.urn, old.id, old.inputs, old.outputs, old.custom_timeouts.get("delete", 0.0)))
+                    timeout = old.custom_timeouts.get("delete", 0.0)
+                    await provider.delete(Subject(old.urn, old.id, old.inputs, old.outputs, timeout))
                 except ProviderError:
                     await self._end(number)
                     raise

@@ -9,7 +9,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,6 +78,7 @@ def save(tables: Tables, name: str, store: ObjectStore) -> dict[str, Any]:
         PermanentError: the tables do not fit together.
     """
     check(tables)
+    tables = _storable(tables)
     digest = content_digest(tables)
     prefix = f"datasets/{name}/{digest}"
     if store.exists(f"{prefix}/manifest.json"):
@@ -103,6 +104,16 @@ def save(tables: Tables, name: str, store: ObjectStore) -> dict[str, Any]:
     }
     put_json(store, f"{prefix}/manifest.json", manifest)
     return manifest
+
+
+def _storable(tables: Tables) -> Tables:
+    """With the types that Parquet gives back as they were: it has no time of whole seconds."""
+    fields = [
+        field.with_type(pa.timestamp("ms", field.type.tz)) if pa.types.is_timestamp(field.type) and field.type.unit == "s" else field
+        for field in tables.train.schema
+    ]
+    schema = pa.schema(fields)
+    return replace(tables, train=tables.train.cast(schema), validation=tables.validation.cast(schema), test=tables.test.cast(schema))
 
 
 def put_json(store: ObjectStore, key: str, value: object) -> None:
@@ -143,18 +154,6 @@ class Snapshot:
                 parts.append(group.take(pa.array(range(first, group.num_rows, shards))) if shards > 1 else group)
                 before += group.num_rows
             return pa.concat_tables(parts)
-
-
-def key_of(uri: str, store: StoreAddress) -> str:
-    """The key of the object or prefix at `uri` in `store`.
-
-    Raises:
-        PermanentError: it lies elsewhere.
-    """
-    root = store.uri.rstrip("/") + "/"
-    if not uri.startswith(root):
-        raise PermanentError(f"{uri} is not in the object store {store.uri}")
-    return uri.removeprefix(root)
 
 
 def _hash_column(digest: hashlib._Hash, name: str, column: pa.ChunkedArray) -> None:

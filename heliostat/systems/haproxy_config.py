@@ -3,8 +3,8 @@
 **One frontend, two backends an application.** Clients call `/<application>/...`; Serve's replicas answer below a
 prefix of their colour, `/_/<application>/<colour>/...`, so the path is rewritten in the backend, where a retry on another
 replica of the same colour finds it right. Which colour a request goes to is drawn by `rand(10000)` against the share of
-green in a map: one `set map` on the runtime socket moves any share of 1/100 % at once, without a reload. Where the drawn colour
-has no usable replica left and the other one has, the other one answers: a colour whose replicas may not be used yet has none.
+green in a map: one `set map` on the runtime socket moves any share of 1/100 % at once, without a reload. Where the drawn
+colour has no usable replica and the other one has, the other one answers: a colour that may not be used yet has none.
 
 **A reload for a new application, none for anything else.** Backends cannot be added at run time. Slots made in advance
 would avoid the reload, at the price of a limit on the number of applications and of backends that nobody can read in the

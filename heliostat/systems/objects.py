@@ -18,6 +18,9 @@ from heliostat.systems.errors import PermanentError, RetryableError, explained
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+OWN = ".heliostat"
+"""Top of the keys that a store keeps for itself; they are never listed."""
+
 
 class ObjectMissingError(PermanentError):
     """No object has that key."""
@@ -103,7 +106,7 @@ class Directory:
         top = self.root / prefix.rpartition("/")[0]
         keys: list[str] = []
         for folder, folders, files in os.walk(top):
-            folders[:] = [name for name in folders if Path(folder, name) != self._partial]
+            folders[:] = [name for name in folders if Path(folder, name) != self.root / OWN]
             keys += (Path(folder, name).relative_to(self.root).as_posix() for name in files)
         for key in sorted(key for key in keys if key.startswith(prefix)):
             try:
@@ -123,7 +126,7 @@ class Directory:
 
     @property
     def _partial(self) -> Path:
-        return self.root / ".partial"
+        return self.root / OWN / "partial"
 
     def _path(self, key: str) -> Path:
         return self.root / checked(key)
@@ -199,7 +202,9 @@ class S3:
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
             for page in pages:
                 for item in page.get("Contents", ()):
-                    yield ObjectInfo(item["Key"].removeprefix(self.prefix), item["Size"], item["LastModified"])
+                    key = item["Key"].removeprefix(self.prefix)
+                    if not key.startswith(f"{OWN}/"):
+                        yield ObjectInfo(key, item["Size"], item["LastModified"])
 
     def delete(self, key: str) -> None:  # noqa: D102
         with self.errors(f"delete {self.uri(key)}"):

@@ -26,6 +26,8 @@ from filelock import FileLock
 from heliostat.systems.errors import PermanentError, explained
 
 MARK = "HELIOSTAT_SERVICE"
+_NOT_INHERITED = ("PULUMI_", "RAY_", "MLFLOW_")
+"""What of an update's environment must not leak into services: its passphrase, and settings of somebody's shell."""
 _LOG_LIMIT = 32 * 1024 * 1024
 _KILL_SECONDS = 10.0
 _children: list[subprocess.Popen[bytes]] = []
@@ -36,7 +38,7 @@ _children: list[subprocess.Popen[bytes]] = []
 class Service:
     """What is to run, and where its record and its log (`<name>.pid.json`, `<name>.log`) are kept.
 
-    `environment` is laid over this process's own.
+    `environment` is laid over this process's own, less what is Pulumi's, Ray's or MLflow's in that.
     """
 
     directory: Path
@@ -75,6 +77,15 @@ def find(directory: Path, name: str) -> psutil.Process | None:
         return None
 
 
+def is_as(service: Service) -> bool:
+    """Whether the service runs and was started with these very arguments and environment."""
+    try:
+        record = json.loads(_record(service.directory, service.name).read_text())
+    except (OSError, ValueError):
+        return False
+    return find(service.directory, service.name) is not None and record.get("service") == _digest(service)
+
+
 async def stop(directory: Path, name: str, grace_seconds: float = 10.0) -> None:
     """End the service: SIGTERM to its root, up to `grace_seconds` for it to end, then SIGKILL to all that is left of it.
 
@@ -111,6 +122,12 @@ async def exited(process: psutil.Process, seconds: float) -> bool:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+
+
+def forget(directory: Path, name: str) -> None:
+    """Remove the files that a stopped service leaves: its log, its lock and its record."""
+    for suffix in ("log", "log.1", "lock", "pid.json", "pid.tmp"):
+        (directory / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
 def log_path(directory: Path, name: str) -> Path:
@@ -171,11 +188,24 @@ def runtime_directory(directory: str | Path) -> Path:
     return path
 
 
+def write_private(path: Path, text: str) -> None:
+    """Write `text` so that only this user can read it, at no moment anybody else."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
 def _spawn(service: Service) -> int:
     log = log_path(service.directory, service.name)
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))
-    environment = {**os.environ, **service.environment, MARK: mark(service.directory, service.name)}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}
+    environment = {**inherited, **service.environment, MARK: mark(service.directory, service.name)}
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - the program is the caller's, its arguments are a list
             service.argv,
@@ -187,8 +217,8 @@ def _spawn(service: Service) -> int:
             start_new_session=True,
         )
     _children.append(process)
-    record = {"pid": process.pid, "started": _started(process.pid), "boot": _boot()}
-    temporary = _record(service.directory, service.name).with_suffix(".tmp")
+    record = {"pid": process.pid, "started": _started(process.pid), "boot": _boot(), "service": _digest(service)}
+    temporary = _record(service.directory, service.name).with_name(f"{service.name}.pid.tmp")
     temporary.write_text(json.dumps(record))
     temporary.replace(_record(service.directory, service.name))
     return process.pid
@@ -235,6 +265,11 @@ def _started(pid: int) -> int:
 
 def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _digest(service: Service) -> str:
+    declared = json.dumps([service.argv, sorted(service.environment.items())])
+    return hashlib.sha256(declared.encode()).hexdigest()
 
 
 def _short_digest(directory: str | Path) -> str:

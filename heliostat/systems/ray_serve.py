@@ -116,7 +116,7 @@ class ServeClient:
                 if after != before:
                     await self._put(request(details, after, self._http_options))
         except Timeout:
-            raise RetryableError(f"another change of Serve's applications holds {self._lock} for {_LOCK_SECONDS:g} s") from None
+            raise RetryableError(f"another change of Serve holds {self._lock} for over {_LOCK_SECONDS:g} s") from None
 
     async def _get(self) -> dict[str, Any]:
         answer = await self._send("GET")

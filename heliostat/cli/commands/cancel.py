@@ -29,4 +29,5 @@ def cancel(name: str | None, stack: str | None, yes: bool) -> None:
     if is_interactive() and not yes and not click.confirm(f"Clear every lock of the stack {ref.name!r}?", err=True):
         raise DeclinedError("nothing was cleared")
     count = place.backend.cancel(ref)
-    click.echo(f"The currently running update for '{ref.name}' has been canceled!" if count else f"The stack '{ref.name}' was not locked.")
+    done = f"The currently running update for '{ref.name}' has been canceled!"
+    click.echo(done if count else f"The stack '{ref.name}' was not locked.")

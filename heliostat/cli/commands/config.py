@@ -109,24 +109,26 @@ def get(ctx: click.Context, key: str, path: bool, as_json: bool, stack: str | No
 @options.config_file
 @options.everywhere
 @click.pass_context
-def set_value(ctx: click.Context, key: str, value: str | None, *, secret: bool, plaintext: bool, kind: str | None, path: bool,
-              stack: str | None, config_file: str | None) -> None:
+def set_value(ctx: click.Context, /, key: str, value: str | None, path: bool, **flags: Any) -> None:
     """Set one value; without VALUE it is read from standard input, or asked for."""
+    secret, plaintext, kind = flags["secret"], flags["plaintext"], flags["kind"]
     if secret + plaintext + bool(kind) > 1:
         raise UsageError("--secret, --plaintext and --type exclude each other")
-    session = _open(ctx, stack, config_file)
+    session = _open(ctx, flags["stack"], flags["config_file"])
     full, steps = _locate(session, key, path)
     text = value if value is not None else _ask(key, secret=secret)
-    session.config.set(full, steps, _made(session, key, text, secret=secret, plaintext=plaintext, kind=kind, inside=bool(steps)))
+    if not secret and not plaintext and not kind and _looks_like_a_secret(key, text):
+        raise UsageError(f"the value for {key!r} looks like a secret: say --secret to encrypt it, or --plaintext")
+    made = _encrypted(session, text) if secret else _typed(text, kind, inside=bool(steps))
+    session.config.set(full, steps, made)
     session.config.save()
 
 
-def _made(session: Session, key: str, text: str, *, secret: bool, plaintext: bool, kind: str | None, inside: bool) -> Any:
-    if secret:
-        document = session.place.backend.read(session.ref)
-        return {"secure": session.crypter(document).encrypt(text)}
-    if not plaintext and not kind and _looks_like_a_secret(key, text):
-        raise UsageError(f"the value for {key!r} looks like a secret: say --secret to encrypt it, or --plaintext if it is none")
+def _encrypted(session: Session, text: str) -> dict[str, str]:
+    return {"secure": session.crypter(session.place.backend.read(session.ref)).encrypt(text)}
+
+
+def _typed(text: str, kind: str | None, *, inside: bool) -> Any:
     try:
         if kind == "bool":
             return {"true": True, "false": False}[text.lower()]
@@ -140,7 +142,8 @@ def _made(session: Session, key: str, text: str, *, secret: bool, plaintext: boo
 def _looks_like_a_secret(key: str, text: str) -> bool:
     """A name like a password's and a value with much in it; a guess that --plaintext overrules."""
     named = any(word in key.lower() for word in ("pass", "pwd", "secret", "token"))
-    kinds = sum(any(test(c) for c in text) for test in (str.islower, str.isupper, str.isdigit)) + any(not c.isalnum() for c in text)
+    classes = (str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum())
+    kinds = sum(any(test(c) for c in text) for test in classes)
     return named and len(text) >= 12 and kinds >= 3
 
 

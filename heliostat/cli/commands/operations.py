@@ -28,7 +28,7 @@ def _default_parallel() -> int:
 _COMMON = (
     options.stack,
     options.config_file,
-    click.option("-c", "--config", "config_pairs", multiple=True, metavar="KEY=VALUE", help="Set this in the stack's config before."),
+    click.option("-c", "--config", "config_pairs", multiple=True, metavar="KEY=VALUE", help="Set this in the config before."),
     click.option("--config-path", is_flag=True, help="Keys of -c are paths inside a value."),
     click.option("-t", "--target", "targets", multiple=True, metavar="URN", help="Only these resources; `*` and `**` match."),
     click.option("--target-dependents", is_flag=True, help="Also what depends on a target."),
@@ -46,14 +46,15 @@ _COMMON = (
 _ACTING = (
     options.yes,
     click.option("-f", "--skip-preview", is_flag=True, help="Act at once."),
-    click.option("--continue-on-error", is_flag=True, envvar="PULUMI_CONTINUE_ON_ERROR", help="Go on with what does not depend on a failure."),
+    click.option("--continue-on-error", is_flag=True, envvar="PULUMI_CONTINUE_ON_ERROR",
+                 help="Go on with what does not depend on a failure."),
 )
 _REFRESH = click.option(
     "-r", "--refresh", is_flag=False, flag_value="true", default="", metavar="[true|false]", help="Read the world first."
 )
 _REPLACE = (
     click.option("--replace", "replaces", multiple=True, metavar="URN", help="Replace these resources."),
-    click.option("--target-replace", "target_replaces", multiple=True, metavar="URN", help="Replace these, and leave all others."),
+    click.option("--target-replace", "target_replaces", multiple=True, metavar="URN", help="Replace these, leave the others."),
 )
 _PREVIEW_ONLY = click.option("--preview-only", is_flag=True, help="Show what would be done, and stop.")
 
@@ -82,14 +83,16 @@ def preview(**flags: Any) -> int:
 
 
 @click.command()
-@_with(*_COMMON, *_ACTING, _PREVIEW_ONLY)
+@_with(*_COMMON, *_ACTING, _PREVIEW_ONLY,
+       click.option("--clear-pending-creates", is_flag=True, help="Forget creations that were interrupted."))
 def refresh(**flags: Any) -> int:
     """Read the world into the state; no resource is changed."""
     return _operate("refresh", flags)
 
 
 @click.command()
-@_with(*_COMMON, *_ACTING, _REFRESH, _PREVIEW_ONLY, click.option("--remove", is_flag=True, help="Remove the stack afterwards."))
+@_with(*_COMMON, *_ACTING, _REFRESH, _PREVIEW_ONLY,
+       click.option("--remove", is_flag=True, help="Remove the stack afterwards."))
 def destroy(**flags: Any) -> int:
     """Delete every resource of a stack; its config and history stay."""
     return _operate("destroy", flags)
@@ -135,6 +138,7 @@ def _request(kind: Kind, flags: dict[str, Any], *, refresh_always: bool) -> Any:
         kind=kind, options=engine_options, look=look, skip_preview=flags.get("skip_preview", False), as_json=flags["as_json"],
         yes=flags.get("yes", False) or is_truthy(os.environ.get("PULUMI_SKIP_CONFIRMATIONS")),
         message=flags["message"], expect_no_changes=flags["expect_no_changes"],
+        clear_pending_creates=flags.get("clear_pending_creates", False),
     )
 
 

@@ -22,13 +22,14 @@ from heliostat.engine.stackerrors import StackError
 @click.command("init")
 @click.argument("name", required=False)
 @click.option("--no-select", is_flag=True, help="Do not select the new stack.")
-@click.option("--secrets-provider", type=click.Choice(["default", "passphrase"]), default="default", help="How secrets are protected.")
+@click.option("--secrets-provider", type=click.Choice(["default", "passphrase"]), default="default",
+              help="How secrets are protected; both mean a passphrase.")
 @options.stack
 @options.config_file
 @options.everywhere
 def init(name: str | None, no_select: bool, secrets_provider: str, stack: str | None, config_file: str | None) -> None:
     """Make a new stack, with a salt for its secrets in its config file, and select it."""
-    del secrets_provider  # both names mean a passphrase
+    del secrets_provider
     if not name and not stack:
         raise UsageError("name the new stack: heliostat stack init NAME")
     if name and stack:
@@ -69,10 +70,11 @@ def ls(everything: bool, project: str | None, as_json: bool) -> None:
     current = place.selection.get() if place.selection else ""
     rows = [_listed(place, ref, current, qualified=everything) for ref in place.backend.stacks(of)]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        shown = [{name: value for name, value in said.items() if name != "lastUpdateText"} for said in rows]
+        click.echo(json.dumps(shown, indent=2))
         return
     cells = [
-        (said["name"] + ("*" if said["current"] else ""), said.get("lastUpdateText", "n/a"), str(said.get("resourceCount", "n/a")))
+        (said["name"] + "*" * said["current"], said.pop("lastUpdateText", "n/a"), str(said.get("resourceCount", "n/a")))
         for said in rows
     ]
     click.echo(table(("NAME", "LAST UPDATE", "RESOURCE COUNT"), cells))
@@ -130,7 +132,8 @@ def rm(name: str | None, force: bool, preserve_config: bool, yes: bool, stack: s
         )
     if not yes and not is_interactive():
         raise UsageError("non-interactive mode requires --yes flag")
-    if not yes and click.prompt(f"This will permanently remove the '{ref.name}' stack! Please confirm by typing its name") != ref.name:
+    question = f"This will permanently remove the '{ref.name}' stack! Please confirm by typing its name"
+    if not yes and click.prompt(question) != ref.name:
         raise DeclinedError("nothing was removed")
     with locks.locked(place.backend.bucket, ref.full_name, told):
         forget(place, ref, keep_config=preserve_config)

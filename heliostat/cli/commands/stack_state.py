@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def import_state(ctx: click.Context, file: str | None, force: bool, stack: str |
 def _read(file: str | None, ref: StackRef) -> Document:
     what = file or "standard input"
     try:
-        text = Path(file).read_text(encoding="utf-8") if file else click.get_text_stream("stdin").read()
+        text = Path(file).read_text(encoding="utf-8") if file else sys.stdin.read()
         whole = json.loads(text)
         version, deployment = whole["version"], whole["deployment"]
         if not isinstance(deployment, dict):

@@ -7,6 +7,7 @@ from typing import Any
 
 from heliostat.cli.display import words
 from heliostat.cli.display.board import Board
+from heliostat.engine import urns
 from heliostat.engine.checkpoint import encode_resource, encode_value
 from heliostat.engine.events import Event, Op, PropertyChange, StepStarted, StepSucceeded, Summary
 from heliostat.engine.state import Resource
@@ -18,7 +19,8 @@ _NANOSECONDS = 1_000_000_000
 class DigestDisplay:
     """Collects, and writes the document when the operation is over."""
 
-    def __init__(self, write: Callable[[str], None], olds: Mapping[Urn, Resource], config: Mapping[str, str], *, preview: bool) -> None:
+    def __init__(self, write: Callable[[str], None], olds: Mapping[Urn, Resource], config: Mapping[str, str], *,
+                 preview: bool) -> None:
         """`config` is by full key with secrets hidden; `olds` are the resources before the operation."""
         self._write = write
         self._olds = olds
@@ -71,7 +73,7 @@ class DigestDisplay:
         outputs = self._news.get((step.urn, step.op))
         if outputs is not None and step.op not in {Op.DELETE, Op.DELETE_REPLACED}:
             said["newState"] = {
-                "urn": step.urn, "type": step.urn.split("::")[2].rpartition("$")[2],
+                "urn": step.urn, "type": urns.type_of(step.urn),
                 "outputs": encode_value(words.shown(outputs, show_secrets=False), _never, step.urn),
             }
         if step.changes:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from heliostat.cli.display import report, words
@@ -13,6 +12,8 @@ from heliostat.engine.events import Event, Op, Summary
 
 _MARGIN_LINES = 4
 _LONGEST_FINAL_TREE = 200
+_SIGN_WIDTH, _GAP = 3, 2
+_NARROWEST = (16, 10, 12)
 
 
 class LiveDisplay:
@@ -49,7 +50,7 @@ class LiveDisplay:
             return
         rows, more = self.board.visible(_LONGEST_FINAL_TREE, sames=self.look.show_sames)
         if rows and not self.look.diff:
-            self.console.print(self._table(rows))
+            self.console.print(*self._lines(rows), sep="\n")
         if more and not self.look.diff:
             report.say(self.console, f"   … {more} more", "dim")
         if self.look.diff:
@@ -63,25 +64,29 @@ class LiveDisplay:
         height = max(self.console.height - _MARGIN_LINES, 3)
         rows, more = self.board.visible(height, sames=self.look.show_sames)
         board = self.board
-        parts = [f"{board.of(Status.RUNNING)} running", f"{board.of(Status.DONE)} done", f"{board.of(Status.FAILED)} failed"]
+        counts = f"{board.of(Status.RUNNING)} running · {board.of(Status.DONE)} done · {board.of(Status.FAILED)} failed"
         hidden = f" · {more} more not shown" if more else ""
         elapsed = words.duration(board.clock() - self._began)
-        return Group(self._table(rows), Text(f"   {' · '.join(parts)}{hidden} · {elapsed}", style="dim", no_wrap=True, overflow="ellipsis"))
+        foot = Text(f"   {counts}{hidden} · {elapsed}", style="dim", no_wrap=True, overflow="ellipsis")
+        return Group(*self._lines(rows), foot)
 
-    def _table(self, rows: list[tuple[int, Row]]) -> Table:
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(width=2, no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=None)
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        for depth, row in rows:
+    def _lines(self, rows: list[tuple[int, Row]]) -> list[Text]:
+        """One line a row: sign, type, name and status in columns, and what room is left for the rest."""
+        cells = [("   " * depth + row.type, row.name, self._status(row)) for depth, row in rows]
+        widths = fit([max((len(row[n]) for row in cells), default=0) for n in range(3)], self.console.width - _SIGN_WIDTH)
+        room = self.console.width - _SIGN_WIDTH - sum(widths) - _GAP * 3
+        lines = []
+        for (_, row), (kind, name, status) in zip(rows, cells, strict=True):
             colour = "red" if row.status is Status.FAILED else words.COLOURS[row.op]
-            table.add_row(
-                Text(words.SIGNS[row.op].rjust(2), style=colour), Text("   " * depth + row.type), Text(row.name),
-                Text(self._status(row), style=colour), Text(self._info(row), style="dim"),
-            )
-        return table
+            line = Text(no_wrap=True, overflow="crop")
+            line.append(words.SIGNS[row.op].rjust(2) + " ", style=colour)
+            line.append(cut(kind, widths[0]).ljust(widths[0] + _GAP))
+            line.append(cut(name, widths[1]).ljust(widths[1] + _GAP))
+            line.append(cut(status, widths[2]).ljust(widths[2] + _GAP), style=colour)
+            line.append(cut(self._info(row), max(room, 0)), style="dim")
+            line.rstrip()
+            lines.append(line)
+        return lines
 
     def _status(self, row: Row) -> str:
         if row.status is Status.FAILED:
@@ -96,11 +101,29 @@ class LiveDisplay:
     def _info(self, row: Row) -> str:
         if row.note and row.status is Status.RUNNING:
             return row.note
-        errors = [d for d in self.board.diagnostics if d.urn == row.urn and d.severity == "error"] if row.status is Status.FAILED else []
-        if errors:
-            return errors[-1].message.strip().split("\n", 1)[0]
+        if row.status is Status.FAILED:
+            errors = [told for told in self.board.diagnostics if told.urn == row.urn and told.severity == "error"]
+            return errors[-1].message.strip().split("\n", 1)[0] if errors else ""
         return f"[diff: {', '.join(change.path for change in row.changes[:6])}]" if row.changes else ""
 
 
 def _severities(look: Look) -> frozenset[str]:
     return frozenset({"info", "warning", "error"} | ({"debug"} if look.debug else set()))
+
+
+def fit(widths: list[int], room: int) -> list[int]:
+    """Widths of type, name and status that fit into `room` columns with their gaps, none narrower than it has to be."""
+    fitted = list(widths)
+    over = sum(fitted) + _GAP * len(fitted) - room
+    for column in (0, 1, 2):  # the type is the first to be cut: its beginning says the least
+        spare = max(fitted[column] - _NARROWEST[column], 0)
+        fitted[column] -= min(max(over, 0), spare)
+        over -= min(max(over, 0), spare)
+    return fitted
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` columns."""
+    if len(text) <= width:
+        return text
+    return text[: width - 1] + "…" if width > 0 else ""

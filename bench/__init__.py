@@ -1,0 +1,1 @@
+"""What the README's table says, measured on this machine: `python -m bench`."""

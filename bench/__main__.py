@@ -1,0 +1,100 @@
+"""`python -m bench [NAME ...]`: measures the rows of that name or topic, all of them without one."""
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from bench import report
+from bench.rows import BY_NAME, ROWS, Result, Row, SelectionError, select
+from bench.session import SOURCE, Session, opened
+
+RESULTS = SOURCE / "bench" / "results.json"
+NOTE = (
+    "Ratios are of neighbours in one run (A B A B ...), values are medians.\n"
+    "The load is wrk with 8 connections, on the cores that also serve."
+)
+Measurement = Callable[[Session], Iterable[Result]]
+
+MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("bench.engine:preview", ("engine/preview-1000", "engine/preview-growth")),
+    ("bench.stack:first_prediction", ("stack/first-prediction",)),
+    ("bench.stack:unchanged", ("stack/up-unchanged",)),
+    ("bench.memory:idle", ("stack/memory",)),
+    ("bench.serving:ray_haproxy", ("serving/ray-haproxy",)),
+    ("bench.serving:ray_proxy", ("serving/ray-proxy",)),
+    ("bench.serving:fastapi", ("serving/fastapi",)),
+    ("bench.serving:mlflow", ("serving/mlflow",)),
+    ("bench.rollouts:blue_green", ("rollouts/blue-green",)),
+    ("bench.rollouts:rolling", ("rollouts/rolling",)),
+    ("bench.rollouts:recreate", ("rollouts/recreate-gap", "rollouts/recreate-told")),
+    ("bench.training:train_job", ("training/overhead", "training/loop")),
+)
+"""What measures which rows, in the order in which they are run: what needs an idle stack comes before what moves it."""
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--list", "list_", is_flag=True, help="List the rows and what they have to reach.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=RESULTS, help="Where the results go.")
+def main(names: tuple[str, ...], list_: bool, output: Path) -> None:
+    """Measure rows by NAME or topic (`serving`), all of them without one. Exit code 1: a row does not hold."""
+    console = Console()
+    try:
+        wanted = select(names)
+    except SelectionError as error:
+        raise click.UsageError(str(error)) from None
+    if list_:
+        for row in ROWS:
+            console.print(f"{row.name:<24}{row.what} ({row.reach or 'reported'})", highlight=False, markup=False)
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    results = measure(wanted, console, output)
+    console.print(report.table(results, "Heliostat"), report.machine(), NOTE, sep="\n", highlight=False)
+    sys.exit(0 if all(result.holds for result in results) else 1)
+
+
+def measure(wanted: Iterable[Row], console: Console, output: Path) -> list[Result]:
+    """Measure the rows, writing each into `output` as soon as it is known."""
+    machine, commit = report.machine(), report.commit(SOURCE)
+    chosen = {row.name for row in wanted}
+    results: list[Result] = []
+    with opened(console) as session:
+        for entry_point, names in MEASUREMENTS:
+            if not chosen.intersection(names):
+                continue
+            console.print(f"[bold]{', '.join(names)}[/]", highlight=False)
+            found = [result for result in _measured(entry_point, names, session) if result.row.name in chosen]
+            report.write(output, report.records(found, machine, commit), list(BY_NAME))
+            results += found
+    return results
+
+
+def _measured(entry_point: str, names: tuple[str, ...], session: Session) -> list[Result]:
+    module, _, function = entry_point.partition(":")
+    began = time.monotonic()
+    try:
+        measurement: Measurement = getattr(import_module(module), function)
+        results = list(measurement(session))
+    except Exception as error:
+        session.console.print(f"[red]not measured:[/] {type(error).__name__}: {error}", highlight=False)
+        return [BY_NAME[name].failure(str(error)) for name in names]
+    for result in results:
+        session.tell(f"{result.row.name} = {result.value:g} {result.row.unit} ({result.row.reach or 'reported'})")
+    session.tell(f"took {time.monotonic() - began:.0f} s")
+    return results
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The rows of the table: what is measured, in which unit, and what it has to reach."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a value has to reach."""
+
+    relation: Literal[">=", "<=", "="]
+    bound: float
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` reaches it."""
+        if self.relation == ">=":
+            return value >= self.bound
+        return value <= self.bound if self.relation == "<=" else value == self.bound
+
+    def __str__(self) -> str:
+        return f"{self.relation} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    """`topic/what`."""
+    what: str
+    unit: str
+    reach: Reach | None = None
+    """None: the value is reported, and there is nothing to reach."""
+
+    def result(self, value: float, **figures: Any) -> Result:
+        """What was measured for this row; `figures` are the numbers that `value` was made of."""
+        return Result(self, value, figures)
+
+    def failure(self, error: str) -> Result:
+        """The row could not be measured."""
+        return Result(self, None, {}, error)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row with its value."""
+
+    row: Row
+    value: float | None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+    """Why there is no value."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value is there and reaches what it has to."""
+        return self.value is not None and (self.row.reach is None or self.row.reach.holds(self.value))
+
+
+def _at_least(bound: float) -> Reach:
+    return Reach(">=", bound)
+
+
+def _at_most(bound: float) -> Reach:
+    return Reach("<=", bound)
+
+
+ROWS = (
+    Row("engine/preview-1000", "preview of a program with 1,000 resources", "s", _at_most(5)),
+    Row("engine/preview-growth", "the same with 5,000 resources ÷ with 1,000", "ratio", _at_most(6)),
+    Row("stack/first-prediction", "first prediction on an empty machine, set-up excluded", "s", _at_most(180)),
+    Row("stack/up-unchanged", "`up` of the whole stack with nothing to do, refresh included", "s", _at_most(3)),
+    Row("stack/memory", "memory of the idle stack (PSS)", "MiB"),
+    Row("serving/ray-haproxy", "requests/s ÷ Serve in HAProxy mode, defaults", "ratio", _at_least(1.1)),
+    Row("serving/ray-proxy", "requests/s ÷ Serve's default Python proxy", "ratio", _at_least(6)),
+    Row("serving/fastapi", "requests/s ÷ FastAPI and uvicorn, as many workers", "ratio", _at_least(0.5)),
+    Row("serving/mlflow", "requests/s ÷ `mlflow models serve`, as many workers", "ratio", _at_least(1.5)),
+    Row("rollouts/blue-green", "failed requests in a blue-green update under load", "requests", Reach("=", 0)),
+    Row("rollouts/rolling", "failed requests in a rolling update under load", "requests", Reach("=", 0)),
+    Row("rollouts/recreate-gap", "gap without service when recreated", "s"),
+    Row("rollouts/recreate-told", "the gap that the preview told beforehand", "s"),
+    Row("training/overhead", "TrainJob on a cluster that is up: what it adds to the fit", "s", _at_most(25)),
+    Row("training/loop", "workers' loop ÷ the same fit called directly", "ratio", _at_most(1.3)),
+)
+BY_NAME = {row.name: row for row in ROWS}
+
+
+class SelectionError(ValueError):
+    """A name that no row has."""
+
+
+def select(names: tuple[str, ...]) -> tuple[Row, ...]:
+    """The rows that `names` say: full names, or topics (`serving`); all of them for none.
+
+    Raises:
+        SelectionError: with every name that is unknown.
+    """
+    topics = {row.name.partition("/")[0] for row in ROWS}
+    if unknown := [name for name in names if name not in BY_NAME and name not in topics]:
+        raise SelectionError(
+            f"there is no row or topic {', '.join(map(repr, unknown))}; "
+            f"topics: {', '.join(sorted(topics))}; rows: {', '.join(BY_NAME)}"
+        )
+    return tuple(row for row in ROWS if not names or row.name in names or row.name.partition("/")[0] in names)

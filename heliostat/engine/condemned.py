@@ -1,0 +1,44 @@
+"""Which resources cannot live through the replacement of one that has to be deleted first."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from heliostat.engine.diffs import with_replace_on_changes
+from heliostat.engine.graph import dependents_of
+from heliostat.engine.operation import Operation
+from heliostat.engine.providers import Subject
+from heliostat.engine.registry import is_served
+from heliostat.engine.state import UNKNOWN, Resource
+from heliostat.engine.urns import Urn, provider_of_reference
+
+
+async def condemned_with(op: Operation, root: Resource, is_operated: Callable[[Urn], bool]) -> list[Resource]:
+    """The dependents of `root` that its deletion takes along, in the order of the state.
+
+    A dependent goes where its provider says that it would be replaced if what it takes from a condemned resource changed.
+    What this run has dealt with already cannot depend on `root` any more, whatever the old state says.
+    """
+    resources = op.still_there()
+    condemned = {root.urn}
+    found = []
+    for resource in dependents_of(root, resources):
+        if not is_operated(resource.urn) and await _must_go(op, resource, condemned):
+            condemned.add(resource.urn)
+            found.append(resource)
+    bound = [one for one in resources if one.deleted_with == root.urn or root.urn in (one.extra.get("replaceWith") or [])]
+    return found + [one for one in bound if one.urn not in condemned and not is_operated(one.urn)]
+
+
+async def _must_go(op: Operation, resource: Resource, condemned: set[Urn]) -> bool:
+    if not resource.custom or resource.external or resource.pending_replacement:
+        return False
+    if provider_of_reference(resource.provider) in condemned or resource.deleted_with in condemned:
+        return True
+    touched = {key for key, urns in resource.property_dependencies.items() if condemned.intersection(urns)}
+    if not touched & resource.inputs.keys() or not is_served(resource):
+        return False
+    inputs = {key: UNKNOWN if key in touched else value for key, value in resource.inputs.items()}
+    provider = await op.registry.provider(resource.provider)
+    diff = await provider.diff(Subject(resource.urn, resource.id, resource.inputs, resource.outputs), inputs,
+                               resource.ignore_changes)
+    return with_replace_on_changes(diff, resource.replace_on_changes, init_errors=False).replacing

@@ -1,0 +1,36 @@
+"""The providers that no program declares: made when the first resource or call needs them, one a package and version."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from heliostat.engine.goals import Goal
+from heliostat.engine.state import Resource, Secret
+from heliostat.engine.urns import PROVIDER_TYPE_PREFIX
+
+_PLAIN = str.maketrans(dict.fromkeys(".:/-+", "_"))
+
+
+@dataclass
+class DefaultProviders:
+    """Default providers by package, version and source; their inputs are the package's keys of the stack's configuration."""
+
+    config: Mapping[str, str | Secret]
+    make: Callable[[Goal], Awaitable[Resource]]
+    _made: dict[tuple[str, str, str], asyncio.Task[str]] = field(default_factory=dict)
+
+    async def reference(self, package: str, version: str = "", url: str = "") -> str:
+        """The reference of the default provider of `package`."""
+        key = (package, version, url)
+        if key not in self._made:
+            self._made[key] = asyncio.create_task(self._make(*key))
+        return await asyncio.shield(self._made[key])
+
+    async def _make(self, package: str, version: str, url: str) -> str:
+        inputs = {key.split(":", 1)[1]: value for key, value in self.config.items() if key.split(":", 1)[0] == package}
+        inputs |= {"version": version} if version else {}
+        inputs |= {"pluginDownloadURL": url} if url else {}
+        name = "_".join(["default", *(part.translate(_PLAIN) for part in (version, url) if part)])
+        made = await self.make(Goal(type=PROVIDER_TYPE_PREFIX + package, name=name, custom=True, inputs=inputs))
+        return f"{made.urn}::{made.id}"

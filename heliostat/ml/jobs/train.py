@@ -1,0 +1,188 @@
+"""Trains and logs the run. Run by the provider's TrainJob as a Ray job: this is Ray Train's driver.
+
+Killed at any moment, the next attempt goes on: the run is found by its tags, the fit resumes from its checkpoint in the
+object store, and a model that is logged already is not logged again.
+"""
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from heliostat.ml.datasets import Snapshot
+from heliostat.ml.jobs.specification import fail, progress, run
+from heliostat.ml.training import RESULT_FILE, run_worker
+from heliostat.spec.jobs import TrainSpecification
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.mlflow_registry import Registry
+from heliostat.systems.objects import directory_of
+
+TRAINING_TAG = "heliostat.training"
+COMPLETE_TAG = "heliostat.complete"
+MODEL_TAG = "heliostat.model_uri"
+
+_RAY_TRAIN = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # the end of the workers is seen at once, not up to 2 s later
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # or every line of a worker is in the log twice
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+}
+
+
+def train(specification: TrainSpecification) -> None:
+    """The whole training, from the run to the logged model."""
+    preparing = threading.Thread(target=_import_mlflow, daemon=True)
+    with Registry(specification.tracking_uri) as registry:
+        run_id = _run_of(registry, specification)
+        preparing.start()  # 3 s, while Ray starts its workers
+        began = time.monotonic()
+        try:
+            folder = _fit(specification, run_id)
+        except Exception:
+            registry.end_run(run_id, "FAILED")
+            raise
+        fitted = time.monotonic()
+        progress("logging the model")
+        preparing.join()
+        result = json.loads((folder / RESULT_FILE).read_text())
+        model_uri = _logged_model(specification, run_id, folder)
+        figures = {**result["metrics"], **{f"baseline_{name}": value for name, value in result["baselineMetrics"].items()}}
+        seconds = {"fit_seconds": fitted - began, "loop_seconds": result["loopSeconds"]}
+        registry.log(run_id, metrics=[(name, value, 0) for name, value in {**figures, **seconds}.items()])
+        registry.log(run_id, tags={MODEL_TAG: model_uri, COMPLETE_TAG: "true"})
+        registry.end_run(run_id)
+
+
+def _run_of(registry: Registry, specification: TrainSpecification) -> str:
+    """The run of this training: the one that an earlier attempt began, or a new one."""
+    tags = {
+        TRAINING_TAG: specification.digest,
+        "heliostat.code": specification.code_digest,
+        "heliostat.dataset": specification.dataset_digest,
+        "heliostat.submission": specification.submission_id,
+        "heliostat.entry_point": specification.entry_point,
+    }
+    found = registry.runs(specification.name, {TRAINING_TAG: specification.digest})
+    if found:
+        run_id = found[0].run_id
+        registry.end_run(run_id, "RUNNING")
+        registry.log(run_id, tags=tags)
+        return run_id
+    run_id = registry.create_run(specification.name, specification.submission_id, tags)
+    manifest = Snapshot(specification.dataset_key, specification.store).manifest()
+    registry.log(run_id, parameters={**specification.parameters, "workers": specification.scaling.workers})
+    registry.log_input(run_id, specification.name, specification.dataset_digest, manifest["uri"], manifest["rows"])
+    return run_id
+
+
+def _fit(specification: TrainSpecification, run_id: str) -> Path:
+    """Run the workload's function with Ray Train; the folder of what it handed back."""
+    os.environ.update(_RAY_TRAIN)
+    import ray
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    from heliostat.ml.ring import RingConfig
+
+    scaling = specification.scaling
+    ray.init(log_to_driver=True, logging_level="warning")
+    progress("starting the workers")
+    path, filesystem = _storage(specification.store, f"trainings/{specification.name}")
+    resources = {"CPU": scaling.cpus_per_worker, **({"GPU": scaling.gpus_per_worker} if scaling.gpus_per_worker else {})}
+    trainer = DataParallelTrainer(
+        run_worker,
+        train_loop_config={
+            "entry_point": specification.entry_point,
+            "parameters": specification.parameters,
+            "dataset_key": specification.dataset_key,
+            "store": specification.store,
+            "cpus_per_worker": scaling.cpus_per_worker,
+            "tracking_uri": specification.tracking_uri,
+            "run_id": run_id,
+        },
+        backend_config=RingConfig(),
+        scaling_config=ScalingConfig(
+            num_workers=scaling.workers, use_gpu=scaling.gpus_per_worker > 0, resources_per_worker=resources
+        ),
+        run_config=RunConfig(
+            name=specification.digest[:32],
+            storage_path=path,
+            storage_filesystem=filesystem,
+            failure_config=FailureConfig(max_failures=specification.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    checkpoint = trainer.fit().checkpoint
+    if checkpoint is None:
+        raise RuntimeError(f"{specification.entry_point} returned without Context.finish: there is no model")
+    folder = Path(checkpoint.to_directory())
+    if not (folder / RESULT_FILE).is_file():
+        raise RuntimeError(f"{specification.entry_point} returned without Context.finish: its last checkpoint is no result")
+    return folder
+
+
+def _storage(address: StoreAddress, prefix: str) -> tuple[str, Any]:
+    """Where Ray Train keeps its checkpoints, and the file system that it needs where the path does not say it."""
+    if not address.uri.startswith("s3://"):
+        return str(directory_of(address) / prefix), None
+    if not address.endpoint:
+        return f"{address.uri}/{prefix}", None
+    from pyarrow.fs import S3FileSystem
+
+    return f"{address.uri.removeprefix('s3://')}/{prefix}", S3FileSystem(endpoint_override=address.endpoint, region=address.region)
+
+
+def _logged_model(specification: TrainSpecification, run_id: str, folder: Path) -> str:
+    """`models:/<model id>` of the run's model, logged where no earlier attempt did."""
+    import mlflow
+
+    from heliostat.ml.packaging import log_model
+
+    mlflow.set_tracking_uri(specification.tracking_uri)
+    run_ = mlflow.get_run(run_id)
+    logged = mlflow.search_logged_models(
+        experiment_ids=[run_.info.experiment_id], filter_string=f"source_run_id = '{run_id}'", output_format="list"
+    )
+    for model in logged:
+        if str(model.status) in ("READY", "LoggedModelStatus.READY"):
+            return f"models:/{model.model_id}"
+    manifest = Snapshot(specification.dataset_key, specification.store).manifest()
+    example = Snapshot(specification.dataset_key, specification.store).table("test").slice(0, 3)
+    return log_model(run_id, folder, manifest["label"], example)
+
+
+def _import_mlflow() -> None:
+    import mlflow.pyfunc  # noqa: F401
+
+
+def _explain(error: BaseException) -> tuple[str, str]:
+    """Why a training failed, as kind and text: the workers' own traceback where there is one."""
+    text = str(error)
+    failures = getattr(error, "worker_failures", None)
+    if failures:
+        text = "\n".join(f"worker {rank}: {failure}" for rank, failure in sorted(failures.items()))
+    if "OutOfMemory" in text or "MemoryError" in text or "running low on memory" in text or "oom" in text.lower().split():
+        return "memory", text
+    if "WorkerCrashedError" in text or "ActorDiedError" in text or "ActorUnavailable" in text or "SIGKILL" in text:
+        return "killed", text
+    return "failed", text
+
+
+def _main(specification: TrainSpecification) -> None:
+    from heliostat.systems.errors import PermanentError, RetryableError
+
+    try:
+        train(specification)
+    except (PermanentError, RetryableError):
+        raise
+    except Exception as error:
+        if getattr(error, "worker_failures", None) is None:
+            raise
+        fail(*_explain(error))
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    run(TrainSpecification, _main)

@@ -1,0 +1,46 @@
+"""Models on this node: fetched once from MLflow, kept by where they lie there, which never changes its content."""
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from heliostat.ml.pyfunc import MODEL_FOLDER, trained_folder
+from heliostat.systems.mlflow_registry import Registry
+
+
+def fetch(model_uri: str, tracking_uri: str) -> Path:
+    """The folder that the model's predictor loads from.
+
+    Raises:
+        PermanentError, RetryableError: there is no such model, or MLflow does not answer.
+        ValueError: the model was not logged by a training of ours.
+    """
+    with Registry(tracking_uri) as registry:
+        location = registry.location(model_uri)
+        name = hashlib.sha256(f"{tracking_uri} {location}".encode()).hexdigest()[:32]
+        target = _cache() / name
+        if not target.is_dir():
+            _download(registry, location, target)
+    return trained_folder(target) / MODEL_FOLDER
+
+
+def _download(registry: Registry, location: str, target: Path) -> None:
+    """Fetch beside, then put in place: two replicas that start at once both end with a whole model."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    try:
+        registry.download(location, partial)
+        try:
+            partial.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _cache() -> Path:
+    return Path(tempfile.gettempdir(), f"heliostat-{os.getuid()}", "models")

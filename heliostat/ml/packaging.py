@@ -1,0 +1,75 @@
+"""A trained model as an MLflow model: with signature, input example, requirements and the code that it needs.
+
+No pickle: the model is the files that the workload saved, and `heliostat.ml.pyfunc` loads them. Only the training's
+driver imports this, for it imports mlflow.
+"""
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+NAME: Final = "model"
+DATA_FOLDER: Final = "trained"
+_PACKAGES: Final = ("lightgbm", "numpy", "pandas", "pyarrow", "pydantic", "httpx")
+_LIBRARY: Final = ("__init__.py", "spec", "systems", "ml")
+
+
+def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
+    """Log what a training handed back in `folder` as the run's model, and return `models:/<model id>`."""
+    import mlflow
+
+    with mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as temporary:
+        data = Path(temporary, DATA_FOLDER)
+        shutil.copytree(folder, data)
+        inputs = example.drop_columns([label])
+        info = mlflow.pyfunc.log_model(
+            name=NAME,
+            loader_module="heliostat.ml.pyfunc",
+            data_path=str(data),
+            code_paths=_code(Path(temporary, "code")),
+            signature=_signature(inputs.schema),
+            input_example=inputs.to_pandas(),
+            pip_requirements=[f"mlflow=={mlflow.__version__}", *(f"{name}=={importlib.metadata.version(name)}" for name in _PACKAGES)],
+        )
+        return f"models:/{info.model_id}"
+
+
+def _code(folder: Path) -> list[str]:
+    """The library's part that predictors use, and the workload's code of this job: the working directory."""
+    import heliostat
+
+    source, target = Path(heliostat.__file__).parent, folder / "heliostat"
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+    target.mkdir(parents=True)
+    for name in _LIBRARY:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, ignore=ignore)
+        else:
+            shutil.copy(source / name, target / name)
+    shutil.copytree(Path.cwd() / "workloads", folder / "workloads", ignore=ignore)
+    return [str(target), str(folder / "workloads")]
+
+
+def _signature(schema: pa.Schema) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    inputs = [ColSpec(_mlflow_type(field.type), field.name) for field in schema]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("double", "score")]))
+
+
+def _mlflow_type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "datetime"
+    if pa.types.is_boolean(kind):
+        return "boolean"
+    if pa.types.is_integer(kind):
+        return "long" if kind.bit_width > 32 else "integer"
+    if pa.types.is_floating(kind):
+        return "double" if kind.bit_width > 32 else "float"
+    return "string"

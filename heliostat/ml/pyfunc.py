@@ -1,0 +1,52 @@
+"""What MLflow's pyfunc flavour calls to load a model of ours, whoever loads it: `mlflow.pyfunc.load_model`, `mlflow models serve`."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from heliostat.ml.contracts import Predictor, columns_of, load_entry_point
+
+RESULT_FILE = "result.json"
+MODEL_FOLDER = "model"
+BASELINE_FOLDER = "baseline"
+
+
+def trained_folder(model: Path) -> Path:
+    """The folder that the training handed back, inside an MLflow model's.
+
+    Raises:
+        ValueError: the model is none of ours.
+    """
+    found = sorted(model.glob(f"data/*/{RESULT_FILE}"))
+    if not found:
+        raise ValueError(f"the MLflow model in {model} was not logged by a training of heliostat: it has no data/*/{RESULT_FILE}")
+    return found[0].parent
+
+
+def load(trained: Path) -> tuple[Predictor, Predictor | None]:
+    """The model that a training handed back, and its baseline."""
+    result = json.loads((trained / RESULT_FILE).read_text())
+    model: Predictor = load_entry_point(result["predictor"]).load(trained / MODEL_FOLDER)
+    if not result["baseline"]:
+        return model, None
+    return model, load_entry_point(result["baseline"]).load(trained / BASELINE_FOLDER)
+
+
+class Scorer:
+    """Pyfunc's interface: a pandas frame in, a frame with the column `score` out."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """The scores of a frame's rows."""
+        import pandas as pd
+        import pyarrow as pa
+
+        table = pa.Table.from_pandas(pd.DataFrame(model_input), preserve_index=False)
+        return pd.DataFrame({"score": self._predictor.predict(columns_of(table))})
+
+
+def _load_pyfunc(data_path: str) -> Scorer:
+    return Scorer(load(Path(data_path))[0])

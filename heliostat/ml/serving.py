@@ -1,0 +1,74 @@
+"""The Serve application of one model version: what a replica builds, and how it answers.
+
+Serve's direct ingress hands each request to `Answers`, a plain ASGI application: no routing framework stands between the
+socket and the contract. What a replica imports decides how much a starting version disturbs the one that serves, so
+nothing here imports mlflow, pandas, lightgbm or scikit-learn.
+"""
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from heliostat.ml import models
+from heliostat.ml.contracts import Contract, load_entry_point
+from heliostat.ml.http import Answers
+from heliostat.ml.prediction_log import PredictionLog
+from heliostat.spec.rollouts import ServingArguments
+from heliostat.systems.errors import PermanentError
+
+
+def build(args: dict[str, Any]) -> Any:
+    """The Serve application for `args` (a ServingArguments, by alias). Called by Serve's controller where it deploys."""
+    from ray import serve
+
+    arguments = ServingArguments.model_validate(args)
+    deployment = serve.deployment(serve.ingress()(Replica))
+    return deployment.options(
+        name="model",
+        num_replicas=arguments.replicas,
+        max_ongoing_requests=arguments.max_ongoing_requests,
+        ray_actor_options={"num_cpus": arguments.cpus_per_replica},
+        health_check_period_s=2,
+        health_check_timeout_s=10,
+        graceful_shutdown_wait_loop_s=0.2,
+        graceful_shutdown_timeout_s=10,
+        logging_config={"enable_access_log": False},
+    ).bind(arguments.model_dump(mode="json", by_alias=True))
+
+
+class Replica:
+    """One replica: loads the model, opens the prediction log and hands Serve the ASGI application."""
+
+    def __init__(self, args: dict[str, Any]) -> None:
+        self._answers = open_application(ServingArguments.model_validate(args))
+
+    def __serve_build_asgi_app__(self) -> Answers:
+        """Asked by Serve once the replica is made."""
+        return self._answers
+
+    def check_health(self) -> None:
+        """Asked by Serve every few seconds; the prediction log's state is none of it: it never fails a request."""
+
+
+def open_application(arguments: ServingArguments) -> Answers:
+    """The ASGI application of one replica.
+
+    Raises:
+        PermanentError: the contract or the model cannot be loaded.
+    """
+    version = arguments.version
+    contract = load_entry_point(version.contract)
+    if not isinstance(contract, Contract):
+        raise PermanentError(f"{version.contract} is a {type(contract).__name__}: it must be a heliostat.ml.contracts.Contract")
+    folder = models.fetch(version.model_uri, version.tracking_uri)
+    predictor = contract.predictor.load(folder)
+    spool = Path(arguments.spool) if arguments.spool else default_spool()
+    log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label)
+    return Answers(contract, predictor, version.label, arguments.public_path, version.limits, log)
+
+
+def default_spool() -> Path:
+    """Where this node keeps the prediction log until it is stored; it outlives the replica, not the node."""
+    return Path(tempfile.gettempdir(), f"heliostat-{os.getuid()}", "predictions")

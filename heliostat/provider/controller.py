@@ -1,0 +1,174 @@
+"""`heliostat:index:Controller`: the resident process of a cluster, with HAProxy, on this machine."""
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from heliostat.provider.local import absolute, brought_up
+from heliostat.provider.resource import Context, Created, Handler
+from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
+from heliostat.spec.resources import ControllerAddress, ControllerInputs, ControllerOutputs
+from heliostat.spec.rollouts import Health
+from heliostat.systems import ports, processes
+from heliostat.systems.errors import PermanentError, RetryableError, explained
+
+_START_SECONDS = 90.0
+_STOP_SECONDS = 10.0
+_LOOK_SECONDS = 0.2
+
+
+class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
+    """Its identifier is its data folder. A change restarts the controller alone: HAProxy goes on with the traffic that it has."""
+
+    token = "heliostat:index:Controller"  # noqa: S105 - a type token
+    inputs = ControllerInputs
+    outputs = ControllerOutputs
+    replace_on = frozenset({"directory"})
+    delete_before_replace = True
+
+    def foreseen(self, old: ControllerOutputs | None, new: ControllerInputs) -> Mapping[str, Any]:
+        """An update keeps its addresses."""
+        if old is None or old.public_port != new.public_port:
+            return {}
+        return {"address": old.address.model_dump(by_alias=True), "public_url": old.public_url}
+
+    async def create(self, context: Context, inputs: ControllerInputs) -> Created[ControllerOutputs]:
+        """Start it, or adopt it where it runs as declared; return when it and HAProxy answer."""
+        directory = absolute(inputs.directory)
+        settings = await asyncio.to_thread(_prepare, directory, inputs)
+        work = _start(context, directory, settings)
+        await brought_up(work, lambda: _halt(directory), inputs.directory, lambda: _outputs(settings))
+        return Created(inputs.directory, _outputs(settings))
+
+    async def read(self, context: Context, identifier: str, outputs: ControllerOutputs) -> ControllerOutputs | None:
+        """None where the controller is gone; it brings back HAProxy itself."""
+        return outputs if processes.find(Path(outputs.directory), SERVICE) else None
+
+    async def imported(self, context: Context, identifier: str) -> ControllerOutputs | None:
+        """The controller that runs in the folder `identifier`."""
+        directory = absolute(identifier)
+        try:
+            settings = ControllerSettings.model_validate_json((directory / SETTINGS_FILE).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return await self.read(context, identifier, _outputs(settings))
+
+    async def update(
+        self, context: Context, identifier: str, old: ControllerOutputs, new: ControllerInputs
+    ) -> ControllerOutputs:
+        """Restart the controller with its new settings."""
+        directory = absolute(new.directory)
+        settings = await asyncio.to_thread(_prepare, directory, new)
+        await _start(context, directory, settings)
+        return _outputs(settings)
+
+    async def delete(self, context: Context, identifier: str, outputs: ControllerOutputs) -> None:
+        """End the controller, then HAProxy, which outlives a dead controller on purpose; remove the folder."""
+        directory = Path(outputs.directory)
+        context.progress("stopping the controller and HAProxy")
+        await _halt(directory)
+        await asyncio.to_thread(_clear, directory)
+
+
+def _prepare(directory: Path, inputs: ControllerInputs) -> ControllerSettings:
+    """Claim ports, and write the settings and the token where they are not there yet."""
+    settings = ControllerSettings(
+        inputs=inputs,
+        api_port=ports.claim(directory, "api"),
+        public_port=ports.claim(directory, "public", inputs.public_port),
+        serve_port=ports.claim(directory, "serve"),
+        runtime_directory=str(processes.runtime_directory(directory)),
+    )
+    try:
+        token = directory / TOKEN_FILE
+        if not token.exists() or not token.read_text().strip():
+            processes.write_private(token, secrets.token_hex(32))
+        processes.write_private(directory / SETTINGS_FILE, _text(settings))
+    except OSError as error:
+        raise explained(error, f"write the controller's settings in {directory}") from error
+    return settings
+
+
+async def _start(context: Context, directory: Path, settings: ControllerSettings) -> None:
+    service = _service(directory, settings)
+    if not processes.is_as(service):
+        await processes.stop(directory, SERVICE, _STOP_SECONDS)
+        context.progress("starting the controller")
+        await asyncio.to_thread(processes.start, service)
+    await _until_healthy(context, directory, settings)
+
+
+async def _halt(directory: Path) -> None:
+    await processes.stop(directory, SERVICE, _STOP_SECONDS)
+    await processes.stop(directory, TRAFFIC_SERVICE, grace_seconds=2)
+
+
+def _service(directory: Path, settings: ControllerSettings) -> processes.Service:
+    # The digest makes other settings another service, whenever an earlier attempt to restart it was killed.
+    environment = {"HELIOSTAT_SETTINGS": hashlib.sha256(_text(settings).encode()).hexdigest()}
+    argv = (sys.executable, "-m", "heliostat.controller", "--directory", str(directory))
+    return processes.Service(directory, SERVICE, argv, environment)
+
+
+async def _until_healthy(context: Context, directory: Path, settings: ControllerSettings) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _START_SECONDS
+    headers = {"Authorization": f"Bearer {(directory / TOKEN_FILE).read_text().strip()}"}
+    async with httpx.AsyncClient(base_url=_url(settings), headers=headers, timeout=5, trust_env=False) as client:
+        while True:
+            missing = await _missing(client)
+            if missing is None:
+                return
+            if processes.find(directory, SERVICE) is None:
+                tail = processes.log_tail(directory, SERVICE)
+                raise PermanentError(f"the controller ended while it started; its log ends with:\n{tail}")
+            if loop.time() > end:
+                log = processes.log_path(directory, SERVICE)
+                raise RetryableError(f"the controller runs, but after {_START_SECONDS:g} s {missing}; see {log}")
+            context.progress("waiting for the controller and HAProxy")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _missing(client: httpx.AsyncClient) -> str | None:
+    """What is not as it should be; None where all is."""
+    try:
+        answer = await client.get("/v1/health")
+        answer.raise_for_status()
+        health = Health.model_validate(answer.json())
+    except (httpx.HTTPError, ValueError) as error:
+        return f"its API does not answer ({error or type(error).__name__})"
+    return None if health.haproxy else "HAProxy does not run"
+
+
+def _outputs(settings: ControllerSettings) -> ControllerOutputs:
+    inputs = settings.inputs
+    token = str(Path(inputs.directory) / TOKEN_FILE)
+    return ControllerOutputs(
+        **{name: getattr(inputs, name) for name in ControllerInputs.model_fields},
+        address=ControllerAddress(url=_url(settings), token_file=token),
+        public_url=settings.public_url,
+    )
+
+
+def _url(settings: ControllerSettings) -> str:
+    return f"http://127.0.0.1:{settings.api_port}"
+
+
+def _text(settings: ControllerSettings) -> str:
+    return settings.model_dump_json(by_alias=True, exclude_none=True, indent=1)
+
+
+def _clear(directory: Path) -> None:
+    ports.release(directory)
+    shutil.rmtree(processes.runtime_directory(directory), ignore_errors=True)
+    if (directory / SETTINGS_FILE).exists():
+        shutil.rmtree(directory, ignore_errors=True)

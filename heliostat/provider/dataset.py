@@ -1,0 +1,128 @@
+"""Dataset: an immutable snapshot, made by a job on the cluster."""
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from heliostat.provider import ray_work
+from heliostat.provider.resource import Context, Created, Handler
+from heliostat.spec.jobs import SnapshotSpecification
+from heliostat.spec.resources import DatasetAddress, DatasetInputs, DatasetOutputs
+from heliostat.systems.objects import ObjectMissingError, open_store
+
+
+class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
+    """The same code, entry point and parameters are the same snapshot: it is made once and adopted from then on."""
+
+    token = "heliostat:index:Dataset"  # noqa: S105 - a type, no secret
+    inputs = DatasetInputs
+    outputs = DatasetOutputs
+    replace_on = frozenset({"name"})
+
+    def unchanged(self, old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:
+        """Where the checkout lies, and where a snapshot that is there was made, mean nothing."""
+        return _same(old, new)
+
+    async def preview(self, context: Context, old: DatasetOutputs | None, new: DatasetInputs) -> None:
+        """Say which snapshot is taken."""
+        if await asyncio.to_thread(_manifest, new):
+            return
+        context.info(f"will make a snapshot of {new.name}{_why(old, new)}")
+
+    async def create(self, context: Context, inputs: DatasetInputs) -> Created[DatasetOutputs]:
+        """Adopt the snapshot or make it."""
+        outputs = await _made(context, inputs)
+        return Created(f"{inputs.name}-{outputs.address.digest[:12]}", outputs)
+
+    async def read(self, context: Context, identifier: str, outputs: DatasetOutputs) -> DatasetOutputs | None:
+        """Gone where the snapshot's manifest is."""
+        there = await asyncio.to_thread(_exists, outputs)
+        return outputs if there else None
+
+    async def update(self, context: Context, identifier: str, old: DatasetOutputs, new: DatasetInputs) -> DatasetOutputs:
+        """Another snapshot; the old one stays, for runs and models name it."""
+        return await _made(context, new)
+
+    async def delete(self, context: Context, identifier: str, outputs: DatasetOutputs) -> None:
+        """Nothing: snapshots are immutable and named by their content, and what was trained from one still names it."""
+
+
+def _identity(inputs: DatasetInputs) -> str:
+    parts = {"code": inputs.code.digest, "entry_point": inputs.entry_point, "parameters": inputs.parameters}
+    return ray_work.digest_of({"name": inputs.name, **parts})
+
+
+def _result_key(inputs: DatasetInputs) -> str:
+    return f"datasets/{inputs.name}/made/{_identity(inputs)}.json"
+
+
+def _manifest(inputs: DatasetInputs) -> dict[str, Any] | None:
+    """The manifest of the snapshot that these inputs made, where it is still whole."""
+    store = open_store(inputs.store)
+    try:
+        manifest: dict[str, Any] = json.loads(store.get(_result_key(inputs)))
+    except ObjectMissingError:
+        return None
+    return manifest if store.exists(f"datasets/{inputs.name}/{manifest['digest']}/manifest.json") else None
+
+
+def _exists(outputs: DatasetOutputs) -> bool:
+    return open_store(outputs.store).exists(f"datasets/{outputs.name}/{outputs.address.digest}/manifest.json")
+
+
+async def _made(context: Context, inputs: DatasetInputs) -> DatasetOutputs:
+    manifest = await asyncio.to_thread(_manifest, inputs)
+    if manifest is None:
+        await ray_work.run(_work(inputs), context)
+        manifest = await asyncio.to_thread(_manifest, inputs)
+    if manifest is None:
+        raise RuntimeError(f"the snapshot job of {inputs.name} succeeded and left no manifest")
+    for note in manifest["notes"]:
+        context.info(f"{inputs.name}: {note}")
+    return DatasetOutputs(
+        **{name: getattr(inputs, name) for name in DatasetInputs.model_fields},
+        address=DatasetAddress(uri=manifest["uri"], digest=manifest["digest"]),
+        rows=manifest["rows"],
+        statistics_uri=manifest["statisticsUri"],
+        schema_uri=manifest["schemaUri"],
+    )
+
+
+def _work(inputs: DatasetInputs) -> ray_work.Work:
+    specification = SnapshotSpecification(
+        name=inputs.name,
+        entry_point=inputs.entry_point,
+        parameters=inputs.parameters,
+        store=inputs.store,
+        result_key=_result_key(inputs),
+    )
+    return ray_work.Work(
+        what=f"the snapshot of {inputs.name}",
+        module="heliostat.ml.jobs.snapshot",
+        base=f"snapshot-{inputs.name}-{_identity(inputs)[:12]}",
+        specification=lambda submission_id: specification,
+        code=inputs.code,
+        store=inputs.store,
+        ray=inputs.ray,
+    )
+
+
+def _same(old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:
+    same = {"ray"}
+    if old.code.digest == new.code.digest:
+        same.add("code")
+    return frozenset(same)
+
+
+def _why(old: DatasetOutputs | None, new: DatasetInputs) -> str:
+    if old is None:
+        return ""
+    changes = [
+        f"{name} {old.parameters.get(name)} -> {new.parameters.get(name)}"
+        for name in sorted(old.parameters.keys() | new.parameters.keys())
+        if old.parameters.get(name) != new.parameters.get(name)
+    ]
+    if old.code.digest != new.code.digest:
+        changes.insert(0, "its code changed")
+    return f": {', '.join(changes)}" if changes else ""

@@ -1,0 +1,120 @@
+"""How the provider's resources run work on a cluster: one job at a time for each identity, attached to where it runs already."""
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from heliostat.provider.resource import Context
+from heliostat.spec.base import Model
+from heliostat.spec.resources import Code, RayAddress, StoreAddress
+from heliostat.systems import code_packages
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import ObjectStore, open_store
+from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, RayJobs, entrypoint, failure_in
+
+_TAIL_LINES = 30
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job to be done on a cluster."""
+
+    what: str
+    """What people call it, e.g. `the training flights`."""
+    module: str
+    base: str
+    """The submission id without the attempt; the same for the same work."""
+    specification: Callable[[str], Model]
+    """The job's specification for a submission id."""
+    code: Code
+    store: StoreAddress
+    ray: RayAddress
+    timeout_seconds: float = 3600.0
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def key_of(uri: str, store: StoreAddress) -> str:
+    """The key of what lies at `uri` in `store`.
+
+    Raises:
+        PermanentError: it lies elsewhere.
+    """
+    root = store.uri.rstrip("/") + "/"
+    if not uri.startswith(root):
+        raise PermanentError(f"{uri} is not in the object store {store.uri}")
+    return uri.removeprefix(root)
+
+
+async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any]], None] | None = None) -> Job:
+    """Do the work: attach to an attempt that still runs, or submit the next; the job once it has succeeded.
+
+    Raises:
+        PermanentError: the job failed, with its own traceback, or took too long.
+        RetryableError: Ctrl-C; the job goes on.
+    """
+    tell = on_progress or (lambda told: context.progress(str(told.get("text", told))))
+    async with RayJobs(work.ray) as jobs:
+        attempts = await jobs.attempts(work.base)
+        if attempts and attempts[-1].status in LIVE:
+            submission_id = attempts[-1].submission_id
+            context.info(f"{work.what} runs already as {submission_id}: attached to it")
+        else:
+            submission_id = f"{work.base}-{attempts[-1].attempt + 1 if attempts else 1}"
+            await _submit(work, jobs, submission_id)
+        try:
+            job = await jobs.follow(submission_id, tell, context.cancelled, work.timeout_seconds)
+        except JobInterrupted:
+            raise RetryableError(
+                f"{work.what} goes on as Ray job {submission_id}; the next `up` attaches to it"
+            ) from None
+        if job.status != "SUCCEEDED":
+            raise PermanentError(explain(work.what, job, await jobs.logs(submission_id)))
+        return job
+
+
+async def _submit(work: Work, jobs: RayJobs, submission_id: str) -> None:
+    store = open_store(work.store)
+    key = f"jobs/{submission_id}.json"
+    uri = await asyncio.to_thread(_prepare, work, store, key, submission_id)
+    environment = code_packages.runtime_env(uri, {"RAY_DEDUP_LOGS": "0", **work.variables})
+    await jobs.submit(submission_id, entrypoint(work.module, work.store, key), environment, {"heliostat": work.base})
+
+
+def _prepare(work: Work, store: ObjectStore, key: str, submission_id: str) -> str:
+    store.put(key, work.specification(submission_id).model_dump_json().encode())
+    return code_packages.upload(work.code, store)
+
+
+def explain(what: str, job: Job, logs: str) -> str:
+    """Why a job failed, and what to do about it."""
+    told = failure_in(logs)
+    tail = "\n".join(logs.strip().splitlines()[-_TAIL_LINES:])
+    if job.status == "STOPPED":
+        return f"{what} was stopped (Ray job {job.submission_id}); run `up` again to go on"
+    if told and told["kind"] == "memory":
+        return (
+            f"{what} ran out of memory (Ray job {job.submission_id}): give it fewer workers at a time or less data, or a machine "
+            f"with more memory\n{told['message']}"
+        )
+    if told and told["kind"] == "killed":
+        return (
+            f"a worker of {what} was killed, more often than maxFailures allows (Ray job {job.submission_id}): if the machine "
+            f"is short of memory, give it fewer workers; `up` goes on from the last checkpoint\n{told['message']}"
+        )
+    if told:
+        return f"{what} failed (Ray job {job.submission_id}):\n{told['message']}"
+    if job.exit_code in (-9, 137) or "-9" in job.message or "actor died" in job.message.lower():
+        return (
+            f"{what} was killed (Ray job {job.submission_id}: {job.message}): by somebody, or for want of memory; "
+            f"`up` goes on from the last checkpoint\n{tail}"
+        )
+    return f"{what} failed (Ray job {job.submission_id}): {job.message}\n{tail}"

@@ -1,0 +1,184 @@
+"""TrainJob: a training with Ray Train, as a job that outlives the `up` that started it."""
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from heliostat.provider import ray_work
+from heliostat.provider.resource import Context, Created, Handler
+from heliostat.spec.jobs import TrainSpecification
+from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.mlflow_registry import Registry, Run
+
+TRAINING_TAG: Final = "heliostat.training"
+COMPLETE_TAG: Final = "heliostat.complete"
+MODEL_TAG: Final = "heliostat.model_uri"
+_NOT_QUALITY: Final = ("fit_seconds", "loop_seconds")
+
+
+class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
+    """A finished run with the same identity is adopted, a running job is attached to, and only else is something trained."""
+
+    token = "heliostat:index:TrainJob"  # noqa: S105 - a type, no secret
+    inputs = TrainJobInputs
+    outputs = TrainJobOutputs
+    replace_on = frozenset({"name"})
+
+    def unchanged(self, old: TrainJobInputs, new: TrainJobInputs) -> frozenset[str]:
+        """Only the identity decides: how often a worker may fail, or where the cluster is, trains nothing anew."""
+        if identity_of(old) == identity_of(new):
+            return frozenset({"code", "dataset", "max_failures", "timeout_seconds", "ray"})
+        return frozenset({"max_failures", "timeout_seconds", "ray"})
+
+    async def preview(self, context: Context, old: TrainJobOutputs | None, new: TrainJobInputs) -> None:
+        """Say whether it will train, and why."""
+        if old is not None and identity_of(old) == identity_of(new):
+            return
+        if await asyncio.to_thread(_finished_run, new, True):
+            context.info(f"will adopt the finished training of {new.name} with the same code, data and parameters")
+            return
+        context.info(f"will train {new.name}{why(old, new)}")
+
+    async def create(self, context: Context, inputs: TrainJobInputs) -> Created[TrainJobOutputs]:
+        """Train, or adopt what an earlier `up` trained."""
+        outputs = await _trained(context, inputs)
+        return Created(f"{inputs.name}-{outputs.digest[:12]}", outputs)
+
+    async def read(self, context: Context, identifier: str, outputs: TrainJobOutputs) -> TrainJobOutputs | None:
+        """A finished training stays finished, whatever became of its cluster; it is gone where its run is deleted."""
+        found = await asyncio.to_thread(_find_run, outputs.tracking_uri, outputs.run_id)
+        return outputs if found else None
+
+    async def update(self, context: Context, identifier: str, old: TrainJobOutputs, new: TrainJobInputs) -> TrainJobOutputs:
+        """Train what changed; the old run stays, for versions of the model name it."""
+        if identity_of(old) == identity_of(new):
+            return old.model_copy(update={name: getattr(new, name) for name in TrainJobInputs.model_fields})
+        return await _trained(context, new)
+
+    async def delete(self, context: Context, identifier: str, outputs: TrainJobOutputs) -> None:
+        """Nothing: runs are the history of the models."""
+
+
+def identity_of(inputs: TrainJobInputs) -> str:
+    """The training's identity: what decides the model that comes out."""
+    return ray_work.digest_of(
+        {
+            "name": inputs.name,
+            "code": inputs.code.digest,
+            "entry_point": inputs.entry_point,
+            "dataset": inputs.dataset.digest,
+            "parameters": inputs.parameters,
+            "scaling": inputs.scaling.model_dump(mode="json"),
+        }
+    )
+
+
+def why(old: TrainJobOutputs | None, new: TrainJobInputs) -> str:
+    """What is different, in words; empty for a first training."""
+    if old is None:
+        return ""
+    changes = [
+        f"parameters.{name} {_shown(old.parameters.get(name))} -> {_shown(new.parameters.get(name))}"
+        for name in sorted(old.parameters.keys() | new.parameters.keys())
+        if old.parameters.get(name) != new.parameters.get(name)
+    ]
+    if old.code.digest != new.code.digest:
+        changes.append("its code changed")
+    if old.dataset.digest != new.dataset.digest:
+        changes.append(f"its data changed ({old.dataset.digest[:12]} -> {new.dataset.digest[:12]})")
+    if old.scaling != new.scaling:
+        changes.append(f"its scaling changed (workers {old.scaling.workers} -> {new.scaling.workers})")
+    return f": {', '.join(changes)}" if changes else ""
+
+
+def told(progress: dict[str, Any]) -> str:
+    """A line of progress for people."""
+    if "text" in progress:
+        return str(progress["text"])
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in progress.get("metrics", {}).items())
+    left = progress.get("secondsLeft", 0)
+    return f"round {progress['step']} of {progress['steps']}" + (f", {figures}" if figures else "") + (f", {left:.0f} s left" if left else "")
+
+
+async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
+    run = await asyncio.to_thread(_finished_run, inputs, False)
+    if run is not None:
+        context.info(f"{inputs.name}: a finished training with the same code, data and parameters is there: adopted")
+        return _outputs(inputs, run)
+    await ray_work.run(_work(inputs), context, lambda progress: context.progress(told(progress)))
+    run = await asyncio.to_thread(_finished_run, inputs, False)
+    if run is None:
+        raise PermanentError(f"the training of {inputs.name} ended well and its run is not in MLflow at {inputs.tracking_uri}: was it deleted?")
+    return _outputs(inputs, run)
+
+
+def _work(inputs: TrainJobInputs) -> ray_work.Work:
+    digest = identity_of(inputs)
+
+    def specification(submission_id: str) -> TrainSpecification:
+        return TrainSpecification(
+            name=inputs.name,
+            digest=digest,
+            entry_point=inputs.entry_point,
+            code_digest=inputs.code.digest,
+            dataset_key=_key(inputs),
+            dataset_digest=inputs.dataset.digest,
+            parameters=inputs.parameters,
+            scaling=inputs.scaling,
+            max_failures=inputs.max_failures,
+            store=inputs.store,
+            tracking_uri=inputs.tracking_uri,
+            submission_id=submission_id,
+        )
+
+    return ray_work.Work(
+        what=f"the training of {inputs.name}",
+        module="heliostat.ml.jobs.train",
+        base=f"train-{inputs.name}-{digest[:12]}",
+        specification=specification,
+        code=inputs.code,
+        store=inputs.store,
+        ray=inputs.ray,
+        timeout_seconds=inputs.timeout_seconds,
+    )
+
+
+def _key(inputs: TrainJobInputs) -> str:
+    return ray_work.key_of(inputs.dataset.uri, inputs.store)
+
+
+def _finished_run(inputs: TrainJobInputs, forgiving: bool) -> Run | None:
+    """The run of a training with this identity that went to its end; `forgiving`: None where MLflow is not up yet."""
+    from heliostat.systems.errors import RetryableError
+
+    try:
+        with Registry(inputs.tracking_uri) as registry:
+            found = registry.runs(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
+    except RetryableError:
+        if forgiving:
+            return None
+        raise
+    return found[0] if found else None
+
+
+def _find_run(tracking_uri: str, run_id: str) -> Run | None:
+    with Registry(tracking_uri) as registry:
+        return registry.run(run_id)
+
+
+def _outputs(inputs: TrainJobInputs, run: Run) -> TrainJobOutputs:
+    metrics = {
+        name: value for name, value in sorted(run.metrics.items()) if name not in _NOT_QUALITY and not name.startswith("validation_")
+    }
+    return TrainJobOutputs(
+        **{name: getattr(inputs, name) for name in TrainJobInputs.model_fields},
+        digest=identity_of(inputs),
+        run_id=run.run_id,
+        model_uri=run.tags[MODEL_TAG],
+        metrics=metrics,
+    )
+
+
+def _shown(value: object) -> str:
+    return "unset" if value is None else str(value)

@@ -1,0 +1,57 @@
+"""What each job on a cluster is told: the provider writes it into the object store, `heliostat.ml.jobs` reads it."""
+from __future__ import annotations
+
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.resources import StoreAddress
+from heliostat.spec.workload import Gate, Scaling
+
+
+class SnapshotSpecification(Model):
+    """Make a data set's snapshot; its manifest goes to `result_key` as well."""
+
+    name: Name
+    entry_point: EntryPoint
+    parameters: Parameters
+    store: StoreAddress
+    result_key: str
+
+
+class TrainSpecification(Model):
+    """Train, and log the run."""
+
+    name: Name
+    digest: Digest
+    """The training's identity."""
+    entry_point: EntryPoint
+    code_digest: Digest
+    dataset_key: str
+    dataset_digest: Digest
+    parameters: Parameters
+    scaling: Scaling
+    max_failures: int
+    store: StoreAddress
+    tracking_uri: str
+    submission_id: str
+
+
+class EvaluateSpecification(Model):
+    """Score models on the test split; the report goes to `result_key`."""
+
+    name: Name
+    candidate: str
+    """`models:/<model id>`"""
+    incumbent: str | None
+    """`models:/<name>/<version>`; None where nothing serves."""
+    dataset_key: str
+    dataset_digest: Digest
+    gate: Gate
+    store: StoreAddress
+    tracking_uri: str
+    result_key: str
+
+
+class Where(Model):
+    """The argument of a job: where its specification lies."""
+
+    store: StoreAddress
+    key: str

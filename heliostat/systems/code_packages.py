@@ -1,0 +1,56 @@
+"""Code packages: the source files of an entry point as one zip in the object store, named by the digest of what is in it.
+
+A package is what runs: Ray unpacks it as a job's or a replica's working directory, whatever the checkout has become since.
+"""
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from heliostat.spec.code import digest_of
+from heliostat.spec.resources import Code
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import ObjectStore
+
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+"""Zip has no earlier one; the same for every file, so that the same files make the same bytes."""
+
+_TOP = "package"
+"""Ray takes the only folder at the top of a zip that it fetches for the package itself, so there must be one."""
+
+
+def upload(code: Code, store: ObjectStore) -> str:
+    """Store the package of `code` where it is not there yet, and return its URI.
+
+    Raises:
+        PermanentError: the files in the checkout are no longer what `code` says.
+    """
+    key = f"code/{code.digest}.zip"
+    if not store.exists(key):
+        store.put(key, _pack(code))
+    return store.uri(key)
+
+
+def runtime_env(uri: str, variables: dict[str, str] | None = None) -> dict[str, Any]:
+    """Ray's runtime environment that runs in the package at `uri`."""
+    return {"working_dir": uri, "env_vars": variables or {}}
+
+
+def _pack(code: Code) -> bytes:
+    root = Path(code.root)
+    missing = [name for name in code.files if not (root / name).is_file()]
+    if missing:
+        raise PermanentError(f"{', '.join(missing)} of the code is no longer in {root}: run it again on the checkout as it is now")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(code.files):
+            entry = zipfile.ZipInfo(f"{_TOP}/{name}", _NO_TIME)
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, (root / name).read_bytes(), zipfile.ZIP_DEFLATED)
+    if (found := digest_of(root, code.files)) != code.digest:
+        raise PermanentError(
+            f"the code in {root} changed while this ran (it was {code.digest[:12]}, it is {found[:12]}): run it again"
+        )
+    return buffer.getvalue()

@@ -1,0 +1,279 @@
+"""MLflow's tracking server and model registry, by REST: importing mlflow itself takes 3 s and brings pandas along."""
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import httpx
+
+from heliostat.systems.errors import PermanentError, RetryableError
+
+_MOST_METRICS: Final = 1_000
+_MOST_PARAMETERS: Final = 100
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is not deleted."""
+
+    run_id: str
+    status: str
+    """`RUNNING`, `FINISHED`, `FAILED` or `KILLED`."""
+    experiment_id: str
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    """The last value of each."""
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One version of a registered model."""
+
+    name: str
+    version: int
+    run_id: str
+    source: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def uri(self) -> str:
+        """As MLflow names it."""
+        return f"models:/{self.name}/{self.version}"
+
+
+class Registry:
+    """One tracking server. Use as a context manager; not for several threads at once.
+
+    Raises PermanentError or RetryableError from every call. A bearer token comes from MLFLOW_TRACKING_TOKEN, as with
+    MLflow's own client.
+    """
+
+    def __init__(self, tracking_uri: str, transport: httpx.BaseTransport | None = None) -> None:
+        token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._uri = tracking_uri.rstrip("/")
+        self._client = httpx.Client(base_url=self._uri, headers=headers, timeout=60.0, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    # Runs
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment `name`, which is created where it is not there."""
+        path = "experiments/get-by-name"
+        found = self._call("GET", path, absent_is_none=True, params={"experiment_name": name})
+        if found is None:
+            try:
+                return str(self._post("experiments/create", name=name)["experiment_id"])
+            except PermanentError:  # somebody else was faster
+                found = self._call("GET", path, params={"experiment_name": name})
+        experiment = (found or {})["experiment"]
+        if experiment["lifecycle_stage"] != "active":
+            self._post("experiments/restore", experiment_id=experiment["experiment_id"])
+        return str(experiment["experiment_id"])
+
+    def runs(self, experiment: str, tags: Mapping[str, str]) -> list[Run]:
+        """Runs of an experiment (by name) that carry all these tags, newest first."""
+        found = self._call("GET", "experiments/get-by-name", absent_is_none=True, params={"experiment_name": experiment})
+        if found is None:
+            return []
+        query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        body = {"experiment_ids": [found["experiment"]["experiment_id"]], "filter": query, "max_results": 100}
+        return [_run(item) for item in self._post("runs/search", **body, order_by=["attribute.start_time DESC"]).get("runs", [])]
+
+    def run(self, run_id: str) -> Run | None:
+        """The run; None where it is deleted or was never there."""
+        found = self._call("GET", "runs/get", absent_is_none=True, params={"run_id": run_id})
+        if found is None or found["run"]["info"].get("lifecycle_stage") == "deleted":
+            return None
+        return _run(found["run"])
+
+    def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+        """A new run in the experiment called `experiment`."""
+        body = {"experiment_id": self.experiment(experiment), "run_name": name, "start_time": _now(), "tags": _pairs(tags)}
+        return str(self._post("runs/create", **body)["run"]["info"]["run_id"])
+
+    def end_run(self, run_id: str, status: str = "FINISHED") -> None:
+        """Set how the run ended; `RUNNING` opens it again."""
+        self._post("runs/update", run_id=run_id, status=status, **({} if status == "RUNNING" else {"end_time": _now()}))
+
+    def log(
+        self,
+        run_id: str,
+        parameters: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Sequence[tuple[str, float, int]] = (),
+    ) -> None:
+        """Parameters, tags and metrics `(name, value, step)`, in as many calls as MLflow's limits ask for."""
+        given = _pairs({name: str(value) for name, value in (parameters or {}).items()})
+        for start in range(0, len(given), _MOST_PARAMETERS):
+            self._post("runs/log-batch", run_id=run_id, params=given[start : start + _MOST_PARAMETERS])
+        if tags:
+            self._post("runs/log-batch", run_id=run_id, tags=_pairs(tags))
+        now = _now()
+        points = [{"key": name, "value": value, "step": step, "timestamp": now} for name, value, step in metrics]
+        for start in range(0, len(points), _MOST_METRICS):
+            self._post("runs/log-batch", run_id=run_id, metrics=points[start : start + _MOST_METRICS])
+
+    def log_input(self, run_id: str, name: str, digest: str, uri: str, rows: Mapping[str, int]) -> None:
+        """Say which data a run learnt from. MLflow keeps 36 characters of the digest."""
+        source, profile = json.dumps({"uri": uri, "digest": digest}), json.dumps({"rows": dict(rows)})
+        dataset = {"name": name, "digest": digest[:36], "source_type": "heliostat", "source": source, "profile": profile}
+        tags = [{"key": "mlflow.data.context", "value": "training"}]
+        self._post("runs/log-inputs", run_id=run_id, datasets=[{"tags": tags, "dataset": dataset}])
+
+    # Registry
+
+    def register(self, name: str, source: str, run_id: str, description: str, tags: Mapping[str, str]) -> RegisteredVersion:
+        """The version of `name` that comes from the run: the one that is there, or a new one."""
+        if found := self.versions_of_run(name, run_id):
+            return found[0]
+        if self._call("GET", "registered-models/get", absent_is_none=True, params={"name": name}) is None:
+            try:
+                self._post("registered-models/create", name=name)
+            except PermanentError as error:
+                if "RESOURCE_ALREADY_EXISTS" not in str(error):
+                    raise
+        body = {"name": name, "source": source, "run_id": run_id, "description": description, "tags": _pairs(tags)}
+        if source.startswith("models:/"):
+            body["model_id"] = source.removeprefix("models:/")
+        return _version(self._post("model-versions/create", **body)["model_version"])
+
+    def versions_of_run(self, name: str, run_id: str) -> list[RegisteredVersion]:
+        """The versions of `name` made from a run, oldest first."""
+        query = f"name='{name}' and run_id='{run_id}'"
+        found = self._call("GET", "model-versions/search", params={"filter": query, "max_results": 100}) or {}
+        return sorted((_version(item) for item in found.get("model_versions", [])), key=lambda version: version.version)
+
+    def version(self, uri: str) -> RegisteredVersion | None:
+        """The version at `models:/<name>/<number>`; None where there is none."""
+        name, number = _parts(uri)
+        parameters = {"name": name, "version": str(number)}
+        found = self._call("GET", "model-versions/get", absent_is_none=True, params=parameters)
+        return None if found is None else _version(found["model_version"])
+
+    def tag_version(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        for key, value in tags.items():
+            self._post("model-versions/set-tag", name=version.name, version=str(version.version), key=key, value=value)
+
+    # Models
+
+    def location(self, model_uri: str) -> str:
+        """Where the artifacts of a model lie, by `models:/<name>/<number>` or `models:/<model id>`: a URI that never changes.
+
+        Raises:
+            PermanentError: there is no such model.
+        """
+        if model_uri.removeprefix("models:/").count("/"):
+            name, number = _parts(model_uri)
+            parameters = {"name": name, "version": str(number)}
+            found = self._call("GET", "model-versions/get-download-uri", absent_is_none=True, params=parameters)
+            uri = (found or {}).get("artifact_uri", "")
+        else:
+            found = self._call("GET", f"logged-models/{quote(model_uri.removeprefix('models:/'))}", absent_is_none=True)
+            uri = (found or {}).get("model", {}).get("info", {}).get("artifact_uri", "")
+        if not uri:
+            raise PermanentError(f"there is no model {model_uri} in {self._uri}")
+        return self.location(uri) if uri.startswith("models:/") else str(uri)
+
+    def download(self, location: str, directory: Path) -> None:
+        """Write every artifact at a location below `directory`.
+
+        Raises:
+            PermanentError: nothing is there, or the server does not hand out what lies there.
+        """
+        if not location.startswith("mlflow-artifacts:"):
+            raise PermanentError(f"the artifacts at {location} are not served by {self._uri}: start it with --serve-artifacts")
+        top = location.removeprefix("mlflow-artifacts:").lstrip("/")
+        names = list(self._artifacts(top))
+        if not names:
+            raise PermanentError(f"there are no artifacts at {location}")
+        for name in names:
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self._client.stream("GET", f"/api/2.0/mlflow-artifacts/artifacts/{quote(f'{top}/{name}')}") as response:
+                if response.status_code != 200:
+                    raise RetryableError(f"{self._uri} answered {response.status_code} for the artifact {top}/{name}")
+                with path.open("wb") as file:
+                    for part in response.iter_bytes(1 << 20):
+                        file.write(part)
+
+    def _artifacts(self, top: str, below: str = "") -> Iterator[str]:
+        path = f"{top}/{below}".rstrip("/")
+        answer = self._send("GET", "/api/2.0/mlflow-artifacts/artifacts", params={"path": path})
+        for item in answer.json().get("files", []):
+            name = f"{below}/{item['path']}".lstrip("/")
+            if item.get("is_dir"):
+                yield from self._artifacts(top, name)
+            else:
+                yield name
+
+    # The wire
+
+    def _post(self, path: str, **body: Any) -> dict[str, Any]:
+        return self._call("POST", path, json=body) or {}
+
+    def _call(self, method: str, path: str, absent_is_none: bool = False, **arguments: Any) -> dict[str, Any] | None:
+        response = self._send(method, f"/api/2.0/mlflow/{path}", absent_is_none, **arguments)
+        return None if response.status_code == 404 else response.json()
+
+    def _send(self, method: str, path: str, absent_is_fine: bool = False, **arguments: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            raise RetryableError(f"MLflow does not answer at {self._uri}: {error or type(error).__name__}; is it up?") from None
+        if response.status_code == 404 and absent_is_fine:
+            return response
+        if response.status_code >= 400:
+            kind = RetryableError if response.status_code >= 500 or response.status_code == 429 else PermanentError
+            raise kind(f"MLflow at {self._uri} answered {response.status_code} to {method} {path}: {response.text.strip()[:1000]}")
+        return response
+
+
+def _run(item: Mapping[str, Any]) -> Run:
+    data, info = item.get("data", {}), item["info"]
+    return Run(
+        run_id=info["run_id"],
+        status=info["status"],
+        experiment_id=info["experiment_id"],
+        tags={tag["key"]: tag["value"] for tag in data.get("tags", [])},
+        metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", [])},
+        parameters={parameter["key"]: parameter["value"] for parameter in data.get("params", [])},
+    )
+
+
+def _version(item: Mapping[str, Any]) -> RegisteredVersion:
+    return RegisteredVersion(
+        name=item["name"],
+        version=int(item["version"]),
+        run_id=item.get("run_id") or "",
+        source=item.get("source") or "",
+        tags={tag["key"]: tag["value"] for tag in item.get("tags", [])},
+    )
+
+
+def _parts(uri: str) -> tuple[str, int]:
+    name, _, number = uri.removeprefix("models:/").rpartition("/")
+    if not (uri.startswith("models:/") and name and number.isdigit()):
+        raise PermanentError(f"{uri!r} does not name a registered model's version: write models:/<name>/<number>")
+    return name, int(number)
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,259 @@
+"""A Ray cluster as processes of this machine: one head and worker nodes, all on loopback, with token authentication.
+
+Only the gRPC port through which Serve's replicas talk to each other listens on all addresses; Ray has no setting for it.
+"""
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from heliostat.spec.resources import RayAddress, RayClusterInputs
+from heliostat.systems import ports, processes
+from heliostat.systems.errors import PermanentError, RetryableError, explained
+
+HOST = "127.0.0.1"
+HEAD = "head"
+START_SECONDS = 180.0
+"""How long a node may take to start: importing Ray on a busy machine takes most of it."""
+DRAIN_SECONDS = 6
+"""How long a stopping replica still answers: the traffic plane leaves it in far less."""
+_REPLICA_PORTS = 200
+_NODE_PORTS = (
+    *("object-manager", "node-manager", "dashboard-agent-listen", "dashboard-agent-grpc"),
+    *("runtime-env-agent", "metrics-export"),
+)
+_SOCKET_PATH_LIMIT = 107
+_LONGEST_SOCKET = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.999")
+_LOOK_SECONDS = 0.25
+_ATTEMPTS = 3
+_TOO_SLOW = "timed out during startup"
+"""What `ray start` says when a node is not up 30 s after its raylet began, which a busy machine can cause alone."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """The processes of one cluster, by its data folder."""
+
+    directory: Path
+
+    @property
+    def address(self) -> RayAddress:
+        """The dashboard with the Jobs API and Serve's REST API."""
+        return RayAddress(url=f"http://{HOST}:{ports.known(self.directory, 'dashboard')}", token_file=str(self._token))
+
+    @property
+    def gcs_address(self) -> str:
+        """For `ray.init`."""
+        return f"{HOST}:{ports.known(self.directory, HEAD)}"
+
+    @property
+    def head_runs(self) -> bool:
+        """Whether the head does; `ray start --block` ends as soon as any part of its node does."""
+        return processes.find(self.directory, HEAD) is not None
+
+    def workers(self) -> list[str]:
+        """Names of the worker nodes that run, in order."""
+        found = (re.fullmatch(r"(worker-\d+)\.pid\.json", path.name) for path in self.directory.glob("worker-*.pid.json"))
+        names = [match[1] for match in found if match and processes.find(self.directory, match[1])]
+        return sorted(names, key=lambda name: int(name.partition("-")[2]))
+
+    async def start(self, inputs: RayClusterInputs, say: Say) -> None:
+        """Bring up what is missing of the cluster, and wait until it works.
+
+        Raises:
+            PermanentError: a node ended while it started, or a port is taken.
+            RetryableError: it did not work in time.
+        """
+        await asyncio.to_thread(self._prepare, inputs)
+        head = await asyncio.to_thread(self._head, inputs)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                await self._start_head(head, say)
+                break
+            except PermanentError as error:
+                if _TOO_SLOW not in str(error) or attempt == _ATTEMPTS:
+                    raise
+                say(f"the machine was too busy for Ray's own time limits; starting it again ({attempt + 1} of {_ATTEMPTS})")
+        await self.scale(inputs, say)
+
+    async def _start_head(self, head: processes.Service, say: Say) -> None:
+        if not processes.is_as(head):
+            # Workers of an earlier head never join this one.
+            await self.halt()
+            say("starting the Ray head")
+            await asyncio.to_thread(processes.start, head)
+        await self._until(HEAD, self._works, "its dashboard answers")
+
+    async def scale(self, inputs: RayClusterInputs, say: Say) -> None:
+        """Have just the worker nodes of `inputs`; the head is not touched."""
+        wanted = [f"worker-{number}" for number in range(1, inputs.workers.count + 1)]
+        services = {name: await asyncio.to_thread(self._worker, name, inputs) for name in wanted}
+        superfluous = [n for n in self.workers() if n not in services or not processes.is_as(services[n])]
+        await self._stop_nodes(superfluous)
+        for name, service in services.items():
+            if not processes.is_as(service):
+                say(f"starting Ray {name}")
+                await asyncio.to_thread(processes.start, service)
+        await self._until_joined(len(wanted), say)
+
+    async def stop(self) -> None:
+        """End every process of the cluster, Serve's applications in order first where they answer; remove what it left."""
+        await self._stop_applications()
+        names = self._names()
+        await self.halt()
+        for name in names:
+            processes.forget(self.directory, name)
+        await asyncio.to_thread(shutil.rmtree, processes.runtime_directory(self.directory), ignore_errors=True)
+        for leftover in (self._token, self.directory / "logs"):
+            leftover.unlink(missing_ok=True)
+        ports.release(self.directory)
+
+    async def halt(self) -> None:
+        """End every process of the cluster at once; its ports and its token stay."""
+        await self._stop_nodes(self._names())
+
+    def _names(self) -> list[str]:
+        found = {path.name.removesuffix(".pid.json") for path in self.directory.glob("*.pid.json")}
+        return [*sorted(found - {HEAD}), HEAD]
+
+    @property
+    def _token(self) -> Path:
+        return self.directory / "token"
+
+    @property
+    def _temporary(self) -> Path:
+        return processes.runtime_directory(self.directory) / "r"
+
+    def _prepare(self, inputs: RayClusterInputs) -> None:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if not self._token.exists() or not self._token.read_text().strip():
+                processes.write_private(self._token, secrets.token_hex(32))
+            logs = self.directory / "logs"
+            target = self._temporary / "session_latest" / "logs"
+            if not logs.is_symlink() or logs.readlink() != target:
+                logs.unlink(missing_ok=True)
+                logs.symlink_to(target)
+        except OSError as error:
+            raise explained(error, f"prepare the Ray cluster's folder {self.directory}") from error
+        room = _SOCKET_PATH_LIMIT - _LONGEST_SOCKET
+        if len(str(self._temporary)) > room:
+            raise PermanentError(
+                f"the runtime folder {self._temporary} is too long for Ray's sockets ({len(str(self._temporary))} characters, "
+                f"at most {room}); name a shorter one in HELIOSTAT_RUNTIME_DIR"
+            )
+        ports.claim(self.directory, "dashboard", inputs.dashboard_port)
+
+    def _head(self, inputs: RayClusterInputs) -> processes.Service:
+        first = ports.claim(self.directory, HEAD, count=8)
+        dashboard = ports.known(self.directory, "dashboard")
+        arguments = [
+            *("--head", "--port", str(first), "--ray-client-server-port", str(first + 7), "--temp-dir", str(self._temporary)),
+            *("--include-dashboard", "true", "--dashboard-host", HOST, "--dashboard-port", str(dashboard)),
+            # Ray's autoscaler has nothing to do here, and its monitor takes 55 MB.
+            "--no-monitor",
+            *self._common(first + 1, inputs.head.cpus, inputs.object_store_mib),
+        ]
+        argv = (sys.executable, "-m", "ray.scripts.scripts", "start", *arguments)
+        return processes.Service(self.directory, HEAD, argv, self._environment())
+
+    def _worker(self, name: str, inputs: RayClusterInputs) -> processes.Service:
+        first = ports.claim(self.directory, name, count=6)
+        # The head's log monitor reads the logs of all nodes: they are in one folder.
+        arguments = ["--address", self.gcs_address, "--include-log-monitor", "false"]
+        arguments += self._common(first, inputs.workers.cpus, inputs.object_store_mib)
+        argv = (sys.executable, "-m", "heliostat.systems.ray_worker_node", *arguments)
+        return processes.Service(self.directory, name, argv, self._environment())
+
+    def _common(self, first: int, cpus: int, object_store_mib: int) -> list[str]:
+        numbered = [part for number, name in enumerate(_NODE_PORTS) for part in (f"--{name}-port", str(first + number))]
+        return [
+            *("--block", "--disable-usage-stats", "--log-style", "record", "--log-color", "false", "--node-ip-address", HOST),
+            # Workers take what the kernel gives them.
+            *(*numbered, "--min-worker-port", "0", "--max-worker-port", "0"),
+            *("--num-cpus", str(cpus), "--object-store-memory", str(object_store_mib << 20)),
+        ]
+
+    def _environment(self) -> Mapping[str, str]:
+        replicas = ports.claim(self.directory, "replicas", count=_REPLICA_PORTS)
+        return {
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray on loopback; see ray_worker_node
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self._token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DRAIN_SECONDS),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(replicas),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(replicas + _REPLICA_PORTS - 1),
+            # Ray names its processes by overwriting their environment, which holds the mark of the service.
+            "SPT_NOENV": "1",
+        }
+
+    async def _stop_nodes(self, names: list[str]) -> None:
+        # Ray's own way takes 30 s and loses as much: nothing of a node outlives it.
+        await asyncio.gather(*(processes.stop(self.directory, name, grace_seconds=0) for name in names))
+
+    async def _stop_applications(self) -> None:
+        if not self.head_runs:
+            return
+        try:
+            async with self._client() as client:
+                found = (await client.get("/api/serve/applications/")).json()
+                if found.get("applications"):
+                    await client.delete("/api/serve/applications/", timeout=DRAIN_SECONDS + 6)
+        except (httpx.HTTPError, ValueError, OSError):
+            return  # it is stopped all the same
+
+    async def _until(self, name: str, ready: Callable[[], Awaitable[bool]], what: str) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + START_SECONDS
+        while not await ready():
+            if processes.find(self.directory, name) is None:
+                tail = processes.log_tail(self.directory, name, lines=15)
+                raise PermanentError(f"Ray's {name} ended while it started; its log ends with:\n{tail}")
+            if loop.time() > end:
+                log = processes.log_path(self.directory, name)
+                raise RetryableError(f"Ray's {name} runs, but after {START_SECONDS:g} s not so that {what}; see {log}")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _works(self) -> bool:
+        """Whether each of the dashboard's own processes that this project speaks to answers."""
+        try:
+            async with self._client() as client:
+                paths = ("/api/jobs/", "/api/serve/applications/", "/api/v0/nodes")
+                answers = await asyncio.gather(*(client.get(path) for path in paths))
+            return all(answer.status_code == httpx.codes.OK for answer in answers)
+        except httpx.HTTPError:
+            return False
+
+    async def _until_joined(self, count: int, say: Say) -> None:
+        for number in range(1, count + 1):
+            say(f"waiting for Ray worker {number} of {count}")
+
+            async def joined(wanted: int = number) -> bool:
+                return await self._alive_workers() >= wanted
+
+            await self._until(f"worker-{number}", joined, "the head sees it")
+
+    async def _alive_workers(self) -> int:
+        try:
+            async with self._client() as client:
+                nodes = (await client.get("/api/v0/nodes")).json()["data"]["result"]["result"]
+            return sum(1 for node in nodes if node["state"] == "ALIVE" and not node["is_head_node"])
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return 0
+
+    def _client(self) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {self._token.read_text().strip()}"}
+        return httpx.AsyncClient(base_url=self.address.url, headers=headers, timeout=10, trust_env=False)

@@ -1,0 +1,117 @@
+"""Making and removing the places of object stores. What was there before, and is not ours, is never removed."""
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.errors import PermanentError, explained
+from heliostat.systems.objects import OWN, S3, Directory, ObjectMissingError, open_store
+
+_MARK = f"{OWN}/store.json"
+"""Says whether the place was empty, and the bucket absent, when the store was made: only then may they be removed."""
+_BATCH = 1000
+
+
+def ensure(address: StoreAddress) -> None:
+    """Make the store's place where it is not there yet, and see that it can be written."""
+    store = open_store(address)
+    made = _ensure_bucket(store, address) if isinstance(store, S3) else _ensure_folder(store)
+    if not store.exists(_MARK):
+        ours = {"emptyBefore": next(iter(store.list()), None) is None, "madePlace": made}
+        store.put(_MARK, json.dumps(ours).encode(), only_if_absent=True)
+
+
+def exists(address: StoreAddress) -> bool:
+    """Whether the store's place is there."""
+    store = open_store(address)
+    return _bucket_exists(store) if isinstance(store, S3) else store.root.is_dir() if isinstance(store, Directory) else False
+
+
+def remove(address: StoreAddress) -> str | None:
+    """Remove the store with all objects, and its bucket or folder where the store made that. What is gone is a success.
+
+    Returns why something was kept, where it was.
+    """
+    store = open_store(address)
+    if not exists(address):
+        return None
+    mark = _mark(store)
+    if not mark.get("emptyBefore"):
+        return f"{address.uri} held other things before it became this store, so nothing in it was removed"
+    if isinstance(store, S3):
+        return _remove_from_bucket(store, bool(mark.get("madePlace")))
+    if isinstance(store, Directory):
+        _remove_folder(store.root, bool(mark.get("madePlace")))
+    return None
+
+
+def _ensure_folder(store: Any) -> bool:
+    root: Path = store.root
+    if root in (Path("/"), Path.home()) or len(root.parts) < 3:
+        raise PermanentError(f"{root} cannot be an object store: it would mix with everything else; name a folder of its own")
+    made = not root.exists()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explained(error, f"make the object store's folder {root}") from error
+    return made
+
+
+def _remove_folder(root: Path, made: bool) -> None:
+    try:
+        for entry in root.iterdir():
+            # The mark goes last: a removal that was killed must still know that all of this is ours.
+            if entry.name != OWN:
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        shutil.rmtree(root / OWN, ignore_errors=True)
+        if made:
+            root.rmdir()
+    except OSError as error:
+        raise explained(error, f"remove the object store {root}") from error
+
+
+def _bucket_exists(store: S3) -> bool:
+    try:
+        with store.errors(f"look for the bucket {store.bucket}"):
+            store.client.head_bucket(Bucket=store.bucket)
+        return True
+    except ObjectMissingError:  # that is how a HEAD without a body reads
+        return False
+
+
+def _ensure_bucket(store: S3, address: StoreAddress) -> bool:
+    if _bucket_exists(store):
+        return False
+    region = address.region or store.client.meta.region_name
+    with store.errors(f"create the bucket {store.bucket}"):
+        if region in (None, "us-east-1", "aws-global"):
+            store.client.create_bucket(Bucket=store.bucket)
+        else:
+            where: Any = {"LocationConstraint": region}
+            store.client.create_bucket(Bucket=store.bucket, CreateBucketConfiguration=where)
+    return True
+
+
+def _remove_from_bucket(store: S3, made: bool) -> str | None:
+    with store.errors(f"empty s3://{store.bucket}/{store.prefix}"):
+        keys = [store.prefix + found.key for found in store.list()]
+        for first in range(0, len(keys), _BATCH):
+            batch: Any = {"Objects": [{"Key": key} for key in keys[first : first + _BATCH]], "Quiet": True}
+            store.client.delete_objects(Bucket=store.bucket, Delete=batch)
+        left = store.client.list_objects_v2(Bucket=store.bucket, MaxKeys=2).get("Contents", [])
+        others = [item for item in left if item["Key"] != store.prefix + _MARK]
+        store.client.delete_object(Bucket=store.bucket, Key=store.prefix + _MARK)
+        if made and not others:
+            store.client.delete_bucket(Bucket=store.bucket)
+    return f"the bucket {store.bucket} holds other things too, so it was kept" if made and others else None
+
+
+def _mark(store: Any) -> dict[str, Any]:
+    try:
+        found = json.loads(store.get(_MARK))
+        return found if isinstance(found, dict) else {}
+    except (ObjectMissingError, ValueError):
+        return {}

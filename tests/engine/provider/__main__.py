@@ -1,0 +1,148 @@
+"""The provider that the engine's own tests use: `lab`, whose resources do what their inputs say.
+
+It keeps no world; each call is a line of JSON in the file LAB_LOG. Inputs that steer it:
+
+  wait_for    a number: a create waits until this many creates are under way at once (at most 20 s)
+  fail        the name of a call that fails ("create", "update", "delete", "read")
+  half        true: a create leaves something behind that is not well, unless an update comes
+  die         the name of a call at which the process kills itself
+  hold        the name of a call that waits until the file LAB_GATE exists
+  replace_*   a change of any such input needs a replacement; with `first` true, by deletion first
+  secret_out  true: the output `token` is a secret inside a list
+
+LAB_GONE names ids, joined by commas, that a read does not find. LAB_START is "hang", "die" or "chatter" for a process that
+does not come up.
+"""
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import grpc
+from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
+from pulumi.runtime.proto import provider_pb2 as pb
+from pulumi.runtime.proto import provider_pb2_grpc, status_pb2
+
+SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+
+
+def bare(value):
+    if isinstance(value, dict):
+        return bare(value["value"]) if value.get(SIGNATURE) == SECRET else {k: bare(v) for k, v in value.items()}
+    return [bare(v) for v in value] if isinstance(value, list) else value
+
+
+def struct(values):
+    message = struct_pb2.Struct()
+    message.update(values)
+    return message
+
+
+class Lab(provider_pb2_grpc.ResourceProviderServicer):
+    def __init__(self):
+        self.creating = 0
+        self.together = asyncio.Condition()
+        self.cancelled = asyncio.Event()
+
+    async def note(self, method, urn, context, inputs, **more):
+        name = urn.split("::")[-1]
+        with open(os.environ["LAB_LOG"], "a") as log:
+            log.write(json.dumps({"call": method, "name": name, **more}) + "\n")
+        if inputs.get("die") == method:
+            print(f"{name} takes the process along", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        while inputs.get("hold") == method and not os.path.exists(os.environ["LAB_GATE"]):
+            await asyncio.sleep(0.02)
+        if inputs.get("fail") == method:
+            await context.abort(grpc.StatusCode.UNKNOWN, f"{method} of {name} was told to fail")
+        return name
+
+    async def CheckConfig(self, request, context):
+        return pb.CheckResponse(inputs=request.news)
+
+    async def DiffConfig(self, request, context):
+        olds, news = bare(json_format.MessageToDict(request.old_inputs)), bare(json_format.MessageToDict(request.news))
+        changed = [k for k in news if olds.get(k) != news[k]]
+        return pb.DiffResponse(changes=pb.DiffResponse.DIFF_SOME if changed else pb.DiffResponse.DIFF_NONE, diffs=changed,
+                               replaces=[k for k in changed if k.startswith("replace_")])
+
+    async def Configure(self, request, context):
+        self.config = bare(json_format.MessageToDict(request.args))
+        return pb.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=True)
+
+    async def Check(self, request, context):
+        news = json_format.MessageToDict(request.news)
+        wrong = [pb.CheckFailure(property=k, reason=f"{k} is not known") for k in sorted(news) if k.startswith("wrong")]
+        return pb.CheckResponse(failures=wrong) if wrong else pb.CheckResponse(inputs=request.news)
+
+    async def Diff(self, request, context):
+        olds, news = bare(json_format.MessageToDict(request.old_inputs)), bare(json_format.MessageToDict(request.news))
+        changed = sorted(k for k in olds.keys() | news.keys() if olds.get(k) != news.get(k))
+        replaces = [k for k in changed if k.startswith("replace_")]
+        return pb.DiffResponse(changes=pb.DiffResponse.DIFF_SOME if changed else pb.DiffResponse.DIFF_NONE, diffs=changed,
+                               replaces=replaces, deleteBeforeReplace=bool(news.get("first")) and bool(replaces))
+
+    async def Create(self, request, context):
+        inputs = json_format.MessageToDict(request.properties)
+        if request.preview:
+            return pb.CreateResponse(properties=request.properties)
+        name = await self.note("create", request.urn, context, bare(inputs), region=self.config.get("region"))
+        if "wait_for" in inputs:
+            async with self.together:
+                self.creating += 1
+                self.together.notify_all()
+                await asyncio.wait_for(self.together.wait_for(lambda: self.creating >= inputs["wait_for"]), 20)
+        outputs = {**inputs, "made": name}
+        if inputs.get("secret_out"):
+            outputs["tokens"] = [{"token": {SIGNATURE: SECRET, "value": "sesame"}}]
+        if inputs.get("half"):
+            detail = any_pb2.Any()
+            detail.Pack(pb.ErrorResourceInitFailed(id=f"{name}-id", properties=struct(outputs), reasons=["it does not come up"]))
+            status = status_pb2.Status(code=2, message="made, but not well", details=[detail])
+            context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+            await context.abort(grpc.StatusCode.UNKNOWN, "made, but not well")
+        return pb.CreateResponse(id=f"{name}-id", properties=struct(outputs))
+
+    async def Update(self, request, context):
+        inputs = json_format.MessageToDict(request.news)
+        if not request.preview:
+            await self.note("update", request.urn, context, bare(inputs))
+        return pb.UpdateResponse(properties=struct({**inputs, "made": request.urn.split("::")[-1]}))
+
+    async def Read(self, request, context):
+        state = json_format.MessageToDict(request.properties)
+        await self.note("read", request.urn, context, bare(state))
+        if request.id in os.environ.get("LAB_GONE", "").split(","):
+            return pb.ReadResponse()
+        return pb.ReadResponse(id=request.id, properties=struct(state or {"made": request.id}),
+                               inputs=request.inputs if request.inputs.fields else struct({"v": 1}))
+
+    async def Delete(self, request, context):
+        await self.note("delete", request.urn, context, bare(json_format.MessageToDict(request.properties)), id=request.id)
+        return empty_pb2.Empty()
+
+    async def Cancel(self, request, context):
+        with open(os.environ["LAB_LOG"], "a") as log:
+            log.write(json.dumps({"call": "cancel", "name": ""}) + "\n")
+        return empty_pb2.Empty()
+
+
+async def main():
+    start = os.environ.get("LAB_START")
+    if start == "hang":
+        print("waiting for a license server", file=sys.stderr, flush=True)
+        await asyncio.sleep(3600)
+    if start == "die":
+        sys.exit("no license found")
+    if start == "chatter":
+        print("Welcome to lab!", flush=True)
+    server = grpc.aio.server()
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Lab(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(port, flush=True)
+    await server.wait_for_termination()
+
+
+asyncio.run(main())
