@@ -20,7 +20,7 @@ from heliostat.engine.urns import ROOT_STACK_TYPE
 
 ORGANIZATION = "organization"
 _META = ".pulumi/meta.yaml"
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_NAME = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,100}")
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Journal:
         for operation in previous.pending_operations:
             if operation.type == OperationType.CREATING:
                 self._operations[next(self._counter)] = operation
+        self._saved = self._version
 
     def rebase(self, resources: Iterable[Resource]) -> None:
         """Starts from other resources than before, as a refresh has found them. Nothing may have been recorded yet."""

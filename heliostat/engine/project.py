@@ -10,7 +10,7 @@ from typing import Any
 from heliostat.engine.stackerrors import NotFoundError, StackError
 
 _FILES = ("Pulumi.yaml", "Pulumi.yml")
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+_NAME = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,100}")
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ class PluginProvider:
             return Diff(changes=True)
         answer = await self.plugin.call("Diff", pb.DiffRequest(
             id=old.id, urn=old.urn, name=name_of(old.urn), type=type_of(old.urn),
-            olds=self._struct(old.outputs, unknowns=True), news=self._struct(news, unknowns=True), old_inputs=self._struct(old.inputs, unknowns=True), ignoreChanges=ignore))
+            olds=self._struct(old.outputs, unknowns=True), news=self._struct(news, unknowns=True),
+            old_inputs=self._struct(old.inputs, unknowns=True), ignoreChanges=ignore))
         return _diff(answer) or local_diff(old.inputs, reset(news, old.inputs, ignore))
 
     async def create(self, urn: Urn, inputs: Values, within: float, preview: bool) -> Made:

@@ -190,6 +190,6 @@ class Session:
         pending = self.target.previous.pending_operations
         if pending and not self.preview:
             listed = "\n".join(f"  * {one.resource.urn}, interrupted while {one.type}" for one in pending)
-            self.op.tell("warning", f"{len(pending)} operations of an earlier run were cut off:\n{listed}\nWhat became of them "
+            self.op.tell("warning", f"{len(pending)} operations of the run before were cut off:\n{listed}\nWhat became of them "
                          "is not known. Where a resource was created after all, import it or remove it; `stack export` and "
                          "`stack import` clear the list.")

@@ -14,15 +14,15 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
-from pydantic_core import SchemaValidator, ValidationError, to_json
+from pydantic_core import ValidationError, to_json
 
 from heliostat.ml import pages
 from heliostat.ml.contracts import Contract, Predictor
 from heliostat.ml.prediction_log import PredictionLog
-from heliostat.ml.requests import body_adapter, problems
+from heliostat.ml.requests import Bodies, problems
 from heliostat.spec.workload import Limits
 
 Scope = MutableMapping[str, Any]
@@ -44,6 +44,11 @@ class Refusal(Exception):
         self.detail = detail
         self.headers = headers
 
+    @property
+    def body(self) -> dict[str, Any]:
+        """The answer's JSON."""
+        return {"detail": self.detail}
+
 
 class Answers:
     """The ASGI application of one replica."""
@@ -56,7 +61,7 @@ class Answers:
         self._version = version.encode()
         self._limits = limits
         self._log = log
-        self._validator: SchemaValidator = body_adapter(contract.row, limits.max_rows)
+        self._bodies = Bodies(contract.row, limits.max_rows)
         self._health = json.dumps({"version": version}).encode()
         self._openapi = json.dumps(pages.openapi(contract, version, public_path, limits)).encode()
         self._docs = pages.docs(contract, public_path).encode()
@@ -83,7 +88,7 @@ class Answers:
             kind, body = await self._route(scope, receive, request_id)
         except Refusal as refusal:
             status, kind, extra = refusal.status, _JSON, refusal.headers
-            body = to_json({"detail": refusal.detail})
+            body = to_json(refusal.body, inf_nan_mode="strings")
         except Exception as error:  # a bug in workload code: the client hears that, people read the log
             status, kind = 500, _JSON
             body = to_json({"detail": f"the application failed on this request ({type(error).__name__}); its log has the details under this request id"})
@@ -113,24 +118,23 @@ class Answers:
         body = await self._body(scope, receive)
         return _JSON, await self._answer(body, request_id, started)
 
-    async def _answer(self, body: bytes, request_id: bytes, started: float) -> bytes:
+    async def _answer(self, body: bytes, request_id: bytes, started: float | None) -> bytes:
         if not body.strip():
             raise Refusal(422, "the body is empty: send one row as a JSON object, or many as {\"rows\": [...]}")
         try:
-            request = self._validator.validate_json(body)
+            rows, single = self._bodies.read(body)
         except ValidationError as error:
             raise Refusal(422, problems(error, body)) from None
-        single = not isinstance(request, list)
-        rows = [request] if single else request
         if len(rows) > _INLINE_ROWS:
             answers = await asyncio.get_running_loop().run_in_executor(None, self._answers_to, rows)
         else:
             answers = self._answers_to(rows)
         result = to_json(answers[0] if single else {"rows": answers})
-        self._log.add(request_id, body, result, len(rows), time.perf_counter() - started)
+        if started is not None:
+            self._log.add(request_id, rows, result, time.perf_counter() - started)
         return result
 
-    def _answers_to(self, rows: list[Any]) -> list[Any]:
+    def _answers_to(self, rows: Sequence[Any]) -> list[Any]:
         scores = self._predictor.predict(self._contract.columns(rows)).tolist()
         respond = self._contract.respond
         return [respond(score) for score in scores]
@@ -179,7 +183,7 @@ class Answers:
 
     async def _fails(self, golden: Any, body: bytes) -> str | None:
         try:
-            status, answer = 200, json.loads(await self._answer(body, b"-", time.perf_counter()))
+            status, answer = 200, json.loads(await self._answer(body, b"-", None))
         except Refusal as refusal:
             status, answer = refusal.status, {"detail": refusal.detail}
         except Exception as error:
@@ -213,6 +217,11 @@ class GoldenFailures(Refusal):
     def __init__(self, failures: list[dict[str, str]]) -> None:
         super().__init__(500, f"{len(failures)} golden requests failed")
         self.failures = failures
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Which failed and why."""
+        return {"failures": self.failures}
 
 
 def _unexpected(golden: Any, answer: Any) -> str | None:

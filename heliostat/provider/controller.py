@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.2
 
 
 class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
-    """Its identifier is its data folder. A change restarts the controller alone: HAProxy goes on with the traffic that it has."""
+    """Its identifier is its data folder. A change restarts the controller alone: HAProxy goes on with its traffic."""
 
     token = "heliostat:index:Controller"  # noqa: S105 - a type token
     inputs = ControllerInputs

@@ -118,6 +118,7 @@ def fail(state: State, rollout: Progress, now: float, error: str) -> Step:
         return enter(state, Phase.ROLLING_BACK, now, error.splitlines()[0])
     if rollout.previous is not None:
         state = state.with_slot(rollout.candidate, desired=rollout.previous, replicas=rollout.previous.replicas)
+    state = put_away(state.but(share=rollout.candidate.full_share), rollout.candidate.other)
     return enter(state, Phase.FAILED, now, error.splitlines()[0])
 
 

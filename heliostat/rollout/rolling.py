@@ -26,8 +26,10 @@ class Move:
 
 def move(strategy: Rolling, to: Colour, total: int) -> Move:
     """The move that `strategy` makes."""
-    batch = ceil(strategy.percentage * total / 100)
-    return Move(to, total, strategy.max_surge, batch, least_healthy(strategy, total))
+    floor = least_healthy(strategy, total)
+    # On the way back the total may be one that the strategy was not declared for, and with which nothing could move.
+    surge = strategy.max_surge if floor < total else max(strategy.max_surge, 1)
+    return Move(to, total, surge, ceil(strategy.percentage * total / 100), floor)
 
 
 def first_batch(state: State, way: Move, observed: Observed) -> tuple[State, int]:

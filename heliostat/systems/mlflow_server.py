@@ -79,21 +79,26 @@ class MlflowServer:
         port = ports.claim(self.directory, NAME, inputs.port)
         self._refuse_damaged()
         own = f"{HOST}:{port},localhost:{port}"
-        arguments = [
-            *("--host", HOST, "--port", str(port), "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{self.directory / _DATABASE}"),
-            *("--artifacts-destination", f"{inputs.artifacts.uri.rstrip('/')}/{ARTIFACTS}"),
+        environment = {
+            # What `mlflow server` would set for the worker that it starts; itself it is a second process of 150 MB.
+            "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{self.directory / _DATABASE}",
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"{inputs.artifacts.uri.rstrip('/')}/{ARTIFACTS}",
+            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+            "_MLFLOW_SGI_NAME": "uvicorn",
             # No page of another site may reach it through a browser.
-            *("--allowed-hosts", own, "--cors-allowed-origins", ",".join(f"http://{host}" for host in own.split(","))),
-        ]
-        # Its job runner is for evaluations of language models, and takes several processes.
-        environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+            "MLFLOW_SERVER_ALLOWED_HOSTS": own,
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(f"http://{host}" for host in own.split(",")),
+            # Its job runner is for evaluations of language models, and takes several processes.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
         if inputs.artifacts.endpoint:
             environment["MLFLOW_S3_ENDPOINT_URL"] = inputs.artifacts.endpoint
         if inputs.artifacts.region:
             environment["AWS_DEFAULT_REGION"] = inputs.artifacts.region
-        argv = (sys.executable, "-m", "mlflow", "server", *arguments)
-        return processes.Service(self.directory, NAME, argv, environment)
+        arguments = ("--host", HOST, "--port", str(port), "--workers", "1", "--no-access-log", "mlflow.server.fastapi_app:app")
+        return processes.Service(self.directory, NAME, (sys.executable, "-m", "uvicorn", *arguments), environment)
 
     def _refuse_damaged(self) -> None:
         """MLflow itself would show a page of traceback for a database that is none."""
@@ -124,7 +129,13 @@ class MlflowServer:
 
 
 async def _healthy(client: httpx.AsyncClient) -> bool:
+    """Whether it answers from its database, which the first such request makes."""
     try:
-        return (await client.get("/health")).status_code == httpx.codes.OK
+        if (await client.get("/health")).status_code != httpx.codes.OK:
+            return False
+        answer = await client.get("/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"}, timeout=60)
     except httpx.HTTPError:
         return False
+    if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+        raise PermanentError(f"MLflow cannot use its database: {answer.text.strip()[:2000]}")
+    return answer.status_code == httpx.codes.OK

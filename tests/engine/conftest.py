@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.harness import Lab
+from engine_harness import Lab
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ async def plugin_process() -> AsyncIterator[Plugin]:
     engine_pb2_grpc.add_EngineServicer_to_server(log, server)
     engine = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: ASYNC220 - it starts in no time
         [sys.executable, str(PLUGIN), f"127.0.0.1:{engine}"], stdout=subprocess.PIPE, text=True, cwd=PLUGIN
     )
     assert process.stdout

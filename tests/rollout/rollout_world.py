@@ -123,10 +123,6 @@ class World:
             for replica in app.replicas:
                 replica.usable = replica.name in allowed
 
-    def forget(self) -> None:
-        """The controller is killed: what it did not keep is lost."""
-        self.golden.clear()
-
     # What the world does.
 
     def pass_time(self, seconds: float = 1.0) -> None:

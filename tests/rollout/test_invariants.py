@@ -62,7 +62,6 @@ class Rollouts(RuleBasedStateMachine):
     @rule(acts=st.integers(0, 3))
     def is_killed_while_it_acts(self, acts: int) -> None:
         self.world.look(acts)
-        self.world.forget()
 
     @rule(seconds=st.integers(1, 3), times=st.integers(1, 3))
     def time_passes(self, seconds: int, times: int) -> None:
@@ -122,7 +121,8 @@ class RolloutsWithoutFaults(Rollouts):
         if isinstance(rollout.strategy, Recreate):
             return
         sizes = (rollout.previous.replicas, rollout.target.replicas)
-        self.floors[rollout.number] = min(least_healthy(rollout.strategy, replicas) for replicas in sizes)
+        promise = min(least_healthy(rollout.strategy, replicas) for replicas in sizes)
+        self.floors[rollout.number] = min(promise, self.floors.get(rollout.number, promise))
         # A rollout that was superseded may have gone down to its own promise already.
         number = rollout.number
         while self.world.ends.get(number - 1) == [Phase.SUPERSEDED]:

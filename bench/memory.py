@@ -1,0 +1,68 @@
+"""What the idle stack occupies: PSS, which counts a page that several processes share once."""
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from bench.commands import MeasurementError
+from bench.rows import BY_NAME, Result
+from bench.session import Session
+from heliostat.systems import processes
+
+_SETTLE_S = 15
+_REPLICA = b"ServeReplica"
+
+
+def idle(session: Session) -> Iterable[Result]:
+    """All processes of the stack, found by the mark in their environment, some time after the last request."""
+    data = session.stack.workspace.data
+    time.sleep(_SETTLE_S)
+    components = by_component(data)
+    if not components:
+        raise MeasurementError(f"no process of the stack in {data} was found")
+    for name, mib in components.items():
+        session.tell(f"{name:<24}{mib:>7.0f} MiB")
+    yield BY_NAME["stack/memory"].result(sum(components.values()), **components)
+
+
+def by_component(data: Path) -> Mapping[str, float]:
+    """PSS in MiB by service (`ray/head`); a service's Serve replicas are counted on their own."""
+    found: Counter[str] = Counter()
+    for record in sorted(data.rglob("*.pid.json")):
+        folder, name = record.parent, record.name.removesuffix(".pid.json")
+        for process in processes.marked(folder, name):
+            component = f"{folder.relative_to(data)}/{name}"
+            if _REPLICA in _command(process.pid):
+                component = f"{folder.relative_to(data)}/replicas"
+            found[component] += pss_kib(process.pid)
+    return {name: round(kib / 1024, 1) for name, kib in found.most_common()}
+
+
+def pss_kib(pid: int) -> int:
+    """PSS of a process in KiB; 0 for one that has ended."""
+    try:
+        return parse_pss(Path(f"/proc/{pid}/smaps_rollup").read_text())
+    except OSError:
+        return 0
+
+
+def parse_pss(rollup: str) -> int:
+    """The `Pss:` line of a smaps_rollup, in KiB.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = re.search(r"^Pss:\s+(\d+) kB$", rollup, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"no line `Pss:` in {rollup[:200]!r}")
+    return int(found[1])
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

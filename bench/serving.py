@@ -1,0 +1,80 @@
+"""Requests a second through the stack's public address, against what else could stand there.
+
+Every contender serves the same model with the same contract and as many workers as the stack has replicas, on this machine,
+and is measured in turn with the stack, which goes on running beside it.
+
+In the two rows of Ray Serve the contender is the stack's own application (`heliostat.ml.serving:build`, with the same arguments), deployed
+as Serve's documentation says on a cluster with Serve's defaults. Only the way in and Serve's settings differ, which is what these rows ask
+about; an application of another make would mix in how fast that is, which is what the row of FastAPI asks about.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+
+from bench import contenders, payloads
+from bench.loadgen import CONNECTIONS, Generator, Load
+from bench.numbers import alternate, paired_ratio
+from bench.commands import MeasurementError
+from bench.rows import BY_NAME, Result
+from bench.session import Session
+
+_ROUNDS = 4
+_SECONDS = 6
+_WARM_UP_S = 3
+
+Contender = Callable[[Session], AbstractContextManager[str]]
+
+
+def ray_haproxy(session: Session) -> Iterable[Result]:
+    """Serve with RAY_SERVE_ENABLE_HA_PROXY=1 and no other setting, called directly."""
+    yield _against(session, "serving/ray-haproxy", contenders.ray_haproxy, session.rows)
+
+
+def ray_proxy(session: Session) -> Iterable[Result]:
+    """Serve as it comes: its proxy in Python."""
+    yield _against(session, "serving/ray-proxy", contenders.ray_proxy, session.rows)
+
+
+def fastapi(session: Session) -> Iterable[Result]:
+    """`bench.fastapi_app` behind uvicorn."""
+    yield _against(session, "serving/fastapi", contenders.fastapi, session.rows)
+
+
+def mlflow(session: Session) -> Iterable[Result]:
+    """The run's model behind MLflow's own server, which takes the same rows in its own envelope."""
+    bodies = [{"dataframe_records": [row]} for row in payloads.flights()]
+    generator = Generator.of(bodies, session.folder / "load", "mlflow")
+    yield _against(session, "serving/mlflow", contenders.mlflow, generator)
+
+
+def _against(session: Session, name: str, contender: Contender, generator: Generator) -> Result:
+    ours = session.stack.predict_url
+    with contender(session) as theirs:
+        _loaded(session.rows, ours, _WARM_UP_S)
+        _loaded(generator, theirs, _WARM_UP_S)
+        loads: dict[str, list[Load]] = {"ours": [], "theirs": []}
+
+        def measured(side: str, load: Generator, url: str) -> float:
+            loads[side].append(_loaded(load, url, _SECONDS))
+            return loads[side][-1].rate
+
+        first, second = alternate(
+            lambda: measured("ours", session.rows, ours), lambda: measured("theirs", generator, theirs), _ROUNDS
+        )
+    shown = ", ".join(f"{one:,.0f} ÷ {other:,.0f}" for one, other in zip(first, second, strict=True))
+    session.tell(f"requests/s: {shown}")
+    figures = {side: [load.figures() for load in seen] for side, seen in loads.items()}
+    return BY_NAME[name].result(paired_ratio(first, second), connections=CONNECTIONS, **figures)
+
+
+def _loaded(generator: Generator, url: str, seconds: float) -> Load:
+    """One measurement; it counts only where nothing failed.
+
+    Raises:
+        MeasurementError: a request failed.
+    """
+    load = generator.load(url, seconds)
+    if load.failed or not load.requests:
+        raise MeasurementError(f"{load.failed} of {load.requests} requests to {url} failed: {load}")
+    return load

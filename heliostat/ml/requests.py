@@ -1,0 +1,77 @@
+"""Request bodies: from bytes to rows of the contract in one pass in Rust, and what to say of those that do not fit."""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+
+_MANY: Final = re.compile(rb'\s*\{\s*"rows"\s*:')
+_POSITION: Final = re.compile(r"at line (\d+) column (\d+)")
+_MOST_PROBLEMS: Final = 100
+_LONGEST_TEXT: Final = 200
+
+
+class Bodies:
+    """Reads bodies of one row type."""
+
+    def __init__(self, row: type[BaseModel], max_rows: int) -> None:
+        self.envelope = envelope_of(row, max_rows)
+        self._one = TypeAdapter(row).validator
+        self._many = TypeAdapter(self.envelope).validator
+
+    def read(self, body: bytes) -> tuple[Sequence[Any], bool]:
+        """The rows, and whether the body was a single row.
+
+        Raises:
+            ValidationError: the body does not fit. Types are taken strictly: "12" is no number.
+        """
+        if _MANY.match(body):
+            return self._many.validate_json(body, strict=True).rows, False
+        return (self._one.validate_json(body, strict=True),), True
+
+
+def envelope_of(row: type[BaseModel], max_rows: int) -> type[BaseModel]:
+    """`{"rows": [...]}` of a row type."""
+    return create_model(
+        f"{row.__name__}Rows",
+        __config__=ConfigDict(extra="forbid"),
+        __doc__="Many rows, answered in their order.",
+        rows=(list[row], Field(min_length=1, max_length=max_rows)),  # type: ignore[valid-type]
+    )
+
+
+def problems(error: ValidationError, body: bytes) -> list[dict[str, Any]]:
+    """Every mistake as FastAPI shows it: type, path from `body`, message and what was given."""
+    found = error.errors(include_url=False, include_context=False)
+    shown = [_problem(item, body) for item in found[:_MOST_PROBLEMS]]
+    if len(found) > len(shown):
+        shown.append({"type": "more", "loc": ["body"], "msg": f"and {len(found) - len(shown)} mistakes more"})
+    return shown
+
+
+def _problem(item: Any, body: bytes) -> dict[str, Any]:
+    if item["type"] == "json_invalid":
+        return {"type": "json_invalid", "loc": ["body", _offset(item["msg"], body)], "msg": item["msg"]}
+    message: str = item["msg"]
+    if item["type"] == "literal_error" and len(message) > _LONGEST_TEXT:
+        known = message.count("'") // 2
+        message = f"{message[:60].rpartition(',')[0]} or another of {known} values: /openapi.json lists them"
+    problem = {"type": item["type"], "loc": ["body", *item["loc"]], "msg": message}
+    given = item.get("input")
+    if given is None or isinstance(given, bool | int | str) or (isinstance(given, float) and abs(given) < float("inf")):
+        problem["input"] = given[:_LONGEST_TEXT] if isinstance(given, str) else given
+    elif isinstance(given, float):
+        problem["input"] = str(given)
+    return problem
+
+
+def _offset(message: str, body: bytes) -> int:
+    """The place in the body, in bytes, that a message names by line and column."""
+    found = _POSITION.search(message)
+    if not found:
+        return 0
+    line, column = int(found[1]), int(found[2])
+    before = body.split(b"\n")[: line - 1]
+    return min(sum(len(part) + 1 for part in before) + column, len(body))

@@ -1,0 +1,218 @@
+"""ModelVersion: the version to serve, admitted by the gate, or pinned."""
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from heliostat.provider import gate, ray_work
+from heliostat.provider.resource import Context, Created, Handler
+from heliostat.spec.jobs import EvaluateSpecification
+from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
+from heliostat.spec.workload import OnRefusal
+from heliostat.systems import controller_api
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.mlflow_registry import RegisteredVersion, Registry
+from heliostat.systems.objects import ObjectMissingError, open_store
+
+
+class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
+    """Measures a candidate against what serves, once, and registers it where the gate lets it pass.
+
+    The measurement is kept under the digests of what was measured, so a candidate that was refused is refused again at once.
+    """
+
+    token = "heliostat:index:ModelVersion"  # noqa: S105 - a type, no secret
+    inputs = ModelVersionInputs
+    outputs = ModelVersionOutputs
+    replace_on = frozenset({"name"})
+
+    def unchanged(self, old: ModelVersionInputs, new: ModelVersionInputs) -> frozenset[str]:
+        """Where things are reached means nothing, nor does the code: a model is judged with the code it was logged with."""
+        return frozenset({"ray", "controller", "code"})
+
+    async def preview(self, context: Context, old: ModelVersionOutputs | None, new: ModelVersionInputs) -> None:
+        """Say what is judged against what."""
+        if new.pin:
+            await asyncio.to_thread(_pinned, new)
+            return
+        if old is None or old.model_uri != new.model_uri:
+            incumbent = await _incumbent(new)
+            context.info(f"will judge {new.model_uri} against {incumbent or 'the baseline alone: nothing serves yet'}")
+
+    async def create(self, context: Context, inputs: ModelVersionInputs) -> Created[ModelVersionOutputs]:
+        """Judge and register, or take the pinned version."""
+        return Created(inputs.name, await _decided(context, inputs))
+
+    async def read(self, context: Context, identifier: str, outputs: ModelVersionOutputs) -> ModelVersionOutputs | None:
+        """Gone where the registry no longer has the version."""
+        return outputs if await asyncio.to_thread(_version, outputs.tracking_uri, outputs.served_model_uri) else None
+
+    async def update(
+        self, context: Context, identifier: str, old: ModelVersionOutputs, new: ModelVersionInputs
+    ) -> ModelVersionOutputs:
+        """Judge the new candidate."""
+        return await _decided(context, new)
+
+    async def delete(self, context: Context, identifier: str, outputs: ModelVersionOutputs) -> None:
+        """Nothing: registered versions are the history to go back to."""
+
+
+async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersionOutputs:
+    if inputs.pin:
+        version = await asyncio.to_thread(_pinned, inputs)
+        return _outputs(inputs, version, "pinned", "")
+    if not (inputs.run_id and inputs.model_uri):
+        raise PermanentError(f"the model version {inputs.name} names no candidate: give runId and modelUri, or pin")
+    incumbent = await _incumbent(inputs)
+    serving = await asyncio.to_thread(_version, inputs.tracking_uri, incumbent) if incumbent else None
+    if serving and serving.run_id == inputs.run_id:
+        context.info(f"{inputs.name}: the candidate is {serving.uri}, which serves")
+        return _outputs(inputs, serving, "accepted", serving.tags.get("heliostat.report", ""))
+    report, report_uri, known = await _report(context, inputs, serving)
+    verdict = _judged(inputs, report, serving)
+    if verdict.accepted:
+        version = await asyncio.to_thread(_register, inputs, verdict, report_uri)
+        context.info(f"{inputs.name}: accepted as version {version.version}: {verdict.summary}")
+        return _outputs(inputs, version, "accepted", report_uri)
+    await asyncio.to_thread(_tag_run, inputs, {"heliostat.verdict": "refused", "heliostat.refusal": "; ".join(verdict.reasons)})
+    return _refused(context, inputs, verdict, serving, report_uri, known)
+
+
+def _refused(
+    context: Context,
+    inputs: ModelVersionInputs,
+    verdict: gate.Verdict,
+    serving: RegisteredVersion | None,
+    report_uri: str,
+    known: bool,
+) -> ModelVersionOutputs:
+    before = " (measured at an earlier update, not again)" if known else ""
+    text = f"the model {inputs.model_uri} is refused{before}: " + "; ".join(verdict.reasons)
+    if inputs.gate.on_refusal is OnRefusal.KEEP and serving:
+        context.warn(f"{text}. {serving.uri} goes on serving, as gate.onRefusal: keep asks")
+        return _outputs(inputs, serving, "kept", report_uri)
+    stays = f"{serving.uri} goes on serving" if serving else "nothing serves yet"
+    raise PermanentError(f"{text}. {stays}. Change the training or its data, or the gate's margins; the report is {report_uri}")
+
+
+async def _incumbent(inputs: ModelVersionInputs) -> str | None:
+    """The model that the application answers with now."""
+    status = await controller_api.status(inputs.controller, inputs.application)
+    return status.serving.model_uri if status and status.serving else None
+
+
+async def _report(
+    context: Context, inputs: ModelVersionInputs, serving: RegisteredVersion | None
+) -> tuple[dict[str, Any], str, bool]:
+    """The measurement of the candidate, its URI, and whether it was there already."""
+    store = open_store(inputs.store)
+    identity = ray_work.digest_of(
+        {
+            "candidate": inputs.model_uri,
+            "incumbent": serving.source if serving else None,
+            "dataset": inputs.dataset.digest,
+            "metric": inputs.gate.metric,
+            "slices": [{"column": item.column, "min_rows": item.min_rows} for item in inputs.gate.slices],
+        }
+    )
+    key = f"evaluations/{inputs.name}/{identity}.json"
+
+    def load() -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = json.loads(store.get(key))
+        except ObjectMissingError:
+            return None
+        return found
+
+    report = await asyncio.to_thread(load)
+    if report is not None:
+        return report, store.uri(key), True
+    await ray_work.run(_work(inputs, serving, key, identity), context)
+    report = await asyncio.to_thread(load)
+    if report is None:
+        raise PermanentError(f"the evaluation of {inputs.model_uri} ended well and left no report at {store.uri(key)}")
+    await asyncio.to_thread(_log_report, inputs, report)
+    return report, store.uri(key), False
+
+
+def _work(inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: str, identity: str) -> ray_work.Work:
+    specification = EvaluateSpecification(
+        name=inputs.name,
+        candidate=inputs.model_uri or "",
+        incumbent=serving.uri if serving else None,
+        dataset_key=ray_work.key_of(inputs.dataset.uri, inputs.store),
+        dataset_digest=inputs.dataset.digest,
+        gate=inputs.gate,
+        store=inputs.store,
+        tracking_uri=inputs.tracking_uri,
+        result_key=key,
+    )
+    return ray_work.Work(
+        what=f"the evaluation of {inputs.model_uri}",
+        module="heliostat.ml.jobs.evaluate",
+        base=f"evaluate-{inputs.name}-{identity[:12]}",
+        specification=lambda submission_id: specification,
+        code=inputs.code,
+        store=inputs.store,
+        ray=inputs.ray,
+        timeout_seconds=1800.0,
+    )
+
+
+def _judged(inputs: ModelVersionInputs, report: dict[str, Any], serving: RegisteredVersion | None) -> gate.Verdict:
+    metric = inputs.gate.metric
+    candidate = gate.figures_of(inputs.model_uri or "", report["candidate"], metric)
+    assert candidate is not None  # noqa: S101 - a report has a candidate
+    baseline = gate.figures_of("the baseline", report["baseline"], metric)
+    incumbent = gate.figures_of(serving.uri, report["incumbent"], metric) if serving else None
+    return gate.judge(inputs.gate, report["higherIsBetter"], candidate, baseline, incumbent)
+
+
+def _register(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str) -> RegisteredVersion:
+    with Registry(inputs.tracking_uri) as registry:
+        version = registry.register(
+            inputs.name,
+            inputs.model_uri or "",
+            inputs.run_id or "",
+            f"Accepted by the gate: {verdict.summary}",
+            {"heliostat.report": report_uri, "heliostat.dataset": inputs.dataset.digest},
+        )
+        registry.log(inputs.run_id or "", tags={"heliostat.verdict": "accepted", "heliostat.version": str(version.version)})
+    return version
+
+
+def _log_report(inputs: ModelVersionInputs, report: dict[str, Any]) -> None:
+    points = [(f"test_{name}", value, 0) for name, value in report["candidate"]["overall"].items()]
+    if report["baseline"]:
+        points += [(f"baseline_test_{name}", value, 0) for name, value in report["baseline"]["overall"].items()]
+    with Registry(inputs.tracking_uri) as registry:
+        registry.log(inputs.run_id or "", metrics=points)
+
+
+def _tag_run(inputs: ModelVersionInputs, tags: dict[str, str]) -> None:
+    with Registry(inputs.tracking_uri) as registry:
+        registry.log(inputs.run_id or "", tags={name: value[:5000] for name, value in tags.items()})
+
+
+def _pinned(inputs: ModelVersionInputs) -> RegisteredVersion:
+    version = _version(inputs.tracking_uri, inputs.pin or "")
+    if version is None:
+        raise PermanentError(f"the pinned version {inputs.pin} is not in the registry at {inputs.tracking_uri}: pin one that is")
+    return version
+
+
+def _version(tracking_uri: str, uri: str) -> RegisteredVersion | None:
+    with Registry(tracking_uri) as registry:
+        return registry.version(uri)
+
+
+def _outputs(inputs: ModelVersionInputs, version: RegisteredVersion, verdict: str, report_uri: str) -> ModelVersionOutputs:
+    return ModelVersionOutputs(
+        **{name: getattr(inputs, name) for name in ModelVersionInputs.model_fields},
+        version=version.version,
+        served_model_uri=version.uri,
+        served_run_id=version.run_id,
+        verdict=verdict,
+        report_uri=report_uri,
+    )

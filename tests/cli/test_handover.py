@@ -1,0 +1,82 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from heliostat.cli.handover import Choice, EngineChoiceError, choose
+
+
+@pytest.fixture
+def with_cli(tmp_path):
+    """A PATH with an official CLI that says what it is called with."""
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nprintf "pulumi"\nprintf " <%s>" "$@"\nexit 7\n')
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+
+@pytest.fixture
+def without_cli(tmp_path):
+    return {"PATH": str(tmp_path)}
+
+
+def test_the_official_cli_takes_over_where_it_is_there(with_cli):
+    assert choose(["up", "--yes", "-s", "dev"], with_cli) == Choice("pulumi", ("up", "--yes", "-s", "dev"))
+    assert choose(["-C", "folder", "stack", "ls"], with_cli).engine == "pulumi"
+
+
+def test_without_the_official_cli_the_embedded_engine_works(without_cli):
+    assert choose(["up"], without_cli) == Choice("embedded", ("up",))
+
+
+def test_the_choice_of_an_engine_wins_and_is_not_passed_on(with_cli):
+    assert choose(["--engine", "embedded", "up"], with_cli) == Choice("embedded", ("up",))
+    assert choose(["--engine=embedded", "-C", "x", "up"], with_cli) == Choice("embedded", ("-C", "x", "up"))
+    assert choose(["up"], with_cli | {"HELIOSTAT_ENGINE": "embedded"}).engine == "embedded"
+    assert choose(["--engine", "pulumi", "up"], with_cli | {"HELIOSTAT_ENGINE": "embedded"}).engine == "pulumi"
+
+
+def test_what_comes_after_the_command_belongs_to_it(with_cli):
+    assert choose(["config", "set", "--", "--engine", "x"], with_cli).arguments == ("config", "set", "--", "--engine", "x")
+
+
+def test_commands_that_only_heliostat_has_stay_with_it(with_cli):
+    assert choose(["rollback", "7"], with_cli).engine == "embedded"
+    assert choose(["--help"], with_cli).engine == "embedded"
+
+
+def test_an_engine_that_is_not_there_or_is_none_is_an_error(without_cli):
+    with pytest.raises(EngineChoiceError, match="not on PATH"):
+        choose(["--engine", "pulumi", "up"], without_cli)
+    with pytest.raises(EngineChoiceError, match="'terraform'"):
+        choose(["--engine", "terraform", "up"], without_cli)
+    with pytest.raises(EngineChoiceError, match="needs a value"):
+        choose(["--engine"], without_cli)
+
+
+def heliostat(*arguments, **environment):
+    command = [sys.executable, "-m", "heliostat.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+
+
+def test_the_process_becomes_the_official_cli_with_the_same_arguments_and_exit_code(with_cli):
+    ran = heliostat("up", "--target", "a b", **with_cli)
+    assert (ran.stdout, ran.returncode) == ("pulumi <up> <--target> <a b>", 7)
+
+
+def test_a_wrong_choice_ends_with_one_line_and_no_traceback(tmp_path):
+    ran = heliostat("--engine", "pulumi", "up", PATH=str(tmp_path))
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: ")
+    assert "Traceback" not in ran.stderr
+
+
+def test_the_command_is_at_its_own_code_quickly_and_without_heavy_imports():
+    code = "import sys; from heliostat.cli.commands import heliostat; print([m for m in ('grpc', 'pulumi', 'rich', 'boto3', 'ruamel') if m in sys.modules])"
+    began = time.monotonic()
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+    assert time.monotonic() - began < 5  # 0.1 s on an idle machine
