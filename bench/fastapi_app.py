@@ -1,8 +1,8 @@
 """The flights application as a careful engineer would write it with FastAPI: the contender for what Python can do at best.
 
-Same request type, predictor, answer and prediction log as in the stack. It answers on the event loop (the model takes a tenth of a
-millisecond: a thread would cost more), serialises the answer once, for the client and for the log, and leaves out what the stack's
-application does beyond that (limits, many rows, golden requests).
+Same request type, predictor, answer and prediction log as in the stack. It answers on the event loop (the model takes a
+tenth of a millisecond: a thread would cost more), serialises the answer once, for the client and for the log, and leaves
+out what the stack's application does beyond that (limits, many rows, golden requests).
 """
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def create() -> FastAPI:
         request_id = request.headers.get("x-request-id") or uuid.uuid4().hex
         score = float(predictor.predict(CONTRACT.columns([flight]))[0])
         answer = CONTRACT.respond(score).model_dump_json().encode()
-        log.add(request_id.encode(), await request.body(), answer, 1, time.perf_counter() - started)
+        log.add(request_id.encode(), (flight,), answer, time.perf_counter() - started)
         headers = {"x-request-id": request_id, "x-heliostat-version": version.label}
         return Response(answer, media_type="application/json", headers=headers)
 

@@ -13,7 +13,7 @@ _ROUNDS = 5
 def first_prediction(session: Session) -> Iterable[Result]:
     """`make up` where nothing is: no state, no data, no processes; the virtual environment is there.
 
-    The operating system may have the packages' files in memory, as it has them after the set-up that comes before a first `up`.
+    The operating system may have the packages' files in memory, as after the set-up that comes before a first `up`.
     """
     yield BY_NAME["stack/first-prediction"].result(session.stack.first_prediction_seconds)
 

@@ -149,14 +149,21 @@ class _Work:
             self.previous = dataclasses.replace(self.previous, pending_operations=kept)
             self.target = dataclasses.replace(self.target, previous=self.previous)
             snapshots.save(self.previous)
-        result = self._phase(self.request.kind, self.request.options, preview=False, snapshots=snapshots)
+        result = Summary(False, {}, 0.0)  # stands where the engine raises
+        try:
+            result = self._phase(self.request.kind, self.request.options, preview=False, snapshots=snapshots)
+        finally:
+            self._remember(began, result)
+        return result
+
+    def _remember(self, began: int, result: Summary) -> None:
+        """The history entry; without it, an operation that failed anyway is not failed once more."""
         try:
             self._record(began, result)
         except StorageError as error:
             if result.succeeded:
                 raise
             told(f"warning: the history has no entry for this {self.request.kind}: {error}")
-        return result
 
     def _record(self, began: int, result: Summary) -> None:
         backend, ref, root = self.session.place.backend, self.session.ref, self.session.project.root

@@ -90,8 +90,11 @@ class Operation:
 
     def is_targeted(self, resource: Resource) -> bool:
         """Whether the operation is about this resource. Providers and the stack always are, since targets need them."""
-        if not self.targets or is_provider_type(resource.type) or resource.type == ROOT_STACK_TYPE:
-            return True
+        implied = not self.targets or is_provider_type(resource.type) or resource.type == ROOT_STACK_TYPE
+        return implied or self.is_meant(resource)
+
+    def is_meant(self, resource: Resource) -> bool:
+        """Whether `--target` names this resource or, where dependents come along, something that it needs."""
         if self.names_target(resource.urn):
             return True
         return self.target_dependents and not dependencies_of(resource).isdisjoint(self.targeted_too)
@@ -136,7 +139,8 @@ class Operation:
                 raise Reported(str(error)) from None
         op = outcome.op or op
         if not hidden:
-            self.counts[op] += op not in UNCOUNTED
+            if op not in UNCOUNTED:
+                self.counts[op] += 1
             changes = changes if outcome.changes is None else outcome.changes
             self.sink(StepSucceeded(resource.urn, op, time.monotonic() - started, outcome.outputs, changes))
 

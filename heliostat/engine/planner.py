@@ -130,7 +130,7 @@ class Planner:
         targeted = self.op.is_targeted(new)
         if targeted:
             await self._carry_dependencies(new)
-            if self.op.target_dependents:
+            if self.op.is_meant(new):
                 self.op.targeted_too.add(new.urn)
         if new.urn in self.deleted:
             return await self._recreated(new)

@@ -120,7 +120,7 @@ def entry_point_of(thing: Any) -> str:
     return f"{thing.__module__}:{thing.__qualname__}"
 
 
-_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - local clocks have no zone
+_EPOCH: Final = dt.datetime(1970, 1, 1)
 
 
 def _seconds(rows: Sequence[Any], name: str) -> list[int]:

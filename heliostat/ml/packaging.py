@@ -59,7 +59,7 @@ def _signature(schema: pa.Schema) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, Schema
 
-    inputs = [ColSpec(_mlflow_type(field.type), field.name) for field in schema]
+    inputs: list[Any] = [ColSpec(_mlflow_type(field.type), field.name) for field in schema]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("double", "score")]))
 
 

@@ -41,7 +41,7 @@ def _address() -> str:
 
     import ray
 
-    address = ray.util.get_node_ip_address()
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.bind((address, 0))
         return f"{address}:{probe.getsockname()[1]}"

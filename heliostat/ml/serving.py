@@ -24,7 +24,7 @@ def build(args: dict[str, Any]) -> Any:
     from ray import serve
 
     arguments = ServingArguments.model_validate(args)
-    deployment = serve.deployment(serve.ingress()(Replica))
+    deployment: Any = serve.deployment(serve.ingress()(Replica))
     return deployment.options(
         name="model",
         num_replicas=arguments.replicas,

@@ -6,6 +6,7 @@ Train starts the function again in all of them, from the last checkpoint; where 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -123,7 +124,8 @@ def run_worker(config: dict[str, Any]) -> None:
     from heliostat.ml.contracts import load_entry_point
     from heliostat.ml.ring import machines
 
-    _polite_threads()
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that find no core sleep, and two workers share two cores well
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     rank = train.get_context().get_world_rank()
     context = Context(
         parameters=config["parameters"],
@@ -155,8 +157,3 @@ def _save(trained: Trained, folder: Path, loop_seconds: float) -> None:
         trained.save_baseline(folder / BASELINE_FOLDER)
         result["baseline"] = entry_point_of(trained.baseline)
     (folder / RESULT_FILE).write_text(json.dumps(result, indent=2))
-
-
-def _polite_threads() -> None:
-    """Threads of native libraries that find no core spin for it; told to sleep, two workers share two cores well."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")

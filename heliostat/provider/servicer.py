@@ -184,8 +184,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         except (grpc.aio.AbortError, asyncio.CancelledError):
             raise
         except Exception as error:
+            message = self._message(error, reports, request.urn)
             await self._reporter.flush()
-            await context.abort(_status(error), self._message(error, reports, request.urn))
+            await context.abort(_status(error), message)
         finally:
             await self._reporter.flush()
 

@@ -31,10 +31,13 @@ def actions(state: State, observed: Observed) -> tuple[Action, ...]:
 
 
 def admitted(slot: Slot, seen: Seen) -> frozenset[str]:
-    """The replicas of a colour that may take requests."""
+    """The replicas of a colour that may take requests once they are healthy.
+
+    One that was let in and is ill for a while keeps its right, so that HAProxy takes it back by itself.
+    """
     if slot.desired is None or slot.access is Access.CLOSED or not _is_that(slot, seen):
         return frozenset()
-    return seen.right if slot.access is Access.TESTED else seen.healthy | (seen.usable & seen.running)
+    return seen.passed if slot.access is Access.TESTED else seen.running
 
 
 def _is_that(slot: Slot, seen: Seen) -> bool:

@@ -159,9 +159,14 @@ class Seen:
     """Replicas that were asked the golden requests: None where all was right, else what was not."""
 
     @property
+    def passed(self) -> frozenset[str]:
+        """Running replicas that answered the golden requests rightly."""
+        return frozenset(name for name in self.running if name in self.golden and self.golden[name] is None)
+
+    @property
     def right(self) -> frozenset[str]:
-        """Healthy replicas that answered the golden requests rightly."""
-        return frozenset(name for name in self.healthy if name in self.golden and self.golden[name] is None)
+        """Those of them that are healthy."""
+        return self.passed & self.healthy
 
     @property
     def untested(self) -> frozenset[str]:

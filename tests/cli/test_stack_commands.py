@@ -170,7 +170,7 @@ def test_outside_of_a_project_a_stack_may_be_named_in_full(deployed, tmp_path):
 
 def test_cancel_clears_the_locks_and_names_them(stack):
     folder = stack.state / ".pulumi/locks/organization/demo/dev"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "x.json").write_text('{"pid":1,"username":"eve","hostname":"elsewhere","timestamp":"2026-01-01T00:00:00Z"}')
     assert "eve@elsewhere (pid 1) since 2026" in stack("up", "--yes").err
     ran = stack("cancel", "--yes")

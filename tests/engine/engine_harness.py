@@ -69,6 +69,10 @@ class Lab:
     secret: tuple[str, ...] = ()
     events: list[Event] = field(default_factory=list)
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    plugin: Path = PROVIDER
+
+    def __post_init__(self) -> None:
+        self.log.touch()
 
     async def operate(self, kind: Kind, program: str = "", **options: Any) -> Summary:
         (self.folder / "__main__.py").write_text(PREAMBLE + textwrap.dedent(program))
@@ -76,7 +80,7 @@ class Lab:
         self.events.clear()
         environment = {**os.environ, "LAB_LOG": str(self.log), "LAB_GATE": str(self.gate), **self.environment}
         target = Target("lab", "dev", self.folder, self.folder, self.checkpoint.snapshot, config=self.config,
-                        config_secret_keys=self.secret, plugins={"lab": PROVIDER}, environment=environment)
+                        config_secret_keys=self.secret, plugins={"lab": self.plugin}, environment=environment)
         return await run(kind, target, Options(**options), self.events.append, self.checkpoint, self.stacks, self.cancel)
 
     async def up(self, program: str, **options: Any) -> Summary:

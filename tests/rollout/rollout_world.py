@@ -121,7 +121,7 @@ class World:
         for colour, app in self.apps.items():
             allowed = admitted(self.state.slot(colour), observed.seen(colour)) if app.gone_at is None else frozenset()
             for replica in app.replicas:
-                replica.usable = replica.name in allowed
+                replica.usable = replica.name in allowed and (replica.probed or replica.usable)
 
     # What the world does.
 
@@ -193,7 +193,7 @@ class World:
             error="ValueError: no such column" if app.failed else "",
             running=running,
             healthy=healthy,
-            usable=frozenset(replica.name for replica in app.replicas if replica.usable),
+            usable=frozenset(replica.name for replica in app.replicas if replica.usable and replica.probed),
             golden={name: self.golden[name] for name in running if name in self.golden},
         )
 

@@ -122,13 +122,14 @@ class RolloutsWithoutFaults(Rollouts):
             return
         sizes = (rollout.previous.replicas, rollout.target.replicas)
         promise = min(least_healthy(rollout.strategy, replicas) for replicas in sizes)
-        self.floors[rollout.number] = min(promise, self.floors.get(rollout.number, promise))
+        ready = len(self.world.serving())
+        # What was not there when it began (a change of the number that was on its way) is not promised.
+        self.floors[rollout.number] = min(promise, self.floors.get(rollout.number, ready))
         # A rollout that was superseded may have gone down to its own promise already.
         number = rollout.number
         while self.world.ends.get(number - 1) == [Phase.SUPERSEDED]:
             number -= 1
         floor = min(self.floors.get(each, 0) for each in range(number, rollout.number + 1))
-        ready = len(self.world.serving())
         assert ready >= floor, (ready, floor, state, self.world.story[-12:])
 
 

@@ -62,11 +62,11 @@ def respond(score: float) -> Lateness:
 
 _MORNING = Flight(
     carrier="UA", origin="EWR", destination="IAH", distance_miles=1400,
-    scheduled_departure=dt.datetime(2013, 7, 9, 6, 0), scheduled_arrival=dt.datetime(2013, 7, 9, 8, 40),  # noqa: DTZ001
+    scheduled_departure=dt.datetime(2013, 7, 9, 6, 0), scheduled_arrival=dt.datetime(2013, 7, 9, 8, 40),
 )  # fmt: skip
 _EVENING = Flight(
     carrier="EV", origin="EWR", destination="ATL", distance_miles=746,
-    scheduled_departure=dt.datetime(2013, 7, 9, 19, 30), scheduled_arrival=dt.datetime(2013, 7, 9, 22, 5),  # noqa: DTZ001
+    scheduled_departure=dt.datetime(2013, 7, 9, 19, 30), scheduled_arrival=dt.datetime(2013, 7, 9, 22, 5),
 )  # fmt: skip
 
 

@@ -63,8 +63,10 @@ def clean(raw: pa.Table, late_minutes: float = 15) -> pa.Table:
     """
     for column, known in (("carrier", CARRIERS), ("origin", ORIGINS), ("dest", DESTINATIONS)):
         if unknown := sorted(set(raw[column].unique().to_pylist()) - set(known)):
-            raise ValueError(f"the data holds values of {column} that the contract does not know: {', '.join(map(str, unknown))}; "
-                             "add them to workloads/flights/domain.py")
+            raise ValueError(
+                f"the data holds values of {column} that the contract does not know: {', '.join(map(str, unknown))}; "
+                "add them to workloads/flights/domain.py"
+            )
     day = _days(raw)
     departure = day * 86_400 + _seconds(raw["sched_dep_time"])
     arrival = day * 86_400 + _seconds(raw["sched_arr_time"])

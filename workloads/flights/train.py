@@ -84,8 +84,9 @@ def settled(given: Parameters) -> Parameters:
     mistakes = [f"{name} is unknown; there are {', '.join(PARAMETERS)}" for name in sorted(given.keys() - PARAMETERS.keys())]
     for name in sorted(given.keys() & PARAMETERS.keys()):
         whole, value = isinstance(PARAMETERS[name], int), given[name]
-        if isinstance(value, bool | str) or (whole and int(value) != value) or value < (1 if whole and name != "seed" else 0):
-            mistakes.append(f"{name} is {value!r}: it must be a {'whole ' if whole else ''}number, {1 if whole else 0} or more")
+        least = 1 if whole and name != "seed" else 0
+        if isinstance(value, bool | str) or (whole and int(value) != value) or value < least:
+            mistakes.append(f"{name} is {value!r}: it must be a {'whole ' if whole else ''}number, {least} or more")
     if mistakes:
         raise ValueError("the training's parameters do not fit: " + "; ".join(mistakes))
     return {**PARAMETERS, **{name: type(PARAMETERS[name])(value) for name, value in given.items()}}

@@ -91,10 +91,10 @@ class LiveDisplay:
     def _status(self, row: Row) -> str:
         if row.status is Status.FAILED:
             return f"{words.running(row.phase)} failed ({words.duration(row.seconds)})"
-        if row.status is Status.RUNNING:
-            return f"{words.running(row.phase)} ({words.duration(self.board.clock() - row.started)})"
         if row.op is Op.SAME:
             return ""
+        if row.status is Status.RUNNING:
+            return f"{words.running(row.phase)} ({words.duration(self.board.clock() - row.started)})"
         took = f" ({words.duration(row.seconds)})" if row.seconds >= 0.05 and not self.look.preview else ""
         return words.done(row.op, preview=self.look.preview) + took
 

@@ -15,7 +15,6 @@ from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_jobs import FAILURE, PROGRESS
 
-
 S = TypeVar("S", bound=Model)
 
 

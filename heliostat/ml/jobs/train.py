@@ -6,6 +6,7 @@ object store, and a model that is logged already is not logged again.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
@@ -14,7 +15,8 @@ from typing import Any
 
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.jobs.specification import fail, progress, run
-from heliostat.ml.training import RESULT_FILE, run_worker
+from heliostat.ml.pyfunc import RESULT_FILE
+from heliostat.ml.training import run_worker
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.mlflow_registry import Registry
@@ -87,8 +89,11 @@ def _fit(specification: TrainSpecification, run_id: str) -> Path:
     from heliostat.ml.ring import RingConfig
 
     scaling = specification.scaling
-    ray.init(log_to_driver=True, logging_level="warning")
+    # Ray Train's helpers ask for "the" cluster, and find two where two stacks run on one machine: they are told which.
+    ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": {"RAY_ADDRESS": os.environ["RAY_ADDRESS"]}})
     progress("starting the workers")
+    if len({node["NodeManagerAddress"] for node in ray.nodes()}) == 1:
+        os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away; one process less to start
     path, filesystem = _storage(specification.store, f"trainings/{specification.name}")
     resources = {"CPU": scaling.cpus_per_worker, **({"GPU": scaling.gpus_per_worker} if scaling.gpus_per_worker else {})}
     trainer = DataParallelTrainer(

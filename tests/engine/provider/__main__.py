@@ -137,7 +137,7 @@ async def main():
         sys.exit("no license found")
     if start == "chatter":
         print("Welcome to lab!", flush=True)
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Lab(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

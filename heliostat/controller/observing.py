@@ -1,0 +1,75 @@
+"""From what Serve and HAProxy say to what a decision sees. Pure."""
+from __future__ import annotations
+
+from typing import Any
+
+from heliostat.rollout.model import Colour, Condition, Observed, Seen
+from heliostat.systems.haproxy import Snapshot
+from heliostat.systems.haproxy_config import backend_name
+from heliostat.systems.ray_serve import ServeApplication, ServeInstance, ServeStatus
+
+_CONDITIONS = {
+    ServeStatus.NOT_STARTED: Condition.STARTING,
+    ServeStatus.DEPLOYING: Condition.STARTING,
+    ServeStatus.RUNNING: Condition.RUNNING,
+    # Some replica is ill and Serve is replacing it.
+    ServeStatus.UNHEALTHY: Condition.STARTING,
+    ServeStatus.DEPLOY_FAILED: Condition.FAILED,
+    ServeStatus.DELETING: Condition.STOPPING,
+}
+
+Golden = dict[tuple[Colour, str], str | None]
+
+
+def serve_name(application: str, colour: Colour) -> str:
+    """A colour's name in Serve."""
+    return f"{application}-{colour.value}"
+
+
+def observe(name: str, serve: ServeInstance, traffic: Snapshot, golden: Golden) -> Observed:
+    """One application, now."""
+    blue, green = (_see(name, colour, serve, traffic, golden) for colour in (Colour.BLUE, Colour.GREEN))
+    return Observed(blue, green, traffic.shares.get(name, 0))
+
+
+def asked(config: dict[str, Any]) -> tuple[int, int]:
+    """Replicas and requests at a time that Serve was asked for."""
+    arguments = config.get("args") or {}
+    override: dict[str, Any] = next(iter(config.get("deployments") or []), {})
+    replicas = override.get("num_replicas", arguments.get("replicas", 0))
+    return int(replicas), int(override.get("max_ongoing_requests", arguments.get("maxOngoingRequests", 0)))
+
+
+def identity_of(arguments: dict[str, Any]) -> str | None:
+    """The identity of what was deployed with `arguments`; None where that was not by us."""
+    version, cpus = arguments.get("version"), arguments.get("cpusPerReplica")
+    if not isinstance(version, dict) or not isinstance(cpus, (int, float)):
+        return None
+    return f"{version.get('digest')}/{cpus:g}"
+
+
+def _see(name: str, colour: Colour, serve: ServeInstance, traffic: Snapshot, golden: Golden) -> Seen:
+    found = serve.applications.get(serve_name(name, colour))
+    servers = traffic.backends.get(backend_name(name, colour.value), {})
+    in_flight = sum(server.in_flight for server in servers.values())
+    usable = frozenset(server for server, state in servers.items() if state.usable)
+    if found is None:
+        return Seen(usable=usable, in_flight=in_flight)
+    running = frozenset(replica.name for replica in found.replicas)
+    replicas, ongoing = asked(found.config or {})
+    return Seen(
+        condition=_CONDITIONS[found.status],
+        identity=_identity(found),
+        replicas=replicas,
+        max_ongoing_requests=ongoing,
+        error=found.error,
+        running=running,
+        healthy=frozenset(server for server, state in servers.items() if state.answers) & running,
+        usable=usable,
+        in_flight=in_flight,
+        golden={replica: failure for (where, replica), failure in golden.items() if where is colour and replica in running},
+    )
+
+
+def _identity(found: ServeApplication) -> str | None:
+    return identity_of(found.arguments)

@@ -1,0 +1,191 @@
+"""HAProxy's owner: keeps it running, and makes its servers and shares what they shall be."""
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from heliostat.controller.store import Store
+from heliostat.rollout.model import Colour
+from heliostat.spec.controller import TRAFFIC_SERVICE, ControllerSettings
+from heliostat.systems import haproxy, processes
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.haproxy import ServerState, Snapshot
+from heliostat.systems.haproxy_config import Plane, Route, Server, backend_name
+
+_log = logging.getLogger(__name__)
+_START_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """What one colour's backend shall hold."""
+
+    servers: tuple[Server, ...] = ()
+    admitted: frozenset[str] = frozenset()
+    """Those that may take requests once they answer their probe."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One application in the traffic plane."""
+
+    share: int
+    blue: Place
+    green: Place
+
+    def place(self, colour: Colour) -> Place:
+        """One colour."""
+        return self.blue if colour is Colour.BLUE else self.green
+
+
+class Traffic:
+    """The traffic plane. What the runtime socket changes is written to the files before, so that a restart brings it back."""
+
+    def __init__(self, settings: ControllerSettings, store: Store) -> None:
+        self.plane = plane_of(settings)
+        self._store = store
+        self._routes = store.routes()
+
+    @property
+    def alive(self) -> bool:
+        """Whether HAProxy runs."""
+        return processes.find(self.plane.directory, TRAFFIC_SERVICE) is not None
+
+    async def ensure(self) -> None:
+        """Start HAProxy where it does not run, with the traffic that it had.
+
+        Raises:
+            PermanentError: it cannot be started; the text ends with what it wrote.
+        """
+        if self.alive:
+            return
+        haproxy.write(self.plane, tuple(self._routes.values()))
+        await asyncio.to_thread(processes.start, haproxy.service(self.plane, TRAFFIC_SERVICE))
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                await haproxy.snapshot(self.plane)
+                return
+            except RetryableError:
+                if not self.alive or time.monotonic() > deadline:
+                    tail = processes.log_tail(self.plane.directory, TRAFFIC_SERVICE, 10)
+                    raise PermanentError(f"HAProxy did not start on port {self.plane.public_port}:\n{tail}") from None
+                await asyncio.sleep(0.02)
+
+    async def supervise(self, started: Callable[[], None]) -> None:
+        """Start HAProxy again whenever it ends; its end wakes this up, nothing is polled."""
+        while True:
+            process = processes.find(self.plane.directory, TRAFFIC_SERVICE)
+            if process is not None:
+                await processes.exited(process, float("inf"))
+                _log.warning("HAProxy (process %s) ended; it is started again", process.pid)
+            try:
+                await self.ensure()
+                started()
+            except PermanentError as error:
+                _log.error("%s", error)
+                await asyncio.sleep(1.0)
+
+    def as_before(self, name: str) -> Wanted:
+        """What it was last told about an application: how it stays while the cluster does not answer."""
+        route = self._routes.get(name, Route(name))
+        blue, green = (Place(servers, frozenset(s.name for s in servers)) for servers in (route.blue, route.green))
+        return Wanted(route.green_share, blue, green)
+
+    async def snapshot(self) -> Snapshot:
+        """What HAProxy does now."""
+        return await haproxy.snapshot(self.plane)
+
+    async def set_share(self, application: str, share: int) -> None:
+        """Move the traffic of an application: `share` of 10,000 new requests go to green."""
+        route = replace(self._routes.get(application, Route(application)), green_share=share)
+        self._write({**self._routes, application: route})
+        await haproxy.set_share(self.plane, application, share)
+
+    async def apply(self, wanted: dict[str, Wanted], snapshot: Snapshot) -> bool:
+        """Take what HAProxy does a step nearer to `wanted`; whether there was anything to do."""
+        routes = {name: _route(name, each, snapshot) for name, each in wanted.items()}
+        written = routes != self._routes
+        if written:
+            self._write(routes)
+        known = {name.rpartition("-")[0] for name in snapshot.backends if name != "public"}
+        if known != set(wanted):
+            await haproxy.reload(self.plane)
+            return True
+        changed = False
+        for name, each in wanted.items():
+            for colour in Colour:
+                backend = backend_name(name, colour.value)
+                changed |= await self._apply(backend, each.place(colour), snapshot.backends.get(backend, {}))
+        return changed or written
+
+    async def _apply(self, backend: str, place: Place, found: dict[str, ServerState]) -> bool:
+        steps = server_steps(place, found)
+        for step in steps:
+            await self._take(backend, step)
+        return bool(steps)
+
+    async def _take(self, backend: str, step: ServerStep) -> None:
+        commands: dict[str, Callable[[], Awaitable[object]]] = {
+            "add": lambda: haproxy.add_server(self.plane, backend, step.server),
+            "admit": lambda: haproxy.admit(self.plane, backend, step.server.name),
+            "drain": lambda: haproxy.drain(self.plane, backend, step.server.name),
+            "remove": lambda: haproxy.remove_server(self.plane, backend, step.server.name),
+        }
+        await commands[step.what]()
+
+    def _write(self, routes: dict[str, Route]) -> None:
+        self._store.save_routes(routes, time.time())
+        haproxy.write(self.plane, tuple(routes.values()))
+        self._routes = routes
+
+
+@dataclass(frozen=True)
+class ServerStep:
+    """One change of one server: add, admit, drain or remove it."""
+
+    what: str
+    server: Server
+
+
+def server_steps(place: Place, found: dict[str, ServerState]) -> list[ServerStep]:
+    """What brings a backend's servers to `place`: nobody is let in before its probe was answered, and nobody is
+    removed before it has answered what it had."""
+    wanted = {server.name: server for server in place.servers}
+    steps = [ServerStep("add", server) for name, server in sorted(wanted.items()) if name not in found]
+    for name, state in sorted(found.items()):
+        stays = wanted.get(name) == state.server
+        if stays and name in place.admitted:
+            if state.draining and state.answers:
+                steps.append(ServerStep("admit", state.server))
+        elif not state.draining:
+            steps.append(ServerStep("drain", state.server))
+        elif not stays and state.in_flight == 0:
+            steps.append(ServerStep("remove", state.server))
+    return steps
+
+
+def plane_of(settings: ControllerSettings) -> Plane:
+    """What HAProxy is started with."""
+    return Plane(
+        public_port=settings.public_port,
+        directory=settings.directory,
+        runtime_directory=Path(settings.runtime_directory),
+        threads=settings.traffic.threads,
+        max_connections=settings.traffic.max_connections,
+        answer_timeout_seconds=settings.traffic.answer_timeout_seconds,
+    )
+
+
+def _route(name: str, wanted: Wanted, snapshot: Snapshot) -> Route:
+    def let_in(colour: Colour) -> tuple[Server, ...]:
+        found = snapshot.backends.get(backend_name(name, colour.value), {})
+        place = wanted.place(colour)
+        ready = {each for each, state in found.items() if state.answers or not state.draining}
+        return tuple(sorted(server for server in place.servers if server.name in place.admitted & ready))
+
+    return Route(name, wanted.share, let_in(Colour.BLUE), let_in(Colour.GREEN))

@@ -1,0 +1,44 @@
+import pytest
+
+from bench.__main__ import MEASUREMENTS
+from bench.rows import BY_NAME, ROWS, Reach, SelectionError, select
+
+
+@pytest.mark.parametrize(
+    ("reach", "reached", "missed"),
+    [(Reach(">=", 1.1), 1.1, 1.09), (Reach("<=", 3), 3.0, 3.01), (Reach("=", 0), 0.0, 1.0)],
+)
+def test_a_reach_holds_from_its_bound_on(reach, reached, missed):
+    assert reach.holds(reached)
+    assert not reach.holds(missed)
+
+
+def test_a_row_that_is_only_reported_holds_with_any_value_and_not_without_one():
+    row = BY_NAME["stack/memory"]
+    assert row.reach is None
+    assert row.result(1e9).holds
+    assert not row.failure("it broke").holds
+
+
+def test_every_row_is_measured_by_exactly_one_measurement():
+    measured = [name for _, names in MEASUREMENTS for name in names]
+    assert sorted(measured) == sorted(row.name for row in ROWS)
+
+
+def test_every_measurement_exists():
+    from importlib import import_module
+
+    for entry_point, _ in MEASUREMENTS:
+        module, _, function = entry_point.partition(":")
+        assert callable(getattr(import_module(module), function))
+
+
+def test_no_name_means_all_rows_and_a_topic_means_its_own():
+    assert select(()) == ROWS
+    assert {row.name for row in select(("engine",))} == {"engine/preview-1000", "engine/preview-growth"}
+    assert [row.name for row in select(("training/loop", "stack/memory"))] == ["stack/memory", "training/loop"]
+
+
+def test_unknown_names_are_all_told_at_once():
+    with pytest.raises(SelectionError, match=r"'speed', 'serving/torch'.*topics: engine"):
+        select(("speed", "engine", "serving/torch"))

@@ -1,0 +1,320 @@
+"""`up` and its like with an engine that plays a part; the real one is tested where it is."""
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from heliostat.cli import operate
+from heliostat.engine.errors import EngineError
+from heliostat.engine.events import Diagnostic, Op, Outputs, StepStarted, StepSucceeded, Summary
+from heliostat.engine.state import OperationType, PendingOperation, Resource, Secret, Snapshot
+
+ROOT = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev"
+THING = "urn:pulumi:dev::demo::t:i:Thing::a"
+
+
+class Engine:
+    """Makes one resource of each update, and keeps what it was called with."""
+
+    def __init__(self):
+        self.calls = []
+        self.succeeds = True
+        self.raises = None
+        self.changes = {Op.CREATE: 1}
+        self.pending = []
+
+    async def run(self, kind, target, options, sink, snapshots, stacks, cancel):
+        self.calls.append((kind, target, options, snapshots))
+        if self.raises:
+            raise self.raises
+        sink(StepStarted(THING, Op.CREATE))
+        if snapshots is not None:
+            root = Resource(ROOT, "pulumi:pulumi:Stack", custom=False, outputs={"token": Secret("geheim")})
+            await asyncio.to_thread(snapshots.save, Snapshot([root], self.pending))
+            sink(StepSucceeded(THING, Op.CREATE, 0.1))
+        if not self.succeeds:
+            sink(Diagnostic("error", "it failed", THING))
+        sink(Outputs({}, {"token": Secret("geheim")}))
+        return Summary(self.succeeds, self.changes, 0.1, cancel.is_set())
+
+    @property
+    def kinds(self):
+        return [call[0] for call in self.calls]
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    made = Engine()
+    monkeypatch.setattr(operate, "run", made.run)
+    return made
+
+
+def test_up_previews_acts_and_remembers(stack, engine):
+    out = stack.ok("up", "--yes", "-m", "first")
+    assert engine.kinds == ["preview", "update"]
+    assert engine.calls[0][3] is None
+    assert "Previewing update (dev):" in out
+    assert "Updating (dev):" in out
+    assert "geheim" not in out
+    (entry,) = json.loads(stack.ok("stack", "history", "--json"))
+    assert (entry["kind"], entry["result"], entry["message"], entry["resourceChanges"]) == ("update", "succeeded", "first", {"create": 1})
+    assert "Last operation: update succeeded (1 create)" in stack.ok("stack")
+    assert not list((stack.state / ".pulumi/locks/organization/demo/dev").iterdir())
+    assert len(list((stack.state / ".pulumi/backups/demo/dev").iterdir())) == 1
+
+
+def test_a_preview_takes_no_lock_and_leaves_no_trace(stack, engine):
+    (stack.state / ".pulumi/locks/organization/demo/dev/x.json").write_text(
+        '{"pid":1,"username":"eve","hostname":"elsewhere","timestamp":"2026-01-01T00:00:00Z"}')
+    before = stack.ok("stack", "export")
+    stack.ok("preview")
+    assert engine.kinds == ["preview"]
+    assert stack.ok("stack", "export") == before
+    assert json.loads(stack.ok("stack", "history", "--json")) == []
+
+
+def test_without_a_yes_nothing_happens_where_nobody_can_be_asked(stack, engine):
+    for command in ("up", "refresh", "destroy"):
+        ran = stack(command)
+        assert ran.code == 2
+        assert "--yes" in ran.err
+    assert engine.calls == []
+    stack.monkeypatch.setenv("PULUMI_SKIP_CONFIRMATIONS", "true")
+    stack.ok("up", "--skip-preview")
+    assert engine.kinds == ["update"]
+
+
+@pytest.mark.parametrize(("answers", "code", "kinds"), [
+    (["yes"], 0, ["preview", "update"]), (["no"], 1, ["preview"]), (["details", "yes"], 0, ["preview", "update"]),
+])
+def test_at_a_terminal_the_preview_is_followed_by_a_question(stack, engine, monkeypatch, answers, code, kinds):
+    monkeypatch.setattr(operate, "is_interactive", lambda: True)
+    monkeypatch.setattr(operate.click, "prompt", lambda *_, **__: answers.pop(0))
+    ran = stack("up")
+    assert ran.code == code
+    assert engine.kinds == kinds
+    assert answers == []
+
+
+def test_refresh_and_destroy_preview_themselves_and_can_stop_there(stack, engine):
+    stack.ok("destroy", "--yes")
+    assert [(kind, options.preview_only) for kind, _, options, _ in engine.calls] == [("destroy", True), ("destroy", False)]
+    engine.calls.clear()
+    stack.ok("refresh", "--preview-only")
+    assert [(kind, options.preview_only, sink) for kind, _, options, sink in engine.calls] == [("refresh", True, None)]
+
+
+def test_destroy_can_remove_the_stack_as_well(stack, engine):
+    stack.ok("destroy", "--yes", "--remove")
+    assert stack("stack").code == 6
+    assert not stack.config.exists()
+
+
+def test_the_options_reach_the_engine(stack, engine):
+    stack.monkeypatch.setenv("PULUMI_CONTINUE_ON_ERROR", "1")
+    stack.ok("up", "--yes", "-f", "-t", "a", "--target", "b", "--target-replace", "c", "--replace", "d", "--target-dependents",
+             "-p", "3", "--refresh", "-c", "x=1")
+    _, target, options, _ = engine.calls[0]
+    assert options.targets == ("a", "b", "c")
+    assert options.replace == ("d", "c")
+    assert (options.target_dependents, options.parallel, options.refresh, options.continue_on_error) == (True, 3, True, True)
+    assert target.config == {"demo:x": "1"}
+    assert "demo:x: '1'" in stack.config.read_text()
+
+
+def test_the_number_at_once_comes_from_the_environment_or_the_processors(stack, engine):
+    stack.ok("preview")
+    stack.monkeypatch.setenv("PULUMI_PARALLEL", "7")
+    stack.ok("preview")
+    assert [options.parallel for _, _, options, _ in engine.calls] == [4 * os.cpu_count(), 7]
+    stack.monkeypatch.setenv("PULUMI_PARALLEL", "many")
+    assert "'many'" in stack("preview").err
+
+
+def test_a_project_that_always_refreshes_can_be_told_not_to(stack, engine):
+    (stack.folder / "Pulumi.yaml").write_text("name: demo\nruntime: python\noptions: {refresh: always}\n")
+    stack.ok("preview")
+    stack.ok("preview", "--refresh=false")
+    assert [options.refresh for _, _, options, _ in engine.calls] == [True, False]
+    assert "'maybe'" in stack("preview", "--refresh=maybe").err
+
+
+def test_the_program_gets_its_config_opened_and_knows_what_is_secret(stack, engine):
+    stack.ok("config", "set", "--secret", "pw", "geheim")
+    stack.ok("config", "set", "--path", "o.n", "1")
+    stack.ok("up", "--yes", "--skip-preview")
+    _, target, _, _ = engine.calls[0]
+    assert target.config == {"demo:pw": "geheim", "demo:o": '{"n":1}'}
+    assert target.config_secret_keys == ("demo:pw",)
+    (entry,) = (stack.state / ".pulumi/history/demo/dev").glob("*.history.json")
+    assert json.loads(entry.read_text())["config"]["demo:pw"].keys() == {"secure"}
+
+
+def test_a_missing_config_value_stops_an_update_and_not_a_destroy(stack, engine):
+    (stack.folder / "Pulumi.yaml").write_text("name: demo\nruntime: python\nconfig: {needed: {type: string}}\n")
+    assert "needed: missing" in stack("up", "--yes").err
+    assert engine.calls == []
+    stack.ok("destroy", "--yes")
+
+
+def test_a_wrong_or_missing_passphrase_stops_before_anything_is_made(stack, engine):
+    stack.monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "wrong")
+    ran = stack("up", "--yes")
+    assert (ran.code, engine.calls) == (1, [])
+    assert "incorrect passphrase" in ran.err
+    stack.monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" in stack("up", "--yes").err
+    assert not list((stack.state / ".pulumi/locks/organization/demo/dev").iterdir())
+
+
+def test_a_failure_is_an_exit_code_a_history_entry_and_a_released_lock(stack, engine):
+    engine.succeeds = False
+    ran = stack("up", "--yes", "--skip-preview")
+    assert ran.code == 1
+    assert "error: it failed" in ran.out
+    assert json.loads(stack.ok("stack", "history", "--json"))[0]["result"] == "failed"
+    engine.raises = EngineError("no plugin named x")
+    ran = stack("up", "--yes", "--skip-preview")
+    assert (ran.code, ran.err) == (1, "error: no plugin named x\n")
+    assert not list((stack.state / ".pulumi/locks/organization/demo/dev").iterdir())
+
+
+def test_a_failing_preview_is_the_end(stack, engine):
+    engine.succeeds = False
+    assert stack("up", "--yes").code == 1
+    assert engine.kinds == ["preview"]
+
+
+def test_a_defect_is_told_in_one_line(stack, engine):
+    engine.raises = KeyError("oops")
+    ran = stack("up", "--yes", "--skip-preview")
+    assert ran.code == 255
+    assert ran.err.startswith("error: a defect of heliostat itself: KeyError: 'oops'")
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_expecting_no_changes_fails_where_there_are_some(stack, engine):
+    ran = stack("preview", "--expect-no-changes")
+    assert ran.code == 7
+    assert "+ 1 to create" in ran.err
+    engine.changes = {Op.SAME: 4, Op.READ: 1}
+    stack.ok("up", "--yes", "--expect-no-changes")
+
+
+def test_json_is_one_document_for_preview_and_update(stack, engine):
+    said = json.loads(stack.ok("preview", "--json"))
+    assert said["steps"][0]["op"] == "create"
+    assert said["changeSummary"] == {"create": 1}
+    text = stack.ok("up", "--yes", "--json")
+    assert json.loads(text)["outputs"] == {"token": "[secret]"}
+    assert "geheim" not in text
+
+
+def test_pending_creations_are_forgotten_on_demand(stack, engine):
+    engine.pending = [PendingOperation(Resource(THING, "t:i:Thing", custom=True), OperationType.CREATING)]
+    stack.ok("up", "--yes", "--skip-preview")
+    assert json.loads(stack.ok("stack", "export"))["deployment"]["pending_operations"]
+    engine.pending = []
+    stack.ok("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+    assert engine.calls[-1][1].previous.pending_operations == []
+    assert "pending_operations" not in json.loads(stack.ok("stack", "export"))["deployment"]
+
+
+def test_a_state_without_a_salt_in_the_config_file_keeps_its_own(stack, engine):
+    salt = stack.config.read_text()
+    stack.config.unlink()
+    stack.ok("up", "--yes", "--skip-preview")
+    assert stack.config.read_text() == salt
+
+
+WAITING = """
+    import asyncio, sys
+    from heliostat.cli import operate
+    from heliostat.engine.events import Summary
+
+    async def run(kind, target, options, sink, snapshots, stacks, cancel):
+        print("begun", flush=True)
+        await cancel.wait()
+        if {stubborn}:
+            while cancel.is_set():
+                await asyncio.sleep(0.01)
+            await cancel.wait()
+        return Summary(False, {{}}, 1.0, True)
+
+    operate.run = run
+    from heliostat.cli.main import run as command
+    sys.exit(command(["up", "--yes", "--skip-preview"]))
+"""
+
+
+@contextlib.contextmanager
+def waiting_up(stubborn):
+    code = textwrap.dedent(WAITING.format(stubborn=stubborn))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    try:
+        while "begun" not in process.stdout.readline():
+            assert process.poll() is None
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_cancels_in_order_and_releases_the_lock(desk, number):
+    desk.monkeypatch.undo()
+    with real_stack(desk) as folder, waiting_up(stubborn=False) as process:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 8, err
+        assert "Cancelling" in out
+        assert "The operation was cancelled." in out
+        assert not list(folder.glob("state/.pulumi/locks/**/*.json"))
+
+
+def test_the_second_signal_aborts_what_does_not_end(desk):
+    desk.monkeypatch.undo()
+    with real_stack(desk), waiting_up(stubborn=True) as process:
+        process.send_signal(signal.SIGINT)
+        while "Cancelling" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+        assert process.returncode == 8
+        assert "Aborting" in out
+
+
+def test_a_killed_operation_leaves_a_lock_that_the_next_one_goes_past(desk):
+    desk.monkeypatch.undo()
+    with real_stack(desk) as folder:
+        with waiting_up(stubborn=False) as process:
+            process.kill()
+            process.wait()
+        assert len(list(folder.glob("state/.pulumi/locks/**/*.json"))) == 1
+        with waiting_up(stubborn=False) as process:
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+        assert "removed the lock of a dead process" in err
+        assert not list(folder.glob("state/.pulumi/locks/**/*.json"))
+
+
+@contextlib.contextmanager
+def real_stack(desk):
+    """The desk's project for processes of their own: with the CLI's number of iterations, and this environment."""
+    before, environment = os.getcwd(), dict(os.environ)
+    os.chdir(desk.folder)
+    os.environ.update(PULUMI_BACKEND_URL=f"file://{desk.state}", PULUMI_HOME=str(desk.folder / "home"), PULUMI_CONFIG_PASSPHRASE="pass")
+    try:
+        desk.ok("stack", "init", "dev")
+        yield desk.folder.parent
+    finally:
+        os.chdir(before)
+        os.environ.clear()
+        os.environ.update(environment)

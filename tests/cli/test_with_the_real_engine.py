@@ -1,0 +1,73 @@
+"""The command as a process of its own, with the real engine and a real program that needs no plugin."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import pulumi
+
+config = pulumi.Config()
+if config.get_bool("fails"):
+    raise Exception("the program is broken")
+pulumi.export("greeting", pulumi.Output.concat("Hello ", config.require("name")))
+pulumi.export("token", config.require_secret("token"))
+if config.get("reads"):
+    pulumi.export("copied", pulumi.StackReference(config.require("reads")).require_output("token"))
+"""
+
+
+@pytest.fixture
+def heliostat(tmp_path):
+    (tmp_path / "Pulumi.yaml").write_text(f"name: demo\nruntime: {{name: python, options: {{virtualenv: {sys.prefix}}}}}\nmain: infra\n")
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra/__main__.py").write_text(PROGRAM)
+    (tmp_path / "state").mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "HELIOSTAT_"))} | {
+        "PULUMI_BACKEND_URL": f"file://{tmp_path}/state", "PULUMI_HOME": f"{tmp_path}/home", "PULUMI_CONFIG_PASSPHRASE": "pass",
+    }
+
+    def run(*arguments, code=0):
+        command = [sys.executable, "-m", "heliostat.cli.main", "--engine", "embedded", *arguments]
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+        assert ran.returncode == code, ran.stdout + ran.stderr
+        assert "Traceback" not in ran.stderr
+        return ran
+
+    for stack in ("dev", "other"):
+        run("stack", "init", stack)
+        run("config", "set", "name", "World", "-s", stack)
+        run("config", "set", "--secret", "token", "geheim", "-s", stack)
+    return run
+
+
+def test_a_stack_goes_its_whole_way(heliostat, tmp_path):
+    state = tmp_path / "state/.pulumi/stacks/demo/dev.json"
+    up = heliostat("up", "--yes", "-s", "dev").stdout
+    assert '+ greeting : "Hello World"' in up
+    assert "+ token    : [secret]" in up
+    assert "geheim" not in state.read_text()
+
+    before = state.read_bytes()
+    assert "= 1 unchanged" in heliostat("up", "--yes", "--skip-preview", "--expect-no-changes", "-s", "dev").stdout
+    assert state.read_bytes() == before, "an update that changes nothing writes nothing"
+
+    heliostat("config", "set", "reads", "dev", "-s", "other")
+    heliostat("up", "--yes", "--skip-preview", "-s", "other")
+    assert json.loads(heliostat("stack", "output", "--json", "-s", "other").stdout)["copied"] == "[secret]"
+    assert heliostat("stack", "output", "copied", "--show-secrets", "-s", "other").stdout == "geheim\n"
+
+    heliostat("destroy", "--yes", "-s", "dev")
+    heliostat("stack", "rm", "dev", "--yes")
+    history = json.loads(heliostat("stack", "history", "--json", "-s", "other").stdout)
+    assert [entry["result"] for entry in history] == ["succeeded"]
+
+
+def test_a_program_that_fails_is_told_with_its_own_words_and_an_exit_code(heliostat):
+    heliostat("config", "set", "fails", "true", "-s", "dev")
+    ran = heliostat("up", "--yes", "--skip-preview", "-s", "dev", code=1)
+    assert "the program is broken" in ran.stdout
+    said = json.loads(heliostat("preview", "--json", "-s", "dev", code=1).stdout)
+    assert any("the program is broken" in told["message"] for told in said["diagnostics"])

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+from engine_harness import Lab
+
+from heliostat.engine.events import Op
+
+
+async def test_a_plugin_that_dies_in_a_create_is_named_with_its_last_words(lab: Lab) -> None:
+    summary = await lab.up("Lab('a', die='create')")
+    assert not summary.succeeded
+    assert "plugin 'lab' died of signal SIGKILL during Create" in lab.said("error")
+    assert "a takes the process along" in lab.said("error")
+    assert "Traceback" not in lab.said("error")
+    assert lab.names() == []
+
+
+@pytest.mark.parametrize(("start", "expected"), [
+    ("hang", "waiting for a license server"),
+    ("die", "no license found"),
+    ("chatter", "'Welcome to lab!' to stdout where its port was expected"),
+])
+async def test_a_plugin_that_does_not_come_up_is_explained(lab: Lab, start: str, expected: str) -> None:
+    lab.environment = {"LAB_START": start}
+    summary = await lab.up("Lab('a', v=1)", plugin_start_timeout_s=3.0 if start == "hang" else 60.0)
+    assert not summary.succeeded
+    assert "plugin 'lab'" in lab.said("error")
+    assert expected in lab.said("error")
+
+
+async def test_a_provider_that_is_not_there_names_the_official_cli(lab: Lab) -> None:
+    summary = await lab.up("pulumi.CustomResource('aws:s3:Bucket', 'a', {})")
+    assert not summary.succeeded
+    assert "no plugin for provider 'aws'" in lab.said("error")
+    assert "official CLI" in lab.said("error")
+
+
+async def test_what_a_failed_create_left_is_kept_with_its_errors_and_carried_on(lab: Lab) -> None:
+    summary = await lab.up("a = Lab('a', half=True)\nLab('b', v=a.made)")
+    assert not summary.succeeded
+    assert "made, but not well" in lab.said("error")
+    assert "it does not come up" in lab.said("error")
+    assert lab.names() == ["a"]
+    assert lab.resources()["a"].init_errors == ["it does not come up"]
+    assert lab.resources()["a"].id == "a-id"
+    summary = await lab.up("a = Lab('a', half=True)\nLab('b', v=a.made)")
+    assert summary.succeeded
+    assert lab.calls("create", "update") == ["update a", "create b"]
+    assert lab.resources()["a"].init_errors == []
+
+
+async def test_all_wrong_inputs_of_a_resource_are_told_at_once(lab: Lab) -> None:
+    summary = await lab.up("Lab('a', wrong_one=1, wrong_two=2)")
+    assert not summary.succeeded
+    assert "property wrong_one: wrong_one is not known" in lab.said("error")
+    assert "property wrong_two: wrong_two is not known" in lab.said("error")
+
+
+async def test_a_failure_stops_what_comes_after_and_lets_what_runs_finish(lab: Lab) -> None:
+    program = "Lab('bad', fail='create')\nslow = Lab('slow', hold='create')\nLab('next', v=slow.made)"
+    running = asyncio.create_task(lab.up(program, parallel=2))
+    await lab.until_called("create bad")
+    await lab.until_called("create slow")
+    lab.gate.touch()
+    summary = await running
+    assert not summary.succeeded
+    assert lab.names() == ["slow"]
+    assert lab.pending() == []
+
+
+async def test_a_program_that_raises_fails_with_its_own_lines_only(lab: Lab) -> None:
+    summary = await lab.up("Lab('a', v=1)\nraise ValueError('not today')")
+    assert not summary.succeeded
+    error = lab.said("error")
+    assert "ValueError: not today" in error
+    assert "__main__.py" in error
+    assert "runpy" not in error
+
+
+async def test_a_program_that_raises_deletes_nothing(lab: Lab) -> None:
+    await lab.up("Lab('a', v=1)\nLab('b', v=1)\npulumi.export('kept', 1)")
+    summary = await lab.up("Lab('a', v=1)\nraise ValueError('not today')")
+    assert not summary.succeeded
+    assert sorted(lab.names()) == ["a", "b"]
+    assert lab.resources()["lab-dev"].outputs == {"kept": 1}
+
+
+async def test_a_virtual_environment_that_is_not_there_is_named_before_anything_begins(lab: Lab, tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    plugin.mkdir()
+    (plugin / "PulumiPlugin.yaml").write_text("runtime:\n  name: python\n  options:\n    virtualenv: missing\n")
+    (plugin / "__main__.py").write_text("")
+    lab.plugin = plugin
+    summary = await lab.up("Lab('a', v=1)")
+    assert not summary.succeeded
+    assert f"there is no Python in the virtual environment {plugin / 'missing'}" in lab.said("error")
+
+
+async def test_a_read_that_fails_in_a_refresh_keeps_the_state_and_the_others_go_on(lab: Lab) -> None:
+    await lab.up("Lab('a', fail='read')\nLab('b', v=1)")
+    lab.environment = {"LAB_GONE": "b-id"}
+    summary = await lab.refresh()
+    assert not summary.succeeded
+    assert lab.names() == ["a"]
+
+
+async def test_a_failed_deletion_keeps_what_the_resource_depends_on(lab: Lab) -> None:
+    await lab.up("a = Lab('a', v=1)\nLab('b', v=a.made, fail='delete')\nLab('c', v=1)")
+    summary = await lab.destroy(continue_on_error=True)
+    assert not summary.succeeded
+    assert sorted(lab.names()) == ["a", "b"]
+
+
+async def test_a_cancel_ends_in_order(lab: Lab) -> None:
+    running = asyncio.create_task(lab.up("a = Lab('a', hold='create')\nLab('b', v=a.made)"))
+    await lab.until_called("create a")
+    lab.cancel.set()
+    await lab.until_called("cancel")
+    lab.gate.touch()
+    summary = await running
+    assert summary.cancelled
+    assert not summary.succeeded
+    assert lab.names() == ["a"]
+    assert lab.pending() == []
+    assert lab.calls("create") == ["create a"]
+
+
+async def test_a_second_cancel_aborts_and_the_checkpoint_says_what_was_under_way(lab: Lab) -> None:
+    running = asyncio.create_task(lab.up("Lab('a', hold='create')"))
+    await lab.until_called("create a")
+    lab.cancel.set()
+    await lab.until_called("cancel")
+    lab.cancel.clear()
+    await asyncio.sleep(0.2)
+    lab.cancel.set()
+    summary = await asyncio.wait_for(running, 30)
+    assert summary.cancelled
+    assert lab.pending() == ["creating a"]
+
+
+async def test_a_replacement_that_was_cut_off_after_the_deletion_is_made_by_the_next_run(lab: Lab) -> None:
+    await lab.up("Lab('a', replace_size=1, first=True)")
+    summary = await lab.up("Lab('a', replace_size=2, first=True, fail='create')")
+    assert not summary.succeeded
+    assert lab.resources()["a"].pending_replacement
+    summary = await lab.up("Lab('a', replace_size=2, first=True)")
+    assert summary.succeeded
+    assert lab.calls("create", "delete") == ["create a"]
+    assert not lab.resources()["a"].pending_replacement
+
+
+async def test_a_replaced_resource_whose_deletion_failed_is_deleted_by_the_next_run(lab: Lab) -> None:
+    await lab.up("Lab('a', replace_size=1, fail='delete')")
+    summary = await lab.up("Lab('a', replace_size=2)")
+    assert not summary.succeeded
+    assert lab.names() == ["a", "a~"]
+    for resource in lab.checkpoint.snapshot.resources:
+        resource.outputs.pop("fail", None)
+    summary = await lab.up("Lab('a', replace_size=2)")
+    assert summary.succeeded
+    assert lab.calls("create", "delete") == ["delete a"]
+    assert summary.changes == {Op.SAME: 2}
+    assert lab.names() == ["a"]
+
+
+async def test_no_process_is_left_after_an_operation(lab: Lab) -> None:
+    await lab.up("Lab('a', die='create')\nLab('b', v=1)")
+    await lab.up("Lab('a', v=1)")
+    assert psutil.Process(os.getpid()).children(recursive=True) == []
+
+
+async def test_transforms_are_refused_with_the_way_out(lab: Lab) -> None:
+    summary = await lab.up("Lab('a', Options(transforms=[lambda args: None]), v=1)")
+    assert not summary.succeeded
+    assert lab.said("error")
+
+
