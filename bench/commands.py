@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TAIL_LINES = 40
+_GRACE_S = 20.0
 
 
 class MeasurementError(RuntimeError):
@@ -75,7 +76,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         _signal(process, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=20)
+            process.communicate(timeout=_GRACE_S)
         _signal(process, signal.SIGKILL)
     process.wait()
     if process.stdout:

@@ -131,7 +131,7 @@ def _ray(session: Session, cluster: LocalCluster) -> Iterator[str]:
         }
         _deploy(cluster.address, port, {**application, "name": "flights", "route_prefix": "/flights"})
         url = f"http://127.0.0.1:{port}/flights/predict"
-        until(lambda: _predicts(url, "late_probability"), f"Serve of {cluster.directory.name} answers", 180)
+        until(lambda: _runs(cluster.address) and _predicts(url, "late_probability"), f"{cluster.directory.name} answers", 180)
         yield url
     finally:
         asyncio.run(cluster.halt())
@@ -146,6 +146,18 @@ def _arguments(session: Session) -> dict[str, Any]:
     if not found:
         raise MeasurementError(f"Serve at {address.url} has no application")
     return {"import_path": _ENTRY_POINT, "runtime_env": found[-1].get("runtime_env", {}), "args": found[-1]["args"]}
+
+
+def _runs(address: RayAddress) -> bool:
+    """Whether all replicas of the application do.
+
+    Raises:
+        MeasurementError: they never will.
+    """
+    found = _serve(address, "GET").json()["applications"].get("flights", {})
+    if found.get("status") == "DEPLOY_FAILED":
+        raise MeasurementError(f"the application does not start with Serve's defaults: {found.get('message')}")
+    return bool(found.get("status") == "RUNNING")
 
 
 def _deploy(address: RayAddress, port: int, application: Mapping[str, Any]) -> None:

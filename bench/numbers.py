@@ -25,13 +25,6 @@ def paired_ratio(first: Sequence[float], second: Sequence[float]) -> float:
     return median(one / other for one, other in zip(first, second, strict=True))
 
 
-def rounded(value: float, digits: int = 3) -> float:
-    """`value` to `digits` significant digits, but never coarser than a whole number."""
-    if value == 0:
-        return 0.0
-    places = digits - 1
-    magnitude = abs(value)
-    while magnitude >= 10 and places > 0:
-        magnitude /= 10
-        places -= 1
-    return round(value, places)
+def rounded(value: float) -> float:
+    """`value` to three significant digits, but never coarser than a whole number."""
+    return float(round(value)) if abs(value) >= 1000 else float(f"{value:.3g}")

@@ -27,7 +27,7 @@ _RETENTION_S = 5
 _STEADY_S = 3
 _ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED)
 _PROBE_EVERY_S = 0.02
-_GAP = re.compile(r"(?:gap|without service)\D*?(\d+(?:\.\d+)?)\s?s\b", re.IGNORECASE)
+_GAP = re.compile(r"gap\s+without\s+service\s+of\s+about\s+(\d+(?:\.\d+)?)\s+s\b")
 
 
 def blue_green(session: Session) -> Iterable[Result]:

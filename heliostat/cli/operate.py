@@ -3,31 +3,31 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Protocol
 
 import click
 from rich.console import Console
 
 from heliostat.cli import interrupts
 from heliostat.cli.display import report, words
-from heliostat.cli.display.board import Board
 from heliostat.cli.display.digest import DigestDisplay
 from heliostat.cli.display.live import LiveDisplay
 from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.report import Look
+from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
 from heliostat.cli.session import Session, is_interactive, told
 from heliostat.engine import checkpoint, history, locks
 from heliostat.engine.backend import Checkpoints, StackOutputs
 from heliostat.engine.checkpoint import Document
 from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
-from heliostat.engine.events import Event, Summary
+from heliostat.engine.events import Summary
 from heliostat.engine.stackerrors import StorageError
 from heliostat.engine.state import OperationType
 
@@ -51,27 +51,6 @@ class Request:
     clear_pending_creates: bool = False
 
 
-class Display(Protocol):
-    """What shows an operation."""
-
-    board: Board
-
-    def start(self, title: str) -> None:
-        """Begins, with a headline."""
-
-    def __call__(self, event: Event) -> None:
-        """Takes one event in."""
-
-    def tick(self) -> None:
-        """Draws, some times a second."""
-
-    def notice(self, text: str) -> None:
-        """A line of the command's own."""
-
-    def stop(self, result: Summary | None) -> None:
-        """Ends; without a result the operation broke off."""
-
-
 def operate(session: Session, request: Request) -> int:
     """Does what is asked and returns the exit code; errors of the command itself are raised."""
     acts = request.kind != "preview" and not request.options.preview_only
@@ -79,8 +58,6 @@ def operate(session: Session, request: Request) -> int:
         raise UsageError(
             "--yes or --skip-preview or --preview-only must be passed in to proceed when running in non-interactive mode"
         )
-    if session.config.salt:
-        session.place.keyring.of(session.config.salt).prepare()
     lock = locks.locked(session.place.backend.bucket, session.ref.full_name, told) if acts else nullcontext()
     with interrupts.as_ctrl_c(), lock:
         work = _Work(session, request)
@@ -217,8 +194,8 @@ class _Work:
             write: Callable[[str], None] = (lambda _: None) if silent else click.echo
             return DigestDisplay(write, olds, self.session.hidden_config(self.values), preview=preview)
         if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-            return LiveDisplay(_console(), look)
-        return PlainDisplay(_console(), look)
+            return Sturdy(LiveDisplay(_console(), look))
+        return Sturdy(PlainDisplay(_console(), look))
 
 
 def _noticing(display: Display, as_json: bool) -> Callable[[str], None]:
@@ -231,5 +208,13 @@ async def _tick(display: Display) -> None:
         await asyncio.sleep(_TICK_S)
 
 
+class _Console(Console):
+    """Rich's console, which would end the process where its reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to the caller."""
+        raise BrokenPipeError(errno.EPIPE, "its reader has gone")
+
+
 def _console() -> Console:
-    return Console(highlight=False, markup=False, emoji=False)
+    return _Console(highlight=False, markup=False, emoji=False)

@@ -80,7 +80,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
     await traffic.ensure()
     client = ServeClient(settings.inputs.ray, settings.serve_port)
     async with httpx.AsyncClient() as replicas:
-        reconciler = Reconciler(store, client, traffic, replicas, settings.serving_entry_point)
+        reconciler = Reconciler(store, client, traffic, replicas, settings)
         app = create_app(reconciler, token, settings.public_url)
         config = uvicorn.Config(app, host="127.0.0.1", port=settings.api_port, log_level="warning", access_log=False)
         server = uvicorn.Server(config)

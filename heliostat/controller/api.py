@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, status
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 
 import heliostat
 from heliostat.controller.reconciler import Reconciler
@@ -112,10 +114,16 @@ def _add_changes(app: FastAPI, reconciler: Reconciler, views: Views) -> None:
         reconciler.delete(name)
         return views.status(name)
 
+    @app.exception_handler(RequestValidationError)
+    async def wrong(request: Request, error: Exception) -> Response:
+        mistakes = error.errors() if isinstance(error, RequestValidationError) else []
+        lines = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in mistakes]
+        return JSONResponse({"detail": "; ".join(lines)}, status.HTTP_422_UNPROCESSABLE_CONTENT)
+
     @app.exception_handler(KeyError)
     async def gone(request: Request, error: Exception) -> Response:
         # It was removed between two looks.
-        return Response('{"detail":"the application is gone"}', status.HTTP_404_NOT_FOUND, media_type="application/json")
+        return JSONResponse({"detail": "the application is gone"}, status.HTTP_404_NOT_FOUND)
 
 
 def _refuse(desired: Desired) -> None:

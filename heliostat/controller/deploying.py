@@ -5,6 +5,7 @@ from typing import Any
 
 from heliostat.controller.observing import serve_name
 from heliostat.rollout.model import DeployColour
+from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.rollouts import ServingArguments
 from heliostat.systems.code_packages import runtime_env
 from heliostat.systems.haproxy_config import serve_prefix
@@ -12,15 +13,20 @@ from heliostat.systems.ray_serve import ServeApplication
 
 
 def serve_application(
-    name: str, action: DeployColour, entry_point: str, found: ServeApplication | None
-) -> dict[str, Any] | None:
-    """The application as Serve's config names it; None while Serve does not know its deployments yet.
+    name: str, action: DeployColour, settings: ControllerSettings, found: ServeApplication | None
+) -> dict[str, Any]:
+    """The application as Serve's config names it.
 
-    Serve restarts every replica when an application's arguments change. So what changes in place is laid over the
-    deployment, and the arguments stay as they were.
+    Serve restarts every replica when an application's arguments change, or when a deployment is first named beside them.
+    So what changes in place is laid over the deployment from the beginning, and the arguments stay as they were.
     """
+    deployment = {
+        "name": settings.serving_deployment,
+        "num_replicas": action.replicas,
+        "max_ongoing_requests": action.desired.max_ongoing_requests,
+    }
     if found is not None and found.config is not None:
-        return _in_place(found, action)
+        return {**found.config, "deployments": [deployment]}
     prefix = serve_prefix(name, action.colour.value)
     arguments = ServingArguments(
         application=name,
@@ -34,20 +40,11 @@ def serve_application(
     return {
         "name": serve_name(name, action.colour),
         "route_prefix": prefix,
-        "import_path": entry_point,
+        "import_path": settings.serving_entry_point,
         "runtime_env": runtime_env(action.desired.version.code_uri),
         "args": arguments.model_dump(mode="json"),
+        "deployments": [deployment],
         # A line a request costs a seventh of the throughput; the prediction log says more.
         "logging_config": {"enable_access_log": False},
     }
 
-
-def _in_place(found: ServeApplication, action: DeployColour) -> dict[str, Any] | None:
-    if not found.deployments or found.config is None:
-        return None
-    deployment = {
-        "name": next(iter(found.deployments)),
-        "num_replicas": action.replicas,
-        "max_ongoing_requests": action.desired.max_ongoing_requests,
-    }
-    return {**found.config, "deployments": [deployment]}

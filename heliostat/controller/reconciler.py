@@ -16,6 +16,7 @@ from heliostat.controller.traffic import Place, Traffic, Wanted
 from heliostat.rollout.actions import admitted
 from heliostat.rollout.decide import decide, declare, delete
 from heliostat.rollout.model import Action, Colour, DeployColour, Observed, RetireColour, SetShare, State, TestGolden
+from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.rollouts import Desired, Phase
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy_config import Server, serve_prefix
@@ -41,7 +42,7 @@ class Reconciler:
     serve: ServeClient
     traffic: Traffic
     client: httpx.AsyncClient
-    entry_point: str
+    settings: ControllerSettings
     states: dict[str, State] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
     ray_answers: bool = False
@@ -180,11 +181,8 @@ class Reconciler:
                 await self.serve.delete(serve_name(name, colour))
             case DeployColour():
                 found = self._instance.applications.get(serve_name(name, action.colour)) if self._instance else None
-                application = serve_application(name, action, self.entry_point, found)
-                if application is None:
-                    return False
                 self._read_at = 0.0
-                await self.serve.deploy(application)
+                await self.serve.deploy(serve_application(name, action, self.settings, found))
         return True
 
     def _test(self, name: str, colour: Colour, replica: str) -> None:

@@ -86,7 +86,12 @@ class Backend:
         if meta is not None and not re.fullmatch(rb"\s*version:\s*1\s*", meta):
             raise StackError(
                 f"{backend.bucket.describe(_META)} says {meta.decode(errors='replace').strip()!r}; the embedded engine knows "
-                "`version: 1`. `pulumi state upgrade` of the official CLI moves older state; newer state needs that CLI too"
+                "`version: 1`. `pulumi state upgrade` of the official CLI moves older state; newer needs that CLI"
+            )
+        old = [key for key in backend.bucket.list(".pulumi/stacks") if key.count("/") == 2] if meta is None else []
+        if any(key.endswith(".json") for key in old):
+            raise StackError(
+                f"{url} holds stacks of the old layout without projects: `pulumi state upgrade` of the official CLI moves them"
             )
         return backend
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import asyncio
 
 from heliostat.engine.errors import Reported
-from heliostat.engine.graph import blockers, with_dependents
+from heliostat.engine.graph import blockers, needed_by, with_dependents
 from heliostat.engine.operation import Operation, Stopped
 from heliostat.engine.planner import Planner
 from heliostat.engine.state import Resource
@@ -20,6 +20,9 @@ async def delete_the_rest(op: Operation, planner: Planner) -> None:
     condemned = _condemned(op, planner)
     if not _within_targets(op, condemned):
         return
+    # What failed is as the state had it, and still needs what it needed.
+    kept = needed_by(op.failed, op.still_there())
+    condemned = [one for one in condemned if one.urn not in kept]
     for resource in [one for one in condemned if one.pending_replacement and not one.delete]:
         op.journal.remove(resource)
     condemned = [one for one in condemned if one.delete or not one.pending_replacement]

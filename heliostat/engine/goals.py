@@ -13,7 +13,16 @@ from pulumi.runtime.proto import alias_pb2, resource_pb2
 from heliostat.engine.errors import EngineError
 from heliostat.engine.properties import from_struct, with_hashes
 from heliostat.engine.state import Resource
-from heliostat.engine.urns import ROOT_STACK_TYPE, Urn, make, name_of, provider_of_reference, qualified_type_of, type_of
+from heliostat.engine.urns import (
+    ROOT_STACK_TYPE,
+    Urn,
+    is_provider_type,
+    make,
+    name_of,
+    provider_of_reference,
+    qualified_type_of,
+    type_of,
+)
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -63,7 +72,8 @@ class Goal:
         if self.replace_with:
             extra["replaceWith"] = list(self.replace_with)
         return Resource(
-            urn=urn, type=self.type, custom=self.custom, inputs=self.inputs, parent=self.parent, provider=self.provider,
+            urn=urn, type=self.type, custom=self.custom, inputs=self.inputs, parent=self.parent,
+            provider=self.provider if self.custom and not is_provider_type(self.type) else "",
             dependencies=list(self.dependencies),
             property_dependencies={key: list(urns) for key, urns in self.property_dependencies.items()},
             protect=bool(self.protect), retain_on_delete=bool(self.retain_on_delete), deleted_with=self.deleted_with,

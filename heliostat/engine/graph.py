@@ -1,7 +1,7 @@
 """Who depends on whom; pure functions over a checkpoint's resources in their order."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from heliostat.engine.state import Resource
@@ -59,6 +59,34 @@ def blockers(condemned: Sequence[Resource], resources: Sequence[Resource]) -> di
                 result[id(needed)].append(resource)
         by_urn.setdefault(resource.urn, []).append(resource)
     return result
+
+
+def needed_by(urns: Collection[Urn], resources: Sequence[Resource]) -> set[Urn]:
+    """What the resources at `urns` need, directly or through others."""
+    needed: set[Urn] = set()
+    for resource in reversed(resources):
+        if resource.urn in urns or resource.urn in needed:
+            needed |= dependencies_of(resource)
+    return needed
+
+
+def renamed(resource: Resource, names: Mapping[Urn, Urn]) -> Resource:
+    """`resource` with the new names of what it mentions; the same object where it mentions none of them."""
+    if names.keys().isdisjoint(dependencies_of(resource)):
+        return resource
+
+    def new(urns: Iterable[Urn]) -> list[Urn]:
+        return [names.get(urn, urn) for urn in urns]
+
+    provider, _, ident = resource.provider.rpartition("::")
+    extra = dict(resource.extra)
+    if "replaceWith" in extra:
+        extra["replaceWith"] = new(extra["replaceWith"])
+    return replace(
+        resource, parent=names.get(resource.parent or "", resource.parent), dependencies=new(resource.dependencies),
+        property_dependencies={key: new(urns) for key, urns in resource.property_dependencies.items()}, extra=extra,
+        deleted_with=names.get(resource.deleted_with or "", resource.deleted_with),
+        provider=f"{names[provider]}::{ident}" if provider in names else resource.provider)
 
 
 def repaired(resources: Iterable[tuple[Resource, Resource | None]]) -> list[Resource]:

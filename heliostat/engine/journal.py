@@ -10,7 +10,9 @@ import itertools
 from collections.abc import Iterable
 from typing import Protocol
 
+from heliostat.engine.graph import renamed
 from heliostat.engine.state import OperationType, PendingOperation, Resource, Snapshot
+from heliostat.engine.urns import Urn
 
 
 class SnapshotSink(Protocol):
@@ -41,6 +43,8 @@ class Journal:
         self._version = 0
         self._saved = 0
         self._quiet = False
+        self._renames: dict[Urn, Urn] = {}
+        self._renamed: dict[int, tuple[Resource, Resource]] = {}
         self._saving: asyncio.Task[None] | None = None
         self.rebase(previous.resources)
         # Only a person can say what became of a create that was cut off: it stays until a refresh or an edit clears it.
@@ -58,7 +62,16 @@ class Journal:
     def snapshot(self) -> Snapshot:
         """The state as it is now."""
         resources = [*self._done.values(), *self._base.values()]
+        if self._renames:
+            resources = [self._by_new_names(resource) for resource in resources]
         return Snapshot(resources, list(self._operations.values()), self._previous.manifest, self._previous.metadata)
+
+    def _by_new_names(self, resource: Resource) -> Resource:
+        """What mentions a renamed resource mentions it by its new name, also before its own turn has come."""
+        known = self._renamed.get(id(resource))
+        if known is None:
+            known = self._renamed[id(resource)] = (resource, renamed(resource, self._renames))
+        return known[1]
 
     def __contains__(self, resource: Resource) -> bool:
         return id(resource) in self._keys
@@ -80,6 +93,9 @@ class Journal:
         """Appends `resource` after everything done so far; with `instead_of`, that one goes. `quietly`: not worth a save."""
         if instead_of is not None:
             self._take(instead_of)
+            if instead_of.urn != resource.urn:
+                self._renames[instead_of.urn] = resource.urn
+                self._renamed.clear()
         key = next(self._counter)
         self._done[key] = resource
         self._keys[id(resource)] = key

@@ -48,6 +48,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     op: Operation
     planner: Planner
     place: Place
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    """Work may begin; the program starts while the state is refreshed yet."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
     """The program has declared all that it has to declare."""
     stack_outputs: dict[str, Any] | None = None
@@ -67,18 +69,22 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         """Runs `work` apart from the call that asked for it. Where the operation ends instead, the call is never answered:
         the program is about to be ended, and an answer would only make it complain of that.
         """
+        await self.open.wait()
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._settled)
         try:
             return await asyncio.shield(task)
-        except (Reported, Stopped):
+        except (Reported, Stopped, EngineError):
             await asyncio.Event().wait()
             raise
 
     def _settled(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, Reported | Stopped | ProviderError):
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, EngineError):
+            self.op.fail(str(error))
+        elif error and not isinstance(error, Reported | Stopped | ProviderError):
             self.op.fail(f"the engine failed: {type(error).__name__}: {error}")
             self.op.defects.append(error)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from heliostat.engine.errors import ProviderError, Reported
+from heliostat.engine.errors import EngineError, ProviderError, Reported
 from heliostat.engine.events import Diagnostic, Event, Op, PropertyChange, StepFailed, StepStarted, StepSucceeded
 from heliostat.engine.graph import dependencies_of
 from heliostat.engine.journal import Journal
@@ -110,6 +110,10 @@ class Operation:
     def fail(self, message: str, urn: Urn = "") -> Reported:
         """Tells an error that makes the operation fail and stops it in order."""
         self.tell("error", message, urn)
+        return self.stop(message)
+
+    def stop(self, message: str) -> Reported:
+        """Stops the operation in order for a reason that has been told."""
         self.errored = True
         self.halted.set()
         return Reported(message)
@@ -137,6 +141,10 @@ class Operation:
             except ProviderError as error:
                 self._step_failed(op, resource.urn, time.monotonic() - started, str(error), lenient=lenient)
                 raise Reported(str(error)) from None
+            except EngineError as error:
+                # What cannot be recorded must not go on.
+                self._step_failed(op, resource.urn, time.monotonic() - started, str(error), lenient=False)
+                raise self.stop(str(error)) from None
         op = outcome.op or op
         if not hidden:
             if op not in UNCOUNTED:

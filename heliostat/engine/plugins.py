@@ -87,8 +87,8 @@ class Plugin:
 
     name: str
     process: asyncio.subprocess.Process
-    channel: grpc.aio.Channel
-    stub: Any
+    channel: grpc.aio.Channel | None = None
+    stub: Any = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=40))
     accepts_secrets: bool = False
     supports_preview: bool = False
@@ -102,7 +102,7 @@ class Plugin:
             *launcher([*arguments, around.engine_address]), cwd=around.main, env=environment,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             start_new_session=True, limit=MAX_MESSAGE_BYTES)
-        plugin = cls(name, process, grpc.aio.insecure_channel("unix:unused"), None)
+        plugin = cls(name, process)
         plugin.readers.append(asyncio.create_task(plugin._follow(_piped(process.stderr), around.log)))
         try:
             async with asyncio.timeout(around.start_timeout_s):
@@ -157,7 +157,8 @@ class Plugin:
 
     async def close(self) -> None:
         """Ends the process and what it started in its own session."""
-        await self.channel.close(None)
+        if self.channel:
+            await self.channel.close(None)
         if self.process.returncode is None:
             self._signal(signal.SIGTERM)
             try:

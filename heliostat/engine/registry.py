@@ -33,16 +33,6 @@ class Registry:
     _ready: dict[str, asyncio.Future[Provider]] = field(default_factory=dict)
     _unconfigured: dict[Urn, Provider] = field(default_factory=dict)
 
-    def alias(self, old: str, new: str) -> None:
-        """Lets resources of the old state find their provider by the reference that it had before it was renamed."""
-        if new in self._ready:
-            self._ready.setdefault(old, self._ready[new])
-
-    def loaded(self, reference: str) -> Provider | None:
-        """The provider of `reference`, if it is configured already."""
-        future = self._ready.get(reference)
-        return future.result() if future and future.done() and not future.cancelled() and not future.exception() else None
-
     async def provider(self, reference: str) -> Provider:
         """The provider of `reference`; one of the old state is started here. Raises ProviderError where it is unknown."""
         if reference not in self._ready:
@@ -54,21 +44,20 @@ class Registry:
         return await asyncio.shield(self._ready[reference])
 
     async def check(self, urn: Urn, olds: Values, news: Values) -> tuple[Values, list[CheckFailure]]:
-        """Checks a provider resource's inputs, with its plugin started."""
-        provider = await self._launched(urn)
+        """Checks a provider resource's inputs, with its plugin started; one that a refresh has started already will do."""
+        running = await self._running(urn)
+        provider = running or await self._launched(urn)
         if not isinstance(provider, PluginProvider):
             self._unconfigured[urn] = provider
             return news, []
         inputs, failures = await provider.check_config(urn, _of_plugin(olds), _of_plugin(news))
-        if failures:
-            await self._close(provider)
-            return inputs, failures
-        self._unconfigured[urn] = provider
-        return inputs | {key: news[key] for key in OWN_KEYS if key in news}, []
+        if not running:
+            self._unconfigured[urn] = provider
+        return inputs | {key: news[key] for key in OWN_KEYS if key in news}, failures
 
     async def diff(self, urn: Urn, old: Resource, news: Values) -> Diff:
         """How a provider resource's inputs differ from those of before."""
-        provider = self._unconfigured.get(urn)
+        provider = self._unconfigured.get(urn) or await self._running(urn)
         if not isinstance(provider, PluginProvider):
             return SAME
         return await provider.diff_config(urn, _of_plugin(old.inputs), old.outputs, _of_plugin(news))
@@ -140,9 +129,11 @@ class Registry:
         self.running.append(plugin)
         return PluginProvider(plugin, self.preview)
 
-    async def _close(self, provider: PluginProvider) -> None:
-        self.running.remove(provider.plugin)
-        await provider.plugin.close()
+    async def _running(self, urn: Urn) -> Provider | None:
+        """The configured provider of the old state at `urn`, where something has needed it already."""
+        old = self.find_old(urn)
+        future = self._ready.get(f"{urn}::{old.id}") if old else None
+        return await asyncio.shield(future) if future else None
 
 
 def _of_plugin(inputs: Values) -> Values:

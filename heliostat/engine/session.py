@@ -11,7 +11,7 @@ from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
 
 from heliostat.engine.deletes import delete_the_rest
 from heliostat.engine.engine_service import EngineService
-from heliostat.engine.errors import Reported
+from heliostat.engine.errors import EngineError, Reported
 from heliostat.engine.events import Diagnostic, Event, Outputs
 from heliostat.engine.journal import Journal, SnapshotSink
 from heliostat.engine.monitor import Monitor, Place
@@ -77,13 +77,21 @@ class Session:
                 await self._parts(kind)
             except Reported:
                 pass
+            except EngineError as error:
+                self.op.fail(str(error))
             finally:
                 self.monitor.abort()
                 await self.monitor.settled()
                 # Also where the operation is aborted: what was done until then is on disk.
-                await asyncio.shield(asyncio.ensure_future(self.op.journal.close()))
+                await asyncio.shield(asyncio.ensure_future(self._close()))
         if self.op.defects:
             raise self.op.defects[0]
+
+    async def _close(self) -> None:
+        try:
+            await self.op.journal.close()
+        except EngineError as error:
+            self.op.fail(f"the last changes of the state could not be written: {error}")
 
     @contextlib.asynccontextmanager
     async def _services(self) -> AsyncIterator[None]:
@@ -105,21 +113,27 @@ class Session:
         self._warn_of_pending_operations()
         if kind in ("refresh", "destroy"):
             self._require_targets()
-        if kind == "refresh" or self.options.refresh:
-            await refresh(self.op)
-        if kind == "refresh" or self.op.errored or self.op.halted.is_set():
-            return
-        if kind == "destroy":
-            await delete_the_rest(self.op, self.planner)
+        if kind in ("refresh", "destroy"):
+            if await self._refreshed(always=kind == "refresh") and kind == "destroy":
+                await delete_the_rest(self.op, self.planner)
             return
         try:
             await self._update()
         finally:
             await self._export()
 
+    async def _refreshed(self, *, always: bool = False) -> bool:
+        """Refreshes where that is wanted; whether the operation can go on."""
+        if always or self.options.refresh:
+            await refresh(self.op)
+        return not (self.op.errored or self.op.halted.is_set())
+
     async def _update(self) -> None:
         program = await Program.start(self._invocation(), self._printed)
         try:
+            if not await self._refreshed():
+                return
+            self.monitor.open.set()
             if await self._declared(program):
                 self._require_targets()
                 await delete_the_rest(self.op, self.planner)
@@ -190,6 +204,6 @@ class Session:
         pending = self.target.previous.pending_operations
         if pending and not self.preview:
             listed = "\n".join(f"  * {one.resource.urn}, interrupted while {one.type}" for one in pending)
-            self.op.tell("warning", f"{len(pending)} operations of the run before were cut off:\n{listed}\nWhat became of them "
-                         "is not known. Where a resource was created after all, import it or remove it; `stack export` and "
-                         "`stack import` clear the list.")
+            self.op.tell("warning", f"{len(pending)} operations of the run before were cut off:\n{listed}\nWhat became of "
+                         "them is not known. Where a resource was created after all, import it or remove it; `stack export` "
+                         "and `stack import` clear the list.")

@@ -111,7 +111,8 @@ def load_entry_point(entry_point: EntryPoint) -> Any:
     module, _, name = entry_point.partition(":")
     loaded = importlib.import_module(module)
     if not hasattr(loaded, name):
-        raise ValueError(f"module {module!r} has no {name!r}; it has {', '.join(n for n in dir(loaded) if not n.startswith('_'))}")
+        there = ", ".join(known for known in dir(loaded) if not known.startswith("_"))
+        raise ValueError(f"module {module!r} has no {name!r}; it has {there}")
     return getattr(loaded, name)
 
 

@@ -52,11 +52,13 @@ def check(tables: Tables) -> None:
     reasons = [f"the {split} split is empty" for split, table in tables if not table.num_rows]
     for split, table in tables:
         if table.schema != tables.train.schema:
-            reasons.append(f"the {split} split's columns differ from the train split's:\n{table.schema}\n{tables.train.schema}")
+            found, expected = _named(table), _named(tables.train)
+            reasons.append(f"the columns of the {split} split differ from the train split's: {found} and {expected}")
         if tables.label not in table.column_names:
             reasons.append(f"the {split} split has no column {tables.label!r}, the label")
         elif table[tables.label].null_count:
-            reasons.append(f"the label {tables.label!r} is missing in {table[tables.label].null_count} rows of the {split} split")
+            missing = table[tables.label].null_count
+            reasons.append(f"the label {tables.label!r} is missing in {missing} rows of the {split} split")
     if reasons:
         raise PermanentError("the data cannot be a snapshot: " + "; ".join(reasons))
 
@@ -108,12 +110,15 @@ def save(tables: Tables, name: str, store: ObjectStore) -> dict[str, Any]:
 
 def _storable(tables: Tables) -> Tables:
     """With the types that Parquet gives back as they were: it has no time of whole seconds."""
-    fields = [
-        field.with_type(pa.timestamp("ms", field.type.tz)) if pa.types.is_timestamp(field.type) and field.type.unit == "s" else field
+    schema = pa.schema(
+        field.with_type(pa.timestamp("ms", field.type.tz)) if str(field.type).startswith("timestamp[s") else field
         for field in tables.train.schema
-    ]
-    schema = pa.schema(fields)
-    return replace(tables, train=tables.train.cast(schema), validation=tables.validation.cast(schema), test=tables.test.cast(schema))
+    )
+    return replace(tables, **{split: table.cast(schema) for split, table in tables})
+
+
+def _named(table: pa.Table) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in table.schema)
 
 
 def put_json(store: ObjectStore, key: str, value: object) -> None:

@@ -5,7 +5,8 @@
     GET  /openapi.json  GET /docs
     POST /-/golden      the contract's golden requests through the whole path; clients cannot reach it
 
-Errors are JSON: `{"detail": "<text>"}`, and for what does not fit the contract 422 with FastAPI's `{"detail": [{"loc", ...}]}`.
+Errors are JSON: `{"detail": "<text>"}`, and for what does not fit the contract 422 with FastAPI's
+`{"detail": [{"loc", ...}]}`.
 """
 from __future__ import annotations
 
@@ -54,13 +55,22 @@ class Answers:
     """The ASGI application of one replica."""
 
     def __init__(
-        self, contract: Contract[Any, Any], predictor: Predictor, version: str, public_path: str, limits: Limits, log: PredictionLog
+        self,
+        contract: Contract[Any, Any],
+        predictor: Predictor,
+        version: str,
+        public_path: str,
+        limits: Limits,
+        log: PredictionLog,
+        tells_request_id: bool = True,
     ) -> None:
+        """`tells_request_id`: whether answers carry `x-request-id`; under Serve its own middleware adds it."""
         self._contract = contract
         self._predictor = predictor
         self._version = version.encode()
         self._limits = limits
         self._log = log
+        self._tells_request_id = tells_request_id
         self._bodies = Bodies(contract.row, limits.max_rows)
         self._health = json.dumps({"version": version}).encode()
         self._openapi = json.dumps(pages.openapi(contract, version, public_path, limits)).encode()
@@ -91,12 +101,13 @@ class Answers:
             body = to_json(refusal.body, inf_nan_mode="strings")
         except Exception as error:  # a bug in workload code: the client hears that, people read the log
             status, kind = 500, _JSON
-            body = to_json({"detail": f"the application failed on this request ({type(error).__name__}); its log has the details under this request id"})
+            text = f"the application failed on this request ({type(error).__name__}); its log has more under this request id"
+            body = to_json({"detail": text})
             _report(request_id)
-        headers = [
-            (b"content-type", kind), (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", request_id), (b"x-heliostat-version", self._version), *extra,
-        ]  # fmt: skip
+        length = b"%d" % len(body)
+        headers = [(b"content-type", kind), (b"content-length", length), (b"x-heliostat-version", self._version), *extra]
+        if self._tells_request_id:
+            headers.append((b"x-request-id", request_id))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
@@ -107,7 +118,8 @@ class Answers:
             path = path[len(root) :]
         route = self._routes.get(path)
         if route is None:
-            raise Refusal(404, f"there is nothing at {path}: there are POST /predict, GET /healthz, GET /openapi.json and GET /docs")
+            known = "POST /predict, GET /healthz, GET /openapi.json and GET /docs"
+            raise Refusal(404, f"there is nothing at {path}: there are {known}")
         method, answer = route
         if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
             raise Refusal(405, f"{path} takes {method}, not {scope['method']}", ((b"allow", method.encode()),))

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 NAME: Final = "model"
 DATA_FOLDER: Final = "trained"
-_PACKAGES: Final = ("lightgbm", "numpy", "pandas", "pyarrow", "pydantic", "httpx")
+_PACKAGES: Final = ("mlflow", "lightgbm", "numpy", "pandas", "pyarrow", "pydantic", "httpx")
 _LIBRARY: Final = ("__init__.py", "spec", "systems", "ml")
 
 
@@ -34,7 +34,7 @@ def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
             code_paths=_code(Path(temporary, "code")),
             signature=_signature(inputs.schema),
             input_example=inputs.to_pandas(),
-            pip_requirements=[f"mlflow=={mlflow.__version__}", *(f"{name}=={importlib.metadata.version(name)}" for name in _PACKAGES)],
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _PACKAGES],
         )
         return f"models:/{info.model_id}"
 

@@ -1,4 +1,4 @@
-"""What an application says of itself: OpenAPI with the paths that clients see, and a page that needs nothing from elsewhere."""
+"""What an application says of itself: OpenAPI with the paths that clients see, and a page that is whole in itself."""
 from __future__ import annotations
 
 import html
@@ -65,7 +65,7 @@ def _predict(contract: Contract[Any, Any], many: str, answers: str, limits: Limi
         "description": f"One row, or at most {limits.max_rows} in a body of at most {limits.max_body_bytes} bytes.",
         "requestBody": {"required": True, "content": {"application/json": request}},
         "responses": {
-            "200": {"description": "The answer, or the answers in the order of the rows.", "content": {"application/json": found}},
+            "200": {"description": "The answer, or the answers in the rows' order.", "content": {"application/json": found}},
             "413": _error("The body is too large."),
             "415": _error("The body is not JSON."),
             "422": {
@@ -106,10 +106,14 @@ def docs(contract: Contract[Any, Any], public_path: str) -> str:
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}td{{padding:.2rem 1rem .2rem 0;
-vertical-align:top}}textarea{{width:100%;height:13rem;font:14px/1.4 monospace}}pre{{background:#f3f3f3;padding:1rem;overflow:auto}}
-button{{font:inherit;padding:.3rem 1rem}}@media(prefers-color-scheme:dark){{body{{background:#16181c;color:#ddd}}pre,textarea{{
-background:#22252b;color:#ddd}}a{{color:#8bf}}}}</style>
+<style>
+body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}}
+td{{padding:.2rem 1rem .2rem 0;vertical-align:top}}
+textarea{{width:100%;height:13rem;font:14px/1.4 monospace}}
+pre{{background:#f3f3f3;padding:1rem;overflow:auto}}
+button{{font:inherit;padding:.3rem 1rem}}
+@media(prefers-color-scheme:dark){{body{{background:#16181c;color:#ddd}}pre,textarea{{background:#22252b;color:#ddd}}a{{color:#8bf}}}}
+</style>
 <h1>{title}</h1><p>{description}<p><code>POST {path}/predict</code> takes one row as an object, or many as
 <code>{{"rows": [...]}}</code>. <a href="{path}/openapi.json">OpenAPI</a>
 <table>{fields}</table>

@@ -96,7 +96,8 @@ class PredictionLog:
                     self._sealed.append(self._spool)
                     self._spool = None
             except OSError as error:
-                self._warn(f"the prediction log cannot be written in {self._folder}: {error.strerror}; {self.dropped} entries are lost so far")
+                lost = f"{self.dropped} entries are lost so far"
+                self._warn(f"the prediction log cannot be written in {self._folder}: {error.strerror}; {lost}")
 
     def _is_full(self, spool: _Spool) -> bool:
         age = time.monotonic() - spool.opened

@@ -1,4 +1,4 @@
-"""What MLflow's pyfunc flavour calls to load a model of ours, whoever loads it: `mlflow.pyfunc.load_model`, `mlflow models serve`."""
+"""How a model of ours is loaded; MLflow's pyfunc flavour calls it (`mlflow.pyfunc.load_model`, `mlflow models serve`)."""
 from __future__ import annotations
 
 import json
@@ -20,7 +20,7 @@ def trained_folder(model: Path) -> Path:
     """
     found = sorted(model.glob(f"data/*/{RESULT_FILE}"))
     if not found:
-        raise ValueError(f"the MLflow model in {model} was not logged by a training of heliostat: it has no data/*/{RESULT_FILE}")
+        raise ValueError(f"the MLflow model in {model} was not logged by a training of ours: it has no data/*/{RESULT_FILE}")
     return found[0].parent
 
 

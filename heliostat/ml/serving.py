@@ -61,12 +61,13 @@ def open_application(arguments: ServingArguments) -> Answers:
     version = arguments.version
     contract = load_entry_point(version.contract)
     if not isinstance(contract, Contract):
-        raise PermanentError(f"{version.contract} is a {type(contract).__name__}: it must be a heliostat.ml.contracts.Contract")
+        found = type(contract).__name__
+        raise PermanentError(f"{version.contract} is a {found}: it must be a heliostat.ml.contracts.Contract")
     folder = models.fetch(version.model_uri, version.tracking_uri)
     predictor = contract.predictor.load(folder)
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label)
-    return Answers(contract, predictor, version.label, arguments.public_path, version.limits, log)
+    return Answers(contract, predictor, version.label, arguments.public_path, version.limits, log, tells_request_id=False)
 
 
 def default_spool() -> Path:

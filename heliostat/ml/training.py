@@ -124,7 +124,7 @@ def run_worker(config: dict[str, Any]) -> None:
     from heliostat.ml.contracts import load_entry_point
     from heliostat.ml.ring import machines
 
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that find no core sleep, and two workers share two cores well
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that find no core sleep: workers share cores well
     logging.getLogger("httpx").setLevel(logging.WARNING)
     rank = train.get_context().get_world_rank()
     context = Context(

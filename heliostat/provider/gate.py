@@ -34,7 +34,9 @@ class Verdict:
     """One line of figures, whatever it says."""
 
 
-def judge(gate: Gate, higher_is_better: bool, candidate: Figures, baseline: Figures | None, incumbent: Figures | None) -> Verdict:
+def judge(
+    gate: Gate, higher_is_better: bool, candidate: Figures, baseline: Figures | None, incumbent: Figures | None
+) -> Verdict:
     """The verdict on the candidate: not worse than the incumbent by more than the margins, and better than the baseline."""
     sign = 1.0 if higher_is_better else -1.0
     reasons: list[str] = []
@@ -61,7 +63,8 @@ def figures_of(name: str, report: Mapping[str, Any] | None, metric: str) -> Figu
     if report is None:
         return None
     slices = {
-        column: {value: float(entry["value"]) for value, entry in values.items()} for column, values in report["slices"].items()
+        column: {value: float(entry["value"]) for value, entry in values.items()}
+        for column, values in report["slices"].items()
     }
     return Figures(name, float(report["overall"][metric]), slices)
 
@@ -73,8 +76,9 @@ def _slices(gate: Gate, sign: float, candidate: Figures, incumbent: Figures) -> 
             behind = sign * (theirs[value] - ours[value])
             if behind > item.margin:
                 yield (
-                    f"on {item.column} {value} {gate.metric} is {ours[value]:.4f}, that of {incumbent.model} {theirs[value]:.4f}: "
-                    f"worse by {behind:.4f}, {behind - item.margin:.4f} more than the margin of {item.margin:g}"
+                    f"on {item.column} {value} {gate.metric} is {ours[value]:.4f}, "
+                    f"that of {incumbent.model} {theirs[value]:.4f}: worse by {behind:.4f}, "
+                    f"{behind - item.margin:.4f} more than the margin of {item.margin:g}"
                 )
 
 

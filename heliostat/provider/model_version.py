@@ -10,7 +10,7 @@ from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.workload import OnRefusal
-from heliostat.systems import controller_api
+from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Registry
 from heliostat.systems.objects import ObjectMissingError, open_store
@@ -75,8 +75,12 @@ async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersion
         version = await asyncio.to_thread(_register, inputs, verdict, report_uri)
         context.info(f"{inputs.name}: accepted as version {version.version}: {verdict.summary}")
         return _outputs(inputs, version, "accepted", report_uri)
-    await asyncio.to_thread(_tag_run, inputs, {"heliostat.verdict": "refused", "heliostat.refusal": "; ".join(verdict.reasons)})
+    await asyncio.to_thread(_tag_run, inputs, _refusal(verdict))
     return _refused(context, inputs, verdict, serving, report_uri, known)
+
+
+def _refusal(verdict: gate.Verdict) -> dict[str, str]:
+    return {"heliostat.verdict": "refused", "heliostat.refusal": "; ".join(verdict.reasons)}
 
 
 def _refused(
@@ -93,12 +97,14 @@ def _refused(
         context.warn(f"{text}. {serving.uri} goes on serving, as gate.onRefusal: keep asks")
         return _outputs(inputs, serving, "kept", report_uri)
     stays = f"{serving.uri} goes on serving" if serving else "nothing serves yet"
-    raise PermanentError(f"{text}. {stays}. Change the training or its data, or the gate's margins; the report is {report_uri}")
+    fix = f"Change the training or its data, or the gate's margins; the report is {report_uri}"
+    raise PermanentError(f"{text}. {stays}. {fix}")
 
 
 async def _incumbent(inputs: ModelVersionInputs) -> str | None:
     """The model that the application answers with now."""
-    status = await controller_api.status(inputs.controller, inputs.application)
+    async with ControllerClient(inputs.controller) as controller:
+        status = await controller.read(inputs.application)
     return status.serving.model_uri if status and status.serving else None
 
 
@@ -198,7 +204,7 @@ def _tag_run(inputs: ModelVersionInputs, tags: dict[str, str]) -> None:
 def _pinned(inputs: ModelVersionInputs) -> RegisteredVersion:
     version = _version(inputs.tracking_uri, inputs.pin or "")
     if version is None:
-        raise PermanentError(f"the pinned version {inputs.pin} is not in the registry at {inputs.tracking_uri}: pin one that is")
+        raise PermanentError(f"the pinned version {inputs.pin} is not in MLflow at {inputs.tracking_uri}: pin one that is")
     return version
 
 

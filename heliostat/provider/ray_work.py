@@ -1,11 +1,13 @@
-"""How the provider's resources run work on a cluster: one job at a time for each identity, attached to where it runs already."""
+"""How the provider's resources run work on a cluster: one job for each identity, attached to where it runs already."""
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from heliostat.provider.resource import Context
@@ -48,7 +50,7 @@ def key_of(uri: str, store: StoreAddress) -> str:
     Raises:
         PermanentError: it lies elsewhere.
     """
-    root = store.uri.rstrip("/") + "/"
+    root = open_store(store).uri("_")[:-1]
     if not uri.startswith(root):
         raise PermanentError(f"{uri} is not in the object store {store.uri}")
     return uri.removeprefix(root)
@@ -85,7 +87,9 @@ async def _submit(work: Work, jobs: RayJobs, submission_id: str) -> None:
     store = open_store(work.store)
     key = f"jobs/{submission_id}.json"
     uri = await asyncio.to_thread(_prepare, work, store, key, submission_id)
-    environment = code_packages.runtime_env(uri, {"RAY_DEDUP_LOGS": "0", **work.variables})
+    # On this machine `python` is to be this one; elsewhere the folder is not there, and `python` is what the image has.
+    path = f"{Path(sys.executable).parent}:${{PATH}}"
+    environment = code_packages.runtime_env(uri, {"RAY_DEDUP_LOGS": "0", "PATH": path, **work.variables})
     await jobs.submit(submission_id, entrypoint(work.module, work.store, key), environment, {"heliostat": work.base})
 
 
@@ -102,8 +106,8 @@ def explain(what: str, job: Job, logs: str) -> str:
         return f"{what} was stopped (Ray job {job.submission_id}); run `up` again to go on"
     if told and told["kind"] == "memory":
         return (
-            f"{what} ran out of memory (Ray job {job.submission_id}): give it fewer workers at a time or less data, or a machine "
-            f"with more memory\n{told['message']}"
+            f"{what} ran out of memory (Ray job {job.submission_id}): give it fewer workers at a time or less data, "
+            f"or a machine with more memory\n{told['message']}"
         )
     if told and told["kind"] == "killed":
         return (

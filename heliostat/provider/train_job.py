@@ -98,7 +98,8 @@ def told(progress: dict[str, Any]) -> str:
         return str(progress["text"])
     figures = ", ".join(f"{name} {value:.4f}" for name, value in progress.get("metrics", {}).items())
     left = progress.get("secondsLeft", 0)
-    return f"round {progress['step']} of {progress['steps']}" + (f", {figures}" if figures else "") + (f", {left:.0f} s left" if left else "")
+    parts = [f"round {progress['step']} of {progress['steps']}", figures, f"{left:.0f} s left" if left else ""]
+    return ", ".join(filter(None, parts))
 
 
 async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
@@ -109,7 +110,9 @@ async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
     await ray_work.run(_work(inputs), context, lambda progress: context.progress(told(progress)))
     run = await asyncio.to_thread(_finished_run, inputs, False)
     if run is None:
-        raise PermanentError(f"the training of {inputs.name} ended well and its run is not in MLflow at {inputs.tracking_uri}: was it deleted?")
+        raise PermanentError(
+            f"the training of {inputs.name} ended well and its run is not in MLflow at {inputs.tracking_uri}: was it deleted?"
+        )
     return _outputs(inputs, run)
 
 
@@ -169,7 +172,9 @@ def _find_run(tracking_uri: str, run_id: str) -> Run | None:
 
 def _outputs(inputs: TrainJobInputs, run: Run) -> TrainJobOutputs:
     metrics = {
-        name: value for name, value in sorted(run.metrics.items()) if name not in _NOT_QUALITY and not name.startswith("validation_")
+        name: value
+        for name, value in sorted(run.metrics.items())
+        if name not in _NOT_QUALITY and not name.startswith(("validation_", "test_", "baseline_test_"))
     }
     return TrainJobOutputs(
         **{name: getattr(inputs, name) for name in TrainJobInputs.model_fields},

@@ -102,7 +102,7 @@ def _declared_meanwhile(state: State, rollout: Progress, observed: Observed, now
 def _adopt(state: State, rollout: Progress, declared: Desired) -> State:
     """The same version with another number of replicas, or the like."""
     slot = state.slot(rollout.candidate)
-    if slot.desired is not None:
+    if slot.desired is not None and identity(slot.desired) == identity(declared):
         whole = slot.replicas == rollout.target.replicas or rollout.phase in SETTLED
         replicas = declared.replicas if whole else min(slot.replicas, declared.replicas)
         state = state.with_slot(rollout.candidate, desired=declared, replicas=replicas)

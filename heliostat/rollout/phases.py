@@ -22,8 +22,12 @@ def pending(state: State, rollout: Progress, observed: Observed, now: float) -> 
         return _change_in_place(state, rollout, now)
     if not _is_free(state, rollout, observed):
         return Step(state)
+    slot = state.slot(rollout.candidate)
     replicas = rollout.target.replicas
-    if is_rolling(state, rollout):
+    if is_rolling(state, rollout) and slot.desired is not None:
+        # It is still there from before: it begins with what it has.
+        replicas = max(1, min(replicas, slot.replicas))
+    elif is_rolling(state, rollout):
         state, replicas = rolling.first_batch(state, _move(rollout), observed)
         if replicas == 0:
             return Step(state)
@@ -140,9 +144,13 @@ def _clear(state: State, rollout: Progress, observed: Observed, now: float) -> S
     if live is None:
         state = put_away(state, rollout.candidate.other)
         return state if held else put_away(state, rollout.candidate)
-    if rollout.in_place or not held:
-        previous = state.slot(live).desired or rollout.previous or rollout.target
+    previous = state.slot(live).desired or rollout.previous or rollout.target
+    leftover = state.slot(live.other).desired is not None or observed.share != live.full_share
+    if leftover and (rollout.in_place or not held):
         state = rolling.go_home(state, observed, live, previous, rollout.way_back, patient=True)
+    elif not isinstance(rollout.strategy, Rolling):
+        # A rolling update that made room for its first replica, and went no further, may have left too few.
+        state = state.with_slot(live, desired=previous, replicas=previous.replicas, access=Access.OPEN)
     if isinstance(rollout.strategy, Recreate) and not rollout.in_place and state.slot(rollout.candidate).desired is None:
         return put_away(state.with_rollout(gap_since=now).but(live=None), live)
     return state

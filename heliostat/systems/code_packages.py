@@ -42,7 +42,8 @@ def _pack(code: Code) -> bytes:
     root = Path(code.root)
     missing = [name for name in code.files if not (root / name).is_file()]
     if missing:
-        raise PermanentError(f"{', '.join(missing)} of the code is no longer in {root}: run it again on the checkout as it is now")
+        names = ", ".join(missing)
+        raise PermanentError(f"{names} of the code is no longer in {root}: run it again on the checkout as it is now")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(code.files):

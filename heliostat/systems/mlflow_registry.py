@@ -90,7 +90,8 @@ class Registry:
             return []
         query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
         body = {"experiment_ids": [found["experiment"]["experiment_id"]], "filter": query, "max_results": 100}
-        return [_run(item) for item in self._post("runs/search", **body, order_by=["attribute.start_time DESC"]).get("runs", [])]
+        answer = self._post("runs/search", **body, order_by=["attribute.start_time DESC"])
+        return [_run(item) for item in answer.get("runs", [])]
 
     def run(self, run_id: str) -> Run | None:
         """The run; None where it is deleted or was never there."""
@@ -233,12 +234,14 @@ class Registry:
         try:
             response = self._client.request(method, path, **arguments)
         except httpx.HTTPError as error:
-            raise RetryableError(f"MLflow does not answer at {self._uri}: {error or type(error).__name__}; is it up?") from None
+            reason = str(error) or type(error).__name__
+            raise RetryableError(f"MLflow does not answer at {self._uri}: {reason}; is it up?") from None
         if response.status_code == 404 and absent_is_fine:
             return response
         if response.status_code >= 400:
             kind = RetryableError if response.status_code >= 500 or response.status_code == 429 else PermanentError
-            raise kind(f"MLflow at {self._uri} answered {response.status_code} to {method} {path}: {response.text.strip()[:1000]}")
+            text = response.text.strip()[:1000]
+            raise kind(f"MLflow at {self._uri} answered {response.status_code} to {method} {path}: {text}")
         return response
 
 

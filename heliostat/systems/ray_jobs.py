@@ -62,7 +62,8 @@ class RayJobs:
             try:
                 headers["Authorization"] = f"Bearer {Path(address.token_file).read_text().strip()}"
             except OSError as error:
-                raise RetryableError(f"cannot read Ray's token {address.token_file}: {error.strerror}; is the cluster up?") from None
+                found = f"cannot read Ray's token {address.token_file}: {error.strerror}"
+                raise RetryableError(f"{found}; is the cluster up?") from None
         self._url = address.url
         self._client = httpx.AsyncClient(base_url=address.url, headers=headers, timeout=30.0, transport=transport)
 
@@ -125,7 +126,7 @@ class RayJobs:
         while True:
             job = await self.find(submission_id)
             if job is None:
-                raise RetryableError(f"Ray no longer knows the job {submission_id}: the cluster was started anew; run it again")
+                raise RetryableError(f"Ray no longer knows the job {submission_id}: the cluster is a new one; run it again")
             text = await self.logs(submission_id)
             for line in text[seen:].splitlines():
                 _tell(line, on_progress)
@@ -145,18 +146,20 @@ class RayJobs:
         if job.started and time.time() - job.started > seconds:
             await self.stop(job.submission_id)
             raise PermanentError(
-                f"the job {job.submission_id} did not end within {seconds:g} s and was stopped: raise timeoutSeconds, or give it less to do"
+                f"the job {job.submission_id} did not end within {seconds:g} s and was stopped: "
+                "raise timeoutSeconds, or give it less to do"
             )
 
     async def _call(self, method: str, path: str, absent_is_fine: bool = False, **arguments: Any) -> httpx.Response:
         try:
             response = await self._client.request(method, path, **arguments)
         except httpx.HTTPError as error:
-            raise RetryableError(f"Ray does not answer at {self._url}: {error or type(error).__name__}; is the cluster up?") from None
+            reason = str(error) or type(error).__name__
+            raise RetryableError(f"Ray does not answer at {self._url}: {reason}; is the cluster up?") from None
         if response.status_code == 404 and absent_is_fine:
             return response
         if response.status_code in (401, 403):
-            raise PermanentError(f"Ray at {self._url} refuses the token ({response.status_code}): the cluster is another one than the state says")
+            raise PermanentError(f"Ray at {self._url} refuses the token ({response.status_code}): it is another cluster's")
         if response.status_code >= 400:
             text = response.text.strip()[-2000:]
             kind = RetryableError if response.status_code >= 502 or absent_is_fine else PermanentError

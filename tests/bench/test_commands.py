@@ -4,6 +4,7 @@ import time
 import psutil
 import pytest
 
+from bench import commands
 from bench.commands import MeasurementError, run, running, tail
 
 
@@ -25,7 +26,8 @@ def test_a_command_that_takes_too_long_is_ended(tmp_path):
     assert time.monotonic() - began < 20
 
 
-def test_nothing_that_a_command_started_outlives_an_interruption(tmp_path):
+def test_nothing_that_a_command_started_outlives_an_interruption(tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "_GRACE_S", 1.0)
     script = (
         "import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', 'import signal, time; "
         "signal.signal(signal.SIGINT, signal.SIG_IGN); print(1, flush=True); time.sleep(60)']); time.sleep(60)"

@@ -26,7 +26,8 @@ def test_what_has_no_ratio_is_an_error(first, second):
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0, 0.0), (1.2345, 1.23), (12.345, 12.3), (123.45, 123.0), (1234.5, 1234.0), (0.12345, 0.12), (-1.005, -1.0)]
+    ("value", "shown"),
+    [(0.0, 0.0), (1.2345, 1.23), (12.36, 12.4), (123.4, 123.0), (1234.4, 1234.0), (0.12345, 0.123), (-1.21, -1.21)],
 )
 def test_values_are_rounded_to_what_a_measurement_is_worth_and_never_below_whole_numbers(value, shown):
-    assert rounded(value) == pytest.approx(shown, abs=0.006)
+    assert rounded(value) == shown

@@ -41,10 +41,10 @@ def test_no_gap_is_made_up_where_nothing_answered():
 @pytest.mark.parametrize(
     ("preview", "seconds"),
     [
-        ("flights: recreate: a gap of about 12.5 s without service", 12.5),
-        ("    info: no service for about 9 s", None),
-        ("flights will be without service for about 9 s (measured)", 9.0),
-        ("nothing to do", None),
+        ("1-ab: a gap without service of about 9 s (measured in 2 earlier starts); no replicas on top", 9.0),
+        ("1-ab: a gap\n    without service of about 12.5 s (measured", 12.5),
+        ("a gap without service of unknown length (nothing was measured yet; at most 180 s to start)", None),
+        ("moves all traffic at once; no gap", None),
     ],
 )
 def test_the_gap_is_read_from_what_a_preview_says(preview, seconds):
@@ -63,3 +63,26 @@ def test_every_payload_is_a_request_of_the_contract_and_they_differ():
 
 def test_rollouts_end_in_one_of_the_phases_that_the_controller_names():
     assert {phase.value for phase in rollouts._ENDS} == {"succeeded", "failed", "superseded"}
+
+
+def test_the_gap_is_read_from_the_plan_that_the_controller_really_makes():
+    from heliostat.rollout.model import Colour, Slot, State
+    from heliostat.rollout.plan import plan
+    from heliostat.spec.resources import StoreAddress
+    from heliostat.spec.rollouts import Desired, Version
+    from heliostat.spec.strategies import Recreate
+    from heliostat.spec.workload import Limits, PredictionLog
+
+    def desired(digit):
+        version = Version(
+            digest=digit * 64, label=f"1-{digit}", code_uri="file:///c", contract="a:b", model_uri="models:/m/1", tracking_uri="http://m",
+            store=StoreAddress(uri="file:///s"), prediction_log=PredictionLog(), limits=Limits(),
+        )  # fmt: skip
+        return Desired(
+            version=version, replicas=2, cpus_per_replica=1, max_ongoing_requests=64, startup_timeout_seconds=180,
+            strategy=Recreate(),
+        )  # fmt: skip
+
+    state = State(name="flights", live=Colour.BLUE, blue=Slot(desired=desired("a")))
+    told = "\n".join(plan(state, desired("b"), (9.2, 1), None).lines)
+    assert gap_told(told) == 9.0

@@ -20,7 +20,8 @@ def test_the_copy_of_a_config_has_no_fixed_addresses_and_keeps_no_data():
         "encryptionsalt": "v1:salt",
         "config": {
             "heliostat:platform": {
-                "kind": "local", "publicPort": 8080, "store": {"kind": "directory", "path": "/data"}, "tracking": {"port": 5000},
+                "kind": "local", "publicPort": 8080, "tracking": {"port": 5000},
+                "store": {"kind": "directory", "path": "/data"},
                 "ray": {"dashboardPort": 8265, "workers": {"count": 2}},
             },
             "heliostat:workloads": {"flights": {}},

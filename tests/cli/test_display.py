@@ -97,9 +97,13 @@ def test_secrets_are_shown_only_on_demand():
 
 
 def test_a_diff_lists_every_property_that_differs():
-    text = played(LiveDisplay(console(), Look(preview=True, diff=True)), [StepStarted(urn("a"), Op.REPLACE, CHANGES)], RESULT)
+    display = LiveDisplay(console(), Look(preview=True, diff=True))
+    text = played(display, [StepStarted(urn("a"), Op.REPLACE, CHANGES)], RESULT)
     assert [line.strip() for line in text.splitlines() if line.startswith("       ")] == [
-        "~ replicas: 2 => 3", "+ gate.margin: 0.1", '- old: "x"', "~ token: [secret] => [secret] (changed)  (forces replacement)",
+        "~ replicas: 2 => 3",
+        "+ gate.margin: 0.1",
+        '- old: "x"',
+        "~ token: [secret] => [secret] (changed)  (forces replacement)",
     ]
 
 
@@ -176,7 +180,8 @@ def test_a_live_picture_is_never_higher_than_the_terminal():
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal(width):
     display = LiveDisplay(console(width=width), Look(preview=False))
-    display(StepStarted(urn("a-rather-long-name-for-a-resource" * 2, "heliostat:index:Application"), Op.CREATE_REPLACEMENT, CHANGES))
+    long = urn("a-rather-long-name-for-a-resource" * 2, "heliostat:index:Application")
+    display(StepStarted(long, Op.CREATE_REPLACEMENT, CHANGES))
     with display.console.capture() as captured:
         display.console.print(display._picture())
     assert max(map(len, captured.get().splitlines())) <= width
@@ -194,7 +199,8 @@ def test_the_tally_counts_a_replacement_once_and_says_so_when_nothing_happens():
     assert words.tally({Op.SAME: 3}, preview=False) == "= 3 unchanged"
     assert words.tally({}, preview=True) == "= 0 unchanged"
     assert words.tally({Op.CREATE_REPLACEMENT: 2, Op.DELETE_REPLACED: 2}, preview=True) == "+- 2 to replace"
-    assert words.tally({Op.REPLACE: 1, Op.CREATE: 2, Op.DELETE: 1}, preview=True) == "+ 2 to create, +- 1 to replace, - 1 to delete"
+    mixed = words.tally({Op.REPLACE: 1, Op.CREATE: 2, Op.DELETE: 1}, preview=True)
+    assert mixed == "+ 2 to create, +- 1 to replace, - 1 to delete"
 
 
 def test_unknown_and_long_values_are_readable():

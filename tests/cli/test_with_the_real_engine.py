@@ -21,17 +21,20 @@ if config.get("reads"):
 
 @pytest.fixture
 def heliostat(tmp_path):
-    (tmp_path / "Pulumi.yaml").write_text(f"name: demo\nruntime: {{name: python, options: {{virtualenv: {sys.prefix}}}}}\nmain: infra\n")
+    runtime = f"{{name: python, options: {{virtualenv: {sys.prefix}}}}}"
+    (tmp_path / "Pulumi.yaml").write_text(f"name: demo\nruntime: {runtime}\nmain: infra\n")
     (tmp_path / "infra").mkdir()
     (tmp_path / "infra/__main__.py").write_text(PROGRAM)
     (tmp_path / "state").mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "HELIOSTAT_"))} | {
-        "PULUMI_BACKEND_URL": f"file://{tmp_path}/state", "PULUMI_HOME": f"{tmp_path}/home", "PULUMI_CONFIG_PASSPHRASE": "pass",
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "HELIOSTAT_"))}
+    environment["PULUMI_BACKEND_URL"] = f"file://{tmp_path}/state"
+    environment["PULUMI_HOME"] = f"{tmp_path}/home"
+    environment["PULUMI_CONFIG_PASSPHRASE"] = "pass"
 
     def run(*arguments, code=0):
         command = [sys.executable, "-m", "heliostat.cli.main", "--engine", "embedded", *arguments]
-        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+                             stdin=subprocess.DEVNULL, timeout=120)
         assert ran.returncode == code, ran.stdout + ran.stderr
         assert "Traceback" not in ran.stderr
         return ran

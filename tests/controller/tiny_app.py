@@ -78,7 +78,7 @@ def build(arguments: dict[str, Any]) -> serve.Application:
         return TinyApp(arguments)
 
     @serve.deployment(
-        name="Tiny",
+        name="model",
         num_replicas=arguments["replicas"],
         max_ongoing_requests=arguments["maxOngoingRequests"],
         ray_actor_options={"num_cpus": arguments["cpusPerReplica"]},

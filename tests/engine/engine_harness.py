@@ -114,7 +114,7 @@ class Lab:
     async def until_called(self, call: str, seconds: float = 30.0) -> None:
         """Returns once the provider has got `call`."""
         async with asyncio.timeout(seconds):
-            while call not in self.calls():
+            while call not in self.calls():  # noqa: ASYNC110 (another process writes it)
                 await asyncio.sleep(0.01)
 
     def resources(self) -> dict[str, Resource]:

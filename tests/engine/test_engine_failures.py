@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 from engine_harness import Lab
 
+from heliostat.engine.deployment import EngineError
 from heliostat.engine.events import Op
+from heliostat.engine.state import Snapshot
 
 
 async def test_a_plugin_that_dies_in_a_create_is_named_with_its_last_words(lab: Lab) -> None:
@@ -180,3 +183,55 @@ async def test_transforms_are_refused_with_the_way_out(lab: Lab) -> None:
     assert lab.said("error")
 
 
+
+
+class FullDisk:
+    """A sink that has room for some saves only."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.snapshot, self.saves = room, Snapshot(), 0
+
+    def save(self, snapshot: Snapshot) -> None:
+        if self.saves >= self.room:
+            raise EngineError("the disk is full")
+        self.saves, self.snapshot = self.saves + 1, snapshot
+
+
+async def test_a_full_disk_stops_the_operation_before_it_acts(lab: Lab) -> None:
+    lab.checkpoint = FullDisk(room=4)  # type: ignore[assignment]
+    summary = await lab.up("a = Lab('a', v=1)\nLab('b', v=a.made)")
+    assert not summary.succeeded
+    assert "the disk is full" in lab.said("error")
+    assert lab.calls("create") == []
+
+
+async def test_a_full_disk_during_deletions_is_told(lab: Lab) -> None:
+    await lab.up("a = Lab('a', v=1)\nLab('b', v=a.made)")
+    sink = FullDisk(room=0)
+    sink.snapshot = lab.checkpoint.snapshot
+    lab.checkpoint = sink  # type: ignore[assignment]
+    summary = await lab.destroy()
+    assert not summary.succeeded
+    assert "the disk is full" in lab.said("error")
+    assert lab.calls("delete") == []
+
+
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+from engine_harness import Lab
+asyncio.run(Lab(Path({tmp!r})).up("Lab('a', hold='create')"))
+"""
+
+
+async def test_a_killed_engine_takes_its_program_and_plugins_along(lab: Lab, tmp_path: Path) -> None:
+    script = SCRIPT.format(folder=str(Path(__file__).parent), tmp=str(tmp_path))
+    engine = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
+    await lab.until_called("create a")
+    children = psutil.Process(engine.pid).children(recursive=True)
+    assert len(children) == 2
+    engine.kill()
+    await engine.wait()
+    _, alive = await asyncio.to_thread(psutil.wait_procs, children, 10)
+    assert alive == []

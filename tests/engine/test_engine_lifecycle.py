@@ -254,3 +254,24 @@ async def test_what_is_retained_or_goes_with_another_is_not_deleted_itself(lab: 
     await lab.destroy()
     assert lab.calls("delete") == ["delete a"]
     assert lab.checkpoint.snapshot.resources == []
+
+
+async def test_what_a_failed_resource_still_needs_is_not_deleted(lab: Lab) -> None:
+    await lab.up("a = Lab('a', v=1)\nLab('b', v=a.made)\nLab('c', v=1)")
+    summary = await lab.up("Lab('b', v=2, fail='update')", continue_on_error=True)
+    assert not summary.succeeded
+    assert lab.calls("delete") == ["delete c"]
+    assert lab.names() == ["b", "a"] or lab.names() == ["a", "b"]
+
+
+async def test_one_plugin_serves_the_refresh_and_the_update(lab: Lab) -> None:
+    await lab.up("Lab('a', v=1)")
+    await lab.up("Lab('a', v=2)", refresh=True)
+    assert lab.calls() == ["read a", "update a", "cancel"]
+
+
+async def test_a_failed_refresh_ends_the_update_before_it_begins(lab: Lab) -> None:
+    await lab.up("Lab('a', fail='read', v=1)")
+    summary = await lab.up("Lab('a', v=2)", refresh=True)
+    assert not summary.succeeded
+    assert lab.calls("update") == []

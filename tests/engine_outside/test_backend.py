@@ -100,6 +100,13 @@ def test_another_layout_is_refused(tmp_path, meta):
         Backend.open(f"file://{tmp_path}")
 
 
+def test_stacks_of_the_old_layout_are_not_mixed_with_new_ones(tmp_path):
+    (tmp_path / ".pulumi/stacks").mkdir(parents=True)
+    (tmp_path / ".pulumi/stacks/dev.json").write_text("{}")
+    with pytest.raises(StackError, match="pulumi state upgrade"):
+        Backend.open(f"file://{tmp_path}")
+
+
 def test_a_removed_stack_leaves_its_backup_and_no_history(backend, tmp_path):
     history.add(backend, REF, Entry("update", 1, 2, "succeeded", {"create": 1}))
     backend.remove(REF)
@@ -110,8 +117,7 @@ def test_a_removed_stack_leaves_its_backup_and_no_history(backend, tmp_path):
 
 def test_history_tells_the_latest_first_and_keeps_each_checkpoint(backend, tmp_path):
     for number in (1, 2):
-        entry = Entry("update", number, number + 1, "succeeded", {"same": number}, f"change {number}", {"git.head": "abc"}, {"p:a": "1"})
-        history.add(backend, REF, entry)
+        history.add(backend, REF, Entry("update", number, number + 1, "succeeded", {"same": number}, f"change {number}"))
     found = history.entries(backend, REF)
     assert [entry.message for entry in found] == ["change 2", "change 1"]
     assert found[0].changes == {"same": 2}

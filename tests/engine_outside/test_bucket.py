@@ -112,7 +112,7 @@ def test_other_places_are_refused_without_showing_credentials():
     with pytest.raises(StackError, match="official Pulumi CLI") as caught:
         open_bucket("postgres://user:geheim@host/db?sslmode=off")
     assert "geheim" not in str(caught.value)
-    with pytest.raises(StackError, match="unknown parameters.*regoin"):
+    with pytest.raises(StackError, match=r"unknown parameters.*regoin"):
         open_bucket("s3://states?regoin=x")
     with pytest.raises(StackError, match="names no bucket"):
         open_bucket("s3://")

@@ -45,8 +45,9 @@ def test_a_snapshot_comes_back_as_it_was(crypter, keyring):
     resource = Resource(
         URN, "t:i:T", custom=True, id="a-1", parent="urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev", provider="urn:prov::id",
         inputs={"n": 1, "f": 1.5, "none": None, "deep": [{"k": Secret({"pw": "x", "n": [1]})}], "unknown": UNKNOWN},
-        outputs={"inf": math.inf, "text": "<&ü>"}, dependencies=["urn:d"], property_dependencies={"n": ["urn:d"]}, protect=True,
-        custom_timeouts={"create": 60.0}, init_errors=["sick"], created="2026-01-01T00:00:00Z", aliases=["urn:old"],
+        outputs={"inf": math.inf, "text": "<&ü>"}, dependencies=["urn:d"], property_dependencies={"n": ["urn:d"]},
+        protect=True, custom_timeouts={"create": 60.0}, init_errors=["sick"], created="2026-01-01T00:00:00Z",
+        aliases=["urn:old"],
         additional_secret_outputs=["text"], ignore_changes=["n"], retain_on_delete=True, deleted_with="urn:w", delete=True,
     )
     pending = PendingOperation(Resource(URN + "2", "t:i:T", custom=True, inputs={"s": Secret("y")}), OperationType.CREATING)
@@ -66,7 +67,8 @@ def test_secrets_are_not_in_the_file_and_are_marked_as_the_cli_marks_them(crypte
 
 
 def test_fields_of_a_newer_cli_are_written_back_as_they_came(crypter, keyring):
-    stored = {"urn": URN, "custom": True, "type": "t", "taint": True, "stackTrace": [{"sourcePosition": "x"}], "importID": "i"}
+    trace = [{"sourcePosition": "x"}]
+    stored = {"urn": URN, "custom": True, "type": "t", "taint": True, "stackTrace": trace, "importID": "i"}
     latest = {"manifest": {}, "resources": [stored], "metadata": {}, "extensions": {"e": {"v": 1}}}
     document = read(json.dumps({"version": 3, "checkpoint": {"stack": "organization/p/dev", "latest": latest}}).encode())
     again = json.loads(whole(decode(document, keyring), None, document.extra))["checkpoint"]["latest"]
@@ -111,7 +113,8 @@ def test_an_empty_stack_has_no_deployment_and_reads_as_an_empty_snapshot(keyring
 
 
 @pytest.mark.parametrize("content", [
-    b"", b"{", b"[]", b"null", b'{"version":3}', b'{"version":"3","checkpoint":{"stack":"s"}}', b'{"version":3,"checkpoint":{}}',
+    b"", b"{", b"[]", b"null", b'{"version":3}', b'{"version":"3","checkpoint":{"stack":"s"}}',
+    b'{"version":3,"checkpoint":{}}',
     b'{"version":3,"checkpoint":{"stack":"s","latest":{"resources":[{"type":"t"}]}}}', b"\xff\xfe",
 ])
 def test_a_damaged_file_is_named_with_its_backup(content):
@@ -149,6 +152,7 @@ def test_a_secret_without_a_salt_is_never_written_in_clear():
 
 def test_a_secret_may_be_given_in_plain_text_for_an_import(keyring):
     value = {SECRET_SIGNATURE_KEY: SECRET_SIGNATURE, "plaintext": '{"a":1}'}
-    assert checkpoint.decode_properties({"s": value}, lambda *_: pytest.fail("nothing to decrypt"), "x") == {"s": Secret({"a": 1})}
+    opened = checkpoint.decode_properties({"s": value}, lambda *_: pytest.fail("nothing to decrypt"), "x")
+    assert opened == {"s": Secret({"a": 1})}
     with pytest.raises(StackError, match="only one"):
         checkpoint.decode_properties({"s": value | {"ciphertext": "x"}}, lambda *_: "", "x")

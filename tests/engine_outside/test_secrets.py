@@ -74,9 +74,12 @@ def test_a_prepared_key_is_made_once_beside_other_work(monkeypatch):
     assert calls == [PASSPHRASE]
 
 
-@pytest.mark.parametrize("damaged", ["v1:AQIDBAUGBwgJCgsM", "v2:a:b", "v1:!:?", "v1:AQID:BbmwehkwM1nq", CIPHERTEXT[:-4] + "AAAA"])
+DAMAGED = ["v1:AQIDBAUGBwgJCgsM", "v2:a:b", "v1:!:?", "v1:AQID:BbmwehkwM1nq", CIPHERTEXT[:-4] + "AAAA"]
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
 def test_a_damaged_ciphertext_names_its_place_and_shows_nothing(crypter, damaged):
-    with pytest.raises(StackError, match="a secret at urn:x outputs.password cannot be decrypted") as caught:
+    with pytest.raises(StackError, match=r"a secret at urn:x outputs\.password cannot be decrypted") as caught:
         crypter.decrypt(damaged, "urn:x outputs.password")
     assert PASSPHRASE not in str(caught.value)
 
@@ -94,7 +97,7 @@ def test_the_passphrase_is_the_variables_or_the_files_without_its_newline(tmp_pa
     assert read_passphrase({"PULUMI_CONFIG_PASSPHRASE_FILE": str(file)}) == "from file"
     with pytest.raises(PassphraseError, match="PULUMI_CONFIG_PASSPHRASE"):
         read_passphrase({})
-    with pytest.raises(PassphraseError, match="cannot read the passphrase from .*missing"):
+    with pytest.raises(PassphraseError, match=r"cannot read the passphrase from .*missing"):
         read_passphrase({"PULUMI_CONFIG_PASSPHRASE_FILE": str(tmp_path / "missing")})
 
 

@@ -3,7 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliostat.engine.project import ConfigDeclaration, Project
-from heliostat.engine.stackconfig import StackConfig, as_text, coerced, full_key, has_secret, parse_path, revealed, with_defaults
+from heliostat.engine.stackconfig import (
+    StackConfig,
+    as_text,
+    coerced,
+    full_key,
+    has_secret,
+    parse_path,
+    revealed,
+    with_defaults,
+)
 from heliostat.engine.stackerrors import StackError
 
 COMMENTED = """\
@@ -179,7 +188,8 @@ def test_defaults_of_the_project_fill_what_the_stack_lacks(tmp_path):
 
 def test_every_missing_and_wrong_value_is_told_at_once_and_only_where_it_matters(tmp_path):
     declared = project(
-        tmp_path, a=ConfigDeclaration(), b=ConfigDeclaration("integer"), c=ConfigDeclaration(secret=True), d=ConfigDeclaration("array"),
+        tmp_path, a=ConfigDeclaration(), b=ConfigDeclaration("integer"), c=ConfigDeclaration(secret=True),
+        d=ConfigDeclaration("array"),
     )
     values = {"demo:b": "many", "demo:c": "plain", "demo:d": [1]}
     with pytest.raises(StackError) as caught:

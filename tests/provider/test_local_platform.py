@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import grpc
@@ -21,12 +22,14 @@ pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
 @pytest.fixture
 def base(tmp_path, monkeypatch):
     """A data folder as deep as they come; no process of it is left behind, whatever happens in a test."""
-    monkeypatch.setenv("HELIOSTAT_RUNTIME_DIR", str(tmp_path / "r"))
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "hush-hush")
-    folder = tmp_path.joinpath(*["deep" * 10] * 4)
-    yield folder
-    for process in _all(folder):
-        process.kill()
+    # Unlike the data folder, the runtime folder has to be short: sockets are in it.
+    with tempfile.TemporaryDirectory(prefix="hs-", dir="/tmp") as runtime:
+        monkeypatch.setenv("HELIOSTAT_RUNTIME_DIR", runtime)
+        monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "hush-hush")
+        folder = tmp_path.joinpath(*["deep" * 10] * 4)
+        yield folder
+        for process in _all(folder):
+            process.kill()
 
 
 def _all(base: Path) -> list[psutil.Process]:
@@ -47,6 +50,13 @@ def _root(base: Path, part: str, name: str) -> psutil.Process:
     return found
 
 
+async def _started(base: Path, part: str, name: str, creating: asyncio.Task) -> None:
+    while not processes.find(base / part, name):
+        if creating.done():
+            await creating
+        await asyncio.sleep(0.02)
+
+
 async def _kill(process: psutil.Process) -> None:
     process.kill()
     assert await processes.exited(process, 10)
@@ -61,8 +71,7 @@ async def test_a_cluster_comes_up_survives_kills_and_leaves_nothing(base):
     async with plugin_process() as plugin:
         # The plugin is killed in the middle of the create: the head that it started is taken over by the next one.
         first = asyncio.create_task(plugin.up("RayCluster", ray(base)))
-        while not processes.find(base / "ray", "head"):
-            await asyncio.sleep(0.05)
+        await _started(base, "ray", "head", first)
         assert plugin.process
         plugin.process.kill()
         with pytest.raises(grpc.aio.AioRpcError):
@@ -166,8 +175,7 @@ async def test_a_damaged_database_is_a_clear_error_and_starts_nothing(base):
 async def test_a_server_that_dies_while_it_starts_shows_the_end_of_its_log(base):
     async with plugin_process() as plugin:
         starting = asyncio.create_task(plugin.up("TrackingServer", mlflow(base)))
-        while not processes.find(base / "mlflow", "mlflow"):
-            await asyncio.sleep(0.02)
+        await _started(base, "mlflow", "mlflow", starting)
         (base / "mlflow" / "mlflow.log").write_text("the last thing I saw\n")
         os.kill(_root(base, "mlflow", "mlflow").pid, signal.SIGKILL)
         with pytest.raises(grpc.aio.AioRpcError) as failed:

@@ -106,6 +106,8 @@ class Rollouts(RuleBasedStateMachine):
             assert len(world.usable(state.live)) == wanted.replicas
             if rollout.phase is Phase.SUCCEEDED:
                 assert wanted == state.declared
+            good = state.declared is not None and behaviour_of(state.declared) == "fine"
+            assert self.faults or not good or wanted == state.declared, "a good version comes into place"
         else:
             assert not world.apps
 

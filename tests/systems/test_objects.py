@@ -160,5 +160,5 @@ def test_a_store_that_does_not_answer_may_be_tried_again(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(RetryableError, match="127.0.0.1:9"):
+    with pytest.raises(RetryableError, match=r"127\.0\.0\.1:9"):
         open_store(StoreAddress(uri="s3://bucket", endpoint="http://127.0.0.1:9")).get("a")

@@ -9,7 +9,12 @@ import pytest
 from heliostat.systems import ports, processes
 from heliostat.systems.errors import PermanentError
 
-LISTEN = "import socket,sys,time; s=socket.socket(); s.bind(('127.0.0.1',int(sys.argv[1]))); s.listen(); print(1,flush=True); time.sleep(600)"
+LISTEN = """
+import socket, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listens", flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture(autouse=True)

@@ -104,6 +104,8 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
         from heliostat.cli.commands.config import save_from_flags
 
         save_from_flags(session, flags["config_pairs"], path=flags["config_path"])
+    if session.config.salt:
+        session.place.keyring.of(session.config.salt).prepare()  # beside the imports that follow
     from heliostat.cli.operate import operate
 
     code = operate(session, _request(kind, flags, refresh_always=session.project.refresh_always))

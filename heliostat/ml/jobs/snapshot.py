@@ -14,7 +14,8 @@ def snapshot(specification: SnapshotSpecification) -> None:
     progress("reading the data")
     tables = load_entry_point(specification.entry_point)(specification.parameters)
     if not isinstance(tables, datasets.Tables):
-        raise PermanentError(f"{specification.entry_point} returned {type(tables).__name__}: it must return heliostat.ml.datasets.Tables")
+        found = type(tables).__name__
+        raise PermanentError(f"{specification.entry_point} returned {found}: it must return heliostat.ml.datasets.Tables")
     progress("writing the snapshot")
     store = open_store(specification.store)
     manifest = datasets.save(tables, specification.name, store)

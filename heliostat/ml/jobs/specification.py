@@ -19,7 +19,7 @@ S = TypeVar("S", bound=Model)
 
 
 def run(kind: type[S], work: Callable[[S], None]) -> None:
-    """Read the specification that the command line names and do `work`; whatever fails is told in the log, and exits with 1."""
+    """Read the specification that the command line names and do `work`; a failure is told in the log, and exits with 1."""
     try:
         where = Where.model_validate_json(sys.argv[1])
         work(TypeAdapter(kind).validate_json(open_store(where.store).get(where.key)))

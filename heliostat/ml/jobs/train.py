@@ -92,7 +92,7 @@ def _fit(specification: TrainSpecification, run_id: str) -> Path:
     # Ray Train's helpers ask for "the" cluster, and find two where two stacks run on one machine: they are told which.
     ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": {"RAY_ADDRESS": os.environ["RAY_ADDRESS"]}})
     progress("starting the workers")
-    if len({node["NodeManagerAddress"] for node in ray.nodes()}) == 1:
+    if len({node["NodeManagerAddress"] for node in ray.nodes()}) == 1:  # type: ignore[no-untyped-call]
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away; one process less to start
     path, filesystem = _storage(specification.store, f"trainings/{specification.name}")
     resources = {"CPU": scaling.cpus_per_worker, **({"GPU": scaling.gpus_per_worker} if scaling.gpus_per_worker else {})}
@@ -136,7 +136,8 @@ def _storage(address: StoreAddress, prefix: str) -> tuple[str, Any]:
         return f"{address.uri}/{prefix}", None
     from pyarrow.fs import S3FileSystem
 
-    return f"{address.uri.removeprefix('s3://')}/{prefix}", S3FileSystem(endpoint_override=address.endpoint, region=address.region)
+    filesystem = S3FileSystem(endpoint_override=address.endpoint, region=address.region)
+    return f"{address.uri.removeprefix('s3://')}/{prefix}", filesystem
 
 
 def _logged_model(specification: TrainSpecification, run_id: str, folder: Path) -> str:

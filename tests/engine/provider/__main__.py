@@ -18,6 +18,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
@@ -39,6 +40,20 @@ def struct(values):
     return message
 
 
+def log(**call):
+    with Path(os.environ["LAB_LOG"]).open("a") as file:
+        file.write(json.dumps(call) + "\n")
+
+
+def is_open():
+    return Path(os.environ["LAB_GATE"]).exists()
+
+
+def say(what, stream):
+    stream.write(f"{what}\n")
+    stream.flush()
+
+
 class Lab(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self):
         self.creating = 0
@@ -47,12 +62,11 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
 
     async def note(self, method, urn, context, inputs, **more):
         name = urn.split("::")[-1]
-        with open(os.environ["LAB_LOG"], "a") as log:
-            log.write(json.dumps({"call": method, "name": name, **more}) + "\n")
+        log(call=method, name=name, **more)
         if inputs.get("die") == method:
-            print(f"{name} takes the process along", file=sys.stderr, flush=True)
+            say(f"{name} takes the process along", sys.stderr)
             os.kill(os.getpid(), signal.SIGKILL)
-        while inputs.get("hold") == method and not os.path.exists(os.environ["LAB_GATE"]):
+        while inputs.get("hold") == method and not is_open():  # noqa: ASYNC110 (another process opens it)
             await asyncio.sleep(0.02)
         if inputs.get("fail") == method:
             await context.abort(grpc.StatusCode.UNKNOWN, f"{method} of {name} was told to fail")
@@ -98,7 +112,8 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
             outputs["tokens"] = [{"token": {SIGNATURE: SECRET, "value": "sesame"}}]
         if inputs.get("half"):
             detail = any_pb2.Any()
-            detail.Pack(pb.ErrorResourceInitFailed(id=f"{name}-id", properties=struct(outputs), reasons=["it does not come up"]))
+            reasons = ["it does not come up"]
+            detail.Pack(pb.ErrorResourceInitFailed(id=f"{name}-id", properties=struct(outputs), reasons=reasons))
             status = status_pb2.Status(code=2, message="made, but not well", details=[detail])
             context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
             await context.abort(grpc.StatusCode.UNKNOWN, "made, but not well")
@@ -123,25 +138,24 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     async def Cancel(self, request, context):
-        with open(os.environ["LAB_LOG"], "a") as log:
-            log.write(json.dumps({"call": "cancel", "name": ""}) + "\n")
+        log(call="cancel", name="")
         return empty_pb2.Empty()
 
 
 async def main():
     start = os.environ.get("LAB_START")
     if start == "hang":
-        print("waiting for a license server", file=sys.stderr, flush=True)
+        say("waiting for a license server", sys.stderr)
         await asyncio.sleep(3600)
     if start == "die":
         sys.exit("no license found")
     if start == "chatter":
-        print("Welcome to lab!", flush=True)
+        say("Welcome to lab!", sys.stdout)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Lab(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    print(port, flush=True)
+    say(port, sys.stdout)
     await server.wait_for_termination()
 
 

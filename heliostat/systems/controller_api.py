@@ -1,0 +1,128 @@
+"""The controller's API, from the outside: what `heliostat.spec.rollouts` says, typed."""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from heliostat.spec.resources import ControllerAddress
+from heliostat.spec.rollouts import Desired, Health, Phase, Plan, Status
+from heliostat.systems.errors import PermanentError, RetryableError
+
+ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
+_POLL_SECONDS = 25.0
+_GRACE_SECONDS = 60.0
+"""How long a controller that is being started again may be away while a rollout is followed."""
+
+
+class ControllerClient:
+    """Speaks to one controller. Every method raises RetryableError where it does not answer."""
+
+    def __init__(self, address: ControllerAddress) -> None:
+        self._address = address
+        self._client = httpx.AsyncClient(base_url=address.url, timeout=httpx.Timeout(30.0, connect=2.0))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def health(self) -> Health:
+        """The controller's own health."""
+        return Health.model_validate(await self._call("GET", "/v1/health"))
+
+    async def read(self, name: str) -> Status | None:
+        """An application; None where nothing of that name is declared or serves."""
+        found = await self._call("GET", f"/v1/applications/{name}", none_at_404=True)
+        return Status.model_validate(found) if found is not None else None
+
+    async def declare(self, name: str, desired: Desired) -> Status:
+        """Have an application be so; the same once more changes nothing.
+
+        Raises:
+            PermanentError: the declaration cannot work; the text says why.
+        """
+        return Status.model_validate(await self._call("PUT", f"/v1/applications/{name}", desired.model_dump(mode="json")))
+
+    async def plan(self, name: str, desired: Desired) -> Plan:
+        """What `declare` would do.
+
+        Raises:
+            PermanentError: the declaration cannot work; the text says why.
+        """
+        return Plan.model_validate(await self._call("POST", f"/v1/applications/{name}/plan", desired.model_dump(mode="json")))
+
+    async def delete(self, name: str) -> None:
+        """Begin to take an application away; nothing where it is gone."""
+        await self._call("DELETE", f"/v1/applications/{name}", none_at_404=True)
+
+    async def follow(self, name: str, status: Status) -> AsyncIterator[Status]:
+        """`status`, and every later one of its rollout that says more, up to and with the one in which it ended.
+
+        A controller that is started again meanwhile is waited for. Where a newer rollout took the place of this one, the
+        last status shows that one.
+
+        Raises:
+            RetryableError: the controller stays away.
+        """
+        loop = asyncio.get_running_loop()
+        yield status
+        heard = loop.time()
+        while status.rollout is not None and status.rollout.phase not in ENDS:
+            number, seen = status.rollout.number, len(status.rollout.events)
+            try:
+                found = await self._wait(name, number, seen)
+                heard = loop.time()
+            except RetryableError:
+                if loop.time() - heard > _GRACE_SECONDS:
+                    raise
+                await asyncio.sleep(0.5)
+                continue
+            if found != status:
+                status = found
+                yield status
+            if found.rollout is None or found.rollout.number != number:
+                return
+
+    async def _wait(self, name: str, rollout: int, after: int) -> Status:
+        path = f"/v1/applications/{name}/wait?rollout={rollout}&after={after}&seconds={_POLL_SECONDS:g}"
+        return Status.model_validate(await self._call("GET", path, seconds=_POLL_SECONDS + 15))
+
+    async def _call(
+        self, method: str, path: str, body: object = None, *, none_at_404: bool = False, seconds: float = 30.0
+    ) -> object:
+        timeout = httpx.Timeout(seconds, connect=2.0)
+        try:
+            answer = await self._client.request(method, path, json=body, headers=self._headers(), timeout=timeout)
+        except httpx.HTTPError as error:
+            detail = str(error) or type(error).__name__
+            raise RetryableError(f"the controller at {self._address.url} does not answer: {detail}") from None
+        if answer.status_code == httpx.codes.NOT_FOUND and none_at_404:
+            return None
+        if answer.status_code >= 500:
+            raise RetryableError(f"the controller at {self._address.url} failed: {_detail(answer)}")
+        if answer.status_code >= 400:
+            raise PermanentError(f"the controller refused it ({answer.status_code}): {_detail(answer)}")
+        result: object = answer.json()
+        return result
+
+    def _headers(self) -> dict[str, str]:
+        # Read each time: a controller that was made anew has a new one.
+        try:
+            return {"Authorization": f"Bearer {Path(self._address.token_file).read_text().strip()}"}
+        except OSError as error:
+            raise RetryableError(f"the controller's token cannot be read: {error.strerror} ({error.filename})") from None
+
+
+def _detail(answer: httpx.Response) -> str:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(answer.json()["detail"])
+    return answer.text[:500]

@@ -1,0 +1,179 @@
+"""How an application answers: what fits, what does not, and what must never happen."""
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from serving_fakes import ROW, Log, call, contract
+
+from heliostat.ml.contracts import Golden
+from heliostat.ml.http import Answers
+from heliostat.spec.workload import Limits
+
+JSON = {"content_type": "application/json"}
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def app(log):
+    return Answers(contract(), contract().predictor(), "3-abc", "/halves", Limits(max_body_bytes=20_000, max_rows=100), log)
+
+
+def body(**changes):
+    return json.dumps({**ROW, **changes}).encode()
+
+
+async def test_one_row_is_answered_with_one_answer(app, log):
+    answer = await call(app, "POST", "/predict", body(), x_request_id="me-1", **JSON)
+    assert (answer.status, answer.json) == (200, {"score": 2.0})
+    assert answer.headers["x-heliostat-version"] == "3-abc"
+    assert answer.headers["x-request-id"] == "me-1"
+    [(request_id, rows, sent, seconds)] = log.entries
+    assert (request_id, rows[0].size, sent) == (b"me-1", 4.0, answer.body)
+    assert 0 < seconds < 1
+
+
+async def test_many_rows_are_answered_in_their_order_also_in_a_thread(app):
+    for count in (1, 3, 100):
+        rows = {"rows": [{**ROW, "size": n + 1} for n in range(count)]}
+        answer = await call(app, "POST", "/predict", json.dumps(rows).encode(), **JSON)
+        assert answer.json == {"rows": [{"score": (n + 1) / 2} for n in range(count)]}
+
+
+async def test_below_serves_route_the_paths_are_the_same(app):
+    assert (await call(app, "GET", "/healthz", root="/_/halves/blue")).json == {"version": "3-abc"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "loc", "kind"),
+    [
+        (body(kind="c"), ["body", "kind"], "literal_error"),
+        (body(size="4"), ["body", "size"], "float_type"),
+        (body(size=-1), ["body", "size"], "greater_than"),
+        (body(extra=1), ["body", "extra"], "extra_forbidden"),
+        (body(when=7), ["body", "when"], "datetime_type"),
+        (body().replace(b"4.0", b"NaN"), ["body", "size"], "finite_number"),
+        (body().replace(b"4.0", b"-Infinity"), ["body", "size"], "finite_number"),
+        (b'{"rows":[%b,%b]}' % (body(), body(kind="z")), ["body", "rows", 1, "kind"], "literal_error"),
+        (b'{"rows":[]}', ["body", "rows"], "too_short"),
+        (b'{"rows":[%b]}' % b",".join([body()] * 101), ["body", "rows"], "too_long"),
+        (b"[1]", ["body"], "model_type"),
+        (b"null", ["body"], "model_type"),
+        (b"no json", ["body", 2], "json_invalid"),
+        (b'{"kind":\n "a",,', ["body", 15], "json_invalid"),
+        (b'{"kind":"\xff"}', ["body", 11], "json_invalid"),
+        (b"[" * 5000, ["body", 201], "json_invalid"),
+    ],
+)  # fmt: skip
+async def test_what_does_not_fit_is_refused_with_its_path(app, log, sent, loc, kind):
+    answer = await call(app, "POST", "/predict", sent, **JSON)
+    assert answer.status == 422
+    [problem] = answer.json["detail"]
+    assert (problem["loc"], problem["type"]) == (loc, kind)
+    assert not log.entries, "a refused request is no prediction"
+
+
+async def test_all_mistakes_are_told_at_once_and_never_endlessly(app):
+    answer = await call(app, "POST", "/predict", b'{"rows":[%b]}' % b",".join([b"{}"] * 90), **JSON)
+    assert len(answer.json["detail"]) == 101
+    assert answer.json["detail"][-1]["msg"] == "and 170 mistakes more"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "headers", "status"),
+    [
+        ("POST", "/predict", b"", JSON, 422),
+        ("POST", "/predict", b"  \n", JSON, 422),
+        ("POST", "/predict", body(), {"content_type": "text/plain"}, 415),
+        ("POST", "/predict", b" " * 30_000, JSON, 413),
+        ("POST", "/predict", b"", {"content_length": "30000", **JSON}, 413),
+        ("POST", "/predict", [b" " * 15_000] * 9, JSON, 413),
+        ("GET", "/predict", b"", {}, 405),
+        ("POST", "/healthz", b"", {}, 405),
+        ("GET", "/nothing", b"", {}, 404),
+    ],
+)
+async def test_a_wrong_request_gets_its_status_and_a_text(app, method, path, sent, headers, status):
+    answer = await call(app, method, path, sent, **headers)
+    assert answer.status == status
+    assert isinstance(answer.json["detail"], str)
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("headers", [{}, {"content_type": "application/json; charset=utf-8"}, {"content_type": "application/x+json"}])
+async def test_json_is_taken_by_any_of_its_names(app, headers):
+    assert (await call(app, "POST", "/predict", body(), **headers)).status == 200
+
+
+async def test_a_bug_of_the_workload_is_500_without_its_inside(app):
+    answer = await call(app, "POST", "/predict", body(size=13), **JSON)
+    assert answer.status == 500
+    assert "ZeroDivisionError" in answer.json["detail"]
+    assert "thirteen" not in answer.json["detail"]
+
+
+async def test_a_request_id_that_could_break_a_header_is_replaced(app):
+    answer = await call(app, "GET", "/healthz", x_request_id="a b\nc")
+    assert len(answer.headers["x-request-id"]) == 32
+
+
+async def test_golden_requests_pass_and_are_not_logged(app, log):
+    assert (await call(app, "POST", "/-/golden")).json == {"passed": 2}
+    assert not log.entries
+
+
+async def test_a_wrong_golden_answer_is_told_with_what_was_expected(log):
+    wrong = contract(golden=(Golden("third", ROW, 200, lambda answer: answer["score"] == 3, "3"), Golden("bug", {**ROW, "size": 13})))
+    app = Answers(wrong, wrong.predictor(), "1", "/halves", Limits(), log)
+    answer = await call(app, "POST", "/-/golden")
+    assert answer.status == 500
+    assert answer.json["failures"][0] == {"name": "third", "reason": "expected 3, got {'score': 2.0}"}
+    assert "ZeroDivisionError" in answer.json["failures"][1]["reason"]
+
+
+async def test_openapi_names_the_public_path_and_the_contracts_types(app):
+    document = (await call(app, "GET", "/openapi.json")).json
+    assert list(document["paths"]) == ["/halves/predict", "/halves/healthz", "/halves/openapi.json"]
+    assert document["components"]["schemas"]["Ask"]["properties"]["kind"]["enum"] == ["a", "b"]
+    assert document["components"]["schemas"]["AskRows"]["properties"]["rows"]["maxItems"] == 100
+
+
+async def test_openapi_is_a_valid_document(app):
+    from openapi_spec_validator import validate
+
+    validate((await call(app, "GET", "/openapi.json")).json)
+
+
+async def test_the_docs_load_nothing_from_elsewhere(app):
+    page = (await call(app, "GET", "/docs")).body.decode()
+    assert "Half of it." in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+async def test_the_end_of_the_application_closes_the_log(app, log):
+    messages, sent = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}], []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message["type"])
+
+    await app({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert log.entries == ["closed"]
+
+
+def test_a_replica_imports_nothing_heavy():
+    program = (
+        "import sys, heliostat.ml.serving, workloads.flights.contract;"
+        "print([m for m in ('pandas', 'mlflow', 'lightgbm', 'sklearn', 'ray', 'pyarrow') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
