@@ -69,7 +69,11 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         """Runs `work` apart from the call that asked for it. Where the operation ends instead, the call is never answered:
         the program is about to be ended, and an answer would only make it complain of that.
         """
-        await self.open.wait()
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            work.close()
+            raise
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._settled)

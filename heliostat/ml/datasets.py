@@ -156,7 +156,7 @@ class Snapshot:
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number, columns=names)
                 first = (shard - before) % shards
-                parts.append(group.take(pa.array(range(first, group.num_rows, shards))) if shards > 1 else group)
+                parts.append(group.take(pa.array(range(first, group.num_rows, shards), pa.int64())) if shards > 1 else group)
                 before += group.num_rows
             return pa.concat_tables(parts)
 

@@ -55,7 +55,7 @@ def start(service: Service) -> int:
     """
     try:
         service.directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(service.directory / f"{service.name}.lock"):
+        with FileLock(_lock(service.directory, service.name)):
             running = find(service.directory, service.name)
             if running is not None:
                 return running.pid
@@ -126,7 +126,8 @@ async def exited(process: psutil.Process, seconds: float) -> bool:
 
 def forget(directory: Path, name: str) -> None:
     """Remove the files that a stopped service leaves: its log, its lock and its record."""
-    for suffix in ("log", "log.1", "lock", "pid.json", "pid.tmp"):
+    _lock(directory, name).unlink(missing_ok=True)
+    for suffix in ("log", "log.1", "pid.json", "pid.tmp"):
         (directory / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
@@ -256,6 +257,10 @@ def _environments() -> Iterator[tuple[psutil.Process, bytes]]:
 
 def _record(directory: Path, name: str) -> Path:
     return directory / f"{name}.pid.json"
+
+
+def _lock(directory: Path, name: str) -> Path:
+    return directory / f".{name}.start.lock"
 
 
 def _started(pid: int) -> int:

@@ -1,6 +1,7 @@
 """The plugin as an engine drives it: a process of its own, called over gRPC, with a fake of the engine's Log service."""
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -35,9 +36,11 @@ class EngineLog(engine_pb2_grpc.EngineServicer):
 
     def __init__(self) -> None:
         self.messages: list[engine_pb2.LogRequest] = []
+        self.told = asyncio.Event()
 
     async def Log(self, request: Any, context: Any) -> empty_pb2.Empty:
         self.messages.append(request)
+        self.told.set()
         return empty_pb2.Empty()
 
 

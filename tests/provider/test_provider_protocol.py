@@ -1,17 +1,21 @@
 import asyncio
 import json
+import sys
 
 import grpc
+import psutil
 import pytest
+from google.protobuf import empty_pb2
 from google.rpc import status_pb2
-from plugin_process import EngineLog, Plugin, plain, plugin_process, struct, urn_of
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2_grpc
+from plugin_process import PLUGIN, EngineLog, Plugin, plain, plugin_process, struct, urn_of
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2_grpc
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from heliostat.provider import registry
 from heliostat.provider.properties import SECRET, SIGNATURE, UNKNOWN
 from heliostat.provider.reports import Reporter
 from heliostat.provider.servicer import Provider
+from heliostat.systems import processes
 
 
 def secret(value):
@@ -37,10 +41,10 @@ async def plugin(monkeypatch, tmp_path):
     await engine.stop(None)
 
 
-async def create(plugin, preview=False, timeout=0, **inputs):
+async def create(plugin, preview=False, seconds=0, **inputs):
     checked = await plugin.stub.Check(pb.CheckRequest(urn=urn_of("Fake"), news=struct(inputs)))
     assert not checked.failures
-    request = pb.CreateRequest(urn=urn_of("Fake"), properties=checked.inputs, preview=preview, timeout=timeout)
+    request = pb.CreateRequest(urn=urn_of("Fake"), properties=checked.inputs, preview=preview, timeout=seconds)
     return await plugin.stub.Create(request)
 
 
@@ -67,7 +71,7 @@ async def test_configuration_of_the_stack_does_not_reach_the_state(plugin):
 
 
 async def test_a_type_that_does_not_exist_is_said_with_those_that_do(plugin):
-    with pytest.raises(grpc.aio.AioRpcError, match="no resource type heliostat:index:Fak; it has .*RayCluster"):
+    with pytest.raises(grpc.aio.AioRpcError, match=r"no resource type heliostat:index:Fak; it has .*RayCluster"):
         await plugin.check("Fak", {})
 
 
@@ -141,14 +145,13 @@ async def test_what_a_failed_create_made_is_handed_over_to_be_kept(plugin):
 
 async def test_a_custom_timeout_ends_a_create(plugin):
     with pytest.raises(grpc.aio.AioRpcError, match=r"not done after 0.1 s"):
-        await create(plugin, timeout=0.1, name="a", fail="hang")
+        await create(plugin, seconds=0.1, name="a", fail="hang")
 
 
 async def test_a_cancel_reaches_the_handlers(plugin):
     waiting = asyncio.create_task(create(plugin, name="a", fail="wait"))
-    while not plugin.log.messages:
-        await asyncio.sleep(0.01)
-    await plugin.stub.Cancel(pb.google_dot_protobuf_dot_empty__pb2.Empty())
+    await plugin.log.told.wait()
+    await plugin.stub.Cancel(empty_pb2.Empty())
     with pytest.raises(grpc.aio.AioRpcError, match="cancelled"):
         await waiting
 
@@ -181,7 +184,10 @@ async def test_an_output_that_drifted_from_what_is_declared_is_a_difference(plug
 
 async def test_a_read_shows_drift_in_the_inputs_and_leaves_open_what_was_open(plugin):
     request = pb.ReadRequest(
-        urn=urn_of("Fake"), id="a", properties=struct({"name": "a", "url": "u", "size": 2}), inputs=struct({"name": "a", "size": 2})
+        urn=urn_of("Fake"),
+        id="a",
+        properties=struct({"name": "a", "url": "u", "size": 2}),
+        inputs=struct({"name": "a", "size": 2}),
     )
     found = await plugin.stub.Read(request)
     assert plain(found.inputs) == {"name": "a", "size": 7}
@@ -204,7 +210,7 @@ async def test_functions_and_methods_are_refused_clearly(plugin):
 
 
 async def test_an_engine_that_is_gone_stops_nothing(plugin, monkeypatch):
-    await plugin.stub.Attach(__import__("pulumi.runtime.proto.plugin_pb2", fromlist=["_"]).PluginAttach(address="127.0.0.1:9"))
+    await plugin.stub.Attach(plugin_pb2.PluginAttach(address="127.0.0.1:9"))
     assert (await create(plugin, name="a")).id == "a"
 
 
@@ -225,20 +231,15 @@ async def test_the_process_says_its_port_and_nothing_else_and_manages_a_store(tm
 async def test_a_plugin_ends_with_the_engine_that_started_it(tmp_path):
     starter = (
         "import subprocess, sys, time\n"
-        f"p = subprocess.Popen([sys.executable, {str(registry.__file__).rsplit('/', 1)[0]!r}, '127.0.0.1:9'], stdout=subprocess.PIPE)\n"
+        f"p = subprocess.Popen([sys.executable, {str(PLUGIN)!r}, '127.0.0.1:9'], stdout=subprocess.PIPE)\n"
         "p.stdout.readline(); print(p.pid, flush=True); time.sleep(600)\n"
     )
-    import sys
-
-    import psutil
-
     engine = await asyncio.create_subprocess_exec(sys.executable, "-c", starter, stdout=asyncio.subprocess.PIPE)
     assert engine.stdout
     plugin = psutil.Process(int(await engine.stdout.readline()))
     engine.kill()
     await engine.wait()
-    while plugin.is_running() and plugin.status() != psutil.STATUS_ZOMBIE:
-        await asyncio.sleep(0.05)
+    assert await processes.exited(plugin, 20)
 
 
 async def test_the_schema_has_every_resource_with_descriptions(plugin, monkeypatch):

@@ -128,7 +128,7 @@ def test_a_rule_over_several_inputs_waits_until_all_are_known():
 
 def test_a_state_of_another_version_loses_what_is_no_longer_known():
     assert parsed(Inputs, {"name": "a", "gone": 1}, "the state").name == "a"
-    with pytest.raises(PermanentError, match="the state does not fit .*maxCount"):
+    with pytest.raises(PermanentError, match=r"the state does not fit .*maxCount"):
         parsed(Inputs, {"name": "a", "maxCount": 99}, "the state")
 
 

@@ -146,7 +146,7 @@ def test_a_full_disk_leaves_the_old_object_and_says_what_to_do(tmp_path, monkeyp
         store.put("a", b"new")
     monkeypatch.undo()
     assert store.get("a") == b"old"
-    assert [path for path in Path(tmp_path).rglob("partial/*")] == []
+    assert list(Path(tmp_path).rglob("partial/*")) == []
 
 
 def test_a_bucket_that_is_not_there_is_said(s3_endpoint, monkeypatch):

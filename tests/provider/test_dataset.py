@@ -1,0 +1,94 @@
+"""Dataset: made once, adopted from then on."""
+from __future__ import annotations
+
+import json
+
+import pytest
+from ml_world import World, failure
+
+from heliostat.provider.dataset import DatasetHandler
+from heliostat.spec.resources import DatasetInputs
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import open_store
+
+HANDLER = DatasetHandler()
+DIGEST = "9" * 64
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    world = World(tmp_path)
+    world.install(monkeypatch)
+
+    def made(specification):
+        store = open_store(world.store)
+        prefix = f"datasets/flights/{DIGEST}"
+        manifest = {
+            "digest": DIGEST, "uri": store.uri(prefix), "rows": {"train": 3}, "notes": ["2 of 5 left out"],
+            "statisticsUri": store.uri(f"{prefix}/statistics.json"), "schemaUri": store.uri(f"{prefix}/schema.json"),
+        }  # fmt: skip
+        store.put(f"{prefix}/manifest.json", json.dumps(manifest).encode())
+        store.put(specification["resultKey"], json.dumps(manifest).encode())
+        return "SUCCEEDED", ""
+
+    world.outcome = made
+    return world
+
+
+def inputs(world, **changes):
+    given = {
+        "name": "flights", "code": world.code, "entry_point": "workloads.flights.dataset:snapshot", "parameters": {},
+        "store": world.store, "ray": world.ray, **changes,
+    }  # fmt: skip
+    return DatasetInputs(**given)
+
+
+async def test_a_snapshot_is_made_once(world):
+    first = await HANDLER.create(world.context, inputs(world))
+    again = await HANDLER.create(world.context, inputs(world))
+    assert first == again
+    assert first.outputs.address.digest == DIGEST
+    assert len(world.submitted) == 1
+    assert world.told["info"] == ["flights: 2 of 5 left out"] * 2
+
+
+async def test_other_parameters_make_another_snapshot(world):
+    first = await HANDLER.create(world.context, inputs(world))
+    await HANDLER.update(world.context, first.identifier, first.outputs, inputs(world, parameters={"late_minutes": 20}))
+    assert len(world.submitted) == 2
+
+
+async def test_a_snapshot_that_is_gone_is_made_again(world):
+    first = await HANDLER.create(world.context, inputs(world))
+    assert await HANDLER.read(world.context, first.identifier, first.outputs) == first.outputs
+    open_store(world.store).delete(f"datasets/flights/{DIGEST}/manifest.json")
+    assert await HANDLER.read(world.context, first.identifier, first.outputs) is None
+    await HANDLER.create(world.context, inputs(world))
+    assert [job["id"][-2:] for job in world.submitted] == ["-1", "-2"]
+
+
+async def test_destroying_keeps_what_models_were_trained_from(world):
+    first = await HANDLER.create(world.context, inputs(world))
+    await HANDLER.delete(world.context, first.identifier, first.outputs)
+    assert await HANDLER.read(world.context, first.identifier, first.outputs) is not None
+
+
+async def test_a_failing_data_function_shows_its_own_traceback(world):
+    world.outcome = lambda _: ("FAILED", failure("failed", "Traceback\nValueError: no flight between"))
+    with pytest.raises(PermanentError, match="the snapshot of flights failed .*\n.*\nValueError: no flight between"):
+        await HANDLER.create(world.context, inputs(world))
+
+
+async def test_a_preview_says_what_changed(world):
+    first = await HANDLER.create(world.context, inputs(world))
+    world.told["info"].clear()
+    await HANDLER.preview(world.context, first.outputs, inputs(world))
+    await HANDLER.preview(world.context, first.outputs, inputs(world, parameters={"late_minutes": 20}))
+    assert world.told["info"] == ["will make a snapshot of flights: late_minutes None -> 20"]
+
+
+def test_where_the_checkout_lies_means_nothing(world):
+    moved = inputs(world, code=world.code.model_copy(update={"root": "/elsewhere"}))
+    assert "code" in HANDLER.unchanged(inputs(world), moved)
+    changed = inputs(world, code=world.code.model_copy(update={"digest": "f" * 64}))
+    assert "code" not in HANDLER.unchanged(inputs(world), changed)

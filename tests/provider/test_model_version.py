@@ -1,0 +1,148 @@
+"""ModelVersion: judged once, registered once, refused with figures."""
+from __future__ import annotations
+
+import json
+
+import pytest
+from ml_world import World
+
+from heliostat.provider.model_version import ModelVersionHandler
+from heliostat.spec.resources import ModelVersionInputs
+from heliostat.spec.workload import Gate, OnRefusal
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.mlflow_registry import Run
+from heliostat.systems.objects import open_store
+
+HANDLER = ModelVersionHandler()
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    world = World(tmp_path)
+    world.install(monkeypatch)
+    world.figures = {"models:/m-1": 0.70, "models:/m-2": 0.72, "models:/m-3": 0.60}
+    for number in (1, 2, 3):
+        world.runs[f"run-{number}"] = Run(f"run-{number}", "FINISHED", "1", {}, {}, {})
+
+    def evaluated(specification):
+        def part(uri):
+            source = next((version.source for version in world.versions if version.uri == uri), uri)
+            return {"model": uri, "overall": {"roc_auc": world.figures[source]}, "slices": {}}
+
+        report = {
+            "metric": "roc_auc", "higherIsBetter": True, "candidate": part(specification["candidate"]),
+            "baseline": {"overall": {"roc_auc": 0.65}, "slices": {}},
+            "incumbent": part(specification["incumbent"]) if specification["incumbent"] else None,
+        }  # fmt: skip
+        open_store(world.store).put(specification["resultKey"], json.dumps(report).encode())
+        return "SUCCEEDED", ""
+
+    world.outcome = evaluated
+    return world
+
+
+def inputs(world, number=1, **changes):
+    given = {
+        "name": "flights", "application": "flights", "run_id": f"run-{number}", "model_uri": f"models:/m-{number}",
+        "code": world.code, "entry_point": "workloads.flights.predictor:P", "dataset": world.dataset, "store": world.store,
+        "ray": world.ray, "tracking_uri": "http://mlflow", "controller": world.controller, **changes,
+    }  # fmt: skip
+    return ModelVersionInputs(**given)
+
+
+async def serve(world, number):
+    outputs = (await HANDLER.create(world.context, inputs(world, number))).outputs
+    world.serving = outputs.served_model_uri
+    return outputs
+
+
+async def test_the_first_model_is_registered_when_it_beats_the_baseline(world):
+    outputs = await serve(world, 1)
+    assert (outputs.version, outputs.served_model_uri, outputs.verdict) == (1, "models:/flights/1", "accepted")
+    assert world.runs["run-1"].tags["heliostat.verdict"] == "accepted"
+    assert world.runs["run-1"].metrics["test_roc_auc"] == 0.70
+
+
+async def test_a_better_model_becomes_the_next_version(world):
+    await serve(world, 1)
+    assert (await serve(world, 2)).version == 2
+    assert len(world.submitted) == 2
+
+
+async def test_a_worse_model_is_refused_by_how_much_and_what_serves_stays(world):
+    await serve(world, 1)
+    with pytest.raises(PermanentError, match=r"worse by 0.1000, 0.0950 more than the margin of 0.005.*models:/flights/1 goes on"):
+        await HANDLER.create(world.context, inputs(world, 3))
+    assert len(world.versions) == 1
+    assert "worse by" in world.runs["run-3"].tags["heliostat.refusal"]
+
+
+async def test_a_refused_model_is_refused_again_without_measuring(world):
+    await serve(world, 1)
+    for _ in range(2):
+        with pytest.raises(PermanentError) as caught:
+            await HANDLER.create(world.context, inputs(world, 3))
+    assert "measured at an earlier update, not again" in str(caught.value)
+    assert len(world.submitted) == 2, "one for each model"
+
+
+async def test_another_margin_is_judged_from_the_same_measurement(world):
+    await serve(world, 1)
+    with pytest.raises(PermanentError):
+        await HANDLER.create(world.context, inputs(world, 3))
+    lenient = Gate(margin=0.2, beat_baseline_by=-1.0)
+    assert (await HANDLER.create(world.context, inputs(world, 3, gate=lenient))).outputs.version == 2
+    assert len(world.submitted) == 2
+
+
+async def test_asked_to_keep_a_refusal_is_a_warning_and_what_serves_is_the_output(world):
+    await serve(world, 1)
+    kept = (await HANDLER.create(world.context, inputs(world, 3, gate=Gate(on_refusal=OnRefusal.KEEP)))).outputs
+    assert (kept.served_model_uri, kept.verdict) == ("models:/flights/1", "kept")
+    assert "worse by 0.1000" in world.told["warn"][0]
+
+
+async def test_asked_to_keep_with_nothing_serving_a_refusal_is_an_error(world):
+    with pytest.raises(PermanentError, match="nothing serves yet"):
+        await HANDLER.create(world.context, inputs(world, 3, gate=Gate(on_refusal=OnRefusal.KEEP)))
+
+
+async def test_the_model_that_serves_is_not_judged_against_itself(world):
+    await serve(world, 1)
+    assert (await HANDLER.create(world.context, inputs(world, 1))).outputs.version == 1
+    assert len(world.submitted) == 1
+
+
+async def test_a_model_is_registered_once_for_its_run(world):
+    await serve(world, 1)
+    world.serving = None
+    assert (await HANDLER.create(world.context, inputs(world, 1))).outputs.version == 1
+    assert len(world.versions) == 1
+
+
+async def test_a_pinned_version_is_taken_as_it_is(world):
+    await serve(world, 1)
+    pinned = inputs(world, run_id=None, model_uri=None, pin="models:/flights/1")
+    outputs = (await HANDLER.create(world.context, pinned)).outputs
+    assert (outputs.version, outputs.verdict, outputs.report_uri) == (1, "pinned", "")
+    assert len(world.submitted) == 1
+
+
+async def test_a_pinned_version_that_is_not_there_is_refused_also_in_the_preview(world):
+    pinned = inputs(world, run_id=None, model_uri=None, pin="models:/flights/9")
+    for ask in (HANDLER.create(world.context, pinned), HANDLER.preview(world.context, None, pinned)):
+        with pytest.raises(PermanentError, match="models:/flights/9 is not in MLflow"):
+            await ask
+
+
+async def test_it_is_gone_where_the_registry_lost_the_version(world):
+    outputs = await serve(world, 1)
+    assert await HANDLER.read(world.context, "flights", outputs) == outputs
+    world.versions.clear()
+    assert await HANDLER.read(world.context, "flights", outputs) is None
+
+
+async def test_destroying_keeps_the_registered_versions(world):
+    outputs = await serve(world, 1)
+    await HANDLER.delete(world.context, "flights", outputs)
+    assert len(world.versions) == 1

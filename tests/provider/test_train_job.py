@@ -1,0 +1,164 @@
+"""TrainJob: what trains, what is adopted, what is attached to, and how a failure reads."""
+from __future__ import annotations
+
+import json
+
+import pytest
+from ml_world import World, failure
+
+from heliostat.provider.train_job import TrainJobHandler, identity_of, told, why
+from heliostat.spec.resources import TrainJobInputs
+from heliostat.spec.workload import Scaling
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.mlflow_registry import Run
+from heliostat.systems.ray_jobs import PROGRESS
+
+HANDLER = TrainJobHandler()
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    world = World(tmp_path)
+    world.install(monkeypatch)
+
+    def trained(specification):
+        tags = {"heliostat.training": specification["digest"], "heliostat.complete": "true", "heliostat.model_uri": "models:/m-1"}
+        metrics = {"roc_auc": 0.7, "baseline_roc_auc": 0.6, "loop_seconds": 3.0, "validation_roc_auc": 0.7}
+        world.runs[f"run-{len(world.runs) + 1}"] = Run(f"run-{len(world.runs) + 1}", "FINISHED", "1", tags, metrics, {})
+        step = {"step": 10, "steps": 20, "metrics": {"auc": 0.65}, "secondsLeft": 4}
+        return "SUCCEEDED", f"(worker) {PROGRESS}{json.dumps(step)}\n"
+
+    world.outcome = trained
+    return world
+
+
+def inputs(world, **changes):
+    given = {
+        "name": "flights", "code": world.code, "entry_point": "workloads.flights.train:train", "dataset": world.dataset,
+        "parameters": {"rounds": 3}, "store": world.store, "ray": world.ray, "tracking_uri": "http://mlflow", **changes,
+    }  # fmt: skip
+    return TrainJobInputs(**given)
+
+
+async def test_a_training_is_submitted_once_and_its_run_is_the_output(world):
+    created = await HANDLER.create(world.context, inputs(world))
+    assert created.outputs.run_id == "run-1"
+    assert created.outputs.model_uri == "models:/m-1"
+    assert created.outputs.metrics == {"roc_auc": 0.7, "baseline_roc_auc": 0.6}
+    assert world.told["progress"] == ["round 10 of 20, auc 0.6500, 4 s left"]
+    [job] = world.submitted
+    assert job["id"] == f"train-flights-{identity_of(inputs(world))[:12]}-1"
+    assert job["env"]["working_dir"].endswith(f"code/{world.code.digest}.zip")
+
+
+async def test_a_finished_run_with_the_same_identity_is_adopted(world):
+    first = await HANDLER.create(world.context, inputs(world))
+    again = await HANDLER.create(world.context, inputs(world, max_failures=9, timeout_seconds=5))
+    assert again.outputs.run_id == first.outputs.run_id
+    assert len(world.submitted) == 1
+    assert "adopted" in world.told["info"][-1]
+
+
+async def test_a_running_job_is_attached_to(world):
+    base = f"train-flights-{identity_of(inputs(world))[:12]}"
+    world.cancelled.set()
+    with pytest.raises(RetryableError, match="goes on as Ray job .*; the next `up` attaches to it"):
+        await HANDLER.create(world.context, inputs(world))
+    assert world.jobs[f"{base}-1"].status == "RUNNING", "Ctrl-C must leave the training alone"
+    world.cancelled.clear()
+    await HANDLER.create(world.context, inputs(world))
+    assert len(world.submitted) == 1
+    assert "attached" in world.told["info"][-1]
+
+
+async def test_after_a_failure_the_next_attempt_has_the_next_number(world):
+    trained = world.outcome
+    world.outcome = lambda _: ("FAILED", failure("failed", "Traceback ...\nValueError: num_leaves is 'many'"))
+    with pytest.raises(PermanentError, match="num_leaves is 'many'"):
+        await HANDLER.create(world.context, inputs(world))
+    world.outcome = trained
+    await HANDLER.create(world.context, inputs(world))
+    assert [job["id"][-2:] for job in world.submitted] == ["-1", "-2"]
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "exit_code", "message"),
+    [
+        ("FAILED", failure("memory", "OutOfMemoryError"), 1, "ran out of memory .*fewer workers"),
+        ("FAILED", failure("killed", "ActorDiedError"), 1, "was killed, more often than maxFailures allows"),
+        ("FAILED", "last words", -9, "was killed .*the last checkpoint\nlast words"),
+        ("STOPPED", "", None, "was stopped"),
+        ("FAILED", "ModuleNotFoundError: x", 1, "ModuleNotFoundError: x"),
+    ],
+)
+async def test_a_failure_is_named_with_its_fix(world, status, log, exit_code, message):
+    job_id = f"train-flights-{identity_of(inputs(world))[:12]}-1"
+
+    def end(_):
+        return status, log
+
+    world.outcome = end
+    if exit_code == -9:
+        real = world.job
+        world.job = lambda job, state, text="": real(job, state, text, "failed with exit code -9", -9 if state == "FAILED" else None)
+    with pytest.raises(PermanentError, match=message):
+        await HANDLER.create(world.context, inputs(world))
+    assert world.jobs[job_id].status == status
+
+
+async def test_a_finished_training_stays_finished_until_its_run_is_deleted(world):
+    created = await HANDLER.create(world.context, inputs(world))
+    assert await HANDLER.read(world.context, created.identifier, created.outputs) == created.outputs
+    world.runs.clear()
+    assert await HANDLER.read(world.context, created.identifier, created.outputs) is None
+
+
+async def test_an_update_that_trains_nothing_new_keeps_the_run(world):
+    created = await HANDLER.create(world.context, inputs(world))
+    updated = await HANDLER.update(world.context, created.identifier, created.outputs, inputs(world, max_failures=7))
+    assert (updated.run_id, updated.max_failures, len(world.submitted)) == (created.outputs.run_id, 7, 1)
+
+
+async def test_a_checkout_that_changed_meanwhile_is_an_error_and_starts_nothing(world):
+    (__import__("pathlib").Path(world.code.root) / "workloads" / "__init__.py").write_text("changed = 1")
+    with pytest.raises(PermanentError, match="changed while this ran"):
+        await HANDLER.create(world.context, inputs(world))
+    assert not world.submitted
+
+
+def test_the_identity_is_code_data_parameters_and_scaling(world):
+    one = identity_of(inputs(world))
+    same = inputs(world, max_failures=5, timeout_seconds=1, code=world.code.model_copy(update={"root": "/elsewhere"}))
+    assert identity_of(same) == one
+    for change in (
+        {"parameters": {"rounds": 4}},
+        {"scaling": Scaling(workers=3)},
+        {"dataset": world.dataset.model_copy(update={"digest": "e" * 64})},
+        {"code": world.code.model_copy(update={"digest": "f" * 64})},
+    ):
+        assert identity_of(inputs(world, **change)) != one
+
+
+async def test_a_preview_says_why_it_will_train(world):
+    old = (await HANDLER.create(world.context, inputs(world))).outputs
+    await HANDLER.preview(world.context, old, inputs(world))
+    assert world.told["info"] == [], "nothing to tell where nothing changes"
+    await HANDLER.preview(world.context, old, inputs(world, parameters={"rounds": 4, "leaves": 7}))
+    assert world.told["info"] == ["will train flights: parameters.leaves unset -> 7, parameters.rounds 3 -> 4"]
+
+
+def test_the_reasons_name_code_data_and_scaling(world):
+    from heliostat.spec.resources import TrainJobOutputs
+
+    old = TrainJobOutputs(**dict(inputs(world)), digest="a" * 64, run_id="r", model_uri="m", metrics={})
+    new = inputs(
+        world,
+        code=world.code.model_copy(update={"digest": "f" * 64}),
+        dataset=world.dataset.model_copy(update={"digest": "e" * 64}),
+        scaling=Scaling(workers=4),
+    )
+    assert why(old, new) == f": its code changed, its data changed ({'d' * 12} -> {'e' * 12}), its scaling changed (workers 2 -> 4)"
+
+
+def test_progress_without_figures_is_its_text():
+    assert told({"text": "starting the workers"}) == "starting the workers"
