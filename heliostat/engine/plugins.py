@@ -101,7 +101,7 @@ class Plugin:
         process = await asyncio.create_subprocess_exec(
             *launcher([*arguments, around.engine_address]), cwd=around.main, env=environment,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            limit=MAX_MESSAGE_BYTES)
+            start_new_session=True, limit=MAX_MESSAGE_BYTES)
         plugin = cls(name, process)
         plugin.readers.append(asyncio.create_task(plugin._follow(_piped(process.stderr), around.log)))
         try:

@@ -100,6 +100,8 @@ class LocalCluster:
         services = {name: await asyncio.to_thread(self._worker, name, inputs) for name in wanted}
         superfluous = [n for n in self.workers() if n not in services or not processes.is_as(services[n])]
         await self._stop_nodes(superfluous)
+        for name in set(superfluous) - set(wanted):
+            processes.forget(self.directory, name)
         for name, service in services.items():
             if not processes.is_as(service):
                 say(f"starting Ray {name}")

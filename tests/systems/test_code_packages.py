@@ -1,0 +1,58 @@
+"""Code packages: the same files are the same bytes, and what is packed is what was declared."""
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from heliostat.spec.code import digest_of
+from heliostat.spec.resources import Code, StoreAddress
+from heliostat.systems.code_packages import upload
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import open_store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(StoreAddress(uri=f"file://{tmp_path}/objects"))
+
+
+def code(root, content="x = 1\n"):
+    (root / "workloads").mkdir(parents=True, exist_ok=True)
+    (root / "workloads" / "a.py").write_text(content)
+    return Code(root=str(root), files=("workloads/a.py",), digest=digest_of(root, ("workloads/a.py",)))
+
+
+def test_a_package_holds_the_files_below_one_folder_which_ray_takes_away(tmp_path, store):
+    declared = code(tmp_path / "one")
+    assert upload(declared, store) == store.uri(f"code/{declared.digest}.zip")
+    archive = zipfile.ZipFile(io.BytesIO(store.get(f"code/{declared.digest}.zip")))
+    assert archive.namelist() == ["package/workloads/a.py"]
+    assert archive.read("package/workloads/a.py") == b"x = 1\n"
+
+
+def test_the_same_files_make_the_same_bytes_wherever_they_lie(tmp_path, store):
+    upload(code(tmp_path / "one"), store)
+    first = [store.get(info.key) for info in store.list("code/")]
+    store.delete(next(store.list("code/")).key)
+    upload(code(tmp_path / "two"), store)
+    assert [store.get(info.key) for info in store.list("code/")] == first
+
+
+def test_a_package_that_is_there_is_not_made_again(tmp_path, store):
+    declared = code(tmp_path / "one")
+    upload(declared, store)
+    (tmp_path / "one" / "workloads" / "a.py").unlink()
+    upload(declared, store)
+
+
+def test_files_that_changed_or_went_since_are_an_error(tmp_path, store):
+    declared = code(tmp_path / "one")
+    code(tmp_path / "one", "x = 2\n")
+    with pytest.raises(PermanentError, match="changed while this ran"):
+        upload(declared, store)
+    (tmp_path / "one" / "workloads" / "a.py").unlink()
+    with pytest.raises(PermanentError, match=r"workloads/a.py of the code is no longer in"):
+        upload(declared, store)
+    assert not list(store.list("code/"))
