@@ -20,6 +20,8 @@ from heliostat.spec.base import Name
 from heliostat.spec.rollouts import Desired, Health, Plan, RolloutEvent, Status
 
 _LONGEST_WAIT_SECONDS = 60.0
+_LOOK_SECONDS = 20.0
+"""How long a declaration waits for the loop, which may be starting Serve for another one."""
 
 
 class Views:
@@ -50,7 +52,7 @@ def create_app(reconciler: Reconciler, token: str, public_url: str) -> FastAPI:
     """The application; every call needs `token`."""
     guard = Depends(_guard(token))
     version = heliostat.__version__
-    app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], docs_url=None, redoc_url=None)
+    app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)
     views = Views(reconciler, public_url)
     _add_reads(app, reconciler, views)
     _add_changes(app, reconciler, views)
@@ -95,10 +97,12 @@ def _add_changes(app: FastAPI, reconciler: Reconciler, views: Views) -> None:
         _refuse(desired)
         reconciler.declare(name, desired)
         # Until the loop has looked at it, so that the answer shows the rollout that this began.
-        for _ in range(50):
-            if not reconciler.states[name].pending or not reconciler.ray_answers:
-                break
+        deadline = time.monotonic() + _LOOK_SECONDS
+        while reconciler.states[name].pending and time.monotonic() < deadline:
             await reconciler.news(0.1)
+        if reconciler.states[name].pending:
+            text = f"the cluster has not answered for {_LOOK_SECONDS:g} s; {name} is declared and begins once it does"
+            raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, text)
         return views.status(name)
 
     @app.post("/v1/applications/{name}/plan")

@@ -26,7 +26,7 @@ def serve_application(
         "max_ongoing_requests": action.desired.max_ongoing_requests,
     }
     if found is not None and found.config is not None:
-        before = next(iter(found.config.get("deployments") or []), {})
+        before: dict[str, Any] = next(iter(found.config.get("deployments") or []), {})
         return {**found.config, "deployments": [{**before, **deployment, "name": before.get("name", deployment["name"])}]}
     prefix = serve_prefix(name, action.colour.value)
     arguments = ServingArguments(

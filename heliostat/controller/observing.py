@@ -1,10 +1,11 @@
 """From what Serve and HAProxy say to what a decision sees. Pure."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from heliostat.rollout.model import Colour, Condition, Observed, Seen
-from heliostat.systems.haproxy import Snapshot
+from heliostat.systems.haproxy import ServerState, Snapshot
 from heliostat.systems.haproxy_config import backend_name
 from heliostat.systems.ray_serve import ServeApplication, ServeInstance, ServeStatus
 
@@ -30,6 +31,17 @@ def observe(name: str, serve: ServeInstance, traffic: Snapshot, golden: Golden) 
     """One application, now."""
     blue, green = (_see(name, colour, serve, traffic, golden) for colour in (Colour.BLUE, Colour.GREEN))
     return Observed(blue, green, traffic.shares.get(name, 0))
+
+
+def still(before: Observed, name: str, traffic: Snapshot) -> Observed:
+    """One application while Serve does not answer: `before`, with what HAProxy says now."""
+
+    def see(colour: Colour) -> Seen:
+        servers = traffic.backends.get(backend_name(name, colour.value), {})
+        usable = frozenset(server for server, state in servers.items() if state.usable)
+        return replace(before.seen(colour), usable=usable, healthy=before.seen(colour).healthy & usable)
+
+    return Observed(see(Colour.BLUE), see(Colour.GREEN), traffic.shares.get(name, 0))
 
 
 def asked(config: dict[str, Any]) -> tuple[int, int]:
@@ -62,13 +74,19 @@ def _see(name: str, colour: Colour, serve: ServeInstance, traffic: Snapshot, gol
         identity=_identity(found),
         replicas=replicas,
         max_ongoing_requests=ongoing,
-        error=found.error,
+        error=found.error or _probes(servers, running),
         running=running,
         healthy=frozenset(server for server, state in servers.items() if state.answers) & running,
         usable=usable,
         in_flight=in_flight,
         golden={replica: failure for (where, replica), failure in golden.items() if where is colour and replica in running},
     )
+
+
+def _probes(servers: dict[str, ServerState], running: frozenset[str]) -> str:
+    """How the probes of those replicas ended that run but do not answer well."""
+    ill = {name: state.probe for name, state in sorted(servers.items()) if name in running and not state.answers}
+    return "; ".join(f"the probe of replica {name} ended with {probe}" for name, probe in ill.items() if probe)
 
 
 def _identity(found: ServeApplication) -> str | None:

@@ -10,7 +10,7 @@ import httpx
 
 from heliostat.controller.deploying import serve_application
 from heliostat.controller.golden import GoldenTests
-from heliostat.controller.observing import Golden, observe, serve_name
+from heliostat.controller.observing import Golden, observe, serve_name, still
 from heliostat.controller.store import Store
 from heliostat.controller.traffic import Place, Traffic, Wanted
 from heliostat.rollout.actions import admitted
@@ -107,6 +107,7 @@ class Reconciler:
         wanted: dict[str, Wanted] = {}
         for name in list(self.states):
             if instance is None:
+                self.observed[name] = still(self.observed.get(name, Observed()), name, snapshot)
                 wanted[name] = self.traffic.as_before(name)
                 continue
             self.observed[name] = observe(name, instance, snapshot, self._golden.get(name, {}))

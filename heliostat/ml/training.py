@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -139,7 +140,11 @@ def run_worker(config: dict[str, Any]) -> None:
     with context.resumed() as folder:
         if finished(folder):
             return
-    load_entry_point(config["entry_point"])(context)
+    try:
+        load_entry_point(config["entry_point"])(context)
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # a traceback does not travel to the driver, a note does
+        raise
 
 
 def _save(trained: Trained, folder: Path, loop_seconds: float) -> None:

@@ -9,6 +9,8 @@ import asyncio
 import hashlib
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
@@ -32,6 +34,17 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     inputs = ApplicationInputs
     outputs = ApplicationOutputs
     replace_on = frozenset({"name"})
+
+    def unchanged(self, old: ApplicationInputs, new: ApplicationInputs) -> frozenset[str]:
+        """The same code in another checkout is the same code."""
+        return frozenset({"code"}) if old.code.digest == new.code.digest else frozenset()
+
+    def foreseen(self, old: ApplicationOutputs | None, new: ApplicationInputs) -> Mapping[str, Any]:
+        """What decides its answers is known beforehand, and its place does not change."""
+        known: dict[str, Any] = {"digest": digest_of(new)}
+        if old is not None and old.controller == new.controller:
+            known |= {"url": old.url, "openapi_url": old.openapi_url}
+        return known
 
     async def preview(self, context: Context, old: ApplicationOutputs | None, new: ApplicationInputs) -> None:
         """Say what restarts, what is needed on top, for how long, and whether there is a gap."""
@@ -82,6 +95,9 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             try:
                 await controller.delete(outputs.name)
                 while await controller.read(outputs.name) is not None:
+                    if not (await controller.health()).ray:
+                        context.warn(f"{outputs.name}: its cluster does not answer; it counts as gone")
+                        return
                     if loop.time() > deadline:
                         raise PermanentError(f"{outputs.name} still stops; see the controller's log, and run it again")
                     if context.cancelled.is_set():

@@ -37,7 +37,8 @@ def pending(state: State, rollout: Progress, observed: Observed, now: float) -> 
 def starting(state: State, rollout: Progress, observed: Observed, now: float) -> Step:
     """Wait until the candidate's replicas are healthy."""
     seen, wanted = observed.seen(rollout.candidate), state.slot(rollout.candidate).replicas
-    if not (_as_wanted(state, rollout, seen) and len(seen.healthy) >= wanted):
+    surplus = rollout.in_place and len(seen.running) > wanted
+    if surplus or not _as_wanted(state, rollout, seen) or len(seen.healthy) < wanted:
         return _or_fail(Step(state), rollout, seen, wanted, now)
     text = f"{wanted} of {wanted} replicas are healthy"
     if rollout.in_place:

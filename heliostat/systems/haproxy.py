@@ -28,6 +28,8 @@ class ServerState:
     """It finishes what it has and gets nothing new; or it was never let in."""
     in_flight: int
     """Requests that it works on."""
+    probe: str = ""
+    """How its last probe ended, e.g. `L7STS 503`."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ def _state(row: dict[str, str]) -> ServerState:
         answers=row["check_status"].removeprefix("* ") == "L7OK" and not status.startswith("DOWN"),
         draining=status.startswith(("DRAIN", "MAINT")),
         in_flight=int(row["scur"] or 0),
+        probe=" ".join(filter(None, (row["check_status"].removeprefix("* "), row["check_code"]))),
     )
 
 

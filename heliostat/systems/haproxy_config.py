@@ -9,7 +9,8 @@ colour has no usable replica and the other one has, the other one answers: a col
 **A reload for a new application, none for anything else.** Backends cannot be added at run time. Slots made in advance
 would avoid the reload, at the price of a limit on the number of applications and of backends that nobody can read in the
 statistics. A reload of the master hands the listening socket to a new worker, and the old one finishes its requests;
-it happens only where an application is declared for the first time or removed.
+it happens only where an application is declared for the first time or removed. The old worker tells its clients to
+close over two seconds (`close-spread-time`): closed at once, a kept connection dies under a request that is on its way.
 
 **Retries.** A prediction changes nothing but its log, so asking a second replica the same is safe, POST or not. A request
 is tried again where the connection failed, or closed without an answer, or answered junk: all three are what a replica
@@ -134,6 +135,7 @@ global
     stats socket {runtime_socket} mode 600 level admin expose-fd listeners
     stats timeout 10s
     hard-stop-after {stop_ms}ms
+    close-spread-time 2s
 """
 
 _DEFAULTS = """\

@@ -124,7 +124,7 @@ class MlflowServer:
                 if waited > START_SECONDS:
                     log = processes.log_path(self.directory, NAME)
                     raise RetryableError(f"MLflow runs, but did not answer at {self.url} in {START_SECONDS:g} s; see {log}")
-                say(f"waiting for MLflow ({waited:.0f} s)")
+                say("waiting for MLflow")
                 await asyncio.sleep(_LOOK_SECONDS)
 
 

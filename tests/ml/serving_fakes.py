@@ -1,4 +1,5 @@
 """A small contract and predictor, and a client that speaks ASGI to the application."""
+
 from __future__ import annotations
 
 import datetime as dt

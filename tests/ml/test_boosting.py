@@ -1,4 +1,5 @@
 """Boosting on the training context, and the model that only predicts."""
+
 from __future__ import annotations
 
 from contextlib import contextmanager
@@ -7,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliostat.ml.boosting import Examples, Plan, boost
 from heliostat.ml.booster import Booster
+from heliostat.ml.boosting import Examples, Plan, boost
 from heliostat.ml.curve import Curve
 from heliostat.ml.training import Context
 

@@ -1,4 +1,5 @@
 """Snapshots: named by their content, immutable, and read in parts."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Metrics: right, with a direction, and defined or left out."""
+
 from __future__ import annotations
 
 import numpy as np

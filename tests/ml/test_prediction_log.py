@@ -1,4 +1,5 @@
 """The prediction log: off the request's way, and nothing but the last moment lost to a crash."""
+
 from __future__ import annotations
 
 import os
@@ -56,7 +57,11 @@ def test_every_prediction_is_stored_with_its_request(address, tmp_path):
     log.add(b"id2", ROWS * 2, b'{"rows":[{"score":2.0},{"score":3.0}]}', 0.001)
     log.close()
     rows, keys = stored(address)
-    assert [(row["request_id"], row["row"], row["prediction_score"]) for row in rows] == [('id"1', 0, 2.0), ("id2", 0, 2.0), ("id2", 1, 3.0)]
+    assert [(row["request_id"], row["row"], row["prediction_score"]) for row in rows] == [
+        ('id"1', 0, 2.0),
+        ("id2", 0, 2.0),
+        ("id2", 1, 3.0),
+    ]
     assert rows[0]["version"] == "3-abc"
     assert rows[0]["latency_ms"] == 1.5
     assert (rows[0]["input_kind"], rows[0]["input_size"], rows[0]["input_when"].hour) == ("a", 4.0, 19)

@@ -1,4 +1,5 @@
 """How an application answers: what fits, what does not, and what must never happen."""
+
 from __future__ import annotations
 
 import json
@@ -106,7 +107,9 @@ async def test_a_wrong_request_gets_its_status_and_a_text(app, method, path, sen
     assert answer.headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("headers", [{}, {"content_type": "application/json; charset=utf-8"}, {"content_type": "application/x+json"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"content_type": "application/json; charset=utf-8"}, {"content_type": "application/x+json"}]
+)
 async def test_json_is_taken_by_any_of_its_names(app, headers):
     assert (await call(app, "POST", "/predict", body(), **headers)).status == 200
 
@@ -129,7 +132,9 @@ async def test_golden_requests_pass_and_are_not_logged(app, log):
 
 
 async def test_a_wrong_golden_answer_is_told_with_what_was_expected(log):
-    wrong = contract(golden=(Golden("third", ROW, 200, lambda answer: answer["score"] == 3, "3"), Golden("bug", {**ROW, "size": 13})))
+    wrong = contract(
+        golden=(Golden("third", ROW, 200, lambda answer: answer["score"] == 3, "3"), Golden("bug", {**ROW, "size": 13}))
+    )
     app = Answers(wrong, wrong.predictor(), "1", "/halves", Limits(), log)
     answer = await call(app, "POST", "/-/golden")
     assert answer.status == 500

@@ -1,4 +1,5 @@
 """A cluster and a tracking server that remember, in the place of Ray's Jobs API and of MLflow."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Dataset: made once, adopted from then on."""
+
 from __future__ import annotations
 
 import json
@@ -75,7 +76,7 @@ async def test_destroying_keeps_what_models_were_trained_from(world):
 
 async def test_a_failing_data_function_shows_its_own_traceback(world):
     world.outcome = lambda _: ("FAILED", failure("failed", "Traceback\nValueError: no flight between"))
-    with pytest.raises(PermanentError, match="the snapshot of flights failed .*\n.*\nValueError: no flight between"):
+    with pytest.raises(PermanentError, match=r"the snapshot of flights failed .*\n.*\nValueError: no flight between"):
         await HANDLER.create(world.context, inputs(world))
 
 

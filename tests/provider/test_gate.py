@@ -1,4 +1,5 @@
 """Whether a candidate may be registered, from figures alone."""
+
 from __future__ import annotations
 
 import pytest
@@ -20,9 +21,7 @@ def verdict(candidate, baseline=None, incumbent=None, gate=GATE, higher=True):
 def test_the_first_model_needs_only_beat_the_baseline():
     assert verdict(figures(0.7), figures(0.65, "the baseline")).accepted
     refused = verdict(figures(0.64), figures(0.65, "the baseline"))
-    assert refused.reasons == (
-        "roc_auc is 0.6400, the baseline's 0.6500: it must be better by 0 and is worse by 0.0100",
-    )
+    assert refused.reasons == ("roc_auc is 0.6400, the baseline's 0.6500: it must be better by 0 and is worse by 0.0100",)
 
 
 def test_without_anything_to_compare_with_a_model_is_accepted():
@@ -36,7 +35,10 @@ def test_not_worse_by_more_than_the_margin_overall(overall, accepted):
 
 def test_a_refusal_says_by_how_much():
     [reason] = verdict(figures(0.68), incumbent=figures(0.7, "models:/m/3")).reasons
-    assert reason == "roc_auc is 0.6800, that of models:/m/3 which serves 0.7000: worse by 0.0200, 0.0100 more than the margin of 0.01"
+    assert (
+        reason
+        == "roc_auc is 0.6800, that of models:/m/3 which serves 0.7000: worse by 0.0200, 0.0100 more than the margin of 0.01"
+    )
 
 
 def test_one_bad_slice_refuses_a_model_that_is_better_overall():

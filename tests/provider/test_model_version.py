@@ -1,4 +1,5 @@
 """ModelVersion: judged once, registered once, refused with figures."""
+
 from __future__ import annotations
 
 import json
@@ -71,7 +72,9 @@ async def test_a_better_model_becomes_the_next_version(world):
 
 async def test_a_worse_model_is_refused_by_how_much_and_what_serves_stays(world):
     await serve(world, 1)
-    with pytest.raises(PermanentError, match=r"worse by 0.1000, 0.0950 more than the margin of 0.005.*models:/flights/1 goes on"):
+    with pytest.raises(
+        PermanentError, match=r"worse by 0.1000, 0.0950 more than the margin of 0.005.*models:/flights/1 goes on"
+    ):
         await HANDLER.create(world.context, inputs(world, 3))
     assert len(world.versions) == 1
     assert "worse by" in world.runs["run-3"].tags["heliostat.refusal"]

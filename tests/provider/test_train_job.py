@@ -1,4 +1,5 @@
 """TrainJob: what trains, what is adopted, what is attached to, and how a failure reads."""
+
 from __future__ import annotations
 
 import json
@@ -22,7 +23,11 @@ def world(tmp_path, monkeypatch):
     world.install(monkeypatch)
 
     def trained(specification):
-        tags = {"heliostat.training": specification["digest"], "heliostat.complete": "true", "heliostat.model_uri": "models:/m-1"}
+        tags = {
+            "heliostat.training": specification["digest"],
+            "heliostat.complete": "true",
+            "heliostat.model_uri": "models:/m-1",
+        }
         metrics = {"roc_auc": 0.7, "baseline_roc_auc": 0.6, "loop_seconds": 3.0, "validation_roc_auc": 0.7}
         world.runs[f"run-{len(world.runs) + 1}"] = Run(f"run-{len(world.runs) + 1}", "FINISHED", "1", tags, metrics, {})
         step = {"step": 10, "steps": 20, "metrics": {"auc": 0.65}, "secondsLeft": 4}
@@ -62,7 +67,7 @@ async def test_a_finished_run_with_the_same_identity_is_adopted(world):
 async def test_a_running_job_is_attached_to(world):
     base = f"train-flights-{identity_of(inputs(world))[:12]}"
     world.cancelled.set()
-    with pytest.raises(RetryableError, match="goes on as Ray job .*; the next `up` attaches to it"):
+    with pytest.raises(RetryableError, match=r"goes on as Ray job .*; the next `up` attaches to it"):
         await HANDLER.create(world.context, inputs(world))
     assert world.jobs[f"{base}-1"].status == "RUNNING", "Ctrl-C must leave the training alone"
     world.cancelled.clear()
@@ -100,7 +105,9 @@ async def test_a_failure_is_named_with_its_fix(world, status, log, exit_code, me
     world.outcome = end
     if exit_code == -9:
         real = world.job
-        world.job = lambda job, state, text="": real(job, state, text, "failed with exit code -9", -9 if state == "FAILED" else None)
+        world.job = lambda job, state, text="": real(
+            job, state, text, "failed with exit code -9", -9 if state == "FAILED" else None
+        )
     with pytest.raises(PermanentError, match=message):
         await HANDLER.create(world.context, inputs(world))
     assert world.jobs[job_id].status == status
@@ -157,7 +164,10 @@ def test_the_reasons_name_code_data_and_scaling(world):
         dataset=world.dataset.model_copy(update={"digest": "e" * 64}),
         scaling=Scaling(workers=4),
     )
-    assert why(old, new) == f": its code changed, its data changed ({'d' * 12} -> {'e' * 12}), its scaling changed (workers 2 -> 4)"
+    assert (
+        why(old, new)
+        == f": its code changed, its data changed ({'d' * 12} -> {'e' * 12}), its scaling changed (workers 2 -> 4)"
+    )
 
 
 def test_progress_without_figures_is_its_text():

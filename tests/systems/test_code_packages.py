@@ -1,4 +1,5 @@
 """Code packages: the same files are the same bytes, and what is packed is what was declared."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,4 @@
+import asyncio
 import shutil
 import socket
 import sys
@@ -42,6 +43,7 @@ def test_a_port_is_the_same_after_a_reboot_emptied_the_runtime_folder(tmp_path):
 
 def test_blocks_of_two_stacks_never_overlap(tmp_path, monkeypatch):
     monkeypatch.setattr(ports, "END", ports.FIRST + 400)
+    monkeypatch.setattr(ports, "_free", lambda port: True)
     taken = set()
     for stack in range(4):
         first = ports.claim(tmp_path / str(stack), "x", count=100)
@@ -54,6 +56,7 @@ def test_blocks_of_two_stacks_never_overlap(tmp_path, monkeypatch):
 
 def test_a_stack_that_was_removed_gives_its_ports_back(tmp_path, monkeypatch):
     monkeypatch.setattr(ports, "END", ports.FIRST + 1)
+    monkeypatch.setattr(ports, "_free", lambda port: True)
     first = ports.claim(tmp_path / "a", "x")
     ports.release(tmp_path / "a")
     assert ports.claim(tmp_path / "b", "x") == first
@@ -78,12 +81,16 @@ def test_a_fixed_port_that_is_free_is_taken(tmp_path):
     assert ports.claim(tmp_path / "a", "x", fixed=port) == port
 
 
+async def _listens(port: int) -> None:
+    while ports.holder(port) is None:
+        await asyncio.sleep(0.02)
+
+
 async def test_a_service_keeps_the_port_it_listens_at(tmp_path):
     port = ports.claim(tmp_path / "a", "x")
     processes.start(processes.Service(tmp_path / "a", "x", (sys.executable, "-c", LISTEN, str(port))))
     try:
-        while not processes.log_tail(tmp_path / "a", "x"):
-            pass
+        await _listens(port)
         assert ports.claim(tmp_path / "a", "x") == port
         assert ports.claim(tmp_path / "a", "x", fixed=port) == port
         with pytest.raises(PermanentError, match="in use by python"):

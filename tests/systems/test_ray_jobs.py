@@ -1,4 +1,5 @@
 """The Jobs API's wrapper, against a server that answers as Ray does."""
+
 from __future__ import annotations
 
 import asyncio
@@ -35,7 +36,13 @@ async def test_attempts_are_only_ours_and_in_order(tmp_path):
 
 
 async def test_following_tells_each_line_of_progress_once_and_ends_with_the_job():
-    polls = iter([("RUNNING", f"{PROGRESS}1\n{PROGRESS}"), ("RUNNING", f"{PROGRESS}1\n(w) {PROGRESS}2\n"), ("SUCCEEDED", f"{PROGRESS}1\n(w) {PROGRESS}2\n")])
+    polls = iter(
+        [
+            ("RUNNING", f"{PROGRESS}1\n{PROGRESS}"),
+            ("RUNNING", f"{PROGRESS}1\n(w) {PROGRESS}2\n"),
+            ("SUCCEEDED", f"{PROGRESS}1\n(w) {PROGRESS}2\n"),
+        ]
+    )
     now = {}
 
     def handler(request):

@@ -1,4 +1,5 @@
 """What the flights application takes and refuses."""
+
 from __future__ import annotations
 
 import pytest
@@ -37,7 +38,7 @@ def test_late_begins_at_one_half():
 
 
 def test_training_parameters_are_checked_all_at_once():
-    with pytest.raises(ValueError, match="lerning_rate is unknown.*num_leaves is 'many'.*rounds is 1.5") as caught:
+    with pytest.raises(ValueError, match=r"lerning_rate is unknown.*num_leaves is 'many'.*rounds is 1.5") as caught:
         settled({"rounds": 1.5, "num_leaves": "many", "lerning_rate": 0.1})
     assert "there are rounds" in str(caught.value)
 

@@ -1,4 +1,5 @@
 """What the flights workload sees of a flight: nothing that is known only after the departure."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -19,7 +20,8 @@ def raw(**changes: list[object]) -> pa.Table:
     """Two flights as the package has them; the second lands after midnight."""
     columns = {
         "year": [2013, 2013], "month": [7, 12], "day": [9, 24], "sched_dep_time": [1930, 2359], "sched_arr_time": [2205, 310],
-        "carrier": ["EV", "B6"], "origin": ["EWR", "JFK"], "dest": ["ATL", "SJU"], "distance": [746, 1598], "arr_delay": [16, 15],
+        "carrier": ["EV", "B6"],
+        "origin": ["EWR", "JFK"], "dest": ["ATL", "SJU"], "distance": [746, 1598], "arr_delay": [16, 15],
         **changes,
     }  # fmt: skip
     return pa.table(columns)

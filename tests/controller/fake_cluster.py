@@ -1,0 +1,157 @@
+"""A cluster and a traffic plane in memory, at the seams where the controller speaks to the real ones."""
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from heliostat.controller.api import create_app
+from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.store import Store
+from heliostat.controller.traffic import Place, Wanted, server_steps
+from heliostat.rollout.model import Colour
+from heliostat.spec.controller import ControllerSettings
+from heliostat.spec.resources import ControllerAddress, ControllerInputs, RayAddress, StoreAddress
+from heliostat.systems.controller_api import ControllerClient
+from heliostat.systems.errors import RetryableError
+from heliostat.systems.haproxy import ServerState, Snapshot
+from heliostat.systems.ray_serve import Replica, ServeApplication, ServeInstance, ServeStatus
+
+TOKEN = "secret-token"
+TRACEBACK = "Traceback (most recent call last):\nValueError: no column 'altitude'"
+
+
+def behaviour(config: dict[str, Any]) -> str:
+    return str(config["args"]["version"]["contract"]).partition(":")[2]
+
+
+class FakeServe:
+    """Starts whatever it is given at once."""
+
+    def __init__(self) -> None:
+        self.apps: dict[str, dict[str, Any]] = {}
+        self.away = False
+        self.deploys: list[str] = []
+        self._ports: dict[tuple[str, int], int] = {}
+
+    async def read(self) -> ServeInstance:
+        if self.away:
+            raise RetryableError("Ray does not answer")
+        return ServeInstance({name: self._application(name, config) for name, config in self.apps.items()})
+
+    async def deploy(self, application: dict[str, Any]) -> None:
+        self.apps[application["name"]] = application
+        self.deploys.append(application["name"])
+
+    async def delete(self, name: str) -> None:
+        self.apps.pop(name, None)
+
+    async def close(self) -> None:
+        return
+
+    def config_at(self, port: int) -> dict[str, Any]:
+        return next(self.apps[name] for (name, _), each in self._ports.items() if each == port and name in self.apps)
+
+    def _application(self, name: str, config: dict[str, Any]) -> ServeApplication:
+        failed = behaviour(config) == "crashes"
+        count = 0 if failed else config["deployments"][0]["num_replicas"]
+        ports = [self._ports.setdefault((name, index), 30_000 + len(self._ports)) for index in range(count)]
+        return ServeApplication(
+            name=name,
+            status=ServeStatus.DEPLOY_FAILED if failed else ServeStatus.RUNNING,
+            error=TRACEBACK if failed else "",
+            config=config,
+            deployments={"model": count},
+            replicas=tuple(Replica(f"{config['args']['version']['label']}.{port}", "127.0.0.1", port) for port in ports),
+            leftover=0,
+        )
+
+
+class FakeTraffic:
+    """Probes succeed at once."""
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.shares: dict[str, int] = {}
+        self.servers: dict[str, dict[str, ServerState]] = {}
+        self.shifts: list[int] = []
+
+    async def snapshot(self) -> Snapshot:
+        return Snapshot({name: dict(servers) for name, servers in self.servers.items()}, dict(self.shares))
+
+    async def set_share(self, application: str, share: int) -> None:
+        self.shares[application] = share
+        self.shifts.append(share)
+
+    def as_before(self, name: str) -> Wanted:
+        return Wanted(self.shares.get(name, 0), Place(), Place())
+
+    async def apply(self, wanted: dict[str, Wanted], snapshot: Snapshot) -> bool:
+        changed = False
+        for name, each in wanted.items():
+            self.shares.setdefault(name, 0)
+            for colour in Colour:
+                servers = self.servers.setdefault(f"{name}-{colour}", {})
+                for step in server_steps(each.place(colour), dict(servers)):
+                    changed = True
+                    if step.what == "remove":
+                        del servers[step.server.name]
+                    else:
+                        let_in = step.what == "admit"
+                        servers[step.server.name] = ServerState(step.server, let_in, True, not let_in, 0)
+        return changed
+
+
+class FakeCluster:
+    """A controller with everything around it, in one process."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.serve = FakeServe()
+        self.traffic = FakeTraffic()
+        (directory / "token").write_text(TOKEN)
+        self.address = ControllerAddress(url="http://controller", token_file=str(directory / "token"))
+        self.reconciler = self.start()
+
+    def start(self) -> Reconciler:
+        """The controller, as after it was killed: all it knows is what it kept."""
+        inputs = ControllerInputs(
+            directory=str(self.directory),
+            ray=RayAddress(url="http://ray"),
+            store=StoreAddress(uri="file:///objects"),
+            tracking_uri="http://mlflow",
+        )
+        settings = ControllerSettings(
+            inputs=inputs, api_port=20001, public_port=20002, serve_port=20003, runtime_directory=str(self.directory)
+        )
+        client = httpx.AsyncClient(transport=httpx.MockTransport(self._golden))
+        self.reconciler = Reconciler(Store(self.directory), self.serve, self.traffic, client, settings)  # type: ignore[arg-type]
+        self.app = create_app(self.reconciler, TOKEN, "http://public")
+        return self.reconciler
+
+    def client(self) -> ControllerClient:
+        found = ControllerClient(self.address)
+        found._client = self.raw()
+        return found
+
+    def raw(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://controller")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[ControllerClient]:
+        import asyncio
+
+        loop = asyncio.create_task(self.reconciler.run())
+        try:
+            async with self.client() as client:
+                yield client
+        finally:
+            loop.cancel()
+
+    def _golden(self, call: httpx.Request) -> httpx.Response:
+        if behaviour(self.serve.config_at(call.url.port or 0)) == "wrong":
+            return httpx.Response(500, json={"failures": ["request 1: expected late"]})
+        return httpx.Response(200, json={"passed": 1})
