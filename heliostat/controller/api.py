@@ -100,7 +100,7 @@ def _add_changes(app: FastAPI, reconciler: Reconciler, views: Views) -> None:
         deadline = time.monotonic() + _LOOK_SECONDS
         while reconciler.states[name].pending and time.monotonic() < deadline:
             await reconciler.news(0.1)
-        if reconciler.states[name].pending:
+        if reconciler.states[name].pending and not reconciler.ray_answers:
             text = f"the cluster has not answered for {_LOOK_SECONDS:g} s; {name} is declared and begins once it does"
             raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, text)
         return views.status(name)

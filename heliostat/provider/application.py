@@ -115,8 +115,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         desired = desired_of(inputs, code_uri)
         async with ControllerClient(inputs.controller) as controller:
             status = await controller.declare(inputs.name, desired)
-            if not _stands(status, desired):
-                status = await self._follow(context, controller, inputs.name, status)
+            if not _serves(status, desired):
+                status = await self._follow(context, controller, inputs.name, status, desired)
         _judge(inputs.name, status, desired)
         return ApplicationOutputs(
             **{field: getattr(inputs, field) for field in ApplicationInputs.model_fields},
@@ -125,8 +125,10 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             openapi_url=f"{status.url}/openapi.json",
         )
 
-    async def _follow(self, context: Context, controller: ControllerClient, name: str, status: Status) -> Status:
-        told = 0
+    async def _follow(
+        self, context: Context, controller: ControllerClient, name: str, status: Status, desired: Desired
+    ) -> Status:
+        told = (0, 0)
         cancelled = asyncio.ensure_future(context.cancelled.wait())
         statuses = controller.follow(name, status)
         try:
@@ -140,10 +142,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
                 if found is None:
                     return status
                 status = found
-                for event in status.rollout.events[told:] if status.rollout is not None else ():
-                    context.progress(f"{name}: {event.phase}: {event.message}")
-                told = len(status.rollout.events) if status.rollout is not None else 0
-                if status.rollout is None or status.rollout.phase in _SERVES:
+                told = _tell(context, name, status, told)
+                if status.desired != desired or _serves(status, desired):
                     return status
         finally:
             cancelled.cancel()
@@ -215,24 +215,38 @@ def _code_digest(code_uri: str) -> str:
     return found.group(1) if found else _UNSEEN
 
 
-def _stands(status: Status, desired: Desired) -> bool:
-    """Whether it serves as declared and nothing is on its way to it."""
-    on_its_way = status.rollout is not None and status.rollout.phase not in ENDS | _SERVES
-    return status.serving == desired.version and status.desired == desired and not on_its_way
+def _tell(context: Context, name: str, status: Status, told: tuple[int, int]) -> tuple[int, int]:
+    """Tell what is new since `told`: a rollout's number, and how many of its events."""
+    rollout = status.rollout
+    if rollout is None:
+        return told
+    for event in rollout.events[told[1] if told[0] == rollout.number else 0 :]:
+        context.progress(f"{name}: {event.phase}: {event.message}")
+    return rollout.number, len(rollout.events)
+
+
+def _serves(status: Status, desired: Desired) -> bool:
+    """Whether the rollout to what is declared has brought it all the traffic."""
+    rollout = status.rollout
+    through = rollout is not None and rollout.phase in _SERVES and rollout.to_version == desired.version.label
+    # Where what was declared served already, no rollout was needed: the newest one is older.
+    as_it_was = rollout is not None and rollout.phase in ENDS and status.serving == desired.version
+    return status.desired == desired and (through or (as_it_was and rollout is not None and not _failed_to(rollout, desired)))
+
+
+def _failed_to(rollout: Rollout, desired: Desired) -> bool:
+    return rollout.phase is Phase.FAILED and rollout.to_version == desired.version.label
 
 
 def _judge(name: str, status: Status, desired: Desired) -> None:
     rollout = status.rollout
-    if status.serving == desired.version and (rollout is None or rollout.phase in _SERVES):
+    if _serves(status, desired):
         return
     if status.desired != desired:
         newer = status.desired.version.label if status.desired is not None else "nothing"
         raise PermanentError(f"{name}: another declaration ({newer}) took the place of {desired.version.label}")
     if rollout is not None and rollout.phase is Phase.FAILED:
         raise PermanentError(_failure(name, status, rollout))
-    if rollout is not None and rollout.phase in _SERVES:
-        # Between two looks a replica was ill; the rollout itself is through.
-        return
     raise RetryableError(f"{name}: {desired.version.label} does not serve yet; run it again")
 
 

@@ -11,7 +11,7 @@ from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.workload import OnRefusal
 from heliostat.systems.controller_api import ControllerClient
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Registry
 from heliostat.systems.objects import ObjectMissingError, open_store
 
@@ -46,7 +46,13 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
 
     async def read(self, context: Context, identifier: str, outputs: ModelVersionOutputs) -> ModelVersionOutputs | None:
         """Gone where the registry no longer has the version."""
-        return outputs if await asyncio.to_thread(_version, outputs.tracking_uri, outputs.served_model_uri) else None
+        try:
+            found = await asyncio.to_thread(_version, outputs.tracking_uri, outputs.served_model_uri)
+        except RetryableError as error:
+            # The server may be what this `up` is about to bring back, with all that it knew.
+            context.info(f"{outputs.name}: taken as it was: {error}")
+            return outputs
+        return outputs if found else None
 
     async def update(
         self, context: Context, identifier: str, old: ModelVersionOutputs, new: ModelVersionInputs

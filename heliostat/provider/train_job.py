@@ -8,7 +8,7 @@ from heliostat.provider import ray_work
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Registry, Run
 
 TRAINING_TAG: Final = "heliostat.training"
@@ -47,7 +47,12 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
 
     async def read(self, context: Context, identifier: str, outputs: TrainJobOutputs) -> TrainJobOutputs | None:
         """A finished training stays finished, whatever became of its cluster; it is gone where its run is deleted."""
-        found = await asyncio.to_thread(_find_run, outputs.tracking_uri, outputs.run_id)
+        try:
+            found = await asyncio.to_thread(_find_run, outputs.tracking_uri, outputs.run_id)
+        except RetryableError as error:
+            # The server may be what this `up` is about to bring back, with all that it knew.
+            context.info(f"{outputs.name}: taken as it was: {error}")
+            return outputs
         return outputs if found else None
 
     async def update(self, context: Context, identifier: str, old: TrainJobOutputs, new: TrainJobInputs) -> TrainJobOutputs:

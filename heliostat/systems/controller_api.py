@@ -11,7 +11,7 @@ from typing import Self
 import httpx
 
 from heliostat.spec.resources import ControllerAddress
-from heliostat.spec.rollouts import Desired, Health, Phase, Plan, Status
+from heliostat.spec.rollouts import Desired, Health, Phase, Plan, Rollout, Status
 from heliostat.systems.errors import PermanentError, RetryableError
 
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
@@ -65,10 +65,9 @@ class ControllerClient:
         await self._call("DELETE", f"/v1/applications/{name}", none_at_404=True)
 
     async def follow(self, name: str, status: Status) -> AsyncIterator[Status]:
-        """`status`, and every later one of its rollout that says more, up to and with the one in which it ended.
+        """`status`, and every later one that says more, up to and with the end of the rollout to what is declared.
 
-        A controller that is started again meanwhile is waited for. Where a newer rollout took the place of this one, the
-        last status shows that one.
+        One that is on its way to something older ends first. A controller that is started again meanwhile is waited for.
 
         Raises:
             RetryableError: the controller stays away.
@@ -76,7 +75,7 @@ class ControllerClient:
         loop = asyncio.get_running_loop()
         yield status
         heard = loop.time()
-        while status.rollout is not None and status.rollout.phase not in ENDS:
+        while status.rollout is not None and not _is_through(status, status.rollout):
             number, seen = status.rollout.number, len(status.rollout.events)
             try:
                 found = await self._wait(name, number, seen)
@@ -89,8 +88,6 @@ class ControllerClient:
             if found != status:
                 status = found
                 yield status
-            if found.rollout is None or found.rollout.number != number:
-                return
 
     async def _wait(self, name: str, rollout: int, after: int) -> Status:
         path = f"/v1/applications/{name}/wait?rollout={rollout}&after={after}&seconds={_POLL_SECONDS:g}"
@@ -120,6 +117,11 @@ class ControllerClient:
             return {"Authorization": f"Bearer {Path(self._address.token_file).read_text().strip()}"}
         except OSError as error:
             raise RetryableError(f"the controller's token cannot be read: {error.strerror} ({error.filename})") from None
+
+
+def _is_through(status: Status, rollout: Rollout) -> bool:
+    """Whether the rollout to what is declared has ended."""
+    return rollout.phase in ENDS and (status.desired is None or rollout.to_version == status.desired.version.label)
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC110 - nothing tells when another process listens
 import asyncio
 import shutil
 import socket

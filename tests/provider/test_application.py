@@ -1,0 +1,186 @@
+"""The Application resource, with a real controller whose cluster and traffic plane are in memory."""
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliostat.provider.application import ApplicationHandler, desired_of, digest_of
+from heliostat.provider.resource import Context
+from heliostat.spec.code import digest_of as digest_of_files
+from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, Code, StoreAddress
+from heliostat.spec.strategies import BlueGreen, Recreate
+from heliostat.systems import controller_api
+from heliostat.systems.errors import PermanentError, RetryableError
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "controller"))
+from fake_cluster import TRACEBACK, FakeCluster  # noqa: E402
+
+
+class Told:
+    """What a user sees."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.context = Context("urn", self.lines.append, self.lines.append, self.lines.append, asyncio.Event())
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
+    found = FakeCluster(tmp_path)
+    make = controller_api.httpx.AsyncClient
+
+    def client(**arguments: Any) -> Any:
+        return found.raw() if arguments.get("base_url") == "http://controller" and "transport" not in arguments else make(**arguments)
+
+    monkeypatch.setattr(controller_api.httpx, "AsyncClient", client)
+    monkeypatch.setattr(found, "raw", lambda: make(transport=controller_api.httpx.ASGITransport(found.app), base_url="http://controller"))
+    yield found
+
+
+def inputs(cluster: FakeCluster, tmp_path: Path, model: int = 1, behaviour: str = "fine", **changes: Any) -> ApplicationInputs:
+    (tmp_path / "workloads").mkdir(exist_ok=True)
+    (tmp_path / "workloads/app.py").write_text("x = 1\n")
+    files = ("workloads/app.py",)
+    values: dict[str, Any] = {
+        "name": "flights",
+        "code": Code(root=str(tmp_path), files=files, digest=digest_of_files(tmp_path, files)),
+        "contract": f"workloads.app:{behaviour}",
+        "model_uri": f"models:/flights/{model}",
+        "strategy": BlueGreen(retention_seconds=0),
+        "startup_timeout_seconds": 5,
+        "store": StoreAddress(uri=f"file://{tmp_path}/objects"),
+        "tracking_uri": "http://mlflow",
+        "controller": cluster.address,
+    }
+    return ApplicationInputs(**{**values, **changes})
+
+
+async def create(told: Told, wanted: ApplicationInputs) -> ApplicationOutputs:
+    return (await ApplicationHandler().create(told.context, wanted)).outputs
+
+
+async def test_a_create_follows_the_rollout_and_says_where_it_answers(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    async with cluster.running():
+        outputs = await create(told, inputs(cluster, tmp_path))
+    assert outputs.url == "http://public/flights"
+    assert outputs.openapi_url == "http://public/flights/openapi.json"
+    assert any("golden requests rightly" in line for line in told.lines)
+    assert list((tmp_path / "objects/code").glob("*.zip"))
+
+
+async def test_a_create_that_is_done_again_changes_nothing(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    async with cluster.running():
+        first = await create(told, inputs(cluster, tmp_path))
+        assert await create(told, inputs(cluster, tmp_path)) == first
+    assert cluster.serve.deploys == ["flights-blue"]
+
+
+async def test_a_version_that_fails_is_an_error_with_its_traceback_and_the_old_one_serves(
+    cluster: FakeCluster, tmp_path: Path, told: Told
+) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path))
+        with pytest.raises(PermanentError) as failure:
+            await ApplicationHandler().update(told.context, "flights", old, inputs(cluster, tmp_path, 2, "crashes"))
+        assert TRACEBACK in str(failure.value)
+        assert "goes on serving" in str(failure.value)
+        assert await ApplicationHandler().read(told.context, "flights", old) == old
+
+
+async def test_what_failed_is_tried_again_by_the_next_up(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path))
+        for _ in range(2):
+            with pytest.raises(PermanentError):
+                await ApplicationHandler().update(told.context, "flights", old, inputs(cluster, tmp_path, 2, "crashes"))
+    assert cluster.serve.deploys == ["flights-blue", "flights-green", "flights-green"]
+
+
+async def test_another_version_than_the_state_says_shows_as_drift(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path))
+        new = await ApplicationHandler().update(told.context, "flights", old, inputs(cluster, tmp_path, 2))
+        found = await ApplicationHandler().read(told.context, "flights", old)
+    assert found is not None
+    assert found.model_uri == "models:/flights/2"
+    assert found.digest == new.digest != old.digest
+
+
+async def test_an_application_of_which_nothing_serves_reads_as_gone(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path))
+        await ApplicationHandler().delete(told.context, "flights", old)
+        assert await ApplicationHandler().read(told.context, "flights", old) is None
+        await ApplicationHandler().delete(told.context, "flights", old)
+    assert cluster.serve.apps == {}
+
+
+async def test_an_application_whose_controller_is_away_reads_as_gone(
+    cluster: FakeCluster, tmp_path: Path, told: Told
+) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path))
+    away = old.model_copy(update={"controller": old.controller.model_copy(update={"url": "http://127.0.0.1:1"})})
+    assert await ApplicationHandler().read(told.context, "flights", away) is None
+    await ApplicationHandler().delete(told.context, "flights", away)
+    assert any("counts as gone" in line for line in told.lines)
+
+
+async def test_a_preview_says_what_will_happen_and_does_nothing(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path))
+        told.lines.clear()
+        await ApplicationHandler().preview(told.context, old, inputs(cluster, tmp_path, 2, strategy=Recreate()))
+    assert any("a gap without service" in line for line in told.lines)
+    assert set(cluster.serve.apps) == {"flights-blue"}
+
+
+async def test_a_preview_of_nothing_to_do_says_nothing(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path))
+        told.lines.clear()
+        await ApplicationHandler().preview(told.context, old, inputs(cluster, tmp_path))
+    assert told.lines == []
+
+
+async def test_ctrl_c_leaves_the_rollout_running(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path))
+        told.context.cancelled.set()
+        with pytest.raises(RetryableError, match="goes on without this"):
+            await ApplicationHandler().update(told.context, "flights", old, inputs(cluster, tmp_path, 2))
+        told.context.cancelled.clear()
+        new = await ApplicationHandler().update(told.context, "flights", old, inputs(cluster, tmp_path, 2))
+    assert new.model_uri == "models:/flights/2"
+    assert cluster.serve.deploys == ["flights-blue", "flights-green"], "the same rollout was followed"
+
+
+def test_the_label_names_the_models_version_and_the_digest(cluster: FakeCluster, tmp_path: Path) -> None:
+    wanted = desired_of(inputs(cluster, tmp_path, 3), "file:///code.zip")
+    assert wanted.version.label == f"3-{wanted.version.digest[:8]}"
+
+
+def test_the_digest_is_of_what_is_answered_and_nothing_else(cluster: FakeCluster, tmp_path: Path) -> None:
+    base = inputs(cluster, tmp_path)
+    for same in ({"replicas": 5}, {"strategy": Recreate()}, {"max_ongoing_requests": 3}):
+        assert digest_of(base.model_copy(update=same)) == digest_of(base)
+    for other in ({"model_uri": "models:/flights/9"}, {"contract": "workloads.app:other"}):
+        assert digest_of(base.model_copy(update=other)) != digest_of(base)
+
+
+def test_the_same_code_in_another_checkout_changes_nothing(cluster: FakeCluster, tmp_path: Path) -> None:
+    base = inputs(cluster, tmp_path)
+    moved = base.model_copy(update={"code": base.code.model_copy(update={"root": "/elsewhere"})})
+    assert ApplicationHandler().unchanged(base, moved) == {"code"}
+    edited = base.model_copy(update={"code": base.code.model_copy(update={"digest": "1" * 64})})
+    assert ApplicationHandler().unchanged(base, edited) == frozenset()
