@@ -77,7 +77,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
     """HAProxy first, so that clients are answered while the rest starts; then the API and the loop."""
     store = Store(settings.directory)
     traffic = Traffic(settings, store)
-    await traffic.ensure()
+    await traffic.adopt()
     client = ServeClient(settings.inputs.ray, settings.serve_port)
     async with httpx.AsyncClient() as replicas:
         reconciler = Reconciler(store, client, traffic, replicas, settings)

@@ -55,6 +55,19 @@ class Traffic:
         """Whether HAProxy runs."""
         return processes.find(self.plane.directory, TRAFFIC_SERVICE) is not None
 
+    async def adopt(self) -> None:
+        """Take over the HAProxy that an earlier controller left, or start one; settings that changed need a reload.
+
+        Raises:
+            PermanentError: it cannot be started, or refuses its configuration.
+            RetryableError: it does not answer.
+        """
+        routes = tuple(self._routes.values())
+        if self.alive and not haproxy.is_written(self.plane, routes):
+            haproxy.write(self.plane, routes)
+            await haproxy.reload(self.plane)
+        await self.ensure()
+
     async def ensure(self) -> None:
         """Start HAProxy where it does not run, with the traffic that it had.
 

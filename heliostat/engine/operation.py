@@ -124,7 +124,7 @@ class Operation:
 
     @asynccontextmanager
     async def step(self, op: Op, resource: Resource, changes: tuple[PropertyChange, ...] = (), *,
-                   lenient: bool = False) -> AsyncIterator[Outcome]:
+                   lenient: bool = False, counted: bool = True) -> AsyncIterator[Outcome]:
         """Runs a step's body when there is a slot, tells how it went, and turns a provider's error into Reported.
 
         A failure stops the operation in order, unless it is to continue on errors, or the step is `lenient`.
@@ -147,7 +147,7 @@ class Operation:
                 raise self.stop(str(error)) from None
         op = outcome.op or op
         if not hidden:
-            if op not in UNCOUNTED:
+            if counted and op not in UNCOUNTED:
                 self.counts[op] += 1
             changes = changes if outcome.changes is None else outcome.changes
             self.sink(StepSucceeded(resource.urn, op, time.monotonic() - started, outcome.outputs, changes))

@@ -16,13 +16,16 @@ from heliostat.engine.state import Resource
 from heliostat.engine.urns import Urn
 
 
-async def refresh(op: Operation) -> None:
+async def refresh(op: Operation, *, counted: bool) -> None:
     """Refreshes the resources that `op` is about, and makes what was found the old state of what follows.
 
+    As with the CLI, only a refresh of its own is `counted` in the summary; one before an update or a destroy is not.
     A resource that cannot be read keeps its old state and makes the operation fail in the end; the others go on.
     """
     chosen = _chosen(op)
-    refreshed = await asyncio.gather(*(_refresh_one(op, one) if id(one) in chosen else _as_it_was(one) for one in op.previous))
+    refreshed = await asyncio.gather(
+        *(_refresh_one(op, one, counted=counted) if id(one) in chosen else _as_it_was(one) for one in op.previous)
+    )
     resources = repaired(zip(op.previous, refreshed, strict=True))
     op.rebase(resources)
     op.journal.rebase(resources)
@@ -44,11 +47,11 @@ async def _as_it_was(resource: Resource) -> Resource:
     return resource
 
 
-async def _refresh_one(op: Operation, old: Resource) -> Resource | None:
+async def _refresh_one(op: Operation, old: Resource, *, counted: bool) -> Resource | None:
     if not is_served(old) or old.pending_replacement:
         return old
     try:
-        async with op.step(Op.REFRESH, old, lenient=True) as outcome:
+        async with op.step(Op.REFRESH, old, lenient=True, counted=counted) as outcome:
             provider = await op.registry.provider(old.provider)
             timeout = old.custom_timeouts.get("read", 0.0)
             found = await provider.read(Subject(old.urn, old.id, old.inputs, old.outputs, timeout))

@@ -125,7 +125,7 @@ class Session:
     async def _refreshed(self, *, always: bool = False) -> bool:
         """Refreshes where that is wanted; whether the operation can go on."""
         if always or self.options.refresh:
-            await refresh(self.op)
+            await refresh(self.op, counted=always)
         return not (self.op.errored or self.op.halted.is_set())
 
     async def _update(self) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from heliostat.engine.urns import Urn
 
-SECRET_SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"
-SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
+SECRET_SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"  # noqa: S105 - marks secrets, is none
+SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The string by which the protocol marks a value that only an update will know."""
 

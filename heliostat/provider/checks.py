@@ -21,6 +21,8 @@ M = TypeVar("M", bound=Model)
 _OF_THE_WHOLE = frozenset({"value_error", "assertion_error", "union_tag_invalid", "union_tag_not_found"})
 """Mistakes told of a whole that may come of a part of it: not judged while the part is unknown."""
 
+_MISSING = "is missing"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -31,13 +33,20 @@ class Failure:
 
 
 def check(model: type[Model], given: Properties) -> tuple[dict[str, Any], list[Failure]]:
-    """The inputs in their normal form, defaults filled in, and every mistake in them."""
+    """The inputs in their normal form, defaults filled in, and every mistake in them.
+
+    Inputs that are missing, and nothing worse, are no mistake yet: an engine that goes on after an error leaves out what a
+    failed resource would have given, and passes over the resource in the next step. A mistake found here would end the
+    whole update. Who acts on the inputs calls `parsed`, which tells what is missing.
+    """
     unknowns = given.unknowns
     try:
         return dumped(model.model_validate(given.values)), []
     except ValidationError as error:
         failures = _failures(model, error, given, unknowns)
-        return (given.values, failures) if failures else (_normal(model, given.values), [])
+        if any(failure.reason != _MISSING for failure in failures):
+            return given.values, failures
+        return _normal(model, given.values), []
 
 
 def dumped(model: Model) -> dict[str, Any]:
@@ -57,6 +66,17 @@ def parsed(model: type[M], values: Mapping[str, Any], what: str) -> M:
     except ValidationError as error:
         mistakes = "; ".join(f"{text_of(place(known, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         raise PermanentError(f"{what} does not fit this version of heliostat: {mistakes}") from None
+
+
+def require_all(model: type[Model], given: Properties) -> None:
+    """See that nothing is missing that is not merely unknown yet.
+
+    Raises:
+        PermanentError: with the names of what is missing.
+    """
+    missing = [key for key, field in _fields(model) if field.is_required() and key not in given.values]
+    if missing:
+        raise PermanentError("the declaration is not whole: " + ", ".join(f"{key} is missing" for key in missing))
 
 
 def is_known(model: type[M], given: Properties) -> M | None:
@@ -103,7 +123,7 @@ def _reason(model: type[Model], mistake: Any, path: Path, given: Properties) -> 
     if below(path, given.secrets):
         return "is not valid (its value is secret, so it is not shown)"
     if mistake["type"] == "missing":
-        return "is missing"
+        return _MISSING if len(path) == 1 else "a value is needed"
     if mistake["type"] == "extra_forbidden":
         siblings = _keys(model) if len(path) == 1 else []
         near = difflib.get_close_matches(str(path[-1]), siblings, n=1) if path else []
@@ -170,4 +190,8 @@ def _model_for(annotation: Any, value: Any) -> type[Model] | None:
 
 
 def _keys(model: type[Model]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [key for key, _ in _fields(model)]
+
+
+def _fields(model: type[Model]) -> list[tuple[str, FieldInfo]]:
+    return [(field.alias or name, field) for name, field in model.model_fields.items()]

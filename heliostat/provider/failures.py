@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from google.protobuf import any_pb2
-from google.rpc import status_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2 as pb
+from pulumi.runtime.proto import status_pb2
 
 from heliostat.provider.resource import PermanentError, RetryableError
 from heliostat.systems import processes

@@ -235,6 +235,7 @@ async def _within(context: Context, work: Awaitable[T]) -> T:
 
 async def _previewed(call: _Call, old: Properties | None, given: Properties) -> Properties:
     """The outputs as far as they can be told, after the handler has told its own."""
+    checks.require_all(call.handler.inputs, given)
     inputs = checks.is_known(call.handler.inputs, given)
     before = checks.is_known(call.handler.outputs, old) if old else None
     known: dict[str, Any] = {}

@@ -62,6 +62,14 @@ def service(plane: Plane, name: str) -> processes.Service:
     return processes.Service(plane.directory, name, argv)
 
 
+def is_written(plane: Plane, routes: tuple[Route, ...]) -> bool:
+    """Whether the configuration is in its file as it would be written."""
+    try:
+        return plane.config_file.read_text() == render(plane, routes)
+    except OSError:
+        return False
+
+
 def write(plane: Plane, routes: tuple[Route, ...]) -> None:
     """Write the configuration and the map, each at once or not at all.
 

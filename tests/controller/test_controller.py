@@ -134,7 +134,7 @@ async def test_a_deleted_application_is_gone_and_one_that_never_was_is_no_error(
         await bring(client, desired(1))
         await client.delete("flights")
         async with asyncio.timeout(5):
-            while await client.read("flights") is not None:
+            while await client.read("flights") is not None:  # noqa: ASYNC110 - it is what a client does
                 await asyncio.sleep(0.01)
         assert cluster.serve.apps == {}
         await client.delete("flights")

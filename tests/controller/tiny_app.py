@@ -29,7 +29,8 @@ class TinyApp:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            return await self._lifespan(receive, send)
+            await self._lifespan(receive, send)
+            return
         body = await _body(receive)
         path = scope["path"].removeprefix(self._prefix)
         status, answer = await self._answer(scope["method"], path, body, dict(scope["headers"]))

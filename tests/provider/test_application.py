@@ -18,7 +18,7 @@ from heliostat.systems import controller_api
 from heliostat.systems.errors import PermanentError, RetryableError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "controller"))
-from fake_cluster import TRACEBACK, FakeCluster  # noqa: E402
+from fake_cluster import TRACEBACK, FakeCluster
 
 
 class Told:
@@ -40,10 +40,14 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClu
     make = controller_api.httpx.AsyncClient
 
     def client(**arguments: Any) -> Any:
-        return found.raw() if arguments.get("base_url") == "http://controller" and "transport" not in arguments else make(**arguments)
+        ours = arguments.get("base_url") == "http://controller" and "transport" not in arguments
+        return found.raw() if ours else make(**arguments)
+
+    def raw() -> Any:
+        return make(transport=controller_api.httpx.ASGITransport(found.app), base_url="http://controller")
 
     monkeypatch.setattr(controller_api.httpx, "AsyncClient", client)
-    monkeypatch.setattr(found, "raw", lambda: make(transport=controller_api.httpx.ASGITransport(found.app), base_url="http://controller"))
+    monkeypatch.setattr(found, "raw", raw)
     yield found
 
 
@@ -69,7 +73,9 @@ async def create(told: Told, wanted: ApplicationInputs) -> ApplicationOutputs:
     return (await ApplicationHandler().create(told.context, wanted)).outputs
 
 
-async def test_a_create_follows_the_rollout_and_says_where_it_answers(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+async def test_a_create_follows_the_rollout_and_says_where_it_answers(
+    cluster: FakeCluster, tmp_path: Path, told: Told
+) -> None:
     async with cluster.running():
         outputs = await create(told, inputs(cluster, tmp_path))
     assert outputs.url == "http://public/flights"

@@ -6,9 +6,8 @@ import grpc
 import psutil
 import pytest
 from google.protobuf import empty_pb2
-from google.rpc import status_pb2
 from plugin_process import PLUGIN, EngineLog, Plugin, plain, plugin_process, struct, urn_of
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2_grpc, status_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from heliostat.provider import registry
@@ -264,3 +263,10 @@ def _references(value):
     elif isinstance(value, list):
         for item in value:
             yield from _references(item)
+
+
+@pytest.mark.parametrize("preview", [True, False])
+async def test_a_create_without_an_input_that_is_needed_names_it(plugin, preview):
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await create(plugin, preview=preview)
+    assert "name" in refused.value.details()

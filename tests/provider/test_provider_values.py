@@ -4,7 +4,7 @@ import pytest
 from plugin_process import plain, struct
 from pydantic import Field, model_validator
 
-from heliostat.provider.checks import check, parsed
+from heliostat.provider.checks import check, parsed, require_all
 from heliostat.provider.differences import Kind, differences, without
 from heliostat.provider.properties import SECRET, SIGNATURE, UNKNOWN, Properties, carried, decode, encode, path_of, text_of
 from heliostat.provider.resource import PermanentError
@@ -76,8 +76,18 @@ def test_every_mistake_is_told_at_once_with_its_path():
     assert "did you mean `name`" in found["nmae"]
 
 
-def test_what_is_missing_is_told():
-    assert failures({}) == {"name": "is missing"}
+def test_what_is_missing_is_told_beside_other_mistakes():
+    assert failures({"maxCount": "many"}).keys() == {"name", "maxCount"}
+
+
+def test_what_is_missing_alone_is_left_to_who_acts_since_a_failed_dependency_looks_the_same():
+    assert failures({}) == {}
+    with pytest.raises(PermanentError, match="name is missing"):
+        require_all(Inputs, Properties({}))
+
+
+def test_what_is_not_known_yet_is_not_missing():
+    require_all(Inputs, Properties({"name": UNKNOWN}))
 
 
 def test_a_mistake_in_a_secret_does_not_show_it():

@@ -1,7 +1,8 @@
 """Any interleaving of declarations, faults and kills keeps the promises; and every run ends."""
 from __future__ import annotations
 
-from hypothesis import HealthCheck, Phase as Part, settings
+from hypothesis import HealthCheck, settings
+from hypothesis import Phase as Part
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from rollout_world import World, behaviour_of, desired
@@ -143,7 +144,7 @@ class RolloutsWithFaults(Rollouts):
 
 # Without explanations, whose tracing makes each example many times slower.
 _SETTINGS = settings(
-    max_examples=150,
+    max_examples=500,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

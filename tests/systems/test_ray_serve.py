@@ -103,7 +103,8 @@ async def test_a_deploy_keeps_the_applications_of_others(tmp_path: Path) -> None
     fake = FakeServe(application("foreign"), application("flights-blue", replicas=1))
     await client(fake, tmp_path).deploy({"name": "flights-blue", "import_path": "new:build"})
     (put,) = fake.puts
-    assert {each["name"]: each["import_path"] for each in put["applications"]} == {"foreign": "m:build", "flights-blue": "new:build"}
+    found = {each["name"]: each["import_path"] for each in put["applications"]}
+    assert found == {"foreign": "m:build", "flights-blue": "new:build"}
     assert fake.tokens == ["Bearer secret", "Bearer secret"]
 
 

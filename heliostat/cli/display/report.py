@@ -67,23 +67,12 @@ def differences(console: Console, board: Board, look: Look) -> None:
 
 
 def outputs(console: Console, told: Outputs, look: Look) -> None:
-    """The stack's outputs, marked where they differ from those before."""
-    names = [*told.new, *(name for name in told.old if name not in told.new)]
-    if not names or look.suppress_outputs:
+    """The stack's outputs by name, objects opened, marked where they differ from those before."""
+    if look.suppress_outputs or not (told.old or told.new):
         return
     say(console, "\nOutputs:", "bold magenta")
-    width = max(map(len, names))
-    for name in names:
-        new = words.text_of(told.new.get(name), show_secrets=look.show_secrets)
-        old = words.text_of(told.old.get(name), show_secrets=look.show_secrets)
-        if name not in told.old:
-            say(console, f"  + {name:<{width}} : {new}", "green")
-        elif name not in told.new:
-            say(console, f"  - {name:<{width}} : {old}", "red")
-        elif told.old[name] != told.new[name]:
-            say(console, f"  ~ {name:<{width}} : {old} => {new}", "yellow")
-        else:
-            say(console, f"    {name:<{width}} : {new}")
+    for colour, line in words.output_lines(told.old, told.new, show_secrets=look.show_secrets):
+        say(console, f"  {line}", colour)
 
 
 def summary(console: Console, board: Board, result: Summary, look: Look) -> None:

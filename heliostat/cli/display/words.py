@@ -105,6 +105,35 @@ def text_of(value: Any, *, show_secrets: bool, longest: int = _LONGEST_VALUE) ->
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
 
 
+def output_lines(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, show_secrets: bool, indent: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Colour and text of each output, in the order of their names; an object's own below it."""
+    names = sorted({*old, *new})
+    width = max(map(len, names), default=0)
+    for name in names:
+        before, after = old.get(name), new.get(name)
+        sign, colour = _mark(name in old, name in new, same=before == after)
+        value = after if name in new else before
+        if isinstance(value, dict) and value:
+            yield colour, f"{sign} {indent}{name}:"
+            inner = {side: part if isinstance(part, dict) else {} for side, part in (("old", before), ("new", after))}
+            yield from output_lines(inner["old"], inner["new"], show_secrets=show_secrets, indent=f"{indent}  ")
+            continue
+        text = text_of(value, show_secrets=show_secrets)
+        if sign == "~":
+            text = f"{text_of(before, show_secrets=show_secrets)} => {text}"
+        yield colour, f"{sign} {indent}{name:<{width}} : {text}"
+
+
+def _mark(was: bool, is_now: bool, *, same: bool) -> tuple[str, str]:
+    if not was:
+        return "+", "green"
+    if not is_now:
+        return "-", "red"
+    return (" ", "") if same else ("~", "yellow")
+
+
 def diff_lines(changes: tuple[PropertyChange, ...], *, show_secrets: bool) -> Iterator[tuple[str, str]]:
     """Colour and text of each property that differs."""
     for change in changes:
