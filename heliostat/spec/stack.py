@@ -48,7 +48,7 @@ def parse(sections: Mapping[str, Any], file: str, workloads: Collection[str]) ->
     try:
         stack = Stack.model_validate(sections)
     except ValidationError as error:
-        mistakes += [f"{path_of(in_file(e['loc'], sections))}: {e['msg']}{_given(e)}" for e in error.errors(include_url=False)]
+        mistakes += [f"{path_of(in_file(e['loc'], sections))}: {_said(e)}" for e in error.errors(include_url=False)]
     if mistakes:
         count = f"{len(mistakes)} mistake" + ("s" if len(mistakes) > 1 else "")
         raise ConfigError("\n".join([f"{count} in {file}:", *(f"  {file}: {mistake}" for mistake in mistakes)]))
@@ -86,11 +86,14 @@ def path_of(location: tuple[int | str, ...]) -> str:
     return f"{PROJECT}:{path.removeprefix('.')}" if path else "config"
 
 
-def _given(error: Any) -> str:
+_WORDS = {"missing": "is missing", "extra_forbidden": "there is no such key"}
+
+
+def _said(error: Any) -> str:
+    if error["type"] in _WORDS:
+        return _WORDS[str(error["type"])]
     value = error.get("input")
-    if error["type"] in ("missing", "extra_forbidden") or isinstance(value, (dict, list)):
-        return ""
-    return f" (given: {value!r})"
+    return str(error["msg"]) + ("" if isinstance(value, (dict, list)) else f" (given: {value!r})")
 
 
 def json_schema() -> dict[str, Any]:
