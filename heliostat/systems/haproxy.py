@@ -13,6 +13,8 @@ from heliostat.systems.haproxy_config import CHECKS, Plane, Route, Server, rende
 
 _ANSWER_SECONDS = 5.0
 _RELOAD_SECONDS = 20.0
+_HELD_BACK = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40
+"""Admin states of a server: maintenance and drain, each forced, inherited or for want of a name."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ async def reload(plane: Plane) -> None:
         PermanentError: HAProxy refuses the configuration; the old worker goes on.
         RetryableError: the master does not answer.
     """
-    answer = await _ask(plane.master_socket, "reload", _RELOAD_SECONDS)
+    answer = await _patiently(plane.master_socket, "reload", _RELOAD_SECONDS)
     if "Success=1" not in answer:
         raise PermanentError(f"HAProxy refused its configuration {plane.config_file}:\n{answer.strip()}")
 
@@ -103,15 +105,27 @@ async def snapshot(plane: Plane) -> Snapshot:
     Raises:
         RetryableError: it does not answer.
     """
-    table = await _ask(plane.runtime_socket, "show stat -1 6 -1")
-    shares = await _ask(plane.runtime_socket, f"show map {plane.map_file}")
+    commands = ("show servers state", "show stat -1 6 -1", f"show map {plane.map_file}")
+    servers, table, shares = split_answers(await _ask(plane.runtime_socket, ";".join(commands)))
+    held_back = _held_back(servers)
     backends: dict[str, dict[str, ServerState]] = {}
     for row in csv.DictReader(io.StringIO(table.removeprefix("# "))):
-        if row["svname"] == "BACKEND":
-            backends.setdefault(row["pxname"], {})
-        else:
-            backends.setdefault(row["pxname"], {})[row["svname"]] = _state(row)
+        found = backends.setdefault(row["pxname"], {})
+        if row["svname"] != "BACKEND":
+            found[row["svname"]] = _state(row, (row["pxname"], row["svname"]) in held_back)
     return Snapshot(backends, dict(_share(line) for line in shares.splitlines() if line.strip()))
+
+
+def split_answers(text: str) -> tuple[str, str, str]:
+    """The answers to three commands on one line, each ended by an empty line; the last may be empty itself.
+
+    Raises:
+        RetryableError: HAProxy broke off.
+    """
+    parts = [part.strip("\n") for part in text.split("\n\n", 2)]
+    if len(parts) < 3:
+        raise RetryableError(f"HAProxy broke off its answer: {text[-200:]!r}")
+    return parts[0], parts[1], parts[2]
 
 
 async def set_share(plane: Plane, application: str, green_share: int) -> None:
@@ -152,6 +166,19 @@ async def _command(plane: Plane, command: str) -> None:
         raise RetryableError(f"HAProxy did not take {command!r}: {answer}")
 
 
+async def _patiently(path: Path, command: str, seconds: float) -> str:
+    """As `_ask`; but a master that is just beginning, or beginning anew, does not listen for a moment."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while True:
+        try:
+            return await _ask(path, command, seconds)
+        except RetryableError:
+            if loop.time() > deadline:
+                raise
+            await asyncio.sleep(0.05)
+
+
 async def _ask(path: Path, command: str, seconds: float = _ANSWER_SECONDS) -> str:
     try:
         async with asyncio.timeout(seconds):
@@ -168,7 +195,15 @@ async def _ask(path: Path, command: str, seconds: float = _ANSWER_SECONDS) -> st
         raise RetryableError(f"HAProxy does not answer on {path}: {error.strerror or error}") from None
 
 
-def _state(row: dict[str, str]) -> ServerState:
+def _held_back(text: str) -> frozenset[tuple[str, str]]:
+    """Servers that were told to drain or to rest: the status alone does not say so where their probe fails as well."""
+    header, *rows = [line for line in text.splitlines() if " " in line]
+    names = header.removeprefix("# ").split()
+    found = [dict(zip(names, row.split(), strict=False)) for row in rows]
+    return frozenset((row["be_name"], row["srv_name"]) for row in found if int(row["srv_admin_state"]) & _HELD_BACK)
+
+
+def _state(row: dict[str, str], draining: bool) -> ServerState:
     host, _, port = row["addr"].rpartition(":")
     status = row["status"]
     return ServerState(
@@ -176,7 +211,7 @@ def _state(row: dict[str, str]) -> ServerState:
         usable=status.startswith(("UP", "no check")),
         # The mark before it says that a probe is on its way.
         answers=row["check_status"].removeprefix("* ") == "L7OK" and not status.startswith("DOWN"),
-        draining=status.startswith(("DRAIN", "MAINT")),
+        draining=draining,
         in_flight=int(row["scur"] or 0),
         probe=" ".join(filter(None, (row["check_status"].removeprefix("* "), row["check_code"]))),
     )

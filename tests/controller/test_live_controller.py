@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+import pytest_asyncio
 
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.platform import RayNode
@@ -33,7 +34,7 @@ from heliostat.systems.errors import RetryableError
 from heliostat.systems.ray_nodes import LocalCluster
 from heliostat.systems.ray_serve import ServeClient
 
-pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 
 
 class Stack:
@@ -132,7 +133,7 @@ class Load:
             self.ends[end] = self.ends.get(end, 0) + 1
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     directory = tmp_path_factory.mktemp("live")
     cluster = LocalCluster(directory / "ray")
@@ -156,7 +157,6 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
         ports.release(directory / "controller")
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_updates_faults_and_kills_lose_no_request(stack: Stack) -> None:
     first = await stack.bring(stack.desired(1))
     assert first.healthy_replicas == 2
@@ -189,7 +189,6 @@ async def test_updates_faults_and_kills_lose_no_request(stack: Stack) -> None:
     assert len(load.pids) >= 4
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_a_killed_haproxy_is_back_at_once_with_the_traffic_that_it_had(stack: Stack) -> None:
     stack.kill(TRAFFIC_SERVICE)
     began = time.monotonic()
@@ -205,7 +204,6 @@ async def test_a_killed_haproxy_is_back_at_once_with_the_traffic_that_it_had(sta
     assert answer.headers["x-heliostat-version"] == "4-fine"
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_haproxy_goes_on_without_its_controller_and_is_adopted(stack: Stack) -> None:
     before = processes.find(stack.directory, TRAFFIC_SERVICE)
     stack.kill(SERVICE)
@@ -225,7 +223,6 @@ async def test_haproxy_goes_on_without_its_controller_and_is_adopted(stack: Stac
     assert before.pid == after.pid
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_everything_of_the_traffic_plane_listens_on_loopback(stack: Stack) -> None:
     pids = {process.pid for process in processes.marked(stack.directory)}
     found = [c.laddr.ip for c in psutil.net_connections("tcp") if c.pid in pids and c.status == psutil.CONN_LISTEN]
@@ -233,7 +230,6 @@ async def test_everything_of_the_traffic_plane_listens_on_loopback(stack: Stack)
     assert set(found) == {"127.0.0.1"}
 
 
-@pytest.mark.asyncio(loop_scope="module")
 async def test_a_deleted_application_leaves_nothing_in_serve(stack: Stack) -> None:
     await stack.client.delete("flights")
     async with asyncio.timeout(60):

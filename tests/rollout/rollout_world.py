@@ -85,6 +85,7 @@ class World:
         self.share = 0
         self.state = State(name="flights")
         self.golden: dict[str, str | None] = {}
+        self.asked: dict[str, str | None] = {}
         self.ends: dict[int, list[Phase]] = {}
         self.story: list[str] = []
         self.gone = False
@@ -103,6 +104,8 @@ class World:
 
     def look(self, acts: int | None = None) -> bool:
         """One look: decide, record, then the first `acts` of the actions (all by default). Whether anything happened."""
+        self.golden |= self.asked
+        self.asked.clear()
         decision = decide(self.state, self.observe(), self.now)
         changed = decision.state != self.state
         self._record(decision.state, decision.events)
@@ -212,7 +215,8 @@ class World:
                 self.apps[colour].gone_at = self.now + DRAIN_SECONDS
                 self.apps[colour].replicas.clear()
             case TestGolden(colour, name):
-                self.golden[name] = "expected late" if behaviour_of(self.apps[colour].wanted) == "wrong" else None
+                # The answer comes after this look.
+                self.asked[name] = "expected late" if behaviour_of(self.apps[colour].wanted) == "wrong" else None
             case SetShare(share):
                 self.share = share
 

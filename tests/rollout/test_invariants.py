@@ -136,6 +136,16 @@ class RolloutsWithoutFaults(Rollouts):
         assert ready >= floor, (ready, floor, state, self.world.story[-12:])
 
 
+    @invariant()
+    def no_part_of_the_traffic_goes_where_nobody_answers(self) -> None:
+        state, rollout = self.world.state, self.world.state.rollout
+        if state.live is None or rollout is None or rollout.gap_since is not None or self.world.gone:
+            return
+        parts = {Colour.GREEN: self.world.share, Colour.BLUE: 10_000 - self.world.share}
+        for colour, part in parts.items():
+            assert not part or self.world.usable(colour), (colour, part, state, self.world.story[-12:])
+
+
 class RolloutsWithFaults(Rollouts):
     """Everything may happen."""
 

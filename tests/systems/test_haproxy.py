@@ -185,6 +185,9 @@ async def test_a_new_replica_gets_nothing_before_its_probe_was_answered(
         for _ in range(10):
             await asyncio.to_thread(ask, running, "/flights/predict")
         assert stranger.seen == []
+        # One that is ill as well is known to be drained, and can be removed.
+        assert (await haproxy.snapshot(running)).backends["flights-blue"]["stranger"].draining
+        assert await haproxy.remove_server(running, "flights-blue", "stranger")
     finally:
         stranger.close()
 
