@@ -39,3 +39,8 @@ def wire(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [wire(item) for item in value]
     return value
+
+
+def whole(**parts: pulumi.Input[Any]) -> pulumi.Output[dict[str, Any] | None]:
+    """An object to export: None where a part could not be had, so that a failed update keeps what was exported before."""
+    return pulumi.Output.all(**parts).apply(lambda known: known if all(known.values()) else None)

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
-from heliostat.resources.base import Address
+from heliostat.resources.base import Address, whole
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,15 @@ class Platform:
     controller: pulumi.Input[Address]
     public_url: pulumi.Input[str]
 
-    def exported(self) -> dict[str, pulumi.Input[Address] | pulumi.Input[str]]:
+    def exported(self) -> pulumi.Output[dict[str, Any] | None]:
         """As a stack's output `platform`."""
-        return {
-            "store": self.store,
-            "ray": self.ray,
-            "trackingUri": self.tracking_uri,
-            "controller": self.controller,
-            "publicUrl": self.public_url,
-        }
+        return whole(
+            store=self.store,
+            ray=self.ray,
+            trackingUri=self.tracking_uri,
+            controller=self.controller,
+            publicUrl=self.public_url,
+        )
 
     @classmethod
     def of_stack(cls, stack: str) -> Platform:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources.application import Application
+from heliostat.resources.base import whole
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.platform import Platform
@@ -83,6 +84,6 @@ class ServedModel(pulumi.ComponentResource):
         )
         return Candidate(run_id=run.run_id, model_uri=run.model_uri)
 
-    def exported(self) -> dict[str, pulumi.Output[str]]:
+    def exported(self) -> pulumi.Output[dict[str, str] | None]:
         """As an output of the stack."""
-        return {"url": self.url, "openapiUrl": self.openapi_url, "modelUri": self.model_uri}
+        return whole(url=self.url, openapiUrl=self.openapi_url, modelUri=self.model_uri)

@@ -38,7 +38,7 @@ class LocalPlatform(pulumi.ComponentResource):
             controller=controller.address,
             public_url=controller.public_url,
         )
-        self.register_outputs(self.platform.exported())
+        self.register_outputs({"publicUrl": self.platform.public_url})
 
 
 def address_of(store: Store, directory: Path) -> StoreAddress:
