@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -136,6 +137,7 @@ def _ray(session: Session, cluster: LocalCluster) -> Iterator[str]:
     finally:
         asyncio.run(cluster.halt())
         ports.release(cluster.directory)
+        shutil.rmtree(processes.runtime_directory(cluster.directory), ignore_errors=True)
 
 
 def _arguments(session: Session) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 from bench.commands import MeasurementError, running, tail
 
 CONNECTIONS = 8
+NOTE = f"wrk, {CONNECTIONS} connections, one thread, on the cores that also serve"
 ANSWER_TIMEOUT_S = 10
 """A request without an answer for so long has failed."""
 _MARK = "@@ wrk "

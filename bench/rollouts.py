@@ -14,7 +14,7 @@ import httpx
 
 from bench import payloads
 from bench.commands import MeasurementError
-from bench.loadgen import CONNECTIONS
+from bench.loadgen import NOTE
 from bench.rows import BY_NAME, Result
 from bench.session import Session, Stack
 from bench.workspace import until
@@ -118,7 +118,7 @@ def _under_load(session: Session, name: str, strategy: Mapping[str, Any]) -> Res
     session.tell(f"{seen.requests:,} requests, {seen.failed} failed, p99 {seen.p99_ms:.0f} ms, `up` took {up.seconds:.1f} s")
     figures = after.rollout.figures if after.rollout else {}
     return BY_NAME[name].result(
-        seen.failed, connections=CONNECTIONS, up_seconds=up.seconds, controller=dict(figures), load=asdict(seen)
+        seen.failed, generator=NOTE, up_seconds=up.seconds, controller=dict(figures), load=asdict(seen)
     )
 
 

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 
 from bench import contenders, payloads
 from bench.commands import MeasurementError
-from bench.loadgen import CONNECTIONS, Generator, Load
+from bench.loadgen import NOTE, Generator, Load
 from bench.numbers import alternate, paired_ratio
 from bench.rows import BY_NAME, Result
 from bench.session import Session
@@ -66,7 +66,7 @@ def _against(session: Session, name: str, contender: Contender, generator: Gener
     shown = ", ".join(f"{one:,.0f} ÷ {other:,.0f}" for one, other in zip(first, second, strict=True))
     session.tell(f"requests/s: {shown}")
     figures = {side: [load.figures() for load in seen] for side, seen in loads.items()}
-    return BY_NAME[name].result(paired_ratio(first, second), connections=CONNECTIONS, **figures)
+    return BY_NAME[name].result(paired_ratio(first, second), generator=NOTE, **figures)
 
 
 def _loaded(generator: Generator, url: str, seconds: float) -> Load:

@@ -41,6 +41,11 @@ def wire(value: Any) -> Any:
     return value
 
 
-def whole(**parts: pulumi.Input[Any]) -> pulumi.Output[dict[str, Any] | None]:
-    """An object to export: None where a part could not be had, so that a failed update keeps what was exported before."""
-    return pulumi.Output.all(**parts).apply(lambda known: known if all(known.values()) else None)
+def whole(**parts: pulumi.Input[Any]) -> pulumi.Output[Any]:
+    """An object to export; none where a part of it could not be had, so that the stack keeps what it exported before.
+
+    What a failed resource would have given is an unknown, and an engine that goes on after errors would write that over
+    the address at which the old version still serves.
+    """
+    joined = pulumi.Output.all(**parts)
+    return joined if pulumi.runtime.is_dry_run() else pulumi.Output.from_input(joined.future())

@@ -19,7 +19,7 @@ class Platform:
     controller: pulumi.Input[Address]
     public_url: pulumi.Input[str]
 
-    def exported(self) -> pulumi.Output[dict[str, Any] | None]:
+    def exported(self) -> pulumi.Output[Any]:
         """As a stack's output `platform`."""
         return whole(
             store=self.store,

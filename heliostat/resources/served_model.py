@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -84,6 +85,6 @@ class ServedModel(pulumi.ComponentResource):
         )
         return Candidate(run_id=run.run_id, model_uri=run.model_uri)
 
-    def exported(self) -> pulumi.Output[dict[str, str] | None]:
+    def exported(self) -> pulumi.Output[Any]:
         """As an output of the stack."""
         return whole(url=self.url, openapiUrl=self.openapi_url, modelUri=self.model_uri)
