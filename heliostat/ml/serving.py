@@ -32,6 +32,8 @@ def build(args: dict[str, Any]) -> Any:
         ray_actor_options={"num_cpus": arguments.cpus_per_replica},
         health_check_period_s=2,
         health_check_timeout_s=10,
+        # What cannot load a model now will hardly do so at the seventh try, and an update waits for the answer.
+        max_constructor_retry_count=2,
         graceful_shutdown_wait_loop_s=0.2,
         graceful_shutdown_timeout_s=10,
         logging_config={"enable_access_log": False},

@@ -56,14 +56,15 @@ class RayNode(Model):
 class RayWorkers(RayNode):
     """The worker nodes, all alike."""
 
+    cpus: Annotated[int, Field(ge=0, le=1024)] = 4
     count: Annotated[int, Field(ge=0, le=16)] = 1
 
 
 class LocalRay(Model):
     """The Ray cluster of the local platform."""
 
-    head: RayNode = RayNode(cpus=2)
-    workers: RayWorkers = RayWorkers(cpus=4)
+    head: RayNode = RayNode()
+    workers: RayWorkers = RayWorkers()
     object_store_mib: Annotated[int, Field(ge=80, le=65536)] = 200
     """Shared memory of each node's object store, in MiB."""
     dashboard_port: Port | None = None

@@ -56,8 +56,8 @@ class RayClusterInputs(Model):
 
     directory: str
     """Absolute path of its data folder: the token and the logs' link."""
-    head: RayNode = RayNode(cpus=2)
-    workers: RayWorkers = RayWorkers(cpus=4)
+    head: RayNode = RayNode()
+    workers: RayWorkers = RayWorkers()
     object_store_mib: Annotated[int, Field(ge=80)] = 200
     dashboard_port: Port | None = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -36,12 +37,13 @@ _RAY_TRAIN = {
 def train(specification: TrainSpecification) -> None:
     """The whole training, from the run to the logged model."""
     preparing = threading.Thread(target=_import_mlflow, daemon=True)
-    with Registry(specification.tracking_uri) as registry:
+    with Registry(specification.tracking_uri) as registry, tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         run_id = _run_of(registry, specification)
         preparing.start()  # 3 s, while Ray starts its workers
         began = time.monotonic()
         try:
-            folder = _fit(specification, run_id)
+            _fit(specification, run_id, folder)
         except Exception:
             registry.end_run(run_id, "FAILED")
             raise
@@ -79,8 +81,8 @@ def _run_of(registry: Registry, specification: TrainSpecification) -> str:
     return run_id
 
 
-def _fit(specification: TrainSpecification, run_id: str) -> Path:
-    """Run the workload's function with Ray Train; the folder of what it handed back."""
+def _fit(specification: TrainSpecification, run_id: str, folder: Path) -> None:
+    """Run the workload's function with Ray Train, and put what it handed back into `folder`."""
     os.environ.update(_RAY_TRAIN)
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -122,10 +124,9 @@ def _fit(specification: TrainSpecification, run_id: str) -> Path:
     checkpoint = trainer.fit().checkpoint
     if checkpoint is None:
         raise RuntimeError(f"{specification.entry_point} returned without Context.finish: there is no model")
-    folder = Path(checkpoint.to_directory())
+    checkpoint.to_directory(folder)
     if not (folder / RESULT_FILE).is_file():
         raise RuntimeError(f"{specification.entry_point} returned without Context.finish: its last checkpoint is no result")
-    return folder
 
 
 def _storage(address: StoreAddress, prefix: str) -> tuple[str, Any]:
