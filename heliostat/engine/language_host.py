@@ -12,7 +12,10 @@ import os
 import runpy
 import sys
 import traceback
+import types
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 TOLD_ALREADY = 32
 THREADS_PER_OPERATION = 4
@@ -36,6 +39,21 @@ def _in_the_program(error: BaseException, program: str) -> str:
     return "".join(lines)
 
 
+def _wait_for_many() -> None:
+    """Lets the SDK wait for thousands of outputs.
+
+    It waits for the first of all that are outstanding, and begins anew with all others each time one is there: quadratic in
+    the resources (42 s for 5,000). A failure, the end, or a second gone by are enough to look again.
+    """
+    from pulumi.runtime import stack
+
+    async def wait(outstanding: Iterable[asyncio.Future[Any]], return_when: str) -> Any:
+        return await asyncio.wait(outstanding, timeout=1.0, return_when=asyncio.FIRST_EXCEPTION)
+
+    if hasattr(stack, "asyncio"):
+        stack.asyncio = types.SimpleNamespace(**{**vars(asyncio), "wait": wait})
+
+
 def main() -> int:
     """Runs the program; the exit code."""
     arguments = _arguments()
@@ -48,6 +66,7 @@ def main() -> int:
         return 1
     # The SDK sends four debug messages a resource, each a call to the engine, which nobody gets to see.
     pulumi.log.debug = lambda *_, **__: None
+    _wait_for_many()
     runtime = pulumi.runtime
     runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
     runtime.configure(runtime.Settings(
