@@ -1,4 +1,5 @@
 """`python -m bench [NAME ...]`: measures the rows of that name or topic, all of them without one."""
+
 from __future__ import annotations
 
 import signal

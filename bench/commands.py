@@ -1,4 +1,5 @@
 """Runs commands that never outlive the bench, whatever ends it."""
+
 from __future__ import annotations
 
 import os
@@ -42,9 +43,7 @@ def running(
         _end(process)
 
 
-def run(
-    argv: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, seconds: float = 600
-) -> Done:
+def run(argv: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, seconds: float = 600) -> Done:
     """A command's output and duration.
 
     Raises:

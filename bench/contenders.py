@@ -1,4 +1,5 @@
 """What the stack is compared with, each brought up as its own documentation says and gone when its measurement ends."""
+
 from __future__ import annotations
 
 import asyncio

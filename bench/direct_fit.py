@@ -2,6 +2,7 @@
 
 usage: python -m bench.direct_fit FILE, where FILE holds the TrainJob's outputs as JSON. Prints the seconds as JSON.
 """
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """How long a preview takes with many resources: the embedded engine, the real SDK and a plugin that costs nothing."""
+
 from __future__ import annotations
 
 import shutil

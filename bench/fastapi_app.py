@@ -4,6 +4,7 @@ Same request type, predictor, answer and prediction log as in the stack. It answ
 tenth of a millisecond: a thread would cost more), serialises the answer once, for the client and for the log, and leaves
 out what the stack's application does beyond that (limits, many rows, golden requests).
 """
+
 from __future__ import annotations
 
 import json

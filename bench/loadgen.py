@@ -2,6 +2,7 @@
 
 wrk runs on the machine that serves and takes its share of the cores; both sides of every ratio pay it alike.
 """
+
 from __future__ import annotations
 
 import json

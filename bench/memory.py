@@ -1,4 +1,5 @@
 """What the idle stack occupies: PSS, which counts a page that several processes share once."""
+
 from __future__ import annotations
 
 import re

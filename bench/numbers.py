@@ -1,4 +1,5 @@
 """The arithmetic of the measurements."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,5 @@
 """Requests of the flights application: real flights, in the contract's words."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
 """What a run leaves behind: the table for people, results.json for everything else."""
+
 from __future__ import annotations
 
 import json
@@ -96,7 +97,11 @@ def _processor() -> str:
 def _git(root: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - git, with our own arguments
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=30  # noqa: S607
+            ["git", "-C", str(root), *arguments],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
         )
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -1,4 +1,5 @@
 """What clients notice when an application moves to its next version: failed requests under load, or the gap."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,5 @@
 """The rows of the table: what is measured, in which unit, and what it has to reach."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -8,6 +8,7 @@ arguments), deployed as Serve's documentation says on a cluster with Serve's def
 differ, which is what these rows ask about; an application of another make would mix in how fast that is, which is what the
 row of FastAPI asks about.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable

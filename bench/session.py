@@ -1,4 +1,5 @@
 """One run of the bench: what it has started, so that it all ends with it, and what the measurements share."""
+
 from __future__ import annotations
 
 import asyncio

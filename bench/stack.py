@@ -1,4 +1,5 @@
 """How long a user waits: for the first prediction, and for an `up` that has nothing to do."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable

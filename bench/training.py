@@ -1,4 +1,5 @@
 """What Ray, jobs and the tracking server add to a fit, and how fast the fit itself is in Ray Train's workers."""
+
 from __future__ import annotations
 
 import json

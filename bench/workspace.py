@@ -3,6 +3,7 @@
 It lies in `.heliostat/bench` of the real checkout. Program, workloads and config are copies, so that they stay as they are
 while somebody edits; library and virtual environment are the real ones.
 """
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Reads the stack's config, builds or finds its platform, declares its workloads, and exports where they are."""
+
 from __future__ import annotations
 
 from importlib import import_module

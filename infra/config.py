@@ -1,4 +1,5 @@
 """Reads the stack's config as a whole, so that every mistake in it is told at once."""
+
 from __future__ import annotations
 
 import json

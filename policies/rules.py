@@ -3,6 +3,7 @@
 They import nothing of Pulumi's, so that they are tested as what they are, and nothing of ours, because the pack runs in
 an environment of its own.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

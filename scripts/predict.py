@@ -2,6 +2,7 @@
 
 usage: predict.py STACK
 """
+
 from __future__ import annotations
 
 import json

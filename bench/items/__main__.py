@@ -1,4 +1,5 @@
 """A provider plugin of nothing: its items exist as soon as they are asked for. What is left to measure is the engine."""
+
 from __future__ import annotations
 
 import asyncio

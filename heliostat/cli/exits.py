@@ -1,4 +1,5 @@
 """How commands end: the official CLI's exit codes, and the errors that lead to them."""
+
 from __future__ import annotations
 
 from enum import IntEnum
@@ -34,8 +35,11 @@ class DeclinedError(Exception):
 def explain(error: Exception) -> tuple[int, str]:
     """The exit code and the text of an error."""
     codes: list[tuple[type[Exception], Exit]] = [
-        (NotFoundError, Exit.NO_STACK), (EngineError, Exit.FAILED), (UsageError, Exit.USAGE),
-        (UnexpectedChangesError, Exit.CHANGES), (DeclinedError, Exit.FAILED),
+        (NotFoundError, Exit.NO_STACK),
+        (EngineError, Exit.FAILED),
+        (UsageError, Exit.USAGE),
+        (UnexpectedChangesError, Exit.CHANGES),
+        (DeclinedError, Exit.FAILED),
     ]
     for kind, code in codes:
         if isinstance(error, kind):

@@ -2,6 +2,7 @@
 
 Nothing heavy is imported here: where the CLI takes over, this process becomes it.
 """
+
 from __future__ import annotations
 
 import shutil

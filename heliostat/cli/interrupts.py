@@ -1,4 +1,5 @@
 """Ctrl-C and SIGTERM: the first ends an operation in order, the second aborts it, the third ends the process."""
+
 from __future__ import annotations
 
 import asyncio

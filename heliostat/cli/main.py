@@ -1,4 +1,5 @@
 """The entry point: chooses the engine, runs the command, turns its end into an exit code."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """One operation on a stack, from the lock to the history entry."""
+
 from __future__ import annotations
 
 import asyncio
@@ -65,8 +66,9 @@ def operate(session: Session, request: Request) -> int:
     if not result.succeeded:
         return Exit.CANCELLED if result.cancelled else Exit.FAILED
     if request.expect_no_changes and words.has_changes(result.changes):
-        raise UnexpectedChangesError(f"no changes were expected for this {request.kind}, but there are: "
-                                     f"{words.tally(result.changes, preview=not acts)}")
+        raise UnexpectedChangesError(
+            f"no changes were expected for this {request.kind}, but there are: {words.tally(result.changes, preview=not acts)}"
+        )
     return Exit.OK
 
 
@@ -145,10 +147,13 @@ class _Work:
     def _record(self, began: int, result: Summary) -> None:
         backend, ref, root = self.session.place.backend, self.session.ref, self.session.project.root
         entry = history.Entry(
-            kind=self.request.kind, start_time=began, end_time=int(time.time()),
+            kind=self.request.kind,
+            start_time=began,
+            end_time=int(time.time()),
             result="succeeded" if result.succeeded else "failed",
             changes={str(op): count for op, count in result.changes.items() if count},
-            message=self.request.message or history.default_message(root), environment=history.environment_of(root),
+            message=self.request.message or history.default_message(root),
+            environment=history.environment_of(root),
             config=self.session.config.plain_values(),
         )
         history.add(backend, ref, entry)
@@ -182,9 +187,16 @@ class _Work:
         project = self.session.project
         config, secret_keys = self.session.program_config(self.values)
         return Target(
-            project_name=project.name, stack_name=self.session.ref.name, project_root=project.root, main=project.main,
-            previous=self.previous, config=config, config_secret_keys=secret_keys, runtime_options=project.runtime_options,
-            plugins=project.plugins, environment=dict(os.environ),
+            project_name=project.name,
+            stack_name=self.session.ref.name,
+            project_root=project.root,
+            main=project.main,
+            previous=self.previous,
+            config=config,
+            config_secret_keys=secret_keys,
+            runtime_options=project.runtime_options,
+            plugins=project.plugins,
+            environment=dict(os.environ),
         )
 
     def _display(self, *, preview: bool, silent: bool) -> Display:

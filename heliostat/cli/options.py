@@ -1,4 +1,5 @@
 """Options that many commands share, named as the official CLI's."""
+
 from __future__ import annotations
 
 import os
@@ -33,12 +34,31 @@ def _colour(_: click.Context, __: click.Parameter, value: str | None) -> None:
 def everywhere(command: F) -> F:
     """`-C`, `--non-interactive` and `--color`, which the CLI takes before and after a command."""
     for decorate in (
-        click.option("-C", "--cwd", expose_value=False, is_eager=True, callback=_change_folder, metavar="DIR",
-                     help="Run as if started in this folder."),
-        click.option("--non-interactive", is_flag=True, expose_value=False, is_eager=True, callback=_be_non_interactive,
-                     help="Never ask, even at a terminal."),
-        click.option("--color", type=click.Choice(["always", "never", "raw", "auto"]), expose_value=False, is_eager=True,
-                     callback=_colour, help="Colourise the output."),
+        click.option(
+            "-C",
+            "--cwd",
+            expose_value=False,
+            is_eager=True,
+            callback=_change_folder,
+            metavar="DIR",
+            help="Run as if started in this folder.",
+        ),
+        click.option(
+            "--non-interactive",
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_be_non_interactive,
+            help="Never ask, even at a terminal.",
+        ),
+        click.option(
+            "--color",
+            type=click.Choice(["always", "never", "raw", "auto"]),
+            expose_value=False,
+            is_eager=True,
+            callback=_colour,
+            help="Colourise the output.",
+        ),
     ):
         command = decorate(command)
     return command

@@ -1,4 +1,5 @@
 """Which stack is selected: the official CLI's own record, in its home folder, so that both select the same."""
+
 from __future__ import annotations
 
 import hashlib

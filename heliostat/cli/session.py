@@ -1,4 +1,5 @@
 """What nearly every command needs: the project, the backend, the stack, its config, its secrets."""
+
 from __future__ import annotations
 
 import os
@@ -38,11 +39,16 @@ def told(text: str) -> None:
 def _ask_passphrase() -> str:
     import click
 
-    return str(click.prompt(
-        "Enter your passphrase to unlock config/secrets\n"
-        "    (set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to remember)",
-        hide_input=True, default="", show_default=False, err=True,
-    ))
+    return str(
+        click.prompt(
+            "Enter your passphrase to unlock config/secrets\n"
+            "    (set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to remember)",
+            hide_input=True,
+            default="",
+            show_default=False,
+            err=True,
+        )
+    )
 
 
 @dataclass

@@ -1,4 +1,5 @@
 """Plain tables and times for people; pure."""
+
 from __future__ import annotations
 
 import datetime

@@ -1,4 +1,5 @@
 """`python -m heliostat.controller --directory DIR`: started by the Controller resource, resident until it is stopped."""
+
 from __future__ import annotations
 
 import argparse

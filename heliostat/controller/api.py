@@ -1,4 +1,5 @@
 """The controller's API (`heliostat.spec.rollouts` says it whole), on loopback, for who has the token."""
+
 from __future__ import annotations
 
 import hmac

@@ -1,4 +1,5 @@
 """From what an application shall be to what Serve is asked for. Pure."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -48,4 +49,3 @@ def serve_application(
         # A line a request costs a seventh of the throughput; the prediction log says more.
         "logging_config": {"enable_access_log": False},
     }
-

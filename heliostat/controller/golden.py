@@ -1,4 +1,5 @@
 """Asks replicas the contract's golden requests, beside the loop: an answer may take its time."""
+
 from __future__ import annotations
 
 import asyncio

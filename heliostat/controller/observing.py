@@ -1,4 +1,5 @@
 """From what Serve and HAProxy say to what a decision sees. Pure."""
+
 from __future__ import annotations
 
 from dataclasses import replace

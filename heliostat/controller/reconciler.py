@@ -1,4 +1,5 @@
 """The loop: observe, decide, record, act. Every look begins with what is, so it does not matter who was killed when."""
+
 from __future__ import annotations
 
 import asyncio

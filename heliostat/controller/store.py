@@ -1,4 +1,5 @@
 """What the controller keeps: one SQLite file, written before anything is done about it."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """HAProxy's owner: keeps it running, and makes its servers and shares what they shall be."""
+
 from __future__ import annotations
 
 import asyncio

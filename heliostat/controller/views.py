@@ -1,4 +1,5 @@
 """What the API shows of a state. Pure."""
+
 from __future__ import annotations
 
 from heliostat.rollout.model import SHARES, Colour, Observed, Progress, State

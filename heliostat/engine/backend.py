@@ -1,4 +1,5 @@
 """Stacks in a bucket, laid out as the official CLI's own ("DIY") backend, version 1 (`.pulumi/meta.yaml`)."""
+
 from __future__ import annotations
 
 import json

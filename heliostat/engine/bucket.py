@@ -3,6 +3,7 @@
 Keys are slash-separated paths below the backend's root. A write is atomic and durable: afterwards either the old
 content is there or the new, whole, also where the machine or the process dies half way.
 """
+
 from __future__ import annotations
 
 import contextlib

@@ -3,6 +3,7 @@
 Credentials are found where boto3 finds them (environment, profile, instance). S3 replaces an object as a whole, so each
 write is atomic by itself.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -14,10 +15,19 @@ from heliostat.engine.stackerrors import StackError, StorageError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_KNOWN = frozenset({
-    "region", "endpoint", "profile", "awssdk", "s3ForcePathStyle", "use_path_style", "hostname_immutable", "disableSSL",
-    "disable_https",
-})
+_KNOWN = frozenset(
+    {
+        "region",
+        "endpoint",
+        "profile",
+        "awssdk",
+        "s3ForcePathStyle",
+        "use_path_style",
+        "hostname_immutable",
+        "disableSSL",
+        "disable_https",
+    }
+)
 
 
 def _true(value: str | None) -> bool:

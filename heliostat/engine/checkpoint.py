@@ -3,6 +3,7 @@
 What a newer CLI wrote and this engine does not read is kept and written back: unknown fields of a resource in
 `Resource.extra`, those of the deployment in `Document.extra`. Only resources that are new, by identity, are encoded anew.
 """
+
 from __future__ import annotations
 
 import datetime
@@ -33,12 +34,26 @@ _FLOAT_SIGNATURE = "8ad145fe-0d11-4827-bfd7-1abcbf086f5c"
 
 # snake case here, the checkpoint's name there; all are left out where they are empty
 _FIELDS = {
-    "id": "id", "parent": "parent", "provider": "provider", "dependencies": "dependencies",
-    "property_dependencies": "propertyDependencies", "protect": "protect", "external": "external", "delete": "delete",
-    "pending_replacement": "pendingReplacement", "retain_on_delete": "retainOnDelete", "deleted_with": "deletedWith",
-    "additional_secret_outputs": "additionalSecretOutputs", "aliases": "aliases", "init_errors": "initErrors",
-    "custom_timeouts": "customTimeouts", "ignore_changes": "ignoreChanges", "replace_on_changes": "replaceOnChanges",
-    "created": "created", "modified": "modified", "source_position": "sourcePosition",
+    "id": "id",
+    "parent": "parent",
+    "provider": "provider",
+    "dependencies": "dependencies",
+    "property_dependencies": "propertyDependencies",
+    "protect": "protect",
+    "external": "external",
+    "delete": "delete",
+    "pending_replacement": "pendingReplacement",
+    "retain_on_delete": "retainOnDelete",
+    "deleted_with": "deletedWith",
+    "additional_secret_outputs": "additionalSecretOutputs",
+    "aliases": "aliases",
+    "init_errors": "initErrors",
+    "custom_timeouts": "customTimeouts",
+    "ignore_changes": "ignoreChanges",
+    "replace_on_changes": "replaceOnChanges",
+    "created": "created",
+    "modified": "modified",
+    "source_position": "sourcePosition",
 }
 _READ = frozenset({*_FIELDS.values(), "urn", "type", "custom", "inputs", "outputs"})
 _DEPLOYMENT = frozenset({"manifest", "secrets_providers", "resources", "pending_operations", "metadata"})
@@ -105,6 +120,7 @@ def check_deployment(latest: dict[str, Any], version: int, features: list[str], 
 
 
 # ---- reading
+
 
 class Opener(Protocol):
     """Decrypts the secrets of one salt."""

@@ -1,4 +1,5 @@
 """Which resources cannot live through the replacement of one that has to be deleted first."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -39,6 +40,7 @@ async def _must_go(op: Operation, resource: Resource, condemned: set[Urn]) -> bo
         return False
     inputs = {key: UNKNOWN if key in touched else value for key, value in resource.inputs.items()}
     provider = await op.registry.provider(resource.provider)
-    diff = await provider.diff(Subject(resource.urn, resource.id, resource.inputs, resource.outputs), inputs,
-                               resource.ignore_changes)
+    diff = await provider.diff(
+        Subject(resource.urn, resource.id, resource.inputs, resource.outputs), inputs, resource.ignore_changes
+    )
     return with_replace_on_changes(diff, resource.replace_on_changes, init_errors=False).replacing

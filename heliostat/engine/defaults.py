@@ -1,4 +1,5 @@
 """The providers that no program declares: made when the first resource or call needs them, one a package and version."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Deletes what the program no longer declares, or all of it: each resource after those that depend on it."""
+
 from __future__ import annotations
 
 import asyncio
@@ -70,8 +71,10 @@ def _within_targets(op: Operation, condemned: list[Resource]) -> bool:
     beyond = [one.urn for one in condemned if not op.names_target(one.urn)]
     for urn in beyond:
         op.errored = True
-        op.tell("error", f"Resource '{urn}' will be destroyed but was not specified in --target list. Either include resource "
-                "in --target list or pass --target-dependents to proceed.", urn)
+        op.tell(
+            "error",
+            f"Resource '{urn}' will be destroyed but was not specified in --target list. Either include resource "
+            "in --target list or pass --target-dependents to proceed.",
+            urn,
+        )
     return not beyond or op.preview
-
-

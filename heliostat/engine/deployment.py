@@ -3,6 +3,7 @@
 This is the engine's front door. What it needs of the world outside (where checkpoints are kept, other stacks'
 outputs, how events are shown) comes in through small protocols.
 """
+
 from __future__ import annotations
 
 import asyncio

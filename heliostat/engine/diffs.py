@@ -1,4 +1,5 @@
 """What a provider says of a change, and what the engine makes of it; all pure."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,5 @@
 """The Engine service: what programs and plugins tell the engine besides their work."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -40,5 +41,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):
 
     async def RequirePulumiVersion(self, request: Any, context: Any) -> Any:
         """A program that insists on a version of the CLI has to be run by it."""
-        await context.abort(grpc.StatusCode.FAILED_PRECONDITION,
-                            f"the program asks for the Pulumi CLI {request.pulumi_version_range}; this is the embedded engine")
+        await context.abort(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f"the program asks for the Pulumi CLI {request.pulumi_version_range}; this is the embedded engine",
+        )

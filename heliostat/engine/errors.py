@@ -1,4 +1,5 @@
 """What can go wrong in an operation, apart from defects of the engine itself."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -2,6 +2,7 @@
 
 The engine calls one sink with these, from one thread, in the order in which things happen.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -1,4 +1,5 @@
 """What a program declares of one resource, and the names that it may have had before; all pure."""
+
 from __future__ import annotations
 
 import re
@@ -72,15 +73,27 @@ class Goal:
         if self.replace_with:
             extra["replaceWith"] = list(self.replace_with)
         return Resource(
-            urn=urn, type=self.type, custom=self.custom, inputs=self.inputs, parent=self.parent,
+            urn=urn,
+            type=self.type,
+            custom=self.custom,
+            inputs=self.inputs,
+            parent=self.parent,
             provider=self.provider if self.custom and not is_provider_type(self.type) else "",
             dependencies=list(self.dependencies),
             property_dependencies={key: list(urns) for key, urns in self.property_dependencies.items()},
-            protect=bool(self.protect), retain_on_delete=bool(self.retain_on_delete), deleted_with=self.deleted_with,
-            additional_secret_outputs=list(self.additional_secret_outputs), aliases=[alias] if alias else [],
-            custom_timeouts=dict(self.timeouts), ignore_changes=list(self.ignore_changes),
-            replace_on_changes=list(self.replace_on_changes), created=old.created if old else "",
-            modified=old.modified if old else "", source_position=self.source_position, extra=extra)
+            protect=bool(self.protect),
+            retain_on_delete=bool(self.retain_on_delete),
+            deleted_with=self.deleted_with,
+            additional_secret_outputs=list(self.additional_secret_outputs),
+            aliases=[alias] if alias else [],
+            custom_timeouts=dict(self.timeouts),
+            ignore_changes=list(self.ignore_changes),
+            replace_on_changes=list(self.replace_on_changes),
+            created=old.created if old else "",
+            modified=old.modified if old else "",
+            source_position=self.source_position,
+            extra=extra,
+        )
 
     def inheriting(self, parent: Goal | None, *, remote: bool = False) -> Goal:
         """This goal with what a resource takes from its parent where it says nothing itself."""
@@ -89,10 +102,12 @@ class Goal:
         package = type_of(provider_of_reference(parent.provider)).rsplit(":", 1)[-1] if parent.provider else ""
         inherits = (not self.custom and not remote) or package == self.type.split(":", 1)[0]
         return replace(
-            self, deleted_with=self.deleted_with or parent.deleted_with,
+            self,
+            deleted_with=self.deleted_with or parent.deleted_with,
             protect=parent.protect if self.protect is None else self.protect,
             retain_on_delete=parent.retain_on_delete if self.retain_on_delete is None else self.retain_on_delete,
-            provider=self.provider or (parent.provider if inherits else ""))
+            provider=self.provider or (parent.provider if inherits else ""),
+        )
 
 
 def goal_of(request: resource_pb2.RegisterResourceRequest, project_root: Path, main: Path) -> Goal:
@@ -106,16 +121,27 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, project_root: Path, m
     decides = request.deleteBeforeReplaceDefined or request.deleteBeforeReplace
     timeouts = {key: getattr(request.customTimeouts, key) for key in ("create", "update", "delete", "read")}
     return Goal(
-        type=request.type, name=request.name, custom=request.custom, inputs=inputs, parent=request.parent or None,
-        provider=request.provider, dependencies=dependencies, property_dependencies=by_property,
+        type=request.type,
+        name=request.name,
+        custom=request.custom,
+        inputs=inputs,
+        parent=request.parent or None,
+        provider=request.provider,
+        dependencies=dependencies,
+        property_dependencies=by_property,
         protect=request.protect if request.HasField("protect") else None,
         retain_on_delete=request.retainOnDelete if request.HasField("retainOnDelete") else None,
-        delete_before_replace=request.deleteBeforeReplace if decides else None, deleted_with=request.deletedWith or None,
-        replace_with=tuple(request.replace_with), ignore_changes=tuple(request.ignoreChanges),
-        replace_on_changes=tuple(request.replaceOnChanges), import_id=request.importId,
-        additional_secret_outputs=tuple(request.additionalSecretOutputs), aliases=_aliases(request),
+        delete_before_replace=request.deleteBeforeReplace if decides else None,
+        deleted_with=request.deletedWith or None,
+        replace_with=tuple(request.replace_with),
+        ignore_changes=tuple(request.ignoreChanges),
+        replace_on_changes=tuple(request.replaceOnChanges),
+        import_id=request.importId,
+        additional_secret_outputs=tuple(request.additionalSecretOutputs),
+        aliases=_aliases(request),
         timeouts={key: seconds(text) for key, text in timeouts.items() if text},
-        source_position=position_of(request.sourcePosition, project_root))
+        source_position=position_of(request.sourcePosition, project_root),
+    )
 
 
 def _aliases(request: resource_pb2.RegisterResourceRequest) -> tuple[Alias, ...]:
@@ -126,8 +152,9 @@ def _alias(message: alias_pb2.Alias) -> Alias:
     if message.WhichOneof("alias") == "urn":
         return Alias(urn=message.urn)
     spec = message.spec
-    return Alias(name=spec.name, type=spec.type, stack=spec.stack, project=spec.project, parent=spec.parentUrn,
-                 no_parent=spec.noParent)
+    return Alias(
+        name=spec.name, type=spec.type, stack=spec.stack, project=spec.project, parent=spec.parentUrn, no_parent=spec.noParent
+    )
 
 
 def seconds(text: str) -> float:
@@ -181,11 +208,12 @@ class Names:
         parent = (self.renamed(alias.parent) or alias.parent) if alias.parent else goal.parent
         if alias.no_parent or (parent and qualified_type_of(parent) == ROOT_STACK_TYPE):
             parent = None
-        return make(alias.stack or self.stack, alias.project or self.project, parent, alias.type or goal.type,
-                    alias.name or goal.name)
+        return make(
+            alias.stack or self.stack, alias.project or self.project, parent, alias.type or goal.type, alias.name or goal.name
+        )
 
     def _below(self, type_: str, name: str, parent_name: str, parent: Urn) -> Urn:
         # A child is often named after its parent; then it was named after the old one.
         if name.startswith(parent_name):
-            name = name_of(parent) + name[len(parent_name):]
+            name = name_of(parent) + name[len(parent_name) :]
         return make(self.stack, self.project, parent, type_, name)

@@ -1,4 +1,5 @@
 """Who depends on whom; pure functions over a checkpoint's resources in their order."""
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,7 +28,7 @@ def dependents_of(root: Resource, resources: Sequence[Resource]) -> list[Resourc
         return []
     reached = {root.urn}
     found = []
-    for resource in resources[place + 1:]:
+    for resource in resources[place + 1 :]:
         if not reached.isdisjoint(dependencies_of(resource, parent=False)):
             reached.add(resource.urn)
             found.append(resource)
@@ -83,10 +84,14 @@ def renamed(resource: Resource, names: Mapping[Urn, Urn]) -> Resource:
     if "replaceWith" in extra:
         extra["replaceWith"] = new(extra["replaceWith"])
     return replace(
-        resource, parent=names.get(resource.parent or "", resource.parent), dependencies=new(resource.dependencies),
-        property_dependencies={key: new(urns) for key, urns in resource.property_dependencies.items()}, extra=extra,
+        resource,
+        parent=names.get(resource.parent or "", resource.parent),
+        dependencies=new(resource.dependencies),
+        property_dependencies={key: new(urns) for key, urns in resource.property_dependencies.items()},
+        extra=extra,
         deleted_with=names.get(resource.deleted_with or "", resource.deleted_with),
-        provider=f"{names[provider]}::{ident}" if provider in names else resource.provider)
+        provider=f"{names[provider]}::{ident}" if provider in names else resource.provider,
+    )
 
 
 def repaired(resources: Iterable[tuple[Resource, Resource | None]]) -> list[Resource]:
@@ -106,9 +111,12 @@ def repaired(resources: Iterable[tuple[Resource, Resource | None]]) -> list[Reso
             parent = parents.get(parent)
         by_property = {key: [u for u in urns if u in there] for key, urns in after.property_dependencies.items()}
         fixed = replace(
-            after, parent=parent, dependencies=[u for u in after.dependencies if u in there],
+            after,
+            parent=parent,
+            dependencies=[u for u in after.dependencies if u in there],
             property_dependencies={key: urns for key, urns in by_property.items() if urns},
-            deleted_with=after.deleted_with if after.deleted_with in there else None)
+            deleted_with=after.deleted_with if after.deleted_with in there else None,
+        )
         result.append(after if fixed == after else fixed)
         there.add(after.urn)
     return result

@@ -1,4 +1,5 @@
 """What was done to a stack: one entry an operation, as the official CLI writes them."""
+
 from __future__ import annotations
 
 import json

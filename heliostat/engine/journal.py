@@ -3,6 +3,7 @@
 Resources in it are never changed in place: a change is a new object in the old one's place. So a snapshot is a list of
 references, cheap to take, and may be written by another thread while the operation goes on.
 """
+
 from __future__ import annotations
 
 import asyncio

@@ -3,6 +3,7 @@
 The SDK's wheel brings no such script (the official CLI does), so this is the engine's own: it configures the runtime
 from its arguments, runs the folder's `__main__.py` inside a stack, and explains what went wrong in the user's terms.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -34,8 +35,11 @@ def _in_the_program(error: BaseException, program: str) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     main = os.path.join(program, "__main__.py")  # noqa: PTH118
     first = next((i for i, frame in enumerate(frames) if os.path.abspath(frame.filename) == main), 0)  # noqa: PTH100
-    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames[first:]),
-             *traceback.format_exception_only(type(error), error)]
+    lines = [
+        "Traceback (most recent call last):\n",
+        *traceback.format_list(frames[first:]),
+        *traceback.format_exception_only(type(error), error),
+    ]
     return "".join(lines)
 
 
@@ -61,18 +65,28 @@ def main() -> int:
         import pulumi
         import pulumi.runtime
     except ImportError as error:
-        print(f"the program's Python, {sys.executable}, has no Pulumi SDK ({error}); install the package pulumi there",  # noqa: T201
-              file=sys.stderr)
+        print(  # noqa: T201 - there is no SDK to tell it with
+            f"the program's Python, {sys.executable}, has no Pulumi SDK ({error}); install the package pulumi there",
+            file=sys.stderr,
+        )
         return 1
     # The SDK sends four debug messages a resource, each a call to the engine, which nobody gets to see.
     pulumi.log.debug = lambda *_, **__: None
     _wait_for_many()
     runtime = pulumi.runtime
     runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
-    runtime.configure(runtime.Settings(
-        monitor=arguments.monitor, engine=arguments.engine, project=arguments.project, stack=arguments.stack,
-        parallel=int(arguments.parallel), dry_run=arguments.dry_run == "true", organization=arguments.organization,
-        root_directory=arguments.root_directory))
+    runtime.configure(
+        runtime.Settings(
+            monitor=arguments.monitor,
+            engine=arguments.engine,
+            project=arguments.project,
+            stack=arguments.stack,
+            parallel=int(arguments.parallel),
+            dry_run=arguments.dry_run == "true",
+            organization=arguments.organization,
+            root_directory=arguments.root_directory,
+        )
+    )
     program = os.path.abspath(arguments.program)  # noqa: PTH100
     if not os.path.exists(os.path.join(program, "__main__.py")):  # noqa: PTH110, PTH118
         pulumi.log.error(f"there is no program: {program} holds no __main__.py")

@@ -2,6 +2,7 @@
 
 Whoever finds only its own file holds the lock. A file whose process is dead on this same host is removed with a notice.
 """
+
 from __future__ import annotations
 
 import contextlib

@@ -1,4 +1,5 @@
 """The ResourceMonitor service: what a program declares, reads and calls comes in here."""
+
 from __future__ import annotations
 
 import asyncio
@@ -95,8 +96,12 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     async def GetDeploymentInfo(self, request: Any, context: Any) -> resource_pb2.DeploymentInfo:
         """What the operation is, and what this monitor can do."""
         return resource_pb2.DeploymentInfo(
-            project=self.place.project, stack=self.place.stack, organization=self.place.organization,
-            dryRun=self.op.preview, supportedFeatures=list(FEATURES.values()))
+            project=self.place.project,
+            stack=self.place.stack,
+            organization=self.place.organization,
+            dryRun=self.op.preview,
+            supportedFeatures=list(FEATURES.values()),
+        )
 
     async def SupportsFeature(self, request: Any, context: Any) -> resource_pb2.SupportsFeatureResponse:
         """Whether this monitor can do what an SDK wants of it."""
@@ -119,8 +124,12 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         if not request.supportsPartialValues:
             outputs = {key: value for key, value in outputs.items() if not has_unknowns(value)}
         return resource_pb2.RegisterResourceResponse(
-            urn=resource.urn, id=resource.id if succeeded else "", unknown=registered.unknown,
-            object=to_struct(outputs, secrets=request.acceptSecrets), result=RESULTS[registered.result])
+            urn=resource.urn,
+            id=resource.id if succeeded else "",
+            unknown=registered.unknown,
+            object=to_struct(outputs, secrets=request.acceptSecrets),
+            result=RESULTS[registered.result],
+        )
 
     async def ReadResource(self, request: Any, context: Any) -> resource_pb2.ReadResourceResponse:
         """A resource that the program wants to know of by its id."""
@@ -130,18 +139,32 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         succeeded = registered.result == Result.SUCCESS
         outputs = registered.resource.outputs if succeeded else {}
         return resource_pb2.ReadResourceResponse(
-            urn=registered.resource.urn, id=registered.resource.id if succeeded else "", unknown=registered.unknown,
-            properties=to_struct(outputs, secrets=request.acceptSecrets), result=RESULTS[registered.result])
+            urn=registered.resource.urn,
+            id=registered.resource.id if succeeded else "",
+            unknown=registered.unknown,
+            properties=to_struct(outputs, secrets=request.acceptSecrets),
+            result=RESULTS[registered.result],
+        )
 
     async def _read(self, request: Any) -> Registered:
         urn = make(self.place.stack, self.place.project, request.parent, request.type, request.name)
         package = request.type.split(":", 1)[0]
         provider = request.provider or await self._default(package, request)
-        return await self.planner.read(Resource(
-            urn=urn, type=request.type, custom=True, id=request.id, inputs=from_struct(request.properties),
-            parent=request.parent or None, provider=provider, dependencies=list(dict.fromkeys(request.dependencies)),
-            external=True, additional_secret_outputs=list(request.additionalSecretOutputs),
-            source_position=position_of(request.sourcePosition, self.place.project_root)))
+        return await self.planner.read(
+            Resource(
+                urn=urn,
+                type=request.type,
+                custom=True,
+                id=request.id,
+                inputs=from_struct(request.properties),
+                parent=request.parent or None,
+                provider=provider,
+                dependencies=list(dict.fromkeys(request.dependencies)),
+                external=True,
+                additional_secret_outputs=list(request.additionalSecretOutputs),
+                source_position=position_of(request.sourcePosition, self.place.project_root),
+            )
+        )
 
     async def Invoke(self, request: Any, context: Any) -> resource_pb2.ResourceInvokeResponse:
         """A function of a provider."""
@@ -152,7 +175,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         except ProviderError as error:
             await context.abort(grpc.StatusCode.UNKNOWN, f"invocation of {request.tok} returned an error: {error}")
         answer = resource_pb2.ResourceInvokeResponse(
-            failures=[provider_pb2.CheckFailure(property=one.property, reason=one.reason) for one in failures])
+            failures=[provider_pb2.CheckFailure(property=one.property, reason=one.reason) for one in failures]
+        )
         getattr(answer, "return").CopyFrom(to_struct(values))
         return answer
 
@@ -194,6 +218,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
 
 async def _unsupported(context: Any, what: str) -> NoReturn:
-    await context.abort(grpc.StatusCode.UNIMPLEMENTED,
-                        f"{what}, which the embedded engine does not support; use the official CLI for this program")
+    await context.abort(
+        grpc.StatusCode.UNIMPLEMENTED,
+        f"{what}, which the embedded engine does not support; use the official CLI for this program",
+    )
     raise AssertionError("abort returns to nobody")

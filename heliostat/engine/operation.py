@@ -1,4 +1,5 @@
 """What all parts of one operation share: the old state, the new, what is told, and when to stop."""
+
 from __future__ import annotations
 
 import asyncio
@@ -123,8 +124,15 @@ class Operation:
         return bool(self.failed) and not dependencies_of(resource).isdisjoint(self.failed)
 
     @asynccontextmanager
-    async def step(self, op: Op, resource: Resource, changes: tuple[PropertyChange, ...] = (), *,
-                   lenient: bool = False, counted: bool = True) -> AsyncIterator[Outcome]:
+    async def step(
+        self,
+        op: Op,
+        resource: Resource,
+        changes: tuple[PropertyChange, ...] = (),
+        *,
+        lenient: bool = False,
+        counted: bool = True,
+    ) -> AsyncIterator[Outcome]:
         """Runs a step's body when there is a slot, tells how it went, and turns a provider's error into Reported.
 
         A failure stops the operation in order, unless it is to continue on errors, or the step is `lenient`.

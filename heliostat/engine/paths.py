@@ -1,4 +1,5 @@
 """Property paths, as `ignoreChanges`, `replaceOnChanges` and detailed diffs write them: `a.b[0]["c d"]`, `a[*].b`."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,5 @@
 """Decides, registration by registration, what has to happen to a resource, and has it done."""
+
 from __future__ import annotations
 
 import os
@@ -104,8 +105,9 @@ class Planner:
 
     def _find_old(self, goal: Goal, urn: Urn) -> tuple[Resource | None, Urn | None]:
         if urn in self._claimed:
-            raise self.op.fail(f"Duplicate resource URN '{urn}' conflicting with alias on resource with URN "
-                               f"'{self._claimed[urn]}'", urn)
+            raise self.op.fail(
+                f"Duplicate resource URN '{urn}' conflicting with alias on resource with URN '{self._claimed[urn]}'", urn
+            )
         for name in [urn, *self.names.aliases(goal)]:
             old = self.op.old(name)
             if old is None:
@@ -114,8 +116,11 @@ class Planner:
                 return old, None
             if name in self._seen or name in self._claimed:
                 other = self._claimed.get(name, urn)
-                raise self.op.fail(f"Duplicate resource alias '{name}' applied to resource with URN '{urn}' "
-                                   f"conflicting with resource with URN '{other}'", urn)
+                raise self.op.fail(
+                    f"Duplicate resource alias '{name}' applied to resource with URN '{urn}' "
+                    f"conflicting with resource with URN '{other}'",
+                    urn,
+                )
             self._claimed[name], self._renamed[urn] = urn, name
             return old, name
         return None, None
@@ -169,8 +174,12 @@ class Planner:
         missing = self._left_out & dependencies_of(new)
         if missing:
             self.op.errored = True
-            self.op.tell("error", f"Resource '{new.urn}' depends on '{min(missing)}', which is not in the --target list and "
-                         "would have to be created; add it", new.urn)
+            self.op.tell(
+                "error",
+                f"Resource '{new.urn}' depends on '{min(missing)}', which is not in the --target list and "
+                "would have to be created; add it",
+                new.urn,
+            )
             if not self.op.preview:
                 raise self.op.fail("untargeted create", new.urn)
             return Registered(new, unknown=True)
@@ -249,15 +258,20 @@ class Planner:
 
     async def _replace(self, goal: Goal, old: Resource, new: Resource, diff: Diff) -> Registered:
         if new.protect and old.protect:
-            message = (f"unable to replace resource {new.urn!r}\nas it is currently marked for protection. To unprotect the "
-                       "resource, remove the `protect` flag from the resource in your program and run `up`")
+            message = (
+                f"unable to replace resource {new.urn!r}\nas it is currently marked for protection. To unprotect the "
+                "resource, remove the `protect` flag from the resource in your program and run `up`"
+            )
             if not self.op.preview:
                 raise self.op.fail(message, new.urn)
             self.op.tell("error", message, new.urn)
             self.op.errored = True
         if goal.import_id and not self.op.preview:
-            raise self.op.fail("previously-imported resources that still specify an ID may not be replaced; please remove the "
-                               f"`import` declaration from your program; what changed: {', '.join(diff.replaces)}", new.urn)
+            raise self.op.fail(
+                "previously-imported resources that still specify an ID may not be replaced; please remove the "
+                f"`import` declaration from your program; what changed: {', '.join(diff.replaces)}",
+                new.urn,
+            )
         self._replaced.add(new.urn)
         if new.custom and not self._is_forced(new.urn, old):
             # What was carried over from the old resource (generated names, defaults) is not the new one's.
@@ -281,7 +295,9 @@ class Planner:
                 raise self.op.fail(
                     f"unable to replace resource {dependent.urn!r} as part of replacing {new.urn!r} as it is currently marked "
                     "for protection. To unprotect the resource, remove the `protect` flag from the resource in your program "
-                    f"and run `up`, or use the command:\n`pulumi state unprotect '{dependent.urn}'`", new.urn)
+                    f"and run `up`, or use the command:\n`pulumi state unprotect '{dependent.urn}'`",
+                    new.urn,
+                )
             self.gone.add(id(dependent))
             if not dependent.delete:
                 self.deleted.add(dependent.urn)

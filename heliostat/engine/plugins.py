@@ -1,4 +1,5 @@
 """Provider plugins as processes: found by their folder, started, spoken to by gRPC, and ended."""
+
 from __future__ import annotations
 
 import asyncio
@@ -73,8 +74,10 @@ def command_of(name: str, folder: Path, environment: Mapping[str, str]) -> tuple
     runtime = (yaml.safe_load(described.read_text()) or {}).get("runtime")
     kind, options = (runtime.get("name"), runtime.get("options") or {}) if isinstance(runtime, dict) else (runtime, {})
     if kind != "python":
-        raise EngineError(f"plugin '{name}' has runtime {kind!r}, and the embedded engine runs Python plugins only; "
-                          "use the official CLI for this program")
+        raise EngineError(
+            f"plugin '{name}' has runtime {kind!r}, and the embedded engine runs Python plugins only; "
+            "use the official CLI for this program"
+        )
     if not (folder / "__main__.py").exists():
         raise EngineError(f"plugin '{name}' cannot be run: there is no {folder / '__main__.py'}")
     python, its_environment = interpreter(options, folder, environment)
@@ -99,9 +102,15 @@ class Plugin:
         """Starts the plugin in `folder` and shakes hands. Raises EngineError with its stderr where it does not come up."""
         arguments, environment = command_of(name, folder, around.environment)
         process = await asyncio.create_subprocess_exec(
-            *launcher([*arguments, around.engine_address]), cwd=around.main, env=environment,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True, limit=MAX_MESSAGE_BYTES)
+            *launcher([*arguments, around.engine_address]),
+            cwd=around.main,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=MAX_MESSAGE_BYTES,
+        )
         plugin = cls(name, process)
         plugin.readers.append(asyncio.create_task(plugin._follow(_piped(process.stderr), around.log)))
         try:
@@ -132,8 +141,12 @@ class Plugin:
 
     async def _shake_hands(self, folder: Path, around: Surroundings) -> None:
         request = provider_pb2.ProviderHandshakeRequest(
-            engine_address=around.engine_address, root_directory=str(folder), program_directory=str(folder),
-            configure_with_urn=True, invoke_with_preview=True)
+            engine_address=around.engine_address,
+            root_directory=str(folder),
+            program_directory=str(folder),
+            configure_with_urn=True,
+            invoke_with_preview=True,
+        )
         try:
             answer = await self.stub.Handshake(request)
         except grpc.aio.AioRpcError as error:

@@ -1,4 +1,5 @@
 """The user's program in a process of its own, in the interpreter that Pulumi.yaml names."""
+
 from __future__ import annotations
 
 import asyncio
@@ -38,16 +39,37 @@ class Invocation:
 
     def arguments(self) -> list[str]:
         """The command line of the program's host."""
-        return ["--project", self.project, "--stack", self.stack, "--organization", self.organization,
-                "--root-directory", str(self.project_root), "--pwd", str(self.main), "--parallel", str(self.parallel),
-                "--dry-run", "true" if self.preview else "false", "--monitor", self.monitor_address,
-                "--engine", self.engine_address, str(self.main)]
+        return [
+            "--project",
+            self.project,
+            "--stack",
+            self.stack,
+            "--organization",
+            self.organization,
+            "--root-directory",
+            str(self.project_root),
+            "--pwd",
+            str(self.main),
+            "--parallel",
+            str(self.parallel),
+            "--dry-run",
+            "true" if self.preview else "false",
+            "--monitor",
+            self.monitor_address,
+            "--engine",
+            self.engine_address,
+            str(self.main),
+        ]
 
     def variables(self) -> dict[str, str]:
         """What the SDK reads from the environment."""
-        return {"PULUMI_CONFIG": json.dumps(dict(self.config)),
-                "PULUMI_CONFIG_SECRET_KEYS": json.dumps(self.config_secret_keys),
-                "PULUMI_ORGANIZATION": self.organization, "PULUMI_PROJECT": self.project, "PULUMI_STACK": self.stack}
+        return {
+            "PULUMI_CONFIG": json.dumps(dict(self.config)),
+            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(self.config_secret_keys),
+            "PULUMI_ORGANIZATION": self.organization,
+            "PULUMI_PROJECT": self.project,
+            "PULUMI_STACK": self.stack,
+        }
 
 
 class Program:
@@ -62,9 +84,15 @@ class Program:
         python, environment = interpreter(invocation.runtime_options, invocation.project_root, invocation.environment)
         host = Path(__file__).with_name("language_host.py")
         process = await asyncio.create_subprocess_exec(
-            *launcher([python, "-u", str(host), *invocation.arguments()]), cwd=invocation.main,
-            env={**environment, **invocation.variables()}, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, start_new_session=True, limit=MAX_MESSAGE_BYTES)
+            *launcher([python, "-u", str(host), *invocation.arguments()]),
+            cwd=invocation.main,
+            env={**environment, **invocation.variables()},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=MAX_MESSAGE_BYTES,
+        )
         readers = [asyncio.create_task(_follow(stream, log)) for stream in (process.stdout, process.stderr) if stream]
         return cls(process, readers)
 

@@ -1,4 +1,5 @@
 """The project file (Pulumi.yaml): which program, which plugins, which options."""
+
 from __future__ import annotations
 
 import re
@@ -82,9 +83,16 @@ def load(file: Path) -> Project:
     plugins = _plugins(take("plugins.providers", list, []), root, mistakes)
     declared = _declarations(take("config", dict, {}), mistakes)
     project = Project(
-        file=file, root=root, name=name, main=(root / take("main", str, ".")).resolve(),
-        config_folder=root / take("stackConfigDir", str, "."), runtime_options=options, plugins=plugins,
-        refresh_always=refresh == "always", backend_url=take("backend.url", str, ""), config=declared,
+        file=file,
+        root=root,
+        name=name,
+        main=(root / take("main", str, ".")).resolve(),
+        config_folder=root / take("stackConfigDir", str, "."),
+        runtime_options=options,
+        plugins=plugins,
+        refresh_always=refresh == "always",
+        backend_url=take("backend.url", str, ""),
+        config=declared,
     )
     if mistakes:
         raise StackError(f"{file} has mistakes:" + "".join(f"\n  {mistake}" for mistake in mistakes))

@@ -3,6 +3,7 @@
 A secret is a `Secret`, an unknown is the string UNKNOWN. Assets, archives and resource references stay
 the marked mappings that the protocol and the checkpoint both use. Whole numbers are `int`.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -163,7 +164,7 @@ def annotated(outputs: Any, inputs: Any) -> Any:
     if isinstance(outputs, dict) and isinstance(inputs, Mapping):
         return {key: annotated(value, inputs[key]) if key in inputs else value for key, value in outputs.items()}
     if isinstance(outputs, list) and isinstance(inputs, list):
-        rest = outputs[len(inputs):]
+        rest = outputs[len(inputs) :]
         return [annotated(value, item) for value, item in zip(outputs, inputs, strict=False)] + rest
     return outputs
 

@@ -1,4 +1,5 @@
 """What the engine asks of a provider, in plain values: a plugin's process, or the engine's own `pulumi` provider."""
+
 from __future__ import annotations
 
 import json
@@ -105,8 +106,14 @@ class PluginProvider:
 
     async def diff_config(self, urn: Urn, olds: Values, old_outputs: Values, news: Values) -> Diff:
         """How the provider's own configuration differs."""
-        request = pb.DiffRequest(urn=urn, name=name_of(urn), type=type_of(urn), olds=to_struct(old_outputs),
-                                 old_inputs=to_struct(olds), news=to_struct(news))
+        request = pb.DiffRequest(
+            urn=urn,
+            name=name_of(urn),
+            type=type_of(urn),
+            olds=to_struct(old_outputs),
+            old_inputs=to_struct(olds),
+            news=to_struct(news),
+        )
         try:
             answer = await self.plugin.call("DiffConfig", request)
         except Unimplemented:
@@ -120,9 +127,21 @@ class PluginProvider:
             return
         package = type_of(urn).rsplit(":", 1)[-1]
         variables = {f"{package}:config:{key}": _as_text(value) for key, value in inputs.items()}
-        answer = await self.plugin.call("Configure", pb.ConfigureRequest(
-            variables=variables, args=to_struct(inputs), acceptSecrets=True, acceptResources=True, sends_old_inputs=True,
-            sends_old_inputs_to_delete=True, id=ident, urn=urn, name=name_of(urn), type=type_of(urn)))
+        answer = await self.plugin.call(
+            "Configure",
+            pb.ConfigureRequest(
+                variables=variables,
+                args=to_struct(inputs),
+                acceptSecrets=True,
+                acceptResources=True,
+                sends_old_inputs=True,
+                sends_old_inputs_to_delete=True,
+                id=ident,
+                urn=urn,
+                name=name_of(urn),
+                type=type_of(urn),
+            ),
+        )
         self.plugin.accepts_secrets = self.plugin.accepts_secrets or answer.acceptSecrets
         self.plugin.supports_preview = answer.supportsPreview
 
@@ -130,18 +149,36 @@ class PluginProvider:
         """See Provider."""
         if not self.known:
             return news, []
-        answer = await self.plugin.call("Check", pb.CheckRequest(
-            urn=urn, name=name_of(urn), type=type_of(urn), olds=self._struct(olds), news=self._struct(news), randomSeed=seed))
+        answer = await self.plugin.call(
+            "Check",
+            pb.CheckRequest(
+                urn=urn,
+                name=name_of(urn),
+                type=type_of(urn),
+                olds=self._struct(olds),
+                news=self._struct(news),
+                randomSeed=seed,
+            ),
+        )
         return self._values(answer.inputs, news), _failures(answer.failures)
 
     async def diff(self, old: Subject, news: Values, ignore: list[str]) -> Diff:
         """See Provider."""
         if not self.known:
             return Diff(changes=True)
-        answer = await self.plugin.call("Diff", pb.DiffRequest(
-            id=old.id, urn=old.urn, name=name_of(old.urn), type=type_of(old.urn),
-            olds=self._struct(old.outputs, unknowns=True), news=self._struct(news, unknowns=True),
-            old_inputs=self._struct(old.inputs, unknowns=True), ignoreChanges=ignore))
+        answer = await self.plugin.call(
+            "Diff",
+            pb.DiffRequest(
+                id=old.id,
+                urn=old.urn,
+                name=name_of(old.urn),
+                type=type_of(old.urn),
+                olds=self._struct(old.outputs, unknowns=True),
+                news=self._struct(news, unknowns=True),
+                old_inputs=self._struct(old.inputs, unknowns=True),
+                ignoreChanges=ignore,
+            ),
+        )
         return _diff(answer) or local_diff(old.inputs, reset(news, old.inputs, ignore))
 
     async def create(self, urn: Urn, inputs: Values, within: float, preview: bool) -> Made:
@@ -151,9 +188,17 @@ class PluginProvider:
         if preview and not self.plugin.supports_preview:
             return Made(UNKNOWN, inputs)
         try:
-            answer = await self.plugin.call("Create", pb.CreateRequest(
-                urn=urn, name=name_of(urn), type=type_of(urn), properties=self._struct(inputs), timeout=within,
-                preview=preview))
+            answer = await self.plugin.call(
+                "Create",
+                pb.CreateRequest(
+                    urn=urn,
+                    name=name_of(urn),
+                    type=type_of(urn),
+                    properties=self._struct(inputs),
+                    timeout=within,
+                    preview=preview,
+                ),
+            )
         except InitFailed as failed:
             failed.outputs = annotated(failed.outputs, {} if self.plugin.accepts_secrets else inputs)
             raise
@@ -165,10 +210,21 @@ class PluginProvider:
         """See Provider."""
         if preview and not (self.known and self.plugin.supports_preview):
             return Made(old.id, news if self.known else {})
-        answer = await self.plugin.call("Update", pb.UpdateRequest(
-            id=old.id, urn=old.urn, name=name_of(old.urn), type=type_of(old.urn), olds=self._struct(old.outputs),
-            news=self._struct(news), old_inputs=self._struct(old.inputs), timeout=old.timeout, ignoreChanges=ignore,
-            preview=preview))
+        answer = await self.plugin.call(
+            "Update",
+            pb.UpdateRequest(
+                id=old.id,
+                urn=old.urn,
+                name=name_of(old.urn),
+                type=type_of(old.urn),
+                olds=self._struct(old.outputs),
+                news=self._struct(news),
+                old_inputs=self._struct(old.inputs),
+                timeout=old.timeout,
+                ignoreChanges=ignore,
+                preview=preview,
+            ),
+        )
         return Made(old.id, self._values(answer.properties, news))
 
     async def read(self, subject: Subject) -> Made | None:
@@ -176,10 +232,18 @@ class PluginProvider:
         if not self.known:
             return Made(subject.id, {}, {})
         try:
-            answer = await self.plugin.call("Read", pb.ReadRequest(
-                id=subject.id, urn=subject.urn, name=name_of(subject.urn), type=type_of(subject.urn),
-                timeout=subject.timeout, properties=self._struct(subject.outputs, unknowns=False),
-                inputs=self._struct(subject.inputs, unknowns=False)))
+            answer = await self.plugin.call(
+                "Read",
+                pb.ReadRequest(
+                    id=subject.id,
+                    urn=subject.urn,
+                    name=name_of(subject.urn),
+                    type=type_of(subject.urn),
+                    timeout=subject.timeout,
+                    properties=self._struct(subject.outputs, unknowns=False),
+                    inputs=self._struct(subject.inputs, unknowns=False),
+                ),
+            )
         except InitFailed as failed:
             return Made(failed.id, failed.outputs, failed.inputs, tuple(failed.reasons or [failed.message]))
         if not answer.id:
@@ -189,10 +253,18 @@ class PluginProvider:
 
     async def delete(self, subject: Subject) -> None:
         """See Provider."""
-        await self.plugin.call("Delete", pb.DeleteRequest(
-            id=subject.id, urn=subject.urn, name=name_of(subject.urn), type=type_of(subject.urn),
-            timeout=subject.timeout, properties=self._struct(subject.outputs, unknowns=False),
-            old_inputs=self._struct(subject.inputs, unknowns=False)))
+        await self.plugin.call(
+            "Delete",
+            pb.DeleteRequest(
+                id=subject.id,
+                urn=subject.urn,
+                name=name_of(subject.urn),
+                type=type_of(subject.urn),
+                timeout=subject.timeout,
+                properties=self._struct(subject.outputs, unknowns=False),
+                old_inputs=self._struct(subject.inputs, unknowns=False),
+            ),
+        )
 
     async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values, list[CheckFailure]]:
         """See Provider."""

@@ -1,4 +1,5 @@
 """Reads the world into the state: every resource side by side, then the state without what is gone."""
+
 from __future__ import annotations
 
 import asyncio
@@ -82,5 +83,6 @@ def _refreshed(old: Resource, found: Made) -> Resource:
 
 def _inverted(diff: Diff) -> Diff:
     """A difference from the world to the state, told as one from the state to the world: nothing is replaced by looking."""
-    return replace(diff, replaces=(), changed=tuple(sorted({*diff.changed, *diff.replaces})),
-                   detailed=dict.fromkeys(diff.detailed, False))
+    return replace(
+        diff, replaces=(), changed=tuple(sorted({*diff.changed, *diff.replaces})), detailed=dict.fromkeys(diff.detailed, False)
+    )

@@ -1,4 +1,5 @@
 """The providers of an operation: which plugin serves which provider resource, configured when it is first needed."""
+
 from __future__ import annotations
 
 import asyncio
@@ -121,7 +122,8 @@ class Registry:
         if package not in self.plugins:
             raise ProviderError(
                 f"no plugin for provider '{package}': the embedded engine hosts the plugins that Pulumi.yaml names under "
-                f"plugins.providers ({', '.join(sorted(self.plugins)) or 'none'}); run this program with the official CLI")
+                f"plugins.providers ({', '.join(sorted(self.plugins)) or 'none'}); run this program with the official CLI"
+            )
         try:
             plugin = await Plugin.launch(package, self.plugins[package], self.around)
         except EngineError as error:

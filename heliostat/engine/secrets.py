@@ -3,6 +3,7 @@
 A stack's salt is `v1:<salt>:v1:<nonce>:<message>` in base64, whose message is the word `pulumi`, encrypted, so that a
 wrong passphrase is noticed. The key is PBKDF2-SHA256 of passphrase and salt; a value is AES-256-GCM, `v1:<nonce>:<message>`.
 """
+
 from __future__ import annotations
 
 import base64

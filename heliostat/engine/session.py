@@ -1,4 +1,5 @@
 """Puts an operation together: the services that programs and plugins speak to, and the order of its parts."""
+
 from __future__ import annotations
 
 import asyncio
@@ -35,28 +36,54 @@ PROGRAM_END_TIMEOUT_S = 30.0
 class Session:
     """One run of one operation; `cancel` ends it in order."""
 
-    def __init__(self, target: Target, options: Options, sink: Callable[[Event], None], snapshots: SnapshotSink | None,
-                 stacks: StackReader, *, preview: bool) -> None:
+    def __init__(
+        self,
+        target: Target,
+        options: Options,
+        sink: Callable[[Event], None],
+        snapshots: SnapshotSink | None,
+        stacks: StackReader,
+        *,
+        preview: bool,
+    ) -> None:
         self.target, self.options, self.preview = target, options, preview
         self.cancelled = self.aborted = False
         self._sink = sink
         self._told_error = False
         self._server = grpc.aio.server(options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)])
         self._address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        around = Surroundings(self._address, target.main, {**target.environment, "PULUMI_PROJECT": target.project_name},
-                              options.plugin_start_timeout_s, lambda line: sink(Diagnostic("info", line)))
+        around = Surroundings(
+            self._address,
+            target.main,
+            {**target.environment, "PULUMI_PROJECT": target.project_name},
+            options.plugin_start_timeout_s,
+            lambda line: sink(Diagnostic("info", line)),
+        )
         registry = Registry(target.plugins, around, BuiltinProvider(stacks, self._find), preview, self._find_old)
         self.op = Operation(
-            preview=preview, journal=Journal(target.previous, snapshots), registry=registry, sink=sink,
-            slots=asyncio.Semaphore(max(options.parallel, 1)), continue_on_error=options.continue_on_error,
-            targets=options.targets, target_dependents=options.target_dependents, previous=target.previous.resources)
+            preview=preview,
+            journal=Journal(target.previous, snapshots),
+            registry=registry,
+            sink=sink,
+            slots=asyncio.Semaphore(max(options.parallel, 1)),
+            continue_on_error=options.continue_on_error,
+            targets=options.targets,
+            target_dependents=options.target_dependents,
+            previous=target.previous.resources,
+        )
         secret = set(target.config_secret_keys)
-        self.planner = Planner(self.op, target.stack_name, target.project_name, options.replace,
-                               {key: Secret(value) if key in secret else value for key, value in target.config.items()})
+        self.planner = Planner(
+            self.op,
+            target.stack_name,
+            target.project_name,
+            options.replace,
+            {key: Secret(value) if key in secret else value for key, value in target.config.items()},
+        )
         place = Place(target.project_name, target.stack_name, target.organization, target.project_root, target.main)
         self.monitor = Monitor(self.op, self.planner, place)
-        self._stack = make(target.stack_name, target.project_name, None, ROOT_STACK_TYPE,
-                           f"{target.project_name}-{target.stack_name}")
+        self._stack = make(
+            target.stack_name, target.project_name, None, ROOT_STACK_TYPE, f"{target.project_name}-{target.stack_name}"
+        )
 
     def _find(self, urn: str) -> Resource | None:
         return self.op.news.get(urn) or self.op.old(urn)
@@ -186,11 +213,20 @@ class Session:
     def _invocation(self) -> Invocation:
         target = self.target
         return Invocation(
-            project=target.project_name, stack=target.stack_name, organization=target.organization,
-            project_root=target.project_root, main=target.main, monitor_address=self._address, engine_address=self._address,
-            parallel=self.options.parallel, preview=self.preview, config=target.config,
-            config_secret_keys=target.config_secret_keys, runtime_options=target.runtime_options,
-            environment=target.environment)
+            project=target.project_name,
+            stack=target.stack_name,
+            organization=target.organization,
+            project_root=target.project_root,
+            main=target.main,
+            monitor_address=self._address,
+            engine_address=self._address,
+            parallel=self.options.parallel,
+            preview=self.preview,
+            config=target.config,
+            config_secret_keys=target.config_secret_keys,
+            runtime_options=target.runtime_options,
+            environment=target.environment,
+        )
 
     def _require_targets(self) -> None:
         known = self.op.olds.keys() | self.op.news.keys()
@@ -204,6 +240,9 @@ class Session:
         pending = self.target.previous.pending_operations
         if pending and not self.preview:
             listed = "\n".join(f"  * {one.resource.urn}, interrupted while {one.type}" for one in pending)
-            self.op.tell("warning", f"{len(pending)} operations of the run before were cut off:\n{listed}\nWhat became of "
-                         "them is not known. Where a resource was created after all, import it or remove it; `stack export` "
-                         "and `stack import` clear the list.")
+            self.op.tell(
+                "warning",
+                f"{len(pending)} operations of the run before were cut off:\n{listed}\nWhat became of "
+                "them is not known. Where a resource was created after all, import it or remove it; `stack export` "
+                "and `stack import` clear the list.",
+            )

@@ -3,6 +3,7 @@
 A plugin must not get the terminal's Ctrl-C, so it has a session of its own, and then nothing of the system ends it when
 the engine is killed. The kernel can do that where it has `prctl`; processes that the plugin starts are not affected.
 """
+
 from __future__ import annotations
 
 import contextlib

@@ -1,4 +1,5 @@
 """A stack's config file (`Pulumi.<stack>.yaml`): read, edited with its comments and order kept, decrypted for the program."""
+
 from __future__ import annotations
 
 import datetime
@@ -40,7 +41,7 @@ def parse_path(path: str) -> Path_:
     while at < len(path):
         found = _STEP.match(path, at)
         if found is None or (at == 0 and path[0] == "."):
-            raise StackError(f"invalid configuration path {path!r}, at {path[at:]!r}: write it like outer.inner[0][\"a.b\"]")
+            raise StackError(f'invalid configuration path {path!r}, at {path[at:]!r}: write it like outer.inner[0]["a.b"]')
         name, index, quoted = found.groups()
         steps.append(int(index) if index is not None else name if name is not None else re.sub(r"\\(.)", r"\1", quoted))
         at = found.end()

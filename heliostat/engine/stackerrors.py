@@ -1,12 +1,13 @@
 """What can go wrong outside an operation: state, locks, passphrases, project files.
 
-    EngineError
-      StackError              permanent until someone changes something; the message says what
-        NotFoundError         no such project, stack or output
-        LockedError           another process holds the stack: wait, or `cancel`
-        PassphraseError       missing or wrong
-        StorageError          the store cannot be read or written now; the same call may work later
+EngineError
+  StackError              permanent until someone changes something; the message says what
+    NotFoundError         no such project, stack or output
+    LockedError           another process holds the stack: wait, or `cancel`
+    PassphraseError       missing or wrong
+    StorageError          the store cannot be read or written now; the same call may work later
 """
+
 from __future__ import annotations
 
 from heliostat.engine.errors import EngineError

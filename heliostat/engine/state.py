@@ -4,6 +4,7 @@ The names and the JSON are those of the official CLI's checkpoint format (versio
 over from the other between two updates. Property values here are plain Python values; a secret is a `Secret` and an
 unknown is `UNKNOWN`. How secrets become ciphertext on disk is the business of `heliostat.engine.secrets`.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

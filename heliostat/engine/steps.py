@@ -3,6 +3,7 @@
 A step gets the old resource, the new as the program wants it, or both, and returns the resource as it stands after it.
 Resources are values here: what a step changes is a copy.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -38,8 +39,9 @@ class Steps:
         self.op.news[done.urn] = done
         return done
 
-    async def create(self, new: Resource, old: Resource | None = None, diff: Diff | None = None, *,
-                     delete_old_later: bool = False) -> Resource:
+    async def create(
+        self, new: Resource, old: Resource | None = None, diff: Diff | None = None, *, delete_old_later: bool = False
+    ) -> Resource:
         """Makes a resource; with `old`, as its replacement. A failed one of which something is there is kept as such."""
         changes = _changes(diff, old, new)
         kind = Op.CREATE_REPLACEMENT if old else Op.CREATE
@@ -157,9 +159,17 @@ class Steps:
                 await self._end(number)
                 raise
             now = timestamp()
-            done = _finished(replace(
-                new, id=found.id or ident, inputs=reset(dict(found.inputs), found.inputs, new.ignore_changes),
-                outputs=found.outputs, init_errors=list(found.init_errors), created=now, modified=now))
+            done = _finished(
+                replace(
+                    new,
+                    id=found.id or ident,
+                    inputs=reset(dict(found.inputs), found.inputs, new.ignore_changes),
+                    outputs=found.outputs,
+                    init_errors=list(found.init_errors),
+                    created=now,
+                    modified=now,
+                )
+            )
             if old:
                 self.op.mark(old, replace(old, delete=True))
             self.op.journal.add(done)
@@ -170,22 +180,33 @@ class Steps:
         self.op.news[done.urn] = done
         return done
 
-    async def delete(self, old: Resource, deleted: Mapping[Urn, bool] | set[Urn], *, replaced: bool = False,
-                     pending_replacement: bool = False) -> None:
+    async def delete(
+        self,
+        old: Resource,
+        deleted: Mapping[Urn, bool] | set[Urn],
+        *,
+        replaced: bool = False,
+        pending_replacement: bool = False,
+    ) -> None:
         """Deletes a resource, unless it is not ours to delete or goes with another of `deleted`.
 
         `replaced` is for one whose replacement is there or on its way; with `pending_replacement` the state keeps it, so
         that a killed operation still makes the replacement.
         """
-        kinds = {(False, False): Op.DELETE, (True, False): Op.DELETE_REPLACED,
-                 (False, True): Op.READ_DISCARD, (True, True): Op.DISCARD_REPLACED}
+        kinds = {
+            (False, False): Op.DELETE,
+            (True, False): Op.DELETE_REPLACED,
+            (False, True): Op.READ_DISCARD,
+            (True, True): Op.DISCARD_REPLACED,
+        }
         protected = old.protect and not replaced
         async with self.op.step(kinds[replaced, old.external], old, lenient=protected):
             if protected:
                 raise ProviderError(
                     f"resource {old.urn!r} cannot be deleted\nbecause it is protected. To unprotect the resource, either "
                     "remove the `protect` flag from the resource in your program and run `up`, or use the command:\n"
-                    f"`pulumi state unprotect '{old.urn}'`")
+                    f"`pulumi state unprotect '{old.urn}'`"
+                )
             number = await self._begin(old, OperationType.DELETING)
             if self._is_ours(old, deleted):
                 try:
@@ -222,8 +243,16 @@ def _finished(resource: Resource) -> Resource:
 
 def _failed(new: Resource, failed: InitFailed) -> Resource:
     now = timestamp()
-    return _finished(replace(new, id=failed.id or new.id, outputs=failed.outputs, init_errors=failed.reasons or [str(failed)],
-                             created=new.created or now, modified=now))
+    return _finished(
+        replace(
+            new,
+            id=failed.id or new.id,
+            outputs=failed.outputs,
+            init_errors=failed.reasons or [str(failed)],
+            created=new.created or now,
+            modified=now,
+        )
+    )
 
 
 def _changes(diff: Diff | None, old: Resource | None, new: Resource) -> tuple[PropertyChange, ...]:

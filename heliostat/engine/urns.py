@@ -3,6 +3,7 @@
 A URN is `urn:pulumi:<stack>::<project>::<parent type>$<type>::<name>`; the parent's type is left out where the parent
 is the stack itself.
 """
+
 from __future__ import annotations
 
 import re

@@ -3,6 +3,7 @@
 A replica loads this instead of the package `lightgbm`, whose import brings scikit-learn and pandas along (3 s, and most of
 what a starting replica takes from those that serve beside it), and whose `predict` spends more on a row than the trees do.
 """
+
 from __future__ import annotations
 
 import ctypes

@@ -3,6 +3,7 @@
 LightGBM connects its workers itself, by `machines`. While they meet, for a moment at the start, each listens on a port on
 all addresses, which LightGBM gives no way to change.
 """
+
 from __future__ import annotations
 
 import sys

@@ -3,6 +3,7 @@
 A workload's contract is a module-level `Contract`; its predictor a class with the methods of `Predictor`. The contract
 imports the predictor and not the other way round: a change of the answers' type deploys anew and trains nothing.
 """
+
 from __future__ import annotations
 
 import datetime as dt

@@ -1,4 +1,5 @@
 """The learning curve of a training, written to MLflow from a thread of its own so that the training never waits for it."""
+
 from __future__ import annotations
 
 import queue

@@ -3,6 +3,7 @@
 A snapshot is immutable and named by its content. Below its key lie `train.parquet`, `validation.parquet`, `test.parquet`,
 `statistics.json`, `schema.json` and, written last, `manifest.json`: without a manifest there is no snapshot.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -138,9 +139,7 @@ class Snapshot:
         found: dict[str, Any] = json.loads(open_store(self.store).get(f"{self.key}/manifest.json"))
         return found
 
-    def table(
-        self, split: str, columns: Sequence[str] | None = None, shard: int = 0, shards: int = 1
-    ) -> pa.Table:
+    def table(self, split: str, columns: Sequence[str] | None = None, shard: int = 0, shards: int = 1) -> pa.Table:
         """A split, or one of `shards` equal parts of it: every `shards`-th row from row `shard` on.
 
         Memory holds the part and one row group. Interleaved parts look alike, which contiguous ones do not where the data

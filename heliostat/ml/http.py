@@ -8,6 +8,7 @@
 Errors are JSON: `{"detail": "<text>"}`, and for what does not fit the contract 422 with FastAPI's
 `{"detail": [{"loc", ...}]}`.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -132,7 +133,7 @@ class Answers:
 
     async def _answer(self, body: bytes, request_id: bytes, started: float | None) -> bytes:
         if not body.strip():
-            raise Refusal(422, "the body is empty: send one row as a JSON object, or many as {\"rows\": [...]}")
+            raise Refusal(422, 'the body is empty: send one row as a JSON object, or many as {"rows": [...]}')
         try:
             rows, single = self._bodies.read(body)
         except ValidationError as error:

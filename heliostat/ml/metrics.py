@@ -1,4 +1,5 @@
 """The figures by which binary classifiers are judged, and which direction of each is better."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence

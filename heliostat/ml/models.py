@@ -1,4 +1,5 @@
 """Models on this node: fetched once from MLflow, kept by where they lie there, which never changes its content."""
+
 from __future__ import annotations
 
 import hashlib

@@ -3,6 +3,7 @@
 No pickle: the model is the files that the workload saved, and `heliostat.ml.pyfunc` loads them. Only the training's
 driver imports this, for it imports mlflow.
 """
+
 from __future__ import annotations
 
 import importlib.metadata

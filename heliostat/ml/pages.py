@@ -1,4 +1,5 @@
 """What an application says of itself: OpenAPI with the paths that clients see, and a page that is whole in itself."""
+
 from __future__ import annotations
 
 import html

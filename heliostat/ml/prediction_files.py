@@ -4,6 +4,7 @@
 request), `time` (UTC), `version`, `latency_ms` (of the request), `input_<field>` and `prediction_<field>`. Storing the same
 spool file again writes the same objects.
 """
+
 from __future__ import annotations
 
 import io

@@ -6,6 +6,7 @@ A request only appends to the queue; where that is full it is counted and not lo
 outlives the replica: killed at any moment, it loses what was queued since the last flush. Whoever writes this
 application's log next on this node finds the file without a lock on it, and seals it.
 """
+
 from __future__ import annotations
 
 import fcntl

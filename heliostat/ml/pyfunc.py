@@ -1,4 +1,5 @@
 """How a model of ours is loaded; MLflow's pyfunc flavour calls it (`mlflow.pyfunc.load_model`, `mlflow models serve`)."""
+
 from __future__ import annotations
 
 import json

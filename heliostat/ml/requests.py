@@ -1,4 +1,5 @@
 """Request bodies: from bytes to rows of the contract in one pass in Rust, and what to say of those that do not fit."""
+
 from __future__ import annotations
 
 import re

@@ -2,6 +2,7 @@
 
 Ray's own for LightGBM does the same and imports lightgbm, and with it scikit-learn, in every process of a training.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ Serve's direct ingress hands each request to `Answers`, a plain ASGI application
 socket and the contract. What a replica imports decides how much a starting version disturbs the one that serves, so
 nothing here imports mlflow, pandas, lightgbm or scikit-learn.
 """
+
 from __future__ import annotations
 
 import os

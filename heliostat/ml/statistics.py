@@ -1,4 +1,5 @@
 """What a table holds, in figures and as a schema: plain JSON that people read and monitors compare with."""
+
 from __future__ import annotations
 
 import math

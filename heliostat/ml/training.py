@@ -3,6 +3,7 @@
 The function runs in every training worker, with the same arguments everywhere but for its rank. Where a worker dies, Ray
 Train starts the function again in all of them, from the last checkpoint; where the whole job dies, the next attempt does.
 """
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """The provider plugin: `python heliostat/provider <engine address>`. An engine starts it and reads its port from stdout."""
+
 import sys
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 The controller runs the rollout and does not need this process: an `up` that dies leaves it running, and the next declares
 the same and follows on. Where it fails, what served goes on serving, and the state keeps the old outputs.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -67,9 +68,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         """
         return Created(inputs.name, await self._bring(context, inputs))
 
-    async def read(
-        self, context: Context, identifier: str, outputs: ApplicationOutputs
-    ) -> ApplicationOutputs | None:
+    async def read(self, context: Context, identifier: str, outputs: ApplicationOutputs) -> ApplicationOutputs | None:
         """What serves; None where nothing does, so that it is declared again."""
         async with ControllerClient(outputs.controller) as controller:
             try:

@@ -1,4 +1,5 @@
 """Validation of a resource's inputs against its model, while some of them may not be known yet. Pure."""
+
 from __future__ import annotations
 
 import difflib

@@ -1,4 +1,5 @@
 """`heliostat:index:Controller`: the resident process of a cluster, with HAProxy, on this machine."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Dataset: an immutable snapshot, made by a job on the cluster."""
+
 from __future__ import annotations
 
 import asyncio

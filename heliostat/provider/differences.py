@@ -1,4 +1,5 @@
 """What differs between what was declared, what is, and what is declared now. Pure."""
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping

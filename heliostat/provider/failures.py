@@ -1,4 +1,5 @@
 """Errors of handlers as the protocol tells them: one clear message, and what exists although a create failed half way."""
+
 from __future__ import annotations
 
 import datetime

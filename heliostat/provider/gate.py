@@ -3,6 +3,7 @@
 The report is what `heliostat.ml.jobs.evaluate` writes: for the candidate, its baseline and, where something serves, the
 incumbent, the metric on the whole test split and on each slice, all on the same rows.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

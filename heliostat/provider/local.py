@@ -1,4 +1,5 @@
 """What the resources that are processes of this machine share: their data folder, and what was last asked of them."""
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable

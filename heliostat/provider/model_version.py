@@ -1,4 +1,5 @@
 """ModelVersion: the version to serve, admitted by the gate, or pinned."""
+
 from __future__ import annotations
 
 import asyncio

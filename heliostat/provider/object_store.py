@@ -1,4 +1,5 @@
 """`heliostat:index:ObjectStore`: a place for objects, in a directory or in a bucket."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """The plugin as a process: serves the provider on loopback, says its port, and ends with the engine that started it."""
+
 from __future__ import annotations
 
 import asyncio

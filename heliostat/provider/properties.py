@@ -2,6 +2,7 @@
 
 Pure. A path is a tuple of keys and indexes; its text form is Pulumi's (`workers.count`, `files[0]`, `parameters["a.b"]`).
 """
+
 from __future__ import annotations
 
 import re

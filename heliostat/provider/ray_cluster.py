@@ -1,4 +1,5 @@
 """`heliostat:index:RayCluster`: a head and worker nodes as processes of this machine."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """How the provider's resources run work on a cluster: one job for each identity, attached to where it runs already."""
+
 from __future__ import annotations
 
 import asyncio
@@ -75,9 +76,7 @@ async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any
         try:
             job = await jobs.follow(submission_id, tell, context.cancelled, work.timeout_seconds)
         except JobInterrupted:
-            raise RetryableError(
-                f"{work.what} goes on as Ray job {submission_id}; the next `up` attaches to it"
-            ) from None
+            raise RetryableError(f"{work.what} goes on as Ray job {submission_id}; the next `up` attaches to it") from None
         if job.status != "SUCCEEDED":
             raise PermanentError(explain(work.what, job, await jobs.logs(submission_id)))
         return job

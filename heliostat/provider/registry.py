@@ -1,4 +1,5 @@
 """Which file holds which resource. A handler is loaded at its first use, so that the plugin starts at once."""
+
 from __future__ import annotations
 
 import importlib

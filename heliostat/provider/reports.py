@@ -1,4 +1,5 @@
 """Messages to the people who watch an update: they go to the engine, in the order in which they were told."""
+
 from __future__ import annotations
 
 import asyncio
@@ -98,6 +99,4 @@ class Reports:
 
 
 def _request(message: _Message) -> engine_pb2.LogRequest:
-    return engine_pb2.LogRequest(
-        severity=message.severity, urn=message.urn, message=message.text, ephemeral=message.ephemeral
-    )
+    return engine_pb2.LogRequest(severity=message.severity, urn=message.urn, message=message.text, ephemeral=message.ephemeral)

@@ -3,6 +3,7 @@
 A handler is asked to make the world so; it may be killed at any point and asked again. So `create` adopts what an
 earlier attempt left, and `delete` of what is gone is a success.
 """
+
 from __future__ import annotations
 
 import asyncio

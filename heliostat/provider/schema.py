@@ -1,4 +1,5 @@
 """The package's schema in Pulumi's metaschema, made from the handlers' models. Pure but for loading the handlers."""
+
 from __future__ import annotations
 
 import inspect

@@ -1,4 +1,5 @@
 """Pulumi's provider protocol over the handlers: what every resource has in common, so that a handler says only its own."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """`heliostat:index:TrackingServer`: an MLflow server as a process of this machine."""
+
 from __future__ import annotations
 
 import asyncio

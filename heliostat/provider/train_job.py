@@ -1,4 +1,5 @@
 """TrainJob: a training with Ray Train, as a job that outlives the `up` that started it."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """A model version that answers."""
+
 from __future__ import annotations
 
 import pulumi

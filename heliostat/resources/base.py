@@ -1,4 +1,5 @@
 """What the resources share: how Python values become properties, and how outputs are read back."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
 """The controller of a cluster, with its traffic plane."""
+
 from __future__ import annotations
 
 from pathlib import Path

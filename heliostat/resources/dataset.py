@@ -1,4 +1,5 @@
 """An immutable snapshot of a workload's data."""
+
 from __future__ import annotations
 
 import pulumi

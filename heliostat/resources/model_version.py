@@ -1,4 +1,5 @@
 """A version of a registered model."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """A place for objects."""
+
 from __future__ import annotations
 
 import pulumi
@@ -17,9 +18,7 @@ class ObjectStore(Resource):
         self, name: str, address: StoreAddress, on_destroy: OnDestroy, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         self._place = address
-        super().__init__(
-            name, opts, uri=address.uri, endpoint=address.endpoint, region=address.region, on_destroy=on_destroy
-        )
+        super().__init__(name, opts, uri=address.uri, endpoint=address.endpoint, region=address.region, on_destroy=on_destroy)
 
     @property
     def address(self) -> pulumi.Output[Address]:

@@ -1,4 +1,5 @@
 """What every platform gives to the workloads on it, wherever it runs."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """A Ray cluster on this machine."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,5 @@
 """From data to answers: the graph of a model that is trained, judged and served."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -70,9 +71,7 @@ class ServedModel(pulumi.ComponentResource):
         self.model_uri = version.model_uri
         self.register_outputs({"url": self.url, "openapiUrl": self.openapi_url, "modelUri": self.model_uri})
 
-    def _trained(
-        self, name: str, args: ServedModelArgs, spec: Workload, platform: Platform, data: Dataset
-    ) -> Candidate:
+    def _trained(self, name: str, args: ServedModelArgs, spec: Workload, platform: Platform, data: Dataset) -> Candidate:
         run = TrainJob(
             name,
             args.code(args.train),

@@ -1,4 +1,5 @@
 """An MLflow tracking server with its model registry."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -24,9 +25,7 @@ class TrackingServer(Resource):
         on_destroy: OnDestroy,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__(
-            name, opts, directory=str(directory), artifacts=artifacts, port=spec.port, on_destroy=on_destroy
-        )
+        super().__init__(name, opts, directory=str(directory), artifacts=artifacts, port=spec.port, on_destroy=on_destroy)
 
     @property
     def tracking_uri(self) -> pulumi.Output[str]:

@@ -1,4 +1,5 @@
 """A training with Ray Train."""
+
 from __future__ import annotations
 
 import pulumi

@@ -1,4 +1,5 @@
 """The difference between what shall be and what is, as actions; and which replicas HAProxy may use."""
+
 from __future__ import annotations
 
 from heliostat.rollout.model import (

@@ -1,4 +1,5 @@
 """What is next for an application: an ordered list of small questions, the first one that applies answers."""
+
 from __future__ import annotations
 
 from heliostat.rollout import phases
@@ -172,11 +173,7 @@ def _candidate(state: State, declared: Desired, home: Colour | None) -> Colour:
 
 
 def _serves(state: State, desired: Desired, observed: Observed) -> bool:
-    return (
-        state.live is not None
-        and state.slot(state.live).desired == desired
-        and _nothing_to_do(state, desired, observed)
-    )
+    return state.live is not None and state.slot(state.live).desired == desired and _nothing_to_do(state, desired, observed)
 
 
 def _nothing_to_do(state: State, declared: Desired, observed: Observed) -> bool:

@@ -1,4 +1,5 @@
 """What a rollout knows (`State`, kept), what it sees (`Observed`) and what it can ask for (actions)."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -1,4 +1,5 @@
 """One function a phase: the next state of a rollout that is in it."""
+
 from __future__ import annotations
 
 from heliostat.rollout import rolling

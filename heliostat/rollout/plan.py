@@ -1,4 +1,5 @@
 """What a declaration would do, in words, before it is done."""
+
 from __future__ import annotations
 
 from heliostat.rollout.model import SETTLED, Slot, State, identity

@@ -2,6 +2,7 @@
 
 The way back is the same with the colours changed round: what is left of the old version would break under all the traffic.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """How many replicas and how much traffic each colour has while both answer."""
+
 from __future__ import annotations
 
 from math import ceil

@@ -1,4 +1,5 @@
 """The base of every model and the constrained types that several of them share."""
+
 from __future__ import annotations
 
 from typing import Annotated

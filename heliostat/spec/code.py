@@ -4,6 +4,7 @@ Called where a workload is declared (to say which code) and where the code is pa
 An edit of one module changes the digest of exactly those entry points that import it, directly or not: a change of the
 response type deploys the application anew and trains nothing.
 """
+
 from __future__ import annotations
 
 import ast

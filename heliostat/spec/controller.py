@@ -1,4 +1,5 @@
 """What the controller of a cluster is started with: `settings.json` in its data folder, written by its resource."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,5 @@
 """What each job on a cluster is told: the provider writes it into the object store, `heliostat.ml.jobs` reads it."""
+
 from __future__ import annotations
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters

@@ -1,4 +1,5 @@
 """The `platform` section of a stack's config: what the workloads run on."""
+
 from __future__ import annotations
 
 from enum import StrEnum

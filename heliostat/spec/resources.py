@@ -4,6 +4,7 @@
 Nothing here is secret: a token is named by the path of the file that holds it. Nothing here changes while the declared
 thing stays the same: process ids and times live beside the processes, or every refresh would find drift.
 """
+
 from __future__ import annotations
 
 from typing import Annotated

@@ -10,6 +10,7 @@
 Every call carries `Authorization: Bearer <token>`. An error is `{"detail": "<text>"}` with a 4xx where the call is at
 fault and a 5xx where it may be tried again.
 """
+
 from __future__ import annotations
 
 from enum import StrEnum

@@ -1,4 +1,5 @@
 """A stack's whole config, as `infra/__main__.py` reads it, and the JSON Schema that editors check the file against."""
+
 from __future__ import annotations
 
 import json

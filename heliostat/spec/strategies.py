@@ -2,6 +2,7 @@
 
 The terms are the field's own (Kubernetes Deployments, Argo Rollouts).
 """
+
 from __future__ import annotations
 
 from typing import Annotated, Literal

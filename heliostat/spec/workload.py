@@ -1,4 +1,5 @@
 """One entry of the `workloads` section of a stack's config: the knobs of a workload that differ between stacks."""
+
 from __future__ import annotations
 
 from enum import StrEnum

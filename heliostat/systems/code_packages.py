@@ -2,6 +2,7 @@
 
 A package is what runs: Ray unpacks it as a job's or a replica's working directory, whatever the checkout has become since.
 """
+
 from __future__ import annotations
 
 import io

@@ -1,4 +1,5 @@
 """The controller's API, from the outside: what `heliostat.spec.rollouts` says, typed."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """The two ways in which the world says no; every wrapper, and every resource of the provider, raises one of them."""
+
 from __future__ import annotations
 
 import errno

@@ -1,4 +1,5 @@
 """HAProxy as a process of this machine: its start, its reload and its runtime socket."""
+
 from __future__ import annotations
 
 import asyncio

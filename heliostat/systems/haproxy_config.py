@@ -23,6 +23,7 @@ packets lost about one request for each replica that was killed under load, and 
 (it goes on answering for RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S), and the application's `/healthz` below its
 prefix, which a foreign process that took over the port does not answer.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

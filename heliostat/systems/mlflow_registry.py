@@ -1,4 +1,5 @@
 """MLflow's tracking server and model registry, by REST: importing mlflow itself takes 3 s and brings pandas along."""
+
 from __future__ import annotations
 
 import json

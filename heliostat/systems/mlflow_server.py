@@ -1,4 +1,5 @@
 """An MLflow tracking server and registry as one service of this machine: SQLite, one worker, artifacts in an object store."""
+
 from __future__ import annotations
 
 import asyncio

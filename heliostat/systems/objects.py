@@ -1,4 +1,5 @@
 """Object stores: named bytes in a directory or in a bucket of S3, behind one small interface."""
+
 from __future__ import annotations
 
 import os

@@ -3,6 +3,7 @@
 `<directory>/ports.json` remembers them; `ports.json` in the runtime folder, under a lock, holds what all data folders of this
 user have claimed, so that two stacks that start at once do not take the same.
 """
+
 from __future__ import annotations
 
 import hashlib

@@ -4,6 +4,7 @@ A service is known by its data folder and its name. `<name>.pid.json` says which
 start time and boot, so that a number that was used again is never mistaken for it. All its processes carry a mark in their
 environment, by which those are found that left their parent or session.
 """
+
 from __future__ import annotations
 
 import asyncio

@@ -3,6 +3,7 @@
 A job's submission id is deterministic, `<name>-<digest>-<attempt>`: whoever comes later finds the attempt that still runs
 and attaches to it, or the number that the next attempt gets.
 """
+
 from __future__ import annotations
 
 import asyncio

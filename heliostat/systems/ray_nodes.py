@@ -2,6 +2,7 @@
 
 Only the gRPC port through which Serve's replicas talk to each other listens on all addresses; Ray has no setting for it.
 """
+
 from __future__ import annotations
 
 import asyncio

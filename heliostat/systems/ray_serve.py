@@ -3,6 +3,7 @@
 So every change reads what is there, changes one application and writes all of it back, under a lock of this machine;
 applications of others are written back as they were.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -153,9 +154,9 @@ class ServeClient:
 def parse(details: dict[str, Any]) -> ServeInstance:
     """Serve's own account of itself, as far as we need it."""
     targets = _targets(details)
-    return ServeInstance({
-        name: _application(name, found, targets.get(name, ())) for name, found in details.get("applications", {}).items()
-    })
+    return ServeInstance(
+        {name: _application(name, found, targets.get(name, ())) for name, found in details.get("applications", {}).items()}
+    )
 
 
 def declared(details: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ given; the node's processes see 0, as everywhere in the cluster.
 Nodes of one machine share the session's folder, and a node that needs a code package extracts it anew over what another
 node's processes run from. So each has a folder of its own for them, which Ray has no option for.
 """
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """Making and removing the places of object stores. What was there before, and is not ours, is never removed."""
+
 from __future__ import annotations
 
 import json

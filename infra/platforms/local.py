@@ -1,4 +1,5 @@
 """The local platform: everything as processes of this machine, on loopback."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -14,9 +15,7 @@ from heliostat.spec.resources import StoreAddress
 class LocalPlatform(pulumi.ComponentResource):
     """Object store, MLflow, Ray cluster and controller of one stack, with their data below `directory`."""
 
-    def __init__(
-        self, name: str, spec: Spec, directory: Path, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, spec: Spec, directory: Path, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("heliostat:index:LocalPlatform", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         store = ObjectStore("objects", address_of(spec.store, directory), spec.on_destroy, child)

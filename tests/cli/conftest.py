@@ -1,4 +1,5 @@
 """A project in an empty folder, its state beside it, and the command run in this process."""
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,8 +47,16 @@ def desk(tmp_path, capsys, monkeypatch):
     folder.mkdir()
     (tmp_path / "state").mkdir()
     (folder / "Pulumi.yaml").write_text("name: demo\nruntime: python\n")
-    for name in ("PULUMI_STACK", "PULUMI_PARALLEL", "PULUMI_SKIP_CONFIRMATIONS", "HELIOSTAT_NON_INTERACTIVE", "FORCE_COLOR",
-                 "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_CONTINUE_ON_ERROR", "HELIOSTAT_TRACEBACK"):
+    for name in (
+        "PULUMI_STACK",
+        "PULUMI_PARALLEL",
+        "PULUMI_SKIP_CONFIRMATIONS",
+        "HELIOSTAT_NON_INTERACTIVE",
+        "FORCE_COLOR",
+        "PULUMI_CONFIG_PASSPHRASE_FILE",
+        "PULUMI_CONTINUE_ON_ERROR",
+        "HELIOSTAT_TRACEBACK",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/state")
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))

@@ -77,10 +77,17 @@ def test_defaults_of_the_project_are_listed_and_a_missing_value_is_no_matter_her
     assert stack.ok("config", "get", "a") == "5\n"
 
 
-@pytest.mark.parametrize("arguments", [
-    ["config", "set", "a:b:c", "1"], ["config", "set", "a", "x", "--type", "int"], ["config", "set", "--path", "a[", "1"],
-    ["config", "set", "a", "1", "--secret", "--plaintext"], ["config", "get"], ["config", "set", "-s", "a b", "k", "v"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["config", "set", "a:b:c", "1"],
+        ["config", "set", "a", "x", "--type", "int"],
+        ["config", "set", "--path", "a[", "1"],
+        ["config", "set", "a", "1", "--secret", "--plaintext"],
+        ["config", "get"],
+        ["config", "set", "-s", "a b", "k", "v"],
+    ],
+)
 def test_what_cannot_be_meant_is_told_without_a_traceback(stack, arguments):
     ran = stack(*arguments)
     assert ran.code in {1, 2}

@@ -15,7 +15,9 @@ from heliostat.engine.state import UNKNOWN, Resource, Secret
 
 ROOT = "urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev"
 CHANGES = (
-    PropertyChange("replicas", 2, 3), PropertyChange("gate.margin", None, 0.1), PropertyChange("old", "x", None),
+    PropertyChange("replicas", 2, 3),
+    PropertyChange("gate.margin", None, 0.1),
+    PropertyChange("old", "x", None),
     PropertyChange("token", Secret("geheim"), Secret("geheimer"), replaces=True),
 )
 
@@ -79,7 +81,7 @@ def test_a_pipe_gets_one_line_an_event_and_none_for_what_stays():
 @pytest.mark.parametrize("kind", [PlainDisplay, LiveDisplay])
 def test_the_end_has_diagnostics_by_resource_outputs_and_a_summary(kind):
     text = played(kind(console(), Look(preview=False)), UPDATE, RESULT)
-    end = text[text.index("Diagnostics:"):]
+    end = text[text.index("Diagnostics:") :]
     assert "  t:i:Thing failed:\n    error: the model is worse by 0.03\n    AUC 0.70 < 0.73\n" in end
     assert "  ~ new   : 0 => 1\n" in end
     assert "  + token : [secret]\n" in end
@@ -109,7 +111,7 @@ def test_a_diff_lists_every_property_that_differs():
 
 def test_the_final_tree_of_a_terminal_leaves_out_what_is_unchanged():
     text = played(LiveDisplay(console(), Look(preview=False)), UPDATE, RESULT)
-    tree = text[text.index("Updating"):text.index("Diagnostics")]
+    tree = text[text.index("Updating") : text.index("Diagnostics")]
     assert " +    t:i:Thing         made     created (1.2s)\n" in tree
     assert " +    t:i:Thing         failed   creating failed (0.5s)  the model is worse by 0.03\n" in tree
     assert "same" not in tree.replace("p-dev", "")
@@ -214,8 +216,11 @@ def test_the_digest_has_the_clis_shape_and_no_secret():
     old = Resource(urn("a"), "t:i:Thing", custom=True, inputs={"token": Secret("geheim")}, provider="urn:prov::1")
     display = DigestDisplay(written.append, {old.urn: old}, {"p:a": "1", "p:s": "[secret]"}, preview=True)
     events = [
-        StepStarted(urn("a"), Op.UPDATE, CHANGES), Diagnostic("debug", "hidden"), Diagnostic("warning", "careful", urn("a")),
-        Diagnostic("info", "progress", urn("a"), ephemeral=True), Outputs({}, {"token": Secret("geheim")}),
+        StepStarted(urn("a"), Op.UPDATE, CHANGES),
+        Diagnostic("debug", "hidden"),
+        Diagnostic("warning", "careful", urn("a")),
+        Diagnostic("info", "progress", urn("a"), ephemeral=True),
+        Outputs({}, {"token": Secret("geheim")}),
     ]
     display.start("Previewing update (dev):")
     for event in events:

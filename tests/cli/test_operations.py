@@ -1,4 +1,5 @@
 """`up` and its like with an engine that plays a part; the real one is tested where it is."""
+
 import asyncio
 import contextlib
 import json
@@ -72,7 +73,8 @@ def test_up_previews_acts_and_remembers(stack, engine):
 
 def test_a_preview_takes_no_lock_and_leaves_no_trace(stack, engine):
     (stack.state / ".pulumi/locks/organization/demo/dev/x.json").write_text(
-        '{"pid":1,"username":"eve","hostname":"elsewhere","timestamp":"2026-01-01T00:00:00Z"}')
+        '{"pid":1,"username":"eve","hostname":"elsewhere","timestamp":"2026-01-01T00:00:00Z"}'
+    )
     before = stack.ok("stack", "export")
     stack.ok("preview")
     assert engine.kinds == ["preview"]
@@ -91,9 +93,14 @@ def test_without_a_yes_nothing_happens_where_nobody_can_be_asked(stack, engine):
     assert engine.kinds == ["update"]
 
 
-@pytest.mark.parametrize(("answers", "code", "kinds"), [
-    (["yes"], 0, ["preview", "update"]), (["no"], 1, ["preview"]), (["details", "yes"], 0, ["preview", "update"]),
-])
+@pytest.mark.parametrize(
+    ("answers", "code", "kinds"),
+    [
+        (["yes"], 0, ["preview", "update"]),
+        (["no"], 1, ["preview"]),
+        (["details", "yes"], 0, ["preview", "update"]),
+    ],
+)
 def test_at_a_terminal_the_preview_is_followed_by_a_question(stack, engine, monkeypatch, answers, code, kinds):
     monkeypatch.setattr(operate, "is_interactive", lambda: True)
     monkeypatch.setattr(operate.click, "prompt", lambda *_, **__: answers.pop(0))
@@ -119,8 +126,25 @@ def test_destroy_can_remove_the_stack_as_well(stack, engine):
 
 def test_the_options_reach_the_engine(stack, engine):
     stack.monkeypatch.setenv("PULUMI_CONTINUE_ON_ERROR", "1")
-    stack.ok("up", "--yes", "-f", "-t", "a", "--target", "b", "--target-replace", "c", "--replace", "d", "--target-dependents",
-             "-p", "3", "--refresh", "-c", "x=1")
+    stack.ok(
+        "up",
+        "--yes",
+        "-f",
+        "-t",
+        "a",
+        "--target",
+        "b",
+        "--target-replace",
+        "c",
+        "--replace",
+        "d",
+        "--target-dependents",
+        "-p",
+        "3",
+        "--refresh",
+        "-c",
+        "x=1",
+    )
     _, target, options, _ = engine.calls[0]
     assert options.targets == ("a", "b", "c")
     assert options.replace == ("d", "c")
@@ -257,8 +281,9 @@ WAITING = """
 @contextlib.contextmanager
 def waiting_up(stubborn):
     code = textwrap.dedent(WAITING.format(stubborn=stubborn))
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         while "begun" not in process.stdout.readline():
             assert process.poll() is None

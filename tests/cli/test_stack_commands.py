@@ -127,10 +127,15 @@ def test_an_export_in_plain_text_is_encrypted_again_by_the_import(deployed, tmp_
     assert deployed.ok("stack", "output", "token", "--show-secrets") == "geheim\n"
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ("{", "is no exported deployment"), ("{}", "'version' is missing"), ('{"version": 9, "deployment": {}}', "version 9"),
-    ('{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:prod::demo::t::a","type":"t"}]}}', "--force"),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "is no exported deployment"),
+        ("{}", "'version' is missing"),
+        ('{"version": 9, "deployment": {}}', "version 9"),
+        ('{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:prod::demo::t::a","type":"t"}]}}', "--force"),
+    ],
+)
 def test_an_import_that_cannot_be_right_is_refused_and_changes_nothing(deployed, tmp_path, text, told):
     before = deployed.ok("stack", "export")
     file = tmp_path / "x.json"

@@ -1,4 +1,5 @@
 """The command as a process of its own, with the real engine and a real program that needs no plugin."""
+
 import json
 import os
 import subprocess
@@ -33,8 +34,16 @@ def heliostat(tmp_path):
 
     def run(*arguments, code=0):
         command = [sys.executable, "-m", "heliostat.cli.main", "--engine", "embedded", *arguments]
-        ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-                             stdin=subprocess.DEVNULL, timeout=120)
+        ran = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
         assert ran.returncode == code, ran.stdout + ran.stderr
         assert "Traceback" not in ran.stderr
         return ran

@@ -1,4 +1,5 @@
 """A cluster and a traffic plane in memory, at the seams where the controller speaks to the real ones."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

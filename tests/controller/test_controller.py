@@ -1,4 +1,5 @@
 """The controller through its API, with a cluster and a traffic plane in memory."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """The real controller, HAProxy and Ray: an update under load that loses nothing, and kills that it survives."""
+
 from __future__ import annotations
 
 import asyncio

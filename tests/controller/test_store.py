@@ -1,4 +1,5 @@
 """What the controller keeps is there after it was killed."""
+
 from __future__ import annotations
 
 import sqlite3

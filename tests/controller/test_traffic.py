@@ -1,4 +1,5 @@
 """Which changes bring HAProxy's servers to what they shall be."""
+
 from __future__ import annotations
 
 from heliostat.controller.traffic import Place, server_steps

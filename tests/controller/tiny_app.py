@@ -2,6 +2,7 @@
 
 It is packed into a zip and imported by Serve's replicas; it must import nothing of ours.
 """
+
 from __future__ import annotations
 
 import asyncio

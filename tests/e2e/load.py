@@ -1,4 +1,5 @@
 """A steady stream of requests from threads of its own, which counts what did not answer as it should."""
+
 from __future__ import annotations
 
 import threading

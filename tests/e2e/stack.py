@@ -1,4 +1,5 @@
 """A copy of the project in a folder of its own, and its `local` stack, driven by the command as a user would."""
+
 from __future__ import annotations
 
 import json

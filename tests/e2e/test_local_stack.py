@@ -2,6 +2,7 @@
 
 The tests run in this order on one stack: each begins where the one before it ended.
 """
+
 from __future__ import annotations
 
 import ipaddress

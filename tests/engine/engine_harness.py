@@ -1,4 +1,5 @@
 """Runs the engine in this process on a small program, with a checkpoint in memory and everything that it tells kept."""
+
 from __future__ import annotations
 
 import asyncio
@@ -15,7 +16,7 @@ from heliostat.engine.state import Resource, Snapshot
 from heliostat.engine.urns import name_of
 
 PROVIDER = Path(__file__).with_name("provider")
-PREAMBLE = '''
+PREAMBLE = """
 import pulumi
 from pulumi import ResourceOptions as Options
 
@@ -30,7 +31,7 @@ class Lab(pulumi.CustomResource):
 class Box(pulumi.ComponentResource):
     def __init__(self, name, opts=None):
         super().__init__("lab:index:Box", name, {}, opts)
-'''
+"""
 
 
 @dataclass
@@ -79,8 +80,17 @@ class Lab:
         self.log.write_text("")
         self.events.clear()
         environment = {**os.environ, "LAB_LOG": str(self.log), "LAB_GATE": str(self.gate), **self.environment}
-        target = Target("lab", "dev", self.folder, self.folder, self.checkpoint.snapshot, config=self.config,
-                        config_secret_keys=self.secret, plugins={"lab": self.plugin}, environment=environment)
+        target = Target(
+            "lab",
+            "dev",
+            self.folder,
+            self.folder,
+            self.checkpoint.snapshot,
+            config=self.config,
+            config_secret_keys=self.secret,
+            plugins={"lab": self.plugin},
+            environment=environment,
+        )
         return await run(kind, target, Options(**options), self.events.append, self.checkpoint, self.stacks, self.cancel)
 
     async def up(self, program: str, **options: Any) -> Summary:

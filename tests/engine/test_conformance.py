@@ -1,4 +1,5 @@
 """Every recorded case of the official CLI, with the `heliostat` command of this environment and its embedded engine."""
+
 from __future__ import annotations
 
 import importlib.util

@@ -23,11 +23,14 @@ async def test_a_plugin_that_dies_in_a_create_is_named_with_its_last_words(lab: 
     assert lab.names() == []
 
 
-@pytest.mark.parametrize(("start", "expected"), [
-    ("hang", "waiting for a license server"),
-    ("die", "no license found"),
-    ("chatter", "'Welcome to lab!' to stdout where its port was expected"),
-])
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ("hang", "waiting for a license server"),
+        ("die", "no license found"),
+        ("chatter", "'Welcome to lab!' to stdout where its port was expected"),
+    ],
+)
 async def test_a_plugin_that_does_not_come_up_is_explained(lab: Lab, start: str, expected: str) -> None:
     lab.environment = {"LAB_START": start}
     summary = await lab.up("Lab('a', v=1)", plugin_start_timeout_s=3.0 if start == "hang" else 60.0)
@@ -181,8 +184,6 @@ async def test_transforms_are_refused_with_the_way_out(lab: Lab) -> None:
     summary = await lab.up("Lab('a', Options(transforms=[lambda args: None]), v=1)")
     assert not summary.succeeded
     assert lab.said("error")
-
-
 
 
 class FullDisk:

@@ -21,10 +21,18 @@ from heliostat.engine.properties import annotated, from_struct, has_unknowns, re
 from heliostat.engine.state import UNKNOWN, OperationType, PendingOperation, Resource, Secret, Snapshot
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text().filter(lambda text: text != UNKNOWN),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    | inner.filter(lambda value: not isinstance(value, Secret)).map(Secret), max_leaves=10)
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+        | inner.filter(lambda value: not isinstance(value, Secret)).map(Secret)
+    ),
+    max_leaves=10,
+)
 
 
 def resource(name: str, *needs: str, **more: Any) -> Resource:
@@ -67,14 +75,17 @@ def test_a_changed_file_is_a_changed_value(tmp_path: Path) -> None:
     assert first["model"]["path"] == "model.txt"
 
 
-@pytest.mark.parametrize(("path", "expected"), [
-    ("a", {"a": 1, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 4}]}),
-    ("b.c", {"a": 10, "b": {"c": 2, "d": 21}, "l": [{"x": 3}, {"x": 4}]}),
-    ('["b"].d', {"a": 10, "b": {"c": 20}, "l": [{"x": 3}, {"x": 4}]}),
-    ("l[1].x", {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 2}]}),
-    ("l[*].x", {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 1}, {"x": 2}]}),
-    ("gone", {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 4}], "gone": 5}),
-])
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a", {"a": 1, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 4}]}),
+        ("b.c", {"a": 10, "b": {"c": 2, "d": 21}, "l": [{"x": 3}, {"x": 4}]}),
+        ('["b"].d', {"a": 10, "b": {"c": 20}, "l": [{"x": 3}, {"x": 4}]}),
+        ("l[1].x", {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 2}]}),
+        ("l[*].x", {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 1}, {"x": 2}]}),
+        ("gone", {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 4}], "gone": 5}),
+    ],
+)
 def test_ignored_properties_are_as_they_were(path: str, expected: dict[str, Any]) -> None:
     olds = {"a": 1, "b": {"c": 2}, "l": [{"x": 1}, {"x": 2}], "gone": 5}
     news = {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 4}]}
@@ -128,8 +139,11 @@ def test_children_are_looked_for_under_the_old_name_of_their_parent() -> None:
     names = Names("s", "p", {new: old}.get)
     goal = Goal(type="t:i:Lab", name="new-a", custom=True, parent=new, aliases=(Alias(name="b"), Alias(type="t:i:Old")))
     assert names.aliases(goal) == [
-        "urn:pulumi:s::p::t:i:Box$t:i:Lab::b", "urn:pulumi:s::p::t:i:Box$t:i:Old::new-a",
-        "urn:pulumi:s::p::t:i:Box$t:i:Lab::old-a", "urn:pulumi:s::p::t:i:Box$t:i:Old::old-a"]
+        "urn:pulumi:s::p::t:i:Box$t:i:Lab::b",
+        "urn:pulumi:s::p::t:i:Box$t:i:Old::new-a",
+        "urn:pulumi:s::p::t:i:Box$t:i:Lab::old-a",
+        "urn:pulumi:s::p::t:i:Box$t:i:Old::old-a",
+    ]
 
 
 def test_an_alias_can_name_another_stack_project_or_parent() -> None:
@@ -138,7 +152,11 @@ def test_an_alias_can_name_another_stack_project_or_parent() -> None:
     other = Alias(parent="urn:pulumi:s::p::t:i:Box::other")
     aliases = (Alias(no_parent=True), Alias(stack="x", project="y"), other, Alias(urn="u"))
     assert names.aliases(replace(goal, aliases=aliases)) == [
-        "urn:pulumi:s::p::t:i:Lab::a", "urn:pulumi:x::y::t:i:Box$t:i:Lab::a", "urn:pulumi:s::p::t:i:Box$t:i:Lab::a", "u"]
+        "urn:pulumi:s::p::t:i:Lab::a",
+        "urn:pulumi:x::y::t:i:Box$t:i:Lab::a",
+        "urn:pulumi:s::p::t:i:Box$t:i:Lab::a",
+        "u",
+    ]
 
 
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25)])

@@ -43,12 +43,26 @@ def read(content):
 
 def test_a_snapshot_comes_back_as_it_was(crypter, keyring):
     resource = Resource(
-        URN, "t:i:T", custom=True, id="a-1", parent="urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev", provider="urn:prov::id",
+        URN,
+        "t:i:T",
+        custom=True,
+        id="a-1",
+        parent="urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev",
+        provider="urn:prov::id",
         inputs={"n": 1, "f": 1.5, "none": None, "deep": [{"k": Secret({"pw": "x", "n": [1]})}], "unknown": UNKNOWN},
-        outputs={"inf": math.inf, "text": "<&ü>"}, dependencies=["urn:d"], property_dependencies={"n": ["urn:d"]},
-        protect=True, custom_timeouts={"create": 60.0}, init_errors=["sick"], created="2026-01-01T00:00:00Z",
+        outputs={"inf": math.inf, "text": "<&ü>"},
+        dependencies=["urn:d"],
+        property_dependencies={"n": ["urn:d"]},
+        protect=True,
+        custom_timeouts={"create": 60.0},
+        init_errors=["sick"],
+        created="2026-01-01T00:00:00Z",
         aliases=["urn:old"],
-        additional_secret_outputs=["text"], ignore_changes=["n"], retain_on_delete=True, deleted_with="urn:w", delete=True,
+        additional_secret_outputs=["text"],
+        ignore_changes=["n"],
+        retain_on_delete=True,
+        deleted_with="urn:w",
+        delete=True,
     )
     pending = PendingOperation(Resource(URN + "2", "t:i:T", custom=True, inputs={"s": Secret("y")}), OperationType.CREATING)
     before = Snapshot([resource], [pending], metadata={"integrity_error": {"error": "x"}})
@@ -112,11 +126,20 @@ def test_an_empty_stack_has_no_deployment_and_reads_as_an_empty_snapshot(keyring
     assert decode(document, keyring) == Snapshot()
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"{", b"[]", b"null", b'{"version":3}', b'{"version":"3","checkpoint":{"stack":"s"}}',
-    b'{"version":3,"checkpoint":{}}',
-    b'{"version":3,"checkpoint":{"stack":"s","latest":{"resources":[{"type":"t"}]}}}', b"\xff\xfe",
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"version":3}',
+        b'{"version":"3","checkpoint":{"stack":"s"}}',
+        b'{"version":3,"checkpoint":{}}',
+        b'{"version":3,"checkpoint":{"stack":"s","latest":{"resources":[{"type":"t"}]}}}',
+        b"\xff\xfe",
+    ],
+)
 def test_a_damaged_file_is_named_with_its_backup(content):
     with pytest.raises(StackError, match=r"/state/dev\.json .*damaged.*/state/dev\.json\.bak") as caught:
         read(content)

@@ -10,7 +10,9 @@ def load(folder, text):
 
 
 def test_everything_that_the_project_says_is_read(tmp_path):
-    found = load(tmp_path, """
+    found = load(
+        tmp_path,
+        """
 name: demo
 runtime: {name: python, options: {virtualenv: .venv}}
 main: infra
@@ -22,7 +24,8 @@ config:
   short: 3
   full: {type: integer, default: 4}
   needed: {type: string, secret: true}
-""")
+""",
+    )
     assert found.main == tmp_path / "infra"
     assert found.stack_file("dev") == tmp_path / "configs/Pulumi.dev.yaml"
     assert found.runtime_options == {"virtualenv": ".venv"}

@@ -114,10 +114,15 @@ def test_removing_tells_whether_there_was_something(stack_file):
     assert config.values == {"demo:replicas": "1", "demo:list": ["first", {"name": "second", "sizes": [2]}]}
 
 
-@pytest.mark.parametrize(("steps", "told"), [
-    ([5], "index 5 is beyond"), (["name"], "a list takes a number"), ([1, 3], "a mapping takes a name"),
-    ([1, "name", "deeper"], "has no 'deeper' inside"),
-])
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ([5], "index 5 is beyond"),
+        (["name"], "a list takes a number"),
+        ([1, 3], "a mapping takes a name"),
+        ([1, "name", "deeper"], "has no 'deeper' inside"),
+    ],
+)
 def test_a_path_that_does_not_fit_is_told_and_nothing_is_written(stack_file, steps, told):
     config = written(stack_file, COMMENTED)
     with pytest.raises(StackError, match=told):
@@ -166,7 +171,12 @@ def test_values_inside_objects_are_typed_as_the_cli_types_them():
 
 def test_the_program_reads_text_as_it_is_and_everything_else_as_json():
     assert [as_text(v) for v in ("a", 1, 1.0, 1.5, True, {"b": [1, "ü"], "a": None})] == [
-        "a", "1", "1", "1.5", "true", '{"a":null,"b":[1,"ü"]}',
+        "a",
+        "1",
+        "1",
+        "1.5",
+        "true",
+        '{"a":null,"b":[1,"ü"]}',
     ]
 
 
@@ -188,7 +198,10 @@ def test_defaults_of_the_project_fill_what_the_stack_lacks(tmp_path):
 
 def test_every_missing_and_wrong_value_is_told_at_once_and_only_where_it_matters(tmp_path):
     declared = project(
-        tmp_path, a=ConfigDeclaration(), b=ConfigDeclaration("integer"), c=ConfigDeclaration(secret=True),
+        tmp_path,
+        a=ConfigDeclaration(),
+        b=ConfigDeclaration("integer"),
+        c=ConfigDeclaration(secret=True),
         d=ConfigDeclaration("array"),
     )
     values = {"demo:b": "many", "demo:c": "plain", "demo:d": [1]}

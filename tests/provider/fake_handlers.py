@@ -1,4 +1,5 @@
 """Resources without a world behind them, for tests of what all resources have in common."""
+
 from __future__ import annotations
 
 import asyncio

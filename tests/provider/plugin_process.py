@@ -1,4 +1,5 @@
 """The plugin as an engine drives it: a process of its own, called over gRPC, with a fake of the engine's Log service."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """The Application resource, with a real controller whose cluster and traffic plane are in memory."""
+
 from __future__ import annotations
 
 import asyncio
@@ -131,9 +132,7 @@ async def test_an_application_of_which_nothing_serves_reads_as_gone(cluster: Fak
     assert cluster.serve.apps == {}
 
 
-async def test_an_application_whose_controller_is_away_reads_as_gone(
-    cluster: FakeCluster, tmp_path: Path, told: Told
-) -> None:
+async def test_an_application_whose_controller_is_away_reads_as_gone(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
     async with cluster.running():
         old = await create(told, inputs(cluster, tmp_path))
     away = old.model_copy(update={"controller": old.controller.model_copy(update={"url": "http://127.0.0.1:1"})})

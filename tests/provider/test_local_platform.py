@@ -1,4 +1,5 @@
 """The platform's resources as real processes of this machine."""
+
 # ruff: noqa: ASYNC240 - a test may read a file
 import asyncio
 import os

@@ -1,4 +1,5 @@
 """A small world with Serve and HAProxy in it, for the decisions to act upon; time passes when it is told to."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -1,4 +1,5 @@
 """Any interleaving of declarations, faults and kills keeps the promises; and every run ends."""
+
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
@@ -134,7 +135,6 @@ class RolloutsWithoutFaults(Rollouts):
             number -= 1
         floor = min(self.floors.get(each, 0) for each in range(number, rollout.number + 1))
         assert ready >= floor, (ready, floor, state, self.world.story[-12:])
-
 
     @invariant()
     def no_part_of_the_traffic_goes_where_nobody_answers(self) -> None:

@@ -1,4 +1,5 @@
 """What a preview says before anything is done."""
+
 from __future__ import annotations
 
 from rollout_world import World, desired

@@ -1,4 +1,5 @@
 """What each strategy does, step by step, in a world where nothing goes wrong but the candidate."""
+
 from __future__ import annotations
 
 import pytest

@@ -68,9 +68,7 @@ def test_an_unknown_strategy_is_refused_and_the_known_ones_are_named() -> None:
     assert all(kind in told for kind in ("recreate", "rolling", "blue-green"))
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"), [("recreate", Recreate()), ("rolling", Rolling()), ("blue-green", BlueGreen())]
-)
+@pytest.mark.parametrize(("kind", "expected"), [("recreate", Recreate()), ("rolling", Rolling()), ("blue-green", BlueGreen())])
 def test_a_strategy_is_chosen_by_its_kind(kind: str, expected: object) -> None:
     stack = parse(flights(strategy={"kind": kind}), FILE, ["flights"])
     assert stack.workloads["flights"].serving.strategy == expected

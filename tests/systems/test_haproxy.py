@@ -1,4 +1,5 @@
 """HAProxy's configuration as text, and the real HAProxy with small servers in place of replicas."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Serve's REST API as it answers (recorded from Ray 2.60), and changes that keep what others deployed."""
+
 from __future__ import annotations
 
 import json
@@ -14,7 +15,7 @@ from heliostat.systems.ray_serve import ServeClient, ServeStatus, declared, pars
 
 PROXY = {"ip": "127.0.0.1", "port": 28266, "instance_id": "", "name": "SERVE_PROXY_ACTOR-353423"}
 REPLICA = {"ip": "127.0.0.1", "port": 33001, "instance_id": "", "name": "SERVE_REPLICA::flights-blue#model#b7go4drt"}
-TRACEBACK = "\x1b[36mray::ServeReplica\x1b[39m\nTraceback (most recent call last):\n  File \"a.py\"\nValueError: no column"
+TRACEBACK = '\x1b[36mray::ServeReplica\x1b[39m\nTraceback (most recent call last):\n  File "a.py"\nValueError: no column'
 
 
 def group(name: str, *targets: dict[str, Any]) -> dict[str, Any]:

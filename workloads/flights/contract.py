@@ -1,4 +1,5 @@
 """What the flights application promises: the request of one flight, the answer to it, and requests that prove it works."""
+
 from __future__ import annotations
 
 import datetime as dt

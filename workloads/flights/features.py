@@ -5,6 +5,7 @@ so not here: the aircraft (tail numbers are assigned days, sometimes minutes bef
 happens from the departure on. The date counts only as a day of the week: with one year of data a model that is given
 the day of the year learns that year's weather, which looks well in a test (neighbouring days are alike) and is worth nothing.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,5 @@
 """How the flights workload's models answer: the gradient-boosted trees, and the baseline that they must beat."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """How the flights workload trains: what one training worker runs."""
+
 from __future__ import annotations
 
 import json

@@ -2,6 +2,7 @@
 
 Change a parameter here, run `make up`, and watch the next version take its place.
 """
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,5 @@
 """The commands, one file a group; a new one is added to `_COMMANDS` and imported only when it is called."""
+
 from __future__ import annotations
 
 from importlib import import_module

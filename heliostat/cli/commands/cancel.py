@@ -1,4 +1,5 @@
 """`heliostat cancel`."""
+
 from __future__ import annotations
 
 import click

@@ -1,4 +1,5 @@
 """`heliostat config`: a stack's configuration, read and changed."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """`heliostat up`, `preview`, `refresh` and `destroy`."""
+
 from __future__ import annotations
 
 import os
@@ -46,8 +47,12 @@ _COMMON = (
 _ACTING = (
     options.yes,
     click.option("-f", "--skip-preview", is_flag=True, help="Act at once."),
-    click.option("--continue-on-error", is_flag=True, envvar="PULUMI_CONTINUE_ON_ERROR",
-                 help="Go on with what does not depend on a failure."),
+    click.option(
+        "--continue-on-error",
+        is_flag=True,
+        envvar="PULUMI_CONTINUE_ON_ERROR",
+        help="Go on with what does not depend on a failure.",
+    ),
 )
 _REFRESH = click.option(
     "-r", "--refresh", is_flag=False, flag_value="true", default="", metavar="[true|false]", help="Read the world first."
@@ -83,16 +88,21 @@ def preview(**flags: Any) -> int:
 
 
 @click.command()
-@_with(*_COMMON, *_ACTING, _PREVIEW_ONLY,
-       click.option("--clear-pending-creates", is_flag=True, help="Forget creations that were interrupted."))
+@_with(
+    *_COMMON,
+    *_ACTING,
+    _PREVIEW_ONLY,
+    click.option("--clear-pending-creates", is_flag=True, help="Forget creations that were interrupted."),
+)
 def refresh(**flags: Any) -> int:
     """Read the world into the state; no resource is changed."""
     return _operate("refresh", flags)
 
 
 @click.command()
-@_with(*_COMMON, *_ACTING, _REFRESH, _PREVIEW_ONLY,
-       click.option("--remove", is_flag=True, help="Remove the stack afterwards."))
+@_with(
+    *_COMMON, *_ACTING, _REFRESH, _PREVIEW_ONLY, click.option("--remove", is_flag=True, help="Remove the stack afterwards.")
+)
 def destroy(**flags: Any) -> int:
     """Delete every resource of a stack; its config and history stay."""
     return _operate("destroy", flags)
@@ -133,13 +143,22 @@ def _request(kind: Kind, flags: dict[str, Any], *, refresh_always: bool) -> Any:
         preview_only=flags.get("preview_only", False),
     )
     look = Look(
-        preview=False, diff=flags["diff"], show_secrets=flags["show_secrets"], show_sames=flags["show_sames"],
-        suppress_outputs=flags["suppress_outputs"], debug=flags["debug"],
+        preview=False,
+        diff=flags["diff"],
+        show_secrets=flags["show_secrets"],
+        show_sames=flags["show_sames"],
+        suppress_outputs=flags["suppress_outputs"],
+        debug=flags["debug"],
     )
     return Request(
-        kind=kind, options=engine_options, look=look, skip_preview=flags.get("skip_preview", False), as_json=flags["as_json"],
+        kind=kind,
+        options=engine_options,
+        look=look,
+        skip_preview=flags.get("skip_preview", False),
+        as_json=flags["as_json"],
         yes=flags.get("yes", False) or is_truthy(os.environ.get("PULUMI_SKIP_CONFIRMATIONS")),
-        message=flags["message"], expect_no_changes=flags["expect_no_changes"],
+        message=flags["message"],
+        expect_no_changes=flags["expect_no_changes"],
         clear_pending_creates=flags.get("clear_pending_creates", False),
     )
 

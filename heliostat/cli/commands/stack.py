@@ -1,4 +1,5 @@
 """`heliostat stack`: which stacks there are, what one holds, and what one exports."""
+
 from __future__ import annotations
 
 import json
@@ -159,6 +160,13 @@ def output(ctx: click.Context, name: str | None, as_json: bool, shell: bool, sho
         click.echo(_text(outputs[name]) if name is not None else _outputs_table(outputs))
 
 
-for command in (stack_manage.init, stack_manage.ls, stack_manage.select, stack_manage.rm,
-                stack_state.export, stack_state.import_state, stack_state.past):
+for command in (
+    stack_manage.init,
+    stack_manage.ls,
+    stack_manage.select,
+    stack_manage.rm,
+    stack_state.export,
+    stack_state.import_state,
+    stack_state.past,
+):
     stack.add_command(command)

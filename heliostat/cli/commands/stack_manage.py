@@ -1,4 +1,5 @@
 """`heliostat stack init`, `ls`, `select` and `rm`."""
+
 from __future__ import annotations
 
 import json
@@ -22,8 +23,12 @@ from heliostat.engine.stackerrors import StackError
 @click.command("init")
 @click.argument("name", required=False)
 @click.option("--no-select", is_flag=True, help="Do not select the new stack.")
-@click.option("--secrets-provider", type=click.Choice(["default", "passphrase"]), default="default",
-              help="How secrets are protected; both mean a passphrase.")
+@click.option(
+    "--secrets-provider",
+    type=click.Choice(["default", "passphrase"]),
+    default="default",
+    help="How secrets are protected; both mean a passphrase.",
+)
 @options.stack
 @options.config_file
 @options.everywhere

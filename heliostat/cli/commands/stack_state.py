@@ -1,4 +1,5 @@
 """`heliostat stack export`, `import` and `history`: the state as data."""
+
 from __future__ import annotations
 
 import json
@@ -104,7 +105,9 @@ def _refuse_foreign(document: Document, ref: StackRef, *, force: bool) -> None:
     if foreign and not force:
         more = f"\n  … {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise StackError(
-            f"these resources are not of the stack {ref.full_name}:" + "".join(f"\n  {urn}" for urn in foreign[:5]) + more
+            f"these resources are not of the stack {ref.full_name}:"
+            + "".join(f"\n  {urn}" for urn in foreign[:5])
+            + more
             + f"\nImporting them could be dangerous; --force does it all the same. {_HINT}"
         )
 
@@ -124,8 +127,14 @@ def past(ctx: click.Context, as_json: bool, stack: str | None) -> None:
         click.echo(json.dumps([_as_json(entry) for entry in entries], indent=2, ensure_ascii=False))
         return
     rows = [
-        (entry.kind, entry.result, ago(entry.end_time, time.time()), f"{entry.end_time - entry.start_time}s",
-         ", ".join(f"{count} {op}" for op, count in sorted(entry.changes.items())), entry.message)
+        (
+            entry.kind,
+            entry.result,
+            ago(entry.end_time, time.time()),
+            f"{entry.end_time - entry.start_time}s",
+            ", ".join(f"{count} {op}" for op, count in sorted(entry.changes.items())),
+            entry.message,
+        )
         for entry in entries
     ]
     click.echo(table(("OPERATION", "RESULT", "WHEN", "TOOK", "CHANGES", "MESSAGE"), rows) if rows else "No operations yet.")
@@ -136,6 +145,11 @@ def _as_json(entry: history.Entry) -> dict[str, Any]:
         return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
 
     return {
-        "kind": entry.kind, "startTime": moment(entry.start_time), "message": entry.message, "environment": entry.environment,
-        "result": entry.result, "endTime": moment(entry.end_time), "resourceChanges": entry.changes,
+        "kind": entry.kind,
+        "startTime": moment(entry.start_time),
+        "message": entry.message,
+        "environment": entry.environment,
+        "result": entry.result,
+        "endTime": moment(entry.end_time),
+        "resourceChanges": entry.changes,
     }

@@ -1,4 +1,5 @@
 """What is known of a running operation: one row a resource, made from events; pure but for the clock that it is given."""
+
 from __future__ import annotations
 
 import time
@@ -124,7 +125,8 @@ class Board:
         """
         troubled = self.troubled()
         wanted = [
-            row for row in self.rows.values()
+            row
+            for row in self.rows.values()
             if sames or row.op is not Op.SAME or row.status is Status.FAILED or row.urn in troubled
         ]
         chosen = wanted

@@ -1,4 +1,5 @@
 """`--json`: one document at the end, in the shape of the official CLI's preview digest."""
+
 from __future__ import annotations
 
 import json
@@ -19,8 +20,9 @@ _NANOSECONDS = 1_000_000_000
 class DigestDisplay:
     """Collects, and writes the document when the operation is over."""
 
-    def __init__(self, write: Callable[[str], None], olds: Mapping[Urn, Resource], config: Mapping[str, str], *,
-                 preview: bool) -> None:
+    def __init__(
+        self, write: Callable[[str], None], olds: Mapping[Urn, Resource], config: Mapping[str, str], *, preview: bool
+    ) -> None:
         """`config` is by full key with secrets hidden; `olds` are the resources before the operation."""
         self._write = write
         self._olds = olds
@@ -73,7 +75,8 @@ class DigestDisplay:
         outputs = self._news.get((step.urn, step.op))
         if outputs is not None and step.op not in {Op.DELETE, Op.DELETE_REPLACED}:
             said["newState"] = {
-                "urn": step.urn, "type": urns.type_of(step.urn),
+                "urn": step.urn,
+                "type": urns.type_of(step.urn),
                 "outputs": encode_value(words.shown(outputs, show_secrets=False), _never, step.urn),
             }
         if step.changes:
@@ -85,7 +88,8 @@ class DigestDisplay:
     def _diagnostics(self) -> list[dict[str, str]]:
         return [
             {**({"urn": told.urn} if told.urn else {}), "message": told.message, "severity": told.severity}
-            for told in self.board.diagnostics if told.severity != "debug"
+            for told in self.board.diagnostics
+            if told.severity != "debug"
         ]
 
 

@@ -1,4 +1,5 @@
 """A terminal: a tree that moves, and at the end what has become of it."""
+
 from __future__ import annotations
 
 from rich.console import Console, Group

@@ -1,4 +1,5 @@
 """A pipe or a log file: plain lines, one an event, and the same end as a terminal's."""
+
 from __future__ import annotations
 
 from rich.console import Console

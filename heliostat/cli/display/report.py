@@ -1,4 +1,5 @@
 """What stands at the end of an operation: diagnostics by resource, outputs, the summary. For terminals and pipes alike."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """A display that its reader may leave: an operation does not end half way because `head` has seen enough of it."""
+
 from __future__ import annotations
 
 import os

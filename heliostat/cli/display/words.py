@@ -1,4 +1,5 @@
 """The words, signs and colours of operations, as users of the official CLI know them; pure."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -11,14 +12,34 @@ SECRET_TEXT = "[secret]"  # noqa: S105 -- what stands for a secret
 _LONGEST_VALUE = 120
 
 SIGNS = {
-    Op.SAME: " ", Op.CREATE: "+", Op.UPDATE: "~", Op.DELETE: "-", Op.REPLACE: "+-", Op.CREATE_REPLACEMENT: "++",
-    Op.DELETE_REPLACED: "--", Op.READ: ">", Op.READ_REPLACEMENT: ">>", Op.READ_DISCARD: "<", Op.DISCARD_REPLACED: "<<",
-    Op.REFRESH: "~", Op.IMPORT: "=",
+    Op.SAME: " ",
+    Op.CREATE: "+",
+    Op.UPDATE: "~",
+    Op.DELETE: "-",
+    Op.REPLACE: "+-",
+    Op.CREATE_REPLACEMENT: "++",
+    Op.DELETE_REPLACED: "--",
+    Op.READ: ">",
+    Op.READ_REPLACEMENT: ">>",
+    Op.READ_DISCARD: "<",
+    Op.DISCARD_REPLACED: "<<",
+    Op.REFRESH: "~",
+    Op.IMPORT: "=",
 }
 COLOURS = {
-    Op.SAME: "dim", Op.CREATE: "green", Op.UPDATE: "yellow", Op.DELETE: "red", Op.REPLACE: "magenta",
-    Op.CREATE_REPLACEMENT: "green", Op.DELETE_REPLACED: "red", Op.READ: "cyan", Op.READ_REPLACEMENT: "cyan",
-    Op.READ_DISCARD: "red", Op.DISCARD_REPLACED: "red", Op.REFRESH: "cyan", Op.IMPORT: "green",
+    Op.SAME: "dim",
+    Op.CREATE: "green",
+    Op.UPDATE: "yellow",
+    Op.DELETE: "red",
+    Op.REPLACE: "magenta",
+    Op.CREATE_REPLACEMENT: "green",
+    Op.DELETE_REPLACED: "red",
+    Op.READ: "cyan",
+    Op.READ_REPLACEMENT: "cyan",
+    Op.READ_DISCARD: "red",
+    Op.DISCARD_REPLACED: "red",
+    Op.REFRESH: "cyan",
+    Op.IMPORT: "green",
 }
 # while it runs, when it is done, before it is done
 _WORDS = {

@@ -2,6 +2,7 @@
 
 It only measures: the gate decides from the report.
 """
+
 from __future__ import annotations
 
 import os

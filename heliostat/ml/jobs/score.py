@@ -3,6 +3,7 @@
 The evaluation starts it with the `code` folder of the MLflow model first on the path. So a version is judged by the code
 that it was logged with, however much the checkout has changed since. The three arguments are therefore never to change.
 """
+
 from __future__ import annotations
 
 import sys

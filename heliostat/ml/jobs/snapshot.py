@@ -1,4 +1,5 @@
 """Makes a data set's snapshot. Run by the provider's Dataset as a Ray job."""
+
 from __future__ import annotations
 
 from heliostat.ml import datasets

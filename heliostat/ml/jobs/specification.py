@@ -1,4 +1,5 @@
 """How a job reads what it is told, and says what became of it."""
+
 from __future__ import annotations
 
 import json

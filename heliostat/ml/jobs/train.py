@@ -3,6 +3,7 @@
 Killed at any moment, the next attempt goes on: the run is found by its tags, the fit resumes from its checkpoint in the
 object store, and a model that is logged already is not logged again.
 """
+
 from __future__ import annotations
 
 import json

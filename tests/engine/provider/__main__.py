@@ -13,6 +13,7 @@ It keeps no world; each call is a line of JSON in the file LAB_LOG. Inputs that 
 LAB_GONE names ids, joined by commas, that a read does not find. LAB_START is "hang", "die" or "chatter" for a process that
 does not come up.
 """
+
 import asyncio
 import json
 import os
@@ -78,8 +79,11 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
     async def DiffConfig(self, request, context):
         olds, news = bare(json_format.MessageToDict(request.old_inputs)), bare(json_format.MessageToDict(request.news))
         changed = [k for k in news if olds.get(k) != news[k]]
-        return pb.DiffResponse(changes=pb.DiffResponse.DIFF_SOME if changed else pb.DiffResponse.DIFF_NONE, diffs=changed,
-                               replaces=[k for k in changed if k.startswith("replace_")])
+        return pb.DiffResponse(
+            changes=pb.DiffResponse.DIFF_SOME if changed else pb.DiffResponse.DIFF_NONE,
+            diffs=changed,
+            replaces=[k for k in changed if k.startswith("replace_")],
+        )
 
     async def Configure(self, request, context):
         self.config = bare(json_format.MessageToDict(request.args))
@@ -94,8 +98,12 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         olds, news = bare(json_format.MessageToDict(request.old_inputs)), bare(json_format.MessageToDict(request.news))
         changed = sorted(k for k in olds.keys() | news.keys() if olds.get(k) != news.get(k))
         replaces = [k for k in changed if k.startswith("replace_")]
-        return pb.DiffResponse(changes=pb.DiffResponse.DIFF_SOME if changed else pb.DiffResponse.DIFF_NONE, diffs=changed,
-                               replaces=replaces, deleteBeforeReplace=bool(news.get("first")) and bool(replaces))
+        return pb.DiffResponse(
+            changes=pb.DiffResponse.DIFF_SOME if changed else pb.DiffResponse.DIFF_NONE,
+            diffs=changed,
+            replaces=replaces,
+            deleteBeforeReplace=bool(news.get("first")) and bool(replaces),
+        )
 
     async def Create(self, request, context):
         inputs = json_format.MessageToDict(request.properties)
@@ -130,8 +138,11 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         await self.note("read", request.urn, context, bare(state))
         if request.id in os.environ.get("LAB_GONE", "").split(","):
             return pb.ReadResponse()
-        return pb.ReadResponse(id=request.id, properties=struct(state or {"made": request.id}),
-                               inputs=request.inputs if request.inputs.fields else struct({"v": 1}))
+        return pb.ReadResponse(
+            id=request.id,
+            properties=struct(state or {"made": request.id}),
+            inputs=request.inputs if request.inputs.fields else struct({"v": 1}),
+        )
 
     async def Delete(self, request, context):
         await self.note("delete", request.urn, context, bare(json_format.MessageToDict(request.properties)), id=request.id)
