@@ -67,8 +67,17 @@ class LocalStack:
         )
 
     def up(self) -> Done:
-        """What `make up` runs."""
-        return self.heliostat("up", "-s", "local", "--yes", "--skip-preview", "--continue-on-error")
+        """What `make up` runs, the prediction at its end included."""
+        done = subprocess.run(
+            ["scripts/up", "local"],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
+        return Done(done.returncode, done.stdout)
 
     def output(self, name: str) -> Any:
         """An output of the stack."""

@@ -9,9 +9,11 @@ import ipaddress
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.load import Load
@@ -29,8 +31,8 @@ def is_loopback(address: str) -> bool:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     stack = LocalStack(tmp_path_factory.mktemp("project"))
-    stack.configure(training={"parameters": {"rounds": 40}}, serving={"strategy": {"retentionSeconds": 1}})
-    assert stack.heliostat("stack", "select", "--create", "local").code == 0
+    log = {"predictionLog": {"rollSeconds": 2}}
+    stack.configure(training={"parameters": {"rounds": 40}}, serving={"strategy": {"retentionSeconds": 1}, **log})
     yield stack
     stack.heliostat("destroy", "-s", "local", "--yes", "--skip-preview")
     left = stack.processes()
@@ -42,6 +44,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 def test_up_ends_with_a_prediction(stack: LocalStack) -> None:
     done = stack.up()
     assert done.code == 0, done.text
+    assert "late_probability" in done.text
     answer = stack.predict()
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-heliostat-version"].startswith("1-")
@@ -73,6 +76,17 @@ def test_a_changed_parameter_moves_to_the_next_version_without_losing_a_request(
     assert not load.failures, load.failures
     assert {version.split("-")[0] for version in load.versions} == {"1", "2"}
     assert stack.predict().headers["x-heliostat-version"].startswith("2-")
+
+
+def test_every_answer_of_both_versions_is_in_parquet_in_the_object_store(stack: LocalStack) -> None:
+    folder = stack.root / ".heliostat" / "stacks" / "local" / "objects" / "predictions" / "flights"
+    deadline = time.monotonic() + 60
+    versions: set[str] = set()
+    while versions != {"1", "2"} and time.monotonic() < deadline:
+        logged = [pq.read_table(path, columns=["version"]) for path in folder.rglob("*.parquet")]
+        versions = {str(version).split("-")[0] for table in logged for version in table["version"].to_pylist()}
+        time.sleep(0.5)
+    assert versions == {"1", "2"}
 
 
 def test_a_worse_model_is_refused_and_the_old_one_serves(stack: LocalStack) -> None:

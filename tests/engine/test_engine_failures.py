@@ -175,9 +175,10 @@ async def test_a_replaced_resource_whose_deletion_failed_is_deleted_by_the_next_
 
 
 async def test_no_process_is_left_after_an_operation(lab: Lab) -> None:
+    before = set(psutil.Process(os.getpid()).children(recursive=True))
     await lab.up("Lab('a', die='create')\nLab('b', v=1)")
     await lab.up("Lab('a', v=1)")
-    assert psutil.Process(os.getpid()).children(recursive=True) == []
+    assert set(psutil.Process(os.getpid()).children(recursive=True)) <= before
 
 
 async def test_transforms_are_refused_with_the_way_out(lab: Lab) -> None:
