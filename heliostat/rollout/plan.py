@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heliostat.rollout.model import SETTLED, Slot, State, identity
 from heliostat.rollout.shares import least_healthy
+from heliostat.spec.controller import DRAIN_SECONDS
 from heliostat.spec.rollouts import Desired, Plan
 from heliostat.spec.strategies import BlueGreen, Recreate, Rolling
 
@@ -38,7 +39,8 @@ def _in_place(live: Desired, desired: Desired) -> Plan:
 
 
 def _recreate(live: Desired, desired: Desired, startup: Measured, gap: Measured, notes: tuple[str, ...]) -> Plan:
-    expected = gap or startup
+    # The old replicas are given their time to stop before the new ones start.
+    expected = gap or (startup and (startup[0] + DRAIN_SECONDS, startup[1]))
     if expected is None:
         length = f"of unknown length (nothing was measured yet; at most {desired.startup_timeout_seconds:g} s to start)"
     else:

@@ -17,6 +17,10 @@ SERVICE = "controller"
 """Names of the two processes in the data folder; HAProxy outlives a dead controller on purpose."""
 TRAFFIC_SERVICE = "haproxy"
 
+DRAIN_SECONDS = 6
+"""How long a stopping replica still answers what it has; the cluster's nodes are started with it. The traffic plane
+leaves a replica in far less."""
+
 
 class TrafficSettings(Model):
     """How HAProxy runs."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from heliostat.spec.controller import DRAIN_SECONDS
 from heliostat.spec.resources import RayAddress, RayClusterInputs
 from heliostat.systems import ports, processes
 from heliostat.systems.errors import PermanentError, RetryableError, explained
@@ -24,8 +25,6 @@ HOST = "127.0.0.1"
 HEAD = "head"
 START_SECONDS = 180.0
 """How long a node may take to start: importing Ray on a busy machine takes most of it."""
-DRAIN_SECONDS = 6
-"""How long a stopping replica still answers: the traffic plane leaves it in far less."""
 _REPLICA_PORTS = 200
 _NODE_PORTS = (
     *("object-manager", "node-manager", "dashboard-agent-listen", "dashboard-agent-grpc"),

@@ -84,5 +84,5 @@ def test_the_gap_is_read_from_the_plan_that_the_controller_really_makes():
         )  # fmt: skip
 
     state = State(name="flights", live=Colour.BLUE, blue=Slot(desired=desired("a")))
-    told = "\n".join(plan(state, desired("b"), (9.2, 1), None).lines)
+    told = "\n".join(plan(state, desired("b"), (5.0, 1), (9.2, 1)).lines)
     assert gap_told(told) == 9.0

@@ -6,6 +6,7 @@ from rollout_world import World, desired
 
 from heliostat.rollout.model import State
 from heliostat.rollout.plan import plan
+from heliostat.spec.controller import DRAIN_SECONDS
 from heliostat.spec.strategies import BlueGreen, Recreate, Rolling
 
 
@@ -21,6 +22,11 @@ def test_recreate_tells_the_gap_that_was_measured() -> None:
     assert found.gap_seconds == 12.4
     assert found.extra_replicas == 0
     assert any("about 12 s (measured in 2 earlier starts)" in line for line in found.lines)
+
+
+def test_before_the_first_recreate_the_gap_is_the_time_to_stop_and_to_start() -> None:
+    found = plan(serving(), desired(2, Recreate()), (8.0, 3), None)
+    assert found.gap_seconds == 8.0 + DRAIN_SECONDS
 
 
 def test_recreate_says_so_where_nothing_was_measured() -> None:
