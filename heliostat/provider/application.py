@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
@@ -26,6 +26,8 @@ _SERVES = frozenset({Phase.RETAINING, Phase.RETIRING, Phase.SUCCEEDED})
 _DELETE_SECONDS = 180.0
 _POLL_SECONDS = 0.3
 _UNSEEN = "0" * 64
+_NEXT = "models:/candidate/next"
+"""Stands in a preview for a version that is not registered yet."""
 
 
 class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
@@ -35,6 +37,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     inputs = ApplicationInputs
     outputs = ApplicationOutputs
     replace_on = frozenset({"name"})
+    # Which version a candidate becomes is known once the gate has let it pass; how it will be moved is known before.
+    supposed: ClassVar[Mapping[str, Any]] = {"model_uri": _NEXT}
 
     def unchanged(self, old: ApplicationInputs, new: ApplicationInputs) -> frozenset[str]:
         """The same code in another checkout is the same code."""
@@ -50,6 +54,9 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     async def preview(self, context: Context, old: ApplicationOutputs | None, new: ApplicationInputs) -> None:
         """Say what restarts, what is needed on top, for how long, and whether there is a gap."""
         desired = desired_of(new, open_store(new.store).uri(f"code/{new.code.digest}.zip"))
+        if new.model_uri == _NEXT:
+            named = desired.version.model_copy(update={"label": "the next version"})
+            desired = desired.model_copy(update={"version": named})
         async with ControllerClient(new.controller) as controller:
             try:
                 plan = await controller.plan(new.name, desired)

@@ -10,7 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from heliostat.spec.base import Model
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -65,12 +65,15 @@ class Handler(ABC, Generic[I, O]):
     delete_before_replace: bool = False
     """Whether the old resource has to go before its replacement can be made, as where both would have the same place."""
 
+    supposed: ClassVar[Mapping[str, Any]] = {}
+    """What stands for an input (snake case) that a preview cannot know yet, so that the rest can be told all the same."""
+
     def unchanged(self, old: I, new: I) -> frozenset[str]:
         """Inputs whose difference means nothing, e.g. where the same code lies; none by default."""
         return frozenset()
 
     async def preview(self, context: Context, old: O | None, new: I) -> None:
-        """Tell what a create (`old` is None) or an update would do. Called only where every input is known."""
+        """Tell what a create (`old` is None) or an update would do. Called where all is known but what is `supposed`."""
         return
 
     def foreseen(self, old: O | None, new: I) -> Mapping[str, Any]:

@@ -238,13 +238,21 @@ async def _previewed(call: _Call, old: Properties | None, given: Properties) -> 
     """The outputs as far as they can be told, after the handler has told its own."""
     checks.require_all(call.handler.inputs, given)
     inputs = checks.is_known(call.handler.inputs, given)
+    told = inputs or checks.is_known(call.handler.inputs, _supposing(call.handler, given))
     before = checks.is_known(call.handler.outputs, old) if old else None
     known: dict[str, Any] = {}
+    if told is not None and (before is not None or old is None):
+        await _within(call.context, call.handler.preview(call.context, before, told))
     if inputs is not None and (before is not None or old is None):
-        await _within(call.context, call.handler.preview(call.context, before, inputs))
         known = {_alias(call.handler, name): value for name, value in call.handler.foreseen(before, inputs).items()}
     values = dict.fromkeys(_names(call.handler.outputs) - _names(call.handler.inputs), UNKNOWN)
     return carried({**values, **given.values, **known}, given)
+
+
+def _supposing(handler: Handler[Any, Any], given: Properties) -> Properties:
+    stand_ins = {_alias(handler, name): value for name, value in handler.supposed.items()}
+    values = {key: stand_ins.get(key, value) if value == UNKNOWN else value for key, value in given.values.items()}
+    return Properties(values, given.secrets)
 
 
 def _outputs(outputs: Model, given: Properties) -> Properties:

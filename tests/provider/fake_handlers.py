@@ -27,6 +27,7 @@ class FakeHandler(Handler[FakeInputs, FakeOutputs]):
     outputs = FakeOutputs
     replace_on = frozenset({"place"})
     delete_before_replace = True
+    supposed = {"place": "somewhere"}
 
     def unchanged(self, old, new):
         return frozenset({"root"})
@@ -35,7 +36,7 @@ class FakeHandler(Handler[FakeInputs, FakeOutputs]):
         return {"url": old.url} if old else {}
 
     async def preview(self, context, old, new):
-        context.info(f"would {'update' if old else 'create'} {new.name}")
+        context.info(f"would {'update' if old else 'create'} {new.name} {new.place}")
 
     async def create(self, context, inputs):
         context.progress("working")

@@ -87,13 +87,19 @@ async def test_a_preview_shows_what_is_known_and_creates_nothing(plugin):
         "name": "a", "size": 1, "place": "here", "root": "/", "fail": "permanent", "url": UNKNOWN,
     }  # fmt: skip
     assert not made.id
-    assert told(plugin) == [(engine_pb2.INFO, "would create a", False)]
+    assert told(plugin) == [(engine_pb2.INFO, "would create a here", False)]
 
 
 async def test_a_preview_with_unknown_inputs_asks_the_handler_nothing(plugin):
     made = await create(plugin, preview=True, name=UNKNOWN)
     assert plain(made.properties)["name"] == UNKNOWN
     assert told(plugin) == []
+
+
+async def test_a_preview_tells_the_rest_where_something_stands_for_what_is_unknown(plugin):
+    made = await create(plugin, preview=True, name="a", place=UNKNOWN)
+    assert plain(made.properties)["place"] == UNKNOWN
+    assert "would create a somewhere" in str(plugin.log.__dict__)
 
 
 async def test_a_preview_of_an_update_keeps_what_the_update_will_keep(plugin):
