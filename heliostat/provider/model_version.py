@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 from heliostat.provider import gate, ray_work
+from heliostat.provider.records import unless_deleted
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.workload import OnRefusal
 from heliostat.systems.controller_api import ControllerClient
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Registry
 from heliostat.systems.objects import ObjectMissingError, open_store
 
@@ -47,13 +49,8 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
 
     async def read(self, context: Context, identifier: str, outputs: ModelVersionOutputs) -> ModelVersionOutputs | None:
         """Gone where the registry no longer has the version."""
-        try:
-            found = await asyncio.to_thread(_version, outputs.tracking_uri, outputs.served_model_uri)
-        except RetryableError as error:
-            # The server may be what this `up` is about to bring back, with all that it knew.
-            context.info(f"{outputs.name}: taken as it was: {error}")
-            return outputs
-        return outputs if found else None
+        version = partial(_version, outputs.tracking_uri, outputs.served_model_uri)
+        return await unless_deleted(context, outputs.name, outputs, version)
 
     async def update(
         self, context: Context, identifier: str, old: ModelVersionOutputs, new: ModelVersionInputs

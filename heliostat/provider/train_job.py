@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 from heliostat.provider import ray_work
+from heliostat.provider.records import unless_deleted
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import Registry, Run
 
 TRAINING_TAG: Final = "heliostat.training"
@@ -48,13 +50,8 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
 
     async def read(self, context: Context, identifier: str, outputs: TrainJobOutputs) -> TrainJobOutputs | None:
         """A finished training stays finished, whatever became of its cluster; it is gone where its run is deleted."""
-        try:
-            found = await asyncio.to_thread(_find_run, outputs.tracking_uri, outputs.run_id)
-        except RetryableError as error:
-            # The server may be what this `up` is about to bring back, with all that it knew.
-            context.info(f"{outputs.name}: taken as it was: {error}")
-            return outputs
-        return outputs if found else None
+        run = partial(_find_run, outputs.tracking_uri, outputs.run_id)
+        return await unless_deleted(context, outputs.name, outputs, run)
 
     async def update(self, context: Context, identifier: str, old: TrainJobOutputs, new: TrainJobInputs) -> TrainJobOutputs:
         """Train what changed; the old run stays, for versions of the model name it."""

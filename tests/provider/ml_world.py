@@ -9,7 +9,7 @@ from typing import Any
 
 from heliostat.provider.resource import Context
 from heliostat.spec.resources import Code, ControllerAddress, DatasetAddress, RayAddress, StoreAddress
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_jobs import FAILURE, PROGRESS, Job, JobInterrupted
@@ -37,6 +37,7 @@ class World:
         self.submitted: list[dict[str, Any]] = []
         self.outcome: Callable[[dict[str, Any]], tuple[str, str]] = lambda specification: ("SUCCEEDED", "")
         self.serving: str | None = None
+        self.mlflow_away = False
         self.told: dict[str, list[str]] = {"progress": [], "info": [], "warn": []}
         self.cancelled = asyncio.Event()
 
@@ -101,6 +102,8 @@ class FakeRegistry:
         self.world = world
 
     def __enter__(self) -> FakeRegistry:
+        if self.world.mlflow_away:
+            raise RetryableError("MLflow does not answer")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -120,6 +120,13 @@ async def test_a_finished_training_stays_finished_until_its_run_is_deleted(world
     assert await HANDLER.read(world.context, created.identifier, created.outputs) is None
 
 
+async def test_while_mlflow_is_away_a_training_is_taken_as_it_was(world):
+    created = await HANDLER.create(world.context, inputs(world))
+    world.mlflow_away = True
+    assert await HANDLER.read(world.context, created.identifier, created.outputs) == created.outputs
+    assert "taken as it was" in world.told["info"][-1]
+
+
 async def test_an_update_that_trains_nothing_new_keeps_the_run(world):
     created = await HANDLER.create(world.context, inputs(world))
     updated = await HANDLER.update(world.context, created.identifier, created.outputs, inputs(world, max_failures=7))

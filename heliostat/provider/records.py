@@ -1,0 +1,27 @@
+"""What MLflow keeps of a resource outlives the server that answers for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from heliostat.provider.resource import Context
+from heliostat.spec.base import Model
+from heliostat.systems.errors import RetryableError
+
+O = TypeVar("O", bound=Model)  # noqa: E741 - outputs
+
+
+async def unless_deleted(context: Context, name: str, outputs: O, record: Callable[[], object | None]) -> O | None:
+    """`outputs`, or None where `record` finds that what they name was deleted.
+
+    A server that does not answer may be what this `up` is about to bring back, with all that it knew: what it keeps is taken
+    as it was.
+    """
+    try:
+        found = await asyncio.to_thread(record)
+    except RetryableError as error:
+        context.info(f"{name}: taken as it was: {error}")
+        return outputs
+    return outputs if found else None
