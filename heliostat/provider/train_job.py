@@ -11,7 +11,7 @@ from heliostat.provider.records import unless_deleted
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Registry, Run
 
 TRAINING_TAG: Final = "heliostat.training"
@@ -156,8 +156,6 @@ def _key(inputs: TrainJobInputs) -> str:
 
 def _finished_run(inputs: TrainJobInputs, forgiving: bool) -> Run | None:
     """The run of a training with this identity that went to its end; `forgiving`: None where MLflow is not up yet."""
-    from heliostat.systems.errors import RetryableError
-
     try:
         with Registry(inputs.tracking_uri) as registry:
             found = registry.runs(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
