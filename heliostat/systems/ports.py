@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import socket
+import time
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, explained
 
 FIRST, END = 20000, 30000
+_LET_GO_SECONDS = 3.0
 """Where ports are chosen: below the kernel's ephemeral ports, beside Ray's defaults."""
 
 _Ports = dict[str, tuple[int, int]]
@@ -78,7 +80,7 @@ def _pick(directory: Path, name: str, old: tuple[int, int] | None, fixed: int | 
     if fixed is not None:
         _refuse_foreign(directory, name, fixed)
         return fixed
-    if old and old[1] == count and all(_usable(directory, port, taken) for port in range(old[0], old[0] + count)):
+    if old and old[1] == count and _soon_usable(directory, range(old[0], old[0] + count), taken):
         return old[0]
     blocks = (END - FIRST) // count
     seed = int(hashlib.sha256(f"{directory}\n{name}".encode()).hexdigest(), 16)
@@ -97,6 +99,16 @@ def _refuse_foreign(directory: Path, name: str, port: int) -> None:
 
 def _usable(directory: Path, port: int, taken: set[int]) -> bool:
     return port not in taken and (_free(port) or _ours(directory, port))
+
+
+def _soon_usable(directory: Path, remembered: range, taken: set[int]) -> bool:
+    """Whether the ports can be had again: what was killed a moment ago may hold them still, and no event tells their end."""
+    deadline = time.monotonic() + _LET_GO_SECONDS
+    while not all(_usable(directory, port, taken) for port in remembered):
+        if not taken.isdisjoint(remembered) or time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _free(port: int) -> bool:
