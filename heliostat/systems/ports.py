@@ -20,8 +20,9 @@ from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, explained
 
 FIRST, END = 20000, 30000
-_LET_GO_SECONDS = 3.0
 """Where ports are chosen: below the kernel's ephemeral ports, beside Ray's defaults."""
+_LET_GO_SECONDS = 3.0
+"""How long the processes of a killed node may hold on to its ports."""
 
 _Ports = dict[str, tuple[int, int]]
 
