@@ -74,9 +74,6 @@ class LocalCluster:
             PermanentError: a node ended while it started, or a port is taken.
             RetryableError: it did not work in time.
         """
-        if not self.head_runs:
-            # What a dead head left behind still holds its ports for a while, and the next would have to take others.
-            await self.halt()
         await asyncio.to_thread(self._prepare, inputs)
         head = await asyncio.to_thread(self._head, inputs)
         for attempt in range(1, _ATTEMPTS + 1):
