@@ -57,7 +57,7 @@ def decide(state: State, observed: Observed, now: float) -> Decision:
     heal: tuple[Action, ...] = ()
     if step.state.heal_after != state.heal_after and step.state.live is not None:
         heal = (RetireColour(step.state.live),)
-    return Decision(step.state, (*heal, *actions(step.state, observed)), step.events, step.gone)
+    return Decision(step.state, (*heal, *actions(step.state, observed)), step.events, gone=step.gone)
 
 
 def _step(state: State, observed: Observed, now: float) -> Step:

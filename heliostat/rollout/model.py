@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from heliostat.spec.analysis import Analysis, Figures
 from heliostat.spec.base import Model, Name
+from heliostat.spec.latencies import Counts
+from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import Desired, Phase
 from heliostat.spec.strategies import Strategy
 
@@ -181,6 +184,29 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Window:
+    """What clients' requests showed in a stretch of time that ends now."""
+
+    seconds: float
+    blue: Counts = Counts()
+    green: Counts = Counts()
+
+    def counts(self, colour: Colour) -> Counts:
+        """One colour."""
+        return self.blue if colour is Colour.BLUE else self.green
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is measured of the rollout's present step."""
+
+    windows: tuple[Window, ...] = ()
+    """The whole step, at most as long as its analysis, and shorter ones, the longest first."""
+    figures: Figures | None = None
+    """The analyst's, of the analysis that `Analyse` asked for last."""
+
+
+@dataclass(frozen=True)
 class Observed:
     """An application, at one look."""
 
@@ -188,6 +214,9 @@ class Observed:
     green: Seen = Seen()
     share: int = 0
     """Of green, in 1/100 %, as HAProxy has it."""
+    shift_milliseconds: float | None = None
+    """From the decision for `share` until HAProxy had it; None where this process did not move it."""
+    evidence: Evidence = Evidence()
 
     def seen(self, colour: Colour) -> Seen:
         """One colour."""
@@ -227,7 +256,27 @@ class SetShare:
     share: int
 
 
-Action = DeployColour | RetireColour | TestGolden | SetShare
+@dataclass(frozen=True)
+class Analyse:
+    """Have an analyst at work for as long as every look asks for this; a change of `key` is another one, from the start."""
+
+    key: str
+    """Names the rollout and its step."""
+    candidate: Colour
+    analysis: Analysis
+    shadow_share: float | None = None
+
+
+Action = DeployColour | RetireColour | TestGolden | SetShare | Analyse
+
+
+@dataclass(frozen=True)
+class Record:
+    """An entry for the ledger, made from the state that it stands beside."""
+
+    kind: EntryKind
+    weights: dict[str, float]
+    """Shares of the traffic after it, 0 to 1, by the version's digest; empty where nothing serves."""
 
 
 @dataclass(frozen=True)
@@ -247,5 +296,6 @@ class Decision:
     state: State
     actions: tuple[Action, ...]
     events: tuple[tuple[Phase, str], ...]
+    records: tuple[Record, ...] = ()
     gone: bool = False
     """Nothing of the application is left, and it is to be forgotten."""

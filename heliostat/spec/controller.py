@@ -47,6 +47,8 @@ class ControllerSettings(Model):
     traffic: TrafficSettings = TrafficSettings()
     serving_entry_point: EntryPoint = "heliostat.ml.serving:build"
     """What Serve imports: a function `(ServingArguments as JSON) -> serve.Application`."""
+    analyst_module: str = "heliostat.ml.analyst"
+    """What runs beside an analysis; `heliostat.spec.analyst` has its protocol."""
     serving_deployment: str = "model"
     """The name of that application's one deployment. Serve restarts every replica when a deployment is first named in its
     config, so it is named from the beginning."""

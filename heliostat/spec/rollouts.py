@@ -1,11 +1,19 @@
 """The controller's API, as its server and its clients both read it.
 
-    PUT    /v1/applications/{name}        Desired  -> Status      declare; starts a rollout where something differs
-    GET    /v1/applications/{name}                 -> Status      404 where nothing of that name is declared or serves
-    GET    /v1/applications/{name}/wait        -> Status      long poll until an event after M: ?rollout=N&after=M&seconds=S
-    POST   /v1/applications/{name}/plan   Desired  -> Plan        what a PUT would do, without doing it
-    DELETE /v1/applications/{name}                 -> Status      stop serving it (202; wait with GET until 404)
-    GET    /v1/health                              -> Health
+    GET    /v1/applications                           -> [Status]
+    PUT    /v1/applications/{name}        Declaration -> Status   declare; starts a rollout where something differs; 409 where
+                                                                  it was rolled back before, or the cluster cannot hold it
+    GET    /v1/applications/{name}                    -> Status   404 where nothing of that name is declared or serves
+    GET    /v1/applications/{name}/wait               -> Status   long poll until an event after M: ?rollout=N&after=M&seconds=S
+    POST   /v1/applications/{name}/plan   Declaration -> Plan     what a PUT would do, without doing it
+    POST   /v1/applications/{name}/approve  Word      -> Status   let a rollout that waits for a person go on; 409 where none does
+    POST   /v1/applications/{name}/abort    Word      -> Status   roll back what is on its way; 409 where nothing is
+    POST   /v1/applications/{name}/rollback GoBack    -> Status   serve an entry of the ledger again; 409 where that cannot be
+    GET    /v1/applications/{name}/rollouts           -> [Rollout]   the newest first, without their events
+    GET    /v1/applications/{name}/rollouts/{number}  -> Record
+    DELETE /v1/applications/{name}                    -> Status   stop serving it (202; wait with GET until 404)
+    GET    /v1/health                                 -> Health
+    GET    /metrics                                               Prometheus' text format
 
 Every call carries `Authorization: Bearer <token>`. An error is `{"detail": "<text>"}` with a 4xx where the call is at
 fault and a 5xx where it may be tried again.
@@ -18,6 +26,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from heliostat.spec.analysis import AnalysisResult
 from heliostat.spec.base import Digest, EntryPoint, Model, Name
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
@@ -34,6 +43,8 @@ class Version(Model):
     """The code package: a zip in the object store, by its digest."""
     contract: EntryPoint
     model_uri: str
+    data_digest: str = ""
+    """Of the data that the model was trained on; empty where the registry does not know. It decides nothing by itself."""
     tracking_uri: str
     store: StoreAddress
     prediction_log: PredictionLog
@@ -46,9 +57,48 @@ class Desired(Model):
     version: Version
     replicas: Annotated[int, Field(ge=1)]
     cpus_per_replica: Annotated[float, Field(ge=0)]
+    gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
     max_ongoing_requests: Annotated[int, Field(ge=1)]
     startup_timeout_seconds: Annotated[float, Field(gt=0)]
     strategy: Strategy
+
+
+class Origin(Model):
+    """Who declared something, from what."""
+
+    by: str
+    """A person or a CI job, e.g. `ada` or `ci`."""
+    commit: str | None = None
+    """The program's Git commit; None where it is in none."""
+    dirty: bool = False
+    """Whether the checkout differed from the commit."""
+
+
+class Declaration(Model):
+    """What an application shall be, and who says so."""
+
+    desired: Desired
+    origin: Origin | None = None
+    retry_refused: bool = False
+    """Ship it although it was rolled back before."""
+
+
+class Word(Model):
+    """A person's word on a rollout."""
+
+    by: str
+    reason: str = ""
+    rollout: int | None = None
+    """Its number, where the word is not for whichever is on its way."""
+
+
+class GoBack(Model):
+    """What to go back to."""
+
+    by: str
+    to: int | None = None
+    """An entry of the ledger; by default what served before the present version."""
+    reason: str = ""
 
 
 class ServingArguments(Model):
@@ -61,6 +111,7 @@ class ServingArguments(Model):
     """What clients see, e.g. `/flights`; OpenAPI says it."""
     replicas: int
     cpus_per_replica: float
+    gpus_per_replica: float = 0.0
     max_ongoing_requests: int
     version: Version
     spool: str | None = None
@@ -76,6 +127,13 @@ class Phase(StrEnum):
     TESTING = "testing"
     """Golden requests go to each replica of the candidate."""
     SHIFTING = "shifting"
+    """Traffic moves to the present step's share."""
+    ANALYSING = "analysing"
+    """The present step's checks gather their figures; in a shadow, or before the traffic moves, the candidate has no share."""
+    PAUSED = "paused"
+    """The present step lasts its time."""
+    WAITING = "waiting"
+    """For a person to approve or abort."""
     RETAINING = "retaining"
     """All traffic is on the new version; the old one is kept for its window. For a client this is a success already."""
     RETIRING = "retiring"
@@ -103,6 +161,14 @@ class Rollout(Model):
     number: int
     """From 1, in the application."""
     phase: Phase
+    started_at: float
+    ended_at: float | None = None
+    step: int = 0
+    """Which of its steps it is at, from 0."""
+    steps: tuple[str, ...] = ()
+    """Its steps in words, e.g. `10 % of the traffic, analysed for 30 s`."""
+    until: float | None = None
+    """When the present pause, analysis, window or patience ends, Unix time; None where nothing is timed."""
     from_version: str | None
     to_version: str
     strategy: Strategy
@@ -113,6 +179,50 @@ class Rollout(Model):
     """Why it failed; with the application's own traceback where it did not start."""
     figures: dict[str, Any] = {}
     """Measurements, e.g. `startup_seconds`, `gap_seconds`, `shift_milliseconds`."""
+    analyses: tuple[AnalysisResult, ...] = ()
+    """Those that ended, and last the one that goes on."""
+    origin: Origin | None = None
+
+
+class VersionSample(Model):
+    """One version in a sample."""
+
+    replicas: int
+    """That are healthy."""
+    requests_per_second: float
+    failed_per_second: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+
+class Sample(Model):
+    """An application's traffic since the sample before."""
+
+    at: float
+    """Unix time, seconds."""
+    candidate_weight: float
+    """0 to 1."""
+    candidate: VersionSample | None
+    serving: VersionSample | None
+
+
+class Record(Model):
+    """A rollout with its figures over time, about one sample a second."""
+
+    application: Name
+    rollout: Rollout
+    samples: tuple[Sample, ...]
+
+
+class Refused(Model):
+    """A declaration that was rolled back."""
+
+    fingerprint: Digest
+    """Of all of it: another strategy or another limit is another declaration."""
+    label: str
+    rollout: int
+    at: float
+    reason: str
 
 
 class Status(Model):
@@ -125,6 +235,8 @@ class Status(Model):
     healthy_replicas: int
     rollout: Rollout | None
     """The newest."""
+    refused: tuple[Refused, ...] = ()
+    """What was rolled back and is not shipped again by itself, the newest first."""
     url: str
 
 
@@ -137,6 +249,12 @@ class Plan(Model):
     """Expected time without service; measured from earlier starts where there were any. None: no gap."""
     extra_replicas: int = 0
     """Replicas needed on top, at most, while it runs."""
+    extra_cpus: float = 0.0
+    extra_gpus: float = 0.0
+    shortage: str | None = None
+    """Why the cluster cannot hold it, and what to do; None where it can, or where that is not known."""
+    refused: Refused | None = None
+    """Where it was rolled back before and would not be shipped."""
 
 
 class Health(Model):

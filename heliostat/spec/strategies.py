@@ -1,15 +1,21 @@
 """How an application moves from one version to the next: typed values, chosen in the config.
 
-The terms are the field's own (Kubernetes Deployments, Argo Rollouts).
+The terms are the field's own (Kubernetes Deployments, Argo Rollouts, Flagger).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from heliostat.spec.analysis import Analysis
 from heliostat.spec.base import Model
+
+Percent = Annotated[float, Field(gt=0, le=100, multiple_of=0.01)]
+Retention = Annotated[float, Field(ge=0, le=7 * 86400)]
+Patience = Annotated[float, Field(gt=0, le=30 * 86400)]
 
 
 class Recreate(Model):
@@ -28,14 +34,90 @@ class Rolling(Model):
     """Replicas that may exist on top of the declared number while it runs; 0 stops an old one before each new one."""
     min_healthy_percentage: Annotated[int, Field(ge=0, le=100)] = 50
     """Share of the declared replicas that is always healthy, in percent."""
+    analysis: Analysis | None = None
+    """What each share has to pass before the next one moves."""
 
 
 class BlueGreen(Model):
     """Start the whole new version beside the old one, test it, move all traffic at once, keep the old one a while."""
 
     kind: Literal["blue-green"] = "blue-green"
-    retention_seconds: Annotated[float, Field(ge=0, le=7 * 86400)] = 30.0
+    before: Analysis | None = None
+    """What the candidate has to pass before it gets traffic: requests are replayed to it."""
+    after: Analysis | None = None
+    """What it has to pass once it has all traffic; until then the update is not through, and a failure goes back."""
+    retention_seconds: Retention = 30.0
     """How long the old version stays up after the switch, ready to take the traffic back, in seconds."""
 
 
-Strategy = Annotated[Recreate | Rolling | BlueGreen, Field(discriminator="kind")]
+class CanaryStep(Model):
+    """One step of a canary: the share of the traffic, and what has to happen before the next."""
+
+    weight: Percent
+    """Share of the traffic that the candidate gets, in percent, to 0.01."""
+    analysis: Analysis | None = None
+    """By default the canary's own."""
+    pause_seconds: Annotated[float, Field(ge=0, le=7 * 86400)] = 0.0
+    """How long the step lasts at least."""
+    approval: bool = False
+    """Whether a person has to let it go on: `heliostat rollout approve`."""
+
+
+class Affinity(Model):
+    """What a client is known by, so that it stays on one version: its hash decides instead of chance."""
+
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    """Requests without the header are drawn by chance, one by one."""
+    cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    """A client without the cookie is given one."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.header is None) == (self.cookie is None):
+            raise ValueError("an affinity is by either `header` or `cookie`")
+        return self
+
+
+class Canary(Model):
+    """Start the whole new version beside the old one, and move the traffic step by step; after the last one, all of it."""
+
+    kind: Literal["canary"] = "canary"
+    steps: Annotated[tuple[CanaryStep, ...], Field(min_length=1, max_length=50)]
+    """By rising weight. Without a step of 100, the last one is followed by all traffic."""
+    analysis: Analysis | None = None
+    """Of every step that has none of its own."""
+    affinity: Affinity | None = None
+    """Keeps a client on one version (A/B); by default each request is drawn by chance."""
+    approval_timeout_seconds: Patience = 7 * 86400.0
+    """How long a step waits for a person until the candidate is rolled back."""
+    retention_seconds: Retention = 30.0
+
+    @model_validator(mode="after")
+    def _steps_rise(self) -> Self:
+        weights = [step.weight for step in self.steps]
+        wrong = [f"{later:g} after {earlier:g}" for earlier, later in pairwise(weights) if later <= earlier]
+        if wrong:
+            raise ValueError(f"the weights of a canary's steps must rise: {', '.join(wrong)}")
+        return self
+
+
+class Shadow(Model):
+    """The candidate answers copies of real requests beside what serves; its answers are compared, never returned.
+
+    Where it passes, it takes all traffic at once.
+    """
+
+    kind: Literal["shadow"] = "shadow"
+    analysis: Analysis
+    """What is held against the candidate's answers; its `seconds` are the time that it runs in the shadow."""
+    sampling_percentage: Percent = 100.0
+    """Share of the requests that is copied, in percent."""
+    approval: bool = False
+    """Whether a person has to let it have the traffic after that."""
+    approval_timeout_seconds: Patience = 7 * 86400.0
+    after: Analysis | None = None
+    """What it has to pass once it has all traffic."""
+    retention_seconds: Retention = 30.0
+
+
+Strategy = Annotated[Recreate | Rolling | BlueGreen | Canary | Shadow, Field(discriminator="kind")]

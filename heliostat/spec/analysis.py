@@ -1,0 +1,222 @@
+"""What a candidate is held against while it comes into place: checks with their limits, and what they found.
+
+A limit is absolute, or relative to the version that serves, or both; a check without one is refused. `Figures` is what the
+analyst measured, `Finding` what a check made of it; the verdict itself is a pure function in `heliostat.rollout`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from heliostat.spec.base import EntryPoint, Model, Name
+from heliostat.spec.latencies import Counts
+
+Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "mean_bias"]
+"""As `heliostat.ml.metrics` computes them."""
+
+Quantile = Annotated[float, Field(gt=0, lt=1)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class SuccessRate(Model):
+    """The share of the candidate's requests that do not end with a status of 500 or above."""
+
+    kind: Literal["success-rate"] = "success-rate"
+    at_least: Unit | None = None
+    margin: Unit | None = None
+    """How much lower than the serving version's it may be."""
+
+    @model_validator(mode="after")
+    def _limited(self) -> Self:
+        return _with_limit(self, "at_least", "margin")
+
+
+class Latency(Model):
+    """A quantile of the candidate's time to answer, as the traffic plane measures it."""
+
+    kind: Literal["latency"] = "latency"
+    quantile: Quantile = 0.99
+    at_most_ms: Positive | None = None
+    times: Annotated[float, Field(ge=1)] | None = None
+    """How many times the serving version's it may be."""
+
+    @model_validator(mode="after")
+    def _limited(self) -> Self:
+        return _with_limit(self, "at_most_ms", "times")
+
+
+class Disagreement(Model):
+    """The share of the same rows to which the two versions give different answers."""
+
+    kind: Literal["disagreement"] = "disagreement"
+    at_most: Unit
+    field: str | None = None
+    """The field of the answer that is compared; by default the whole answer."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    """How far numbers may be apart and still agree."""
+
+
+class PredictionDistance(Model):
+    """How far apart the distributions of the two versions' answers to the same rows are."""
+
+    kind: Literal["prediction-distance"] = "prediction-distance"
+    field: str
+    """A numeric field of the answer."""
+    distance: Literal["kolmogorov-smirnov", "wasserstein", "jensen-shannon", "psi"] = "kolmogorov-smirnov"
+    """SciPy's; Jensen-Shannon is the distance (the root of the divergence) to base 2, the population stability index has
+    ten bins of equal weight on what serves."""
+    at_most: Positive
+
+
+class ModelMetric(Model):
+    """The model's own metric on the rows whose truth is known by now."""
+
+    kind: Literal["model-metric"] = "model-metric"
+    metric: Metric
+    field: str
+    """The numeric field of the answer that is the score."""
+    limit: float | None = None
+    """The worst value that is good enough; the metric knows which direction is better."""
+    margin: Annotated[float, Field(ge=0)] | None = None
+    """How much worse than the serving version's on the same rows it may be."""
+
+    @model_validator(mode="after")
+    def _limited(self) -> Self:
+        return _with_limit(self, "limit", "margin")
+
+
+class Custom(Model):
+    """A check of one's own: a function of the workload or a command, run beside the traffic with a copy of the code."""
+
+    kind: Literal["custom"] = "custom"
+    name: Name
+    function: EntryPoint | None = None
+    """`(heliostat.ml.checks.Candidate) -> bool | float | heliostat.ml.checks.Outcome`."""
+    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Exit code 0 passes, 1 fails, any other is inconclusive; a last line on stdout that is a number is the figure.
+    HELIOSTAT_CANDIDATE_URL and HELIOSTAT_SERVING_URL (empty where nothing serves) say where the versions answer."""
+    at_least: float | None = None
+    at_most: float | None = None
+    timeout_seconds: Positive = 60.0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.function is None) == (self.command is None):
+            raise ValueError(f"the check {self.name} needs either `function` or `command`")
+        return self
+
+
+Check = Annotated[
+    SuccessRate | Latency | Disagreement | PredictionDistance | ModelMetric | Custom, Field(discriminator="kind")
+]
+
+
+class OnInconclusive(StrEnum):
+    """What follows where there was not enough to judge by."""
+
+    ROLLBACK = "rollback"
+    WAIT = "wait"
+    """For a person to approve or abort."""
+
+
+class Analysis(Model):
+    """Checks that a candidate has to pass."""
+
+    checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+    seconds: Annotated[float, Field(gt=0, le=7 * 86400)] = 30.0
+    """How long figures are gathered until they may pass. A failure that is beyond chance does not wait for it."""
+    min_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    """Requests that a verdict needs, of each version that a check compares. Where clients send fewer, recent requests, then
+    those of the prediction log, then the contract's golden requests are replayed to make them up."""
+    on_inconclusive: OnInconclusive = OnInconclusive.ROLLBACK
+
+
+class Verdict(StrEnum):
+    """What a check, or all of an analysis, came to."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Source(StrEnum):
+    """Which requests a figure was made of."""
+
+    TRAFFIC = "traffic"
+    """Clients' own, as the traffic plane counted them."""
+    SHADOW = "shadow"
+    """Copies of clients' requests, while they come."""
+    RECENT = "recent"
+    """Clients' last requests before."""
+    PREDICTION_LOG = "prediction-log"
+    GOLDEN = "golden"
+    """The contract's golden requests and examples."""
+    OWN = "own"
+    """Whatever a custom check looked at."""
+
+
+class Finding(Model):
+    """What one check came to."""
+
+    check: str
+    """The check in words, e.g. `latency p99`."""
+    verdict: Verdict
+    candidate: float | None = None
+    serving: float | None = None
+    limit: str
+    """In words, e.g. `at most 1.5 times what serves`."""
+    requests: int = 0
+    source: Source | None = None
+    text: str = ""
+    """Why, where the numbers alone do not say it."""
+
+
+class AnalysisResult(Model):
+    """What an analysis came to, or stands at."""
+
+    step: int
+    """Of the rollout, from 0."""
+    verdict: Verdict | None
+    """None while it goes on."""
+    findings: tuple[Finding, ...]
+    began_at: float
+    ended_at: float | None = None
+
+
+class Figure(Model):
+    """What the analyst measured for one check."""
+
+    candidate: float | None = None
+    serving: float | None = None
+    rows: int = 0
+    """Rows, or requests, that it was made of."""
+    verdict: Verdict | None = None
+    """A custom check's own."""
+    text: str = ""
+
+
+class Figures(Model):
+    """What the analyst measured so far: a line of its stdout, newest counts."""
+
+    source: Source
+    requests: int = 0
+    """Requests that were sent to both."""
+    candidate: Counts = Counts()
+    serving: Counts = Counts()
+    checks: dict[int, Figure] = {}
+    """By the check's place in the analysis: disagreement, distance, model metric and custom."""
+    exhausted: bool = False
+    """There is nothing more to send."""
+    error: str = ""
+    """Why it cannot go on."""
+
+
+def _with_limit(check: Any, absolute: str, relative: str) -> Any:
+    if getattr(check, absolute) is None and getattr(check, relative) is None:
+        names = [type(check).model_fields[name].alias or name for name in (absolute, relative)]
+        raise ValueError(f"a check without a limit passes everything: give `{names[0]}`, `{names[1]}`, or both")
+    return check

@@ -1,0 +1,69 @@
+"""How long answers took, as counts in fixed buckets: what HAProxy counts, what analyses read, what Prometheus is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from heliostat.spec.base import Model
+
+BOUNDS_MS = tuple(round(0.5 * 1.25**step, 2) for step in range(47))
+"""Upper bounds of the buckets, in milliseconds: 0.5 ms to 14 s, each a quarter above the one before; one more bucket takes
+the rest. A quantile is known to a few percent by interpolation, which is less than one run differs from the next."""
+
+BUCKETS = len(BOUNDS_MS) + 1
+
+
+class Counts(Model):
+    """Requests that one version answered, and how."""
+
+    requests: int = 0
+    failed: int = 0
+    """Answers of status 500 and above, the traffic plane's own (no answer, broken off, too late) among them."""
+    latencies: Annotated[tuple[int, ...], Field(min_length=BUCKETS, max_length=BUCKETS)] = (0,) * BUCKETS
+    """Answers by bucket of BOUNDS_MS."""
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the requests that did not fail; None where there were none."""
+        return 1 - self.failed / self.requests if self.requests else None
+
+    def quantile_ms(self, quantile: float) -> float | None:
+        """The latency that `quantile` (0 to 1) of the answers did not exceed, in milliseconds; None where there are none."""
+        return quantile_ms(self.latencies, quantile)
+
+    def since(self, before: Counts) -> Counts:
+        """What was counted after `before`; a counter that was set back begins anew."""
+        if self.requests < before.requests or any(a < b for a, b in zip(self.latencies, before.latencies, strict=True)):
+            return self
+        latencies = tuple(a - b for a, b in zip(self.latencies, before.latencies, strict=True))
+        failed = max(0, self.failed - before.failed)
+        return Counts(requests=self.requests - before.requests, failed=failed, latencies=latencies)
+
+    def plus(self, other: Counts) -> Counts:
+        """Both together."""
+        latencies = tuple(a + b for a, b in zip(self.latencies, other.latencies, strict=True))
+        return Counts(requests=self.requests + other.requests, failed=self.failed + other.failed, latencies=latencies)
+
+
+def bucket_of(milliseconds: float) -> int:
+    """The bucket that a latency falls into."""
+    return next((number for number, bound in enumerate(BOUNDS_MS) if milliseconds <= bound), len(BOUNDS_MS))
+
+
+def quantile_ms(latencies: Sequence[int], quantile: float) -> float | None:
+    """The quantile of bucketed latencies, interpolated within its bucket; the last bucket counts as its lower bound."""
+    total = sum(latencies)
+    if total == 0:
+        return None
+    rank, below = quantile * total, 0
+    for number, count in enumerate(latencies):
+        if count and below + count >= rank:
+            if number == len(BOUNDS_MS):
+                return BOUNDS_MS[-1]
+            low = BOUNDS_MS[number - 1] if number else 0.0
+            return low + (BOUNDS_MS[number] - low) * max(0.0, rank - below) / count
+        below += count
+    return BOUNDS_MS[-1]
