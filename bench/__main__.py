@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 from rich.console import Console
@@ -19,8 +20,8 @@ from bench.session import SOURCE, Session, opened
 
 RESULTS = SOURCE / "bench" / "results.json"
 NOTE = (
-    "Ratios are of neighbours in one run (A B A B ...), values are medians.\n"
-    "The load is wrk with 8 connections, on the cores that also serve."
+    "Ratios are of neighbours in one run (A B A B ...), values are medians, of a limit on time the worst of the rounds.\n"
+    "The load is on the cores that also serve: wrk with 8 connections; of the rollouts vegeta at a constant rate."
 )
 Measurement = Callable[[Session], Iterable[Result]]
 
@@ -35,10 +36,20 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.serving:mlflow", ("serving/mlflow",)),
     ("bench.rollouts:blue_green", ("rollouts/blue-green",)),
     ("bench.rollouts:rolling", ("rollouts/rolling",)),
+    ("bench.shifts:blue_green", ("rollouts/shift", "rollouts/shift-controller")),
+    ("bench.shifts:canary", ("rollouts/weight", "rollouts/canary", "rollouts/p99")),
+    ("bench.setbacks:bad_candidate", ("rollouts/bad-candidate", "rollouts/bad-candidate-failed")),
+    ("bench.setbacks:rollback", ("rollouts/rollback",)),
+    ("bench.starting:while_starting", ("rollouts/p99-starting", "rollouts/p99-one-by-one", "rollouts/p99-low-priority")),
     ("bench.rollouts:recreate", ("rollouts/recreate-gap", "rollouts/recreate-told")),
     ("bench.training:train_job", ("training/overhead", "training/loop")),
+    ("bench.soak:soak", ("soak/failed",)),
 )
 """What measures which rows, in the order in which they are run: what needs an idle stack comes before what moves it."""
+
+
+DRAWINGS = {"timelines": "bench.timelines:draw"}
+"""What can be asked for by name that measures no row."""
 
 
 @click.command()
@@ -46,10 +57,12 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 @click.option("--list", "list_", is_flag=True, help="List the rows and what they have to reach.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=RESULTS, help="Where the results go.")
 def main(names: tuple[str, ...], list_: bool, output: Path) -> None:
-    """Measure rows by NAME or topic (`serving`), all of them without one. Exit code 1: a row does not hold."""
+    """Measure rows by NAME or topic (`serving`), all but the long ones without one. Exit code 1: a row does not hold."""
     console = Console()
+    drawn = [name for name in names if name in DRAWINGS]
+    measured = tuple(name for name in names if name not in DRAWINGS)
     try:
-        wanted = select(names)
+        wanted = () if drawn and not measured else select(measured)
     except SelectionError as error:
         raise click.UsageError(str(error)) from None
     if list_:
@@ -57,32 +70,34 @@ def main(names: tuple[str, ...], list_: bool, output: Path) -> None:
             console.print(f"{row.name:<24}{row.what} ({row.reach or 'reported'})", highlight=False, markup=False)
         return
     signal.signal(signal.SIGTERM, _interrupt)
-    results = measure(wanted, console, output)
+    with opened(console) as session:
+        for name in drawn:
+            _loaded(DRAWINGS[name])(session)
+        results = measure(wanted, session, output)
     console.print(report.table(results, "Heliostat"), report.machine(), NOTE, sep="\n", highlight=False)
     sys.exit(0 if all(result.holds for result in results) else 1)
 
 
-def measure(wanted: Iterable[Row], console: Console, output: Path) -> list[Result]:
+def measure(wanted: Iterable[Row], session: Session, output: Path) -> list[Result]:
     """Measure the rows, writing each into `output` as soon as it is known."""
+    console = session.console
     machine, commit = report.machine(), report.commit(SOURCE)
     chosen = {row.name for row in wanted}
     results: list[Result] = []
-    with opened(console) as session:
-        for entry_point, names in MEASUREMENTS:
-            if not chosen.intersection(names):
-                continue
-            console.print(f"[bold]{', '.join(names)}[/]", highlight=False)
-            found = [result for result in _measured(entry_point, names, session) if result.row.name in chosen]
-            report.write(output, report.records(found, machine, commit), list(BY_NAME))
-            results += found
+    for entry_point, names in MEASUREMENTS:
+        if not chosen.intersection(names):
+            continue
+        console.print(f"[bold]{', '.join(names)}[/]", highlight=False)
+        found = [result for result in _measured(entry_point, names, session) if result.row.name in chosen]
+        report.write(output, report.records(found, machine, commit), list(BY_NAME))
+        results += found
     return results
 
 
 def _measured(entry_point: str, names: tuple[str, ...], session: Session) -> list[Result]:
-    module, _, function = entry_point.partition(":")
     began = time.monotonic()
     try:
-        measurement: Measurement = getattr(import_module(module), function)
+        measurement: Measurement = _loaded(entry_point)
         results = list(measurement(session))
     except Exception as error:
         session.console.print(f"[red]not measured:[/] {type(error).__name__}: {error}", highlight=False)
@@ -91,6 +106,11 @@ def _measured(entry_point: str, names: tuple[str, ...], session: Session) -> lis
         session.tell(f"{result.row.name} = {result.value:g} {result.row.unit} ({result.row.reach or 'reported'})")
     session.tell(f"took {time.monotonic() - began:.0f} s")
     return results
+
+
+def _loaded(entry_point: str) -> Any:
+    module, _, function = entry_point.partition(":")
+    return getattr(import_module(module), function)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

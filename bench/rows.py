@@ -34,6 +34,8 @@ class Row:
     unit: str
     reach: Reach | None = None
     """None: the value is reported, and there is nothing to reach."""
+    is_long: bool = False
+    """Measured only where it is asked for by name: it takes an hour, not minutes."""
 
     def result(self, value: float, **figures: Any) -> Result:
         """What was measured for this row; `figures` are the numbers that `value` was made of."""
@@ -80,10 +82,27 @@ ROWS = (
     Row("serving/mlflow", "requests/s ÷ `mlflow models serve`, as many workers", "ratio", _at_least(1.5)),
     Row("rollouts/blue-green", "failed requests in a blue-green update under load", "requests", Reach("=", 0)),
     Row("rollouts/rolling", "failed requests in a rolling update under load", "requests", Reach("=", 0)),
+    Row("rollouts/canary", "failed requests in a canary under load", "requests", Reach("=", 0)),
+    Row("rollouts/shift", "decision to all new requests on the new version, as clients see it", "ms", _at_most(10)),
+    Row("rollouts/shift-controller", "the same, as the controller measures it", "ms", _at_most(10)),
+    Row("rollouts/weight", "weight asked and measured in a canary step of over 40,000 requests", "points", _at_most(1)),
+    Row(
+        "rollouts/bad-candidate",
+        "candidate begins to fail 5 % at a weight of 10 %: until its traffic is gone",
+        "s",
+        _at_most(10),
+    ),
+    Row("rollouts/bad-candidate-failed", "share of all requests that failed meanwhile", "%", _at_most(1)),
+    Row("rollouts/rollback", "rollback inside the retention window, to the last request on the new version", "s", _at_most(1)),
+    Row("rollouts/p99", "p99 from the first shift on ÷ p99 before the rollout", "ratio", _at_most(1.5)),
+    Row("rollouts/p99-starting", "p99 while candidates start ÷ p99 under another load of the same CPU", "ratio"),
+    Row("rollouts/p99-one-by-one", "p99 while they start one by one ÷ both at once", "ratio"),
+    Row("rollouts/p99-low-priority", "p99 while they start at the lowest priority ÷ at the usual one", "ratio"),
     Row("rollouts/recreate-gap", "gap without service when recreated", "s"),
     Row("rollouts/recreate-told", "the gap that the preview told beforehand", "s"),
     Row("training/overhead", "TrainJob on a cluster that is up: what it adds to the fit", "s", _at_most(25)),
     Row("training/loop", "workers' loop ÷ the same fit called directly", "ratio", _at_most(1.3)),
+    Row("soak/failed", "failed requests of 1,000,000 over repeated rollouts", "requests", Reach("=", 0), is_long=True),
 )
 BY_NAME = {row.name: row for row in ROWS}
 
@@ -93,7 +112,7 @@ class SelectionError(ValueError):
 
 
 def select(names: tuple[str, ...]) -> tuple[Row, ...]:
-    """The rows that `names` say: full names, or topics (`serving`); all of them for none.
+    """The rows that `names` say: full names, or topics (`serving`); for none, all but the long ones.
 
     Raises:
         SelectionError: with every name that is unknown.
@@ -104,4 +123,6 @@ def select(names: tuple[str, ...]) -> tuple[Row, ...]:
             f"there is no row or topic {', '.join(map(repr, unknown))}; "
             f"topics: {', '.join(sorted(topics))}; rows: {', '.join(BY_NAME)}"
         )
-    return tuple(row for row in ROWS if not names or row.name in names or row.name.partition("/")[0] in names)
+    if not names:
+        return tuple(row for row in ROWS if not row.is_long)
+    return tuple(row for row in ROWS if row.name in names or row.name.partition("/")[0] in names)

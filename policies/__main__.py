@@ -7,7 +7,7 @@ from pulumi_policy import (
     ResourceValidationArgs,
     ResourceValidationPolicy,
 )
-from rules import RULES, Rule
+from rules import ADVISORY, RULES, Rule
 
 
 def policy(name: str, type_: str, rule: Rule) -> ResourceValidationPolicy:
@@ -19,7 +19,8 @@ def policy(name: str, type_: str, rule: Rule) -> ResourceValidationPolicy:
             report(violation, None)
 
     description = (rule.__doc__ or name).splitlines()[0]
-    return ResourceValidationPolicy(name, description, validate, EnforcementLevel.MANDATORY)
+    level = EnforcementLevel.ADVISORY if name in ADVISORY else EnforcementLevel.MANDATORY
+    return ResourceValidationPolicy(name, description, validate, level)
 
 
 PolicyPack("heliostat", [policy(name, type_, rule) for name, (type_, rule) in RULES.items()])

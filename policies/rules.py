@@ -30,6 +30,18 @@ def no_gap(application: Inputs) -> str | None:
     return "strategy is recreate, which stops the service meanwhile: choose rolling or blue-green"
 
 
+def analysed(application: Inputs) -> str | None:
+    """A candidate is held against something while it takes over the traffic."""
+    strategy = application.get("strategy", {})
+    kind = strategy.get("kind")
+    given = [strategy.get(name) for name in ("analysis", "before", "after")]
+    given += [step.get("analysis") for step in strategy.get("steps", ())]
+    if kind not in ("rolling", "blue-green", "canary") or any(given):
+        return None
+    place = "before or strategy.after" if kind == "blue-green" else "analysis"
+    return f"strategy {kind} has no analysis: give it strategy.{place}, or only golden requests stand between it and clients"
+
+
 def answers_are_logged(application: Inputs) -> str | None:
     """What was answered can be looked at, and trained on, later."""
     rate = application.get("predictionLog", {}).get("samplingRate", 1.0)
@@ -55,8 +67,12 @@ def data_is_kept(store: Inputs) -> str | None:
 RULES: dict[str, tuple[str, Rule]] = {
     "two-replicas": ("heliostat:index:Application", two_replicas),
     "no-gap": ("heliostat:index:Application", no_gap),
+    "analysed": ("heliostat:index:Application", analysed),
     "answers-are-logged": ("heliostat:index:Application", answers_are_logged),
     "judged-by-slice": ("heliostat:index:ModelVersion", judged_by_slice),
     "data-is-kept": ("heliostat:index:ObjectStore", data_is_kept),
 }
 """By name: the type that a rule looks at, and the rule."""
+
+ADVISORY = frozenset({"analysed"})
+"""Rules whose violation is a warning; any other's ends the update."""

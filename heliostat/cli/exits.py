@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from heliostat.engine.errors import EngineError
 from heliostat.engine.stackerrors import NotFoundError
+from heliostat.systems.errors import PermanentError, RetryableError
 
 
 class Exit(IntEnum):
@@ -37,6 +38,8 @@ def explain(error: Exception) -> tuple[int, str]:
     codes: list[tuple[type[Exception], Exit]] = [
         (NotFoundError, Exit.NO_STACK),
         (EngineError, Exit.FAILED),
+        (PermanentError, Exit.FAILED),
+        (RetryableError, Exit.FAILED),
         (UsageError, Exit.USAGE),
         (UnexpectedChangesError, Exit.CHANGES),
         (DeclinedError, Exit.FAILED),

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from heliostat.cli import switches
 
 Engine = Literal["embedded", "pulumi"]
 # what both can do; everything else is Heliostat's own
@@ -23,10 +25,12 @@ class EngineChoiceError(Exception):
 
 @dataclass(frozen=True)
 class Choice:
-    """The engine, and the arguments without `--engine`."""
+    """The engine, and the arguments without `--engine` and, for the CLI, without what it does not know."""
 
     engine: Engine
     arguments: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What flags of our own become for whoever does not know them: the plugin below the CLI, and commands that ask the CLI."""
 
 
 def choose(arguments: Sequence[str], environment: Mapping[str, str]) -> Choice:
@@ -42,8 +46,12 @@ def choose(arguments: Sequence[str], environment: Mapping[str, str]) -> Choice:
         )
     shared = command_of(rest) in SHARED_COMMANDS
     if shared and there and wanted in {"", "auto", "pulumi"}:
-        return Choice("pulumi", tuple(rest))
-    return Choice("embedded", tuple(rest))
+        try:
+            kept, variables = switches.taken_out(rest, command_of(rest))
+        except switches.SwitchError as error:
+            raise EngineChoiceError(str(error)) from None
+        return Choice("pulumi", tuple(kept), variables)
+    return Choice("embedded", tuple(rest), {} if shared or not wanted else {"HELIOSTAT_ENGINE": wanted})
 
 
 def _take_option(arguments: Sequence[str], otherwise: str) -> tuple[str, list[str]]:

@@ -17,6 +17,7 @@ def main() -> NoReturn:
     except EngineChoiceError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
+    os.environ.update(chosen.variables)
     if chosen.engine == "pulumi":
         sys.stdout.flush()
         os.execvp("pulumi", ["pulumi", *chosen.arguments])  # noqa: S606, S607 -- this process becomes the official CLI

@@ -8,9 +8,9 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import click
 from rich.console import Console
@@ -50,6 +50,8 @@ class Request:
     message: str = ""
     expect_no_changes: bool = False
     clear_pending_creates: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Laid over the environment of the program and its plugins."""
 
 
 def operate(session: Session, request: Request) -> int:
@@ -196,7 +198,7 @@ class _Work:
             config_secret_keys=secret_keys,
             runtime_options=project.runtime_options,
             plugins=project.plugins,
-            environment=dict(os.environ),
+            environment={**os.environ, **self.request.variables},
         )
 
     def _display(self, *, preview: bool, silent: bool) -> Display:

@@ -16,11 +16,13 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from heliostat.controller.api import create_app
+from heliostat.controller.ledger import Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import Store
 from heliostat.controller.traffic import Traffic
 from heliostat.spec.controller import SETTINGS_FILE, TOKEN_FILE, ControllerSettings
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import open_store
 from heliostat.systems.ray_serve import ServeClient
 
 _log = logging.getLogger("heliostat.controller")
@@ -81,7 +83,8 @@ async def serve(settings: ControllerSettings, token: str) -> None:
     await traffic.adopt()
     client = ServeClient(settings.inputs.ray, settings.serve_port)
     async with httpx.AsyncClient() as replicas:
-        reconciler = Reconciler(store, client, traffic, replicas, settings)
+        ledger = Ledger(store, open_store(settings.inputs.store))
+        reconciler = Reconciler(store, client, traffic, replicas, settings, ledger)
         app = create_app(reconciler, token, settings.public_url)
         config = uvicorn.Config(app, host="127.0.0.1", port=settings.api_port, log_level="warning", access_log=False)
         server = uvicorn.Server(config)
@@ -89,7 +92,8 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         gc.collect()
         gc.freeze()
         _log.info("API on 127.0.0.1:%s, clients on 127.0.0.1:%s", settings.api_port, settings.public_port)
-        tasks = [asyncio.create_task(reconciler.run()), asyncio.create_task(traffic.supervise(reconciler.wake))]
+        beside = (reconciler.run(), traffic.supervise(reconciler.wake), ledger.run())
+        tasks = [asyncio.create_task(each) for each in beside]
         try:
             await server.serve()
         finally:
@@ -97,6 +101,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+            await reconciler.close()
             await client.close()
             store.close()
 

@@ -12,17 +12,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 import heliostat
+from heliostat.controller.changes import add_changes
+from heliostat.controller.metrics import CONTENT_TYPE, Metrics
+from heliostat.controller.points import samples
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.views import current, past
 from heliostat.controller.views import status as status_of
-from heliostat.rollout.model import State
-from heliostat.rollout.plan import plan
-from heliostat.rollout.shares import problem
+from heliostat.rollout.model import Observed, State
 from heliostat.spec.base import Name
-from heliostat.spec.rollouts import Desired, Health, Plan, RolloutEvent, Status
+from heliostat.spec.rollouts import Health, Record, Rollout, RolloutEvent, Status
+from heliostat.systems.errors import RetryableError
 
 _LONGEST_WAIT_SECONDS = 60.0
-_LOOK_SECONDS = 20.0
-"""How long a declaration waits for the loop, which may be starting Serve for another one."""
 
 
 class Views:
@@ -41,8 +42,30 @@ class Views:
 
     def status(self, name: str) -> Status:
         """An application as the controller sees it."""
+        state, found = self.state(name), self._reconciler.observed.get(name)
+        return status_of(state, found, self._events(state), self.public_url, self._reconciler.now())
+
+    def rollouts(self, name: str) -> tuple[Rollout, ...]:
+        """An application's rollouts, the newest first, without their events."""
         state = self.state(name)
-        return status_of(state, self._reconciler.observed.get(name), self._events(state), self.public_url)
+        newest = self._current(state, ())
+        older = (past(each) for each in self._reconciler.store.rollouts(name) if newest and each.number != newest.number)
+        return (newest, *older) if newest is not None else ()
+
+    def record(self, name: str, number: int) -> Record:
+        """One of them with all that is kept of it; 404 where it is not remembered."""
+        state, store = self.state(name), self._reconciler.store
+        progress = store.rollout(name, number)
+        if progress is None:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, f"{name} has no rollout {number}, or it is forgotten")
+        self._reconciler.meter.save(name)
+        events = store.events(name, number)
+        newest = state.rollout is not None and state.rollout.number == number
+        rollout = (self._current(state, events) if newest else None) or past(progress, events)
+        return Record(application=name, rollout=rollout, samples=samples(store.points(name, number), progress.candidate))
+
+    def _current(self, state: State, events: tuple[RolloutEvent, ...]) -> Rollout | None:
+        return current(state, self._reconciler.observed.get(state.name, Observed()), events, self._reconciler.now())
 
     def _events(self, state: State) -> tuple[RolloutEvent, ...]:
         number = state.rollout.number if state.rollout is not None else 0
@@ -55,21 +78,43 @@ def create_app(reconciler: Reconciler, token: str, public_url: str) -> FastAPI:
     version = heliostat.__version__
     app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)
     views = Views(reconciler, public_url)
+    _add_health(app, reconciler, public_url)
     _add_reads(app, reconciler, views)
-    _add_changes(app, reconciler, views)
+    add_changes(app, reconciler, views.state, views.status)
+    _add_errors(app)
     return app
 
 
-def _add_reads(app: FastAPI, reconciler: Reconciler, views: Views) -> None:
+def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
+    metrics = Metrics(reconciler)
+
     @app.get("/v1/health")
     async def health() -> Health:
         return Health(
-            version=heliostat.__version__, haproxy=reconciler.traffic.alive, ray=reconciler.ray_answers, public_url=public
+            version=heliostat.__version__, haproxy=reconciler.traffic.alive, ray=reconciler.ray_answers, public_url=public_url
         )
+
+    @app.get("/metrics")
+    async def scrape() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _add_reads(app: FastAPI, reconciler: Reconciler, views: Views) -> None:
+    @app.get("/v1/applications")
+    async def applications() -> tuple[Status, ...]:
+        return tuple(views.status(name) for name in sorted(reconciler.states))
 
     @app.get("/v1/applications/{name}")
     async def read(name: Name) -> Status:
         return views.status(name)
+
+    @app.get("/v1/applications/{name}/rollouts")
+    async def rollouts(name: Name) -> tuple[Rollout, ...]:
+        return views.rollouts(name)
+
+    @app.get("/v1/applications/{name}/rollouts/{number}")
+    async def record(name: Name, number: int) -> Record:
+        return views.record(name, number)
 
     @app.get("/v1/applications/{name}/wait")
     async def wait(
@@ -89,36 +134,8 @@ def _add_reads(app: FastAPI, reconciler: Reconciler, views: Views) -> None:
                 return found
             await reconciler.news(left)
 
-    public = views.public_url
 
-
-def _add_changes(app: FastAPI, reconciler: Reconciler, views: Views) -> None:
-    @app.put("/v1/applications/{name}")
-    async def declare(name: Name, desired: Desired) -> Status:
-        _refuse(desired)
-        reconciler.declare(name, desired)
-        # Until the loop has looked at it, so that the answer shows the rollout that this began.
-        deadline = time.monotonic() + _LOOK_SECONDS
-        while reconciler.states[name].pending and time.monotonic() < deadline:
-            await reconciler.news(0.1)
-        if reconciler.states[name].pending and not reconciler.ray_answers:
-            text = f"the cluster has not answered for {_LOOK_SECONDS:g} s; {name} is declared and begins once it does"
-            raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, text)
-        return views.status(name)
-
-    @app.post("/v1/applications/{name}/plan")
-    async def preview(name: Name, desired: Desired) -> Plan:
-        _refuse(desired)
-        state = reconciler.states.get(name, State(name=name))
-        store = reconciler.store
-        return plan(state, desired, store.measured(name, "startup_seconds"), store.measured(name, "gap_seconds"))
-
-    @app.delete("/v1/applications/{name}", status_code=status.HTTP_202_ACCEPTED)
-    async def delete(name: Name) -> Status:
-        views.state(name)
-        reconciler.delete(name)
-        return views.status(name)
-
+def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def wrong(request: Request, error: Exception) -> Response:
         mistakes = error.errors() if isinstance(error, RequestValidationError) else []
@@ -130,11 +147,9 @@ def _add_changes(app: FastAPI, reconciler: Reconciler, views: Views) -> None:
         # It was removed between two looks.
         return JSONResponse({"detail": "the application is gone"}, status.HTTP_404_NOT_FOUND)
 
-
-def _refuse(desired: Desired) -> None:
-    text = problem(desired)
-    if text is not None:
-        raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, text)
+    @app.exception_handler(RetryableError)
+    async def away(request: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
 def _guard(token: str) -> Callable[[Request], Awaitable[None]]:

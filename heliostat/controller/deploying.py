@@ -36,6 +36,7 @@ def serve_application(
         public_path=f"/{name}",
         replicas=action.replicas,
         cpus_per_replica=action.desired.cpus_per_replica,
+        gpus_per_replica=action.desired.gpus_per_replica,
         max_ongoing_requests=action.desired.max_ongoing_requests,
         version=action.desired.version,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from heliostat.rollout.model import Colour, Condition, Observed, Seen
+from heliostat.rollout.model import Colour, Condition, Observed, Seen, identity_of
 from heliostat.systems.haproxy import ServerState, Snapshot
 from heliostat.systems.haproxy_config import backend_name
 from heliostat.systems.ray_serve import ServeApplication, ServeInstance, ServeStatus
@@ -53,12 +53,12 @@ def asked(config: dict[str, Any]) -> tuple[int, int]:
     return int(replicas), int(override.get("max_ongoing_requests", arguments.get("maxOngoingRequests", 0)))
 
 
-def identity_of(arguments: dict[str, Any]) -> str | None:
+def identity_in(arguments: dict[str, Any]) -> str | None:
     """The identity of what was deployed with `arguments`; None where that was not by us."""
-    version, cpus = arguments.get("version"), arguments.get("cpusPerReplica")
+    version, cpus, gpus = (arguments.get(key) for key in ("version", "cpusPerReplica", "gpusPerReplica"))
     if not isinstance(version, dict) or not isinstance(cpus, (int, float)):
         return None
-    return f"{version.get('digest')}/{cpus:g}"
+    return identity_of(str(version.get("digest")), cpus, gpus if isinstance(gpus, (int, float)) else 0.0)
 
 
 def _see(name: str, colour: Colour, serve: ServeInstance, traffic: Snapshot, golden: Golden) -> Seen:
@@ -91,4 +91,4 @@ def _probes(servers: dict[str, ServerState], running: frozenset[str]) -> str:
 
 
 def _identity(found: ServeApplication) -> str | None:
-    return identity_of(found.arguments)
+    return identity_in(found.arguments)

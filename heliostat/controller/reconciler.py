@@ -5,34 +5,41 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import httpx
 
-from heliostat.controller.deploying import serve_application
+from heliostat.controller.acting import Hands
+from heliostat.controller.analysts import Analysts
+from heliostat.controller.clock import Clock
 from heliostat.controller.golden import GoldenTests
-from heliostat.controller.observing import Golden, observe, serve_name, still
+from heliostat.controller.ledger import Ledger, entry
+from heliostat.controller.metering import Meter
+from heliostat.controller.observing import Golden, observe, still
+from heliostat.controller.pacing import pause
+from heliostat.controller.routing import wanted
 from heliostat.controller.store import Store
-from heliostat.controller.traffic import Place, Traffic, Wanted
-from heliostat.rollout.actions import admitted
-from heliostat.rollout.decide import decide, declare, delete
-from heliostat.rollout.model import Action, Colour, DeployColour, Observed, RetireColour, SetShare, State, TestGolden
+from heliostat.controller.traffic import Traffic, Wanted
+from heliostat.rollout import orders
+from heliostat.rollout.decide import decide
+from heliostat.rollout.model import Action, Colour, Evidence, Observed, Record, RetireColour, SetShare, State, Step
+from heliostat.rollout.show import gathering
 from heliostat.spec.controller import ControllerSettings
-from heliostat.spec.rollouts import Desired, Phase
+from heliostat.spec.ledger import EntryKind
+from heliostat.spec.rollouts import Declaration, Desired, GoBack, Origin, Phase, Word
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.haproxy_config import Server, serve_prefix
+from heliostat.systems.haproxy import Snapshot
 from heliostat.systems.ray_serve import ServeClient, ServeInstance
 
 _log = logging.getLogger(__name__)
 
-BUSY_SECONDS = 0.2
-"""Between looks while something is on its way."""
-IDLE_SECONDS = 2.0
-"""Between looks while all is as it shall be: HAProxy's own probes and retries cover what happens in between."""
 AWAY_SECONDS = 1.0
 """Between looks while the cluster does not answer."""
 FRESH_SECONDS = 0.15
 """How old Serve's account may be where nothing was asked of it since."""
+_READ_SECONDS = 5.0
+"""How long Serve may take for its account until the cluster counts as away: what watches the traffic does not wait longer."""
 
 
 @dataclass
@@ -44,12 +51,14 @@ class Reconciler:
     traffic: Traffic
     client: httpx.AsyncClient
     settings: ControllerSettings
+    ledger: Ledger
     states: dict[str, State] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
     ray_answers: bool = False
     _instance: ServeInstance | None = None
     _read_at: float = 0.0
     _golden: dict[str, Golden] = field(default_factory=dict)
+    _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _complaint: str = ""
@@ -57,27 +66,59 @@ class Reconciler:
     def __post_init__(self) -> None:
         self.states = self.store.states()
         self._golden = {name: self.store.golden(name) for name in self.states}
-        self._tests = GoldenTests(self.client, self._tested)
-        # Wall time for people, but no step of the clock may shorten or lengthen a wait.
-        self._offset = time.time() - time.monotonic()
+        self.meter = Meter(self.store)
+        self.analysts = Analysts(self.settings.analyst_module, self.settings.directory, self.wake)
+        tests = GoldenTests(self.client, self._tested)
+        self._hands = Hands(self.serve, tests, self.analysts, self.settings)
+        self._clock = Clock(self.store)
+        self._watched_since = self.now()
 
     def now(self) -> float:
-        """Unix time that never jumps while this process runs."""
-        return time.monotonic() + self._offset
+        """Unix time that never jumps."""
+        return self._clock.now()
 
     def wake(self) -> None:
         """Look at once."""
         self._wake.set()
 
-    def declare(self, name: str, desired: Desired) -> None:
-        """Take a new declaration; the next look begins with it."""
-        state = self.states.get(name, State(name=name))
-        self._keep(declare(state, desired, self.observed.get(name, Observed())))
+    def declare(self, name: str, declaration: Declaration) -> None:
+        """Take a new declaration; the next look begins with it.
+
+        Raises:
+            OrderError: it was rolled back before.
+        """
+        state, desired = self.states.get(name, State(name=name)), declaration.desired
+        if declaration.retry_refused:
+            state = orders.retry(state, desired)
+        self._keep(orders.declare(state, desired, self._seen(name), declaration.origin))
+        self.wake()
+
+    def go_back(self, name: str, desired: Desired, order: GoBack) -> None:
+        """Have what an entry of the ledger names serve again; the next look begins with it.
+
+        Raises:
+            OrderError: it serves already.
+        """
+        origin = Origin(by=order.by)
+        self._keep(orders.go_back(self.states[name], desired, self._seen(name), order, self.now(), origin))
+        self.wake()
+
+    def say(self, name: str, word: Word, order: Callable[[State, Word, float], Step]) -> None:
+        """Take a person's word on a rollout.
+
+        Raises:
+            OrderError: there is none that it could be on.
+        """
+        step = order(self.states[name], word, self.now())
+        rollout = step.state.rollout
+        ended = rollout is not None and rollout.ended
+        self._keep(step.state, step.events, (Record(EntryKind.END, step.state.entered),) if ended else ())
+        self.ledger.wake()
         self.wake()
 
     def delete(self, name: str) -> None:
         """Take an application away."""
-        self._keep(delete(self.states[name]))
+        self._keep(orders.delete(self.states[name]))
         self.wake()
 
     async def news(self, seconds: float) -> None:
@@ -87,6 +128,12 @@ class Reconciler:
                 await self._news.wait()
         except TimeoutError:
             return
+
+    async def close(self) -> None:
+        """End what runs beside the loop, and keep what was counted."""
+        await self.analysts.close()
+        for name in self.states:
+            self.meter.save(name)
 
     async def run(self) -> None:
         """Look, for ever."""
@@ -104,24 +151,79 @@ class Reconciler:
         """One look at everything; how long the next may wait, in seconds."""
         instance = await self._serve_instance()
         snapshot = await self.traffic.snapshot()
-        changed = False
-        wanted: dict[str, Wanted] = {}
-        for name in list(self.states):
-            if instance is None:
-                self.observed[name] = still(self.observed.get(name, Observed()), name, snapshot)
-                wanted[name] = self.traffic.as_before(name)
-                continue
-            self.observed[name] = observe(name, instance, snapshot, self._golden.get(name, {}))
-            changed |= await self._decide(name)
-            if name in self.states:
-                wanted[name] = self._wanted(self.states[name], self.observed[name], instance)
-        changed |= await self.traffic.apply(wanted, snapshot)
+        names, changed, rest = list(self.states), False, list[tuple[str, Action]]()
+        for name in names:
+            acted, later = await self._look_at(name, instance, snapshot)
+            changed |= acted
+            rest += [(name, action) for action in later]
+        # Whatever is slow comes after the traffic of all of them.
+        if instance is not None:
+            for name, action in rest:
+                changed |= await self._act(name, action, instance)
+            self.analysts.sweep()
+        names = [name for name in names if name in self.states]
+        changed |= await self.traffic.apply({name: self._wanted(name, instance) for name in names}, snapshot)
+        for name in names:
+            self.meter.keep(self.states[name], self.now())
         if changed:
             await self._tell()
             return 0.005
         if instance is None:
             return AWAY_SECONDS
-        return BUSY_SECONDS if any(map(self._busy, self.states.values())) else IDLE_SECONDS
+        return min((pause(state, self.observed.get(name), self.now()) for name, state in self.states.items()), default=2.0)
+
+    async def _look_at(self, name: str, instance: ServeInstance | None, snapshot: Snapshot) -> tuple[bool, tuple[Action, ...]]:
+        """Decide about one application and move its traffic; whether that changed anything, and what is left to do."""
+        state, before, now = self.states[name], self._seen(name), self.now()
+        if instance is None:
+            self.observed[name] = still(before, name, snapshot)
+            self.meter.look(state, self.observed[name], snapshot.counts, now)
+            return False, ()
+        observed = observe(name, instance, snapshot, self._golden.get(name, {}))
+        self.meter.look(state, observed, snapshot.counts, now)
+        share, took = self._moved.get(name, (-1, 0.0))
+        observed = replace(
+            observed,
+            watched_since=self._watched_since,
+            shift_milliseconds=took if share == observed.share else None,
+            evidence=self._evidence(state),
+        )
+        self.observed[name] = observed
+        return await self._decide(state, observed, now)
+
+    async def _decide(self, state: State, observed: Observed, now: float) -> tuple[bool, tuple[Action, ...]]:
+        began, name = time.perf_counter(), state.name
+        decision = decide(state, observed, now)
+        if decision.gone:
+            self._forget(decision.state, decision.records)
+            return True, ()
+        if decision.state != state or decision.records:
+            self._keep(decision.state, decision.events, decision.records)
+        moves = [action for action in decision.actions if isinstance(action, SetShare)]
+        for action in moves:
+            await self.traffic.set_share(name, action.share)
+            self._moved[name] = (action.share, round((time.perf_counter() - began) * 1000, 2))
+        for phase, text in decision.events:
+            _log.info("%s: %s: %s", name, phase, text)
+        if decision.records:
+            self.ledger.wake()
+        changed = bool(moves or decision.events or decision.state != state)
+        return changed, tuple(action for action in decision.actions if not isinstance(action, SetShare))
+
+    async def _act(self, name: str, action: Action, instance: ServeInstance) -> bool:
+        if isinstance(action, RetireColour):
+            self._untest(name, action.colour)
+        acted = await self._hands.act(self.states[name], self.observed[name], action, instance)
+        if acted:
+            self._read_at = 0.0
+        return acted
+
+    def _evidence(self, state: State) -> Evidence:
+        found = gathering(state)
+        if found is None:
+            return Evidence()
+        windows = self.meter.windows(state, found.began_at, found.seconds)
+        return Evidence(windows, self.analysts.figures(state.name, found.key))
 
     async def _guarded_look(self) -> float:
         try:
@@ -146,53 +248,17 @@ class Reconciler:
         if self._instance is not None and time.monotonic() - self._read_at < FRESH_SECONDS:
             return self._instance
         try:
-            self._instance = await self.serve.read()
+            async with asyncio.timeout(_READ_SECONDS):
+                self._instance = await self.serve.read()
+            if not self.ray_answers:
+                self._watched_since = self.now()
             self._read_at, self.ray_answers = time.monotonic(), True
-        except RetryableError as error:
+        except (RetryableError, TimeoutError) as error:
             if self.ray_answers or not self._read_at:
-                _log.warning("%s; what serves stays as it is", error)
+                text = str(error) or f"Serve did not answer within {_READ_SECONDS:g} s"
+                _log.warning("%s; what serves stays as it is", text)
             self._instance, self.ray_answers, self._read_at = None, False, time.monotonic()
         return self._instance
-
-    async def _decide(self, name: str) -> bool:
-        state, observed, now = self.states[name], self.observed[name], self.now()
-        decision = decide(state, observed, now)
-        for phase, text in decision.events:
-            _log.info("%s: %s: %s", name, phase, text)
-        if decision.gone:
-            self._forget(name)
-            return True
-        if decision.state != state:
-            self._keep(decision.state, decision.events)
-        acted = False
-        for action in decision.actions:
-            acted |= await self._act(name, action)
-        return acted or bool(decision.events) or decision.state != state
-
-    async def _act(self, name: str, action: Action) -> bool:
-        """Do it; whether the world may look different now."""
-        match action:
-            case SetShare(share):
-                await self.traffic.set_share(name, share)
-            case TestGolden(colour, replica):
-                self._test(name, colour, replica)
-                return False
-            case RetireColour(colour):
-                self._read_at = 0.0
-                self._untest(name, colour)
-                await self.serve.delete(serve_name(name, colour))
-            case DeployColour():
-                found = self._instance.applications.get(serve_name(name, action.colour)) if self._instance else None
-                self._read_at = 0.0
-                await self.serve.deploy(serve_application(name, action, self.settings, found))
-        return True
-
-    def _test(self, name: str, colour: Colour, replica: str) -> None:
-        found = self._instance.applications.get(serve_name(name, colour)) if self._instance else None
-        for each in found.replicas if found else ():
-            if each.name == replica:
-                url = f"http://{each.host}:{each.port}{serve_prefix(name, colour.value)}"
-                self._tests.begin(name, colour, replica, url)
 
     def _tested(self, name: str, colour: Colour, replica: str, failure: str | None) -> None:
         if name in self.states:
@@ -205,38 +271,27 @@ class Reconciler:
         golden = self._golden.get(name, {})
         self._golden[name] = {key: failure for key, failure in golden.items() if key[0] is not colour}
 
-    def _keep(self, state: State, events: tuple[tuple[Phase, str], ...] = ()) -> None:
-        self.store.save(state, events, self.now())
+    def _keep(self, state: State, events: tuple[tuple[Phase, str], ...] = (), records: tuple[Record, ...] = ()) -> None:
+        now = self.now()
+        self.store.save(state, events, now, tuple(entry(state, record, now) for record in records))
         self.states[state.name] = state
 
-    def _forget(self, name: str) -> None:
-        self.store.forget(name)
-        self.states.pop(name, None)
-        self.observed.pop(name, None)
-        self._golden.pop(name, None)
+    def _forget(self, state: State, records: tuple[Record, ...]) -> None:
+        now, name = self.now(), state.name
+        self.store.forget(name, tuple(entry(state, record, now) for record in records))
+        self.meter.forget(name)
+        for kept in (self.states, self.observed, self._golden, self._moved):
+            kept.pop(name, None)
+        self.ledger.wake()
+
+    def _seen(self, name: str) -> Observed:
+        return self.observed.get(name, Observed())
 
     async def _tell(self) -> None:
         async with self._news:
             self._news.notify_all()
 
-    def _busy(self, state: State) -> bool:
-        """Whether the next look should come soon."""
-        rollout, observed = state.rollout, self.observed.get(state.name)
-        if state.pending or state.deleting or observed is None:
-            return True
-        if rollout is not None and not rollout.ended:
-            waits = rollout.phase is Phase.RETAINING and not rollout.sick_since
-            return not waits or self._unwell(state, observed)
-        return self._unwell(state, observed)
-
-    def _unwell(self, state: State, observed: Observed) -> bool:
-        colours = [colour for colour in Colour if state.slot(colour).desired is not None]
-        return any(len(observed.seen(colour).usable) != state.slot(colour).replicas for colour in colours)
-
-    def _wanted(self, state: State, observed: Observed, instance: ServeInstance) -> Wanted:
-        def place(colour: Colour) -> Place:
-            found = instance.applications.get(serve_name(state.name, colour))
-            servers = tuple(Server(each.name, each.host, each.port) for each in found.replicas) if found else ()
-            return Place(servers, admitted(state.slot(colour), observed.seen(colour)))
-
-        return Wanted(state.share, place(Colour.BLUE), place(Colour.GREEN))
+    def _wanted(self, name: str, instance: ServeInstance | None) -> Wanted:
+        if instance is None:
+            return self.traffic.as_before(name)
+        return wanted(self.states[name], self.observed[name], instance, self.traffic.affinity(name))

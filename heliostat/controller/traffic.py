@@ -12,10 +12,11 @@ from pathlib import Path
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour
 from heliostat.spec.controller import TRAFFIC_SERVICE, ControllerSettings
+from heliostat.spec.strategies import Affinity
 from heliostat.systems import haproxy, processes
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import PermanentError, RetryableError, explained
 from heliostat.systems.haproxy import ServerState, Snapshot
-from heliostat.systems.haproxy_config import Plane, Route, Server, backend_name
+from heliostat.systems.haproxy_config import Plane, Route, Server, backend_name, render_map
 
 _log = logging.getLogger(__name__)
 _START_SECONDS = 10.0
@@ -37,6 +38,10 @@ class Wanted:
     share: int
     blue: Place
     green: Place
+    affinity: Affinity | None = None
+    """What its clients are known by, so that each stays on one version."""
+    salt: str = ""
+    """Which of them are on green at a share; of an affinity."""
 
     def place(self, colour: Colour) -> Place:
         """One colour."""
@@ -108,16 +113,26 @@ class Traffic:
         """What it was last told about an application: how it stays while the cluster does not answer."""
         route = self._routes.get(name, Route(name))
         blue, green = (Place(servers, frozenset(s.name for s in servers)) for servers in (route.blue, route.green))
-        return Wanted(route.green_share, blue, green)
+        return Wanted(route.green_share, blue, green, route.affinity, route.salt)
+
+    def affinity(self, name: str) -> tuple[Affinity | None, str]:
+        """What an application's clients are known by now, and their salt."""
+        route = self._routes.get(name, Route(name))
+        return route.affinity, route.salt
 
     async def snapshot(self) -> Snapshot:
         """What HAProxy does now."""
         return await haproxy.snapshot(self.plane)
 
     async def set_share(self, application: str, share: int) -> None:
-        """Move the traffic of an application: `share` of 10,000 new requests go to green."""
+        """Move the traffic of an application: `share` of 10,000 new requests go to green.
+
+        Requests are answered by the wrong version until this is done, so it writes what has changed and no more.
+        """
         route = replace(self._routes.get(application, Route(application)), green_share=share)
-        self._write({**self._routes, application: route})
+        self._store.save_route(route)
+        self._routes = {**self._routes, application: route}
+        _replace(self.plane.map_file, render_map(tuple(self._routes.values())))
         await haproxy.set_share(self.plane, application, share)
 
     async def apply(self, wanted: dict[str, Wanted], snapshot: Snapshot) -> bool:
@@ -125,13 +140,16 @@ class Traffic:
         routes = {name: _route(name, each, snapshot) for name, each in wanted.items()}
         written = routes != self._routes
         if written:
-            self._write(routes)
-        known = {name.rpartition("-")[0] for name in snapshot.backends if name != "public"}
-        if known != set(wanted):
+            self._store.save_routes(routes)
+            haproxy.write(self.plane, tuple(routes.values()))
+            self._routes = routes
+        if haproxy.needs_reload(snapshot, tuple(routes.values())):
             await haproxy.reload(self.plane)
             return True
         changed = False
         for name, each in wanted.items():
+            if name in snapshot.affinities and snapshot.salts.get(name) != each.salt:
+                await haproxy.set_salt(self.plane, name, each.salt)
             for colour in Colour:
                 backend = backend_name(name, colour.value)
                 changed |= await self._apply(backend, each.place(colour), snapshot.backends.get(backend, {}))
@@ -151,11 +169,6 @@ class Traffic:
             "remove": lambda: haproxy.remove_server(self.plane, backend, step.server.name),
         }
         await commands[step.what]()
-
-    def _write(self, routes: dict[str, Route]) -> None:
-        self._store.save_routes(routes, time.time())
-        haproxy.write(self.plane, tuple(routes.values()))
-        self._routes = routes
 
 
 @dataclass(frozen=True)
@@ -183,6 +196,15 @@ def server_steps(place: Place, found: dict[str, ServerState]) -> list[ServerStep
     return steps
 
 
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".shares.tmp")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        raise explained(error, f"write {path}") from error
+
+
 def plane_of(settings: ControllerSettings) -> Plane:
     """What HAProxy is started with."""
     return Plane(
@@ -202,4 +224,4 @@ def _route(name: str, wanted: Wanted, snapshot: Snapshot) -> Route:
         ready = {each for each, state in found.items() if state.answers or not state.draining}
         return tuple(sorted(server for server in place.servers if server.name in place.admitted & ready))
 
-    return Route(name, wanted.share, let_in(Colour.BLUE), let_in(Colour.GREEN))
+    return Route(name, wanted.share, let_in(Colour.BLUE), let_in(Colour.GREEN), wanted.affinity, wanted.salt)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from heliostat.rollout.model import SHARES, Colour, Observed, Progress, State
-from heliostat.spec.rollouts import Rollout, RolloutEvent, Status
+from heliostat.rollout import show
+from heliostat.rollout.model import Observed, Progress, State
+from heliostat.spec.rollouts import Phase, Rollout, RolloutEvent, Status
+
+Events = tuple[RolloutEvent, ...]
 
 
-def status(state: State, observed: Observed | None, events: tuple[RolloutEvent, ...], public_url: str) -> Status:
+def status(state: State, observed: Observed | None, events: Events, public_url: str, now: float) -> Status:
     """An application, for its clients."""
     live = state.slot(state.live).desired if state.live is not None else None
     usable = observed.seen(state.live).usable if observed is not None and state.live is not None else frozenset()
@@ -15,23 +18,42 @@ def status(state: State, observed: Observed | None, events: tuple[RolloutEvent, 
         desired=state.declared,
         serving=live.version if live is not None and usable else None,
         healthy_replicas=len(usable),
-        rollout=_rollout(state.rollout, state.share, events) if state.rollout is not None else None,
+        rollout=current(state, observed or Observed(), events, now) if state.rollout is not None else None,
+        refused=state.refused,
         url=f"{public_url}/{state.name}",
     )
 
 
-def _rollout(progress: Progress, share: int, events: tuple[RolloutEvent, ...]) -> Rollout:
-    on_candidate = share if progress.candidate is Colour.GREEN else SHARES - share
-    # Where it is the only one, or none, of the colours, the share says nothing yet: it stands where the last rollout left it.
-    shifted = "shift_milliseconds" in progress.figures or progress.in_place
+def current(state: State, observed: Observed, events: Events, now: float) -> Rollout | None:
+    """The newest rollout of an application, as it stands; None where there was none."""
+    if state.rollout is None:
+        return None
+    return past(state.rollout, events).model_copy(
+        update={
+            "step": show.step(state),
+            "until": show.until(state),
+            "candidate_weight": show.candidate_weight(state),
+            "analyses": show.analyses(state, observed, now),
+        }
+    )
+
+
+def past(progress: Progress, events: Events = ()) -> Rollout:
+    """A rollout as its own record tells it."""
     return Rollout(
         number=progress.number,
         phase=progress.phase,
+        started_at=progress.started_at,
+        ended_at=progress.ended_at,
+        step=progress.stage,
+        steps=show.steps(progress),
         from_version=progress.previous.version.label if progress.previous is not None else None,
         to_version=progress.target.version.label,
         strategy=progress.strategy,
-        candidate_weight=on_candidate / SHARES if shifted or progress.previous is not None else 0.0,
+        candidate_weight=1.0 if progress.phase is Phase.SUCCEEDED else 0.0,
         events=events,
         error=progress.error,
         figures=progress.figures,
+        analyses=progress.analyses,
+        origin=progress.origin,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,11 @@ class Golden:
     """Whether the answer's JSON is what was expected."""
     expected: str = "a non-empty answer"
     """The same in words, for the error."""
+
+    @property
+    def body(self) -> bytes:
+        """The request as it is sent."""
+        return self.request.encode() if isinstance(self.request, str) else json.dumps(self.request).encode()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,12 @@
     POST /predict       one row as an object, or many as `{"rows": [...]}`
     GET  /healthz       `{"version": label}`
     GET  /openapi.json  GET /docs
-    POST /-/golden      the contract's golden requests through the whole path; clients cannot reach it
+    POST /-/golden      the contract's golden requests through the whole path
+    GET  /-/golden      `{"bodies": [...]}`: its golden requests and examples, as they would be sent
+    GET  /-/tap         the last requests with their answers; see `heliostat.ml.tap`
+
+Clients cannot reach `/-/`. A request with `x-heliostat-replay` was sent before, or is a copy of a client's: it is answered as
+any, with the time that took in `x-heliostat-milliseconds`, and neither logged nor kept for the tap.
 
 Errors are JSON: `{"detail": "<text>"}`, and for what does not fit the contract 422 with FastAPI's
 `{"detail": [{"loc", ...}]}`.
@@ -13,18 +18,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
 from pydantic_core import ValidationError, to_json
 
-from heliostat.ml import pages
+from heliostat.ml import golden, pages
 from heliostat.ml.contracts import Contract, Predictor
 from heliostat.ml.prediction_log import PredictionLog
-from heliostat.ml.requests import Bodies, problems
+from heliostat.ml.refusals import Refusal
+from heliostat.ml.requests import REQUEST_ID, Bodies, problems
+from heliostat.ml.tap import Tap, question_of
 from heliostat.spec.workload import Limits
 
 Scope = MutableMapping[str, Any]
@@ -34,22 +40,24 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _INLINE_ROWS: Final = 64
 """Requests of more rows are answered in a thread, so that they do not hold up the small ones."""
 _JSON: Final = b"application/json"
-_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}\Z")
 
 
-class Refusal(Exception):
-    """An answer other than 200."""
+class _Request:
+    """One request, as the routes need it."""
 
-    def __init__(self, status: int, detail: Any, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = headers
+    __slots__ = ("headers", "id", "receive", "scope", "seconds")
 
-    @property
-    def body(self) -> dict[str, Any]:
-        """The answer's JSON."""
-        return {"detail": self.detail}
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(b"x-request-id")
+        self.id = given if given and REQUEST_ID.match(given) else uuid.uuid4().hex.encode()
+        self.seconds: float | None = None
+        """How long a replayed prediction took."""
+
+
+_Route = Callable[[_Request], Awaitable[tuple[bytes, bytes]]]
 
 
 class Answers:
@@ -74,14 +82,17 @@ class Answers:
         self._tells_request_id = tells_request_id
         self._bodies = Bodies(contract.row, limits.max_rows)
         self._health = json.dumps({"version": version}).encode()
+        self._tap = Tap()
         self._openapi = json.dumps(pages.openapi(contract, version, public_path, limits)).encode()
         self._docs = pages.docs(contract, public_path).encode()
-        self._routes: dict[str, tuple[str, Callable[[Scope, Receive, bytes], Awaitable[tuple[bytes, bytes]]]]] = {
-            "/predict": ("POST", self._predict),
-            "/healthz": ("GET", self._fixed(self._health, _JSON)),
-            "/openapi.json": ("GET", self._fixed(self._openapi, _JSON)),
-            "/docs": ("GET", self._fixed(self._docs, b"text/html; charset=utf-8")),
-            "/-/golden": ("POST", self._golden),
+        self._routes: dict[tuple[str, str], _Route] = {
+            ("POST", "/predict"): self._predict,
+            ("GET", "/healthz"): _fixed(self._health, _JSON),
+            ("GET", "/openapi.json"): _fixed(self._openapi, _JSON),
+            ("GET", "/docs"): _fixed(self._docs, b"text/html; charset=utf-8"),
+            ("POST", "/-/golden"): self._golden,
+            ("GET", "/-/golden"): _fixed(golden.listed(contract), _JSON),
+            ("GET", "/-/tap"): self._tapped,
         }
         predictor.predict(contract.columns(contract.examples[:1]))  # the first call is slow; no client shall wait for it
 
@@ -92,11 +103,11 @@ class Answers:
             return
         if scope["type"] != "http":
             return
-        request_id = _request_id(scope)
+        request = _Request(scope, receive)
         extra: tuple[tuple[bytes, bytes], ...] = ()
         try:
             status = 200
-            kind, body = await self._route(scope, receive, request_id)
+            kind, body = await self._route(request)
         except Refusal as refusal:
             status, kind, extra = refusal.status, _JSON, refusal.headers
             body = to_json(refusal.body, inf_nan_mode="strings")
@@ -104,34 +115,54 @@ class Answers:
             status, kind = 500, _JSON
             text = f"the application failed on this request ({type(error).__name__}); its log has more under this request id"
             body = to_json({"detail": text})
-            _report(request_id)
+            _report(request.id)
         length = b"%d" % len(body)
         headers = [(b"content-type", kind), (b"content-length", length), (b"x-heliostat-version", self._version), *extra]
         if self._tells_request_id:
-            headers.append((b"x-request-id", request_id))
+            headers.append((b"x-request-id", request.id))
+        if request.seconds is not None:
+            headers.append((b"x-heliostat-milliseconds", b"%.4f" % (request.seconds * 1000)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
-    async def _route(self, scope: Scope, receive: Receive, request_id: bytes) -> tuple[bytes, bytes]:
-        path: str = scope["path"]
-        root: str = scope.get("root_path", "")
+    async def _route(self, request: _Request) -> tuple[bytes, bytes]:
+        path: str = request.scope["path"]
+        root: str = request.scope.get("root_path", "")
         if root and path.startswith(root):
             path = path[len(root) :]
-        route = self._routes.get(path)
-        if route is None:
-            known = "POST /predict, GET /healthz, GET /openapi.json and GET /docs"
-            raise Refusal(404, f"there is nothing at {path}: there are {known}")
-        method, answer = route
-        if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
-            raise Refusal(405, f"{path} takes {method}, not {scope['method']}", ((b"allow", method.encode()),))
-        return await answer(scope, receive, request_id)
+        method: str = request.scope["method"]
+        route = self._routes.get((method, path)) or (self._routes.get(("GET", path)) if method == "HEAD" else None)
+        if route is not None:
+            return await route(request)
+        if taken := [known for known, there in self._routes if there == path]:
+            text = f"{path} takes {' and '.join(taken)}, not {method}"
+            raise Refusal(405, text, ((b"allow", ", ".join(taken).encode()),))
+        known = "POST /predict, GET /healthz, GET /openapi.json and GET /docs"
+        raise Refusal(404, f"there is nothing at {path}: there are {known}")
 
-    async def _predict(self, scope: Scope, receive: Receive, request_id: bytes) -> tuple[bytes, bytes]:
+    async def _predict(self, request: _Request) -> tuple[bytes, bytes]:
         started = time.perf_counter()
-        body = await self._body(scope, receive)
-        return _JSON, await self._answer(body, request_id, started)
+        body = await self._body(request)
+        try:
+            rows, answer = await self._answer(body)
+        except Exception as error:
+            self._note(request, body, error.status if isinstance(error, Refusal) else 500, b"", started)
+            raise
+        seconds = self._note(request, body, 200, answer, started)
+        if request.seconds is None:
+            self._log.add(request.id, rows, answer, seconds)
+        return _JSON, answer
 
-    async def _answer(self, body: bytes, request_id: bytes, started: float | None) -> bytes:
+    def _note(self, request: _Request, body: bytes, status: int, answer: bytes, started: float) -> float:
+        seconds = time.perf_counter() - started
+        if b"x-heliostat-replay" in request.headers:
+            request.seconds = seconds
+        else:
+            self._tap.add(request.id, body, status, answer, seconds)
+        return seconds
+
+    async def _answer(self, body: bytes) -> tuple[Sequence[Any], bytes]:
+        """The rows in a body and the answer to them."""
         if not body.strip():
             raise Refusal(422, 'the body is empty: send one row as a JSON object, or many as {"rows": [...]}')
         try:
@@ -142,25 +173,19 @@ class Answers:
             answers = await asyncio.get_running_loop().run_in_executor(None, self._answers_to, rows)
         else:
             answers = self._answers_to(rows)
-        result = to_json(answers[0] if single else {"rows": answers})
-        if started is not None:
-            self._log.add(request_id, rows, result, time.perf_counter() - started)
-        return result
+        return rows, to_json(answers[0] if single else {"rows": answers})
 
     def _answers_to(self, rows: Sequence[Any]) -> list[Any]:
         scores = self._predictor.predict(self._contract.columns(rows)).tolist()
         respond = self._contract.respond
         return [respond(score) for score in scores]
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        limit, kind, length = self._limits.max_body_bytes, b"", b""
-        for name, value in scope["headers"]:
-            if name == b"content-type":
-                kind = value
-            elif name == b"content-length":
-                length = value
-        if kind and not _is_json(kind):
+    async def _body(self, request: _Request) -> bytes:
+        limit, receive = self._limits.max_body_bytes, request.receive
+        kind = request.headers.get(b"content-type")
+        if kind and kind != _JSON and not _is_json(kind):
             raise Refusal(415, f"the content type is {kind.decode('latin-1')}: it must be application/json")
+        length = request.headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > limit:
             raise self._too_large(int(length))
         message = await receive()
@@ -184,34 +209,15 @@ class Answers:
         detail = f"the body has {size} bytes or more: at most {limit} are taken; send the rows in several requests"
         return Refusal(413, detail, ((b"connection", b"close"),))
 
-    async def _golden(self, scope: Scope, receive: Receive, request_id: bytes) -> tuple[bytes, bytes]:
-        failures = []
-        for golden in self._contract.golden:
-            body = golden.request.encode() if isinstance(golden.request, str) else json.dumps(golden.request).encode()
-            if reason := await self._fails(golden, body):
-                failures.append({"name": golden.name, "reason": reason})
-        if failures:
-            raise GoldenFailures(failures)
-        return _JSON, json.dumps({"passed": len(self._contract.golden)}).encode()
+    async def _golden(self, request: _Request) -> tuple[bytes, bytes]:
+        return _JSON, await golden.passed(self._contract, self._answer)
 
-    async def _fails(self, golden: Any, body: bytes) -> str | None:
+    async def _tapped(self, request: _Request) -> tuple[bytes, bytes]:
         try:
-            status, answer = 200, json.loads(await self._answer(body, b"-", None))
-        except Refusal as refusal:
-            status, answer = refusal.status, {"detail": refusal.detail}
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-        if status != golden.status:
-            return f"answered {status} instead of {golden.status}: {answer}"
-        if status == 200:
-            return _unexpected(golden, answer)
-        return None
-
-    def _fixed(self, body: bytes, kind: bytes) -> Callable[[Scope, Receive, bytes], Awaitable[tuple[bytes, bytes]]]:
-        async def answer(scope: Scope, receive: Receive, request_id: bytes) -> tuple[bytes, bytes]:
-            return kind, body
-
-        return answer
+            question = question_of(request.scope.get("query_string", b""))
+        except ValueError as error:
+            raise Refusal(422, str(error)) from None
+        return _JSON, self._tap.page(question).model_dump_json().encode()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -224,33 +230,11 @@ class Answers:
                 return
 
 
-class GoldenFailures(Refusal):
-    """Golden requests that were answered otherwise than the contract expects."""
+def _fixed(body: bytes, kind: bytes) -> _Route:
+    async def answer(request: _Request) -> tuple[bytes, bytes]:
+        return kind, body
 
-    def __init__(self, failures: list[dict[str, str]]) -> None:
-        super().__init__(500, f"{len(failures)} golden requests failed")
-        self.failures = failures
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """Which failed and why."""
-        return {"failures": self.failures}
-
-
-def _unexpected(golden: Any, answer: Any) -> str | None:
-    try:
-        if golden.check(answer):
-            return None
-    except Exception as error:
-        return f"its check failed on {answer}: {type(error).__name__}: {error}"
-    return f"expected {golden.expected}, got {answer}"
-
-
-def _request_id(scope: Mapping[str, Any]) -> bytes:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.match(value):
-            return bytes(value)
-    return uuid.uuid4().hex.encode()
+    return answer
 
 
 def _is_json(kind: bytes) -> bool:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
+REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}\Z")
+"""A client's own id of a request, where it may go into headers and files as it is."""
 _MANY: Final = re.compile(rb'\s*\{\s*"rows"\s*:')
 _POSITION: Final = re.compile(r"at line (\d+) column (\d+)")
 _MOST_PROBLEMS: Final = 100
@@ -28,9 +30,14 @@ class Bodies:
         Raises:
             ValidationError: the body does not fit. Types are taken strictly: "12" is no number.
         """
-        if _MANY.match(body):
+        if is_many(body):
             return self._many.validate_json(body, strict=True).rows, False
         return (self._one.validate_json(body, strict=True),), True
+
+
+def is_many(body: bytes) -> bool:
+    """Whether a body is meant as many rows."""
+    return bool(_MANY.match(body))
 
 
 def envelope_of(row: type[BaseModel], max_rows: int) -> type[BaseModel]:

@@ -30,7 +30,7 @@ def build(args: dict[str, Any]) -> Any:
         name="model",
         num_replicas=arguments.replicas,
         max_ongoing_requests=arguments.max_ongoing_requests,
-        ray_actor_options={"num_cpus": arguments.cpus_per_replica},
+        ray_actor_options={"num_cpus": arguments.cpus_per_replica, "num_gpus": arguments.gpus_per_replica},
         health_check_period_s=2,
         health_check_timeout_s=10,
         # What cannot load a model now will hardly do so at the seventh try, and an update waits for the answer.

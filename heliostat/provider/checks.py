@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Mapping
@@ -13,16 +12,17 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Discriminator, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from heliostat.provider.properties import UNKNOWN, Path, Properties, at, below, leaves, text_of
+from heliostat.provider.properties import UNKNOWN, Path, Properties, below, leaves, text_of
 from heliostat.provider.resource import PermanentError
 from heliostat.spec.base import Model
+from heliostat.spec.mistakes import MISSING, mistakes_in
 
 M = TypeVar("M", bound=Model)
 
-_OF_THE_WHOLE = frozenset({"value_error", "assertion_error", "union_tag_invalid", "union_tag_not_found"})
+_OF_THE_WHOLE = frozenset({"value_error", "assertion_error"})
 """Mistakes told of a whole that may come of a part of it: not judged while the part is unknown."""
 
-_MISSING = "is missing"
+_SECRET = "is not valid (its value is secret, so it is not shown)"  # noqa: S105 - no secret
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def check(model: type[Model], given: Properties) -> tuple[dict[str, Any], list[F
         return dumped(model.model_validate(given.values)), []
     except ValidationError as error:
         failures = _failures(model, error, given, unknowns)
-        if any(failure.reason != _MISSING for failure in failures):
+        keys = _keys(model)
+        if any(failure.reason != MISSING or failure.path not in keys for failure in failures):
             return given.values, failures
         return _normal(model, given.values), []
 
@@ -65,7 +66,7 @@ def parsed(model: type[M], values: Mapping[str, Any], what: str) -> M:
     try:
         return model.model_validate(known)
     except ValidationError as error:
-        mistakes = "; ".join(f"{text_of(place(known, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        mistakes = "; ".join(f"{text_of(each.path)}: {each.text}" for each in mistakes_in(model, error, known))
         raise PermanentError(f"{what} does not fit this version of heliostat: {mistakes}") from None
 
 
@@ -90,48 +91,17 @@ def is_known(model: type[M], given: Properties) -> M | None:
         return None
 
 
-def place(values: Any, location: tuple[str | int, ...]) -> Path:
-    """pydantic's location without the labels of union members that it puts between."""
-    path: list[str | int] = []
-    last = len(location) - 1
-    for index, part in enumerate(location):
-        inside = (isinstance(values, dict) and part in values) or (
-            isinstance(values, (list, tuple)) and isinstance(part, int) and part < len(values)
-        )
-        if inside:
-            values = values[part]
-            path.append(part)
-        elif index == last and isinstance(values, dict) and part != "[key]":
-            path.append(part)  # what is missing
-    return tuple(path)
-
-
 def _failures(model: type[Model], error: ValidationError, given: Properties, unknowns: frozenset[Path]) -> list[Failure]:
     failures: dict[str, list[str]] = {}
-    for mistake in error.errors(include_url=False):
-        path = place(given.values, mistake["loc"])
-        part_unknown = mistake["type"] in _OF_THE_WHOLE and any(below(unknown, (path,)) for unknown in unknowns)
-        if below(path, unknowns) or part_unknown:
+    for mistake in mistakes_in(model, error, given.values):
+        part_unknown = mistake.kind in _OF_THE_WHOLE and any(below(unknown, (mistake.path,)) for unknown in unknowns)
+        if below(mistake.path, unknowns) or part_unknown:
             continue
-        reasons = failures.setdefault(text_of(path), [])
-        reason = _reason(model, mistake, path, given)
+        reasons = failures.setdefault(text_of(mistake.path), [])
+        reason = _SECRET if below(mistake.path, given.secrets) else mistake.text
         if reason not in reasons:
             reasons.append(reason)
     return [Failure(path, "; or ".join(reasons)) for path, reasons in failures.items()]
-
-
-def _reason(model: type[Model], mistake: Any, path: Path, given: Properties) -> str:
-    if below(path, given.secrets):
-        return "is not valid (its value is secret, so it is not shown)"
-    if mistake["type"] == "missing":
-        return _MISSING if len(path) == 1 else "a value is needed"
-    if mistake["type"] == "extra_forbidden":
-        siblings = _keys(model) if len(path) == 1 else []
-        near = difflib.get_close_matches(str(path[-1]), siblings, n=1) if path else []
-        return "there is no such input" + (f"; did you mean `{near[0]}`?" if near else "")
-    value = at(given.values, path)
-    shown = "" if isinstance(value, (dict, list)) or value is None else f" (given: {value!r})"
-    return f"{mistake['msg'][:1].lower()}{mistake['msg'][1:]}{shown}"
 
 
 def _normal(model: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from functools import partial
+import os
 from typing import Any
 
 from heliostat.provider import gate, ray_work
 from heliostat.provider.records import unless_deleted
 from heliostat.provider.resource import Context, Created, Handler
+from heliostat.provider.switches import switches_of
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.workload import OnRefusal
@@ -18,11 +19,15 @@ from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Registry
 from heliostat.systems.objects import ObjectMissingError, open_store
 
+_DATA_TAG = "heliostat.dataset"
+"""On a registered version: the digest of the data that it was trained on."""
+
 
 class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
     """Measures a candidate against what serves, once, and registers it where the gate lets it pass.
 
-    The measurement is kept under the digests of what was measured, so a candidate that was refused is refused again at once.
+    The measurement is kept under the digests of what was measured, so a candidate that was refused is refused again at once;
+    asked to retry what was refused, it is measured again.
     """
 
     token = "heliostat:index:ModelVersion"  # noqa: S105 - a type, no secret
@@ -49,8 +54,12 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
 
     async def read(self, context: Context, identifier: str, outputs: ModelVersionOutputs) -> ModelVersionOutputs | None:
         """Gone where the registry no longer has the version."""
-        version = partial(_version, outputs.tracking_uri, outputs.served_model_uri)
-        return await unless_deleted(context, outputs.name, outputs, version)
+
+        def recorded() -> ModelVersionOutputs | None:
+            version = _version(outputs.tracking_uri, outputs.served_model_uri)
+            return outputs.model_copy(update={"served_data_digest": _data_digest(version)}) if version else None
+
+        return await unless_deleted(context, outputs.name, outputs, recorded)
 
     async def update(
         self, context: Context, identifier: str, old: ModelVersionOutputs, new: ModelVersionInputs
@@ -75,6 +84,10 @@ async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersion
         return _outputs(inputs, serving, "accepted", serving.tags.get("heliostat.report", ""))
     report, report_uri, known = await _report(context, inputs, serving)
     verdict = _judged(inputs, report, serving)
+    if known and not verdict.accepted and switches_of(os.environ).retry_refused:
+        context.info(f"{inputs.name}: the candidate was refused before; it is measured again")
+        report, report_uri, known = await _report(context, inputs, serving, again=True)
+        verdict = _judged(inputs, report, serving)
     if verdict.accepted:
         version = await asyncio.to_thread(_register, inputs, verdict, report_uri)
         context.info(f"{inputs.name}: accepted as version {version.version}: {verdict.summary}")
@@ -101,8 +114,8 @@ def _refused(
         context.warn(f"{text}. {serving.uri} goes on serving, as gate.onRefusal: keep asks")
         return _outputs(inputs, serving, "kept", report_uri)
     stays = f"{serving.uri} goes on serving" if serving else "nothing serves yet"
-    fix = f"Change the training or its data, or the gate's margins; the report is {report_uri}"
-    raise PermanentError(f"{text}. {stays}. {fix}")
+    fix = "Change the training or its data, or the gate's margins; `up --retry-refused` measures it once more"
+    raise PermanentError(f"{text}. {stays}. {fix}; the report is {report_uri}")
 
 
 async def _incumbent(inputs: ModelVersionInputs) -> str | None:
@@ -113,9 +126,9 @@ async def _incumbent(inputs: ModelVersionInputs) -> str | None:
 
 
 async def _report(
-    context: Context, inputs: ModelVersionInputs, serving: RegisteredVersion | None
+    context: Context, inputs: ModelVersionInputs, serving: RegisteredVersion | None, again: bool = False
 ) -> tuple[dict[str, Any], str, bool]:
-    """The measurement of the candidate, its URI, and whether it was there already."""
+    """The measurement of the candidate, its URI, and whether it was there already; `again` measures in any case."""
     store = open_store(inputs.store)
     identity = ray_work.digest_of(
         {
@@ -135,7 +148,7 @@ async def _report(
             return None
         return found
 
-    report = await asyncio.to_thread(load)
+    report = None if again else await asyncio.to_thread(load)
     if report is not None:
         return report, store.uri(key), True
     await ray_work.run(_work(inputs, serving, key, identity), context)
@@ -186,7 +199,7 @@ def _register(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str
             inputs.model_uri or "",
             inputs.run_id or "",
             f"Accepted by the gate: {verdict.summary}",
-            {"heliostat.report": report_uri, "heliostat.dataset": inputs.dataset.digest},
+            {"heliostat.report": report_uri, _DATA_TAG: inputs.dataset.digest},
         )
         registry.log(inputs.run_id or "", tags={"heliostat.verdict": "accepted", "heliostat.version": str(version.version)})
     return version
@@ -217,12 +230,17 @@ def _version(tracking_uri: str, uri: str) -> RegisteredVersion | None:
         return registry.version(uri)
 
 
+def _data_digest(version: RegisteredVersion) -> str:
+    return version.tags.get(_DATA_TAG, "")
+
+
 def _outputs(inputs: ModelVersionInputs, version: RegisteredVersion, verdict: str, report_uri: str) -> ModelVersionOutputs:
     return ModelVersionOutputs(
         **{name: getattr(inputs, name) for name in ModelVersionInputs.model_fields},
         version=version.version,
         served_model_uri=version.uri,
         served_run_id=version.run_id,
+        served_data_digest=_data_digest(version),
         verdict=verdict,
         report_uri=report_uri,
     )

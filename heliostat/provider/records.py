@@ -13,15 +13,14 @@ from heliostat.systems.errors import RetryableError
 O = TypeVar("O", bound=Model)  # noqa: E741 - outputs
 
 
-async def unless_deleted(context: Context, name: str, outputs: O, record: Callable[[], object | None]) -> O | None:
-    """`outputs`, or None where `record` finds that what they name was deleted.
+async def unless_deleted(context: Context, name: str, outputs: O, recorded: Callable[[], O | None]) -> O | None:
+    """The outputs as they are `recorded`: None where what they name was deleted.
 
     A server that does not answer may be what this `up` is about to bring back, with all that it knew: what it keeps is taken
     as it was.
     """
     try:
-        found = await asyncio.to_thread(record)
+        return await asyncio.to_thread(recorded)
     except RetryableError as error:
         context.info(f"{name}: taken as it was: {error}")
         return outputs
-    return outputs if found else None

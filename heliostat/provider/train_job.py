@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any, Final
 
 from heliostat.provider import ray_work
@@ -50,8 +49,11 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
 
     async def read(self, context: Context, identifier: str, outputs: TrainJobOutputs) -> TrainJobOutputs | None:
         """A finished training stays finished, whatever became of its cluster; it is gone where its run is deleted."""
-        run = partial(_find_run, outputs.tracking_uri, outputs.run_id)
-        return await unless_deleted(context, outputs.name, outputs, run)
+
+        def recorded() -> TrainJobOutputs | None:
+            return outputs if _find_run(outputs.tracking_uri, outputs.run_id) else None
+
+        return await unless_deleted(context, outputs.name, outputs, recorded)
 
     async def update(self, context: Context, identifier: str, old: TrainJobOutputs, new: TrainJobInputs) -> TrainJobOutputs:
         """Train what changed; the old run stays, for versions of the model name it."""

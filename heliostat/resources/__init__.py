@@ -1,6 +1,6 @@
 """Pulumi resources and components: what a program declares. Nothing here acts; the provider plugin does."""
 
-from heliostat.resources.application import Application
+from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.controller import Controller
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.model_version import ModelVersion
@@ -20,6 +20,7 @@ __all__ = [
     "Platform",
     "RayCluster",
     "ServedModel",
+    "ServedVersion",
     "TrackingServer",
     "TrainJob",
 ]

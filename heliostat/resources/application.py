@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pulumi
 
 from heliostat.resources.base import Resource
@@ -10,8 +12,26 @@ from heliostat.spec.resources import Code
 from heliostat.spec.workload import Serving
 
 
+@dataclass(frozen=True)
+class ServedVersion:
+    """What it answers with."""
+
+    uri: pulumi.Input[str]
+    """`models:/<name>/<version>`"""
+    data_digest: pulumi.Input[str] | None = None
+    """Of the data that it was trained on, for the ledger."""
+
+
 class Application(Resource):
-    """A Ray Serve application behind a contract, moved into place by its strategy."""
+    """A Ray Serve application behind a contract, moved into place by its strategy.
+
+    The strategy is a value of `heliostat.spec.strategies`, from a stack's config or from code:
+
+        Serving(strategy=Canary(
+            steps=(CanaryStep(weight=10), CanaryStep(weight=50, approval=True)),
+            analysis=Analysis(checks=(SuccessRate(at_least=0.99), Latency(quantile=0.99, times=1.5)), seconds=60),
+        ))
+    """
 
     token = "heliostat:index:Application"  # noqa: S105 - a type, no secret
     outputs = ("digest", "url", "openapi_url")
@@ -21,7 +41,7 @@ class Application(Resource):
         name: str,
         code: Code,
         contract: str,
-        model_uri: pulumi.Input[str],
+        model: ServedVersion,
         serving: Serving,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
@@ -32,9 +52,11 @@ class Application(Resource):
             name=name,
             code=code,
             contract=contract,
-            model_uri=model_uri,
+            model_uri=model.uri,
+            data_digest=model.data_digest,
             replicas=serving.replicas,
             cpus_per_replica=serving.cpus_per_replica,
+            gpus_per_replica=serving.gpus_per_replica,
             max_ongoing_requests=serving.max_ongoing_requests,
             startup_timeout_seconds=serving.startup_timeout_seconds,
             strategy=serving.strategy,

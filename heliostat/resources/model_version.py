@@ -25,7 +25,7 @@ class ModelVersion(Resource):
     """The version to serve: a candidate that the gate admitted."""
 
     token = "heliostat:index:ModelVersion"  # noqa: S105 - a type, no secret
-    outputs = ("version", "served_model_uri", "served_run_id", "verdict", "report_uri")
+    outputs = ("version", "served_model_uri", "served_run_id", "served_data_digest", "verdict", "report_uri")
 
     def __init__(  # noqa: PLR0913 - a declaration names its parts
         self,
@@ -65,3 +65,8 @@ class ModelVersion(Resource):
     def model_uri(self) -> pulumi.Output[str]:
         """`models:/<name>/<version>`"""
         return self.output("served_model_uri")
+
+    @property
+    def data_digest(self) -> pulumi.Output[str]:
+        """Of the data that it was trained on; empty where the registry does not know."""
+        return self.output("served_data_digest")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from heliostat.resources.application import Application
+from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import whole
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.model_version import Candidate, ModelVersion
@@ -63,9 +63,8 @@ class ServedModel(pulumi.ComponentResource):
         version = ModelVersion(
             name, candidate, args.code(args.predictor), args.predictor, data.address, spec.gate, platform, child
         )
-        application = Application(
-            name, args.code(args.contract), args.contract, version.model_uri, spec.serving, platform, child
-        )
+        model = ServedVersion(version.model_uri, version.data_digest)
+        application = Application(name, args.code(args.contract), args.contract, model, spec.serving, platform, child)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri

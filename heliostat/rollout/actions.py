@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from heliostat.rollout.analysis import enough_traffic, needs_analyst
 from heliostat.rollout.model import (
+    GATHERING,
     Access,
     Action,
+    Analyse,
     Colour,
     Condition,
     DeployColour,
@@ -17,10 +20,13 @@ from heliostat.rollout.model import (
     TestGolden,
     identity,
 )
+from heliostat.rollout.stages import key, present
 from heliostat.spec.rollouts import Phase
 
+_TESTED = frozenset({Phase.TESTING, Phase.SHIFTING}) | GATHERING
 
-def actions(state: State, observed: Observed) -> tuple[Action, ...]:
+
+def actions(state: State, observed: Observed, now: float) -> tuple[Action, ...]:
     """What to do now. Traffic first, then what takes capacity away, then what needs it."""
     wanted: list[Action] = []
     if observed.share != state.share:
@@ -28,7 +34,7 @@ def actions(state: State, observed: Observed) -> tuple[Action, ...]:
     pairs = [(colour, state.slot(colour), observed.seen(colour)) for colour in Colour]
     wanted += [RetireColour(colour) for colour, slot, seen in pairs if _retires(slot, seen)]
     wanted += [deploy for colour, slot, seen in pairs if (deploy := _deploys(colour, slot, seen))]
-    return (*wanted, *_golden(state, observed))
+    return (*wanted, *_golden(state, observed), *_analyses(state, observed, now))
 
 
 def admitted(slot: Slot, seen: Seen) -> frozenset[str]:
@@ -64,9 +70,28 @@ def _deploys(colour: Colour, slot: Slot, seen: Seen) -> DeployColour | None:
 
 def _golden(state: State, observed: Observed) -> tuple[Action, ...]:
     rollout = state.rollout
-    if rollout is None or rollout.in_place or rollout.phase not in (Phase.TESTING, Phase.SHIFTING):
+    if rollout is None or rollout.in_place or rollout.phase not in _TESTED:
         return ()
     seen = observed.seen(rollout.candidate)
     if not _is_that(state.slot(rollout.candidate), seen):
         return ()
     return tuple(TestGolden(rollout.candidate, name) for name in sorted(seen.untested))
+
+
+def _analyses(state: State, observed: Observed, now: float) -> tuple[Action, ...]:
+    """An analyst, where there is something that counters cannot answer, or too little for them to count."""
+    rollout = state.rollout
+    if rollout is None or rollout.phase not in GATHERING or rollout.stage_at is None:
+        return ()
+    stage = present(rollout)
+    if stage.analysis is None:
+        return ()
+    if rollout.phase is Phase.ANALYSING:
+        half = now - rollout.stage_at >= stage.analysis.seconds / 2
+        few = half and not enough_traffic(stage.analysis, observed.evidence, rollout.candidate)
+        wanted = stage.weight == 0 or needs_analyst(stage.analysis) or few
+    else:
+        # A verdict is there already. Copies go on as long as there are clients; replays would only be said again.
+        wanted = stage.shadow_share is not None
+    asked = Analyse(key(state, rollout), rollout.candidate, stage.analysis, stage.shadow_share)
+    return (asked,) if wanted else ()

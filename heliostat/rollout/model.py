@@ -1,41 +1,23 @@
-"""What a rollout knows (`State`, kept), what it sees (`Observed`) and what it can ask for (actions)."""
+"""What a rollout knows (`State`, kept) and what it can ask for (actions)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from heliostat.spec.analysis import Analysis, Figures
+from heliostat.rollout.observed import SHARES, Colour, Condition, Evidence, Observed, Seen, Window
+from heliostat.spec.analysis import Analysis, AnalysisResult, Verdict
 from heliostat.spec.base import Model, Name
-from heliostat.spec.latencies import Counts
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.rollouts import Desired, Phase
+from heliostat.spec.rollouts import Desired, Origin, Phase, Refused
 from heliostat.spec.strategies import Strategy
-
-SHARES = 10_000
-"""Weights count in 1/100 %."""
 
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
 SETTLED = frozenset({Phase.RETAINING, Phase.RETIRING})
 """The new version has all traffic; what is left is to put the old one away."""
-
-
-class Colour(StrEnum):
-    """One of the two places of an application."""
-
-    BLUE = "blue"
-    GREEN = "green"
-
-    @property
-    def other(self) -> Colour:
-        """The other one."""
-        return Colour.GREEN if self is Colour.BLUE else Colour.BLUE
-
-    @property
-    def full_share(self) -> int:
-        """The share of green at which this colour has all traffic."""
-        return SHARES if self is Colour.GREEN else 0
+GATHERING = frozenset({Phase.ANALYSING, Phase.PAUSED, Phase.WAITING})
+"""The present stage has its share, and its figures are looked at."""
 
 
 class Access(StrEnum):
@@ -50,7 +32,12 @@ class Access(StrEnum):
 
 def identity(desired: Desired) -> str:
     """What needs new replicas when it changes; all else is changed in place."""
-    return f"{desired.version.digest}/{desired.cpus_per_replica:g}"
+    return identity_of(desired.version.digest, desired.cpus_per_replica, desired.gpus_per_replica)
+
+
+def identity_of(digest: str, cpus_per_replica: float, gpus_per_replica: float = 0.0) -> str:
+    """The same, of what Serve was told."""
+    return f"{digest}/{cpus_per_replica:g}" + (f"/{gpus_per_replica:g}" if gpus_per_replica else "")
 
 
 class Slot(Model):
@@ -62,7 +49,7 @@ class Slot(Model):
 
 
 class Progress(Model):
-    """One rollout."""
+    """One rollout. Times are Unix time, in seconds."""
 
     number: int
     phase: Phase
@@ -72,11 +59,16 @@ class Progress(Model):
     previous: Desired | None = None
     """What served before, and comes back where this fails."""
     previous_colour: Colour | None = None
+    origin: Origin | None = None
+    """Who declared it."""
     in_place: bool = False
     """The version stays; only what can be changed on running replicas changes."""
+    direct: bool = False
+    """To all traffic at once and without analyses: back to what served before."""
     started_at: float
+    ended_at: float | None = None
     since: float
-    """When the present phase, or its present step, began."""
+    """When the present phase, or a rolling update's present batch, began."""
     cold_since: float | None = None
     """When the candidate was asked for where nothing of it was there."""
     way_back: Strategy
@@ -84,7 +76,25 @@ class Progress(Model):
     gap_since: float | None = None
     """When the last replica was told to take no more requests."""
     sick_since: float | None = None
-    """Since when no replica of what has all traffic is healthy."""
+    """Since when no replica of the candidate is healthy."""
+    stage: int = 0
+    """Which of its strategy's stages it is at; not of use where it rolls."""
+    stage_at: float | None = None
+    """Since when the present stage has its share; None until then."""
+    shift_at: float | None = None
+    """When the share was last decided, until the traffic plane has it."""
+    judged: Verdict | None = None
+    """What the present stage's analysis came to."""
+    aborted: str | None = None
+    """What a person said who wants it rolled back, until it is."""
+    approved: bool = False
+    """A person let the present stage go on."""
+    cleared: int = 0
+    """Replicas of the candidate with which a rolling update passed its analysis."""
+    analyses: tuple[AnalysisResult, ...] = ()
+    """Those that ended."""
+    excused: bool = False
+    """The world around it failed: what comes of it is not held against the candidate."""
     error: str | None = None
     figures: dict[str, Any] = {}
 
@@ -99,8 +109,12 @@ class State(Model):
 
     name: Name
     declared: Desired | None = None
+    origin: Origin | None = None
+    """Who declared it."""
     pending: bool = False
     """`declared` has not been looked at yet."""
+    returning: bool = False
+    """`declared` served before, and a person wants it back: as fast as can be."""
     deleting: bool = False
     blue: Slot = Slot()
     green: Slot = Slot()
@@ -111,6 +125,10 @@ class State(Model):
     rollout: Progress | None = None
     heal_after: float = 0.0
     """When a broken colour may be made anew, at the earliest."""
+    entered: dict[str, float] = {}
+    """Shares of the traffic by version, as the ledger was last told."""
+    refused: tuple[Refused, ...] = ()
+    """What was rolled back and is not shipped again by itself, the newest first."""
 
     def slot(self, colour: Colour) -> Slot:
         """One colour."""
@@ -129,98 +147,6 @@ class State(Model):
     def but(self, **changes: Any) -> State:
         """The same with `changes`."""
         return self.model_copy(update=changes)
-
-
-class Condition(StrEnum):
-    """What Serve says about a colour."""
-
-    ABSENT = "absent"
-    STARTING = "starting"
-    RUNNING = "running"
-    FAILED = "failed"
-    STOPPING = "stopping"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One colour, as Serve and HAProxy see it."""
-
-    condition: Condition = Condition.ABSENT
-    identity: str | None = None
-    replicas: int = 0
-    """Asked for."""
-    max_ongoing_requests: int = 0
-    """Asked for."""
-    error: str = ""
-    running: frozenset[str] = frozenset()
-    """Replicas that Serve lists."""
-    healthy: frozenset[str] = frozenset()
-    """Those of them whose probe HAProxy found well."""
-    usable: frozenset[str] = frozenset()
-    """Replicas that HAProxy gives requests to, where the colour has a share."""
-    in_flight: int = 0
-    golden: dict[str, str | None] = field(default_factory=dict)
-    """Replicas that were asked the golden requests: None where all was right, else what was not."""
-
-    @property
-    def passed(self) -> frozenset[str]:
-        """Running replicas that answered the golden requests rightly."""
-        return frozenset(name for name in self.running if name in self.golden and self.golden[name] is None)
-
-    @property
-    def right(self) -> frozenset[str]:
-        """Those of them that are healthy."""
-        return self.passed & self.healthy
-
-    @property
-    def untested(self) -> frozenset[str]:
-        """Healthy replicas that were not asked the golden requests."""
-        return frozenset(name for name in self.healthy if name not in self.golden)
-
-    @property
-    def wrong(self) -> str | None:
-        """What a replica answered wrongly."""
-        return next((f"replica {name}: {text}" for name, text in sorted(self.golden.items()) if text), None)
-
-
-@dataclass(frozen=True)
-class Window:
-    """What clients' requests showed in a stretch of time that ends now."""
-
-    seconds: float
-    blue: Counts = Counts()
-    green: Counts = Counts()
-
-    def counts(self, colour: Colour) -> Counts:
-        """One colour."""
-        return self.blue if colour is Colour.BLUE else self.green
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is measured of the rollout's present step."""
-
-    windows: tuple[Window, ...] = ()
-    """The whole step, at most as long as its analysis, and shorter ones, the longest first."""
-    figures: Figures | None = None
-    """The analyst's, of the analysis that `Analyse` asked for last."""
-
-
-@dataclass(frozen=True)
-class Observed:
-    """An application, at one look."""
-
-    blue: Seen = Seen()
-    green: Seen = Seen()
-    share: int = 0
-    """Of green, in 1/100 %, as HAProxy has it."""
-    shift_milliseconds: float | None = None
-    """From the decision for `share` until HAProxy had it; None where this process did not move it."""
-    evidence: Evidence = Evidence()
-
-    def seen(self, colour: Colour) -> Seen:
-        """One colour."""
-        return self.blue if colour is Colour.BLUE else self.green
 
 
 @dataclass(frozen=True)
@@ -285,6 +211,8 @@ class Step:
 
     state: State
     events: tuple[tuple[Phase, str], ...] = ()
+    moved: bool = False
+    """A batch of a rolling update has moved."""
     gone: bool = False
     """Nothing of the application is left, and it is to be forgotten."""
 
@@ -299,3 +227,32 @@ class Decision:
     records: tuple[Record, ...] = ()
     gone: bool = False
     """Nothing of the application is left, and it is to be forgotten."""
+
+
+__all__ = [
+    "ENDS",
+    "GATHERING",
+    "SETTLED",
+    "SHARES",
+    "Access",
+    "Action",
+    "Analyse",
+    "Colour",
+    "Condition",
+    "Decision",
+    "DeployColour",
+    "Evidence",
+    "Observed",
+    "Progress",
+    "Record",
+    "RetireColour",
+    "Seen",
+    "SetShare",
+    "Slot",
+    "State",
+    "Step",
+    "TestGolden",
+    "Window",
+    "identity",
+    "identity_of",
+]

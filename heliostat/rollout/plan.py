@@ -2,31 +2,89 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import SETTLED, Slot, State, identity
+from heliostat.rollout.refusals import refusal
 from heliostat.rollout.shares import least_healthy
+from heliostat.rollout.shortage import shortage_of
+from heliostat.rollout.stages import WHOLE, Stage, approval_timeout, retention, stages
+from heliostat.rollout.steps import checked, in_short, rolling_words, stage_words
+from heliostat.rollout.words import counted, duration
+from heliostat.spec.analysis import Analysis, OnInconclusive
 from heliostat.spec.controller import DRAIN_SECONDS
 from heliostat.spec.rollouts import Desired, Plan
-from heliostat.spec.strategies import BlueGreen, Recreate, Rolling
+from heliostat.spec.strategies import Canary, Recreate, Rolling, Strategy
 
 Measured = tuple[float, int] | None
 """Seconds, and from how many measurements."""
 
 
-def plan(state: State, desired: Desired, startup: Measured, gap: Measured) -> Plan:
-    """What declaring `desired` now would do. `startup` and `gap` are what earlier rollouts took."""
+@dataclass(frozen=True)
+class _Case:
+    """What the lines are made from."""
+
+    live: Desired
+    desired: Desired
+    startup: Measured
+    gap: Measured
+    kept: bool
+    """It served before, and its replicas are still there."""
+
+    @property
+    def label(self) -> str:
+        return self.desired.version.label
+
+    @property
+    def old(self) -> str:
+        return self.live.version.label
+
+
+def plan(
+    state: State,
+    desired: Desired,
+    startup: Measured,
+    gap: Measured,
+    nodes: tuple[Node, ...] | None = None,
+    held: tuple[Held, ...] = (),
+) -> Plan:
+    """What declaring `desired` now would do.
+
+    `startup` and `gap` are what earlier rollouts took, in seconds. `nodes` says where there is room, None where that is not
+    known; `held` where the application's replicas are.
+    """
+    found = _plan(state, desired, startup, gap)
+    extra = found.extra_replicas
+    short = shortage_of(state, desired, extra, nodes, held) if nodes is not None and found.changes else None
+    return found.model_copy(
+        update={
+            "extra_cpus": extra * desired.cpus_per_replica,
+            "extra_gpus": extra * desired.gpus_per_replica,
+            "shortage": short,
+            "refused": refusal(state, desired) if found.changes else None,
+        }
+    )
+
+
+def _plan(state: State, desired: Desired, startup: Measured, gap: Measured) -> Plan:
     live = state.slot(state.live) if state.live is not None else Slot()
     if live.desired is None:
         lines = (f"starts {_replicas(desired.replicas)} of {desired.version.label}{_takes(startup)}; nothing serves now",)
         return Plan(changes=True, lines=(*lines, _tested()), extra_replicas=desired.replicas)
     if identity(live.desired) == identity(desired):
         return _in_place(live.desired, desired)
-    notes = _unfinished(state)
-    kept = state.live is not None and _kept(state.slot(state.live.other), desired)
-    if isinstance(desired.strategy, Recreate):
-        return _recreate(live.desired, desired, startup, gap, notes)
-    if isinstance(desired.strategy, Rolling):
-        return _rolling(live.desired, desired, desired.strategy, startup, notes)
-    return _blue_green(live.desired, desired, desired.strategy, startup if not kept else None, (*notes, *_warm(kept)))
+    case = _Case(live.desired, desired, startup, gap, kept=_kept(state, desired))
+    found = _by_strategy(case)
+    return found.model_copy(update={"lines": (*_unfinished(state, desired), *found.lines)})
+
+
+def _by_strategy(case: _Case) -> Plan:
+    if isinstance(case.desired.strategy, Recreate):
+        return _recreate(case)
+    if isinstance(case.desired.strategy, Rolling):
+        return _rolling(case, case.desired.strategy)
+    return _besides(case, case.desired.strategy)
 
 
 def _in_place(live: Desired, desired: Desired) -> Plan:
@@ -38,62 +96,139 @@ def _in_place(live: Desired, desired: Desired) -> Plan:
     return Plan(changes=bool(lines), lines=tuple(lines), extra_replicas=max(0, desired.replicas - live.replicas))
 
 
-def _recreate(live: Desired, desired: Desired, startup: Measured, gap: Measured, notes: tuple[str, ...]) -> Plan:
+def _recreate(case: _Case) -> Plan:
+    live, desired, startup = case.live, case.desired, case.startup
     # The old replicas are given their time to stop before the new ones start.
-    expected = gap or (startup and (startup[0] + DRAIN_SECONDS, startup[1]))
+    expected = case.gap or (startup and (startup[0] + DRAIN_SECONDS, startup[1]))
     if expected is None:
         length = f"of unknown length (nothing was measured yet; at most {desired.startup_timeout_seconds:g} s to start)"
     else:
         length = f"of about {expected[0]:.0f} s (measured in {expected[1]} earlier start{'s' if expected[1] > 1 else ''})"
     lines = (
-        *notes,
-        f"stops {_replicas(live.replicas)} of {live.version.label}, then starts {_replicas(desired.replicas)} of "
-        f"{desired.version.label}: a gap without service {length}; no replicas on top",
-        f"should {desired.version.label} fail, {live.version.label} is deployed again, after another start's time",
+        f"stops {_replicas(live.replicas)} of {case.old}, then starts {_replicas(desired.replicas)} of "
+        f"{case.label}: a gap without service {length}; no replicas on top",
+        f"should {case.label} fail, {case.old} is deployed again, after another start's time",
     )
     return Plan(changes=True, lines=lines, gap_seconds=expected[0] if expected else desired.startup_timeout_seconds)
 
 
-def _rolling(live: Desired, desired: Desired, way: Rolling, startup: Measured, notes: tuple[str, ...]) -> Plan:
+def _rolling(case: _Case, way: Rolling) -> Plan:
+    live, desired = case.live, case.desired
     batch = -(-way.percentage * desired.replicas // 100)
     floor = least_healthy(way, desired.replicas)
-    extra = max(0, desired.replicas + way.max_surge - live.replicas)
+    extra = min(max(0, desired.replicas + way.max_surge - live.replicas), desired.replicas)
     first = min(batch, max(extra, 1))
+    batches = rolling_words(way, desired.replicas, live.replicas)
+    analysis = () if way.analysis is None or case.kept else _analysed((Stage(0, way.analysis),), case)
+    seconds = len(batches) * ((case.startup[0] if case.startup else 0.0) + (way.analysis.seconds if way.analysis else 0.0))
     lines = (
-        *notes,
-        f"moves {_replicas(desired.replicas)} from {live.version.label} to {desired.version.label}, up to {batch} at a time; "
+        f"moves {_replicas(desired.replicas)} from {case.old} to {case.label}, up to {batch} at a time; "
         f"both answer meanwhile, at least {floor} healthy at any time; no gap",
-        f"needs up to {_replicas(min(extra, desired.replicas))} on top; {first} start{'s' if first == 1 else ''} first"
-        f"{_takes(startup, ' a step')}",
+        f"needs up to {_replicas(extra)} on top{_for(desired, extra, seconds)}; "
+        f"{first} start{'s' if first == 1 else ''} first{_takes(case.startup, ' a step')}",
+        f"rolling: {' -> '.join(words.split(' of ')[0] for words in batches)} of {_replicas(desired.replicas)}",
+        *analysis,
         _tested(),
     )
-    return Plan(changes=True, lines=lines, extra_replicas=min(extra, desired.replicas))
+    return Plan(changes=True, lines=lines, extra_replicas=extra)
 
 
-def _blue_green(live: Desired, desired: Desired, way: BlueGreen, startup: Measured, notes: tuple[str, ...]) -> Plan:
-    lines = (
-        *notes,
-        f"starts {_replicas(desired.replicas)} of {desired.version.label} beside {_replicas(live.replicas)} of "
-        f"{live.version.label}{_takes(startup)}, then moves all traffic at once; no gap",
-        f"needs {_replicas(desired.replicas)} on top until {way.retention_seconds:g} s after the switch",
-        _tested(),
+def _besides(case: _Case, way: Strategy) -> Plan:
+    desired, live, startup = case.desired, case.live, case.startup if not case.kept else None
+    found = WHOLE if case.kept else stages(way)
+    all_at_once = ", then moves all traffic at once" if found == WHOLE else ""
+    stays = retention(way)
+    lines = [
+        f"starts {_replicas(desired.replicas)} of {case.label} beside {_replicas(live.replicas)} of {case.old}"
+        f"{_takes(startup)}{all_at_once}; no gap"
+    ]
+    if case.kept:
+        lines[0] = f"moves all traffic back to {case.label} at once, without analysis; no gap"
+        lines.append("its replicas are still there: nothing needs to start")
+    if found != WHOLE:
+        lines.append(f"{way.kind}: {in_short(found)}")
+        lines += [f"step {number}: {stage_words(stage)}" for number, stage in enumerate(found, 1)]
+    lines += [*_analysed(found, case), *_people(found, way), *_affinity(way, found)]
+    took = (startup[0] if startup else 0.0) + sum(map(_length, found)) + stays
+    after = "the last step" if found != WHOLE else "the switch"
+    waits = ", and for as long as people take" if any(stage.approval for stage in found) else ""
+    # The old version stands beside where the new one has come.
+    lines.append(
+        f"needs {_replicas(desired.replicas)} on top{_for(desired, desired.replicas, took)}{waits}, "
+        f"until {duration(stays)} after {after}"
     )
-    return Plan(changes=True, lines=lines, extra_replicas=desired.replicas)
+    return Plan(changes=True, lines=(*lines, _tested()), extra_replicas=desired.replicas)
 
 
-def _unfinished(state: State) -> tuple[str, ...]:
+def _analysed(found: tuple[Stage, ...], case: _Case) -> tuple[str, ...]:
+    analyses = [stage.analysis for stage in found if stage.analysis is not None]
+    if not analyses:
+        return ()
+    rolls = isinstance(case.desired.strategy, Rolling)
+    lines = checked(found)
+    if rolls or (len(analyses) > 1 and all(each == analyses[0] for each in analyses)):
+        lines = (f"{'each batch' if rolls else 'each analysis'}: {lines[0].partition(': ')[2]}",)
+    return (
+        *(f"checked at {line}" for line in lines),
+        f"a check that fails, or a candidate that dies, gives the traffic back to {case.old} first; {_inconclusive(analyses)}",
+    )
+
+
+def _inconclusive(analyses: list[Analysis]) -> str:
+    ways = {each.on_inconclusive for each in analyses}
+    if ways == {OnInconclusive.ROLLBACK}:
+        return "so does one that finds too little to judge by"
+    waits = "one that finds too little to judge by waits for a person"
+    return waits if ways == {OnInconclusive.WAIT} else f"{waits}, or goes back, as its step says"
+
+
+def _people(found: tuple[Stage, ...], way: Strategy) -> tuple[str, ...]:
+    asked = [str(number) for number, stage in enumerate(found, 1) if stage.approval]
+    if not asked:
+        return ()
+    steps = f"step{'s' if len(asked) > 1 else ''} {', '.join(asked)}"
+    patience = duration(approval_timeout(way))
+    return (f"a person has to approve {steps} (heliostat rollout approve), within {patience}, or it is rolled back",)
+
+
+def _affinity(way: Strategy, found: tuple[Stage, ...]) -> tuple[str, ...]:
+    if not isinstance(way, Canary) or way.affinity is None or found == WHOLE:
+        return ()
+    if way.affinity.header is not None:
+        return (f"requests with the same header {way.affinity.header} stay on one version; without it chance decides",)
+    return (f"clients stay on one version by the cookie {way.affinity.cookie}, which those without it are given",)
+
+
+def _unfinished(state: State, desired: Desired) -> tuple[str, ...]:
     rollout = state.rollout
     if rollout is None or rollout.ended or rollout.phase in SETTLED:
         return ()
-    return (f"ends the rollout to {rollout.target.version.label} that is on its way",)
+    label = rollout.target.version.label
+    if rollout.target == desired:
+        return (f"{label} is on its way already; its rollout goes on",)
+    if identity(rollout.target) == identity(desired):
+        return (f"{label} is on its way already; its rollout goes on as now declared",)
+    return (f"ends the rollout to {label} that is on its way",)
 
 
-def _kept(slot: Slot, desired: Desired) -> bool:
+def _kept(state: State, desired: Desired) -> bool:
+    """Whether it served before, and is in its window."""
+    if state.live is None or state.rollout is None or state.rollout.phase not in SETTLED:
+        return False
+    slot = state.slot(state.live.other)
     return slot.desired is not None and identity(slot.desired) == identity(desired)
 
 
-def _warm(kept: bool) -> tuple[str, ...]:
-    return ("its replicas are still there: nothing needs to start",) if kept else ()
+def _length(stage: Stage) -> float:
+    return max(stage.pause_seconds, stage.analysis.seconds if stage.analysis is not None else 0.0)
+
+
+def _for(desired: Desired, replicas: int, seconds: float) -> str:
+    """`(4 CPUs) for about 5 min`."""
+    parts = [counted(round(replicas * desired.cpus_per_replica, 3), "CPU")] if desired.cpus_per_replica else []
+    parts += [counted(round(replicas * desired.gpus_per_replica, 3), "GPU")] if desired.gpus_per_replica else []
+    size = f" ({', '.join(parts)})" if parts and replicas else ""
+    return f"{size} for about {duration(seconds)}" if seconds and replicas else size
 
 
 def _tested() -> str:
@@ -105,4 +240,4 @@ def _takes(startup: Measured, unit: str = "") -> str:
 
 
 def _replicas(count: int) -> str:
-    return f"{count} replica" if count == 1 else f"{count} replicas"
+    return counted(count, "replica")

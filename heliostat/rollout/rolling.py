@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from heliostat.rollout.model import Access, Colour, Observed, State
+from heliostat.rollout.model import Access, Colour, Observed, Progress, State
 from heliostat.rollout.shares import least_healthy, only, share_between
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.strategies import Rolling, Strategy
@@ -33,6 +33,34 @@ def move(strategy: Rolling, to: Colour, total: int) -> Move:
     return Move(to, total, surge, ceil(strategy.percentage * total / 100), floor)
 
 
+def move_of(rollout: Progress) -> Move:
+    """The move of a rolling update.
+
+    Raises:
+        TypeError: it does not roll.
+    """
+    if not isinstance(rollout.strategy, Rolling):
+        raise TypeError(f"a rollout by {rollout.strategy.kind} does not roll")
+    return move(rollout.strategy, rollout.candidate, rollout.target.replicas)
+
+
+def batches(strategy: Rolling, total: int, before: int) -> tuple[int, ...]:
+    """How many replicas have moved after each batch, where `before` ones serve and all goes well."""
+    way = move(strategy, Colour.BLUE, total)
+    sizes: list[int] = []
+    to, away = 0, before
+    while to < total:
+        room = total + way.surge - to - away
+        if room <= 0:
+            away = max(0, away - max(1, min(way.batch - room, to + away - way.floor)))
+            continue
+        to = min(total, to + min(way.batch, room))
+        sizes.append(to)
+        if way.surge:
+            away = max(0, min(away, total - to))
+    return tuple(sizes)
+
+
 def first_batch(state: State, way: Move, observed: Observed) -> tuple[State, int]:
     """The first replicas; 0 while there is no room for any, and the others give way first."""
     away = way.to.other
@@ -52,11 +80,9 @@ def advance(state: State, way: Move, observed: Observed) -> State:
     """Let traffic follow the replicas; once a batch has come and another has gone, begin the next."""
     to, away = way.to, way.to.other
     usable, slot, leaving = len(observed.seen(to).usable), state.slot(to), state.slot(away).replicas
-    state = state.but(share=share_between(observed, to))
-    if usable < slot.replicas or len(observed.seen(away).running) > leaving:
+    state = state.but(share=follow(way, observed))
+    if usable < slot.replicas or len(observed.seen(away).running) > leaving or usable >= way.total:
         return state
-    if usable >= way.total:
-        return state.but(share=to.full_share)
     going = _may_go(state, way, observed)
     if going > 0 and going >= leaving:
         # Without surge the last one goes before the last one comes; it goes with its colour.
@@ -65,6 +91,17 @@ def advance(state: State, way: Move, observed: Observed) -> State:
         return state.with_slot(away, replicas=leaving - going)
     coming = min(way.batch, way.total - slot.replicas, _room(state, way))
     return state.with_slot(to, replicas=slot.replicas + coming) if coming > 0 else state
+
+
+def follow(way: Move, observed: Observed) -> int:
+    """The share of green with which the traffic is where the replicas are; all of it once all have come."""
+    return way.to.full_share if len(observed.seen(way.to).usable) >= way.total else share_between(observed, way.to)
+
+
+def arrived(state: State, way: Move, observed: Observed) -> bool:
+    """Whether the present batch answers and has its share of the traffic."""
+    enough = len(observed.seen(way.to).usable) >= state.slot(way.to).replicas
+    return enough and observed.share == state.share == follow(way, observed)
 
 
 def complete(state: State, way: Move, observed: Observed) -> bool:
@@ -85,7 +122,9 @@ def go_home(state: State, observed: Observed, home: Colour, previous: Desired, s
     helps = state.slot(home.other).desired is not None and rest.usable and patient and len(seen.usable) < floor
     if not isinstance(strategy, Rolling) or not helps:
         state = state.with_slot(home, desired=previous, replicas=previous.replicas, access=Access.OPEN)
-        return only(state, observed, home)
+        # Rather to a candidate that answers badly than to nobody.
+        lonely = not seen.usable and rest.usable and patient
+        return state if lonely else only(state, observed, home)
     state = state.with_slot(home.other, replicas=min(state.slot(home.other).replicas, len(rest.usable)))
     way = move(strategy, home, previous.replicas)
     if slot.desired is not None:

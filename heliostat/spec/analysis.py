@@ -6,13 +6,16 @@ analyst measured, `Finding` what a check made of it; the verdict itself is a pur
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
+from pydantic_core import PydanticCustomError
 
 from heliostat.spec.base import EntryPoint, Model, Name
 from heliostat.spec.latencies import Counts
+from heliostat.spec.mistakes import beside
 
 Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "mean_bias"]
 """As `heliostat.ml.metrics` computes them."""
@@ -30,9 +33,10 @@ class SuccessRate(Model):
     margin: Unit | None = None
     """How much lower than the serving version's it may be."""
 
-    @model_validator(mode="after")
-    def _limited(self) -> Self:
-        return _with_limit(self, "at_least", "margin")
+    @model_validator(mode="wrap")
+    @classmethod
+    def _limited(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return beside(given, handler, *_unlimited(cls, given, "at_least", "margin"))
 
 
 class Latency(Model):
@@ -44,9 +48,10 @@ class Latency(Model):
     times: Annotated[float, Field(ge=1)] | None = None
     """How many times the serving version's it may be."""
 
-    @model_validator(mode="after")
-    def _limited(self) -> Self:
-        return _with_limit(self, "at_most_ms", "times")
+    @model_validator(mode="wrap")
+    @classmethod
+    def _limited(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return beside(given, handler, *_unlimited(cls, given, "at_most_ms", "times"))
 
 
 class Disagreement(Model):
@@ -84,9 +89,10 @@ class ModelMetric(Model):
     margin: Annotated[float, Field(ge=0)] | None = None
     """How much worse than the serving version's on the same rows it may be."""
 
-    @model_validator(mode="after")
-    def _limited(self) -> Self:
-        return _with_limit(self, "limit", "margin")
+    @model_validator(mode="wrap")
+    @classmethod
+    def _limited(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return beside(given, handler, *_unlimited(cls, given, "limit", "margin"))
 
 
 class Custom(Model):
@@ -215,8 +221,10 @@ class Figures(Model):
     """Why it cannot go on."""
 
 
-def _with_limit(check: Any, absolute: str, relative: str) -> Any:
-    if getattr(check, absolute) is None and getattr(check, relative) is None:
-        names = [type(check).model_fields[name].alias or name for name in (absolute, relative)]
-        raise ValueError(f"a check without a limit passes everything: give `{names[0]}`, `{names[1]}`, or both")
-    return check
+def _unlimited(check: type[Model], given: Any, *limits: str) -> list[PydanticCustomError]:
+    """That a check has none of its limits; it may be wrong in other ways too."""
+    names = [check.model_fields[limit].alias or limit for limit in limits]
+    if not isinstance(given, Mapping) or any(given.get(name) is not None for name in (*limits, *names)):
+        return []
+    text = f"a check without a limit passes everything: give `{names[0]}`, `{names[1]}`, or both"
+    return [PydanticCustomError("no_limit", text)]

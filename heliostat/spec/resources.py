@@ -205,6 +205,8 @@ class ModelVersionOutputs(ModelVersionInputs):
     served_model_uri: str
     """`models:/<name>/<version>`"""
     served_run_id: str
+    served_data_digest: str = ""
+    """Of the data that it was trained on; empty where the registry does not know."""
     verdict: str
     """`accepted`, `kept` (the candidate was refused and the stack keeps what serves) or `pinned`."""
     report_uri: str
@@ -220,8 +222,11 @@ class ApplicationInputs(Model):
     """A `heliostat.ml.contracts.Contract` of the workload."""
     model_uri: str
     """`models:/<name>/<version>`"""
+    data_digest: str = ""
+    """Of the data that the model was trained on, for the ledger; it decides nothing by itself."""
     replicas: Annotated[int, Field(ge=1)] = 2
     cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
+    gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
     max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
     startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
     strategy: Strategy

@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from heliostat.spec.base import Model
+from heliostat.spec.mistakes import mistakes_in
 from heliostat.spec.platform import LocalPlatform
 from heliostat.spec.workload import Workloads
 
@@ -26,13 +27,21 @@ class Stack(Model):
 
     @model_validator(mode="after")
     def _has_a_place_to_run(self) -> Self:
-        if self.platform and self.platform_stack:
-            raise ValueError("`platform` and `platformStack` exclude each other: a stack makes its platform or names one")
-        if self.workloads and not (self.platform or self.platform_stack):
-            raise ValueError("`workloads` need a platform: declare `platform`, or name a stack in `platformStack`")
-        if not (self.platform or self.platform_stack):
-            raise ValueError("the stack declares nothing: give it a `platform`, `workloads`, or both")
+        problem = _misplaced(self.platform is not None, self.platform_stack is not None, bool(self.workloads))
+        if problem is not None:
+            raise ValueError(problem)
         return self
+
+
+def _misplaced(platform: bool, platform_stack: bool, workloads: bool) -> str | None:
+    """What is wrong with the sections that a stack has."""
+    if platform and platform_stack:
+        return "`platform` and `platformStack` exclude each other: a stack makes its platform or names one"
+    if platform or platform_stack:
+        return None
+    if workloads:
+        return "`workloads` need a platform: declare `platform`, or name a stack in `platformStack`"
+    return "the stack declares nothing: give it a `platform`, `workloads`, or both"
 
 
 class ConfigError(ValueError):
@@ -45,15 +54,28 @@ def parse(sections: Mapping[str, Any], file: str, workloads: Collection[str]) ->
     Raises:
         ConfigError: with every mistake, each on a line with `file` and the path in it.
     """
-    mistakes = _unknown_workloads(sections, workloads)
+    told = _unknown_workloads(sections, workloads)
     try:
         stack = Stack.model_validate(sections)
     except ValidationError as error:
-        mistakes += [f"{path_of(in_file(e['loc'], sections))}: {_said(e)}" for e in error.errors(include_url=False)]
-    if mistakes:
-        count = f"{len(mistakes)} mistake" + ("s" if len(mistakes) > 1 else "")
-        raise ConfigError("\n".join([f"{count} in {file}:", *(f"  {file}: {mistake}" for mistake in mistakes)]))
+        told += _told(sections, error)
+    if told:
+        count = f"{len(told)} mistake" + ("s" if len(told) > 1 else "")
+        raise ConfigError("\n".join([f"{count} in {file}:", *(f"  {file}: {mistake}" for mistake in told)]))
     return stack
+
+
+def _told(sections: Mapping[str, Any], error: ValidationError) -> list[str]:
+    """Every mistake on a line; what several members of a choice say of the same value, on one."""
+    texts: dict[str, list[str]] = {}
+    found = mistakes_in(Stack, error, sections)
+    for mistake in found:
+        texts.setdefault(path_of(mistake.path), []).append(mistake.text)
+    # pydantic looks at a whole only where its parts are right.
+    problem = _misplaced(*(bool(sections.get(name)) for name in SECTIONS))
+    if problem is not None and not any(mistake.path == () for mistake in found):
+        texts[path_of(())] = [problem]
+    return [f"{path}: {'; or '.join(dict.fromkeys(said))}" for path, said in texts.items()]
 
 
 def _unknown_workloads(sections: Mapping[str, Any], known: Collection[str]) -> list[str]:
@@ -67,34 +89,10 @@ def _unknown_workloads(sections: Mapping[str, Any], known: Collection[str]) -> l
     ]
 
 
-def in_file(location: tuple[int | str, ...], value: Any) -> tuple[int | str, ...]:
-    """`location` without the tags that pydantic puts in for a chosen kind: `store.s3.bucket` is `store.bucket` in the file."""
-    path: list[int | str] = []
-    for part in location:
-        if isinstance(value, Mapping) and part not in value and value.get("kind") == part:
-            continue
-        path.append(part)
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            value = None
-    return tuple(path)
-
-
 def path_of(location: tuple[int | str, ...]) -> str:
     """`('workloads', 'flights', 'gate', 'slices', 0)` as `heliostat:workloads.flights.gate.slices[0]`."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return f"{PROJECT}:{path.removeprefix('.')}" if path else "config"
-
-
-_WORDS = {"missing": "is missing", "extra_forbidden": "there is no such key"}
-
-
-def _said(error: Any) -> str:
-    if error["type"] in _WORDS:
-        return _WORDS[str(error["type"])]
-    value = error.get("input")
-    return str(error["msg"]) + ("" if isinstance(value, (dict, list)) else f" (given: {value!r})")
 
 
 def json_schema() -> dict[str, Any]:

@@ -5,13 +5,16 @@ The terms are the field's own (Kubernetes Deployments, Argo Rollouts, Flagger).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidatorFunctionWrapHandler, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from heliostat.spec.analysis import Analysis
 from heliostat.spec.base import Model
+from heliostat.spec.mistakes import beside
 
 Percent = Annotated[float, Field(gt=0, le=100, multiple_of=0.01)]
 Retention = Annotated[float, Field(ge=0, le=7 * 86400)]
@@ -92,13 +95,10 @@ class Canary(Model):
     """How long a step waits for a person until the candidate is rolled back."""
     retention_seconds: Retention = 30.0
 
-    @model_validator(mode="after")
-    def _steps_rise(self) -> Self:
-        weights = [step.weight for step in self.steps]
-        wrong = [f"{later:g} after {earlier:g}" for earlier, later in pairwise(weights) if later <= earlier]
-        if wrong:
-            raise ValueError(f"the weights of a canary's steps must rise: {', '.join(wrong)}")
-        return self
+    @field_validator("steps", mode="wrap")
+    @classmethod
+    def _steps_rise(cls, steps: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        return beside(steps, handler, *_falls(steps))
 
 
 class Shadow(Model):
@@ -121,3 +121,22 @@ class Shadow(Model):
 
 
 Strategy = Annotated[Recreate | Rolling | BlueGreen | Canary | Shadow, Field(discriminator="kind")]
+
+
+def _falls(steps: Any) -> list[InitErrorDetails]:
+    """Each weight that does not rise, in steps that may be wrong in other ways."""
+    weights = [
+        (number, step.get("weight") if isinstance(step, Mapping) else getattr(step, "weight", None))
+        for number, step in enumerate(steps if isinstance(steps, (list, tuple)) else ())
+    ]
+    known = [(number, weight) for number, weight in weights if isinstance(weight, (int, float))]
+    text = "the weights of a canary's steps must rise: {weight} does not, after {before}"
+    return [
+        InitErrorDetails(
+            type=PydanticCustomError("weights_fall", text, {"weight": f"{weight:g}", "before": f"{before:g}"}),
+            loc=(number, "weight"),
+            input=weight,
+        )
+        for (_, before), (number, weight) in pairwise(known)
+        if weight <= before
+    ]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from heliostat.spec.analysis import Metric
 from heliostat.spec.base import Model, Name, Parameters
 from heliostat.spec.strategies import BlueGreen, Strategy
 
@@ -53,7 +54,7 @@ class Slice(Model):
 class Gate(Model):
     """What a candidate must reach before it is registered."""
 
-    metric: str = "roc_auc"
+    metric: Metric = "roc_auc"
     """One of the metrics that `heliostat.ml.metrics` computes; it knows which direction is better."""
     margin: Annotated[float, Field(ge=0)] = 0.005
     """How much worse than the serving version a candidate may be overall, in the metric's unit."""
@@ -88,9 +89,12 @@ class Serving(Model):
 
     replicas: Annotated[int, Field(ge=1, le=1024)] = 2
     cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
+    gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
+    """Accelerators that each replica holds; a strategy that starts the new version beside the old one needs them twice."""
     max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
     """Requests that one replica works on at a time."""
     strategy: Strategy = BlueGreen()
+    """How the next version takes the place of this one: by default all at once, when its golden requests are right."""
     startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
     """How long a new version may take until it is healthy."""
     prediction_log: PredictionLog = PredictionLog()

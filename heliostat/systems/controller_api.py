@@ -10,15 +10,25 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+from pydantic import TypeAdapter
 
+from heliostat.spec.base import Model
 from heliostat.spec.resources import ControllerAddress
-from heliostat.spec.rollouts import Desired, Health, Phase, Plan, Rollout, Status
+from heliostat.spec.rollouts import Declaration, GoBack, Health, Phase, Plan, Record, Rollout, Status, Word
 from heliostat.systems.errors import PermanentError, RetryableError
 
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
-_POLL_SECONDS = 25.0
+POLL_SECONDS = 25.0
+"""How long one long poll lasts."""
 _GRACE_SECONDS = 60.0
 """How long a controller that is being started again may be away while a rollout is followed."""
+
+_STATUSES = TypeAdapter(tuple[Status, ...])
+_ROLLOUTS = TypeAdapter(tuple[Rollout, ...])
+
+
+class ConflictError(PermanentError):
+    """What was asked does not go with what is; the text says what is, and what to do."""
 
 
 class ControllerClient:
@@ -45,30 +55,76 @@ class ControllerClient:
         found = await self._call("GET", f"/v1/applications/{name}", none_at_404=True)
         return Status.model_validate(found) if found is not None else None
 
-    async def declare(self, name: str, desired: Desired) -> Status:
+    async def list(self) -> tuple[Status, ...]:
+        """Every application."""
+        found = await self._call("GET", "/v1/applications")
+        return _STATUSES.validate_python(found)
+
+    async def declare(self, name: str, declaration: Declaration) -> Status:
         """Have an application be so; the same once more changes nothing.
 
         Raises:
+            ConflictError: it was rolled back before, or the cluster cannot hold it; the text says what to do.
             PermanentError: the declaration cannot work; the text says why.
         """
-        return Status.model_validate(await self._call("PUT", f"/v1/applications/{name}", desired.model_dump(mode="json")))
+        return await self._said("PUT", f"/v1/applications/{name}", declaration)
 
-    async def plan(self, name: str, desired: Desired) -> Plan:
-        """What `declare` would do.
+    async def plan(self, name: str, declaration: Declaration) -> Plan:
+        """What `declare` would do; `shortage` and `refused` say where it would be a conflict.
 
         Raises:
             PermanentError: the declaration cannot work; the text says why.
         """
-        return Plan.model_validate(await self._call("POST", f"/v1/applications/{name}/plan", desired.model_dump(mode="json")))
+        body = declaration.model_dump(mode="json")
+        return Plan.model_validate(await self._call("POST", f"/v1/applications/{name}/plan", body))
+
+    async def approve(self, name: str, word: Word) -> Status:
+        """Let a rollout that waits for a person go on.
+
+        Raises:
+            ConflictError: none waits.
+            PermanentError: there is no such application.
+        """
+        return await self._said("POST", f"/v1/applications/{name}/approve", word)
+
+    async def abort(self, name: str, word: Word) -> Status:
+        """Roll back what is on its way.
+
+        Raises:
+            ConflictError: nothing is.
+            PermanentError: there is no such application.
+        """
+        return await self._said("POST", f"/v1/applications/{name}/abort", word)
+
+    async def rollback(self, name: str, wish: GoBack) -> Status:
+        """Serve an entry of the ledger again.
+
+        Raises:
+            ConflictError: there is none, it serves already, or its artefacts are gone.
+            PermanentError: there is no such application.
+        """
+        return await self._said("POST", f"/v1/applications/{name}/rollback", wish)
+
+    async def rollouts(self, name: str) -> tuple[Rollout, ...]:
+        """Those that are remembered, the newest first, without their events; none where there is no such application."""
+        found = await self._call("GET", f"/v1/applications/{name}/rollouts", none_at_404=True)
+        return _ROLLOUTS.validate_python(found or [])
+
+    async def record(self, name: str, number: int) -> Record | None:
+        """One rollout with its events and figures over time; None where it is not remembered."""
+        found = await self._call("GET", f"/v1/applications/{name}/rollouts/{number}", none_at_404=True)
+        return Record.model_validate(found) if found is not None else None
 
     async def delete(self, name: str) -> None:
         """Begin to take an application away; nothing where it is gone."""
         await self._call("DELETE", f"/v1/applications/{name}", none_at_404=True)
 
-    async def follow(self, name: str, status: Status) -> AsyncIterator[Status]:
+    async def follow(self, name: str, status: Status, seconds: float = POLL_SECONDS) -> AsyncIterator[Status]:
         """`status`, and every later one that says more, up to and with the end of the rollout to what is declared.
 
-        One that is on its way to something older ends first. A controller that is started again meanwhile is waited for.
+        A new event is told at once, a change without one (figures, weights) within `seconds`; where nothing changes
+        for hours, as in a pause, nothing is told for hours: who does not want to wait, stops asking. A rollout that is on
+        its way to something older ends first. A controller that is started again meanwhile is waited for.
 
         Raises:
             RetryableError: the controller stays away.
@@ -79,7 +135,7 @@ class ControllerClient:
         while status.rollout is not None and not _is_through(status, status.rollout):
             number, seen = status.rollout.number, len(status.rollout.events)
             try:
-                found = await self._wait(name, number, seen)
+                found = await self._wait(name, number, seen, seconds)
                 heard = loop.time()
             except RetryableError:
                 if loop.time() - heard > _GRACE_SECONDS:
@@ -90,9 +146,12 @@ class ControllerClient:
                 status = found
                 yield status
 
-    async def _wait(self, name: str, rollout: int, after: int) -> Status:
-        path = f"/v1/applications/{name}/wait?rollout={rollout}&after={after}&seconds={_POLL_SECONDS:g}"
-        return Status.model_validate(await self._call("GET", path, seconds=_POLL_SECONDS + 15))
+    async def _said(self, method: str, path: str, body: Model) -> Status:
+        return Status.model_validate(await self._call(method, path, body.model_dump(mode="json")))
+
+    async def _wait(self, name: str, rollout: int, after: int, seconds: float = POLL_SECONDS) -> Status:
+        path = f"/v1/applications/{name}/wait?rollout={rollout}&after={after}&seconds={seconds:g}"
+        return Status.model_validate(await self._call("GET", path, seconds=seconds + 15))
 
     async def _call(
         self, method: str, path: str, body: object = None, *, none_at_404: bool = False, seconds: float = 30.0
@@ -107,6 +166,8 @@ class ControllerClient:
             return None
         if answer.status_code >= 500:
             raise RetryableError(f"the controller at {self._address.url} failed: {_detail(answer)}")
+        if answer.status_code == httpx.codes.CONFLICT:
+            raise ConflictError(_detail(answer))
         if answer.status_code >= 400:
             raise PermanentError(f"the controller refused it ({answer.status_code}): {_detail(answer)}")
         result: object = answer.json()

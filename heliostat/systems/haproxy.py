@@ -5,15 +5,29 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from heliostat.systems import processes
+from heliostat.spec.latencies import Counts
+from heliostat.spec.strategies import Affinity
+from heliostat.systems import haproxy_affinity, haproxy_counts, processes
 from heliostat.systems.errors import PermanentError, RetryableError, explained
-from heliostat.systems.haproxy_config import CHECKS, Plane, Route, Server, render, render_map
+from heliostat.systems.haproxy_config import (
+    CHECKS,
+    COLOURS,
+    Plane,
+    Route,
+    Server,
+    backend_name,
+    render,
+    render_affinity_map,
+    render_map,
+    render_salt_map,
+)
 
 _ANSWER_SECONDS = 5.0
 _RELOAD_SECONDS = 20.0
+_UNKNOWN_MAP = "Unknown map identifier"
 _HELD_BACK = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40
 """Admin states of a server: maintenance and drain, each forced, inherited or for want of a name."""
 
@@ -43,6 +57,12 @@ class Snapshot:
     """By backend and by server name."""
     shares: dict[str, int]
     """Of green, of 10,000, by application."""
+    counts: dict[str, Counts] = field(default_factory=dict)
+    """By backend: what it answered since HAProxy's last start or reload."""
+    affinities: dict[str, Affinity] = field(default_factory=dict)
+    """What clients are known by, by application; those without are not among them."""
+    salts: dict[str, str] = field(default_factory=dict)
+    """Of affinities, by application."""
 
 
 def binary() -> str:
@@ -66,20 +86,28 @@ def service(plane: Plane, name: str) -> processes.Service:
 
 
 def is_written(plane: Plane, routes: tuple[Route, ...]) -> bool:
-    """Whether the configuration is in its file as it would be written."""
+    """Whether what a start or a reload reads once is in its files as it would be written."""
+    files = {plane.config_file: render(plane, routes), plane.affinity_file: render_affinity_map(routes)}
     try:
-        return plane.config_file.read_text() == render(plane, routes)
+        return all(path.read_text() == text for path, text in files.items())
     except OSError:
         return False
 
 
 def write(plane: Plane, routes: tuple[Route, ...]) -> None:
-    """Write the configuration and the map, each at once or not at all.
+    """Write the configuration and the maps, each at once or not at all.
 
     Raises:
         PermanentError: the folder cannot be written.
+        ValueError: a salt is not one.
     """
-    for path, text in ((plane.config_file, render(plane, routes)), (plane.map_file, render_map(routes))):
+    files = {
+        plane.map_file: render_map(routes),
+        plane.affinity_file: render_affinity_map(routes),
+        plane.salt_file: render_salt_map(routes),
+        plane.config_file: render(plane, routes),
+    }
+    for path, text in files.items():
         temporary = path.with_suffix(path.suffix + ".tmp")
         try:
             temporary.write_text(text)
@@ -100,38 +128,72 @@ async def reload(plane: Plane) -> None:
         raise PermanentError(f"HAProxy refused its configuration {plane.config_file}:\n{answer.strip()}")
 
 
+def needs_reload(found: Snapshot, routes: tuple[Route, ...]) -> bool:
+    """Whether `routes` ask for what the socket cannot change: other applications, or other affinities."""
+    backends = {backend_name(route.application, colour) for route in routes for colour in COLOURS}
+    affinities = {route.application: route.affinity for route in routes if route.affinity}
+    return set(found.backends) != backends or found.affinities != affinities
+
+
 async def snapshot(plane: Plane) -> Snapshot:
     """What HAProxy does now.
 
     Raises:
         RetryableError: it does not answer.
     """
-    commands = ("show servers state", "show stat -1 6 -1", f"show map {plane.map_file}")
-    servers, table, shares = split_answers(await _ask(plane.runtime_socket, ";".join(commands)))
-    held_back = _held_back(servers)
+    maps = (plane.map_file, plane.affinity_file, plane.salt_file)
+    commands = ("show servers state", "show stat -1 6 -1", *(f"show map {path}" for path in maps), haproxy_counts.SHOW)
+    answers = split_answers(await _ask(plane.runtime_socket, ";".join(commands)), len(commands))
+    held_back = _held_back(answers[0])
     backends: dict[str, dict[str, ServerState]] = {}
-    for row in csv.DictReader(io.StringIO(table.removeprefix("# "))):
+    for row in csv.DictReader(io.StringIO(answers[1].removeprefix("# "))):
         found = backends.setdefault(row["pxname"], {})
         if row["svname"] != "BACKEND":
             found[row["svname"]] = _state(row, (row["pxname"], row["svname"]) in held_back)
-    return Snapshot(backends, dict(_share(line) for line in shares.splitlines() if line.strip()))
+    shares, affinities, salts = (_entries(answer) for answer in answers[2:5])
+    counts = haproxy_counts.parse(answers[5])
+    return Snapshot(
+        backends=backends,
+        shares={application: int(share) for application, share in shares.items()},
+        counts={name: counts.get(name, Counts()) for name in backends},
+        affinities=haproxy_affinity.parse_affinities(affinities),
+        salts=haproxy_affinity.parse_salts(salts),
+    )
 
 
-def split_answers(text: str) -> tuple[str, str, str]:
-    """The answers to three commands on one line, each ended by an empty line; the last may be empty itself.
+def split_answers(text: str, count: int) -> list[str]:
+    """The answers to `count` commands on one line, each ended by an empty line; any may be empty itself.
 
     Raises:
         RetryableError: HAProxy broke off.
     """
-    parts = [part.strip("\n") for part in text.split("\n\n", 2)]
-    if len(parts) < 3:
-        raise RetryableError(f"HAProxy broke off its answer: {text[-200:]!r}")
-    return parts[0], parts[1], parts[2]
+    answers = []
+    rest = text
+    for _ in range(count):
+        end = -1 if rest.startswith("\n") else rest.find("\n\n")
+        if not rest or (end < 0 and not rest.startswith("\n")):
+            raise RetryableError(f"HAProxy broke off its answer: {text[-200:]!r}")
+        answers.append(rest[: max(0, end)])
+        rest = rest[end + 2 :]
+    return answers
 
 
 async def set_share(plane: Plane, application: str, green_share: int) -> None:
     """Send `green_share` of 10,000 new requests of `application` to green, from now on."""
     await _command(plane, f"set map {plane.map_file} {application} {green_share}")
+
+
+async def set_salt(plane: Plane, application: str, salt: str) -> None:
+    """Deal the clients of `application` anew, from now on; of one that has no affinity there is nothing to deal.
+
+    Raises:
+        ValueError: the salt is not one.
+        RetryableError: HAProxy does not answer.
+    """
+    command = f"set map {plane.salt_file} {application} {haproxy_affinity.salt_value(salt)}"
+    answer = (await _ask(plane.runtime_socket, command)).strip()
+    if answer and not answer.startswith((_UNKNOWN_MAP, "entry not found")):
+        raise RetryableError(f"HAProxy did not take {command!r}: {answer}")
 
 
 async def add_server(plane: Plane, backend: str, server: Server) -> None:
@@ -218,6 +280,7 @@ def _state(row: dict[str, str], draining: bool) -> ServerState:
     )
 
 
-def _share(line: str) -> tuple[str, int]:
-    _, application, share = line.split()
-    return application, int(share)
+def _entries(answer: str) -> dict[str, str]:
+    """A map's keys and values; a map that no rule names is unknown, and empty."""
+    rows = [line.split() for line in answer.splitlines() if line.strip() and not line.startswith(_UNKNOWN_MAP)]
+    return {key: value for _, key, value in rows}

@@ -29,8 +29,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from heliostat.spec.strategies import Affinity
+from heliostat.systems import haproxy_affinity, haproxy_counts
+
 SHARES = 10_000
 """Weights count in 1/100 %."""
+
+COLOURS = ("blue", "green")
 
 CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1"
 """Also for servers that are added at run time, which inherit nothing."""
@@ -57,6 +62,10 @@ class Route:
     """Of 10,000."""
     blue: tuple[Server, ...] = ()
     green: tuple[Server, ...] = ()
+    affinity: Affinity | None = None
+    """What a client is known by; by default each request is drawn by chance."""
+    salt: str = ""
+    """Deals the clients anew."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Plane:
 
     public_port: int
     directory: Path
-    """Holds the configuration and the map."""
+    """Holds the configuration and the maps."""
     runtime_directory: Path
     """Holds the sockets."""
     threads: int
@@ -81,6 +90,16 @@ class Plane:
     def map_file(self) -> Path:
         """Shares of green by application."""
         return self.directory / "traffic.map"
+
+    @property
+    def affinity_file(self) -> Path:
+        """What clients are known by, by application."""
+        return self.directory / "affinities.map"
+
+    @property
+    def salt_file(self) -> Path:
+        """Salts of affinities by application."""
+        return self.directory / "salts.map"
 
     @property
     def runtime_socket(self) -> Path:
@@ -105,7 +124,7 @@ def serve_prefix(application: str, colour: str) -> str:
 
 def render(plane: Plane, routes: tuple[Route, ...]) -> str:
     """The configuration file."""
-    parts = [_GLOBAL.format(**_values(plane)), _DEFAULTS.format(**_values(plane)), _frontend(plane)]
+    parts = [_GLOBAL.format(**_values(plane)), _DEFAULTS.format(**_values(plane)), _frontend(plane, routes)]
     for route in sorted(routes, key=lambda route: route.application):
         for colour, servers in (("blue", route.blue), ("green", route.green)):
             parts.append(_backend(route.application, colour, servers))
@@ -115,6 +134,20 @@ def render(plane: Plane, routes: tuple[Route, ...]) -> str:
 def render_map(routes: tuple[Route, ...]) -> str:
     """The map file."""
     return "".join(f"{route.application} {route.green_share}\n" for route in sorted(routes, key=lambda r: r.application))
+
+
+def render_affinity_map(routes: tuple[Route, ...]) -> str:
+    """The map file of affinities."""
+    return haproxy_affinity.render_affinities({route.application: route.affinity for route in routes if route.affinity})
+
+
+def render_salt_map(routes: tuple[Route, ...]) -> str:
+    """The map file of salts.
+
+    Raises:
+        ValueError: a salt is not one.
+    """
+    return haproxy_affinity.render_salts({route.application: route.salt for route in routes if route.affinity})
 
 
 def _values(plane: Plane) -> dict[str, object]:
@@ -138,7 +171,7 @@ global
     stats socket {runtime_socket} mode 600 level admin expose-fd listeners
     stats timeout 10s
     hard-stop-after {stop_ms}ms
-    close-spread-time 2s
+    close-spread-time 5s
 """
 
 _DEFAULTS = """\
@@ -169,7 +202,7 @@ defaults
 _FRONTEND = """\
 frontend public
     bind 127.0.0.1:{port}
-    http-request set-var(txn.app) path,field(2,/)
+{before}    http-request set-var(txn.app) path,field(2,/)
     http-request set-var(txn.share) var(txn.app),map_str_int({map},-1)
     http-request return status 404 content-type application/json string '{{"detail":"No such application."}}' \
 if {{ var(txn.share) -m int lt 0 }}
@@ -180,8 +213,9 @@ if {{ var(txn.share) -m int lt 0 }}
     http-request set-header x-request-id %[uuid] unless {{ req.hdr(x-request-id) -m found }}
     http-request set-var(txn.request_id) req.hdr(x-request-id)
     http-response set-header x-request-id %[var(txn.request_id)]
+    http-after-response set-header connection close if {{ stopping }}
     http-request set-var(txn.draw) rand({shares}),sub(txn.share)
-    acl to_green var(txn.draw) -m int lt 0
+{affinity}    acl to_green var(txn.draw) -m int lt 0
     http-request set-var-fmt(txn.blue) %[var(txn.app)]-blue
     http-request set-var-fmt(txn.green) %[var(txn.app)]-green
     acl has_blue var(txn.blue),nbsrv gt 0
@@ -190,17 +224,31 @@ if {{ var(txn.share) -m int lt 0 }}
     use_backend %[var(txn.blue)] if !to_green has_blue
     use_backend %[var(txn.green)] if has_green
     use_backend %[var(txn.blue)]
-"""
+{counting}"""
 
 
-def _frontend(plane: Plane) -> str:
-    return _FRONTEND.format(port=plane.public_port, map=plane.map_file, shares=SHARES)
+def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
+    affinities = [route.affinity for route in routes if route.affinity]
+    rules = haproxy_affinity.rules(affinities, plane.affinity_file, plane.salt_file, SHARES)
+    return _FRONTEND.format(
+        port=plane.public_port,
+        map=plane.map_file,
+        shares=SHARES,
+        before=_lines(haproxy_counts.table()),
+        affinity=_lines(rules),
+        counting=_lines(haproxy_counts.rules()),
+    )
+
+
+def _lines(rules: list[str]) -> str:
+    return "".join(f"    {rule}\n" for rule in rules)
 
 
 def _backend(application: str, colour: str, servers: tuple[Server, ...]) -> str:
     prefix = serve_prefix(application, colour)
     lines = [
         f"backend {backend_name(application, colour)}",
+        f"    {haproxy_counts.begin(backend_name(application, colour))}",
         f"    http-request set-path {prefix}%[path,regsub(^/[^/]+,)]",
         # Without it Serve keeps a second task for each request, which waits for the client to go away.
         "    http-request set-header x-request-disconnect-disabled ?1",

@@ -104,9 +104,14 @@ class LocalCluster:
             processes.forget(self.directory, name)
         for name, service in services.items():
             if not processes.is_as(service):
-                say(f"starting Ray {name}")
-                await asyncio.to_thread(processes.start, service)
-        await self._until_joined(len(wanted), say)
+                await self._join(name, service, say)
+
+        async def all_joined() -> bool:
+            return len(await self._alive_workers()) >= len(wanted)
+
+        # Also for those that an earlier attempt started and did not see join.
+        for name in wanted[-1:]:
+            await self._until(name, all_joined, "the head sees all workers")
 
     async def stop(self) -> None:
         """End every process of the cluster, Serve's applications in order first where they answer; remove what it left."""
@@ -239,22 +244,25 @@ class LocalCluster:
         except httpx.HTTPError:
             return False
 
-    async def _until_joined(self, count: int, say: Say) -> None:
-        for number in range(1, count + 1):
-            say(f"waiting for Ray worker {number} of {count}")
+    async def _join(self, name: str, service: processes.Service, say: Say) -> None:
+        """Start a worker and wait until the head sees it: two that start at once take the same socket's name from Ray."""
+        before = await self._alive_workers()
+        say(f"starting Ray {name}")
+        await asyncio.to_thread(processes.start, service)
 
-            async def joined(wanted: int = number) -> bool:
-                return await self._alive_workers() >= wanted
+        async def joined() -> bool:
+            return bool(await self._alive_workers() - before)
 
-            await self._until(f"worker-{number}", joined, "the head sees it")
+        await self._until(name, joined, "the head sees it")
 
-    async def _alive_workers(self) -> int:
+    async def _alive_workers(self) -> set[str]:
+        """The ids of those that the head sees; one that was killed is among them for some seconds more."""
         try:
             async with self._client() as client:
                 nodes = (await client.get("/api/v0/nodes")).json()["data"]["result"]["result"]
-            return sum(1 for node in nodes if node["state"] == "ALIVE" and not node["is_head_node"])
+            return {node["node_id"] for node in nodes if node["state"] == "ALIVE" and not node["is_head_node"]}
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return 0
+            return set()
 
     def _client(self) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self._token.read_text().strip()}"}

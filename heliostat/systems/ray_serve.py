@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -71,10 +71,21 @@ class ServeApplication:
 
 
 @dataclass(frozen=True)
+class Holding:
+    """What one replica holds of a node, in logical CPUs and GPUs."""
+
+    application: str
+    node_id: str
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True)
 class ServeInstance:
     """All that Serve runs on a cluster."""
 
     applications: dict[str, ServeApplication]
+    holdings: tuple[Holding, ...] = ()
 
 
 class ServeClient:
@@ -153,9 +164,10 @@ class ServeClient:
 
 def parse(details: dict[str, Any]) -> ServeInstance:
     """Serve's own account of itself, as far as we need it."""
-    targets = _targets(details)
+    targets, found = _targets(details), details.get("applications", {})
     return ServeInstance(
-        {name: _application(name, found, targets.get(name, ())) for name, found in details.get("applications", {}).items()}
+        {name: _application(name, each, targets.get(name, ())) for name, each in found.items()},
+        tuple(holding for name, each in found.items() for holding in _holdings(name, each)),
     )
 
 
@@ -204,6 +216,17 @@ def _application(name: str, found: dict[str, Any], replicas: tuple[Replica, ...]
         replicas=replicas,
         leftover=sum(state != "RUNNING" for state in states),
     )
+
+
+def _holdings(name: str, found: dict[str, Any]) -> Iterator[Holding]:
+    """Of the replicas that are on a node; one that waits for a place holds nothing yet."""
+    for deployment in found.get("deployments", {}).values():
+        options = (deployment.get("deployment_config") or {}).get("ray_actor_options") or {}
+        # What Serve gives a replica that asks for nothing.
+        cpus, gpus = options.get("num_cpus"), options.get("num_gpus")
+        for replica in deployment.get("replicas", []):
+            if replica.get("node_id"):
+                yield Holding(name, replica["node_id"], 1.0 if cpus is None else float(cpus), float(gpus or 0))
 
 
 def _targets(details: dict[str, Any]) -> dict[str, tuple[Replica, ...]]:

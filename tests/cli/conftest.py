@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from controller_over_http import FakeController, Served
+from platform_stack import PlatformStack
 
 from heliostat.cli.main import run
 from heliostat.engine import secrets
@@ -56,6 +58,9 @@ def desk(tmp_path, capsys, monkeypatch):
         "PULUMI_CONFIG_PASSPHRASE_FILE",
         "PULUMI_CONTINUE_ON_ERROR",
         "HELIOSTAT_TRACEBACK",
+        "HELIOSTAT_DETACH",
+        "HELIOSTAT_WAIT",
+        "HELIOSTAT_RETRY_REFUSED",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/state")
@@ -70,3 +75,22 @@ def desk(tmp_path, capsys, monkeypatch):
 def stack(desk):
     desk.ok("stack", "init", "dev")
     return desk
+
+
+@pytest.fixture
+def deployed_platform(stack, monkeypatch):
+    """The stack `dev` with a platform that nobody answers for."""
+    monkeypatch.setenv("HELIOSTAT_ENGINE", "embedded")
+    monkeypatch.setenv("HELIOSTAT_BY", "grace")
+    found = PlatformStack(stack)
+    found.exports(platform=found.platform())
+    return found
+
+
+@pytest.fixture
+def controller(deployed_platform):
+    """A controller in memory behind the stack's platform."""
+    found = FakeController()
+    with Served(found) as url:
+        deployed_platform.exports(platform=deployed_platform.platform(url))
+        yield found

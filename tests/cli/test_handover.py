@@ -57,6 +57,42 @@ def test_an_engine_that_is_not_there_or_is_none_is_an_error(without_cli):
         choose(["--engine"], without_cli)
 
 
+def test_flags_about_rollouts_become_variables_for_the_plugin_of_the_official_cli(with_cli):
+    choice = choose(["up", "--wait", "--yes", "--retry-refused", "-s", "dev"], with_cli)
+    assert choice.arguments == ("up", "--yes", "-s", "dev")
+    assert choice.variables == {"HELIOSTAT_WAIT": "1", "HELIOSTAT_DETACH": "", "HELIOSTAT_RETRY_REFUSED": "1"}
+    assert choose(["update", "--detach"], with_cli).variables == {"HELIOSTAT_DETACH": "1", "HELIOSTAT_WAIT": ""}
+    assert choose(["preview", "--retry-refused"], with_cli).arguments == ("preview",)
+    assert choose(["up"], with_cli).variables == {}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("up", "-m", "--detach"),
+        ("up", "--", "--wait"),
+        ("preview", "--wait"),
+        ("refresh", "--detach"),
+        ("stack", "tag", "set", "--wait"),
+    ],
+)
+def test_what_only_looks_like_such_a_flag_is_left_alone(with_cli, arguments):
+    choice = choose(arguments, with_cli)
+    assert (choice.arguments, choice.variables) == (arguments, {})
+
+
+def test_leaving_and_staying_at_once_is_an_error_before_the_cli_is_called(with_cli):
+    with pytest.raises(EngineChoiceError, match="give one of them"):
+        choose(["up", "--detach", "--wait"], with_cli)
+    ran = heliostat("up", "--detach", "--wait", **with_cli)
+    assert (ran.returncode, ran.stdout) == (2, "")
+
+
+def test_the_official_cli_gets_the_variables_in_its_environment(with_cli, tmp_path):
+    (tmp_path / "bin" / "pulumi").write_text('#!/bin/sh\nprintf "<%s> <%s> %s" "$HELIOSTAT_DETACH" "$HELIOSTAT_WAIT" "$*"\n')
+    assert heliostat("up", "--detach", "-y", HELIOSTAT_WAIT="1", **with_cli).stdout == "<1> <> up -y"
+
+
 def heliostat(*arguments, **environment):
     command = [sys.executable, "-m", "heliostat.cli.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)

@@ -153,6 +153,29 @@ def test_the_options_reach_the_engine(stack, engine):
     assert "demo:x: '1'" in stack.config.read_text()
 
 
+def test_flags_about_rollouts_reach_the_plugin_by_its_environment(stack, engine):
+    stack.monkeypatch.setenv("HELIOSTAT_WAIT", "1")
+    stack.ok("up", "--yes", "--detach", "--retry-refused")
+    stack.ok("preview", "--retry-refused")
+    stack.ok("up", "--yes", "--skip-preview")
+    told = [
+        tuple(target.environment.get(f"HELIOSTAT_{name}") for name in ("DETACH", "WAIT", "RETRY_REFUSED"))
+        for _, target, _, _ in engine.calls
+    ]
+    both = ("1", "", "1")
+    assert told == [both, both, (None, "1", "1"), (None, "1", None)], "preview and update, preview, update"
+    assert os.environ["HELIOSTAT_WAIT"] == "1", "the command's own environment stays as it is"
+
+
+def test_leaving_and_staying_at_once_is_a_usage_error(stack, engine):
+    ran = stack("up", "--yes", "--detach", "--wait")
+    assert ran.code == 2
+    assert "--detach leaves a rollout at once and --wait stays to its end: give one of them" in ran.err
+    assert engine.calls == []
+    assert stack("preview", "--detach").code == 2
+    assert stack("refresh", "--yes", "--wait").code == 2
+
+
 def test_the_number_at_once_comes_from_the_environment_or_the_processors(stack, engine):
     stack.ok("preview")
     stack.monkeypatch.setenv("PULUMI_PARALLEL", "7")

@@ -10,15 +10,19 @@ from typing import Any
 import httpx
 
 from heliostat.controller.api import create_app
+from heliostat.controller.ledger import Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import Store
 from heliostat.controller.traffic import Place, Wanted, server_steps
 from heliostat.rollout.model import Colour
 from heliostat.spec.controller import ControllerSettings
+from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
 from heliostat.spec.resources import ControllerAddress, ControllerInputs, RayAddress, StoreAddress
+from heliostat.spec.strategies import Affinity
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.haproxy import ServerState, Snapshot
+from heliostat.systems.objects import Directory
 from heliostat.systems.ray_serve import Replica, ServeApplication, ServeInstance, ServeStatus
 
 TOKEN = "secret-token"
@@ -79,21 +83,47 @@ class FakeTraffic:
         self.shares: dict[str, int] = {}
         self.servers: dict[str, dict[str, ServerState]] = {}
         self.shifts: list[int] = []
+        self.known: dict[str, tuple[Affinity | None, str]] = {}
+        self.requests_per_look = 0
+        """Clients' requests at each look, split by the share."""
+        self.failing: dict[str, float] = {}
+        """Share of the requests that fail, by backend."""
+        self.milliseconds: dict[str, float] = {}
+        self.counts: dict[str, Counts] = {}
 
     async def snapshot(self) -> Snapshot:
-        return Snapshot({name: dict(servers) for name, servers in self.servers.items()}, dict(self.shares))
+        for application, share in self.shares.items():
+            self._ask(f"{application}-green", self.requests_per_look * share // 10_000)
+            self._ask(f"{application}-blue", self.requests_per_look * (10_000 - share) // 10_000)
+        found = {name: dict(servers) for name, servers in self.servers.items()}
+        return Snapshot(found, dict(self.shares), dict(self.counts))
+
+    def restart(self) -> None:
+        """HAProxy begins anew: its counters with it."""
+        self.counts = {}
+
+    def _ask(self, backend: str, requests: int) -> None:
+        latencies = [0] * BUCKETS
+        latencies[bucket_of(self.milliseconds.get(backend, 5.0))] = requests
+        failed = round(requests * self.failing.get(backend, 0.0))
+        new = Counts(requests=requests, failed=failed, latencies=tuple(latencies))
+        self.counts[backend] = self.counts.get(backend, Counts()).plus(new)
 
     async def set_share(self, application: str, share: int) -> None:
         self.shares[application] = share
         self.shifts.append(share)
 
+    def affinity(self, name: str) -> tuple[Affinity | None, str]:
+        return self.known.get(name, (None, ""))
+
     def as_before(self, name: str) -> Wanted:
-        return Wanted(self.shares.get(name, 0), Place(), Place())
+        return Wanted(self.shares.get(name, 0), Place(), Place(), *self.affinity(name))
 
     async def apply(self, wanted: dict[str, Wanted], snapshot: Snapshot) -> bool:
         changed = False
         for name, each in wanted.items():
             self.shares.setdefault(name, 0)
+            self.known[name] = (each.affinity, each.salt)
             for colour in Colour:
                 servers = self.servers.setdefault(f"{name}-{colour}", {})
                 for step in server_steps(each.place(colour), dict(servers)):
@@ -121,15 +151,22 @@ class FakeCluster:
         """The controller, as after it was killed: all it knows is what it kept."""
         inputs = ControllerInputs(
             directory=str(self.directory),
-            ray=RayAddress(url="http://ray"),
-            store=StoreAddress(uri="file:///objects"),
+            ray=RayAddress(url="http://127.0.0.1:1"),
+            store=StoreAddress(uri=f"file://{self.directory}/objects"),
             tracking_uri="http://mlflow",
         )
         settings = ControllerSettings(
-            inputs=inputs, api_port=20001, public_port=20002, serve_port=20003, runtime_directory=str(self.directory)
+            inputs=inputs,
+            api_port=20001,
+            public_port=20002,
+            serve_port=20003,
+            runtime_directory=str(self.directory),
+            analyst_module="tiny_analyst",
         )
         client = httpx.AsyncClient(transport=httpx.MockTransport(self._golden))
-        self.reconciler = Reconciler(Store(self.directory), self.serve, self.traffic, client, settings)  # type: ignore[arg-type]
+        store, objects = Store(self.directory), Directory(self.directory / "objects")
+        self.ledger = Ledger(store, objects)
+        self.reconciler = Reconciler(store, self.serve, self.traffic, client, settings, self.ledger)  # type: ignore[arg-type]
         self.app = create_app(self.reconciler, TOKEN, "http://public")
         return self.reconciler
 
@@ -145,12 +182,14 @@ class FakeCluster:
     async def running(self) -> AsyncIterator[ControllerClient]:
         import asyncio
 
-        loop = asyncio.create_task(self.reconciler.run())
+        tasks = [asyncio.create_task(each) for each in (self.reconciler.run(), self.ledger.run())]
         try:
             async with self.client() as client:
                 yield client
         finally:
-            loop.cancel()
+            for task in tasks:
+                task.cancel()
+            await self.reconciler.close()
 
     def _golden(self, call: httpx.Request) -> httpx.Response:
         if behaviour(self.serve.config_at(call.url.port or 0)) == "wrong":

@@ -10,7 +10,7 @@ import pytest
 from fake_cluster import TOKEN, TRACEBACK, FakeCluster
 
 from heliostat.spec.resources import StoreAddress
-from heliostat.spec.rollouts import Desired, Phase, Status, Version
+from heliostat.spec.rollouts import Declaration, Desired, Phase, Status, Version
 from heliostat.spec.strategies import BlueGreen, Recreate, Rolling, Strategy
 from heliostat.spec.workload import Limits, PredictionLog
 from heliostat.systems.controller_api import ENDS, ControllerClient
@@ -45,7 +45,7 @@ def cluster(tmp_path: Path) -> FakeCluster:
 
 
 async def bring(client: ControllerClient, wanted: Desired) -> Status:
-    status = await client.declare("flights", wanted)
+    status = await client.declare("flights", Declaration(desired=wanted))
     async for each in client.follow("flights", status):
         status = each
     return status
@@ -66,7 +66,7 @@ async def test_a_version_comes_into_place_and_is_followed_to_its_end(cluster: Fa
 async def test_declaring_the_same_again_starts_nothing(cluster: FakeCluster) -> None:
     async with cluster.running() as client:
         await bring(client, desired(1))
-        again = await client.declare("flights", desired(1))
+        again = await client.declare("flights", Declaration(desired=desired(1)))
         assert again.rollout is not None
         assert again.rollout.number == 1
         assert cluster.serve.deploys == ["flights-blue"]
@@ -106,7 +106,7 @@ async def test_a_candidate_that_answers_wrongly_never_gets_traffic(cluster: Fake
 async def test_a_controller_that_was_killed_goes_on_at_any_look(cluster: FakeCluster) -> None:
     async with cluster.running() as client:
         await bring(client, desired(1))
-    cluster.reconciler.declare("flights", desired(2))
+    cluster.reconciler.declare("flights", Declaration(desired=desired(2)))
     for _ in range(40):
         # A new controller for each look.
         reconciler = cluster.start()
@@ -143,7 +143,7 @@ async def test_a_deleted_application_is_gone_and_one_that_never_was_is_no_error(
 
 async def test_a_plan_changes_nothing(cluster: FakeCluster) -> None:
     async with cluster.running() as client:
-        plan = await client.plan("flights", desired(1))
+        plan = await client.plan("flights", Declaration(desired=desired(1)))
         assert plan.changes
         assert await client.read("flights") is None
 
@@ -152,15 +152,16 @@ async def test_a_declaration_that_cannot_work_is_refused_with_the_fix(cluster: F
     async with cluster.running() as client:
         wanted = desired(1, strategy=Rolling(max_surge=0, min_healthy_percentage=100))
         with pytest.raises(PermanentError, match="maxSurge 1"):
-            await client.declare("flights", wanted)
+            await client.declare("flights", Declaration(desired=wanted))
 
 
 async def test_a_wrong_body_is_refused_with_each_field(cluster: FakeCluster) -> None:
     async with cluster.raw() as raw:
-        answer = await raw.put("/v1/applications/flights", json={"replicas": 0}, headers={"Authorization": f"Bearer {TOKEN}"})
+        body, headers = {"desired": {"replicas": 0}}, {"Authorization": f"Bearer {TOKEN}"}
+        answer = await raw.put("/v1/applications/flights", json=body, headers=headers)
     assert answer.status_code == 422
-    assert "body.replicas" in answer.json()["detail"]
-    assert "body.version" in answer.json()["detail"]
+    assert "body.desired.replicas" in answer.json()["detail"]
+    assert "body.desired.version" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
@@ -179,7 +180,7 @@ async def test_a_wait_returns_as_soon_as_something_happens(cluster: FakeCluster)
         waiting = asyncio.create_task(client._wait("flights", 1, 5))
         await asyncio.sleep(0.05)
         assert not waiting.done()
-        await client.declare("flights", desired(2))
+        await client.declare("flights", Declaration(desired=desired(2)))
         async with asyncio.timeout(2):
             found = await waiting
         assert found.rollout is not None

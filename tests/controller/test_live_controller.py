@@ -5,157 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
-import zipfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-import pytest_asyncio
+from live_stack import Load, Stack, stack
 
-from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
-from heliostat.spec.platform import RayNode
-from heliostat.spec.resources import (
-    ControllerAddress,
-    ControllerInputs,
-    RayClusterInputs,
-    RayWorkers,
-    StoreAddress,
-)
-from heliostat.spec.rollouts import Desired, Phase, Status, Version
-from heliostat.spec.strategies import BlueGreen, Rolling, Strategy
-from heliostat.spec.workload import Limits, PredictionLog
-from heliostat.systems import ports, processes
-from heliostat.systems.controller_api import ControllerClient
+from heliostat.spec.controller import SERVICE, TRAFFIC_SERVICE
+from heliostat.spec.rollouts import Phase
+from heliostat.spec.strategies import Rolling
+from heliostat.systems import processes
 from heliostat.systems.errors import RetryableError
-from heliostat.systems.ray_nodes import LocalCluster
 from heliostat.systems.ray_serve import ServeClient
 
+__all__ = ["stack"]
+
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
-
-
-class Stack:
-    """A cluster with its controller."""
-
-    def __init__(self, directory: Path, cluster: LocalCluster) -> None:
-        self.directory = directory / "controller"
-        self.package = directory / "code.zip"
-        with zipfile.ZipFile(self.package, "w") as archive:
-            archive.write(Path(__file__).with_name("tiny_app.py"), "package/tiny_app.py")
-        inputs = ControllerInputs(
-            directory=str(self.directory),
-            ray=cluster.address,
-            store=StoreAddress(uri=f"file://{directory}/objects"),
-            tracking_uri="http://127.0.0.1:1",
-        )
-        self.settings = ControllerSettings(
-            inputs=inputs,
-            api_port=ports.claim(self.directory, "api"),
-            public_port=ports.claim(self.directory, "public"),
-            serve_port=ports.claim(self.directory, "serve"),
-            runtime_directory=str(processes.runtime_directory(self.directory)),
-            serving_entry_point="tiny_app:build",
-        )
-        (self.directory / SETTINGS_FILE).write_text(self.settings.model_dump_json())
-        (self.directory / TOKEN_FILE).write_text("secret")
-        address = ControllerAddress(
-            url=f"http://127.0.0.1:{self.settings.api_port}", token_file=str(self.directory / TOKEN_FILE)
-        )
-        self.client = ControllerClient(address)
-        self.url = f"{self.settings.public_url}/flights/predict"
-
-    def start(self) -> None:
-        argv = (sys.executable, "-m", "heliostat.controller", "--directory", str(self.directory))
-        processes.start(processes.Service(self.directory, SERVICE, argv))
-
-    def kill(self, name: str) -> None:
-        process = processes.find(self.directory, name)
-        assert process is not None
-        process.send_signal(signal.SIGKILL)
-
-    async def bring(self, wanted: Desired) -> Status:
-        status = await self.client.declare("flights", wanted)
-        async for each in self.client.follow("flights", status):
-            status = each
-        return status
-
-    def desired(self, number: int, behaviour: str = "fine", strategy: Strategy | None = None) -> Desired:
-        version = Version(
-            digest=f"{number:064x}",
-            label=f"{number}-{behaviour}",
-            code_uri=f"file://{self.package}",
-            contract=f"app:{behaviour}",
-            model_uri=f"models:/flights/{number}",
-            tracking_uri="http://127.0.0.1:1",
-            store=self.settings.inputs.store,
-            prediction_log=PredictionLog(),
-            limits=Limits(),
-        )
-        return Desired(
-            version=version,
-            replicas=2,
-            cpus_per_replica=0.1,
-            max_ongoing_requests=64,
-            startup_timeout_seconds=120,
-            strategy=strategy or BlueGreen(retention_seconds=1),
-        )
-
-
-class Load:
-    """Requests one after another on a few connections, counted by how they ended."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self.ends: dict[str, int] = {}
-        self.pids: set[int] = set()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        async with httpx.AsyncClient(timeout=30) as client:
-            tasks = [asyncio.create_task(self._ask(client)) for _ in range(4)]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-
-    async def _ask(self, client: httpx.AsyncClient) -> None:
-        while True:
-            try:
-                answer = await client.post(self._url, content=b"{}")
-                end = str(answer.status_code)
-                self.pids.add(answer.json().get("pid", 0))
-            except httpx.HTTPError as error:
-                end = type(error).__name__
-            self.ends[end] = self.ends.get(end, 0) + 1
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    directory = tmp_path_factory.mktemp("live")
-    cluster = LocalCluster(directory / "ray")
-    ray = RayClusterInputs(directory=str(directory / "ray"), head=RayNode(cpus=2), workers=RayWorkers(count=0))
-    try:
-        await cluster.start(ray, lambda line: None)
-        stack = Stack(directory, cluster)
-        stack.start()
-        async with asyncio.timeout(60):
-            while True:
-                try:
-                    await stack.client.health()
-                    break
-                except RetryableError:
-                    await asyncio.sleep(0.1)
-        yield stack
-    finally:
-        await processes.stop(directory / "controller", SERVICE)
-        await processes.stop(directory / "controller", TRAFFIC_SERVICE)
-        await cluster.stop()
-        ports.release(directory / "controller")
 
 
 async def test_updates_faults_and_kills_lose_no_request(stack: Stack) -> None:

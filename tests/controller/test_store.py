@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from heliostat.controller import schema
+from heliostat.controller.ledger import entry
+from heliostat.controller.points import Point
 from heliostat.controller.store import FILE, Store
-from heliostat.rollout.model import Colour, Progress, State
+from heliostat.rollout.model import Colour, Progress, Record, State
+from heliostat.spec.latencies import Counts
+from heliostat.spec.ledger import EntryKind
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, Phase, Version
-from heliostat.spec.strategies import BlueGreen
+from heliostat.spec.strategies import Affinity, BlueGreen
 from heliostat.spec.workload import Limits, PredictionLog
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.haproxy_config import Route, Server
@@ -86,8 +92,13 @@ def test_the_median_of_the_latest_starts_is_told(tmp_path: Path) -> None:
 
 def test_routes_come_back_as_they_were(tmp_path: Path) -> None:
     routes = {"flights": Route("flights", 2_500, (Server("r1", "127.0.0.1", 30001),), ())}
-    Store(tmp_path).save_routes(routes, 1.0)
+    Store(tmp_path).save_routes(routes)
     assert Store(tmp_path).routes() == routes
+    held = Route("flights", 100, (), (), Affinity(cookie="ab"), "5a1f")
+    Store(tmp_path).save_route(held)
+    assert Store(tmp_path).routes() == {"flights": held}
+    Store(tmp_path).save_routes({})
+    assert Store(tmp_path).routes() == {}
 
 
 def test_a_forgotten_application_leaves_its_measurements(tmp_path: Path) -> None:
@@ -110,3 +121,92 @@ def test_a_file_of_a_newer_version_is_a_clear_error(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(PermanentError, match="version 99"):
         Store(tmp_path)
+
+
+def earlier_file(path: Path, *phases: str) -> None:
+    """A file as version 1 left it, with a rollout for each of `phases`, the last one the newest."""
+    first = state(Phase.RETAINING, len(phases))
+    assert first.rollout is not None
+    progress = {
+        "number": 1, "phase": "succeeded", "strategy": {"kind": "blue-green"}, "candidate": "blue", "inPlace": False,
+        "target": wanted().model_dump(mode="json"), "wayBack": {"kind": "blue-green"}, "startedAt": 1.0, "since": 2.0,
+    }  # fmt: skip
+    kept = {"name": "flights", "declared": wanted().model_dump(mode="json"), "live": "blue", "share": 0, "rollout": progress}
+    with sqlite3.connect(path / FILE) as db:
+        db.executescript(schema._MIGRATIONS[1] + "PRAGMA user_version = 1;")
+        db.execute("INSERT INTO applications VALUES ('flights', ?)", (json.dumps(kept),))
+        for number, phase in enumerate(phases, 1):
+            text = json.dumps({**progress, "number": number, "phase": phase})
+            db.execute("INSERT INTO rollouts VALUES ('flights', ?, ?)", (number, text))
+            db.execute("INSERT INTO events VALUES ('flights', ?, 1, 5.0, ?, 'told')", (number, phase))
+        db.execute("INSERT INTO measurements VALUES ('flights', 'startup_seconds', 7.5, 1.0)")
+        db.execute("INSERT INTO shifts VALUES ('flights', 1.0, 10000)")
+        route = {"application": "flights", "green_share": 250, "blue": [{"name": "r", "host": "h", "port": 1}], "green": []}
+        db.execute("INSERT INTO traffic VALUES ('flights', ?)", (json.dumps(route),))
+
+
+def test_a_file_of_the_first_version_is_taken_over_with_all_that_it_holds(tmp_path: Path) -> None:
+    earlier_file(tmp_path, "succeeded", "failed", "failed", "starting")
+    store = Store(tmp_path)
+    assert store.states()["flights"].declared == wanted()
+    assert [each.number for each in store.rollouts("flights")] == [4, 3, 2, 1]
+    assert [each.message for each in store.events("flights", 2)] == ["told"]
+    assert store.measured("flights", "startup_seconds") == (7.5, 1)
+    assert store.routes() == {"flights": Route("flights", 250, (Server("r", "h", 1),), ())}
+    assert store.tallies("flights") == {("blue-green", "succeeded"): 1, ("blue-green", "failed"): 2}
+    assert store.outbox() is None
+    # And it goes on like any other.
+    store.save(state(Phase.SUCCEEDED, 5), ((Phase.SUCCEEDED, "done"),), 9.0)
+    assert Store(tmp_path).tallies("flights")["blue-green", "succeeded"] == 2
+
+
+def test_a_migration_that_was_killed_in_the_middle_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier_file(tmp_path, "succeeded")
+    with monkeypatch.context() as patched:
+        patched.setitem(schema._MIGRATIONS, 2, schema._MIGRATIONS[2] + "INSERT INTO nothing_of_that_name VALUES (1);")
+        with pytest.raises(PermanentError):
+            Store(tmp_path)
+    with sqlite3.connect(tmp_path / FILE) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("SELECT COUNT(*) FROM shifts").fetchone() == (1,)
+    assert Store(tmp_path).states()["flights"].name == "flights"
+
+
+def test_what_the_ledger_is_to_be_told_is_kept_with_the_state_or_not_at_all(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    found = state()
+    told = entry(found, Record(EntryKind.SHIFT, {"0" * 64: 1.0}), 1.0)
+    store.save(found, ((Phase.STARTING, "a"),), 1.0, (told, told))
+    assert Store(tmp_path).waiting("flights") == (told, told)
+    assert Store(tmp_path).waiting("trains") == ()
+    store._db.execute("DROP TABLE outbox")
+    with pytest.raises(sqlite3.OperationalError):
+        store.save(state(number=2), ((Phase.STARTING, "b"),), 2.0, (told,))
+    assert Store(tmp_path).states() == {"flights": found}
+    assert Store(tmp_path).events("flights", 2) == ()
+
+
+def test_the_last_words_on_an_application_wait_for_the_ledger_when_it_is_forgotten(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save(state())
+    store.forget("flights", (entry(state(), Record(EntryKind.REMOVED, {}), 1.0),))
+    assert [each.kind for each in store.waiting()] == [EntryKind.REMOVED]
+    assert store.count_waiting() == 1
+
+
+def test_what_nobody_asks_for_any_more_is_left_out(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    point = Point(1.0, 0, Counts(), Counts(), 0, 0)
+    for number in range(1, 61):
+        store.save_traffic("flights", number, [point], "{}")
+        store.save(state(Phase.SUCCEEDED, number), ((Phase.SUCCEEDED, "done"),), float(number))
+    assert [each.number for each in store.rollouts("flights")] == list(range(60, 10, -1))
+    assert store.rollout("flights", 10) is None
+    assert store.events("flights", 10) == ()
+    assert store.points("flights", 10) == ()
+    assert store.points("flights", 11) == (point,)
+    # Two weeks later the samples of all but the newest are gone.
+    store.save(state(Phase.SUCCEEDED, 61), ((Phase.SUCCEEDED, "done"),), 15 * 86400.0)
+    assert store.points("flights", 60) == ()
+    assert store.rollout("flights", 60) is not None
+    assert store.tallies("flights") == {("blue-green", "succeeded"): 61}

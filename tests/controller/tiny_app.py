@@ -1,6 +1,7 @@
 """A Serve application with the HTTP surface of a real one and nothing else, whose faults are chosen by its contract's name.
 
-It is packed into a zip and imported by Serve's replicas; it must import nothing of ours.
+It is packed into a zip and imported by Serve's replicas; it must import nothing of ours. A version can also turn bad while it
+runs: `faults/<label>` in its object store holds the share of predictions that fail from then on, or `crash`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import time
+from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -22,6 +25,7 @@ class TinyApp:
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._prefix = arguments["routePrefix"]
         self._label = arguments["version"]["label"]
+        self._fault = Path(arguments["version"]["store"]["uri"].removeprefix("file://"), "faults", self._label)
         self._behaviour = arguments["version"]["contract"].partition(":")[2]
         if self._behaviour == "crashes":
             raise ValueError(f"the model of {self._label} has no column 'altitude'")
@@ -53,8 +57,15 @@ class TinyApp:
         if path == "/predict" and method == "POST":
             if self._behaviour == "slow_answers":
                 await asyncio.sleep(0.5)
+            if self._fault.exists() and self._is_bad(self._fault.read_text()):
+                return 500, {"version": self._label, "detail": "the model is broken"}
             return 200, {"version": self._label, "pid": os.getpid(), "bytes": len(body)}
         return 404, {"detail": f"no {path}"}
+
+    def _is_bad(self, fault: str) -> bool:
+        if fault == "crash":
+            os._exit(1)
+        return random.random() < float(fault)
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         while True:

@@ -10,6 +10,12 @@ import pulumi
 import pytest
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
+from heliostat.resources import Application, Platform, ServedVersion
+from heliostat.spec.analysis import Analysis, Latency, SuccessRate
+from heliostat.spec.resources import ApplicationInputs, Code
+from heliostat.spec.strategies import Affinity, Canary, CanaryStep
+from heliostat.spec.workload import Serving
+
 ROOT = Path(__file__).parents[2]
 LOCAL = {"kind": "local"}
 
@@ -29,7 +35,11 @@ class Recorder(Mocks):
             "heliostat:index:Controller": {"address": address, "publicUrl": "http://127.0.0.1:4"},
             "heliostat:index:Dataset": {"address": {"uri": "file:///d", "digest": "a" * 64}},
             "heliostat:index:TrainJob": {"runId": "run", "modelUri": "models:/m-1"},
-            "heliostat:index:ModelVersion": {"servedModelUri": "models:/flights/1", "version": 1},
+            "heliostat:index:ModelVersion": {
+                "servedModelUri": "models:/flights/1",
+                "version": 1,
+                "servedDataDigest": "d" * 64,
+            },
             "heliostat:index:Application": {"url": "http://127.0.0.1:4/flights", "openapiUrl": "http://127.0.0.1:4/o"},
         }.get(args.typ, {})
         if args.typ == "pulumi:pulumi:StackReference":
@@ -95,6 +105,62 @@ def test_the_config_s_parameters_override_the_workload_s_own() -> None:
     parameters = declared["heliostat:index:TrainJob"]["parameters"]
     assert parameters["rounds"] == 7
     assert parameters["num_leaves"] != 7, "the others stay as the workload has them"
+
+
+def test_an_application_says_which_data_its_model_was_trained_on() -> None:
+    declared = run({"platform": LOCAL, "workloads": {"flights": {}}})
+    assert declared["heliostat:index:Application"]["dataDigest"] == "d" * 64
+
+
+CANARY = {
+    "kind": "canary",
+    "steps": [{"weight": 10, "pauseSeconds": 60, "approval": False}, {"weight": 50, "pauseSeconds": 0, "approval": True}],
+    "analysis": {
+        "checks": [
+            {"kind": "success-rate", "atLeast": 0.99},
+            {"kind": "latency", "quantile": 0.99, "times": 1.5},
+        ],
+        "seconds": 60,
+        "minRequests": 100,
+        "onInconclusive": "rollback",
+    },
+    "affinity": {"cookie": "client"},
+    "approvalTimeoutSeconds": 604800,
+    "retentionSeconds": 30,
+}
+
+
+def test_a_strategy_of_the_config_reaches_the_application_whole() -> None:
+    serving = {"strategy": CANARY, "gpusPerReplica": 0.5}
+    declared = run({"platform": LOCAL, "workloads": {"flights": {"serving": serving}}})["heliostat:index:Application"]
+    assert declared["strategy"] == CANARY
+    assert declared["gpusPerReplica"] == 0.5
+
+
+def test_a_strategy_can_be_a_value_in_code() -> None:
+    recorder = Recorder()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(recorder, project="heliostat", stack="test", preview=False)
+    strategy = Canary(
+        steps=(CanaryStep(weight=10, pause_seconds=60), CanaryStep(weight=50, approval=True)),
+        analysis=Analysis(checks=(SuccessRate(at_least=0.99), Latency(quantile=0.99, times=1.5)), seconds=60),
+        affinity=Affinity(cookie="client"),
+    )
+
+    @pulumi.runtime.test
+    def program() -> None:
+        address = {"url": "http://127.0.0.1:1", "tokenFile": "/t"}
+        platform = Platform({"uri": "file:///o"}, address, "http://127.0.0.1:3", address, "http://127.0.0.1:4")
+        code = Code(root="/r", files=("workloads/a.py",), digest="c" * 64)
+        served = ServedVersion("models:/flights/1")
+        Application("flights", code, "workloads.a:CONTRACT", served, Serving(strategy=strategy), platform)
+
+    program()
+    declared = recorder.declared["heliostat:index:Application"]
+    assert declared["strategy"] == CANARY
+    assert "dataDigest" not in declared
+    parsed = ApplicationInputs.model_validate(declared)
+    assert parsed.strategy == strategy, "the plugin reads what the program meant"
 
 
 def test_a_mistaken_config_is_one_error_with_every_mistake() -> None:

@@ -78,7 +78,9 @@ class Answer:
         return json.loads(self.body)
 
 
-async def call(app: Any, method: str, path: str, body: bytes | list[bytes] = b"", root: str = "", **headers: str) -> Answer:
+async def call(
+    app: Any, method: str, path: str, body: bytes | list[bytes] = b"", root: str = "", query: bytes = b"", **headers: str
+) -> Answer:
     """One request; a body in parts arrives in parts."""
     parts = body if isinstance(body, list) else [body]
     waiting = [{"type": "http.request", "body": part, "more_body": n < len(parts) - 1} for n, part in enumerate(parts)]
@@ -91,5 +93,6 @@ async def call(app: Any, method: str, path: str, body: bytes | list[bytes] = b""
         sent.append(message)
 
     given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    await app({"type": "http", "method": method, "path": root + path, "root_path": root, "headers": given}, receive, send)
+    scope = {"type": "http", "method": method, "path": root + path, "root_path": root, "query_string": query, "headers": given}
+    await app(scope, receive, send)
     return Answer(sent)

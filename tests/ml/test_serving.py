@@ -7,10 +7,14 @@ import subprocess
 import sys
 
 import pytest
+from replicas import version
 from serving_fakes import ROW, Log, call, contract
 
 from heliostat.ml.contracts import Golden
 from heliostat.ml.http import Answers
+from heliostat.ml.serving import build
+from heliostat.spec.resources import StoreAddress
+from heliostat.spec.rollouts import ServingArguments
 from heliostat.spec.workload import Limits
 
 JSON = {"content_type": "application/json"}
@@ -174,6 +178,21 @@ async def test_the_end_of_the_application_closes_the_log(app, log):
     await app({"type": "lifespan"}, receive, send)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert log.entries == ["closed"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_replica_takes_the_cores_and_accelerators_that_are_declared(tmp_path):
+    import ray.serve
+
+    arguments = ServingArguments(
+        application="halves", route_prefix="/_/halves/blue", public_path="/halves", replicas=3, cpus_per_replica=0.5,
+        gpus_per_replica=0.25, max_ongoing_requests=8, version=version(StoreAddress(uri=f"file://{tmp_path}")),
+    )  # fmt: skip
+    application = build(arguments.model_dump(mode="json"))
+    assert isinstance(application, ray.serve.Application)
+    deployment = application._bound_deployment
+    assert (deployment.ray_actor_options["num_cpus"], deployment.ray_actor_options["num_gpus"]) == (0.5, 0.25)
+    assert (deployment.num_replicas, deployment.max_ongoing_requests) == (3, 8)
 
 
 def test_a_replica_imports_nothing_heavy():

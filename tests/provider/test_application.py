@@ -104,13 +104,38 @@ async def test_a_version_that_fails_is_an_error_with_its_traceback_and_the_old_o
         assert await ApplicationHandler().read(told.context, "flights", old) == old
 
 
-async def test_what_failed_is_tried_again_by_the_next_up(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+async def test_what_failed_is_not_tried_again_by_the_next_up_until_someone_says_so(
+    cluster: FakeCluster, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = inputs(cluster, tmp_path, 2, "crashes")
     async with cluster.running():
         old = await create(told, inputs(cluster, tmp_path))
-        for _ in range(2):
-            with pytest.raises(PermanentError):
-                await ApplicationHandler().update(told.context, "flights", old, inputs(cluster, tmp_path, 2, "crashes"))
+        with pytest.raises(PermanentError, match="`up --retry-refused` does"):
+            await ApplicationHandler().update(told.context, "flights", old, wanted)
+        await ApplicationHandler().preview(told.context, old, wanted)
+        assert "was rolled back" in told.lines[-1]
+        with pytest.raises(PermanentError, match=r"was rolled back .*--retry-refused"):
+            await ApplicationHandler().update(told.context, "flights", old, wanted)
+        assert cluster.serve.deploys == ["flights-blue", "flights-green"]
+        monkeypatch.setenv("HELIOSTAT_RETRY_REFUSED", "1")
+        with pytest.raises(PermanentError, match="was not put into place"):
+            await ApplicationHandler().update(told.context, "flights", old, wanted)
     assert cluster.serve.deploys == ["flights-blue", "flights-green", "flights-green"]
+
+
+async def test_the_state_of_before_with_the_data_s_digest_rolls_nothing_out(
+    cluster: FakeCluster, tmp_path: Path, told: Told
+) -> None:
+    async with cluster.running() as client:
+        old = await create(told, inputs(cluster, tmp_path))
+        known = inputs(cluster, tmp_path, data_digest="d" * 64)
+        new = await ApplicationHandler().update(told.context, "flights", old, known)
+        assert await ApplicationHandler().read(told.context, "flights", new) == new
+        status = await client.read("flights")
+    assert cluster.serve.deploys == ["flights-blue"]
+    assert status is not None
+    assert status.serving is not None
+    assert status.serving.data_digest == "d" * 64
 
 
 async def test_another_version_than_the_state_says_shows_as_drift(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:

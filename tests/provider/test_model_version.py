@@ -11,7 +11,7 @@ from heliostat.provider.model_version import ModelVersionHandler
 from heliostat.spec.resources import ModelVersionInputs
 from heliostat.spec.workload import Gate, OnRefusal
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.mlflow_registry import Run
+from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 from heliostat.systems.objects import open_store
 
 HANDLER = ModelVersionHandler()
@@ -87,6 +87,42 @@ async def test_a_refused_model_is_refused_again_without_measuring(world):
             await HANDLER.create(world.context, inputs(world, 3))
     assert "measured at an earlier update, not again" in str(caught.value)
     assert len(world.submitted) == 2, "one for each model"
+
+
+async def test_asked_to_retry_a_refused_model_is_measured_again(world, monkeypatch):
+    await serve(world, 1)
+    with pytest.raises(PermanentError, match="`up --retry-refused` measures it once more"):
+        await HANDLER.create(world.context, inputs(world, 3))
+    monkeypatch.setenv("HELIOSTAT_RETRY_REFUSED", "1")
+    with pytest.raises(PermanentError) as caught:
+        await HANDLER.create(world.context, inputs(world, 3))
+    assert "not again" not in str(caught.value)
+    assert [each["id"].rpartition("-")[2] for each in world.submitted[1:]] == ["1", "2"], "a new attempt of the same work"
+    world.figures["models:/m-3"] = 0.75
+    assert (await HANDLER.create(world.context, inputs(world, 3))).outputs.version == 2
+
+
+async def test_asked_to_retry_what_was_accepted_is_not_measured_again(world, monkeypatch):
+    await serve(world, 1)
+    await HANDLER.create(world.context, inputs(world, 2))
+    monkeypatch.setenv("HELIOSTAT_RETRY_REFUSED", "1")
+    await HANDLER.create(world.context, inputs(world, 2))
+    assert len(world.submitted) == 2
+
+
+async def test_a_version_says_which_data_it_was_trained_on_also_a_pinned_one(world):
+    assert (await serve(world, 1)).served_data_digest == world.dataset.digest
+    pinned = inputs(world, run_id=None, model_uri=None, pin="models:/flights/1")
+    assert (await HANDLER.create(world.context, pinned)).outputs.served_data_digest == world.dataset.digest
+    world.versions.append(RegisteredVersion("flights", 2, "by-hand", "models:/m-9", {}))
+    by_hand = inputs(world, run_id=None, model_uri=None, pin="models:/flights/2")
+    assert (await HANDLER.create(world.context, by_hand)).outputs.served_data_digest == ""
+
+
+async def test_a_state_from_before_learns_the_data_at_the_next_refresh(world):
+    outputs = await serve(world, 1)
+    before = outputs.model_copy(update={"served_data_digest": ""})
+    assert await HANDLER.read(world.context, "flights", before) == outputs
 
 
 async def test_another_margin_is_judged_from_the_same_measurement(world):

@@ -9,6 +9,7 @@ from heliostat.provider.differences import Kind, differences, without
 from heliostat.provider.properties import SECRET, SIGNATURE, UNKNOWN, Properties, carried, decode, encode, path_of, text_of
 from heliostat.provider.resource import PermanentError
 from heliostat.spec.base import Model, Parameters
+from heliostat.spec.resources import ApplicationInputs
 
 
 class Small(Model):
@@ -76,6 +77,16 @@ def test_every_mistake_is_told_at_once_with_its_path():
     assert "did you mean `name`" in found["nmae"]
 
 
+def test_a_mistake_inside_a_strategy_stands_at_its_place_without_the_kind_s_name_and_alone():
+    steps = [{"weight": 50, "analysis": {"checks": [{"kind": "latency"}]}}, {"weight": UNKNOWN}, {"weight": 20}]
+    _, mistakes = check(ApplicationInputs, Properties({"strategy": {"kind": "canary", "steps": steps, "affinity": {}}}))
+    assert {each.path for each in mistakes if each.reason != "is missing"} == {
+        "strategy.steps[0].analysis.checks[0]",
+        "strategy.steps[2].weight",
+        "strategy.affinity",
+    }
+
+
 def test_what_is_missing_is_told_beside_other_mistakes():
     assert failures({"maxCount": "many"}).keys() == {"name", "maxCount"}
 
@@ -132,7 +143,7 @@ def test_mistakes_beside_what_is_not_known_yet_are_told():
 
 
 def test_a_rule_over_several_inputs_waits_until_all_are_known():
-    assert failures({"name": "x", "maxCount": 6}) == {"": "value error, x goes to 5 at most"}
+    assert failures({"name": "x", "maxCount": 6}) == {"": "x goes to 5 at most"}
     assert failures({"name": "x", "maxCount": UNKNOWN}) == {}
 
 

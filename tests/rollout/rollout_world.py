@@ -1,27 +1,35 @@
-"""A small world with Serve and HAProxy in it, for the decisions to act upon; time passes when it is told to."""
+"""A small world with Serve, HAProxy, clients and people in it, for decisions to act upon; time passes when it is told to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rollout_traffic import Analyst, Clients
+
+from heliostat.rollout import orders
 from heliostat.rollout.actions import admitted
-from heliostat.rollout.decide import decide, declare, delete
+from heliostat.rollout.decide import decide
 from heliostat.rollout.model import (
     ENDS,
     Action,
+    Analyse,
     Colour,
     Condition,
     DeployColour,
+    Evidence,
     Observed,
+    Record,
     RetireColour,
     Seen,
     SetShare,
     State,
+    Step,
     TestGolden,
     identity,
 )
+from heliostat.rollout.show import gathering
 from heliostat.spec.resources import StoreAddress
-from heliostat.spec.rollouts import Desired, Phase, Version
+from heliostat.spec.rollouts import Desired, GoBack, Phase, Version, Word
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import Limits, PredictionLog
 
@@ -81,7 +89,7 @@ class World:
     """Acts on what is decided, one controller's look at a time."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.now = 1e9
         self.apps: dict[Colour, App] = {}
         self.share = 0
         self.state = State(name="flights")
@@ -89,17 +97,43 @@ class World:
         self.asked: dict[str, str | None] = {}
         self.ends: dict[int, list[Phase]] = {}
         self.story: list[str] = []
+        self.ledger: list[tuple[int, Record]] = []
         self.gone = False
+        self.skew = 0.0
+        """How far the clock is from the time that passes."""
+        self.watched_since = 0.0
+        self.clients = Clients()
+        self.analyst = Analyst()
+        self.blind = False
+        """HAProxy has just started: it does not know yet who is healthy."""
         self._names = 0
 
     # What people do.
 
-    def declare(self, wanted: Desired) -> None:
+    @property
+    def clock(self) -> float:
+        return self.now + self.skew
+
+    def declare(self, wanted: Desired, retry: bool = False) -> None:
         self.gone = False
-        self.state = declare(self.state, wanted, self.observe())
+        state = orders.retry(self.state, wanted) if retry else self.state
+        self.state = orders.declare(state, wanted, self.observe())
 
     def delete(self) -> None:
-        self.state = delete(self.state)
+        self.state = orders.delete(self.state)
+
+    def approve(self) -> None:
+        self._said(orders.approve(self.state, Word(by="ada"), self.clock))
+
+    def abort(self) -> None:
+        self._said(orders.abort(self.state, Word(by="ada"), self.clock))
+
+    def go_back(self, wanted: Desired) -> None:
+        self.state = orders.go_back(self.state, wanted, self.observe(), GoBack(by="ada"), self.clock)
+
+    def _said(self, step: Step) -> None:
+        self._record(step.state, step.events)
+        self.state = step.state
 
     # What the controller does.
 
@@ -107,17 +141,24 @@ class World:
         """One look: decide, record, then the first `acts` of the actions (all by default). Whether anything happened."""
         self.golden |= self.asked
         self.asked.clear()
-        decision = decide(self.state, self.observe(), self.now)
+        decision = decide(self.state, self.observe(), self.clock)
+        self.blind = False
         changed = decision.state != self.state
         self._record(decision.state, decision.events)
+        number = decision.state.rollout.number if decision.state.rollout else 0
+        self.ledger += [(number, record) for record in decision.records]
         self.state = decision.state
+        asked = next((action for action in decision.actions if isinstance(action, Analyse)), None)
+        self.analyst.asked(asked, self.now)
+        if asked is not None and (wanted := self.state.slot(asked.candidate).desired) is not None:
+            self.analyst.behaviour = behaviour_of(wanted)
         if decision.gone:
             self.gone, self.state = True, State(name="flights")
             return False
         for action in decision.actions[:acts]:
             self._act(action)
         self.follow()
-        return changed or bool(decision.actions)
+        return changed or any(not isinstance(action, Analyse) for action in decision.actions)
 
     def follow(self) -> None:
         """What the controller does with HAProxy's servers at each look."""
@@ -131,6 +172,8 @@ class World:
 
     def pass_time(self, seconds: float = 1.0) -> None:
         self.now += seconds
+        parts = {colour: self._behaviours(colour) for colour in Colour}
+        self.clients.send(self.clock, seconds, self.share, parts[Colour.BLUE], parts[Colour.GREEN])
         for colour, app in list(self.apps.items()):
             if app.gone_at is not None:
                 if self.now >= app.gone_at:
@@ -152,13 +195,39 @@ class World:
         if app is not None and app.replicas:
             app.replicas.pop(0)
 
+    def _behaviours(self, colour: Colour) -> str | None:
+        """How a colour answers; None where nobody does."""
+        return behaviour_of(self.apps[colour].wanted) if self.usable(colour) else None
+
+    def restart_controller(self) -> None:
+        """What it had in its memory only is lost, and what it asked for too."""
+        self.asked.clear()
+        self.clients.forget()
+        self.analyst = Analyst(self.analyst.manner)
+        self.watched_since = self.clock
+
+    def restart_haproxy(self) -> None:
+        """It comes back with its share and its servers, but has to find out who is healthy, and counts from 0."""
+        self.blind = True
+        self.clients.forget()
+
+    def cluster_is_away(self, seconds: float) -> None:
+        """Nobody looks meanwhile."""
+        self.pass_time(seconds)
+        self.watched_since = self.clock
+
     def lose_serve(self) -> None:
         """The head is gone and comes back with nothing."""
         self.apps.clear()
 
     def observe(self) -> Observed:
         seen = {colour: self._seen(colour) for colour in Colour}
-        return Observed(seen[Colour.BLUE], seen[Colour.GREEN], self.share)
+        going = gathering(self.state)
+        windows = self.clients.windows(going.began_at, going.seconds, self.clock) if going is not None else ()
+        evidence = Evidence(windows, self.analyst.figures(self.now, going.key if going is not None else ""))
+        return Observed(
+            seen[Colour.BLUE], seen[Colour.GREEN], self.share, 1.5, evidence=evidence, watched_since=self.watched_since
+        )
 
     def usable(self, colour: Colour) -> list[Replica]:
         app = self.apps.get(colour)
@@ -175,7 +244,10 @@ class World:
         for _ in range(looks):
             quiet = 0 if self.look() else quiet + 1
             self.pass_time()
-            active = self.state.rollout is not None and not self.state.rollout.ended
+            rollout = self.state.rollout
+            active = rollout is not None and not rollout.ended
+            if rollout is not None and rollout.phase is Phase.WAITING and not quiet % 20:
+                self.pass_time(86400.0)
             if quiet > STARTUP_SECONDS + DRAIN_SECONDS + 2 and not active and not self.state.pending:
                 return
         raise AssertionError(f"it does not end: {self.state.rollout}\n{self.story[-20:]}")
@@ -187,7 +259,7 @@ class World:
         if app.gone_at is not None:
             return Seen(condition=Condition.STOPPING)
         running = frozenset(replica.name for replica in app.replicas if self.now >= replica.ready_at)
-        healthy = frozenset(replica.name for replica in app.replicas if replica.probed)
+        healthy = frozenset(replica.name for replica in app.replicas if replica.probed and not self.blind)
         condition = Condition.FAILED if app.failed else Condition.STARTING
         return Seen(
             condition=Condition.RUNNING if len(running) == app.asked else condition,
@@ -197,7 +269,7 @@ class World:
             error="ValueError: no such column" if app.failed else "",
             running=running,
             healthy=healthy,
-            usable=frozenset(replica.name for replica in app.replicas if replica.usable and replica.probed),
+            usable=frozenset(replica.name for replica in app.replicas if replica.usable and replica.probed and not self.blind),
             golden={name: self.golden[name] for name in running if name in self.golden},
         )
 
@@ -220,6 +292,8 @@ class World:
                 self.asked[name] = "expected late" if behaviour_of(self.apps[colour].wanted) == "wrong" else None
             case SetShare(share):
                 self.share = share
+            case Analyse():
+                pass
 
     def _replica(self) -> Replica:
         self._names += 1
@@ -228,6 +302,9 @@ class World:
     def _record(self, state: State, events: tuple[tuple[Phase, str], ...]) -> None:
         for phase, text in events:
             number = state.rollout.number if state.rollout else 0
-            self.story.append(f"{self.now:g} #{number} {phase}: {text}")
+            self.story.append(f"{self.now - 1e9:g} #{number} {phase}: {text}")
+            if phase is Phase.PENDING and state.rollout is not None:
+                refused = {each.fingerprint for each in self.state.refused}
+                assert orders.fingerprint(state.rollout.target) not in refused, "what was refused is shipped again"
             if phase in ENDS:
                 self.ends.setdefault(number, []).append(phase)

@@ -1,6 +1,12 @@
-"""Any interleaving of declarations, faults and kills keeps the promises; and every run ends."""
+"""Any interleaving of declarations, words, faults and kills keeps the promises; and every run ends.
+
+The many examples of HELIOSTAT_ROLLOUT_EXAMPLES are for runs by hand; a few hundred are part of every test run.
+"""
 
 from __future__ import annotations
+
+import os
+from itertools import pairwise
 
 from hypothesis import HealthCheck, settings
 from hypothesis import Phase as Part
@@ -8,28 +14,88 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from rollout_world import World, behaviour_of, desired
 
-from heliostat.rollout.model import Colour, Phase
-from heliostat.rollout.shares import least_healthy, problem
-from heliostat.spec.strategies import BlueGreen, Recreate, Rolling, Strategy
+from heliostat.rollout.model import GATHERING, Colour, Phase
+from heliostat.rollout.orders import OrderError, RefusedError
+from heliostat.rollout.shares import least_healthy, problem, share_of
+from heliostat.rollout.show import analyses, step, steps, until
+from heliostat.rollout.stages import present, stages_of
+from heliostat.spec.analysis import Analysis, Disagreement, Latency, ModelMetric, OnInconclusive, SuccessRate
+from heliostat.spec.ledger import EntryKind
+from heliostat.spec.rollouts import Desired
+from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow, Strategy
+
+BAD = ["crashes", "never_healthy", "wrong"]
+"""What no replica with a request may be like."""
+BEHAVIOURS = ["fine", *BAD, "fails", "fails_all", "slow"]
+CHECKS = st.lists(
+    st.sampled_from(
+        [
+            SuccessRate(at_least=0.99),
+            SuccessRate(margin=0.02),
+            Latency(at_most_ms=50),
+            Latency(times=2, quantile=0.9),
+            Disagreement(at_most=0.1),
+            ModelMetric(metric="roc_auc", field="p", margin=0.05),
+        ]
+    ),
+    min_size=1,
+    max_size=3,
+)
+ANALYSES = st.builds(
+    Analysis,
+    checks=CHECKS.map(tuple),
+    seconds=st.sampled_from([2, 5, 20]),
+    min_requests=st.sampled_from([1, 100, 1000]),
+    on_inconclusive=st.sampled_from(OnInconclusive),
+)
+MAYBE = st.none() | ANALYSES
+
+
+@st.composite
+def canaries(draw: st.DrawFn) -> Canary:
+    weights = sorted(draw(st.sets(st.sampled_from([1.0, 10.0, 33.33, 50.0, 100.0]), min_size=1, max_size=3)))
+    pauses = st.sampled_from([0.0, 0.0, 3.0, 30.0])
+    steps = tuple(
+        CanaryStep(weight=weight, analysis=draw(MAYBE), pause_seconds=draw(pauses), approval=draw(st.booleans()))
+        for weight in weights
+    )
+    patience, kept = draw(st.sampled_from([5, 50])), draw(st.sampled_from([0, 5, 30]))
+    return Canary(steps=steps, analysis=draw(MAYBE), approval_timeout_seconds=patience, retention_seconds=kept)
+
 
 STRATEGIES: st.SearchStrategy[Strategy] = st.one_of(
     st.just(Recreate()),
-    st.builds(BlueGreen, retention_seconds=st.sampled_from([0, 5, 30])),
+    st.builds(BlueGreen, before=MAYBE, after=MAYBE, retention_seconds=st.sampled_from([0, 5, 30])),
     st.builds(
         Rolling,
         percentage=st.sampled_from([10, 34, 50, 100]),
         max_surge=st.integers(0, 3),
         min_healthy_percentage=st.sampled_from([0, 50, 75, 100]),
+        analysis=MAYBE,
+    ),
+    canaries(),
+    st.builds(
+        Shadow,
+        analysis=ANALYSES,
+        approval=st.booleans(),
+        approval_timeout_seconds=st.sampled_from([5, 50]),
+        after=MAYBE,
+        retention_seconds=st.sampled_from([0, 5, 30]),
     ),
 )
-DESIRED = st.builds(
-    desired,
-    st.integers(1, 4),
-    STRATEGIES,
-    st.integers(1, 5),
-    st.sampled_from(["fine", "fine", "fine", "crashes", "never_healthy", "wrong"]),
-).filter(lambda wanted: problem(wanted) is None)
-GOOD = DESIRED.filter(lambda wanted: behaviour_of(wanted) == "fine")
+
+
+def numbered(number: int, strategy: Strategy, replicas: int, behaviour: str) -> Desired:
+    """One version number is one digest, whatever it is called: how it behaves is part of the number here."""
+    return desired(BEHAVIOURS.index(behaviour) * 10 + number, strategy, replicas, behaviour)
+
+
+def declared(behaviours: list[str]) -> st.SearchStrategy[Desired]:
+    made = st.builds(numbered, st.integers(1, 4), STRATEGIES, st.integers(1, 5), st.sampled_from(behaviours))
+    return made.filter(lambda wanted: problem(wanted) is None)
+
+
+DESIRED = declared(["fine", "fine", "fine", *BEHAVIOURS])
 
 
 class Rollouts(RuleBasedStateMachine):
@@ -41,20 +107,59 @@ class Rollouts(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
+        self.served: list[Desired] = []
         self.floors: dict[int, int] = {}
         """What each rollout promised."""
 
-    @initialize(wanted=GOOD)
-    def something_serves(self, wanted: object) -> None:
-        self.world.declare(wanted)  # type: ignore[arg-type]
+    @initialize(wanted=declared(["fine"]), rate=st.sampled_from([0.0, 5.0, 200.0]))
+    def something_serves(self, wanted: Desired, rate: float) -> None:
+        self.world.clients.per_second = rate
+        self.world.declare(wanted)
+        self.served.append(wanted)
         self.world.settle()
 
-    @rule(wanted=DESIRED)
-    def declare(self, wanted: object) -> None:
-        # One version number is one digest, whatever it is called: its behaviour is part of the number here.
-        number = ["fine", "crashes", "never_healthy", "wrong"].index(behaviour_of(wanted)) * 10 + int(wanted.version.label[0])  # type: ignore[arg-type, attr-defined]
-        renamed = wanted.version.model_copy(update={"digest": f"{number:064x}"})  # type: ignore[attr-defined]
-        self.world.declare(wanted.model_copy(update={"version": renamed}))  # type: ignore[attr-defined]
+    @rule(wanted=DESIRED, retry=st.booleans())
+    def declare(self, wanted: Desired, retry: bool) -> None:
+        try:
+            self.world.declare(wanted, retry)
+        except RefusedError as error:
+            assert error.refused in self.world.state.refused
+            assert not retry
+
+    @rule(strategy=STRATEGIES, replicas=st.integers(1, 5))
+    def declare_the_same_version_otherwise(self, strategy: Strategy, replicas: int) -> None:
+        if self.world.state.declared is None:
+            return
+        wanted = self.world.state.declared.model_copy(update={"strategy": strategy, "replicas": replicas})
+        if problem(wanted) is None:
+            self.declare(wanted, False)
+
+    @rule()
+    def declare_the_same_again(self) -> None:
+        state = self.world.state
+        if state.declared is not None and not state.deleting:
+            before = state
+            self.declare(state.declared, False)
+            rollout = before.rollout
+            moving = rollout is not None and not rollout.ended and rollout.phase is not Phase.ROLLING_BACK
+            if moving and rollout is not None and rollout.target == before.declared and not before.pending:
+                assert self.world.state == before
+
+    @rule()
+    def go_back(self) -> None:
+        state = self.world.state
+        try:
+            self.world.go_back(self.served[0])
+        except OrderError:
+            assert self.world.state == state
+
+    @rule(word=st.sampled_from(["approve", "abort"]))
+    def say(self, word: str) -> None:
+        state = self.world.state
+        try:
+            self.world.approve() if word == "approve" else self.world.abort()
+        except OrderError:
+            assert self.world.state == state
 
     @rule(looks=st.integers(1, 4))
     def look(self, looks: int) -> None:
@@ -65,11 +170,24 @@ class Rollouts(RuleBasedStateMachine):
     def is_killed_while_it_acts(self, acts: int) -> None:
         self.world.look(acts)
 
-    @rule(seconds=st.integers(1, 3), times=st.integers(1, 3))
+    @rule(seconds=st.integers(1, 3), times=st.integers(1, 5))
     def time_passes(self, seconds: int, times: int) -> None:
         for _ in range(times):
             self.world.pass_time(seconds)
             self.world.look()
+
+    @rule(manner=st.sampled_from(["fine", "golden", "mute", "breaks", "disagrees"]), rate=st.sampled_from([0.0, 5.0, 200.0]))
+    def what_is_measured_changes(self, manner: str, rate: float) -> None:
+        self.world.analyst.manner = manner
+        self.world.clients.per_second = rate
+
+    @rule()
+    def the_controller_starts_again(self) -> None:
+        self.world.restart_controller()
+
+    @rule(seconds=st.sampled_from([-1e6, -5.0, 5.0]))
+    def the_clock_jumps(self, seconds: float) -> None:
+        self.world.skew += seconds
 
     @rule(colour=st.sampled_from(list(Colour)))
     @precondition(lambda self: self.faults)
@@ -81,37 +199,85 @@ class Rollouts(RuleBasedStateMachine):
     def the_cluster_is_lost(self) -> None:
         self.world.lose_serve()
 
+    @rule()
+    @precondition(lambda self: self.faults)
+    def haproxy_starts_again(self) -> None:
+        self.world.restart_haproxy()
+
+    @rule(seconds=st.sampled_from([5, 60, 3600]))
+    @precondition(lambda self: self.faults)
+    def the_cluster_is_away(self, seconds: int) -> None:
+        self.world.cluster_is_away(seconds)
+
     @invariant()
     def traffic_only_goes_to_what_was_healthy_and_right(self) -> None:
         for colour in Colour:
             app = self.world.apps.get(colour)
-            if app is not None and any(replica.usable for replica in app.replicas):
-                assert behaviour_of(app.wanted) == "fine", self.world.story
+            for replica in app.replicas if app is not None else ():
+                if not replica.usable:
+                    continue
+                assert behaviour_of(app.wanted) not in BAD, self.world.story
+                tested = self.world.golden.get(replica.name, "not asked") is None
+                assert tested or colour is self.world.state.live, (replica, self.world.story[-12:])
 
     @invariant()
     def each_rollout_ends_at_most_once(self) -> None:
         assert all(len(ends) == 1 for ends in self.world.ends.values()), self.world.ends
 
+    @invariant()
+    def the_candidate_never_has_more_than_its_stage_gives_it(self) -> None:
+        state, rollout = self.world.state, self.world.state.rollout
+        if rollout is None or rollout.ended or rollout.previous is None or state.live is None or rollout.in_place:
+            return
+        if isinstance(rollout.strategy, Rolling) or state.live is rollout.candidate:
+            return
+        part = share_of(rollout.candidate, state.share)
+        if rollout.phase is Phase.SHIFTING or rollout.phase in GATHERING:
+            assert part <= present(rollout).weight, (part, rollout, self.world.story[-12:])
+        if rollout.phase in GATHERING:
+            assert part == present(rollout).weight, (part, rollout, self.world.story[-12:])
+
+    @invariant()
+    def people_can_be_shown_where_it_stands(self) -> None:
+        world = self.world
+        if world.state.rollout is None:
+            return
+        assert 0 <= step(world.state) < len(steps(world.state.rollout))
+        until(world.state)
+        for each in analyses(world.state, world.observe(), world.clock):
+            assert 0 <= each.step < len(steps(world.state.rollout)) or len(stages_of(world.state.rollout)) <= each.step
+
     def teardown(self) -> None:
+        self.world.analyst.manner = "fine"
         self.world.settle()
         state, world = self.world.state, self.world
         rollout = state.rollout
-        assert rollout is not None
+        if rollout is None:
+            return
         assert rollout.ended
         assert world.ends.get(rollout.number) == [rollout.phase] or world.gone
         assert sorted(world.ends) == list(range(1, rollout.number + 1)), "each rollout has exactly one end"
-        if state.live is not None:
-            assert set(world.apps) == {state.live}, "what serves is alone"
-            assert world.share == state.live.full_share
-            wanted = state.slot(state.live).desired
-            assert wanted is not None
-            assert len(world.usable(state.live)) == wanted.replicas
-            if rollout.phase is Phase.SUCCEEDED:
-                assert wanted == state.declared
-            good = state.declared is not None and behaviour_of(state.declared) == "fine"
-            assert self.faults or not good or wanted == state.declared, "a good version comes into place"
-        else:
+        self._the_ledger_tells_it()
+        if state.live is None:
             assert not world.apps
+            return
+        assert set(world.apps) == {state.live}, "what serves is alone"
+        assert world.share == state.live.full_share
+        wanted = state.slot(state.live).desired
+        assert wanted is not None
+        assert len(world.usable(state.live)) == wanted.replicas
+        if rollout.phase is Phase.SUCCEEDED:
+            assert wanted == state.declared
+
+    def _the_ledger_tells_it(self) -> None:
+        world = self.world
+        ends = [number for number, record in world.ledger if record.kind is EntryKind.END]
+        said = sorted(number for number, phases in world.ends.items() for _ in phases)
+        assert sorted(ends) == said, "one end a rollout"
+        shifts = [record.weights for _, record in world.ledger if record.kind is EntryKind.SHIFT]
+        assert all(before != after for before, after in pairwise(shifts)), "each entry is a move"
+        live = world.state.slot(world.state.live).desired if world.state.live is not None else None
+        assert shifts[-1] == ({live.version.digest: 1.0} if live is not None else {}), "the last one says what serves"
 
 
 class RolloutsWithoutFaults(Rollouts):
@@ -145,6 +311,16 @@ class RolloutsWithoutFaults(Rollouts):
         for colour, part in parts.items():
             assert not part or self.world.usable(colour), (colour, part, state, self.world.story[-12:])
 
+    @invariant()
+    def what_failed_is_gone(self) -> None:
+        state, rollout = self.world.state, self.world.state.rollout
+        if rollout is None or rollout.phase is not Phase.FAILED or state.pending or state.deleting or state.live is None:
+            return
+        assert state.share == state.live.full_share
+        assert self.world.share == state.share or rollout.in_place, self.world.story[-12:]
+        assert state.slot(state.live.other).desired is None
+        assert state.live.other not in self.world.apps or rollout.in_place, self.world.story[-12:]
+
 
 class RolloutsWithFaults(Rollouts):
     """Everything may happen."""
@@ -154,7 +330,7 @@ class RolloutsWithFaults(Rollouts):
 
 # Without explanations, whose tracing makes each example many times slower.
 _SETTINGS = settings(
-    max_examples=500,
+    max_examples=int(os.environ.get("HELIOSTAT_ROLLOUT_EXAMPLES", "250")),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

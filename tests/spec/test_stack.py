@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.stack import PROJECT, ConfigError, parse, schema_text
-from heliostat.spec.strategies import BlueGreen, Recreate, Rolling
+from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow
 
 ROOT = Path(__file__).parents[2]
 FILE = "configs/Pulumi.test.yaml"
@@ -65,13 +67,110 @@ def test_the_path_of_a_mistake_is_the_file_s_own_without_the_name_of_the_chosen_
 
 def test_an_unknown_strategy_is_refused_and_the_known_ones_are_named() -> None:
     (_, told) = mistakes_of(flights(strategy={"kind": "big-bang"}))
-    assert all(kind in told for kind in ("recreate", "rolling", "blue-green"))
+    assert "strategy.kind: 'big-bang' is none of recreate, rolling, blue-green, canary, shadow" in told
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("recreate", Recreate()), ("rolling", Rolling()), ("blue-green", BlueGreen())])
-def test_a_strategy_is_chosen_by_its_kind(kind: str, expected: object) -> None:
-    stack = parse(flights(strategy={"kind": kind}), FILE, ["flights"])
+def test_the_strategies_that_the_local_config_suggests_can_be_put_there() -> None:
+    lines = (ROOT / "configs" / "Pulumi.local.yaml").read_text().splitlines()
+    suggested = [YAML(typ="safe").load(line.strip(" #")) for line in lines if line.strip().startswith("#   {kind")]
+    chosen = [
+        parse(flights(strategy=each), FILE, ["flights"]).workloads["flights"].serving.strategy.kind for each in suggested
+    ]
+    assert chosen == ["recreate", "rolling", "canary", "shadow"]
+
+
+CHECKS = {"checks": [{"kind": "success-rate", "atLeast": 0.99}]}
+ANALYSIS = Analysis(checks=(SuccessRate(at_least=0.99),))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"kind": "recreate"}, Recreate()),
+        ({"kind": "rolling", "percentage": 25, "maxSurge": 2}, Rolling(percentage=25, max_surge=2)),
+        ({"kind": "blue-green", "after": CHECKS}, BlueGreen(after=ANALYSIS)),
+        (
+            {"kind": "canary", "steps": [{"weight": 10}, {"weight": 50, "approval": True}], "analysis": CHECKS},
+            Canary(steps=(CanaryStep(weight=10), CanaryStep(weight=50, approval=True)), analysis=ANALYSIS),
+        ),
+        ({"kind": "shadow", "analysis": CHECKS, "samplingPercentage": 5}, Shadow(analysis=ANALYSIS, sampling_percentage=5)),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+def test_a_strategy_is_chosen_by_its_kind(given: dict[str, Any], expected: object) -> None:
+    stack = parse(flights(strategy=given), FILE, ["flights"])
     assert stack.workloads["flights"].serving.strategy == expected
+
+
+def strategy_mistakes(**strategy: Any) -> dict[str, str]:
+    """What is told of a strategy, by its place in it."""
+    place = "heliostat:workloads.flights.serving.strategy"
+    lines = mistakes_of(flights(strategy=strategy))[1:]
+    told = (line.removeprefix(f"  {FILE}: ").partition(": ") for line in lines)
+    return {path.removeprefix(place).removeprefix("."): text for path, _, text in told}
+
+
+def test_every_mistake_of_a_strategy_is_told_at_once_where_it_stands_and_nothing_that_only_follows_from_one() -> None:
+    wrong = {"checks": [{"kind": "latency"}, {"kind": "sucess-rate"}, {"kind": "model-metric", "metric": "auc", "field": "x"}]}
+    told = strategy_mistakes(
+        kind="canary",
+        steps=[{"weight": 50, "analysis": wrong}, {"weight": 20}, {"weigth": 60}, {"weight": 120, "pauseSeconds": -1}],
+        analysis={"checks": [{"atLeast": 1}]},
+    )
+    assert told == {
+        "steps[0].analysis.checks[0]": "a check without a limit passes everything: give `atMostMs`, `times`, or both",
+        "steps[0].analysis.checks[1].kind": "'sucess-rate' is none of success-rate, latency, disagreement, "
+        "prediction-distance, model-metric, custom; did you mean `success-rate`?",
+        "steps[0].analysis.checks[2].metric": "'auc' is none of roc_auc, pr_auc, log_loss, brier, accuracy, f1, precision, "
+        "recall, mean_bias; did you mean `pr_auc`?",
+        "steps[0].analysis.checks[2]": "a check without a limit passes everything: give `limit`, `margin`, or both",
+        "steps[1].weight": "the weights of a canary's steps must rise: 20 does not, after 50",
+        "steps[2].weight": "is missing",
+        "steps[2].weigth": "there is no such key; did you mean `weight`?",
+        "steps[3].weight": "input should be less than or equal to 100 (given: 120)",
+        "steps[3].pauseSeconds": "input should be greater than or equal to 0 (given: -1)",
+        "analysis.checks[0].kind": "is missing; one of success-rate, latency, disagreement, prediction-distance, "
+        "model-metric, custom",
+    }
+
+
+def test_a_list_that_is_empty_needs_something() -> None:
+    assert strategy_mistakes(kind="canary", steps=[]) == {"steps": "needs at least 1"}
+
+
+def test_a_strategy_that_is_no_mapping_is_told_what_it_has_to_be() -> None:
+    (_, told) = mistakes_of(flights(strategy="canary"))
+    assert "strategy: needs keys and values, with a `kind` of recreate, rolling, blue-green, canary, shadow" in told
+
+
+def test_a_key_in_snake_case_is_told_as_it_was_written() -> None:
+    told = strategy_mistakes(kind="rolling", max_surge=-1)
+    assert told == {"max_surge": "input should be greater than or equal to 0 (given: -1)"}
+
+
+def test_what_several_kinds_of_a_value_say_is_one_mistake() -> None:
+    config = {"platform": {"kind": "local"}, "workloads": {"flights": {"training": {"parameters": {"rounds": [1]}}}}}
+    (count, told) = mistakes_of(config)
+    assert count.startswith("1 mistake ")
+    assert "parameters.rounds: " in told
+
+
+def test_a_metric_of_the_gate_that_does_not_exist_is_refused() -> None:
+    (_, told) = mistakes_of({"platform": {"kind": "local"}, "workloads": {"flights": {"gate": {"metric": "auc"}}}})
+    assert "heliostat:workloads.flights.gate.metric: 'auc' is none of roc_auc, pr_auc" in told
+
+
+def test_a_missing_platform_is_told_beside_other_mistakes() -> None:
+    told = mistakes_of({"workloads": {"flights": {"serving": {"replicas": 0}}}})
+    assert told[0].startswith("2 mistakes")
+    assert any("platformStack" in line for line in told)
+
+
+def test_a_whole_value_made_in_code_is_refused_for_the_same_reasons() -> None:
+    with pytest.raises(ValidationError, match="20 does not, after 50"):
+        Canary(steps=(CanaryStep(weight=50), CanaryStep(weight=20)))
+    with pytest.raises(ValidationError, match="give `atLeast`, `margin`, or both"):
+        SuccessRate()
 
 
 def test_workloads_without_a_platform_are_refused() -> None:

@@ -3,116 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
-import json
-import socket
-import threading
-import urllib.error
-import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from traffic_plane import FakeReplica, ask, until
 
-from heliostat.systems import haproxy, processes
+from heliostat.systems import haproxy
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy_config import Plane, Route, Server, render, render_map
-
-
-class FakeReplica:
-    """Answers like a replica of one colour: its probes, and everything below its prefix."""
-
-    def __init__(self, label: str, prefix: str) -> None:
-        fake = self
-        self.draining = False
-        self.hold = threading.Event()
-        self.hold.set()
-        self.seen: list[tuple[str, dict[str, str]]] = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                if self.path == "/-/healthz":
-                    return self._say(503 if fake.draining else 200, {})
-                if not self.path.startswith(prefix):
-                    return self._say(404, {})
-                return self._say(200, {"label": label, "path": self.path})
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("content-length", 0)))
-                fake.seen.append((self.path, {key.lower(): value for key, value in self.headers.items()}))
-                fake.hold.wait(10)
-                self.do_GET()
-
-            def _say(self, status: int, body: Any) -> None:
-                text = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *arguments: object) -> None:
-                return
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.server = Server(label, "127.0.0.1", self._server.server_address[1])
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def plane(tmp_path: Path) -> Plane:
-    return Plane(free_port(), tmp_path, processes.runtime_directory(tmp_path), 1, 256, 10.0)
-
-
-@pytest.fixture
-def replicas() -> Iterator[dict[str, FakeReplica]]:
-    found = {colour: FakeReplica(colour, f"/_/flights/{colour}") for colour in ("blue", "green")}
-    yield found
-    for replica in found.values():
-        replica.close()
-
-
-@pytest.fixture
-async def running(plane: Plane, replicas: dict[str, FakeReplica]) -> AsyncIterator[Plane]:
-    blue, green = replicas["blue"].server, replicas["green"].server
-    haproxy.write(plane, (Route("flights", 0, (blue,), (green,)),))
-    processes.start(haproxy.service(plane, "haproxy"))
-    await until(plane, lambda found: all(s.answers for s in found.backends.get("flights-blue", {}).values()))
-    yield plane
-    await processes.stop(plane.directory, "haproxy")
-
-
-async def until(plane: Plane, holds: Any) -> haproxy.Snapshot:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                found = await haproxy.snapshot(plane)
-                if holds(found):
-                    return found
-            except RetryableError:
-                pass
-            await asyncio.sleep(0.02)
-
-
-def ask(plane: Plane, path: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], Any]:
-    request = urllib.request.Request(f"http://127.0.0.1:{plane.public_port}{path}", b"{}", headers or {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=10)
-    except urllib.error.HTTPError as error:
-        answer = error
-    return answer.status, {key.lower(): value for key, value in answer.headers.items()}, json.loads(answer.read())
 
 
 def test_only_what_may_take_requests_is_in_the_file(plane: Plane) -> None:
@@ -134,12 +31,12 @@ def test_everything_listens_on_loopback(plane: Plane) -> None:
 async def test_the_path_is_rewritten_for_the_colour_and_a_request_id_is_made(
     running: Plane, replicas: dict[str, FakeReplica]
 ) -> None:
-    status, headers, body = await asyncio.to_thread(ask, running, "/flights/predict?x=1")
-    assert (status, body) == (200, {"label": "blue", "path": "/_/flights/blue/predict?x=1"})
+    answer = await ask(running, "/flights/predict?x=1")
+    assert (answer.status, answer.body) == (200, {"label": "blue", "path": "/_/flights/blue/predict?x=1"})
     _, seen = replicas["blue"].seen[0]
-    assert seen["x-request-id"] == headers["x-request-id"]
-    _, headers, _ = await asyncio.to_thread(ask, running, "/flights/predict", {"x-request-id": "mine"})
-    assert headers["x-request-id"] == "mine"
+    assert seen["x-request-id"] == answer.headers["x-request-id"]
+    answer = await ask(running, "/flights/predict", {"x-request-id": "mine"})
+    assert answer.headers["x-request-id"] == "mine"
 
 
 @pytest.mark.local_stack
@@ -147,8 +44,8 @@ async def test_the_path_is_rewritten_for_the_colour_and_a_request_id_is_made(
 async def test_internal_paths_are_refused_however_they_are_spelt(
     running: Plane, replicas: dict[str, FakeReplica], path: str
 ) -> None:
-    status, _, _ = await asyncio.to_thread(ask, running, path)
-    assert status == 404
+    answer = await ask(running, path)
+    assert answer.status == 404
     assert replicas["blue"].seen == []
 
 
@@ -156,20 +53,20 @@ async def test_internal_paths_are_refused_however_they_are_spelt(
 async def test_an_unknown_application_is_404_and_one_without_replicas_503_with_retry_after(
     running: Plane, replicas: dict[str, FakeReplica]
 ) -> None:
-    status, headers, body = await asyncio.to_thread(ask, running, "/weather/predict")
-    assert (status, headers["content-type"], "detail" in body) == (404, "application/json", True)
+    answer = await ask(running, "/weather/predict")
+    assert (answer.status, answer.headers["content-type"], "detail" in answer.body) == (404, "application/json", True)
     for colour in ("blue", "green"):
         await haproxy.drain(running, f"flights-{colour}", colour)
-    status, headers, body = await asyncio.to_thread(ask, running, "/flights/predict")
-    assert (status, headers["retry-after"], "detail" in body) == (503, "1", True)
+    answer = await ask(running, "/flights/predict")
+    assert (answer.status, answer.headers["retry-after"], "detail" in answer.body) == (503, "1", True)
 
 
 @pytest.mark.local_stack
 async def test_a_share_moves_at_once_and_without_a_reload(running: Plane) -> None:
     await haproxy.set_share(running, "flights", 10_000)
-    assert (await asyncio.to_thread(ask, running, "/flights/predict"))[2]["label"] == "green"
+    assert (await ask(running, "/flights/predict")).body["label"] == "green"
     await haproxy.set_share(running, "flights", 5_000)
-    labels = [(await asyncio.to_thread(ask, running, "/flights/predict"))[2]["label"] for _ in range(60)]
+    labels = [(await ask(running, "/flights/predict")).body["label"] for _ in range(60)]
     assert set(labels) == {"blue", "green"}
     assert (await haproxy.snapshot(running)).shares == {"flights": 5_000}
 
@@ -178,29 +75,29 @@ async def test_a_share_moves_at_once_and_without_a_reload(running: Plane) -> Non
 async def test_a_new_replica_gets_nothing_before_its_probe_was_answered(
     running: Plane, replicas: dict[str, FakeReplica]
 ) -> None:
-    stranger = FakeReplica("stranger", "/_/other/blue")
+    stranger = await FakeReplica("stranger", "/_/other/blue").start()
     try:
         await haproxy.add_server(running, "flights-blue", stranger.server)
         found = await until(running, lambda s: s.backends["flights-blue"]["stranger"].answers is False)
         assert not found.backends["flights-blue"]["stranger"].usable
         for _ in range(10):
-            await asyncio.to_thread(ask, running, "/flights/predict")
+            await ask(running, "/flights/predict")
         assert stranger.seen == []
         # One that is ill as well is known to be drained, and can be removed.
         assert (await haproxy.snapshot(running)).backends["flights-blue"]["stranger"].draining
         assert await haproxy.remove_server(running, "flights-blue", "stranger")
     finally:
-        stranger.close()
+        stranger.kill()
 
 
 @pytest.mark.local_stack
 async def test_a_replica_that_dies_loses_no_request(running: Plane, replicas: dict[str, FakeReplica]) -> None:
-    second = FakeReplica("second", "/_/flights/blue")
+    second = await FakeReplica("second", "/_/flights/blue").start()
     await haproxy.add_server(running, "flights-blue", second.server)
     await until(running, lambda s: s.backends["flights-blue"]["second"].answers)
     await haproxy.admit(running, "flights-blue", "second")
-    second.close()
-    statuses = [(await asyncio.to_thread(ask, running, "/flights/predict"))[0] for _ in range(30)]
+    second.kill()
+    statuses = [(await ask(running, "/flights/predict")).status for _ in range(30)]
     assert set(statuses) == {200}
 
 
@@ -209,11 +106,11 @@ async def test_a_drained_replica_finishes_what_it_has_before_it_can_be_removed(
     running: Plane, replicas: dict[str, FakeReplica]
 ) -> None:
     replicas["blue"].hold.clear()
-    answer = asyncio.create_task(asyncio.to_thread(ask, running, "/flights/predict"))
+    answer = asyncio.create_task(ask(running, "/flights/predict"))
     await until(running, lambda s: s.backends["flights-blue"]["blue"].in_flight == 1)
     await haproxy.drain(running, "flights-blue", "blue")
     replicas["blue"].hold.set()
-    assert (await answer)[0] == 200
+    assert (await answer).status == 200
     await until(running, lambda s: s.backends["flights-blue"]["blue"].in_flight == 0)
     async with asyncio.timeout(5):
         while not await haproxy.remove_server(running, "flights-blue", "blue"):  # noqa: ASYNC110 - so does the loop
@@ -226,7 +123,7 @@ async def test_a_replica_that_begins_to_stop_leaves_by_its_own_probe(running: Pl
     replicas["blue"].draining = True
     await until(running, lambda s: not s.backends["flights-blue"]["blue"].usable)
     # The other colour helps out where the drawn one has nobody left.
-    assert (await asyncio.to_thread(ask, running, "/flights/predict"))[2]["label"] == "green"
+    assert (await ask(running, "/flights/predict")).body["label"] == "green"
 
 
 @pytest.mark.local_stack
@@ -238,7 +135,7 @@ async def test_a_reload_brings_a_new_application_and_keeps_the_others(
     await haproxy.reload(running)
     found = await until(running, lambda s: "weather-blue" in s.backends)
     assert found.shares == {"flights": 10_000, "weather": 0}
-    assert (await asyncio.to_thread(ask, running, "/flights/predict"))[2]["label"] == "green"
+    assert (await ask(running, "/flights/predict")).body["label"] == "green"
 
 
 @pytest.mark.local_stack
@@ -246,7 +143,7 @@ async def test_a_configuration_that_haproxy_refuses_leaves_the_old_one_at_work(r
     running.config_file.write_text(running.config_file.read_text() + "\nbackend broken\n    no such keyword\n")
     with pytest.raises(PermanentError, match="refused its configuration"):
         await haproxy.reload(running)
-    assert (await asyncio.to_thread(ask, running, "/flights/predict"))[0] == 200
+    assert (await ask(running, "/flights/predict")).status == 200
 
 
 async def test_a_haproxy_that_is_not_there_is_an_error_that_may_pass(plane: Plane) -> None:

@@ -15,6 +15,9 @@ _COMMANDS = {
     "preview": ("operations", "preview", "Show what `up` would do."),
     "refresh": ("operations", "refresh", "Read the world into the state."),
     "destroy": ("operations", "destroy", "Delete every resource of a stack."),
+    "rollout": ("rollout", "rollout", "Watch rollouts, approve or abort them, report on them."),
+    "history": ("history", "history", "Show what served when."),
+    "rollback": ("rollback", "rollback", "Go back to what served before."),
     "stack": ("stack", "stack", "Manage stacks and look at their state."),
     "config": ("config", "config", "Read and change a stack's configuration."),
     "cancel": ("cancel", "cancel", "Clear the lock of an operation that is gone."),
@@ -47,8 +50,8 @@ class _Lazy(Group):
 @click.version_option(package_name="heliostat")
 @everywhere
 def heliostat() -> None:
-    """Declare machine learning on Ray as code: the official Pulumi CLI's commands.
+    """Declare machine learning on Ray as code: the official Pulumi CLI's commands, and some for what serves.
 
-    With the official CLI on PATH these commands are handed to it; `heliostat --engine embedded COMMAND` (or
+    With the official CLI on PATH its commands are handed to it; `heliostat --engine embedded COMMAND` (or
     HELIOSTAT_ENGINE=embedded) uses the embedded engine, `--engine pulumi` insists on the CLI.
     """

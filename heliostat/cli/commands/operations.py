@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, switches
 from heliostat.cli.exits import Exit, UsageError
 from heliostat.cli.session import Session, is_truthy
 
@@ -61,6 +61,14 @@ _REPLACE = (
     click.option("--replace", "replaces", multiple=True, metavar="URN", help="Replace these resources."),
     click.option("--target-replace", "target_replaces", multiple=True, metavar="URN", help="Replace these, leave the others."),
 )
+_RETRY_REFUSED = click.option(
+    switches.RETRY_REFUSED, is_flag=True, help="Ship again what was rolled back, and measure again what the gate refused."
+)
+_ROLLOUTS = (
+    click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; it goes on by itself."),
+    click.option(switches.WAIT, is_flag=True, help="Stay to the end of each rollout, through pauses and approvals."),
+    _RETRY_REFUSED,
+)
 _PREVIEW_ONLY = click.option("--preview-only", is_flag=True, help="Show what would be done, and stop.")
 
 
@@ -74,14 +82,14 @@ def _with(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 @click.command()
-@_with(*_COMMON, *_ACTING, _REFRESH, *_REPLACE)
+@_with(*_COMMON, *_ACTING, _REFRESH, *_REPLACE, *_ROLLOUTS)
 def up(**flags: Any) -> int:
     """Create or update the resources of a stack, after a preview and a question (--yes: no question)."""
     return _operate("update", flags)
 
 
 @click.command()
-@_with(*_COMMON, _REFRESH, *_REPLACE)
+@_with(*_COMMON, _REFRESH, *_REPLACE, _RETRY_REFUSED)
 def preview(**flags: Any) -> int:
     """Show what `up` would do, and do nothing."""
     return _operate("preview", flags)
@@ -109,6 +117,7 @@ def destroy(**flags: Any) -> int:
 
 
 def _operate(kind: Kind, flags: dict[str, Any]) -> int:
+    variables = _variables(flags)
     session = Session.open(flags["stack"], flags["config_file"])
     if flags["config_pairs"]:
         from heliostat.cli.commands.config import save_from_flags
@@ -118,7 +127,7 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
         session.place.keyring.of(session.config.salt).prepare()  # beside the imports that follow
     from heliostat.cli.operate import operate
 
-    code = operate(session, _request(kind, flags, refresh_always=session.project.refresh_always))
+    code = operate(session, _request(kind, flags, variables, refresh_always=session.project.refresh_always))
     if flags.get("remove") and code == Exit.OK and not flags["preview_only"]:
         from heliostat.cli.commands.stack_manage import forget
 
@@ -127,7 +136,15 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
     return code
 
 
-def _request(kind: Kind, flags: dict[str, Any], *, refresh_always: bool) -> Any:
+def _variables(flags: dict[str, Any]) -> dict[str, str]:
+    given = {switches.DETACH: "detach", switches.WAIT: "wait", switches.RETRY_REFUSED: "retry_refused"}
+    try:
+        return switches.variables_of([flag for flag, name in given.items() if flags.get(name)])
+    except switches.SwitchError as error:
+        raise UsageError(str(error)) from None
+
+
+def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, refresh_always: bool) -> Any:
     from heliostat.cli.display.report import Look
     from heliostat.cli.operate import Request
     from heliostat.engine.deployment import Options
@@ -160,6 +177,7 @@ def _request(kind: Kind, flags: dict[str, Any], *, refresh_always: bool) -> Any:
         message=flags["message"],
         expect_no_changes=flags["expect_no_changes"],
         clear_pending_creates=flags.get("clear_pending_creates", False),
+        variables=variables,
     )
 
 

@@ -1,0 +1,120 @@
+"""The file that keeps the cells, so that the table can be made in several sittings; and the table as Markdown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.faults.table import RATE, SCENES, WHAT, Cell, Kind, State, cells
+from bench.session import SOURCE
+
+_MEASURED = ("controller", "rollout", "systems", "spec", "provider", "ml")
+"""Parts of the library that decide what a cell shows; a change of any makes the cells out of date."""
+
+Record = dict[str, Any]
+
+
+def sources(root: Path = SOURCE) -> str:
+    """The digest of all that a cell's figures come from."""
+    digest = hashlib.sha256()
+    folders = [*(root / "heliostat" / part for part in _MEASURED), root / "bench" / "faults"]
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class Records:
+    """The cells that are known, by name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[str, Record] = {each["cell"]: each for each in self._load().get("cells", [])}
+
+    def get(self, cell: Cell, sources_: str) -> Record | None:
+        """What is known of a cell, with these very sources."""
+        found = self._found.get(cell.name)
+        return found if found is not None and found.get("sources") == sources_ else None
+
+    def any(self, cell: Cell) -> Record | None:
+        """What is known of a cell, from whichever sources."""
+        return self._found.get(cell.name)
+
+    def put(self, record: Record) -> None:
+        """Keep a cell, in the file as well, whole or not at all."""
+        self._found[record["cell"]] = record
+        names = [cell.name for cell in cells()]
+        ordered = [self._found[name] for name in names if name in self._found]
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"cells": ordered}, indent=1, ensure_ascii=False) + "\n")
+        temporary.replace(self._path)
+
+    def all(self) -> Mapping[str, Record]:
+        """All that is known."""
+        return self._found
+
+    def _load(self) -> Mapping[str, Any]:
+        try:
+            return dict(json.loads(self._path.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+
+def short(record: Record | None) -> str:
+    """A cell in a few characters: whether it holds, what failed, and the gap where one is promised."""
+    if record is None:
+        return "·"
+    if record["nothing"]:
+        return "-"
+    if record.get("error"):
+        return "✗ not measured"
+    mark = "✓" if record["holds"] else "✗"
+    back = " ↩" if _went_back(record) else ""
+    failed, gap = record["failed"], record["gap_seconds"]
+    return f"{mark} {failed} failed, {gap:.1f} s{back}" if failed else f"{mark} 0{back}"
+
+
+def _went_back(record: Record) -> bool:
+    """Whether the candidate was given up although nobody aborted it."""
+    return str(record["end"]).startswith("failed") and not record["cell"].endswith(f"/{State.ROLLING_BACK}")
+
+
+def markdown(records: Mapping[str, Record], kinds: Sequence[Kind] = tuple(Kind)) -> str:
+    """A table a strategy: a row a kind of fault, a column a state."""
+    parts = [legend(records)]
+    for strategy, scenes in SCENES.items():
+        parts.append(f"**{strategy}**\n")
+        rows = [["killed", *(str(state) for state in scenes)], ["---"] * (len(scenes) + 1)]
+        for kind in kinds:
+            found = (records.get(Cell(kind, strategy, state).name) for state in scenes)
+            rows.append([WHAT[kind], *(short(each) for each in found)])
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n")
+    return "\n".join(parts)
+
+
+def legend(records: Mapping[str, Record]) -> str:
+    """How the cells are to be read, and how many there are."""
+    known = list(records.values())
+    good = sum(bool(each["holds"]) for each in known)
+    empty = sum(bool(each["nothing"]) for each in known)
+    bad = [each["cell"] for each in known if not each["holds"] and not each["nothing"]]
+    total = sum(1 for _ in cells())
+    lines = [
+        f"{good} of {total} cells hold"
+        + (f", {empty} had nothing to kill" if empty else "")
+        + (f", {len(bad)} do not: {', '.join(bad)}" if bad else "")
+        + (f"; {total - len(known)} are not measured" if total > len(known) else "")
+        + ".",
+        f"Each is a rollout of its own at {RATE:g} requests a second. ✓: it came to exactly one end, and controller, HAProxy "
+        "and Serve agreed. 0: no request failed; otherwise how many did, and the longest time without a good answer. "
+        "↩: the candidate was given up, and the old version serves.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def slowest(records: Iterable[Record], count: int = 5) -> list[tuple[str, float]]:
+    """The cells that took longest."""
+    found = sorted(((each["cell"], float(each.get("seconds", 0.0))) for each in records), key=lambda each: -each[1])
+    return found[:count]

@@ -1,0 +1,112 @@
+"""Finds what is to be killed, and kills it as the kernel's out-of-memory killer would: SIGKILL, no word before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from bench.commands import MeasurementError
+from bench.faults.table import Kind
+from bench.faults.world import APPLICATION, World
+from heliostat.rollout.model import Colour
+from heliostat.spec.controller import SERVICE, TRAFFIC_SERVICE
+from heliostat.systems import processes
+from heliostat.systems.ray_nodes import HEAD
+
+_APPEARS_S = 5.0
+"""How long a victim may take to come into being, e.g. a replica that is just being made."""
+_SERVE_CONTROLLER = "ServeController"
+
+
+class Nothing(MeasurementError):
+    """There is nothing of the kind to kill."""
+
+
+def kill(kind: Kind, world: World, live: Colour | None) -> str:
+    """Kill one of `kind`, other than the `up` or its plugin; what was killed, in words. The colour `live` serves.
+
+    Raises:
+        Nothing: there is none.
+    """
+    if kind is Kind.CONTROLLER:
+        return _kill([found] if (found := processes.find(world.directory, SERVICE)) else [], "controller")
+    if kind is Kind.HAPROXY:
+        return _kill(processes.marked(world.directory, TRAFFIC_SERVICE), "HAProxy")
+    if kind is Kind.SERVE:
+        return _kill(named(world, _SERVE_CONTROLLER)[:1], "Serve's controller")
+    if kind is Kind.WORKER:
+        name = _worker(world, live)
+        return _kill(processes.marked(world.cluster.directory, name), name)
+    if kind is Kind.HEAD:
+        return _kill(processes.marked(world.cluster.directory, HEAD), "head")
+    colour = live if kind is Kind.REPLICA or live is None else live.other
+    if colour is None:
+        raise Nothing("nothing serves, so no replica of it can be killed")
+    return _kill(_appearing(lambda: replicas(world, colour)[:1]), f"replica of {colour}")
+
+
+def replicas(world: World, colour: Colour) -> list[psutil.Process]:
+    """The processes of a colour's replicas, the longest running first."""
+    return sorted(named(world, f"ServeReplica:{APPLICATION}-{colour}"), key=lambda process: process.create_time())
+
+
+def named(world: World, part: str) -> list[psutil.Process]:
+    """The cluster's processes whose command has `part` in it."""
+    return [process for process in processes.marked(world.cluster.directory) if part in _command(process.pid)]
+
+
+def plugins_of(up: psutil.Process) -> list[psutil.Process]:
+    """The provider's plugins that an `up` started."""
+    with suppress(psutil.NoSuchProcess):
+        return [child for child in up.children(recursive=True) if "heliostat/provider" in _command(child.pid)]
+    return []
+
+
+def node_of(process: psutil.Process, world: World) -> str:
+    """The name of the node (`worker-1`) that a process is of."""
+    with suppress(psutil.Error):
+        return process.environ().get(processes.MARK, "").rpartition(":")[2]
+    return ""
+
+
+def crowded(world: World, live: Colour) -> bool:
+    """Whether all replicas that serve are on one node, whose death then takes all of them."""
+    return len({node_of(process, world) for process in replicas(world, live)}) < 2
+
+
+def _worker(world: World, live: Colour | None) -> str:
+    """A worker node with a replica of the application on it."""
+    running = world.cluster.workers()
+    if not running:
+        raise Nothing("no worker node runs")
+    hosts = [node_of(process, world) for colour in Colour for process in replicas(world, colour)]
+    return max(running, key=hosts.count)
+
+
+def _kill(victims: Sequence[psutil.Process], what: str) -> str:
+    killed = []
+    for victim in victims:
+        with suppress(psutil.NoSuchProcess):
+            victim.kill()
+            killed.append(victim.pid)
+    if not killed:
+        raise Nothing(f"there is no {what} to kill")
+    return f"{what} ({len(killed)} process{'es' if len(killed) > 1 else ''})"
+
+
+def _appearing(find: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    deadline = time.monotonic() + _APPEARS_S
+    while not (found := find()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,123 @@
+"""What a bad version does to clients before its traffic is gone, and how fast a good one is back."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench import timeline
+from bench.commands import MeasurementError
+from bench.moves import Moves, in_phase, packaged
+from bench.rows import BY_NAME, Result
+from bench.session import Session
+from bench.shifts import RATE
+from heliostat.spec.analysis import Analysis, SuccessRate
+from heliostat.spec.rollouts import Desired, Phase
+from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
+
+_ROUNDS = 3
+_WEIGHT = 10.0
+_FAILING = 0.05
+_WELL_S = 12.0
+"""How long the candidate is well before it fails: what it did well must not hide what it does now."""
+_LATEST_S = 60.0
+_AFTER_S = 3.0
+_RETENTION_S = 60.0
+_CONTRACT = "workloads.flights.contract:CONTRACT"
+_FAULT = """
+
+# From here on: the bench's. It fails that share of its requests which the file says, from when the file is there.
+import dataclasses as _dataclasses
+import random as _random
+import time as _time
+from pathlib import Path as _Path
+
+_FILE = _Path({file!r})
+_known = [0.0, 0.0]
+
+
+def _failing(score: float) -> Lateness:
+    if _time.monotonic() > _known[0]:
+        _known[:] = [_time.monotonic() + 0.02, float(_FILE.read_text()) if _FILE.exists() else 0.0]
+    if _random.random() < _known[1]:
+        raise RuntimeError("as the bench has it")
+    return respond(score)
+
+
+CONTRACT = _dataclasses.replace(CONTRACT, respond=_failing)
+"""
+
+
+def bad_candidate(session: Session) -> Iterable[Result]:
+    """A canary at 10 % that is well, and then fails one in twenty of its requests: until no client meets it any more."""
+    moves, seconds, shares = Moves(session.stack), [], []
+    for number in range(1, _ROUNDS + 1):
+        took, share = _fails(session, moves, number)
+        seconds.append(took)
+        shares.append(share)
+        session.tell(f"all traffic was back after {took:.2f} s; {share:.2f} % of all requests failed meanwhile")
+    figures = {"failing": _FAILING, "weight": _WEIGHT, "requests_per_second": RATE}
+    yield BY_NAME["rollouts/bad-candidate"].result(max(seconds), seconds=seconds, **figures)
+    yield BY_NAME["rollouts/bad-candidate-failed"].result(max(shares), percent=shares, **figures)
+
+
+def rollback(session: Session) -> Iterable[Result]:
+    """Back to the version of before, while it is still there: from the call until all new requests are on it."""
+    moves, seconds = Moves(session.stack), []
+    for _ in range(_ROUNDS):
+        desired = moves.next(BlueGreen(retention_seconds=_RETENTION_S))
+        with session.arrivals(RATE) as load:
+            number = moves.begin(desired)
+            moves.until(number, in_phase(Phase.RETAINING), "all traffic is on the new version")
+            time.sleep(_AFTER_S)
+            called = time.time()
+            moves.api.rollback("flights")
+            time.sleep(_AFTER_S)
+            hits = load.finish()
+        moves.serving()
+        last = timeline.last_start(hits, desired.version.label)
+        if last is None:
+            raise MeasurementError(f"{desired.version.label} never answered: {timeline.figures(hits)}")
+        if last > hits[-1].at - _AFTER_S / 2:
+            raise MeasurementError(f"{desired.version.label} still answered {_AFTER_S / 2:g} s after the rollback")
+        seconds.append(max(0.0, last - called))
+        session.tell(f"{1e3 * seconds[-1]:.0f} ms, {timeline.failed(hits)} of {len(hits)} requests failed")
+    yield BY_NAME["rollouts/rollback"].result(max(seconds), seconds=seconds, requests_per_second=RATE)
+
+
+def _fails(session: Session, moves: Moves, number: int) -> tuple[float, float]:
+    """Seconds until all traffic is back, and the percentage of all requests that failed meanwhile."""
+    file = session.folder / "fault" / f"share-{number}"
+    desired = _faulty(session, moves, file)
+    old, label = moves.serving().version.label, desired.version.label
+    with session.arrivals(RATE) as load:
+        rollout = moves.begin(desired)
+        moves.until(rollout, in_phase(Phase.ANALYSING), "the canary is analysed")
+        time.sleep(_WELL_S)
+        file.write_text(str(_FAILING))
+        began = time.time()
+        moves.until(rollout, in_phase(Phase.ROLLING_BACK, Phase.FAILED), "it is rolled back", _LATEST_S)
+        time.sleep(_AFTER_S)
+        hits = load.finish()
+    if (serving := moves.serving().version.label) != old:
+        raise MeasurementError(f"{serving} serves, {old} should")
+    last = timeline.last_start(hits, label)
+    early = timeline.failed(timeline.between(hits, 0, began))
+    if last is None or early:
+        raise MeasurementError(f"{early} requests failed before the fault; the candidate's last answer was at {last}")
+    meanwhile = timeline.between(hits, began, max(last, began) + 1e-6)
+    return last - began, 100 * timeline.failed(meanwhile) / max(1, len(meanwhile))
+
+
+def _faulty(session: Session, moves: Moves, file: Path) -> Desired:
+    """The application's next version, with a contract that fails once `file` says so."""
+    root = file.parent / "code"
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(session.workspace.root / "workloads", root / "workloads", ignore=shutil.ignore_patterns("__pycache__"))
+    contract = root / "workloads" / "flights" / "contract.py"
+    contract.write_text(contract.read_text() + _FAULT.format(file=str(file)))
+    analysis = Analysis(checks=(SuccessRate(at_least=0.99),), seconds=3600, min_requests=100)
+    strategy = Canary(steps=(CanaryStep(weight=_WEIGHT, analysis=analysis),), retention_seconds=1)
+    return moves.next(strategy, code_uri=packaged(root, _CONTRACT, moves.store))

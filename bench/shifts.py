@@ -1,0 +1,79 @@
+"""How fast and how exactly traffic moves, and what clients notice of it: under a load of a constant rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from bench import timeline
+from bench.commands import MeasurementError
+from bench.moves import Moves, entered, in_phase
+from bench.rows import BY_NAME, Result
+from bench.session import Session
+from heliostat.spec.rollouts import Phase
+from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
+
+RATE = 600
+"""Requests a second."""
+_ROUNDS = 3
+_STEADY_S = 2.0
+_WEIGHT = 25.0
+_STEP_REQUESTS = 40_000
+_STEP_S = 1.05 * _STEP_REQUESTS / RATE
+_BEFORE_S = 20.0
+
+
+def blue_green(session: Session) -> Iterable[Result]:
+    """From the decision until all new requests are on the new version: as the controller has it, and as clients do."""
+    moves, told, seen = Moves(session.stack), [], []
+    for _ in range(_ROUNDS):
+        desired = moves.next(BlueGreen(retention_seconds=_STEADY_S))
+        old = moves.serving().version.label
+        with session.arrivals(RATE) as load:
+            time.sleep(_STEADY_S)
+            number = moves.begin(desired)
+            moves.until(number, in_phase(Phase.RETAINING), "all traffic is on the new version")
+            time.sleep(_STEADY_S)
+            hits = load.finish()
+        rollout = moves.ends_well(number)
+        decided = moves.shifts(number)[-1].at
+        last = timeline.last_start(hits, old)
+        if last is None or timeline.last_start(hits, desired.version.label) is None:
+            raise MeasurementError(f"not both versions answered: {timeline.figures(hits)}")
+        told.append(float(rollout.figures["shift_milliseconds"]))
+        seen.append(max(0.0, 1e3 * (last - decided)))
+        session.tell(f"the controller says {told[-1]:.1f} ms, clients {seen[-1]:.1f} ms")
+    yield BY_NAME["rollouts/shift"].result(max(seen), milliseconds=seen, requests_per_second=RATE)
+    yield BY_NAME["rollouts/shift-controller"].result(max(told), milliseconds=told)
+
+
+def canary(session: Session) -> Iterable[Result]:
+    """One canary: a step of a weight and of many requests, then all of the traffic; the load lasts from before to after."""
+    moves = Moves(session.stack)
+    desired = moves.next(Canary(steps=(CanaryStep(weight=_WEIGHT, pause_seconds=_STEP_S),), retention_seconds=_STEADY_S))
+    with session.arrivals(RATE) as load:
+        began = time.time()
+        time.sleep(_BEFORE_S)
+        number = moves.begin(desired)
+        declared = time.time()
+        rollout = moves.ends_well(number)
+        time.sleep(_STEADY_S)
+        hits = load.finish()
+    first = moves.shifts(number)[0].at
+    paused = entered(rollout, Phase.PAUSED)
+    step = timeline.between(hits, paused, entered(rollout, Phase.SHIFTING, after=paused))
+    before, after = timeline.between(hits, began, declared), timeline.between(hits, first)
+    figures = {name: timeline.figures(part) for name, part in (("all", hits), ("before", before), ("after", after))}
+    session.tell(f"{figures}")
+    yield _weight(step, desired.version.label)
+    yield BY_NAME["rollouts/canary"].result(timeline.failed(hits), load=figures["all"])
+    yield BY_NAME["rollouts/p99"].result(timeline.quantile_ms(after, 0.99) / timeline.quantile_ms(before, 0.99), **figures)
+
+
+def _weight(step: list[timeline.Hit], label: str) -> Result:
+    if len(step) < _STEP_REQUESTS:
+        raise MeasurementError(f"the step had {len(step):,} requests: at least {_STEP_REQUESTS:,} are needed")
+    measured = 100 * timeline.share(step, label)
+    figures: dict[str, Any] = {"asked": _WEIGHT, "measured": round(measured, 3), "requests": len(step)}
+    return BY_NAME["rollouts/weight"].result(abs(measured - _WEIGHT), **figures)

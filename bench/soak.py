@@ -1,0 +1,126 @@
+"""A million requests at a steady rate, while one rollout follows another: blue-green, canary, rolling, and again.
+
+A run of any length is kept in `soak.json`, a round a record, and the next one goes on; rounds count as long as what they
+measured is unchanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import report, timeline
+from bench.moves import Moves
+from bench.rows import BY_NAME, Result
+from bench.session import SOURCE, Session
+from heliostat.spec.analysis import Analysis, SuccessRate
+from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Rolling, Strategy
+
+REQUESTS = 1_000_000
+RATE = 600
+FILE = SOURCE / "bench" / "soak.json"
+_REST_S = 2.0
+_RETENTION_S = 3.0
+_CHECK = Analysis(checks=(SuccessRate(at_least=0.999),), seconds=5, min_requests=20)
+STRATEGIES: tuple[Strategy, ...] = (
+    BlueGreen(after=_CHECK, retention_seconds=_RETENTION_S),
+    Canary(steps=(CanaryStep(weight=10), CanaryStep(weight=50)), analysis=_CHECK, retention_seconds=_RETENTION_S),
+    Rolling(analysis=_CHECK),
+)
+_MEASURED = ("controller", "rollout", "systems", "spec", "ml")
+
+
+@dataclass(frozen=True)
+class Round:
+    """One rollout under load."""
+
+    strategy: str
+    requests: int
+    failed: int
+    p99_ms: float
+    seconds: float
+    began: float
+    """Unix time."""
+    commit: str
+    sources: str
+
+
+def soak(session: Session) -> Iterable[Result]:
+    """Rounds until there are enough requests, those of earlier runs with the same sources counted."""
+    sources, commit = sources_digest(), report.commit(SOURCE)
+    kept = load(FILE, sources)
+    moves = Moves(session.stack)
+    while (sent := sum(each.requests for each in kept)) < REQUESTS:
+        strategy = STRATEGIES[len(kept) % len(STRATEGIES)]
+        found = _round(session, moves, strategy, commit, sources)
+        kept.append(found)
+        save(FILE, kept)
+        failed = sum(each.failed for each in kept)
+        session.tell(
+            f"{found.strategy}: {found.requests:,} requests, {found.failed} failed, p99 {found.p99_ms:.0f} ms; "
+            f"{sent + found.requests:,} of {REQUESTS:,}, {failed} failed"
+        )
+    yield BY_NAME["soak/failed"].result(sum(each.failed for each in kept), **summary(kept))
+
+
+def summary(rounds: list[Round]) -> dict[str, object]:
+    """Requests, failures and rollouts by strategy."""
+    by_strategy = {
+        kind: {
+            "rollouts": sum(each.strategy == kind for each in rounds),
+            "requests": sum(each.requests for each in rounds if each.strategy == kind),
+            "failed": sum(each.failed for each in rounds if each.strategy == kind),
+        }
+        for kind in sorted({each.strategy for each in rounds})
+    }
+    return {
+        "requests": sum(each.requests for each in rounds),
+        "requests_per_second": RATE,
+        "rollouts": len(rounds),
+        "hours": round(sum(each.seconds for each in rounds) / 3600, 2),
+        "worst_p99_ms": max((each.p99_ms for each in rounds), default=None),
+        "by_strategy": by_strategy,
+    }
+
+
+def load(path: Path, sources: str) -> list[Round]:
+    """The rounds that are kept of these sources."""
+    try:
+        rounds = [Round(**each) for each in json.loads(path.read_text())["rounds"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [each for each in rounds if each.sources == sources]
+
+
+def save(path: Path, rounds: list[Round]) -> None:
+    """Keep the rounds, with what they come to by now."""
+    whole = sum(each.requests for each in rounds) >= REQUESTS
+    text = {"complete": whole, "of": REQUESTS, "summary": summary(rounds), "rounds": [asdict(each) for each in rounds]}
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(text, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def sources_digest(root: Path = SOURCE) -> str:
+    """Of the parts of the library that a round's figures come from."""
+    digest = hashlib.sha256()
+    for path in sorted(path for part in _MEASURED for path in (root / "heliostat" / part).rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _round(session: Session, moves: Moves, strategy: Strategy, commit: str, sources: str) -> Round:
+    began, started = time.time(), time.monotonic()
+    with session.arrivals(RATE) as load_:
+        time.sleep(_REST_S)
+        number = moves.begin(moves.next(strategy))
+        moves.ends_well(number)
+        time.sleep(_REST_S)
+        hits = load_.finish()
+    p99 = round(timeline.quantile_ms(hits, 0.99), 3)
+    seconds = round(time.monotonic() - started, 1)
+    return Round(strategy.kind, len(hits), timeline.failed(hits), p99, seconds, round(began, 3), commit, sources)

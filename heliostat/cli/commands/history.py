@@ -1,0 +1,77 @@
+"""`heliostat history`: the ledger of what served when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from heliostat.cli import options
+
+if TYPE_CHECKING:
+    from heliostat.systems.objects import ObjectStore
+
+
+@click.command()
+@click.argument("application", required=False)
+@click.option("--at", "moment", metavar="TIME", help="What served then, exactly: `2026-03-01 14:00`, `14:00`, or `90m` ago.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The last N entries.")
+@options.stack
+@options.as_json
+@options.everywhere
+def history(application: str | None, moment: str | None, limit: int, stack: str | None, as_json: bool) -> None:
+    """Show the ledger: every move of traffic and every rollout's end, with versions, commit, strategy and figures.
+
+    It is read from the object store itself, also after `destroy`. APPLICATION may be left out where there is only one.
+    """
+    from heliostat.cli.rollouts import ledger
+    from heliostat.cli.rollouts.access import chosen
+    from heliostat.cli.rollouts.place import store_of
+    from heliostat.systems.objects import open_store
+
+    store = open_store(store_of(stack))
+    name = chosen(application, ledger.applications(store)) if application is None else application
+    if moment is not None:
+        _at(store, name, moment, as_json)
+        return
+    found = ledger.read(store, name, limit)
+    _warn(found.notes)
+    if as_json:
+        from pydantic import TypeAdapter
+
+        from heliostat.spec.ledger import Entry
+
+        click.echo(TypeAdapter(tuple[Entry, ...]).dump_json(found.entries[::-1], indent=2).decode())
+        return
+    if not found.entries:
+        click.echo(f"The ledger has nothing of {name!r} ({store.uri('ledger')}).")
+        return
+    from heliostat.cli.rollouts.listing import history as as_table
+
+    click.echo(as_table(ledger.lines(found.entries)))
+    older = found.entries[0].number - 1
+    if older and len(found.entries) >= limit:
+        click.echo(f"{older} older; --limit shows more.", err=True)
+
+
+def _at(store: ObjectStore, name: str, moment: str, as_json: bool) -> None:
+    import json
+    import time
+
+    from heliostat.cli.rollouts import ledger, listing
+    from heliostat.cli.rollouts.moments import parse
+
+    at = parse(moment, time.time())
+    present, strange = ledger.numbers(store, name)
+    what, notes = ledger.served_at(present, lambda number: ledger.entry_of(store, name, number), at)
+    _warn((*strange, *notes))
+    if not as_json:
+        click.echo(listing.served(name, at, what))
+        return
+    shares = [{"share": share, "desired": desired.model_dump(mode="json")} for share, desired in what.shares] if what else []
+    click.echo(json.dumps({"at": at, "entry": what.entry.number if what else None, "served": shares}, indent=2))
+
+
+def _warn(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        click.echo(f"warning: {note}", err=True)

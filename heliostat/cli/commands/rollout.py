@@ -1,0 +1,176 @@
+"""`heliostat rollout`: what is on its way, and a person's word on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from heliostat.cli import options
+from heliostat.cli.options import Group
+
+if TYPE_CHECKING:
+    from heliostat.spec.rollouts import Sample, Status, Word
+    from heliostat.systems.controller_api import ControllerClient
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group(cls=Group)
+@options.everywhere
+def rollout() -> None:
+    """Watch rollouts, approve or abort them, report on them. APPLICATION may be left out where there is only one."""
+
+
+_application = click.argument("application", required=False)
+_number = click.option("--rollout", "number", type=click.IntRange(min=1), metavar="N", help="By default the newest.")
+
+
+def _file(default: str | None, help: str) -> Callable[[F], F]:
+    return click.option("-o", "--output", "file", type=click.Path(dir_okay=False), default=default, metavar="FILE", help=help)
+
+
+@rollout.command("status")
+@_application
+@options.stack
+@options.as_json
+@options.everywhere
+def status(application: str | None, stack: str | None, as_json: bool) -> None:
+    """Show what serves and what is on its way."""
+    from heliostat.cli.rollouts.access import status_of, with_controller
+    from heliostat.cli.rollouts.watch import newest, show_once
+
+    async def ask(client: ControllerClient) -> tuple[Status, Sample | None]:
+        found = await status_of(client, application)
+        return found, None if as_json else await newest(client, found)
+
+    found, sample = with_controller(stack, ask)
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+    else:
+        show_once(found, sample)
+
+
+@rollout.command("watch")
+@_application
+@options.stack
+@click.option("--wait", "to_the_end", is_flag=True, help="Stay until the old version is put away.")
+@options.everywhere
+def watch(application: str | None, stack: str | None, to_the_end: bool) -> int:
+    """Follow a rollout until it has come to its result: exit code 0, or 1 where it was rolled back.
+
+    Ctrl-C ends the watching, not the rollout.
+    """
+    from heliostat.cli.rollouts.access import status_of, with_controller
+    from heliostat.cli.rollouts.watch import watch as follow
+
+    async def act(client: ControllerClient) -> int:
+        return await follow(client, await status_of(client, application), to_the_end=to_the_end)
+
+    return with_controller(stack, act)
+
+
+@rollout.command("approve")
+@_application
+@_number
+@click.option("--reason", default="", metavar="TEXT", help="Remember this with it.")
+@options.stack
+@options.everywhere
+def approve(application: str | None, number: int | None, reason: str, stack: str | None) -> None:
+    """Let a rollout that waits for a person go on."""
+    from heliostat.cli.rollouts.access import status_of, with_controller
+
+    async def act(client: ControllerClient) -> Status:
+        name = (await status_of(client, application)).name
+        return await client.approve(name, _word(reason, number))
+
+    _told(with_controller(stack, act), "approved")
+
+
+@rollout.command("abort")
+@_application
+@_number
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is remembered, and told to whoever declares it again.")
+@options.stack
+@options.everywhere
+def abort(application: str | None, number: int | None, reason: str, stack: str | None) -> None:
+    """Roll back what is on its way; it is not shipped again by itself."""
+    from heliostat.cli.rollouts.access import status_of, with_controller
+
+    async def act(client: ControllerClient) -> Status:
+        name = (await status_of(client, application)).name
+        return await client.abort(name, _word(reason, number))
+
+    _told(with_controller(stack, act), "aborted")
+
+
+def _word(reason: str, number: int | None) -> Word:
+    from heliostat.spec.rollouts import Word
+    from heliostat.systems.git import actor
+
+    return Word(by=actor(os.environ), reason=reason, rollout=number)
+
+
+def _told(status: Status, what: str) -> None:
+    number = f"rollout {status.rollout.number} " if status.rollout else ""
+    click.echo(f"{status.name}: {number}{what}; `heliostat rollout watch {status.name}` follows it.")
+
+
+@rollout.command("list")
+@_application
+@options.stack
+@options.as_json
+@options.everywhere
+def listing(application: str | None, stack: str | None, as_json: bool) -> None:
+    """List the rollouts that the controller remembers, the newest first."""
+    import time
+
+    from heliostat.cli.rollouts.access import status_of, with_controller
+    from heliostat.cli.rollouts.listing import as_table
+    from heliostat.spec.rollouts import Rollout
+
+    async def ask(client: ControllerClient) -> tuple[Rollout, ...]:
+        return await client.rollouts((await status_of(client, application)).name)
+
+    found = with_controller(stack, ask)
+    if as_json:
+        from pydantic import TypeAdapter
+
+        click.echo(TypeAdapter(tuple[Rollout, ...]).dump_json(found, indent=2).decode())
+    else:
+        click.echo(as_table(found, time.time()) if found else "No rollout yet.")
+
+
+@rollout.command("report")
+@_application
+@_number
+@_file(default=None, help="By default `rollout-APPLICATION-N.html`; `-` is standard output.")
+@options.stack
+@options.everywhere
+def report(application: str | None, number: int | None, file: str | None, stack: str | None) -> None:
+    """Write one HTML file about a rollout: what happened, with weights, rates and latencies over time. It needs no network."""
+    import time
+
+    from heliostat.cli.rollouts import records
+    from heliostat.cli.rollouts.access import with_controller
+    from heliostat.cli.rollouts.files import write
+    from heliostat.cli.rollouts.report import page
+
+    record = with_controller(stack, lambda client: records.record_of(client, application, number))
+    entries, notes = records.entries_of(stack, record)
+    for note in notes:
+        click.echo(f"warning: {note}", err=True)
+    write(page(record, entries, time.time()), file or f"rollout-{record.application}-{record.rollout.number}.html")
+
+
+@rollout.command("dashboard")
+@_file(default="-", help="By default standard output.")
+@options.everywhere
+def dashboard(file: str) -> None:
+    """Write a dashboard for Grafana over the controller's Prometheus metrics, as JSON to import."""
+    from heliostat.cli.rollouts.dashboard import as_json
+    from heliostat.cli.rollouts.files import write
+
+    write(as_json(), file)

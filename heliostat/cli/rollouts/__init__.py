@@ -1,0 +1,1 @@
+"""What `heliostat rollout`, `history` and `rollback` are made of."""

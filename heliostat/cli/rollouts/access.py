@@ -1,0 +1,54 @@
+"""How the commands reach a controller: which application is meant, who speaks, and one call from begin to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from heliostat.cli.rollouts.place import controller_of
+from heliostat.spec.rollouts import Status
+from heliostat.systems.controller_api import ControllerClient
+from heliostat.systems.errors import PermanentError
+
+T = TypeVar("T")
+
+
+def with_controller(stack: str | None, act: Callable[[ControllerClient], Awaitable[T]]) -> T:
+    """Does `act` with a client of the stack's controller."""
+    address = controller_of(stack)
+
+    async def speak() -> T:
+        async with ControllerClient(address) as client:
+            return await act(client)
+
+    return asyncio.run(speak())
+
+
+async def status_of(client: ControllerClient, application: str | None) -> Status:
+    """The application that is meant; without a name, the only one.
+
+    Raises:
+        PermanentError: there is none of that name, or several to choose from; the text lists them.
+    """
+    if application is not None:
+        status = await client.read(application)
+        if status is not None:
+            return status
+    there = await client.list()
+    name = chosen(application, [status.name for status in there])
+    return next(status for status in there if status.name == name)
+
+
+def chosen(application: str | None, there: Sequence[str]) -> str:
+    """The application that is meant, of those that there are; raises PermanentError where that cannot be told."""
+    listed = ", ".join(sorted(there)) or "none"
+    if application is not None and application not in there:
+        raise PermanentError(f"there is no application {application!r}; there are: {listed}")
+    if application is not None:
+        return application
+    if not there:
+        raise PermanentError("there is no application yet: declare one, and bring it up with `heliostat up`")
+    if len(there) > 1:
+        raise PermanentError(f"there are several applications: name one of {listed}")
+    return there[0]

@@ -1,0 +1,167 @@
+"""Where a stack's controller and object store are: by what the stack exports, or by its config where it exports nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from heliostat.cli.session import Place
+from heliostat.engine.backend import StackRef
+from heliostat.engine.project import read_yaml
+from heliostat.engine.stackerrors import NotFoundError, StackError
+from heliostat.engine.urns import ROOT_STACK_TYPE
+from heliostat.spec.platform import DirectoryStore, LocalPlatform, Store
+from heliostat.spec.resources import ControllerAddress, StoreAddress
+from heliostat.spec.stack import PROJECT
+from heliostat.systems.errors import PermanentError
+
+_CLI_LIMIT_S = 120
+
+
+class Stacks(Protocol):
+    """Whoever keeps the stacks' state."""
+
+    def name(self, said: str | None) -> str:
+        """The stack that is meant; raises NotFoundError where none is."""
+
+    def outputs(self, stack: str) -> Mapping[str, Any]:
+        """What it exports; raises NotFoundError where there is no such stack."""
+
+
+def controller_of(stack: str | None) -> ControllerAddress:
+    """The controller of the stack's platform.
+
+    Raises:
+        NotFoundError: there is no such stack.
+        PermanentError: it has no platform; the text says what to do.
+    """
+    stacks = stacks_here()
+    name = stacks.name(stack)
+    found = _exported(stacks, name).get("controller")
+    if not found:
+        raise PermanentError(
+            f"the stack {name!r} exports no platform with a controller: bring it up with `heliostat up -s {name}`, "
+            "or name another stack with -s"
+        )
+    return ControllerAddress.model_validate(found)
+
+
+def store_of(stack: str | None) -> StoreAddress:
+    """The object store of the stack's platform, also of one that was destroyed: then its config says where it was.
+
+    Raises:
+        NotFoundError: there is neither such a stack nor a config of that name.
+        PermanentError: neither says where the store is; the text says what to do.
+    """
+    stacks = stacks_here()
+    name = stacks.name(stack)
+    try:
+        found = _exported(stacks, name).get("store")
+    except NotFoundError:
+        if not _config_file(name).exists():
+            raise
+        found = None
+    return StoreAddress.model_validate(found) if found else _declared(name)
+
+
+def address_of(store: Store, directory: Path) -> StoreAddress:
+    """Where a declared store lies; `directory` is the stack's data folder."""
+    if isinstance(store, DirectoryStore):
+        return StoreAddress(uri=Path(store.path or directory / "objects").as_uri())
+    return StoreAddress(uri=f"s3://{store.bucket}/{store.prefix}".rstrip("/"), endpoint=store.endpoint, region=store.region)
+
+
+def stacks_here() -> Stacks:
+    """The official CLI where it is there and nobody chose otherwise: its state may be where only it can read it."""
+    if os.environ.get("HELIOSTAT_ENGINE", "") != "embedded" and shutil.which("pulumi"):
+        return _OfficialStacks()
+    return _EmbeddedStacks(Place.here())
+
+
+class _EmbeddedStacks:
+    """State that the embedded engine reads itself."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def name(self, said: str | None) -> str:
+        return self._place.stack(said).name
+
+    def outputs(self, stack: str) -> Mapping[str, Any]:
+        document = self._place.backend.read(StackRef.parse(stack, self._place.require_project().name))
+        resources = (document.deployment or {}).get("resources") or []
+        roots = [one for one in resources if one["type"] == ROOT_STACK_TYPE and not one.get("parent")]
+        return dict(roots[0].get("outputs") or {}) if roots else {}
+
+
+class _OfficialStacks:
+    """State that the official CLI is asked for."""
+
+    def name(self, said: str | None) -> str:
+        return said or os.environ.get("PULUMI_STACK") or _pulumi("stack", "--show-name").strip()
+
+    def outputs(self, stack: str) -> Mapping[str, Any]:
+        text = _pulumi("stack", "output", "--json", "--show-secrets=false", "-s", stack)
+        try:
+            said = json.loads(text or "{}")
+        except ValueError:
+            raise StackError(f"`pulumi stack output --json -s {stack}` wrote no JSON: {text[:200]!r}") from None
+        return said if isinstance(said, dict) else {}
+
+
+def _pulumi(*arguments: str) -> str:
+    command = ["pulumi", *arguments, "--non-interactive"]
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=_CLI_LIMIT_S, check=False)  # noqa: S603 - no shell
+    except subprocess.TimeoutExpired:
+        raise StackError(f"`{' '.join(command)}` did not answer within {_CLI_LIMIT_S} s: try it by hand") from None
+    if ran.returncode:
+        text = f"`{' '.join(command)}` ended with {ran.returncode}: {ran.stderr.strip() or ran.stdout.strip()}"
+        raise (NotFoundError if "no stack" in text else StackError)(text)
+    return ran.stdout
+
+
+def _exported(stacks: Stacks, stack: str) -> Mapping[str, Any]:
+    """The output `platform` of the stack that made the platform, else of the stack itself; empty where there is none."""
+    shared = _setting(stack, "platformStack")
+    if isinstance(shared, str):
+        found = stacks.outputs(shared).get("platform")
+        if isinstance(found, dict):
+            return found
+    found = stacks.outputs(stack).get("platform")
+    return found if isinstance(found, dict) else {}
+
+
+def _config_file(stack: str) -> Path:
+    return Place.here().require_project().stack_file(stack.rpartition("/")[2])
+
+
+def _setting(stack: str, section: str) -> Any:
+    """What the stack's config says under `heliostat:<section>`; no secret is ever there."""
+    file = _config_file(stack)
+    said = read_yaml(file).get("config") if file.exists() else None
+    return said.get(f"{PROJECT}:{section}") if isinstance(said, dict) else None
+
+
+def _declared(stack: str) -> StoreAddress:
+    """The store of the platform that the stack's config declares, or that of the stack that it names."""
+    shared = _setting(stack, "platformStack")
+    name = (shared if isinstance(shared, str) else stack).rpartition("/")[2]
+    file, platform = _config_file(name), _setting(name, "platform")
+    if platform is None:
+        raise PermanentError(
+            f"the stack {stack!r} exports no platform, and {file} declares none: name the stack that made it with -s"
+        )
+    try:
+        declared = LocalPlatform.model_validate(platform)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+        raise PermanentError(f"{file}: {PROJECT}:platform has mistakes: {wrong}") from None
+    return address_of(declared.store, Place.here().require_project().root / ".heliostat" / "stacks" / name)

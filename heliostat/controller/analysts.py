@@ -1,0 +1,182 @@
+"""Analysts beside the loop: one process an application, for as long as every look asks for it (`heliostat.spec.analyst`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from heliostat.spec.analysis import Figures, Source
+from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.systems import processes
+
+_log = logging.getLogger(__name__)
+_NICE = 10
+_LINE_BYTES = 16 * 1024 * 1024
+_STOP_SECONDS = 3.0
+_FIRST_SECONDS = 1.0
+_LONGEST_SECONDS = 30.0
+_TAIL_LINES = 20
+
+
+@dataclass
+class _Analyst:
+    """One that is at work, or is begun again."""
+
+    key: str
+    task: AnalystTask
+    endpoints: Endpoints
+    figures: Figures | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    runner: asyncio.Task[None] | None = None
+    asked: bool = True
+
+
+class Analysts:
+    """All of them."""
+
+    def __init__(self, module: str, directory: Path, told: Callable[[], None]) -> None:
+        """`told` is called when one says something new; `directory` takes their tasks."""
+        self._module = module
+        self._directory = directory
+        self._told = told
+        self._running: dict[str, _Analyst] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def ask(self, key: str, task: AnalystTask, endpoints: Endpoints) -> None:
+        """Have one at work on `task`; another key is another one, from the start."""
+        found = self._running.get(task.application)
+        if found is not None and found.key != key:
+            self._end(task.application)
+            found = None
+        if found is None:
+            found = self._running[task.application] = _Analyst(key, task, endpoints)
+            found.runner = asyncio.create_task(self._supervise(found))
+        found.asked = True
+        if found.endpoints != endpoints:
+            found.endpoints = endpoints
+            found.changed.set()
+
+    def figures(self, application: str, key: str) -> Figures | None:
+        """What the one at work on `key` measured so far."""
+        found = self._running.get(application)
+        return found.figures if found is not None and found.key == key else None
+
+    def sweep(self) -> None:
+        """End those that were not asked for since the sweep before."""
+        for name in [name for name, each in self._running.items() if not each.asked]:
+            self._end(name)
+        for each in self._running.values():
+            each.asked = False
+
+    async def close(self) -> None:
+        """End all of them."""
+        for name in list(self._running):
+            self._end(name)
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _end(self, name: str) -> None:
+        runner = self._running.pop(name).runner
+        if runner is not None:
+            runner.cancel()
+            self._ending.add(runner)
+            runner.add_done_callback(self._ending.discard)
+
+    async def _supervise(self, analyst: _Analyst) -> None:
+        """Begin it again, less and less often, until it has done what it can."""
+        path = self._directory / f"analyst-{analyst.task.application}.json"
+        loop, delay = asyncio.get_running_loop(), _FIRST_SECONDS
+        try:
+            while True:
+                processes.write_private(path, analyst.task.model_dump_json())
+                began = loop.time()
+                code, tail = await self._run(analyst, path)
+                if code == 0:
+                    return
+                _log.warning("the analyst of %s ended with %s:\n%s", analyst.task.application, code, tail)
+                self._take(analyst, _with_error(analyst, f"the analyst ended with {code}: {tail}"))
+                if loop.time() - began > _LONGEST_SECONDS:
+                    delay = _FIRST_SECONDS
+                await asyncio.sleep(delay)
+                delay = min(_LONGEST_SECONDS, delay * 2)
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _run(self, analyst: _Analyst, path: Path) -> tuple[int, str]:
+        """One process from its start to its end: its exit code, and the end of what it said on stderr."""
+        argv = (sys.executable, "-m", self._module, "--task", str(path))
+        process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LINE_BYTES)
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+        tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        beside = [
+            asyncio.create_task(self._tell(analyst, process)),
+            asyncio.create_task(self._listen(analyst, process)),
+            asyncio.create_task(_collect(process, tail)),
+        ]
+        try:
+            code = await process.wait()
+            await asyncio.wait(beside[1:], timeout=1.0)
+            return code, "\n".join(tail)
+        finally:
+            for task in beside:
+                task.cancel()
+            await _stop(process)
+
+    async def _tell(self, analyst: _Analyst, process: Process) -> None:
+        """Where replicas answer, now and whenever that changes."""
+        assert process.stdin is not None  # noqa: S101 - asked for above
+        with contextlib.suppress(ConnectionError):
+            while True:
+                analyst.changed.clear()
+                process.stdin.write(f"{analyst.endpoints.model_dump_json()}\n".encode())
+                await process.stdin.drain()
+                await analyst.changed.wait()
+
+    async def _listen(self, analyst: _Analyst, process: Process) -> None:
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        async for line in process.stdout:
+            try:
+                self._take(analyst, Figures.model_validate_json(line))
+            except ValidationError:
+                _log.warning("the analyst of %s said %.200r", analyst.task.application, line)
+
+    def _take(self, analyst: _Analyst, figures: Figures) -> None:
+        analyst.figures = figures
+        self._told()
+
+
+def _with_error(analyst: _Analyst, error: str) -> Figures:
+    if analyst.figures is not None:
+        return analyst.figures.model_copy(update={"error": error})
+    source = Source.SHADOW if analyst.task.shadow_share is not None else Source.RECENT
+    return Figures(source=source, error=error)
+
+
+async def _collect(process: Process, tail: deque[str]) -> None:
+    assert process.stderr is not None  # noqa: S101 - asked for by the caller
+    async for line in process.stderr:
+        tail.append(line.decode(errors="replace").rstrip())
+
+
+async def _stop(process: Process) -> None:
+    """The end of its stdin is the order to stop; one that does not hear is killed."""
+    if process.returncode is not None:
+        return
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

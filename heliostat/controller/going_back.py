@@ -1,0 +1,129 @@
+"""Which version a rollback goes to, and whether all that it needs is still there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from urllib.parse import quote
+
+import httpx
+
+from heliostat.rollout.model import SETTLED, Colour, Observed, State, identity
+from heliostat.rollout.orders import fingerprint
+from heliostat.spec.ledger import Entry
+from heliostat.spec.resources import StoreAddress
+from heliostat.spec.rollouts import Desired, Version
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.mlflow_registry import Registry
+from heliostat.systems.objects import open_store
+
+_FULL = 0.9999
+_SECONDS = 10.0
+
+
+class NoWayBackError(PermanentError):
+    """There is nothing to go back to; the text says what there is."""
+
+
+def served(entry: Entry) -> Desired | None:
+    """What had most of the traffic after an entry; None where nothing served, or the entry does not say how it was made."""
+    digest = max(entry.weights, key=lambda each: entry.weights[each], default=None)
+    known = [each for each in (entry.target, entry.previous) if each is not None and each.version.digest == digest]
+    return known[0] if known else None
+
+
+def kept(state: State) -> Desired | None:
+    """What served before and is still kept warm, where that is not what was rolled away from."""
+    rollout = state.rollout
+    if rollout is None or rollout.phase not in SETTLED or rollout.previous is None:
+        return None
+    slot = state.slot(rollout.candidate.other)
+    there = slot.desired is not None and identity(slot.desired) == identity(rollout.previous)
+    return rollout.previous if there and not _is_refused(state, rollout.previous) else None
+
+
+def before(state: State, entries: Iterable[Entry]) -> Desired:
+    """The newest version that had all traffic and is not the present one, nor one that was rolled back.
+
+    Raises:
+        NoWayBackError: there is none, or a rollout is on its way.
+    """
+    rollout = state.rollout
+    if rollout is not None and not rollout.ended and rollout.phase not in SETTLED:
+        raise NoWayBackError(
+            f"rollout {rollout.number} of {state.name} to {rollout.target.version.label} is on its way: "
+            "`heliostat rollout abort` takes it back, `heliostat rollback --to N` goes to an entry of the ledger"
+        )
+    live = state.slot(state.live).desired if state.live is not None else None
+    for entry in entries:
+        found = served(entry)
+        full = found is not None and entry.weights[found.version.digest] >= _FULL
+        if found is None or not full or (live is not None and found.version.digest == live.version.digest):
+            continue
+        if not _is_refused(state, found):
+            return found
+    raise NoWayBackError(
+        f"the ledger of {state.name} knows no version that served before the present one and was not rolled back; "
+        "`heliostat history` shows it, `--to N` takes any of it"
+    )
+
+
+def at(name: str, number: int, entry: Entry | None, last: int) -> Desired:
+    """What an entry says served.
+
+    Raises:
+        NoWayBackError: there is no such entry, or nothing served after it.
+    """
+    if entry is None:
+        has = f"it has 1 to {last}" if last else "it is empty"
+        raise NoWayBackError(f"the ledger of {name} has no entry {number}: {has}")
+    found = served(entry)
+    if found is None:
+        raise NoWayBackError(f"nothing served after entry {number} of the ledger of {name}: choose another one")
+    return found
+
+
+def is_warm(state: State, observed: Observed, desired: Desired) -> bool:
+    """Whether healthy replicas of it are there, so that nothing needs to be fetched."""
+    slots = [(state.slot(colour).desired, observed.seen(colour)) for colour in Colour]
+    return any(slot is not None and identity(slot) == identity(desired) and seen.healthy for slot, seen in slots)
+
+
+def missing(version: Version) -> tuple[str, ...]:
+    """What a version needs and is not there any more.
+
+    Raises:
+        RetryableError: the object store or the registry does not answer.
+    """
+    folder, _, name = version.code_uri.rpartition("/")
+    store = open_store(StoreAddress(uri=folder, endpoint=version.store.endpoint, region=version.store.region))
+    gone = [] if store.exists(name) else [f"its code package {version.code_uri}"]
+    try:
+        with Registry(version.tracking_uri) as registry:
+            location = registry.location(version.model_uri)
+        if not _has_files(version.tracking_uri, location):
+            gone.append(f"the files of {version.model_uri} at {location}")
+    except PermanentError:
+        gone.append(f"the model {version.model_uri} in {version.tracking_uri}")
+    return tuple(gone)
+
+
+def _has_files(tracking_uri: str, location: str) -> bool:
+    """Whether the tracking server hands out anything there; what it does not serve cannot be asked of it."""
+    if not location.startswith("mlflow-artifacts:"):
+        return True
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    path = location.removeprefix("mlflow-artifacts:").strip("/")
+    url = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow-artifacts/artifacts?path={quote(path)}"
+    try:
+        answer = httpx.get(url, headers=headers, timeout=_SECONDS)
+    except httpx.HTTPError as error:
+        raise RetryableError(f"MLflow does not answer at {tracking_uri}: {str(error) or type(error).__name__}") from None
+    if answer.status_code >= 500:
+        raise RetryableError(f"MLflow at {tracking_uri} answered {answer.status_code}: {answer.text[:500]}")
+    return answer.status_code == httpx.codes.OK and bool(answer.json().get("files"))
+
+
+def _is_refused(state: State, desired: Desired) -> bool:
+    return fingerprint(desired) in {each.fingerprint for each in state.refused}

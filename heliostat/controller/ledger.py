@@ -1,0 +1,138 @@
+"""The ledger in the object store: entries wait in the store until they are there, in order, each under its own number."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from heliostat.controller.store import Store
+from heliostat.rollout.model import Record, State
+from heliostat.spec.ledger import Entry, key_of, prefix_of
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import ObjectMissingError, ObjectStore
+
+_log = logging.getLogger(__name__)
+_FIRST_SECONDS = 1.0
+_LONGEST_SECONDS = 60.0
+
+
+def entry(state: State, record: Record, now: float) -> Entry:
+    """What happened, for the ledger; its number is given when it is written.
+
+    Raises:
+        ValueError: the application has no rollout, so nothing can have happened.
+    """
+    rollout = state.rollout
+    if rollout is None:
+        raise ValueError(f"{state.name} has no rollout")
+    return Entry(
+        number=0,
+        id=uuid.uuid4().hex,
+        application=state.name,
+        at=now,
+        kind=record.kind,
+        rollout=rollout.number,
+        phase=rollout.phase,
+        strategy=rollout.strategy,
+        previous=rollout.previous,
+        target=rollout.target,
+        weights=record.weights,
+        origin=rollout.origin,
+        figures=rollout.figures,
+        analyses=rollout.analyses,
+        error=rollout.error,
+    )
+
+
+class Ledger:
+    """Writes what waits, and reads what was written."""
+
+    def __init__(self, store: Store, objects: ObjectStore) -> None:
+        self._store = store
+        self._objects = objects
+        self._last: dict[str, int] = {}
+        self._posted = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was posted."""
+        self._posted.set()
+
+    async def run(self) -> None:
+        """Write what waits, for ever; a store that is away is tried again, less and less often."""
+        delay = 0.0
+        while True:
+            self._posted.clear()
+            try:
+                await self.flush()
+                delay = 0.0
+                await self._posted.wait()
+            except (RetryableError, PermanentError) as error:
+                # A store that refuses may be put right while this runs, and nothing may be left out.
+                if not delay:
+                    _log.warning("the ledger waits (%s entries): %s", self._store.count_waiting(), error)
+                delay = min(_LONGEST_SECONDS, delay * 2 or _FIRST_SECONDS)
+                await asyncio.sleep(delay)
+
+    async def flush(self) -> None:
+        """Write all that waits, in order.
+
+        Raises:
+            RetryableError: the object store does not answer.
+            PermanentError: it refuses.
+        """
+        while (found := self._store.outbox()) is not None:
+            sequence, waiting = found
+            number = await asyncio.to_thread(self._write, waiting)
+            self._last[waiting.application] = number
+            self._store.posted(sequence)
+
+    def _write(self, waiting: Entry) -> int:
+        """The number that the entry got, now or when this was tried before."""
+        name = waiting.application
+        number = self._last.get(name) or last_number(self._objects, name)
+        if number and self._is_there(name, number, waiting.id):
+            return number
+        while True:
+            number += 1
+            body = waiting.model_copy(update={"number": number}).model_dump_json().encode()
+            if self._objects.put(key_of(name, number), body, only_if_absent=True) or self._is_there(name, number, waiting.id):
+                return number
+
+    def _is_there(self, name: str, number: int, identity: str) -> bool:
+        found = read(self._objects, name, number)
+        return found is not None and found.id == identity
+
+
+def last_number(objects: ObjectStore, application: str) -> int:
+    """The newest entry's number; 0 where there is none."""
+    names = [info.key.rpartition("/")[2].removesuffix(".json") for info in objects.list(prefix_of(application))]
+    return max((int(name) for name in names if name.isdigit()), default=0)
+
+
+def read(objects: ObjectStore, application: str, number: int) -> Entry | None:
+    """One entry; None where there is none, or what is there is none.
+
+    Raises:
+        RetryableError: the object store does not answer.
+    """
+    try:
+        return Entry.model_validate_json(objects.get(key_of(application, number)))
+    except (ObjectMissingError, ValidationError):
+        return None
+
+
+def newest_first(objects: ObjectStore, application: str, before: int | None = None) -> Iterator[Entry]:
+    """The entries, the newest first, from the one before number `before` on.
+
+    Raises:
+        RetryableError: the object store does not answer.
+    """
+    last = last_number(objects, application) if before is None else before - 1
+    for number in range(last, 0, -1):
+        found = read(objects, application, number)
+        if found is not None:
+            yield found

@@ -1,0 +1,145 @@
+"""Counts what each version answered, from HAProxy's own counters, which begin anew with each start of HAProxy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from heliostat.controller.points import MOST_POINTS, Point, thinned, windows
+from heliostat.controller.store import Store
+from heliostat.rollout.model import Colour, Observed, State, Window
+from heliostat.spec.base import Model
+from heliostat.spec.latencies import Counts
+from heliostat.systems.haproxy_config import backend_name
+
+SAMPLE_SECONDS = 1.0
+"""Between two samples of a rollout."""
+AROUND_SECONDS = 10.0
+"""How much of the time before and after a rollout is kept with it."""
+_KEPT_VERSIONS = 20
+"""Versions of an application that are still told of: a counter that vanishes is no harm, one that each version leaves is."""
+
+
+class Counters(Model):
+    """What was counted of an application; none of it but `last` ever goes back."""
+
+    last: dict[Colour, Counts] = {}
+    """HAProxy's counters, as they were read last."""
+    colours: dict[Colour, Counts] = {}
+    versions: dict[str, Counts] = {}
+    """By label, the oldest first."""
+    labels: dict[Colour, str] = {}
+    """Of the version that each colour has, or had last."""
+
+
+def counted(before: Counters, found: dict[Colour, Counts], labels: dict[Colour, str]) -> Counters:
+    """`before` with what HAProxy counted since. What a colour answers once it is empty still counts for what it had."""
+    labels = {**before.labels, **labels}
+    colours, versions = dict(before.colours), dict(before.versions)
+    for colour, counts in found.items():
+        new = counts.since(before.last.get(colour, Counts()))
+        colours[colour] = colours.get(colour, Counts()).plus(new)
+        label = labels.get(colour)
+        if label is not None:
+            versions[label] = versions.get(label, Counts()).plus(new)
+    current = set(labels.values())
+    surplus = [label for label in versions if label not in current][: max(0, len(versions) - _KEPT_VERSIONS)]
+    kept = {label: counts for label, counts in versions.items() if label not in surplus}
+    return Counters(last={**before.last, **found}, colours=colours, versions=kept, labels=labels)
+
+
+@dataclass
+class _Track:
+    """One application."""
+
+    counters: Counters
+    rollout: int | None = None
+    """The one that the points belong to; None before there was any."""
+    points: list[Point] = field(default_factory=list)
+    """In the order of time; the last ones of the time before as well."""
+    unsaved: list[Point] = field(default_factory=list)
+    dirty: bool = False
+    saved_at: float = 0.0
+    now: Point | None = None
+    shape: tuple[object, ...] = ()
+    """Of the last look; a change begins a new stretch."""
+
+
+class Meter:
+    """All applications."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tracks: dict[str, _Track] = {}
+
+    def look(self, state: State, observed: Observed, counts: dict[str, Counts], now: float) -> None:
+        """Count what happened since the look before; keeps it in memory only."""
+        track = self._track(state)
+        found = {colour: counts[name] for colour in Colour if (name := backend_name(state.name, colour.value)) in counts}
+        if any(track.counters.last.get(colour) != each for colour, each in found.items()):
+            desired = {colour: state.slot(colour).desired for colour in Colour}
+            labels = {colour: each.version.label for colour, each in desired.items() if each is not None}
+            track.counters, track.dirty = counted(track.counters, found, labels), True
+        colours = track.counters.colours
+        blue, green = (colours.get(colour, Counts()) for colour in Colour)
+        healthy = [len(observed.seen(colour).usable) for colour in Colour]
+        track.now = Point(now, observed.share, blue, green, healthy[0], healthy[1])
+
+    def windows(self, state: State, since: float, seconds: float) -> tuple[Window, ...]:
+        """What clients' requests showed since `since`, at most over `seconds`, as of the last look."""
+        track = self._track(state)
+        return windows(track.points, track.now, since, seconds) if track.now is not None else ()
+
+    def keep(self, state: State, now: float) -> None:
+        """Take a sample where one is due, and write what there is to write; slow, so after all that is urgent."""
+        track, rollout = self._track(state), state.rollout
+        if track.now is None:
+            return
+        shape = (state.share, rollout and (rollout.number, rollout.phase, rollout.since))
+        due = not track.points or now - track.points[-1].at >= SAMPLE_SECONDS
+        if not due and shape == track.shape:
+            return
+        track.shape = shape
+        if rollout is not None and rollout.number != track.rollout:
+            # The rollout before keeps what it has; this one begins with the last seconds before it.
+            track.points = [point for point in track.points if point.at > now - AROUND_SECONDS]
+            track.rollout, track.unsaved = rollout.number, list(track.points)
+        track.points.append(track.now)
+        if rollout is not None and (not rollout.ended or now - rollout.since < AROUND_SECONDS):
+            track.unsaved.append(track.now)
+        if track.unsaved or now - track.saved_at >= AROUND_SECONDS:
+            track.saved_at = now
+            self.save(state.name)
+        if len(track.points) > MOST_POINTS:
+            track.points = thinned(track.points)
+            if track.rollout is not None:
+                self._store.thin(state.name, track.rollout, MOST_POINTS)
+
+    def save(self, name: str) -> None:
+        """Write what is not written yet of an application."""
+        track = self._tracks.get(name)
+        if track is not None and (track.unsaved or track.dirty):
+            self._store.save_traffic(name, track.rollout, track.unsaved, track.counters.model_dump_json())
+            track.unsaved, track.dirty = [], False
+
+    def versions(self, name: str) -> dict[str, Counts] | None:
+        """What each version of an application answered, by label; None until the first look at it."""
+        track = self._tracks.get(name)
+        if track is None or track.now is None:
+            return None
+        # What is told may not be lost: a counter that goes back counts twice for who reads it.
+        self.save(name)
+        return track.counters.versions
+
+    def forget(self, name: str) -> None:
+        """An application is gone."""
+        self._tracks.pop(name, None)
+
+    def _track(self, state: State) -> _Track:
+        found = self._tracks.get(state.name)
+        if found is None:
+            kept = self._store.counters(state.name)
+            counters = Counters.model_validate_json(kept) if kept is not None else Counters()
+            number = state.rollout.number if state.rollout is not None else None
+            points = list(self._store.points(state.name, number)) if number is not None else []
+            found = self._tracks[state.name] = _Track(counters, number if points else None, points)
+        return found

@@ -1,0 +1,165 @@
+"""What Prometheus is told, read from the reconciler at each scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from heliostat.controller.reconciler import Reconciler
+from heliostat.rollout import show
+from heliostat.rollout.model import SHARES, Colour, Observed, State
+from heliostat.spec.analysis import Verdict
+from heliostat.spec.latencies import BOUNDS_MS, Counts
+from heliostat.spec.rollouts import Phase
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_VERSION = ["application", "version"]
+_VERDICTS = {Verdict.PASS: 1, Verdict.INCONCLUSIVE: 0, Verdict.FAIL: -1}
+
+
+class Metrics:
+    """One registry of one controller."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Collector(reconciler))
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Collector(Collector):
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: what there is to tell is known at a scrape."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """One scrape."""
+        reconciler = self._reconciler
+        states = [reconciler.states[name] for name in sorted(reconciler.states)]
+        seen = {state.name: reconciler.observed.get(state.name, Observed()) for state in states}
+        yield from _traffic({state.name: reconciler.meter.versions(state.name) or {} for state in states})
+        yield from _places(states, seen)
+        yield from _rollouts(states, seen)
+        yield from _analyses(states, seen, reconciler.now())
+        ended = CounterMetricFamily("heliostat_rollouts", "Rollouts that ended", labels=["application", "strategy", "result"])
+        for state in states:
+            for (strategy, result), count in sorted(reconciler.store.tallies(state.name).items()):
+                ended.add_metric([state.name, strategy, result], count)
+        yield ended
+        yield _gauge("heliostat_ledger_waiting", "Entries that are not in the ledger yet", reconciler.store.count_waiting())
+        yield _gauge("heliostat_cluster_answers", "Whether Ray answers", reconciler.ray_answers)
+        yield _gauge("heliostat_traffic_plane_up", "Whether HAProxy runs", reconciler.traffic.alive)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _traffic(versions: dict[str, dict[str, Counts]]) -> Iterator[Metric]:
+    requests = CounterMetricFamily("heliostat_requests", "Requests of clients that were answered", labels=_VERSION)
+    failed = CounterMetricFamily(
+        "heliostat_failed_requests", "Requests of clients that ended with a status of 500 or above", labels=_VERSION
+    )
+    durations = HistogramMetricFamily(
+        "heliostat_request_duration_seconds",
+        "Time to answer, as the traffic plane measures it; the sum is reckoned from the buckets",
+        labels=_VERSION,
+    )
+    for name, each in versions.items():
+        for label, counts in each.items():
+            requests.add_metric([name, label], counts.requests)
+            failed.add_metric([name, label], counts.failed)
+            durations.add_metric([name, label], _buckets(counts), _sum(counts))
+    yield from (requests, failed, durations)
+
+
+def _buckets(counts: Counts) -> list[tuple[str, float]]:
+    """The counts at or below each bound, in seconds."""
+    bounds = [*(f"{bound / 1000:g}" for bound in BOUNDS_MS), "+Inf"]
+    below, found = 0, list[tuple[str, float]]()
+    for bound, count in zip(bounds, counts.latencies, strict=True):
+        below += count
+        found.append((bound, below))
+    return found
+
+
+def _sum(counts: Counts) -> float:
+    """Seconds, with each answer in the middle of its bucket."""
+    lows, highs = (0.0, *BOUNDS_MS), (*BOUNDS_MS, BOUNDS_MS[-1])
+    middles = ((low + high) / 2000 for low, high in zip(lows, highs, strict=True))
+    return sum(count * middle for count, middle in zip(counts.latencies, middles, strict=True))
+
+
+def _places(states: list[State], seen: dict[str, Observed]) -> Iterator[Metric]:
+    weight = GaugeMetricFamily("heliostat_traffic_weight", "Share of the new requests, 0 to 1", labels=_VERSION)
+    replicas = GaugeMetricFamily("heliostat_replicas", "Replicas", labels=[*_VERSION, "state"])
+    for state in states:
+        told = dict[str, tuple[float, int, int]]()
+        for colour in Colour:
+            slot, share = state.slot(colour), seen[state.name].share
+            if slot.desired is not None:
+                part = (share if colour is Colour.GREEN else SHARES - share) / SHARES
+                label, healthy = slot.desired.version.label, len(seen[state.name].seen(colour).healthy)
+                before = told.get(label, (0.0, 0, 0))
+                told[label] = (before[0] + part, before[1] + slot.replicas, before[2] + healthy)
+        for label, (part, asked, healthy) in told.items():
+            weight.add_metric([state.name, label], part)
+            replicas.add_metric([state.name, label, "asked"], asked)
+            replicas.add_metric([state.name, label, "healthy"], healthy)
+    yield from (weight, replicas)
+
+
+def _rollouts(states: list[State], seen: dict[str, Observed]) -> Iterator[Metric]:
+    phases = GaugeMetricFamily(
+        "heliostat_rollout_phase", "1 for the phase of the newest rollout", labels=["application", "phase"]
+    )
+    steps = GaugeMetricFamily("heliostat_rollout_step", "Which step the newest rollout is at, from 0", labels=["application"])
+    shifts = GaugeMetricFamily(
+        "heliostat_shift_seconds", "From the last decision to move traffic until that was so", labels=["application"]
+    )
+    refused = GaugeMetricFamily(
+        "heliostat_refused", "Declarations that were rolled back and are not shipped again", labels=["application"]
+    )
+    for state in states:
+        refused.add_metric([state.name], len(state.refused))
+        if state.rollout is None:
+            continue
+        for phase in Phase:
+            phases.add_metric([state.name, phase.value], phase is state.rollout.phase)
+        steps.add_metric([state.name], show.step(state))
+        took = seen[state.name].shift_milliseconds or state.rollout.figures.get("shift_milliseconds")
+        if isinstance(took, (int, float)):
+            shifts.add_metric([state.name], took / 1000)
+    yield from (phases, steps, shifts, refused)
+
+
+def _analyses(states: list[State], seen: dict[str, Observed], now: float) -> Iterator[Metric]:
+    """The findings of each newest rollout's last analysis; of two checks with one name the worse verdict."""
+    values = GaugeMetricFamily("heliostat_analysis_value", "What a check measured", labels=["application", "check", "side"])
+    verdicts = GaugeMetricFamily(
+        "heliostat_analysis_verdict", "1 pass, 0 open or inconclusive, -1 fail", labels=["application", "check"]
+    )
+    for state in states:
+        results = show.analyses(state, seen[state.name], now) if state.rollout is not None else ()
+        findings = results[-1].findings if results else ()
+        sides = dict[tuple[str, str], float]()
+        worst = dict[str, int]()
+        for finding in findings:
+            for side, value in (("candidate", finding.candidate), ("serving", finding.serving)):
+                if value is not None:
+                    sides.setdefault((finding.check, side), value)
+            verdict = _VERDICTS[finding.verdict] if finding.verdict is not None else 0
+            worst[finding.check] = min(worst.get(finding.check, 1), verdict)
+        for (check, side), value in sides.items():
+            values.add_metric([state.name, check, side], value)
+        for check, verdict in worst.items():
+            verdicts.add_metric([state.name, check], verdict)
+    yield from (values, verdicts)

@@ -1,0 +1,113 @@
+"""An application's traffic at moments of time: what windows of an analysis and the samples of a record are made of. Pure."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from heliostat.rollout.model import SHARES, Colour, Window
+from heliostat.spec.latencies import BUCKETS, Counts
+from heliostat.spec.rollouts import Sample, VersionSample
+
+WINDOWS_SECONDS = (600.0, 120.0, 30.0, 10.0, 5.0, 2.0)
+"""Lengths of the windows beside the whole step's: in the shortest that has requests enough, a fault shows first."""
+MOST_POINTS = 3600
+"""Of one rollout; where there are more, every second one of the older half is left out. What is counted between two that
+stay is the same."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was counted up to a moment, by colour. These counts never go back, whatever happens to HAProxy's own."""
+
+    at: float
+    share: int
+    """Of green, in 1/100 %."""
+    blue: Counts
+    green: Counts
+    blue_healthy: int
+    green_healthy: int
+
+    def counts(self, colour: Colour) -> Counts:
+        """One colour's."""
+        return self.blue if colour is Colour.BLUE else self.green
+
+    def healthy(self, colour: Colour) -> int:
+        """One colour's healthy replicas."""
+        return self.blue_healthy if colour is Colour.BLUE else self.green_healthy
+
+
+def windows(points: Sequence[Point], now: Point, since: float, seconds: float) -> tuple[Window, ...]:
+    """The stretch since `since`, at most `seconds`, and shorter ones, each up to `now`; the longest first.
+
+    `points` are in the order of time. One that none of them lies before begins with the earliest.
+    """
+    whole = min(max(0.0, now.at - since), seconds)
+    lengths = [whole, *(length for length in WINDOWS_SECONDS if length < whole)]
+    return tuple(_window(points, now, length) for length in lengths)
+
+
+def samples(points: Sequence[Point], candidate: Colour) -> tuple[Sample, ...]:
+    """Rates and latencies between each two of the points."""
+    return tuple(_sample(before, after, candidate) for before, after in pairwise(points) if after.at > before.at)
+
+
+def thinned(points: list[Point]) -> list[Point]:
+    """`points` without every second one of the older half."""
+    half = len(points) // 2
+    return points[:half:2] + points[half:]
+
+
+def dumped(point: Point) -> str:
+    """A point as text."""
+    return json.dumps([point.share, point.blue_healthy, point.green_healthy, _numbers(point.blue), _numbers(point.green)])
+
+
+def loaded(at: float, text: str) -> Point:
+    """A point from its text."""
+    share, blue_healthy, green_healthy, blue, green = json.loads(text)
+    return Point(at, share, counts_of(blue), counts_of(green), blue_healthy, green_healthy)
+
+
+def counts_of(numbers: Iterable[int]) -> Counts:
+    """Counts from their numbers: requests, failed, and the buckets up to the last that is not empty."""
+    requests, failed, *buckets = numbers
+    return Counts(requests=requests, failed=failed, latencies=(*buckets, *(0 for _ in range(BUCKETS - len(buckets)))))
+
+
+def _numbers(counts: Counts) -> list[int]:
+    filled = next((number for number in range(BUCKETS, 0, -1) if counts.latencies[number - 1]), 0)
+    return [counts.requests, counts.failed, *counts.latencies[:filled]]
+
+
+def _window(points: Sequence[Point], now: Point, seconds: float) -> Window:
+    place = bisect_right(points, now.at - seconds, key=lambda point: point.at)
+    before = points[max(0, place - 1)] if points else now
+    blue, green = (now.counts(colour).since(before.counts(colour)) for colour in (Colour.BLUE, Colour.GREEN))
+    return Window(seconds=now.at - before.at, blue=blue, green=green)
+
+
+def _sample(before: Point, after: Point, candidate: Colour) -> Sample:
+    on_candidate = after.share if candidate is Colour.GREEN else SHARES - after.share
+    return Sample(
+        at=after.at,
+        candidate_weight=on_candidate / SHARES,
+        candidate=_version(before, after, candidate),
+        serving=_version(before, after, candidate.other),
+    )
+
+
+def _version(before: Point, after: Point, colour: Colour) -> VersionSample | None:
+    counts, seconds = after.counts(colour).since(before.counts(colour)), after.at - before.at
+    if after.healthy(colour) == 0 and counts.requests == 0:
+        return None
+    return VersionSample(
+        replicas=after.healthy(colour),
+        requests_per_second=counts.requests / seconds,
+        failed_per_second=counts.failed / seconds,
+        p50_ms=counts.quantile_ms(0.5),
+        p99_ms=counts.quantile_ms(0.99),
+    )

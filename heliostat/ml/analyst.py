@@ -1,0 +1,202 @@
+"""`python -m heliostat.ml.analyst --task FILE`: compares a candidate with what serves; see `heliostat.spec.analyst`.
+
+The controller starts one beside each analysis. It asks replicas for the requests that clients sent last (`heliostat.ml.tap`),
+reads the prediction log where there are too few, and the contract's golden requests where there are none, and sends them to
+both versions; or, in a shadow, sends the candidate copies of what clients send.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Final
+
+from pydantic import ValidationError
+
+from heliostat.ml import analyst_custom, analyst_distances
+from heliostat.ml.analyst_client import session
+from heliostat.ml.analyst_replay import Replay
+from heliostat.ml.analyst_shadow import Shadow
+from heliostat.ml.analyst_work import Work
+from heliostat.spec.analysis import Custom, Figure, PredictionDistance, Verdict
+from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.systems.errors import PermanentError, RetryableError
+
+_SAY_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.1
+_TRUTH_SECONDS: Final = 30.0
+_CUSTOM_SECONDS: Final = 60.0
+"""Between two runs of a check of one's own, at least."""
+_CUSTOM_AFTER: Final = 0.2
+"""Share of the analysis's time after which it runs, however few requests were compared until then."""
+_STAND_IN_AFTER: Final = 0.5
+"""Share of a shadow's time after which requests are replayed, where clients send too few."""
+_SERVING_SECONDS: Final = 3.0
+"""How long replicas of what serves are waited for at the beginning."""
+
+_log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run until stdin ends."""
+    parser = argparse.ArgumentParser(prog="heliostat.ml.analyst", description=__doc__)
+    parser.add_argument("--task", type=Path, required=True, help="an AnalystTask as JSON")
+    path: Path = parser.parse_args().task
+    try:
+        task = AnalystTask.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        sys.exit(f"the task {path} cannot be read: {error}")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    with os.fdopen(os.dup(1), "w") as out:
+        os.dup2(2, 1)  # whatever a library prints, figures stay figures
+        with contextlib.suppress(BrokenPipeError):  # whoever listened is gone
+            asyncio.run(Analyst(task, out).run())
+
+
+class Analyst:
+    """One task, from the first endpoints to the end of stdin."""
+
+    def __init__(self, task: AnalystTask, out: IO[str]) -> None:
+        self._task = task
+        self._out = out
+        self._began = time.monotonic()
+        self._over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work beside stdin, and say every half second what came of it."""
+        async with session() as http:
+            self._work = Work(self._task, http)
+            loop = asyncio.get_running_loop()
+            heard = lambda line: loop.call_soon_threadsafe(self._heard, line)  # noqa: E731
+            threading.Thread(target=_read_lines, args=(heard,), daemon=True).start()
+            working = asyncio.gather(self._work_on(), self._say_on())
+            over = asyncio.ensure_future(self._over.wait())
+            await asyncio.wait((working, over), return_when=asyncio.FIRST_COMPLETED)
+            failure = working.exception() if working.done() else None
+            for each in (working, over):
+                each.cancel()
+            await asyncio.gather(working, over, return_exceptions=True)
+            if failure:
+                raise failure
+            self._say()
+
+    def _heard(self, line: bytes | None) -> None:
+        if line is None:
+            self._over.set()
+            return
+        try:
+            self._work.meet(Endpoints.model_validate_json(line))
+        except ValidationError as error:
+            _log.warning("a line on stdin is no Endpoints: %s", error)
+
+    async def _say_on(self) -> None:
+        while True:
+            self._say()
+            await asyncio.sleep(_SAY_SECONDS)
+
+    def _say(self) -> None:
+        self._out.write(self._work.figures().model_dump_json() + "\n")
+        self._out.flush()
+
+    async def _work_on(self) -> None:
+        self._warm_up()
+        await self._until_there()
+        async with asyncio.TaskGroup() as group:
+            if self._work.metrics:
+                await self._read_truth()
+                group.create_task(self._read_truth_on())
+            if self._task.shadow_share is None:
+                group.create_task(self._replay())
+            else:
+                group.create_task(Shadow(self._work, self._task.shadow_share).run())
+                group.create_task(self._stand_in())
+            if self._work.customs:
+                group.create_task(self._own_checks())
+
+    def _warm_up(self) -> None:
+        """Import now what would hold up requests later, and their times with them."""
+        if any(isinstance(check, PredictionDistance) for check in self._task.analysis.checks):
+            analyst_distances.warm_up()
+        if self._work.metrics:
+            import sklearn.metrics  # noqa: F401
+
+    async def _until_there(self) -> None:
+        """Until replicas of the candidate are named, and a moment longer for those of what serves."""
+        patience = time.monotonic() + _SERVING_SECONDS
+        self._work.waits_for.add(self._task.candidate.label)
+        await _until(lambda: self._work.candidate.urls)
+        self._work.waits_for.discard(self._task.candidate.label)
+        await _until(lambda: not self._task.serving or self._work.serving.urls or time.monotonic() > patience)
+
+    async def _replay(self) -> None:
+        left = self._task.analysis.seconds - (time.monotonic() - self._began)
+        await Replay(self._work, max(1.0, left)).run()
+        self._work.exhausted = True
+
+    async def _stand_in(self) -> None:
+        """Replay where clients send too few, so that no traffic is no verdict either."""
+        await asyncio.sleep(self._task.analysis.seconds * _STAND_IN_AFTER)
+        if self._work.copied < self._task.analysis.min_requests * _STAND_IN_AFTER:
+            await self._replay()
+
+    async def _read_truth(self) -> None:
+        try:
+            await asyncio.to_thread(self._work.truth.refresh)
+        except (PermanentError, RetryableError) as error:
+            self._work.truth.mistakes["all of it"] = str(error)
+
+    async def _read_truth_on(self) -> None:
+        """What is learnt while this goes on counts too; in a shadow, nothing else sends the requests that it is about."""
+        while True:
+            if self._task.shadow_share is not None:
+                await Replay(self._work, _TRUTH_SECONDS).known(self._task.analysis.min_requests)
+            await asyncio.sleep(_TRUTH_SECONDS)
+            await self._read_truth()
+
+    async def _own_checks(self) -> None:
+        await _until(self._ready_for_own)
+        while True:
+            for place, check in self._work.customs:
+                self._work.own[place] = await self._own_check(check)
+            await asyncio.sleep(max(_CUSTOM_SECONDS, self._task.analysis.seconds))
+
+    def _ready_for_own(self) -> bool:
+        enough = self._work.exhausted or max(self._work.replayed, self._work.copied) >= self._task.analysis.min_requests
+        return enough or time.monotonic() - self._began > self._task.analysis.seconds * _CUSTOM_AFTER
+
+    async def _own_check(self, check: Custom) -> Figure:
+        await _until(lambda: self._work.candidate.urls)
+        try:
+            code = await asyncio.to_thread(analyst_custom.fetch_code, self._task.candidate)
+            return await analyst_custom.run(check, self._task, self._work.endpoints, tuple(self._work.samples), code)
+        except Exception as error:  # whatever it is, it is this check's alone
+            return Figure(verdict=Verdict.INCONCLUSIVE, text=f"it could not be run: {type(error).__name__}: {error}")
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    """Until it holds; some of what is waited for is nothing but time."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _read_lines(heard: Callable[[bytes | None], object]) -> None:
+    """Lines of stdin, then None. Read past Python's buffer, whose lock a thread must not hold when the process ends."""
+    left = b""
+    with contextlib.suppress(RuntimeError):  # the loop is over already
+        while chunk := os.read(0, 65_536):
+            *lines, left = (left + chunk).split(b"\n")
+            for line in filter(None, lines):
+                heard(line)
+        heard(None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What turned out to be true of predictions, as labels in the object store: `ground-truth/<application>/**`.
+
+Parquet (`.parquet`) or JSON lines (`.jsonl`), one label a row: `request_id` as the answer's `x-request-id` header had it,
+`row` in the request (0 where the column is missing), and `label`, a number or a boolean. Whoever learns the truth calls
+`record`, or puts such files there. Read by the analyst, for checks of the model's own metric.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from heliostat.spec.base import Name
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import ObjectInfo, ObjectMissingError, open_store
+
+_MOST_LABELS: Final = 200_000
+_MOST_SHOWN: Final = 5
+_COLUMNS: Final = ("request_id", "row", "label")
+
+Labels = dict[tuple[str, int], float]
+"""By request id and row."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """The truth about one row of a request."""
+
+    request_id: str
+    label: float
+    row: int = 0
+
+
+def record(address: StoreAddress, application: Name, labels: Iterable[Label]) -> str | None:
+    """Store labels as one Parquet object and return its URI; None where there are none. The same labels make the same object.
+
+    Raises:
+        PermanentError: a label that is no finite number, a row below 0, or an empty request id; all of them are named.
+        RetryableError: the store does not take it now.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = sorted(set(labels), key=lambda item: (item.request_id, item.row, item.label))
+    if not found:
+        return None
+    _check(found)
+    columns = {
+        "request_id": pa.array([item.request_id for item in found], pa.string()),
+        "row": pa.array([item.row for item in found], pa.int32()),
+        "label": pa.array([float(item.label) for item in found], pa.float64()),
+    }
+    digest = hashlib.sha256(repr([(item.request_id, item.row, float(item.label)) for item in found]).encode()).hexdigest()
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    store, key = open_store(address), f"{prefix(application)}{digest[:32]}.parquet"
+    store.put(key, buffer.getvalue())
+    return store.uri(key)
+
+
+class GroundTruth:
+    """The labels of one application; objects that were read are not read again."""
+
+    def __init__(self, address: StoreAddress, application: Name, most: int = _MOST_LABELS) -> None:
+        self.labels: Labels = {}
+        self.requests: frozenset[str] = frozenset()
+        """Ids of the requests that labels are about."""
+        self.mistakes: dict[str, str] = {}
+        """What could not be read, by key."""
+        self._store = open_store(address)
+        self._prefix = prefix(application)
+        self._most = most
+        self._read: set[tuple[str, int, datetime]] = set()
+
+    def refresh(self) -> None:
+        """Read what is new, the newest objects first; the label of a newer object wins.
+
+        Raises:
+            PermanentError, RetryableError: the store does not answer.
+        """
+        self.mistakes.pop("all of it", None)
+        there = [info for info in self._store.list(self._prefix) if _mark(info) not in self._read]
+        fresh: Labels = {}
+        for info in sorted(there, key=lambda info: info.modified, reverse=True):
+            if len(fresh) >= self._most:
+                break
+            self._read.add(_mark(info))
+            for place, label in self._labels_in(info.key).items():
+                fresh.setdefault(place, label)
+        self.labels.update(fresh)
+        for place in list(self.labels)[: max(0, len(self.labels) - self._most)]:
+            del self.labels[place]
+        self.requests = frozenset(request_id for request_id, _ in self.labels)
+
+    def _labels_in(self, key: str) -> Labels:
+        try:
+            return _labels(_rows(key, self._store.get(key)))
+        except ObjectMissingError:
+            return {}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # it is no table of labels
+            self.mistakes[key] = f"{type(error).__name__}: {error}"
+            return {}
+
+
+def prefix(application: Name) -> str:
+    """Where an application's labels lie in the store."""
+    return f"ground-truth/{application}/"
+
+
+def _mark(info: ObjectInfo) -> tuple[str, int, datetime]:
+    return info.key, info.size, info.modified.astimezone(UTC)
+
+
+def _rows(key: str, content: bytes) -> list[dict[str, Any]]:
+    if key.endswith(".parquet"):
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(io.BytesIO(content))
+        found: list[dict[str, Any]] = table.select([name for name in _COLUMNS if name in table.column_names]).to_pylist()
+        return found
+    return [json.loads(line) for line in content.splitlines() if line.strip()] if key.endswith(".jsonl") else []
+
+
+def _labels(rows: Iterable[dict[str, Any]]) -> Labels:
+    return {
+        (str(row["request_id"]), int(row.get("row") or 0)): float(row["label"])
+        for row in rows
+        if row["label"] is not None and math.isfinite(float(row["label"]))
+    }
+
+
+def _check(labels: list[Label]) -> None:
+    wrong = [item for item in labels if not item.request_id or item.row < 0 or not math.isfinite(item.label)]
+    if wrong:
+        shown = "; ".join(str(item) for item in wrong[:_MOST_SHOWN])
+        more = f" and {len(wrong) - _MOST_SHOWN} more" if len(wrong) > _MOST_SHOWN else ""
+        rule = "a request id, a row of 0 or more and a finite number are needed"
+        raise PermanentError(f"labels that cannot be stored: {shown}{more}: {rule}")

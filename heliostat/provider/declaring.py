@@ -1,0 +1,94 @@
+"""From an application's inputs to what the controller is asked for, and from what it found back to outputs. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
+from heliostat.spec.rollouts import Desired, Phase, Status, Version
+
+_UNSEEN = "0" * 64
+
+
+def desired_of(inputs: ApplicationInputs, code_uri: str) -> Desired:
+    """What the controller is asked for."""
+    digest = digest_of(inputs)
+    number = re.search(r"/(\d+)$", inputs.model_uri)
+    version = Version(
+        digest=digest,
+        label=f"{number.group(1)}-{digest[:8]}" if number else digest[:8],
+        code_uri=code_uri,
+        contract=inputs.contract,
+        model_uri=inputs.model_uri,
+        data_digest=inputs.data_digest,
+        tracking_uri=inputs.tracking_uri,
+        store=inputs.store,
+        prediction_log=inputs.prediction_log,
+        limits=inputs.limits,
+    )
+    return Desired(
+        version=version,
+        replicas=inputs.replicas,
+        cpus_per_replica=inputs.cpus_per_replica,
+        gpus_per_replica=inputs.gpus_per_replica,
+        max_ongoing_requests=inputs.max_ongoing_requests,
+        startup_timeout_seconds=inputs.startup_timeout_seconds,
+        strategy=inputs.strategy,
+    )
+
+
+def digest_of(inputs: ApplicationInputs) -> str:
+    """Of all that decides what the application answers, and where it writes what it answered.
+
+    The data's digest is not among it: the model's version stands for it, and older states do not have it.
+    """
+    parts = {
+        "code": inputs.code.digest,
+        "contract": inputs.contract,
+        "model": inputs.model_uri,
+        "tracking": inputs.tracking_uri,
+        "store": inputs.store.model_dump(mode="json"),
+        "prediction_log": inputs.prediction_log.model_dump(mode="json"),
+        "limits": inputs.limits.model_dump(mode="json"),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def as_found(outputs: ApplicationOutputs, status: Status) -> ApplicationOutputs:
+    """`outputs` as the world has them: what differs from what is declared shows as drift, which the next update follows up."""
+    found: dict[str, object] = {}
+    desired, serving = status.desired, status.serving
+    if desired is not None and not _has_failed(status, desired):
+        found |= {
+            "replicas": desired.replicas,
+            "cpus_per_replica": desired.cpus_per_replica,
+            "gpus_per_replica": desired.gpus_per_replica,
+            "max_ongoing_requests": desired.max_ongoing_requests,
+        }
+    if serving is not None and serving.digest != outputs.digest:
+        found |= {
+            "digest": serving.digest,
+            "model_uri": serving.model_uri,
+            "data_digest": serving.data_digest,
+            "contract": serving.contract,
+            "tracking_uri": serving.tracking_uri,
+            "store": serving.store,
+            "prediction_log": serving.prediction_log,
+            "limits": serving.limits,
+            "code": outputs.code.model_copy(update={"digest": _code_digest(serving.code_uri)}),
+        }
+    return outputs.model_copy(update=found)
+
+
+def _has_failed(status: Status, desired: Desired) -> bool:
+    """Whether what is declared was not put into place, so that it says nothing of what is."""
+    rollout = status.rollout
+    return rollout is not None and rollout.phase is Phase.FAILED and rollout.to_version == desired.version.label
+
+
+def _code_digest(code_uri: str) -> str:
+    """A code package's digest, by its name in the store."""
+    found = re.search(r"/([0-9a-f]{64})\.zip$", code_uri)
+    return found.group(1) if found else _UNSEEN

@@ -1,0 +1,45 @@
+"""What an update is asked by the environment, so that it can be asked of either engine; `heliostat up` has flags for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from heliostat.systems.errors import PermanentError
+
+DETACH = "HELIOSTAT_DETACH"
+WAIT = "HELIOSTAT_WAIT"
+RETRY_REFUSED = "HELIOSTAT_RETRY_REFUSED"
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+_FALSE = frozenset({"", "0", "false", "f", "no", "n", "off"})
+
+
+@dataclass(frozen=True)
+class Switches:
+    """How an update goes about rollouts and refusals."""
+
+    detach: bool = False
+    """Leave a rollout as soon as it has begun."""
+    wait: bool = False
+    """Stay to its very end, through pauses, approvals and the retention window."""
+    retry_refused: bool = False
+    """Ship again what was rolled back, and measure again what the gate refused."""
+
+
+def switches_of(environment: Mapping[str, str]) -> Switches:
+    """The switches.
+
+    Raises:
+        PermanentError: one is neither true nor false, or two exclude each other.
+    """
+    found = Switches(*(_is_on(environment, name) for name in (DETACH, WAIT, RETRY_REFUSED)))
+    if found.detach and found.wait:
+        raise PermanentError(f"{DETACH} and {WAIT} exclude each other: unset one of them")
+    return found
+
+
+def _is_on(environment: Mapping[str, str], name: str) -> bool:
+    said = environment.get(name, "").strip().lower()
+    if said not in _TRUE | _FALSE:
+        raise PermanentError(f"{name} is {said!r}: set it to 1 or 0")
+    return said in _TRUE

@@ -1,0 +1,220 @@
+"""The verdict on a candidate: a pure function of an analysis and of what was measured.
+
+What is a share (of failed requests, of slow ones, of different answers) fails as soon as chance cannot explain it any more,
+in whichever stretch of time; where it does not, its plain figure decides once the analysis has lasted its time. Figures
+that are no shares decide at that time only. Where clients sent too little, what the analyst sent stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from heliostat.rollout import limits
+from heliostat.rollout.chance import DOUBT, by_chance, doubt_of_a_look, slower_than, wilson
+from heliostat.rollout.judged import Judged, judge_measured
+from heliostat.rollout.observed import Colour, Evidence, Window
+from heliostat.spec.analysis import Analysis, Custom, Figures, Finding, Latency, Source, SuccessRate, Verdict
+from heliostat.spec.latencies import Counts
+
+GRACE_SECONDS = 60.0
+"""How much longer an analysis waits for what it lacks, on top of the time that a check of one's own may take."""
+_ROUNDING = 1e-9
+_FEW = 3
+"""Bad answers that are more than a coincidence where there are too few requests for a verdict."""
+
+Counted = SuccessRate | Latency
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What an analysis came to, or stands at."""
+
+    findings: tuple[Finding, ...]
+    verdict: Verdict | None
+    """None: it goes on."""
+    beyond_chance: bool = False
+    """A failure that more figures could not change."""
+
+
+def grace(analysis: Analysis) -> float:
+    """How long after its time an analysis is inconclusive for want of figures, in seconds."""
+    return GRACE_SECONDS + max((check.timeout_seconds for check in analysis.checks if isinstance(check, Custom)), default=0.0)
+
+
+def judge(analysis: Analysis, evidence: Evidence, candidate: Colour, elapsed: float, late: bool = False) -> Judgement:
+    """The findings after `elapsed` seconds; `late` once no more figures are waited for."""
+    done = elapsed >= analysis.seconds
+    judged = tuple(_check(analysis, number, evidence, candidate, elapsed) for number in range(len(analysis.checks)))
+    findings = tuple(each.finding if done else each.so_far for each in judged)
+    if any(each.beyond for each in judged):
+        return Judgement(findings, Verdict.FAIL, beyond_chance=True)
+    if not done:
+        return Judgement(findings, None)
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.FAIL in verdicts:
+        return Judgement(findings, Verdict.FAIL)
+    if not late and any(each.waits for each in judged):
+        return Judgement(findings, None)
+    return Judgement(findings, Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else Verdict.PASS)
+
+
+def enough_traffic(analysis: Analysis, evidence: Evidence, candidate: Colour) -> bool:
+    """Whether clients sent what every check on counted requests needs."""
+    whole = _whole(evidence, candidate)
+    counted = [check for check in analysis.checks if isinstance(check, SuccessRate | Latency)]
+    return all(whole.suffices(check, analysis.min_requests) for check in counted)
+
+
+def needs_analyst(analysis: Analysis) -> bool:
+    """Whether it has checks that no counter can answer."""
+    return any(not isinstance(check, SuccessRate | Latency) for check in analysis.checks)
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """What counted checks are judged by."""
+
+    candidate: Counts
+    serving: Counts
+    source: Source
+    doubt: float = DOUBT
+    exhausted: bool = False
+
+    def suffices(self, check: Counted, least: int) -> bool:
+        """Whether there are enough requests of each version that `check` compares."""
+        compared = (self.candidate, self.serving) if _relative(check) else (self.candidate,)
+        fewest = min(counts.requests for counts in compared)
+        return fewest >= least or (self.exhausted and fewest > 0)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """`bad` of `total` requests, of which `allowed`, a share, may be."""
+
+    bad: float
+    total: float
+    allowed: float
+
+    @property
+    def exceeds(self) -> bool:
+        return self.total > 0 and self.bad / self.total > self.allowed + _ROUNDING
+
+    def beyond_chance(self, doubt: float) -> bool:
+        return by_chance(self.bad, self.total, self.allowed) < doubt
+
+
+def _check(analysis: Analysis, number: int, evidence: Evidence, candidate: Colour, elapsed: float) -> Judged:
+    check = analysis.checks[number]
+    if isinstance(check, SuccessRate | Latency):
+        return _counted(check, analysis, evidence, candidate, elapsed)
+    return judge_measured(check, number, evidence.figures, analysis.min_requests)
+
+
+def _counted(check: Counted, analysis: Analysis, evidence: Evidence, candidate: Colour, elapsed: float) -> Judged:
+    least, whole, replayed = analysis.min_requests, _whole(evidence, candidate), _replayed(evidence.figures)
+    bases = [_basis(window, candidate, elapsed, least) for window in evidence.windows]
+    # Replays come as fast as they are answered: how slow they are says something only once there is nothing better.
+    bases += [replayed] if replayed is not None and isinstance(check, SuccessRate) else []
+    found = next((basis for basis in bases if _is_beyond(check, basis, least)), None)
+    if found is not None:
+        return Judged(_finding(check, found, Verdict.FAIL, "more than chance explains"), beyond=True)
+    if whole.suffices(check, least):
+        return _plain(check, whole, least)
+    few = [share for share in _shares(check, whole, 1, careful=True) if share.bad >= _FEW and share.beyond_chance(DOUBT)]
+    if few:
+        # What clients met outweighs what was replayed.
+        return Judged(_finding(check, whole, Verdict.FAIL, "few requests, but more than chance explains"))
+    if any(share.exceeds for share in _shares(check, whole, least)):
+        return Judged(_finding(check, whole, Verdict.FAIL, ""))
+    if replayed is not None and replayed.suffices(check, least):
+        return _plain(check, replayed, least)
+    return _wanting(check, whole, replayed, evidence.figures, least)
+
+
+def _plain(check: Counted, basis: _Basis, least: int) -> Judged:
+    failed = any(share.exceeds for share in _shares(check, basis, 1 if basis.exhausted else least))
+    finding = _finding(check, basis, Verdict.FAIL if failed else Verdict.PASS, "")
+    return Judged(finding, unsure="beyond the limit so far; it may be chance" if failed else "")
+
+
+def _wanting(check: Counted, whole: _Basis, replayed: _Basis | None, figures: Figures | None, least: int) -> Judged:
+    """There are too few requests for a verdict."""
+    basis = max((whole, *((replayed,) if replayed is not None else ())), key=lambda each: each.candidate.requests)
+    error = figures.error if figures is not None else ""
+    text = f"{basis.candidate.requests} of the candidate's {least} requests were there"
+    if _relative(check) and basis.candidate.requests >= least:
+        text = f"{basis.serving.requests} of {least} requests to compare with were there"
+    if error:
+        text += f", and the analyst could send no more: {error}"
+    waits = not error and not (figures is not None and figures.exhausted)
+    return Judged(_finding(check, basis, Verdict.INCONCLUSIVE, text), waits=waits)
+
+
+def _is_beyond(check: Counted, basis: _Basis, least: int) -> bool:
+    return any(share.beyond_chance(basis.doubt) for share in _shares(check, basis, least, careful=True))
+
+
+def _shares(check: Counted, basis: _Basis, least: int, careful: bool = False) -> Iterator[_Share]:
+    """What may not be exceeded, each of the check's limits for which there are `least` requests.
+
+    `careful` gives what serves the benefit of chance too.
+    """
+    candidate, serving = basis.candidate, basis.serving
+    if candidate.requests < least:
+        return
+    compares = serving.requests >= least and serving.requests > 0
+    if isinstance(check, SuccessRate):
+        if check.at_least is not None:
+            yield _Share(candidate.failed, candidate.requests, 1 - check.at_least)
+        if check.margin is not None and compares:
+            most = wilson(serving.failed, serving.requests, basis.doubt)[1]
+            usual = most if careful else serving.failed / serving.requests
+            yield _Share(candidate.failed, candidate.requests, min(1.0, usual + check.margin))
+        return
+    total = sum(candidate.latencies)
+    limits_ms = [check.at_most_ms] if check.at_most_ms is not None else []
+    if check.times is not None and compares:
+        answers = sum(serving.latencies)
+        rank = wilson(check.quantile * answers, answers, basis.doubt)[1] if careful else check.quantile
+        usual_ms = serving.quantile_ms(rank)
+        limits_ms += [check.times * usual_ms] if usual_ms is not None else []
+    for limit_ms in limits_ms:
+        yield _Share(slower_than(candidate.latencies, limit_ms), total, 1 - check.quantile)
+
+
+def _finding(check: Counted, basis: _Basis, verdict: Verdict, text: str) -> Finding:
+    def figure(counts: Counts) -> float | None:
+        return counts.success_rate if isinstance(check, SuccessRate) else counts.quantile_ms(check.quantile)
+
+    return Finding(
+        check=limits.name(check),
+        verdict=verdict,
+        candidate=figure(basis.candidate),
+        serving=figure(basis.serving),
+        limit=limits.limit(check),
+        requests=basis.candidate.requests,
+        source=basis.source,
+        text=text,
+    )
+
+
+def _whole(evidence: Evidence, candidate: Colour) -> _Basis:
+    window = evidence.windows[0] if evidence.windows else Window(0.0)
+    return _Basis(window.counts(candidate), window.counts(candidate.other), Source.TRAFFIC)
+
+
+def _basis(window: Window, candidate: Colour, elapsed: float, least: int) -> _Basis:
+    counts = window.counts(candidate)
+    doubt = doubt_of_a_look(elapsed, window.seconds, counts.requests, least)
+    return _Basis(counts, window.counts(candidate.other), Source.TRAFFIC, doubt)
+
+
+def _replayed(figures: Figures | None) -> _Basis | None:
+    if figures is None:
+        return None
+    return _Basis(figures.candidate, figures.serving, figures.source, exhausted=figures.exhausted)
+
+
+def _relative(check: Counted) -> bool:
+    return (check.margin if isinstance(check, SuccessRate) else check.times) is not None

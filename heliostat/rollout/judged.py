@@ -1,0 +1,127 @@
+"""What the analyst measured, held against its limits: disagreement, distances, the model's own metric, checks of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heliostat.rollout import limits
+from heliostat.rollout.chance import by_chance, doubt_of_a_look
+from heliostat.spec.analysis import (
+    Custom,
+    Disagreement,
+    Figure,
+    Figures,
+    Finding,
+    ModelMetric,
+    PredictionDistance,
+    Source,
+    Verdict,
+)
+
+Measured = Disagreement | PredictionDistance | ModelMetric | Custom
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One check."""
+
+    finding: Finding
+    """As it decides once the analysis has lasted its time."""
+    beyond: bool = False
+    """It fails now: more figures could not change that."""
+    waits: bool = False
+    """It lacks figures that may yet come."""
+    unsure: str = ""
+    """Why it does not fail before that time."""
+
+    @property
+    def so_far(self) -> Finding:
+        """As it stands while figures are gathered."""
+        if self.beyond or self.finding.verdict is not Verdict.FAIL:
+            return self.finding
+        text = self.finding.text or self.unsure or "beyond the limit so far"
+        return self.finding.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "text": text})
+
+
+def judge_measured(check: Measured, number: int, figures: Figures | None, least: int) -> Judged:
+    """The check at place `number` of its analysis."""
+    figure = figures.checks.get(number) if figures is not None else None
+    source = Source.OWN if isinstance(check, Custom) else figures.source if figures is not None else None
+    if figures is None or figure is None:
+        return _missing(check, figures, source)
+    verdict, text = _verdict(check, figure, figures.exhausted, least)
+    finding = Finding(
+        check=limits.name(check),
+        verdict=verdict,
+        candidate=figure.candidate,
+        serving=figure.serving,
+        limit=limits.limit(check),
+        requests=figure.rows,
+        source=source,
+        text="; ".join(part for part in (text, figure.text) if part),
+    )
+    if verdict is Verdict.INCONCLUSIVE:
+        return Judged(finding, waits=not (figures.exhausted or figures.error or isinstance(check, Custom)))
+    return Judged(finding, beyond=verdict is Verdict.FAIL and _is_beyond(check, figure, least))
+
+
+def _missing(check: Measured, figures: Figures | None, source: Source | None) -> Judged:
+    text = "the analyst has not answered yet" if figures is None else "not measured yet"
+    if figures is not None and figures.error:
+        text = f"it could not be measured: {figures.error}"
+    finding = Finding(
+        check=limits.name(check), verdict=Verdict.INCONCLUSIVE, limit=limits.limit(check), source=source, text=text
+    )
+    over = figures is not None and (figures.exhausted and not isinstance(check, Custom))
+    return Judged(finding, waits=not over and not (figures is not None and figures.error))
+
+
+def _is_beyond(check: Measured, figure: Figure, least: int) -> bool:
+    if isinstance(check, Custom):
+        return figure.verdict is Verdict.FAIL
+    if not isinstance(check, Disagreement) or figure.candidate is None or figure.rows < least:
+        return False
+    return by_chance(figure.candidate * figure.rows, figure.rows, check.at_most) < doubt_of_a_look(
+        1.0, 1.0, figure.rows, least
+    )
+
+
+def _verdict(check: Measured, figure: Figure, exhausted: bool, least: int) -> tuple[Verdict, str]:
+    if figure.verdict is not None:
+        return figure.verdict, ""
+    if figure.candidate is None:
+        return Verdict.INCONCLUSIVE, "" if figure.text else _nothing(check)
+    if isinstance(check, Custom):
+        return _own(check, figure.candidate)
+    if figure.rows < least and isinstance(check, ModelMetric):
+        return Verdict.INCONCLUSIVE, f"the truth of {figure.rows} of {least} rows is known"
+    if figure.rows < least and not (exhausted and figure.rows):
+        return Verdict.INCONCLUSIVE, f"{figure.rows} of {least} rows were compared"
+    if isinstance(check, ModelMetric):
+        return _metric(check, figure.candidate, figure.serving)
+    return (Verdict.FAIL if figure.candidate > check.at_most + _ROUNDING else Verdict.PASS), ""
+
+
+def _metric(check: ModelMetric, candidate: float, serving: float | None) -> tuple[Verdict, str]:
+    sign = -1.0 if check.metric in limits.LOWER_IS_BETTER else 1.0
+    if check.limit is not None and sign * (candidate - check.limit) < -_ROUNDING:
+        return Verdict.FAIL, ""
+    if check.margin is None:
+        return Verdict.PASS, ""
+    if serving is None:
+        return Verdict.INCONCLUSIVE, "there is no figure of what serves to compare with"
+    return (Verdict.FAIL if sign * (candidate - serving) < -check.margin - _ROUNDING else Verdict.PASS), ""
+
+
+def _own(check: Custom, value: float) -> tuple[Verdict, str]:
+    if check.at_least is None and check.at_most is None:
+        return Verdict.INCONCLUSIVE, f"it answered {value:g} without a verdict, and has neither `atLeast` nor `atMost`"
+    low = check.at_least is not None and value < check.at_least
+    return (Verdict.FAIL if low or (check.at_most is not None and value > check.at_most) else Verdict.PASS), ""
+
+
+def _nothing(check: Measured) -> str:
+    if isinstance(check, ModelMetric):
+        return "no row's truth is known yet"
+    return "there was nothing to compare"

@@ -1,0 +1,34 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+_UNITS = ((86400.0, "day"), (3600.0, "h"), (60.0, "min"))
+
+
+def percent(part: float) -> str:
+    """`part` of 1 as `12.5 %`."""
+    return f"{round(100 * part, 3):g} %"
+
+
+def share(weight: int) -> str:
+    """A weight in 1/100 % as `12.5 %`."""
+    return f"{weight / 100:g} %"
+
+
+def duration(seconds: float) -> str:
+    """`90` as `1.5 min`, `604800` as `7 days`."""
+    for length, unit in _UNITS:
+        if seconds >= length:
+            count = round(seconds / length, 1)
+            return f"{count:g} {unit}" + ("s" if unit == "day" and count != 1 else "")
+    return f"{round(seconds, 1):g} s"
+
+
+def counted(count: float, thing: str) -> str:
+    """`1 replica`, `2 replicas`."""
+    return f"{count:g} {thing}" + ("" if count == 1 else "s")
+
+
+def joined(parts: tuple[str, ...]) -> str:
+    """`a, b and c`."""
+    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)

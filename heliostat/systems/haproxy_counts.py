@@ -1,0 +1,75 @@
+"""What HAProxy counts of each backend's answers: requests, failures, and how long they took.
+
+HAProxy counts itself, in a stick table with one entry a backend and one counter a bucket, so that nothing is lost while the
+controller is away, and one look at the socket brings all of it. The rules run on whatever goes back to the client
+(`http-after-response`), HAProxy's own errors among it; a request that was tried again is one request, and counts as its last
+answer. Latency begins when the whole request has arrived, and ends when the head of its answer is there. What a client did
+not wait for is counted as its replica answered it. What never reached a backend is not counted, and an application that does
+not exist makes no entry. A reload or a restart begins anew at 0, and what the worker before it still finishes is not counted.
+
+The rules stop at the end of a bucket's group rather than go through all 48 buckets: most answers are in the first groups.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts
+
+TABLE = "public"
+"""The frontend holds the table: as a section of its own it would be listed among the backends."""
+
+SHOW = f"show table {TABLE}"
+
+_FAILED = BUCKETS
+_ENTRIES = 100_000
+_GROUP = 6
+_BOUNDS_US = tuple(round(bound * 1000) for bound in BOUNDS_MS)
+_COUNTER = re.compile(r"gpc(\d+)=(\d+)")
+
+
+def table() -> list[str]:
+    """The table, and when a request's time begins: the first lines of the frontend."""
+    return [
+        f"stick-table type string len 64 size {_ENTRIES} nopurge store gpc({BUCKETS + 1})",
+        "http-request set-var(txn.began) date(0,us)",
+    ]
+
+
+def begin(backend: str) -> str:
+    """The backend's own line, which says where its requests are counted."""
+    return f"http-request track-sc0 str({backend}) table {TABLE}"
+
+
+def rules() -> list[str]:
+    """Count an answer: the last lines of the frontend, for they end the rules of an answer."""
+    rule, took = "http-after-response", "var(txn.took) -m int"
+    lines = [
+        f"{rule} allow unless {{ sc0_tracked }}",
+        f"{rule} sc-inc-gpc({_FAILED},0) if {{ status ge 500 }}",
+        f"{rule} set-var(txn.took) date(0,us),sub(txn.began)",
+        # A clock that was set back gives a time below 0.
+        f"{rule} sc-inc-gpc(0,0) if {{ {took} le {_BOUNDS_US[0]} }}",
+    ]
+    for bucket, (low, high) in enumerate(pairwise(_BOUNDS_US), start=1):
+        lines.append(f"{rule} sc-inc-gpc({bucket},0) if {{ {took} {low + 1}:{high} }}")
+        if bucket % _GROUP == _GROUP - 1:
+            lines.append(f"{rule} allow if {{ {took} le {high} }}")
+    return [*lines, f"{rule} sc-inc-gpc({BUCKETS - 1},0) if {{ {took} gt {_BOUNDS_US[-1]} }}"]
+
+
+def parse(text: str) -> dict[str, Counts]:
+    """The counts by backend, from the answer to `SHOW`; a backend that had no request yet is not among them."""
+    found = {}
+    for line in text.splitlines():
+        _, key, rest = line.partition(" key=")
+        if key:
+            name, _, counters = rest.partition(" ")
+            found[name] = _counts([int(value) for _, value in _COUNTER.findall(counters)])
+    return found
+
+
+def _counts(counters: list[int]) -> Counts:
+    latencies = tuple(counters[:BUCKETS])
+    return Counts(requests=sum(latencies), failed=counters[_FAILED], latencies=latencies)

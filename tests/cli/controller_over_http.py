@@ -1,0 +1,145 @@
+"""A controller that keeps a made-up rollout in memory and answers over real HTTP."""
+
+import threading
+from collections import deque
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request
+from rollout_records import status
+
+from heliostat.spec.rollouts import GoBack, Phase, Word
+from heliostat.systems.controller_api import ENDS
+
+TOKEN = "hush"
+
+
+class FakeController:
+    """`statuses` are what is so now; `coming` is what a waiting reader hears next, one by one."""
+
+    def __init__(self):
+        self.statuses = {}
+        self.coming = deque()
+        self.records = {}
+        self.said = []
+        self.waited = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def serve(self, record, name="flights", **changes):
+        self.statuses[name] = status(record, name, **changes)
+        self.records[name, record.rollout.number] = record
+
+    def found(self, name):
+        if name not in self.statuses:
+            raise HTTPException(404, f"there is no application {name!r}")
+        return self.statuses[name]
+
+    def listed(self):
+        return [told(one) for one in self.statuses.values()]
+
+    def read(self, name: str):
+        return told(self.found(name))
+
+    def wait(self, name: str):
+        self.waited.set()
+        self.go_on.wait(20)
+        return told(self.next(name))
+
+    def rollouts(self, name: str):
+        known = [record.rollout for (owner, _), record in self.records.items() if owner == name]
+        return [told(one.model_copy(update={"events": ()})) for one in sorted(known, key=lambda one: -one.number)]
+
+    def record(self, name: str, number: int):
+        if (name, number) not in self.records:
+            raise HTTPException(404, f"no rollout {number} of {name}")
+        return told(self.records[name, number])
+
+    def next(self, name):
+        if self.coming:
+            self.statuses[name] = self.coming.popleft()
+        return self.found(name)
+
+    def approve(self, name: str, word: Word):
+        going = self.found(name).rollout
+        if going is None or going.phase is not Phase.WAITING:
+            raise HTTPException(409, f"no rollout of {name} waits for a person")
+        self.said.append(("approve", name, word))
+        return told(self._now(name, phase=Phase.SHIFTING, step=3))
+
+    def abort(self, name: str, word: Word):
+        going = self.found(name).rollout
+        if going is None or going.phase in ENDS:
+            raise HTTPException(409, f"nothing of {name} is on its way")
+        self.said.append(("abort", name, word))
+        return told(self._now(name, phase=Phase.ROLLING_BACK))
+
+    def rollback(self, name: str, wish: GoBack):
+        self.said.append(("rollback", name, wish))
+        return told(self.next(name))
+
+    def _now(self, name, **changes):
+        before = self.statuses[name]
+        self.statuses[name] = before.model_copy(update={"rollout": before.rollout.model_copy(update=changes)})
+        return self.statuses[name]
+
+
+def app_of(controller):
+    app = FastAPI()
+
+    @app.middleware("http")
+    async def authenticated(request: Request, call_next):
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        return await call_next(request)
+
+    def route(method, path, answer):
+        app.add_api_route(f"/v1/applications{path}", answer, methods=[method], response_model=None)
+
+    route("GET", "", controller.listed)
+    route("GET", "/{name}", controller.read)
+    route("GET", "/{name}/wait", controller.wait)
+    route("GET", "/{name}/rollouts", controller.rollouts)
+    route("GET", "/{name}/rollouts/{number}", controller.record)
+    route("POST", "/{name}/approve", controller.approve)
+    route("POST", "/{name}/abort", controller.abort)
+    route("POST", "/{name}/rollback", controller.rollback)
+    return app
+
+
+def told(value):
+    return value.model_dump(mode="json")
+
+
+class Served:
+    """A controller behind a port of this machine, while the context lasts."""
+
+    def __init__(self, controller):
+        config = uvicorn.Config(app_of(controller), host="127.0.0.1", port=0, log_level="error", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._up = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        import asyncio
+
+        async def serve():
+            startup = self._server.startup
+
+            async def and_tell(sockets=None):
+                await startup(sockets)
+                self._up.set()
+
+            self._server.startup = and_tell
+            await self._server.serve()
+
+        asyncio.run(serve())
+
+    def __enter__(self):
+        self._thread.start()
+        assert self._up.wait(20)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    def __exit__(self, *_):
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(20)

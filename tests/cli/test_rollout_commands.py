@@ -1,0 +1,301 @@
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+
+from rollout_records import BEGAN, failed, first, rollout, status, succeeded, version, waiting
+
+from heliostat.cli.handover import Choice, choose
+from heliostat.spec.ledger import EntryKind
+from heliostat.spec.rollouts import Phase, Refused
+
+
+def test_the_status_shows_steps_traffic_checks_and_events(controller, stack):
+    controller.serve(waiting())
+    shown = stack.ok("rollout", "status")
+    assert "rollout 7" in shown
+    assert "waiting for a person" in shown
+    assert "✓ 10 % of the traffic, analysed for 30 s" in shown
+    assert "▸ 75 % of the traffic" in shown
+    assert "· all of the traffic" in shown
+    assert "serving    ██████░░░░░░░░░░░░░░░░░░  25 %" in shown
+    assert "candidate  ██████████████████░░░░░░  75 %" in shown
+    assert "at most 1.5 times what serves" in shown
+    assert "10 % of the traffic to 2-00000002" in shown
+    assert "by ada at 1f0c9a2b77 (with local changes)" in shown
+
+
+def test_the_status_as_json_is_the_controllers_own(controller, stack):
+    controller.serve(waiting())
+    said = json.loads(stack.ok("rollout", "status", "flights", "--json"))
+    assert said["rollout"]["phase"] == "waiting"
+    assert said["rollout"]["candidateWeight"] == 0.75
+
+
+def test_an_application_without_a_rollout_and_one_without_figures_are_shown(controller, stack):
+    controller.serve(first())
+    assert "nothing -> 2-00000002" in stack.ok("rollout", "status")
+    controller.statuses["flights"] = status(rollout=None)
+    assert "no rollout yet" in stack.ok("rollout", "status")
+
+
+def test_what_was_refused_is_told(controller, stack):
+    refused = Refused(fingerprint="0" * 64, label="3-00000003", rollout=6, at=BEGAN, reason="success rate 0.92\nmore")
+    controller.serve(succeeded(), refused=(refused,))
+    shown = stack.ok("rollout", "status")
+    assert "refused: 3-00000003, by rollout 6" in shown
+    assert "success rate 0.92" in shown
+
+
+def test_without_a_name_several_applications_are_listed_and_none_is_guessed(controller, stack):
+    controller.serve(succeeded())
+    controller.serve(succeeded(), name="taxis")
+    ran = stack("rollout", "status")
+    assert ran.code == 1
+    assert "name one of flights, taxis" in ran.err
+    assert "taxis" in stack.ok("rollout", "status", "taxis")
+
+
+def test_an_unknown_application_is_told_with_those_that_there_are(controller, stack):
+    controller.serve(succeeded())
+    for command in (("status", "trains"), ("approve", "trains"), ("abort", "trains", "--reason", "x"), ("report", "trains")):
+        ran = stack("rollout", *command)
+        assert ran.code == 1
+        assert "no application 'trains'; there are: flights" in ran.err
+
+
+def test_without_any_application_that_is_said(controller, stack):
+    ran = stack("rollout", "status")
+    assert ran.code == 1
+    assert "no application yet" in ran.err
+
+
+def test_an_approval_says_who_and_why(controller, stack):
+    controller.serve(waiting())
+    assert "rollout 7 approved" in stack.ok("rollout", "approve", "--reason", "looks good")
+    (what, name, word), *more = controller.said
+    assert (what, name, word.by, word.reason, word.rollout, more) == ("approve", "flights", "grace", "looks good", None, [])
+
+
+def test_a_word_on_one_rollout_names_it(controller, stack):
+    controller.serve(waiting())
+    stack.ok("rollout", "approve", "--rollout", "7")
+    assert controller.said[0][2].rollout == 7
+
+
+def test_nothing_to_approve_is_shown_in_the_controllers_words(controller, stack):
+    controller.serve(succeeded())
+    ran = stack("rollout", "approve")
+    assert (ran.code, ran.err) == (1, "error: no rollout of flights waits for a person\n")
+    assert controller.said == []
+
+
+def test_an_abort_needs_a_reason_and_gives_it(controller, stack):
+    controller.serve(waiting())
+    assert stack("rollout", "abort").code == 2
+    assert controller.said == []
+    assert "rollout 7 aborted" in stack.ok("rollout", "abort", "--reason", "wrong answers")
+    assert controller.said[0][2].reason == "wrong answers"
+
+
+def test_nothing_to_abort_is_shown_in_the_controllers_words(controller, stack):
+    controller.serve(succeeded())
+    ran = stack("rollout", "abort", "--reason", "x")
+    assert (ran.code, ran.err) == (1, "error: nothing of flights is on its way\n")
+
+
+def test_the_list_has_the_newest_first(controller, stack):
+    controller.serve(succeeded())
+    controller.records["flights", 8] = failed().model_copy(
+        update={"rollout": failed().rollout.model_copy(update={"number": 8})}
+    )
+    lines = stack.ok("rollout", "list").splitlines()
+    assert [line.split()[0] for line in lines] == ["NUMBER", "8", "7"]
+    assert "failed" in lines[1]
+    assert "success rate 0.92 is below 0.99" in lines[1]
+    assert "1f0c9a2b77+" in lines[2]
+    assert [one["number"] for one in json.loads(stack.ok("rollout", "list", "--json"))] == [8, 7]
+
+
+def test_watching_a_rollout_that_goes_through_ends_with_success(controller, stack):
+    controller.serve(waiting())
+    controller.coming.append(status(succeeded()))
+    ran = stack("rollout", "watch")
+    assert ran.code == 0
+    lines = ran.out.splitlines()
+    assert lines[0] == ("flights: rollout 7, canary, 1-00000001 -> 2-00000002, by ada at 1f0c9a2b77 (with local changes)")
+    assert len([line for line in lines if "10 % of the traffic to 2-00000002" in line]) == 1, "each event once"
+    assert lines[-1].endswith("succeeded    2-00000002 serves")
+
+
+def test_watching_a_rollout_that_is_rolled_back_ends_with_failure(controller, stack):
+    controller.serve(waiting(), serving=version(1))
+    controller.coming.append(status(failed(), serving=version(1)))
+    ran = stack("rollout", "watch")
+    assert ran.code == 1
+    assert "rollout 7 of flights failed; 1-00000001 serves" in ran.err
+
+
+def test_watching_ends_where_the_old_version_is_only_kept_unless_asked_to_wait(controller, stack):
+    keeping = rollout(phase=Phase.RETAINING, ended_at=None, until=BEGAN + 9999)
+    controller.statuses["flights"] = status(rollout=keeping)
+    ran = stack("rollout", "watch")
+    assert ran.code == 0
+    assert "1-00000001 is kept until" in ran.err
+    assert not controller.waited.is_set(), "there was nothing to wait for"
+    controller.coming.append(status(succeeded()))
+    assert stack("rollout", "watch", "--wait").code == 0
+    assert controller.waited.is_set()
+
+
+def in_a_terminal(*arguments, folder, seen, rows=24, columns=100):
+    """What a command writes to a terminal, and its exit code; `seen` is told of everything written so far."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.environ["TERM"] = "xterm"
+        os.chdir(folder)
+        os.execv(sys.executable, [sys.executable, "-m", "heliostat.cli.main", *arguments])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    written = b""
+    try:
+        while piece := os.read(terminal, 65536):
+            written += piece
+            seen(written.decode(errors="replace"))
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(terminal)
+    return written.decode(), os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def test_at_a_terminal_a_picture_moves_and_the_last_one_stays(controller, stack):
+    controller.serve(waiting(), serving=version(1))
+    controller.coming.append(status(failed(), serving=version(1)))
+    controller.go_on.clear()
+
+    def seen(written):
+        if written.count("waiting for a person") > 3:  # it is drawn again and again: times count down
+            controller.go_on.set()
+
+    written, code = in_a_terminal("rollout", "watch", folder=stack.folder, seen=seen)
+    assert code == 1
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.rpartition("\x1b[?25h")[2])
+    for part in (
+        "✗ 50 % of the traffic",
+        "ValueError: no such column",
+        "is below 0.99: all traffic back",
+        "1-00000001 serves",
+    ):
+        assert part in last
+
+
+def test_an_interrupt_ends_the_watching_and_not_the_rollout(controller, stack):
+    controller.serve(waiting())
+    controller.go_on.clear()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "heliostat.cli.main", "rollout", "watch"],
+        cwd=stack.folder,
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert controller.waited.wait(60)
+        watching.send_signal(signal.SIGINT)
+        _, err = watching.communicate(timeout=30)
+    finally:
+        controller.go_on.set()
+        watching.kill()
+    assert watching.returncode == 8
+    assert err == "No longer watching; the rollout goes on. `heliostat rollout watch flights` picks it up again.\n"
+    assert controller.said == []
+
+
+def test_a_controller_that_is_away_is_an_error_of_one_line(deployed_platform, stack):
+    ran = stack("rollout", "status")
+    assert ran.code == 1
+    assert ran.err.startswith("error: the controller at http://127.0.0.1:9 does not answer")
+    assert ran.err.count("\n") == 1
+
+
+def test_a_stack_without_a_platform_says_what_to_do(deployed_platform, stack):
+    deployed_platform.exports(other=1)
+    ran = stack("rollout", "status")
+    assert ran.code == 1
+    assert "heliostat up -s dev" in ran.err
+
+
+def test_a_stack_that_does_not_exist_has_the_official_exit_code(deployed_platform, stack):
+    assert stack("rollout", "status", "-s", "nowhere").code == 6
+    assert stack("history", "-s", "nowhere").code == 6
+
+
+def test_a_workloads_stack_asks_the_controller_of_the_platform_that_it_names(controller, stack, deployed_platform):
+    controller.serve(succeeded())
+    stack.ok("stack", "init", "prod")
+    (stack.folder / "Pulumi.prod.yaml").write_text("config:\n  heliostat:platformStack: organization/demo/dev\n")
+    assert "rollout 7" in stack.ok("rollout", "status", "-s", "prod")
+
+
+def test_the_official_cli_is_asked_where_it_is_there(controller, stack, deployed_platform, tmp_path):
+    controller.serve(succeeded())
+    said = json.dumps({"platform": stack_platform(stack)})
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho \"$@\" >> {tmp_path}/asked\ncat <<'E'\n{said}\nE\n")
+    program.chmod(0o755)
+    deployed_platform.exports(nothing=1)
+    stack.monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    stack.monkeypatch.delenv("HELIOSTAT_ENGINE")
+    assert "rollout 7" in stack.ok("rollout", "status", "-s", "dev")
+    assert (tmp_path / "asked").read_text() == "stack output --json --show-secrets=false -s dev --non-interactive\n"
+
+
+def test_with_the_official_cli_on_the_path_these_commands_stay_ours(tmp_path):
+    program = tmp_path / "pulumi"
+    program.write_text("#!/bin/sh\nexit 9\n")
+    program.chmod(0o755)
+    environment = {"PATH": str(tmp_path)}
+    for command in ("rollout", "history", "rollback"):
+        assert choose([command, "status"], environment) == Choice("embedded", (command, "status"))
+        chosen = choose(["--engine", "embedded", command], environment)
+        assert chosen == Choice("embedded", (command,), {"HELIOSTAT_ENGINE": "embedded"}), "who is asked for outputs"
+
+
+def stack_platform(stack):
+    return json.loads(stack.ok("stack", "output", "platform", "--json"))
+
+
+def test_a_report_is_written_to_one_file_with_the_ledgers_exact_versions(controller, stack, deployed_platform):
+    from rollout_records import entry
+
+    controller.serve(failed())
+    deployed_platform.remember(entry(1, rollout=6), entry(2, rollout=7, weight=0.1), entry(3, EntryKind.END, rollout=7))
+    ran = stack("rollout", "report")
+    assert ran.code == 0, ran.err
+    html = (stack.folder / "rollout-flights-7.html").read_text()
+    assert "models:/flights/2" in html
+    assert "Rolled back" in html
+    stack.ok("rollout", "report", "--rollout", "7", "-o", "other.html")
+    assert (stack.folder / "other.html").exists()
+    assert stack.ok("rollout", "report", "-o", "-").startswith("<!doctype html>")
+
+
+def test_a_report_on_a_rollout_that_is_not_remembered_says_which_are(controller, stack):
+    controller.serve(succeeded())
+    ran = stack("rollout", "report", "--rollout", "99")
+    assert ran.code == 1
+    assert "no rollout 99 of flights; it remembers: 7" in ran.err
+
+
+def test_a_report_that_cannot_be_written_says_why(controller, stack):
+    controller.serve(succeeded())
+    ran = stack("rollout", "report", "-o", "missing/folder/report.html")
+    assert ran.code == 1
+    assert "cannot write" in ran.err

@@ -1,0 +1,121 @@
+"""Analysts are processes: told where replicas answer, begun again when they die, and gone when nobody asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+from test_store import wanted
+
+from heliostat.controller import analysts
+from heliostat.controller.analysts import Analysts
+from heliostat.spec.analysis import Analysis, Custom, Figures
+from heliostat.spec.analyst import AnalystTask, Endpoints
+
+ONE, TWO = Endpoints(candidate=("http://a",)), Endpoints(candidate=("http://a", "http://b"))
+
+
+def task(fault: str = "none") -> AnalystTask:
+    check = Custom(name=fault, command=("true",))
+    return AnalystTask(application="flights", analysis=Analysis(checks=(check,)), candidate=wanted().version, serving=None)
+
+
+class World:
+    """Analysts, with what they said."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.news = asyncio.Event()
+        self.analysts = Analysts("tiny_analyst", directory, self.news.set)
+
+    async def until(self, holds: Callable[[Figures], bool], key: str = "1") -> Figures:
+        async with asyncio.timeout(20):
+            while True:
+                figures = self.analysts.figures("flights", key)
+                if figures is not None and holds(figures):
+                    return figures
+                self.news.clear()
+                await self.news.wait()
+
+    @property
+    def process(self) -> psutil.Process:
+        return psutil.Process(int((self.directory / "analyst-flights.begun.pid").read_text()))
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(analysts, "_FIRST_SECONDS", 0.05)
+    found = World(tmp_path)
+    yield found
+    await found.analysts.close()
+    assert not (tmp_path / "analyst-flights.json").exists()
+
+
+async def test_it_hears_where_replicas_answer_and_that_they_changed(world: World) -> None:
+    world.analysts.ask("1", task(), ONE)
+    assert (await world.until(lambda found: found.requests == 100)).checks[0].text.startswith("begun 1 times")
+    world.analysts.ask("1", task(), TWO)
+    figures = await world.until(lambda found: found.requests == 200)
+    assert figures.checks[0].text == "begun 1 times, priority 10, mode 600"
+
+
+async def test_one_that_dies_is_begun_again_and_its_last_words_are_told(world: World) -> None:
+    world.analysts.ask("1", task("dies-once"), ONE)
+    assert "ended with 3: no such column" in (await world.until(lambda found: bool(found.error))).error
+    assert "begun 2 times" in (await world.until(lambda found: not found.error)).checks[0].text
+
+
+async def test_one_that_is_done_is_left_alone_with_its_figures(world: World) -> None:
+    world.analysts.ask("1", task("done"), ONE)
+    await world.until(lambda found: found.exhausted)
+    await asyncio.sleep(0.3)
+    world.analysts.ask("1", task("done"), TWO)
+    figures = world.analysts.figures("flights", "1")
+    assert figures is not None
+    assert "begun 1 times" in figures.checks[0].text
+
+
+async def test_another_key_is_another_one_from_the_start(world: World) -> None:
+    world.analysts.ask("1", task(), ONE)
+    await world.until(lambda found: found.requests == 100)
+    first = world.process
+    world.analysts.ask("2", task(), ONE)
+    assert world.analysts.figures("flights", "1") is None
+    assert world.analysts.figures("flights", "2") is None
+    await world.until(lambda found: found.requests == 100, "2")
+    await asyncio.to_thread(first.wait, 5)
+
+
+async def test_nobody_asking_ends_it(world: World) -> None:
+    world.analysts.ask("1", task(), ONE)
+    await world.until(lambda found: found.requests == 100)
+    process = world.process
+    world.analysts.sweep()
+    assert process.is_running()
+    world.analysts.sweep()
+    assert world.analysts.figures("flights", "1") is None
+    await asyncio.to_thread(process.wait, 5)
+
+
+async def test_one_that_does_not_hear_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysts, "_STOP_SECONDS", 0.2)
+    world.analysts.ask("1", task("deaf"), ONE)
+    async with asyncio.timeout(20):
+        while not (world.directory / "analyst-flights.begun.pid").exists():  # noqa: ASYNC110 - it says nothing
+            await asyncio.sleep(0.02)
+    process = world.process
+    await world.analysts.close()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        await asyncio.to_thread(process.wait, 5)
+
+
+async def test_a_module_that_is_not_there_is_told_and_tried_again(world: World) -> None:
+    world.analysts._module = "no_such_analyst"
+    world.analysts.ask("1", task(), ONE)
+    assert "No module named no_such_analyst" in (await world.until(lambda found: bool(found.error))).error

@@ -1,0 +1,164 @@
+"""What is counted never goes back, and is found again by stretches of time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from test_store import state
+
+from heliostat.controller.metering import Counters, Meter, counted
+from heliostat.controller.points import MOST_POINTS, Point, counts_of, dumped, loaded, samples, thinned, windows
+from heliostat.controller.store import Store
+from heliostat.rollout.model import Colour, Observed, Seen, State
+from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
+from heliostat.spec.rollouts import Phase
+
+
+def counts(requests: int, failed: int = 0, milliseconds: float = 5.0) -> Counts:
+    latencies = [0] * BUCKETS
+    latencies[bucket_of(milliseconds)] = requests
+    return Counts(requests=requests, failed=failed, latencies=tuple(latencies))
+
+
+def point(at: float, blue: int = 0, green: int = 0, share: int = 0, failed: int = 0) -> Point:
+    return Point(at, share, counts(blue), counts(green, failed), 2 if blue else 0, 2 if green else 0)
+
+
+def serving(number: int = 1, phase: Phase = Phase.STARTING) -> State:
+    found = state(phase, number)
+    return found.with_slot(Colour.BLUE, desired=found.declared, replicas=2)
+
+
+def seen() -> Observed:
+    return Observed(blue=Seen(usable=frozenset({"a", "b"}), healthy=frozenset({"a", "b"})))
+
+
+def test_a_haproxy_that_begins_anew_takes_nothing_away() -> None:
+    labels = {Colour.BLUE: "1"}
+    first = counted(Counters(), {Colour.BLUE: counts(100, 3)}, labels)
+    second = counted(first, {Colour.BLUE: counts(20)}, labels)
+    third = counted(second, {Colour.BLUE: counts(25, 1)}, labels)
+    assert third.colours[Colour.BLUE].requests == 125
+    assert third.versions["1"].failed == 4
+
+
+def test_what_a_colour_still_answers_once_it_is_empty_counts_for_what_it_had() -> None:
+    first = counted(Counters(), {Colour.BLUE: counts(10)}, {Colour.BLUE: "1"})
+    second = counted(first, {Colour.BLUE: counts(12)}, {})
+    third = counted(second, {Colour.BLUE: counts(15)}, {Colour.BLUE: "3"})
+    assert {label: each.requests for label, each in third.versions.items()} == {"1": 12, "3": 3}
+    assert third.colours[Colour.BLUE].requests == 15
+
+
+def test_versions_of_long_ago_are_forgotten_but_never_a_present_one() -> None:
+    found = counted(Counters(), {Colour.GREEN: counts(1)}, {Colour.GREEN: "old but there"})
+    for number in range(40):
+        found = counted(found, {Colour.BLUE: counts(number + 1)}, {Colour.BLUE: str(number)})
+    assert len(found.versions) == 20
+    assert "old but there" in found.versions
+    assert "39" in found.versions
+    assert "5" not in found.versions
+
+
+def test_a_window_holds_what_was_counted_in_its_stretch() -> None:
+    points = [point(float(second), blue=100 * second, green=second) for second in range(41)]
+    now = point(40.5, blue=4_050, green=60)
+    found = windows(points, now, since=5.0, seconds=30.0)
+    assert [round(each.seconds, 1) for each in found] == [30.5, 10.5, 5.5, 2.5]
+    assert found[0].blue.requests == 4_050 - 1_000
+    assert found[-1].green.requests == 60 - 38
+
+
+def test_a_window_never_begins_before_its_step() -> None:
+    points = [point(float(second), green=10 * second) for second in range(10)]
+    (found,) = windows(points, point(9.5, green=100), since=8.0, seconds=60.0)
+    assert found.green.requests == 20
+    assert windows([], point(1.0), since=0.0, seconds=10.0)[0].blue.requests == 0
+
+
+def test_samples_are_rates_between_points() -> None:
+    found = samples([point(0.0, blue=10), point(2.0, blue=50, green=4, share=1_000, failed=1)], Colour.GREEN)
+    assert len(found) == 1
+    assert found[0].candidate_weight == 0.1
+    assert found[0].serving is not None
+    assert found[0].candidate is not None
+    assert found[0].serving.requests_per_second == 20.0
+    assert found[0].candidate.failed_per_second == 0.5
+    assert found[0].candidate.p99_ms is not None
+
+
+def test_a_version_that_is_not_there_has_no_sample() -> None:
+    (found,) = samples([point(0.0, blue=10), point(1.0, blue=20)], Colour.GREEN)
+    assert found.candidate is None
+
+
+def test_a_point_is_the_same_once_it_was_kept() -> None:
+    kept = point(3.0, blue=7, green=9, share=250, failed=2)
+    assert loaded(3.0, dumped(kept)) == kept
+    assert counts_of([0, 0]) == Counts()
+
+
+def test_thinning_leaves_the_newer_half_and_the_ends_alone() -> None:
+    points = [point(float(second)) for second in range(100)]
+    found = thinned(points)
+    assert len(found) == 75
+    assert found[0] == points[0]
+    assert found[25:] == points[50:]
+
+
+def test_windows_and_counters_are_there_after_a_restart(tmp_path: Path) -> None:
+    meter = Meter(Store(tmp_path))
+    for second in range(8):
+        meter.look(serving(), seen(), {"flights-blue": counts(10 * (second + 1))}, float(second))
+        meter.keep(serving(), float(second))
+    again = Meter(Store(tmp_path))
+    again.look(serving(), seen(), {"flights-blue": counts(100)}, 8.0)
+    (whole, *_) = again.windows(serving(), since=2.0, seconds=60.0)
+    assert whole.blue.requests == 70
+    assert again.versions("flights") == {"1-00000000": counts(100)}
+
+
+def test_what_was_told_is_kept_before_it_is_told(tmp_path: Path) -> None:
+    meter = Meter(Store(tmp_path))
+    assert meter.versions("flights") is None
+    meter.look(serving(), seen(), {"flights-blue": counts(10)}, 1.0)
+    assert meter.versions("flights") is not None
+    kept = Store(tmp_path).counters("flights")
+    assert kept is not None
+    assert Counters.model_validate_json(kept).versions["1-00000000"].requests == 10
+
+
+def test_a_rollout_keeps_the_seconds_before_it_and_one_sample_a_second(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    meter = Meter(store)
+    first, second = serving(1, Phase.SUCCEEDED), serving(2)
+    for tenth in range(500):
+        meter.look(first if tenth < 400 else second, seen(), {"flights-blue": counts(tenth)}, 1_000 + tenth / 10)
+        meter.keep(first if tenth < 400 else second, 1_000 + tenth / 10)
+    times = [each.at for each in store.points("flights", 2)]
+    assert 1_029 < times[0] < 1_032
+    assert times[-1] > 1_048
+    assert 17 <= len(times) <= 23
+
+
+def test_a_rollout_of_days_keeps_a_bounded_number_of_points(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    meter = Meter(store)
+    for second in range(MOST_POINTS + 10):
+        meter.look(serving(), seen(), {}, float(second))
+        meter.keep(serving(), float(second))
+    times = [each.at for each in store.points("flights", 1)]
+    assert len(times) <= MOST_POINTS
+    assert times[0] == 0.0
+    assert times[-1] == MOST_POINTS + 9
+
+
+def test_a_forgotten_application_begins_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    meter = Meter(store)
+    meter.look(serving(), seen(), {"flights-blue": counts(10)}, 1.0)
+    meter.keep(serving(), 1.0)
+    store.forget("flights")
+    meter.forget("flights")
+    assert store.points("flights", 1) == ()
+    assert meter.versions("flights") is None

@@ -1,0 +1,197 @@
+"""Each strategy and each kind of bad candidate on a real stack, as a user meets them.
+
+The tests run in this order on one stack: each begins where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.load import Load
+from tests.e2e.stack import Done, LocalStack
+
+pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
+
+CONTRACT = "workloads/flights/contract.py"
+PREDICTOR = "workloads/flights/predictor.py"
+SAME_ANSWERS = {"kind": "disagreement", "field": "late", "atMost": 0.01}
+ANSWERS_AT_ALL = {"kind": "success-rate", "atLeast": 0.98}
+AS_FAST = {"kind": "latency", "quantile": 0.5, "times": 3}
+
+
+def analysis(*checks: dict[str, Any], seconds: float = 4) -> dict[str, Any]:
+    return {"seconds": seconds, "minRequests": 50, "checks": list(checks)}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    stack = LocalStack(tmp_path_factory.mktemp("project"))
+    stack.configure(training={"parameters": {"rounds": 40}})
+    use(stack, {"kind": "blue-green", "retentionSeconds": 1})
+    assert stack.up().code == 0
+    yield stack
+    stack.heliostat("destroy", "-s", "local", "--yes", "--skip-preview")
+    left = stack.processes()
+    for process in left:
+        process.kill()
+    assert not left, f"processes outlived destroy: {left}"
+
+
+def use(stack: LocalStack, strategy: dict[str, Any]) -> None:
+    """Choose a strategy; the old one's options go."""
+    stack.configure(serving={"strategy": None})
+    stack.configure(serving={"strategy": strategy})
+
+
+def next_version(stack: LocalStack, rows: int) -> None:
+    """Another version of the application for which nothing is trained: by the limit of the rows of a request."""
+    stack.configure(serving={"limits": {"maxRows": rows}})
+
+
+def up(stack: LocalStack, *flags: str) -> Done:
+    return stack.heliostat("up", "-s", "local", "--yes", "--skip-preview", *flags)
+
+
+def serving(stack: LocalStack) -> str:
+    return str(stack.predict().headers["x-heliostat-version"])
+
+
+def status(stack: LocalStack) -> dict[str, Any]:
+    done = stack.heliostat("rollout", "status", "flights", "-s", "local", "--json")
+    assert done.code == 0, done.text
+    found: dict[str, Any] = json.loads(done.text)
+    return found
+
+
+def loaded(stack: LocalStack) -> Load:
+    question = stack.predict().request.content
+    return Load(f"{stack.output('flights')['url']}/predict", json.loads(question))
+
+
+def test_a_canary_goes_through_its_steps_and_loses_nothing(stack: LocalStack) -> None:
+    steps = [{"weight": 20}, {"weight": 60}]
+    use(stack, {"kind": "canary", "steps": steps, "analysis": analysis(ANSWERS_AT_ALL, SAME_ANSWERS), "retentionSeconds": 1})
+    next_version(stack, 901)
+    before = serving(stack)
+    preview = stack.heliostat("preview", "-s", "local")
+    assert "20 %" in preview.text and "60 %" in preview.text, preview.text
+    with loaded(stack) as load:
+        done = up(stack)
+    assert done.code == 0, done.text
+    assert not load.failures, load.failures
+    assert set(load.versions) == {before, serving(stack)}
+
+
+def test_up_leaves_where_a_person_is_awaited_and_an_approval_goes_on(stack: LocalStack) -> None:
+    steps = [{"weight": 50, "approval": True}]
+    use(stack, {"kind": "canary", "steps": steps, "retentionSeconds": 1})
+    next_version(stack, 902)
+    before = serving(stack)
+    done = up(stack)
+    assert done.code == 0, done.text
+    assert "heliostat rollout approve flights" in done.text
+    assert status(stack)["rollout"]["phase"] == "waiting"
+    approved = stack.heliostat("rollout", "approve", "flights", "-s", "local")
+    assert approved.code == 0, approved.text
+    watched = stack.heliostat("rollout", "watch", "flights", "-s", "local")
+    assert watched.code == 0, watched.text
+    assert serving(stack) != before
+    nothing = stack.heliostat("rollout", "approve", "flights", "-s", "local")
+    assert nothing.code == 1, nothing.text
+    assert up(stack, "--expect-no-changes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "good", "bad", "told"),
+    [
+        pytest.param(CONTRACT, "LATE_FROM = 0.5", "LATE_FROM = 0.05", "disagreement", id="wrong answers"),
+        pytest.param(
+            PREDICTOR,
+            "        return self._booster.predict(transform(columns))",
+            "        __import__('time').sleep(0.05)\n        return self._booster.predict(transform(columns))",
+            "latency",
+            id="slow",
+        ),
+        pytest.param(
+            CONTRACT,
+            "    return Lateness(late_probability=",
+            "    if __import__('random').random() < 0.2:\n        raise RuntimeError('a bug of mine')\n"
+            "    return Lateness(late_probability=",
+            "success-rate",
+            id="crashing",
+        ),
+        pytest.param(CONTRACT, "LATE_FROM = 0.5", "LATE_FROM = float('half')", "could not convert string", id="not loading"),
+    ],
+)
+def test_a_bad_candidate_is_refused_with_its_figures(stack: LocalStack, file: str, good: str, bad: str, told: str) -> None:
+    strategy = {"kind": "blue-green", "before": analysis(SAME_ANSWERS, ANSWERS_AT_ALL, AS_FAST), "retentionSeconds": 1}
+    use(stack, strategy)
+    assert up(stack).code == 0
+    before, path = serving(stack), stack.root / file
+    text = path.read_text()
+    assert good in text
+    path.write_text(text.replace(good, bad))
+    with loaded(stack) as load:
+        done = up(stack)
+    path.write_text(text)
+    assert done.code != 0
+    assert told in done.text, done.text
+    assert not load.failures, load.failures
+    assert set(load.versions) == {before}, "it got no request of a client"
+    assert up(stack, "--expect-no-changes").code == 0, "the program of before is what serves"
+
+
+def test_what_was_rolled_back_is_not_shipped_again_until_someone_says_so(stack: LocalStack) -> None:
+    before, path = serving(stack), stack.root / CONTRACT
+    text = path.read_text()
+    path.write_text(text.replace("LATE_FROM = 0.5", "LATE_FROM = 0.05"))
+    again = up(stack)
+    assert again.code != 0
+    assert "--retry-refused" in again.text and "rolled back" in again.text, again.text
+    number = status(stack)["rollout"]["number"]
+    insisted = up(stack, "--retry-refused")
+    assert insisted.code != 0
+    assert status(stack)["rollout"]["number"] == number + 1, insisted.text
+    use(stack, {"kind": "blue-green", "retentionSeconds": 60})
+    accepted = up(stack)
+    assert accepted.code == 0, f"another strategy is another declaration: {accepted.text}"
+    assert serving(stack) != before
+
+
+def test_a_rollback_returns_to_an_exact_entry_and_up_does_not_undo_it(stack: LocalStack) -> None:
+    wrong = serving(stack)
+    done = stack.heliostat("rollback", "flights", "-s", "local", "--yes", "--reason", "late is wrong")
+    assert done.code == 0, done.text
+    right = serving(stack)
+    assert right != wrong
+    undone = up(stack)
+    assert undone.code != 0 and "late is wrong" in undone.text, undone.text
+    assert serving(stack) == right
+    history = stack.heliostat("history", "flights", "-s", "local", "--json")
+    entries = json.loads(history.text)
+    assert [entry["number"] for entry in entries] == sorted((entry["number"] for entry in entries), reverse=True)
+    gone = stack.heliostat("rollback", "flights", "-s", "local", "--yes", "--to", "4711")
+    assert gone.code == 1 and "4711" in gone.text, gone.text
+    (stack.root / CONTRACT).write_text((stack.root / CONTRACT).read_text().replace("LATE_FROM = 0.05", "LATE_FROM = 0.5"))
+    assert up(stack).code == 0
+
+
+def test_a_report_is_one_file_with_its_pictures(stack: LocalStack) -> None:
+    target = stack.root / "report.html"
+    done = stack.heliostat("rollout", "report", "flights", "-s", "local", "-o", str(target))
+    assert done.code == 0, done.text
+    page = target.read_text()
+    assert "<svg" in page
+    assert not re.search(r"""(src|href)=["']https?://""", page), "it loads nothing from elsewhere"
+
+
+def test_the_ledger_outlives_the_stack(stack: LocalStack) -> None:
+    assert stack.heliostat("destroy", "-s", "local", "--yes", "--skip-preview").code == 0
+    done = stack.heliostat("history", "flights", "-s", "local", "--json")
+    assert done.code == 0, done.text
+    assert json.loads(done.text)[0]["kind"] == "removed"
