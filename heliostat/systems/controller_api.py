@@ -20,6 +20,7 @@ from heliostat.systems.errors import PermanentError, RetryableError
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
 POLL_SECONDS = 25.0
 """How long one long poll lasts."""
+_AGAIN_SECONDS = 0.5
 _GRACE_SECONDS = 60.0
 """How long a controller that is being started again may be away while a rollout is followed."""
 
@@ -140,7 +141,7 @@ class ControllerClient:
             except RetryableError:
                 if loop.time() - heard > _GRACE_SECONDS:
                     raise
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             if found != status:
                 status = found

@@ -15,6 +15,7 @@ from heliostat.systems.errors import PermanentError, RetryableError, explained
 from heliostat.systems.haproxy_config import (
     CHECKS,
     COLOURS,
+    SUCCESSOR,
     Plane,
     Route,
     Server,
@@ -147,6 +148,8 @@ async def snapshot(plane: Plane) -> Snapshot:
     held_back = _held_back(answers[0])
     backends: dict[str, dict[str, ServerState]] = {}
     for row in csv.DictReader(io.StringIO(answers[1].removeprefix("# "))):
+        if row["pxname"] == SUCCESSOR:
+            continue
         found = backends.setdefault(row["pxname"], {})
         if row["svname"] != "BACKEND":
             found[row["svname"]] = _state(row, (row["pxname"], row["svname"]) in held_back)

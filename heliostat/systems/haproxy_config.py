@@ -6,11 +6,12 @@ replica of the same colour finds it right. Which colour a request goes to is dra
 green in a map: one `set map` on the runtime socket moves any share of 1/100 % at once, without a reload. Where the drawn
 colour has no usable replica and the other one has, the other one answers: a colour that may not be used yet has none.
 
-**A reload for a new application, none for anything else.** Backends cannot be added at run time. Slots made in advance
-would avoid the reload, at the price of a limit on the number of applications and of backends that nobody can read in the
-statistics. A reload of the master hands the listening socket to a new worker, and the old one finishes its requests;
-it happens only where an application is declared for the first time or removed. The old worker tells its clients to
-close over two seconds (`close-spread-time`): closed at once, a kept connection dies under a request that is on its way.
+**A reload for a new application, none for anything else** but another affinity. Backends cannot be added at run time. Slots
+made in advance would avoid the reload, at the price of a limit on the number of applications and of backends that nobody can
+read in the statistics. A reload of the master hands the listening socket to a new worker, and the old one finishes its
+requests. Connections that clients keep to it stay open (`close-spread-time infinite`): one that is closed while a request is on
+its way loses that request. The next request on each is passed on to the new worker, which knows where it belongs, and its answer
+tells the client to close. What nobody uses ends by itself after the time that an idle connection is kept.
 
 **Retries.** A prediction changes nothing but its log, so asking a second replica the same is safe, POST or not. A request
 is tried again where the connection failed, or closed without an answer, or answered junk: all three are what a replica
@@ -37,10 +38,14 @@ SHARES = 10_000
 
 COLOURS = ("blue", "green")
 
+SUCCESSOR = "successor"
+"""The backend by which a worker that was replaced reaches the one in its place."""
+
 CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1"
 """Also for servers that are added at run time, which inherit nothing."""
 
 _BUFFER_BYTES = 65_536
+_KEPT_SECONDS = 75
 _STOP_MARGIN_SECONDS = 5
 
 
@@ -124,7 +129,8 @@ def serve_prefix(application: str, colour: str) -> str:
 
 def render(plane: Plane, routes: tuple[Route, ...]) -> str:
     """The configuration file."""
-    parts = [_GLOBAL.format(**_values(plane)), _DEFAULTS.format(**_values(plane)), _frontend(plane, routes)]
+    values = _values(plane)
+    parts = [_GLOBAL.format(**values), _DEFAULTS.format(**values), _frontend(plane, routes), _SUCCESSOR.format(**values)]
     for route in sorted(routes, key=lambda route: route.application):
         for colour, servers in (("blue", route.blue), ("green", route.green)):
             parts.append(_backend(route.application, colour, servers))
@@ -154,11 +160,14 @@ def _values(plane: Plane) -> dict[str, object]:
     answer = plane.answer_timeout_seconds
     return {
         "runtime_socket": plane.runtime_socket,
+        "port": plane.public_port,
+        "successor": SUCCESSOR,
         "threads": plane.threads,
         "connections": plane.max_connections,
         "buffer": _BUFFER_BYTES,
         "answer_ms": round(answer * 1000),
-        "stop_ms": round((answer + _STOP_MARGIN_SECONDS) * 1000),
+        "kept": _KEPT_SECONDS,
+        "stop_ms": round((_KEPT_SECONDS + answer + _STOP_MARGIN_SECONDS) * 1000),
     }
 
 
@@ -171,7 +180,7 @@ global
     stats socket {runtime_socket} mode 600 level admin expose-fd listeners
     stats timeout 10s
     hard-stop-after {stop_ms}ms
-    close-spread-time 5s
+    close-spread-time infinite
 """
 
 _DEFAULTS = """\
@@ -183,7 +192,7 @@ defaults
     timeout queue 10s
     timeout check 2s
     timeout http-request 15s
-    timeout http-keep-alive 75s
+    timeout http-keep-alive {kept}s
     balance leastconn
     http-reuse always
     option http-buffer-request
@@ -202,7 +211,10 @@ defaults
 _FRONTEND = """\
 frontend public
     bind 127.0.0.1:{port}
-{before}    http-request set-var(txn.app) path,field(2,/)
+{before}    http-request allow if {{ stopping }}
+    http-after-response set-header connection close if {{ stopping }}
+    use_backend {successor} unless {{ var(txn.app) -m found }}
+    http-request set-var(txn.app) path,field(2,/)
     http-request set-var(txn.share) var(txn.app),map_str_int({map},-1)
     http-request return status 404 content-type application/json string '{{"detail":"No such application."}}' \
 if {{ var(txn.share) -m int lt 0 }}
@@ -212,8 +224,7 @@ if {{ var(txn.share) -m int lt 0 }}
     http-request del-header x-request-id if {{ req.hdr(x-request-id) -m len gt 128 }}
     http-request set-header x-request-id %[uuid] unless {{ req.hdr(x-request-id) -m found }}
     http-request set-var(txn.request_id) req.hdr(x-request-id)
-    http-response set-header x-request-id %[var(txn.request_id)]
-    http-after-response set-header connection close if {{ stopping }}
+    http-response set-header x-request-id %[var(txn.request_id)] if {{ var(txn.request_id) -m found }}
     http-request set-var(txn.draw) rand({shares}),sub(txn.share)
 {affinity}    acl to_green var(txn.draw) -m int lt 0
     http-request set-var-fmt(txn.blue) %[var(txn.app)]-blue
@@ -227,6 +238,12 @@ if {{ var(txn.share) -m int lt 0 }}
 {counting}"""
 
 
+_SUCCESSOR = """\
+backend {successor}
+    server worker 127.0.0.1:{port}
+"""
+
+
 def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
     affinities = [route.affinity for route in routes if route.affinity]
     rules = haproxy_affinity.rules(affinities, plane.affinity_file, plane.salt_file, SHARES)
@@ -234,6 +251,7 @@ def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
         port=plane.public_port,
         map=plane.map_file,
         shares=SHARES,
+        successor=SUCCESSOR,
         before=_lines(haproxy_counts.table()),
         affinity=_lines(rules),
         counting=_lines(haproxy_counts.rules()),

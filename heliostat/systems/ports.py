@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock
@@ -98,18 +99,24 @@ def _refuse_foreign(directory: Path, name: str, port: int) -> None:
         raise PermanentError(f"port {port}, asked for by {name}, is in use by {who}; stop that, or choose another port")
 
 
-def _usable(directory: Path, port: int, taken: set[int]) -> bool:
-    return port not in taken and (_free(port) or _ours(directory, port))
+def _usable(directory: Path, remembered: range) -> bool:
+    """Whether nobody else listens there. What only waits for the end of old connections, as after a replica that stopped, is
+    not free to be bound for a minute, and still its owner's."""
+    held = [port for port in remembered if not _free(port)]
+    listening = {c.laddr.port for c in _listening()} if held else set()
+    return all(port not in listening or _ours(directory, port) for port in held)
 
 
 def _soon_usable(directory: Path, remembered: range, taken: set[int]) -> bool:
     """Whether the ports can be had again: what was killed a moment ago may hold them still, and no event tells their end."""
     deadline = time.monotonic() + _LET_GO_SECONDS
-    while not all(_usable(directory, port, taken) for port in remembered):
-        if not taken.isdisjoint(remembered) or time.monotonic() > deadline:
-            return False
+    while taken.isdisjoint(remembered):
+        if _usable(directory, remembered):
+            return True
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.05)
-    return True
+    return False
 
 
 def _free(port: int) -> bool:
@@ -127,8 +134,12 @@ def _free(port: int) -> bool:
 
 def _listeners(port: int) -> list[int]:
     """Processes that listen at `port`, as far as this user may see them."""
-    found = psutil.net_connections(kind="tcp")
-    return [c.pid for c in found if c.pid and c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port]
+    return [c.pid for c in _listening() if c.pid and c.laddr.port == port]
+
+
+def _listening() -> list[Any]:
+    """Every socket of this machine that listens; the process of another user's is not told."""
+    return [c for c in psutil.net_connections(kind="tcp") if c.status == psutil.CONN_LISTEN and c.laddr]
 
 
 def _ours(directory: Path, port: int) -> bool:

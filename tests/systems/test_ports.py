@@ -110,3 +110,15 @@ def test_a_damaged_memory_of_ports_is_begun_anew(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "ports.json").write_text("{")
     assert ports.claim(Path(tmp_path / "a"), "x") >= ports.FIRST
+
+
+def test_a_port_whose_old_connections_still_wait_for_their_end_is_kept(tmp_path: Path) -> None:
+    port = ports.claim(tmp_path, "replica")
+    with socket.socket() as server:  # as Serve's replicas listen: without SO_REUSEADDR
+        server.bind(("127.0.0.1", port))
+        server.listen()
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = server.accept()
+            accepted.close()  # first, so that its side waits
+            client.recv(1)
+    assert ports.claim(tmp_path, "replica") == port
