@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from bench import payloads
+from bench.arrivals import Arrivals, arrivals
 from bench.commands import MeasurementError, tail
 from bench.loadgen import Generator
 from bench.workspace import STACK, Workspace, until
@@ -78,6 +79,12 @@ class Session:
     def rows(self) -> Generator:
         """Load of the application's own requests: one row each."""
         return Generator.of(payloads.flights(), self.folder / "load", "rows")
+
+    @contextmanager
+    def arrivals(self, rate: int) -> Iterator[Arrivals]:
+        """Load of the application's own requests at a constant rate, for as long as the block takes."""
+        with arrivals(self.stack.predict_url, rate, payloads.flights(), self.folder / "load") as load:
+            yield load
 
     def tell(self, text: str) -> None:
         """A line about how far the run is."""

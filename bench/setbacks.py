@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench import timeline
 from bench.commands import MeasurementError
 from bench.moves import Moves, in_phase, packaged
 from bench.rows import BY_NAME, Result
@@ -75,15 +74,15 @@ def rollback(session: Session) -> Iterable[Result]:
             called = time.time()
             moves.api.rollback("flights")
             time.sleep(_AFTER_S)
-            hits = load.finish()
+            answers = load.finish()
         moves.serving()
-        last = timeline.last_start(hits, desired.version.label)
+        last = answers.last(desired.version.label)
         if last is None:
-            raise MeasurementError(f"{desired.version.label} never answered: {timeline.figures(hits)}")
-        if last > hits[-1].at - _AFTER_S / 2:
-            raise MeasurementError(f"{desired.version.label} still answered {_AFTER_S / 2:g} s after the rollback")
+            raise MeasurementError(f"{desired.version.label} never answered: {answers.by_version()}")
+        if last > called + _AFTER_S - 1:
+            raise MeasurementError(f"{desired.version.label} still answered {_AFTER_S - 1:g} s after the rollback")
         seconds.append(max(0.0, last - called))
-        session.tell(f"{1e3 * seconds[-1]:.0f} ms, {timeline.failed(hits)} of {len(hits)} requests failed")
+        session.tell(f"{1e3 * seconds[-1]:.0f} ms, {answers.failed} of {answers.requests} requests failed")
     yield BY_NAME["rollouts/rollback"].result(max(seconds), seconds=seconds, requests_per_second=RATE)
 
 
@@ -100,15 +99,13 @@ def _fails(session: Session, moves: Moves, number: int) -> tuple[float, float]:
         began = time.time()
         moves.until(rollout, in_phase(Phase.ROLLING_BACK, Phase.FAILED), "it is rolled back", _LATEST_S)
         time.sleep(_AFTER_S)
-        hits = load.finish()
+        answers = load.finish()
     if (serving := moves.serving().version.label) != old:
         raise MeasurementError(f"{serving} serves, {old} should")
-    last = timeline.last_start(hits, label)
-    early = timeline.failed(timeline.between(hits, 0, began))
+    last, early = answers.last(label), answers.between(end=began).failed
     if last is None or early:
         raise MeasurementError(f"{early} requests failed before the fault; the candidate's last answer was at {last}")
-    meanwhile = timeline.between(hits, began, max(last, began) + 1e-6)
-    return last - began, 100 * timeline.failed(meanwhile) / max(1, len(meanwhile))
+    return last - began, 100 * answers.between(began, last + 1e-6).failed_share
 
 
 def _faulty(session: Session, moves: Moves, file: Path) -> Desired:

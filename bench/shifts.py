@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from bench import timeline
+from bench.answers import Answers
 from bench.commands import MeasurementError
 from bench.moves import Moves, entered, in_phase
 from bench.rows import BY_NAME, Result
@@ -35,12 +35,12 @@ def blue_green(session: Session) -> Iterable[Result]:
             number = moves.begin(desired)
             moves.until(number, in_phase(Phase.RETAINING), "all traffic is on the new version")
             time.sleep(_STEADY_S)
-            hits = load.finish()
+            answers = load.finish()
         rollout = moves.ends_well(number)
         decided = moves.shifts(number)[-1].at
-        last = timeline.last_start(hits, old)
-        if last is None or timeline.last_start(hits, desired.version.label) is None:
-            raise MeasurementError(f"not both versions answered: {timeline.figures(hits)}")
+        last = answers.last(old)
+        if last is None or answers.last(desired.version.label) is None:
+            raise MeasurementError(f"not both versions answered: {answers.by_version()}")
         told.append(float(rollout.figures["shift_milliseconds"]))
         seen.append(max(0.0, 1e3 * (last - decided)))
         session.tell(f"the controller says {told[-1]:.1f} ms, clients {seen[-1]:.1f} ms")
@@ -59,21 +59,21 @@ def canary(session: Session) -> Iterable[Result]:
         declared = time.time()
         rollout = moves.ends_well(number)
         time.sleep(_STEADY_S)
-        hits = load.finish()
+        answers = load.finish()
     first = moves.shifts(number)[0].at
     paused = entered(rollout, Phase.PAUSED)
-    step = timeline.between(hits, paused, entered(rollout, Phase.SHIFTING, after=paused))
-    before, after = timeline.between(hits, began, declared), timeline.between(hits, first)
-    figures = {name: timeline.figures(part) for name, part in (("all", hits), ("before", before), ("after", after))}
+    step = answers.between(paused, entered(rollout, Phase.SHIFTING, after=paused))
+    before, after = answers.between(began, declared), answers.between(first)
+    figures = {name: part.figures() for name, part in (("all", answers), ("before", before), ("after", after))}
     session.tell(f"{figures}")
     yield _weight(step, desired.version.label)
-    yield BY_NAME["rollouts/canary"].result(timeline.failed(hits), load=figures["all"])
-    yield BY_NAME["rollouts/p99"].result(timeline.quantile_ms(after, 0.99) / timeline.quantile_ms(before, 0.99), **figures)
+    yield BY_NAME["rollouts/canary"].result(answers.failed, load=figures["all"], generator_behind_ms=answers.behind_ms(RATE))
+    yield BY_NAME["rollouts/p99"].result(after.quantile_ms(0.99) / before.quantile_ms(0.99), **figures)
 
 
-def _weight(step: list[timeline.Hit], label: str) -> Result:
-    if len(step) < _STEP_REQUESTS:
-        raise MeasurementError(f"the step had {len(step):,} requests: at least {_STEP_REQUESTS:,} are needed")
-    measured = 100 * timeline.share(step, label)
-    figures: dict[str, Any] = {"asked": _WEIGHT, "measured": round(measured, 3), "requests": len(step)}
+def _weight(step: Answers, label: str) -> Result:
+    if step.requests < _STEP_REQUESTS:
+        raise MeasurementError(f"the step had {step.requests:,} requests: at least {_STEP_REQUESTS:,} are needed")
+    measured = 100 * step.share(label)
+    figures: dict[str, Any] = {"asked": _WEIGHT, "measured": round(measured, 3), "requests": step.requests}
     return BY_NAME["rollouts/weight"].result(abs(measured - _WEIGHT), **figures)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import report, timeline
+from bench import report
 from bench.moves import Moves
 from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session
@@ -120,7 +120,7 @@ def _round(session: Session, moves: Moves, strategy: Strategy, commit: str, sour
         number = moves.begin(moves.next(strategy))
         moves.ends_well(number)
         time.sleep(_REST_S)
-        hits = load_.finish()
-    p99 = round(timeline.quantile_ms(hits, 0.99), 3)
+        answers = load_.finish()
+    p99 = round(answers.quantile_ms(0.99), 3)
     seconds = round(time.monotonic() - started, 1)
-    return Round(strategy.kind, len(hits), timeline.failed(hits), p99, seconds, round(began, 3), commit, sources)
+    return Round(strategy.kind, answers.requests, answers.failed, p99, seconds, round(began, 3), commit, sources)

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 
-from bench import timeline
+from bench.answers import Answers
 from bench.moves import Moves, entered, in_phase
 from bench.rows import BY_NAME, Result
 from bench.session import Session
-from bench.timeline import Hit
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import BlueGreen, Rolling, Strategy
 from heliostat.systems import processes
@@ -31,26 +31,35 @@ _QUANTILE = 0.99
 
 def while_starting(session: Session) -> Iterable[Result]:
     """Rounds of: two candidates that start at once; another load of their CPU; one after the other; at a low priority."""
-    found: dict[str, list[Hit]] = {"at_once": [], "burning": [], "one_by_one": [], "low_priority": []}
+    found: dict[str, list[Answers]] = {"at_once": [], "burning": [], "one_by_one": [], "low_priority": []}
     moves, cpus = Moves(session.stack), []
     at_once = BlueGreen(retention_seconds=0)
     for _ in range(_ROUNDS):
-        hits, cpu = _start(session, moves, at_once)
-        found["at_once"] += hits
+        answers, cpu = _start(session, moves, at_once)
+        found["at_once"].append(answers)
         cpus.append(cpu)
-        found["burning"] += _burn(session, cpu)
-        found["one_by_one"] += _start(session, moves, Rolling(percentage=1))[0]
+        found["burning"].append(_burn(session, cpu))
+        found["one_by_one"].append(_start(session, moves, Rolling(percentage=1))[0])
         with _reniced(session):
-            found["low_priority"] += _start(session, moves, at_once)[0]
-    p99 = {name: timeline.quantile_ms(hits, _QUANTILE) for name, hits in found.items()}
+            found["low_priority"].append(_start(session, moves, at_once)[0])
+    p99 = {name: _pooled_ms(parts) for name, parts in found.items()}
     session.tell(", ".join(f"{name.replace('_', ' ')} {value:.1f} ms" for name, value in p99.items()))
-    figures = {"p99_ms": p99, "cpu_seconds": cpus, "requests": {name: len(hits) for name, hits in found.items()}}
+    figures = {
+        "p99_ms": p99,
+        "cpu_seconds": cpus,
+        "failed": {name: sum(each.failed for each in parts) for name, parts in found.items()},
+    }
     yield BY_NAME["rollouts/p99-starting"].result(p99["at_once"] / p99["burning"], **figures)
     yield BY_NAME["rollouts/p99-one-by-one"].result(p99["one_by_one"] / p99["at_once"])
     yield BY_NAME["rollouts/p99-low-priority"].result(p99["low_priority"] / p99["at_once"])
 
 
-def _start(session: Session, moves: Moves, strategy: Strategy) -> tuple[list[Hit], float]:
+def _pooled_ms(parts: list[Answers]) -> float:
+    """The quantile of all rounds together."""
+    return float(np.quantile(np.concatenate([each.latencies_ms for each in parts]), _QUANTILE))
+
+
+def _start(session: Session, moves: Moves, strategy: Strategy) -> tuple[Answers, float]:
     """The requests that came while candidates started, and the CPU seconds that this took on top of the load's own."""
     desired = moves.next(strategy)
     with session.arrivals(RATE) as load:
@@ -63,16 +72,16 @@ def _start(session: Session, moves: Moves, strategy: Strategy) -> tuple[list[Hit
         started = in_phase(Phase.RETIRING, Phase.SUCCEEDED) if isinstance(strategy, Rolling) else in_phase(*_STARTED)
         rollout = moves.until(number, started, "the candidates have started")
         cpu = _cpu() - before - a_second * (time.monotonic() - began)
-        hits = load.finish()
+        answers = load.finish()
     last = Phase.RETIRING if isinstance(strategy, Rolling) else Phase.TESTING
     moves.ends_well(number)
-    return timeline.between(hits, declared, entered(rollout, last)), max(0.0, cpu)
+    return answers.between(declared, entered(rollout, last)), max(0.0, cpu)
 
 
 _STARTED = (Phase.TESTING, Phase.SHIFTING, Phase.RETAINING, Phase.RETIRING, Phase.SUCCEEDED)
 
 
-def _burn(session: Session, cpu: float) -> list[Hit]:
+def _burn(session: Session, cpu: float) -> Answers:
     """The requests that came while as many processes as candidates burnt `cpu` seconds, at the priority that replicas have."""
     count = session.stack.replicas
     spawned = multiprocessing.get_context("spawn")
@@ -85,8 +94,8 @@ def _burn(session: Session, cpu: float) -> list[Hit]:
         for burner in burners:
             burner.join()
         ended = time.time()
-        hits = load.finish()
-    return timeline.between(hits, began, ended)
+        answers = load.finish()
+    return answers.between(began, ended)
 
 
 def burn(cpu: float, niceness: int) -> None:

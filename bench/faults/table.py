@@ -190,8 +190,12 @@ def cells(kinds: Sequence[Kind] = tuple(Kind), strategies: Sequence[str] = tuple
     """The table's cells: those of one kind together; the head, which takes longest, comes last."""
     for kind in sorted(kinds, key=list(Kind).index):
         for strategy in strategies:
-            for state in SCENES[strategy]:
-                yield Cell(kind, strategy, state)
+            yield from (Cell(kind, strategy, state) for state in SCENES[strategy] if _has_victim(kind, strategy, state))
+
+
+def _has_victim(kind: Kind, strategy: str, state: State) -> bool:
+    """Whether there is something to kill: while it is recreated, nothing serves until the old version is started again."""
+    return not (kind is Kind.REPLICA and strategy == "recreate" and state is not State.ROLLING_BACK)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from heliostat.spec.controller import SERVICE, TRAFFIC_SERVICE
 from heliostat.systems import processes
 from heliostat.systems.ray_nodes import HEAD
 
-_APPEARS_S = 5.0
-"""How long a victim may take to come into being, e.g. a replica that is just being made."""
+_APPEARS_S = {Kind.CANDIDATE: 5.0, Kind.REPLICA: 20.0}
+"""How long a victim may take to come into being: what serves has to be there, or to come back."""
 _SERVE_CONTROLLER = "ServeController"
 
 
@@ -46,7 +46,7 @@ def kill(kind: Kind, world: World, live: Colour | None) -> str:
     colour = live if kind is Kind.REPLICA or live is None else live.other
     if colour is None:
         raise Nothing("nothing serves, so no replica of it can be killed")
-    return _kill(_appearing(lambda: replicas(world, colour)[:1]), f"replica of {colour}")
+    return _kill(_appearing(lambda: replicas(world, colour)[:1], _APPEARS_S[kind]), f"replica of {colour}")
 
 
 def replicas(world: World, colour: Colour) -> list[psutil.Process]:
@@ -98,8 +98,8 @@ def _kill(victims: Sequence[psutil.Process], what: str) -> str:
     return f"{what} ({len(killed)} process{'es' if len(killed) > 1 else ''})"
 
 
-def _appearing(find: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
-    deadline = time.monotonic() + _APPEARS_S
+def _appearing(find: Callable[[], list[psutil.Process]], seconds: float) -> list[psutil.Process]:
+    deadline = time.monotonic() + seconds
     while not (found := find()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return found

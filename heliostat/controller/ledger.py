@@ -70,10 +70,12 @@ class Ledger:
                 await self.flush()
                 delay = 0.0
                 await self._posted.wait()
-            except (RetryableError, PermanentError) as error:
-                # A store that refuses may be put right while this runs, and nothing may be left out.
+            except Exception as error:
+                # Whatever it is: it may be put right while this runs, and no entry may be left out for the next.
                 if not delay:
-                    _log.warning("the ledger waits (%s entries): %s", self._store.count_waiting(), error)
+                    known = isinstance(error, (RetryableError, PermanentError))
+                    waiting = self._store.count_waiting()
+                    _log.warning("the ledger waits (%s entries): %s", waiting, error, exc_info=None if known else error)
                 delay = min(_LONGEST_SECONDS, delay * 2 or _FIRST_SECONDS)
                 await asyncio.sleep(delay)
 

@@ -81,7 +81,7 @@ class Meter:
             track.counters, track.dirty = counted(track.counters, found, labels), True
         colours = track.counters.colours
         blue, green = (colours.get(colour, Counts()) for colour in Colour)
-        healthy = [len(observed.seen(colour).usable) for colour in Colour]
+        healthy = [len(observed.seen(colour).healthy) for colour in Colour]
         track.now = Point(now, observed.share, blue, green, healthy[0], healthy[1])
 
     def windows(self, state: State, since: float, seconds: float) -> tuple[Window, ...]:

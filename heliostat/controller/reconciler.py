@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import httpx
 
+from heliostat.controller.account import Account
 from heliostat.controller.acting import Hands
 from heliostat.controller.analysts import Analysts
 from heliostat.controller.clock import Clock
@@ -17,7 +18,7 @@ from heliostat.controller.golden import GoldenTests
 from heliostat.controller.ledger import Ledger, entry
 from heliostat.controller.metering import Meter
 from heliostat.controller.observing import Golden, observe, still
-from heliostat.controller.pacing import pause
+from heliostat.controller.pacing import IDLE_SECONDS, pause
 from heliostat.controller.routing import wanted
 from heliostat.controller.store import Store
 from heliostat.controller.traffic import Traffic, Wanted
@@ -36,10 +37,8 @@ _log = logging.getLogger(__name__)
 
 AWAY_SECONDS = 1.0
 """Between looks while the cluster does not answer."""
-FRESH_SECONDS = 0.15
-"""How old Serve's account may be where nothing was asked of it since."""
-_READ_SECONDS = 5.0
-"""How long Serve may take for its account until the cluster counts as away: what watches the traffic does not wait longer."""
+_AT_ONCE_SECONDS = 0.005
+"""Until the next look after one that changed something."""
 
 
 @dataclass
@@ -54,10 +53,8 @@ class Reconciler:
     ledger: Ledger
     states: dict[str, State] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
-    ray_answers: bool = False
-    _instance: ServeInstance | None = None
-    _read_at: float = 0.0
     _golden: dict[str, Golden] = field(default_factory=dict)
+    _lost: set[str] = field(default_factory=set)
     _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -71,7 +68,12 @@ class Reconciler:
         tests = GoldenTests(self.client, self._tested)
         self._hands = Hands(self.serve, tests, self.analysts, self.settings)
         self._clock = Clock(self.store)
-        self._watched_since = self.now()
+        self._account = Account(self.serve, self.now)
+
+    @property
+    def ray_answers(self) -> bool:
+        """Whether the cluster answers."""
+        return self._account.answers
 
     def now(self) -> float:
         """Unix time that never jumps."""
@@ -149,17 +151,17 @@ class Reconciler:
 
     async def look(self) -> float:
         """One look at everything; how long the next may wait, in seconds."""
-        instance = await self._serve_instance()
+        instance = await self._account.read()
         snapshot = await self.traffic.snapshot()
         names, changed, rest = list(self.states), False, list[tuple[str, Action]]()
         for name in names:
-            acted, later = await self._look_at(name, instance, snapshot)
+            acted, later = await self._guarded_look_at(name, instance, snapshot)
             changed |= acted
             rest += [(name, action) for action in later]
         # Whatever is slow comes after the traffic of all of them.
+        failures = list[Exception]()
         if instance is not None:
-            for name, action in rest:
-                changed |= await self._act(name, action, instance)
+            changed |= await self._act_on(rest, instance, failures)
             self.analysts.sweep()
         names = [name for name in names if name in self.states]
         changed |= await self.traffic.apply({name: self._wanted(name, instance) for name in names}, snapshot)
@@ -167,10 +169,28 @@ class Reconciler:
             self.meter.keep(self.states[name], self.now())
         if changed:
             await self._tell()
-            return 0.005
-        if instance is None:
-            return AWAY_SECONDS
-        return min((pause(state, self.observed.get(name), self.now()) for name, state in self.states.items()), default=2.0)
+        if failures:
+            raise failures[0]
+        if changed or instance is None:
+            return _AT_ONCE_SECONDS if changed else AWAY_SECONDS
+        pauses = (pause(state, self.observed.get(name), self.now()) for name, state in self.states.items())
+        return min(pauses, default=IDLE_SECONDS)
+
+    async def _guarded_look_at(
+        self, name: str, instance: ServeInstance | None, snapshot: Snapshot
+    ) -> tuple[bool, tuple[Action, ...]]:
+        """As `_look_at`; one application that is not understood leaves the others theirs, and its traffic as it is."""
+        try:
+            found = await self._look_at(name, instance, snapshot)
+            self._lost.discard(name)
+            return found
+        except (RetryableError, PermanentError):
+            raise
+        except Exception:
+            if name not in self._lost:
+                _log.exception("%s is not understood; its traffic stays as it is", name)
+            self._lost.add(name)
+            return False, ()
 
     async def _look_at(self, name: str, instance: ServeInstance | None, snapshot: Snapshot) -> tuple[bool, tuple[Action, ...]]:
         """Decide about one application and move its traffic; whether that changed anything, and what is left to do."""
@@ -184,7 +204,7 @@ class Reconciler:
         share, took = self._moved.get(name, (-1, 0.0))
         observed = replace(
             observed,
-            watched_since=self._watched_since,
+            watched_since=self._account.since,
             shift_milliseconds=took if share == observed.share else None,
             evidence=self._evidence(state),
         )
@@ -210,12 +230,22 @@ class Reconciler:
         changed = bool(moves or decision.events or decision.state != state)
         return changed, tuple(action for action in decision.actions if not isinstance(action, SetShare))
 
+    async def _act_on(self, actions: list[tuple[str, Action]], instance: ServeInstance, failures: list[Exception]) -> bool:
+        """Do all of it, whatever of it fails; whether the world may look different now."""
+        changed = False
+        for name, action in actions:
+            try:
+                changed |= await self._act(name, action, instance)
+            except (RetryableError, PermanentError) as error:
+                failures.append(error)
+        return changed
+
     async def _act(self, name: str, action: Action, instance: ServeInstance) -> bool:
         if isinstance(action, RetireColour):
             self._untest(name, action.colour)
         acted = await self._hands.act(self.states[name], self.observed[name], action, instance)
         if acted:
-            self._read_at = 0.0
+            self._account.expire()
         return acted
 
     def _evidence(self, state: State) -> Evidence:
@@ -235,30 +265,12 @@ class Reconciler:
             if str(error) != self._complaint:
                 _log.warning("%s", error)
             self._complaint = str(error)
-            self._read_at = 0.0
+            self._account.expire()
             return 0.5
         except Exception:
-            # One application that is not understood must not leave the others without anybody who follows their replicas.
             _log.exception("a look failed")
-            self._read_at = 0.0
+            self._account.expire()
             return AWAY_SECONDS
-
-    async def _serve_instance(self) -> ServeInstance | None:
-        """What Serve runs; None while the cluster does not answer, and all stays as it is."""
-        if self._instance is not None and time.monotonic() - self._read_at < FRESH_SECONDS:
-            return self._instance
-        try:
-            async with asyncio.timeout(_READ_SECONDS):
-                self._instance = await self.serve.read()
-            if not self.ray_answers:
-                self._watched_since = self.now()
-            self._read_at, self.ray_answers = time.monotonic(), True
-        except (RetryableError, TimeoutError) as error:
-            if self.ray_answers or not self._read_at:
-                text = str(error) or f"Serve did not answer within {_READ_SECONDS:g} s"
-                _log.warning("%s; what serves stays as it is", text)
-            self._instance, self.ray_answers, self._read_at = None, False, time.monotonic()
-        return self._instance
 
     def _tested(self, name: str, colour: Colour, replica: str, failure: str | None) -> None:
         if name in self.states:
@@ -292,6 +304,6 @@ class Reconciler:
             self._news.notify_all()
 
     def _wanted(self, name: str, instance: ServeInstance | None) -> Wanted:
-        if instance is None:
+        if instance is None or name in self._lost or name not in self.observed:
             return self.traffic.as_before(name)
         return wanted(self.states[name], self.observed[name], instance, self.traffic.affinity(name))

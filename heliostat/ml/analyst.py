@@ -156,7 +156,7 @@ class Analyst:
     async def _read_truth_on(self) -> None:
         """What is learnt while this goes on counts too; in a shadow, nothing else sends the requests that it is about."""
         while True:
-            if self._task.shadow_share is not None:
+            if self._task.shadow_share is not None or self._work.exhausted:
                 await Replay(self._work, _TRUTH_SECONDS).known(self._task.analysis.min_requests)
             await asyncio.sleep(_TRUTH_SECONDS)
             await self._read_truth()

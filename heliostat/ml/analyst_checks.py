@@ -186,18 +186,16 @@ class Metrics:
 
     def add(self, pair: Pair) -> None:  # noqa: D102
         ours, theirs = pair.candidate_rows, pair.serving_rows
-        if ours is None or (pair.serving is not None and theirs is None):
-            return
-        for row, our in enumerate(ours):
+        for row, our in enumerate(ours or ()):
             label = self._truth.labels.get((pair.ask.request_id, row))
             if label is None:
                 continue
-            score = number_of(value_of(our, self._check.field))
-            other = number_of(value_of(theirs[row], self._check.field)) if theirs and row < len(theirs) else None
-            if score is None or (theirs is not None and other is None):
-                self._refused = _no_number(self._check.field, our)
-                continue
-            self._add(label, score, other)
+            their = theirs[row] if theirs and row < len(theirs) else None
+            score, other = (number_of(value_of(answer, self._check.field)) for answer in (our, their))
+            if score is None or (their is not None and other is None):
+                self._refused = _no_number(self._check.field, our if score is None else their)
+            else:
+                self._add(label, score, other)
 
     def _add(self, label: float, score: float, other: float | None) -> None:
         if other is not None and not self._compared:  # what serves came later: only rows that both answered count

@@ -108,7 +108,7 @@ class Replay:
     async def _recent(self, needed: int) -> list[Ask]:
         """The newest requests of every replica: of what serves, where it has any."""
         for side in (self._work.serving, self._work.candidate):
-            share = -(-needed // max(1, len(side.urls)))
+            share = -(-2 * needed // max(1, len(side.urls)))  # some were asked more than others
             found = [await self._tapped(side, url, min(share, MOST_REQUESTS)) for url in side.urls]
             mixed = [ask for asks in itertools.zip_longest(*found) for ask in asks if ask is not None]
             if mixed:

@@ -93,8 +93,8 @@ def _adopt(state: State, rollout: Progress, declared: Desired, now: float) -> St
     state = state.but(pending=False, returning=False)
     changed = rollout.model_copy(update={"target": declared, "origin": state.origin})
     if besides(declared.strategy) and besides(rollout.strategy):
-        weight = share_of(rollout.candidate, state.share)
-        changed = followed_on(changed, declared.strategy, weight if rollout.stage_at is not None or rollout.stage else 0)
+        shifts = rollout.phase is Phase.SHIFTING or rollout.phase in GATHERING
+        changed = followed_on(changed, declared.strategy, share_of(rollout.candidate, state.share) if shifts else 0)
     elif declared.strategy.kind == rollout.strategy.kind and rollout.phase not in SETTLED:
         changed = changed.model_copy(update={"strategy": declared.strategy})
     # Otherwise how it got there, or is on its way, does not change any more; the declaration's other parts do.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic.alias_generators import to_snake
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
@@ -72,23 +71,22 @@ def _again(mistake: Any) -> InitErrorDetails:
 
 
 def place(location: Path, given: Any) -> Path:
-    """pydantic's location in the keys that `given` has: without the labels of union members, and spelt as there."""
+    """pydantic's location in `given`: without the labels of union members."""
     path: list[str | int] = []
     last = len(location) - 1
     for index, part in enumerate(location):
-        key = _key(part, given)
-        if key is not None:
-            given = given[key]
-            path.append(key)
+        if _has(given, part):
+            given = given[part]
+            path.append(part)
         elif index == last and isinstance(given, Mapping) and part != "[key]" and given.get("kind") != part:
             path.append(part)  # what is missing
     return tuple(path)
 
 
-def _key(part: str | int, given: Any) -> str | int | None:
+def _has(given: Any, part: str | int) -> bool:
     if isinstance(given, Mapping):
-        return next((key for key in (part, to_snake(part) if isinstance(part, str) else part) if key in given), None)
-    return part if isinstance(given, (list, tuple)) and isinstance(part, int) and part < len(given) else None
+        return part in given
+    return isinstance(given, (list, tuple)) and isinstance(part, int) and part < len(given)
 
 
 def _place(mistake: Any, given: Any) -> Path:

@@ -6,12 +6,12 @@ replica of the same colour finds it right. Which colour a request goes to is dra
 green in a map: one `set map` on the runtime socket moves any share of 1/100 % at once, without a reload. Where the drawn
 colour has no usable replica and the other one has, the other one answers: a colour that may not be used yet has none.
 
-**A reload for a new application, none for anything else** but another affinity. Backends cannot be added at run time. Slots
+**A reload for a new application or another affinity, none for anything else.** Backends cannot be added at run time. Slots
 made in advance would avoid the reload, at the price of a limit on the number of applications and of backends that nobody can
 read in the statistics. A reload of the master hands the listening socket to a new worker, and the old one finishes its
-requests. Connections that clients keep to it stay open (`close-spread-time infinite`): one that is closed while a request is on
-its way loses that request. The next request on each is passed on to the new worker, which knows where it belongs, and its answer
-tells the client to close. What nobody uses ends by itself after the time that an idle connection is kept.
+requests. Connections that clients keep to it stay open (`close-spread-time infinite`): one that is closed while a request is
+on its way loses that request. The next request on each is passed on to the new worker, which knows where it belongs, and the
+answer tells the client to close. What nobody uses ends by itself after the time that an idle connection is kept.
 
 **Retries.** A prediction changes nothing but its log, so asking a second replica the same is safe, POST or not. A request
 is tried again where the connection failed, or closed without an answer, or answered junk: all three are what a replica

@@ -285,6 +285,8 @@ def test_a_report_is_written_to_one_file_with_the_ledgers_exact_versions(control
     stack.ok("rollout", "report", "--rollout", "7", "-o", "other.html")
     assert (stack.folder / "other.html").exists()
     assert stack.ok("rollout", "report", "-o", "-").startswith("<!doctype html>")
+    stack.ok("rollout", "report", "-o", "failed.svg")
+    assert (stack.folder / "failed.svg").read_text().startswith("<svg")
 
 
 def test_a_report_on_a_rollout_that_is_not_remembered_says_which_are(controller, stack):

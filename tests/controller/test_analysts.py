@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -119,3 +121,24 @@ async def test_a_module_that_is_not_there_is_told_and_tried_again(world: World) 
     world.analysts._module = "no_such_analyst"
     world.analysts.ask("1", task(), ONE)
     assert "No module named no_such_analyst" in (await world.until(lambda found: bool(found.error))).error
+
+
+async def test_one_whose_controller_was_killed_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    script = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from test_analysts import ONE, World, task
+
+async def main() -> None:
+    world = World(Path(sys.argv[1]))
+    world.analysts.ask("1", task(), ONE)
+    await world.until(lambda found: found.requests == 100)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+    controller = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(tmp_path))
+    assert await asyncio.wait_for(controller.wait(), 30) == -signal.SIGKILL
+    with contextlib.suppress(psutil.NoSuchProcess):
+        await asyncio.to_thread(World(tmp_path).process.wait, 5)

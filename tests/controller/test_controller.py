@@ -124,7 +124,7 @@ async def test_what_serves_stays_as_it_is_while_the_cluster_does_not_answer(clus
         await bring(client, desired(1))
         before = dict(cluster.traffic.shares)
         cluster.serve.away = True
-        cluster.reconciler._read_at = 0.0
+        cluster.reconciler._account.expire()
         await cluster.reconciler.look()
         assert not (await client.health()).ray
         assert cluster.traffic.shares == before

@@ -64,7 +64,7 @@ def start(tmp_path, store):
 
     yield run
     for each in started:
-        each.kill()
+        each.kill()  # once more where the test did
 
 
 def test_recent_requests_are_replayed_to_both_versions_and_leave_no_trace(start):
@@ -216,6 +216,16 @@ def test_a_model_metric_is_made_of_logged_requests_whose_truth_is_known(start, s
         figures = start(METRIC, minRequests=20).tell([new.url], [old.url]).exhausted()
         assert figures.checks[0].rows == 20
         assert figures.checks[0].candidate == figures.checks[0].serving == pytest.approx(1.0)
+
+
+def test_an_analyst_that_is_killed_begins_anew(start):
+    with replicas(Replica(), Replica(version="2-new")) as (old, new):
+        old.ask(30)
+        first = start(DISAGREEMENT, minRequests=1000, seconds=60).tell([new.url], [old.url])
+        first.until(lambda figures: figures.requests > 0)
+        first.kill()
+        figures = start(DISAGREEMENT).tell([new.url], [old.url]).exhausted()
+        assert (figures.source, figures.requests) == (Source.RECENT, 30)
 
 
 def test_without_ground_truth_a_model_metric_says_so(start):

@@ -149,8 +149,17 @@ def test_a_model_metric_is_of_the_rows_with_truth_that_both_answered(made, truth
     check.add(pair([{"p": 0.9}, {"p": 0.9}, {"p": 0.1}], [{"p": 0.9}, {"p": 0.1}, {"p": 0.1}], many=True, name="a"))
     check.add(pair({}, {"p": 1}, statuses=(500, 200), name="b"))
     check.add(pair({"p": 1}, {"p": 1}, name="unknown"))
+    check.add(pair({"p": 0}, {}, statuses=(200, 500), name="b"))
     figure = check.figure()
     assert (figure.candidate, figure.serving, figure.rows) == (0.5, 1.0, 2)
+
+
+def test_a_model_metric_of_a_first_version_is_its_own(made, truth):
+    truth.labels["a", 0] = 1.0
+    check = made(kind="model-metric", metric="accuracy", field="p", limit=0.5)
+    check.add(Pair(Ask("a", b"{}"), reply({"p": 0.9}), None))
+    figure = check.figure()
+    assert (figure.candidate, figure.serving, figure.rows) == (1.0, None, 1)
 
 
 def test_a_metric_that_needs_both_classes_says_when_there_is_one(made, truth):

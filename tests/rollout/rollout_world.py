@@ -300,11 +300,12 @@ class World:
         return Replica(f"r{self._names}", self.now + STARTUP_SECONDS)
 
     def _record(self, state: State, events: tuple[tuple[Phase, str], ...]) -> None:
+        before = self.state.rollout.number if self.state.rollout is not None else 0
+        if state.rollout is not None and state.rollout.number > before:
+            refused = {each.fingerprint for each in self.state.refused}
+            assert orders.fingerprint(state.rollout.target) not in refused, "what was refused is shipped again"
         for phase, text in events:
             number = state.rollout.number if state.rollout else 0
             self.story.append(f"{self.now - 1e9:g} #{number} {phase}: {text}")
-            if phase is Phase.PENDING and state.rollout is not None:
-                refused = {each.fingerprint for each in self.state.refused}
-                assert orders.fingerprint(state.rollout.target) not in refused, "what was refused is shipped again"
             if phase in ENDS:
                 self.ends.setdefault(number, []).append(phase)

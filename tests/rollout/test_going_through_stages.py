@@ -302,9 +302,7 @@ def test_a_step_waits_for_a_person_and_goes_on_when_one_approves() -> None:
 
 def test_nobody_who_comes_is_a_rollback_in_the_end() -> None:
     world = waiting()
-    for _ in range(605):
-        world.look()
-        world.pass_time()
+    until_phase(world, Phase.ROLLING_BACK, most=602)
     world.settle()
     assert "nobody approved 2-fine within 10 min" in error_of(world)
 
@@ -496,6 +494,19 @@ def test_back_to_what_served_before_needs_no_analysis_while_it_is_kept() -> None
     assert world.state.rollout is not None
     assert world.state.rollout.direct
     assert world.state.rollout.analyses == ()
+
+
+def test_a_canary_that_was_interrupted_has_proven_nothing() -> None:
+    world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
+    world.declare(desired(3, TENTH))
+    world.look()
+    world.declare(desired(2, TENTH))
+    world.look()
+    world.look()
+    assert world.state.rollout is not None
+    assert (world.state.rollout.target.version.label, world.state.rollout.direct) == ("2-fine", False)
+    until_phase(world, Phase.ANALYSING)
+    assert world.share == 1000
 
 
 def test_going_back_by_hand_is_fast_and_what_is_left_is_refused() -> None:

@@ -217,8 +217,14 @@ class Rollouts(RuleBasedStateMachine):
                 if not replica.usable:
                     continue
                 assert behaviour_of(app.wanted) not in BAD, self.world.story
-                tested = self.world.golden.get(replica.name, "not asked") is None
-                assert tested or colour is self.world.state.live, (replica, self.world.story[-12:])
+                # What is only kept beside gets no requests.
+                tested = self.world.golden.get(replica.name, "not asked") is None or not share_of(colour, self.world.share)
+                assert tested or colour in self._proven(), (replica, self.world.story[-12:])
+
+    def _proven(self) -> set[Colour | None]:
+        """What serves, or did before the rollout: its replicas were tested once, and what replaces a dead one may answer."""
+        rollout = self.world.state.rollout
+        return {self.world.state.live, rollout.previous_colour if rollout is not None else None}
 
     @invariant()
     def each_rollout_ends_at_most_once(self) -> None:

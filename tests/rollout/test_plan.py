@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from rollout_world import World, desired
 
-from heliostat.rollout.model import State
+from heliostat.rollout.capacity import Held, Node
+from heliostat.rollout.model import Colour, State
 from heliostat.rollout.plan import plan
+from heliostat.rollout.shares import problem
+from heliostat.spec.analysis import Analysis, Latency, OnInconclusive, SuccessRate
 from heliostat.spec.controller import DRAIN_SECONDS
-from heliostat.spec.strategies import BlueGreen, Recreate, Rolling
+from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow, Strategy
 
 
 def serving() -> State:
@@ -57,3 +61,167 @@ def test_another_number_of_replicas_restarts_nothing() -> None:
     assert found.changes
     assert found.extra_replicas == 3
     assert "no replica restarts" in found.lines[0]
+
+
+RATE = Analysis(checks=(SuccessRate(at_least=0.99), Latency(times=1.5)), seconds=30)
+
+
+def lines(strategy: Strategy, replicas: int = 2, state: State | None = None) -> str:
+    return "\n".join(plan(state or serving(), desired(2, strategy, replicas), (8.0, 3), None).lines)
+
+
+def test_a_canary_tells_its_steps_checks_people_and_who_stays_where() -> None:
+    steps = (CanaryStep(weight=10, pause_seconds=300), CanaryStep(weight=50, approval=True))
+    text = lines(Canary(steps=steps, analysis=RATE, affinity=Affinity(cookie="sid"), approval_timeout_seconds=3600))
+    for part in (
+        "starts 2 replicas of 2-fine beside 2 replicas of 1-fine, about 8 s as measured before; no gap",
+        "canary: 10 % -> 50 % -> all",
+        "step 1: 10 % of the traffic, analysed for 30 s, for 5 min at least",
+        "step 2: 50 % of the traffic, analysed for 30 s, until a person approves",
+        "30 s, at least 100 requests: success rate: at least 99 %; latency p99: at most 1.5 times what serves",
+        "gives the traffic back to 1-fine first; so does one that finds too little to judge by",
+        "a person has to approve step 2 (heliostat rollout approve), within 1 h, or it is rolled back",
+        "clients stay on one version by the cookie sid",
+        "needs 2 replicas on top (2 CPUs) for about 6.1 min, and for as long as people take, until 30 s after the last step",
+        "golden requests",
+    ):
+        assert part in text, text
+
+
+def test_a_header_and_a_shadow_and_a_blue_green_are_told_too() -> None:
+    way = Canary(steps=(CanaryStep(weight=10),), affinity=Affinity(header="x-user"))
+    assert "requests with the same header x-user stay on one version; without it chance decides" in lines(way)
+    waits = RATE.model_copy(update={"on_inconclusive": OnInconclusive.WAIT})
+    shadow = lines(Shadow(analysis=waits, sampling_percentage=25, approval=True, after=RATE))
+    assert "shadow: shadow -> all" in shadow
+    assert "checked at copies of 25 % of the requests" in shadow
+    assert "waits for a person, or goes back, as its step says" in shadow
+    both = lines(BlueGreen(before=RATE, after=RATE))
+    assert "blue-green: no traffic -> all" in both
+    assert "checked at each analysis" in both
+
+
+def test_rolling_tells_its_batches_and_what_each_has_to_pass() -> None:
+    text = lines(Rolling(percentage=50, max_surge=2, analysis=RATE), 4)
+    assert "rolling: 2 -> 4 of 4 replicas" in text
+    assert "checked at each batch: 30 s" in text
+    assert "(4 CPUs)" in text
+
+
+def test_what_is_kept_comes_back_without_steps() -> None:
+    world = World()
+    way = Canary(steps=(CanaryStep(weight=10),), analysis=RATE, retention_seconds=600)
+    for number in (1, 2):
+        world.declare(desired(number, way))
+        for _ in range(60):
+            world.look()
+            world.pass_time()
+    found = plan(world.state, desired(1, way), (8.0, 3), None)
+    assert "moves all traffic back to 1-fine at once, without analysis" in found.lines[0]
+    assert not any("checked" in line for line in found.lines)
+
+
+def test_what_is_on_its_way_is_told() -> None:
+    world = World()
+    world.declare(desired(1, BlueGreen()))
+    world.settle()
+    world.declare(desired(2, BlueGreen()))
+    world.look()
+    for wanted, text in (
+        (desired(2, BlueGreen()), "its rollout goes on"),
+        (desired(2, BlueGreen(), 3), "goes on as now declared"),
+        (desired(3, BlueGreen()), "ends the rollout to 2-fine"),
+    ):
+        assert text in plan(world.state, wanted, None, None).lines[0]
+
+
+def test_what_was_rolled_back_is_told_in_the_preview() -> None:
+    world = World()
+    world.declare(desired(1, BlueGreen()))
+    world.settle()
+    bad = desired(2, BlueGreen(), behaviour="crashes")
+    assert plan(world.state, bad, None, None).refused is None
+    world.declare(bad)
+    world.settle()
+    refused = plan(world.state, bad, None, None).refused
+    assert refused is not None
+    assert "did not start" in refused.reason
+
+
+HELD = (Held(Colour.BLUE, "head", 2),)
+
+
+def short(strategy: Strategy, free: float, replicas: int = 2, state: State | None = None) -> str | None:
+    nodes = (Node("head", free / 2), Node("worker-1", free / 2))
+    return plan(state or serving(), desired(2, strategy, replicas), None, None, nodes, HELD).shortage
+
+
+def test_a_surge_that_the_cluster_cannot_hold_is_told_with_what_there_is_and_what_to_do() -> None:
+    text = short(BlueGreen(), 2, replicas=3)
+    assert text is not None
+    assert "3 replicas of 2-fine with 1 CPU each" in text
+    assert "room for 2 (free: head: 1 CPU, worker-1: 1 CPU)" in text
+    assert "`rolling` or `recreate`" in text
+    assert short(BlueGreen(), 4, replicas=3) is None
+    assert "maxSurge" in (short(Rolling(max_surge=1), 0) or "")
+    assert short(Rolling(max_surge=0), 0) is None, "one goes before one comes"
+    assert short(Recreate(), 0) is None, "the old ones make room"
+    assert "5 replicas" in (short(Recreate(), 2, replicas=5) or "")
+
+
+def test_each_replica_has_to_fit_on_one_node() -> None:
+    wanted = desired(2, BlueGreen(), 2).model_copy(update={"cpus_per_replica": 2.0})
+    spread = tuple(Node(f"n{number}", 1.5) for number in range(4))
+    found = plan(serving(), wanted, None, None, spread, HELD)
+    assert "room for 0" in (found.shortage or "")
+    assert found.extra_cpus == 4
+    assert plan(serving(), wanted, None, None, (Node("big", 4),), HELD).shortage is None
+
+
+def test_accelerators_are_counted() -> None:
+    wanted = desired(2, BlueGreen(), 2).model_copy(update={"gpus_per_replica": 0.5, "cpus_per_replica": 0.0})
+    assert plan(serving(), wanted, None, None, (Node("a", 0, 1),), HELD).shortage is None
+    found = plan(serving(), wanted, None, None, (Node("a", 8, 0.5),), HELD)
+    assert "0.5 GPUs each" in (found.shortage or "")
+    assert found.extra_gpus == 1
+    assert "(1 GPU)" in " ".join(found.lines)
+
+
+def test_what_is_there_already_needs_no_room_and_what_leaves_gives_it() -> None:
+    world = World()
+    world.declare(desired(1, BlueGreen()))
+    world.settle()
+    world.declare(desired(2, BlueGreen()))
+    for _ in range(2):
+        world.look()
+    held = (*HELD, Held(Colour.GREEN, "worker-1", 2))
+    full = (Node("head", 0), Node("worker-1", 0))
+    assert plan(world.state, desired(2, BlueGreen()), None, None, full, held).shortage is None
+    assert plan(world.state, desired(3, BlueGreen()), None, None, full, held).shortage is None
+    assert plan(world.state, desired(3, BlueGreen(), 3), None, None, full, held).shortage is not None
+
+
+def test_more_replicas_in_place_and_a_first_version_have_to_fit_too() -> None:
+    nodes = (Node("head", 1),)
+    assert plan(serving(), desired(1, BlueGreen(), 3), None, None, nodes, HELD).shortage is None
+    assert "2 replicas" in (plan(serving(), desired(1, BlueGreen(), 4), None, None, nodes, HELD).shortage or "")
+    assert plan(State(name="flights"), desired(1, BlueGreen()), None, None, nodes).shortage is not None
+    assert plan(serving(), desired(1, BlueGreen()), None, None, (), ()).shortage is None, "nothing changes"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "text"),
+    [
+        (Canary(steps=(CanaryStep(weight=100),), affinity=Affinity(cookie="a")), "step below 100"),
+        (BlueGreen(after=Analysis(checks=(Latency(at_most_ms=60_000),))), "beyond what is measured"),
+        (Canary(steps=(CanaryStep(weight=5, analysis=Analysis(checks=(Latency(at_most_ms=20_000),))),)), "20000 ms"),
+        (Rolling(max_surge=0, min_healthy_percentage=100), "none can move"),
+    ],
+)
+def test_what_cannot_work_is_said_with_the_fix(strategy: Strategy, text: str) -> None:
+    assert text in (problem(desired(1, strategy)) or "")
+
+
+def test_what_can_work_is_no_problem() -> None:
+    for strategy in (Recreate(), Rolling(analysis=RATE), BlueGreen(before=RATE), Shadow(analysis=RATE)):
+        assert problem(desired(1, strategy)) is None

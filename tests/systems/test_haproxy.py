@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from traffic_plane import FakeReplica, ask, until
+from traffic_plane import FakeReplica, ask, client, until
 
 from heliostat.systems import haproxy
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -15,7 +15,7 @@ from heliostat.systems.haproxy_config import Plane, Route, Server, render, rende
 def test_only_what_may_take_requests_is_in_the_file(plane: Plane) -> None:
     text = render(plane, (Route("flights", 0, (Server("r1", "127.0.0.1", 30001),)),))
     assert "server r1 127.0.0.1:30001 check" in text
-    assert text.count("\nbackend ") == 2
+    assert text.count("\nbackend flights-") == 2
 
 
 def test_the_map_says_each_share(plane: Plane) -> None:
@@ -136,6 +136,58 @@ async def test_a_reload_brings_a_new_application_and_keeps_the_others(
     found = await until(running, lambda s: "weather-blue" in s.backends)
     assert found.shares == {"flights": 10_000, "weather": 0}
     assert (await ask(running, "/flights/predict")).body["label"] == "green"
+
+
+@pytest.mark.local_stack
+async def test_a_connection_kept_over_a_reload_gets_what_holds_now_and_is_told_to_close(
+    running: Plane, replicas: dict[str, FakeReplica]
+) -> None:
+    async with client(running) as kept, client(running) as other:
+        assert (await kept.ask("/flights/predict")).headers.get("connection") != "close"
+        await other.ask("/flights/predict")
+        green = (replicas["green"].server,)
+        haproxy.write(running, (Route("flights", 10_000, (), green), Route("weather")))
+        await haproxy.reload(running)
+        await until(running, lambda found: found.backends.get("flights-green", {}).get("green", None) is not None)
+        answer = await kept.ask("/flights/predict", {"x-request-id": "mine"})
+        assert (answer.body["label"], answer.headers["x-request-id"]) == ("green", "mine")
+        assert answer.headers["connection"] == "close"
+        unknown_to_the_old = await other.ask("/weather/predict")
+        assert (unknown_to_the_old.status, unknown_to_the_old.headers["connection"]) == (503, "close")
+    counts = (await haproxy.snapshot(running)).counts
+    assert {name: (each.requests, each.failed) for name, each in counts.items() if each.requests} == {
+        "flights-green": (1, 0),
+        "weather-blue": (1, 1),
+    }
+
+
+@pytest.mark.local_stack
+async def test_reloads_lose_no_request_of_clients_that_keep_their_connections(
+    running: Plane, replicas: dict[str, FakeReplica]
+) -> None:
+    over = asyncio.Event()
+
+    async def ask_on() -> list[int]:
+        statuses = []
+        while not over.is_set():
+            async with client(running) as kept:
+                closed = False
+                while not over.is_set() and not closed:
+                    answer = await kept.ask("/flights/predict")
+                    statuses.append(answer.status)
+                    closed = answer.headers.get("connection") == "close"
+                    await asyncio.sleep(0.001 * (len(statuses) % 7))
+        return statuses
+
+    clients = [asyncio.create_task(ask_on()) for _ in range(20)]
+    routes = Route("flights", 0, (replicas["blue"].server,)), Route("weather")
+    for number in range(6):
+        haproxy.write(running, routes[: 1 + number % 2])
+        await haproxy.reload(running)
+        await until(running, lambda found, number=number: ("weather-blue" in found.backends) == bool(number % 2))  # type: ignore[misc]
+    over.set()
+    statuses = [status for found in await asyncio.gather(*clients) for status in found]
+    assert (set(statuses), len(statuses) > 200) == ({200}, True)
 
 
 @pytest.mark.local_stack

@@ -44,7 +44,8 @@ def history(application: str | None, moment: str | None, limit: int, stack: str 
         click.echo(TypeAdapter(tuple[Entry, ...]).dump_json(found.entries[::-1], indent=2).decode())
         return
     if not found.entries:
-        click.echo(f"The ledger has nothing of {name!r} ({store.uri('ledger')}).")
+        there = ", ".join(ledger.applications(store)) or "nothing at all"
+        click.echo(f"The ledger has nothing of {name!r}; it has {there} ({store.uri('ledger')}).")
         return
     from heliostat.cli.rollouts.listing import history as as_table
 

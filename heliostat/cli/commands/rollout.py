@@ -59,9 +59,9 @@ def status(application: str | None, stack: str | None, as_json: bool) -> None:
 @click.option("--wait", "to_the_end", is_flag=True, help="Stay until the old version is put away.")
 @options.everywhere
 def watch(application: str | None, stack: str | None, to_the_end: bool) -> int:
-    """Follow a rollout until it has come to its result: exit code 0, or 1 where it was rolled back.
+    """Follow a rollout to its result.
 
-    Ctrl-C ends the watching, not the rollout.
+    Exit code 0 where it went through, 1 where it was rolled back. Ctrl-C ends the watching, not the rollout.
     """
     from heliostat.cli.rollouts.access import status_of, with_controller
     from heliostat.cli.rollouts.watch import watch as follow
@@ -96,7 +96,10 @@ def approve(application: str | None, number: int | None, reason: str, stack: str
 @options.stack
 @options.everywhere
 def abort(application: str | None, number: int | None, reason: str, stack: str | None) -> None:
-    """Roll back what is on its way; it is not shipped again by itself."""
+    """Roll back what is on its way.
+
+    It is not shipped again by itself.
+    """
     from heliostat.cli.rollouts.access import status_of, with_controller
 
     async def act(client: ControllerClient) -> Status:
@@ -124,7 +127,7 @@ def _told(status: Status, what: str) -> None:
 @options.as_json
 @options.everywhere
 def listing(application: str | None, stack: str | None, as_json: bool) -> None:
-    """List the rollouts that the controller remembers, the newest first."""
+    """List the rollouts so far, the newest first."""
     import time
 
     from heliostat.cli.rollouts.access import status_of, with_controller
@@ -146,11 +149,14 @@ def listing(application: str | None, stack: str | None, as_json: bool) -> None:
 @rollout.command("report")
 @_application
 @_number
-@_file(default=None, help="By default `rollout-APPLICATION-N.html`; `-` is standard output.")
+@_file(default=None, help="By default `rollout-APPLICATION-N.html`; `-` is standard output; `X.svg` is one time line alone.")
 @options.stack
 @options.everywhere
 def report(application: str | None, number: int | None, file: str | None, stack: str | None) -> None:
-    """Write one HTML file about a rollout: what happened, with weights, rates and latencies over time. It needs no network."""
+    """Write an HTML page about a rollout.
+
+    One file that needs no network: what happened, with weights, rates and latencies over time.
+    """
     import time
 
     from heliostat.cli.rollouts import records
@@ -159,6 +165,11 @@ def report(application: str | None, number: int | None, file: str | None, stack:
     from heliostat.cli.rollouts.report import page
 
     record = with_controller(stack, lambda client: records.record_of(client, application, number))
+    if file is not None and file.endswith(".svg"):
+        from heliostat.cli.rollouts.drawing import draw
+
+        write(draw(record), file)
+        return
     entries, notes = records.entries_of(stack, record)
     for note in notes:
         click.echo(f"warning: {note}", err=True)
@@ -169,7 +180,10 @@ def report(application: str | None, number: int | None, file: str | None, stack:
 @_file(default="-", help="By default standard output.")
 @options.everywhere
 def dashboard(file: str) -> None:
-    """Write a dashboard for Grafana over the controller's Prometheus metrics, as JSON to import."""
+    """Write a Grafana dashboard.
+
+    JSON to import, over the metrics that the controller gives Prometheus.
+    """
     from heliostat.cli.rollouts.dashboard import as_json
     from heliostat.cli.rollouts.files import write
 

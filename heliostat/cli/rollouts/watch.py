@@ -93,7 +93,7 @@ class Lines:
     def show(self, status: Status) -> None:
         """Writes what is new."""
         rollout = status.rollout
-        if rollout is None:
+        if rollout is None or rollout.number < self._rollout:  # an answer that was long on its way
             return
         if rollout.number != self._rollout:
             self._rollout, self._told = rollout.number, 0
@@ -169,6 +169,7 @@ def ended(status: Status) -> int:
     """The exit code of a rollout that came to its result, with a word on it."""
     rollout = status.rollout
     if rollout is None:
+        told(f"{status.name} has had no rollout yet.")
         return Exit.OK
     if rollout.phase in words.SETTLED:
         if rollout.phase is Phase.RETAINING and rollout.until is not None:
