@@ -29,9 +29,8 @@ class Expected:
     """Labels of the versions."""
     new: str
     rolls_back: bool
-    """Whether it was aborted."""
-    remembered: bool = True
-    """Whether a candidate that failed has to be refused from now on; not where the cluster was away."""
+    """Whether it was aborted, and has to be refused from now on. One that failed by itself is not where the cluster or the
+    analyst was to blame."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,7 @@ def compare(facts: Facts, expected: Expected) -> Iterator[str]:
     if facts.status.healthy_replicas != REPLICAS:
         yield f"the controller sees {facts.status.healthy_replicas} healthy replicas of {REPLICAS}"
     refused = any(each.rollout == expected.number for each in facts.status.refused)
-    should_be = rollout.phase is Phase.FAILED
-    if refused != should_be and (refused or expected.remembered):
+    if (expected.rolls_back and not refused) or (refused and rollout.phase is not Phase.FAILED):
         yield f"the candidate is {'' if refused else 'not '}refused from now on, though the rollout {rollout.phase}"
     yield from _places(facts, wanted)
 

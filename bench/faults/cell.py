@@ -155,7 +155,7 @@ class _Run:
     def agree(self, killed: float) -> None:
         """Wait until controller, HAProxy and Serve say the same."""
         cell = self._cell
-        expected = Expected(self._number, self._old, self._new, cell.rolls_back, remembered=cell.kind is not Kind.HEAD)
+        expected = Expected(self._number, self._old, self._new, cell.rolls_back)
         deadline = time.monotonic() + _AGREE_S
         while (found := differences(self._world, expected)) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import sys
+import uuid
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Callable
@@ -51,6 +52,8 @@ class Analysts:
         self._told = told
         self._running: dict[str, _Analyst] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        for left in directory.glob("analyst-*.json"):  # by a controller that was killed
+            left.unlink(missing_ok=True)
 
     def ask(self, key: str, task: AnalystTask, endpoints: Endpoints) -> None:
         """Have one at work on `task`; another key is another one, from the start."""
@@ -93,7 +96,8 @@ class Analysts:
 
     async def _supervise(self, analyst: _Analyst) -> None:
         """Begin it again, less and less often, until it has done what it can."""
-        path = self._directory / f"analyst-{analyst.task.application}.json"
+        # A name of its own: the one before may end, and take its file along, after this one began.
+        path = self._directory / f"analyst-{analyst.task.application}-{uuid.uuid4().hex[:8]}.json"
         loop, delay = asyncio.get_running_loop(), _FIRST_SECONDS
         try:
             while True:
@@ -116,7 +120,7 @@ class Analysts:
         argv = (sys.executable, "-m", self._module, "--task", str(path))
         process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LINE_BYTES)
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+            os.setpriority(os.PRIO_PROCESS, process.pid, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         beside = [
             asyncio.create_task(self._tell(analyst, process)),

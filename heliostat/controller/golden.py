@@ -7,12 +7,42 @@ from collections.abc import Callable
 
 import httpx
 
+from heliostat.controller.observing import Golden
+from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour
 
 _SECONDS = 60.0
 _SHOWN = 5
 
 Tested = Callable[[str, Colour, str, str | None], None]
+
+
+class GoldenAnswers:
+    """Which replicas were asked, and what they answered wrongly; kept, so that a restart asks none of them again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, Golden] = {}
+
+    def of(self, name: str) -> Golden:
+        """An application's replicas."""
+        if name not in self._known:
+            self._known[name] = self._store.golden(name)
+        return self._known[name]
+
+    def take(self, name: str, colour: Colour, replica: str, failure: str | None) -> None:
+        """A replica answered."""
+        self._store.tested(name, colour, replica, failure)
+        self._known[name] = {**self.of(name), (colour, replica): failure}
+
+    def forget(self, name: str, colour: Colour) -> None:
+        """A colour is emptied: what its replicas answered means nothing any more."""
+        self._store.untest(name, colour)
+        self._known[name] = {key: failure for key, failure in self.of(name).items() if key[0] is not colour}
+
+    def drop(self, name: str) -> None:
+        """An application is gone."""
+        self._known.pop(name, None)
 
 
 class GoldenTests:

@@ -14,10 +14,10 @@ from heliostat.controller.account import Account
 from heliostat.controller.acting import Hands
 from heliostat.controller.analysts import Analysts
 from heliostat.controller.clock import Clock
-from heliostat.controller.golden import GoldenTests
+from heliostat.controller.golden import GoldenAnswers, GoldenTests
 from heliostat.controller.ledger import Ledger, entry
 from heliostat.controller.metering import Meter
-from heliostat.controller.observing import Golden, observe, still
+from heliostat.controller.observing import observe, still
 from heliostat.controller.pacing import IDLE_SECONDS, pause
 from heliostat.controller.routing import wanted
 from heliostat.controller.store import Store
@@ -53,7 +53,6 @@ class Reconciler:
     ledger: Ledger
     states: dict[str, State] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
-    _golden: dict[str, Golden] = field(default_factory=dict)
     _lost: set[str] = field(default_factory=set)
     _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -62,7 +61,7 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         self.states = self.store.states()
-        self._golden = {name: self.store.golden(name) for name in self.states}
+        self._golden = GoldenAnswers(self.store)
         self.meter = Meter(self.store)
         self.analysts = Analysts(self.settings.analyst_module, self.settings.directory, self.wake)
         tests = GoldenTests(self.client, self._tested)
@@ -115,7 +114,6 @@ class Reconciler:
         rollout = step.state.rollout
         ended = rollout is not None and rollout.ended
         self._keep(step.state, step.events, (Record(EntryKind.END, step.state.entered),) if ended else ())
-        self.ledger.wake()
         self.wake()
 
     def delete(self, name: str) -> None:
@@ -199,7 +197,7 @@ class Reconciler:
             self.observed[name] = still(before, name, snapshot)
             self.meter.look(state, self.observed[name], snapshot.counts, now)
             return False, ()
-        observed = observe(name, instance, snapshot, self._golden.get(name, {}))
+        observed = observe(name, instance, snapshot, self._golden.of(name))
         self.meter.look(state, observed, snapshot.counts, now)
         share, took = self._moved.get(name, (-1, 0.0))
         observed = replace(
@@ -225,8 +223,6 @@ class Reconciler:
             self._moved[name] = (action.share, round((time.perf_counter() - began) * 1000, 2))
         for phase, text in decision.events:
             _log.info("%s: %s: %s", name, phase, text)
-        if decision.records:
-            self.ledger.wake()
         changed = bool(moves or decision.events or decision.state != state)
         return changed, tuple(action for action in decision.actions if not isinstance(action, SetShare))
 
@@ -242,7 +238,7 @@ class Reconciler:
 
     async def _act(self, name: str, action: Action, instance: ServeInstance) -> bool:
         if isinstance(action, RetireColour):
-            self._untest(name, action.colour)
+            self._golden.forget(name, action.colour)
         acted = await self._hands.act(self.states[name], self.observed[name], action, instance)
         if acted:
             self._account.expire()
@@ -274,25 +270,22 @@ class Reconciler:
 
     def _tested(self, name: str, colour: Colour, replica: str, failure: str | None) -> None:
         if name in self.states:
-            self.store.tested(name, colour, replica, failure)
-            self._golden.setdefault(name, {})[colour, replica] = failure
+            self._golden.take(name, colour, replica, failure)
             self.wake()
-
-    def _untest(self, name: str, colour: Colour) -> None:
-        self.store.untest(name, colour)
-        golden = self._golden.get(name, {})
-        self._golden[name] = {key: failure for key, failure in golden.items() if key[0] is not colour}
 
     def _keep(self, state: State, events: tuple[tuple[Phase, str], ...] = (), records: tuple[Record, ...] = ()) -> None:
         now = self.now()
         self.store.save(state, events, now, tuple(entry(state, record, now) for record in records))
         self.states[state.name] = state
+        if records:
+            self.ledger.wake()
 
     def _forget(self, state: State, records: tuple[Record, ...]) -> None:
         now, name = self.now(), state.name
         self.store.forget(name, tuple(entry(state, record, now) for record in records))
         self.meter.forget(name)
-        for kept in (self.states, self.observed, self._golden, self._moved):
+        self._golden.drop(name)
+        for kept in (self.states, self.observed, self._moved):
             kept.pop(name, None)
         self.ledger.wake()
 

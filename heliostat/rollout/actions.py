@@ -20,6 +20,7 @@ from heliostat.rollout.model import (
     TestGolden,
     identity,
 )
+from heliostat.rollout.shifting import gathers_since
 from heliostat.rollout.stages import key, present
 from heliostat.spec.rollouts import Phase
 
@@ -87,7 +88,7 @@ def _analyses(state: State, observed: Observed, now: float) -> tuple[Action, ...
     if stage.analysis is None:
         return ()
     if rollout.phase is Phase.ANALYSING:
-        half = now - rollout.stage_at >= stage.analysis.seconds / 2
+        half = now - gathers_since(rollout) >= stage.analysis.seconds / 2
         few = half and not enough_traffic(stage.analysis, observed.evidence, rollout.candidate)
         wanted = stage.weight == 0 or needs_analyst(stage.analysis) or few
     else:

@@ -8,7 +8,7 @@ that are no shares decide at that time only. Where clients sent too little, what
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from heliostat.rollout import limits
 from heliostat.rollout.chance import DOUBT, by_chance, doubt_of_a_look, slower_than, wilson
@@ -120,7 +120,9 @@ def _counted(check: Counted, analysis: Analysis, evidence: Evidence, candidate: 
     if found is not None:
         return Judged(_finding(check, found, Verdict.FAIL, "more than chance explains"), beyond=True)
     if whole.suffices(check, least):
-        return _plain(check, whole, least)
+        # Where samples were lost on the way, what is left of them is not the whole.
+        part = evidence.windows[0].seconds < min(elapsed, analysis.seconds) / 2
+        return replace(_plain(check, whole, least), waits=part)
     few = [share for share in _shares(check, whole, 1, careful=True) if share.bad >= _FEW and share.beyond_chance(DOUBT)]
     if few:
         # What clients met outweighs what was replayed.
@@ -146,8 +148,9 @@ def _wanting(check: Counted, whole: _Basis, replayed: _Basis | None, figures: Fi
     if _relative(check) and basis.candidate.requests >= least:
         text = f"{basis.serving.requests} of {least} requests to compare with were there"
     if error:
-        text += f", and the analyst could send no more: {error}"
-    waits = not error and not (figures is not None and figures.exhausted)
+        text += f", and the analyst could not send more: {error}"
+    # An error is how it stands: replicas come back, and a dead analyst is started again. The grace bounds the wait.
+    waits = not (figures is not None and figures.exhausted)
     return Judged(_finding(check, basis, Verdict.INCONCLUSIVE, text), waits=waits)
 
 

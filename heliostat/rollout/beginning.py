@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heliostat.rollout.model import GATHERING, SETTLED, Colour, Observed, Progress, State, Step, identity
 from heliostat.rollout.shares import share_of
+from heliostat.rollout.shifting import analyse
 from heliostat.rollout.stages import besides, followed_on, present
 from heliostat.rollout.turns import enter
 from heliostat.spec.rollouts import Desired, Phase
@@ -98,11 +99,12 @@ def _adopt(state: State, rollout: Progress, declared: Desired, now: float) -> St
     elif declared.strategy.kind == rollout.strategy.kind and rollout.phase not in SETTLED:
         changed = changed.model_copy(update={"strategy": declared.strategy})
     # Otherwise how it got there, or is on its way, does not change any more; the declaration's other parts do.
-    if present(changed).analysis != present(rollout).analysis:
-        changed = changed.model_copy(update={"judged": None})
+    anew = present(changed).analysis not in (present(rollout).analysis, None)
     state = state.but(rollout=changed)
     if rollout.phase in GATHERING and changed.stage_at is None:
         return enter(state, Phase.SHIFTING, now, "its strategy changed; it goes on by the new one")
+    if rollout.phase in GATHERING and anew:
+        return analyse(state, now, "it is analysed as now declared")
     return Step(state, ((rollout.phase, "it goes on as now declared"),))
 
 

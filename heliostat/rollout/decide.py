@@ -9,6 +9,7 @@ from heliostat.rollout.actions import actions
 from heliostat.rollout.beginning import declared_meanwhile, end_of, start
 from heliostat.rollout.model import (
     ENDS,
+    GATHERING,
     SHARES,
     Access,
     Action,
@@ -44,7 +45,7 @@ _PHASES = {
     Phase.RETIRING: ending.retiring,
     Phase.ROLLING_BACK: ending.rolling_back,
 }
-_TIMES = ("started_at", "since", "cold_since", "gap_since", "sick_since", "stage_at", "shift_at")
+_TIMES = ("started_at", "since", "cold_since", "gap_since", "sick_since", "stage_at", "analysis_at", "shift_at")
 
 
 def decide(state: State, observed: Observed, now: float) -> Decision:
@@ -55,7 +56,7 @@ def decide(state: State, observed: Observed, now: float) -> Decision:
     step = _steps(state, observed, now)
     after, records = _records(step, observed)
     heal: tuple[Action, ...] = ()
-    if after.heal_after != state.heal_after and after.live is not None:
+    if after.heal_after > state.heal_after and after.live is not None:
         heal = (RetireColour(after.live),)
     return Decision(after, (*heal, *actions(after, observed, now)), step.events, records, gone=step.gone)
 
@@ -71,7 +72,7 @@ def _steps(state: State, observed: Observed, now: float) -> Step:
         state = step.state
         if not step.events or step.gone or state.rollout is None or state.rollout.ended:
             break
-    return Step(state, tuple(events), moved, step.gone)
+    return Step(_heal(state, observed, now) if _lasts(state, observed) else state, tuple(events), moved, step.gone)
 
 
 def _step(state: State, observed: Observed, now: float) -> Step:
@@ -114,6 +115,15 @@ def _heal(state: State, observed: Observed, now: float) -> State:
     if state.heal_after == 0.0 or now >= state.heal_after:
         return state.but(heal_after=now + HEAL_SECONDS)
     return state
+
+
+def _lasts(state: State, observed: Observed) -> bool:
+    """Whether a rollout is where it may stay for days, and nobody else would heal what serves."""
+    rollout = state.rollout
+    if rollout is None or state.deleting or state.live is None:
+        return False
+    kept = observed.seen(state.live.other).healthy
+    return rollout.phase in GATHERING or (rollout.phase is Phase.RETAINING and not kept)
 
 
 def _in_time(state: State, now: float) -> State:

@@ -62,7 +62,7 @@ def judge_measured(check: Measured, number: int, figures: Figures | None, least:
         text="; ".join(part for part in (text, figure.text) if part),
     )
     if verdict is Verdict.INCONCLUSIVE:
-        return Judged(finding, waits=not (figures.exhausted or figures.error or isinstance(check, Custom)))
+        return Judged(finding, waits=not (figures.exhausted or isinstance(check, Custom)))
     return Judged(finding, beyond=verdict is Verdict.FAIL and _is_beyond(check, figure, least))
 
 
@@ -74,7 +74,7 @@ def _missing(check: Measured, figures: Figures | None, source: Source | None) ->
         check=limits.name(check), verdict=Verdict.INCONCLUSIVE, limit=limits.limit(check), source=source, text=text
     )
     over = figures is not None and (figures.exhausted and not isinstance(check, Custom))
-    return Judged(finding, waits=not over and not (figures is not None and figures.error))
+    return Judged(finding, waits=not over)
 
 
 def _is_beyond(check: Measured, figure: Figure, least: int) -> bool:

@@ -83,6 +83,8 @@ class Progress(Model):
     """Since when the present stage has its share; None until then."""
     shift_at: float | None = None
     """When the share was last decided, until the traffic plane has it."""
+    analysis_at: float | None = None
+    """Since when the present stage's analysis gathers; later than `stage_at` where it was changed."""
     judged: Verdict | None = None
     """What the present stage's analysis came to."""
     aborted: str | None = None

@@ -61,7 +61,8 @@ def share_between(observed: Observed, colour: Colour) -> int:
     """The share of green at which `colour` and the other one get traffic by their usable replicas."""
     mine, others = len(observed.seen(colour).usable), len(observed.seen(colour.other).usable)
     if others == 0:
-        return colour.full_share
+        # Where nobody is, as while the traffic plane starts, it stays as it is.
+        return colour.full_share if mine else observed.share
     return share_of(colour, round(SHARES * mine / (mine + others)))
 
 

@@ -10,7 +10,7 @@ from heliostat.rollout.stages import Stage, approval_timeout, is_last, present
 from heliostat.rollout.steps import step_of, words_of
 from heliostat.rollout.turns import enter, fail, ill, is_rolling, or_fail, progress
 from heliostat.rollout.words import duration, share
-from heliostat.spec.analysis import Analysis, AnalysisResult, Finding, OnInconclusive, Verdict
+from heliostat.spec.analysis import Analysis, AnalysisResult, OnInconclusive, Verdict
 from heliostat.spec.rollouts import Phase
 
 
@@ -87,7 +87,7 @@ def waiting(state: State, observed: Observed, now: float) -> Step:
 
 def judged(rollout: Progress, analysis: Analysis, observed: Observed, now: float) -> Judgement:
     """What the present stage's analysis stands at."""
-    began = _began(rollout)
+    began = gathers_since(rollout)
     # What was not looked at could not come: the cluster, or this program, was away.
     late = now >= max(began + analysis.seconds, observed.watched_since) + grace(analysis)
     return judge(analysis, observed.evidence, rollout.candidate, now - began, late)
@@ -97,7 +97,7 @@ def result(rollout: Progress, judgement: Judgement, state: State, ended_at: floa
     """An analysis of the present stage, for people."""
     verdict = judgement.verdict if ended_at is not None else None
     return AnalysisResult(
-        step=step_of(state), verdict=verdict, findings=judgement.findings, began_at=_began(rollout), ended_at=ended_at
+        step=step_of(state), verdict=verdict, findings=judgement.findings, began_at=gathers_since(rollout), ended_at=ended_at
     )
 
 
@@ -106,20 +106,27 @@ def onward(state: State, observed: Observed, now: float, text: str) -> Step:
     rollout = progress(state)
     stage = present(rollout)
     if stage.analysis is not None and rollout.judged is None:
-        return enter(state, Phase.ANALYSING, now, f"{text}; {limits.sentence(stage.analysis)}")
+        return analyse(state, now, text)
     left = _began(rollout) + stage.pause_seconds - now
     if left > 0:
         return enter(state, Phase.PAUSED, now, f"{text}; it lasts another {duration(left)}")
     if (stage.approval or rollout.judged is Verdict.INCONCLUSIVE) and not rollout.approved:
         wait = f"waits for a person, at most {duration(approval_timeout(rollout.strategy))}"
         return enter(state, Phase.WAITING, now, f"{text}; {wait}: heliostat rollout approve|abort {state.name}")
-    state = _ended(state, now).with_rollout(stage_at=None, judged=None, approved=False)
+    state = _ended(state, now).with_rollout(stage_at=None, analysis_at=None, judged=None, approved=False)
     if is_rolling(state, rollout):
         state = state.with_rollout(cleared=state.slot(rollout.candidate).replicas)
         return enter(state, Phase.SHIFTING, now, text)
     if not is_last(rollout):
         return enter(state.with_rollout(stage=rollout.stage + 1), Phase.SHIFTING, now, text)
     return promoted(state, observed, now, text)
+
+
+def analyse(state: State, now: float, text: str) -> Step:
+    """Begin the present stage's analysis."""
+    analysis = present(progress(state)).analysis
+    checks = f"; {duration(analysis.seconds)} of analysis: {limits.sentence(analysis)}" if analysis is not None else ""
+    return enter(state.with_rollout(analysis_at=now, judged=None), Phase.ANALYSING, now, f"{text}{checks}")
 
 
 def promoted(state: State, observed: Observed, now: float, text: str) -> Step:
@@ -215,7 +222,9 @@ def _again(state: State, rollout: Progress, now: float) -> Step:
     if state.live is not None:
         state = state.but(share=state.live.full_share)
     state = state.with_slot(rollout.candidate, access=Access.CLOSED)
-    state = state.with_rollout(stage=0, stage_at=None, shift_at=None, judged=None, approved=False, cold_since=None)
+    state = state.with_rollout(
+        stage=0, stage_at=None, analysis_at=None, shift_at=None, judged=None, approved=False, cold_since=None
+    )
     return enter(state, Phase.STARTING, now, f"the cluster has lost {rollout.target.version.label}: it starts again")
 
 
@@ -233,7 +242,7 @@ def _fails(state: State, stage: Stage, observed: Observed, now: float, careful: 
 def _kept(state: State, judgement: Judgement, now: float) -> State:
     rollout = progress(state)
     ended = result(rollout, judgement, state, now)
-    earlier = tuple(each for each in rollout.analyses if each.began_at != ended.began_at)
+    earlier = tuple(each for each in rollout.analyses if each.step != ended.step)
     return state.with_rollout(analyses=(*earlier, ended))
 
 
@@ -253,8 +262,13 @@ def _told(judgement: Judgement) -> str:
     return f"{words[judgement.verdict]}: " + "; ".join(limits.told(finding) for finding in worst)
 
 
+def gathers_since(rollout: Progress) -> float:
+    """From when on what is counted is of the present analysis."""
+    return rollout.analysis_at if rollout.analysis_at is not None else _began(rollout)
+
+
 def _began(rollout: Progress) -> float:
     return rollout.stage_at if rollout.stage_at is not None else rollout.since
 
 
-__all__ = ["Finding", "analysing", "judged", "onward", "paused", "promoted", "result", "shifting", "waiting"]
+__all__ = ["analyse", "analysing", "gathers_since", "judged", "onward", "paused", "promoted", "result", "shifting", "waiting"]

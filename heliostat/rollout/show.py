@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heliostat.rollout.model import GATHERING, SHARES, Observed, Progress, State
 from heliostat.rollout.phases import CLEARING_SECONDS
 from heliostat.rollout.shares import share_of
-from heliostat.rollout.shifting import judged, result
+from heliostat.rollout.shifting import gathers_since, judged, result
 from heliostat.rollout.stages import approval_timeout, key, present, retention
 from heliostat.rollout.steps import step_of, steps_of
 from heliostat.spec.analysis import AnalysisResult
@@ -20,7 +20,7 @@ class Gathering:
 
     key: str
     began_at: float
-    """When its stage had its share, Unix time: what was counted before is not of it."""
+    """Unix time: what was counted before is not of it."""
     seconds: float
     """How long the longest window may be."""
 
@@ -41,7 +41,7 @@ def gathering(state: State) -> Gathering | None:
     if rollout is None or rollout.phase not in GATHERING or rollout.stage_at is None:
         return None
     analysis = present(rollout).analysis
-    return Gathering(key(state, rollout), rollout.stage_at, analysis.seconds) if analysis is not None else None
+    return Gathering(key(state, rollout), gathers_since(rollout), analysis.seconds) if analysis is not None else None
 
 
 def analyses(state: State, observed: Observed, now: float) -> tuple[AnalysisResult, ...]:
@@ -53,8 +53,8 @@ def analyses(state: State, observed: Observed, now: float) -> tuple[AnalysisResu
     if going is None or analysis is None:
         return rollout.analyses
     live = result(rollout, judged(rollout, analysis, observed, max(now, going.began_at)), state, None)
-    ended = next((each for each in rollout.analyses if each.began_at == live.began_at), None)
-    if ended is not None:
+    ended = next((each for each in rollout.analyses if each.step == live.step), None)
+    if ended is not None and rollout.phase is not Phase.ANALYSING:
         # Its verdict stands; its figures go on.
         live = live.model_copy(update={"verdict": ended.verdict, "ended_at": ended.ended_at})
     return (*(each for each in rollout.analyses if each is not ended), live)
@@ -73,7 +73,7 @@ def until(state: State) -> float | None:
         case Phase.STARTING | Phase.TESTING | Phase.SHIFTING:
             return rollout.since + patience
         case Phase.ANALYSING:
-            return began + stage.analysis.seconds if stage.analysis is not None else None
+            return gathers_since(rollout) + stage.analysis.seconds if stage.analysis is not None else None
         case Phase.PAUSED:
             return began + stage.pause_seconds
         case Phase.WAITING:

@@ -83,7 +83,7 @@ def key(state: State, rollout: Progress) -> str:
     analysis = present(rollout).analysis
     asked = sha256(analysis.model_dump_json().encode()).hexdigest()[:8] if analysis is not None else ""
     batch = state.slot(rollout.candidate).replicas if isinstance(rollout.strategy, Rolling) else 0
-    return f"{rollout.number}.{rollout.stage}.{batch}.{rollout.stage_at or 0:.3f}.{asked}"
+    return f"{rollout.number}.{rollout.stage}.{batch}.{rollout.analysis_at or 0:.3f}.{asked}"
 
 
 def besides(strategy: Strategy) -> bool:
@@ -99,7 +99,7 @@ def followed_on(rollout: Progress, strategy: Strategy, weight: int) -> Progress:
     changed = changed.model_copy(update={"stage": stage})
     if found[stage].weight == before.weight:
         return changed
-    return changed.model_copy(update={"stage_at": None, "judged": None, "approved": False})
+    return changed.model_copy(update={"stage_at": None, "analysis_at": None, "judged": None, "approved": False})
 
 
 def _canary(strategy: Canary, step: CanaryStep) -> Stage:

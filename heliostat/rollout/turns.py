@@ -26,7 +26,7 @@ def fail(state: State, now: float, error: str, held: bool = True) -> Step:
     """Turn back because of `error`, which is `held` against the candidate or not."""
     rollout = progress(state)
     first = error.splitlines()[0]
-    state = state.with_rollout(error=error, aborted=None, shift_at=now, stage_at=None)
+    state = state.with_rollout(error=error, aborted=None, shift_at=now, stage_at=None, analysis_at=None)
     if rollout.in_place:
         if rollout.previous is not None:
             replicas = rollout.previous.replicas

@@ -73,7 +73,6 @@ def test_a_rollout_that_was_given_up_agrees_with_the_old_version_and_a_refusal()
         ({"usable": 1}, "1 usable replicas of green"),
         ({"colours": [Colour.BLUE, Colour.GREEN]}, "one colour should be there"),
         ({"colours": [Colour.BLUE]}, "HAProxy's share of green is 10000, blue should have all"),
-        ({"phase": Phase.FAILED, "serves": "1-old"}, "not refused"),
         ({"refused": (Refused(fingerprint="0" * 64, label="2", rollout=7, at=0.0, reason=""),)}, "is refused from now on"),
     ],
 )
@@ -86,9 +85,14 @@ def test_an_aborted_rollout_must_not_succeed():
     assert any("aborted" in line for line in compare(facts(), expected))
 
 
-def test_a_candidate_is_not_remembered_where_the_cluster_was_away():
-    expected = Expected(number=7, old="1-old", new="2-new", rolls_back=False, remembered=False)
-    assert list(compare(facts(Phase.FAILED, serves="1-old", colour=Colour.BLUE), expected)) == []
+def test_what_was_aborted_must_be_refused_from_now_on():
+    expected = Expected(number=7, old="1-old", new="2-new", rolls_back=True)
+    found = facts(Phase.FAILED, serves="1-old", colour=Colour.BLUE)
+    assert list(compare(found, expected)) == ["the candidate is not refused from now on, though the rollout failed"]
+
+
+def test_what_failed_by_itself_need_not_be_refused():
+    assert list(compare(facts(Phase.FAILED, serves="1-old", colour=Colour.BLUE), EXPECTED)) == []
 
 
 def test_every_strategy_and_every_kind_is_in_the_table():

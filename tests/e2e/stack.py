@@ -107,7 +107,7 @@ class LocalStack:
 
 def _merge(into: Any, changes: dict[str, Any]) -> None:
     for key, value in changes.items():
-        if isinstance(value, dict) and key in into:
+        if isinstance(value, dict) and into.get(key) is not None:
             _merge(into[key], value)
         else:
             into[key] = value

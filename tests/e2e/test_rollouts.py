@@ -33,7 +33,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     stack = LocalStack(tmp_path_factory.mktemp("project"))
     stack.configure(training={"parameters": {"rounds": 40}})
     use(stack, {"kind": "blue-green", "retentionSeconds": 1})
-    assert stack.up().code == 0
+    done = stack.up()
+    assert done.code == 0, done.text
     yield stack
     stack.heliostat("destroy", "-s", "local", "--yes", "--skip-preview")
     left = stack.processes()
@@ -122,7 +123,7 @@ def test_up_leaves_where_a_person_is_awaited_and_an_approval_goes_on(stack: Loca
             "    return Lateness(late_probability=",
             "    if __import__('random').random() < 0.2:\n        raise RuntimeError('a bug of mine')\n"
             "    return Lateness(late_probability=",
-            "success-rate",
+            "success rate",
             id="crashing",
         ),
         pytest.param(CONTRACT, "LATE_FROM = 0.5", "LATE_FROM = float('half')", "could not convert string", id="not loading"),

@@ -334,12 +334,14 @@ def test_one_failure_is_enough_and_nothing_inconclusive_passes() -> None:
     assert judged(two, Evidence(traffic(counts(1000, 100)).windows, figures)).verdict is Verdict.FAIL
 
 
-def test_an_analyst_that_breaks_is_not_waited_for() -> None:
-    judgement = judged(RATE, replayed(Counts(), exhausted=False, error="the store is away"))
+def test_an_analyst_that_cannot_go_on_is_waited_for_as_long_as_the_grace_lasts() -> None:
+    away = replayed(Counts(), exhausted=False, error="the store is away")
+    assert judged(RATE, away).verdict is None, "it may come back"
+    judgement = judged(RATE, away, late=True)
     assert judgement.verdict is Verdict.INCONCLUSIVE
     assert "the store is away" in only(judgement).text
     custom = analysis(Custom(name="own", command=("x",), timeout_seconds=90))
-    assert judged(custom, measured(None, error="gone")).verdict is Verdict.INCONCLUSIVE
+    assert judged(custom, measured(None, error="gone")).verdict is None
     assert judged(custom, measured(None)).verdict is None, "it may still run"
     assert grace(custom) == GRACE_SECONDS + 90
 

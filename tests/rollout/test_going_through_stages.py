@@ -420,11 +420,44 @@ def test_a_controller_that_starts_again_counts_anew_and_goes_on() -> None:
     for _ in range(18):
         world.look()
         world.pass_time()
+    began = world.now
     world.restart_controller()
     world.restart_haproxy()
+    until_phase(world, Phase.SHIFTING, Phase.ROLLING_BACK)
+    assert world.now - began < 20
     world.settle()
     assert world.state.live is Colour.GREEN
     assert world.state.refused == ()
+
+
+def test_what_serves_is_made_anew_once_where_serve_gave_it_up_also_in_a_pause() -> None:
+    way = Canary(steps=(CanaryStep(weight=10, pause_seconds=3600),))
+    world = until_phase(shipped(desired(2, way)), Phase.PAUSED)
+    for old in (world, serving_one()):
+        app = old.apps[Colour.BLUE]
+        app.failed = True
+        app.replicas.clear()
+        for _ in range(60):
+            old.look()
+            old.pass_time()
+        made = old.apps[Colour.BLUE]
+        assert made is not app
+        assert len(old.usable(Colour.BLUE)) == 2
+        for _ in range(60):
+            old.look()
+            old.pass_time()
+        assert old.apps[Colour.BLUE] is made, "well again, it is left alone"
+
+
+def test_a_traffic_plane_that_starts_again_moves_no_traffic_of_a_rolling_update() -> None:
+    way = Rolling(percentage=25, max_surge=1, analysis=RATE)
+    world = serving_one(way, 4)
+    world.declare(desired(2, way, 4))
+    until_phase(world, Phase.ANALYSING)
+    share = world.share
+    world.restart_haproxy()
+    world.look()
+    assert world.share == share == 2000
 
 
 def test_shorter_steps_are_adopted_while_it_runs() -> None:
@@ -450,6 +483,13 @@ def test_a_new_analysis_is_asked_for_where_the_old_one_had_passed() -> None:
     assert world.state.rollout is not None
     assert world.state.rollout.phase is Phase.ANALYSING
     assert world.analyst.asks == 1
+    assert until(world.state) == world.clock + 20, "it has its own time"
+    world.declare(desired(2, way.model_copy(update={"analysis": RATE})))
+    world.look()
+    world.look()
+    assert world.state.rollout.phase is Phase.ANALYSING
+    until_phase(world, Phase.PAUSED)
+    assert [each.findings[0].check for each in world.state.rollout.analyses] == ["success rate"]
 
 
 def test_the_same_declaration_changes_nothing_at_any_stage() -> None:

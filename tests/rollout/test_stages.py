@@ -109,11 +109,11 @@ def test_a_shadow_that_becomes_a_canary_begins_with_its_first_step() -> None:
 
 def test_another_analysis_stage_or_attempt_asks_the_analyst_anew() -> None:
     state = State(name="flights")
-    base = progress(canary(10, 50, analysis=ONE), stage_at=5.0)
+    base = progress(canary(10, 50, analysis=ONE), analysis_at=5.0)
     others = [
         base.model_copy(update={"number": 2}),
         base.model_copy(update={"stage": 1}),
-        base.model_copy(update={"stage_at": 6.0}),
+        base.model_copy(update={"analysis_at": 6.0}),
         base.model_copy(update={"strategy": canary(10, 50, analysis=OTHER)}),
     ]
     assert key(state, base) == key(state, base.model_copy(update={"phase": Phase.PAUSED}))

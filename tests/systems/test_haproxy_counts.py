@@ -133,7 +133,7 @@ async def test_errors_that_haproxy_makes_itself_are_failures_of_the_backend(
 
 
 @pytest.mark.local_stack
-async def test_a_client_that_goes_away_is_no_failure_and_counts_as_what_its_replica_answered(
+async def test_a_client_that_goes_away_counts_as_its_replica_answered_and_is_no_failure(
     running: Plane, replicas: dict[str, FakeReplica]
 ) -> None:
     replicas["blue"].hold.clear()
