@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -148,7 +148,7 @@ class _Run:
             rollout = self._ours(status)
             if rollout.phase is not Phase.WAITING:
                 break
-            self._world.api.approve(APPLICATION)
+            self._approve()
         self._outcome.end = rollout.phase + (f": {rollout.error.splitlines()[0]}" if rollout.error else "")
         self._up_ends(rollout)
 
@@ -168,8 +168,14 @@ class _Run:
         self._world.api.until(APPLICATION, self._ends_or_waits, "the rollout ends", _ENDS_S, patient=True)
         status = self._world.api.status(APPLICATION)
         if status.rollout is not None and status.rollout.phase is Phase.WAITING:
-            self._world.api.approve(APPLICATION)
+            self._approve()
             self._world.api.until(APPLICATION, _has_ended, "the rollout ends", _ENDS_S, patient=True)
+
+    def _approve(self) -> None:
+        """It may go on between the look and the word."""
+        with suppress(MeasurementError):
+            self._world.api.approve(APPLICATION)
+        time.sleep(_LOOK_S)
 
     def _comes_to(self, moment: Moment) -> Rollout:
         status = self._world.api.until(

@@ -17,6 +17,7 @@ from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
 from heliostat.spec.code import CodeError, code_of
 from heliostat.spec.resources import Code
+from heliostat.spec.strategies import functions_of
 from heliostat.spec.workload import Workload
 
 
@@ -33,14 +34,14 @@ class ServedModelArgs:
     data_parameters: Parameters
     parameters: Parameters
 
-    def code(self, entry_point: str) -> Code:
-        """The source that an entry point needs.
+    def code(self, *entry_points: str) -> Code:
+        """The source that entry points need.
 
         Raises:
             pulumi.RunError: where it cannot be found or read; the engine shows the text alone.
         """
         try:
-            return code_of(self.root, entry_point)
+            return code_of(self.root, *entry_points)
         except CodeError as error:
             raise pulumi.RunError(str(error)) from None
 
@@ -64,7 +65,9 @@ class ServedModel(pulumi.ComponentResource):
             name, candidate, args.code(args.predictor), args.predictor, data.address, spec.gate, platform, child
         )
         model = ServedVersion(version.model_uri, version.data_digest)
-        application = Application(name, args.code(args.contract), args.contract, model, spec.serving, platform, child)
+        # The checks of one's own run beside the traffic, with the code that the application is deployed with.
+        code = args.code(args.contract, *functions_of(spec.serving.strategy))
+        application = Application(name, code, args.contract, model, spec.serving, platform, child)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from heliostat.rollout.model import SETTLED, State, identity
+from heliostat.rollout.model import SETTLED, State
 from heliostat.spec.rollouts import Desired, Refused
 
 MOST = 100
@@ -18,11 +18,8 @@ def fingerprint(desired: Desired) -> str:
 
 
 def refusal(state: State, desired: Desired) -> Refused | None:
-    """What a declaration of `desired` is refused for; None where it is not."""
-    if _is_what_serves(state, desired):
-        return None
-    wanted = fingerprint(desired)
-    return next((each for each in state.refused if each.fingerprint == wanted), None)
+    """What a declaration of `desired` is refused for; None where it is not, or would ship nothing."""
+    return None if serves_as_it_is(state, desired) else _remembered(state, desired)
 
 
 def why(state: State, refused: Refused) -> str:
@@ -49,9 +46,16 @@ def forget(state: State, desired: Desired) -> State:
     return state.but(refused=left) if left != state.refused else state
 
 
-def _is_what_serves(state: State, desired: Desired) -> bool:
-    """Whether nothing would have to be shipped."""
+def serves_as_it_is(state: State, desired: Desired) -> bool:
+    """Whether a declaration of `desired` that was left once would ship nothing: what was to replace it did not come."""
+    if _remembered(state, desired) is None:
+        return False
     rollout = state.rollout
     live = state.slot(state.live).desired if state.live is not None else None
     quiet = not state.pending and (rollout is None or rollout.ended or rollout.phase in SETTLED)
-    return quiet and live is not None and identity(live) == identity(desired)
+    return quiet and live == desired
+
+
+def _remembered(state: State, desired: Desired) -> Refused | None:
+    wanted = fingerprint(desired)
+    return next((each for each in state.refused if each.fingerprint == wanted), None)

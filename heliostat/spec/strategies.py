@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidatorFunctionWrapHandler, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from heliostat.spec.analysis import Analysis
-from heliostat.spec.base import Model
+from heliostat.spec.analysis import Analysis, Custom
+from heliostat.spec.base import EntryPoint, Model
 from heliostat.spec.mistakes import beside
 
 Percent = Annotated[float, Field(gt=0, le=100, multiple_of=0.01)]
@@ -121,6 +121,21 @@ class Shadow(Model):
 
 
 Strategy = Annotated[Recreate | Rolling | BlueGreen | Canary | Shadow, Field(discriminator="kind")]
+
+
+def functions_of(strategy: Strategy) -> tuple[EntryPoint, ...]:
+    """The workload's own functions among its checks, each once, in order."""
+    analyses: list[Analysis | None] = []
+    if isinstance(strategy, Rolling | Canary | Shadow):
+        analyses.append(strategy.analysis)
+    if isinstance(strategy, Canary):
+        analyses += [step.analysis for step in strategy.steps]
+    if isinstance(strategy, BlueGreen):
+        analyses.append(strategy.before)
+    if isinstance(strategy, BlueGreen | Shadow):
+        analyses.append(strategy.after)
+    checks = [check for analysis in analyses if analysis for check in analysis.checks]
+    return tuple(dict.fromkeys(check.function for check in checks if isinstance(check, Custom) and check.function))
 
 
 def _falls(steps: Any) -> list[InitErrorDetails]:

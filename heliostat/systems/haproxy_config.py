@@ -221,6 +221,7 @@ if {{ var(txn.share) -m int lt 0 }}
     acl internal path,url_dec -m sub /-/
     acl internal path,url_dec -m end /-
     http-request return status 404 content-type application/json string '{{"detail":"Not Found"}}' if internal
+    http-request del-header x-heliostat-replay
     http-request del-header x-request-id if {{ req.hdr(x-request-id) -m len gt 128 }}
     http-request set-header x-request-id %[uuid] unless {{ req.hdr(x-request-id) -m found }}
     http-request set-var(txn.request_id) req.hdr(x-request-id)

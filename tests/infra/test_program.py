@@ -137,6 +137,20 @@ def test_a_strategy_of_the_config_reaches_the_application_whole() -> None:
     assert declared["gpusPerReplica"] == 0.5
 
 
+def test_the_code_of_one_s_own_checks_goes_along_with_the_application() -> None:
+    check = {"kind": "custom", "name": "mine", "function": "workloads.flights.train:train"}
+    strategy = {"kind": "blue-green", "after": {"checks": [check]}}
+    declared = run({"platform": LOCAL, "workloads": {"flights": {"serving": {"strategy": strategy}}}})
+    assert "workloads/flights/train.py" in declared["heliostat:index:Application"]["code"]["files"]
+    plain = run({"platform": LOCAL, "workloads": {"flights": {}}})
+    assert "workloads/flights/train.py" not in plain["heliostat:index:Application"]["code"]["files"]
+    gone = {"kind": "custom", "name": "mine", "function": "workloads.flights.gone:check"}
+    with pytest.raises(pulumi.RunError, match="gone"):
+        run(
+            {"platform": LOCAL, "workloads": {"flights": {"serving": {"strategy": {**strategy, "after": {"checks": [gone]}}}}}}
+        )
+
+
 def test_a_strategy_can_be_a_value_in_code() -> None:
     recorder = Recorder()
     asyncio.set_event_loop(asyncio.new_event_loop())

@@ -146,6 +146,13 @@ def test_five_percent_of_failures_are_found_within_ten_seconds(per_second: int) 
         assert found is not None, (per_second, after)
 
 
+def test_the_rest_of_samples_that_were_lost_is_not_the_whole_stage() -> None:
+    rest = traffic(counts(1000), seconds=3.0)
+    assert judged(RATE, rest).verdict is None
+    assert judged(RATE, traffic(counts(1000), seconds=15.0), 43.0).verdict is Verdict.PASS
+    assert judged(RATE, rest, late=True).verdict is Verdict.PASS
+
+
 def test_a_relative_limit_compares_with_what_serves_in_the_same_window() -> None:
     assert judged(RELATIVE, traffic(counts(1000, 55), counts(1000, 50))).verdict is Verdict.PASS
     judgement = judged(RELATIVE, traffic(counts(1000, 65), counts(1000, 50)))

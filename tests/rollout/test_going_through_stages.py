@@ -203,6 +203,34 @@ def test_rolling_is_analysed_after_each_batch_and_after_the_last() -> None:
     assert world.state.rollout.phase is Phase.SUCCEEDED
 
 
+def test_a_rolling_update_that_is_aborted_late_keeps_its_promise_on_the_way_back() -> None:
+    way = Rolling(percentage=25, max_surge=1, min_healthy_percentage=75)
+    world = serving_one(way, 4)
+    world.declare(desired(2, way, 4))
+    while world.share < 7000:
+        world.look()
+        world.pass_time()
+    world.abort()
+    for _ in range(60):
+        world.look()
+        world.pass_time()
+        assert len(world.serving()) >= 3
+        assert sum(app.asked for app in world.apps.values() if app.gone_at is None) <= 5
+    assert len(world.usable(Colour.BLUE)) == 4
+    assert "ada aborted it" in error_of(world)
+
+
+def test_traffic_that_is_on_its_way_does_not_come_back_for_a_gentler_strategy() -> None:
+    world = shipped(desired(2, BlueGreen()))
+    while world.state.share == 0:
+        world.look(acts=0)
+        world.look(acts=0 if len(world.usable(Colour.GREEN)) == 2 else None)
+        world.pass_time()
+    world.declare(desired(2, Canary(steps=(CanaryStep(weight=1),))))
+    world.look()
+    assert world.share == 10_000
+
+
 def test_a_rolling_update_that_fails_its_analysis_moves_the_replicas_back() -> None:
     way = Rolling(percentage=25, max_surge=1, min_healthy_percentage=75, analysis=RATE)
     world = serving_one(way, 4)
@@ -434,19 +462,17 @@ def test_what_serves_is_made_anew_once_where_serve_gave_it_up_also_in_a_pause() 
     way = Canary(steps=(CanaryStep(weight=10, pause_seconds=3600),))
     world = until_phase(shipped(desired(2, way)), Phase.PAUSED)
     for old in (world, serving_one()):
-        app = old.apps[Colour.BLUE]
-        app.failed = True
-        app.replicas.clear()
-        for _ in range(60):
+        made = [old.apps[Colour.BLUE]]
+        made[0].failed = True
+        made[0].replicas.clear()
+        for _ in range(90):
             old.look()
             old.pass_time()
-        made = old.apps[Colour.BLUE]
-        assert made is not app
+            app = old.apps.get(Colour.BLUE)
+            if app is not None and app is not made[-1]:
+                made.append(app)
+        assert len(made) == 2, "well again, it is left alone"
         assert len(old.usable(Colour.BLUE)) == 2
-        for _ in range(60):
-            old.look()
-            old.pass_time()
-        assert old.apps[Colour.BLUE] is made, "well again, it is left alone"
 
 
 def test_a_traffic_plane_that_starts_again_moves_no_traffic_of_a_rolling_update() -> None:
@@ -568,6 +594,34 @@ def test_going_back_by_hand_is_fast_and_what_is_left_is_refused() -> None:
     world.settle()
     assert world.state.live is Colour.GREEN
     assert [each.label for each in world.state.refused] == ["1-fine"]
+
+
+def test_what_was_left_in_vain_may_be_declared_again_and_ships_nothing() -> None:
+    world = serving_one()
+    world.declare(desired(2, BlueGreen(retention_seconds=0)))
+    world.settle()
+    world.go_back(desired(1, BlueGreen(), behaviour="crashes"))
+    world.settle()
+    assert world.state.live is Colour.GREEN
+    number = world.state.rollout.number if world.state.rollout is not None else 0
+    world.declare(desired(2, BlueGreen(retention_seconds=0)))
+    world.settle()
+    assert world.state.rollout is not None
+    assert world.state.rollout.number == number
+
+
+def test_an_aborted_number_of_replicas_of_what_serves_is_refused_too() -> None:
+    world = serving_one(Recreate())
+    world.declare(desired(2, Recreate()))
+    world.look()
+    world.declare(desired(1, Recreate(), 3))
+    world.look()
+    world.look()
+    world.abort()
+    world.settle()
+    assert world.state.live is not None
+    with pytest.raises(RefusedError):
+        world.declare(desired(1, Recreate(), 3))
 
 
 def test_going_back_by_hand_in_the_middle_of_a_canary_refuses_the_canary() -> None:

@@ -40,13 +40,22 @@ async def test_the_path_is_rewritten_for_the_colour_and_a_request_id_is_made(
 
 
 @pytest.mark.local_stack
-@pytest.mark.parametrize("path", ["/flights/-/golden", "/flights/%2D/golden", "/flights/-%2fgolden", "/flights//-/golden"])
+@pytest.mark.parametrize(
+    "path", ["/flights/-/golden", "/flights/-/tap", "/flights/%2D/golden", "/flights/-%2fgolden", "/flights//-/golden"]
+)
 async def test_internal_paths_are_refused_however_they_are_spelt(
     running: Plane, replicas: dict[str, FakeReplica], path: str
 ) -> None:
     answer = await ask(running, path)
     assert answer.status == 404
     assert replicas["blue"].seen == []
+
+
+@pytest.mark.local_stack
+async def test_a_client_cannot_keep_itself_out_of_the_prediction_log(running: Plane, replicas: dict[str, FakeReplica]) -> None:
+    await ask(running, "/flights/predict", {"x-heliostat-replay": "1"})
+    _, seen = replicas["blue"].seen[0]
+    assert "x-heliostat-replay" not in seen
 
 
 @pytest.mark.local_stack
