@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -240,13 +239,3 @@ def _weigh(cell: Cell, outcome: Outcome, found: Noticed) -> None:
     if found.gap_seconds > promised.gap_seconds:
         outcome.why.append(f"{found.gap_seconds:.1f} s without a good answer: {promised.gap_seconds:g} s are promised")
     outcome.holds = not outcome.why and not outcome.nothing
-
-
-@contextmanager
-def fresh(world: World) -> Iterator[World]:
-    """A world, brought up, and gone with the block."""
-    try:
-        world.start()
-        yield world
-    finally:
-        world.close()

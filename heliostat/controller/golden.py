@@ -79,7 +79,7 @@ async def ask(client: httpx.AsyncClient, url: str) -> str | None:
     if answer.status_code == httpx.codes.OK:
         return None
     try:
-        failures = [str(failure) for failure in answer.json()["failures"]]
+        failures = [f"{failure['name']}: {failure['reason']}" for failure in answer.json()["failures"]]
     except (ValueError, KeyError, TypeError):
         failures = [f"status {answer.status_code}: {answer.text[:500]}"]
     more = f" (and {len(failures) - _SHOWN} more)" if len(failures) > _SHOWN else ""

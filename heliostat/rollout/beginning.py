@@ -23,7 +23,8 @@ def start(state: State, observed: Observed, now: float) -> Step:
         return Step(state.with_slot(state.live, desired=declared).but(pending=False, returning=False))
     candidate = state.live if in_place and state.live is not None else _candidate(state, declared, home)
     # What is still there from before, and was through, need not prove itself again.
-    retained = not in_place and state.slot(candidate).desired is not None and _was_through(before)
+    held = state.slot(candidate).desired
+    retained = held is not None and identity(held) == identity(declared) and _was_through(before)
     rollout = Progress(
         number=before.number + 1 if before is not None else 1,
         phase=Phase.PENDING,

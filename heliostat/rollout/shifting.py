@@ -52,16 +52,16 @@ def analysing(state: State, observed: Observed, now: float) -> Step:
 
 
 def paused(state: State, observed: Observed, now: float) -> Step:
-    """Wait until the present stage has lasted its time; what is beyond chance fails it, and at the end its plain figures."""
+    """Wait until the present stage has lasted its time; what chance does not explain fails it."""
     state, step = _still_there(state, observed, now)
     if step is not None:
         return step
     rollout = progress(state)
     stage = present(rollout)
-    lasts = _began(rollout) + stage.pause_seconds > now
-    step = _fails(state, stage, observed, now, careful=lasts)
+    step = _fails(state, stage, observed, now)
     if step is not None:
         return step
+    lasts = _began(rollout) + stage.pause_seconds > now
     again = stage.analysis is not None and rollout.judged is None
     return Step(state) if lasts and not again else onward(state, observed, now, f"{words_of(state)}: its time is over")
 
@@ -73,7 +73,7 @@ def waiting(state: State, observed: Observed, now: float) -> Step:
         return step
     rollout = progress(state)
     stage = present(rollout)
-    step = _fails(state, stage, observed, now, careful=True)
+    step = _fails(state, stage, observed, now)
     if step is not None:
         return step
     asked = stage.approval or rollout.judged is Verdict.INCONCLUSIVE
@@ -228,13 +228,13 @@ def _again(state: State, rollout: Progress, now: float) -> Step:
     return enter(state, Phase.STARTING, now, f"the cluster has lost {rollout.target.version.label}: it starts again")
 
 
-def _fails(state: State, stage: Stage, observed: Observed, now: float, careful: bool) -> Step | None:
-    """The turn back where figures fail after the verdict; `careful` only for what is beyond chance."""
+def _fails(state: State, stage: Stage, observed: Observed, now: float) -> Step | None:
+    """The turn back where figures go bad after the verdict: what is looked at for hours must be beyond chance."""
     rollout = progress(state)
     if stage.analysis is None or rollout.judged is None:
         return None
     judgement = judged(rollout, stage.analysis, observed, now)
-    if judgement.verdict is not Verdict.FAIL or (careful and not judgement.beyond_chance):
+    if not judgement.beyond_chance:
         return None
     return _failed(_kept(state, judgement, now), judgement, observed, now)
 

@@ -193,5 +193,5 @@ class FakeCluster:
 
     def _golden(self, call: httpx.Request) -> httpx.Response:
         if behaviour(self.serve.config_at(call.url.port or 0)) == "wrong":
-            return httpx.Response(500, json={"failures": ["request 1: expected late"]})
+            return httpx.Response(500, json={"failures": [{"name": "request 1", "reason": "expected late"}]})
         return httpx.Response(200, json={"passed": 1})

@@ -52,7 +52,7 @@ class TinyApp:
             return (200 if healthy else 503), {"version": self._label}
         if path == "/-/golden" and method == "POST":
             if self._behaviour == "wrong":
-                return 500, {"failures": ["request 1: expected late=true, got false"]}
+                return 500, {"failures": [{"name": "request 1", "reason": "expected late=true, got false"}]}
             return 200, {"passed": 3}
         if path == "/predict" and method == "POST":
             if self._behaviour == "slow_answers":

@@ -18,7 +18,12 @@ from tests.e2e.stack import Done, LocalStack
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
 
 CONTRACT = "workloads/flights/contract.py"
-PREDICTOR = "workloads/flights/predictor.py"
+ANSWER = "    return Lateness(late_probability="
+BREAKS_AFTER_A_WHILE = """
+    respond.__dict__["calls"] = respond.__dict__.get("calls", 0) + 1
+    if respond.__dict__["calls"] > 30 and respond.__dict__["calls"] % 4 == 0:
+        raise RuntimeError("a bug of mine")
+"""
 SAME_ANSWERS = {"kind": "disagreement", "field": "late", "atMost": 0.01}
 ANSWERS_AT_ALL = {"kind": "success-rate", "atLeast": 0.98}
 AS_FAST = {"kind": "latency", "quantile": 0.5, "times": 3}
@@ -108,32 +113,19 @@ def test_up_leaves_where_a_person_is_awaited_and_an_approval_goes_on(stack: Loca
 
 
 @pytest.mark.parametrize(
-    ("file", "good", "bad", "told"),
+    ("good", "bad", "told"),
     [
-        pytest.param(CONTRACT, "LATE_FROM = 0.5", "LATE_FROM = 0.05", "disagreement", id="wrong answers"),
-        pytest.param(
-            PREDICTOR,
-            "        return self._booster.predict(transform(columns))",
-            "        __import__('time').sleep(0.05)\n        return self._booster.predict(transform(columns))",
-            "latency",
-            id="slow",
-        ),
-        pytest.param(
-            CONTRACT,
-            "    return Lateness(late_probability=",
-            "    if __import__('random').random() < 0.2:\n        raise RuntimeError('a bug of mine')\n"
-            "    return Lateness(late_probability=",
-            "success rate",
-            id="crashing",
-        ),
-        pytest.param(CONTRACT, "LATE_FROM = 0.5", "LATE_FROM = float('half')", "could not convert string", id="not loading"),
+        pytest.param("LATE_FROM = 0.5", "LATE_FROM = 0.05", "disagreement", id="wrong answers"),
+        pytest.param(ANSWER, f"    __import__('time').sleep(0.05)\n{ANSWER}", "latency", id="slow"),
+        pytest.param(ANSWER, f"{BREAKS_AFTER_A_WHILE}{ANSWER}", "success rate", id="crashing"),
+        pytest.param("LATE_FROM = 0.5", "LATE_FROM = float('half')", "could not convert string", id="not loading"),
     ],
 )
-def test_a_bad_candidate_is_refused_with_its_figures(stack: LocalStack, file: str, good: str, bad: str, told: str) -> None:
+def test_a_bad_candidate_is_refused_with_its_figures(stack: LocalStack, good: str, bad: str, told: str) -> None:
     strategy = {"kind": "blue-green", "before": analysis(SAME_ANSWERS, ANSWERS_AT_ALL, AS_FAST), "retentionSeconds": 1}
     use(stack, strategy)
     assert up(stack).code == 0
-    before, path = serving(stack), stack.root / file
+    before, path = serving(stack), stack.root / CONTRACT
     text = path.read_text()
     assert good in text
     path.write_text(text.replace(good, bad))

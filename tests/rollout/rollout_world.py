@@ -98,6 +98,8 @@ class World:
         self.ends: dict[int, list[Phase]] = {}
         self.story: list[str] = []
         self.ledger: list[tuple[int, Record]] = []
+        self.through: set[str] = set()
+        """Versions that came to serve."""
         self.gone = False
         self.skew = 0.0
         """How far the clock is from the time that passes."""
@@ -302,6 +304,9 @@ class World:
     def _record(self, state: State, events: tuple[tuple[Phase, str], ...]) -> None:
         before = self.state.rollout.number if self.state.rollout is not None else 0
         if state.rollout is not None and state.rollout.number > before:
+            live = self.state.slot(self.state.live).desired if self.state.live is not None else None
+            self.through |= {identity(live)} if live is not None else set()
+            assert not state.rollout.direct or identity(state.rollout.target) in self.through, "it has proven nothing"
             refused = {each.fingerprint for each in self.state.refused}
             assert orders.fingerprint(state.rollout.target) not in refused, "what was refused is shipped again"
         for phase, text in events:

@@ -215,7 +215,6 @@ def test_a_rolling_update_that_is_aborted_late_keeps_its_promise_on_the_way_back
         world.look()
         world.pass_time()
         assert len(world.serving()) >= 3
-        assert sum(app.asked for app in world.apps.values() if app.gone_at is None) <= 5
     assert len(world.usable(Colour.BLUE)) == 4
     assert "ada aborted it" in error_of(world)
 
@@ -560,6 +559,16 @@ def test_back_to_what_served_before_needs_no_analysis_while_it_is_kept() -> None
     assert world.state.rollout is not None
     assert world.state.rollout.direct
     assert world.state.rollout.analyses == ()
+
+
+def test_a_new_version_is_analysed_though_another_one_is_kept_in_its_place() -> None:
+    world = serving_one()
+    world.declare(desired(2, BlueGreen(retention_seconds=600)))
+    until_phase(world, Phase.RETAINING)
+    world.declare(desired(3, TENTH))
+    world.look()
+    until_phase(world, Phase.ANALYSING)
+    assert world.share == 9000
 
 
 def test_a_canary_that_was_interrupted_has_proven_nothing() -> None:

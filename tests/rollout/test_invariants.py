@@ -19,7 +19,7 @@ from heliostat.rollout.orders import OrderError, RefusedError
 from heliostat.rollout.shares import least_healthy, problem, share_of
 from heliostat.rollout.show import analyses, step, steps, until
 from heliostat.rollout.stages import present, stages_of
-from heliostat.spec.analysis import Analysis, Disagreement, Latency, ModelMetric, OnInconclusive, SuccessRate
+from heliostat.spec.analysis import Analysis, Disagreement, Latency, ModelMetric, OnInconclusive, SuccessRate, Verdict
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow, Strategy
@@ -274,6 +274,7 @@ class Rollouts(RuleBasedStateMachine):
         assert len(world.usable(state.live)) == wanted.replicas
         if rollout.phase is Phase.SUCCEEDED:
             assert wanted == state.declared
+            assert all(each.verdict is not Verdict.FAIL for each in rollout.analyses)
 
     def _the_ledger_tells_it(self) -> None:
         world = self.world
@@ -336,7 +337,7 @@ class RolloutsWithFaults(Rollouts):
 
 # Without explanations, whose tracing makes each example many times slower.
 _SETTINGS = settings(
-    max_examples=int(os.environ.get("HELIOSTAT_ROLLOUT_EXAMPLES", "250")),
+    max_examples=int(os.environ.get("HELIOSTAT_ROLLOUT_EXAMPLES", "400")),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
