@@ -17,7 +17,7 @@ from heliostat.spec.controller import SERVICE, TRAFFIC_SERVICE
 from heliostat.systems import processes
 from heliostat.systems.ray_nodes import HEAD
 
-_APPEARS_S = {Kind.CANDIDATE: 5.0, Kind.REPLICA: 20.0}
+_APPEARS_S = {Kind.CANDIDATE: 15.0, Kind.REPLICA: 20.0}
 """How long a victim may take to come into being: what serves has to be there, or to come back."""
 _SERVE_CONTROLLER = "ServeController"
 

@@ -41,7 +41,7 @@ COLOURS = ("blue", "green")
 SUCCESSOR = "successor"
 """The backend by which a worker that was replaced reaches the one in its place."""
 
-CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1"
+CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1 observe layer4 error-limit 1 on-error sudden-death"
 """Also for servers that are added at run time, which inherit nothing."""
 
 _BUFFER_BYTES = 65_536
