@@ -10,7 +10,7 @@ export PULUMI_CONFIG_PASSPHRASE ?= local
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down predict test lint bench schema lock clean
+.PHONY: help setup up preview down predict test lint bench soak faults schema lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ lint: setup ## Lint and check types and architecture only
 
 bench: setup ## Measure what the README's table says
 	@.venv/bin/python -m bench
+
+soak: setup ## Measure a million requests over repeated rollouts (half an hour)
+	@.venv/bin/python -m bench soak
+
+faults: setup ## Kill each part in each state of each rollout and see what it does (an hour or two)
+	@.venv/bin/python -m bench.faults
 
 schema: setup ## Make the JSON Schema of the stacks' configs anew
 	@.venv/bin/python scripts/schema.py

@@ -26,6 +26,8 @@ _ENDS_WITHOUT_HEAD_S = 200.0
 _AGREE_S = 30.0
 _LOOK_S = 0.1
 _BEFORE_S = 0.4
+_PLACINGS = 3
+"""How often a version is shipped at most until Ray places its replicas on two nodes."""
 _AFTER_S = 0.4
 """How much load there is around a rollout."""
 _NOTICED_AFTER_S = {Kind.CONTROLLER: 1.0, Kind.HEAD: 2.0}
@@ -221,7 +223,9 @@ def _whole(cell: Cell, world: World) -> Colour:
         MeasurementError: no colour has all the traffic.
     """
     live = live_colour(world)
-    if live is not None and cell.kind is Kind.WORKER and crowded(world, live):
+    for _ in range(_PLACINGS):
+        if live is None or cell.kind is not Kind.WORKER or not crowded(world, live):
+            break
         world.ship(BlueGreen(retention_seconds=0))
         live = live_colour(world)
     if live is None:

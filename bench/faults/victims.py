@@ -39,8 +39,8 @@ def kill(kind: Kind, world: World, live: Colour | None) -> str:
     if kind is Kind.SERVE:
         return _kill(named(world, _SERVE_CONTROLLER)[:1], "Serve's controller")
     if kind is Kind.WORKER:
-        name = _worker(world, live)
-        return _kill(processes.marked(world.cluster.directory, name), name)
+        name, on_it, all_ = _worker(world)
+        return f"{_kill(processes.marked(world.cluster.directory, name), name)}, with {on_it} of {all_} replicas on it"
     if kind is Kind.HEAD:
         return _kill(processes.marked(world.cluster.directory, HEAD), "head")
     colour = live if kind is Kind.REPLICA or live is None else live.other
@@ -78,13 +78,19 @@ def crowded(world: World, live: Colour) -> bool:
     return len({node_of(process, world) for process in replicas(world, live)}) < 2
 
 
-def _worker(world: World, live: Colour | None) -> str:
-    """A worker node with a replica of the application on it."""
+def _worker(world: World) -> tuple[str, int, int]:
+    """A worker node, how many replicas are on it, and how many there are: the fullest without all of a colour.
+
+    Where replicas are is Ray's choice; a node that holds all of a version is not what a strategy can save.
+    """
     running = world.cluster.workers()
     if not running:
         raise Nothing("no worker node runs")
-    hosts = [node_of(process, world) for colour in Colour for process in replicas(world, colour)]
-    return max(running, key=hosts.count)
+    hosts = {colour: [node_of(process, world) for process in replicas(world, colour)] for colour in Colour}
+    every = [host for found in hosts.values() for host in found]
+    safe = [name for name in running if all(set(found) != {name} for found in hosts.values())]
+    chosen = max(safe or running, key=every.count)
+    return chosen, every.count(chosen), len(every)
 
 
 def _kill(victims: Sequence[psutil.Process], what: str) -> str:
