@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 
 from bench.commands import MeasurementError
 from bench.moves import Moves, in_phase, packaged
@@ -16,7 +17,7 @@ from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.rollouts import Desired, Phase
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
 
-_ROUNDS = 3
+_ROUNDS = 5
 _WEIGHT = 10.0
 _FAILING = 0.05
 _WELL_S = 12.0
@@ -59,7 +60,8 @@ def bad_candidate(session: Session) -> Iterable[Result]:
         session.tell(f"all traffic was back after {took:.2f} s; {share:.2f} % of all requests failed meanwhile")
     figures = {"failing": _FAILING, "weight": _WEIGHT, "requests_per_second": RATE}
     yield BY_NAME["rollouts/bad-candidate"].result(max(seconds), seconds=seconds, **figures)
-    yield BY_NAME["rollouts/bad-candidate-failed"].result(max(shares), percent=shares, **figures)
+    # Some ten requests fail in a round: how many is chance, so the median counts.
+    yield BY_NAME["rollouts/bad-candidate-failed"].result(median(shares), percent=shares, **figures)
 
 
 def rollback(session: Session) -> Iterable[Result]:
