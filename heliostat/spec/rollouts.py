@@ -1,22 +1,22 @@
 """The controller's API, as its server and its clients both read it.
 
-    GET    /v1/applications                           -> [Status]
-    PUT    /v1/applications/{name}        Declaration -> Status   declare; starts a rollout where something differs; 409 where
-                                                                  it was rolled back before, or the cluster cannot hold it
-    GET    /v1/applications/{name}                    -> Status   404 where nothing of that name is declared or serves
-    GET    /v1/applications/{name}/wait               -> Status   long poll until an event after M: ?rollout=N&after=M&seconds=S
-    POST   /v1/applications/{name}/plan   Declaration -> Plan     what a PUT would do, without doing it
-    POST   /v1/applications/{name}/approve  Word      -> Status   let a rollout that waits for a person go on; 409 where none does
-    POST   /v1/applications/{name}/abort    Word      -> Status   roll back what is on its way; 409 where nothing is
-    POST   /v1/applications/{name}/rollback GoBack    -> Status   serve an entry of the ledger again; 409 where that cannot be
-    GET    /v1/applications/{name}/rollouts           -> [Rollout]   the newest first, without their events
-    GET    /v1/applications/{name}/rollouts/{number}  -> Record
-    DELETE /v1/applications/{name}                    -> Status   stop serving it (202; wait with GET until 404)
-    GET    /v1/health                                 -> Health
-    GET    /metrics                                               Prometheus' text format
+    GET    /v1/applications                                         -> [Status]
+    PUT    /v1/applications/{name}                      Declaration -> Status    declare; starts a rollout where something differs
+    GET    /v1/applications/{name}                                  -> Status    404 where nothing of that name is declared or serves
+    GET    /v1/applications/{name}/wait                             -> Status    long poll: ?rollout=N&after=M&seconds=S
+    POST   /v1/applications/{name}/plan                 Declaration -> Plan      what a PUT would do, without doing it
+    POST   /v1/applications/{name}/approve              Word        -> Status    let what waits for a person go on
+    POST   /v1/applications/{name}/abort                Word        -> Status    roll back what is on its way
+    POST   /v1/applications/{name}/rollback             GoBack      -> Status    serve an entry of the ledger again
+    GET    /v1/applications/{name}/rollouts                         -> [Rollout] the newest first, without their events
+    GET    /v1/applications/{name}/rollouts/{number}                -> Record
+    DELETE /v1/applications/{name}                                  -> Status    stop serving it (202; wait with GET until 404)
+    GET    /v1/health                                               -> Health
+    GET    /metrics                                                 -> text      Prometheus' format
 
 Every call carries `Authorization: Bearer <token>`. An error is `{"detail": "<text>"}` with a 4xx where the call is at
-fault and a 5xx where it may be tried again.
+fault and a 5xx where it may be tried again. 409: the call is right and the application is not so: it was rolled back before, does
+not fit the cluster, waits for nobody, or what it shall go back to is gone.
 """
 
 from __future__ import annotations
