@@ -1,8 +1,8 @@
 """The controller's API, as its server and its clients both read it.
 
     GET    /v1/applications                                         -> [Status]
-    PUT    /v1/applications/{name}                      Declaration -> Status    declare; starts a rollout where something differs
-    GET    /v1/applications/{name}                                  -> Status    404 where nothing of that name is declared or serves
+    PUT    /v1/applications/{name}                      Declaration -> Status    declare; a rollout where something differs
+    GET    /v1/applications/{name}                                  -> Status    404 where nothing is declared or serves
     GET    /v1/applications/{name}/wait                             -> Status    long poll: ?rollout=N&after=M&seconds=S
     POST   /v1/applications/{name}/plan                 Declaration -> Plan      what a PUT would do, without doing it
     POST   /v1/applications/{name}/approve              Word        -> Status    let what waits for a person go on
@@ -15,8 +15,8 @@
     GET    /metrics                                                 -> text      Prometheus' format
 
 Every call carries `Authorization: Bearer <token>`. An error is `{"detail": "<text>"}` with a 4xx where the call is at
-fault and a 5xx where it may be tried again. 409: the call is right and the application is not so: it was rolled back before, does
-not fit the cluster, waits for nobody, or what it shall go back to is gone.
+fault and a 5xx where it may be tried again. 409: the call is right and the application is not so: it was rolled back before,
+does not fit the cluster, waits for nobody, or what it shall go back to is gone.
 """
 
 from __future__ import annotations
