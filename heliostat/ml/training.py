@@ -22,6 +22,7 @@ from typing import Any, Final
 from heliostat.ml.contracts import entry_point_of
 from heliostat.ml.curve import Curve
 from heliostat.ml.datasets import Snapshot
+from heliostat.ml.priority import give_way
 from heliostat.ml.pyfunc import BASELINE_FOLDER, MODEL_FOLDER, RESULT_FILE
 from heliostat.spec.base import Parameters
 from heliostat.systems.ray_jobs import PROGRESS
@@ -126,6 +127,7 @@ def run_worker(config: dict[str, Any]) -> None:
     from heliostat.ml.contracts import load_entry_point
     from heliostat.ml.ring import machines
 
+    give_way()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that find no core sleep: workers share cores well
     logging.getLogger("httpx").setLevel(logging.WARNING)
     rank = train.get_context().get_world_rank()

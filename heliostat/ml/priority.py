@@ -1,0 +1,12 @@
+"""Who goes first where a training and an application share a machine."""
+
+from __future__ import annotations
+
+import os
+
+_NICE = 15
+
+
+def give_way() -> None:
+    """Leave the cores to what serves, for this thread and those that it starts; alone on a machine it makes no difference."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
