@@ -21,7 +21,7 @@ from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Rolling, Strategy
 
 REQUESTS = 1_000_000
-RATE = 600
+RATE = 750
 FILE = SOURCE / "bench" / "soak.json"
 _REST_S = 2.0
 _RETENTION_S = 3.0
