@@ -10,7 +10,7 @@ from heliostat.rollout.shares import share_of
 from heliostat.rollout.shifting import gathers_since, judged, result
 from heliostat.rollout.stages import approval_timeout, key, present, retention
 from heliostat.rollout.steps import step_of, steps_of
-from heliostat.spec.analysis import AnalysisResult
+from heliostat.spec.analysis import AnalysisResult, Verdict
 from heliostat.spec.rollouts import Desired, Phase
 
 
@@ -55,8 +55,10 @@ def analyses(state: State, observed: Observed, now: float) -> tuple[AnalysisResu
     live = result(rollout, judged(rollout, analysis, observed, max(now, going.began_at)), state, None)
     ended = next((each for each in rollout.analyses if each.step == live.step), None)
     if ended is not None and rollout.phase is not Phase.ANALYSING:
-        # Its verdict stands; its figures go on.
-        live = live.model_copy(update={"verdict": ended.verdict, "ended_at": ended.ended_at})
+        # Its verdict stands; its figures go on, those of them that are enough to say something.
+        pairs = zip(live.findings, ended.findings, strict=False)
+        findings = tuple(old if new.verdict is Verdict.INCONCLUSIVE else new for new, old in pairs)
+        live = live.model_copy(update={"verdict": ended.verdict, "ended_at": ended.ended_at, "findings": findings})
     return (*(each for each in rollout.analyses if each is not ended), live)
 
 

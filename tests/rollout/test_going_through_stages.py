@@ -287,6 +287,15 @@ def test_figures_that_move_are_shown_and_not_kept() -> None:
     assert later.findings[0].requests > live.findings[0].requests
 
 
+def test_a_verdict_of_replays_is_shown_with_its_figures_while_a_pause_brings_too_few() -> None:
+    way = Canary(steps=(CanaryStep(weight=10, pause_seconds=3600),), analysis=RATE)
+    world = until_phase(shipped(desired(2, way), per_second=0.0), Phase.PAUSED)
+    world.look()
+    (shown,) = analyses(world.state, world.observe(), world.clock)
+    assert shown.verdict is Verdict.PASS
+    assert [finding.verdict for finding in shown.findings] == [Verdict.PASS]
+
+
 def test_a_pause_lasts_its_time_and_a_late_failure_ends_it() -> None:
     way = Canary(steps=(CanaryStep(weight=10, pause_seconds=3600),), analysis=RATE)
     world = until_phase(shipped(desired(2, way)), Phase.PAUSED)
