@@ -99,8 +99,16 @@ class ServeClient:
         self._lock = processes.runtime_root() / f"serve-{name}.lock"
 
     async def read(self) -> ServeInstance:
-        """What runs."""
-        return parse(await self._get())
+        """What runs.
+
+        Raises:
+            RetryableError: the cluster does not answer, or Serve has just started again and looks for its replicas: until
+                it has found them it lists none, although they answer.
+        """
+        details = await self._get()
+        if is_recovering(details):
+            raise RetryableError(f"Serve at {self._client.base_url} has just started again and looks for its replicas")
+        return parse(details)
 
     async def deploy(self, application: dict[str, Any]) -> None:
         """Declare one application (as in Serve's config file); the others stay.
@@ -169,6 +177,14 @@ def parse(details: dict[str, Any]) -> ServeInstance:
         {name: _application(name, each, targets.get(name, ())) for name, each in found.items()},
         tuple(holding for name, each in found.items() for holding in _holdings(name, each)),
     )
+
+
+def is_recovering(details: dict[str, Any]) -> bool:
+    """Whether Serve's controller came back and has not found all replicas again that it had."""
+    deployments = [
+        each for found in details.get("applications", {}).values() for each in found.get("deployments", {}).values()
+    ]
+    return any(replica["state"] == "RECOVERING" for each in deployments for replica in each.get("replicas", []))
 
 
 def declared(details: dict[str, Any]) -> list[dict[str, Any]]:

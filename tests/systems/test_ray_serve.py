@@ -131,6 +131,15 @@ async def test_a_refused_configuration_is_permanent_and_a_failing_cluster_is_not
         await client(fake, tmp_path).deploy({"name": "a"})
 
 
+async def test_a_serve_that_looks_for_its_replicas_is_not_believed_to_have_none(tmp_path: Path) -> None:
+    fake = FakeServe(application("flights-blue"))
+    assert (await client(fake, tmp_path).read()).applications
+    deployment = fake.details["applications"]["flights-blue"]["deployments"]["model"]
+    deployment["replicas"] = [{"state": "RUNNING"}, {"state": "RECOVERING"}]
+    with pytest.raises(RetryableError, match="looks for its replicas"):
+        await client(fake, tmp_path).read()
+
+
 async def test_a_cluster_that_is_away_is_an_error_that_may_pass() -> None:
     with pytest.raises(RetryableError, match="does not answer"):
         await ServeClient(RayAddress(url="http://127.0.0.1:1"), 28266).read()
