@@ -49,7 +49,10 @@ class Names(click.ParamType[tuple[str, ...]]):
 @click.option("--kinds", type=Names(tuple(Kind)), default=",".join(Kind), help="What is killed.")
 @click.option("--states", type=Names(tuple(State)), default=",".join(State), help="When.")
 @click.option(
-    "--which", type=click.Choice(["new", "red", "all"]), default="new", help="Only new cells, those that failed, or all."
+    "--which",
+    type=click.Choice(["new", "open", "all"]),
+    default="new",
+    help="Cells not known of these sources; not known to hold, of whichever; or all.",
 )
 @click.option("--minutes", type=float, default=24 * 60.0, help="Begin no cell after so long.")
 @click.option("--table", "table_", is_flag=True, help="Print the table as Markdown, and measure nothing.")
@@ -96,9 +99,9 @@ class Sitting:
 
     def is_open(self, cell: Cell, which: str) -> bool:
         """Whether a cell is to be measured."""
-        if which == "red":
+        if which == "open":
             known = self._records.any(cell)
-            return known is not None and not known["holds"] and not known["nothing"]
+            return known is None or not known["holds"]
         return which == "all" or self._records.get(cell, self._sources) is None
 
     def fill(self, wanted: Sequence[Cell], minutes: float) -> None:

@@ -111,6 +111,9 @@ def legend(records: Mapping[str, Record]) -> str:
         "and Serve agreed. 0: no request failed; otherwise how many did, and the longest time without a good answer. "
         "↩: the candidate was given up, and the old version serves.",
     ]
+    if known:
+        commits = sorted({str(each.get("commit", "unknown"))[:12] for each in known})
+        lines.append(f"Measured on {known[0].get('machine', 'an unknown machine')}; commits: {', '.join(commits)}.")
     return "\n".join(lines) + "\n"
 
 

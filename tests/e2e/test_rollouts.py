@@ -21,7 +21,7 @@ CONTRACT = "workloads/flights/contract.py"
 ANSWER = "    return Lateness(late_probability="
 BREAKS_AFTER_A_WHILE = """
     respond.__dict__["calls"] = respond.__dict__.get("calls", 0) + 1
-    if respond.__dict__["calls"] > 30 and respond.__dict__["calls"] % 4 == 0:
+    if respond.__dict__["calls"] > 8 and respond.__dict__["calls"] % 4 == 0:
         raise RuntimeError("a bug of mine")
 """
 SAME_ANSWERS = {"kind": "disagreement", "field": "late", "atMost": 0.01}
