@@ -18,10 +18,9 @@ Record = dict[str, Any]
 
 
 def sources(root: Path = SOURCE) -> str:
-    """The digest of all that a cell's figures come from."""
+    """The digest of the parts of the library that a cell's figures come from."""
     digest = hashlib.sha256()
-    folders = [*(root / "heliostat" / part for part in _MEASURED), root / "bench" / "faults"]
-    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
+    for path in sorted(path for part in _MEASURED for path in (root / "heliostat" / part).rglob("*.py")):
         digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -109,7 +108,9 @@ def legend(records: Mapping[str, Record]) -> str:
         + ".",
         f"Each is a rollout of its own at {RATE:g} requests a second. ✓: it came to exactly one end, and controller, HAProxy "
         "and Serve agreed. 0: no request failed; otherwise how many did, and the longest time without a good answer. "
-        "↩: the candidate was given up, and the old version serves.",
+        "↩: the candidate was given up, and the old version serves. HAProxy and the head may cost what their restart takes, "
+        "recreate has its gap; half way of a rolling update of two replicas each version has one, and what is on its way to "
+        "it within a second of its death may fail: HAProxy tries a request again on replicas of the same version only.",
     ]
     if known:
         commits = sorted({str(each.get("commit", "unknown"))[:12] for each in known})

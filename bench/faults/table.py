@@ -210,6 +210,11 @@ class Promise:
 
 
 _NOTHING = Promise(0, 2.5, "nothing")
+_ALONE = Promise(
+    int(RATE),
+    2.5,
+    "what is on its way, within a second, to a version whose only replica is killed: no other one can answer for it",
+)
 _RESTART = Promise(None, 3.0, "HAProxy's restart")
 _STOPPED = Promise(None, 60.0, "the gap of a recreation")
 _NO_HEAD = Promise(None, 120.0, "a head without fault tolerance takes Serve's state with it: its applications start anew")
@@ -221,4 +226,12 @@ def promise(cell: Cell) -> Promise:
         return _NO_HEAD
     if cell.strategy == "recreate":
         return _STOPPED
-    return _RESTART if cell.kind is Kind.HAPROXY else _NOTHING
+    if cell.kind is Kind.HAPROXY:
+        return _RESTART
+    return _ALONE if _may_be_alone(cell) else _NOTHING
+
+
+def _may_be_alone(cell: Cell) -> bool:
+    """Whether a version may have one replica only, and traffic for it: half way of a rolling update of two."""
+    kills = cell.kind in (Kind.REPLICA, Kind.CANDIDATE, Kind.WORKER)
+    return kills and cell.strategy == "rolling" and cell.state in (State.SHIFTING, State.ANALYSING)

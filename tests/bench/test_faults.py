@@ -121,6 +121,13 @@ def test_only_a_dead_head_haproxy_and_a_recreation_may_cost_requests():
     assert all(kind in {Kind.HEAD, Kind.HAPROXY} or strategy == "recreate" for kind, strategy in costly)
 
 
+def test_only_half_way_of_a_rolling_update_a_dead_replica_may_cost_what_is_on_its_way_to_it():
+    some = {(cell.kind, cell.strategy, cell.state) for cell in cells() if promise(cell).failed}
+    assert {strategy for _, strategy, _ in some} == {"rolling"}
+    assert {state for _, _, state in some} == {State.SHIFTING, State.ANALYSING}
+    assert {kind for kind, _, _ in some} == {Kind.REPLICA, Kind.CANDIDATE, Kind.WORKER}
+
+
 def test_clients_notice_failures_and_the_longest_time_without_a_good_answer():
     sent = [Sent(0.0, 0.1, "200", "a"), Sent(1.0, 1.1, "503", ""), Sent(2.0, 3.1, "200", "b"), Sent(4.0, 4.1, "ReadError", "")]
     found = noticed(sent)
@@ -153,7 +160,7 @@ def test_a_damaged_file_begins_anew(tmp_path):
 
 
 def test_the_sources_of_a_cell_change_with_the_library_and_not_with_the_command_line(tmp_path):
-    for name in ("heliostat/controller/a.py", "heliostat/cli/b.py", "bench/faults/c.py"):
+    for name in ("heliostat/controller/a.py", "heliostat/cli/b.py"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("1")
     before = sources(tmp_path)
