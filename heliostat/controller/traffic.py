@@ -14,9 +14,9 @@ from heliostat.rollout.model import Colour
 from heliostat.spec.controller import TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.strategies import Affinity
 from heliostat.systems import haproxy, processes
-from heliostat.systems.errors import PermanentError, RetryableError, explained
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy import ServerState, Snapshot
-from heliostat.systems.haproxy_config import Plane, Route, Server, backend_name, render_map
+from heliostat.systems.haproxy_config import Plane, Route, Server, backend_name
 
 _log = logging.getLogger(__name__)
 _START_SECONDS = 10.0
@@ -132,7 +132,7 @@ class Traffic:
         route = replace(self._routes.get(application, Route(application)), green_share=share)
         self._store.save_route(route)
         self._routes = {**self._routes, application: route}
-        _replace(self.plane.map_file, render_map(tuple(self._routes.values())))
+        haproxy.write_shares(self.plane, tuple(self._routes.values()))
         await haproxy.set_share(self.plane, application, share)
 
     async def apply(self, wanted: dict[str, Wanted], snapshot: Snapshot) -> bool:
@@ -194,15 +194,6 @@ def server_steps(place: Place, found: dict[str, ServerState]) -> list[ServerStep
         elif not stays and state.in_flight == 0:
             steps.append(ServerStep("remove", state.server))
     return steps
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".shares.tmp")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    except OSError as error:
-        raise explained(error, f"write {path}") from error
 
 
 def plane_of(settings: ControllerSettings) -> Plane:

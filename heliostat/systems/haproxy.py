@@ -109,12 +109,25 @@ def write(plane: Plane, routes: tuple[Route, ...]) -> None:
         plane.config_file: render(plane, routes),
     }
     for path, text in files.items():
-        temporary = path.with_suffix(path.suffix + ".tmp")
-        try:
-            temporary.write_text(text)
-            temporary.replace(path)
-        except OSError as error:
-            raise explained(error, f"write {path}") from error
+        _replace(path, text)
+
+
+def write_shares(plane: Plane, routes: tuple[Route, ...]) -> None:
+    """As `write`, where nothing but shares changed.
+
+    Raises:
+        PermanentError: the folder cannot be written.
+    """
+    _replace(plane.map_file, render_map(routes))
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        raise explained(error, f"write {path}") from error
 
 
 async def reload(plane: Plane) -> None:
