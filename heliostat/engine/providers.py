@@ -234,15 +234,7 @@ class PluginProvider:
         try:
             answer = await self.plugin.call(
                 "Read",
-                pb.ReadRequest(
-                    id=subject.id,
-                    urn=subject.urn,
-                    name=name_of(subject.urn),
-                    type=type_of(subject.urn),
-                    timeout=subject.timeout,
-                    properties=self._struct(subject.outputs, unknowns=False),
-                    inputs=self._struct(subject.inputs, unknowns=False),
-                ),
+                pb.ReadRequest(**self._stored(subject), inputs=self._struct(subject.inputs, unknowns=False)),
             )
         except InitFailed as failed:
             return Made(failed.id, failed.outputs, failed.inputs, tuple(failed.reasons or [failed.message]))
@@ -255,16 +247,19 @@ class PluginProvider:
         """See Provider."""
         await self.plugin.call(
             "Delete",
-            pb.DeleteRequest(
-                id=subject.id,
-                urn=subject.urn,
-                name=name_of(subject.urn),
-                type=type_of(subject.urn),
-                timeout=subject.timeout,
-                properties=self._struct(subject.outputs, unknowns=False),
-                old_inputs=self._struct(subject.inputs, unknowns=False),
-            ),
+            pb.DeleteRequest(**self._stored(subject), old_inputs=self._struct(subject.inputs, unknowns=False)),
         )
+
+    def _stored(self, subject: Subject) -> dict[str, Any]:
+        """What names a resource of the state in a call about it, with its outputs."""
+        return {
+            "id": subject.id,
+            "urn": subject.urn,
+            "name": name_of(subject.urn),
+            "type": type_of(subject.urn),
+            "timeout": subject.timeout,
+            "properties": self._struct(subject.outputs, unknowns=False),
+        }
 
     async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values, list[CheckFailure]]:
         """See Provider."""

@@ -53,14 +53,11 @@ def analysing(state: State, observed: Observed, now: float) -> Step:
 
 def paused(state: State, observed: Observed, now: float) -> Step:
     """Wait until the present stage has lasted its time; what chance does not explain fails it."""
-    state, step = _still_there(state, observed, now)
+    state, step = _stays(state, observed, now)
     if step is not None:
         return step
     rollout = progress(state)
     stage = present(rollout)
-    step = _fails(state, stage, observed, now)
-    if step is not None:
-        return step
     lasts = _began(rollout) + stage.pause_seconds > now
     again = stage.analysis is not None and rollout.judged is None
     return Step(state) if lasts and not again else onward(state, observed, now, f"{words_of(state)}: its time is over")
@@ -68,14 +65,11 @@ def paused(state: State, observed: Observed, now: float) -> Step:
 
 def waiting(state: State, observed: Observed, now: float) -> Step:
     """Wait for a person."""
-    state, step = _still_there(state, observed, now)
+    state, step = _stays(state, observed, now)
     if step is not None:
         return step
     rollout = progress(state)
     stage = present(rollout)
-    step = _fails(state, stage, observed, now)
-    if step is not None:
-        return step
     asked = stage.approval or rollout.judged is Verdict.INCONCLUSIVE
     if rollout.approved or not asked or (stage.analysis is not None and rollout.judged is None):
         return onward(state, observed, now, f"{words_of(state)}: goes on")
@@ -215,6 +209,12 @@ def _still_there(state: State, observed: Observed, now: float) -> tuple[State, S
     elif absent:
         return state, _again(state, rollout, now)
     return state, ill(state, observed, now)
+
+
+def _stays(state: State, observed: Observed, now: float) -> tuple[State, Step | None]:
+    """What follows where the candidate, or what was found of it before, is not well any more; None where both are."""
+    state, step = _still_there(state, observed, now)
+    return state, step or _fails(state, present(progress(state)), observed, now)
 
 
 def _again(state: State, rollout: Progress, now: float) -> Step:
