@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from heliostat.engine.claims import Claims
 from heliostat.engine.condemned import condemned_with
 from heliostat.engine.defaults import DefaultProviders
 from heliostat.engine.diffs import SAME, Diff, with_replace_on_changes
 from heliostat.engine.errors import CheckFailure, ProviderError, Reported
-from heliostat.engine.goals import Goal, Names
+from heliostat.engine.goals import Goal
 from heliostat.engine.graph import dependencies_of
 from heliostat.engine.operation import Operation
 from heliostat.engine.properties import reset
@@ -51,27 +52,24 @@ class Planner:
     """URNs, or patterns of them, to replace even where nothing changed."""
     config: Mapping[str, str | Secret]
     steps: Steps = field(init=False)
-    names: Names = field(init=False)
+    claims: Claims = field(init=False)
     defaults: DefaultProviders = field(init=False)
     operated: set[Urn] = field(default_factory=set)
     deleted: set[Urn] = field(default_factory=set)
     """Gone before their registration, because something that they depend on is replaced by deleting it first."""
     gone: set[int] = field(default_factory=set)
     _goals: dict[Urn, Goal] = field(default_factory=dict)
-    _renamed: dict[Urn, Urn] = field(default_factory=dict)
-    _claimed: dict[Urn, Urn] = field(default_factory=dict)
-    _seen: set[Urn] = field(default_factory=set)
     _replaced: set[Urn] = field(default_factory=set)
     _left_out: set[Urn] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.steps = Steps(self.op)
-        self.names = Names(self.stack, self.project, self._renamed.get)
+        self.claims = Claims(self.op, self.stack, self.project)
         self.defaults = DefaultProviders(self.config, self._make_provider)
 
     def is_operated(self, urn: Urn) -> bool:
         """Whether this run has dealt with what the old state has at `urn`."""
-        return self._claimed.get(urn, urn) in self.operated
+        return self.claims.claimant(urn) in self.operated
 
     # --- registrations
 
@@ -80,9 +78,9 @@ class Planner:
         goal = goal.inheriting(self._goals.get(goal.parent) if goal.parent else None)
         if goal.custom and not is_provider_type(goal.type) and not goal.provider:
             goal = replace(goal, provider=await self.defaults.reference(goal.type.split(":", 1)[0], version, url))
-        urn = self._name(goal)
+        urn = self.claims.name(goal)
         self._goals[urn] = goal
-        old, alias = self._find_old(goal, urn)
+        old, alias = self.claims.find_old(goal, urn)
         new = goal.resource(urn, old, alias)
         try:
             return await self._settle(goal, old, new)
@@ -93,37 +91,6 @@ class Planner:
             if self.op.halted.is_set():
                 raise
             return Registered(new, Result.FAIL)
-
-    def _name(self, goal: Goal) -> Urn:
-        urn = self.names.urn(goal)
-        if goal.parent and goal.parent not in self._seen:
-            raise self.op.fail(f"could not find parent resource {goal.parent}", urn)
-        if urn in self._seen:
-            raise self.op.fail(f"Duplicate resource URN '{urn}'; try giving it a unique name", urn)
-        self._seen.add(urn)
-        return urn
-
-    def _find_old(self, goal: Goal, urn: Urn) -> tuple[Resource | None, Urn | None]:
-        if urn in self._claimed:
-            raise self.op.fail(
-                f"Duplicate resource URN '{urn}' conflicting with alias on resource with URN '{self._claimed[urn]}'", urn
-            )
-        for name in [urn, *self.names.aliases(goal)]:
-            old = self.op.old(name)
-            if old is None:
-                continue
-            if name == urn:
-                return old, None
-            if name in self._seen or name in self._claimed:
-                other = self._claimed.get(name, urn)
-                raise self.op.fail(
-                    f"Duplicate resource alias '{name}' applied to resource with URN '{urn}' "
-                    f"conflicting with resource with URN '{other}'",
-                    urn,
-                )
-            self._claimed[name], self._renamed[urn] = urn, name
-            return old, name
-        return None, None
 
     async def _settle(self, goal: Goal, old: Resource | None, new: Resource) -> Registered:
         imported = False
@@ -159,7 +126,7 @@ class Planner:
         self.deleted.discard(new.urn)
         self.operated.add(new.urn)
         self._replaced.add(new.urn)
-        old = self.op.old(self._renamed.get(new.urn, new.urn))
+        old = self.op.old(self.claims.former(new.urn))
         return await self._run(new, lambda: self.steps.create(new, old))
 
     async def _created(self, new: Resource, *, targeted: bool) -> Registered:
@@ -239,7 +206,7 @@ class Planner:
         if not old.provider or not new.provider:
             return True
         before, after = provider_of_reference(old.provider), provider_of_reference(new.provider)
-        if self._claimed.get(before) == after:
+        if before != after and self.claims.claimant(before) == after:
             return False
         inputs = self.op.news[after].inputs if after in self.op.news else {}
         return await self.op.registry.requires_replacement(old.provider, new.provider, inputs)
@@ -312,13 +279,13 @@ class Planner:
         if self.op.targets:
             for urn in sorted(dependencies_of(resource)):
                 old = self.op.old(urn)
-                if old and not self.is_operated(urn) and urn not in self._seen:
+                if old and not self.is_operated(urn) and not self.claims.is_seen(urn):
                     await self._carry(old)
 
     async def _carry(self, old: Resource) -> Resource:
         """Keeps a resource that is no target as the old state has it, after what it needs."""
-        self._seen.add(old.urn)
-        self.operated.add(self._claimed.get(old.urn, old.urn))
+        self.claims.see(old.urn)
+        self.operated.add(self.claims.claimant(old.urn))
         self.operated.add(old.urn)
         await self._carry_dependencies(old)
         return await self.steps.same(old, replace(old), untargeted=True)
@@ -333,9 +300,7 @@ class Planner:
 
     async def read(self, new: Resource) -> Registered:
         """A lookup by id; what the stack made itself under this name is replaced by it."""
-        if new.urn in self._seen:
-            raise self.op.fail(f"Duplicate resource URN '{new.urn}'; try giving it a unique name", new.urn)
-        self._seen.add(new.urn)
+        self.claims.take(new.urn)
         old = self.op.old(new.urn)
         self.operated.add(new.urn)
         replacing = bool(old and not old.external and old.id != new.id)

@@ -1,13 +1,8 @@
 """`up` and its like with an engine that plays a part; the real one is tested where it is."""
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
-import textwrap
 
 import pytest
 
@@ -279,100 +274,3 @@ def test_a_state_without_a_salt_in_the_config_file_keeps_its_own(stack, engine):
     stack.config.unlink()
     stack.ok("up", "--yes", "--skip-preview")
     assert stack.config.read_text() == salt
-
-
-WAITING = """
-    import asyncio, sys
-    from heliostat.cli import operate
-    from heliostat.engine.events import Summary
-
-    async def run(kind, target, options, sink, snapshots, stacks, cancel):
-        print("begun", flush=True)
-        await cancel.wait()
-        if {stubborn}:
-            while cancel.is_set():
-                await asyncio.sleep(0.01)
-            await cancel.wait()
-        return Summary(False, {{}}, 1.0, True)
-
-    operate.run = run
-    from heliostat.cli.main import run as command
-    sys.exit(command(["up", "--yes", "--skip-preview"]))
-"""
-
-
-@contextlib.contextmanager
-def waiting_up(stubborn):
-    code = textwrap.dedent(WAITING.format(stubborn=stubborn))
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        while "begun" not in process.stdout.readline():
-            assert process.poll() is None
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_cancels_in_order_and_releases_the_lock(desk, number):
-    desk.monkeypatch.undo()
-    with real_stack(desk) as folder, waiting_up(stubborn=False) as process:
-        process.send_signal(number)
-        out, err = process.communicate(timeout=30)
-        assert process.returncode == 8, err
-        assert "Cancelling" in out
-        assert "The operation was cancelled." in out
-        assert not list(folder.glob("state/.pulumi/locks/**/*.json"))
-
-
-def test_the_second_signal_aborts_what_does_not_end(desk):
-    desk.monkeypatch.undo()
-    with real_stack(desk), waiting_up(stubborn=True) as process:
-        process.send_signal(signal.SIGINT)
-        while "Cancelling" not in process.stdout.readline():
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
-        assert process.returncode == 8
-        assert "Aborting" in out
-
-
-def test_a_reader_that_leaves_does_not_end_the_operation(desk):
-    desk.monkeypatch.undo()
-    with real_stack(desk), waiting_up(stubborn=False) as process:
-        process.stdout.close()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 8, "it ended in order, as cancelled, and not by a broken pipe"
-        assert "standard output is gone" in process.stderr.read()
-
-
-def test_a_killed_operation_leaves_a_lock_that_the_next_one_goes_past(desk):
-    desk.monkeypatch.undo()
-    with real_stack(desk) as folder:
-        with waiting_up(stubborn=False) as process:
-            process.kill()
-            process.wait()
-        assert len(list(folder.glob("state/.pulumi/locks/**/*.json"))) == 1
-        with waiting_up(stubborn=False) as process:
-            process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=30)
-        assert "removed the lock of a dead process" in err
-        assert not list(folder.glob("state/.pulumi/locks/**/*.json"))
-
-
-@contextlib.contextmanager
-def real_stack(desk):
-    """The desk's project for processes of their own: with the CLI's number of iterations, and this environment."""
-    environment = dict(os.environ)
-    os.environ.update(PULUMI_BACKEND_URL=f"file://{desk.state}", PULUMI_HOME=str(desk.folder / "home"))
-    os.environ["PULUMI_CONFIG_PASSPHRASE"] = "pass"
-    try:
-        with contextlib.chdir(desk.folder):
-            desk.ok("stack", "init", "dev")
-            yield desk.folder.parent
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)

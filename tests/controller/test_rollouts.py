@@ -1,92 +1,22 @@
-"""Rollouts through the controller's API, with a cluster and a traffic plane in memory: what is judged, said, kept and told."""
+"""Rollouts through the controller's API, with a cluster and a traffic plane in memory: what is judged, said and undone."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from itertools import pairwise
-from pathlib import Path
 
-import httpx
 import pytest
-import pytest_asyncio
-from fake_cluster import TOKEN, FakeCluster
-from prometheus_client.parser import text_string_to_metric_families
+from rollouts_in_memory import ADA, WELL, World, canary, has_value, quick, world
 from test_controller import bring, desired
 
-from heliostat.controller import capacity, going_back, pacing
-from heliostat.controller.ledger import newest_first
+from heliostat.controller import capacity, going_back
 from heliostat.rollout.model import Colour
-from heliostat.spec.analysis import Analysis, Custom, Latency, SuccessRate, Verdict
-from heliostat.spec.ledger import Entry, EntryKind
-from heliostat.spec.rollouts import Declaration, GoBack, Origin, Phase, Status, Word
+from heliostat.spec.analysis import Analysis, Custom, Verdict
+from heliostat.spec.rollouts import Declaration, GoBack, Origin, Phase, Word
 from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep
-from heliostat.systems.controller_api import ConflictError, ControllerClient
-from heliostat.systems.objects import Directory
+from heliostat.systems.controller_api import ConflictError
 from heliostat.systems.ray_capacity import NodeTotals
 
-WELL = Analysis(checks=(SuccessRate(at_least=0.99), Latency(at_most_ms=100)), seconds=0.5, min_requests=50)
-ADA = Word(by="ada")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "BUSY_SECONDS", 0.02)
-    monkeypatch.setattr(pacing, "WATCH_SECONDS", 0.05)
-    monkeypatch.setattr(pacing, "IDLE_SECONDS", 0.1)
-
-
-class World:
-    """A cluster with clients, whose controller runs."""
-
-    def __init__(self, cluster: FakeCluster, client: ControllerClient) -> None:
-        self.cluster = cluster
-        self.client = client
-
-    async def declare(self, number: int, strategy: object = None, **said: object) -> Status:
-        wanted = desired(number, strategy=strategy)  # type: ignore[arg-type]
-        return await self.client.declare("flights", Declaration(desired=wanted, **said))  # type: ignore[arg-type]
-
-    async def until(self, holds: Callable[[Status], bool]) -> Status:
-        async with asyncio.timeout(10):
-            while True:
-                status = await self.client.read("flights")
-                assert status is not None
-                if holds(status):
-                    return status
-                await self.cluster.reconciler.news(0.05)
-
-    async def phase(self, *phases: Phase) -> Status:
-        return await self.until(lambda found: found.rollout is not None and found.rollout.phase in phases)
-
-    async def entries(self) -> list[Entry]:
-        await self.cluster.ledger.flush()
-        return list(reversed(list(newest_first(Directory(self.cluster.directory / "objects"), "flights"))))
-
-    async def metrics(self) -> dict[tuple[str, ...], float]:
-        async with self.cluster.raw() as raw:
-            answer = await raw.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-        assert answer.status_code == 200
-        samples = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
-        found = {(each.name, *(value for _, value in sorted(each.labels.items()))): each.value for each in samples}
-        assert len(found) == len(samples), "two samples with the same labels break a scrape"
-        return found
-
-
-@pytest_asyncio.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    cluster = FakeCluster(tmp_path)
-    cluster.traffic.requests_per_look = 400
-    async with cluster.running() as client:
-        found = World(cluster, client)
-        await bring(client, desired(1))
-        yield found
-
-
-def canary(*weights: float, analysis: Analysis | None = WELL, **more: object) -> Canary:
-    steps = tuple(CanaryStep(weight=weight) for weight in weights)
-    return Canary(steps=steps, analysis=analysis, retention_seconds=0, **more)  # type: ignore[arg-type]
+__all__ = ["quick", "world"]
 
 
 # Analyses
@@ -136,17 +66,12 @@ async def test_an_analyst_is_at_work_while_what_it_measures_is_judged(world: Wor
     check = Custom(name="own", command=("true",), at_most=0.5)
     analysis = Analysis(checks=(check,), seconds=60.0)
     await world.declare(2, canary(10, analysis=analysis))
-    status = await world.until(lambda found: _has_value(found, 0.25))
+    status = await world.until(lambda found: has_value(found, 0.25))
     assert status.rollout is not None
     assert status.rollout.phase is Phase.ANALYSING
     await world.client.abort("flights", ADA)
     await world.phase(Phase.FAILED)
     assert world.cluster.reconciler.analysts._running == {}
-
-
-def _has_value(status: Status, value: float) -> bool:
-    analyses = status.rollout.analyses if status.rollout is not None else ()
-    return bool(analyses) and analyses[-1].findings[0].candidate == value
 
 
 async def test_a_new_version_declared_within_the_window_of_another_is_judged_all_the_same(world: World) -> None:
@@ -229,109 +154,6 @@ async def test_a_rollback_to_what_never_was_is_a_conflict(world: World) -> None:
         await world.client.rollback("flights", GoBack(by="ada", to=99))
     with pytest.raises(ConflictError, match="no version that served before"):
         await world.client.rollback("flights", GoBack(by="ada"))
-
-
-# The ledger and the records
-
-
-async def test_the_ledger_is_told_every_shift_and_every_end(world: World) -> None:
-    await world.declare(2, canary(10, 50), origin=Origin(by="ada", commit="abc", dirty=True))
-    await world.phase(Phase.SUCCEEDED)
-    await world.client.delete("flights")
-    async with asyncio.timeout(5):
-        while await world.client.read("flights") is not None:  # noqa: ASYNC110 - it is what a client does
-            await asyncio.sleep(0.02)
-    entries = await world.entries()
-    one, two = desired(1).version.digest, desired(2).version.digest
-    assert [each.number for each in entries] == list(range(1, len(entries) + 1))
-    assert len({each.id for each in entries}) == len(entries)
-    told = [(each.kind, each.weights) for each in entries if each.rollout == 2]
-    assert told == [
-        (EntryKind.SHIFT, {one: 0.9, two: 0.1}),
-        (EntryKind.SHIFT, {one: 0.5, two: 0.5}),
-        (EntryKind.SHIFT, {two: 1.0}),
-        (EntryKind.END, {two: 1.0}),
-        (EntryKind.REMOVED, {}),
-    ]
-    end = next(each for each in entries if each.rollout == 2 and each.kind is EntryKind.END)
-    assert end.phase is Phase.SUCCEEDED
-    assert end.origin == Origin(by="ada", commit="abc", dirty=True)
-    assert end.previous == desired(1)
-    assert len(end.analyses) == 2
-
-
-async def test_a_record_has_the_weights_and_rates_over_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heliostat.controller.metering.SAMPLE_SECONDS", 0.1)
-    await world.declare(2, canary(10, 50))
-    await world.phase(Phase.SUCCEEDED)
-    listed = await world.client.rollouts("flights")
-    assert [(each.number, each.to_version, each.events) for each in listed] == [(2, "2-fine", ()), (1, "1-fine", ())]
-    assert listed[1].ended_at is not None
-    record = await world.client.record("flights", 2)
-    assert record is not None
-    assert record.rollout.events[0].phase is Phase.PENDING
-    weights = [each.candidate_weight for each in record.samples]
-    assert sorted(set(weights)) == [0.0, 0.1, 0.5, 1.0]
-    assert all(a <= b for a, b in pairwise(weights))
-    assert any(each.candidate and each.candidate.requests_per_second > 0 and each.candidate.p99_ms for each in record.samples)
-    assert await world.client.record("flights", 77) is None
-    assert await world.client.rollouts("trains") == ()
-
-
-async def test_every_application_is_listed(world: World) -> None:
-    await world.client.declare("boats", Declaration(desired=desired(1)))
-    assert [each.name for each in await world.client.list()] == ["boats", "flights"]
-
-
-async def test_a_shift_says_how_long_it_took(world: World) -> None:
-    await world.declare(2)
-    await world.phase(Phase.SUCCEEDED)
-    took = world.cluster.reconciler.observed["flights"].shift_milliseconds
-    assert took is not None
-    assert 0 < took < 100
-    assert (await world.metrics())["heliostat_shift_seconds", "flights"] == took / 1000
-
-
-# Metrics
-
-
-async def test_metrics_tell_what_serves_and_what_was_measured(world: World) -> None:
-    await world.declare(2, canary(10, analysis=WELL.model_copy(update={"seconds": 60.0})))
-    await world.until(lambda found: _has_value(found, 1.0))
-    found = await world.metrics()
-    assert found["heliostat_traffic_weight", "flights", "2-fine"] == 0.1
-    assert found["heliostat_replicas", "flights", "asked", "1-fine"] == 2
-    assert found["heliostat_replicas", "flights", "healthy", "2-fine"] == 2
-    assert found["heliostat_rollout_phase", "flights", "analysing"] == 1
-    assert found["heliostat_rollout_phase", "flights", "failed"] == 0
-    assert found["heliostat_rollouts_total", "flights", "succeeded", "blue-green"] == 1
-    assert found["heliostat_traffic_plane_up",] == 1
-    assert found["heliostat_cluster_answers",] == 1
-    assert ("heliostat_analysis_value", "flights", "success rate", "candidate") in found
-    requests = found["heliostat_requests_total", "flights", "1-fine"]
-    assert requests > 0
-    assert found["heliostat_request_duration_seconds_bucket", "flights", "+Inf", "1-fine"] == requests
-    assert found["heliostat_request_duration_seconds_count", "flights", "1-fine"] == requests
-    assert found["heliostat_request_duration_seconds_sum", "flights", "1-fine"] == pytest.approx(requests * 0.005, rel=0.2)
-
-
-async def test_counters_never_go_back_over_restarts_of_haproxy_and_of_the_controller(world: World) -> None:
-    before = await world.metrics()
-    world.cluster.traffic.restart()
-    await world.cluster.reconciler.look()
-    between = await world.metrics()
-    world.cluster.start()
-    assert ("heliostat_requests_total", "flights", "1-fine") not in await world.metrics(), "nothing is told before a look"
-    await world.cluster.reconciler.look()
-    after = await world.metrics()
-    for key in before:
-        if key[0].endswith(("_total", "_count", "_bucket")):
-            assert before[key] <= between[key] <= after[key], key
-
-
-async def test_metrics_need_the_token(world: World) -> None:
-    async with world.cluster.raw() as raw:
-        assert (await raw.get("/metrics")).status_code == httpx.codes.UNAUTHORIZED
 
 
 # The cluster and the traffic plane

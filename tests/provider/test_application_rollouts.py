@@ -5,101 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from pathlib import Path
-from typing import Any
 
 import pytest
-from fake_controller import FakeController, controller
+from application_rollouts import FAILS, HANDLER, RIGHT, SLOW, STEPS, THROUGH, analysis, first, inputs, no_switches, told
+from fake_controller import controller
 
-from heliostat.provider import switches
-from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.checks import check, dumped, parsed
 from heliostat.provider.declaring import digest_of
 from heliostat.provider.differences import differences
 from heliostat.provider.properties import Properties
-from heliostat.provider.resource import Context
-from heliostat.spec.analysis import Analysis, AnalysisResult, Finding, Source, SuccessRate, Verdict
-from heliostat.spec.code import digest_of as digest_of_files
-from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, Code, StoreAddress
+from heliostat.spec.analysis import Verdict
+from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Phase, Plan, Refused
-from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
-from heliostat.systems import git
 from heliostat.systems.errors import PermanentError
 
-__all__ = ["controller"]
-
-HANDLER = ApplicationHandler()
-STEPS = Canary(
-    steps=(CanaryStep(weight=10, approval=True), CanaryStep(weight=50)),
-    analysis=Analysis(checks=(SuccessRate(at_least=0.99),)),
-)
-THROUGH = {"phase": Phase.RETAINING, "candidate_weight": 1.0, "message": "all traffic is on it"}
-
-
-class Told:
-    """What a user sees."""
-
-    def __init__(self) -> None:
-        self.progress: list[str] = []
-        self.info: list[str] = []
-        self.warnings: list[str] = []
-        self.cancelled = asyncio.Event()
-        self.context = Context("urn", self.progress.append, self.info.append, self.warnings.append, self.cancelled)
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-@pytest.fixture(autouse=True)
-def _no_switches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (switches.DETACH, switches.WAIT, switches.RETRY_REFUSED, git.BY, "GITHUB_ACTIONS", "GITLAB_CI"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def inputs(controller: FakeController, tmp_path: Path, model: int = 1, **changes: Any) -> ApplicationInputs:
-    (tmp_path / "workloads").mkdir(exist_ok=True)
-    (tmp_path / "workloads/app.py").write_text("x = 1\n")
-    files = ("workloads/app.py",)
-    values: dict[str, Any] = {
-        "name": "flights",
-        "code": Code(root=str(tmp_path), files=files, digest=digest_of_files(tmp_path, files)),
-        "contract": "workloads.app:CONTRACT",
-        "model_uri": f"models:/flights/{model}",
-        "strategy": BlueGreen(),
-        "store": StoreAddress(uri=f"file://{tmp_path}/objects"),
-        "tracking_uri": "http://mlflow",
-        "controller": controller.address,
-    }
-    return ApplicationInputs(**{**values, **changes})
-
-
-async def first(told: Told, controller: FakeController, tmp_path: Path, **changes: Any) -> ApplicationOutputs:
-    controller.story = [THROUGH]
-    return (await HANDLER.create(told.context, inputs(controller, tmp_path, **changes))).outputs
-
-
-def analysis(verdict: Verdict | None, *findings: Finding) -> AnalysisResult:
-    ended = None if verdict is None else 9.0
-    return AnalysisResult(step=0, verdict=verdict, findings=findings, began_at=1.0, ended_at=ended)
-
-
-SLOW = Finding(
-    check="latency p99", verdict=Verdict.FAIL, candidate=31.2, serving=12.0, limit="at most 1.5 times what serves",
-    requests=1204, source=Source.TRAFFIC,
-)  # fmt: skip
-RIGHT = Finding(
-    check="success rate", verdict=Verdict.PASS, candidate=1.0, limit="at least 99 %", requests=1234, source=Source.TRAFFIC
-)
-FAILS = {
-    "phase": Phase.FAILED,
-    "error": "the analysis of 2-x with 10 % of the traffic failed: latency p99 31.2 ms, what serves has 12 ms\n"
-    "Traceback (most recent call last):\nValueError: no column 'altitude'",
-    "steps": ("10 % of the traffic, analysed for 30 s",),
-    "analyses": (analysis(Verdict.FAIL, SLOW, RIGHT),),
-    "figures": {"startup_seconds": 12.1, "shift_milliseconds": 3.0},
-}
+__all__ = ["controller", "no_switches", "told"]
 
 
 async def test_a_rollout_is_followed_until_all_traffic_is_on_the_new_version(controller, tmp_path, told):
@@ -170,94 +90,6 @@ async def test_a_changed_program_is_not_refused(controller, tmp_path, told):
     controller.story = [THROUGH]
     await HANDLER.update(told.context, "flights", old, inputs(controller, tmp_path, 3))
     assert controller.serving.model_uri == "models:/flights/3"
-
-
-async def test_a_rollout_that_waits_for_a_person_is_left_and_the_next_up_follows_on(controller, tmp_path, told):
-    old = await first(told, controller, tmp_path)
-    new = inputs(controller, tmp_path, 2, strategy=STEPS)
-    controller.story = [{"phase": Phase.WAITING, "candidate_weight": 0.1, "until": time.time() + 7 * 86400}]
-    left = await HANDLER.update(told.context, "flights", old, new)
-    assert "10 % of the traffic and waits for a person" in told.info[0]
-    for command in ("rollout approve flights", "rollout abort flights", "rollout watch flights"):
-        assert f"`heliostat {command}`" in told.info[0]
-    assert (left.digest, left.model_uri) == (old.digest, old.model_uri), "the state says what serves"
-    assert left.strategy == STEPS
-    found = await HANDLER.read(told.context, "flights", left)
-    assert found == left
-
-    again = await HANDLER.update(told.context, "flights", found, new)
-    assert again == left, "nobody has said a word: it is left once more"
-    controller.rollout = controller.rollout.model_copy(update={"phase": Phase.PAUSED, "until": None})
-    controller.story = [{"phase": Phase.SHIFTING, "candidate_weight": 0.5, "until": None}, THROUGH]
-    done = await HANDLER.update(told.context, "flights", found, new)
-    assert done.model_uri == "models:/flights/2"
-    assert controller.rollout.number == 2, "the same rollout was followed"
-
-
-@pytest.mark.parametrize("phase", [Phase.PAUSED, Phase.ANALYSING])
-async def test_a_long_pause_or_analysis_is_left_and_a_short_one_waited_for(controller, tmp_path, told, phase):
-    old = await first(told, controller, tmp_path)
-    new = inputs(controller, tmp_path, 2, strategy=STEPS)
-    controller.story = [{"phase": phase, "candidate_weight": 0.1, "until": time.time() + 3600}, THROUGH]
-    assert (await HANDLER.update(told.context, "flights", old, new)).digest == old.digest
-    assert "goes on by itself" in told.info[0]
-    controller.rollout = controller.rollout.model_copy(update={"until": time.time() + 30})
-    assert (await HANDLER.update(told.context, "flights", old, new)).model_uri == "models:/flights/2"
-
-
-async def test_a_detached_up_leaves_as_soon_as_the_rollout_has_begun(controller, tmp_path, told, monkeypatch):
-    monkeypatch.setenv("HELIOSTAT_DETACH", "1")
-    controller.story = [{"phase": Phase.TESTING}, THROUGH]
-    wanted = inputs(controller, tmp_path)
-    left = (await HANDLER.create(told.context, wanted)).outputs
-    assert "has begun and goes on by itself" in told.info[0]
-    assert controller.rollout.phase is Phase.STARTING
-    assert await HANDLER.read(told.context, "flights", left) is None, "nothing serves yet: the next `up` declares it again"
-    monkeypatch.delenv("HELIOSTAT_DETACH")
-    assert (await HANDLER.create(told.context, wanted)).outputs == left
-    assert len({each.desired.version.digest for each in controller.declared}) == 1
-
-
-async def test_a_detached_up_of_what_serves_already_leaves_nothing(controller, tmp_path, told, monkeypatch):
-    old = await first(told, controller, tmp_path)
-    monkeypatch.setenv("HELIOSTAT_DETACH", "1")
-    assert await HANDLER.update(told.context, "flights", old, inputs(controller, tmp_path)) == old
-    assert told.info == []
-
-
-async def test_asked_to_wait_it_stays_through_approvals_and_the_retention_window(controller, tmp_path, told, monkeypatch):
-    monkeypatch.setenv("HELIOSTAT_WAIT", "true")
-    long = time.time() + 86400
-    controller.story = [{"phase": Phase.WAITING, "until": long}, {"phase": Phase.PAUSED, "until": long}, THROUGH]
-    controller.story += [{"phase": Phase.RETIRING}, {"phase": Phase.SUCCEEDED}]
-    await HANDLER.create(told.context, inputs(controller, tmp_path, strategy=STEPS))
-    assert controller.rollout.phase is Phase.SUCCEEDED
-    assert told.info == []
-
-
-async def test_asked_to_wait_a_candidate_that_dies_in_its_window_fails_the_update(controller, tmp_path, told, monkeypatch):
-    old = await first(told, controller, tmp_path)
-    monkeypatch.setenv("HELIOSTAT_WAIT", "1")
-    controller.story = [THROUGH, {"phase": Phase.FAILED, "error": "no replica was healthy any more"}]
-    with pytest.raises(PermanentError, match="no replica was healthy any more"):
-        await HANDLER.update(told.context, "flights", old, inputs(controller, tmp_path, 2))
-
-
-@pytest.mark.parametrize(
-    ("variables", "text"),
-    [
-        ({"HELIOSTAT_DETACH": "1", "HELIOSTAT_WAIT": "1"}, "exclude each other"),
-        ({"HELIOSTAT_WAIT": "maybe"}, "HELIOSTAT_WAIT is 'maybe': set it to 1 or 0"),
-    ],
-)
-async def test_switches_that_make_no_sense_stop_it_before_anything_is_declared(
-    controller, tmp_path, told, monkeypatch, variables, text
-):
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(PermanentError, match=text):
-        await HANDLER.create(told.context, inputs(controller, tmp_path))
-    assert controller.declared == []
 
 
 async def test_another_declaration_meanwhile_fails_the_update_and_says_whose(controller, tmp_path, told):
