@@ -1,5 +1,4 @@
 import json
-import os
 import random
 from datetime import datetime
 
@@ -14,7 +13,6 @@ from heliostat.spec.ledger import EntryKind
 from heliostat.spec.platform import DirectoryStore, S3Store
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Phase
-from heliostat.systems import store_lifecycle
 from heliostat.systems.objects import open_store
 
 
@@ -221,24 +219,12 @@ def test_a_mistake_in_the_declared_platform_is_told_with_its_place(deployed_plat
     assert "stroe" in ran.err
 
 
-def test_the_ledger_is_read_from_a_bucket_too(deployed_platform, stack, monkeypatch):
-    from moto.server import ThreadedMotoServer
-
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        address = StoreAddress(uri=f"s3://bucket-{os.urandom(4).hex()}/some/prefix", endpoint=f"http://{host}:{port}")
-        store_lifecycle.ensure(address)
-        deployed_platform.store_address = address
-        deployed_platform.remember(*two_rollouts())
-        deployed_platform.exports(platform=deployed_platform.platform())
-        assert "rollout 3 ended" in stack.ok("history")
-        assert "models:/flights/2" in stack.ok("history", "--at", str(BEGAN + 60 * 5))
-    finally:
-        server.stop()
+def test_the_ledger_is_read_from_a_bucket_too(deployed_platform, stack, s3_address):
+    deployed_platform.store_address = s3_address
+    deployed_platform.remember(*two_rollouts())
+    deployed_platform.exports(platform=deployed_platform.platform())
+    assert "rollout 3 ended" in stack.ok("history")
+    assert "models:/flights/2" in stack.ok("history", "--at", str(BEGAN + 60 * 5))
 
 
 def test_what_a_rollback_goes_back_to_is_the_newest_other_version_with_all_traffic():

@@ -13,23 +13,10 @@ def file_bucket(tmp_path):
     return FileBucket(tmp_path / "root", f"file://{tmp_path}/root")
 
 
-@pytest.fixture(scope="module")
-def s3_endpoint():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def s3_bucket(s3_endpoint, monkeypatch):
+def s3_bucket(s3_endpoint, s3_credentials):
     import boto3
 
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
     client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
     client.create_bucket(Bucket="states")
     yield open_bucket(f"s3://states/some/prefix?endpoint={s3_endpoint}&region=us-east-1&s3ForcePathStyle=true")
@@ -126,9 +113,7 @@ def test_a_home_directory_and_a_relative_path_are_understood(monkeypatch, tmp_pa
     assert open_bucket("file://./y?no_tmp_dir=true").root == tmp_path / "y"
 
 
-def test_an_s3_bucket_that_is_not_there_is_told_by_its_name(s3_endpoint, monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
+def test_an_s3_bucket_that_is_not_there_is_told_by_its_name(s3_endpoint, s3_credentials):
     missing = open_bucket(f"s3://nowhere?endpoint={s3_endpoint}&region=us-east-1&s3ForcePathStyle=true")
     with pytest.raises(StorageError, match=r"s3://nowhere/a\.json"):
         missing.write("a.json", b"")

@@ -35,8 +35,10 @@ STAYS = [
 ]
 
 
-@pytest.fixture
-def address(tmp_path):
+@pytest.fixture(params=["file", "s3"])
+def address(request, tmp_path):
+    if request.param == "s3":
+        return request.getfixturevalue("s3_address")
     return StoreAddress(uri=f"file://{tmp_path}/objects")
 
 

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -9,24 +8,11 @@ from heliostat.systems.errors import DiskFullError, PermanentError, RetryableErr
 from heliostat.systems.objects import ObjectMissingError, open_store
 
 
-@pytest.fixture(scope="module")
-def s3_endpoint():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(params=["file", "s3"])
-def address(request, tmp_path, monkeypatch):
+def address(request, tmp_path):
     if request.param == "file":
         return StoreAddress(uri=f"file://{tmp_path}/my%20objects")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    return StoreAddress(uri=f"s3://bucket-{os.urandom(4).hex()}/some/prefix", endpoint=request.getfixturevalue("s3_endpoint"))
+    return request.getfixturevalue("s3_address")
 
 
 @pytest.fixture
@@ -115,9 +101,7 @@ def test_a_folder_that_held_other_things_is_never_removed(tmp_path):
     assert (folder / "photo").exists()
 
 
-def test_a_bucket_with_things_outside_the_prefix_is_kept(s3_endpoint, monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def test_a_bucket_with_things_outside_the_prefix_is_kept(s3_endpoint, s3_credentials):
     address = StoreAddress(uri="s3://shared-bucket/mine", endpoint=s3_endpoint)
     store_lifecycle.ensure(address)
     open_store(address).put("a", b"1")
@@ -149,16 +133,12 @@ def test_a_full_disk_leaves_the_old_object_and_says_what_to_do(tmp_path, monkeyp
     assert list(Path(tmp_path).rglob("partial/*")) == []
 
 
-def test_a_bucket_that_is_not_there_is_said(s3_endpoint, monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def test_a_bucket_that_is_not_there_is_said(s3_endpoint, s3_credentials):
     with pytest.raises(PermanentError, match="no bucket absent-bucket"):
         open_store(StoreAddress(uri="s3://absent-bucket", endpoint=s3_endpoint)).put("a", b"")
 
 
-def test_a_store_that_does_not_answer_may_be_tried_again(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def test_a_store_that_does_not_answer_may_be_tried_again(s3_credentials, monkeypatch):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(RetryableError, match=r"127\.0\.0\.1:9"):
         open_store(StoreAddress(uri="s3://bucket", endpoint="http://127.0.0.1:9")).get("a")
