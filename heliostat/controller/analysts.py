@@ -36,6 +36,8 @@ class _Analyst:
     key: str
     task: AnalystTask
     endpoints: Endpoints
+    asked_at: float
+    """When it was asked for `task` first, by the loop's clock."""
     figures: Figures | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     runner: asyncio.Task[None] | None = None
@@ -62,7 +64,8 @@ class Analysts:
             self._end(task.application)
             found = None
         if found is None:
-            found = self._running[task.application] = _Analyst(key, task, endpoints)
+            now = asyncio.get_running_loop().time()
+            found = self._running[task.application] = _Analyst(key, task, endpoints, now)
             found.runner = asyncio.create_task(self._supervise(found))
         found.asked = True
         if found.endpoints != endpoints:
@@ -101,8 +104,10 @@ class Analysts:
         loop, delay = asyncio.get_running_loop(), _FIRST_SECONDS
         try:
             while True:
-                processes.write_private(path, analyst.task.model_dump_json())
                 began = loop.time()
+                elapsed = analyst.task.elapsed_seconds + began - analyst.asked_at
+                task = analyst.task.model_copy(update={"elapsed_seconds": elapsed})
+                processes.write_private(path, task.model_dump_json())
                 code, tail = await self._run(analyst, path)
                 if code == 0:
                     return

@@ -36,9 +36,10 @@ _TRUTH_SECONDS: Final = 30.0
 _CUSTOM_SECONDS: Final = 60.0
 """Between two runs of a check of one's own, at least."""
 _CUSTOM_AFTER: Final = 0.2
-"""Share of the analysis's time after which it runs, however few requests were compared until then."""
+"""Share of the time that was left at the beginning after which it runs, however few requests were compared until then."""
 _STAND_IN_AFTER: Final = 0.5
-"""Share of a shadow's time after which requests are replayed, where clients send too few."""
+"""Share of a shadow's time, of what was left of it at the beginning, after which requests are replayed as soon as clients
+send too few."""
 _SERVING_SECONDS: Final = 3.0
 """How long replicas of what serves are waited for at the beginning."""
 
@@ -68,6 +69,8 @@ class Analyst:
         self._task = task
         self._out = out
         self._began = time.monotonic()
+        self._seconds = max(0.0, task.analysis.seconds - task.elapsed_seconds)
+        """What is left of the analysis's time at the beginning."""
         self._over = asyncio.Event()
 
     async def run(self) -> None:
@@ -136,16 +139,24 @@ class Analyst:
         self._work.waits_for.discard(self._task.candidate.label)
         await _until(lambda: not self._task.serving or self._work.serving.urls or time.monotonic() > patience)
 
+    @property
+    def _left(self) -> float:
+        """What is left of the analysis's time now, in seconds."""
+        return max(0.0, self._seconds - (time.monotonic() - self._began))
+
     async def _replay(self) -> None:
-        left = self._task.analysis.seconds - (time.monotonic() - self._began)
-        await Replay(self._work, max(1.0, left)).run()
+        await Replay(self._work, max(1.0, self._left)).run()
         self._work.exhausted = True
 
     async def _stand_in(self) -> None:
-        """Replay where clients send too few, so that no traffic is no verdict either."""
-        await asyncio.sleep(self._task.analysis.seconds * _STAND_IN_AFTER)
-        if self._work.copied < self._task.analysis.min_requests * _STAND_IN_AFTER:
-            await self._replay()
+        """Replay as soon as clients turn out to send too few, so that no traffic is no verdict either."""
+        seconds, least = self._left, self._task.analysis.min_requests
+        await asyncio.sleep(seconds * _STAND_IN_AFTER)
+        while not sends_too_few(self._work.copied, seconds, self._left, least):
+            if self._work.copied >= least:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+        await self._replay()
 
     async def _read_truth(self) -> None:
         try:
@@ -170,7 +181,7 @@ class Analyst:
 
     def _ready_for_own(self) -> bool:
         enough = self._work.exhausted or max(self._work.replayed, self._work.copied) >= self._task.analysis.min_requests
-        return enough or time.monotonic() - self._began > self._task.analysis.seconds * _CUSTOM_AFTER
+        return enough or time.monotonic() - self._began > self._seconds * _CUSTOM_AFTER
 
     async def _own_check(self, check: Custom) -> Figure:
         await _until(lambda: self._work.candidate.urls)
@@ -179,6 +190,12 @@ class Analyst:
             return await analyst_custom.run(check, self._task, self._work.endpoints, tuple(self._work.samples), code)
         except Exception as error:  # whatever it is, it is this check's alone
             return Figure(verdict=Verdict.INCONCLUSIVE, text=f"it could not be run: {type(error).__name__}: {error}")
+
+
+def sends_too_few(copied: int, seconds: float, left: float, least: int) -> bool:
+    """Whether copies stay below `least` where `copied` came so far, and more come as fast for what is `left` of `seconds`."""
+    gone = seconds - left
+    return copied + (copied / gone * left if gone > 0 else 0.0) < least
 
 
 async def _until(condition: Callable[[], object]) -> None:

@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from heliostat.ml.analyst_checks import Pair
+from heliostat.ml.analyst_answers import Pair
 from heliostat.ml.analyst_client import Reply
-from heliostat.ml.analyst_function import ReplyText, SampleText, Task
+from heliostat.ml.analyst_function import ReplyText, SampleText, Task, held_to_limits
 from heliostat.spec.analysis import Custom, Figure, Verdict
 from heliostat.spec.analyst import AnalystTask, Endpoints
 from heliostat.spec.rollouts import Version
@@ -47,7 +47,7 @@ async def run(check: Custom, task: AnalystTask, endpoints: Endpoints, pairs: Ite
     status, out, error = ended
     verdict = _VERDICTS.get(status, Verdict.INCONCLUSIVE)
     text = "" if verdict is Verdict.PASS else f"exit code {status}: {_tail(error or out)}"
-    return Figure(candidate=_number(out), verdict=verdict, text=text)
+    return held_to_limits(Figure(candidate=_number(out), verdict=verdict, text=text), _is_limited(check))
 
 
 async def _function(
@@ -55,7 +55,7 @@ async def _function(
 ) -> Figure:
     given = Task(
         function=function,
-        limited=check.at_least is not None or check.at_most is not None,
+        limited=_is_limited(check),
         application=task.application,
         version=task.candidate,
         urls=endpoints.candidate,
@@ -69,6 +69,10 @@ async def _function(
         path = os.pathsep.join([str(code), *filter(None, [os.environ.get("PYTHONPATH")])])
         ended = await _process(command, {"PYTHONPATH": path}, code, check.timeout_seconds)
         return ended if isinstance(ended, Figure) else _answered(function, asked.with_name(_ANSWER), ended)
+
+
+def _is_limited(check: Custom) -> bool:
+    return check.at_least is not None or check.at_most is not None
 
 
 def _written(folder: Path, task: Task) -> Path:

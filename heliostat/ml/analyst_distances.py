@@ -1,7 +1,11 @@
-"""How far apart two samples of one number are. Pure; SciPy is imported at the first use."""
+"""How far apart two samples of one number are. Pure; SciPy is imported at the first use.
+
+The candidate's may have a mass of its own: so many answers without a number, NaN, where what serves has one.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -25,25 +29,29 @@ def warm_up() -> None:
 
 
 def kolmogorov_smirnov(candidate: Numbers, serving: Numbers) -> float:
-    """The largest distance between the two distribution functions, 0 to 1."""
+    """The largest distance between the two distribution functions, 0 to 1; no number counts as beyond every number."""
     from scipy.stats import ks_2samp  # type: ignore[import-untyped]
 
-    return float(ks_2samp(candidate, serving, method="asymp").statistic)
+    beyond = np.where(np.isnan(candidate), np.inf, candidate)
+    return float(ks_2samp(beyond, serving, method="asymp").statistic)
 
 
 def wasserstein(candidate: Numbers, serving: Numbers) -> float:
-    """The earth mover's distance, in the numbers' own unit."""
+    """The earth mover's distance, in the numbers' own unit, of the answers with a number; infinite where none has one."""
     from scipy.stats import wasserstein_distance
 
-    return float(wasserstein_distance(candidate, serving))
+    numbers = candidate[~np.isnan(candidate)]
+    return float(wasserstein_distance(numbers, serving)) if len(numbers) else math.inf
 
 
 def jensen_shannon(candidate: Numbers, serving: Numbers) -> float:
-    """The root of the Jensen-Shannon divergence to base 2 over a common histogram, 0 to 1."""
+    """The root of the Jensen-Shannon divergence to base 2 over a common histogram, 0 to 1; no number is a bin of its own."""
     from scipy.spatial.distance import jensenshannon  # type: ignore[import-untyped]
 
-    edges = np.histogram_bin_edges(np.concatenate((candidate, serving)), bins=_BINS)
-    found = jensenshannon(np.histogram(candidate, edges)[0], np.histogram(serving, edges)[0], base=2)
+    numbers = candidate[~np.isnan(candidate)]
+    edges = np.histogram_bin_edges(np.concatenate((numbers, serving)), bins=_BINS)
+    ours = np.append(np.histogram(numbers, edges)[0], len(candidate) - len(numbers))
+    found = jensenshannon(ours, np.append(np.histogram(serving, edges)[0], 0), base=2)
     return float(np.nan_to_num(found))  # the root of what rounding left below nothing
 
 
@@ -51,12 +59,15 @@ def psi(candidate: Numbers, serving: Numbers) -> float:
     """The population stability index over ten bins of equal weight on what serves.
 
     A value that fills more than one of the ten by itself gets a bin of its own, so that a shift away from it shows
-    whichever way it goes.
+    whichever way it goes; so does no number.
     """
     quantiles = np.quantile(serving, np.linspace(0, 1, _PSI_BINS + 1)[1:-1])
     edges, times = np.unique(quantiles, return_counts=True)
     edges = np.sort(np.concatenate((edges, np.nextafter(edges[times > 1], -np.inf))))
-    ours, theirs = (_shares(np.searchsorted(edges, numbers, "left"), len(edges) + 1) for numbers in (candidate, serving))
+    bins = len(edges) + 1
+    places = np.where(np.isnan(candidate), bins, np.searchsorted(edges, candidate, "left"))
+    bins += bool(np.isnan(candidate).any())
+    ours, theirs = _shares(places, bins), _shares(np.searchsorted(edges, serving, "left"), bins)
     return float(np.sum((ours - theirs) * np.log(ours / theirs)))
 
 

@@ -72,6 +72,20 @@ def main() -> None:
 
 def figure_of(answer: Any, function: str, limited: bool) -> Figure:
     """What a function's answer means."""
+    return held_to_limits(_figure(answer, function, limited), limited)
+
+
+def held_to_limits(figure: Figure, limited: bool) -> Figure:
+    """Where the check has a limit, who runs it passes nothing by themselves: the number decides, and there has to be one."""
+    if not limited or figure.verdict is not Verdict.PASS:
+        return figure
+    if figure.candidate is not None:
+        return figure.model_copy(update={"verdict": None})
+    text = f"{figure.text} it passed without a number for `atLeast` and `atMost` to decide on".strip()
+    return figure.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "text": text})
+
+
+def _figure(answer: Any, function: str, limited: bool) -> Figure:
     if isinstance(answer, bool):
         return Figure(verdict=Verdict.PASS if answer else Verdict.FAIL)
     if isinstance(answer, int | float):

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from enum import Enum
 from typing import Final
 
-from heliostat.ml.analyst_checks import Pair
+from heliostat.ml.analyst_answers import Pair
 from heliostat.ml.analyst_client import Ask, NobodyThereError, Reply, Side
 from heliostat.ml.analyst_log import LoggedRequests, date_fields
 from heliostat.ml.analyst_work import Work

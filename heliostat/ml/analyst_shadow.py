@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
-from heliostat.ml.analyst_checks import Pair
+from heliostat.ml.analyst_answers import Pair
 from heliostat.ml.analyst_client import Reply
 from heliostat.ml.analyst_replay import answered, ask_of
 from heliostat.ml.analyst_work import Work

@@ -8,7 +8,8 @@ from typing import Final
 
 import aiohttp
 
-from heliostat.ml.analyst_checks import Pair, comparison, figures
+from heliostat.ml.analyst_answers import Pair
+from heliostat.ml.analyst_checks import comparison, figures
 from heliostat.ml.analyst_client import Reply, Side
 from heliostat.ml.ground_truth import GroundTruth
 from heliostat.spec.analysis import Custom, Figure, Figures, ModelMetric, Source

@@ -34,7 +34,7 @@ class Outcome:
     """What a check came to."""
 
     verdict: Verdict | None = None
-    """None: the check's limits decide on the value."""
+    """None, or a pass: where the check has limits, they decide on the value."""
     value: float | None = None
     """The figure, of the candidate."""
     serving: float | None = None

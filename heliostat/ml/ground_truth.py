@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectInfo, ObjectMissingError, open_store
 
+_log = logging.getLogger(__name__)
 _MOST_LABELS: Final = 200_000
 _MOST_SHOWN: Final = 5
 _COLUMNS: Final = ("request_id", "row", "label")
 
 Labels = dict[tuple[str, int], float]
 """By request id and row."""
+_Age = tuple[datetime, str]
+"""When an object was written, and its key, which decides between those of one moment. The larger, the newer."""
+_OLDEST: Final[_Age] = (datetime.min.replace(tzinfo=UTC), "")
 
 
 @dataclass(frozen=True)
@@ -78,40 +83,76 @@ class GroundTruth:
         self._prefix = prefix(application)
         self._most = most
         self._read: set[tuple[str, int, datetime]] = set()
+        self._ages: dict[tuple[str, int], _Age] = {}
+        """Of the object that each label is from."""
+        self._forgotten: _Age | None = None
+        """The newest object of which labels did not fit; what is older does not fit either."""
 
     def refresh(self) -> None:
-        """Read what is new, the newest objects first; the label of a newer object wins.
+        """Read what is new. The label of a newer object wins, whenever it is read; beyond what fits, the oldest go.
 
         Raises:
             PermanentError, RetryableError: the store does not answer.
         """
         self.mistakes.pop("all of it", None)
-        there = [info for info in self._store.list(self._prefix) if _mark(info) not in self._read]
-        fresh: Labels = {}
-        for info in sorted(there, key=lambda info: info.modified, reverse=True):
-            if len(fresh) >= self._most:
-                break
+        fresh = [info for info in self._store.list(self._prefix) if _mark(info) not in self._read]
+        if not fresh:
+            return
+        labels, ages = dict(self.labels), dict(self._ages)  # who looks labels up meanwhile has the old ones
+        try:
+            self._take(sorted(fresh, key=_age, reverse=True), labels, ages)
+        finally:
+            self._keep(labels, ages)
+
+    def _take(self, infos: Iterable[ObjectInfo], labels: Labels, ages: dict[tuple[str, int], _Age]) -> None:
+        """Add what objects hold, the newest first; those that are too old to fit are not opened, now or later."""
+        taken = 0
+        for info in infos:
+            age = _age(info)
+            if taken >= self._most:
+                self._forgotten = age if self._forgotten is None else max(self._forgotten, age)
+            if self._forgotten is None or age > self._forgotten:
+                newer = {place: label for place, label in self._labels_in(info.key).items() if _beats(age, ages.get(place))}
+                labels.update(newer)
+                ages.update(dict.fromkeys(newer, age))
+                taken += len(newer)
             self._read.add(_mark(info))
-            for place, label in self._labels_in(info.key).items():
-                fresh.setdefault(place, label)
-        self.labels.update(fresh)
-        for place in list(self.labels)[: max(0, len(self.labels) - self._most)]:
-            del self.labels[place]
-        self.requests = frozenset(request_id for request_id, _ in self.labels)
+
+    def _keep(self, labels: Labels, ages: dict[tuple[str, int], _Age]) -> None:
+        excess = len(labels) - self._most
+        if excess > 0:
+            gone = sorted(labels, key=lambda place: ages.get(place, _OLDEST))[:excess]
+            for place in gone:
+                del labels[place]
+            self._forgotten = max(filter(None, (self._forgotten, *(ages.pop(place, None) for place in gone))), default=None)
+        self.labels, self._ages = labels, ages
+        self.requests = frozenset(request_id for request_id, _ in labels)
 
     def _labels_in(self, key: str) -> Labels:
         try:
-            return _labels(_rows(key, self._store.get(key)))
+            content = self._store.get(key)
         except ObjectMissingError:
             return {}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:  # it is no table of labels
+        self.mistakes.pop(key, None)
+        try:
+            return _labels(_rows(key, content))
+        except Exception as error:  # it is no table of labels, whatever a library calls that: the others are read
             self.mistakes[key] = f"{type(error).__name__}: {error}"
+            _log.warning("labels are left out, %s cannot be read: %s", key, self.mistakes[key])
             return {}
 
 
 def prefix(application: Name) -> str:
     """Where an application's labels lie in the store."""
     return f"ground-truth/{application}/"
+
+
+def _age(info: ObjectInfo) -> _Age:
+    return info.modified.astimezone(UTC), info.key
+
+
+def _beats(age: _Age, known: _Age | None) -> bool:
+    return known is None or age >= known
 
 
 def _mark(info: ObjectInfo) -> tuple[str, int, datetime]:

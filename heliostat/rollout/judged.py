@@ -88,16 +88,16 @@ def _is_beyond(check: Measured, figure: Figure, least: int) -> bool:
 
 
 def _verdict(check: Measured, figure: Figure, exhausted: bool, least: int) -> tuple[Verdict, str]:
-    if figure.verdict is not None:
-        return figure.verdict, ""
-    if figure.candidate is None:
-        return Verdict.INCONCLUSIVE, "" if figure.text else _nothing(check)
     if isinstance(check, Custom):
-        return _own(check, figure.candidate)
+        return _own(check, figure)
+    if figure.candidate is None and figure.verdict is None:
+        return Verdict.INCONCLUSIVE, "" if figure.text else _nothing(check)
     if figure.rows < least and isinstance(check, ModelMetric):
         return Verdict.INCONCLUSIVE, f"the truth of {figure.rows} of {least} rows is known"
     if figure.rows < least and not (exhausted and figure.rows):
         return Verdict.INCONCLUSIVE, f"{figure.rows} of {least} rows were compared"
+    if figure.verdict is not None or figure.candidate is None:  # too much was not answered for a number to say anything
+        return figure.verdict or Verdict.INCONCLUSIVE, ""
     if isinstance(check, ModelMetric):
         return _metric(check, figure.candidate, figure.serving)
     return (Verdict.FAIL if figure.candidate > check.at_most + _ROUNDING else Verdict.PASS), ""
@@ -114,7 +114,12 @@ def _metric(check: ModelMetric, candidate: float, serving: float | None) -> tupl
     return (Verdict.FAIL if sign * (candidate - serving) < -check.margin - _ROUNDING else Verdict.PASS), ""
 
 
-def _own(check: Custom, value: float) -> tuple[Verdict, str]:
+def _own(check: Custom, figure: Figure) -> tuple[Verdict, str]:
+    value = figure.candidate
+    if figure.verdict is not None:
+        return figure.verdict, ""
+    if value is None:
+        return Verdict.INCONCLUSIVE, "" if figure.text else _nothing(check)
     if check.at_least is None and check.at_most is None:
         return Verdict.INCONCLUSIVE, f"it answered {value:g} without a verdict, and has neither `atLeast` nor `atMost`"
     low = check.at_least is not None and value < check.at_least
@@ -124,4 +129,6 @@ def _own(check: Custom, value: float) -> tuple[Verdict, str]:
 def _nothing(check: Measured) -> str:
     if isinstance(check, ModelMetric):
         return "no row's truth is known yet"
+    if isinstance(check, Custom):
+        return "it gave no number for `atLeast` and `atMost` to decide on"
     return "there was nothing to compare"

@@ -5,7 +5,7 @@
     stdout   a line of `heliostat.spec.analysis.Figures` about twice a second and at the end
 
 It sends requests that clients sent, or copies of those that they send, to replicas of both versions, past the traffic plane.
-It keeps nothing: killed, another one begins anew.
+It keeps nothing: killed, another one begins anew, with what is left of the analysis's time.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class AnalystTask(Model):
     shadow_share: Annotated[float, Field(gt=0, le=1)] | None = None
     """Copy this share of the requests while they come, for as long as the analysis lasts; None: replay recent ones until there
     are enough."""
+    elapsed_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How much of the analysis's time was over when this process began."""
 
 
 class Endpoints(Model):

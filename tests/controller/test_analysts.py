@@ -10,15 +10,22 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 import pytest_asyncio
 from test_store import wanted
 
 from heliostat.controller import analysts
+from heliostat.controller.acting import Hands
 from heliostat.controller.analysts import Analysts
+from heliostat.controller.golden import GoldenTests
+from heliostat.rollout.model import Analyse, Colour, Observed, Progress, Slot, State
 from heliostat.spec.analysis import Analysis, Custom, Figures
 from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.rollouts import Phase
+from heliostat.spec.strategies import BlueGreen
+from heliostat.systems.ray_serve import ServeInstance
 
 ONE, TWO = Endpoints(candidate=("http://a",)), Endpoints(candidate=("http://a", "http://b"))
 
@@ -81,6 +88,42 @@ async def test_one_that_dies_is_begun_again_and_its_last_words_are_told(world: W
     assert "begun 2 times" in (await world.until(lambda found: not found.error)).checks[0].text
 
 
+async def test_one_that_is_begun_again_knows_how_much_of_the_time_is_over(world: World) -> None:
+    late = task("dies-once").model_copy(update={"elapsed_seconds": 40.0})
+    world.analysts.ask("1", late, ONE)
+    await world.until(lambda found: bool(found.error))
+    world.analysts.ask("1", late.model_copy(update={"elapsed_seconds": 900.0}), ONE)
+    await world.until(lambda found: not found.error)
+    (path,) = world.tasks()
+    assert 40 + 0.05 <= AnalystTask.model_validate_json(path.read_text()).elapsed_seconds < 80
+
+
+def analysed(analysis_at: float | None) -> State:
+    """One whose candidate is analysed: it has its share since 1000, in Unix time."""
+    slot = Slot(desired=wanted(), replicas=2)
+    rollout = Progress(
+        number=2, phase=Phase.ANALYSING, strategy=BlueGreen(), candidate=Colour.GREEN, target=wanted(), started_at=900.0,
+        since=1000.0, way_back=BlueGreen(), stage_at=1000.0, analysis_at=analysis_at,
+    )  # fmt: skip
+    return State(name="flights", blue=slot, green=slot, live=Colour.BLUE, rollout=rollout)
+
+
+@pytest.mark.parametrize(
+    ("analysis_at", "now", "elapsed"), [(1500.0, 1620.0, 120.0), (None, 1620.0, 620.0), (1500.0, 1400.0, 0.0)]
+)
+async def test_the_task_says_how_much_of_the_analysis_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch, analysis_at: float | None, now: float, elapsed: float
+) -> None:
+    asked: list[AnalystTask] = []
+    monkeypatch.setattr(world.analysts, "ask", lambda _key, task, _endpoints: asked.append(task))
+    async with httpx.AsyncClient() as client:
+        hands = Hands(GoldenTests(client, lambda *_: None), world.analysts, lambda: now)
+        action = Analyse("1", Colour.GREEN, task().analysis)
+        hands.begin([(analysed(analysis_at), Observed(), action)], ServeInstance({}))
+    (found,) = asked
+    assert found.elapsed_seconds == elapsed
+
+
 async def test_one_that_is_done_is_left_alone_with_its_figures(world: World) -> None:
     world.analysts.ask("1", task("done"), ONE)
     await world.until(lambda found: found.exhausted)
@@ -113,7 +156,8 @@ async def test_the_end_of_one_does_not_take_the_task_of_the_next(world: World, m
         while len(world.tasks()) > 1:  # noqa: ASYNC110 - nothing tells that a file is gone
             await asyncio.sleep(0.02)
     (task_of_second,) = world.tasks()
-    assert AnalystTask.model_validate_json(task_of_second.read_text()) == task()
+    found = AnalystTask.model_validate_json(task_of_second.read_text())
+    assert found.model_copy(update={"elapsed_seconds": 0.0}) == task()
 
 
 async def test_nobody_asking_ends_it(world: World) -> None:

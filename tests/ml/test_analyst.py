@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import zipfile
 from pathlib import Path
 
 import pytest
 from pydantic import Field
-from replicas import AThirdOff, Broken, Replica, Running, Slow, replicas, until, version
+from replicas import AThirdOff, Broken, Replica, Slow, replicas
 from serving_fakes import Ask
 
 from heliostat.ml.contracts import Golden
 from heliostat.ml.ground_truth import Label, record
 from heliostat.ml.prediction_log import PredictionLog
-from heliostat.ml.tap import sampled
 from heliostat.spec.analysis import Source, Verdict
-from heliostat.spec.analyst import AnalystTask
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import PredictionLog as Settings
 
 DISAGREEMENT = {"kind": "disagreement", "atMost": 0.01}
@@ -34,37 +30,6 @@ class Narrow(Ask):
 
 
 NARROW = Narrow.model_validate({"kind": "a", "size": 4.0, "when": "2013-07-09T19:30:00"})
-
-
-@pytest.fixture
-def store(tmp_path):
-    return StoreAddress(uri=f"file://{tmp_path}/objects")
-
-
-@pytest.fixture
-def start(tmp_path, store):
-    """Starts an analyst; ends it after the test, however that ended."""
-    started = []
-
-    def run(*checks, shadow_share=None, serving=True, code_uri="", **analysis):
-        settings = {"checks": checks or (SUCCESS,), "minRequests": 30, "seconds": 4, **analysis}
-        task = AnalystTask.model_validate(
-            {
-                "application": "halves",
-                "analysis": settings,
-                "candidate": version(store, "2-new", code_uri),
-                "serving": version(store, "1-old") if serving else None,
-                "shadowShare": shadow_share,
-            }
-        )
-        temporary = tmp_path / "tmp"
-        temporary.mkdir(exist_ok=True)
-        started.append(Running(task, tmp_path, {**os.environ, "TMPDIR": str(temporary)}))
-        return started[-1]
-
-    yield run
-    for each in started:
-        each.kill()  # once more where the test did
 
 
 def test_recent_requests_are_replayed_to_both_versions_and_leave_no_trace(start):
@@ -147,37 +112,6 @@ def test_the_prediction_log_makes_up_for_missing_recent_requests(start, store, t
     log.close()
 
 
-def test_a_shadow_copies_requests_while_they_come_and_asks_only_the_candidate(start):
-    with replicas(Replica(), Replica(AThirdOff, "2-new")) as (old, new):
-        old.ask(10, "before")
-        analyst = start(DISAGREEMENT, shadow_share=1.0, seconds=60).tell([new.url], [old.url])
-        copied = followed(analyst, old)
-        asked = old.seen
-        old.ask(30)
-        figures = analyst.until(lambda figures: figures.requests >= copied + 30)
-        assert figures.source is Source.SHADOW
-        assert figures.serving.requests == figures.candidate.requests == copied + 30
-        assert old.seen == asked + 30, "what serves was sent no copies"
-        assert figures.checks[0].candidate == pytest.approx(10 / (copied + 30))
-        assert not figures.exhausted
-
-
-def test_a_shadow_without_traffic_replays_what_there_is(start):
-    with replicas(Replica(), Replica(version="2-new")) as (old, new):
-        figures = start(SUCCESS, shadow_share=0.5, seconds=2).tell([new.url], [old.url]).exhausted()
-        assert (figures.source, figures.requests) == (Source.GOLDEN, 30)
-
-
-def test_a_part_of_the_requests_is_copied_by_their_ids(start):
-    with replicas(Replica(), Replica(version="2-new")) as (old, new):
-        analyst = start(SUCCESS, shadow_share=0.25, seconds=60, minRequests=10).tell([new.url], [old.url])
-        copied = followed(analyst, old)
-        old.ask(400)
-        expected = sum(sampled(b"r-%d" % number, 0.25) for number in range(400))
-        assert 70 < expected < 130
-        assert analyst.until(lambda figures: figures.requests >= copied + expected).requests == copied + expected
-
-
 def test_it_waits_for_a_candidate_that_is_not_there_and_says_so(start):
     with replicas(Replica(), Replica(version="2-new")) as (old, new):
         old.ask(30)
@@ -255,16 +189,14 @@ def test_a_check_of_ones_own_runs_the_candidates_code(start, store, tmp_path):
         assert new.seen == 0, "a check's requests are no client's"
 
 
-def followed(analyst, old):
-    """Waits until the analyst follows what serves; how many requests it copied until then."""
-    asked = itertools.count()
-
-    def is_copied(figures):
-        old.ask(1, f"warm-{next(asked)}")
-        return figures.requests > 0
-
-    analyst.until(is_copied)
-    return until(lambda: (copied := analyst.settled()) and copied.requests)
+def test_a_check_of_ones_own_runs_within_what_is_left_of_the_time(start, store):
+    check = {"kind": "custom", "name": "own", "command": ["true"]}
+    code_uri = package(store, "mine.py", OWN)
+    with replicas(Replica(), Replica(version="2-new")) as (old, new):
+        analyst = start(check, shadow_share=1.0, seconds=600, elapsed=590, minRequests=10**6, code_uri=code_uri)
+        figures = analyst.tell([new.url], [old.url]).until(lambda figures: 0 in figures.checks)
+        assert figures.checks[0].verdict is Verdict.PASS
+        assert not figures.exhausted
 
 
 def package(store, name, source):

@@ -8,12 +8,14 @@ import typing
 import numpy as np
 import pytest
 
-from heliostat.ml.analyst_checks import Pair, alike, comparison, figures
+from heliostat.ml.analyst_answers import Pair
+from heliostat.ml.analyst_checks import alike, comparison, figures
 from heliostat.ml.analyst_client import Ask, Reply
 from heliostat.ml.analyst_distances import DISTANCES
+from heliostat.ml.analyst_sample import Sample
 from heliostat.ml.ground_truth import GroundTruth
 from heliostat.ml.metrics import METRICS
-from heliostat.spec.analysis import Analysis, Metric
+from heliostat.spec.analysis import Analysis, Metric, Verdict
 from heliostat.spec.resources import StoreAddress
 
 
@@ -180,7 +182,7 @@ def test_labels_of_other_requests_are_no_truth(made, truth):
 
 def test_one_check_that_cannot_be_computed_leaves_the_others(made, monkeypatch):
     bad, good = (made(kind="prediction-distance", field="p", atMost=1, distance=name) for name in ("wasserstein", "psi"))
-    monkeypatch.setattr("heliostat.ml.analyst_checks.DISTANCES", {**DISTANCES, "wasserstein": lambda *_: 1 / 0})
+    monkeypatch.setattr("heliostat.ml.analyst_scores.DISTANCES", {**DISTANCES, "wasserstein": lambda *_: 1 / 0})
     for each in (bad, good):
         each.add(pair({"p": 1.0}, {"p": 1.0}))
     found = figures([(0, bad), (1, good)])
@@ -190,3 +192,115 @@ def test_one_check_that_cannot_be_computed_leaves_the_others(made, monkeypatch):
 
 def test_the_metrics_of_a_check_are_those_that_can_be_computed():
     assert set(typing.get_args(Metric)) == set(METRICS)
+
+
+NUMBERS = [number / 100 for number in range(100)]
+
+
+def apart(made, distance, ours, theirs=NUMBERS, at_most=0.1):
+    check = made(kind="prediction-distance", field="p", distance=distance, atMost=at_most)
+    check.add(pair([{"p": each} for each in ours], [{"p": each} for each in theirs], many=True))
+    return check.figure()
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), "none", 10**400], ids=["null", "NaN", "text", "too large"])
+@pytest.mark.parametrize(("distance", "at_least"), [("kolmogorov-smirnov", 0.3), ("jensen-shannon", 0.3), ("psi", 1.0)])
+def test_answers_without_a_number_are_a_mass_of_their_own_in_a_distance(made, distance, at_least, nothing):
+    every_third = [nothing if place % 10 < 3 else each for place, each in enumerate(NUMBERS)]
+    figure = apart(made, distance, every_third)
+    assert figure.candidate >= at_least
+    assert figure.rows == 100
+    assert figure.text.startswith("30 of 100 rows have no number from the candidate, e.g. the field 'p' is ")
+    assert apart(made, distance, NUMBERS).candidate == pytest.approx(0)
+
+
+def test_an_earth_movers_distance_to_answers_without_a_number_is_infinite_and_fails(made):
+    figure = apart(made, "wasserstein", [None, None, *NUMBERS[2:]], at_most=1e9)
+    assert (figure.verdict, figure.candidate, figure.rows) == (Verdict.FAIL, None, 100)
+    assert figure.text.startswith("the distance is infinite; 2 of 100 rows have no number from the candidate")
+    assert apart(made, "wasserstein", NUMBERS).verdict is None
+    one = apart(made, "wasserstein", [None, *NUMBERS[1:]])
+    assert one.verdict is None, "a connection may break"
+    assert "1 of 100 rows have no number" in one.text
+
+
+def test_requests_that_only_what_serves_answers_count_in_a_distance_and_the_other_way_round_they_do_not(made):
+    check = made(kind="prediction-distance", field="p", atMost=0.1)
+    check.add(pair({"p": 0.5}, {"p": 0.5}))
+    check.add(pair({"detail": "broken"}, {"p": 0.5}, statuses=(500, 200)))
+    check.add(pair([{"p": 0.5}], [{"p": 0.5}, {"p": 0.5}], many=True))
+    for nothing in (pair({"p": 0.5}, {"detail": "broken"}, statuses=(200, 500)), pair({"p": 0.5}, {"p": None})):
+        check.add(nothing)
+    figure = check.figure()
+    assert (figure.candidate, figure.rows) == (0.5, 4)
+    assert "2 of 4 rows have no number from the candidate, e.g. status 500" in figure.text
+
+
+def scored(made, truth, answers, *, serving=True, statuses=(200, 200)):
+    """Of a metric, after so many requests whose truth is known, alternately 1 and 0, which what serves knows."""
+    check = made(kind="model-metric", metric="accuracy", field="p", limit=0.5)
+    for place, ours in enumerate(answers):
+        truth.labels[str(place), 0] = float(place % 2)
+        one = pair({"p": ours}, {"p": place % 2}, name=str(place), statuses=statuses)
+        check.add(one if serving else Pair(one.ask, one.candidate, None))
+    return check.figure()
+
+
+def test_a_metric_fails_where_the_candidate_leaves_out_what_it_does_not_know(made, truth):
+    figure = scored(made, truth, [place % 2 if place % 10 else None for place in range(100)])
+    assert (figure.verdict, figure.candidate, figure.rows) == (Verdict.FAIL, None, 100)
+    assert figure.text == (
+        "10 of 100 rows have no number from the candidate, e.g. the field 'p' is null in an answer: "
+        "a finite number is needed: at most 1% may be"
+    )
+
+
+def test_a_metric_fails_where_the_candidate_answers_nothing_that_what_serves_does(made, truth):
+    figure = scored(made, truth, [0.5] * 50, statuses=(500, 200))
+    assert (figure.verdict, figure.rows) == (Verdict.FAIL, 50)
+    assert "50 of 50 rows have no number from the candidate, e.g. status 500" in figure.text
+
+
+def test_a_first_version_that_leaves_out_what_it_does_not_know_fails_its_metric_too(made, truth):
+    assert scored(made, truth, [None, None, 1], serving=False).verdict is Verdict.FAIL
+    assert scored(made, truth, [0, 1, 0], serving=False, statuses=(500, 0)).verdict is Verdict.FAIL
+
+
+def test_a_metric_lets_a_few_rows_without_an_answer_through_and_says_so(made, truth):
+    figure = scored(made, truth, [None, None, *(place % 2 for place in range(198))])
+    assert (figure.verdict, figure.candidate, figure.serving, figure.rows) == (None, 1.0, 1.0, 198)
+    assert figure.text.startswith("2 of 200 rows have no number")
+    one = scored(made, truth, [None, 1, 0])
+    assert (one.verdict, one.rows) == (None, 2), "one row is no share"
+
+
+def test_rows_that_what_serves_does_not_answer_either_are_not_held_against_the_candidate(made, truth):
+    check = made(kind="model-metric", metric="accuracy", field="p", limit=0.5)
+    for place in range(20):
+        truth.labels[str(place), 0] = 1.0
+        check.add(pair({"p": None}, {"p": None}, name=str(place)) if place % 2 else pair({"p": 1}, {"p": 1}, name=str(place)))
+    assert (check.figure().verdict, check.figure().rows) == (None, 10)
+
+
+def test_a_stream_of_days_takes_no_more_memory_and_is_counted_exactly(made, monkeypatch):
+    monkeypatch.setattr("heliostat.ml.analyst_scores.Sample", lambda columns: Sample(columns, most=500))
+    check = made(kind="prediction-distance", field="p", atMost=0.1)
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        numbers = rng.random(100)
+        check.add(pair([{"p": each + 0.25} for each in numbers], [{"p": each} for each in numbers], many=True))
+    figure = check.figure()
+    assert check._sample.columns.shape == (2, 500)
+    assert (figure.candidate, figure.rows) == (pytest.approx(0.25, abs=0.06), 5000)
+
+
+def test_many_rows_are_not_sorted_again_for_each_that_comes(made, monkeypatch):
+    monkeypatch.setattr("heliostat.ml.analyst_scores._EXACT_ROWS", 150)
+    computed = []
+    monkeypatch.setattr("heliostat.ml.analyst_scores.DISTANCES", {"psi": lambda ours, _: computed.append(len(ours)) or 0.0})
+    check = made(kind="prediction-distance", field="p", distance="psi", atMost=0.1)
+    for rows in range(1, 300):
+        check.add(pair({"p": 1.0}, {"p": 1.0}))
+        assert (check.figure().rows, check.figure().rows) == (rows, rows)
+    assert computed[:150] == list(range(1, 151))
+    assert len(computed) < 150 + 75

@@ -54,6 +54,9 @@ def check(tmp_path):
         ("Outcome(Verdict.FAIL, 0.2, rows=7, text='why')", {}, FAIL, 0.2, "why"),
         ("Outcome(value=0.2)", {"at_most": 1}, None, 0.2, ""),
         ("Outcome()", {"at_most": 1}, INCONCLUSIVE, None, "no verdict"),
+        ("Outcome(Verdict.PASS, 0.42)", {"at_least": 0.9}, None, 0.42, ""),
+        ("Outcome(Verdict.FAIL, 0.95)", {"at_least": 0.9}, FAIL, 0.95, ""),
+        ("True", {"at_least": 0.9}, INCONCLUSIVE, None, "without a number"),
     ],
 )
 async def test_what_a_function_answers_is_a_verdict_or_a_figure(check, answer, limits, verdict, value, text):
@@ -110,6 +113,22 @@ def check(candidate):
 )  # fmt: skip
 async def test_a_commands_exit_code_is_its_verdict_and_its_last_line_its_figure(check, script, verdict, value, text):
     figure = await check(command=("sh", "-c", script))
+    assert (figure.verdict, figure.candidate) == (verdict, value)
+    assert text in figure.text
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "verdict", "value", "text"),
+    [
+        ("echo 0.42", {"at_least": 0.9}, None, 0.42, ""),
+        ("echo 0.42", {"at_most": 0.1}, None, 0.42, ""),
+        ("echo 0.95; exit 1", {"at_least": 0.9}, FAIL, 0.95, "exit code 1"),
+        ("echo 0.95; exit 7", {"at_least": 0.9}, INCONCLUSIVE, 0.95, "exit code 7"),
+        ("echo fine", {"at_least": 0.9}, INCONCLUSIVE, None, "it passed without a number for `atLeast` and `atMost`"),
+    ],
+)  # fmt: skip
+async def test_a_command_that_passes_leaves_its_number_to_the_limits(check, script, limits, verdict, value, text):
+    figure = await check(command=("sh", "-c", script), **limits)
     assert (figure.verdict, figure.candidate) == (verdict, value)
     assert text in figure.text
 

@@ -11,7 +11,7 @@ import pytest
 
 from heliostat.ml.ground_truth import GroundTruth, Label, record
 from heliostat.spec.resources import StoreAddress
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 
 
 @pytest.fixture
@@ -83,6 +83,108 @@ def test_what_is_no_table_of_labels_is_named_and_the_rest_is_read(address, folde
     truth = read(address)
     assert truth.labels == {("d", 0): 1.0}
     assert sorted(Path(key).name for key in truth.mistakes) == ["a.jsonl", "b.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("endless.jsonl", b'{"request_id":"a","row":1e999,"label":1}\n'),
+        ("too-large.jsonl", b'{"request_id":"a","label":1' + b"0" * 400 + b"}\n"),
+        ("torn.jsonl", b'{"request_id":"a","la'),
+        ("deep.jsonl", b"[" * 200_000),
+        ("empty.parquet", b""),
+        ("torn.parquet", None),
+    ],
+)
+def test_a_damaged_file_is_left_out_with_one_warning_and_the_rest_is_read(address, folder, caplog, name, content):
+    if content is None:  # what is left of its pages does not unpack
+        pq.write_table(pa.table({"request_id": ["c"] * 5_000, "label": range(5_000)}), folder / name)
+        whole = bytearray((folder / name).read_bytes())
+        whole[40:2_000] = bytes(1_960)
+        content = bytes(whole)
+    (folder / name).write_bytes(content)
+    (folder / "z.jsonl").write_text('{"request_id":"d","label":1}\n')
+    truth = read(address)
+    truth.refresh()
+    assert truth.labels == {("d", 0): 1.0}
+    assert [Path(key).name for key in truth.mistakes] == [name]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    (folder / name).unlink()
+    (folder / name.replace("parquet", "jsonl")).write_text('{"request_id":"e","label":1}\n')
+    truth.refresh()
+    assert truth.labels["e", 0] == 1.0
+
+
+def test_a_damaged_file_that_is_put_right_is_no_mistake_any_more(address, folder):
+    (folder / "a.jsonl").write_text("nonsense")
+    truth = read(address)
+    assert truth.mistakes
+    (folder / "a.jsonl").write_text('{"request_id":"a","label":1}\n')
+    truth.refresh()
+    assert (truth.labels, truth.mistakes) == ({("a", 0): 1.0}, {})
+
+
+def test_what_the_store_did_not_give_is_asked_for_again(address, folder, monkeypatch):
+    put(folder, "old", 1, "a")
+    put(folder, "new", 2, "b")
+    truth = GroundTruth(address, "halves")
+    get = truth._store.get
+
+    def away(key):
+        if "old" in key:
+            raise RetryableError("the store is away")
+        return get(key)
+
+    monkeypatch.setattr(truth._store, "get", away)
+    with pytest.raises(RetryableError):
+        truth.refresh()
+    assert truth.labels == {("b", 0): 1.0}
+    monkeypatch.setattr(truth._store, "get", get)
+    truth.refresh()
+    assert truth.labels == {("a", 0): 1.0, ("b", 0): 1.0}
+
+
+def put(folder, name, at, *requests, label=1):
+    path = folder / f"{name}.jsonl"
+    path.write_text("".join(f'{{"request_id":"{request}","label":{label}}}\n' for request in requests))
+    os.utime(path, (at, at))
+
+
+def test_a_label_of_an_older_object_that_comes_later_corrects_nothing(address, folder):
+    put(folder, "new", 9, "a", label=1)
+    truth = read(address)
+    put(folder, "late", 5, "a", "b", label=0)
+    truth.refresh()
+    assert truth.labels == {("a", 0): 1.0, ("b", 0): 0.0}
+
+
+def test_beyond_what_fits_the_oldest_go_and_never_come_back(address, folder, monkeypatch):
+    put(folder, "a-oldest", 1, "x", "y", label=0)
+    put(folder, "b-old", 2, "k", "l")
+    put(folder, "c-new", 3, "x", "m")
+    truth = GroundTruth(address, "halves", most=3)
+    opened = []
+    get = truth._store.get
+    monkeypatch.setattr(truth._store, "get", lambda key: opened.append(Path(key).name) or get(key))
+    truth.refresh()
+    assert opened == ["c-new.jsonl", "b-old.jsonl"]
+    opened.clear()
+    newest = {("x", 0): 1.0, ("m", 0): 1.0}
+    assert newest.items() <= truth.labels.items()
+    assert len(truth.labels) == 3
+    truth.refresh()
+    assert opened == [], "what was passed over counts as read"
+    put(folder, "d-newest", 4, "n", "o")
+    truth.refresh()
+    assert opened == ["d-newest.jsonl"]
+    assert set(truth.labels) < {("n", 0), ("o", 0), ("x", 0), ("m", 0)}
+    assert {("n", 0), ("o", 0)} < set(truth.labels)
+    assert truth.labels.get(("x", 0), 1.0) == 1.0
+    assert truth.requests == {request for request, _ in truth.labels}
+    put(folder, "e-late", 2, "p")
+    truth.refresh()
+    assert opened == ["d-newest.jsonl"], "it is older than what was forgotten"
+    assert ("p", 0) not in truth.labels
 
 
 def test_without_any_there_is_no_truth(address):
