@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 
@@ -19,11 +19,11 @@ from heliostat.rollout.plan import plan
 from heliostat.rollout.shares import problem
 from heliostat.spec.base import Name
 from heliostat.spec.ledger import Entry
-from heliostat.spec.rollouts import Declaration, Desired, GoBack, Plan, Status, Word
+from heliostat.spec.rollouts import Declaration, Desired, GoBack, Plan, Status, WayBack, Word
 from heliostat.systems.objects import open_store
 
 _LOOK_SECONDS = 20.0
-"""How long a declaration waits for the loop, which may be starting Serve for another one."""
+"""How long a declaration waits for the loop, which may be waiting for the cluster's account."""
 
 
 class Changes:
@@ -56,16 +56,19 @@ class Changes:
         startup, gap = store.measured(name, "startup_seconds"), store.measured(name, "gap_seconds")
         return plan(state, desired, startup, gap, nodes, held)
 
-    async def rollback(self, name: str, order: GoBack) -> Status:
-        """Have what an entry of the ledger names serve again; what is still warm needs nothing and is asked nothing."""
-        state = self._state(name)
-        observed = self._reconciler.observed.get(name, Observed())
+    async def way_back(self, name: str) -> WayBack:
+        """What a rollback that names no entry would go back to, where nothing would keep it from that."""
+        order = GoBack(by="somebody")
         with _conflicts():
-            desired = await self._way_back(state, order)
-            if not going_back.is_warm(state, observed, desired):
-                await self._is_there(desired)
-                await self._fits(name, Declaration(desired=desired, retry_refused=True))
-            self._reconciler.go_back(name, desired, order)
+            found = await self._chosen(name, order)
+            orders.go_back(self._state(name), found.desired, self._observed(name), order, self._reconciler.now())
+        return found
+
+    async def rollback(self, name: str, order: GoBack) -> Status:
+        """Have what served before, or what an entry of the ledger names, serve again."""
+        with _conflicts():
+            found = await self._chosen(name, order)
+            self._reconciler.go_back(name, found.desired, order)
         return await self._looked_at(name)
 
     def say(self, name: str, word: Word, order: Callable[[State, Word, float], Step]) -> Status:
@@ -75,12 +78,33 @@ class Changes:
             self._reconciler.say(name, word, order)
         return self._show(name)
 
-    async def _way_back(self, state: State, order: GoBack) -> Desired:
-        desired = going_back.kept(state) if order.to is None else None
-        if desired is None:
-            waiting = self._reconciler.store.waiting(state.name)
-            desired = await asyncio.to_thread(self._from_ledger, state, order.to, waiting)
-        return desired
+    async def _chosen(self, name: str, order: GoBack) -> WayBack:
+        """What to go back to, where that can be; what is still warm needs nothing, and is asked nothing."""
+        state = self._state(name)
+        desired, entry = await self._goal(state, order.to)
+        fingerprint = orders.fingerprint(desired)
+        if order.expected is not None and order.expected != fingerprint:
+            raise going_back.NoWayBackError(
+                f"what a rollback of {name} goes back to is no longer what was shown: by now it is {desired.version.label} "
+                f"with {desired.replicas} replicas, {desired.strategy.kind}; run `heliostat rollback {name}` again"
+            )
+        warm = going_back.is_warm(state, self._observed(name), desired)
+        if not warm:
+            await self._is_there(desired)
+            await self._fits(name, Declaration(desired=desired, retry_refused=True))
+        _same(state, self._state(name))
+        number, at = (entry.number or None, entry.at) if entry is not None else (None, None)  # 0: not written yet
+        return WayBack(desired=desired, fingerprint=fingerprint, warm=warm, entry=number, at=at)
+
+    async def _goal(self, state: State, number: int | None) -> tuple[Desired, Entry | None]:
+        kept = going_back.kept(state) if number is None else None
+        if kept is not None:
+            return kept, None
+        waiting = self._reconciler.store.waiting(state.name)
+        return await asyncio.to_thread(self._from_ledger, state, number, waiting)
+
+    def _observed(self, name: str) -> Observed:
+        return self._reconciler.observed.get(name, Observed())
 
     async def _is_there(self, desired: Desired) -> None:
         gone = await asyncio.to_thread(going_back.missing, desired.version)
@@ -88,13 +112,15 @@ class Changes:
             text = f"{desired.version.label} cannot serve again: {' and '.join(gone)} is gone; choose another entry"
             raise going_back.NoWayBackError(text)
 
-    def _from_ledger(self, state: State, number: int | None, waiting: tuple[Entry, ...]) -> Desired:
-        """What to go back to; `waiting` is what the ledger was not told yet."""
+    def _from_ledger(self, state: State, number: int | None, waiting: tuple[Entry, ...]) -> tuple[Desired, Entry | None]:
+        """What to go back to, and the entry that says that it served; `waiting` is what the ledger was not told yet."""
         objects = open_store(self._reconciler.settings.inputs.store)
         if number is None:
-            return going_back.before(state, chain(reversed(waiting), ledger.newest_first(objects, state.name)))
+            read = _Reading(chain(reversed(waiting), ledger.newest_first(objects, state.name)))
+            return going_back.before(state, read), read.last
         entry = ledger.read(objects, state.name, number)
-        return going_back.at(state.name, number, entry, ledger.last_number(objects, state.name) if entry is None else 0)
+        last = ledger.last_number(objects, state.name) if entry is None else 0
+        return going_back.at(state.name, number, entry, last), entry
 
     async def _fits(self, name: str, declaration: Declaration) -> None:
         """409 where the cluster cannot hold what this needs on top; what is on its way already has its place."""
@@ -117,6 +143,19 @@ class Changes:
         return self._show(name)
 
 
+class _Reading:
+    """Entries, read as they are asked for; `last` is the one at which whoever asked stopped."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = entries
+        self.last: Entry | None = None
+
+    def __iter__(self) -> Iterator[Entry]:
+        for entry in self._entries:
+            self.last = entry
+            yield entry
+
+
 def add_changes(app: FastAPI, reconciler: Reconciler, state: Callable[[str], State], show: Callable[[str], Status]) -> None:
     """Add the calls to the API."""
     changes = Changes(reconciler, state, show)
@@ -137,6 +176,10 @@ def add_changes(app: FastAPI, reconciler: Reconciler, state: Callable[[str], Sta
     async def abort(name: Name, word: Word) -> Status:
         return changes.say(name, word, orders.abort)
 
+    @app.get("/v1/applications/{name}/rollback")
+    async def way_back(name: Name) -> WayBack:
+        return await changes.way_back(name)
+
     @app.post("/v1/applications/{name}/rollback")
     async def rollback(name: Name, order: GoBack) -> Status:
         return await changes.rollback(name, order)
@@ -146,6 +189,17 @@ def add_changes(app: FastAPI, reconciler: Reconciler, state: Callable[[str], Sta
         state(name)
         reconciler.delete(name)
         return show(name)
+
+
+def _same(before: State, now: State) -> None:
+    """Nobody declared anything while what a rollback needs was looked for: nobody meant to leave, and refuse, that."""
+    numbers = [each.rollout.number if each.rollout is not None else 0 for each in (before, now)]
+    if (before.declared, before.deleting) != (now.declared, now.deleting) or numbers[0] != numbers[1]:
+        newer = f"{now.declared.version.label} was declared" if now.declared is not None else "it was deleted"
+        raise going_back.NoWayBackError(
+            f"{now.name}: {newer} while what the rollback goes back to was looked for, and nothing was rolled back; "
+            f"see `heliostat rollout list {now.name}`, and run it again if it is still meant"
+        )
 
 
 @contextmanager

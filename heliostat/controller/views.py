@@ -16,6 +16,7 @@ def status(state: State, observed: Observed | None, events: Events, public_url: 
     return Status(
         name=state.name,
         desired=state.declared,
+        pending=state.pending,
         serving=live.version if live is not None and usable else None,
         healthy_replicas=len(usable),
         rollout=current(state, observed or Observed(), events, now) if state.rollout is not None else None,

@@ -6,11 +6,12 @@ analyst measured, `Finding` what a check made of it; the verdict itself is a pur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ModelWrapValidatorHandler, model_validator
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 from pydantic_core import PydanticCustomError
 
 from heliostat.spec.base import EntryPoint, Model, Name
@@ -23,6 +24,14 @@ Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "pr
 Quantile = Annotated[float, Field(gt=0, lt=1)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+
+
+def _known(figure: Any) -> Any:
+    return None if isinstance(figure, float) and not math.isfinite(figure) else figure
+
+
+Measured = Annotated[float | None, BeforeValidator(_known)]
+"""What was measured; None where it came to no number, as where something is divided by nothing."""
 
 
 class SuccessRate(Model):
@@ -103,7 +112,8 @@ class Custom(Model):
     function: EntryPoint | None = None
     """`(heliostat.ml.checks.Candidate) -> bool | float | heliostat.ml.checks.Outcome`."""
     command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Exit code 0 passes, 1 fails, any other is inconclusive; a last line on stdout that is a number is the figure.
+    """Exit code 0 passes, 1 fails, any other is inconclusive; a last line on stdout that is a number is the figure, and with a
+    limit that decides in place of the exit code 0.
     HELIOSTAT_CANDIDATE_URL and HELIOSTAT_SERVING_URL (empty where nothing serves) say where the versions answer."""
     at_least: float | None = None
     at_most: float | None = None
@@ -171,8 +181,8 @@ class Finding(Model):
     check: str
     """The check in words, e.g. `latency p99`."""
     verdict: Verdict
-    candidate: float | None = None
-    serving: float | None = None
+    candidate: Measured = None
+    serving: Measured = None
     limit: str
     """In words, e.g. `at most 1.5 times what serves`."""
     requests: int = 0
@@ -196,12 +206,12 @@ class AnalysisResult(Model):
 class Figure(Model):
     """What the analyst measured for one check."""
 
-    candidate: float | None = None
-    serving: float | None = None
+    candidate: Measured = None
+    serving: Measured = None
     rows: int = 0
     """Rows, or requests, that it was made of."""
     verdict: Verdict | None = None
-    """A custom check's own."""
+    """A custom check's own, or that too many rows have no figure at all."""
     text: str = ""
 
 

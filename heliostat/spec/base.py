@@ -9,11 +9,15 @@ from pydantic.alias_generators import to_camel
 
 
 class Model(BaseModel):
-    """An immutable value that refuses unknown keys and writes itself in camel case."""
+    """An immutable value that refuses unknown keys and numbers that are none, and writes itself in camel case.
+
+    A limit of NaN or infinity is one that nothing is held against, and JSON has no way to write it.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
+        allow_inf_nan=False,
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,

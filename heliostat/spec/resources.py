@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AllowInfNan, Field
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.platform import OnDestroy, Port, RayNode, RayWorkers
@@ -171,8 +171,8 @@ class TrainJobOutputs(TrainJobInputs):
     """MLflow's run, with parameters, metrics, digests and the model."""
     model_uri: str
     """The run's model, as MLflow names it."""
-    metrics: dict[str, float]
-    """On the validation split; the baseline's carry the prefix `baseline_`."""
+    metrics: dict[str, Annotated[float, AllowInfNan()]]
+    """On the validation split; the baseline's carry the prefix `baseline_`. Whatever was logged: also what is no number."""
 
 
 class ModelVersionInputs(Model):

@@ -7,7 +7,8 @@
     POST   /v1/applications/{name}/plan                 Declaration -> Plan      what a PUT would do, without doing it
     POST   /v1/applications/{name}/approve              Word        -> Status    let what waits for a person go on
     POST   /v1/applications/{name}/abort                Word        -> Status    roll back what is on its way
-    POST   /v1/applications/{name}/rollback             GoBack      -> Status    serve an entry of the ledger again
+    GET    /v1/applications/{name}/rollback                         -> WayBack   what a POST without a number would go back to
+    POST   /v1/applications/{name}/rollback             GoBack      -> Status    serve again what served before
     GET    /v1/applications/{name}/rollouts                         -> [Rollout] the newest first, without their events
     GET    /v1/applications/{name}/rollouts/{number}                -> Record
     DELETE /v1/applications/{name}                                  -> Status    stop serving it (202; wait with GET until 404)
@@ -98,7 +99,23 @@ class GoBack(Model):
     by: str
     to: int | None = None
     """An entry of the ledger; by default what served before the present version."""
+    expected: Digest | None = None
+    """The fingerprint of what a person was shown (`WayBack`): where it would go to anything else, it is a conflict."""
     reason: str = ""
+
+
+class WayBack(Model):
+    """What a rollback that names no entry goes back to: chosen, and not done."""
+
+    desired: Desired
+    fingerprint: Digest
+    """Of all of `desired`."""
+    warm: bool
+    """Its replicas are still there and healthy: nothing has to start, and nothing is fetched."""
+    entry: int | None = None
+    """The entry of the ledger that says that it served; None where that is known without the ledger."""
+    at: float | None = None
+    """When that entry was made, Unix time, seconds."""
 
 
 class ServingArguments(Model):
@@ -230,6 +247,8 @@ class Status(Model):
 
     name: Name
     desired: Desired | None
+    pending: bool = False
+    """`desired` has not been looked at yet: `rollout` may be of a time before it."""
     serving: Version | None
     """What answers clients now; None while nothing does."""
     healthy_replicas: int

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from heliostat.spec.base import Model
 from heliostat.spec.resources import ControllerAddress
-from heliostat.spec.rollouts import Declaration, GoBack, Health, Phase, Plan, Record, Rollout, Status, Word
+from heliostat.spec.rollouts import Declaration, GoBack, Health, Phase, Plan, Record, Rollout, Status, WayBack, Word
 from heliostat.systems.errors import PermanentError, RetryableError
 
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
@@ -97,11 +97,20 @@ class ControllerClient:
         """
         return await self._said("POST", f"/v1/applications/{name}/abort", word)
 
-    async def rollback(self, name: str, wish: GoBack) -> Status:
-        """Serve an entry of the ledger again.
+    async def way_back(self, name: str) -> WayBack:
+        """What a rollback that names no entry would go back to now; nothing is done.
 
         Raises:
-            ConflictError: there is none, it serves already, or its artefacts are gone.
+            ConflictError: there is nothing, or its artefacts are gone, or the cluster cannot hold it.
+            PermanentError: there is no such application.
+        """
+        return WayBack.model_validate(await self._call("GET", f"/v1/applications/{name}/rollback"))
+
+    async def rollback(self, name: str, wish: GoBack) -> Status:
+        """Serve again what served before, or what an entry of the ledger says.
+
+        Raises:
+            ConflictError: there is none, it serves already, its artefacts are gone, or it is not what was expected.
             PermanentError: there is no such application.
         """
         return await self._said("POST", f"/v1/applications/{name}/rollback", wish)
@@ -135,8 +144,10 @@ class ControllerClient:
         heard = loop.time()
         while status.rollout is not None and not _is_through(status, status.rollout):
             number, seen = status.rollout.number, len(status.rollout.events)
+            # Where nothing had to move for what is declared, no event says so.
+            soon = status.pending and status.rollout.phase in ENDS
             try:
-                found = await self._wait(name, number, seen, seconds)
+                found = await self._wait(name, number, seen, min(seconds, _AGAIN_SECONDS) if soon else seconds)
                 heard = loop.time()
             except RetryableError:
                 if loop.time() - heard > _GRACE_SECONDS:
@@ -182,9 +193,19 @@ class ControllerClient:
             raise RetryableError(f"the controller's token cannot be read: {error.strerror} ({error.filename})") from None
 
 
+def serves_as_declared(status: Status) -> bool:
+    """Whether what is declared is what serves, and nothing is on its way: what served already had needed no rollout."""
+    rollout, desired = status.rollout, status.desired
+    over = rollout is not None and rollout.phase in ENDS and not status.pending
+    return over and desired is not None and status.serving == desired.version
+
+
 def _is_through(status: Status, rollout: Rollout) -> bool:
-    """Whether the rollout to what is declared has ended."""
-    return rollout.phase in ENDS and (status.desired is None or rollout.to_version == status.desired.version.label)
+    """Whether the rollout to what is declared has ended, or none was needed."""
+    if rollout.phase not in ENDS or status.pending:
+        return False
+    done = status.desired is None or rollout.to_version == status.desired.version.label
+    return done or serves_as_declared(status)
 
 
 def _detail(answer: httpx.Response) -> str:

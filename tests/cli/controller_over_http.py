@@ -7,19 +7,25 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from rollout_records import status
 
-from heliostat.spec.rollouts import GoBack, Phase, Word
+from heliostat.rollout.orders import fingerprint
+from heliostat.spec.rollouts import Desired, GoBack, Phase, Record, Rollout, Status, WayBack, Word
 from heliostat.systems.controller_api import ENDS
 
 TOKEN = "hush"
 
 
 class FakeController:
-    """`statuses` are what is so now; `coming` is what a waiting reader hears next, one by one."""
+    """`statuses` are what is so now; `coming` is what a waiting reader hears next, one by one.
+
+    Its calls are some of the real controller's, with the same types: `test_controller_over_http` holds the two together.
+    """
 
     def __init__(self):
         self.statuses = {}
         self.coming = deque()
         self.records = {}
+        self.ways_back = {}
+        self.patience = []
         self.said = []
         self.waited = threading.Event()
         self.go_on = threading.Event()
@@ -34,48 +40,63 @@ class FakeController:
             raise HTTPException(404, f"there is no application {name!r}")
         return self.statuses[name]
 
-    def listed(self):
-        return [told(one) for one in self.statuses.values()]
+    def keeps(self, desired: Desired, name="flights", **changes):
+        """What a rollback without a number goes back to from now on."""
+        values = {"desired": desired, "fingerprint": fingerprint(desired), "warm": False}
+        self.ways_back[name] = WayBack(**values | changes)
 
-    def read(self, name: str):
-        return told(self.found(name))
+    def listed(self) -> tuple[Status, ...]:
+        return tuple(self.statuses.values())
 
-    def wait(self, name: str):
+    def read(self, name: str) -> Status:
+        return self.found(name)
+
+    def wait(self, name: str, seconds: float) -> Status:
         self.waited.set()
+        self.patience.append(seconds)
         self.go_on.wait(20)
-        return told(self.next(name))
+        return self.next(name)
 
-    def rollouts(self, name: str):
+    def rollouts(self, name: str) -> tuple[Rollout, ...]:
         known = [record.rollout for (owner, _), record in self.records.items() if owner == name]
-        return [told(one.model_copy(update={"events": ()})) for one in sorted(known, key=lambda one: -one.number)]
+        return tuple(one.model_copy(update={"events": ()}) for one in sorted(known, key=lambda one: -one.number))
 
-    def record(self, name: str, number: int):
+    def record(self, name: str, number: int) -> Record:
         if (name, number) not in self.records:
             raise HTTPException(404, f"no rollout {number} of {name}")
-        return told(self.records[name, number])
+        return self.records[name, number]
 
     def next(self, name):
         if self.coming:
             self.statuses[name] = self.coming.popleft()
         return self.found(name)
 
-    def approve(self, name: str, word: Word):
+    def approve(self, name: str, word: Word) -> Status:
         going = self.found(name).rollout
         if going is None or going.phase is not Phase.WAITING:
             raise HTTPException(409, f"no rollout of {name} waits for a person")
         self.said.append(("approve", name, word))
-        return told(self._now(name, phase=Phase.SHIFTING, step=3))
+        return self._now(name, phase=Phase.SHIFTING, step=3)
 
-    def abort(self, name: str, word: Word):
+    def abort(self, name: str, word: Word) -> Status:
         going = self.found(name).rollout
         if going is None or going.phase in ENDS:
             raise HTTPException(409, f"nothing of {name} is on its way")
         self.said.append(("abort", name, word))
-        return told(self._now(name, phase=Phase.ROLLING_BACK))
+        return self._now(name, phase=Phase.ROLLING_BACK)
 
-    def rollback(self, name: str, wish: GoBack):
-        self.said.append(("rollback", name, wish))
-        return told(self.next(name))
+    def way_back(self, name: str) -> WayBack:
+        self.found(name)
+        if name not in self.ways_back:
+            raise HTTPException(409, f"the ledger of {name} knows no version that served before the present one")
+        return self.ways_back[name]
+
+    def rollback(self, name: str, order: GoBack) -> Status:
+        self.found(name)
+        if order.to is None and order.expected not in (None, self.way_back(name).fingerprint):
+            raise HTTPException(409, f"what a rollback of {name} goes back to is no longer what was shown")
+        self.said.append(("rollback", name, order))
+        return self.next(name)
 
     def _now(self, name, **changes):
         before = self.statuses[name]
@@ -92,21 +113,18 @@ def app_of(controller):
         return await call_next(request)
 
     def route(method, path, answer):
-        app.add_api_route(f"/v1/applications{path}", answer, methods=[method], response_model=None)
+        app.add_api_route(f"/v1/applications{path}", answer, methods=[method])
 
     route("GET", "", controller.listed)
     route("GET", "/{name}", controller.read)
     route("GET", "/{name}/wait", controller.wait)
     route("GET", "/{name}/rollouts", controller.rollouts)
     route("GET", "/{name}/rollouts/{number}", controller.record)
+    route("GET", "/{name}/rollback", controller.way_back)
     route("POST", "/{name}/approve", controller.approve)
     route("POST", "/{name}/abort", controller.abort)
     route("POST", "/{name}/rollback", controller.rollback)
     return app
-
-
-def told(value):
-    return value.model_dump(mode="json")
 
 
 class Served:

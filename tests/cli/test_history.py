@@ -1,6 +1,6 @@
 import json
 import random
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from rollout_records import BEGAN, desired, entry, version
@@ -167,13 +167,35 @@ def test_a_moment_may_be_written_in_many_ways():
         parse("yesterday", now)
     with pytest.raises(UsageError, match="later than now"):
         parse("2026-03-02", now)
+    with pytest.raises(UsageError, match="later than now"):
+        parse("9999-12-31 23:59", now)
+
+
+@pytest.mark.parametrize(
+    "text", ["800000d", "9" * 400 + "d", "1960-07-01", "1969-12-31T23:59:59Z", "0001-01-01T00:00", "0001-01-01T00:00:00+14:00"]
+)
+def test_a_moment_before_1970_is_refused_before_anything_is_read(text):
+    with pytest.raises(UsageError, match="is before 1970"):
+        parse(text, datetime(2026, 3, 1).timestamp())
+
+
+@pytest.mark.parametrize("text", ["2026", "14", "1430", "2026-02-30", "2026-13-01 10:00", "24:01", "-1d"])
+def test_a_year_is_no_time_of_day_and_what_no_calendar_has_is_no_moment(text):
+    with pytest.raises(UsageError, match="is no time: write it like"):
+        parse(text, datetime(2026, 3, 1, 23, 59).timestamp())
+
+
+def test_a_time_of_day_is_todays_in_the_zone_that_it_names():
+    now = datetime(2026, 3, 1, 15, 0).timestamp()
+    assert parse("12:30:15", now) == datetime(2026, 3, 1, 12, 30, 15).timestamp()
+    assert parse("00:00Z", now) == datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 
 
 def test_a_wrong_moment_is_a_usage_error(deployed_platform, stack):
     deployed_platform.remember(entry(1))
-    ran = stack("history", "--at", "soon")
-    assert ran.code == 2
-    assert "is no time" in ran.err
+    for text, said in (("soon", "is no time"), ("800000d", "is before 1970"), ("0001-01-01T00:00:00+14:00", "is before 1970")):
+        ran = stack("history", "--at", text)
+        assert (ran.code, said in ran.err) == (2, True), ran.err
 
 
 def test_after_destroy_the_config_says_where_the_ledger_is(deployed_platform, stack):
@@ -227,11 +249,9 @@ def test_the_ledger_is_read_from_a_bucket_too(deployed_platform, stack, s3_addre
     assert "models:/flights/2" in stack.ok("history", "--at", str(BEGAN + 60 * 5))
 
 
-def test_what_a_rollback_goes_back_to_is_the_newest_other_version_with_all_traffic():
+def test_what_a_rollback_to_an_entry_goes_back_to_is_what_had_most_of_the_traffic_after_it():
     entries = two_rollouts()
-    assert goals.before(entries, version(2).digest).number == 2
-    assert goals.before(entries, version(1).digest).number == 7
-    assert goals.before(entries[:2], version(1).digest) is None
+    assert goals.goal(entries[5]).version == version(2)
     assert goals.goal(entries[6]).version == version(2)
     assert goals.goal(entry(9, EntryKind.REMOVED)) is None
     assert json.loads(dict(ledger.exact(desired()))["strategy"])["kind"] == "canary"

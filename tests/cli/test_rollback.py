@@ -1,17 +1,21 @@
+import click
 import pytest
-from rollout_records import BEGAN, desired, entry, rollout, status, succeeded, version, waiting
+from rollout_records import BEGAN, desired, entry, rollout, status, succeeded, version
 from test_history import two_rollouts
 
+from heliostat.cli import session
 from heliostat.rollout.orders import fingerprint
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.rollouts import Phase, Refused
+from heliostat.spec.rollouts import Phase
+from heliostat.systems import objects
 
 
 @pytest.fixture
 def serving_two(controller, deployed_platform):
-    """Version 2 serves; the ledger knows how that came."""
+    """Version 2 serves; the ledger knows how that came, and the controller would go back to version 1."""
     deployed_platform.remember(*two_rollouts())
     controller.serve(succeeded(), number=2)
+    controller.keeps(desired(1), entry=2, at=BEGAN + 120)
     return controller
 
 
@@ -29,13 +33,41 @@ def test_a_rollback_shows_the_exact_versions_and_watches_to_the_end(serving_two,
         assert part in ran.out
     assert "flights: rollout 8, canary, 2-00000002 -> 1-00000001" in ran.out
     ((what, name, wish),) = serving_two.said
-    assert (what, name, wish.to, wish.by, wish.reason) == ("rollback", "flights", 2, "grace", "wrong answers")
+    assert (what, name, wish.by, wish.reason) == ("rollback", "flights", "grace", "wrong answers")
+    assert (wish.to, wish.expected) == (None, fingerprint(desired(1))), "the controller is held to what was shown"
 
 
 def test_a_rollback_to_an_entry_goes_there(serving_two, stack):
     serving_two.coming.append(back_to_one())
-    stack.ok("rollback", "flights", "--to", "1", "--yes")
-    assert serving_two.said[0][2].to == 1
+    shown = stack.ok("rollback", "flights", "--to", "1", "--yes")
+    assert "It goes back to entry 1 of" in shown
+    ((_, _, wish),) = serving_two.said
+    assert (wish.to, wish.expected) == (1, None)
+
+
+def test_a_rollback_to_what_is_still_warm_needs_no_object_store(serving_two, stack, monkeypatch):
+    def away(*_):
+        raise AssertionError("the object store is not to be asked")
+
+    monkeypatch.setattr(objects, "open_store", away)
+    serving_two.keeps(desired(1), warm=True)
+    serving_two.coming.append(back_to_one())
+    shown = stack.ok("rollback", "--yes")
+    assert "It goes back to what served before, whose replicas still run:" in shown
+    assert version(1).code_uri in shown
+    assert len(serving_two.said) == 1
+
+
+def test_where_the_choice_is_another_one_after_the_question_nothing_is_rolled_back(serving_two, stack, monkeypatch):
+    def confirm(text):
+        serving_two.keeps(desired(4))
+        return True
+
+    monkeypatch.setattr(session, "is_interactive", lambda: True)
+    monkeypatch.setattr(click, "confirm", confirm)
+    ran = stack("rollback")
+    assert (ran.code, serving_two.said) == (1, [])
+    assert "is no longer what was shown" in ran.err
 
 
 def test_a_rollback_that_fails_ends_with_failure(serving_two, stack):
@@ -70,20 +102,16 @@ def test_a_rollback_to_an_entry_that_is_not_there_or_served_nothing_is_refused(s
     assert serving_two.said == []
 
 
-def test_where_nothing_else_served_there_is_nothing_to_go_back_to(controller, deployed_platform, stack):
-    deployed_platform.remember(*two_rollouts()[:2])
+def test_where_nothing_else_served_the_controller_says_so_and_nothing_is_asked(controller, stack):
     controller.serve(succeeded(), number=1, serving=version(1))
-    ran = stack("rollback", "--yes")
+    ran = stack("rollback")
     assert ran.code == 1
-    assert "nothing else served flights before" in ran.err
+    assert ran.err == "error: the ledger of flights knows no version that served before the present one\n"
+    assert controller.said == []
 
 
 @pytest.mark.parametrize(("answer", "code", "said"), [("y", 0, 1), ("n", 1, 0)])
 def test_at_a_terminal_it_asks(serving_two, stack, monkeypatch, answer, code, said):
-    import click
-
-    from heliostat.cli import session
-
     asked = []
     monkeypatch.setattr(session, "is_interactive", lambda: True)
     monkeypatch.setattr(click, "confirm", lambda text: asked.append(text) or answer == "y")
@@ -91,22 +119,3 @@ def test_at_a_terminal_it_asks(serving_two, stack, monkeypatch, answer, code, sa
     ran = stack("rollback")
     assert (ran.code, len(serving_two.said)) == (code, said)
     assert asked == ["Roll flights back to 1-00000001?"]
-
-
-def test_what_was_rolled_back_is_not_gone_back_to_unless_it_is_named(controller, deployed_platform, stack):
-    deployed_platform.remember(*two_rollouts(), entry(8, before=2, after=4))
-    bad = Refused(fingerprint=fingerprint(desired(2)), label="2-00000002", rollout=4, at=BEGAN, reason="slow")
-    controller.serve(succeeded(), serving=version(4), refused=(bad,))
-    controller.coming.extend([back_to_one(), back_to_one()])
-    stack.ok("rollback", "--yes")
-    stack.ok("rollback", "--yes", "--to", "5")
-    assert [wish.to for _, _, wish in controller.said] == [2, 5]
-
-
-def test_while_a_rollout_is_on_its_way_it_has_to_be_said_where_to(controller, deployed_platform, stack):
-    deployed_platform.remember(*two_rollouts())
-    controller.serve(waiting())
-    ran = stack("rollback", "--yes")
-    assert ran.code == 1
-    assert "`heliostat rollout abort` takes it back" in ran.err
-    assert controller.said == []

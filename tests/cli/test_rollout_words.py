@@ -1,9 +1,10 @@
 import pytest
-from rollout_records import BEGAN, rollout, status, succeeded, waiting
+from rollout_records import BEGAN, failed, rollout, status, succeeded, version, waiting
 
 from heliostat.cli.rollouts import view, watch, words
 from heliostat.cli.rollouts.drawing import clock_text
 from heliostat.spec.rollouts import Phase, VersionSample
+from heliostat.systems.controller_api import serves_as_declared
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,18 @@ def test_a_rollout_that_is_through_is_not_waited_for_unless_another_is_about_to_
     assert not watch.is_through(status(rollout=rollout(phase=Phase.RETAINING), number=3))
     assert not watch.is_through(status(rollout=rollout(phase=Phase.ANALYSING)))
     assert watch.is_through(status(rollout=None))
+
+
+def test_where_what_is_declared_served_all_along_a_failed_rollout_is_the_last_there_is_to_see():
+    reverted = status(failed(), number=1, serving=version(1))
+    assert watch.is_through(reverted)
+    assert watch.is_through(reverted, to_the_end=True)
+    coming = reverted.model_copy(update={"pending": True})
+    assert not watch.is_through(coming), "a next one may be about to begin"
+    assert not serves_as_declared(coming)
+    assert not watch.is_through(reverted.model_copy(update={"serving": version(3)}))
+    assert not watch.is_through(status(rollout=rollout(phase=Phase.ROLLING_BACK), number=1, serving=version(1)))
+    assert not watch.is_through(status(number=2, pending=True))
 
 
 def test_a_version_without_requests_has_no_latencies_to_show():

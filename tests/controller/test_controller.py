@@ -94,6 +94,28 @@ async def test_a_candidate_that_crashes_fails_with_its_own_traceback(cluster: Fa
         assert 10_000 not in cluster.traffic.shifts
 
 
+async def test_following_ends_where_the_program_goes_back_to_what_serves_after_a_failure(cluster: FakeCluster) -> None:
+    async with cluster.running() as client:
+        await bring(client, desired(1))
+        await bring(client, desired(2, "crashes"))
+        async with asyncio.timeout(5):
+            status = await bring(client, desired(1))
+        assert (status.desired, status.serving, status.pending) == (desired(1), desired(1).version, False)
+        assert status.rollout is not None
+        assert (status.rollout.number, status.rollout.phase) == (2, Phase.FAILED)
+
+
+async def test_what_the_cluster_was_not_asked_about_yet_is_pending(cluster: FakeCluster) -> None:
+    async with cluster.running() as client:
+        await bring(client, desired(1))
+        cluster.serve.away = True
+        cluster.reconciler._account.expire()
+        cluster.reconciler.declare("flights", Declaration(desired=desired(1, replicas=3)))
+        status = await client.read("flights")
+        assert status is not None
+        assert status.pending
+
+
 async def test_a_candidate_that_answers_wrongly_never_gets_traffic(cluster: FakeCluster) -> None:
     async with cluster.running() as client:
         await bring(client, desired(1))

@@ -1,8 +1,9 @@
-"""`heliostat rollback`: serve an entry of the ledger again."""
+"""`heliostat rollback`: serve again what served before, or an entry of the ledger."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -10,8 +11,19 @@ import click
 from heliostat.cli import options
 
 if TYPE_CHECKING:
-    from heliostat.spec.rollouts import Status
+    from heliostat.spec.rollouts import Desired, Status
     from heliostat.systems.controller_api import ControllerClient
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What a rollback goes back to."""
+
+    where: str
+    """In words."""
+    desired: Desired
+    expected: str | None = None
+    """Its fingerprint, where the controller chose it: it holds the controller to it."""
 
 
 @click.command()
@@ -32,13 +44,15 @@ def rollback(application: str | None, to: int | None, reason: str, detach: bool,
     from heliostat.cli.rollouts.watch import watch
 
     before = with_controller(stack, lambda client: status_of(client, application))
-    number = _agreed(before, to, stack, yes)
+    goal = _chosen(before.name, stack) if to is None else _named(before.name, to, stack)
+    _agree(before, goal, yes)
 
     async def act(client: ControllerClient) -> int:
         from heliostat.spec.rollouts import GoBack
         from heliostat.systems.git import actor
 
-        status = await client.rollback(before.name, GoBack(by=actor(os.environ), to=number, reason=reason))
+        wish = GoBack(by=actor(os.environ), to=to, expected=goal.expected, reason=reason)
+        status = await client.rollback(before.name, wish)
         if detach:
             click.echo(f"{status.name}: going back; `heliostat rollout watch {status.name}` follows it.")
             return Exit.OK
@@ -47,23 +61,41 @@ def rollback(application: str | None, to: int | None, reason: str, detach: bool,
     return with_controller(stack, act)
 
 
-def _agreed(status: Status, to: int | None, stack: str | None, yes: bool) -> int:
-    """Shows what it goes back to, asks, and tells the entry's number."""
-    from heliostat.cli.exits import DeclinedError, UsageError
-    from heliostat.cli.rollouts import goals, ledger, words
-    from heliostat.cli.rollouts.listing import pairs
+def _chosen(name: str, stack: str | None) -> _Goal:
+    """The controller's choice: it knows what is still warm, also while the object store is away."""
+    from heliostat.cli.rollouts import words
+    from heliostat.cli.rollouts.access import with_controller
+
+    found = with_controller(stack, lambda client: client.way_back(name))
+    where = "what served before"
+    if found.entry is not None and found.at is not None:
+        where = f"entry {found.entry} of {words.moment(found.at)}"
+    return _Goal(f"{where}, whose replicas still run" if found.warm else where, found.desired, found.fingerprint)
+
+
+def _named(name: str, number: int, stack: str | None) -> _Goal:
+    """What an entry of the ledger says."""
+    from heliostat.cli.rollouts import goals, words
     from heliostat.cli.rollouts.place import store_of
-    from heliostat.cli.session import is_interactive
     from heliostat.systems.objects import open_store
 
-    entry, desired = goals.goal_of(open_store(store_of(stack)), status, to)
+    entry, desired = goals.goal_of(open_store(store_of(stack)), name, number)
+    return _Goal(f"entry {entry.number} of {words.moment(entry.at)}", desired)
+
+
+def _agree(status: Status, goal: _Goal, yes: bool) -> None:
+    """Shows what it goes back to, and asks."""
+    from heliostat.cli.exits import DeclinedError, UsageError
+    from heliostat.cli.rollouts import ledger
+    from heliostat.cli.rollouts.listing import pairs
+    from heliostat.cli.session import is_interactive
+
     now = status.serving.label if status.serving else "nothing"
-    click.echo(f"{status.name}: {now} serves. It goes back to entry {entry.number} of {words.moment(entry.at)}:")
-    click.echo(pairs(ledger.exact(desired), "  "))
+    click.echo(f"{status.name}: {now} serves. It goes back to {goal.where}:")
+    click.echo(pairs(ledger.exact(goal.desired), "  "))
     if yes:
-        return entry.number
+        return
     if not is_interactive():
         raise UsageError("--yes must be passed in to proceed when running in non-interactive mode")
-    if not click.confirm(f"Roll {status.name} back to {desired.version.label}?"):
+    if not click.confirm(f"Roll {status.name} back to {goal.desired.version.label}?"):
         raise DeclinedError("confirmation declined, nothing was rolled back")
-    return entry.number

@@ -180,7 +180,7 @@ def _what(entry: Entry) -> str:
 
 def served(entry: Entry) -> Served:
     """What served from this entry on."""
-    known = {one.version.digest: one for one in (entry.previous, entry.target) if one is not None}
+    known = entry.known
     shares = [(share, known[digest]) for digest, share in entry.weights.items() if share > 0 and digest in known]
     return Served(entry, tuple(sorted(shares, key=lambda pair: -pair[0])))
 

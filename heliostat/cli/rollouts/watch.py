@@ -18,7 +18,7 @@ from heliostat.cli.exits import Exit
 from heliostat.cli.rollouts import view, words
 from heliostat.cli.session import told
 from heliostat.spec.rollouts import Phase, Rollout, Sample, Status
-from heliostat.systems.controller_api import ControllerClient
+from heliostat.systems.controller_api import ControllerClient, serves_as_declared
 from heliostat.systems.errors import PermanentError, RetryableError
 
 _DRAW_S = 0.25
@@ -185,8 +185,10 @@ def is_through(status: Status, *, to_the_end: bool = False) -> bool:
     rollout = status.rollout
     if rollout is None:
         return True
-    if status.desired is not None and status.desired.version.label != rollout.to_version:
+    if status.pending:
         return False  # the next one is about to begin
+    if status.desired is not None and status.desired.version.label != rollout.to_version:
+        return serves_as_declared(status)
     return rollout.phase in ({Phase.SUCCEEDED} if to_the_end else words.SETTLED)
 
 
