@@ -1,13 +1,20 @@
-"""`python -m heliostat.controller --directory DIR`: started by the Controller resource, resident until it is stopped."""
+"""`python -m heliostat.controller --directory DIR`: started by the Controller resource, resident until it is stopped.
+
+With `--flush SECONDS` it does not stay: it writes what the ledger was not told yet, says as one line of JSON how many entries
+still wait, why, and in which file, and ends. The folder of a controller that was killed may hold some.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
+import json
 import logging
+import os
+import signal
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import httpx
@@ -16,9 +23,9 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from heliostat.controller.api import create_app
-from heliostat.controller.ledger import Ledger
+from heliostat.controller.ledger import Backlog, Ledger
 from heliostat.controller.reconciler import Reconciler
-from heliostat.controller.store import Store
+from heliostat.controller.store import FILE, Store
 from heliostat.controller.traffic import Traffic
 from heliostat.spec.controller import SETTINGS_FILE, TOKEN_FILE, ControllerSettings
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -26,18 +33,30 @@ from heliostat.systems.objects import open_store
 from heliostat.systems.ray_serve import ServeClient
 
 _log = logging.getLogger("heliostat.controller")
+_GRACE_SECONDS = 1
+"""For calls of the API that are on their way at the end."""
+_FLUSH_SECONDS = 4.0
+"""For the ledger at the end: whoever stops this program waits for 10 s."""
 
 
 def main() -> None:
     """Run until SIGTERM; HAProxy goes on."""
     parser = argparse.ArgumentParser(prog="heliostat.controller", description=__doc__)
     parser.add_argument("--directory", type=Path, required=True, help="data folder, with settings.json and the token")
-    directory: Path = parser.parse_args().directory
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
+    parser.add_argument("--flush", type=float, metavar="SECONDS", help="only write what the ledger was not told yet")
+    arguments = parser.parse_args()
+    directory: Path = arguments.directory
+    stream = sys.stdout if arguments.flush is None else sys.stderr
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=stream)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("filelock").setLevel(logging.WARNING)
     try:
         with FileLock(directory / "controller.lock", timeout=0):
+            if arguments.flush is not None:
+                sys.stdout.write(json.dumps(asdict(flush(directory, arguments.flush))) + "\n")
+                sys.stdout.flush()
+                # A thread may hang in a store that does not answer; nothing of this is worth waiting for.
+                os._exit(0)
             asyncio.run(serve(load(directory), token_of(directory)))
     except Timeout:
         sys.exit(f"another controller runs in {directory}: stop it first")
@@ -76,6 +95,27 @@ def token_of(directory: Path) -> str:
     return token
 
 
+def flush(directory: Path, seconds: float) -> Backlog:
+    """What the ledger was not told yet, after `seconds` at most were spent on telling it.
+
+    Raises:
+        PermanentError: the settings or the database cannot be read.
+    """
+    path = directory / FILE
+    if not path.exists():
+        return Backlog(0)
+    store = Store(directory)
+    waiting = store.count_waiting()
+    if not waiting:
+        return Backlog(0)
+    settings = load(directory)
+    try:
+        ledger = Ledger(store, open_store(settings.inputs.store))
+    except (PermanentError, RetryableError) as error:
+        return Backlog(waiting, str(error), str(path))
+    return replace(asyncio.new_event_loop().run_until_complete(ledger.finish(seconds)), file=str(path))
+
+
 async def serve(settings: ControllerSettings, token: str) -> None:
     """HAProxy first, so that clients are answered while the rest starts; then the API and the loop."""
     store = Store(settings.directory)
@@ -86,8 +126,18 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         ledger = Ledger(store, open_store(settings.inputs.store))
         reconciler = Reconciler(store, client, traffic, replicas, settings, ledger)
         app = create_app(reconciler, token, settings.public_url)
-        config = uvicorn.Config(app, host="127.0.0.1", port=settings.api_port, log_level="warning", access_log=False)
+        config = uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=settings.api_port,
+            log_level="warning",
+            access_log=False,
+            # Clients that wait for news come again.
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
         server = uvicorn.Server(config)
+        # The server raises the signal that ended it once more, and that would be the end of all that is done at the end.
+        signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
         # What is loaded by now stays; the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -99,9 +149,10 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         finally:
             for task in tasks:
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-            await reconciler.close()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            _, backlog = await asyncio.gather(reconciler.close(), ledger.finish(_FLUSH_SECONDS))
+            if backlog.waiting:
+                _log.warning("%s entries wait for the ledger until the next start: %s", backlog.waiting, backlog.error)
             await client.close()
             store.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -18,6 +19,10 @@ _READ_SECONDS = 5.0
 """How long Serve may take for it until the cluster counts as away: what watches the traffic does not wait longer."""
 
 
+_BLINK_SECONDS = 10.0
+"""An answer that is missed is no absence until then: patience that begins anew with each would never end."""
+
+
 class Account:
     """What Serve runs, as it was read last."""
 
@@ -26,30 +31,40 @@ class Account:
         self._now = now
         self._found: ServeInstance | None = None
         self._read_at: float | None = None
+        self._expired = 0
+        self.knows = 0
+        """The number of the last `expire` before what was read last was asked for."""
         self.answers = False
         """Whether the cluster answered the last time."""
         self.since = now()
-        """Since when it has answered without a break, Unix time."""
+        """Since when it has answered without a break worth the name, Unix time."""
+        self._answered_at = -math.inf
 
-    def expire(self) -> None:
-        """Something was asked of Serve, so it is to be read again."""
+    def expire(self) -> int:
+        """Something was asked of Serve, so it is to be read again; the number of this time, as in `knows`."""
         self._read_at = None
+        self._expired += 1
+        return self._expired
 
     async def read(self) -> ServeInstance | None:
         """What Serve runs; None while the cluster does not answer, and all stays as it is."""
         if self._found is not None and self._read_at is not None and time.monotonic() - self._read_at < FRESH_SECONDS:
             return self._found
+        expired = self._expired
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 self._found = await self._serve.read()
-            if not self.answers:
+            self.knows = expired
+            if time.monotonic() - self._answered_at > _BLINK_SECONDS and not self.answers:
                 self.since = self._now()
             self._told(True)
+            self._answered_at = time.monotonic()
         except (RetryableError, TimeoutError) as error:
             text = str(error) or f"Serve did not answer within {_READ_SECONDS:g} s"
             self._found = None
             self._told(False, f"{text}; what serves stays as it is")
-        self._read_at = time.monotonic()
+        # Where it expired meanwhile, what came may be of before that.
+        self._read_at = time.monotonic() if expired == self._expired else None
         return self._found
 
     def _told(self, answers: bool, text: str = "") -> None:

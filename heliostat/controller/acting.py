@@ -1,47 +1,51 @@
-"""Does what a decision asks for: in Serve, with golden requests, with analysts."""
+"""Begins what a decision asks for beside traffic and Serve: golden requests, analysts."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterable
+
 from heliostat.controller.analysts import Analysts
-from heliostat.controller.deploying import serve_application
 from heliostat.controller.golden import GoldenTests
 from heliostat.controller.observing import serve_name
-from heliostat.rollout.model import Action, Analyse, Colour, DeployColour, Observed, RetireColour, State, TestGolden
+from heliostat.rollout.model import Action, Analyse, Colour, Observed, State, TestGolden
+from heliostat.rollout.shifting import gathers_since
+from heliostat.rollout.turns import progress
 from heliostat.spec.analyst import AnalystTask, Endpoints
-from heliostat.spec.controller import ControllerSettings
 from heliostat.systems.haproxy_config import serve_prefix
-from heliostat.systems.ray_serve import Replica, ServeClient, ServeInstance
+from heliostat.systems.ray_serve import Replica, ServeInstance
+
+_log = logging.getLogger(__name__)
 
 
 class Hands:
-    """Everything but the traffic, which does not wait for any of this."""
+    """What asks replicas something."""
 
-    def __init__(self, serve: ServeClient, tests: GoldenTests, analysts: Analysts, settings: ControllerSettings) -> None:
-        self._serve = serve
+    def __init__(self, tests: GoldenTests, analysts: Analysts, now: Callable[[], float]) -> None:
+        """`now` is Unix time."""
         self._tests = tests
         self._analysts = analysts
-        self._settings = settings
+        self._now = now
+        self._failing: set[tuple[str, str]] = set()
 
-    async def act(self, state: State, observed: Observed, action: Action, instance: ServeInstance) -> bool:
-        """Do it; whether Serve may look different now.
+    def begin(self, actions: Iterable[tuple[State, Observed, Action]], instance: ServeInstance) -> None:
+        """Begin each of them that is no matter of traffic or Serve; nothing is waited for, and none stops another."""
+        for state, observed, action in actions:
+            key = (state.name, type(action).__name__)
+            try:
+                self._begin(state, observed, action, instance)
+                self._failing.discard(key)
+            except Exception:
+                if key not in self._failing:
+                    _log.exception("%s: %s cannot be begun", *key)
+                self._failing.add(key)
 
-        Raises:
-            RetryableError: Serve does not answer.
-            PermanentError: it refuses.
-        """
+    def _begin(self, state: State, observed: Observed, action: Action, instance: ServeInstance) -> None:
         match action:
             case TestGolden(colour, replica):
                 self._test(state.name, colour, replica, instance)
             case Analyse():
                 self._analyse(state, observed, action, instance)
-            case RetireColour(colour):
-                await self._serve.delete(serve_name(state.name, colour))
-                return True
-            case DeployColour():
-                found = instance.applications.get(serve_name(state.name, action.colour))
-                await self._serve.deploy(serve_application(state.name, action, self._settings, found))
-                return True
-        return False
 
     def _test(self, name: str, colour: Colour, replica: str, instance: ServeInstance) -> None:
         for each in _replicas(instance, name, colour):
@@ -58,6 +62,7 @@ class Hands:
             candidate=candidate.version,
             serving=serving.version if serving is not None else None,
             shadow_share=action.shadow_share,
+            elapsed_seconds=max(0.0, self._now() - gathers_since(progress(state))),
         )
 
         def urls(colour: Colour) -> tuple[str, ...]:

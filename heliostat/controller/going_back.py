@@ -28,8 +28,7 @@ class NoWayBackError(PermanentError):
 def served(entry: Entry) -> Desired | None:
     """What had most of the traffic after an entry; None where nothing served, or the entry does not say how it was made."""
     digest = max(entry.weights, key=lambda each: entry.weights[each], default=None)
-    known = [each for each in (entry.target, entry.previous) if each is not None and each.version.digest == digest]
-    return known[0] if known else None
+    return entry.known.get(digest) if digest is not None else None
 
 
 def kept(state: State) -> Desired | None:

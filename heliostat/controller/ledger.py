@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -46,6 +47,18 @@ def entry(state: State, record: Record, now: float) -> Entry:
         analyses=rollout.analyses,
         error=rollout.error,
     )
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What the ledger was not told yet."""
+
+    waiting: int
+    """Entries."""
+    error: str = ""
+    """Why they wait; empty where none does."""
+    file: str = ""
+    """The database that they are kept in, where that was asked for; empty where none waits."""
 
 
 class Ledger:
@@ -91,6 +104,19 @@ class Ledger:
             number = await asyncio.to_thread(self._write, waiting)
             self._last[waiting.application] = number
             self._store.posted(sequence)
+
+    async def finish(self, seconds: float) -> Backlog:
+        """Write what waits as far as that goes in `seconds`, before this program ends; what is left, and why."""
+        error = ""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.flush()
+        except TimeoutError:
+            error = f"the object store did not take them within {seconds:g} s"
+        except Exception as problem:
+            error = str(problem) or type(problem).__name__
+        waiting = self._store.count_waiting()
+        return Backlog(waiting, error if waiting else "")
 
     def _write(self, waiting: Entry) -> int:
         """The number that the entry got, now or when this was tried before."""

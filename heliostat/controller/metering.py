@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from heliostat.controller.points import MOST_POINTS, Point, thinned, windows
+from heliostat.controller.points import MOST_POINTS, Point, stretch, thinned, windows
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour, Observed, State, Window
+from heliostat.rollout.show import Gathering
 from heliostat.spec.base import Model
 from heliostat.spec.latencies import Counts
-from heliostat.systems.haproxy_config import backend_name
+from heliostat.systems.haproxy_config import NOBODY, backend_name
 
 SAMPLE_SECONDS = 1.0
 """Between two samples of a rollout."""
@@ -17,6 +18,9 @@ AROUND_SECONDS = 10.0
 """How much of the time before and after a rollout is kept with it."""
 _KEPT_VERSIONS = 20
 """Versions of an application that are still told of: a counter that vanishes is no harm, one that each version leaves is."""
+
+
+_NONE = Counts()
 
 
 class Counters(Model):
@@ -29,9 +33,11 @@ class Counters(Model):
     """By label, the oldest first."""
     labels: dict[Colour, str] = {}
     """Of the version that each colour has, or had last."""
+    last_nobody: Counts = Counts()
+    """As `last`, of what no version could answer; among the versions it goes by `NOBODY`."""
 
 
-def counted(before: Counters, found: dict[Colour, Counts], labels: dict[Colour, str]) -> Counters:
+def counted(before: Counters, found: dict[Colour, Counts], labels: dict[Colour, str], nobody: Counts = _NONE) -> Counters:
     """`before` with what HAProxy counted since. What a colour answers once it is empty still counts for what it had."""
     labels = {**before.labels, **labels}
     colours, versions = dict(before.colours), dict(before.versions)
@@ -41,10 +47,12 @@ def counted(before: Counters, found: dict[Colour, Counts], labels: dict[Colour, 
         label = labels.get(colour)
         if label is not None:
             versions[label] = versions.get(label, Counts()).plus(new)
-    current = set(labels.values())
+    if nobody.requests:
+        versions[NOBODY] = versions.get(NOBODY, _NONE).plus(nobody.since(before.last_nobody))
+    current = {*labels.values(), NOBODY}
     surplus = [label for label in versions if label not in current][: max(0, len(versions) - _KEPT_VERSIONS)]
     kept = {label: counts for label, counts in versions.items() if label not in surplus}
-    return Counters(last={**before.last, **found}, colours=colours, versions=kept, labels=labels)
+    return Counters(last={**before.last, **found}, colours=colours, versions=kept, labels=labels, last_nobody=nobody)
 
 
 @dataclass
@@ -75,10 +83,12 @@ class Meter:
         """Count what happened since the look before; keeps it in memory only."""
         track = self._track(state)
         found = {colour: counts[name] for colour in Colour if (name := backend_name(state.name, colour.value)) in counts}
-        if any(track.counters.last.get(colour) != each for colour, each in found.items()):
+        nobody = counts.get(backend_name(state.name, NOBODY), _NONE)
+        fresh = any(track.counters.last.get(colour) != each for colour, each in found.items())
+        if fresh or nobody != track.counters.last_nobody:
             desired = {colour: state.slot(colour).desired for colour in Colour}
             labels = {colour: each.version.label for colour, each in desired.items() if each is not None}
-            track.counters, track.dirty = counted(track.counters, found, labels), True
+            track.counters, track.dirty = counted(track.counters, found, labels, nobody), True
         colours = track.counters.colours
         blue, green = (colours.get(colour, Counts()) for colour in Colour)
         healthy = [len(observed.seen(colour).healthy) for colour in Colour]
@@ -88,6 +98,13 @@ class Meter:
         """What clients' requests showed since `since`, at most over `seconds`, as of the last look."""
         track = self._track(state)
         return windows(track.points, track.now, since, seconds) if track.now is not None else ()
+
+    def before(self, state: State, found: Gathering) -> Counts | None:
+        """What was answered by what served, before the candidate had all traffic."""
+        if found.alone_since is None or state.rollout is None:
+            return None
+        window = stretch(self._track(state).points, found.alone_since, found.seconds)
+        return window.counts(state.rollout.candidate.other) if window is not None else None
 
     def keep(self, state: State, now: float) -> None:
         """Take a sample where one is due, and write what there is to write; slow, so after all that is urgent."""

@@ -50,6 +50,12 @@ def windows(points: Sequence[Point], now: Point, since: float, seconds: float) -
     return tuple(_window(points, now, length) for length in lengths)
 
 
+def stretch(points: Sequence[Point], until: float, seconds: float) -> Window | None:
+    """The `seconds` up to `until`, as far as `points` go back; None where they begin later."""
+    last = bisect_right(points, until, key=lambda point: point.at) - 1
+    return _window(points[:last], points[last], seconds) if last > 0 else None
+
+
 def samples(points: Sequence[Point], candidate: Colour) -> tuple[Sample, ...]:
     """Rates and latencies between each two of the points."""
     return tuple(_sample(before, after, candidate) for before, after in pairwise(points) if after.at > before.at)

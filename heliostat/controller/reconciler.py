@@ -20,11 +20,21 @@ from heliostat.controller.metering import Meter
 from heliostat.controller.observing import observe, still
 from heliostat.controller.pacing import IDLE_SECONDS, pause
 from heliostat.controller.routing import wanted
+from heliostat.controller.serve_changes import ServeChanges, Wish, held, wishes
 from heliostat.controller.store import Store
 from heliostat.controller.traffic import Traffic, Wanted
 from heliostat.rollout import orders
 from heliostat.rollout.decide import decide
-from heliostat.rollout.model import Action, Colour, Evidence, Observed, Record, RetireColour, SetShare, State, Step
+from heliostat.rollout.model import (
+    Action,
+    Colour,
+    Evidence,
+    Observed,
+    Record,
+    SetShare,
+    State,
+    Step,
+)
 from heliostat.rollout.show import gathering
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.ledger import EntryKind
@@ -65,9 +75,10 @@ class Reconciler:
         self.meter = Meter(self.store)
         self.analysts = Analysts(self.settings.analyst_module, self.settings.directory, self.wake)
         tests = GoldenTests(self.client, self._tested)
-        self._hands = Hands(self.serve, tests, self.analysts, self.settings)
         self._clock = Clock(self.store)
+        self._hands = Hands(tests, self.analysts, self.now)
         self._account = Account(self.serve, self.now)
+        self.changes = ServeChanges(self.serve, self.settings, self._account, self._begins, self.wake)
 
     @property
     def ray_answers(self) -> bool:
@@ -131,6 +142,7 @@ class Reconciler:
 
     async def close(self) -> None:
         """End what runs beside the loop, and keep what was counted."""
+        await self.changes.close()
         await self.analysts.close()
         for name in self.states:
             self.meter.save(name)
@@ -149,17 +161,18 @@ class Reconciler:
 
     async def look(self) -> float:
         """One look at everything; how long the next may wait, in seconds."""
-        instance = await self._account.read()
+        left = self.changes.take()
+        found = await self._account.read()
+        instance = self.changes.laid_over(found, self._account.knows) if found is not None else None
         snapshot = await self.traffic.snapshot()
         names, changed, rest = list(self.states), False, list[tuple[str, Action]]()
         for name in names:
             acted, later = await self._guarded_look_at(name, instance, snapshot)
             changed |= acted
             rest += [(name, action) for action in later]
-        # Whatever is slow comes after the traffic of all of them.
-        failures = list[Exception]()
         if instance is not None:
-            changed |= await self._act_on(rest, instance, failures)
+            self.changes.wish([*wishes(rest), *held(left, self.states, self.observed)], instance)
+            self._hands.begin([(self.states[name], self.observed[name], action) for name, action in rest], instance)
             self.analysts.sweep()
         names = [name for name in names if name in self.states]
         changed |= await self.traffic.apply({name: self._wanted(name, instance) for name in names}, snapshot)
@@ -167,8 +180,6 @@ class Reconciler:
             self.meter.keep(self.states[name], self.now())
         if changed:
             await self._tell()
-        if failures:
-            raise failures[0]
         if changed or instance is None:
             return _AT_ONCE_SECONDS if changed else AWAY_SECONDS
         pauses = (pause(state, self.observed.get(name), self.now()) for name, state in self.states.items())
@@ -226,30 +237,12 @@ class Reconciler:
         changed = bool(moves or decision.events or decision.state != state)
         return changed, tuple(action for action in decision.actions if not isinstance(action, SetShare))
 
-    async def _act_on(self, actions: list[tuple[str, Action]], instance: ServeInstance, failures: list[Exception]) -> bool:
-        """Do all of it, whatever of it fails; whether the world may look different now."""
-        changed = False
-        for name, action in actions:
-            try:
-                changed |= await self._act(name, action, instance)
-            except (RetryableError, PermanentError) as error:
-                failures.append(error)
-        return changed
-
-    async def _act(self, name: str, action: Action, instance: ServeInstance) -> bool:
-        if isinstance(action, RetireColour):
-            self._golden.forget(name, action.colour)
-        acted = await self._hands.act(self.states[name], self.observed[name], action, instance)
-        if acted:
-            self._account.expire()
-        return acted
-
     def _evidence(self, state: State) -> Evidence:
         found = gathering(state)
         if found is None:
             return Evidence()
         windows = self.meter.windows(state, found.began_at, found.seconds)
-        return Evidence(windows, self.analysts.figures(state.name, found.key))
+        return Evidence(windows, self.analysts.figures(state.name, found.key), self.meter.before(state, found))
 
     async def _guarded_look(self) -> float:
         try:
@@ -268,6 +261,10 @@ class Reconciler:
             self._account.expire()
             return AWAY_SECONDS
 
+    def _begins(self, wish: Wish) -> None:
+        if wish.takes_away:
+            self._golden.forget(*wish.key)
+
     def _tested(self, name: str, colour: Colour, replica: str, failure: str | None) -> None:
         if name in self.states:
             self._golden.take(name, colour, replica, failure)
@@ -285,6 +282,7 @@ class Reconciler:
         self.store.forget(name, tuple(entry(state, record, now) for record in records))
         self.meter.forget(name)
         self._golden.drop(name)
+        self.changes.forget(name)
         for kept in (self.states, self.observed, self._moved):
             kept.pop(name, None)
         self.ledger.wake()

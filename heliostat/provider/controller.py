@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+import os
 import secrets
 import shutil
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,8 @@ from heliostat.systems.errors import PermanentError, RetryableError, explained
 _START_SECONDS = 90.0
 _STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
+_FLUSH_SECONDS = 15.0
+"""For the ledger's last entries."""
 
 
 class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
@@ -73,9 +78,14 @@ class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
         return _outputs(settings)
 
     async def delete(self, context: Context, identifier: str, outputs: ControllerOutputs) -> None:
-        """End the controller, then HAProxy, which outlives a dead controller on purpose; remove the folder."""
+        """End the controller, then HAProxy, which outlives a dead controller on purpose; remove the folder.
+
+        Raises:
+            RetryableError: the folder holds entries that the ledger was not told yet; nothing was removed.
+        """
         directory = Path(outputs.directory)
         context.progress("stopping the controller and HAProxy")
+        await _end(directory)
         await _halt(directory)
         await asyncio.to_thread(_clear, directory)
 
@@ -111,6 +121,54 @@ async def _start(context: Context, directory: Path, settings: ControllerSettings
 async def _halt(directory: Path) -> None:
     await processes.stop(directory, SERVICE, _STOP_SECONDS)
     await processes.stop(directory, TRAFFIC_SERVICE, grace_seconds=2)
+
+
+async def _end(directory: Path) -> None:
+    """End the controller, with nothing left that the ledger was not told; otherwise it runs on as before.
+
+    Raises:
+        RetryableError: the object store does not take the entries.
+        PermanentError: the controller's database cannot be read.
+    """
+    ran = processes.find(directory, SERVICE) is not None
+    await processes.stop(directory, SERVICE, _STOP_SECONDS)
+    try:
+        await _flush(directory)
+    except (RetryableError, PermanentError):
+        if ran:
+            settings = ControllerSettings.model_validate_json((directory / SETTINGS_FILE).read_bytes())
+            await asyncio.to_thread(processes.start, _service(directory, settings))
+        raise
+
+
+async def _flush(directory: Path) -> None:
+    """Have the ledger told what only the folder knows, by a process that does nothing else."""
+    if not (directory / SETTINGS_FILE).exists():
+        return
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
+    argv = (sys.executable, "-m", "heliostat.controller", "--directory", str(directory), "--flush", f"{_FLUSH_SECONDS:g}")
+    process = await asyncio.create_subprocess_exec(*argv, stdout=PIPE, stderr=PIPE, env=environment, cwd=directory)
+    try:
+        async with asyncio.timeout(_FLUSH_SECONDS + _START_SECONDS):
+            told, complaint = await process.communicate()
+    except TimeoutError:
+        text = f"whether the ledger was told everything is not known: that took over {_FLUSH_SECONDS + _START_SECONDS:g} s"
+        raise RetryableError(f"{text}; nothing of {directory} was removed, run it again") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    try:
+        backlog = json.loads(told)
+        waiting, error, file = int(backlog["waiting"]), backlog["error"], backlog["file"]
+    except (ValueError, KeyError, TypeError):
+        text = complaint.decode(errors="replace").strip()
+        raise PermanentError(f"what the ledger is yet to be told cannot be read in {directory}: {text}") from None
+    if waiting:
+        raise RetryableError(
+            f"{waiting} {'entry is' if waiting == 1 else 'entries are'} not in the ledger yet: {error}. Nothing was removed. "
+            f"Put the object store right and run it again; to give up {'it' if waiting == 1 else 'them'}, remove {file} first"
+        )
 
 
 def _service(directory: Path, settings: ControllerSettings) -> processes.Service:

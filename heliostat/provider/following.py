@@ -12,7 +12,7 @@ from heliostat.provider.resource import Context
 from heliostat.provider.rollout_words import standing, why_failed, why_left
 from heliostat.provider.switches import Switches
 from heliostat.spec.rollouts import Desired, Phase, Rollout, Status
-from heliostat.systems.controller_api import ENDS, ControllerClient
+from heliostat.systems.controller_api import ENDS, ControllerClient, serves_as_declared
 from heliostat.systems.errors import PermanentError, RetryableError
 
 _SERVES = frozenset({Phase.RETAINING, Phase.RETIRING, Phase.SUCCEEDED})
@@ -45,9 +45,11 @@ async def follow(
     name, teller = status.name, _Teller(context)
     cancelled = asyncio.ensure_future(context.cancelled.wait())
     statuses = controller.follow(name, status, _LOOK_SECONDS)
+    grown_by = time.monotonic() + desired.startup_timeout_seconds
     try:
         while True:
-            found = await _next(statuses, cancelled, name)
+            left_seconds = grown_by - time.monotonic() if _grows(status, desired) else None
+            found = await _next(statuses, cancelled, name, left_seconds)
             if found is None:
                 break
             status = found
@@ -69,9 +71,16 @@ def is_through(status: Status, desired: Desired, *, to_the_end: bool = False) ->
     if rollout is None or status.desired != desired:
         return False
     if rollout.to_version == desired.version.label and rollout.phase is not Phase.SUPERSEDED:
-        return rollout.phase in (_SERVES & ENDS if to_the_end else _SERVES)
+        return rollout.phase in (_SERVES & ENDS if to_the_end else _SERVES) and not _grows(status, desired)
     # Where what was declared served already, no rollout was needed: the newest one is older.
-    return rollout.phase in ENDS and status.serving == desired.version
+    return serves_as_declared(status)
+
+
+def _grows(status: Status, desired: Desired) -> bool:
+    """Whether replicas are on their way that were declared once the version had all traffic, within its window."""
+    rollout = status.rollout
+    retains = rollout is not None and rollout.phase is Phase.RETAINING and rollout.to_version == desired.version.label
+    return retains and status.desired == desired and status.healthy_replicas < desired.replicas
 
 
 def to_leave(status: Status, desired: Desired, switches: Switches, now: float) -> str | None:
@@ -88,6 +97,12 @@ def _judge(status: Status, desired: Desired) -> None:
     rollout, label = status.rollout, desired.version.label
     if is_through(status, desired):
         return
+    if _grows(status, desired):
+        raise PermanentError(
+            f"{status.healthy_replicas} of {desired.replicas} replicas of {label} were healthy after "
+            f"{desired.startup_timeout_seconds:g} s (startupTimeoutSeconds); it serves with those: "
+            "declare fewer, or give the cluster room"
+        )
     if status.desired != desired:
         raise PermanentError(f"{_successor(status)} took the place of {label}")
     if rollout is not None and rollout.phase is Phase.FAILED:
@@ -101,14 +116,19 @@ def _successor(status: Status) -> str:
     return f"another declaration ({newer}{f', by {origin.by}' if origin is not None else ''})"
 
 
-async def _next(statuses: AsyncIterator[Status], cancelled: asyncio.Task[Literal[True]], name: str) -> Status | None:
+async def _next(
+    statuses: AsyncIterator[Status], cancelled: asyncio.Task[Literal[True]], name: str, seconds: float | None
+) -> Status | None:
+    """The next status; None where there is none, or none within `seconds`."""
     newest: asyncio.Future[Status | None] = asyncio.ensure_future(anext(statuses, None))
     both: set[asyncio.Future[Any]] = {newest, cancelled}
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    if not newest.done():
-        newest.cancel()
+    await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    if newest.done():
+        return newest.result()
+    newest.cancel()
+    if cancelled.done():
         raise RetryableError(f"the rollout of {name} goes on without this `up`; the next one follows it")
-    return newest.result()
+    return None
 
 
 class _Teller:

@@ -48,6 +48,14 @@ def test_what_had_most_of_the_traffic_is_what_an_entry_says_served() -> None:
     assert served(entry(1, target=2, weight=0)) is None
 
 
+def test_a_change_of_replicas_that_went_back_served_with_those_of_before() -> None:
+    two, ten = desired(1), desired(1).model_copy(update={"replicas": 10})
+    changed = entry(1, target=1).model_copy(update={"previous": two, "target": ten, "kind": EntryKind.END})
+    assert served(changed.model_copy(update={"phase": Phase.SUCCEEDED})) == ten
+    assert served(changed.model_copy(update={"phase": Phase.FAILED})) == two
+    assert served(changed.model_copy(update={"phase": Phase.ROLLING_BACK})) == two
+
+
 def test_the_newest_other_version_with_all_of_the_traffic_is_the_one_before() -> None:
     entries = [entry(4, 3), entry(3, 3, previous=2, weight=0.1), entry(2, 2), entry(1, 1)]
     assert before(state(3), entries) == desired(2)

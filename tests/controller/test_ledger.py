@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from test_store import state, wanted
 
-from heliostat.controller.ledger import Ledger, entry, last_number, newest_first, read
+from heliostat.controller.ledger import Backlog, Ledger, entry, last_number, newest_first, read
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Record, State
 from heliostat.spec.ledger import Entry, EntryKind, key_of
@@ -112,6 +114,44 @@ async def test_a_store_that_is_away_is_tried_again(tmp_path: Path, monkeypatch: 
     running.cancel()
     assert kept(objects) == [(1, 0.1)]
     assert objects.failures == 0
+
+
+async def test_what_waits_is_written_before_the_end(tmp_path: Path) -> None:
+    store, objects = Store(tmp_path), Directory(tmp_path / "objects")
+    post(store, 0.1, 0.2)
+    assert await Ledger(store, objects).finish(5) == Backlog(0)
+    assert kept(objects) == [(1, 0.1), (2, 0.2)]
+
+
+async def test_what_cannot_be_written_before_the_end_is_counted_with_the_reason_and_stays(tmp_path: Path) -> None:
+    store, objects = Store(tmp_path), Flaky(tmp_path / "objects", failures=1)
+    post(store, 0.1, 0.2)
+    assert await Ledger(store, objects).finish(5) == Backlog(2, "the store is away")
+    assert store.count_waiting() == 2
+    assert await Ledger(Store(tmp_path), objects).finish(5) == Backlog(0)
+    assert kept(objects) == [(1, 0.1), (2, 0.2)]
+
+
+async def test_a_store_that_hangs_holds_the_end_up_no_longer_than_it_may(tmp_path: Path) -> None:
+    class Hanging(Directory):
+        def __init__(self, root: Path) -> None:
+            super().__init__(root)
+            self.answers = threading.Event()
+
+        def put(self, key: str, data: bytes, *, only_if_absent: bool = False) -> bool:
+            self.answers.wait(10)
+            return super().put(key, data, only_if_absent=only_if_absent)
+
+    store, objects = Store(tmp_path), Hanging(tmp_path / "objects")
+    post(store, 0.1)
+    ledger, began = Ledger(store, objects), time.monotonic()
+    found = await ledger.finish(0.1)
+    assert time.monotonic() - began < 5
+    assert (found.waiting, found.error) == (1, "the object store did not take them within 0.1 s")
+    # It took it after all: it is there once, whoever writes it again.
+    objects.answers.set()
+    assert await ledger.finish(5) == Backlog(0)
+    assert kept(objects) == [(1, 0.1)]
 
 
 async def test_each_application_has_its_own_numbers(tmp_path: Path) -> None:

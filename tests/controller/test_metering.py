@@ -7,7 +7,7 @@ from pathlib import Path
 from test_store import state
 
 from heliostat.controller.metering import Counters, Meter, counted
-from heliostat.controller.points import MOST_POINTS, Point, counts_of, dumped, loaded, samples, thinned, windows
+from heliostat.controller.points import MOST_POINTS, Point, counts_of, dumped, loaded, samples, stretch, thinned, windows
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour, Observed, Seen, State
 from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
@@ -60,6 +60,15 @@ def test_versions_of_long_ago_are_forgotten_but_never_a_present_one() -> None:
     assert "5" not in found.versions
 
 
+def test_what_no_version_could_answer_is_told_apart_from_all_of_them() -> None:
+    labels = {Colour.BLUE: "1"}
+    first = counted(Counters(), {Colour.BLUE: counts(100)}, labels, counts(7, 7))
+    assert (first.versions["1"].failed, first.versions["nobody"].failed) == (0, 7)
+    second = counted(first, {Colour.BLUE: counts(100)}, labels, counts(3, 3))
+    assert second.versions["nobody"].failed == 10, "HAProxy began anew"
+    assert "nobody" not in counted(Counters(), {Colour.BLUE: counts(100)}, labels).versions
+
+
 def test_a_window_holds_what_was_counted_in_its_stretch() -> None:
     points = [point(float(second), blue=100 * second, green=second) for second in range(41)]
     now = point(40.5, blue=4_050, green=60)
@@ -74,6 +83,18 @@ def test_a_window_never_begins_before_its_step() -> None:
     (found,) = windows(points, point(9.5, green=100), since=8.0, seconds=60.0)
     assert found.green.requests == 20
     assert windows([], point(1.0), since=0.0, seconds=10.0)[0].blue.requests == 0
+
+
+def test_the_time_before_a_moment_is_a_stretch_as_far_as_it_is_known() -> None:
+    points = [point(float(second), blue=10 * second) for second in range(10, 31)]
+    before = stretch(points, until=25.3, seconds=10.0)
+    assert before is not None
+    assert (before.seconds, before.blue.requests) == (10.0, 100)
+    short = stretch(points, until=12.0, seconds=10.0)
+    assert short is not None
+    assert short.blue.requests == 20
+    assert stretch(points, until=9.0, seconds=10.0) is None
+    assert stretch([], until=9.0, seconds=10.0) is None
 
 
 def test_samples_are_rates_between_points() -> None:

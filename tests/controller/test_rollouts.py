@@ -8,12 +8,15 @@ import pytest
 from rollouts_in_memory import ADA, WELL, World, canary, has_value, quick, world
 from test_controller import bring, desired
 
-from heliostat.controller import capacity, going_back
+from heliostat.controller import capacity, changes, going_back
 from heliostat.rollout.model import Colour
-from heliostat.spec.analysis import Analysis, Custom, Verdict
+from heliostat.rollout.orders import fingerprint
+from heliostat.spec.analysis import Analysis, Custom, Latency, Source, Verdict
 from heliostat.spec.rollouts import Declaration, GoBack, Origin, Phase, Word
 from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep
 from heliostat.systems.controller_api import ConflictError
+from heliostat.systems.errors import RetryableError
+from heliostat.systems.objects import ObjectStore
 from heliostat.systems.ray_capacity import NodeTotals
 
 __all__ = ["quick", "world"]
@@ -117,11 +120,22 @@ async def test_an_abort_takes_the_traffic_back_and_says_by_whom(world: World) ->
 # Rollbacks
 
 
-async def test_a_rollback_inside_the_window_is_warm_and_refuses_what_it_leaves(world: World) -> None:
+def away(*_: object) -> ObjectStore:
+    raise RetryableError("the object store does not answer")
+
+
+async def test_a_rollback_inside_the_window_is_warm_and_refuses_what_it_leaves_while_the_object_store_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await world.declare(2, BlueGreen(retention_seconds=600))
     await world.phase(Phase.RETAINING)
     deployed = list(world.cluster.serve.deploys)
-    found = await world.client.rollback("flights", GoBack(by="ada", reason="users complain"))
+    shown = await world.client.way_back("flights")
+    assert (shown.desired, shown.warm, shown.entry) == (desired(1), True, None)
+    monkeypatch.setattr(changes, "open_store", away)
+    assert await world.client.way_back("flights") == shown, "a look changes nothing"
+    order = GoBack(by="ada", expected=shown.fingerprint, reason="users complain")
+    found = await world.client.rollback("flights", order)
     assert [each.label for each in found.refused] == ["2-fine"]
     status = await world.until(lambda each: each.serving == desired(1).version)
     assert world.cluster.serve.deploys == deployed, "nothing had to start"
@@ -146,6 +160,75 @@ async def test_a_rollback_to_an_entry_starts_exactly_what_served_then(world: Wor
     await world.phase(Phase.SUCCEEDED)
     await world.client.rollback("flights", GoBack(by="ada"))
     await world.until(lambda each: each.serving == desired(2).version)
+
+
+async def test_what_a_rollback_would_go_back_to_is_told_with_the_entry_that_says_so_and_nothing_moves(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[str] = []
+    monkeypatch.setattr(going_back, "missing", lambda version: tuple(gone))
+    status = await bring(world.client, desired(2))
+    entries = {each.number: each for each in await world.entries()}
+    shown = await world.client.way_back("flights")
+    assert (shown.desired, shown.fingerprint, shown.warm) == (desired(1), fingerprint(desired(1)), False)
+    assert shown.entry is not None
+    said = entries[shown.entry]
+    assert (said.weights, said.at) == ({desired(1).version.digest: 1.0}, shown.at)
+    assert await world.client.read("flights") == status
+    gone.append("its code package")
+    with pytest.raises(ConflictError, match="1-fine cannot serve again"):
+        await world.client.way_back("flights")
+    monkeypatch.setattr(changes, "open_store", away)
+    with pytest.raises(RetryableError, match="the object store does not answer"):
+        await world.client.way_back("flights")
+
+
+async def test_a_rollback_never_goes_back_to_anything_else_than_what_was_shown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(going_back, "missing", lambda version: ())
+    await world.declare(2, BlueGreen(retention_seconds=600))
+    await world.phase(Phase.RETAINING)
+    shown = await world.client.way_back("flights")
+    # While somebody thinks about it, another one ships.
+    await world.declare(3, BlueGreen(retention_seconds=600))
+    await world.until(lambda found: found.serving == desired(3).version)
+    before = await world.phase(Phase.RETAINING)
+    with pytest.raises(ConflictError, match=r"no longer what was shown: by now it is 2-fine with 2 replicas, blue-green"):
+        await world.client.rollback("flights", GoBack(by="ada", expected=shown.fingerprint))
+    found = await world.client.read("flights")
+    assert found is not None
+    assert (found.desired, found.refused) == (before.desired, ())
+
+
+async def test_what_was_shown_warm_and_went_away_meanwhile_is_started_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(going_back, "missing", lambda version: ())
+    await world.declare(2, BlueGreen(retention_seconds=600))
+    await world.phase(Phase.RETAINING)
+    shown = await world.client.way_back("flights")
+    await world.declare(2, BlueGreen(retention_seconds=0))
+    await world.phase(Phase.SUCCEEDED)
+    await world.client.rollback("flights", GoBack(by="ada", expected=shown.fingerprint))
+    await world.until(lambda each: each.serving == desired(1).version)
+
+
+async def test_a_rollback_while_a_rollout_is_on_its_way_is_a_conflict_before_anything_is_shown(world: World) -> None:
+    await world.declare(2, canary(10, analysis=WELL.model_copy(update={"seconds": 60.0})))
+    await world.phase(Phase.ANALYSING)
+    with pytest.raises(ConflictError, match="`heliostat rollout abort` takes it back"):
+        await world.client.way_back("flights")
+
+
+async def test_what_is_being_taken_away_has_no_way_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(going_back, "missing", lambda version: ())
+    await bring(world.client, desired(2))
+    await world.entries()
+    world.cluster.serve.away = True
+    await world.client.delete("flights")
+    with pytest.raises(ConflictError, match="is being taken away"):
+        await world.client.way_back("flights")
 
 
 async def test_a_rollback_to_what_never_was_is_a_conflict(world: World) -> None:
@@ -196,3 +279,21 @@ async def test_a_controller_that_was_killed_while_it_analyses_goes_on(world: Wor
     assert rollout is not None
     assert rollout.phase is Phase.FAILED
     assert reconciler.states["flights"].slot(Colour.GREEN).desired is None
+
+
+async def test_after_the_switch_a_candidate_is_held_against_what_the_old_version_did_under_the_same_load(world: World) -> None:
+    times = Analysis(checks=(Latency(quantile=0.9, times=2.0),), seconds=0.5, min_requests=50)
+    world.cluster.traffic.milliseconds.update({"flights-blue": 20.0, "flights-green": 30.0})
+    await world.declare(2, BlueGreen(after=times, retention_seconds=0))
+    status = await world.phase(Phase.SUCCEEDED, Phase.FAILED)
+    assert status.rollout is not None
+    assert status.rollout.phase is Phase.SUCCEEDED, status.rollout.error
+    (finding,) = status.rollout.analyses[0].findings
+    assert (finding.source, finding.verdict) == (Source.TRAFFIC, Verdict.PASS)
+    assert finding.serving is not None
+    world.cluster.traffic.milliseconds["flights-blue"] = 90.0
+    await world.declare(3, BlueGreen(after=times, retention_seconds=0))
+    status = await world.phase(Phase.SUCCEEDED, Phase.FAILED)
+    assert status.rollout is not None
+    assert status.rollout.phase is Phase.FAILED
+    assert "latency p90" in (status.rollout.error or "")

@@ -36,6 +36,7 @@ class FakeController:
         self.rollout: Rollout | None = None
         self.refused: list[Refused] = []
         self.holds_against = True
+        self.healthy = 2
         self.lookers = asyncio.Event()
 
     def client(self, make: Any) -> Any:
@@ -61,7 +62,7 @@ class FakeController:
     @property
     def status(self) -> Status:
         return Status(
-            name="flights", desired=self.desired, serving=self.serving, healthy_replicas=2, rollout=self.rollout,
+            name="flights", desired=self.desired, serving=self.serving, healthy_replicas=self.healthy, rollout=self.rollout,
             refused=tuple(self.refused), url="http://public/flights",
         )  # fmt: skip
 

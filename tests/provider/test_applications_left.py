@@ -100,3 +100,16 @@ async def test_switches_that_make_no_sense_stop_it_before_anything_is_declared(
     with pytest.raises(PermanentError, match=text):
         await HANDLER.create(told.context, inputs(controller, tmp_path))
     assert controller.declared == []
+
+
+async def test_replicas_that_are_declared_in_the_window_are_waited_for_and_missed_where_they_do_not_come(
+    controller, tmp_path, told
+):
+    old = await first(told, controller, tmp_path)
+    controller.story = [THROUGH, THROUGH, THROUGH]
+    served = await HANDLER.update(told.context, "flights", old, inputs(controller, tmp_path, 2))
+    more = inputs(controller, tmp_path, 2, replicas=3, startup_timeout_seconds=0.2)
+    with pytest.raises(PermanentError, match=r"2 of 3 replicas of 2-\w{8} were healthy after 0.2 s"):
+        await HANDLER.update(told.context, "flights", served, more)
+    controller.healthy = 3
+    assert (await HANDLER.update(told.context, "flights", served, more)).replicas == 3

@@ -1,0 +1,51 @@
+"""An answer that is missed now and then is no absence: patience must not begin anew with each."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from heliostat.controller import account
+from heliostat.controller.account import Account
+from heliostat.systems.errors import RetryableError
+from heliostat.systems.ray_serve import ServeInstance
+
+
+class Flaky:
+    """Serve, as long as it answers."""
+
+    def __init__(self) -> None:
+        self.answers = True
+
+    async def read(self) -> ServeInstance:
+        if not self.answers:
+            raise RetryableError("Serve is away")
+        return ServeInstance({})
+
+
+async def since_after_a_miss() -> tuple[float, float]:
+    serve, ticks = Flaky(), count(1.0)
+    found = Account(serve, lambda: next(ticks))  # type: ignore[arg-type]
+    assert await found.read() is not None
+    before = found.since
+    serve.answers = False
+    found.expire()
+    assert await found.read() is None
+    assert not found.answers
+    serve.answers = True
+    found.expire()
+    assert await found.read() is not None
+    assert found.answers
+    return before, found.since
+
+
+async def test_a_blink_is_no_break() -> None:
+    before, after = await since_after_a_miss()
+    assert after == before
+
+
+async def test_a_longer_absence_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "_BLINK_SECONDS", 0.0)
+    before, after = await since_after_a_miss()
+    assert after > before
