@@ -24,6 +24,8 @@ from heliostat.rollout.shifting import gathers_since
 from heliostat.rollout.stages import key, present
 from heliostat.spec.rollouts import Phase
 
+DRAIN_SECONDS = 300.0
+"""How long what is to go may go on answering: a client that never ends its request must not keep a rollout from its end."""
 _TESTED = frozenset({Phase.TESTING, Phase.SHIFTING}) | GATHERING
 
 
@@ -33,7 +35,9 @@ def actions(state: State, observed: Observed, now: float) -> tuple[Action, ...]:
     if observed.share != state.share:
         wanted.append(SetShare(state.share))
     pairs = [(colour, state.slot(colour), observed.seen(colour)) for colour in Colour]
-    wanted += [RetireColour(colour) for colour, slot, seen in pairs if _retires(slot, seen)]
+    rollout = state.rollout
+    drained = rollout is not None and now - rollout.since >= DRAIN_SECONDS
+    wanted += [RetireColour(colour) for colour, slot, seen in pairs if _retires(slot, seen, drained)]
     wanted += [deploy for colour, slot, seen in pairs if (deploy := _deploys(colour, slot, seen))]
     return (*wanted, *_golden(state, observed), *_analyses(state, observed, now))
 
@@ -52,11 +56,11 @@ def _is_that(slot: Slot, seen: Seen) -> bool:
     return slot.desired is not None and seen.identity == identity(slot.desired)
 
 
-def _retires(slot: Slot, seen: Seen) -> bool:
-    """What is to go, goes once HAProxy gives it nothing and it has answered what it had."""
+def _retires(slot: Slot, seen: Seen, drained: bool) -> bool:
+    """What is to go, goes once HAProxy gives it nothing and it has answered what it had, or has had the time to."""
     if seen.condition in (Condition.ABSENT, Condition.STOPPING) or _is_that(slot, seen):
         return False
-    return not seen.usable and seen.in_flight == 0
+    return not seen.usable and (drained or seen.in_flight == 0)
 
 
 def _deploys(colour: Colour, slot: Slot, seen: Seen) -> DeployColour | None:

@@ -113,12 +113,15 @@ def _check(analysis: Analysis, number: int, evidence: Evidence, candidate: Colou
 
 def _counted(check: Counted, analysis: Analysis, evidence: Evidence, candidate: Colour, elapsed: float) -> Judged:
     least, whole, replayed = analysis.min_requests, _whole(evidence, candidate), _replayed(evidence.figures)
-    bases = [_basis(window, candidate, elapsed, least) for window in evidence.windows]
+    bases = [_basis(window, evidence, candidate, elapsed, least) for window in evidence.windows]
     # Replays come as fast as they are answered: how slow they are says something only once there is nothing better.
     bases += [replayed] if replayed is not None and isinstance(check, SuccessRate) else []
     found = next((basis for basis in bases if _is_beyond(check, basis, least)), None)
     if found is not None:
         return Judged(_finding(check, found, Verdict.FAIL, "more than chance explains"), beyond=True)
+    early = _hopeless(check, evidence, candidate, elapsed)
+    if early is not None:
+        return Judged(_finding(check, early, Verdict.FAIL, "few requests, but more than chance explains"), beyond=True)
     if whole.suffices(check, least):
         # Where samples were lost on the way, what is left of them is not the whole.
         part = evidence.windows[0].seconds < min(elapsed, analysis.seconds) / 2
@@ -132,6 +135,18 @@ def _counted(check: Counted, analysis: Analysis, evidence: Evidence, candidate: 
     if replayed is not None and replayed.suffices(check, least):
         return _plain(check, replayed, least)
     return _wanting(check, whole, replayed, evidence.figures, least)
+
+
+def _hopeless(check: Counted, evidence: Evidence, candidate: Colour, elapsed: float) -> _Basis | None:
+    """A window in which so many requests failed that it does not matter how few there were.
+
+    Only failures are that plain: the first answers of a version may be slow for once.
+    """
+    if not isinstance(check, SuccessRate):
+        return None
+    bases = [_basis(window, evidence, candidate, elapsed, 1) for window in evidence.windows]
+    some = (basis for basis in bases if basis.candidate.failed >= _FEW)
+    return next((basis for basis in some if _is_beyond(check, basis, 1)), None)
 
 
 def _plain(check: Counted, basis: _Basis, least: int) -> Judged:
@@ -204,13 +219,17 @@ def _finding(check: Counted, basis: _Basis, verdict: Verdict, text: str) -> Find
 
 def _whole(evidence: Evidence, candidate: Colour) -> _Basis:
     window = evidence.windows[0] if evidence.windows else Window(0.0)
-    return _Basis(window.counts(candidate), window.counts(candidate.other), Source.TRAFFIC)
+    return _Basis(window.counts(candidate), _serving(window, evidence, candidate), Source.TRAFFIC)
 
 
-def _basis(window: Window, candidate: Colour, elapsed: float, least: int) -> _Basis:
+def _basis(window: Window, evidence: Evidence, candidate: Colour, elapsed: float, least: int) -> _Basis:
     counts = window.counts(candidate)
     doubt = doubt_of_a_look(elapsed, window.seconds, counts.requests, least)
-    return _Basis(counts, window.counts(candidate.other), Source.TRAFFIC, doubt)
+    return _Basis(counts, _serving(window, evidence, candidate), Source.TRAFFIC, doubt)
+
+
+def _serving(window: Window, evidence: Evidence, candidate: Colour) -> Counts:
+    return window.counts(candidate.other) if evidence.before is None else evidence.before
 
 
 def _replayed(figures: Figures | None) -> _Basis | None:

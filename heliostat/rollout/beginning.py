@@ -111,8 +111,12 @@ def _adopt(state: State, rollout: Progress, declared: Desired, now: float) -> St
 
 def _previous(state: State, carried: Progress | None) -> tuple[Desired | None, Colour | None]:
     """What serves, or served until a recreate that did not end stopped it."""
-    if state.live is not None and state.slot(state.live).desired is not None:
-        return state.slot(state.live).desired, state.live
+    live = state.slot(state.live).desired if state.live is not None else None
+    if live is not None:
+        before = carried.previous if carried is not None and carried.in_place else None
+        # A change in place that did not end is not what served.
+        whole = before is not None and identity(before) == identity(live)
+        return (before if whole else live), state.live
     return (carried.previous, carried.previous_colour) if carried is not None else (None, None)
 
 

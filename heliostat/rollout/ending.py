@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliostat.rollout import rolling
-from heliostat.rollout.model import Access, Condition, Observed, Progress, State, Step, identity
+from heliostat.rollout.model import Access, Colour, Condition, Observed, Progress, State, Step, identity
 from heliostat.rollout.shares import put_away
 from heliostat.rollout.stages import retention
 from heliostat.rollout.turns import SICK_SECONDS, enter, fail, patient_since, progress
@@ -23,7 +23,10 @@ def retaining(state: State, observed: Observed, now: float) -> Step:
         return fail(state, now, error) if ill >= SICK_SECONDS else Step(state)
     if rollout.sick_since is not None:
         state = state.with_rollout(sick_since=None)
-    if now - rollout.since < retention(rollout.strategy):
+    # Replicas that were declared in the window come while there is still something to go back to.
+    grows = len(new.healthy) < state.slot(rollout.candidate).replicas
+    patience = rollout.target.startup_timeout_seconds if grows else 0.0
+    if now - rollout.since < retention(rollout.strategy) + patience:
         return Step(state)
     label = rollout.previous.version.label if rollout.previous is not None else "nothing"
     return enter(put_away(state, rollout.candidate.other), Phase.RETIRING, now, f"{label} is put away")
@@ -45,19 +48,30 @@ def rolling_back(state: State, observed: Observed, now: float) -> Step:
     absent = observed.seen(rollout.candidate).condition is Condition.ABSENT
     if home is None or previous is None:
         state = put_away(state, rollout.candidate)
-        return enter(state, Phase.FAILED, now, "nothing serves, as before") if absent else Step(state)
+        return enter(state, Phase.FAILED, now, "nothing serves, as before") if absent or late else Step(state)
     if rollout.gap_since is not None:
         state = put_away(state, rollout.candidate)
-        return _restart(state, rollout, observed, now, late) if absent else Step(state)
+        return _restart(state, rollout, observed, now, late) if absent or late else Step(state)
+    if late and observed.seen(rollout.candidate).usable and not observed.seen(home).usable:
+        return _stays(state, rollout, home, now)
     state = rolling.go_home(state, observed, home, previous, rollout.strategy, patient=not late).but(live=home)
     if observed.share == state.share == home.full_share and rollout.shift_at is not None:
         known = observed.shift_milliseconds
         took = round(known if known is not None else (now - rollout.shift_at) * 1000, 1)
         state = state.with_rollout(shift_at=None, figures={**rollout.figures, "back_milliseconds": took})
     whole = late or len(observed.seen(home).usable) >= previous.replicas
-    if absent and whole and state.slot(rollout.candidate).desired is None:
+    if (absent or late) and whole and state.slot(rollout.candidate).desired is None:
         return enter(state, Phase.FAILED, now, f"{previous.version.label} goes on serving")
     return Step(state)
+
+
+def _stays(state: State, rollout: Progress, home: Colour, now: float) -> Step:
+    """The old version does not come back: whatever is wrong with the candidate, it is all that answers."""
+    before = rollout.previous.version.label if rollout.previous is not None else "what served"
+    text = f"{before} did not come back; {rollout.target.version.label} keeps the traffic"
+    state = put_away(state, home).but(live=rollout.candidate, share=rollout.candidate.full_share)
+    state = state.with_slot(rollout.candidate, desired=rollout.target, replicas=rollout.target.replicas, access=Access.OPEN)
+    return enter(state.with_rollout(error=f"{rollout.error}\n{text}"), Phase.FAILED, now, text)
 
 
 def _restart(state: State, rollout: Progress, observed: Observed, now: float, late: bool) -> Step:

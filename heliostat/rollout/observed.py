@@ -102,6 +102,9 @@ class Evidence:
     """The whole step, at most as long as its analysis, and shorter ones, the longest first."""
     figures: Figures | None = None
     """The analyst's, of the analysis that `Analyse` asked for last."""
+    before: Counts | None = None
+    """Where the candidate has all traffic: what was answered, in as long a time, by what served until then. What stands idle
+    beside a busy candidate now would answer faster than it ever did."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def declare(state: State, desired: Desired, observed: Observed, origin: Origin |
     """
     rollout = state.rollout
     on_its_way = rollout is not None and not rollout.ended and rollout.target == desired and not state.deleting
-    if on_its_way and rollout is not None and rollout.phase is not Phase.ROLLING_BACK:
+    leaves = state.pending and state.returning
+    if on_its_way and rollout is not None and rollout.phase is not Phase.ROLLING_BACK and not leaves:
         return state.but(declared=desired, pending=False, returning=False)
     same = state.declared == desired and not state.deleting
     if same and (state.pending or _serves(state, desired, observed)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliostat.rollout import rolling
 from heliostat.rollout.model import Access, Condition, Observed, Progress, Seen, State, Step, identity
 from heliostat.rollout.shares import put_away
-from heliostat.rollout.turns import as_wanted, enter, fail, is_rolling, or_fail, patient_since, progress
+from heliostat.rollout.turns import access, as_wanted, enter, fail, is_rolling, or_fail, patient_since, progress
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import Recreate, Rolling
 
@@ -58,8 +58,7 @@ def testing(state: State, observed: Observed, now: float) -> Step:
     seen, wanted = observed.seen(rollout.candidate), state.slot(rollout.candidate).replicas
     if not as_wanted(state, seen) or len(seen.right) < wanted or seen.wrong:
         return or_fail(state, observed, now)
-    # Each replica that comes later, for one that died, has to answer them too until the candidate is through.
-    state = state.with_slot(rollout.candidate, access=Access.TESTED)
+    state = state.with_slot(rollout.candidate, access=access(rollout))
     return enter(state, Phase.SHIFTING, now, f"{len(seen.right)} replicas answer the golden requests rightly")
 
 

@@ -8,7 +8,7 @@ from heliostat.rollout.model import SHARES, Access, Condition, Observed, Progres
 from heliostat.rollout.shares import share_of
 from heliostat.rollout.stages import Stage, approval_timeout, is_last, present
 from heliostat.rollout.steps import step_of, words_of
-from heliostat.rollout.turns import enter, fail, ill, is_rolling, or_fail, progress
+from heliostat.rollout.turns import access, enter, fail, ill, is_rolling, or_fail, progress
 from heliostat.rollout.words import duration, share
 from heliostat.spec.analysis import Analysis, AnalysisResult, OnInconclusive, Verdict
 from heliostat.spec.rollouts import Phase
@@ -21,13 +21,15 @@ def shifting(state: State, observed: Observed, now: float) -> Step:
         return _rolling(state, rollout, observed, now)
     if observed.seen(rollout.candidate).condition is Condition.ABSENT:
         return _again(state, rollout, now)
+    weight, seen = present(rollout).weight, observed.seen(rollout.candidate)
+    state = state.with_slot(rollout.candidate, access=access(rollout))
     # The stages before have given it traffic already.
     step = ill(state, observed, now) if rollout.stage else None
     if step is not None:
         return step
-    if len(observed.seen(rollout.candidate).usable) < state.slot(rollout.candidate).replicas:
+    if len(seen.usable if weight else seen.right) < state.slot(rollout.candidate).replicas:
         return or_fail(state, observed, now)
-    wanted = share_of(rollout.candidate, present(rollout).weight)
+    wanted = share_of(rollout.candidate, weight)
     if state.share != wanted or rollout.shift_at is None:
         state = state.but(share=wanted).with_rollout(shift_at=now)
     return _shifted(state, observed, now) if observed.share == wanted else or_fail(state, observed, now)

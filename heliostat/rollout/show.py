@@ -23,6 +23,8 @@ class Gathering:
     """Unix time: what was counted before is not of it."""
     seconds: float
     """How long the longest window may be."""
+    alone_since: float | None = None
+    """Since when the candidate has all traffic, Unix time; None while what serves has some of it to be compared by."""
 
 
 def steps(progress: Progress) -> tuple[str, ...]:
@@ -41,7 +43,10 @@ def gathering(state: State) -> Gathering | None:
     if rollout is None or rollout.phase not in GATHERING or rollout.stage_at is None:
         return None
     analysis = present(rollout).analysis
-    return Gathering(key(state, rollout), gathers_since(rollout), analysis.seconds) if analysis is not None else None
+    if analysis is None:
+        return None
+    alone = state.share == rollout.candidate.full_share
+    return Gathering(key(state, rollout), gathers_since(rollout), analysis.seconds, rollout.stage_at if alone else None)
 
 
 def analyses(state: State, observed: Observed, now: float) -> tuple[AnalysisResult, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliostat.rollout.model import ENDS, Condition, Observed, Progress, Seen, State, Step, identity
+from heliostat.rollout.model import ENDS, Access, Condition, Observed, Progress, Seen, State, Step, identity
 from heliostat.rollout.refusals import remember
 from heliostat.rollout.shares import put_away
 from heliostat.rollout.stages import present
@@ -54,6 +54,15 @@ def patient_since(rollout: Progress, observed: Observed) -> float:
     return max(rollout.since, observed.watched_since)
 
 
+def access(rollout: Progress) -> Access:
+    """Who of the candidate may answer at the present stage.
+
+    Each replica that comes later, for one that died, has to answer the golden requests too until the candidate is through.
+    Without a share nobody: not even where nobody else can.
+    """
+    return Access.TESTED if present(rollout).weight else Access.CLOSED
+
+
 def is_rolling(state: State, rollout: Progress) -> bool:
     """Whether replicas move a share at a time: a first version has nothing to move from."""
     return isinstance(rollout.strategy, Rolling) and state.live is not None
@@ -88,7 +97,8 @@ def ill(state: State, observed: Observed, now: float) -> Step | None:
     new, old = observed.seen(rollout.candidate), observed.seen(rollout.candidate.other)
     if new.wrong:
         return or_fail(state, observed, now)
-    if new.usable or not old.usable:
+    unused = state.share == rollout.candidate.other.full_share
+    if (new.right if unused else new.usable) or not old.usable:
         # Where nothing answers, it is the cluster or the traffic plane.
         return Step(state.with_rollout(sick_since=None)) if rollout.sick_since is not None else None
     label, at = rollout.target.version.label, share(present(rollout).weight)

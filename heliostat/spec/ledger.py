@@ -52,6 +52,14 @@ class Entry(Model):
     analyses: tuple[AnalysisResult, ...] = ()
     error: str | None = None
 
+    @property
+    def known(self) -> dict[str, Desired]:
+        """The versions that it speaks of, by digest, each with the configuration that it was left with."""
+        went_back = self.phase in (Phase.FAILED, Phase.ROLLING_BACK)
+        # A change of replicas alone has the same version on both sides: the side that was left standing is put last.
+        sides = (self.target, self.previous) if went_back else (self.previous, self.target)
+        return {side.version.digest: side for side in sides if side is not None}
+
 
 def prefix_of(application: str) -> str:
     """Where an application's entries lie in the object store."""

@@ -12,7 +12,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidatorFunctionWrapHandler, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from heliostat.spec.analysis import Analysis, Custom
+from heliostat.spec.analysis import (
+    Analysis,
+    Check,
+    Custom,
+    Disagreement,
+    Latency,
+    ModelMetric,
+    PredictionDistance,
+    SuccessRate,
+)
 from heliostat.spec.base import EntryPoint, Model
 from heliostat.spec.mistakes import beside
 
@@ -39,6 +48,18 @@ class Rolling(Model):
     """Share of the declared replicas that is always healthy, in percent."""
     analysis: Analysis | None = None
     """What each share has to pass before the next one moves."""
+
+    @model_validator(mode="after")
+    def _has_something_beside_it(self) -> Self:
+        checks = self.analysis.checks if self.analysis is not None and self.max_surge == 0 else ()
+        comparing = dict.fromkeys(check.kind for check in checks if _compares(check))
+        if comparing:
+            raise ValueError(
+                "without surge the last of the old replicas goes before the last new one comes, and the checks "
+                f"{', '.join(comparing)} would have nothing to compare that one with: give maxSurge 1 or more, or limits "
+                "that hold by themselves (atLeast, atMostMs, limit)"
+            )
+        return self
 
 
 class BlueGreen(Model):
@@ -136,6 +157,17 @@ def functions_of(strategy: Strategy) -> tuple[EntryPoint, ...]:
         analyses.append(strategy.after)
     checks = [check for analysis in analyses if analysis for check in analysis.checks]
     return tuple(dict.fromkeys(check.function for check in checks if isinstance(check, Custom) and check.function))
+
+
+def _compares(check: Check) -> bool:
+    """Whether a check holds the candidate against what serves."""
+    match check:
+        case Disagreement() | PredictionDistance():
+            return True
+        case SuccessRate(margin=most) | ModelMetric(margin=most) | Latency(times=most):
+            return most is not None
+        case _:
+            return False
 
 
 def _falls(steps: Any) -> list[InitErrorDetails]:

@@ -15,6 +15,7 @@ from heliostat.systems.errors import PermanentError, RetryableError, explained
 from heliostat.systems.haproxy_config import (
     CHECKS,
     COLOURS,
+    NOBODY,
     SUCCESSOR,
     Plane,
     Route,
@@ -161,7 +162,7 @@ async def snapshot(plane: Plane) -> Snapshot:
     held_back = _held_back(answers[0])
     backends: dict[str, dict[str, ServerState]] = {}
     for row in csv.DictReader(io.StringIO(answers[1].removeprefix("# "))):
-        if row["pxname"] == SUCCESSOR:
+        if row["pxname"] in (SUCCESSOR, NOBODY):
             continue
         found = backends.setdefault(row["pxname"], {})
         if row["svname"] != "BACKEND":
@@ -171,7 +172,7 @@ async def snapshot(plane: Plane) -> Snapshot:
     return Snapshot(
         backends=backends,
         shares={application: int(share) for application, share in shares.items()},
-        counts={name: counts.get(name, Counts()) for name in backends},
+        counts=dict.fromkeys(backends, Counts()) | counts,
         affinities=haproxy_affinity.parse_affinities(affinities),
         salts=haproxy_affinity.parse_salts(salts),
     )

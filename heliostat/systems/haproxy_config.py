@@ -40,6 +40,8 @@ COLOURS = ("blue", "green")
 
 SUCCESSOR = "successor"
 """The backend by which a worker that was replaced reaches the one in its place."""
+NOBODY = "nobody"
+"""The backend of requests for which no replica of any version is there, and what they are counted as."""
 
 CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1 observe layer4 error-limit 1 on-error sudden-death"
 """Also for servers that are added at run time, which inherit nothing."""
@@ -130,7 +132,8 @@ def serve_prefix(application: str, colour: str) -> str:
 def render(plane: Plane, routes: tuple[Route, ...]) -> str:
     """The configuration file."""
     values = _values(plane)
-    parts = [_GLOBAL.format(**values), _DEFAULTS.format(**values), _frontend(plane, routes), _SUCCESSOR.format(**values)]
+    parts = [text.format(**values) for text in (_GLOBAL, _DEFAULTS)]
+    parts += [_frontend(plane, routes), _NOBODY.format(**values), _SUCCESSOR.format(**values)]
     for route in sorted(routes, key=lambda route: route.application):
         for colour, servers in (("blue", route.blue), ("green", route.green)):
             parts.append(_backend(route.application, colour, servers))
@@ -162,6 +165,9 @@ def _values(plane: Plane) -> dict[str, object]:
         "runtime_socket": plane.runtime_socket,
         "port": plane.public_port,
         "successor": SUCCESSOR,
+        "nobody": NOBODY,
+        "tracked": haproxy_counts.begin("var(txn.nobody)"),
+        "unavailable": _UNAVAILABLE,
         "threads": plane.threads,
         "connections": plane.max_connections,
         "buffer": _BUFFER_BYTES,
@@ -170,6 +176,8 @@ def _values(plane: Plane) -> dict[str, object]:
         "stop_ms": round((_KEPT_SECONDS + answer + _STOP_MARGIN_SECONDS) * 1000),
     }
 
+
+_UNAVAILABLE = """content-type application/json hdr Retry-After 1 string '{"detail":"No healthy replica now."}'"""
 
 _GLOBAL = """\
 # Written by heliostat's controller, which writes it again at every change: do not edit.
@@ -203,7 +211,7 @@ defaults
     http-error status 408 content-type application/json string '{{"detail":"The request did not arrive in time."}}'
     http-error status 500 content-type application/json string '{{"detail":"The traffic plane failed."}}'
     http-error status 502 content-type application/json string '{{"detail":"The replica broke off its answer."}}'
-    http-error status 503 content-type application/json hdr Retry-After 1 string '{{"detail":"No healthy replica now."}}'
+    http-error status 503 {unavailable}
     http-error status 504 content-type application/json string '{{"detail":"The replica did not answer in time."}}'
 """
 
@@ -235,9 +243,18 @@ if {{ var(txn.share) -m int lt 0 }}
     use_backend %[var(txn.green)] if to_green has_green
     use_backend %[var(txn.blue)] if !to_green has_blue
     use_backend %[var(txn.green)] if has_green
-    use_backend %[var(txn.blue)]
+    use_backend %[var(txn.blue)] if has_blue
+    use_backend {nobody}
 {counting}"""
 
+
+# What no version can answer is held against none of them.
+_NOBODY = """\
+backend {nobody}
+    http-request set-var-fmt(txn.nobody) %[var(txn.app)]-{nobody}
+    {tracked}
+    http-request return status 503 {unavailable}
+"""
 
 _SUCCESSOR = """\
 backend {successor}
@@ -253,6 +270,7 @@ def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
         map=plane.map_file,
         shares=SHARES,
         successor=SUCCESSOR,
+        nobody=NOBODY,
         before=_lines(haproxy_counts.table()),
         affinity=_lines(rules),
         counting=_lines(haproxy_counts.rules()),
@@ -267,7 +285,7 @@ def _backend(application: str, colour: str, servers: tuple[Server, ...]) -> str:
     prefix = serve_prefix(application, colour)
     lines = [
         f"backend {backend_name(application, colour)}",
-        f"    {haproxy_counts.begin(backend_name(application, colour))}",
+        f"    {haproxy_counts.begin(f'str({backend_name(application, colour)})')}",
         f"    http-request set-path {prefix}%[path,regsub(^/[^/]+,)]",
         # Without it Serve keeps a second task for each request, which waits for the client to go away.
         "    http-request set-header x-request-disconnect-disabled ?1",

@@ -4,8 +4,9 @@ HAProxy counts itself, in a stick table with one entry a backend and one counter
 controller is away, and one look at the socket brings all of it. The rules run on whatever goes back to the client
 (`http-after-response`), HAProxy's own errors among it; a request that was tried again is one request, and counts as its last
 answer. Latency begins when the whole request has arrived, and ends when the head of its answer is there. What a client did
-not wait for is counted as its replica answered it. What never reached a backend is not counted, and an application that does
-not exist makes no entry. A reload or a restart begins anew at 0, and what the worker before it still finishes is not counted.
+not wait for is counted as its replica answered it. What no version could answer is counted apart from all of them, and an
+application that does not exist makes no entry. A reload or a restart begins anew at 0, and what the worker before it still
+finishes is not counted.
 
 The rules stop at the end of a bucket's group rather than go through all 48 buckets: most answers are in the first groups.
 """
@@ -37,9 +38,9 @@ def table() -> list[str]:
     ]
 
 
-def begin(backend: str) -> str:
-    """The backend's own line, which says where its requests are counted."""
-    return f"http-request track-sc0 str({backend}) table {TABLE}"
+def begin(key: str) -> str:
+    """The backend's own line, which says by which expression its requests are counted."""
+    return f"http-request track-sc0 {key} table {TABLE}"
 
 
 def rules() -> list[str]:

@@ -144,7 +144,8 @@ class ServeClient:
         return body
 
     async def _put(self, body: dict[str, Any]) -> None:
-        # The first one starts Serve itself, which takes seconds.
+        # The first one starts Serve itself, which takes seconds. Who gives up early lets the next one overtake it, and each
+        # declares everything: so it is waited for as long as it can be of use. Nobody's traffic waits with it.
         await self._send("PUT", body, 120.0)
 
     async def _send(self, method: str, body: dict[str, Any] | None = None, seconds: float | None = None) -> httpx.Response:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from judging import RATE, TWICE, analysis, judged, measured, only, replayed, traffic
+from judging import P99, RATE, TWICE, analysis, judged, measured, only, replayed, traffic
 from rollout_traffic import counts
 
 from heliostat.rollout.analysis import GRACE_SECONDS, enough_traffic, grace
 from heliostat.rollout.limits import limit, name, sentence
-from heliostat.rollout.model import Colour, Evidence
+from heliostat.rollout.model import Colour, Evidence, Window
 from heliostat.spec.analysis import (
     Check,
     Custom,
@@ -46,10 +46,20 @@ def test_the_golden_requests_decide_where_there_is_nothing_else() -> None:
 
 
 def test_few_requests_of_clients_that_fail_outweigh_what_was_replayed() -> None:
-    whole = traffic(counts(20, 12))
+    whole = traffic(counts(60, 4))
     evidence = Evidence(whole.windows, Figures(source=Source.RECENT, candidate=counts(500), exhausted=True))
     assert judged(RATE, evidence, 5.0).verdict is None
     assert judged(RATE, evidence).verdict is Verdict.FAIL
+
+
+def test_a_candidate_that_answers_nothing_rightly_does_not_wait_for_the_number_of_requests() -> None:
+    judgement = judged(RATE, Evidence((Window(2.0, green=counts(9, 9)),)), 2.0)
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.beyond_chance
+    assert "few requests" in only(judgement).text
+    assert judged(RATE, Evidence((Window(2.0, green=counts(2, 2)),)), 2.0).verdict is None, "two may be a coincidence"
+    slow = Evidence((Window(2.0, green=counts(9, milliseconds=900)),))
+    assert judged(P99, slow, 2.0).verdict is None, "the first answers may be slow for once"
 
 
 def test_with_all_traffic_on_the_candidate_a_relative_limit_is_held_against_replays() -> None:
@@ -129,6 +139,7 @@ def test_a_check_of_ones_own_that_fails_does_not_wait() -> None:
         (ModelMetric(metric="roc_auc", field="p", margin=0.1), Figure(candidate=0.9, rows=100), "to compare with"),
         (Disagreement(at_most=0.1), Figure(rows=0), "nothing to compare"),
         (Custom(name="own", command=("x",)), Figure(candidate=3), "neither `atLeast` nor `atMost`"),
+        (Custom(name="own", command=("x",), at_least=0.9), Figure(), "no number for `atLeast` and `atMost`"),
         (Custom(name="own", command=("x",)), Figure(verdict=Verdict.INCONCLUSIVE, text="exit code 7"), "exit code 7"),
     ],
 )
@@ -136,6 +147,20 @@ def test_what_cannot_be_judged_says_why(check: Check, figure: Figure, text: str)
     judgement = judged(analysis(check), measured(figure))
     assert judgement.verdict is Verdict.INCONCLUSIVE
     assert text in only(judgement).text
+
+
+@pytest.mark.parametrize(
+    "check",
+    [PredictionDistance(field="p", distance="wasserstein", at_most=9), ModelMetric(metric="roc_auc", field="p", margin=0.1)],
+)
+def test_too_much_without_an_answer_fails_once_enough_rows_were_looked_at(check: Check) -> None:
+    figure = Figure(rows=100, verdict=Verdict.FAIL, text="40 of 100 rows have no number")
+    judgement = judged(analysis(check), measured(figure))
+    assert judgement.verdict is Verdict.FAIL
+    assert (only(judgement).candidate, only(judgement).text) == (None, "40 of 100 rows have no number")
+    assert judged(analysis(check), measured(figure), 5.0).verdict is None, "more answers may come"
+    few = measured(figure.model_copy(update={"rows": 99}), exhausted=False)
+    assert judged(analysis(check), few, late=True).verdict is Verdict.INCONCLUSIVE
 
 
 def test_one_failure_is_enough_and_nothing_inconclusive_passes() -> None:

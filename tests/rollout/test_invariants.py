@@ -19,7 +19,7 @@ from heliostat.rollout.orders import OrderError, RefusedError
 from heliostat.rollout.shares import least_healthy, problem, share_of
 from heliostat.rollout.show import analyses, step, steps, until
 from heliostat.rollout.stages import present, stages_of
-from heliostat.spec.analysis import Analysis, Disagreement, Latency, ModelMetric, OnInconclusive, SuccessRate, Verdict
+from heliostat.spec.analysis import Analysis, Check, Disagreement, Latency, ModelMetric, OnInconclusive, SuccessRate, Verdict
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow, Strategy
@@ -27,27 +27,26 @@ from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, R
 BAD = ["crashes", "never_healthy", "wrong"]
 """What no replica with a request may be like."""
 BEHAVIOURS = ["fine", *BAD, "fails", "fails_all", "slow"]
-CHECKS = st.lists(
-    st.sampled_from(
-        [
-            SuccessRate(at_least=0.99),
-            SuccessRate(margin=0.02),
-            Latency(at_most_ms=50),
-            Latency(times=2, quantile=0.9),
-            Disagreement(at_most=0.1),
-            ModelMetric(metric="roc_auc", field="p", margin=0.05),
-        ]
-    ),
-    min_size=1,
-    max_size=3,
+ABSOLUTE = (SuccessRate(at_least=0.99), Latency(at_most_ms=50))
+COMPARING = (
+    SuccessRate(margin=0.02),
+    Latency(times=2, quantile=0.9),
+    Disagreement(at_most=0.1),
+    ModelMetric(metric="roc_auc", field="p", margin=0.05),
 )
-ANALYSES = st.builds(
-    Analysis,
-    checks=CHECKS.map(tuple),
-    seconds=st.sampled_from([2, 5, 20]),
-    min_requests=st.sampled_from([1, 100, 1000]),
-    on_inconclusive=st.sampled_from(OnInconclusive),
-)
+
+
+def judging(*checks: Check) -> st.SearchStrategy[Analysis]:
+    return st.builds(
+        Analysis,
+        checks=st.lists(st.sampled_from(checks), min_size=1, max_size=3).map(tuple),
+        seconds=st.sampled_from([2, 5, 20]),
+        min_requests=st.sampled_from([1, 100, 1000]),
+        on_inconclusive=st.sampled_from(OnInconclusive),
+    )
+
+
+ANALYSES = judging(*ABSOLUTE, *COMPARING)
 MAYBE = st.none() | ANALYSES
 
 
@@ -63,16 +62,20 @@ def canaries(draw: st.DrawFn) -> Canary:
     return Canary(steps=steps, analysis=draw(MAYBE), approval_timeout_seconds=patience, retention_seconds=kept)
 
 
+def rollings(surge: st.SearchStrategy[int], analysis: st.SearchStrategy[Analysis]) -> st.SearchStrategy[Rolling]:
+    return st.builds(
+        Rolling,
+        percentage=st.sampled_from([10, 34, 50, 100]),
+        max_surge=surge,
+        min_healthy_percentage=st.sampled_from([0, 50, 75, 100]),
+        analysis=st.none() | analysis,
+    )
+
+
 STRATEGIES: st.SearchStrategy[Strategy] = st.one_of(
     st.just(Recreate()),
     st.builds(BlueGreen, before=MAYBE, after=MAYBE, retention_seconds=st.sampled_from([0, 5, 30])),
-    st.builds(
-        Rolling,
-        percentage=st.sampled_from([10, 34, 50, 100]),
-        max_surge=st.integers(0, 3),
-        min_healthy_percentage=st.sampled_from([0, 50, 75, 100]),
-        analysis=MAYBE,
-    ),
+    rollings(st.integers(1, 3), ANALYSES) | rollings(st.just(0), judging(*ABSOLUTE)),
     canaries(),
     st.builds(
         Shadow,
@@ -242,6 +245,8 @@ class Rollouts(RuleBasedStateMachine):
             assert part <= present(rollout).weight, (part, rollout, self.world.story[-12:])
         if rollout.phase in GATHERING:
             assert part == present(rollout).weight, (part, rollout, self.world.story[-12:])
+            # Not even where nobody else can answer.
+            assert part or not self.world.usable(rollout.candidate), (rollout, self.world.story[-12:])
 
     @invariant()
     def people_can_be_shown_where_it_stands(self) -> None:

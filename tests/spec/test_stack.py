@@ -143,6 +143,22 @@ def test_a_strategy_that_is_no_mapping_is_told_what_it_has_to_be() -> None:
     assert "strategy: needs keys and values, with a `kind` of recreate, rolling, blue-green, canary, shadow" in told
 
 
+COMPARING = (
+    {"kind": "latency", "times": 1.5},
+    {"kind": "disagreement", "atMost": 0.1},
+    {"kind": "success-rate", "margin": 0.1},
+)
+
+
+@pytest.mark.parametrize("check", COMPARING)
+def test_without_surge_nothing_stands_beside_the_last_batch_to_compare_it_with(check: dict[str, Any]) -> None:
+    told = strategy_mistakes(kind="rolling", maxSurge=0, analysis={"checks": [check, {"kind": "latency", "atMostMs": 9}]})
+    assert f"the checks {check['kind']} would have nothing" in told[""]
+    alone = {"checks": [{"kind": "latency", "atMostMs": 9}]}
+    for fine in ({"maxSurge": 1, "analysis": {"checks": [check]}}, {"maxSurge": 0, "analysis": alone}):
+        parse(flights(strategy={"kind": "rolling", **fine}), FILE, ["flights"])
+
+
 def test_a_key_in_snake_case_is_told_as_it_was_written() -> None:
     told = strategy_mistakes(kind="rolling", max_surge=-1)
     assert told == {"max_surge": "input should be greater than or equal to 0 (given: -1)"}

@@ -166,7 +166,7 @@ async def test_a_connection_kept_over_a_reload_gets_what_holds_now_and_is_told_t
     counts = (await haproxy.snapshot(running)).counts
     assert {name: (each.requests, each.failed) for name, each in counts.items() if each.requests} == {
         "flights-green": (1, 0),
-        "weather-blue": (1, 1),
+        "weather-nobody": (1, 1),
     }
 
 

@@ -125,11 +125,24 @@ async def test_errors_that_haproxy_makes_itself_are_failures_of_the_backend(
         assert (await ask(plane, "/flights/predict")).status == 502
         blue.breaks_off, blue.seconds = 0, 5.0
         assert (await ask(plane, "/flights/predict")).status == 504
-        await haproxy.drain(plane, "flights-blue", "blue")
-        assert (await ask(plane, "/flights/predict")).status == 503
         found = (await haproxy.snapshot(plane)).counts["flights-blue"]
-        assert (found.requests, found.failed) == (3, 3)
+        assert (found.requests, found.failed) == (2, 2)
         assert sum(found.latencies[bucket_of(390) :]) == 1
+
+
+@pytest.mark.local_stack
+async def test_what_nobody_is_there_to_answer_is_held_against_no_version(
+    plane: Plane, replicas: dict[str, FakeReplica]
+) -> None:
+    async with serving(plane, Route("flights", 10_000, (replicas["blue"].server,))):
+        await haproxy.drain(plane, "flights-blue", "blue")
+        answer = await ask(plane, "/flights/predict")
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "1"
+        assert answer.body == {"detail": "No healthy replica now."}
+        found = (await haproxy.snapshot(plane)).counts
+        assert (found["flights-nobody"].requests, found["flights-nobody"].failed) == (1, 1)
+        assert found["flights-blue"].requests == found["flights-green"].requests == 0
 
 
 @pytest.mark.local_stack
