@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
 
 import grpc
 from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
@@ -23,11 +22,9 @@ from heliostat.engine.program import Invocation, Program
 from heliostat.engine.providers import BuiltinProvider, StackReader
 from heliostat.engine.refresh import refresh
 from heliostat.engine.registry import Registry
+from heliostat.engine.request import Kind, Options, Target
 from heliostat.engine.state import Resource, Secret
 from heliostat.engine.urns import ROOT_STACK_TYPE, make
-
-if TYPE_CHECKING:
-    from heliostat.engine.deployment import Kind, Options, Target
 
 PROGRAM_END_TIMEOUT_S = 30.0
 """How long a program that has declared all may take to end."""
