@@ -17,8 +17,6 @@ FRESH_SECONDS = 0.15
 """How old it may be where nothing was asked of Serve since."""
 _READ_SECONDS = 5.0
 """How long Serve may take for it until the cluster counts as away: what watches the traffic does not wait longer."""
-
-
 _BLINK_SECONDS = 10.0
 """An answer that is missed is no absence until then: patience that begins anew with each would never end."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 
@@ -116,8 +116,7 @@ class Changes:
         """What to go back to, and the entry that says that it served; `waiting` is what the ledger was not told yet."""
         objects = open_store(self._reconciler.settings.inputs.store)
         if number is None:
-            read = _Reading(chain(reversed(waiting), ledger.newest_first(objects, state.name)))
-            return going_back.before(state, read), read.last
+            return going_back.before(state, chain(reversed(waiting), ledger.newest_first(objects, state.name)))
         entry = ledger.read(objects, state.name, number)
         last = ledger.last_number(objects, state.name) if entry is None else 0
         return going_back.at(state.name, number, entry, last), entry
@@ -141,19 +140,6 @@ class Changes:
             text = f"the cluster has not answered for {_LOOK_SECONDS:g} s; {name} is declared and begins once it does"
             raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, text)
         return self._show(name)
-
-
-class _Reading:
-    """Entries, read as they are asked for; `last` is the one at which whoever asked stopped."""
-
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self._entries = entries
-        self.last: Entry | None = None
-
-    def __iter__(self) -> Iterator[Entry]:
-        for entry in self._entries:
-            self.last = entry
-            yield entry
 
 
 def add_changes(app: FastAPI, reconciler: Reconciler, state: Callable[[str], State], show: Callable[[str], Status]) -> None:

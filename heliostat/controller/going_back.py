@@ -41,8 +41,8 @@ def kept(state: State) -> Desired | None:
     return rollout.previous if there and not _is_refused(state, rollout.previous) else None
 
 
-def before(state: State, entries: Iterable[Entry]) -> Desired:
-    """The newest version that had all traffic and is not the present one, nor one that was rolled back.
+def before(state: State, entries: Iterable[Entry]) -> tuple[Desired, Entry]:
+    """The newest version that had all traffic and is not the present one, nor one that was rolled back; and who says so.
 
     Raises:
         NoWayBackError: there is none, or a rollout is on its way.
@@ -60,7 +60,7 @@ def before(state: State, entries: Iterable[Entry]) -> Desired:
         if found is None or not full or (live is not None and found.version.digest == live.version.digest):
             continue
         if not _is_refused(state, found):
-            return found
+            return found, entry
     raise NoWayBackError(
         f"the ledger of {state.name} knows no version that served before the present one and was not rolled back; "
         "`heliostat history` shows it, `--to N` takes any of it"

@@ -53,7 +53,7 @@ def windows(points: Sequence[Point], now: Point, since: float, seconds: float) -
 def stretch(points: Sequence[Point], until: float, seconds: float) -> Window | None:
     """The `seconds` up to `until`, as far as `points` go back; None where they begin later."""
     last = bisect_right(points, until, key=lambda point: point.at) - 1
-    return _window(points[:last], points[last], seconds) if last > 0 else None
+    return _window(points, points[last], seconds) if last > 0 else None
 
 
 def samples(points: Sequence[Point], candidate: Colour) -> tuple[Sample, ...]:

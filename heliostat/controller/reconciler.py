@@ -25,16 +25,7 @@ from heliostat.controller.store import Store
 from heliostat.controller.traffic import Traffic, Wanted
 from heliostat.rollout import orders
 from heliostat.rollout.decide import decide
-from heliostat.rollout.model import (
-    Action,
-    Colour,
-    Evidence,
-    Observed,
-    Record,
-    SetShare,
-    State,
-    Step,
-)
+from heliostat.rollout.model import Action, Colour, Evidence, Observed, Record, SetShare, State, Step
 from heliostat.rollout.show import gathering
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.ledger import EntryKind

@@ -49,13 +49,18 @@ def no_switches(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def inputs(controller: FakeController, tmp_path: Path, model: int = 1, **changes: Any) -> ApplicationInputs:
+def code(tmp_path: Path) -> Code:
+    """A workload's code, of one file."""
     (tmp_path / "workloads").mkdir(exist_ok=True)
     (tmp_path / "workloads/app.py").write_text("x = 1\n")
     files = ("workloads/app.py",)
+    return Code(root=str(tmp_path), files=files, digest=digest_of_files(tmp_path, files))
+
+
+def inputs(controller: FakeController, tmp_path: Path, model: int = 1, **changes: Any) -> ApplicationInputs:
     values: dict[str, Any] = {
         "name": "flights",
-        "code": Code(root=str(tmp_path), files=files, digest=digest_of_files(tmp_path, files)),
+        "code": code(tmp_path),
         "contract": "workloads.app:CONTRACT",
         "model_uri": f"models:/flights/{model}",
         "strategy": BlueGreen(),

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from application_rollouts import code
 
 from heliostat.provider.application import ApplicationHandler, desired_of, digest_of
 from heliostat.provider.resource import Context
-from heliostat.spec.code import digest_of as digest_of_files
-from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, Code, StoreAddress
+from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, StoreAddress
 from heliostat.spec.strategies import BlueGreen, Recreate
 from heliostat.systems import controller_api
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -53,12 +53,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClu
 
 
 def inputs(cluster: FakeCluster, tmp_path: Path, model: int = 1, behaviour: str = "fine", **changes: Any) -> ApplicationInputs:
-    (tmp_path / "workloads").mkdir(exist_ok=True)
-    (tmp_path / "workloads/app.py").write_text("x = 1\n")
-    files = ("workloads/app.py",)
     values: dict[str, Any] = {
         "name": "flights",
-        "code": Code(root=str(tmp_path), files=files, digest=digest_of_files(tmp_path, files)),
+        "code": code(tmp_path),
         "contract": f"workloads.app:{behaviour}",
         "model_uri": f"models:/flights/{model}",
         "strategy": BlueGreen(retention_seconds=0),
