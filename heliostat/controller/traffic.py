@@ -13,7 +13,7 @@ from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour
 from heliostat.spec.controller import TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.strategies import Affinity
-from heliostat.systems import haproxy, processes
+from heliostat.systems import haproxy, proc, processes
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy import ServerState, Snapshot
 from heliostat.systems.haproxy_config import Plane, Route, Server, backend_name
@@ -100,7 +100,7 @@ class Traffic:
         while True:
             process = processes.find(self.plane.directory, TRAFFIC_SERVICE)
             if process is not None:
-                await processes.exited(process, float("inf"))
+                await proc.exited(process, float("inf"))
                 _log.warning("HAProxy (process %s) ended; it is started again", process.pid)
             try:
                 await self.ensure()

@@ -17,13 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 from filelock import FileLock
 
+from heliostat.systems import proc
 from heliostat.systems.errors import PermanentError, explained
 
 MARK = "HELIOSTAT_SERVICE"
@@ -60,22 +61,20 @@ def start(service: Service) -> int:
             running = find(service.directory, service.name)
             if running is not None:
                 return running.pid
-            _kill_marked(service.directory, service.name)
+            _clear(service.directory, service.name)
             return _spawn(service)
     except OSError as error:
         raise explained(error, f"start {service.name} ({service.argv[0]}) in {service.directory}") from error
 
 
 def find(directory: Path, name: str) -> psutil.Process | None:
-    """The root of the service where it is alive and the very process that was started; None otherwise."""
+    """The root of the service where it is alive and the very process that was started; None otherwise.
+
+    One that was killed a moment ago and still gives back its memory is not alive any more.
+    """
     _children[:] = [child for child in _children if child.poll() is None]
-    try:
-        record = json.loads(_record(directory, name).read_text())
-        process = psutil.Process(int(record["pid"]))
-        same = [_boot(), _started(process.pid)] == [record["boot"], record["started"]]
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
-        return None
+    root = _root(directory, name)
+    return root if root is not None and not proc.is_ending(root.pid) else None
 
 
 def is_as(service: Service) -> bool:
@@ -99,30 +98,11 @@ async def stop(directory: Path, name: str, grace_seconds: float = 10.0) -> None:
     if root is not None:
         try:
             root.send_signal(signal.SIGTERM)
-            await exited(root, grace_seconds)
+            await proc.exited(root, grace_seconds)
         except psutil.NoSuchProcess:
             pass
-    await asyncio.to_thread(_kill_marked, directory, name)
+    await asyncio.to_thread(_clear, directory, name)
     _record(directory, name).unlink(missing_ok=True)
-
-
-async def exited(process: psutil.Process, seconds: float) -> bool:
-    """Whether `process` ended within `seconds`; wakes at its end, without polling."""
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return True
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    loop.add_reader(descriptor, ended.set)
-    try:
-        await asyncio.wait_for(ended.wait(), seconds)
-        return True
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
 
 
 def forget(directory: Path, name: str) -> None:
@@ -158,7 +138,7 @@ def marked(directory: Path, name: str | None = None) -> list[psutil.Process]:
     wanted = f"{MARK}={mark(directory, name or '')}".encode()
     return [
         process
-        for process, environment in _environments()
+        for process, environment in proc.environments()
         if any(entry == wanted if name else entry.startswith(wanted) for entry in environment.split(b"\0"))
     ]
 
@@ -219,16 +199,17 @@ def _spawn(service: Service) -> int:
             start_new_session=True,
         )
     _children.append(process)
-    record = {"pid": process.pid, "started": _started(process.pid), "boot": _boot(), "service": _digest(service)}
+    record = {"pid": process.pid, "started": proc.started(process.pid), "boot": proc.boot_id(), "service": _digest(service)}
     temporary = _record(service.directory, service.name).with_name(f"{service.name}.pid.tmp")
     temporary.write_text(json.dumps(record))
     temporary.replace(_record(service.directory, service.name))
     return process.pid
 
 
-def _kill_marked(directory: Path, name: str) -> None:
+def _clear(directory: Path, name: str) -> None:
+    """Kill all that is left of the service and wait until it is gone: its sockets and locks are free only then."""
     deadline = time.monotonic() + _KILL_SECONDS
-    # Again and again: one that was killed may have just forked. A zombie has no environment, so it counts as gone.
+    # Again and again: one that was killed may have just forked.
     while processes := marked(directory, name):
         for process in processes:
             try:
@@ -237,23 +218,27 @@ def _kill_marked(directory: Path, name: str) -> None:
                 continue
             except psutil.AccessDenied:
                 raise PermanentError(f"process {process.pid} of {name} cannot be killed: it runs as another user") from None
-        if time.monotonic() > deadline:
-            pids = ", ".join(str(process.pid) for process in processes)
-            raise PermanentError(f"processes {pids} of {name} live on {_KILL_SECONDS:g} s after SIGKILL; look what holds them")
-        time.sleep(0.01)
+        for process in processes:
+            _wait_for_end(process, name, deadline)
+    # One that is ending shows no environment, and so no mark.
+    root = _root(directory, name)
+    if root is not None:
+        _wait_for_end(root, name, deadline)
 
 
-def _environments() -> Iterator[tuple[psutil.Process, bytes]]:
-    """Every live process of this user but this one, with its environment."""
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            environment = Path(entry.path, "environ").read_bytes()
-            if environment and entry.stat().st_uid == os.getuid():
-                yield psutil.Process(int(entry.name)), environment
-        except (OSError, psutil.Error):
-            continue
+def _wait_for_end(process: psutil.Process, name: str, deadline: float) -> None:
+    if not proc.wait_until_gone(process.pid, max(0.0, deadline - time.monotonic())):
+        raise PermanentError(f"process {process.pid} of {name} lives on {_KILL_SECONDS:g} s after SIGKILL; look what holds it")
+
+
+def _root(directory: Path, name: str) -> psutil.Process | None:
+    """The very process that was started as the service's root, alive, ending or a zombie; None where it is gone."""
+    try:
+        record = json.loads(_record(directory, name).read_text())
+        process = psutil.Process(int(record["pid"]))
+        return process if [proc.boot_id(), proc.started(process.pid)] == [record["boot"], record["started"]] else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
 
 
 def _record(directory: Path, name: str) -> Path:
@@ -262,15 +247,6 @@ def _record(directory: Path, name: str) -> Path:
 
 def _lock(directory: Path, name: str) -> Path:
     return directory / f".{name}.start.lock"
-
-
-def _started(pid: int) -> int:
-    """When the process started, in clock ticks after boot: unlike a time of day, no clock's step changes it."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _digest(service: Service) -> str:

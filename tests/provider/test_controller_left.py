@@ -23,7 +23,7 @@ from heliostat.spec.resources import ControllerAddress, ControllerInputs, Contro
 from heliostat.spec.rollouts import Desired, Phase, Version
 from heliostat.spec.strategies import Rolling
 from heliostat.spec.workload import Limits, PredictionLog
-from heliostat.systems import processes
+from heliostat.systems import proc, processes
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import Directory
 
@@ -166,7 +166,7 @@ async def test_a_controller_that_runs_tells_the_ledger_at_its_end_and_runs_on_wh
     process = processes.find(live.directory, SERVICE)
     assert process is not None
     process.send_signal(signal.SIGTERM)
-    assert await processes.exited(process, 10)
+    assert await proc.exited(process, 10)
     assert live.told() == ["a"]
 
     await HANDLER.create(CONTEXT, live.inputs)

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from plugin_process import plugin_process
 
-from heliostat.systems import ports, processes
+from heliostat.systems import ports, proc, processes
 
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
 
@@ -61,7 +61,7 @@ async def _started(base: Path, part: str, name: str, creating: asyncio.Task) -> 
 
 async def _kill(process: psutil.Process) -> None:
     process.kill()
-    assert await processes.exited(process, 10)
+    assert await proc.exited(process, 10)
 
 
 def _listening(pids: set[int]) -> list[tuple[str, int]]:

@@ -14,7 +14,7 @@ from heliostat.provider import registry
 from heliostat.provider.properties import SECRET, SIGNATURE, UNKNOWN
 from heliostat.provider.reports import Reporter
 from heliostat.provider.servicer import Provider
-from heliostat.systems import processes
+from heliostat.systems import proc
 
 
 def secret(value):
@@ -244,7 +244,7 @@ async def test_a_plugin_ends_with_the_engine_that_started_it(tmp_path):
     plugin = psutil.Process(int(await engine.stdout.readline()))
     engine.kill()
     await engine.wait()
-    assert await processes.exited(plugin, 20)
+    assert await proc.exited(plugin, 20)
 
 
 async def test_the_schema_has_every_resource_with_descriptions(plugin, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 from traffic_plane import FakeReplica, ask, client, serving, until
 
 from heliostat.spec.strategies import Affinity
-from heliostat.systems import haproxy, haproxy_affinity, processes
+from heliostat.systems import haproxy, haproxy_affinity, proc, processes
 from heliostat.systems.haproxy_config import Plane, Route, render, render_affinity_map, render_salt_map
 
 HEADER, COOKIE = Affinity(header="X-User"), Affinity(cookie="who")
@@ -168,7 +168,7 @@ async def test_a_killed_haproxy_comes_back_with_everybody_where_they_were(
     process = processes.find(sticky.directory, "haproxy")
     assert process is not None
     os.killpg(process.pid, signal.SIGKILL)
-    await processes.exited(process, 10)
+    await proc.exited(process, 10)
     processes.start(haproxy.service(sticky, "haproxy"))
     found = await until(sticky, lambda found: all(s.answers for b in found.backends.values() for s in b.values()))
     assert (found.shares["flights"], found.salts["flights"]) == (3_000, "two")

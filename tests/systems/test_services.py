@@ -22,6 +22,16 @@ print("up", flush=True)
 time.sleep(600)
 """
 
+# To give back its memory takes a while, and its lock is held until that is done.
+LARGE = """
+import fcntl, sys, time
+memory = b"x" * (256 << 20)
+lock = open("held", "w")
+fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("up", flush=True)
+time.sleep(600)
+"""
+
 
 @pytest.fixture(autouse=True)
 def runtime(tmp_path, monkeypatch):
@@ -73,6 +83,18 @@ async def test_what_a_killed_root_left_is_cleared_before_it_is_started_again(fol
     assert psutil.pid_exists(left)
     assert processes.start(tree(folder)) != first
     assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
+async def test_what_is_just_being_killed_is_waited_for_and_started_anew(folder):
+    large = processes.Service(folder, "tree", (sys.executable, "-u", "-c", LARGE))
+    for times in range(1, 4):
+        pid = processes.start(large)
+        await until(lambda times=times: processes.log_tail(folder, "tree").split() == ["up"] * times)
+        os.kill(pid, signal.SIGKILL)
+        assert processes.find(folder, "tree") is None
+        if times == 2:
+            await processes.stop(folder, "tree", grace_seconds=0)
+            assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 async def test_a_process_id_that_was_used_again_is_not_the_service(folder):
