@@ -6,6 +6,7 @@ usage: predict.py STACK
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+
+from heliostat.systems.loopback import past_proxies
 
 HELIOSTAT = Path(sys.executable).with_name("heliostat")
 
@@ -49,6 +52,7 @@ def ask(client: httpx.Client, name: str, application: dict[str, str], console: C
 
 def main() -> int:
     """Exit code 0 where every application answered."""
+    os.environ.update(past_proxies(os.environ))
     stack = sys.argv[1] if len(sys.argv) > 1 else "local"
     console = Console(soft_wrap=True)
     found = outputs(stack)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from heliostat.cli.handover import EngineChoiceError, choose
+from heliostat.systems.loopback import past_proxies
 
 
 def main() -> NoReturn:
@@ -18,6 +19,7 @@ def main() -> NoReturn:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
     os.environ.update(chosen.variables)
+    os.environ.update(past_proxies(os.environ))
     if chosen.engine == "pulumi":
         sys.stdout.flush()
         os.execvp("pulumi", ["pulumi", *chosen.arguments])  # noqa: S606, S607 -- this process becomes the official CLI

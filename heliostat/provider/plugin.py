@@ -13,6 +13,7 @@ from pulumi.runtime.proto import provider_pb2_grpc
 
 from heliostat.provider.reports import Reporter
 from heliostat.provider.servicer import Provider
+from heliostat.systems.loopback import past_proxies
 
 _MESSAGE_LIMIT = 400 * 1024 * 1024
 """Bytes of one message, as in Pulumi's own SDKs."""
@@ -22,6 +23,7 @@ _LOOK_SECONDS = 1.0
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until the engine ends; `arguments` hold its address among flags that are the CLI's own."""
+    os.environ.update(past_proxies(os.environ))
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     asyncio.run(_serve(addresses[0] if addresses else None))
 

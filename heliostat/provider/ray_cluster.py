@@ -19,7 +19,7 @@ class RayClusterHandler(Handler[RayClusterInputs, RayClusterOutputs]):
     token = "heliostat:index:RayCluster"  # noqa: S105 - a type token
     inputs = RayClusterInputs
     outputs = RayClusterOutputs
-    replace_on = frozenset({"directory", "head", "object_store_mib", "dashboard_port"})
+    replace_on = frozenset({"directory", "head", "object_store_mib", "dashboard_port", "s3_endpoint", "s3_region"})
     delete_before_replace = True
 
     def foreseen(self, old: RayClusterOutputs | None, new: RayClusterInputs) -> Mapping[str, Any]:

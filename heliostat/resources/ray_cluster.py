@@ -7,7 +7,7 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources.base import Address, Resource
-from heliostat.spec.platform import LocalRay
+from heliostat.spec.platform import LocalRay, S3Store, Store
 
 
 class RayCluster(Resource):
@@ -16,7 +16,10 @@ class RayCluster(Resource):
     token = "heliostat:index:RayCluster"  # noqa: S105 - a type, no secret
     outputs = ("address", "gcs_address")
 
-    def __init__(self, name: str, spec: LocalRay, directory: Path, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, spec: LocalRay, directory: Path, store: Store, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        bucket = store if isinstance(store, S3Store) else None
         super().__init__(
             name,
             opts,
@@ -25,6 +28,8 @@ class RayCluster(Resource):
             workers=spec.workers,
             object_store_mib=spec.object_store_mib,
             dashboard_port=spec.dashboard_port,
+            s3_endpoint=bucket and bucket.endpoint,
+            s3_region=bucket and bucket.region,
         )
 
     @property

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from heliostat.spec.base import EntryPoint, Model, Name
 from heliostat.spec.latencies import Counts
-from heliostat.spec.mistakes import beside
+from heliostat.spec.mistakes import beside, not_one_of
 
 Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "mean_bias"]
 """As `heliostat.ml.metrics` computes them."""
@@ -119,11 +119,10 @@ class Custom(Model):
     at_most: float | None = None
     timeout_seconds: Positive = 60.0
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.function is None) == (self.command is None):
-            raise ValueError(f"the check {self.name} needs either `function` or `command`")
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_way(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return beside(given, handler, *not_one_of(given, "a check of one's own needs", "function", "command"))
 
 
 Check = Annotated[

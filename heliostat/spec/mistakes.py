@@ -62,6 +62,13 @@ def beside(value: Any, handler: Callable[[Any], T], *whole: PydanticCustomError 
     return result
 
 
+def not_one_of(given: Any, what: str, *names: str) -> list[PydanticCustomError]:
+    """That a model, which may be wrong in other ways too, was given none of `names`, or more than one."""
+    if not isinstance(given, Mapping) or sum(given.get(name) is not None for name in names) == 1:
+        return []
+    return [PydanticCustomError("not_one", f"{what} either {' or '.join(f'`{name}`' for name in names)}")]
+
+
 def _again(mistake: Any) -> InitErrorDetails:
     """A mistake as it can be raised once more."""
     kind: Any = mistake["type"]

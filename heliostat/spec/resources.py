@@ -61,6 +61,9 @@ class RayClusterInputs(Model):
     workers: RayWorkers = RayWorkers()
     object_store_mib: Annotated[int, Field(ge=80)] = 200
     dashboard_port: Port | None = None
+    s3_endpoint: str | None = None
+    """URL where buckets are, if not at AWS's: Ray itself fetches code packages, and is told by its environment only."""
+    s3_region: str | None = None
 
 
 class RayAddress(Model):

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidatorFunctionWrapHandler, field_validator, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from heliostat.spec.analysis import (
@@ -23,7 +32,9 @@ from heliostat.spec.analysis import (
     SuccessRate,
 )
 from heliostat.spec.base import EntryPoint, Model
-from heliostat.spec.mistakes import beside
+from heliostat.spec.mistakes import beside, not_one_of
+
+T = TypeVar("T")
 
 Percent = Annotated[float, Field(gt=0, le=100, multiple_of=0.01)]
 Retention = Annotated[float, Field(ge=0, le=7 * 86400)]
@@ -49,17 +60,10 @@ class Rolling(Model):
     analysis: Analysis | None = None
     """What each share has to pass before the next one moves."""
 
-    @model_validator(mode="after")
-    def _has_something_beside_it(self) -> Self:
-        checks = self.analysis.checks if self.analysis is not None and self.max_surge == 0 else ()
-        comparing = dict.fromkeys(check.kind for check in checks if _compares(check))
-        if comparing:
-            raise ValueError(
-                "without surge the last of the old replicas goes before the last new one comes, and the checks "
-                f"{', '.join(comparing)} would have nothing to compare that one with: give maxSurge 1 or more, or limits "
-                "that hold by themselves (atLeast, atMostMs, limit)"
-            )
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _has_something_beside_it(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return beside(given, handler, *_stands_alone(given))
 
 
 class BlueGreen(Model):
@@ -95,11 +99,10 @@ class Affinity(Model):
     cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
     """A client without the cookie is given one."""
 
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if (self.header is None) == (self.cookie is None):
-            raise ValueError("an affinity is by either `header` or `cookie`")
-        return self
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one_of_them(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return beside(given, handler, *not_one_of(given, "an affinity is by", "header", "cookie"))
 
 
 class Canary(Model):
@@ -159,6 +162,30 @@ def functions_of(strategy: Strategy) -> tuple[EntryPoint, ...]:
     return tuple(dict.fromkeys(check.function for check in checks if isinstance(check, Custom) and check.function))
 
 
+def _stands_alone(rolling: Any) -> list[PydanticCustomError]:
+    """That checks compare with what serves where nothing does any more; the rest may be wrong in other ways."""
+    given = rolling if isinstance(rolling, Mapping) else {}
+    analysis = _right(Analysis, given, "analysis")
+    checks = analysis.checks if analysis is not None and _right(int, given, "max_surge") == 0 else ()
+    comparing = dict.fromkeys(check.kind for check in checks if _compares(check))
+    if not comparing:
+        return []
+    text = (
+        "without surge the last of the old replicas goes before the last new one comes, and the checks {checks} would have "
+        "nothing to compare that one with: give maxSurge 1 or more, or limits that hold by themselves (atLeast, atMostMs, "
+        "limit)"
+    )
+    return [PydanticCustomError("stands_alone", text, {"checks": ", ".join(comparing)})]
+
+
+def _right(kind: type[T], given: Mapping[str, Any], name: str) -> T | None:
+    """What a key of the config says, by either of its spellings, where that is right; None where it is not there."""
+    try:
+        return TypeAdapter(kind).validate_python(given.get(name, given.get(to_camel(name))))
+    except ValidationError:
+        return None
+
+
 def _compares(check: Check) -> bool:
     """Whether a check holds the candidate against what serves."""
     match check:
@@ -173,10 +200,11 @@ def _compares(check: Check) -> bool:
 def _falls(steps: Any) -> list[InitErrorDetails]:
     """Each weight that does not rise, in steps that may be wrong in other ways."""
     weights = [
-        (number, step.get("weight") if isinstance(step, Mapping) else getattr(step, "weight", None))
+        (number, _right(float, step if isinstance(step, Mapping) else vars(step), "weight"))
         for number, step in enumerate(steps if isinstance(steps, (list, tuple)) else ())
+        if isinstance(step, (Mapping, CanaryStep))
     ]
-    known = [(number, weight) for number, weight in weights if isinstance(weight, (int, float))]
+    known = [(number, weight) for number, weight in weights if weight is not None]
     text = "the weights of a canary's steps must rise: {weight} does not, after {before}"
     return [
         InitErrorDetails(

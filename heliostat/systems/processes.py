@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from heliostat.systems import proc
 from heliostat.systems.errors import PermanentError, explained
+from heliostat.systems.loopback import past_proxies
 
 MARK = "HELIOSTAT_SERVICE"
 _NOT_INHERITED = ("PULUMI_", "RAY_", "MLFLOW_")
@@ -187,7 +188,8 @@ def _spawn(service: Service) -> int:
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}
-    environment = {**inherited, **service.environment, MARK: mark(service.directory, service.name)}
+    environment = {**inherited, **past_proxies(inherited), **service.environment}
+    environment[MARK] = mark(service.directory, service.name)
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - the program is the caller's, its arguments are a list
             service.argv,

@@ -172,7 +172,7 @@ class LocalCluster:
             *self._common(first + 1, inputs.head.cpus, inputs.object_store_mib),
         ]
         argv = (sys.executable, "-m", "ray.scripts.scripts", "start", *arguments)
-        return processes.Service(self.directory, HEAD, argv, self._environment())
+        return processes.Service(self.directory, HEAD, argv, self._environment(inputs))
 
     def _worker(self, name: str, inputs: RayClusterInputs) -> processes.Service:
         first = ports.claim(self.directory, name, count=6)
@@ -180,7 +180,7 @@ class LocalCluster:
         arguments = ["--address", self.gcs_address, "--include-log-monitor", "false"]
         arguments += self._common(first, inputs.workers.cpus, inputs.object_store_mib)
         argv = (sys.executable, "-m", "heliostat.systems.ray_worker_node", *arguments)
-        return processes.Service(self.directory, name, argv, self._environment())
+        return processes.Service(self.directory, name, argv, self._environment(inputs))
 
     def _common(self, first: int, cpus: int, object_store_mib: int) -> list[str]:
         numbered = [part for number, name in enumerate(_NODE_PORTS) for part in (f"--{name}-port", str(first + number))]
@@ -191,7 +191,7 @@ class LocalCluster:
             *("--num-cpus", str(cpus), "--object-store-memory", str(object_store_mib << 20)),
         ]
 
-    def _environment(self) -> Mapping[str, str]:
+    def _environment(self, inputs: RayClusterInputs) -> Mapping[str, str]:
         replicas = ports.claim(self.directory, "replicas", count=_REPLICA_PORTS)
         return {
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray on loopback; see ray_worker_node
@@ -207,6 +207,8 @@ class LocalCluster:
             "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(replicas + _REPLICA_PORTS - 1),
             # Ray names its processes by overwriting their environment, which holds the mark of the service.
             "SPT_NOENV": "1",
+            **({"AWS_ENDPOINT_URL_S3": inputs.s3_endpoint} if inputs.s3_endpoint else {}),
+            **({"AWS_DEFAULT_REGION": inputs.s3_region} if inputs.s3_region else {}),
         }
 
     async def _stop_nodes(self, names: list[str]) -> None:

@@ -20,7 +20,7 @@ class LocalPlatform(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         store = ObjectStore("objects", address_of(spec.store, directory), spec.on_destroy, child)
         tracking = TrackingServer("mlflow", spec.tracking, directory / "mlflow", store.address, spec.on_destroy, child)
-        ray = RayCluster("ray", spec.ray, directory / "ray", child)
+        ray = RayCluster("ray", spec.ray, directory / "ray", spec.store, child)
         controller = Controller(
             "controller",
             directory / "controller",

@@ -88,6 +88,13 @@ def test_a_platform_stack_declares_no_workload() -> None:
     assert types(run({"platform": LOCAL})) == PLATFORM
 
 
+def test_the_cluster_is_told_where_buckets_are_and_nothing_of_a_directory() -> None:
+    store = {"kind": "s3", "bucket": "things", "endpoint": "http://127.0.0.1:9000", "region": "eu-central-1"}
+    ray = run({"platform": {**LOCAL, "store": store}})["heliostat:index:RayCluster"]
+    assert (ray["s3Endpoint"], ray["s3Region"]) == ("http://127.0.0.1:9000", "eu-central-1")
+    assert "s3Endpoint" not in run({"platform": LOCAL})["heliostat:index:RayCluster"]
+
+
 def test_a_workload_stack_takes_its_platform_from_the_stack_that_made_it() -> None:
     declared = run({"platformStack": "organization/heliostat/platform-prod", "workloads": {"flights": {}}})
     assert types(declared) == WORKLOAD

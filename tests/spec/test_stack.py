@@ -159,6 +159,27 @@ def test_without_surge_nothing_stands_beside_the_last_batch_to_compare_it_with(c
         parse(flights(strategy={"kind": "rolling", **fine}), FILE, ["flights"])
 
 
+def test_what_a_rolling_update_cannot_compare_is_told_beside_its_other_mistakes() -> None:
+    told = strategy_mistakes(kind="rolling", maxSurge=0, percentage=101, analysis={"checks": [COMPARING[0]]})
+    assert told["percentage"] == "input should be less than or equal to 100 (given: 101)"
+    assert "the checks latency would have nothing" in told[""]
+
+
+def test_a_check_of_ones_own_that_says_both_ways_or_none_is_told_beside_its_other_mistakes() -> None:
+    both = {"kind": "custom", "name": "Mine", "function": "a.b:c", "command": ["true"]}
+    told = strategy_mistakes(kind="shadow", analysis={"checks": [both, {"kind": "custom", "name": "mine"}]})
+    needs = "a check of one's own needs either `function` or `command`"
+    assert told["analysis.checks[0]"] == told["analysis.checks[1]"] == needs
+    assert "analysis.checks[0].name" in told
+
+
+def test_weights_that_are_written_as_text_have_to_rise_too() -> None:
+    """`config set --path` keeps a number with a point as text."""
+    told = strategy_mistakes(kind="canary", steps=[{"weight": "50"}, {"weight": "10.5"}])
+    assert told == {"steps[1].weight": "the weights of a canary's steps must rise: 10.5 does not, after 50"}
+    parse(flights(strategy={"kind": "canary", "steps": [{"weight": "0.5"}, {"weight": "10.5"}]}), FILE, ["flights"])
+
+
 def test_a_key_in_snake_case_is_told_as_it_was_written() -> None:
     told = strategy_mistakes(kind="rolling", max_surge=-1)
     assert told == {"max_surge": "input should be greater than or equal to 0 (given: -1)"}
