@@ -63,6 +63,11 @@ def is_ending(pid: int) -> bool:
     return state in "ZX" or bool(int(fields[5]) & _EXITING) or killed
 
 
+def ending_in_session(session: int) -> list[int]:
+    """The processes of a session that were killed or end by themselves, and are not gone yet."""
+    return [pid for pid in psutil.pids() if _session(pid) == session and is_ending(pid)]
+
+
 def environments() -> Iterator[tuple[psutil.Process, bytes]]:
     """Every live process of this user but this one, with its environment."""
     for entry in os.scandir("/proc"):
@@ -84,6 +89,13 @@ def started(pid: int) -> int:
 def boot_id() -> str:
     """The kernel's name for the time since this boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return int(_stat(pid)[3])
+    except OSError:
+        return None
 
 
 def _stat(pid: int) -> list[str]:

@@ -74,8 +74,15 @@ def find(directory: Path, name: str) -> psutil.Process | None:
     One that was killed a moment ago and still gives back its memory is not alive any more.
     """
     _children[:] = [child for child in _children if child.poll() is None]
-    root = _root(directory, name)
-    return root if root is not None and not proc.is_ending(root.pid) else None
+    recorded = _recorded(directory, name)
+    if recorded is None:
+        return None
+    pid, started = recorded
+    try:
+        process = psutil.Process(pid)
+        return process if proc.started(pid) == started and not proc.is_ending(pid) else None
+    except (OSError, psutil.Error):
+        return None
 
 
 def is_as(service: Service) -> bool:
@@ -221,25 +228,24 @@ def _clear(directory: Path, name: str) -> None:
             except psutil.AccessDenied:
                 raise PermanentError(f"process {process.pid} of {name} cannot be killed: it runs as another user") from None
         for process in processes:
-            _wait_for_end(process, name, deadline)
-    # One that is ending shows no environment, and so no mark.
-    root = _root(directory, name)
-    if root is not None:
-        _wait_for_end(root, name, deadline)
+            _wait_for_end(process.pid, name, deadline)
+    # What is ending shows no environment, and so no mark; but it is still in the session that its root began.
+    recorded = _recorded(directory, name)
+    for pid in proc.ending_in_session(recorded[0]) if recorded else ():
+        _wait_for_end(pid, name, deadline)
 
 
-def _wait_for_end(process: psutil.Process, name: str, deadline: float) -> None:
-    if not proc.wait_until_gone(process.pid, max(0.0, deadline - time.monotonic())):
-        raise PermanentError(f"process {process.pid} of {name} lives on {_KILL_SECONDS:g} s after SIGKILL; look what holds it")
+def _wait_for_end(pid: int, name: str, deadline: float) -> None:
+    if not proc.wait_until_gone(pid, max(0.0, deadline - time.monotonic())):
+        raise PermanentError(f"process {pid} of {name} lives on {_KILL_SECONDS:g} s after SIGKILL; look what holds it")
 
 
-def _root(directory: Path, name: str) -> psutil.Process | None:
-    """The very process that was started as the service's root, alive, ending or a zombie; None where it is gone."""
+def _recorded(directory: Path, name: str) -> tuple[int, int] | None:
+    """The process id and the start of the root that was started last, whatever became of it; None after a reboot."""
     try:
         record = json.loads(_record(directory, name).read_text())
-        process = psutil.Process(int(record["pid"]))
-        return process if [proc.boot_id(), proc.started(process.pid)] == [record["boot"], record["started"]] else None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return (int(record["pid"]), int(record["started"])) if record["boot"] == proc.boot_id() else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from heliostat.systems import processes
+from heliostat.systems import proc, processes
 from heliostat.systems.errors import PermanentError
 
 # The root makes a child in a session of its own, as Ray and others do.
@@ -22,11 +22,12 @@ print("up", flush=True)
 time.sleep(600)
 """
 
-# To give back its memory takes a while, and its lock is held until that is done.
+# Both take a while to give back their memory, and hold a lock until that is done.
 LARGE = """
-import fcntl, sys, time
+import fcntl, os, sys, time
+child = os.fork() == 0
 memory = b"x" * (256 << 20)
-lock = open("held", "w")
+lock = open("child" if child else "root", "w")
 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 print("up", flush=True)
 time.sleep(600)
@@ -88,13 +89,17 @@ async def test_what_a_killed_root_left_is_cleared_before_it_is_started_again(fol
 async def test_what_is_just_being_killed_is_waited_for_and_started_anew(folder):
     large = processes.Service(folder, "tree", (sys.executable, "-u", "-c", LARGE))
     for times in range(1, 4):
-        pid = processes.start(large)
-        await until(lambda times=times: processes.log_tail(folder, "tree").split() == ["up"] * times)
-        os.kill(pid, signal.SIGKILL)
+        root = processes.start(large)
+        await until(lambda times=times: processes.log_tail(folder, "tree").split() == ["up", "up"] * times)
+        tree = processes.marked(folder, "tree")
+        assert len(tree) == 2
+        for process in tree:
+            process.kill()
         assert processes.find(folder, "tree") is None
         if times == 2:
             await processes.stop(folder, "tree", grace_seconds=0)
-            assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+            assert all(proc.wait_until_gone(process.pid, 0) for process in tree)
+        assert not psutil.pid_exists(root) or proc.is_ending(root)
 
 
 async def test_a_process_id_that_was_used_again_is_not_the_service(folder):
