@@ -201,7 +201,10 @@ class Registry:
         top = location.removeprefix("mlflow-artifacts:").lstrip("/")
         names = list(self._artifacts(top))
         if not names:
-            raise PermanentError(f"there are no artifacts at {location}")
+            raise PermanentError(
+                f"there are no artifacts at {location}: they were deleted, or the object store is another one since they were "
+                "logged; go back to that store, or delete the run or model that names them, and it is made anew"
+            )
         for name in names:
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
