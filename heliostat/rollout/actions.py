@@ -35,11 +35,19 @@ def actions(state: State, observed: Observed, now: float) -> tuple[Action, ...]:
     if observed.share != state.share:
         wanted.append(SetShare(state.share))
     pairs = [(colour, state.slot(colour), observed.seen(colour)) for colour in Colour]
-    rollout = state.rollout
-    drained = rollout is not None and now - rollout.since >= DRAIN_SECONDS
-    wanted += [RetireColour(colour) for colour, slot, seen in pairs if _retires(slot, seen, drained)]
+    wanted += [RetireColour(colour) for colour, slot, seen in pairs if _retires(slot, seen, now)]
     wanted += [deploy for colour, slot, seen in pairs if (deploy := _deploys(colour, slot, seen))]
     return (*wanted, *_golden(state, observed), *_analyses(state, observed, now))
+
+
+def closed(state: State, observed: Observed, now: float) -> State:
+    """`state` that knows since when what is to go takes no new request."""
+    for colour in Colour:
+        slot, seen = state.slot(colour), observed.seen(colour)
+        goes = seen.condition is not Condition.ABSENT and not _is_that(slot, seen)
+        if goes is not (slot.closed_at is not None):
+            state = state.with_slot(colour, closed_at=now if goes else None)
+    return state
 
 
 def admitted(slot: Slot, seen: Seen) -> frozenset[str]:
@@ -56,10 +64,11 @@ def _is_that(slot: Slot, seen: Seen) -> bool:
     return slot.desired is not None and seen.identity == identity(slot.desired)
 
 
-def _retires(slot: Slot, seen: Seen, drained: bool) -> bool:
+def _retires(slot: Slot, seen: Seen, now: float) -> bool:
     """What is to go, goes once HAProxy gives it nothing and it has answered what it had, or has had the time to."""
     if seen.condition in (Condition.ABSENT, Condition.STOPPING) or _is_that(slot, seen):
         return False
+    drained = slot.closed_at is not None and now - slot.closed_at >= DRAIN_SECONDS
     return not seen.usable and (drained or seen.in_flight == 0)
 
 

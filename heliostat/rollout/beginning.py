@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliostat.rollout.model import GATHERING, SETTLED, Colour, Observed, Progress, State, Step, identity
 from heliostat.rollout.shares import share_of
 from heliostat.rollout.shifting import analyse
-from heliostat.rollout.stages import besides, followed_on, present
+from heliostat.rollout.stages import begins_anew, besides, followed_on, present
 from heliostat.rollout.turns import enter
 from heliostat.spec.rollouts import Desired, Phase
 from heliostat.spec.strategies import Rolling, Strategy
@@ -15,7 +15,7 @@ def start(state: State, observed: Observed, now: float) -> Step:
     """The rollout of what is declared; none where it serves already."""
     declared = declared_of(state)
     before = state.rollout
-    carried = before if before is not None and before.phase is Phase.SUPERSEDED else None
+    carried = before if before is not None and before.phase is Phase.SUPERSEDED and not before.deleted else None
     previous, home = _previous(state, carried)
     live = state.slot(state.live).desired if state.live is not None else None
     in_place = live is not None and identity(live) == identity(declared)
@@ -50,9 +50,12 @@ def declared_meanwhile(state: State, rollout: Progress, now: float) -> Step | No
     declared = declared_of(state)
     if rollout.phase is Phase.ROLLING_BACK:
         return None
+    text = f"{declared.version.label} is declared"
     if identity(declared) == identity(rollout.target) and not rollout.in_place:
-        return _adopt(state, rollout, declared, now)
-    return enter(state, end_of(rollout), now, f"{declared.version.label} is declared")
+        if not begins_anew(rollout, declared.strategy):
+            return _adopt(state, rollout, declared, now)
+        text += f" by {declared.strategy.kind}: it begins anew"
+    return enter(state, end_of(rollout), now, text)
 
 
 def end_of(rollout: Progress) -> Phase:
@@ -96,7 +99,8 @@ def _adopt(state: State, rollout: Progress, declared: Desired, now: float) -> St
     changed = rollout.model_copy(update={"target": declared, "origin": state.origin})
     if besides(declared.strategy) and besides(rollout.strategy):
         shifts = rollout.phase is Phase.SHIFTING or rollout.phase in GATHERING
-        changed = followed_on(changed, declared.strategy, share_of(rollout.candidate, state.share) if shifts else 0)
+        part = share_of(rollout.candidate, state.share) if shifts else 0
+        changed = followed_on(changed, declared.strategy, part)
     elif declared.strategy.kind == rollout.strategy.kind and rollout.phase not in SETTLED:
         changed = changed.model_copy(update={"strategy": declared.strategy})
     # Otherwise how it got there, or is on its way, does not change any more; the declaration's other parts do.

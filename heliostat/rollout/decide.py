@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from heliostat.rollout import ending, phases, shifting
-from heliostat.rollout.actions import actions
+from heliostat.rollout.actions import actions, closed
 from heliostat.rollout.beginning import declared_meanwhile, end_of, start
 from heliostat.rollout.model import (
     ENDS,
@@ -55,6 +55,7 @@ def decide(state: State, observed: Observed, now: float) -> Decision:
         observed = replace(observed, watched_since=0.0)
     step = _steps(state, observed, now)
     after, records = _records(step, observed)
+    after = closed(after, observed, now)
     heal: tuple[Action, ...] = ()
     if after.heal_after > state.heal_after and after.live is not None:
         heal = (RetireColour(after.live),)
@@ -101,8 +102,10 @@ def _delete(state: State, observed: Observed, now: float) -> Step:
     state = state.but(live=None)
     if any(observed.seen(colour).condition is not Condition.ABSENT for colour in Colour):
         return Step(state)
-    # Declared again while it went: it begins anew.
-    return Step(state.but(deleting=False)) if state.pending else Step(state, gone=True)
+    if not state.pending:
+        return Step(state, gone=True)
+    # Declared again while it went.
+    return Step((state.with_rollout(deleted=True) if rollout is not None else state).but(deleting=False))
 
 
 def _heal(state: State, observed: Observed, now: float) -> State:
@@ -130,6 +133,9 @@ def _in_time(state: State, now: float) -> State:
     """`state` without times that are yet to come: a clock that was set back must not make anything wait for it."""
     if state.heal_after and state.heal_after > now + HEAL_SECONDS:
         state = state.but(heal_after=now + HEAL_SECONDS)
+    for colour in Colour:
+        if (state.slot(colour).closed_at or 0.0) > now:
+            state = state.with_slot(colour, closed_at=now)
     rollout = state.rollout
     if rollout is None or rollout.ended:
         return state

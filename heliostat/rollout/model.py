@@ -46,6 +46,8 @@ class Slot(Model):
     desired: Desired | None = None
     replicas: int = 0
     access: Access = Access.CLOSED
+    closed_at: float | None = None
+    """Since when what is to go of this colour takes no new request, Unix time in seconds, until it is gone."""
 
 
 class Progress(Model):
@@ -87,6 +89,8 @@ class Progress(Model):
     """Since when the present stage's analysis gathers; later than `stage_at` where it was changed."""
     judged: Verdict | None = None
     """What the present stage's analysis came to."""
+    deleted: bool = False
+    """The application was taken away after it: what is declared then starts as a first version does."""
     aborted: str | None = None
     """What a person said who wants it rolled back, until it is."""
     approved: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heliostat.rollout.beginning import nothing_to_do
 from heliostat.rollout.model import SETTLED, Observed, Progress, State, Step, identity
 from heliostat.rollout.refusals import fingerprint, forget, refusal, remember, serves_as_it_is, why
+from heliostat.rollout.steps import step_of, words_of
 from heliostat.spec.rollouts import Desired, GoBack, Origin, Phase, Refused, Word
 
 
@@ -56,14 +57,21 @@ def approve(state: State, word: Word, now: float) -> Step:
     """Let the stage that waits go on.
 
     Raises:
-        OrderError: nothing waits for anybody.
+        OrderError: nothing waits for anybody, or not what the person read of; or somebody let it go on already.
     """
-    rollout = _meant(state, word)
+    rollout, at = _meant(state, word), step_of(state)
+    if word.step is not None and word.step != at:
+        raise OrderError(
+            f"{state.name}: step {word.step + 1} of rollout {rollout.number} does not wait "
+            f"{'any more' if word.step < at else 'yet'}: it is at step {at + 1} ({words_of(state)}); nothing was approved"
+        )
     if rollout.phase is not Phase.WAITING or state.pending or state.deleting:
         raise OrderError(
             f"{state.name}: nothing waits for an approval: rollout {rollout.number} to {rollout.target.version.label} is "
             f"{rollout.phase.value}"
         )
+    if rollout.approved:
+        raise OrderError(f"{state.name}: step {at + 1} ({words_of(state)}) of rollout {rollout.number} is approved already")
     return Step(state.with_rollout(approved=True), ((Phase.WAITING, f"{word.by} lets it go on{_because(word.reason)}"),))
 
 

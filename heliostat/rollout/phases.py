@@ -72,7 +72,7 @@ def _clear(state: State, rollout: Progress, observed: Observed, now: float) -> S
         return state if held else put_away(state, rollout.candidate)
     previous = state.slot(live).desired or rollout.previous or rollout.target
     leftover = state.slot(live.other).desired is not None or observed.share != live.full_share
-    if leftover and (rollout.in_place or not held):
+    if leftover and not (held and rollout.direct):
         state = rolling.go_home(state, observed, live, previous, rollout.way_back, patient=True)
     elif not isinstance(rollout.strategy, Rolling):
         # A rolling update that made room for its first replica, and went no further, may have left too few.
@@ -86,7 +86,8 @@ def _is_free(state: State, rollout: Progress, observed: Observed) -> bool:
     slot, seen = state.slot(rollout.candidate), observed.seen(rollout.candidate)
     wanted = identity(rollout.target)
     if slot.desired is not None:
-        return identity(slot.desired) == wanted
+        # What was interrupted keeps no share of the traffic, and has its replicas only as its strategy gives them.
+        return identity(slot.desired) == wanted and (rollout.direct or state.live is None)
     other = rollout.candidate.other
     if state.live is None and observed.seen(other).condition is not Condition.ABSENT:
         return False

@@ -9,12 +9,12 @@ from heliostat.rollout.model import SETTLED, Slot, State, identity
 from heliostat.rollout.refusals import refusal
 from heliostat.rollout.shares import least_healthy
 from heliostat.rollout.shortage import shortage_of
-from heliostat.rollout.stages import WHOLE, Stage, approval_timeout, retention, stages
+from heliostat.rollout.stages import WHOLE, Stage, approval_timeout, begins_anew, retention, stages
 from heliostat.rollout.steps import checked, in_short, rolling_words, stage_words
 from heliostat.rollout.words import counted, duration
 from heliostat.spec.analysis import Analysis, OnInconclusive
 from heliostat.spec.controller import DRAIN_SECONDS
-from heliostat.spec.rollouts import Desired, Plan
+from heliostat.spec.rollouts import Desired, Phase, Plan
 from heliostat.spec.strategies import Canary, Recreate, Rolling, Strategy
 
 Measured = tuple[float, int] | None
@@ -69,14 +69,24 @@ def plan(
 
 def _plan(state: State, desired: Desired, startup: Measured, gap: Measured) -> Plan:
     live = state.slot(state.live) if state.live is not None else Slot()
+    unfinished = _unfinished(state, desired)
     if live.desired is None:
-        lines = (f"starts {_replicas(desired.replicas)} of {desired.version.label}{_takes(startup)}; nothing serves now",)
-        return Plan(changes=True, lines=(*lines, _tested()), extra_replicas=desired.replicas)
-    if identity(live.desired) == identity(desired):
-        return _in_place(live.desired, desired)
-    case = _Case(live.desired, desired, startup, gap, kept=_kept(state, desired))
-    found = _by_strategy(case)
-    return found.model_copy(update={"lines": (*_unfinished(state, desired), *found.lines)})
+        found = _first(desired, startup)
+    elif identity(live.desired) == identity(desired):
+        found = _in_place(live.desired, desired)
+    else:
+        found = _by_strategy(_Case(live.desired, desired, startup, gap, kept=_kept(state, desired)))
+    ends = bool(unfinished) and state.rollout is not None and state.rollout.target != desired
+    return found.model_copy(update={"lines": (*unfinished, *found.lines), "changes": found.changes or ends})
+
+
+def _first(desired: Desired, startup: Measured) -> Plan:
+    replicas = _replicas(desired.replicas)
+    line = (
+        f"starts {replicas} of {desired.version.label}{_takes(startup)}; nothing serves now; "
+        f"needs {replicas} on top{_for(desired, desired.replicas)}"
+    )
+    return Plan(changes=True, lines=(line, _tested()), extra_replicas=desired.replicas)
 
 
 def _by_strategy(case: _Case) -> Plan:
@@ -88,12 +98,14 @@ def _by_strategy(case: _Case) -> Plan:
 
 
 def _in_place(live: Desired, desired: Desired) -> Plan:
-    lines = []
+    lines, extra = [], max(0, desired.replicas - live.replicas)
     if live.replicas != desired.replicas:
         lines.append(f"replicas: {live.replicas} -> {desired.replicas}; no replica restarts")
+    if extra:
+        lines.append(f"needs {_replicas(extra)} on top{_for(desired, extra)}")
     if live.max_ongoing_requests != desired.max_ongoing_requests:
         lines.append(f"requests at a time: {live.max_ongoing_requests} -> {desired.max_ongoing_requests}; no replica restarts")
-    return Plan(changes=bool(lines), lines=tuple(lines), extra_replicas=max(0, desired.replicas - live.replicas))
+    return Plan(changes=bool(lines), lines=tuple(lines), extra_replicas=extra)
 
 
 def _recreate(case: _Case) -> Plan:
@@ -108,6 +120,7 @@ def _recreate(case: _Case) -> Plan:
         f"stops {_replicas(live.replicas)} of {case.old}, then starts {_replicas(desired.replicas)} of "
         f"{case.label}: a gap without service {length}; no replicas on top",
         f"should {case.label} fail, {case.old} is deployed again, after another start's time",
+        _tested(),
     )
     return Plan(changes=True, lines=lines, gap_seconds=expected[0] if expected else desired.startup_timeout_seconds)
 
@@ -204,11 +217,18 @@ def _unfinished(state: State, desired: Desired) -> tuple[str, ...]:
     if rollout is None or rollout.ended or rollout.phase in SETTLED:
         return ()
     label = rollout.target.version.label
+    if rollout.phase is Phase.ROLLING_BACK:
+        return (f"the rollout to {label} is being rolled back; this begins once it has ended",)
     if rollout.target == desired:
         return (f"{label} is on its way already; its rollout goes on",)
-    if identity(rollout.target) == identity(desired):
+    same = identity(rollout.target) == identity(desired) and not rollout.in_place
+    if same and begins_anew(rollout, desired.strategy):
+        way = f"by {rollout.strategy.kind} that is on its way; it begins anew by {desired.strategy.kind}"
+        return (f"ends the rollout to {label} {way}",)
+    if same:
         return (f"{label} is on its way already; its rollout goes on as now declared",)
-    return (f"ends the rollout to {label} that is on its way",)
+    change = "change in place of" if rollout.in_place else "rollout to"
+    return (f"ends the {change} {label} that is on its way",)
 
 
 def _kept(state: State, desired: Desired) -> bool:
@@ -223,7 +243,7 @@ def _length(stage: Stage) -> float:
     return max(stage.pause_seconds, stage.analysis.seconds if stage.analysis is not None else 0.0)
 
 
-def _for(desired: Desired, replicas: int, seconds: float) -> str:
+def _for(desired: Desired, replicas: int, seconds: float = 0.0) -> str:
     """`(4 CPUs) for about 5 min`."""
     parts = [counted(round(replicas * desired.cpus_per_replica, 3), "CPU")] if desired.cpus_per_replica else []
     parts += [counted(round(replicas * desired.gpus_per_replica, 3), "GPU")] if desired.gpus_per_replica else []

@@ -22,14 +22,21 @@ def shifting(state: State, observed: Observed, now: float) -> Step:
     if observed.seen(rollout.candidate).condition is Condition.ABSENT:
         return _again(state, rollout, now)
     weight, seen = present(rollout).weight, observed.seen(rollout.candidate)
-    state = state.with_slot(rollout.candidate, access=access(rollout))
+    wanted = share_of(rollout.candidate, weight)
+    if share_of(rollout.candidate, state.share) > weight:
+        # A gate below was declared: what serves has all its replicas, and takes its part back at once, where it answers.
+        if not observed.seen(rollout.candidate.other).usable:
+            return or_fail(state, observed, now)
+        state = state.but(share=wanted).with_rollout(shift_at=now)
+    if weight or observed.share == wanted:
+        # It answers until nothing comes any more.
+        state = state.with_slot(rollout.candidate, access=access(rollout))
     # The stages before have given it traffic already.
     step = ill(state, observed, now) if rollout.stage else None
     if step is not None:
         return step
     if len(seen.usable if weight else seen.right) < state.slot(rollout.candidate).replicas:
         return or_fail(state, observed, now)
-    wanted = share_of(rollout.candidate, weight)
     if state.share != wanted or rollout.shift_at is None:
         state = state.but(share=wanted).with_rollout(shift_at=now)
     return _shifted(state, observed, now) if observed.share == wanted else or_fail(state, observed, now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
-from heliostat.rollout.model import SHARES, Progress, State
+from heliostat.rollout.model import SETTLED, SHARES, Progress, State
 from heliostat.spec.analysis import Analysis
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Rolling, Shadow, Strategy
 
@@ -28,6 +28,11 @@ class Stage:
     """Share of the requests that the candidate gets copies of."""
     pause_seconds: float = 0.0
     approval: bool = False
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether it holds the traffic up."""
+        return self.analysis is not None or self.pause_seconds > 0 or self.approval
 
 
 WHOLE = (Stage(SHARES),)
@@ -52,9 +57,14 @@ def stages(strategy: Strategy) -> tuple[Stage, ...]:
 
 def stages_of(rollout: Progress) -> tuple[Stage, ...]:
     """What a rollout does. A first version has nothing to be held against, and what served before was."""
-    if rollout.direct or rollout.in_place or rollout.previous is None:
+    if rollout.direct or rollout.in_place or is_alone(rollout):
         return WHOLE
     return stages(rollout.strategy)
+
+
+def is_alone(rollout: Progress) -> bool:
+    """Whether nothing serves beside the candidate: it is the first version, or what served was stopped for it."""
+    return rollout.previous is None or rollout.gap_since is not None
 
 
 def present(rollout: Progress) -> Stage:
@@ -91,11 +101,33 @@ def besides(strategy: Strategy) -> bool:
     return isinstance(strategy, BlueGreen | Canary | Shadow)
 
 
+def begins_anew(rollout: Progress, strategy: Strategy) -> bool:
+    """Whether its own version, declared by `strategy`, begins anew: what rolls or makes a gap cannot take over half way.
+
+    Not where it has all traffic already, where it goes back to what served before, or where nothing served before it.
+    """
+    if rollout.phase in SETTLED or rollout.direct or rollout.previous is None or rollout.strategy.kind == strategy.kind:
+        return False
+    return not (besides(rollout.strategy) and besides(strategy))
+
+
 def followed_on(rollout: Progress, strategy: Strategy, weight: int) -> Progress:
-    """A rollout that has `weight` on its candidate and goes on by a changed strategy: never to less traffic than it has."""
+    """A rollout that has `weight` on its candidate and goes on by a changed strategy, where that has as much traffic.
+
+    Where nothing would hold it up from there on, it goes back to the highest gate below that it did not pass.
+    """
+    if strategy == rollout.strategy:
+        return rollout
     changed = rollout.model_copy(update={"strategy": strategy})
     before, found = present(rollout), stages_of(changed)
-    stage = next((number for number, each in enumerate(found) if each.weight >= weight), len(found) - 1)
+    last = len(found) - 1
+    if rollout.phase in SETTLED:
+        return changed.model_copy(update={"stage": last})
+    stage = next((number for number, each in enumerate(found) if each.weight >= weight), last)
+    if not any(each.is_gate for each in found[stage:]):
+        passed = stages_of(rollout)[: rollout.stage]
+        gates = [number for number, each in enumerate(found[:stage]) if each.is_gate and each not in passed]
+        stage = max(gates, default=stage)
     changed = changed.model_copy(update={"stage": stage})
     if found[stage].weight == before.weight:
         return changed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliostat.rollout import limits
 from heliostat.rollout.model import SHARES, Progress, State
 from heliostat.rollout.rolling import batches
-from heliostat.rollout.stages import Stage, stages_of
+from heliostat.rollout.stages import Stage, is_alone, stages_of
 from heliostat.rollout.words import counted, duration, percent, share
 from heliostat.spec.strategies import Rolling, Strategy
 
@@ -96,7 +96,7 @@ def _weight(stage: Stage) -> str:
 
 
 def _rolls(rollout: Progress) -> bool:
-    return isinstance(rollout.strategy, Rolling) and rollout.previous is not None and not rollout.in_place
+    return isinstance(rollout.strategy, Rolling) and not rollout.in_place and not is_alone(rollout)
 
 
 def _before(rollout: Progress) -> int:

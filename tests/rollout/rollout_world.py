@@ -122,6 +122,7 @@ class World:
         self.state = orders.declare(state, wanted, self.observe())
 
     def delete(self) -> None:
+        self._came_through()
         self.state = orders.delete(self.state)
 
     def approve(self) -> None:
@@ -155,7 +156,10 @@ class World:
         if asked is not None and (wanted := self.state.slot(asked.candidate).desired) is not None:
             self.analyst.behaviour = behaviour_of(wanted)
         if decision.gone:
-            self.gone, self.state = True, State(name="flights")
+            assert not self.apps
+            assert all(len(ends) == 1 for ends in self.ends.values()), self.ends
+            # What comes next counts from one.
+            self.gone, self.state, self.ends, self.ledger = True, State(name="flights"), {}, []
             return False
         for action in decision.actions[:acts]:
             self._act(action)
@@ -297,6 +301,10 @@ class World:
             case Analyse():
                 pass
 
+    def _came_through(self) -> None:
+        live = self.state.slot(self.state.live).desired if self.state.live is not None else None
+        self.through |= {identity(live)} if live is not None else set()
+
     def _replica(self) -> Replica:
         self._names += 1
         return Replica(f"r{self._names}", self.now + STARTUP_SECONDS)
@@ -304,8 +312,7 @@ class World:
     def _record(self, state: State, events: tuple[tuple[Phase, str], ...]) -> None:
         before = self.state.rollout.number if self.state.rollout is not None else 0
         if state.rollout is not None and state.rollout.number > before:
-            live = self.state.slot(self.state.live).desired if self.state.live is not None else None
-            self.through |= {identity(live)} if live is not None else set()
+            self._came_through()
             assert not state.rollout.direct or identity(state.rollout.target) in self.through, "it has proven nothing"
             refused = {each.fingerprint for each in self.state.refused}
             assert orders.fingerprint(state.rollout.target) not in refused, "what was refused is shipped again"

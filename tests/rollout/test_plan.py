@@ -135,6 +135,87 @@ def test_what_is_on_its_way_is_told() -> None:
         assert text in plan(world.state, wanted, None, None).lines[0]
 
 
+def moving(*ways: Strategy) -> State:
+    """The first of `ways` serves version 1, and each other one has just begun to bring version 2."""
+    world = World()
+    world.declare(desired(1, ways[0]))
+    world.settle()
+    for way in ways[1:]:
+        world.declare(desired(2, way))
+        world.look()
+    return world.state
+
+
+def test_a_revert_to_what_serves_tells_that_it_ends_what_is_on_its_way() -> None:
+    found = plan(moving(BlueGreen(), BlueGreen()), desired(1, BlueGreen()), None, None)
+    assert (found.changes, found.extra_replicas) == (True, 0)
+    assert found.lines == ("ends the rollout to 2-fine that is on its way",)
+    grown = plan(moving(BlueGreen(), BlueGreen()), desired(1, BlueGreen(), 3), None, None)
+    assert grown.lines[:2] == (found.lines[0], "replicas: 2 -> 3; no replica restarts")
+    assert plan(serving(), desired(1, BlueGreen()), None, None).lines == (), "nothing is on its way"
+
+
+def test_a_change_in_place_that_is_on_its_way_is_told_as_one() -> None:
+    world = World()
+    world.declare(desired(1, BlueGreen()))
+    world.settle()
+    world.declare(desired(1, BlueGreen(), 3))
+    world.look()
+    same = plan(world.state, desired(1, BlueGreen(), 3), None, None)
+    assert (same.changes, same.lines) == (False, ("1-fine is on its way already; its rollout goes on",))
+    back = plan(world.state, desired(1, BlueGreen()), None, None)
+    assert (back.changes, back.lines[0]) == (True, "ends the change in place of 1-fine that is on its way")
+
+
+def test_another_kind_of_strategy_for_what_is_on_its_way_is_told_as_a_new_beginning() -> None:
+    for before, after in ((BlueGreen(), Rolling()), (Rolling(), BlueGreen()), (BlueGreen(), Recreate())):
+        told = plan(moving(BlueGreen(), before), desired(2, after), None, None).lines[0]
+        assert told.endswith(f"by {before.kind} that is on its way; it begins anew by {after.kind}")
+    gentler = plan(moving(BlueGreen(), BlueGreen()), desired(2, Canary(steps=(CanaryStep(weight=1),))), None, None)
+    assert gentler.lines[0] == "2-fine is on its way already; its rollout goes on as now declared"
+
+
+def test_what_is_declared_while_it_goes_back_begins_after_that() -> None:
+    world = World()
+    world.declare(desired(1, BlueGreen()))
+    world.settle()
+    world.declare(desired(2, BlueGreen()))
+    world.look()
+    world.abort()
+    world.look()
+    for number in (1, 2, 3):
+        told = plan(world.state, desired(number, BlueGreen()), None, None).lines[0]
+        assert told == "the rollout to 2-fine is being rolled back; this begins once it has ended"
+
+
+def test_in_the_gap_of_a_recreate_the_preview_tells_what_it_ends() -> None:
+    world = World()
+    world.declare(desired(1, Recreate()))
+    world.settle()
+    world.declare(desired(2, Recreate()))
+    world.look()
+    found = plan(world.state, desired(3, BlueGreen()), None, None)
+    assert found.lines[0] == "ends the rollout to 2-fine that is on its way"
+    assert "nothing serves now" in found.lines[1]
+
+
+def test_every_way_to_new_replicas_tells_what_they_need_and_what_each_is_asked_first() -> None:
+    asked = "each new replica must be healthy and answer the golden requests rightly before it gets traffic"
+    for strategy in (Recreate(), Rolling(), BlueGreen(), Shadow(analysis=RATE)):
+        assert plan(serving(), desired(2, strategy), None, None).lines[-1] == asked
+    wanted = desired(1, BlueGreen(), 5).model_copy(update={"gpus_per_replica": 0.5})
+    first = plan(State(name="flights"), wanted, (8.0, 3), None)
+    assert first.lines == (
+        "starts 5 replicas of 1-fine, about 8 s as measured before; nothing serves now; "
+        "needs 5 replicas on top (5 CPUs, 2.5 GPUs)",
+        asked,
+    )
+    more = plan(serving(), desired(1, BlueGreen(), 5), None, None)
+    assert more.lines == ("replicas: 2 -> 5; no replica restarts", "needs 3 replicas on top (3 CPUs)")
+    fewer = plan(serving(), desired(1, BlueGreen(), 1), None, None)
+    assert fewer.lines == ("replicas: 2 -> 1; no replica restarts",)
+
+
 def test_what_was_rolled_back_is_told_in_the_preview() -> None:
     world = World()
     world.declare(desired(1, BlueGreen()))

@@ -89,7 +89,7 @@ def test_batches_are_counted_as_they_move() -> None:
     assert batches(Rolling(percentage=10, max_surge=0, min_healthy_percentage=0), 3, 1)[-1] == 3
 
 
-def test_a_changed_canary_goes_on_where_it_is_and_never_to_less_traffic() -> None:
+def test_a_changed_canary_goes_on_where_it_is_and_to_less_traffic_only_for_a_gate() -> None:
     at = progress(canary(10, 50), stage=1, stage_at=5.0, approved=True)
     same = followed_on(at, canary(10, 50, 80), 5000)
     assert (same.stage, same.stage_at, same.approved) == (1, 5.0, True)
@@ -98,8 +98,15 @@ def test_a_changed_canary_goes_on_where_it_is_and_never_to_less_traffic() -> Non
     lower = followed_on(at, canary(1, 2), 5000)
     assert present(lower).weight == SHARES
     assert is_last(lower)
-    at_once = followed_on(at, BlueGreen(before=ONE), 5000)
-    assert present(at_once) == Stage(SHARES)
+    assert present(followed_on(at, BlueGreen(), 5000)) == Stage(SHARES)
+    assert present(followed_on(at, BlueGreen(before=ONE), 5000)) == Stage(0, ONE)
+    gated = canary(1, 2, analysis=ONE)
+    assert present(followed_on(at, gated, 5000)) == Stage(200, ONE)
+    assert present(followed_on(at, gated, SHARES)) == Stage(200, ONE)
+    through = progress(gated, stage=2)
+    assert present(followed_on(through, canary(1, 2, 100, analysis=ONE), SHARES)) == Stage(SHARES, ONE)
+    kept = followed_on(at.model_copy(update={"phase": Phase.RETAINING}), gated, 0)
+    assert (is_last(kept), kept.strategy) == (True, gated)
 
 
 def test_a_shadow_that_becomes_a_canary_begins_with_its_first_step() -> None:
