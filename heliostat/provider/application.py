@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from heliostat.provider import growing
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.provider.following import Followed, follow, is_through
 from heliostat.provider.resource import Context, Created, Handler
@@ -57,7 +58,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         """Say what restarts, what is needed on top, for how long, whether there is a gap, and what will be checked.
 
         Raises:
-            PermanentError: the cluster cannot hold what it needs on top, or the strategy cannot work.
+            PermanentError: the cluster cannot hold what it needs on top and does not grow, or the strategy cannot work.
         """
         switches = switches_of(os.environ)
         desired = desired_of(new, open_store(new.store).uri(f"code/{new.code.digest}.zip"))
@@ -74,8 +75,15 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             context.info(line)
         if plan.refused is not None and not switches.retry_refused:
             context.warn(refused(plan.refused))
-        if plan.shortage is not None:
+        if plan.shortage is None:
+            return
+        grows = await asyncio.to_thread(growing.growth, new.controller)
+        if grows is None:
             raise PermanentError(plan.shortage)
+        context.warn(
+            f"as the cluster is now, {plan.shortage}. This update changes its nodes first ({grows}); "
+            "whether it is enough is looked at again before anything moves"
+        )
 
     async def create(self, context: Context, inputs: ApplicationInputs) -> Created[ApplicationOutputs]:
         """Declare it and follow the rollout until it serves, or until it is left to itself.

@@ -8,6 +8,7 @@ import re
 
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Phase, Status, Version
+from heliostat.systems.controller_api import ENDS
 
 _UNSEEN = "0" * 64
 
@@ -77,9 +78,31 @@ def as_found(outputs: ApplicationOutputs, status: Status) -> ApplicationOutputs:
             "store": serving.store,
             "prediction_log": serving.prediction_log,
             "limits": serving.limits,
-            "code": outputs.code.model_copy(update={"digest": _code_digest(serving.code_uri)}),
         }
-    return outputs.model_copy(update=found)
+    return outputs.model_copy(
+        update=found | {"code": outputs.code.model_copy(update={"digest": _code_found(outputs, status)})}
+    )
+
+
+def _code_found(outputs: ApplicationOutputs, status: Status) -> str:
+    """The code's digest; no program's, while another version than what serves is on its way.
+
+    A program that goes back to what serves would not differ from it otherwise, and never be declared, and the other version
+    would ship; one that stays is declared again, which follows the rollout.
+    """
+    serving = status.serving
+    if _moves(status):
+        return _UNSEEN
+    known = outputs.code.digest != _UNSEEN and (serving is None or serving.digest == outputs.digest)
+    return outputs.code.digest if known or serving is None else _code_digest(serving.code_uri)
+
+
+def _moves(status: Status) -> bool:
+    """Whether another version than what serves is declared, and still on its way."""
+    rollout, desired, serving = status.rollout, status.desired, status.serving
+    if desired is None or serving is None or desired.version.digest == serving.digest:
+        return False
+    return status.pending or (rollout is not None and rollout.phase not in ENDS)
 
 
 def _has_failed(status: Status, desired: Desired) -> bool:

@@ -38,14 +38,18 @@ class ObjectStoreHandler(Handler[ObjectStoreInputs, ObjectStoreOutputs]):
         return (await self.create(context, new)).outputs
 
     async def delete(self, context: Context, identifier: str, outputs: ObjectStoreOutputs) -> None:
-        """Remove the objects only where that was asked for."""
+        """Remove the objects only where that was asked for, and the ledger never."""
         if outputs.on_destroy is not OnDestroy.DELETE:
             context.info(f"the objects in {outputs.uri} are kept (onDestroy: keep)")
             return
         context.progress("deleting the objects")
-        kept = await asyncio.to_thread(store_lifecycle.remove, outputs)
-        if kept:
-            context.warn(kept)
+        left = await asyncio.to_thread(store_lifecycle.remove, outputs)
+        if left.kept:
+            context.warn(left.kept)
+        if left.ledger:
+            context.info(
+                f"the ledger in {left.ledger} is kept, whatever onDestroy says; remove it by hand where it shall go too"
+            )
 
 
 def _outputs(inputs: ObjectStoreInputs) -> ObjectStoreOutputs:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from heliostat.provider import growing
 from heliostat.provider.local import absolute, brought_up, forget, remember, remembered
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.resources import RayClusterInputs, RayClusterOutputs
@@ -21,6 +22,11 @@ class RayClusterHandler(Handler[RayClusterInputs, RayClusterOutputs]):
     outputs = RayClusterOutputs
     replace_on = frozenset({"directory", "head", "object_store_mib", "dashboard_port", "s3_endpoint", "s3_region"})
     delete_before_replace = True
+
+    async def preview(self, context: Context, old: RayClusterOutputs | None, new: RayClusterInputs) -> None:
+        """Have what runs on it know that it grows."""
+        if old is not None:
+            growing.note(old.address, old.workers, new.workers)
 
     def foreseen(self, old: RayClusterOutputs | None, new: RayClusterInputs) -> Mapping[str, Any]:
         """An update leaves the head where it is."""

@@ -62,9 +62,11 @@ def why_left(name: str, rollout: Rollout, detached: bool) -> str:
     watch = f"`heliostat rollout watch {name}` shows it, and the next `up` follows it"
     if rollout.phase is Phase.WAITING:
         late = f"; left alone, it is rolled back at {_moment(rollout.until)}" if rollout.until is not None else ""
+        # It names what it speaks of: whoever reads it late, or second, approves nothing else.
+        this = f"{name} --rollout {rollout.number} --step {rollout.step + 1}"
         return (
             f"{label} has {percent(rollout.candidate_weight)} of the traffic and waits for a person: "
-            f"`heliostat rollout approve {name}` lets it go on, `heliostat rollout abort {name}` rolls it back{late}. {watch}"
+            f"`heliostat rollout approve {this}` lets it go on, `heliostat rollout abort {name}` rolls it back{late}. {watch}"
         )
     if detached:
         return f"the rollout to {label} has begun and goes on by itself: {watch}"

@@ -61,9 +61,13 @@ class Entry(Model):
         return {side.version.digest: side for side in sides if side is not None}
 
 
+TOP = "ledger/"
+"""Where all ledgers lie in the object store; they outlive it (`heliostat.systems.store_lifecycle`)."""
+
+
 def prefix_of(application: str) -> str:
     """Where an application's entries lie in the object store."""
-    return f"ledger/{application}/"
+    return f"{TOP}{application}/"
 
 
 def key_of(application: str, number: int) -> str:

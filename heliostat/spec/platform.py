@@ -13,7 +13,7 @@ Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
 class OnDestroy(StrEnum):
-    """What happens to stored data when its resource is destroyed."""
+    """What happens to stored data when its resource is destroyed. The ledger, which says what served when, is always kept."""
 
     KEEP = "keep"
     DELETE = "delete"
@@ -82,4 +82,4 @@ class LocalPlatform(Model):
     public_port: Port | None = None
     """Port at which clients reach every application; by default a free one is chosen and kept."""
     on_destroy: OnDestroy = OnDestroy.KEEP
-    """Whether objects, runs and models outlive `destroy`, so that the next `up` finds them."""
+    """Whether objects, runs and models outlive `destroy`, so that the next `up` finds them. The ledger always does."""

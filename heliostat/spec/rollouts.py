@@ -91,6 +91,8 @@ class Word(Model):
     reason: str = ""
     rollout: int | None = None
     """Its number, where the word is not for whichever is on its way."""
+    step: int | None = None
+    """Which of its steps (`Rollout.step`, from 0) the person read of, where the word is not for whichever it is at."""
 
 
 class GoBack(Model):
@@ -283,3 +285,5 @@ class Health(Model):
     haproxy: bool
     ray: bool
     public_url: str
+    store_error: str = ""
+    """Why what is decided could not be written down of late, as on a full disk; empty where it is."""

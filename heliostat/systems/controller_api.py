@@ -83,7 +83,7 @@ class ControllerClient:
         """Let a rollout that waits for a person go on.
 
         Raises:
-            ConflictError: none waits.
+            ConflictError: none waits, or not the rollout or the step that the word names, or it was approved already.
             PermanentError: there is no such application.
         """
         return await self._said("POST", f"/v1/applications/{name}/approve", word)

@@ -1,12 +1,17 @@
-"""Making and removing the places of object stores. What was there before, and is not ours, is never removed."""
+"""Making and removing the places of object stores. Neither what was there before, and is not ours, is removed, nor the ledger.
+
+Where a ledger is left, so is the mark beside it: the store that is made around it later is as much ours as this one was.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heliostat.spec.ledger import TOP
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, explained
 from heliostat.systems.objects import OWN, S3, Directory, ObjectMissingError, open_store
@@ -31,22 +36,33 @@ def exists(address: StoreAddress) -> bool:
     return _bucket_exists(store) if isinstance(store, S3) else store.root.is_dir() if isinstance(store, Directory) else False
 
 
-def remove(address: StoreAddress) -> str | None:
-    """Remove the store with all objects, and its bucket or folder where the store made that. What is gone is a success.
+@dataclass(frozen=True)
+class Removed:
+    """What is left of a store that was removed; nothing by default."""
 
-    Returns why something was kept, where it was.
+    kept: str | None = None
+    """Why something was kept, where it was."""
+    ledger: str | None = None
+    """Where the ledger still lies, where there was one."""
+
+
+def remove(address: StoreAddress) -> Removed:
+    """Remove the store with all objects but the ledger, and its bucket or folder where the store made that and it is empty.
+
+    What is gone is a success.
     """
     store = open_store(address)
     if not exists(address):
-        return None
+        return Removed()
     mark = _mark(store)
     if not mark.get("emptyBefore"):
-        return f"{address.uri} held other things before it became this store, so nothing in it was removed"
+        return Removed(kept=f"{address.uri} held other things before it became this store, so nothing in it was removed")
+    ledger = f"{address.uri.rstrip('/')}/{TOP.rstrip('/')}" if next(iter(store.list(TOP)), None) is not None else None
     if isinstance(store, S3):
-        return _remove_from_bucket(store, bool(mark.get("madePlace")))
+        return Removed(_remove_from_bucket(store, bool(mark.get("madePlace")), ledger is not None), ledger)
     if isinstance(store, Directory):
-        _remove_folder(store.root, bool(mark.get("madePlace")))
-    return None
+        _remove_folder(store.root, bool(mark.get("madePlace")), ledger is not None)
+    return Removed(ledger=ledger)
 
 
 def _ensure_folder(store: Any) -> bool:
@@ -61,12 +77,15 @@ def _ensure_folder(store: Any) -> bool:
     return made
 
 
-def _remove_folder(root: Path, made: bool) -> None:
+def _remove_folder(root: Path, made: bool, ledger: bool) -> None:
+    # The mark goes last: a removal that was killed must still know that all of this is ours.
+    stays = {OWN, TOP.rstrip("/")} if ledger else {OWN}
     try:
         for entry in root.iterdir():
-            # The mark goes last: a removal that was killed must still know that all of this is ours.
-            if entry.name != OWN:
+            if entry.name not in stays:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        if ledger:
+            return
         shutil.rmtree(root / OWN, ignore_errors=True)
         if made:
             root.rmdir()
@@ -96,12 +115,14 @@ def _ensure_bucket(store: S3, address: StoreAddress) -> bool:
     return True
 
 
-def _remove_from_bucket(store: S3, made: bool) -> str | None:
+def _remove_from_bucket(store: S3, made: bool, ledger: bool) -> str | None:
     with store.errors(f"empty s3://{store.bucket}/{store.prefix}"):
-        keys = [store.prefix + found.key for found in store.list()]
+        keys = [store.prefix + found.key for found in store.list() if not found.key.startswith(TOP)]
         for first in range(0, len(keys), _BATCH):
             batch: Any = {"Objects": [{"Key": key} for key in keys[first : first + _BATCH]], "Quiet": True}
             store.client.delete_objects(Bucket=store.bucket, Delete=batch)
+        if ledger:
+            return None
         left = store.client.list_objects_v2(Bucket=store.bucket, MaxKeys=2).get("Contents", [])
         others = [item for item in left if item["Key"] != store.prefix + _MARK]
         store.client.delete_object(Bucket=store.bucket, Key=store.prefix + _MARK)

@@ -75,6 +75,8 @@ class FakeController:
         going = self.found(name).rollout
         if going is None or going.phase is not Phase.WAITING:
             raise HTTPException(409, f"no rollout of {name} waits for a person")
+        if (word.rollout, word.step) != (going.number, going.step):
+            raise HTTPException(409, f"{name} waits at step {going.step + 1} of rollout {going.number}")
         self.said.append(("approve", name, word))
         return self._now(name, phase=Phase.SHIFTING, step=3)
 

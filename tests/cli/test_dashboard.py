@@ -24,6 +24,7 @@ METRICS = {
     "heliostat_ledger_waiting": set(),
     "heliostat_cluster_answers": set(),
     "heliostat_traffic_plane_up": set(),
+    "heliostat_store_writes": set(),
 }
 
 

@@ -1,9 +1,11 @@
 import json
 import os
+import re
 
 from rollout_records import BEGAN, failed, first, status, succeeded, waiting
 
 from heliostat.cli.handover import Choice, choose
+from heliostat.provider.rollout_words import why_left
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import Refused
 
@@ -68,17 +70,39 @@ def test_without_any_application_that_is_said(controller, stack):
     assert "no application yet" in ran.err
 
 
-def test_an_approval_says_who_and_why(controller, stack):
+def test_an_approval_says_who_and_why_and_which_step_it_has_read(controller, stack):
     controller.serve(waiting())
-    assert "rollout 7 approved" in stack.ok("rollout", "approve", "--reason", "looks good")
+    assert "rollout 7, step 3 approved" in stack.ok("rollout", "approve", "--reason", "looks good")
     (what, name, word), *more = controller.said
-    assert (what, name, word.by, word.reason, word.rollout, more) == ("approve", "flights", "grace", "looks good", None, [])
+    assert (what, name, word.by, word.reason, more) == ("approve", "flights", "grace", "looks good", [])
+    assert (word.rollout, word.step) == (7, 2)
 
 
-def test_a_word_on_one_rollout_names_it(controller, stack):
+def test_an_approval_of_another_step_or_rollout_than_waits_approves_nothing(controller, stack):
     controller.serve(waiting())
-    stack.ok("rollout", "approve", "--rollout", "7")
-    assert controller.said[0][2].rollout == 7
+    for given in (("--step", "2"), ("--rollout", "6"), ("--rollout", "6", "--step", "3")):
+        ran = stack("rollout", "approve", *given)
+        assert (ran.code, ran.err) == (1, "error: flights waits at step 3 of rollout 7\n")
+    assert controller.said == []
+    stack.ok("rollout", "approve", "--rollout", "7", "--step", "3")
+    assert len(controller.said) == 1
+
+
+def test_the_command_that_a_notice_tells_approves_what_the_notice_speaks_of_and_nothing_else(controller, stack):
+    controller.serve(waiting())
+    said = why_left("flights", waiting().rollout, detached=False)
+    command = re.findall(r"`heliostat (rollout approve [^`]+)`", said)[0].split()
+    controller.statuses["flights"] = status(rollout=waiting().rollout.model_copy(update={"step": 1}))
+    assert stack(*command).code == 1, "somebody else is at another step by now"
+    controller.serve(waiting())
+    stack.ok(*command)
+    assert len(controller.said) == 1
+
+
+def test_an_abort_is_of_the_rollout_that_was_read_at_whatever_step_it_is(controller, stack):
+    controller.serve(waiting())
+    stack.ok("rollout", "abort")
+    assert (controller.said[0][2].rollout, controller.said[0][2].step) == (7, None)
 
 
 def test_nothing_to_approve_is_shown_in_the_controllers_words(controller, stack):
@@ -88,10 +112,11 @@ def test_nothing_to_approve_is_shown_in_the_controllers_words(controller, stack)
     assert controller.said == []
 
 
-def test_an_abort_needs_a_reason_and_gives_it(controller, stack):
+def test_an_abort_gives_its_reason_and_needs_none(controller, stack):
     controller.serve(waiting())
-    assert stack("rollout", "abort").code == 2
-    assert controller.said == []
+    assert "rollout 7 aborted" in stack.ok("rollout", "abort")
+    assert controller.said.pop()[2].reason == ""
+    controller.serve(waiting())
     assert "rollout 7 aborted" in stack.ok("rollout", "abort", "--reason", "wrong answers")
     assert controller.said[0][2].reason == "wrong answers"
 

@@ -1,7 +1,7 @@
 import pytest
 from rollout_records import BEGAN, failed, rollout, status, succeeded, version, waiting
 
-from heliostat.cli.rollouts import view, watch, words
+from heliostat.cli.rollouts import shares, view, watch, words
 from heliostat.cli.rollouts.drawing import clock_text
 from heliostat.spec.rollouts import Phase, VersionSample
 from heliostat.systems.controller_api import serves_as_declared
@@ -47,7 +47,7 @@ def test_lengths_of_time_go_from_seconds_to_days():
 
 @pytest.mark.parametrize(("share", "full"), [(0.0, 0), (0.0001, 1), (0.5, 12), (0.9999, 23), (1.0, 24)])
 def test_a_bar_is_full_or_empty_only_where_that_is_so(share, full):
-    assert view.bar(share).count("█") == full
+    assert shares.bar(share).count("█") == full
 
 
 def test_steps_are_marked_by_what_became_of_them():

@@ -20,7 +20,7 @@ async def test_a_rollout_that_waits_for_a_person_is_left_and_the_next_up_follows
     controller.story = [{"phase": Phase.WAITING, "candidate_weight": 0.1, "until": time.time() + 7 * 86400}]
     left = await HANDLER.update(told.context, "flights", old, new)
     assert "10 % of the traffic and waits for a person" in told.info[0]
-    for command in ("rollout approve flights", "rollout abort flights", "rollout watch flights"):
+    for command in ("rollout approve flights --rollout 2 --step 1", "rollout abort flights", "rollout watch flights"):
         assert f"`heliostat {command}`" in told.info[0]
     assert (left.digest, left.model_uri) == (old.digest, old.model_uri), "the state says what serves"
     assert left.strategy == STEPS

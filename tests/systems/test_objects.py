@@ -78,9 +78,10 @@ def test_the_uri_of_an_object_begins_with_the_stores(store, address):
 
 def test_removing_a_store_removes_all_of_it(store, address):
     store.put("a/b", b"1")
-    assert store_lifecycle.remove(address) is None
+    nothing = store_lifecycle.Removed()
+    assert store_lifecycle.remove(address) == nothing
     assert not store_lifecycle.exists(address)
-    assert store_lifecycle.remove(address) is None
+    assert store_lifecycle.remove(address) == nothing
 
 
 def test_ensuring_a_store_twice_keeps_what_is_in_it(store, address):
@@ -95,7 +96,7 @@ def test_a_folder_that_held_other_things_is_never_removed(tmp_path):
     (folder / "photo").write_text("dear")
     address = StoreAddress(uri=f"file://{folder}")
     store_lifecycle.ensure(address)
-    kept = store_lifecycle.remove(address)
+    kept = store_lifecycle.remove(address).kept
     assert kept
     assert "held other things" in kept
     assert (folder / "photo").exists()
@@ -107,7 +108,7 @@ def test_a_bucket_with_things_outside_the_prefix_is_kept(s3_endpoint, s3_credent
     open_store(address).put("a", b"1")
     other = open_store(StoreAddress(uri="s3://shared-bucket/mine-not", endpoint=s3_endpoint))
     other.put("a", b"1")
-    assert "holds other things" in (store_lifecycle.remove(address) or "")
+    assert "holds other things" in (store_lifecycle.remove(address).kept or "")
     assert other.exists("a")
     assert not open_store(address).exists("a")
 

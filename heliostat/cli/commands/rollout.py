@@ -75,24 +75,31 @@ def watch(application: str | None, stack: str | None, to_the_end: bool) -> int:
 @rollout.command("approve")
 @_application
 @_number
+@click.option("--step", "step", type=click.IntRange(min=1), metavar="N", help="From 1; by default the one that it is at.")
 @click.option("--reason", default="", metavar="TEXT", help="Remember this with it.")
 @options.stack
 @options.everywhere
-def approve(application: str | None, number: int | None, reason: str, stack: str | None) -> None:
-    """Let a rollout that waits for a person go on."""
+def approve(application: str | None, number: int | None, step: int | None, reason: str, stack: str | None) -> None:
+    """Let a rollout that waits for a person go on.
+
+    Where --rollout or --step names another one than waits, as where somebody else was first, nothing is approved.
+    """
     from heliostat.cli.rollouts.access import status_of, with_controller
 
-    async def act(client: ControllerClient) -> Status:
-        name = (await status_of(client, application)).name
-        return await client.approve(name, _word(reason, number))
+    async def act(client: ControllerClient) -> str:
+        read = await status_of(client, application)
+        word = _word(reason, number, read)
+        at = step - 1 if step is not None else read.rollout.step if read.rollout is not None else None
+        await client.approve(read.name, word.model_copy(update={"step": at}))
+        return _told(read.name, word, f", step {at + 1}" if at is not None else "", "approved")
 
-    _told(with_controller(stack, act), "approved")
+    click.echo(with_controller(stack, act))
 
 
 @rollout.command("abort")
 @_application
 @_number
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it is remembered, and told to whoever declares it again.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; it is remembered, and told to whoever declares it again.")
 @options.stack
 @options.everywhere
 def abort(application: str | None, number: int | None, reason: str, stack: str | None) -> None:
@@ -102,23 +109,26 @@ def abort(application: str | None, number: int | None, reason: str, stack: str |
     """
     from heliostat.cli.rollouts.access import status_of, with_controller
 
-    async def act(client: ControllerClient) -> Status:
-        name = (await status_of(client, application)).name
-        return await client.abort(name, _word(reason, number))
+    async def act(client: ControllerClient) -> str:
+        read = await status_of(client, application)
+        word = _word(reason, number, read)
+        await client.abort(read.name, word)
+        return _told(read.name, word, "", "aborted")
 
-    _told(with_controller(stack, act), "aborted")
+    click.echo(with_controller(stack, act))
 
 
-def _word(reason: str, number: int | None) -> Word:
+def _word(reason: str, number: int | None, read: Status) -> Word:
+    """A word on what was read, and on nothing that came since."""
     from heliostat.spec.rollouts import Word
     from heliostat.systems.git import actor
 
-    return Word(by=actor(os.environ), reason=reason, rollout=number)
+    meant = number if number is not None else read.rollout.number if read.rollout is not None else None
+    return Word(by=actor(os.environ), reason=reason, rollout=meant)
 
 
-def _told(status: Status, what: str) -> None:
-    number = f"rollout {status.rollout.number} " if status.rollout else ""
-    click.echo(f"{status.name}: {number}{what}; `heliostat rollout watch {status.name}` follows it.")
+def _told(name: str, word: Word, step: str, what: str) -> str:
+    return f"{name}: rollout {word.rollout}{step} {what}; `heliostat rollout watch {name}` follows it."
 
 
 @rollout.command("list")

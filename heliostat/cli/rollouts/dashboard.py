@@ -90,7 +90,12 @@ def _now() -> list[Panel]:
     up = {"1": ("up", "green"), "0": ("down", "red")}
     return [
         _figure("Traffic plane", "Whether HAProxy takes requests.", {"": "min(heliostat_traffic_plane_up)"}, words=up),
-        _figure("Cluster", "Whether Ray answers the controller.", {"": "min(heliostat_cluster_answers)"}, words=up),
+        _figure(
+            "Cluster and database",
+            "Whether Ray answers the controller, and whether the controller can write down what it decides.",
+            {"Ray": "min(heliostat_cluster_answers)", "database": "min(heliostat_store_writes)"},
+            words=up,
+        ),
         _figure(
             "Last shift",
             "From the decision until every new request went to its new version.",

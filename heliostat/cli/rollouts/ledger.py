@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from heliostat.cli.rollouts import words
-from heliostat.spec.ledger import Entry, EntryKind, prefix_of
+from heliostat.spec.ledger import TOP, Entry, EntryKind, prefix_of
 from heliostat.spec.rollouts import Desired
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
-_TOP = "ledger/"
-_KEY = re.compile(r"ledger/[^/]+/([0-9]{10})\.json")
+_KEY = re.compile(rf"{TOP}[^/]+/([0-9]{{10}})\.json")
 _READERS = 8
 
 
@@ -66,7 +65,7 @@ class Served:
 
 def applications(store: ObjectStore) -> tuple[str, ...]:
     """The applications that the store has a ledger of."""
-    return tuple(sorted({info.key.removeprefix(_TOP).partition("/")[0] for info in store.list(_TOP)}))
+    return tuple(sorted({info.key.removeprefix(TOP).partition("/")[0] for info in store.list(TOP)}))
 
 
 def numbers(store: ObjectStore, application: str) -> tuple[tuple[int, ...], tuple[str, ...]]:

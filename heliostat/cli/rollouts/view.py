@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from heliostat.cli.rollouts import words
+from heliostat.cli.rollouts.shares import shares_of
 from heliostat.spec.analysis import AnalysisResult, Finding, Verdict
-from heliostat.spec.rollouts import Phase, Rollout, Sample, Status, VersionSample
+from heliostat.spec.rollouts import Phase, Rollout, Sample, Status
 
-BAR = 24
 _COLOURS = {
     Phase.SUCCEEDED: "green",
     Phase.RETAINING: "green",
@@ -49,7 +49,7 @@ def picture(status: Status, sample: Sample | None, now: float, look: Look | None
     rollout, look = status.rollout, look or Look()
     parts: list[RenderableType] = [_head(status, now)]
     if rollout is not None:
-        parts += [_steps(rollout, now), _traffic(status, rollout, sample), *_analysis(rollout), *_error(rollout, look)]
+        parts += [_steps(rollout, now), shares_of(status, rollout, sample), *_analysis(rollout), *_error(rollout, look)]
         if look.events and rollout.events:
             parts.append(_events(rollout, look))
     return Group(*parts, *_refused(status, look))
@@ -98,41 +98,6 @@ def _steps(rollout: Rollout, now: float) -> RenderableType:
         sign, colour = mark(rollout, number)
         rows.append(Text.assemble((f"  {sign} ", colour), (text, "dim" if colour == "dim" else "")))
     return Group(Text(""), *rows) if rows else Text("")
-
-
-def bar(share: float, width: int = BAR) -> str:
-    """A share as a bar; whatever is not nothing shows, and whatever is not all leaves room."""
-    full = round(share * width)
-    if 0 < share < 1:
-        full = min(max(full, 1), width - 1)
-    return "█" * full + "░" * (width - full)
-
-
-def _traffic(status: Status, rollout: Rollout, sample: Sample | None) -> RenderableType:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("", "traffic", "", "replicas", "req/s", "failed/s", "p50", "p99", "version"):
-        right = name in {"replicas", "req/s", "failed/s", "p50", "p99"}
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    weight = rollout.candidate_weight
-    over = rollout.phase in words.ENDS
-    if rollout.from_version and not (over and weight in {0.0, 1.0}):
-        now = sample.serving if sample else None
-        table.add_row("serving", *_row(1 - weight, now, "blue"), rollout.from_version)
-        table.add_row("candidate", *_row(weight, sample.candidate if sample else None, "yellow"), rollout.to_version)
-    else:
-        settled = rollout.to_version if weight == 1 else rollout.from_version
-        now = (sample.candidate if weight == 1 else sample.serving) if sample else None
-        table.add_row("serving", *_row(1.0 if status.serving else 0.0, now, "blue"), settled or "nothing")
-    return Padding(table, (1, 0, 0, 2))
-
-
-def _row(share: float, now: VersionSample | None, colour: str) -> tuple[Text, str, str, str, Text, str, str]:
-    shown = (Text(bar(share), style=colour), words.percent(share))
-    if now is None:
-        return *shown, words.NOTHING, words.NOTHING, Text(words.NOTHING), words.NOTHING, words.NOTHING
-    failed = Text(words.number(now.failed_per_second), style="red" if now.failed_per_second else "")
-    times = words.number(now.p50_ms, "ms"), words.number(now.p99_ms, "ms")
-    return *shown, str(now.replicas), words.number(now.requests_per_second), failed, *times
 
 
 def _analysis(rollout: Rollout) -> Iterable[RenderableType]:
