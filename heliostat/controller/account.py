@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable
 
-from heliostat.systems.errors import RetryableError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_serve import ServeClient, ServeInstance
 
 _log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ class Account:
         """The number of the last `expire` before what was read last was asked for."""
         self.answers = False
         """Whether the cluster answered the last time."""
+        self.error = ""
+        """Why not, where it did not."""
         self.since = now()
         """Since when it has answered without a break worth the name, Unix time."""
         self._answered_at = -math.inf
@@ -45,7 +47,7 @@ class Account:
         return self._expired
 
     async def read(self) -> ServeInstance | None:
-        """What Serve runs; None while the cluster does not answer, and all stays as it is."""
+        """What Serve runs; None while the cluster does not answer, or refuses to, and all stays as it is."""
         if self._found is not None and self._read_at is not None and time.monotonic() - self._read_at < FRESH_SECONDS:
             return self._found
         expired = self._expired
@@ -55,18 +57,19 @@ class Account:
             self.knows = expired
             if time.monotonic() - self._answered_at > _BLINK_SECONDS and not self.answers:
                 self.since = self._now()
-            self._told(True)
+            self._told("")
             self._answered_at = time.monotonic()
-        except (RetryableError, TimeoutError) as error:
+        except (RetryableError, PermanentError, TimeoutError) as error:
+            # One that refuses, as where its token was changed, says as little as one that is silent.
             text = str(error) or f"Serve did not answer within {_READ_SECONDS:g} s"
             self._found = None
-            self._told(False, f"{text}; what serves stays as it is")
+            self._told(text)
         # Where it expired meanwhile, what came may be of before that.
         self._read_at = time.monotonic() if expired == self._expired else None
         return self._found
 
-    def _told(self, answers: bool, text: str = "") -> None:
+    def _told(self, error: str) -> None:
         # Once, not every second.
-        if text and (self.answers or self._read_at is None):
-            _log.warning("%s", text)
-        self.answers = answers
+        if error and (self.answers or self._read_at is None):
+            _log.warning("%s; what serves stays as it is", error)
+        self.answers, self.error = not error, error

@@ -105,20 +105,28 @@ class Analysts:
         try:
             while True:
                 began = loop.time()
-                elapsed = analyst.task.elapsed_seconds + began - analyst.asked_at
-                task = analyst.task.model_copy(update={"elapsed_seconds": elapsed})
-                processes.write_private(path, task.model_dump_json())
-                code, tail = await self._run(analyst, path)
-                if code == 0:
+                error = await self._once(analyst, path, analyst.task.elapsed_seconds + began - analyst.asked_at)
+                if error is None:
                     return
-                _log.warning("the analyst of %s ended with %s:\n%s", analyst.task.application, code, tail)
-                self._take(analyst, _with_error(analyst, f"the analyst ended with {code}: {tail}"))
+                _log.warning("the analyst of %s %s", analyst.task.application, error)
+                self._take(analyst, _with_error(analyst, f"the analyst {error}"))
                 if loop.time() - began > _LONGEST_SECONDS:
                     delay = _FIRST_SECONDS
                 await asyncio.sleep(delay)
                 delay = min(_LONGEST_SECONDS, delay * 2)
         finally:
             path.unlink(missing_ok=True)
+
+    async def _once(self, analyst: _Analyst, path: Path, elapsed: float) -> str | None:
+        """One process, `elapsed` seconds into the analysis: how it went wrong; None where it has done what it can."""
+        task = analyst.task.model_copy(update={"elapsed_seconds": elapsed})
+        try:
+            processes.write_private(path, task.model_dump_json())
+            code, tail = await self._run(analyst, path)
+        except OSError as error:
+            # A full disk, or no room for another process: that passes.
+            return f"cannot be started: {error.strerror or error}"
+        return f"ended with {code}: {tail}" if code else None
 
     async def _run(self, analyst: _Analyst, path: Path) -> tuple[int, str]:
         """One process from its start to its end: its exit code, and the end of what it said on stderr."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -21,7 +22,7 @@ from heliostat.controller.views import status as status_of
 from heliostat.rollout.model import Observed, State
 from heliostat.spec.base import Name
 from heliostat.spec.rollouts import Health, Record, Rollout, RolloutEvent, Status
-from heliostat.systems.errors import RetryableError
+from heliostat.systems.errors import PermanentError, RetryableError
 
 _LONGEST_WAIT_SECONDS = 60.0
 
@@ -91,7 +92,11 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
     @app.get("/v1/health")
     async def health() -> Health:
         return Health(
-            version=heliostat.__version__, haproxy=reconciler.traffic.alive, ray=reconciler.ray_answers, public_url=public_url
+            version=heliostat.__version__,
+            haproxy=reconciler.traffic.alive,
+            ray=reconciler.ray_answers,
+            public_url=public_url,
+            store_error=reconciler.store.faults.error,
         )
 
     @app.get("/metrics")
@@ -150,6 +155,15 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RetryableError)
     async def away(request: Request, error: Exception) -> Response:
         return JSONResponse({"detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
+
+    @app.exception_handler(PermanentError)
+    async def refused(request: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": str(error)}, status.HTTP_409_CONFLICT)
+
+    @app.exception_handler(sqlite3.Error)
+    async def unwritten(request: Request, error: Exception) -> Response:
+        text = f"nothing was changed: it cannot be written down: {error}; where the disk is full, free some space"
+        return JSONResponse({"detail": text}, status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
 def _guard(token: str) -> Callable[[Request], Awaitable[None]]:

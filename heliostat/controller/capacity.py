@@ -10,7 +10,7 @@ from heliostat.controller.observing import serve_name
 from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import Colour
 from heliostat.spec.resources import RayAddress
-from heliostat.systems.errors import RetryableError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_capacity import NodeTotals, read_nodes
 from heliostat.systems.ray_serve import Holding, ServeClient
 
@@ -25,7 +25,7 @@ async def room_for(name: str, address: RayAddress, serve: ServeClient) -> Room |
     try:
         async with asyncio.timeout(_SECONDS):
             nodes, instance = await asyncio.gather(read_nodes(address), serve.read())
-    except (RetryableError, TimeoutError) as error:
+    except (RetryableError, PermanentError, TimeoutError) as error:
         _log.info("whether the cluster holds %s is not known: %s", name, str(error) or f"no answer within {_SECONDS:g} s")
         return None
     return free(nodes, instance.holdings), held(name, nodes, instance.holdings)

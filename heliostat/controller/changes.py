@@ -137,7 +137,8 @@ class Changes:
         while self._reconciler.states[name].pending and time.monotonic() < deadline:
             await self._reconciler.news(0.1)
         if self._reconciler.states[name].pending and not self._reconciler.ray_answers:
-            text = f"the cluster has not answered for {_LOOK_SECONDS:g} s; {name} is declared and begins once it does"
+            why = self._reconciler.ray_error
+            text = f"the cluster has not answered for {_LOOK_SECONDS:g} s ({why}); {name} is declared and begins once it does"
             raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, text)
         return self._show(name)
 

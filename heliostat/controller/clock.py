@@ -9,6 +9,7 @@ that a controller that is started again goes on with the same clock.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,7 @@ class Clock:
         if kept is not None and kept[0] == self._boot:
             self._offset = self._kept = kept[1]
         else:
-            self._offset = wall() - self._at
+            self._offset, self._kept = wall() - self._at, math.inf
             self._keep()
 
     def now(self) -> float:
@@ -68,5 +69,6 @@ class Clock:
         return at + self._offset
 
     def _keep(self) -> None:
-        self._kept = self._offset
-        self._store.set_clock(self._boot, self._kept)
+        offset = self._offset
+        if self._store.faults.attempt(lambda: self._store.set_clock(self._boot, offset)):
+            self._kept = offset

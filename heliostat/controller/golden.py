@@ -32,12 +32,13 @@ class GoldenAnswers:
 
     def take(self, name: str, colour: Colour, replica: str, failure: str | None) -> None:
         """A replica answered."""
-        self._store.tested(name, colour, replica, failure)
         self._known[name] = {**self.of(name), (colour, replica): failure}
+        # Where it cannot be written, it is asked once more after a restart.
+        self._store.faults.attempt(lambda: self._store.tested(name, colour, replica, failure))
 
     def forget(self, name: str, colour: Colour) -> None:
         """A colour is emptied: what its replicas answered means nothing any more."""
-        self._store.untest(name, colour)
+        self._store.faults.attempt(lambda: self._store.untest(name, colour))
         self._known[name] = {key: failure for key, failure in self.of(name).items() if key[0] is not colour}
 
     def drop(self, name: str) -> None:

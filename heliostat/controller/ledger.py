@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class Ledger:
             except Exception as error:
                 # Whatever it is: it may be put right while this runs, and no entry may be left out for the next.
                 if not delay:
-                    known = isinstance(error, (RetryableError, PermanentError))
+                    known = isinstance(error, (RetryableError, PermanentError, sqlite3.Error))
                     waiting = self._store.count_waiting()
                     _log.warning("the ledger waits (%s entries): %s", waiting, error, exc_info=None if known else error)
                 delay = min(_LONGEST_SECONDS, delay * 2 or _FIRST_SECONDS)

@@ -92,7 +92,8 @@ class Meter:
         colours = track.counters.colours
         blue, green = (colours.get(colour, Counts()) for colour in Colour)
         healthy = [len(observed.seen(colour).healthy) for colour in Colour]
-        track.now = Point(now, observed.share, blue, green, healthy[0], healthy[1])
+        unanswered = track.counters.versions.get(NOBODY, _NONE).requests
+        track.now = Point(now, observed.share, blue, green, healthy[0], healthy[1], unanswered)
 
     def windows(self, state: State, since: float, seconds: float) -> tuple[Window, ...]:
         """What clients' requests showed since `since`, at most over `seconds`, as of the last look."""
@@ -128,15 +129,20 @@ class Meter:
             self.save(state.name)
         if len(track.points) > MOST_POINTS:
             track.points = thinned(track.points)
-            if track.rollout is not None:
-                self._store.thin(state.name, track.rollout, MOST_POINTS)
+            number = track.rollout
+            if number is not None:
+                self._store.faults.attempt(lambda: self._store.thin(state.name, number, MOST_POINTS))
 
     def save(self, name: str) -> None:
-        """Write what is not written yet of an application."""
+        """Write what is not written yet of an application; what cannot be stays for the next time."""
         track = self._tracks.get(name)
-        if track is not None and (track.unsaved or track.dirty):
-            self._store.save_traffic(name, track.rollout, track.unsaved, track.counters.model_dump_json())
+        if track is None or not (track.unsaved or track.dirty):
+            return
+        counters = track.counters.model_dump_json()
+        if self._store.faults.attempt(lambda: self._store.save_traffic(name, track.rollout, track.unsaved, counters)):
             track.unsaved, track.dirty = [], False
+        elif len(track.unsaved) > MOST_POINTS:
+            track.unsaved = thinned(track.unsaved)
 
     def versions(self, name: str) -> dict[str, Counts] | None:
         """What each version of an application answered, by label; None until the first look at it."""

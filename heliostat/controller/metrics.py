@@ -57,6 +57,8 @@ class _Collector(Collector):
         yield _gauge("heliostat_ledger_waiting", "Entries that are not in the ledger yet", reconciler.store.count_waiting())
         yield _gauge("heliostat_cluster_answers", "Whether Ray answers", reconciler.ray_answers)
         yield _gauge("heliostat_traffic_plane_up", "Whether HAProxy runs", reconciler.traffic.alive)
+        written = not reconciler.store.faults.error
+        yield _gauge("heliostat_store_writes", "Whether what is decided can be written down", written)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
@@ -64,9 +66,11 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 
 def _traffic(versions: dict[str, dict[str, Counts]]) -> Iterator[Metric]:
-    requests = CounterMetricFamily("heliostat_requests", "Requests of clients that were answered", labels=_VERSION)
+    requests = CounterMetricFamily("heliostat_requests", "Requests of clients", labels=_VERSION)
     failed = CounterMetricFamily(
-        "heliostat_failed_requests", "Requests of clients that ended with a status of 500 or above", labels=_VERSION
+        "heliostat_failed_requests",
+        "Requests of clients that ended with a status of 500 or above, or without an answer",
+        labels=_VERSION,
     )
     durations = HistogramMetricFamily(
         "heliostat_request_duration_seconds",

@@ -40,7 +40,8 @@ def still(before: Observed, name: str, traffic: Snapshot) -> Observed:
     def see(colour: Colour) -> Seen:
         servers = traffic.backends.get(backend_name(name, colour.value), {})
         usable = frozenset(server for server, state in servers.items() if state.usable)
-        return replace(before.seen(colour), usable=usable, healthy=before.seen(colour).healthy & usable)
+        answers = frozenset(server for server, state in servers.items() if state.answers)
+        return replace(before.seen(colour), usable=usable, healthy=before.seen(colour).running & answers)
 
     return Observed(see(Colour.BLUE), see(Colour.GREEN), traffic.shares.get(name, 0))
 

@@ -30,6 +30,8 @@ class Point:
     green: Counts
     blue_healthy: int
     green_healthy: int
+    nobody: int = 0
+    """Requests that no version could answer."""
 
     def counts(self, colour: Colour) -> Counts:
         """One colour's."""
@@ -69,13 +71,14 @@ def thinned(points: list[Point]) -> list[Point]:
 
 def dumped(point: Point) -> str:
     """A point as text."""
-    return json.dumps([point.share, point.blue_healthy, point.green_healthy, _numbers(point.blue), _numbers(point.green)])
+    healthy = point.blue_healthy, point.green_healthy
+    return json.dumps([point.share, *healthy, _numbers(point.blue), _numbers(point.green), point.nobody])
 
 
 def loaded(at: float, text: str) -> Point:
     """A point from its text."""
-    share, blue_healthy, green_healthy, blue, green = json.loads(text)
-    return Point(at, share, counts_of(blue), counts_of(green), blue_healthy, green_healthy)
+    share, blue_healthy, green_healthy, blue, green, *nobody = json.loads(text)
+    return Point(at, share, counts_of(blue), counts_of(green), blue_healthy, green_healthy, *nobody)
 
 
 def counts_of(numbers: Iterable[int]) -> Counts:
@@ -92,8 +95,13 @@ def _numbers(counts: Counts) -> list[int]:
 def _window(points: Sequence[Point], now: Point, seconds: float) -> Window:
     place = bisect_right(points, now.at - seconds, key=lambda point: point.at)
     before = points[max(0, place - 1)] if points else now
-    blue, green = (now.counts(colour).since(before.counts(colour)) for colour in (Colour.BLUE, Colour.GREEN))
+    blue, green = (_possible(now.counts(colour).since(before.counts(colour))) for colour in (Colour.BLUE, Colour.GREEN))
     return Window(seconds=now.at - before.at, blue=blue, green=green)
+
+
+def _possible(counts: Counts) -> Counts:
+    """HAProxy counts a failure a moment before its request; a share above 1 is none that can be judged."""
+    return counts if counts.failed <= counts.requests else counts.model_copy(update={"failed": counts.requests})
 
 
 def _sample(before: Point, after: Point, candidate: Colour) -> Sample:
@@ -103,6 +111,7 @@ def _sample(before: Point, after: Point, candidate: Colour) -> Sample:
         candidate_weight=on_candidate / SHARES,
         candidate=_version(before, after, candidate),
         serving=_version(before, after, candidate.other),
+        unanswered_per_second=(after.nobody - before.nobody) / (after.at - before.at),
     )
 
 

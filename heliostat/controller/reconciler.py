@@ -13,9 +13,11 @@ import httpx
 from heliostat.controller.account import Account
 from heliostat.controller.acting import Hands
 from heliostat.controller.analysts import Analysts
+from heliostat.controller.book import Book
 from heliostat.controller.clock import Clock
 from heliostat.controller.golden import GoldenAnswers, GoldenTests
-from heliostat.controller.ledger import Ledger, entry
+from heliostat.controller.ledger import Ledger
+from heliostat.controller.meanwhile import homeward
 from heliostat.controller.metering import Meter
 from heliostat.controller.observing import observe, still
 from heliostat.controller.pacing import IDLE_SECONDS, pause
@@ -24,12 +26,13 @@ from heliostat.controller.serve_changes import ServeChanges, Wish, held, wishes
 from heliostat.controller.store import Store
 from heliostat.controller.traffic import Traffic, Wanted
 from heliostat.rollout import orders
+from heliostat.rollout.actions import actions
 from heliostat.rollout.decide import decide
-from heliostat.rollout.model import Action, Colour, Evidence, Observed, Record, SetShare, State, Step
+from heliostat.rollout.model import Action, Colour, Decision, Evidence, Observed, Record, SetShare, State, Step
 from heliostat.rollout.show import gathering
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.rollouts import Declaration, Desired, GoBack, Origin, Phase, Word
+from heliostat.spec.rollouts import Declaration, Desired, GoBack, Origin, Word
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy import Snapshot
 from heliostat.systems.ray_serve import ServeClient, ServeInstance
@@ -61,12 +64,13 @@ class Reconciler:
     _complaint: str = ""
 
     def __post_init__(self) -> None:
-        self.states = self.store.states()
         self._golden = GoldenAnswers(self.store)
         self.meter = Meter(self.store)
         self.analysts = Analysts(self.settings.analyst_module, self.settings.directory, self.wake)
         tests = GoldenTests(self.client, self._tested)
         self._clock = Clock(self.store)
+        self._book = Book(self.store, self.now, self.ledger.wake)
+        self.states = self._book.states
         self._hands = Hands(tests, self.analysts, self.now)
         self._account = Account(self.serve, self.now)
         self.changes = ServeChanges(self.serve, self.settings, self._account, self._begins, self.wake)
@@ -75,6 +79,11 @@ class Reconciler:
     def ray_answers(self) -> bool:
         """Whether the cluster answers."""
         return self._account.answers
+
+    @property
+    def ray_error(self) -> str:
+        """Why it does not; empty where it does."""
+        return self._account.error
 
     def now(self) -> float:
         """Unix time that never jumps."""
@@ -93,7 +102,7 @@ class Reconciler:
         state, desired = self.states.get(name, State(name=name)), declaration.desired
         if declaration.retry_refused:
             state = orders.retry(state, desired)
-        self._keep(orders.declare(state, desired, self._seen(name), declaration.origin))
+        self._book.write(orders.declare(state, desired, self._seen(name), declaration.origin))
         self.wake()
 
     def go_back(self, name: str, desired: Desired, order: GoBack) -> None:
@@ -103,7 +112,7 @@ class Reconciler:
             OrderError: it serves already.
         """
         origin = Origin(by=order.by)
-        self._keep(orders.go_back(self.states[name], desired, self._seen(name), order, self.now(), origin))
+        self._book.write(orders.go_back(self.states[name], desired, self._seen(name), order, self.now(), origin))
         self.wake()
 
     def say(self, name: str, word: Word, order: Callable[[State, Word, float], Step]) -> None:
@@ -115,12 +124,13 @@ class Reconciler:
         step = order(self.states[name], word, self.now())
         rollout = step.state.rollout
         ended = rollout is not None and rollout.ended
-        self._keep(step.state, step.events, (Record(EntryKind.END, step.state.entered),) if ended else ())
+        records = (Record(EntryKind.END, step.state.entered),) if ended else ()
+        self._book.write(step.state, step.events, records)
         self.wake()
 
     def delete(self, name: str) -> None:
         """Take an application away."""
-        self._keep(orders.delete(self.states[name]))
+        self._book.write(orders.delete(self.states[name]))
         self.wake()
 
     async def news(self, seconds: float) -> None:
@@ -153,6 +163,8 @@ class Reconciler:
     async def look(self) -> float:
         """One look at everything; how long the next may wait, in seconds."""
         left = self.changes.take()
+        if self.store.faults.error:
+            self.store.faults.attempt(self.store.probe)
         found = await self._account.read()
         instance = self.changes.laid_over(found, self._account.knows) if found is not None else None
         snapshot = await self.traffic.snapshot()
@@ -194,31 +206,34 @@ class Reconciler:
 
     async def _look_at(self, name: str, instance: ServeInstance | None, snapshot: Snapshot) -> tuple[bool, tuple[Action, ...]]:
         """Decide about one application and move its traffic; whether that changed anything, and what is left to do."""
-        state, before, now = self.states[name], self._seen(name), self.now()
-        if instance is None:
-            self.observed[name] = still(before, name, snapshot)
-            self.meter.look(state, self.observed[name], snapshot.counts, now)
-            return False, ()
-        observed = observe(name, instance, snapshot, self._golden.of(name))
-        self.meter.look(state, observed, snapshot.counts, now)
+        state, now = self.states[name], self.now()
+        if self._book.waits(name):
+            self.store.faults.attempt(lambda: self._book.catch_up(name))
+        away = instance is None
+        seen = still(self._seen(name), name, snapshot)
+        if instance is not None:
+            seen = observe(name, instance, snapshot, self._golden.of(name))
+        self.meter.look(state, seen, snapshot.counts, now)
         share, took = self._moved.get(name, (-1, 0.0))
-        observed = replace(
-            observed,
+        observed = self.observed[name] = replace(
+            seen,
             watched_since=self._account.since,
-            shift_milliseconds=took if share == observed.share else None,
+            shift_milliseconds=took if share == seen.share else None,
             evidence=self._evidence(state),
         )
-        self.observed[name] = observed
-        return await self._decide(state, observed, now)
-
-    async def _decide(self, state: State, observed: Observed, now: float) -> tuple[bool, tuple[Action, ...]]:
-        began, name = time.perf_counter(), state.name
-        decision = decide(state, observed, now)
+        began = time.perf_counter()
+        decision = homeward(state, observed, now) if away else decide(state, observed, now)
         if decision.gone:
-            self._forget(decision.state, decision.records)
-            return True, ()
-        if decision.state != state or decision.records:
-            self._keep(decision.state, decision.events, decision.records)
+            return self.store.faults.attempt(lambda: self._forget(decision.state, decision.records)), ()
+        new = decision.state != state or decision.records
+        page = (decision.state, decision.events, decision.records)
+        if new and not self.store.faults.attempt(lambda: self._book.write(*page)):
+            # As if nothing had been decided.
+            decision = Decision(state, () if away else actions(state, observed, now), ())
+        return await self._carry_out(state, decision, began)
+
+    async def _carry_out(self, state: State, decision: Decision, began: float) -> tuple[bool, tuple[Action, ...]]:
+        name = state.name
         moves = [action for action in decision.actions if isinstance(action, SetShare)]
         for action in moves:
             await self.traffic.set_share(name, action.share)
@@ -261,22 +276,14 @@ class Reconciler:
             self._golden.take(name, colour, replica, failure)
             self.wake()
 
-    def _keep(self, state: State, events: tuple[tuple[Phase, str], ...] = (), records: tuple[Record, ...] = ()) -> None:
-        now = self.now()
-        self.store.save(state, events, now, tuple(entry(state, record, now) for record in records))
-        self.states[state.name] = state
-        if records:
-            self.ledger.wake()
-
     def _forget(self, state: State, records: tuple[Record, ...]) -> None:
-        now, name = self.now(), state.name
-        self.store.forget(name, tuple(entry(state, record, now) for record in records))
+        name = state.name
+        self._book.forget(state, records)
         self.meter.forget(name)
         self._golden.drop(name)
         self.changes.forget(name)
-        for kept in (self.states, self.observed, self._moved):
+        for kept in (self.observed, self._moved):
             kept.pop(name, None)
-        self.ledger.wake()
 
     def _seen(self, name: str) -> Observed:
         return self.observed.get(name, Observed())

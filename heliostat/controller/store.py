@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from heliostat.controller.faults import Faults
 from heliostat.controller.points import Point, dumped, loaded
 from heliostat.controller.schema import migrate
 from heliostat.rollout.model import ENDS, Colour, Progress, State
@@ -39,6 +40,8 @@ class Store:
         Raises:
             PermanentError: it is damaged, of a newer version, or cannot be written.
         """
+        self.faults = Faults()
+        """What could not be written of late, here or beside it."""
         path = directory / FILE
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -58,15 +61,27 @@ class Store:
         """Close the file."""
         self._db.close()
 
+    def probe(self) -> None:
+        """Write something that changes nothing.
+
+        Raises:
+            sqlite3.Error: it cannot be written.
+        """
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        with self._all_or_nothing():
+            self._db.execute(f"PRAGMA user_version = {int(version)}")
+
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # A full disk may have undone it already, or may refuse no more than the end of it.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def states(self) -> dict[str, State]:
         """Every application."""

@@ -49,12 +49,18 @@ class Wanted:
 
 
 class Traffic:
-    """The traffic plane. What the runtime socket changes is written to the files before, so that a restart brings it back."""
+    """The traffic plane. What the runtime socket changes is written to the files before, so that a restart brings it back.
+
+    Where nothing can be written, as on a full disk, the socket is told all the same: clients need it now.
+    """
 
     def __init__(self, settings: ControllerSettings, store: Store) -> None:
         self.plane = plane_of(settings)
         self._store = store
         self._routes = store.routes()
+        self._kept = True
+        """Whether the store has all of `_routes`, and the files, which a reload reads."""
+        self._filed = True
 
     @property
     def alive(self) -> bool:
@@ -70,8 +76,9 @@ class Traffic:
         """
         routes = tuple(self._routes.values())
         if self.alive and not haproxy.is_written(self.plane, routes):
-            haproxy.write(self.plane, routes)
-            await haproxy.reload(self.plane)
+            self._filed = self._store.faults.attempt(lambda: haproxy.write(self.plane, routes))
+            if self._filed:
+                await haproxy.reload(self.plane)
         await self.ensure()
 
     async def ensure(self) -> None:
@@ -82,7 +89,10 @@ class Traffic:
         """
         if self.alive:
             return
-        haproxy.write(self.plane, tuple(self._routes.values()))
+        routes = tuple(self._routes.values())
+        self._filed = self._store.faults.attempt(lambda: haproxy.write(self.plane, routes))
+        if not self._filed and not self.plane.config_file.exists():
+            raise PermanentError(f"HAProxy cannot be started: {self._store.faults.error}")
         await asyncio.to_thread(processes.start, haproxy.service(self.plane, TRAFFIC_SERVICE))
         deadline = time.monotonic() + _START_SECONDS
         while True:
@@ -130,20 +140,21 @@ class Traffic:
         Requests are answered by the wrong version until this is done, so it writes what has changed and no more.
         """
         route = replace(self._routes.get(application, Route(application)), green_share=share)
-        self._store.save_route(route)
         self._routes = {**self._routes, application: route}
-        haproxy.write_shares(self.plane, tuple(self._routes.values()))
+        attempt, routes = self._store.faults.attempt, tuple(self._routes.values())
+        self._kept &= attempt(lambda: self._store.save_route(route))
+        self._filed &= attempt(lambda: haproxy.write_shares(self.plane, routes))
         await haproxy.set_share(self.plane, application, share)
 
     async def apply(self, wanted: dict[str, Wanted], snapshot: Snapshot) -> bool:
         """Take what HAProxy does a step nearer to `wanted`; whether there was anything to do."""
         routes = {name: _route(name, each, snapshot) for name, each in wanted.items()}
         written = routes != self._routes
-        if written:
-            self._store.save_routes(routes)
-            haproxy.write(self.plane, tuple(routes.values()))
-            self._routes = routes
-        if haproxy.needs_reload(snapshot, tuple(routes.values())):
+        self._routes = routes
+        if written or not (self._kept and self._filed):
+            self._write()
+        # A reload reads the files: from what was written before, it would bring back the shares of then.
+        if self._filed and haproxy.needs_reload(snapshot, tuple(routes.values())):
             await haproxy.reload(self.plane)
             return True
         changed = False
@@ -152,8 +163,17 @@ class Traffic:
                 await haproxy.set_salt(self.plane, name, each.salt)
             for colour in Colour:
                 backend = backend_name(name, colour.value)
+                if backend not in snapshot.backends:
+                    continue  # it comes with a reload
                 changed |= await self._apply(backend, each.place(colour), snapshot.backends.get(backend, {}))
         return changed or written
+
+    def _write(self) -> None:
+        """Write what HAProxy is told; where that cannot be, it is told all the same, and the next look tries again."""
+        routes = dict(self._routes)
+        self._kept = self._filed = False
+        self._kept = self._store.faults.attempt(lambda: self._store.save_routes(routes))
+        self._filed = self._store.faults.attempt(lambda: haproxy.write(self.plane, tuple(routes.values())))
 
     async def _apply(self, backend: str, place: Place, found: dict[str, ServerState]) -> bool:
         steps = server_steps(place, found)

@@ -47,8 +47,15 @@ class Replica:
     def __init__(self, args: dict[str, Any]) -> None:
         self._answers = open_application(ServingArguments.model_validate(args))
 
-    def __serve_build_asgi_app__(self) -> Answers:
-        """Asked by Serve once the replica is made."""
+    async def __serve_build_asgi_app__(self) -> Answers:
+        """Asked by Serve once the replica is made, before it listens.
+
+        Raises:
+            PermanentError: this uvicorn would send answers in parts.
+        """
+        from heliostat.ml import whole_answers
+
+        await whole_answers.install()
         return self._answers
 
     def check_health(self) -> None:

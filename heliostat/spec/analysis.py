@@ -35,7 +35,7 @@ Measured = Annotated[float | None, BeforeValidator(_known)]
 
 
 class SuccessRate(Model):
-    """The share of the candidate's requests that do not end with a status of 500 or above."""
+    """The share of the candidate's requests that end with an answer, and one of a status below 500."""
 
     kind: Literal["success-rate"] = "success-rate"
     at_least: Unit | None = None

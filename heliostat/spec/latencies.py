@@ -17,11 +17,12 @@ BUCKETS = len(BOUNDS_MS) + 1
 
 
 class Counts(Model):
-    """Requests that one version answered, and how."""
+    """Requests that were sent to one version, and how they ended."""
 
     requests: int = 0
     failed: int = 0
-    """Answers of status 500 and above, the traffic plane's own (no answer, broken off, too late) among them."""
+    """Answers of status 500 and above, the traffic plane's own (no answer, broken off, too late) among them, and requests
+    that the traffic plane could not answer at all, which are in no bucket."""
     latencies: Annotated[tuple[int, ...], Field(min_length=BUCKETS, max_length=BUCKETS)] = (0,) * BUCKETS
     """Answers by bucket of BOUNDS_MS."""
 
@@ -35,12 +36,16 @@ class Counts(Model):
         return quantile_ms(self.latencies, quantile)
 
     def since(self, before: Counts) -> Counts:
-        """What was counted after `before`; a counter that was set back begins anew."""
-        if self.requests < before.requests or any(a < b for a, b in zip(self.latencies, before.latencies, strict=True)):
+        """What was counted after `before`; counters that were set back begin anew.
+
+        Buckets alone tell that: the other two come from several counters, and one that is read between two of them may be one
+        less for a moment.
+        """
+        if any(a < b for a, b in zip(self.latencies, before.latencies, strict=True)):
             return self
         latencies = tuple(a - b for a, b in zip(self.latencies, before.latencies, strict=True))
-        failed = max(0, self.failed - before.failed)
-        return Counts(requests=self.requests - before.requests, failed=failed, latencies=latencies)
+        requests, failed = max(0, self.requests - before.requests), max(0, self.failed - before.failed)
+        return Counts(requests=requests, failed=failed, latencies=latencies)
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""

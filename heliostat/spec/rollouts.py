@@ -223,6 +223,8 @@ class Sample(Model):
     """0 to 1."""
     candidate: VersionSample | None
     serving: VersionSample | None
+    unanswered_per_second: float = 0.0
+    """Requests for which no replica of any version was there, as in the gap of recreate."""
 
 
 class Record(Model):

@@ -60,7 +60,7 @@ class Snapshot:
     shares: dict[str, int]
     """Of green, of 10,000, by application."""
     counts: dict[str, Counts] = field(default_factory=dict)
-    """By backend: what it answered since HAProxy's last start or reload."""
+    """By backend: what it was asked since HAProxy's last start or reload, and how that ended."""
     affinities: dict[str, Affinity] = field(default_factory=dict)
     """What clients are known by, by application; those without are not among them."""
     salts: dict[str, str] = field(default_factory=dict)
@@ -161,14 +161,17 @@ async def snapshot(plane: Plane) -> Snapshot:
     answers = split_answers(await _ask(plane.runtime_socket, ";".join(commands)), len(commands))
     held_back = _held_back(answers[0])
     backends: dict[str, dict[str, ServerState]] = {}
+    ended = dict[str, int]()
     for row in csv.DictReader(io.StringIO(answers[1].removeprefix("# "))):
         if row["pxname"] in (SUCCESSOR, NOBODY):
             continue
         found = backends.setdefault(row["pxname"], {})
-        if row["svname"] != "BACKEND":
+        if row["svname"] == "BACKEND":
+            ended[row["pxname"]] = int(row["hrsp_5xx"] or 0)
+        else:
             found[row["svname"]] = _state(row, (row["pxname"], row["svname"]) in held_back)
     shares, affinities, salts = (_entries(answer) for answer in answers[2:5])
-    counts = haproxy_counts.parse(answers[5])
+    counts = haproxy_counts.parse(answers[5], ended)
     return Snapshot(
         backends=backends,
         shares={application: int(share) for application, share in shares.items()},

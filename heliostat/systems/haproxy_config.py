@@ -18,7 +18,16 @@ is tried again where the connection failed, or closed without an answer, or answ
 that was just killed looks like. A slow answer is not tried again (it would double the load of what is overloaded), and
 neither is an error that the application itself answered. Only a request that fits the buffer, and was there as a whole
 before it was passed on (`option http-buffer-request`), can be tried again: clients that send the head and the body in two
-packets lost about one request for each replica that was killed under load, and lose none with it.
+packets lost about one request for each replica that was killed under load, and lose none with it. An answer whose head was
+read is never tried again, so replicas write head and body at once (`heliostat.ml.whole_answers`). Where the only replica of a
+version dies, what it worked on is lost: a request that came over a kept connection to it has all its attempts refused within
+milliseconds, and its client's connection is closed without an answer, as HAProxy does where a kept connection was lost.
+`haproxy_counts` counts it as failed.
+
+Before it tries again where one server or none is left in use, HAProxy waits for as long as a connection may take, at most 1 s,
+even where the next attempt goes to a server that answers. So every replica that dies holds up what it worked on by that long,
+and a connection may take 200 ms: one between two machines of a network takes a few milliseconds, and one whose first packet
+was lost is not there before a second, by when another replica has answered.
 
 **Health.** Two probes a second and replica: Serve's own `/-/healthz`, which turns 503 the moment a replica begins to stop
 (it goes on answering for RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S), and the application's `/healthz` below its
@@ -47,6 +56,7 @@ CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1 observe l
 """Also for servers that are added at run time, which inherit nothing."""
 
 _BUFFER_BYTES = 65_536
+_CONNECT_SECONDS = 0.2
 _KEPT_SECONDS = 75
 _STOP_MARGIN_SECONDS = 5
 
@@ -171,6 +181,7 @@ def _values(plane: Plane) -> dict[str, object]:
         "threads": plane.threads,
         "connections": plane.max_connections,
         "buffer": _BUFFER_BYTES,
+        "connect_ms": round(_CONNECT_SECONDS * 1000),
         "answer_ms": round(answer * 1000),
         "kept": _KEPT_SECONDS,
         "stop_ms": round((_KEPT_SECONDS + answer + _STOP_MARGIN_SECONDS) * 1000),
@@ -194,7 +205,7 @@ global
 _DEFAULTS = """\
 defaults
     mode http
-    timeout connect 2s
+    timeout connect {connect_ms}ms
     timeout client {answer_ms}ms
     timeout server {answer_ms}ms
     timeout queue 10s

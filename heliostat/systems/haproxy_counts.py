@@ -8,12 +8,25 @@ not wait for is counted as its replica answered it. What no version could answer
 application that does not exist makes no entry. A reload or a restart begins anew at 0, and what the worker before it still
 finishes is not counted.
 
+**Requests that end without an answer.** Where the only replica of a version dies with a request that it was sent on a kept
+connection, HAProxy closes the client's connection without a word, and no rule sees that. But it notes 503 as the request's
+status all the same, and adds that to its statistics (`hrsp_5xx`) once the request is over. So what ended with 5xx there and
+was never seen by a rule is lost: one request more than there are answers, and a failure. A request on its way is in neither
+of the two counters, and one whose client went away before its answer ends without a status. An error that was answered is
+seen by the rules first and by the statistics later, and both only rise: so the greater of the two is never too high, at
+whatever moment they are read, and is right once nothing is on its way.
+
+An answer that breaks off behind its head is counted by its head. HAProxy has a counter of those too (`srv_abrt`), but one that
+also counts, even twice, what is no replica's fault, such as a body that was refused as too large before all of it was there.
+Replicas write the head and the body of an answer at once (`heliostat.ml.whole_answers`), so only long answers can break off.
+
 The rules stop at the end of a bucket's group rather than go through all 48 buckets: most answers are in the first groups.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts
@@ -60,17 +73,23 @@ def rules() -> list[str]:
     return [*lines, f"{rule} sc-inc-gpc({BUCKETS - 1},0) if {{ {took} gt {_BOUNDS_US[-1]} }}"]
 
 
-def parse(text: str) -> dict[str, Counts]:
-    """The counts by backend, from the answer to `SHOW`; a backend that had no request yet is not among them."""
+def parse(text: str, ended: Mapping[str, int]) -> dict[str, Counts]:
+    """The counts by backend, from the answer to `SHOW`; a backend that had no request yet is not among them.
+
+    `ended` is how many requests ended with a status of 500 or above by HAProxy's own statistics, by backend.
+    """
     found = {}
     for line in text.splitlines():
         _, key, rest = line.partition(" key=")
         if key:
             name, _, counters = rest.partition(" ")
-            found[name] = _counts([int(value) for _, value in _COUNTER.findall(counters)])
+            found[name] = _counts([int(value) for _, value in _COUNTER.findall(counters)], ended.get(name, 0))
     return found
 
 
-def _counts(counters: list[int]) -> Counts:
-    latencies = tuple(counters[:BUCKETS])
-    return Counts(requests=sum(latencies), failed=counters[_FAILED], latencies=latencies)
+def _counts(counters: list[int], ended: int) -> Counts:
+    latencies, answered = tuple(counters[:BUCKETS]), counters[_FAILED]
+    failed = max(answered, ended)
+    requests = sum(latencies) + failed - answered
+    # A failure has its counter before its bucket: between the two it is no request yet.
+    return Counts(requests=requests, failed=min(failed, requests), latencies=latencies)

@@ -153,6 +153,18 @@ def test_one_compact_time_line_is_a_file_of_its_own_and_always_the_same():
     assert len(svg) < 100_000
 
 
+def test_what_nobody_answered_is_drawn_and_told_and_the_worst_of_it_is_kept():
+    gap = [
+        one.model_copy(update={"unanswered_per_second": 40.0 if number == 77 else 0.0}) for number, one in enumerate(samples())
+    ]
+    record = Record(application="flights", rollout=succeeded().rollout, samples=tuple(gap))
+    html, plain = page(record, (), NOW), page(succeeded(), (), NOW)
+    assert "requests that no version could answer" in html
+    assert "requests that no version could answer" not in plain
+    assert [a.name for a, b in zip(drawing.charts(record), drawing.charts(succeeded()), strict=True) if a != b] == ["failed"]
+    assert max(one.unanswered_per_second for one in series.thinned(gap, 20)) == 40.0
+
+
 def test_a_long_rollout_is_thinned_without_losing_its_failures():
     record = Record(application="flights", rollout=succeeded().rollout, samples=samples(20_000, fails_at=19_000))
     kept = series.thinned(record.samples, drawing.POINTS)

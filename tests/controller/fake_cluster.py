@@ -117,7 +117,12 @@ class FakeTraffic:
         return self.known.get(name, (None, ""))
 
     def as_before(self, name: str) -> Wanted:
-        return Wanted(self.shares.get(name, 0), Place(), Place(), *self.affinity(name))
+        def place(colour: Colour) -> Place:
+            found = self.servers.get(f"{name}-{colour}", {})
+            let_in = tuple(state.server for state in found.values() if not state.draining)
+            return Place(let_in, frozenset(server.name for server in let_in))
+
+        return Wanted(self.shares.get(name, 0), place(Colour.BLUE), place(Colour.GREEN), *self.affinity(name))
 
     async def apply(self, wanted: dict[str, Wanted], snapshot: Snapshot) -> bool:
         changed = False

@@ -134,7 +134,7 @@ class Load:
                 end, label = str(answer.status_code), answer.headers.get("x-heliostat-version", "")
                 self.pids.add(answer.json().get("pid", 0))
             except httpx.HTTPError as error:
-                end, label = type(error).__name__, ""
+                end, label = f"{type(error).__name__}: {error}", ""
             self.times.append((time.monotonic(), end, label))
             self.labels[label] = self.labels.get(label, 0) + 1
             self.ends[end] = self.ends.get(end, 0) + 1

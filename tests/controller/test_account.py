@@ -8,7 +8,7 @@ import pytest
 
 from heliostat.controller import account
 from heliostat.controller.account import Account
-from heliostat.systems.errors import RetryableError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_serve import ServeInstance
 
 
@@ -49,3 +49,14 @@ async def test_a_longer_absence_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account, "_BLINK_SECONDS", 0.0)
     before, after = await since_after_a_miss()
     assert after > before
+
+
+async def test_a_refusal_is_an_absence_that_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    class Refusing:
+        async def read(self) -> ServeInstance:
+            raise PermanentError("Ray Serve refused the GET (401): no token")
+
+    found = Account(Refusing(), lambda: 1.0)  # type: ignore[arg-type]
+    assert await found.read() is None
+    assert not found.answers
+    assert "refused the GET (401): no token; what serves stays as it is" in caplog.text

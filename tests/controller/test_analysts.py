@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -25,6 +28,7 @@ from heliostat.spec.analysis import Analysis, Custom, Figures
 from heliostat.spec.analyst import AnalystTask, Endpoints
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import BlueGreen
+from heliostat.systems import processes
 from heliostat.systems.ray_serve import ServeInstance
 
 ONE, TWO = Endpoints(candidate=("http://a",)), Endpoints(candidate=("http://a", "http://b"))
@@ -187,6 +191,38 @@ async def test_a_module_that_is_not_there_is_told_and_tried_again(world: World) 
     world.analysts._module = "no_such_analyst"
     world.analysts.ask("1", task(), ONE)
     assert "No module named no_such_analyst" in (await world.until(lambda found: bool(found.error))).error
+
+
+async def test_one_that_cannot_be_forked_is_told_and_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, tries = asyncio.create_subprocess_exec, list[float]()
+
+    async def fails_twice(*argv: str, **options: Any) -> Process:
+        tries.append(asyncio.get_running_loop().time())
+        if len(tries) <= 2:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return await fork(*argv, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", fails_twice)
+    world.analysts.ask("1", task(), ONE)
+    assert "cannot be started: Resource temporarily" in (await world.until(lambda found: bool(found.error))).error
+    assert "begun 1 times" in (await world.until(lambda found: not found.error)).checks[0].text
+    assert tries[2] - tries[1] > tries[1] - tries[0] > 0, "less and less often"
+
+
+async def test_a_task_that_cannot_be_written_for_a_while_keeps_none_from_being_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, full = processes.write_private, [True]
+
+    def on_a_full_disk(path: Path, text: str) -> None:
+        if full.pop() if full else False:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, text)
+
+    monkeypatch.setattr(processes, "write_private", on_a_full_disk)
+    world.analysts.ask("1", task(), ONE)
+    assert "No space left" in (await world.until(lambda found: bool(found.error))).error
+    await world.until(lambda found: not found.error)
 
 
 async def test_one_whose_controller_was_killed_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

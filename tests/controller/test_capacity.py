@@ -12,7 +12,7 @@ from heliostat.controller.capacity import free, held, room_for
 from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import Colour
 from heliostat.spec.resources import RayAddress
-from heliostat.systems.errors import RetryableError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_capacity import NodeTotals, parse, read_nodes
 from heliostat.systems.ray_serve import Holding, ServeInstance
 
@@ -96,3 +96,15 @@ async def test_what_the_cluster_does_not_say_is_not_known(monkeypatch: pytest.Mo
     monkeypatch.setattr(capacity, "read_nodes", nodes)
     found = await room_for("flights", address, serve)  # type: ignore[arg-type]
     assert found == ((Node("127.0.0.1", 1.0, 0.0),), (Held(Colour.BLUE, "127.0.0.1", 1),))
+
+
+async def test_what_the_cluster_refuses_to_say_is_not_known_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        async def read(self) -> ServeInstance:
+            raise PermanentError("Ray Serve refused the GET (401)")
+
+    async def nodes(address: RayAddress) -> tuple[NodeTotals, ...]:
+        return (HEAD,)
+
+    monkeypatch.setattr(capacity, "read_nodes", nodes)
+    assert await room_for("flights", RayAddress(url="http://127.0.0.1:1"), Refusing()) is None  # type: ignore[arg-type]

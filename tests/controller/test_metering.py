@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from test_store import state
@@ -78,6 +79,22 @@ def test_a_window_holds_what_was_counted_in_its_stretch() -> None:
     assert found[-1].green.requests == 60 - 38
 
 
+def test_no_window_has_more_failures_than_requests() -> None:
+    """As one would that was read between the two counters of a failure."""
+    (found,) = windows([point(1.0, green=10)], point(2.0, green=12, failed=3), since=1.0, seconds=60.0)
+    assert (found.green.requests, found.green.failed) == (2, 2)
+
+
+def test_requests_that_nobody_answered_are_failures_of_the_version_that_had_them() -> None:
+    answered = counts(100)
+    lost = answered.model_copy(update={"requests": 103, "failed": 3})
+    first = counted(Counters(), {Colour.GREEN: answered}, {Colour.GREEN: "2"})
+    second = counted(first, {Colour.GREEN: lost}, {Colour.GREEN: "2"})
+    third = counted(second, {Colour.GREEN: counts(4)}, {Colour.GREEN: "2"})
+    found = third.versions["2"]
+    assert (found.requests, found.failed, sum(found.latencies)) == (107, 3, 104)
+
+
 def test_a_window_never_begins_before_its_step() -> None:
     points = [point(float(second), green=10 * second) for second in range(10)]
     (found,) = windows(points, point(9.5, green=100), since=8.0, seconds=60.0)
@@ -113,9 +130,31 @@ def test_a_version_that_is_not_there_has_no_sample() -> None:
     assert found.candidate is None
 
 
+def test_what_no_version_could_answer_is_a_rate_of_its_own() -> None:
+    before, after = point(0.0, blue=10), replace(point(2.0, blue=10), nobody=30)
+    assert [each.unanswered_per_second for each in samples([before, after, replace(after, at=3.0)], Colour.GREEN)] == [
+        15.0,
+        0.0,
+    ]
+
+
+def test_a_look_counts_what_no_version_could_answer_for_the_time_line(tmp_path: Path) -> None:
+    meter, counted_by = Meter(Store(tmp_path)), {"flights-blue": counts(10), "flights-nobody": counts(4, 4)}
+    meter.look(serving(), seen(), {"flights-blue": counts(10)}, 1.0)
+    meter.keep(serving(), 1.0)
+    meter.look(serving(), seen(), counted_by, 3.0)
+    meter.keep(serving(), 3.0)
+    meter.look(serving(), seen(), counted_by, 5.0)
+    meter.keep(serving(), 5.0)
+    found = samples(Store(tmp_path).points("flights", 1), Colour.GREEN)
+    assert [each.unanswered_per_second for each in found] == [2.0, 0.0]
+
+
 def test_a_point_is_the_same_once_it_was_kept() -> None:
-    kept = point(3.0, blue=7, green=9, share=250, failed=2)
+    kept = replace(point(3.0, blue=7, green=9, share=250, failed=2), nobody=5)
     assert loaded(3.0, dumped(kept)) == kept
+    of_before = dumped(kept).removesuffix(", 5]") + "]"
+    assert loaded(3.0, of_before) == replace(kept, nobody=0)
     assert counts_of([0, 0]) == Counts()
 
 

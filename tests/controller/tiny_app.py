@@ -1,7 +1,8 @@
 """A Serve application with the HTTP surface of a real one and nothing else, whose faults are chosen by its contract's name.
 
-It is packed into a zip and imported by Serve's replicas; it must import nothing of ours. A version can also turn bad while it
-runs: `faults/<label>` in its object store holds the share of predictions that fail from then on, or `crash`.
+It is packed into a zip and imported by Serve's replicas; of ours it imports nothing but how answers are written to clients. A
+version can also turn bad while it runs: `faults/<label>` in its object store holds the share of predictions that fail from
+then on, or `crash`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ray import serve
+
+from heliostat.ml import whole_answers
 
 BEHAVIOURS = ("fine", "crashes", "never_healthy", "wrong", "slow_start", "slow_answers")
 
@@ -70,6 +73,8 @@ class TinyApp:
     async def _lifespan(self, receive: Any, send: Any) -> None:
         while True:
             message = await receive()
+            if message["type"] == "lifespan.startup":
+                await whole_answers.install()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return

@@ -111,6 +111,23 @@ async def test_a_replica_that_dies_loses_no_request(running: Plane, replicas: di
 
 
 @pytest.mark.local_stack
+async def test_a_replica_that_dies_holds_up_what_it_would_have_had_for_less_than_a_second(
+    running: Plane, replicas: dict[str, FakeReplica]
+) -> None:
+    """HAProxy waits before it asks the one that is left; a second of that is its default."""
+    second = await FakeReplica("second", "/_/flights/blue").start()
+    await haproxy.add_server(running, "flights-blue", second.server)
+    await until(running, lambda s: s.backends["flights-blue"]["second"].answers)
+    await haproxy.admit(running, "flights-blue", "second")
+    replicas["blue"].kill()
+    began = asyncio.get_running_loop().time()
+    answers = await asyncio.gather(*(ask(running, "/flights/predict") for _ in range(4)))
+    assert [each.body["label"] for each in answers] == ["second"] * 4
+    assert asyncio.get_running_loop().time() - began < 0.8
+    second.kill()
+
+
+@pytest.mark.local_stack
 async def test_a_drained_replica_finishes_what_it_has_before_it_can_be_removed(
     running: Plane, replicas: dict[str, FakeReplica]
 ) -> None:

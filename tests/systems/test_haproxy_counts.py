@@ -47,15 +47,49 @@ def test_a_failure_has_a_counter_of_its_own_beside_the_bucket() -> None:
     assert counted(1, 499) == [0]
 
 
+def line(counters: dict[int, int]) -> str:
+    """What HAProxy says of flights-blue."""
+    told = " ".join(f"gpc{number}={counters.get(number, 0)}" for number in range(BUCKETS + 1))
+    return f"# table: public, type: string\n0x1: key=flights-blue use=3 exp=0 shard=0 {told}\n"
+
+
 def test_the_table_is_read_whatever_else_is_in_its_lines() -> None:
-    counters = " ".join(f"gpc{number}={number}" for number in range(BUCKETS + 1))
-    found = haproxy_counts.parse(f"# table: public, type: string\n0x1: key=flights-blue use=3 exp=0 shard=0 {counters}\n")
+    found = haproxy_counts.parse(line({number: number for number in range(BUCKETS + 1)}), {})
     latencies = tuple(range(BUCKETS))
     assert found == {"flights-blue": Counts(requests=sum(latencies), failed=BUCKETS, latencies=latencies)}
 
 
 def test_an_empty_table_has_no_counts() -> None:
-    assert haproxy_counts.parse("# table: public, type: string, size:100000, used:0\n") == {}
+    assert haproxy_counts.parse("# table: public, type: string, size:100000, used:0\n", {"flights-blue": 0}) == {}
+
+
+@pytest.mark.parametrize(
+    ("answered", "failed", "ended", "requests", "failures"),
+    [
+        (10, 2, 2, 10, 2),  # all are over
+        (10, 2, 0, 10, 2),  # two answers of 500 are still on their way to their clients
+        (10, 2, 5, 13, 5),  # three ended without an answer
+        (0, 0, 1, 1, 1),
+        (3, 4, 4, 3, 3),  # read between the two counters of one failure
+    ],
+)
+def test_what_ended_as_an_error_that_nobody_was_sent_is_one_more_request_and_a_failure(
+    answered: int, failed: int, ended: int, requests: int, failures: int
+) -> None:
+    found = haproxy_counts.parse(line({4: answered, BUCKETS: failed}), {"flights-blue": ended, "flights-green": 7})[
+        "flights-blue"
+    ]
+    assert (found.requests, found.failed, sum(found.latencies)) == (requests, failures, answered)
+
+
+def test_one_more_or_less_between_two_counters_is_no_new_beginning() -> None:
+    before = haproxy_counts.parse(line({4: 100, BUCKETS: 1}), {"flights-blue": 3})["flights-blue"]
+    # A failure whose bucket is not counted yet, read in that moment.
+    within = haproxy_counts.parse(line({4: 100, BUCKETS: 2}), {"flights-blue": 3})["flights-blue"]
+    assert within.requests == before.requests - 1
+    assert within.since(before) == Counts()
+    again = haproxy_counts.parse(line({4: 2}), {"flights-blue": 0})["flights-blue"]
+    assert again.since(before) == again
 
 
 @pytest.mark.local_stack
@@ -128,6 +162,49 @@ async def test_errors_that_haproxy_makes_itself_are_failures_of_the_backend(
         found = (await haproxy.snapshot(plane)).counts["flights-blue"]
         assert (found.requests, found.failed) == (2, 2)
         assert sum(found.latencies[bucket_of(390) :]) == 1
+
+
+@pytest.mark.local_stack
+async def test_a_request_whose_only_replica_dies_is_a_failure_although_nobody_is_told_of_it(
+    running: Plane, replicas: dict[str, FakeReplica]
+) -> None:
+    blue = replicas["blue"]
+    async with client(running) as kept:
+        assert (await kept.ask("/flights/predict")).status == 200
+        blue.hold.clear()
+        on_its_way = asyncio.create_task(kept.ask("/flights/predict"))
+        await until(running, lambda found: found.backends["flights-blue"]["blue"].in_flight == 1)
+        found = (await haproxy.snapshot(running)).counts["flights-blue"]
+        assert (found.requests, found.failed) == (1, 0), "what is on its way has not failed"
+        blue.kill()
+        with pytest.raises(asyncio.IncompleteReadError):
+            await on_its_way
+    found = (await until(running, lambda found: found.counts["flights-blue"].requests == 2)).counts["flights-blue"]
+    assert (found.failed, sum(found.latencies)) == (1, 1)
+    # Green answers what comes now, and blue's loss is none of its.
+    await until(running, lambda found: not found.backends["flights-blue"]["blue"].usable)
+    assert (await ask(running, "/flights/predict")).status == 200
+    counts = (await haproxy.snapshot(running)).counts
+    assert {name: (each.requests, each.failed) for name, each in counts.items()} == {
+        "flights-blue": (2, 1),
+        "flights-green": (1, 0),
+    }
+
+
+@pytest.mark.local_stack
+async def test_a_client_that_goes_away_is_no_failure_of_a_replica_that_dies_later(
+    running: Plane, replicas: dict[str, FakeReplica]
+) -> None:
+    replicas["blue"].hold.clear()
+    gone = asyncio.create_task(ask(running, "/flights/predict"))
+    await until(running, lambda found: found.backends["flights-blue"]["blue"].in_flight == 1)
+    gone.cancel()
+    replicas["blue"].hold.set()
+    await until(running, lambda found: found.backends["flights-blue"]["blue"].in_flight == 0)
+    replicas["blue"].kill()
+    await until(running, lambda found: not found.backends["flights-blue"]["blue"].usable)
+    found = (await haproxy.snapshot(running)).counts["flights-blue"]
+    assert (found.requests, found.failed) == (1, 0)
 
 
 @pytest.mark.local_stack

@@ -31,6 +31,7 @@ class FakeReplica:
         self.hold.set()
         self.seen: list[tuple[str, dict[str, str]]] = []
         self._writers: set[asyncio.StreamWriter] = set()
+        self._killed = False
 
     async def start(self) -> FakeReplica:
         """Listen."""
@@ -40,12 +41,15 @@ class FakeReplica:
 
     def kill(self) -> None:
         """End at once: nobody listens any more, and open connections are reset."""
+        self._killed = True
         self._server.close()
         for writer in self._writers:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        if self._killed:  # it was just being accepted
+            writer.transport.abort()
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 method, path, headers = _head(await reader.readuntil(b"\r\n\r\n"))

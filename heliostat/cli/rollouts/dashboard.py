@@ -117,7 +117,7 @@ def _now() -> list[Panel]:
         ),
         _figure(
             "Failed, last 5 minutes",
-            "Share of all requests that ended with a status of 500 or above.",
+            "Share of all requests that ended with a status of 500 or above, or without an answer.",
             {"": _failed_share("", "5m")},
             unit="percentunit",
             limits=((None, "green"), (0.001, "orange"), (0.01, "red")),
@@ -165,7 +165,7 @@ def _rates() -> Panel:
 
 def _failures() -> Panel:
     asked = {"{{application}} {{version}}": _failed_share("application, version", "$__rate_interval")}
-    said = "Share of each version's requests that ended with a status of 500 or above."
+    said = "Share of each version's requests that ended with a status of 500 or above, or without an answer."
     return _lines("Failed", said, asked, unit="percentunit")
 
 

@@ -196,6 +196,10 @@ def _failures(axis: Axes, samples: Sequence[Sample], times: Sequence[float]) -> 
         found = series.values(samples, side, series.failures)
         axis.fill_between(times, 0, found, step="post", facecolor=colour("bad"), alpha=0.25, linewidth=0)
         axis.step(times, found, where="post", color=colour(side))
+    unanswered = [sample.unanswered_per_second for sample in samples]
+    if any(unanswered):
+        axis.fill_between(times, 0, unanswered, step="post", facecolor=colour("bad"), alpha=0.25, linewidth=0)
+        axis.step(times, unanswered, where="post", color=colour("bad"), linestyle=":")
     axis.set_ylim(0, max(1.0, axis.get_ylim()[1]))
     return None
 

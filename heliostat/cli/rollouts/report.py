@@ -58,6 +58,7 @@ def _context(record: Record, entries: Sequence[Entry], now: float) -> dict[str, 
         "events": [(words.clock(one.at), _offset(one.at, rollout, length), one.phase, one.message) for one in rollout.events],
         "rows": [_row(sample, rollout, length) for sample in series.thinned(record.samples, ROWS)],
         "samples": len(record.samples),
+        "unanswered": any(sample.unanswered_per_second for sample in record.samples),
         "tuples": _tuples(entries, rollout),
         "entries": [(line.number, words.moment(line.at), line.what, line.ended) for line in ledger.lines(entries)],
         "figures": [words.figure(name, value) for name, value in rollout.figures.items() if not _is_table(value)],
@@ -140,7 +141,7 @@ def _offset(at: float, rollout: Rollout, length: float) -> str:
 
 def _row(sample: Sample, rollout: Rollout, length: float) -> list[str]:
     cells = [_offset(sample.at, rollout, length), words.percent(sample.candidate_weight)]
-    return [*cells, *_cells(sample.serving), *_cells(sample.candidate)]
+    return [*cells, *_cells(sample.serving), *_cells(sample.candidate), words.number(sample.unanswered_per_second)]
 
 
 def _cells(one: VersionSample | None) -> list[str]:

@@ -70,6 +70,7 @@ def _merged(stretch: Sequence[Sample]) -> Sample:
         update={
             "candidate": _worst([sample.candidate for sample in stretch if sample.candidate is not None]),
             "serving": _worst([sample.serving for sample in stretch if sample.serving is not None]),
+            "unanswered_per_second": max(sample.unanswered_per_second for sample in stretch),
         }
     )
 
