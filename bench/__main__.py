@@ -34,12 +34,13 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.serving:ray_proxy", ("serving/ray-proxy",)),
     ("bench.serving:fastapi", ("serving/fastapi",)),
     ("bench.serving:mlflow", ("serving/mlflow",)),
+    ("bench.kills:replica_kills", ("serving/replica-kills", "serving/replica-kills-slow")),
     ("bench.rollouts:blue_green", ("rollouts/blue-green",)),
     ("bench.rollouts:rolling", ("rollouts/rolling",)),
     ("bench.shifts:blue_green", ("rollouts/shift", "rollouts/shift-controller")),
     ("bench.shifts:canary", ("rollouts/weight", "rollouts/canary", "rollouts/p99")),
     ("bench.setbacks:bad_candidate", ("rollouts/bad-candidate", "rollouts/bad-candidate-failed")),
-    ("bench.setbacks:rollback", ("rollouts/rollback",)),
+    ("bench.setbacks:rollback", ("rollouts/rollback", "rollouts/rollback-failed")),
     ("bench.starting:while_starting", ("rollouts/p99-starting", "rollouts/p99-one-by-one", "rollouts/p99-low-priority")),
     ("bench.rollouts:recreate", ("rollouts/recreate-gap", "rollouts/recreate-told")),
     ("bench.training:train_job", ("training/overhead", "training/loop")),
@@ -66,8 +67,9 @@ def main(names: tuple[str, ...], list_: bool, output: Path) -> None:
     except SelectionError as error:
         raise click.UsageError(str(error)) from None
     if list_:
+        width = max(len(row.name) for row in ROWS) + 2
         for row in ROWS:
-            console.print(f"{row.name:<24}{row.what} ({row.reach or 'reported'})", highlight=False, markup=False)
+            console.print(f"{row.name:<{width}}{row.what} ({row.reach or 'reported'})", highlight=False, markup=False)
         return
     signal.signal(signal.SIGTERM, _interrupt)
     with opened(console) as session:
@@ -103,7 +105,10 @@ def _measured(entry_point: str, names: tuple[str, ...], session: Session) -> lis
         session.console.print(f"[red]not measured:[/] {type(error).__name__}: {error}", highlight=False)
         return [BY_NAME[name].failure(str(error)) for name in names]
     for result in results:
-        session.tell(f"{result.row.name} = {result.value:g} {result.row.unit} ({result.row.reach or 'reported'})")
+        value = "nothing" if result.value is None else f"{result.value:g} {result.row.unit}"
+        session.tell(f"{result.row.name} = {value} ({result.row.reach or 'reported'})")
+        if result.error:
+            session.console.print(result.error, style="red", highlight=False, markup=False)
     session.tell(f"took {time.monotonic() - began:.0f} s")
     return results
 

@@ -61,12 +61,33 @@ def arrivals(url: str, rate: int, bodies: Sequence[Any], folder: Path, seconds: 
     Raises:
         MeasurementError: vegeta is not installed.
     """
+    with _attack(url, rate, bodies, folder, seconds, [f"-rate={rate}/1s"]) as load:
+        yield load
+
+
+@contextmanager
+def busy(url: str, connections: int, bodies: Sequence[Any], folder: Path) -> Iterator[Arrivals]:
+    """As many requests as some kept-alive connections can ask one after the other, for as long as the block takes: a closed
+    model, for what has to meet a request on its way.
+
+    Raises:
+        MeasurementError: vegeta is not installed.
+    """
+    workers = [f"-{name}={connections}" for name in ("workers", "max-workers", "connections")]
+    with _attack(url, 0, bodies, folder, None, ["-rate=0", *workers]) as load:
+        yield load
+
+
+@contextmanager
+def _attack(
+    url: str, rate: int, bodies: Sequence[Any], folder: Path, seconds: float | None, flags: Sequence[str]
+) -> Iterator[Arrivals]:
     program = vegeta()
     folder.mkdir(parents=True, exist_ok=True)
     targets, records = folder / "arrivals.jsonl", folder / "arrivals.gob"
     targets.write_text("".join(_target(url, body) for body in bodies))
     argv = [
-        program, "attack", "-format=json", f"-targets={targets}", f"-output={records}", f"-rate={rate}/1s",
+        program, "attack", "-format=json", f"-targets={targets}", f"-output={records}", *flags,
         f"-duration={seconds or 0:g}s", f"-timeout={ANSWER_TIMEOUT_S}s", "-max-body=0", "-redirects=-1", "-http2=false",
     ]  # fmt: skip
     try:
@@ -84,7 +105,7 @@ class Arrivals:
     program: str
     records: Path
     rate: int
-    """Requests a second."""
+    """Requests a second; 0: as many as are answered."""
     seconds: float | None
     """How long it lasts; None: until it is finished."""
     began: float = 0.0

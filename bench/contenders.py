@@ -33,11 +33,11 @@ class DefaultCluster(LocalCluster):
     """A Ray cluster like the stack's, but with Serve's own defaults."""
 
     @override
-    def _environment(self) -> Mapping[str, str]:
+    def _environment(self, inputs: RayClusterInputs) -> Mapping[str, str]:
         """Ports and paths stay, so that clusters do not get into each other's way; every other setting of Serve's goes."""
         kept = {
             name: value
-            for name, value in super()._environment().items()
+            for name, value in super()._environment(inputs).items()
             if not name.startswith("RAY_SERVE_") or name.endswith("_PORT")
         }
         return {**kept, **self._more()}

@@ -41,9 +41,9 @@ class Row:
         """What was measured for this row; `figures` are the numbers that `value` was made of."""
         return Result(self, value, figures)
 
-    def failure(self, error: str) -> Result:
-        """The row could not be measured."""
-        return Result(self, None, {}, error)
+    def failure(self, error: str, value: float | None = None, **figures: Any) -> Result:
+        """The row could not be measured; or not as it has to be, and `value` and `figures` are what there is."""
+        return Result(self, value, figures, error)
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Result:
     value: float | None
     figures: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
-    """Why there is no value."""
+    """Why there is no value, or why it does not count."""
 
     @property
     def holds(self) -> bool:
-        """Whether the value is there and reaches what it has to."""
-        return self.value is not None and (self.row.reach is None or self.row.reach.holds(self.value))
+        """Whether the value is there, with nothing wrong, and reaches what it has to."""
+        return self.value is not None and not self.error and (self.row.reach is None or self.row.reach.holds(self.value))
 
 
 def _at_least(bound: float) -> Reach:
@@ -80,6 +80,13 @@ ROWS = (
     Row("serving/ray-proxy", "requests/s ÷ Serve's default Python proxy", "ratio", _at_least(6)),
     Row("serving/fastapi", "requests/s ÷ FastAPI and uvicorn, as many workers", "ratio", _at_least(0.5)),
     Row("serving/mlflow", "requests/s ÷ `mlflow models serve`, as many workers", "ratio", _at_least(1.5)),
+    Row(
+        "serving/replica-kills",
+        "lost requests while one replica of two after another is killed, under 8 busy connections",
+        "requests",
+        Reach("=", 0),
+    ),
+    Row("serving/replica-kills-slow", "requests over 250 ms meanwhile", "requests"),
     Row("rollouts/blue-green", "failed requests in a blue-green update under load", "requests", Reach("=", 0)),
     Row("rollouts/rolling", "failed requests in a rolling update under load", "requests", Reach("=", 0)),
     Row("rollouts/canary", "failed requests in a canary under load", "requests", Reach("=", 0)),
@@ -94,6 +101,7 @@ ROWS = (
     ),
     Row("rollouts/bad-candidate-failed", "share of all requests that failed meanwhile", "%", _at_most(1)),
     Row("rollouts/rollback", "rollback inside the retention window, to the last request on the new version", "s", _at_most(1)),
+    Row("rollouts/rollback-failed", "failed requests in it", "requests", Reach("=", 0)),
     Row("rollouts/p99", "p99 from the first shift on ÷ p99 before the rollout", "ratio", _at_most(1.5)),
     Row("rollouts/p99-starting", "p99 while candidates start ÷ p99 under another load of the same CPU", "ratio"),
     Row("rollouts/p99-one-by-one", "p99 while they start one by one ÷ both at once", "ratio"),

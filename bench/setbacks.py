@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import median
 
+from bench.answers import Answers
 from bench.commands import MeasurementError
 from bench.moves import Moves, in_phase, packaged
 from bench.rows import BY_NAME, Result
@@ -52,21 +52,32 @@ CONTRACT = _dataclasses.replace(CONTRACT, respond=_failing)
 
 def bad_candidate(session: Session) -> Iterable[Result]:
     """A canary at 10 % that is well, and then fails one in twenty of its requests: until no client meets it any more."""
-    moves, seconds, shares = Moves(session.stack), [], []
+    moves, seconds, meanwhile = Moves(session.stack), [], []
     for number in range(1, _ROUNDS + 1):
-        took, share = _fails(session, moves, number)
+        took, found = _fails(session, moves, number)
         seconds.append(took)
-        shares.append(share)
-        session.tell(f"all traffic was back after {took:.2f} s; {share:.2f} % of all requests failed meanwhile")
+        meanwhile.append(found)
+        session.tell(
+            f"all traffic was back after {took:.2f} s; {100 * found.failed_share:.2f} % of all requests failed meanwhile"
+        )
     figures = {"failing": _FAILING, "weight": _WEIGHT, "requests_per_second": RATE}
     yield BY_NAME["rollouts/bad-candidate"].result(max(seconds), seconds=seconds, **figures)
-    # Some ten requests fail in a round: how many is chance, so the median counts.
-    yield BY_NAME["rollouts/bad-candidate-failed"].result(median(shares), percent=shares, **figures)
+    percent = [100 * found.failed_share for found in meanwhile]
+    counted = {"percent": percent, "worst": max(percent), "requests": sum(found.requests for found in meanwhile)}
+    yield BY_NAME["rollouts/bad-candidate-failed"].result(pooled_percent(meanwhile), **counted, **figures)
+
+
+def pooled_percent(rounds: Sequence[Answers]) -> float:
+    """The percentage that failed of the requests of all rounds together.
+
+    Some ten requests fail in a round: how many is chance, so what is judged is all that failed of all that were sent.
+    """
+    return 100 * sum(found.failed for found in rounds) / max(1, sum(found.requests for found in rounds))
 
 
 def rollback(session: Session) -> Iterable[Result]:
     """Back to the version of before, while it is still there: from the call until all new requests are on it."""
-    moves, seconds = Moves(session.stack), []
+    moves, seconds, rounds = Moves(session.stack), [], []
     for _ in range(_ROUNDS):
         desired = moves.next(BlueGreen(retention_seconds=_RETENTION_S))
         with session.arrivals(RATE) as load:
@@ -84,12 +95,18 @@ def rollback(session: Session) -> Iterable[Result]:
         if last > called + _AFTER_S - 1:
             raise MeasurementError(f"{desired.version.label} still answered {_AFTER_S - 1:g} s after the rollback")
         seconds.append(max(0.0, last - called))
+        rounds.append(answers)
         session.tell(f"{1e3 * seconds[-1]:.0f} ms, {answers.failed} of {answers.requests} requests failed")
     yield BY_NAME["rollouts/rollback"].result(max(seconds), seconds=seconds, requests_per_second=RATE)
+    yield BY_NAME["rollouts/rollback-failed"].result(
+        sum(found.failed for found in rounds),
+        requests=sum(found.requests for found in rounds),
+        failed_by_kind=[found.failed_by_kind() for found in rounds],
+    )
 
 
-def _fails(session: Session, moves: Moves, number: int) -> tuple[float, float]:
-    """Seconds until all traffic is back, and the percentage of all requests that failed meanwhile."""
+def _fails(session: Session, moves: Moves, number: int) -> tuple[float, Answers]:
+    """Seconds until all traffic is back, and what came of all requests meanwhile."""
     file = session.folder / "fault" / f"share-{number}"
     desired = _faulty(session, moves, file)
     old, label = moves.serving().version.label, desired.version.label
@@ -107,7 +124,7 @@ def _fails(session: Session, moves: Moves, number: int) -> tuple[float, float]:
     last, early = answers.last(label), answers.between(end=began).failed
     if last is None or early:
         raise MeasurementError(f"{early} requests failed before the fault; the candidate's last answer was at {last}")
-    return last - began, 100 * answers.between(began, last + 1e-6).failed_share
+    return last - began, answers.between(began, last + 1e-6)
 
 
 def _faulty(session: Session, moves: Moves, file: Path) -> Desired:

@@ -1,7 +1,8 @@
 """A million requests at a steady rate, while one rollout follows another: blue-green, canary, rolling, and again.
 
 A run of any length is kept in `soak.json`, a round a record, and the next one goes on; rounds count as long as what they
-measured is unchanged.
+measured is unchanged. A rollout that did not succeed ends the run; its round stays with what it failed, and the row does not
+hold as long as those sources are measured.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import report
+from bench.answers import Answers
+from bench.arrivals import Arrivals
+from bench.commands import MeasurementError
 from bench.moves import Moves
 from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session
@@ -31,6 +36,8 @@ STRATEGIES: tuple[Strategy, ...] = (
     Canary(steps=(CanaryStep(weight=10), CanaryStep(weight=50)), analysis=_CHECK, retention_seconds=_RETENTION_S),
     Rolling(analysis=_CHECK),
 )
+SUCCEEDED = "succeeded"
+INTERRUPTED = "interrupted"
 _MEASURED = ("controller", "rollout", "systems", "spec", "ml")
 
 
@@ -47,24 +54,44 @@ class Round:
     """Unix time."""
     commit: str
     sources: str
+    end: str = SUCCEEDED
+    """How the rollout ended: `SUCCEEDED`, `INTERRUPTED`, or what went wrong."""
 
 
 def soak(session: Session) -> Iterable[Result]:
-    """Rounds until there are enough requests, those of earlier runs with the same sources counted."""
+    """Rounds until there are enough requests, those of earlier runs with the same sources counted.
+
+    Raises:
+        KeyboardInterrupt: of a person; the round that it interrupted is kept where requests of it failed.
+    """
     sources, commit = sources_digest(), report.commit(SOURCE)
     kept = load(FILE, sources)
     moves = Moves(session.stack)
     while (sent := sum(each.requests for each in kept)) < REQUESTS:
-        strategy = STRATEGIES[len(kept) % len(STRATEGIES)]
-        found = _round(session, moves, strategy, commit, sources)
-        kept.append(found)
-        save(FILE, kept)
+        found = _round(session, moves, STRATEGIES[len(kept) % len(STRATEGIES)], commit, sources)
+        if found.end != INTERRUPTED or found.failed:
+            kept.append(found)
+            save(FILE, kept)
+        if found.end == INTERRUPTED:
+            raise KeyboardInterrupt
         failed = sum(each.failed for each in kept)
         session.tell(
             f"{found.strategy}: {found.requests:,} requests, {found.failed} failed, p99 {found.p99_ms:.0f} ms; "
             f"{sent + found.requests:,} of {REQUESTS:,}, {failed} failed"
         )
-    yield BY_NAME["soak/failed"].result(sum(each.failed for each in kept), **summary(kept))
+        if found.end != SUCCEEDED:
+            break
+    yield judged(kept)
+
+
+def judged(rounds: list[Round]) -> Result:
+    """The row: its value are the failed requests of all rounds, and it holds only where every rollout succeeded."""
+    row, failed = BY_NAME["soak/failed"], sum(each.failed for each in rounds)
+    bad = [each for each in rounds if each.end != SUCCEEDED]
+    if not bad:
+        return row.result(failed, **summary(rounds))
+    told = "\n".join(f"{each.strategy}, {each.failed} of {each.requests:,} requests failed: {each.end}" for each in bad)
+    return row.failure(f"{len(bad)} of {len(rounds)} rollouts did not succeed:\n{told}", failed, **summary(rounds))
 
 
 def summary(rounds: list[Round]) -> dict[str, object]:
@@ -81,6 +108,7 @@ def summary(rounds: list[Round]) -> dict[str, object]:
         "requests": sum(each.requests for each in rounds),
         "requests_per_second": RATE,
         "rollouts": len(rounds),
+        "ends": dict(Counter(each.end.splitlines()[0] for each in rounds)),
         "hours": round(sum(each.seconds for each in rounds) / 3600, 2),
         "worst_p99_ms": max((each.p99_ms for each in rounds), default=None),
         "by_strategy": by_strategy,
@@ -114,13 +142,28 @@ def sources_digest(root: Path = SOURCE) -> str:
 
 
 def _round(session: Session, moves: Moves, strategy: Strategy, commit: str, sources: str) -> Round:
-    began, started = time.time(), time.monotonic()
+    """One rollout. Whatever came of it, the load is finished, and what it saw is told."""
+    began, started, end = time.time(), time.monotonic(), SUCCEEDED
     with session.arrivals(RATE) as load_:
-        time.sleep(_REST_S)
-        number = moves.begin(moves.next(strategy))
-        moves.ends_well(number)
-        time.sleep(_REST_S)
-        answers = load_.finish()
-    p99 = round(answers.quantile_ms(0.99), 3)
+        try:
+            time.sleep(_REST_S)
+            moves.ends_well(moves.begin(moves.next(strategy)))
+            time.sleep(_REST_S)
+        except (MeasurementError, OSError) as error:
+            end = str(error) or type(error).__name__
+        except KeyboardInterrupt:
+            end = INTERRUPTED
+        answers, end = _finished(load_, end)
+    p99 = round(answers.quantile_ms(0.99), 3) if answers.requests else 0.0
     seconds = round(time.monotonic() - started, 1)
-    return Round(strategy.kind, answers.requests, answers.failed, p99, seconds, round(began, 3), commit, sources)
+    return Round(strategy.kind, answers.requests, answers.failed, p99, seconds, round(began, 3), commit, sources, end)
+
+
+def _finished(load_: Arrivals, end: str) -> tuple[Answers, str]:
+    """What the load saw. Where that cannot be told, a rollout that did not succeed is told all the same."""
+    try:
+        return load_.finish(), end
+    except MeasurementError as error:
+        if end in (SUCCEEDED, INTERRUPTED):
+            raise
+        return Answers.of([]), f"{end}\nand what its load saw is unknown: {error}"

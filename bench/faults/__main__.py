@@ -15,17 +15,21 @@ from typing_extensions import override
 
 from bench import report
 from bench.commands import MeasurementError
-from bench.faults.cell import Outcome, measure
+from bench.faults.cell import measure
+from bench.faults.outcome import Outcome, retried
 from bench.faults.picture import picture
 from bench.faults.records import Records, markdown, short, slowest, sources
 from bench.faults.table import SCENES, Cell, Kind, State, cells
 from bench.faults.up import Project
 from bench.faults.world import World
 from bench.session import SOURCE, sweep
+from heliostat.systems.errors import PermanentError, RetryableError
 
 RESULTS = SOURCE / "bench" / "faults.json"
 _ATTEMPTS = 2
-"""A cell whose rollout was not seen in its state is tried again: a state can pass by on a busy machine."""
+"""A cell whose rollout was not seen in its state is tried again, and says so: a state can pass by on a busy machine.
+
+What comes once something was killed is never tried again."""
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -79,7 +83,7 @@ def main(
     try:
         with lock.acquire(timeout=0):
             sitting.fill(wanted, minutes)
-    except MeasurementError as error:
+    except (MeasurementError, RetryableError, PermanentError) as error:
         raise click.ClickException(f"no world to hurt came up: {error}") from None
     except Timeout:
         raise click.ClickException(f"another table of this checkout is being filled (it holds {lock.lock_file})") from None
@@ -117,16 +121,14 @@ class Sitting:
             self._close()
 
     def _cell(self, cell: Cell, place: str) -> None:
-        for attempt in range(1, _ATTEMPTS + 1):
-            world = self._whole_world()
-            try:
-                outcome = measure(cell, world, self._project)
+        tries: list[Outcome] = []
+        while len(tries) < _ATTEMPTS:
+            tries.append(measure(cell, self._whole_world(), self._project))
+            if not tries[-1].error:
                 break
-            except (MeasurementError, OSError) as error:
-                self._tell_error(cell, error)
-                self._close()
-                if attempt == _ATTEMPTS:
-                    outcome = Outcome(cell.name, why=[f"not measured: {error}"])
+            self._tell(cell, tries[-1].error)
+            self._close()
+        outcome = retried(tries[-1], tries[:-1])
         record = {**outcome.record(), "sources": self._sources, "commit": self._commit, "machine": self._machine}
         self._records.put(record)
         self._show(cell, place, outcome)
@@ -161,8 +163,8 @@ class Sitting:
         if self._console.is_terminal or place.split("/")[0].endswith("0"):
             self._console.print(picture(self._records.all(), self._kinds, self._strategies, None))
 
-    def _tell_error(self, cell: Cell, error: Exception) -> None:
-        self._console.print(f"{cell.name}: {error}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    def _tell(self, cell: Cell, text: str) -> None:
+        self._console.print(f"{cell.name}: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from bench.api import ENDS, told
 from bench.commands import MeasurementError
 from bench.faults.agreement import Expected, differences, live_colour
-from bench.faults.load import Load, Noticed, noticed
+from bench.faults.load import Load, noticed
+from bench.faults.outcome import TROUBLE, Outcome, run, weigh
 from bench.faults.table import BY_UP, RATE, Cell, Kind, Moment, promise
 from bench.faults.up import Project, Up
-from bench.faults.victims import Nothing, crowded, kill
+from bench.faults.victims import crowded, kill
 from bench.faults.world import APPLICATION, World
 from heliostat.rollout.model import Colour
 from heliostat.spec.rollouts import Phase, Rollout, Status
@@ -34,59 +33,26 @@ _NOTICED_AFTER_S = {Kind.CONTROLLER: 1.0, Kind.HEAD: 2.0}
 """How long what nobody brings back by itself is dead until somebody does."""
 
 
-@dataclass
-class Outcome:
-    """What came of a cell."""
-
-    cell: str
-    holds: bool = False
-    why: list[str] = field(default_factory=list)
-    """What is wrong."""
-    nothing: str = ""
-    """Why there was nothing to kill; such a cell is neither good nor bad."""
-    killed: str = ""
-    at: str = ""
-    """Where the rollout was at the kill, as the controller said just before."""
-    end: str = ""
-    requests: int = 0
-    failed: int = 0
-    gap_seconds: float = 0.0
-    ends: dict[str, int] = field(default_factory=dict)
-    settled_seconds: float = 0.0
-    """From the kill until all agreed."""
-    seconds: float = 0.0
-    promised: str = ""
-
-    def record(self) -> dict[str, Any]:
-        """For the file."""
-        return asdict(self)
-
-
 def measure(cell: Cell, world: World, project: Project) -> Outcome:
-    """Measure one cell on a world that is whole, and leave it whole.
+    """Measure one cell on a world that is whole, and leave it whole where the cell holds.
 
-    Raises:
-        MeasurementError: the world was not whole, or the rollout did not come to the state.
+    Where the rollout did not come to its state, the outcome has an `error`: nothing was killed, and it may be tried again.
+    Whatever goes wrong once something was killed is what the cell shows.
     """
     began = time.monotonic()
     outcome = Outcome(cell.name, promised=promise(cell).text)
-    live = _whole(cell, world)
+    try:
+        live = _whole(cell, world)
+    except TROUBLE as error:
+        outcome.error = str(error)
+        return outcome
     with Load(world.url, {"x": 3}, RATE) as load, ExitStack() as ends:
         time.sleep(_BEFORE_S)
-        run = _Run(cell, world, project, live, outcome, ends)
-        try:
-            run.begin()
-            run.come()
-            killed = time.monotonic()
-            run.hurt()
-            run.end()
-            run.agree(killed)
-        except Nothing as nothing:
-            outcome.nothing = str(nothing)
-            run.let_end()
+        run(_Run(cell, world, project, live, outcome, ends), outcome)
         time.sleep(_AFTER_S)
-        _weigh(cell, outcome, noticed(load.finish()))
-    world.bring_nodes()
+        weigh(cell, outcome, noticed(load.finish()))
+    if outcome.holds or outcome.nothing:
+        _bring_nodes(world, outcome)
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome
 
@@ -97,14 +63,15 @@ class _Run:
     def __init__(self, cell: Cell, world: World, project: Project, live: Colour, outcome: Outcome, ends: ExitStack) -> None:
         self._cell, self._world, self._project, self._live = cell, world, project, live
         self._outcome, self._ends = outcome, ends
-        before = world.api.status(APPLICATION)
-        self._number = (before.rollout.number if before.rollout else 0) + 1
-        self._old = before.serving.label if before.serving else ""
-        self._new = ""
+        self._number = 0
+        self._old = self._new = ""
         self._up: Up | None = None
 
     def begin(self) -> None:
         """Declare the next version."""
+        before = self._world.api.status(APPLICATION)
+        self._number = (before.rollout.number if before.rollout else 0) + 1
+        self._old = before.serving.label if before.serving else ""
         inputs = self._world.inputs(self._cell.scene.strategy)
         desired = self._world.desired(inputs)
         self._new = desired.version.label
@@ -233,13 +200,9 @@ def _whole(cell: Cell, world: World) -> Colour:
     return live
 
 
-def _weigh(cell: Cell, outcome: Outcome, found: Noticed) -> None:
-    """Hold what clients noticed against what is promised."""
-    outcome.requests, outcome.failed = found.requests, found.failed
-    outcome.gap_seconds, outcome.ends = found.gap_seconds, found.ends
-    promised = promise(cell)
-    if promised.failed is not None and found.failed > promised.failed:
-        outcome.why.append(f"{found.failed} of {found.requests} requests failed {found.ends}: promised are {promised.failed}")
-    if found.gap_seconds > promised.gap_seconds:
-        outcome.why.append(f"{found.gap_seconds:.1f} s without a good answer: {promised.gap_seconds:g} s are promised")
-    outcome.holds = not outcome.why and not outcome.nothing
+def _bring_nodes(world: World, outcome: Outcome) -> None:
+    try:
+        world.bring_nodes()
+    except TROUBLE as error:
+        outcome.why.append(f"the nodes did not come back: {error}")
+        outcome.holds = False

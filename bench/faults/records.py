@@ -42,8 +42,9 @@ class Records:
         return self._found.get(cell.name)
 
     def put(self, record: Record) -> None:
-        """Keep a cell, in the file as well, whole or not at all."""
-        self._found[record["cell"]] = record
+        """Keep a cell, in the file as well, whole or not at all. What did not hold with the same sources is kept with it."""
+        before = self._found.get(record["cell"])
+        self._found[record["cell"]] = {**record, "overruled": _overruled(before, record)}
         names = [cell.name for cell in cells()]
         ordered = [self._found[name] for name in names if name in self._found]
         temporary = self._path.with_suffix(".tmp")
@@ -59,6 +60,16 @@ class Records:
             return dict(json.loads(self._path.read_text()))
         except (OSError, ValueError):
             return {}
+
+
+def _overruled(before: Record | None, now: Record) -> list[Record]:
+    """What these very sources showed earlier and what did not hold: a cell that is measured until it holds says so."""
+    if before is None or before.get("sources") != now.get("sources"):
+        return []
+    kept: list[Record] = before.get("overruled", [])
+    if before["holds"] or before["nothing"]:
+        return kept
+    return [*kept, {key: before.get(key) for key in ("why", "at", "end", "killed", "failed", "gap_seconds")}]
 
 
 def short(record: Record | None) -> str:
@@ -93,29 +104,40 @@ def markdown(records: Mapping[str, Record], kinds: Sequence[Kind] = tuple(Kind))
     return "\n".join(parts)
 
 
+_READ = (
+    f"Each is a rollout of its own at {RATE:g} requests a second. ✓: it came to exactly one end, and controller, HAProxy "
+    "and Serve agreed. 0: no request failed; otherwise how many did, and the longest time without a good answer. "
+    "↩: the candidate was given up, and the old version serves. HAProxy may cost what comes until it has started again, "
+    "half a second at most, and the head what its restart takes; recreate has its gap; a worker node is killed where each "
+    "version has a replica on another one; half way of a rolling update of two replicas each version has one, and what is on "
+    "its way to it within a second of its death may fail: HAProxy tries a request again on replicas of the same version only."
+)
+
+
 def legend(records: Mapping[str, Record]) -> str:
-    """How the cells are to be read, and how many there are."""
+    """How many cells there are, what is to be known of some, and how they are to be read."""
     known = list(records.values())
-    good = sum(bool(each["holds"]) for each in known)
-    empty = sum(bool(each["nothing"]) for each in known)
-    bad = [each["cell"] for each in known if not each["holds"] and not each["nothing"]]
-    total = sum(1 for _ in cells())
-    lines = [
-        f"{good} of {total} cells hold"
-        + (f", {empty} had nothing to kill" if empty else "")
-        + (f", {len(bad)} do not: {', '.join(bad)}" if bad else "")
-        + (f"; {total - len(known)} are not measured" if total > len(known) else "")
-        + ".",
-        f"Each is a rollout of its own at {RATE:g} requests a second. ✓: it came to exactly one end, and controller, HAProxy "
-        "and Serve agreed. 0: no request failed; otherwise how many did, and the longest time without a good answer. "
-        "↩: the candidate was given up, and the old version serves. HAProxy and the head may cost what their restart takes, "
-        "recreate has its gap; half way of a rolling update of two replicas each version has one, and what is on its way to "
-        "it within a second of its death may fail: HAProxy tries a request again on replicas of the same version only.",
-    ]
+    lines = [_counted(known), _READ]
     if known:
         commits = sorted({str(each.get("commit", "unknown"))[:12] for each in known})
         lines.append(f"Measured on {known[0].get('machine', 'an unknown machine')}; commits: {', '.join(commits)}.")
     return "\n".join(lines) + "\n"
+
+
+def _counted(known: Sequence[Record]) -> str:
+    total, good = sum(1 for _ in cells()), [each for each in known if each["holds"]]
+    empty = sum(bool(each["nothing"]) for each in known)
+    parts = [f"{len(good)} of {total} cells hold" + (f", {empty} had nothing to kill" if empty else "")]
+    parts += _named("do not hold", [each for each in known if not each["holds"] and not each["nothing"]])
+    parts += _named("hold only since they were measured again", [each for each in good if each.get("overruled")])
+    parts += _named("were tried again, as the state had not been seen", [each for each in known if each.get("attempts")])
+    if total > len(known):
+        parts.append(f"{total - len(known)} are not measured")
+    return "; ".join(parts) + "."
+
+
+def _named(what: str, found: Sequence[Record]) -> list[str]:
+    return [f"{len(found)} {what}: {', '.join(each['cell'] for each in found)}"] if found else []
 
 
 def slowest(records: Iterable[Record], count: int = 5) -> list[tuple[str, float]]:

@@ -209,13 +209,25 @@ class Promise:
     text: str
 
 
+_RESTART_S = 0.5
+"""The document says a quarter of a second; the rest is for a machine of two cores that also sends the load."""
 _NOTHING = Promise(0, 2.5, "nothing")
+_NODE = Promise(
+    0,
+    2.5,
+    "nothing, where each version has a replica on another node: Ray chooses where they are, so a version is shipped again, "
+    "up to three times, until it lies on both, and the node that is killed is one without all of a version",
+)
 _ALONE = Promise(
     int(RATE),
     2.5,
     "what is on its way, within a second, to a version whose only replica is killed: no other one can answer for it",
 )
-_RESTART = Promise(None, 3.0, "HAProxy's restart")
+_RESTART = Promise(
+    round(RATE * _RESTART_S),
+    _RESTART_S,
+    f"what comes until HAProxy has started again: a quarter of a second, {_RESTART_S:g} s at most",
+)
 _STOPPED = Promise(None, 60.0, "the gap of a recreation")
 _NO_HEAD = Promise(None, 120.0, "a head without fault tolerance takes Serve's state with it: its applications start anew")
 
@@ -228,7 +240,14 @@ def promise(cell: Cell) -> Promise:
         return _STOPPED
     if cell.kind is Kind.HAPROXY:
         return _RESTART
-    return _ALONE if _may_be_alone(cell) else _NOTHING
+    if _may_be_alone(cell):
+        return _ALONE
+    return _NODE if cell.kind is Kind.WORKER else _NOTHING
+
+
+def unhurt(cell: Cell) -> Promise:
+    """What is promised as long as nothing was killed."""
+    return _STOPPED if cell.strategy == "recreate" else _NOTHING
 
 
 def _may_be_alone(cell: Cell) -> bool:

@@ -20,6 +20,7 @@ from heliostat.systems.ray_nodes import HEAD
 _APPEARS_S = {Kind.CANDIDATE: 15.0, Kind.REPLICA: 20.0}
 """How long a victim may take to come into being: what serves has to be there, or to come back."""
 _SERVE_CONTROLLER = "ServeController"
+_ALWAYS_THERE = frozenset({Kind.CONTROLLER, Kind.HAPROXY, Kind.SERVE, Kind.WORKER, Kind.HEAD})
 
 
 class Nothing(MeasurementError):
@@ -30,8 +31,18 @@ def kill(kind: Kind, world: World, live: Colour | None) -> str:
     """Kill one of `kind`, other than the `up` or its plugin; what was killed, in words. The colour `live` serves.
 
     Raises:
-        Nothing: there is none.
+        Nothing: there is none, and need not be.
+        MeasurementError: there is none, and should be.
     """
+    try:
+        return _killed(kind, world, live)
+    except Nothing as nothing:
+        if kind in _ALWAYS_THERE:
+            raise MeasurementError(f"{nothing}: it should run") from None
+        raise
+
+
+def _killed(kind: Kind, world: World, live: Colour | None) -> str:
     if kind is Kind.CONTROLLER:
         return _kill([found] if (found := processes.find(world.directory, SERVICE)) else [], "controller")
     if kind is Kind.HAPROXY:
@@ -39,8 +50,8 @@ def kill(kind: Kind, world: World, live: Colour | None) -> str:
     if kind is Kind.SERVE:
         return _kill(named(world, _SERVE_CONTROLLER)[:1], "Serve's controller")
     if kind is Kind.WORKER:
-        name, on_it, all_ = _worker(world)
-        return f"{_kill(processes.marked(world.cluster.directory, name), name)}, with {on_it} of {all_} replicas on it"
+        name, placed = _worker(world)
+        return f"{_kill(processes.marked(world.cluster.directory, name), name)}, with {placed}"
     if kind is Kind.HEAD:
         return _kill(processes.marked(world.cluster.directory, HEAD), "head")
     colour = live if kind is Kind.REPLICA or live is None else live.other
@@ -78,8 +89,8 @@ def crowded(world: World, live: Colour) -> bool:
     return len({node_of(process, world) for process in replicas(world, live)}) < 2
 
 
-def _worker(world: World) -> tuple[str, int, int]:
-    """A worker node, how many replicas are on it, and how many there are: the fullest without all of a colour.
+def _worker(world: World) -> tuple[str, str]:
+    """A worker node, and what is on it: the fullest without all of a colour.
 
     Where replicas are is Ray's choice; a node that holds all of a version is not what a strategy can save.
     """
@@ -90,7 +101,7 @@ def _worker(world: World) -> tuple[str, int, int]:
     every = [host for found in hosts.values() for host in found]
     safe = [name for name in running if all(set(found) != {name} for found in hosts.values())]
     chosen = max(safe or running, key=every.count)
-    return chosen, every.count(chosen), len(every)
+    return chosen, f"{every.count(chosen)} of {len(every)} replicas on it{'' if safe else ', all of a version among them'}"
 
 
 def _kill(victims: Sequence[psutil.Process], what: str) -> str:

@@ -54,8 +54,8 @@ class Cluster(LocalCluster):
     """As a stack's, but for how long a stopping replica waits."""
 
     @override
-    def _environment(self) -> Mapping[str, str]:
-        return {**super()._environment(), "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(_DRAIN_S)}
+    def _environment(self, inputs: RayClusterInputs) -> Mapping[str, str]:
+        return {**super()._environment(inputs), "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(_DRAIN_S)}
 
 
 class World:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from bench import arrivals as module
-from bench.arrivals import arrivals, parse
+from bench.arrivals import arrivals, busy, parse
 from bench.commands import MeasurementError
 
 needs_vegeta = pytest.mark.skipif(not shutil.which("vegeta"), reason="the load generator vegeta is not on PATH")
@@ -168,3 +168,19 @@ def test_what_vegeta_refuses_is_an_error_with_its_own_words(tmp_path, monkeypatc
         pytest.raises(MeasurementError, match="vegeta failed with exit code"),
     ):
         load.finish(at_least_seconds=5)
+
+
+@needs_vegeta
+def test_busy_connections_ask_one_after_the_other_and_never_more_at_once(server, tmp_path):
+    with busy(server.url, 3, [{"n": 1}], tmp_path) as load:
+        time.sleep(0.5)
+        server.open.clear()
+        time.sleep(0.3)
+        asked = server.bodies.total()
+        time.sleep(0.3)
+        assert server.bodies.total() == asked
+        server.open.set()
+        found = load.finish(at_least_seconds=1.5)
+    assert found.failed == 0
+    assert found.requests > 300
+    assert (found.latencies_ms > 250).sum() == 3

@@ -4,8 +4,8 @@ import pytest
 
 from bench.faults import records as kept
 from bench.faults.agreement import Expected, Facts, compare
-from bench.faults.cell import Outcome
 from bench.faults.load import Sent, noticed
+from bench.faults.outcome import Outcome
 from bench.faults.records import Records, markdown, short, sources
 from bench.faults.table import SCENES, Cell, Kind, Moment, State, cells, promise
 from heliostat.rollout.model import Colour
@@ -116,13 +116,25 @@ def test_a_moment_is_a_phase_and_where_named_its_step():
     assert not Moment(Phase.ANALYSING).is_now(rollout(Phase.PAUSED))
 
 
-def test_only_a_dead_head_haproxy_and_a_recreation_may_cost_requests():
+def test_only_a_dead_head_and_a_recreation_may_cost_any_number_of_requests():
     costly = {(cell.kind, cell.strategy) for cell in cells() if promise(cell).failed is None}
-    assert all(kind in {Kind.HEAD, Kind.HAPROXY} or strategy == "recreate" for kind, strategy in costly)
+    assert all(kind is Kind.HEAD or strategy == "recreate" for kind, strategy in costly)
+
+
+def test_haproxy_may_cost_half_a_second_and_the_requests_of_that_time():
+    promised = {promise(cell) for cell in cells([Kind.HAPROXY]) if cell.strategy != "recreate"}
+    assert {(each.failed, each.gap_seconds) for each in promised} == {(20, 0.5)}
+
+
+def test_what_a_dead_worker_node_may_cost_is_told_with_where_its_replicas_have_to_be():
+    told = {promise(cell).text for cell in cells([Kind.WORKER]) if not promise(cell).failed and cell.strategy != "recreate"}
+    assert all("each version has a replica on another node" in text for text in told)
 
 
 def test_only_half_way_of_a_rolling_update_a_dead_replica_may_cost_what_is_on_its_way_to_it():
-    some = {(cell.kind, cell.strategy, cell.state) for cell in cells() if promise(cell).failed}
+    some = {
+        (each.kind, each.strategy, each.state) for each in cells() if promise(each).failed and each.kind is not Kind.HAPROXY
+    }
     assert {strategy for _, strategy, _ in some} == {"rolling"}
     assert {state for _, _, state in some} == {State.SHIFTING, State.ANALYSING}
     assert {kind for kind, _, _ in some} == {Kind.REPLICA, Kind.CANDIDATE, Kind.WORKER}
@@ -151,6 +163,26 @@ def test_cells_are_kept_for_the_next_sitting_as_long_as_the_sources_are_the_same
     assert again.get(cell, "other") is None
     assert again.any(cell) is not None
     assert [each["cell"] for each in json.loads(path.read_text())["cells"]] == [cell.name]
+
+
+def test_a_cell_that_is_measured_until_it_holds_says_so(tmp_path):
+    path = tmp_path / "faults.json"
+    Records(path).put(record(CELL, holds=False, why=["it hung"], failed=3))
+    Records(path).put(record(CELL))
+    assert [each["why"] for each in Records(path).all()[CELL.name]["overruled"]] == [["it hung"]]
+    assert "1 hold only since they were measured again: replica/canary/paused" in markdown(Records(path).all())
+    Records(path).put(record(CELL, holds=False, why=["it hung again"]))
+    Records(path).put(record(CELL))
+    assert len(Records(path).all()[CELL.name]["overruled"]) == 2
+
+
+def test_other_sources_begin_with_a_clean_record(tmp_path):
+    path = tmp_path / "faults.json"
+    Records(path).put(record(CELL, holds=False, why=["it hung"]))
+    Records(path).put(record(CELL, sources="mended"))
+    Records(path).put(record(CELL, sources="mended"))
+    assert Records(path).all()[CELL.name]["overruled"] == []
+    assert "measured again" not in markdown(Records(path).all())
 
 
 def test_a_damaged_file_begins_anew(tmp_path):
@@ -191,7 +223,7 @@ def test_a_cell_is_shown_in_a_few_characters(found, shown):
 
 def test_the_table_names_what_does_not_hold_and_what_is_missing():
     text = markdown({CELL.name: record(CELL, holds=False, why=["it hung"])})
-    assert "1 do not: replica/canary/paused" in text
+    assert "1 do not hold: replica/canary/paused" in text
     assert f"{len(list(cells())) - 1} are not measured" in text
     assert "| a replica that serves | · | · | · | ✗ 0 | · | · | · |" in text
     assert kept.slowest([record(CELL, seconds=9.0)]) == [(CELL.name, 9.0)]
