@@ -10,7 +10,7 @@ import sys
 import uuid
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,6 +83,11 @@ class Analysts:
             self._end(name)
         for each in self._running.values():
             each.asked = False
+
+    def end_but(self, applications: Set[str]) -> None:
+        """End those of all others, while nobody asks for any."""
+        for name in self._running.keys() - applications:
+            self._end(name)
 
     async def close(self) -> None:
         """End all of them."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, takewhile
 
 from fastapi import FastAPI, HTTPException, status
 
@@ -21,6 +21,7 @@ from heliostat.spec.base import Name
 from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Declaration, Desired, GoBack, Plan, Status, WayBack, Word
 from heliostat.systems.objects import open_store
+from heliostat.systems.store_lifecycle import emptied_at
 
 _LOOK_SECONDS = 20.0
 """How long a declaration waits for the loop, which may be waiting for the cluster's account."""
@@ -115,11 +116,13 @@ class Changes:
     def _from_ledger(self, state: State, number: int | None, waiting: tuple[Entry, ...]) -> tuple[Desired, Entry | None]:
         """What to go back to, and the entry that says that it served; `waiting` is what the ledger was not told yet."""
         objects = open_store(self._reconciler.settings.inputs.store)
+        emptied = emptied_at(objects, state.name)
         if number is None:
-            return going_back.before(state, chain(reversed(waiting), ledger.newest_first(objects, state.name)))
+            known = takewhile(lambda each: each.number > emptied, ledger.newest_first(objects, state.name))
+            return going_back.before(state, chain(reversed(waiting), known))
         entry = ledger.read(objects, state.name, number)
         last = ledger.last_number(objects, state.name) if entry is None else 0
-        return going_back.at(state.name, number, entry, last), entry
+        return going_back.at(state.name, number, entry, last, emptied), entry
 
     async def _fits(self, name: str, declaration: Declaration) -> None:
         """409 where the cluster cannot hold what this needs on top; what is on its way already has its place."""

@@ -67,15 +67,20 @@ def before(state: State, entries: Iterable[Entry]) -> tuple[Desired, Entry]:
     )
 
 
-def at(name: str, number: int, entry: Entry | None, last: int) -> Desired:
-    """What an entry says served.
+def at(name: str, number: int, entry: Entry | None, last: int, emptied: int = 0) -> Desired:
+    """What an entry says served; what those up to `emptied` name was removed with the object store.
 
     Raises:
-        NoWayBackError: there is no such entry, or nothing served after it.
+        NoWayBackError: there is no such entry, or nothing served after it, or what it names is gone.
     """
     if entry is None:
         has = f"it has 1 to {last}" if last else "it is empty"
         raise NoWayBackError(f"the ledger of {name} has no entry {number}: {has}")
+    if number <= emptied:
+        raise NoWayBackError(
+            f"what entry {number} of the ledger of {name} names was removed with the object store (onDestroy: delete), like "
+            f"all up to entry {emptied}: choose a later one"
+        )
     found = served(entry)
     if found is None:
         raise NoWayBackError(f"nothing served after entry {number} of the ledger of {name}: choose another one")

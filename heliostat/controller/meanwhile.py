@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from heliostat.rollout.decide import decide
+from heliostat.rollout.decide import decide, records
+from heliostat.rollout.ending import arrived
 from heliostat.rollout.model import (
     GATHERING,
     Colour,
@@ -19,6 +20,7 @@ from heliostat.rollout.model import (
     Seen,
     SetShare,
     State,
+    Step,
     identity,
 )
 from heliostat.rollout.shifting import judged
@@ -48,15 +50,17 @@ def _homeward(state: State, observed: Observed, now: float) -> Decision | None:
         return None
     home = rollout.previous_colour
     if rollout.phase in _SHIFTED and _gives_up(rollout, observed, now):
+        if rollout.aborted is None and _fails_alike(rollout, observed):
+            state = state.with_rollout(excused=True)
         # What was declared meanwhile comes after it.
         found = decide(state.but(pending=False, returning=False), seen, now)
         after = found.state.but(pending=state.pending, returning=state.returning)
         back = after.rollout is not None and after.rollout.phase is Phase.ROLLING_BACK
-        return _only_traffic(replace(found, state=after), seen, home) if back else None
+        return _only_traffic(replace(found, state=after), seen, home, now) if back else None
     # Decided before; the traffic plane has it not yet, or not any more, or could not bear it then.
     if rollout.phase is Phase.ROLLING_BACK and home is not None:
-        return _only_traffic(Decision(state.but(share=home.full_share), (), ()), seen, home)
-    return _only_traffic(Decision(state, (), ()), seen, rollout.candidate) if rollout.direct else None
+        return _only_traffic(Decision(state.but(share=home.full_share), (), ()), seen, home, now)
+    return _only_traffic(Decision(state, (), ()), seen, rollout.candidate, now) if rollout.direct else None
 
 
 def as_known(state: State, observed: Observed) -> Observed:
@@ -106,11 +110,27 @@ def _returned(state: State, seen: Observed, now: float) -> Decision | None:
     enough = len(seen.seen(rollout.candidate).usable) >= rollout.target.replicas
     if not enough or not rollout.direct or rollout.phase is not Phase.SHIFTING or not besides(rollout.strategy):
         return None
-    return _only_traffic(found, seen, rollout.candidate)
+    return _only_traffic(found, seen, rollout.candidate, now)
 
 
-def _only_traffic(found: Decision, seen: Observed, home: Colour | None) -> Decision | None:
-    """`found` without what needs Serve, where it gives all traffic to `home`, and somebody answers there; None otherwise."""
+def _only_traffic(found: Decision, seen: Observed, home: Colour | None, now: float) -> Decision | None:
+    """`found` without what needs Serve, where it gives all traffic to `home`, and somebody answers there; None otherwise.
+
+    Once it is there, that is put on record as of now: nobody knows when Serve answers again.
+    """
     if home is None or found.state.share != home.full_share or not seen.seen(home).usable:
         return None
-    return replace(found, actions=(SetShare(home.full_share),) if seen.share != home.full_share else ())
+    if seen.share != home.full_share:
+        return replace(found, actions=(SetShare(home.full_share),))
+    back = found.state.rollout is not None and found.state.rollout.phase is Phase.ROLLING_BACK
+    state, told = records(Step(arrived(found.state, seen, now) if back else found.state, moved=True), seen)
+    return replace(found, state=state, actions=(), records=(*found.records, *told))
+
+
+def _fails_alike(rollout: Progress, observed: Observed) -> bool:
+    """Whether what serves fails hardly less than the candidate does: then the cluster that is away may be what fails."""
+    for window in reversed(observed.evidence.windows):
+        new, old = window.counts(rollout.candidate), window.counts(rollout.candidate.other)
+        if new.failed:
+            return old.failed * new.requests * 2 >= new.failed * old.requests > 0
+    return False

@@ -30,8 +30,8 @@ class Point:
     green: Counts
     blue_healthy: int
     green_healthy: int
-    nobody: int = 0
-    """Requests that no version could answer."""
+    nobody: int | None = None
+    """Requests that no version could answer; None where that was not counted yet."""
 
     def counts(self, colour: Colour) -> Counts:
         """One colour's."""
@@ -111,8 +111,12 @@ def _sample(before: Point, after: Point, candidate: Colour) -> Sample:
         candidate_weight=on_candidate / SHARES,
         candidate=_version(before, after, candidate),
         serving=_version(before, after, candidate.other),
-        unanswered_per_second=(after.nobody - before.nobody) / (after.at - before.at),
+        unanswered_per_second=_unanswered(before, after) / (after.at - before.at),
     )
+
+
+def _unanswered(before: Point, after: Point) -> int:
+    return after.nobody - before.nobody if after.nobody is not None and before.nobody is not None else 0
 
 
 def _version(before: Point, after: Point, colour: Colour) -> VersionSample | None:

@@ -28,7 +28,7 @@ from heliostat.controller.traffic import Traffic, Wanted
 from heliostat.rollout import orders
 from heliostat.rollout.actions import actions
 from heliostat.rollout.decide import decide
-from heliostat.rollout.model import Action, Colour, Decision, Evidence, Observed, Record, SetShare, State, Step
+from heliostat.rollout.model import GATHERING, Action, Colour, Decision, Evidence, Observed, Record, SetShare, State, Step
 from heliostat.rollout.show import gathering
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.ledger import EntryKind
@@ -177,6 +177,10 @@ class Reconciler:
             self.changes.wish([*wishes(rest), *held(left, self.states, self.observed)], instance)
             self._hands.begin([(self.states[name], self.observed[name], action) for name, action in rest], instance)
             self.analysts.sweep()
+        else:
+            self.analysts.end_but(
+                {name for name, each in self.states.items() if each.rollout and each.rollout.phase in GATHERING}
+            )
         names = [name for name in names if name in self.states]
         changed |= await self.traffic.apply({name: self._wanted(name, instance) for name in names}, snapshot)
         for name in names:

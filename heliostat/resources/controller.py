@@ -7,6 +7,7 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources.base import Address, Resource
+from heliostat.spec.code import controllers_digest
 
 
 class Controller(Resource):
@@ -33,6 +34,7 @@ class Controller(Resource):
             store=store,
             tracking_uri=tracking_uri,
             public_port=public_port,
+            code=controllers_digest(),
         )
 
     @property

@@ -19,7 +19,8 @@ class RayCluster(Resource):
     def __init__(
         self, name: str, spec: LocalRay, directory: Path, store: Store, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        bucket = store if isinstance(store, S3Store) else None
+        # Elsewhere than at AWS alone: there, Ray finds a bucket by itself.
+        bucket = store if isinstance(store, S3Store) and store.endpoint else None
         super().__init__(
             name,
             opts,

@@ -54,12 +54,12 @@ def decide(state: State, observed: Observed, now: float) -> Decision:
     if observed.watched_since > now:
         observed = replace(observed, watched_since=0.0)
     step = _steps(state, observed, now)
-    after, records = _records(step, observed)
+    after, told = records(step, observed)
     after = closed(after, observed, now)
     heal: tuple[Action, ...] = ()
     if after.heal_after > state.heal_after and after.live is not None:
         heal = (RetireColour(after.live),)
-    return Decision(after, (*heal, *actions(after, observed, now)), step.events, records, gone=step.gone)
+    return Decision(after, (*heal, *actions(after, observed, now)), step.events, told, gone=step.gone)
 
 
 def _steps(state: State, observed: Observed, now: float) -> Step:
@@ -143,21 +143,21 @@ def _in_time(state: State, now: float) -> State:
     return state.with_rollout(**ahead) if ahead else state
 
 
-def _records(step: Step, observed: Observed) -> tuple[State, tuple[Record, ...]]:
+def records(step: Step, observed: Observed) -> tuple[State, tuple[Record, ...]]:
     """What the ledger is told: that traffic moved, that a rollout ended, that the application is gone."""
-    state, records = step.state, []
+    state, found = step.state, []
     rollout = state.rollout
     if rollout is None:
         return state, ()
     weights = _weights(state, observed)
     if weights != state.entered and not state.deleting and (step.moved or _has_moved(state, observed)):
-        records.append(Record(EntryKind.SHIFT, weights))
+        found.append(Record(EntryKind.SHIFT, weights))
         state = state.but(entered=weights)
     if any(phase in ENDS for phase, _ in step.events):
-        records.append(Record(EntryKind.END, weights))
+        found.append(Record(EntryKind.END, weights))
     if step.gone:
-        records.append(Record(EntryKind.REMOVED, {}))
-    return state, tuple(records)
+        found.append(Record(EntryKind.REMOVED, {}))
+    return state, tuple(found)
 
 
 def _has_moved(state: State, observed: Observed) -> bool:

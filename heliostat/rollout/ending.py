@@ -55,14 +55,22 @@ def rolling_back(state: State, observed: Observed, now: float) -> Step:
     if late and observed.seen(rollout.candidate).usable and not observed.seen(home).usable:
         return _stays(state, rollout, home, now)
     state = rolling.go_home(state, observed, home, previous, rollout.strategy, patient=not late).but(live=home)
-    if observed.share == state.share == home.full_share and rollout.shift_at is not None:
-        known = observed.shift_milliseconds
-        took = round(known if known is not None else (now - rollout.shift_at) * 1000, 1)
-        state = state.with_rollout(shift_at=None, figures={**rollout.figures, "back_milliseconds": took})
+    if observed.share == state.share == home.full_share:
+        state = arrived(state, observed, now)
     whole = late or len(observed.seen(home).usable) >= previous.replicas
     if (absent or late) and whole and state.slot(rollout.candidate).desired is None:
         return enter(state, Phase.FAILED, now, f"{previous.version.label} goes on serving")
     return Step(state)
+
+
+def arrived(state: State, observed: Observed, now: float) -> State:
+    """All traffic is home again: how long that took, where it is not known yet."""
+    rollout = progress(state)
+    if rollout.shift_at is None:
+        return state
+    known = observed.shift_milliseconds
+    took = round(known if known is not None else (now - rollout.shift_at) * 1000, 1)
+    return state.with_rollout(shift_at=None, figures={**rollout.figures, "back_milliseconds": took})
 
 
 def _stays(state: State, rollout: Progress, home: Colour, now: float) -> Step:

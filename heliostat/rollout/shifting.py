@@ -12,6 +12,7 @@ from heliostat.rollout.turns import access, enter, fail, ill, is_rolling, or_fai
 from heliostat.rollout.words import duration, share
 from heliostat.spec.analysis import Analysis, AnalysisResult, OnInconclusive, Verdict
 from heliostat.spec.rollouts import Phase
+from heliostat.spec.strategies import Rolling
 
 
 def shifting(state: State, observed: Observed, now: float) -> Step:
@@ -137,6 +138,8 @@ def promoted(state: State, observed: Observed, now: float, text: str) -> Step:
     rollout = progress(state)
     text = f"{text}; {rollout.target.version.label} is through"
     state = state.but(live=rollout.candidate).with_slot(rollout.candidate, access=Access.OPEN)
+    if not isinstance(rollout.strategy, Rolling):
+        state = state.but(share=rollout.candidate.full_share)
     if state.slot(rollout.candidate.other).desired is not None:
         return enter(state, Phase.RETAINING, now, text)
     absent = observed.seen(rollout.candidate.other).condition is Condition.ABSENT

@@ -15,6 +15,9 @@ from pathlib import Path
 import heliostat
 from heliostat.spec.resources import Code
 
+_CONTROLLER = ("controller", "rollout", "spec", "systems")
+"""What is loaded for as long as a controller runs; analysts and replicas load theirs at each start."""
+
 
 class CodeError(ValueError):
     """The source of an entry point cannot be found or read; the text says which, and what to do."""
@@ -48,6 +51,13 @@ def digest_of(root: Path, files: Iterable[str]) -> str:
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def controllers_digest() -> str:
+    """Of the library's own code that a controller runs: another one takes the place of the controller that runs."""
+    top = Path(heliostat.__file__).parent
+    files = (path for package in _CONTROLLER for path in (top / package).rglob("*.py"))
+    return digest_of(top, (str(path.relative_to(top)) for path in files))
 
 
 def _entry_file(root: Path, module: str) -> str:

@@ -38,10 +38,10 @@ class Counts(Model):
     def since(self, before: Counts) -> Counts:
         """What was counted after `before`; counters that were set back begin anew.
 
-        Buckets alone tell that: the other two come from several counters, and one that is read between two of them may be one
-        less for a moment.
+        Buckets tell that, or far fewer requests: the other two numbers come from several counters, and one that is read
+        between two of them may be one less for a moment.
         """
-        if any(a < b for a, b in zip(self.latencies, before.latencies, strict=True)):
+        if 2 * self.requests < before.requests or any(a < b for a, b in zip(self.latencies, before.latencies, strict=True)):
             return self
         latencies = tuple(a - b for a, b in zip(self.latencies, before.latencies, strict=True))
         requests, failed = max(0, self.requests - before.requests), max(0, self.failed - before.failed)

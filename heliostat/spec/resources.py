@@ -92,6 +92,8 @@ class ControllerInputs(Model):
     store: StoreAddress
     tracking_uri: str
     public_port: Port | None = None
+    code: Digest | None = None
+    """Digest of the library's own code (`heliostat.spec.code.controllers_digest`): an upgrade starts the controller anew."""
 
 
 class ControllerAddress(Model):

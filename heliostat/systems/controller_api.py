@@ -86,7 +86,7 @@ class ControllerClient:
             ConflictError: none waits, or not the rollout or the step that the word names, or it was approved already.
             PermanentError: there is no such application.
         """
-        return await self._said("POST", f"/v1/applications/{name}/approve", word)
+        return await self._word(name, "approve", word)
 
     async def abort(self, name: str, word: Word) -> Status:
         """Roll back what is on its way.
@@ -95,7 +95,7 @@ class ControllerClient:
             ConflictError: nothing is.
             PermanentError: there is no such application.
         """
-        return await self._said("POST", f"/v1/applications/{name}/abort", word)
+        return await self._word(name, "abort", word)
 
     async def way_back(self, name: str) -> WayBack:
         """What a rollback that names no entry would go back to now; nothing is done.
@@ -157,6 +157,11 @@ class ControllerClient:
             if found != status:
                 status = found
                 yield status
+
+    async def _word(self, name: str, order: str, word: Word) -> Status:
+        # Without what it does not say: a controller that is older than this must take an abort all the same.
+        body = word.model_dump(mode="json", exclude_none=True)
+        return Status.model_validate(await self._call("POST", f"/v1/applications/{name}/{order}", body))
 
     async def _said(self, method: str, path: str, body: Model) -> Status:
         return Status.model_validate(await self._call(method, path, body.model_dump(mode="json")))

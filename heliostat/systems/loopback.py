@@ -18,5 +18,8 @@ def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
         return {}
     # Some programs read one spelling and some the other.
     said = ",".join(value for name in ("no_proxy", "NO_PROXY") if (value := environment.get(name)))
+    if "*" in map(str.strip, said.split(",")):
+        # It means everything only where it stands alone.
+        return dict.fromkeys(("no_proxy", "NO_PROXY"), "*")
     names = list(dict.fromkeys(part.strip() for part in (*said.split(","), *_NAMES) if part.strip()))
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(names))

@@ -14,10 +14,12 @@ from typing import Any
 from heliostat.spec.ledger import TOP
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, explained
-from heliostat.systems.objects import OWN, S3, Directory, ObjectMissingError, open_store
+from heliostat.systems.objects import OWN, S3, Directory, ObjectMissingError, ObjectStore, open_store
 
 _MARK = f"{OWN}/store.json"
 """Says whether the place was empty, and the bucket absent, when the store was made: only then may they be removed."""
+_EMPTIED = f"{OWN}/emptied.json"
+"""The last entry of each application's ledger when all else was removed: what those name was made anew since, if at all."""
 _BATCH = 1000
 
 
@@ -28,6 +30,9 @@ def ensure(address: StoreAddress) -> None:
     if not store.exists(_MARK):
         ours = {"emptyBefore": next(iter(store.list()), None) is None, "madePlace": made}
         store.put(_MARK, json.dumps(ours).encode(), only_if_absent=True)
+    if store.exists(_EMPTIED) and next(iter(store.list(TOP)), None) is None:
+        # The ledger went by hand, and its numbers begin anew.
+        store.delete(_EMPTIED)
 
 
 def exists(address: StoreAddress) -> bool:
@@ -54,15 +59,36 @@ def remove(address: StoreAddress) -> Removed:
     store = open_store(address)
     if not exists(address):
         return Removed()
-    mark = _mark(store)
+    mark = _json(store, _MARK)
     if not mark.get("emptyBefore"):
         return Removed(kept=f"{address.uri} held other things before it became this store, so nothing in it was removed")
     ledger = f"{address.uri.rstrip('/')}/{TOP.rstrip('/')}" if next(iter(store.list(TOP)), None) is not None else None
+    if ledger is not None:
+        store.put(_EMPTIED, json.dumps(_last_entries(store)).encode())
     if isinstance(store, S3):
         return Removed(_remove_from_bucket(store, bool(mark.get("madePlace")), ledger is not None), ledger)
     if isinstance(store, Directory):
         _remove_folder(store.root, bool(mark.get("madePlace")), ledger is not None)
     return Removed(ledger=ledger)
+
+
+def emptied_at(store: ObjectStore, application: str) -> int:
+    """The last entry of its ledger whose objects were removed with the store; 0 where there is none.
+
+    Raises:
+        RetryableError: the store does not answer.
+    """
+    return int(_json(store, _EMPTIED).get(application, 0))
+
+
+def _last_entries(store: ObjectStore) -> dict[str, int]:
+    last: dict[str, int] = {}
+    for info in store.list(TOP):
+        application, _, name = info.key.removeprefix(TOP).partition("/")
+        number = name.removesuffix(".json")
+        if number.isdigit():
+            last[application] = max(last.get(application, 0), int(number))
+    return last
 
 
 def _ensure_folder(store: Any) -> bool:
@@ -131,9 +157,9 @@ def _remove_from_bucket(store: S3, made: bool, ledger: bool) -> str | None:
     return f"the bucket {store.bucket} holds other things too, so it was kept" if made and others else None
 
 
-def _mark(store: Any) -> dict[str, Any]:
+def _json(store: ObjectStore, key: str) -> dict[str, Any]:
     try:
-        found = json.loads(store.get(_MARK))
+        found = json.loads(store.get(key))
         return found if isinstance(found, dict) else {}
     except (ObjectMissingError, ValueError):
         return {}

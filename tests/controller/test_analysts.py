@@ -86,6 +86,19 @@ async def test_it_hears_where_replicas_answer_and_that_they_changed(world: World
     assert figures.checks[0].text == f"begun 1 times, priority {priority}, mode 600"
 
 
+async def test_while_nobody_asks_only_those_that_are_named_go_on(world: World) -> None:
+    world.analysts.ask("1", task(), ONE)
+    await world.until(lambda found: found.requests == 100)
+    process = world.process
+    world.analysts.end_but({"flights"})
+    assert process.is_running()
+    assert world.analysts.figures("flights", "1") is not None
+    world.analysts.end_but(frozenset())
+    assert world.analysts.figures("flights", "1") is None
+    await world.analysts.close()
+    assert not process.is_running()
+
+
 async def test_one_that_dies_is_begun_again_and_its_last_words_are_told(world: World) -> None:
     world.analysts.ask("1", task("dies-once"), ONE)
     assert "ended with 3: no such column" in (await world.until(lambda found: bool(found.error))).error

@@ -11,6 +11,7 @@ from test_controller import bring, desired
 
 from heliostat.controller import changes, reconciler
 from heliostat.rollout.model import Colour
+from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import GoBack, Phase
 from heliostat.spec.strategies import BlueGreen, Rolling
 from heliostat.systems.errors import RetryableError
@@ -45,6 +46,11 @@ async def at_ten_percent(world: World) -> None:
     await world.phase(Phase.ANALYSING)
 
 
+async def moves(world: World) -> list[dict[str, float]]:
+    """Shares of the traffic by version, as the ledger has them."""
+    return [each.weights for each in await world.entries() if each.kind is EntryKind.SHIFT]
+
+
 def kill(world: World, colour: Colour) -> None:
     """No replica of a colour answers its probe any more."""
     servers = world.cluster.traffic.servers[f"flights-{colour}"]
@@ -74,14 +80,30 @@ async def test_a_canary_that_fails_loses_its_traffic_and_is_put_away_once_serve_
     assert world.cluster.traffic.shifts == [1_000, 0]
 
 
+async def test_what_serves_fails_alike_so_the_cluster_may_be_to_blame(world: World) -> None:
+    await at_ten_percent(world)
+    await leave(world)
+    world.cluster.traffic.failing.update({"flights-green": 1.0, "flights-blue": 0.9})
+    status = await world.phase(Phase.ROLLING_BACK)
+    assert not status.refused
+
+
 async def test_an_abort_takes_the_traffic_home_at_the_next_look(world: World) -> None:
     await at_ten_percent(world)
     await leave(world)
     await world.client.abort("flights", ADA)
     await looks(world, 2)
     assert world.cluster.traffic.shares == {"flights": 0}
+    await looks(world, 2)
+    # The ledger hears of it now, and not whenever Serve answers again.
+    (one, _), shifts = [each.digest for each in (desired(1).version, desired(2).version)], await moves(world)
+    assert shifts[-1] == {one: 1.0}
+    moved = world.cluster.reconciler.states["flights"].rollout
+    assert moved is not None
+    assert 0 <= moved.figures["back_milliseconds"] < 5_000
     world.cluster.serve.away = False
     status = await world.phase(Phase.FAILED)
+    assert await moves(world) == shifts
     assert "ada aborted it" in (status.rollout.error or "" if status.rollout else "")
 
 
@@ -199,8 +221,11 @@ async def test_a_rollback_within_the_window_needs_no_serve(world: World) -> None
     assert world.cluster.traffic.shares == {"flights": 0}
     await looks(world, 5)
     assert world.cluster.traffic.shifts == [10_000, 0]
+    told = await moves(world)
+    assert told[-1] == {desired(1).version.digest: 1.0}
     world.cluster.serve.away = False
     status = await world.phase(Phase.SUCCEEDED)
+    assert await moves(world) == told
     assert status.serving == desired(1).version
     assert world.cluster.serve.deploys == deployed
     assert set(world.cluster.serve.apps) == {"flights-blue"}

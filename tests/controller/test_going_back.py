@@ -87,6 +87,12 @@ def test_an_entry_that_is_not_there_names_those_that_are() -> None:
     assert at("flights", 2, entry(2, 1), 4) == desired(1)
 
 
+def test_what_was_removed_with_the_store_is_no_way_back_though_its_name_may_be_there_again() -> None:
+    with pytest.raises(NoWayBackError, match=r"entry 2 .* was removed with the object store .* up to entry 3"):
+        at("flights", 2, entry(2, 1), 4, emptied=3)
+    assert at("flights", 4, entry(4, 1), 4, emptied=3) == desired(1)
+
+
 def test_what_is_kept_warm_is_known_without_the_ledger() -> None:
     assert kept(state(2, before=1, phase=Phase.RETAINING)) == desired(1)
     assert kept(state(2, before=1)) is None

@@ -131,7 +131,7 @@ def test_a_version_that_is_not_there_has_no_sample() -> None:
 
 
 def test_what_no_version_could_answer_is_a_rate_of_its_own() -> None:
-    before, after = point(0.0, blue=10), replace(point(2.0, blue=10), nobody=30)
+    before, after = replace(point(0.0, blue=10), nobody=0), replace(point(2.0, blue=10), nobody=30)
     assert [each.unanswered_per_second for each in samples([before, after, replace(after, at=3.0)], Colour.GREEN)] == [
         15.0,
         0.0,
@@ -154,7 +154,9 @@ def test_a_point_is_the_same_once_it_was_kept() -> None:
     kept = replace(point(3.0, blue=7, green=9, share=250, failed=2), nobody=5)
     assert loaded(3.0, dumped(kept)) == kept
     of_before = dumped(kept).removesuffix(", 5]") + "]"
-    assert loaded(3.0, of_before) == replace(kept, nobody=0)
+    assert loaded(3.0, of_before) == replace(kept, nobody=None)
+    (found,) = samples([loaded(3.0, of_before), replace(kept, at=4.0, nobody=5000)], Colour.GREEN)
+    assert found.unanswered_per_second == 0.0, "nobody knows since when"
     assert counts_of([0, 0]) == Counts()
 
 

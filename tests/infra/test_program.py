@@ -12,6 +12,7 @@ from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from heliostat.resources import Application, Platform, ServedVersion
 from heliostat.spec.analysis import Analysis, Latency, SuccessRate
+from heliostat.spec.code import controllers_digest
 from heliostat.spec.resources import ApplicationInputs, Code
 from heliostat.spec.strategies import Affinity, Canary, CanaryStep
 from heliostat.spec.workload import Serving
@@ -92,7 +93,13 @@ def test_the_cluster_is_told_where_buckets_are_and_nothing_of_a_directory() -> N
     store = {"kind": "s3", "bucket": "things", "endpoint": "http://127.0.0.1:9000", "region": "eu-central-1"}
     ray = run({"platform": {**LOCAL, "store": store}})["heliostat:index:RayCluster"]
     assert (ray["s3Endpoint"], ray["s3Region"]) == ("http://127.0.0.1:9000", "eu-central-1")
-    assert "s3Endpoint" not in run({"platform": LOCAL})["heliostat:index:RayCluster"]
+    at_aws = {"kind": "s3", "bucket": "things", "region": "eu-central-1"}
+    for config in (LOCAL, {**LOCAL, "store": at_aws}):
+        assert {"s3Endpoint", "s3Region"}.isdisjoint(run({"platform": config})["heliostat:index:RayCluster"])
+
+
+def test_the_controller_is_declared_with_the_code_that_it_runs() -> None:
+    assert run({"platform": LOCAL})["heliostat:index:Controller"]["code"] == controllers_digest()
 
 
 def test_a_workload_stack_takes_its_platform_from_the_stack_that_made_it() -> None:

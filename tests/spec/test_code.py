@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.spec.code import CodeError, code_of, digest_of
+from heliostat.spec.code import CodeError, code_of, controllers_digest, digest_of
 
 
 @pytest.fixture
@@ -68,3 +68,18 @@ def test_a_file_that_does_not_parse_is_an_error_with_its_line(root: Path) -> Non
     (root / "workloads/birds/names.py").write_text("\nNAMES = (\n")
     with pytest.raises(CodeError, match=r"workloads/birds/names\.py:2"):
         code_of(root, "workloads.birds.train:train")
+
+
+def test_the_controllers_own_code_has_a_digest_that_changes_with_any_of_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "heliostat"
+    for name in ("controller/a.py", "rollout/b.py", "spec/c.py", "systems/deep/d.py", "cli/e.py"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text("1")
+    monkeypatch.setattr("heliostat.__file__", str(package / "__init__.py"))
+    first = controllers_digest()
+    (package / "cli/e.py").write_text("2")
+    assert controllers_digest() == first, "a controller does not load it"
+    (package / "systems/deep/d.py").write_text("2")
+    assert controllers_digest() != first

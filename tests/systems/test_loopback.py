@@ -46,6 +46,12 @@ def test_what_is_excepted_already_stays_and_stands_once():
     assert past_proxies({"HTTP_PROXY": "http://proxy:3128", **said}) == said
 
 
+def test_who_goes_past_the_proxy_everywhere_still_does():
+    everything = {"no_proxy": "*", "NO_PROXY": "*"}
+    assert past_proxies({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "*"}) == everything
+    assert past_proxies({"HTTPS_PROXY": "http://proxy:3128", "no_proxy": "example.com, *"}) == everything
+
+
 def test_a_client_reaches_loopback_past_a_proxy_that_is_dead(server, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)

@@ -57,6 +57,27 @@ def test_a_store_that_is_made_anew_around_its_ledger_can_be_removed_again(addres
     assert keys_of(address) == ENTRIES
 
 
+def test_which_entries_lost_what_they_name_is_known(address):
+    store = open_store(address)
+    filled(address, *ENTRIES, key_of("others", 1))
+    assert store_lifecycle.emptied_at(store, "flights") == 0, "all is there"
+    store_lifecycle.remove(address)
+    filled(address, key_of("flights", 3))
+    found = [store_lifecycle.emptied_at(store, name) for name in ("flights", "others", "nobody")]
+    assert found == [2, 1, 0]
+    store_lifecycle.remove(address)
+    assert store_lifecycle.emptied_at(store, "flights") == 3
+
+
+def test_a_ledger_that_was_removed_by_hand_begins_anew(address):
+    filled(address, *ENTRIES)
+    store_lifecycle.remove(address)
+    for key in ENTRIES:
+        open_store(address).delete(key)
+    filled(address, ENTRIES[0])
+    assert store_lifecycle.emptied_at(open_store(address), "flights") == 0
+
+
 def test_without_a_ledger_nothing_is_left(address):
     filled(address, *OTHERS)
     assert store_lifecycle.remove(address) == store_lifecycle.Removed()
