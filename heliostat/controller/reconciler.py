@@ -17,7 +17,6 @@ from heliostat.controller.book import Book
 from heliostat.controller.clock import Clock
 from heliostat.controller.golden import GoldenAnswers, GoldenTests
 from heliostat.controller.ledger import Ledger
-from heliostat.controller.meanwhile import homeward
 from heliostat.controller.metering import Meter
 from heliostat.controller.observing import observe, still
 from heliostat.controller.pacing import IDLE_SECONDS, pause
@@ -27,6 +26,7 @@ from heliostat.controller.store import Store
 from heliostat.controller.traffic import Traffic, Wanted
 from heliostat.rollout import orders
 from heliostat.rollout.actions import actions
+from heliostat.rollout.away import homeward
 from heliostat.rollout.decide import decide
 from heliostat.rollout.model import GATHERING, Action, Colour, Decision, Evidence, Observed, Record, SetShare, State, Step
 from heliostat.rollout.show import gathering

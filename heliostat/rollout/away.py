@@ -1,4 +1,4 @@
-"""What is decided while Serve does not answer: that traffic goes home, to what answers there, and nothing else. Pure.
+"""What is decided while Serve is away: that traffic goes home, to what answers there, and nothing else. Pure.
 
 HAProxy alone says what clients get and who answers its probes, so a candidate that fails need not keep its share until
 somebody is there who can put it away.
