@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Record, State
-from heliostat.spec.ledger import Entry, key_of, prefix_of
+from heliostat.spec.ledger import Entry, key_of, place_of, prefix_of
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
@@ -138,8 +138,8 @@ class Ledger:
 
 def last_number(objects: ObjectStore, application: str) -> int:
     """The newest entry's number; 0 where there is none."""
-    names = [info.key.rpartition("/")[2].removesuffix(".json") for info in objects.list(prefix_of(application))]
-    return max((int(name) for name in names if name.isdigit()), default=0)
+    places = (place_of(info.key) for info in objects.list(prefix_of(application)))
+    return max((place[1] for place in places if place is not None), default=0)
 
 
 def read(objects: ObjectStore, application: str, number: int) -> Entry | None:

@@ -165,7 +165,7 @@ class Traffic:
                 backend = backend_name(name, colour.value)
                 if backend not in snapshot.backends:
                     continue  # it comes with a reload
-                changed |= await self._apply(backend, each.place(colour), snapshot.backends.get(backend, {}))
+                changed |= await self._apply(backend, each.place(colour), snapshot.backends[backend])
         return changed or written
 
     def _write(self) -> None:

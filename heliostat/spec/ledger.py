@@ -7,6 +7,7 @@ Numbers rise by one without a gap; an entry is written once and never again. It 
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any
 
@@ -63,6 +64,7 @@ class Entry(Model):
 
 TOP = "ledger/"
 """Where all ledgers lie in the object store; they outlive it (`heliostat.systems.store_lifecycle`)."""
+_KEY = re.compile(rf"{TOP}([^/]+)/([0-9]{{10}})\.json")
 
 
 def prefix_of(application: str) -> str:
@@ -73,3 +75,9 @@ def prefix_of(application: str) -> str:
 def key_of(application: str, number: int) -> str:
     """Where an entry lies in the object store."""
     return f"{prefix_of(application)}{number:010d}.json"
+
+
+def place_of(key: str) -> tuple[str, int] | None:
+    """The application and the number of the entry that lies there, as `key_of` names it; None of what is no entry."""
+    fits = _KEY.fullmatch(key)
+    return (fits[1], int(fits[2])) if fits else None

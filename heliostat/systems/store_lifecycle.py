@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from heliostat.spec.ledger import TOP
+from heliostat.spec.ledger import TOP, place_of
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, explained
 from heliostat.systems.objects import OWN, S3, Directory, ObjectMissingError, ObjectStore, open_store
@@ -62,9 +63,10 @@ def remove(address: StoreAddress) -> Removed:
     mark = _json(store, _MARK)
     if not mark.get("emptyBefore"):
         return Removed(kept=f"{address.uri} held other things before it became this store, so nothing in it was removed")
-    ledger = f"{address.uri.rstrip('/')}/{TOP.rstrip('/')}" if next(iter(store.list(TOP)), None) is not None else None
-    if ledger is not None:
-        store.put(_EMPTIED, json.dumps(_last_entries(store)).encode())
+    entries = [info.key for info in store.list(TOP)]
+    ledger = f"{address.uri.rstrip('/')}/{TOP.rstrip('/')}" if entries else None
+    if entries:
+        store.put(_EMPTIED, json.dumps(_last_entries(entries)).encode())
     if isinstance(store, S3):
         return Removed(_remove_from_bucket(store, bool(mark.get("madePlace")), ledger is not None), ledger)
     if isinstance(store, Directory):
@@ -81,14 +83,9 @@ def emptied_at(store: ObjectStore, application: str) -> int:
     return int(_json(store, _EMPTIED).get(application, 0))
 
 
-def _last_entries(store: ObjectStore) -> dict[str, int]:
-    last: dict[str, int] = {}
-    for info in store.list(TOP):
-        application, _, name = info.key.removeprefix(TOP).partition("/")
-        number = name.removesuffix(".json")
-        if number.isdigit():
-            last[application] = max(last.get(application, 0), int(number))
-    return last
+def _last_entries(keys: Iterable[str]) -> dict[str, int]:
+    # By rising number, so that the last of an application stays.
+    return dict(sorted(place for key in keys if (place := place_of(key)) is not None))
 
 
 def _ensure_folder(store: Any) -> bool:

@@ -92,6 +92,16 @@ def test_one_more_or_less_between_two_counters_is_no_new_beginning() -> None:
     assert again.since(before) == again
 
 
+async def ask_and_go_away(plane: Plane, blue: FakeReplica) -> None:
+    """A request whose client does not wait for the answer that comes then."""
+    blue.hold.clear()
+    gone = asyncio.create_task(ask(plane, "/flights/predict"))
+    await until(plane, lambda found: found.backends["flights-blue"]["blue"].in_flight == 1)
+    gone.cancel()
+    blue.hold.set()
+    await until(plane, lambda found: found.backends["flights-blue"]["blue"].in_flight == 0)
+
+
 @pytest.mark.local_stack
 async def test_each_answer_is_counted_once_for_the_colour_that_gave_it(running: Plane) -> None:
     await haproxy.set_share(running, "flights", 3_000)
@@ -195,12 +205,7 @@ async def test_a_request_whose_only_replica_dies_is_a_failure_although_nobody_is
 async def test_a_client_that_goes_away_is_no_failure_of_a_replica_that_dies_later(
     running: Plane, replicas: dict[str, FakeReplica]
 ) -> None:
-    replicas["blue"].hold.clear()
-    gone = asyncio.create_task(ask(running, "/flights/predict"))
-    await until(running, lambda found: found.backends["flights-blue"]["blue"].in_flight == 1)
-    gone.cancel()
-    replicas["blue"].hold.set()
-    await until(running, lambda found: found.backends["flights-blue"]["blue"].in_flight == 0)
+    await ask_and_go_away(running, replicas["blue"])
     replicas["blue"].kill()
     await until(running, lambda found: not found.backends["flights-blue"]["blue"].usable)
     found = (await haproxy.snapshot(running)).counts["flights-blue"]
@@ -226,12 +231,7 @@ async def test_what_nobody_is_there_to_answer_is_held_against_no_version(
 async def test_a_client_that_goes_away_counts_as_its_replica_answered_and_is_no_failure(
     running: Plane, replicas: dict[str, FakeReplica]
 ) -> None:
-    replicas["blue"].hold.clear()
-    gone = asyncio.create_task(ask(running, "/flights/predict"))
-    await until(running, lambda found: found.backends["flights-blue"]["blue"].in_flight == 1)
-    gone.cancel()
-    replicas["blue"].hold.set()
-    await until(running, lambda found: found.backends["flights-blue"]["blue"].in_flight == 0)
+    await ask_and_go_away(running, replicas["blue"])
     assert (await ask(running, "/flights/predict")).status == 200
     found = (await haproxy.snapshot(running)).counts["flights-blue"]
     assert (found.requests, found.failed) == (2, 0)

@@ -6,7 +6,6 @@ Damaged and missing entries are told and never fatal: whoever looks into the led
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +14,10 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from heliostat.cli.rollouts import words
-from heliostat.spec.ledger import TOP, Entry, EntryKind, prefix_of
+from heliostat.spec.ledger import TOP, Entry, EntryKind, key_of, place_of, prefix_of
 from heliostat.spec.rollouts import Desired
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
-_KEY = re.compile(rf"{TOP}[^/]+/([0-9]{{10}})\.json")
 _READERS = 8
 
 
@@ -72,9 +70,9 @@ def numbers(store: ObjectStore, application: str) -> tuple[tuple[int, ...], tupl
     """The numbers of the entries that are there, rising, and what lies beside them and is none."""
     found, strange = [], []
     for info in store.list(prefix_of(application)):
-        fits = _KEY.fullmatch(info.key)
-        if fits:
-            found.append(int(fits[1]))
+        place = place_of(info.key)
+        if place is not None:
+            found.append(place[1])
         else:
             strange.append(f"{info.key} is no entry of the ledger: its name is not ten digits and `.json`")
     return tuple(sorted(found)), tuple(strange)
@@ -110,7 +108,7 @@ def of_rollout(store: ObjectStore, application: str, rollout: int) -> Ledger:
 
 def entry_of(store: ObjectStore, application: str, number: int) -> Entry | Damaged:
     """One entry."""
-    key = f"{prefix_of(application)}{number:010d}.json"
+    key = key_of(application, number)
     try:
         entry = Entry.model_validate_json(store.get(key))
     except ObjectMissingError:
