@@ -36,7 +36,7 @@ class Predictor(Protocol):
         """
 
     def predict(self, columns: Columns) -> NDArray[np.float64]:
-        """One score a row; columns that the model does not use are not looked at. Called from several threads."""
+        """One score a row, or rows x scores; columns that the model does not use are not looked at. Called from any thread."""
 
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -73,8 +73,8 @@ class Contract(Generic[Row, Answer]):
     answer: type[Answer]
     """The answer to one row."""
     predictor: type[Predictor]
-    respond: Callable[[float], Answer]
-    """The answer that a score means."""
+    respond: Callable[[Any], Answer]
+    """The answer that a row's score means: a float, or a list of them where the predictor gives several a row."""
     examples: tuple[Row, ...]
     """Shown in OpenAPI and in the docs; the first is the request that people try."""
     golden: tuple[Golden, ...] = ()

@@ -177,6 +177,8 @@ class Answers:
 
     def _answers_to(self, rows: Sequence[Any]) -> list[Any]:
         scores = self._predictor.predict(self._contract.columns(rows)).tolist()
+        if len(scores) != len(rows):
+            raise ValueError(f"the predictor gave {len(scores)} scores for {len(rows)} rows")
         respond = self._contract.respond
         return [respond(score) for score in scores]
 

@@ -1,4 +1,4 @@
-"""Boosting on the training context, and the model that only predicts."""
+"""Boosting on the training context."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliostat.ml.booster import Booster
 from heliostat.ml.boosting import Examples, Plan, boost
 from heliostat.ml.curve import Curve
 from heliostat.ml.training import Context
@@ -71,26 +70,3 @@ def test_a_finished_training_is_not_trained_further(context):
     context.told.clear()
     assert run(context).current_iteration() == 20
     assert context.told == []
-
-
-def test_the_lean_booster_predicts_what_lightgbm_does(context, tmp_path):
-    trained = run(context)
-    trained.save_model(str(tmp_path / "m.txt"), num_iteration=-1)
-    lean, rows = Booster(tmp_path / "m.txt"), examples(50, 2).features
-    assert lean.features == ("kind", "size")
-    assert lean.rounds == 20
-    assert np.array_equal(lean.predict(rows), trained.predict(rows))
-    assert np.array_equal(lean.predict(rows[:1]), trained.predict(rows[:1])), "one row takes another way"
-    assert lean.predict(rows[:0]).shape == (0,)
-
-
-def test_a_file_that_is_no_model_is_refused(tmp_path):
-    (tmp_path / "m.txt").write_text("hello")
-    with pytest.raises(ValueError, match="is not a LightGBM model"):
-        Booster(tmp_path / "m.txt")
-
-
-def test_another_number_of_columns_is_refused(context, tmp_path):
-    run(context).save_model(str(tmp_path / "m.txt"))
-    with pytest.raises(ValueError, match="takes 2 features a row"):
-        Booster(tmp_path / "m.txt").predict(np.zeros((3, 5)))

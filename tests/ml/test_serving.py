@@ -6,9 +6,10 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from replicas import version
-from serving_fakes import ROW, Log, call, contract
+from serving_fakes import ROW, Halves, Log, Told, call, contract
 
 from heliostat.ml.contracts import Golden
 from heliostat.ml.http import Answers
@@ -123,6 +124,30 @@ async def test_a_bug_of_the_workload_is_500_without_its_inside(app):
     assert answer.status == 500
     assert "ZeroDivisionError" in answer.json["detail"]
     assert "thirteen" not in answer.json["detail"]
+
+
+async def test_scores_of_several_classes_reach_the_contract_row_by_row(log):
+    class Parts(Halves):
+        def predict(self, columns):
+            return np.stack([np.asarray(columns["size"]), np.asarray(columns["size"]) * 2], axis=1)
+
+    several = contract(predictor=Parts, respond=lambda scores: Told(score=scores[1]))
+    app = Answers(several, Parts(), "1", "/halves", Limits(), log)
+    assert (await call(app, "POST", "/predict", body(size=3), **JSON)).json == {"score": 6.0}
+    assert (await call(app, "POST", "/predict", b'{"rows":[%b,%b]}' % (body(size=1), body(size=2)), **JSON)).json == {
+        "rows": [{"score": 2.0}, {"score": 4.0}]
+    }
+
+
+async def test_a_predictor_that_forgets_rows_is_a_bug_and_no_short_answer(log):
+    class First(Halves):
+        def predict(self, columns):
+            return super().predict(columns)[:1]
+
+    app = Answers(contract(predictor=First), First(), "1", "/halves", Limits(), log)
+    answer = await call(app, "POST", "/predict", b'{"rows":[%b,%b]}' % (body(), body()), **JSON)
+    assert answer.status == 500
+    assert not log.entries
 
 
 async def test_a_request_id_that_could_break_a_header_is_replaced(app):
