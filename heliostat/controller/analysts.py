@@ -135,7 +135,7 @@ class Analysts:
 
     async def _run(self, analyst: _Analyst, path: Path) -> tuple[int, str]:
         """One process from its start to its end: its exit code, and the end of what it said on stderr."""
-        argv = (sys.executable, "-m", self._module, "--task", str(path))
+        argv = (sys.executable, "-P", "-m", self._module, "--task", str(path))
         process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LINE_BYTES)
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))

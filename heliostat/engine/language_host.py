@@ -4,14 +4,21 @@ The SDK's wheel brings no such script (the official CLI does), so this is the en
 from its arguments, runs the folder's `__main__.py` inside a stack, and explains what went wrong in the user's terms.
 """
 
+# ruff: noqa: E402 - the path is put right before anything is imported by it
 from __future__ import annotations
+
+import os
+import sys
+
+# Python puts a script's folder first on the path. Here that would make each module of the engine (`secrets`, `graph`, `state`)
+# stand in for the library's, or the program's, of that name.
+_FOLDER = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
+sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != _FOLDER]
 
 import argparse
 import asyncio
 import logging
-import os
 import runpy
-import sys
 import traceback
 import types
 from collections.abc import Iterable

@@ -146,7 +146,8 @@ async def _flush(directory: Path) -> None:
     if not (directory / SETTINGS_FILE).exists():
         return
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
-    argv = (sys.executable, "-m", "heliostat.controller", "--directory", str(directory), "--flush", f"{_FLUSH_SECONDS:g}")
+    module = (sys.executable, "-P", "-m", "heliostat.controller")
+    argv = (*module, "--directory", str(directory), "--flush", f"{_FLUSH_SECONDS:g}")
     process = await asyncio.create_subprocess_exec(*argv, stdout=PIPE, stderr=PIPE, env=environment, cwd=directory)
     try:
         async with asyncio.timeout(_FLUSH_SECONDS + _START_SECONDS):

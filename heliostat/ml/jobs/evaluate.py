@@ -78,7 +78,7 @@ def _scores(
     result = folder / "scores.npz"
     paths = [str(folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "heliostat.ml.jobs.score", str(folder), str(rows), str(result)],
+        [sys.executable, "-P", "-m", "heliostat.ml.jobs.score", str(folder), str(rows), str(result)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         cwd=folder,
         capture_output=True,
