@@ -14,8 +14,8 @@ from heliostat.engine.diffs import SAME, Diff, with_replace_on_changes
 from heliostat.engine.errors import CheckFailure, ProviderError, Reported
 from heliostat.engine.goals import Goal
 from heliostat.engine.graph import dependencies_of
+from heliostat.engine.ignored import Ignoring, ignoring
 from heliostat.engine.operation import Operation
-from heliostat.engine.properties import reset
 from heliostat.engine.providers import Subject, Values
 from heliostat.engine.state import Resource, Secret
 from heliostat.engine.steps import Steps
@@ -159,14 +159,25 @@ class Planner:
 
     async def _checked(self, goal: Goal, old: Resource | None, new: Resource) -> Resource:
         """`new` with the inputs that its provider makes of the declared ones. Raises Reported where it rejects them."""
-        inputs = reset(new.inputs, old.inputs, goal.ignore_changes) if old else new.inputs
+        if goal.custom and not self.op.is_targeted(new):
+            return replace(new, inputs=old.inputs if old else {})
+        inputs = self._ignored(goal, old, new).inputs if old else new.inputs
         if not goal.custom:
             return replace(new, inputs=inputs)
-        if not self.op.is_targeted(new):
-            return replace(new, inputs=old.inputs if old else {})
         fresh = old is None or old.external or new.urn in self.deleted or self._is_forced(new.urn, old)
         olds = {} if fresh or old is None else old.inputs
         return replace(new, inputs=await self._check(new, olds, goal.inputs if fresh else inputs))
+
+    def _ignored(self, goal: Goal, old: Resource, new: Resource) -> Ignoring:
+        found = ignoring(new.inputs, old.inputs, goal.ignore_changes)
+        if found.partly:
+            paths = ", ".join(found.partly)
+            self.op.tell("warning", f'cannot ignore changes in added or removed elements of the path: "{paths}"', new.urn)
+        if found.nowhere:
+            paths = ", ".join(found.nowhere)
+            said = f'ignore_changes names what is among the inputs neither before nor now: "{paths}"; correct or remove it'
+            self.op.tell("warning", said, new.urn)
+        return found
 
     async def _check(self, new: Resource, olds: Values, news: Values) -> Values:
         if is_provider_type(new.type):

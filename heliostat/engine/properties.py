@@ -13,7 +13,6 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
-from heliostat.engine.paths import Path as PropertyPath
 from heliostat.engine.state import SECRET_SIGNATURE, SECRET_SIGNATURE_KEY, UNKNOWN, Secret
 
 ASSET_SIGNATURE = "c44067f5952c0a294b673a41bacd8c17"
@@ -167,38 +166,3 @@ def annotated(outputs: Any, inputs: Any) -> Any:
         rest = outputs[len(inputs) :]
         return [annotated(value, item) for value, item in zip(outputs, inputs, strict=False)] + rest
     return outputs
-
-
-def reset(inputs: dict[str, Any], olds: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
-    """`inputs` in which what `paths` name (`ignoreChanges`) is again as in `olds`."""
-    result: Any = inputs
-    for path in paths:
-        result = _reset(result, olds, PropertyPath.parse(path).parts)
-    return result if isinstance(result, dict) else inputs
-
-
-def _reset(new: Any, old: Any, path: tuple[str | int, ...]) -> Any:
-    if isinstance(new, Secret):
-        reset_value = _reset(new.value, old.value if isinstance(old, Secret) else old, path)
-        return new if reset_value is new.value else Secret(reset_value)
-    if isinstance(old, Secret):
-        old = old.value
-    if not path:
-        return old
-    key, rest = path[0], path[1:]
-    if isinstance(new, dict) and isinstance(old, Mapping):
-        return _reset_mapping(new, old, key, rest)
-    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
-        indices = range(len(new)) if key == "*" else [key] if isinstance(key, int) and key < len(new) else []
-        return [_reset(item, old[i], rest) if i in indices else item for i, item in enumerate(new)]
-    return new
-
-
-def _reset_mapping(new: dict[str, Any], old: Mapping[str, Any], key: str | int, rest: tuple[str | int, ...]) -> dict[str, Any]:
-    result = dict(new)
-    for name in (old.keys() | new.keys()) if key == "*" else [str(key)]:
-        if name in old and (name in new or not rest):
-            result[name] = _reset(new.get(name), old[name], rest) if rest else old[name]
-        elif name in new and name not in old and not rest:
-            del result[name]
-    return result

@@ -12,8 +12,9 @@ from pulumi.runtime.proto import provider_pb2 as pb
 
 from heliostat.engine.diffs import SAME, Diff, local_diff
 from heliostat.engine.errors import CheckFailure, EngineError, InitFailed, ProviderError, Unimplemented
+from heliostat.engine.ignored import ignoring
 from heliostat.engine.plugins import Plugin
-from heliostat.engine.properties import annotated, from_struct, has_unknowns, reset, to_struct
+from heliostat.engine.properties import annotated, from_struct, has_unknowns, to_struct
 from heliostat.engine.state import UNKNOWN, Resource, Secret
 from heliostat.engine.urns import Urn, name_of, type_of
 
@@ -179,7 +180,7 @@ class PluginProvider:
                 ignoreChanges=ignore,
             ),
         )
-        return _diff(answer) or local_diff(old.inputs, reset(news, old.inputs, ignore))
+        return _diff(answer) or local_diff(old.inputs, ignoring(news, old.inputs, ignore).inputs)
 
     async def create(self, urn: Urn, inputs: Values, within: float, preview: bool) -> Made:
         """See Provider."""

@@ -14,7 +14,7 @@ from heliostat.engine.diffs import Diff, property_changes
 from heliostat.engine.errors import InitFailed, ProviderError
 from heliostat.engine.events import Op, PropertyChange
 from heliostat.engine.operation import Operation, timestamp
-from heliostat.engine.properties import reset, with_secrets_of
+from heliostat.engine.properties import with_secrets_of
 from heliostat.engine.providers import Made, Subject
 from heliostat.engine.state import UNKNOWN, OperationType, Resource
 from heliostat.engine.urns import Urn, is_provider_type
@@ -163,7 +163,7 @@ class Steps:
                 replace(
                     new,
                     id=found.id or ident,
-                    inputs=reset(dict(found.inputs), found.inputs, new.ignore_changes),
+                    inputs=found.inputs,
                     outputs=found.outputs,
                     init_errors=list(found.init_errors),
                     created=now,

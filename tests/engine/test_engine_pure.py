@@ -17,7 +17,7 @@ from heliostat.engine.goals import Alias, Goal, Names, seconds
 from heliostat.engine.graph import blockers, dependents_of, repaired, with_dependents
 from heliostat.engine.journal import Journal
 from heliostat.engine.paths import Path as PropertyPath
-from heliostat.engine.properties import annotated, from_struct, has_unknowns, reset, to_struct, with_hashes, with_secrets_of
+from heliostat.engine.properties import annotated, from_struct, has_unknowns, to_struct, with_hashes, with_secrets_of
 from heliostat.engine.state import UNKNOWN, OperationType, PendingOperation, Resource, Secret, Snapshot
 
 plain = st.recursive(
@@ -73,28 +73,6 @@ def test_a_changed_file_is_a_changed_value(tmp_path: Path) -> None:
     (tmp_path / "model.txt").write_text("two")
     assert with_hashes({"model": asset}, tmp_path) != first
     assert first["model"]["path"] == "model.txt"
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("a", {"a": 1, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 4}]}),
-        ("b.c", {"a": 10, "b": {"c": 2, "d": 21}, "l": [{"x": 3}, {"x": 4}]}),
-        ('["b"].d', {"a": 10, "b": {"c": 20}, "l": [{"x": 3}, {"x": 4}]}),
-        ("l[1].x", {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 2}]}),
-        ("l[*].x", {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 1}, {"x": 2}]}),
-        ("gone", {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 4}], "gone": 5}),
-    ],
-)
-def test_ignored_properties_are_as_they_were(path: str, expected: dict[str, Any]) -> None:
-    olds = {"a": 1, "b": {"c": 2}, "l": [{"x": 1}, {"x": 2}], "gone": 5}
-    news = {"a": 10, "b": {"c": 20, "d": 21}, "l": [{"x": 3}, {"x": 4}]}
-    assert reset(news, olds, [path]) == expected
-    assert news["a"] == 10
-
-
-def test_ignoring_reaches_into_secrets() -> None:
-    assert reset({"a": Secret({"b": 2})}, {"a": Secret({"b": 1})}, ["a.b"]) == {"a": Secret({"b": 1})}
 
 
 # --- differences
