@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from heliostat.rollout.model import SETTLED, Colour, Observed, State, identity
-from heliostat.rollout.orders import fingerprint
+from heliostat.rollout.refusals import is_refused
 from heliostat.spec.ledger import Entry
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, Version
@@ -38,7 +38,7 @@ def kept(state: State) -> Desired | None:
         return None
     slot = state.slot(rollout.candidate.other)
     there = slot.desired is not None and identity(slot.desired) == identity(rollout.previous)
-    return rollout.previous if there and not _is_refused(state, rollout.previous) else None
+    return rollout.previous if there and not is_refused(state, rollout.previous) else None
 
 
 def before(state: State, entries: Iterable[Entry]) -> tuple[Desired, Entry]:
@@ -59,7 +59,7 @@ def before(state: State, entries: Iterable[Entry]) -> tuple[Desired, Entry]:
         full = found is not None and entry.weights[found.version.digest] >= _FULL
         if found is None or not full or (live is not None and found.version.digest == live.version.digest):
             continue
-        if not _is_refused(state, found):
+        if not is_refused(state, found):
             return found, entry
     raise NoWayBackError(
         f"the ledger of {state.name} knows no version that served before the present one and was not rolled back; "
@@ -127,7 +127,3 @@ def _has_files(tracking_uri: str, location: str) -> bool:
     if answer.status_code >= 500:
         raise RetryableError(f"MLflow at {tracking_uri} answered {answer.status_code}: {answer.text[:500]}")
     return answer.status_code == httpx.codes.OK and bool(answer.json().get("files"))
-
-
-def _is_refused(state: State, desired: Desired) -> bool:
-    return fingerprint(desired) in {each.fingerprint for each in state.refused}

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from heliostat.controller.reconciler import Reconciler
-from heliostat.rollout import show
+from heliostat.rollout import refusals, show
 from heliostat.rollout.model import SHARES, Colour, Observed, State
 from heliostat.spec.analysis import Verdict
 from heliostat.spec.latencies import BOUNDS_MS, Counts
@@ -133,7 +133,7 @@ def _rollouts(states: list[State], seen: dict[str, Observed]) -> Iterator[Metric
         "heliostat_refused", "Declarations that were rolled back and are not shipped again", labels=["application"]
     )
     for state in states:
-        refused.add_metric([state.name], len(state.refused))
+        refused.add_metric([state.name], len(refusals.shown(state)))
         if state.rollout is None:
             continue
         for phase in Phase:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+from heliostat.rollout.refusals import entry_of
+from heliostat.spec.rollouts import Desired
 from heliostat.systems.errors import PermanentError
 
-VERSION = 2
+VERSION = 3
 
 _FIRST = """
 CREATE TABLE applications (name TEXT PRIMARY KEY, state TEXT NOT NULL);
@@ -41,7 +48,36 @@ INSERT INTO tallies
     WHERE json_extract(progress, '$.phase') IN ('succeeded', 'failed', 'superseded') GROUP BY 1, 2, 3;
 """
 
-_MIGRATIONS = {1: _FIRST, 2: _SECOND}
+
+def _third(db: sqlite3.Connection) -> None:
+    """A refusal is no longer of all of a declaration, but of its version and of what it has to pass."""
+    with closing(db.execute("SELECT name, state FROM applications")) as rows:
+        states = {name: json.loads(state) for name, state in rows}
+    for name, state in states.items():
+        with closing(db.execute("SELECT progress FROM rollouts WHERE application = ?", (name,))) as rows:
+            known = [*_declarations(state), *(each for (progress,) in rows for each in _declarations(json.loads(progress)))]
+        by_all = {sha256(each.model_dump_json().encode()).hexdigest(): each for each in known}
+        by_label = {each.version.label: each for each in reversed(known)}
+        state["refused"] = [_third_refusal(each, by_all, by_label) for each in state.get("refused", ())]
+        db.execute("UPDATE applications SET state = ? WHERE name = ?", (json.dumps(state), name))
+
+
+def _third_refusal(old: dict[str, Any], by_all: dict[str, Desired], by_label: dict[str, Desired]) -> dict[str, Any]:
+    desired = by_all.get(old["fingerprint"], by_label.get(old["label"]))
+    if desired is None:  # its rollout is forgotten: what is left of it is its label
+        return {**old, "identity": ""}
+    return entry_of(desired, old["rollout"], old["at"], old["reason"]).model_dump(mode="json")
+
+
+def _declarations(found: Any) -> list[Desired]:
+    """Every declaration in a state or a rollout, the outermost first."""
+    if isinstance(found, dict) and {"version", "strategy", "replicas"} <= found.keys():
+        return [Desired.model_validate(found)]
+    inner = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    return [desired for each in inner for desired in _declarations(each)]
+
+
+_MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {1: _FIRST, 2: _SECOND, 3: _third}
 """By the version that each leads to, from the one before."""
 
 
@@ -56,8 +92,19 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         raise PermanentError(f"{path} is of version {version}, this program knows up to {VERSION}: use the newer program")
     for number in range(version + 1, VERSION + 1):
         try:
-            db.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number}; COMMIT;")
-        except sqlite3.Error:
+            _take(db, number)
+        except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+
+def _take(db: sqlite3.Connection, number: int) -> None:
+    step = _MIGRATIONS[number]
+    if isinstance(step, str):
+        db.executescript(f"BEGIN; {step} PRAGMA user_version = {number}; COMMIT;")
+        return
+    db.execute("BEGIN IMMEDIATE")
+    step(db)
+    db.execute(f"PRAGMA user_version = {number}")
+    db.execute("COMMIT")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliostat.rollout import show
+from heliostat.rollout import refusals, show
 from heliostat.rollout.model import Observed, Progress, State
 from heliostat.spec.rollouts import Phase, Rollout, RolloutEvent, Status
 
@@ -20,7 +20,7 @@ def status(state: State, observed: Observed | None, events: Events, public_url: 
         serving=live.version if live is not None and usable else None,
         healthy_replicas=len(usable),
         rollout=current(state, observed or Observed(), events, now) if state.rollout is not None else None,
-        refused=state.refused,
+        refused=refusals.shown(state),
         url=f"{public_url}/{state.name}",
     )
 

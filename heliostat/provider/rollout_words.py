@@ -85,7 +85,7 @@ def why_failed(status: Status, rollout: Rollout) -> str:
     lines.append(
         "The next `up` tries it again."
         if refused is None
-        else "The next `up` does not ship it again until the program or its config changes; `up --retry-refused` does."
+        else "The next `up` does not ship it again until it, or what it has to pass, changes; `up --retry-refused` does."
     )
     return "\n".join(lines)
 
@@ -95,7 +95,7 @@ def refused(found: Refused) -> str:
     reason = next(iter(found.reason.strip().splitlines()), "")
     return (
         f"{found.label} was rolled back at {_moment(found.at)} (rollout {found.rollout}): {reason.rstrip('.')}. "
-        "It is not shipped again until the program or its config changes; `--retry-refused` ships it all the same"
+        "It is not shipped again until it, or what it has to pass, changes; `--retry-refused` ships it all the same"
     )
 
 

@@ -23,6 +23,7 @@ from heliostat.rollout.model import (
     Step,
 )
 from heliostat.rollout.orders import declare, delete
+from heliostat.rollout.refusals import forgiven
 from heliostat.rollout.shares import put_away, share_of
 from heliostat.rollout.turns import enter, fail
 from heliostat.spec.ledger import EntryKind
@@ -55,7 +56,7 @@ def decide(state: State, observed: Observed, now: float) -> Decision:
         observed = replace(observed, watched_since=0.0)
     step = _steps(state, observed, now)
     after, told = records(step, observed)
-    after = closed(after, observed, now)
+    after = forgiven(closed(after, observed, now))
     heal: tuple[Action, ...] = ()
     if after.heal_after > state.heal_after and after.live is not None:
         heal = (RetireColour(after.live),)

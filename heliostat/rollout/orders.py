@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliostat.rollout.beginning import nothing_to_do
 from heliostat.rollout.model import SETTLED, Observed, Progress, State, Step, identity
-from heliostat.rollout.refusals import fingerprint, forget, refusal, remember, serves_as_it_is, why
+from heliostat.rollout.refusals import fingerprint, forget, refusal, remember, why
 from heliostat.rollout.steps import step_of, words_of
 from heliostat.spec.rollouts import Desired, GoBack, Origin, Phase, Refused, Word
 
@@ -35,8 +35,6 @@ def declare(state: State, desired: Desired, observed: Observed, origin: Origin |
     same = state.declared == desired and not state.deleting
     if same and (state.pending or _serves(state, desired, observed)):
         return state
-    if serves_as_it_is(state, desired) and not state.deleting:
-        return state.but(declared=desired, origin=origin)
     refused = refusal(state, desired)
     if refused is not None:
         raise RefusedError(why(state, refused), refused)

@@ -1,25 +1,56 @@
-"""What was rolled back is remembered, and not shipped again until it changes or somebody says so."""
+"""What was rolled back is remembered, and not shipped again until it changes or somebody says so.
+
+A refusal is of a version and of how it is judged. How many replicas of it run, how many requests each takes at a time, how the
+replicas move and what follows once it is through decide neither what it answers nor what it has to pass: a change of them
+alone brings nothing back. Once the version serves all the same, its refusals are forgotten.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
-from heliostat.rollout.model import SETTLED, State
-from heliostat.spec.rollouts import Desired, Refused
+from heliostat.rollout.model import SETTLED, State, identity
+from heliostat.spec.rollouts import Desired, Refused, Version
 
 MOST = 100
 """Refusals that are kept, the newest."""
 
+_PASSES_NOTHING = {
+    "rolling": {"percentage", "max_surge", "min_healthy_percentage"},
+    "blue-green": {"retention_seconds"},
+    "canary": {"affinity", "retention_seconds"},
+    "shadow": {"retention_seconds"},
+}
+"""What a strategy says, by kind, that a candidate is not held against."""
+
 
 def fingerprint(desired: Desired) -> str:
-    """The digest of all of a declaration: another strategy or another limit is another one."""
+    """The digest of all of a declaration."""
     return sha256(desired.model_dump_json().encode()).hexdigest()
 
 
+def as_judged(desired: Desired) -> str:
+    """The digest of what a refusal is of: a version, each of its replicas, and what it has to pass."""
+    strategy = desired.strategy.model_dump(mode="json", exclude=_PASSES_NOTHING.get(desired.strategy.kind))
+    parts = {
+        "version": _answers(desired.version),
+        "replica": [desired.cpus_per_replica, desired.gpus_per_replica],
+        "startup": desired.startup_timeout_seconds,
+        "strategy": strategy,
+    }
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def refusal(state: State, desired: Desired) -> Refused | None:
-    """What a declaration of `desired` is refused for; None where it is not, or would ship nothing."""
-    return None if serves_as_it_is(state, desired) else _remembered(state, desired)
+    """What a declaration of `desired` is refused for; None where it is not, as what serves already never is."""
+    live = _settled(state)
+    if live is not None and identity(live) == identity(desired):
+        return None
+    return next((each for each in state.refused if _is_of(each, desired)), None)
 
 
 def why(state: State, refused: Refused) -> str:
@@ -29,33 +60,73 @@ def why(state: State, refused: Refused) -> str:
     serves = f"{live.version.label} serves" if live is not None else "nothing serves"
     return (
         f"{state.name}: {refused.label} was rolled back at {at} (rollout {refused.rollout}): {refused.reason}. {serves}. "
-        "It is not shipped again until the program changes; `--retry-refused` ships it all the same"
+        "It is not shipped again until it, or what it has to pass, changes; `--retry-refused` ships it all the same"
     )
 
 
 def remember(state: State, desired: Desired, rollout: int, at: float, reason: str) -> State:
     """`state` that refuses `desired` from now on."""
-    entry = Refused(fingerprint=fingerprint(desired), label=desired.version.label, rollout=rollout, at=at, reason=reason)
+    entry = entry_of(desired, rollout, at, reason)
     return state.but(refused=(entry, *forget(state, desired).refused)[:MOST])
+
+
+def entry_of(desired: Desired, rollout: int, at: float, reason: str) -> Refused:
+    """The refusal of `desired`."""
+    return Refused(
+        fingerprint=as_judged(desired),
+        identity=identity(desired),
+        label=desired.version.label,
+        rollout=rollout,
+        at=at,
+        reason=reason,
+    )
 
 
 def forget(state: State, desired: Desired) -> State:
     """`state` that does not refuse `desired`."""
-    wanted = fingerprint(desired)
-    left = tuple(each for each in state.refused if each.fingerprint != wanted)
-    return state.but(refused=left) if left != state.refused else state
+    return state.but(refused=tuple(each for each in state.refused if not _is_of(each, desired)))
 
 
-def serves_as_it_is(state: State, desired: Desired) -> bool:
-    """Whether a declaration of `desired` that was left once would ship nothing: what was to replace it did not come."""
-    if _remembered(state, desired) is None:
-        return False
-    rollout = state.rollout
+def forgiven(state: State) -> State:
+    """`state` without the refusals of what serves, however it was judged, once nothing is on its way in its place."""
+    live = _settled(state)
+    if live is None or not state.refused:
+        return state
+    state = forget(state, live)
+    return state.but(refused=tuple(each for each in state.refused if each.identity != identity(live)))
+
+
+def shown(state: State) -> tuple[Refused, ...]:
+    """The refusals for people, the newest first: what serves is not among them, not even while it is being left."""
     live = state.slot(state.live).desired if state.live is not None else None
-    quiet = not state.pending and (rollout is None or rollout.ended or rollout.phase in SETTLED)
-    return quiet and live == desired
+    return tuple(each for each in state.refused if live is None or each.identity != identity(live))
 
 
-def _remembered(state: State, desired: Desired) -> Refused | None:
-    wanted = fingerprint(desired)
-    return next((each for each in state.refused if each.fingerprint == wanted), None)
+def is_refused(state: State, desired: Desired) -> bool:
+    """Whether `desired` was rolled back or left, and has not served since."""
+    return any(_is_of(each, desired) for each in state.refused)
+
+
+def _is_of(refused: Refused, desired: Desired) -> bool:
+    if not refused.identity:
+        return refused.label == desired.version.label
+    return refused.fingerprint == as_judged(desired)
+
+
+def _settled(state: State) -> Desired | None:
+    """What serves, and stays; None where something is on its way."""
+    rollout = state.rollout
+    quiet = not state.pending and not state.deleting and (rollout is None or rollout.ended or rollout.phase in SETTLED)
+    return state.slot(state.live).desired if quiet and state.live is not None else None
+
+
+def _answers(version: Version) -> Mapping[str, Any]:
+    """What decides whether a version starts and what it answers; what it logs of its answers does not."""
+    return {
+        "code": version.code_uri.rpartition("/")[2],
+        "contract": version.contract,
+        "model": version.model_uri,
+        "tracking": version.tracking_uri,
+        "store": version.store.model_dump(mode="json"),
+        "limits": version.limits.model_dump(mode="json"),
+    }

@@ -239,7 +239,9 @@ class Refused(Model):
     """A declaration that was rolled back."""
 
     fingerprint: Digest
-    """Of all of it: another strategy or another limit is another declaration."""
+    """Of its version and of what it has to pass: another limit is another one, another number of replicas is not."""
+    identity: str
+    """What it would run as; once that serves, the refusal is forgotten. Empty where only its label is still known."""
     label: str
     rollout: int
     at: float

@@ -15,6 +15,7 @@ from heliostat.systems.haproxy import ServerState, Snapshot
 from heliostat.systems.haproxy_config import Server
 from heliostat.systems.ray_serve import Replica, ServeApplication, ServeInstance, ServeStatus
 
+REFUSED = (Refused(fingerprint="0" * 64, identity="2/1", label="2-new", rollout=7, at=0.0, reason="aborted"),)
 EXPECTED = Expected(number=7, old="1-old", new="2-new", rolls_back=False)
 
 
@@ -57,8 +58,7 @@ def test_what_agrees_has_no_differences():
 
 
 def test_a_rollout_that_was_given_up_agrees_with_the_old_version_and_a_refusal():
-    refused = (Refused(fingerprint="0" * 64, label="2-new", rollout=7, at=0.0, reason="aborted"),)
-    found = facts(Phase.FAILED, serves="1-old", colour=Colour.BLUE, refused=refused)
+    found = facts(Phase.FAILED, serves="1-old", colour=Colour.BLUE, refused=REFUSED)
     assert list(compare(found, EXPECTED)) == []
 
 
@@ -73,7 +73,7 @@ def test_a_rollout_that_was_given_up_agrees_with_the_old_version_and_a_refusal()
         ({"usable": 1}, "1 usable replicas of green"),
         ({"colours": [Colour.BLUE, Colour.GREEN]}, "one colour should be there"),
         ({"colours": [Colour.BLUE]}, "HAProxy's share of green is 10000, blue should have all"),
-        ({"refused": (Refused(fingerprint="0" * 64, label="2", rollout=7, at=0.0, reason=""),)}, "is refused from now on"),
+        ({"refused": REFUSED}, "is refused from now on"),
     ],
 )
 def test_each_disagreement_is_told(changes, text):

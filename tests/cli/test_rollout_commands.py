@@ -40,7 +40,8 @@ def test_an_application_without_a_rollout_and_one_without_figures_are_shown(cont
 
 
 def test_what_was_refused_is_told(controller, stack):
-    refused = Refused(fingerprint="0" * 64, label="3-00000003", rollout=6, at=BEGAN, reason="success rate 0.92\nmore")
+    reason = "success rate 0.92\nmore"
+    refused = Refused(fingerprint="0" * 64, identity="3/1", label="3-00000003", rollout=6, at=BEGAN, reason=reason)
     controller.serve(succeeded(), refused=(refused,))
     shown = stack.ok("rollout", "status")
     assert "refused: 3-00000003, by rollout 6" in shown

@@ -11,7 +11,7 @@ from rollouts_in_memory import World, quick, world
 from test_controller import bring, desired
 
 from heliostat.controller import going_back
-from heliostat.rollout.orders import fingerprint
+from heliostat.rollout.refusals import as_judged
 from heliostat.spec.rollouts import Declaration, GoBack, Phase, Status, Version
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems.controller_api import ConflictError
@@ -75,6 +75,6 @@ async def test_a_rollback_that_nothing_came_between_goes_back(world: World, monk
         await world.client.read("flights")
         await world.client.declare("flights", Declaration(desired=desired(2)))
 
-    found = await rolled_back(world, monkeypatch, nothing)
-    assert [each.fingerprint for each in found.refused] == [fingerprint(desired(2))]
-    await world.until(lambda each: each.serving == desired(1).version)
+    await rolled_back(world, monkeypatch, nothing)
+    found = await world.until(lambda each: each.serving == desired(1).version)
+    assert [each.fingerprint for each in found.refused] == [as_judged(desired(2))]

@@ -12,7 +12,10 @@ from heliostat.controller import schema
 from heliostat.controller.ledger import entry
 from heliostat.controller.points import Point
 from heliostat.controller.store import FILE, Store
+from heliostat.rollout import orders
 from heliostat.rollout.model import Colour, Progress, Record, State
+from heliostat.rollout.refusals import forget, is_refused
+from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.latencies import Counts
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.resources import StoreAddress
@@ -21,6 +24,8 @@ from heliostat.spec.strategies import Affinity, BlueGreen
 from heliostat.spec.workload import Limits, PredictionLog
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.haproxy_config import Route, Server
+
+ANALYSIS = Analysis(checks=(SuccessRate(at_least=0.99),))
 
 
 def wanted() -> Desired:
@@ -170,6 +175,42 @@ def test_a_migration_that_was_killed_in_the_middle_begins_again(tmp_path: Path, 
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         assert db.execute("SELECT COUNT(*) FROM shifts").fetchone() == (1,)
     assert Store(tmp_path).states()["flights"].name == "flights"
+
+
+def refused_before(path: Path) -> tuple[Desired, ...]:
+    """A file as version 2 left it: refusals of all of a declaration, the last one of a rollout that is forgotten."""
+
+    def numbered(number: int) -> Desired:
+        changes = {"label": f"{number}-00000000", "digest": f"{number:064x}", "model_uri": f"models:/flights/{number}"}
+        return wanted().model_copy(update={"version": wanted().version.model_copy(update=changes)})
+
+    declared = tuple(numbered(number) for number in (1, 2, 9))
+    store = Store(path)
+    found = state(Phase.FAILED, 2)
+    assert found.rollout is not None
+    changes = {"target": declared[0], "previous": declared[1].model_copy(update={"replicas": 5})}
+    store.save(found.but(rollout=found.rollout.model_copy(update=changes)))
+    store.close()
+    with sqlite3.connect(path / FILE) as db:
+        (text,) = db.execute("SELECT state FROM applications").fetchone()
+        refused = [
+            {"fingerprint": orders.fingerprint(each), "label": each.version.label, "rollout": 2, "at": 3.0, "reason": "no"}
+            for each in declared
+        ]
+        db.execute("UPDATE applications SET state = ?", (json.dumps({**json.loads(text), "refused": refused}),))
+        db.execute("PRAGMA user_version = 2")
+    return declared
+
+
+def test_what_an_earlier_controller_refused_is_refused_still_whatever_its_number_of_replicas(tmp_path: Path) -> None:
+    declared = refused_before(tmp_path)
+    found = Store(tmp_path).states()["flights"]
+    assert [each.label for each in found.refused] == ["1-00000000", "2-00000000", "9-00000000"]
+    for each in declared:
+        assert is_refused(found, each.model_copy(update={"replicas": 7})), each.version.label
+        assert not is_refused(forget(found, each), each)
+    assert not is_refused(found, wanted().model_copy(update={"strategy": BlueGreen(after=ANALYSIS)}))
+    assert Store(tmp_path).states()["flights"] == found
 
 
 def test_what_the_ledger_is_to_be_told_is_kept_with_the_state_or_not_at_all(tmp_path: Path) -> None:

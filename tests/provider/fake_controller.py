@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from heliostat.rollout.refusals import as_judged, entry_of
 from heliostat.spec.resources import ControllerAddress
 from heliostat.spec.rollouts import Declaration, Desired, Phase, Plan, Refused, Rollout, RolloutEvent, Status, Version
 from heliostat.systems import controller_api
@@ -68,7 +69,7 @@ class FakeController:
 
     def _declare(self, declaration: Declaration) -> httpx.Response:
         desired = declaration.desired
-        known = next((each for each in self.refused if each.fingerprint == fingerprint(desired)), None)
+        known = next((each for each in self.refused if each.fingerprint == as_judged(desired)), None)
         if known is not None and not declaration.retry_refused:
             return httpx.Response(409, json={"detail": f"{known.label} was rolled back: {known.reason}; --retry-refused"})
         self.declared.append(declaration)
@@ -110,9 +111,8 @@ class FakeController:
             self.serving = self.desired.version
         if phase is Phase.FAILED and self.holds_against:
             reason = (self.rollout.error or "").partition("\n")[0]
-            number, label = self.rollout.number, self.rollout.to_version
-            refused = Refused(fingerprint=fingerprint(self.desired), label=label, rollout=number, at=3.0, reason=reason)
-            self.refused.insert(0, refused)
+            number = self.rollout.number
+            self.refused.insert(0, entry_of(self.desired, number, 3.0, reason))
 
 
 def fingerprint(desired: Desired) -> str:

@@ -53,7 +53,7 @@ async def test_a_failure_tells_figures_traceback_what_serves_and_that_it_is_not_
     )
     assert "  success rate: 100 %, at least 99 %, 1,234 requests of clients: pass" in lines
     assert "Measured: startup 12.1 s, shift 3 ms." in lines
-    assert "does not ship it again until the program or its config changes; `up --retry-refused` does" in lines[-1]
+    assert "does not ship it again until it, or what it has to pass, changes; `up --retry-refused` does" in lines[-1]
     assert await HANDLER.read(told.context, "flights", old) == old, "what serves is what the state says"
 
 
@@ -148,7 +148,8 @@ async def test_a_surge_that_the_cluster_cannot_hold_fails_in_the_preview(control
 
 
 async def test_a_preview_of_what_was_rolled_back_warns_unless_it_is_to_be_retried(controller, tmp_path, told, monkeypatch):
-    refused = Refused(fingerprint="a" * 64, label="2-abc", rollout=7, at=1_700_000_000, reason="latency p99 31 ms\nTraceback")
+    reason = "latency p99 31 ms\nTraceback"
+    refused = Refused(fingerprint="a" * 64, identity="2/1", label="2-abc", rollout=7, at=1_700_000_000, reason=reason)
     controller.plan = Plan(changes=True, lines=(), refused=refused)
     await HANDLER.preview(told.context, None, inputs(controller, tmp_path))
     (warning,) = told.warnings

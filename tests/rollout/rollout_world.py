@@ -27,6 +27,7 @@ from heliostat.rollout.model import (
     TestGolden,
     identity,
 )
+from heliostat.rollout.refusals import as_judged
 from heliostat.rollout.show import gathering
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, GoBack, Phase, Version, Word
@@ -315,7 +316,7 @@ class World:
             self._came_through()
             assert not state.rollout.direct or identity(state.rollout.target) in self.through, "it has proven nothing"
             refused = {each.fingerprint for each in self.state.refused}
-            assert orders.fingerprint(state.rollout.target) not in refused, "what was refused is shipped again"
+            assert as_judged(state.rollout.target) not in refused, "what was refused is shipped again"
         for phase, text in events:
             number = state.rollout.number if state.rollout else 0
             self.story.append(f"{self.now - 1e9:g} #{number} {phase}: {text}")

@@ -146,7 +146,7 @@ def test_what_was_left_in_vain_may_be_declared_again_and_ships_nothing() -> None
     assert world.state.rollout.number == number
 
 
-def test_an_aborted_number_of_replicas_of_what_serves_is_refused_too() -> None:
+def test_what_serves_can_be_scaled_to_a_number_at_which_it_was_aborted() -> None:
     world = serving_one(Recreate())
     world.declare(desired(2, Recreate()))
     world.look()
@@ -156,8 +156,9 @@ def test_an_aborted_number_of_replicas_of_what_serves_is_refused_too() -> None:
     world.abort()
     world.settle()
     assert world.state.live is not None
-    with pytest.raises(RefusedError):
-        world.declare(desired(1, Recreate(), 3))
+    world.declare(desired(1, Recreate(), 3))
+    world.settle()
+    assert len(world.serving()) == 3
 
 
 def test_going_back_by_hand_in_the_middle_of_a_canary_refuses_the_canary() -> None:
