@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,23 +31,29 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command with the embedded engine and tells its exit code (see `heliostat.cli.exits`)."""
     import click
 
+    from heliostat.cli import say
     from heliostat.cli.commands import heliostat
     from heliostat.cli.exits import Exit, explain
+    from heliostat.engine.masking import watching
 
+    masker = say.begin()
     try:
-        code = heliostat.main(list(arguments), prog_name="heliostat", standalone_mode=False)
+        with watching(masker):
+            code = heliostat.main(list(arguments), prog_name="heliostat", standalone_mode=False)
     except click.Abort:
         sys.stderr.write("\naborted\n")
         return Exit.CANCELLED
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say.told(shown.getvalue().rstrip())
         return Exit.USAGE
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.FAILED
     except Exception as error:
         code, text = explain(error)
-        sys.stderr.write(f"error: {text}\n")
+        say.told(f"error: {text}")
         if os.environ.get("HELIOSTAT_TRACEBACK"):
             raise
         return code

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import errno
 import os
 import sys
 import time
@@ -13,9 +12,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import click
-from rich.console import Console
 
-from heliostat.cli import interrupts
+from heliostat.cli import interrupts, say
 from heliostat.cli.display import report, words
 from heliostat.cli.display.digest import DigestDisplay
 from heliostat.cli.display.live import LiveDisplay
@@ -23,7 +21,7 @@ from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.report import Look
 from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
-from heliostat.cli.session import Session, is_interactive, told
+from heliostat.cli.session import Session, is_interactive
 from heliostat.engine import checkpoint, history, locks
 from heliostat.engine.backend import Checkpoints, StackOutputs
 from heliostat.engine.checkpoint import Document
@@ -61,7 +59,7 @@ def operate(session: Session, request: Request) -> int:
         raise UsageError(
             "--yes or --skip-preview or --preview-only must be passed in to proceed when running in non-interactive mode"
         )
-    lock = locks.locked(session.place.backend.bucket, session.ref.full_name, told) if acts else nullcontext()
+    lock = locks.locked(session.place.backend.bucket, session.ref.full_name, say.told) if acts else nullcontext()
     with interrupts.as_ctrl_c(), lock:
         work = _Work(session, request)
         result = work.whole()
@@ -111,7 +109,7 @@ class _Work:
     def _confirm(self, display: Display) -> None:
         noun = _NOUNS[self.request.kind]
         if self.request.kind == "refresh":
-            click.echo("No resources will be modified as part of this refresh; just your stack's state will be.")
+            say.out("No resources will be modified as part of this refresh; just your stack's state will be.")
         while True:
             choices = click.Choice(["yes", "no", "details"])
             answer = click.prompt(f"\nDo you want to perform this {noun}?", type=choices, default="no")
@@ -119,7 +117,7 @@ class _Work:
                 return
             if answer == "no":
                 raise DeclinedError(f"confirmation declined, not proceeding with the {noun}")
-            report.differences(_console(), display.board, dataclasses.replace(self.request.look, preview=True))
+            report.differences(say.console(), display.board, dataclasses.replace(self.request.look, preview=True))
 
     def _act(self) -> Summary:
         began = int(time.time())
@@ -144,7 +142,7 @@ class _Work:
         except StorageError as error:
             if result.succeeded:
                 raise
-            told(f"warning: the history has no entry for this {self.request.kind}: {error}")
+            say.told(f"warning: the history has no entry for this {self.request.kind}: {error}")
 
     def _record(self, began: int, result: Summary) -> None:
         backend, ref, root = self.session.place.backend, self.session.ref, self.session.project.root
@@ -154,8 +152,8 @@ class _Work:
             end_time=int(time.time()),
             result="succeeded" if result.succeeded else "failed",
             changes={str(op): count for op, count in result.changes.items() if count},
-            message=self.request.message or history.default_message(root),
-            environment=history.environment_of(root),
+            message=say.masker.text(self.request.message or history.default_message(root)),
+            environment=say.masker.value(history.environment_of(root)),
             config=self.session.config.plain_values(),
         )
         history.add(backend, ref, entry)
@@ -199,36 +197,25 @@ class _Work:
             runtime_options=project.runtime_options,
             plugins=project.plugins,
             environment={**os.environ, **self.request.variables},
+            masker=say.masker,
         )
 
     def _display(self, *, preview: bool, silent: bool) -> Display:
         look = dataclasses.replace(self.request.look, preview=preview)
         if self.request.as_json:
             olds = {resource.urn: resource for resource in self.previous.resources if not resource.delete}
-            write: Callable[[str], None] = (lambda _: None) if silent else click.echo
-            return DigestDisplay(write, olds, self.session.hidden_config(self.values), preview=preview)
+            write: Callable[[str], None] = (lambda _: None) if silent else say.out
+            return DigestDisplay(write, olds, self.session.hidden_config(self.values), say.masker, preview=preview)
         if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-            return Sturdy(LiveDisplay(_console(), look))
-        return Sturdy(PlainDisplay(_console(), look))
+            return Sturdy(LiveDisplay(say.console(), look))
+        return Sturdy(PlainDisplay(say.console(), look))
 
 
 def _noticing(display: Display, as_json: bool) -> Callable[[str], None]:
-    return told if as_json else display.notice
+    return say.told if as_json else display.notice
 
 
 async def _tick(display: Display) -> None:
     while True:
         display.tick()
         await asyncio.sleep(_TICK_S)
-
-
-class _Console(Console):
-    """Rich's console, which would end the process where its reader has gone."""
-
-    def on_broken_pipe(self) -> None:
-        """Leaves it to the caller."""
-        raise BrokenPipeError(errno.EPIPE, "its reader has gone")
-
-
-def _console() -> Console:
-    return _Console(highlight=False, markup=False, emoji=False)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from heliostat.cli import say
 from heliostat.cli.exits import UsageError
 from heliostat.cli.selection import Selection
 from heliostat.engine import project as projects
@@ -29,11 +30,6 @@ def is_truthy(text: str | None) -> bool:
 def is_interactive() -> bool:
     """Whether someone can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty() and not is_truthy(os.environ.get("HELIOSTAT_NON_INTERACTIVE"))
-
-
-def told(text: str) -> None:
-    """A line of the command's own, which is no data."""
-    sys.stderr.write(f"{text}\n")
 
 
 def _ask_passphrase() -> str:
@@ -153,10 +149,13 @@ class Session:
         def reveal(ciphertext: str) -> str:
             if reader is None:
                 raise StackError(f"{self.config.file} has secrets but no encryptionsalt: they cannot be decrypted")
-            return reader.decrypt(ciphertext)
+            text = reader.decrypt(ciphertext)
+            say.masker.add(text)
+            return text
 
         return {key: as_text(revealed(value, reveal)) for key, value in values.items()}, secret
 
     def hidden_config(self, values: dict[str, Any]) -> dict[str, str]:
         """The config as it may be shown."""
-        return {key: "[secret]" if has_secret(value) else as_text(revealed(value, str)) for key, value in values.items()}
+        plain = {key: "[secret]" if has_secret(value) else as_text(revealed(value, str)) for key, value in values.items()}
+        return {key: say.masker.text(text) for key, text in plain.items()}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
+from heliostat.cli.say import line
+
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "") -> str:
     """Columns as wide as their widest cell, two spaces apart."""
+    heads, rows = [line(cell) for cell in heads], [[line(cell) for cell in row] for row in rows]
     widths = [max(len(row[n]) for row in (heads, *rows)) for n in range(len(heads))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (heads, *rows)]
     return "\n".join(indent + line for line in lines)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from heliostat.engine.masking import Masker
 from heliostat.engine.state import Snapshot
 from heliostat.engine.urns import Urn
 
@@ -40,7 +41,8 @@ class Target:
     `config` maps full keys (`namespace:name`) to decrypted values as the program reads them (objects as JSON);
     `config_secret_keys` names those that are secret. `main` is the program's directory, `runtime_options` the mapping
     `runtime.options` of Pulumi.yaml, `plugins` the directories of provider plugins by name. `environment` is the whole
-    environment of the program and of the plugins. `previous` is the last checkpoint, decrypted.
+    environment of the program and of the plugins. `previous` is the last checkpoint, decrypted. `masker` knows secrets that
+    are no whole value of these (one inside a configured object), and gets to know all others.
     """
 
     project_name: str
@@ -54,3 +56,4 @@ class Target:
     runtime_options: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    masker: Masker = field(default_factory=Masker)

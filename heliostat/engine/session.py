@@ -14,6 +14,7 @@ from heliostat.engine.engine_service import EngineService
 from heliostat.engine.errors import EngineError, Reported
 from heliostat.engine.events import Diagnostic, Event, Outputs
 from heliostat.engine.journal import Journal, SnapshotSink
+from heliostat.engine.masking import Lines, watching
 from heliostat.engine.monitor import Monitor, Place
 from heliostat.engine.operation import Operation
 from heliostat.engine.planner import Planner
@@ -45,8 +46,11 @@ class Session:
     ) -> None:
         self.target, self.options, self.preview = target, options, preview
         self.cancelled = self.aborted = False
-        self._sink = sink
+        self._masker = self._config_secrets = target.masker
+        self._sink: Callable[[Event], None] = lambda event: sink(self._masker.event(event))
         self._told_error = False
+        self._program_says = Lines(self._masker, self._printed)
+        self._plugins_say = Lines(self._masker, lambda line: self._sink(Diagnostic("info", line)))
         self._server = grpc.aio.server(options=[*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0)])
         self._address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         around = Surroundings(
@@ -54,14 +58,14 @@ class Session:
             target.main,
             {**target.environment, "PULUMI_PROJECT": target.project_name},
             options.plugin_start_timeout_s,
-            lambda line: sink(Diagnostic("info", line)),
+            self._plugins_say,
         )
         registry = Registry(target.plugins, around, BuiltinProvider(stacks, self._find), preview, self._find_old)
         self.op = Operation(
             preview=preview,
             journal=Journal(target.previous, snapshots),
             registry=registry,
-            sink=sink,
+            sink=self._sink,
             slots=asyncio.Semaphore(max(options.parallel, 1)),
             continue_on_error=options.continue_on_error,
             targets=options.targets,
@@ -96,6 +100,21 @@ class Session:
 
     async def run(self, kind: Kind) -> None:
         """Runs the operation. What goes wrong in it is told, and marked in `op.errored`."""
+        self._know_secrets()
+        with watching(self._masker):
+            await self._run(kind)
+        if self.op.defects:
+            raise self.op.defects[0]
+
+    def _know_secrets(self) -> None:
+        for key in self.target.config_secret_keys:
+            self._masker.add(self.target.config.get(key))
+        self._config_secrets = self._masker.copy()
+        for resource in self.target.previous.resources:
+            self._masker.add_all(resource.inputs)
+            self._masker.add_all(resource.outputs)
+
+    async def _run(self, kind: Kind) -> None:
         async with self._services():
             try:
                 await self._parts(kind)
@@ -108,8 +127,6 @@ class Session:
                 await self.monitor.settled()
                 # Also where the operation is aborted: what was done until then is on disk.
                 await asyncio.shield(asyncio.ensure_future(self._close()))
-        if self.op.defects:
-            raise self.op.defects[0]
 
     async def _close(self) -> None:
         try:
@@ -128,6 +145,8 @@ class Session:
             await self.op.registry.cancel()
             await self.op.registry.close()
             await self._server.stop(grace=None)
+            for stream in (self._program_says, self._plugins_say):
+                stream.flush()
 
     def _logged(self, diagnostic: Diagnostic) -> None:
         self._told_error = self._told_error or diagnostic.severity == "error"
@@ -153,7 +172,7 @@ class Session:
         return not (self.op.errored or self.op.halted.is_set())
 
     async def _update(self) -> None:
-        program = await Program.start(self._invocation(), self._printed)
+        program = await Program.start(self._invocation(), self._program_says)
         try:
             if not await self._refreshed():
                 return
@@ -193,10 +212,12 @@ class Session:
                 self.op.tell("error", f"the program ended with exit code {code}", self._stack)
 
     async def _export(self) -> None:
-        outputs = self.monitor.stack_outputs
+        declared = self.monitor.stack_outputs
         stack = self.op.news.get(self._stack)
-        if outputs is None or stack is None:
+        if declared is None or stack is None:
             return
+        # what a program took from a secret of the config without keeping it one is a secret all the same
+        outputs = self._config_secrets.enclosed(declared)
         old = self.op.olds.get(self._stack)
         before = dict(old.outputs) if old else {}
         if self.op.errored:

@@ -7,6 +7,7 @@ unknown is `UNKNOWN`. How secrets become ciphertext on disk is the business of `
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -17,6 +18,8 @@ SECRET_SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"  # noqa: S105 - marks 
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The string by which the protocol marks a value that only an update will know."""
+watchers: list[Callable[[Any], None]] = []
+"""Whoever is to be told the value of each `Secret` that is made (see `heliostat.engine.masking`)."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class Secret:
     """A property value that must never be shown or stored in clear."""
 
     value: Any
+
+    def __post_init__(self) -> None:
+        for watch in watchers:
+            watch(self.value)
 
     def __repr__(self) -> str:
         return "[secret]"

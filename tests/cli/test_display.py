@@ -11,6 +11,7 @@ from heliostat.cli.display.live import LiveDisplay, cut, fit
 from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.report import Look
 from heliostat.engine.events import Diagnostic, Op, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded, Summary
+from heliostat.engine.masking import Masker
 from heliostat.engine.state import UNKNOWN, Resource, Secret
 
 ROOT = "urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev"
@@ -213,8 +214,11 @@ def test_unknown_and_long_values_are_readable():
 
 def test_the_digest_has_the_clis_shape_and_no_secret():
     written = []
-    old = Resource(urn("a"), "t:i:Thing", custom=True, inputs={"token": Secret("geheim")}, provider="urn:prov::1")
-    display = DigestDisplay(written.append, {old.urn: old}, {"p:a": "1", "p:s": "[secret]"}, preview=True)
+    inputs = {"token": Secret("geheim"), "url": "https://geheim@host"}
+    old = Resource(urn("a"), "t:i:Thing", custom=True, inputs=inputs, provider="urn:prov::1")
+    masker = Masker()
+    masker.add("geheim")
+    display = DigestDisplay(written.append, {old.urn: old}, {"p:a": "1", "p:s": "[secret]"}, masker, preview=True)
     events = [
         StepStarted(urn("a"), Op.UPDATE, CHANGES),
         Diagnostic("debug", "hidden"),
@@ -231,7 +235,7 @@ def test_the_digest_has_the_clis_shape_and_no_secret():
     said = json.loads(text)
     (step,) = said["steps"]
     assert (step["op"], step["urn"], step["provider"]) == ("update", urn("a"), "urn:prov::1")
-    assert step["oldState"]["inputs"] == {"token": "[secret]"}
+    assert step["oldState"]["inputs"] == {"token": "[secret]", "url": "https://[secret]@host"}
     assert step["diffReasons"] == ["gate", "old", "replicas", "token"]
     assert step["replaceReasons"] == ["token"]
     assert step["detailedDiff"]["token"] == {"kind": "update-replace", "inputDiff": True}

@@ -83,3 +83,35 @@ def test_a_program_that_fails_is_told_with_its_own_words_and_an_exit_code(helios
     assert "the program is broken" in ran.stdout
     said = json.loads(heliostat("preview", "--json", "-s", "dev", code=1).stdout)
     assert any("the program is broken" in told["message"] for told in said["diagnostics"])
+
+
+LEAKING = """
+import json, sys
+import pulumi
+
+token = pulumi.Config().require("token")
+print("to stdout:", token)
+print(json.dumps([token]), file=sys.stderr)
+pulumi.log.warn(f"logged: {token}")
+pulumi.export("url", f"https://me:{token}@host")
+if pulumi.Config().get("fails"):
+    raise ValueError(token)
+"""
+
+
+def test_a_secret_is_in_nothing_that_is_printed_or_recorded(heliostat, tmp_path):
+    (tmp_path / "infra/__main__.py").write_text(LEAKING)
+    said = [heliostat("up", "--yes", "-s", "dev", "-m", "rotates geheim")]
+    heliostat("config", "set", "fails", "true", "-s", "dev")
+    said.append(heliostat("preview", "--diff", "-s", "dev", code=1))
+    said.append(heliostat("preview", "--json", "-s", "dev", code=1))
+    said.append(heliostat("up", "--yes", "--skip-preview", "-s", "dev", code=1))
+    said += [heliostat(*command, "-s", "dev") for command in (["stack"], ["stack", "output"], ["stack", "history", "--json"])]
+    for ran in said:
+        assert "geheim" not in ran.stdout + ran.stderr
+    assert said[0].stdout.count("[secret]") == 10
+    assert "ValueError: [secret]" in said[1].stdout
+    kept = [file for file in (tmp_path / "state").rglob("*") if file.is_file()]
+    assert len(kept) > 4
+    assert not [file for file in kept if b"geheim" in file.read_bytes()]
+    assert heliostat("stack", "output", "url", "--show-secrets", "-s", "dev").stdout == "https://me:geheim@host\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, say
 from heliostat.cli.exits import DeclinedError, UsageError
 from heliostat.cli.session import Place, is_interactive
 from heliostat.engine import locks
@@ -26,9 +26,9 @@ def cancel(name: str | None, stack: str | None, yes: bool) -> None:
     ref = place.stack(name or stack)
     place.backend.read(ref)
     for lock in locks.held(place.backend.bucket, ref.full_name):
-        click.echo(f"lock: {lock.told()}", err=True)
+        say.told(f"lock: {lock.told()}")
     if is_interactive() and not yes and not click.confirm(f"Clear every lock of the stack {ref.name!r}?", err=True):
         raise DeclinedError("nothing was cleared")
     count = place.backend.cancel(ref)
     done = f"The currently running update for '{ref.name}' has been canceled!"
-    click.echo(done if count else f"The stack '{ref.name}' was not locked.")
+    say.out(done if count else f"The stack '{ref.name}' was not locked.")

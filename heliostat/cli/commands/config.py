@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, say
 from heliostat.cli.exits import UsageError
 from heliostat.cli.options import Group
 from heliostat.cli.session import Session, is_interactive
@@ -40,10 +40,10 @@ def config(ctx: click.Context, stack: str | None, config_file: str | None, show_
     values = session.merged_values(required=False)
     shown = {key: _entry(session, values[key], show_secrets=show_secrets) for key in sorted(values)}
     if as_json:
-        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        say.out(json.dumps(shown, indent=2, ensure_ascii=False))
         return
     own = f"{session.project.name}:"
-    click.echo(table(("KEY", "VALUE"), [(key.removeprefix(own), said.get("value", _MASK)) for key, said in shown.items()]))
+    say.out(table(("KEY", "VALUE"), [(key.removeprefix(own), said.get("value", _MASK)) for key, said in shown.items()]))
 
 
 def _entry(session: Session, value: Any, *, show_secrets: bool) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def get(ctx: click.Context, key: str, path: bool, as_json: bool, stack: str | No
     except (KeyError, IndexError, TypeError):
         raise NotFoundError(f"the stack {session.ref.name!r} has no configuration value {key!r}") from None
     said = _entry(session, value, show_secrets=True)
-    click.echo(json.dumps(said, indent=2, ensure_ascii=False) if as_json else said["value"])
+    say.out(json.dumps(said, indent=2, ensure_ascii=False) if as_json else said["value"])
 
 
 @config.command("set")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, say
 
 if TYPE_CHECKING:
     from heliostat.systems.objects import ObjectStore
@@ -41,18 +41,18 @@ def history(application: str | None, moment: str | None, limit: int, stack: str 
 
         from heliostat.spec.ledger import Entry
 
-        click.echo(TypeAdapter(tuple[Entry, ...]).dump_json(found.entries[::-1], indent=2).decode())
+        say.out(TypeAdapter(tuple[Entry, ...]).dump_json(found.entries[::-1], indent=2).decode())
         return
     if not found.entries:
         there = ", ".join(ledger.applications(store)) or "nothing at all"
-        click.echo(f"The ledger has nothing of {name!r}; it has {there} ({store.uri('ledger')}).")
+        say.out(f"The ledger has nothing of {name!r}; it has {there} ({store.uri('ledger')}).")
         return
     from heliostat.cli.rollouts.listing import history as as_table
 
-    click.echo(as_table(ledger.lines(found.entries)))
+    say.out(as_table(ledger.lines(found.entries)))
     older = found.entries[0].number - 1
     if older and len(found.entries) >= limit:
-        click.echo(f"{older} older; --limit shows more.", err=True)
+        say.told(f"{older} older; --limit shows more.")
 
 
 def _at(store: ObjectStore, name: str, moment: str, as_json: bool) -> None:
@@ -67,12 +67,12 @@ def _at(store: ObjectStore, name: str, moment: str, as_json: bool) -> None:
     what, notes = ledger.served_at(present, lambda number: ledger.entry_of(store, name, number), at)
     _warn((*strange, *notes))
     if not as_json:
-        click.echo(listing.served(name, at, what))
+        say.out(listing.served(name, at, what))
         return
     shares = [{"share": share, "desired": desired.model_dump(mode="json")} for share, desired in what.shares] if what else []
-    click.echo(json.dumps({"at": at, "entry": what.entry.number if what else None, "served": shares}, indent=2))
+    say.out(json.dumps({"at": at, "entry": what.entry.number if what else None, "served": shares}, indent=2))
 
 
 def _warn(notes: tuple[str, ...]) -> None:
     for note in notes:
-        click.echo(f"warning: {note}", err=True)
+        say.told(f"warning: {note}")

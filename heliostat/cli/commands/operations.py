@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from heliostat.cli import options, switches
+from heliostat.cli import options, say, switches
 from heliostat.cli.exits import Exit, UsageError
 from heliostat.cli.session import Session, is_truthy
 
@@ -132,7 +132,7 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
         from heliostat.cli.commands.stack_manage import forget
 
         forget(session.place, session.ref, keep_config=False)
-        click.echo(f"The stack '{session.ref.name}' has been removed!")
+        say.out(f"The stack '{session.ref.name}' has been removed!")
     return code
 
 

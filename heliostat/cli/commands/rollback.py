@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, say
 
 if TYPE_CHECKING:
     from heliostat.spec.rollouts import Desired, Status
@@ -54,7 +54,7 @@ def rollback(application: str | None, to: int | None, reason: str, detach: bool,
         wish = GoBack(by=actor(os.environ), to=to, expected=goal.expected, reason=reason)
         status = await client.rollback(before.name, wish)
         if detach:
-            click.echo(f"{status.name}: going back; `heliostat rollout watch {status.name}` follows it.")
+            say.out(f"{status.name}: going back; `heliostat rollout watch {status.name}` follows it.")
             return Exit.OK
         return await watch(client, status)
 
@@ -91,8 +91,8 @@ def _agree(status: Status, goal: _Goal, yes: bool) -> None:
     from heliostat.cli.session import is_interactive
 
     now = status.serving.label if status.serving else "nothing"
-    click.echo(f"{status.name}: {now} serves. It goes back to {goal.where}:")
-    click.echo(pairs(ledger.exact(goal.desired), "  "))
+    say.out(f"{status.name}: {now} serves. It goes back to {goal.where}:")
+    say.out(pairs(ledger.exact(goal.desired), "  "))
     if yes:
         return
     if not is_interactive():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, say
 from heliostat.cli.options import Group
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def status(application: str | None, stack: str | None, as_json: bool) -> None:
 
     found, sample = with_controller(stack, ask)
     if as_json:
-        click.echo(found.model_dump_json(indent=2))
+        say.out(found.model_dump_json(indent=2))
     else:
         show_once(found, sample)
 
@@ -93,7 +93,7 @@ def approve(application: str | None, number: int | None, step: int | None, reaso
         await client.approve(read.name, word.model_copy(update={"step": at}))
         return _told(read.name, word, f", step {at + 1}" if at is not None else "", "approved")
 
-    click.echo(with_controller(stack, act))
+    say.out(with_controller(stack, act))
 
 
 @rollout.command("abort")
@@ -115,7 +115,7 @@ def abort(application: str | None, number: int | None, reason: str, stack: str |
         await client.abort(read.name, word)
         return _told(read.name, word, "", "aborted")
 
-    click.echo(with_controller(stack, act))
+    say.out(with_controller(stack, act))
 
 
 def _word(reason: str, number: int | None, read: Status) -> Word:
@@ -151,9 +151,9 @@ def listing(application: str | None, stack: str | None, as_json: bool) -> None:
     if as_json:
         from pydantic import TypeAdapter
 
-        click.echo(TypeAdapter(tuple[Rollout, ...]).dump_json(found, indent=2).decode())
+        say.out(TypeAdapter(tuple[Rollout, ...]).dump_json(found, indent=2).decode())
     else:
-        click.echo(as_table(found, time.time()) if found else "No rollout yet.")
+        say.out(as_table(found, time.time()) if found else "No rollout yet.")
 
 
 @rollout.command("report")
@@ -182,7 +182,7 @@ def report(application: str | None, number: int | None, file: str | None, stack:
         return
     entries, notes = records.entries_of(stack, record)
     for note in notes:
-        click.echo(f"warning: {note}", err=True)
+        say.told(f"warning: {note}")
     write(page(record, entries, time.time()), file or f"rollout-{record.application}-{record.rollout.number}.html")
 
 

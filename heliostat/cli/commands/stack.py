@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, say
 from heliostat.cli.commands import stack_manage, stack_state
 from heliostat.cli.exits import UsageError
 from heliostat.cli.options import Group
@@ -42,14 +42,14 @@ def stack(ctx: click.Context, stack: str | None, show_secrets: bool, show_urns: 
     ref = place.stack(stack)
     document = place.backend.read(ref)
     if show_name:
-        click.echo(ref.name)
+        say.out(ref.name)
         return
-    click.echo(f"Current stack is {ref.name}:\n    Managed by {place.backend.bucket.url}")
-    click.echo("\n".join(f"    {line}" for line in _last_update(place, ref)))
+    say.out(f"Current stack is {ref.name}:\n    Managed by {place.backend.bucket.url}")
+    say.out("\n".join(f"    {line}" for line in _last_update(place, ref)))
     resources = (document.deployment or {}).get("resources") or []
-    click.echo(f"Current stack resources ({len(resources)}):")
-    click.echo(_tree(resources, show_urns, show_ids) if resources else "    No resources currently in this stack")
-    click.echo(f"\n{_outputs_table(_shown_outputs(place, document, show_secrets))}")
+    say.out(f"Current stack resources ({len(resources)}):")
+    say.out(_tree(resources, show_urns, show_ids) if resources else "    No resources currently in this stack")
+    say.out(f"\n{_outputs_table(_shown_outputs(place, document, show_secrets))}")
 
 
 def _last_update(place: Place, ref: StackRef) -> list[str]:
@@ -153,11 +153,11 @@ def output(ctx: click.Context, name: str | None, as_json: bool, shell: bool, sho
         raise NotFoundError(f"the stack {ref.name!r} has no output {name!r}; it has: {there}")
     chosen = {name: outputs[name]} if name is not None else outputs
     if as_json:
-        click.echo(json.dumps(outputs[name] if name is not None else outputs, indent=2, ensure_ascii=False))
+        say.out(json.dumps(outputs[name] if name is not None else outputs, indent=2, ensure_ascii=False))
     elif shell:
-        click.echo("\n".join(f"{key}={shlex.quote(_text(value))}" for key, value in sorted(chosen.items())))
+        say.out("\n".join(f"{key}={shlex.quote(_text(value))}" for key, value in sorted(chosen.items())))
     else:
-        click.echo(_text(outputs[name]) if name is not None else _outputs_table(outputs))
+        say.out(_text(outputs[name]) if name is not None else _outputs_table(outputs))
 
 
 for command in (

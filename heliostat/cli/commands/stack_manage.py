@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, say
 from heliostat.cli.exits import DeclinedError, UsageError
-from heliostat.cli.session import Place, is_interactive, told
+from heliostat.cli.session import Place, is_interactive
 from heliostat.cli.tables import ago, table
 from heliostat.engine import history, locks
 from heliostat.engine.backend import StackRef
@@ -55,12 +55,12 @@ def create(place: Place, ref: StackRef, config_file: str | None = None) -> None:
     config = StackConfig(Path(config_file).absolute() if config_file else project.stack_file(ref.name), project.name)
     crypter = place.keyring.of(config.salt) if config.salt else place.keyring.new()
     crypter.verify()
-    with locks.locked(place.backend.bucket, ref.full_name, told):
+    with locks.locked(place.backend.bucket, ref.full_name, say.told):
         place.backend.create(ref, crypter)
         if not config.salt:
             config.salt = crypter.salt
             config.save()
-    click.echo(f"Created stack '{ref.name}'")
+    say.out(f"Created stack '{ref.name}'")
 
 
 @click.command("ls")
@@ -76,13 +76,13 @@ def ls(everything: bool, project: str | None, as_json: bool) -> None:
     rows = [_listed(place, ref, current, qualified=everything) for ref in place.backend.stacks(of)]
     if as_json:
         shown = [{name: value for name, value in said.items() if name != "lastUpdateText"} for said in rows]
-        click.echo(json.dumps(shown, indent=2))
+        say.out(json.dumps(shown, indent=2))
         return
     cells = [
         (said["name"] + "*" * said["current"], said.pop("lastUpdateText", "n/a"), str(said.get("resourceCount", "n/a")))
         for said in rows
     ]
-    click.echo(table(("NAME", "LAST UPDATE", "RESOURCE COUNT"), cells))
+    say.out(table(("NAME", "LAST UPDATE", "RESOURCE COUNT"), cells))
 
 
 def _listed(place: Place, ref: StackRef, current: str, *, qualified: bool) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _listed(place: Place, ref: StackRef, current: str, *, qualified: bool) -> di
     try:
         document = place.backend.read(ref)
     except EngineError as error:
-        click.echo(f"warning: {error}", err=True)
+        say.told(f"warning: {error}")
         return said
     latest = history.entries(place.backend, ref, limit=1)
     if latest:
@@ -140,9 +140,9 @@ def rm(name: str | None, force: bool, preserve_config: bool, yes: bool, stack: s
     question = f"This will permanently remove the '{ref.name}' stack! Please confirm by typing its name"
     if not yes and click.prompt(question) != ref.name:
         raise DeclinedError("nothing was removed")
-    with locks.locked(place.backend.bucket, ref.full_name, told):
+    with locks.locked(place.backend.bucket, ref.full_name, say.told):
         forget(place, ref, keep_config=preserve_config)
-    click.echo(f"Stack '{ref.name}' has been removed!")
+    say.out(f"Stack '{ref.name}' has been removed!")
 
 
 def forget(place: Place, ref: StackRef, *, keep_config: bool) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from heliostat.cli import options
-from heliostat.cli.session import Place, told
+from heliostat.cli import options, say
+from heliostat.cli.session import Place
 from heliostat.cli.tables import ago, table
 from heliostat.engine import checkpoint, history, locks
 from heliostat.engine.backend import StackRef
@@ -37,7 +37,7 @@ def export(ctx: click.Context, file: str | None, show_secrets: bool, stack: str 
         deployment = _opened(place, document, deployment)
     text = json.dumps({"version": document.version, "deployment": deployment}, indent=4, ensure_ascii=False)
     if not file:
-        click.echo(text)
+        say.out(text)
         return
     try:
         Path(file).write_text(text + "\n", encoding="utf-8")
@@ -71,14 +71,14 @@ def import_state(ctx: click.Context, file: str | None, force: bool, stack: str |
     _refuse_foreign(document, ref, force=force)
     snapshot = checkpoint.decode(document, place.keyring)
     for operation in snapshot.pending_operations:
-        told(f"warning: removing pending operation '{operation.type}' on '{operation.resource.urn}' from the state")
+        say.told(f"warning: removing pending operation '{operation.type}' on '{operation.resource.urn}' from the state")
     snapshot.pending_operations = []
     salt = document.salt or before.salt
     encoder = Encoder(ref.full_name, place.keyring.of(salt) if salt else None, document.extra)
     content = encoder.document(encoder.body(snapshot), checkpoint.manifest(list(snapshot.manifest.get("plugins") or [])))
-    with locks.locked(place.backend.bucket, ref.full_name, told):
+    with locks.locked(place.backend.bucket, ref.full_name, say.told):
         place.backend.write(ref, content)
-    click.echo("Import complete.")
+    say.out("Import complete.")
 
 
 def _read(file: str | None, ref: StackRef) -> Document:
@@ -124,7 +124,7 @@ def past(ctx: click.Context, as_json: bool, stack: str | None) -> None:
     place.backend.read(ref)
     entries = history.entries(place.backend, ref)
     if as_json:
-        click.echo(json.dumps([_as_json(entry) for entry in entries], indent=2, ensure_ascii=False))
+        say.out(json.dumps([_as_json(entry) for entry in entries], indent=2, ensure_ascii=False))
         return
     rows = [
         (
@@ -137,7 +137,7 @@ def past(ctx: click.Context, as_json: bool, stack: str | None) -> None:
         )
         for entry in entries
     ]
-    click.echo(table(("OPERATION", "RESULT", "WHEN", "TOOK", "CHANGES", "MESSAGE"), rows) if rows else "No operations yet.")
+    say.out(table(("OPERATION", "RESULT", "WHEN", "TOOK", "CHANGES", "MESSAGE"), rows) if rows else "No operations yet.")
 
 
 def _as_json(entry: history.Entry) -> dict[str, Any]:

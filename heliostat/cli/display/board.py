@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from heliostat.cli.say import clean, line
 from heliostat.engine import urns
 from heliostat.engine.events import Diagnostic, Event, Op, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded
 from heliostat.engine.urns import Urn
@@ -37,12 +38,12 @@ class Row:
     @property
     def type(self) -> str:
         """The resource's type."""
-        return urns.type_of(self.urn)
+        return line(urns.type_of(self.urn))
 
     @property
     def name(self) -> str:
         """The resource's name."""
-        return urns.name_of(self.urn)
+        return line(urns.name_of(self.urn))
 
 
 _HALVES = frozenset({Op.CREATE_REPLACEMENT, Op.DELETE_REPLACED, Op.READ_REPLACEMENT, Op.DISCARD_REPLACED})
@@ -99,7 +100,7 @@ class Board:
         if not event.ephemeral:
             self.diagnostics.append(event)
         elif event.urn in self.rows:
-            lines = event.message.strip().splitlines()
+            lines = clean(event.message).strip().splitlines()
             self.rows[event.urn].note = lines[-1] if lines else ""
 
     def counts(self) -> dict[Op, int]:

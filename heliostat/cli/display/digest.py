@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from heliostat.cli.display.board import Board
 from heliostat.engine import urns
 from heliostat.engine.checkpoint import encode_resource, encode_value
 from heliostat.engine.events import Event, Op, PropertyChange, StepStarted, StepSucceeded, Summary
+from heliostat.engine.masking import Masker
 from heliostat.engine.state import Resource
 from heliostat.engine.urns import Urn
 
@@ -21,9 +23,16 @@ class DigestDisplay:
     """Collects, and writes the document when the operation is over."""
 
     def __init__(
-        self, write: Callable[[str], None], olds: Mapping[Urn, Resource], config: Mapping[str, str], *, preview: bool
+        self,
+        write: Callable[[str], None],
+        olds: Mapping[Urn, Resource],
+        config: Mapping[str, str],
+        masker: Masker,
+        *,
+        preview: bool,
     ) -> None:
-        """`config` is by full key with secrets hidden; `olds` are the resources before the operation."""
+        """`config` is by full key with secrets hidden; `olds` are the resources before, whose texts `masker` covers."""
+        self._masker = masker
         self._write = write
         self._olds = olds
         self._config = dict(config)
@@ -71,7 +80,7 @@ class DigestDisplay:
         if old is not None:
             said |= {"provider": old.provider} if old.provider else {}
             if step.op is not Op.CREATE:
-                said["oldState"] = encode_resource(_hidden(old), _never)
+                said["oldState"] = encode_resource(self._hidden(old), _never)
         outputs = self._news.get((step.urn, step.op))
         if outputs is not None and step.op not in {Op.DELETE, Op.DELETE_REPLACED}:
             said["newState"] = {
@@ -85,6 +94,12 @@ class DigestDisplay:
             said["detailedDiff"] = {change.path: {"kind": _kind(change), "inputDiff": True} for change in step.changes}
         return {name: value for name, value in said.items() if value != []}
 
+    def _hidden(self, resource: Resource) -> Resource:
+        bags = (resource.inputs, resource.outputs)
+        inputs, outputs = (self._masker.value(words.shown(bag, show_secrets=False)) for bag in bags)
+        errors = [self._masker.text(error) for error in resource.init_errors]
+        return dataclasses.replace(resource, inputs=inputs, outputs=outputs, init_errors=errors)
+
     def _diagnostics(self) -> list[dict[str, str]]:
         return [
             {**({"urn": told.urn} if told.urn else {}), "message": told.message, "severity": told.severity}
@@ -95,13 +110,6 @@ class DigestDisplay:
 
 def _never(_: str, place: str) -> dict[str, str]:
     raise AssertionError(f"a secret at {place} was not hidden before it was written")
-
-
-def _hidden(resource: Resource) -> Resource:
-    import dataclasses
-
-    inputs, outputs = (words.shown(bag, show_secrets=False) for bag in (resource.inputs, resource.outputs))
-    return dataclasses.replace(resource, inputs=inputs, outputs=outputs)
 
 
 def _root(change: PropertyChange) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 from heliostat.cli.display import report, words
 from heliostat.cli.display.board import Board, Row, Status
 from heliostat.cli.display.report import Look
+from heliostat.cli.say import clean, line
 from heliostat.engine.events import Event, Op, Summary
 
 _MARGIN_LINES = 4
@@ -42,7 +43,7 @@ class LiveDisplay:
 
     def notice(self, text: str) -> None:
         """A line of the command's own, above the tree."""
-        self._live.console.print(Text(text, style="yellow"))
+        report.say(self._live.console, text, "yellow")
 
     def stop(self, result: Summary | None) -> None:
         """Ends the drawing; with a result, leaves it on the screen."""
@@ -79,14 +80,14 @@ class LiveDisplay:
         lines = []
         for (_, row), (kind, name, status) in zip(rows, cells, strict=True):
             colour = "red" if row.status is Status.FAILED else words.COLOURS[row.op]
-            line = Text(no_wrap=True, overflow="crop")
-            line.append(words.SIGNS[row.op].rjust(2) + " ", style=colour)
-            line.append(cut(kind, widths[0]).ljust(widths[0] + _GAP))
-            line.append(cut(name, widths[1]).ljust(widths[1] + _GAP))
-            line.append(cut(status, widths[2]).ljust(widths[2] + _GAP), style=colour)
-            line.append(cut(self._info(row), max(room, 0)), style="dim")
-            line.rstrip()
-            lines.append(line)
+            drawn = Text(no_wrap=True, overflow="crop")
+            drawn.append(words.SIGNS[row.op].rjust(2) + " ", style=colour)
+            drawn.append(cut(kind, widths[0]).ljust(widths[0] + _GAP))
+            drawn.append(cut(name, widths[1]).ljust(widths[1] + _GAP))
+            drawn.append(cut(status, widths[2]).ljust(widths[2] + _GAP), style=colour)
+            drawn.append(cut(self._info(row), max(room, 0)), style="dim")
+            drawn.rstrip()
+            lines.append(drawn)
         return lines
 
     def _status(self, row: Row) -> str:
@@ -104,8 +105,8 @@ class LiveDisplay:
             return row.note
         if row.status is Status.FAILED:
             errors = [told for told in self.board.diagnostics if told.urn == row.urn and told.severity == "error"]
-            return errors[-1].message.strip().split("\n", 1)[0] if errors else ""
-        return f"[diff: {', '.join(change.path for change in row.changes[:6])}]" if row.changes else ""
+            return clean(errors[-1].message).strip().split("\n", 1)[0] if errors else ""
+        return f"[diff: {line(', '.join(change.path for change in row.changes[:6]))}]" if row.changes else ""
 
 
 def _severities(look: Look) -> frozenset[str]:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from heliostat.cli.display import words
 from heliostat.cli.display.board import Board
+from heliostat.cli.say import clean, line
 from heliostat.engine import urns
 from heliostat.engine.events import Diagnostic, Op, Outputs, Summary
 
@@ -29,12 +30,12 @@ class Look:
 
 def label(urn: str) -> str:
     """`type name` of a resource."""
-    return f"{urns.type_of(urn)} {urns.name_of(urn)}"
+    return line(f"{urns.type_of(urn)} {urns.name_of(urn)}")
 
 
 def say(console: Console, text: str, style: str = "") -> None:
     """One line as it is: no markup, no wrapping, no highlighting."""
-    console.print(Text(text, style=style), soft_wrap=True)
+    console.print(Text(clean(text), style=style), soft_wrap=True)
 
 
 def diagnostics(console: Console, board: Board, severities: frozenset[str]) -> None:
@@ -49,11 +50,11 @@ def diagnostics(console: Console, board: Board, severities: frozenset[str]) -> N
     for urn, messages in groups.items():
         say(console, f"  {label(urn) if urn else 'the operation as a whole'}:", "bold")
         for told in sorted(messages, key=lambda d: d.severity == "error"):
-            lines = told.message.strip("\n").splitlines()
+            lines = clean(told.message.strip("\n")).split("\n")
             head = "" if told.severity == "info" else f"{told.severity}: "
             say(console, f"    {head}{lines[0]}", _SEVERITY.get(told.severity, "") if head else "")
-            for line in lines[1:]:
-                say(console, f"    {line}")
+            for more in lines[1:]:
+                say(console, f"    {more}")
 
 
 def differences(console: Console, board: Board, look: Look) -> None:
@@ -62,9 +63,9 @@ def differences(console: Console, board: Board, look: Look) -> None:
         if row.op is Op.SAME and not row.changes:
             continue
         sign, word = words.SIGNS[row.op], words.done(row.op, preview=look.preview)
-        say(console, f"{sign:>2} {row.type} {row.name}: ({word})", words.COLOURS[row.op])
-        for colour, line in words.diff_lines(row.changes, show_secrets=look.show_secrets):
-            say(console, f"       {line}", colour)
+        say(console, f"{sign:>2} {label(row.urn)}: ({word})", words.COLOURS[row.op])
+        for colour, text in words.diff_lines(row.changes, show_secrets=look.show_secrets):
+            say(console, f"       {text}", colour)
 
 
 def outputs(console: Console, told: Outputs, look: Look) -> None:
@@ -72,8 +73,8 @@ def outputs(console: Console, told: Outputs, look: Look) -> None:
     if look.suppress_outputs or not (told.old or told.new):
         return
     say(console, "\nOutputs:", "bold magenta")
-    for colour, line in words.output_lines(told.old, told.new, show_secrets=look.show_secrets):
-        say(console, f"  {line}", colour)
+    for colour, text in words.output_lines(told.old, told.new, show_secrets=look.show_secrets):
+        say(console, f"  {text}", colour)
 
 
 def summary(console: Console, board: Board, result: Summary, look: Look) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+from heliostat.cli import say
 from heliostat.cli.display.board import Board
 from heliostat.engine.events import Event, Summary
 
@@ -71,4 +72,4 @@ class Sturdy:
         except OSError as error:
             self._gone = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.stderr.write(f"warning: nothing more is shown, standard output is gone ({error}); the operation goes on\n")
+            say.told(f"warning: nothing more is shown, standard output is gone ({error}); the operation goes on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from heliostat.cli.say import line
 from heliostat.engine.events import Op, PropertyChange
 from heliostat.engine.state import UNKNOWN, Secret
 
@@ -137,14 +138,14 @@ def output_lines(
         sign, colour = _mark(name in old, name in new, same=before == after)
         value = after if name in new else before
         if isinstance(value, dict) and value:
-            yield colour, f"{sign} {indent}{name}:"
+            yield colour, f"{sign} {indent}{line(name)}:"
             inner = {side: part if isinstance(part, dict) else {} for side, part in (("old", before), ("new", after))}
             yield from output_lines(inner["old"], inner["new"], show_secrets=show_secrets, indent=f"{indent}  ")
             continue
         text = text_of(value, show_secrets=show_secrets)
         if sign == "~":
             text = f"{text_of(before, show_secrets=show_secrets)} => {text}"
-        yield colour, f"{sign} {indent}{name:<{width}} : {text}"
+        yield colour, f"{sign} {indent}{line(name):<{width}} : {text}"
 
 
 def _mark(was: bool, is_now: bool, *, same: bool) -> tuple[str, str]:
@@ -161,10 +162,11 @@ def diff_lines(changes: tuple[PropertyChange, ...], *, show_secrets: bool) -> It
         why = "  (forces replacement)" if change.replaces else ""
         new = text_of(change.new, show_secrets=show_secrets)
         old = text_of(change.old, show_secrets=show_secrets)
+        path = line(change.path)
         if change.old is None:
-            yield "green", f"+ {change.path}: {new}{why}"
+            yield "green", f"+ {path}: {new}{why}"
         elif change.new is None:
-            yield "red", f"- {change.path}: {old}{why}"
+            yield "red", f"- {path}: {old}{why}"
         else:
             hidden = " (changed)" if old == new else ""
-            yield "yellow", f"~ {change.path}: {old} => {new}{hidden}{why}"
+            yield "yellow", f"~ {path}: {old} => {new}{hidden}{why}"

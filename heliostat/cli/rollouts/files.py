@@ -6,9 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-import click
-
-from heliostat.cli.session import told
+from heliostat.cli import say
 from heliostat.systems.errors import explained
 
 
@@ -19,14 +17,14 @@ def write(text: str, file: str) -> None:
         PermanentError: it cannot be written there.
     """
     if file == "-":
-        click.echo(text)
+        say.out(text)
         return
     path = Path(file).absolute()
     try:
         _replace(path, text)
     except OSError as error:
         raise explained(error, f"write {path}") from None
-    told(f"Wrote {path} ({len(text.encode()) / 1024:.0f} KiB).")
+    say.told(f"Wrote {path} ({len(text.encode()) / 1024:.0f} KiB).")
 
 
 def _replace(path: Path, text: str) -> None:

@@ -14,9 +14,9 @@ from typing import Protocol
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from heliostat.cli import say
 from heliostat.cli.exits import Exit
 from heliostat.cli.rollouts import view, words
-from heliostat.cli.session import told
 from heliostat.spec.rollouts import Phase, Rollout, Sample, Status
 from heliostat.systems.controller_api import ControllerClient, serves_as_declared
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -120,7 +120,7 @@ def headline(name: str, rollout: Rollout) -> str:
 def console() -> Console:
     """Standard output; what is no terminal gets lines as long as they have to be."""
     wide = None if sys.stdout.isatty() else 160
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False, width=wide)
+    return say.console(soft_wrap=False, width=wide)
 
 
 def screen() -> Screen:
@@ -129,7 +129,7 @@ def screen() -> Screen:
         return Picture(console())
 
     def write(line: str) -> None:
-        print(line, flush=True)  # noqa: T201 - whoever reads a pipe reads along
+        say.out(line)  # whoever reads a pipe reads along
 
     return Lines(write)
 
@@ -160,7 +160,7 @@ async def watch(client: ControllerClient, status: Status, *, to_the_end: bool = 
             await asyncio.gather(follower, leave, *helpers, return_exceptions=True)
             shown.close()
     if follower.cancelled():
-        told(f"No longer watching; the rollout goes on. `heliostat rollout watch {status.name}` picks it up again.")
+        say.told(f"No longer watching; the rollout goes on. `heliostat rollout watch {status.name}` picks it up again.")
         return Exit.CANCELLED
     return ended(follower.result())
 
@@ -169,14 +169,14 @@ def ended(status: Status) -> int:
     """The exit code of a rollout that came to its result, with a word on it."""
     rollout = status.rollout
     if rollout is None:
-        told(f"{status.name} has had no rollout yet.")
+        say.told(f"{status.name} has had no rollout yet.")
         return Exit.OK
     if rollout.phase in words.SETTLED:
         if rollout.phase is Phase.RETAINING and rollout.until is not None:
-            told(f"{rollout.to_version} serves; {rollout.from_version} is kept until {words.moment(rollout.until)}.")
+            say.told(f"{rollout.to_version} serves; {rollout.from_version} is kept until {words.moment(rollout.until)}.")
         return Exit.OK
     serving = status.serving.label if status.serving else "nothing"
-    told(f"error: rollout {rollout.number} of {status.name} {words.PHASES[rollout.phase]}; {serving} serves")
+    say.told(f"error: rollout {rollout.number} of {status.name} {words.PHASES[rollout.phase]}; {serving} serves")
     return Exit.FAILED
 
 

@@ -5,6 +5,7 @@ It keeps no world; each call is a line of JSON in the file LAB_LOG. Inputs that 
   wait_for    a number: a create waits until this many creates are under way at once (at most 20 s)
   fail        the name of a call that fails ("create", "update", "delete", "read")
   half        true: a create leaves something behind that is not well, unless an update comes
+  complain    what a create says as it fails
   die         the name of a call at which the process kills itself
   hold        the name of a call that waits until the file LAB_GATE exists
   replace_*   a change of any such input needs a replacement; with `first` true, by deletion first
@@ -71,6 +72,8 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
             await asyncio.sleep(0.02)
         if inputs.get("fail") == method:
             await context.abort(grpc.StatusCode.UNKNOWN, f"{method} of {name} was told to fail")
+        if method == "create" and inputs.get("complain"):
+            await context.abort(grpc.StatusCode.UNKNOWN, inputs["complain"])
         return name
 
     async def CheckConfig(self, request, context):
