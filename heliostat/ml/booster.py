@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import json
 import re
 import threading
 from functools import cache
@@ -104,6 +105,16 @@ class Booster:
             _library().LGBM_FastConfigFree(self._fast)
         if getattr(self, "_handle", None):
             _library().LGBM_BoosterFree(self._handle)
+
+
+def parameter_aliases() -> dict[str, list[str]]:
+    """The name of every parameter that LightGBM knows, with its other names."""
+    length = ctypes.c_int64()
+    _call("LGBM_DumpParamAliases", ctypes.c_int64(0), ctypes.byref(length), None)
+    text = ctypes.create_string_buffer(length.value)
+    _call("LGBM_DumpParamAliases", length, ctypes.byref(length), text)
+    found: dict[str, list[str]] = json.loads(text.value)
+    return found
 
 
 def _outputs(text: str) -> dict[int, str]:

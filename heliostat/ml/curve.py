@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.mlflow_registry import Registry
+from heliostat.systems.mlflow_registry import RESUMED_TAG, Registry
 
 FLUSH_SECONDS = 2.0
 _CLOSE_SECONDS = 10.0
@@ -18,6 +18,7 @@ class Curve:
     """Points `(name, value, step)` of one run. Without a tracking server it does nothing."""
 
     def __init__(self, tracking_uri: str, run_id: str) -> None:
+        self._tracking_uri, self._run_id = tracking_uri, run_id
         self._points: queue.SimpleQueue[tuple[str, float, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         if tracking_uri:
@@ -28,6 +29,16 @@ class Curve:
         """Queue the figures of a step."""
         for name, value in metrics.items():
             self._points.put((name, float(value), step))
+
+    def mark(self, text: str) -> None:
+        """Tag the run as resumed, and how; unlike a point, this is not to be lost.
+
+        Raises:
+            PermanentError, RetryableError: MLflow does not take it.
+        """
+        if self._tracking_uri:
+            with Registry(self._tracking_uri) as registry:
+                registry.log(self._run_id, tags={RESUMED_TAG: text})
 
     def close(self) -> None:
         """Write what is queued, waiting a while at most: a curve is not worth a training."""

@@ -92,6 +92,14 @@ class Context:
         told = {"step": step, "steps": steps, "metrics": dict(metrics), "secondsLeft": round(left, 1)}
         print(PROGRESS + json.dumps(told), flush=True)  # noqa: T201 - a job's log is its channel
 
+    def mark_resumed(self, step: int, why: str) -> None:
+        """Say that this training goes on from `step` to another model than one in a go, in its log and on its run."""
+        if self.rank:
+            return
+        text = f"resumed at {step}: {why}"
+        print(PROGRESS + json.dumps({"text": text}), flush=True)  # noqa: T201 - a job's log is its channel
+        self.curve.mark(text)
+
     def finish(self, trained: Trained | None) -> None:
         """Hand back the result. Called once by all workers, last."""
         self.curve.close()

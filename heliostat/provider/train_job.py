@@ -11,7 +11,7 @@ from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.mlflow_registry import Registry, Run
+from heliostat.systems.mlflow_registry import RESUMED_TAG, Registry, Run
 
 TRAINING_TAG: Final = "heliostat.training"
 COMPLETE_TAG: Final = "heliostat.complete"
@@ -111,6 +111,7 @@ async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
     run = await asyncio.to_thread(_finished_run, inputs, False)
     if run is not None:
         context.info(f"{inputs.name}: a finished training with the same code, data and parameters is there: adopted")
+        _tell_resumed(context, inputs, run)
         return _outputs(inputs, run)
     await ray_work.run(_work(inputs), context, lambda progress: context.progress(told(progress)))
     run = await asyncio.to_thread(_finished_run, inputs, False)
@@ -118,7 +119,17 @@ async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
         raise PermanentError(
             f"the training of {inputs.name} ended well and its run is not in MLflow at {inputs.tracking_uri}: was it deleted?"
         )
+    _tell_resumed(context, inputs, run)
     return _outputs(inputs, run)
+
+
+def _tell_resumed(context: Context, inputs: TrainJobInputs, run: Run) -> None:
+    """Say where the model is not the one that the training's identity names."""
+    if how := run.tags.get(RESUMED_TAG):
+        context.warn(
+            f"{inputs.name}: the training was {how}; its model is not the one that a training in one go gives. "
+            f"Delete the run {run.run_id} in MLflow to train it again"
+        )
 
 
 def _work(inputs: TrainJobInputs) -> ray_work.Work:

@@ -151,7 +151,10 @@ class DatasetOutputs(DatasetInputs):
 
 
 class TrainJobInputs(Model):
-    """A training with Ray Train, submitted through Ray's Jobs API. Its identity is (code, data, parameters, scaling)."""
+    """A training with Ray Train, submitted through Ray's Jobs API. Its identity is (code, data, parameters, scaling).
+
+    The same identity gives the same model, interrupted or not; a run of which that is not so has the tag `heliostat.resumed`.
+    """
 
     name: Name
     code: Code

@@ -15,6 +15,8 @@ import httpx
 
 from heliostat.systems.errors import PermanentError, RetryableError
 
+RESUMED_TAG: Final = "heliostat.resumed"
+"""On a run: it was interrupted, and its model is another than that of a training in one go; the value says why."""
 _MOST_METRICS: Final = 1_000
 _MOST_PARAMETERS: Final = 100
 

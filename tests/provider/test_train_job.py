@@ -64,6 +64,16 @@ async def test_a_finished_run_with_the_same_identity_is_adopted(world):
     assert "adopted" in world.told["info"][-1]
 
 
+async def test_a_model_that_is_not_the_one_of_a_training_in_one_go_is_told_each_time_it_is_taken(world):
+    await HANDLER.create(world.context, inputs(world))
+    assert world.told["warn"] == []
+    world.runs["run-1"].tags["heliostat.resumed"] = "resumed at 50: dart drops trees of this part of the training only"
+    await HANDLER.create(world.context, inputs(world))
+    [warning] = world.told["warn"]
+    assert "flights: the training was resumed at 50: dart drops trees" in warning
+    assert "Delete the run run-1 in MLflow to train it again" in warning
+
+
 async def test_a_running_job_is_attached_to(world):
     base = f"train-flights-{identity_of(inputs(world))[:12]}"
     world.cancelled.set()
