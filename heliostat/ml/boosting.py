@@ -137,7 +137,7 @@ def _first_round(settings: dict[str, Any], data: Any, watched: Any, start: Any, 
     """The booster after the round that follows `begun`, ready for more."""
 
     def seed(round_: Any) -> None:
-        if told := seeds(settings, begun, first=True):
+        if told := seeds(settings, begun):
             round_.model.reset_parameter(told)
 
     seed.before_iteration = True  # type: ignore[attr-defined]  # how LightGBM is told when
@@ -147,7 +147,7 @@ def _first_round(settings: dict[str, Any], data: Any, watched: Any, start: Any, 
 
 
 def _next_round(booster: Any, settings: Mapping[str, Any], done: int) -> None:
-    if told := seeds(settings, done, first=False):
+    if told := seeds(settings, done):
         booster.reset_parameter(told)
     booster.update()
 

@@ -14,11 +14,11 @@ import numpy as np
 _DEFAULTS: Final = {"feature_fraction_seed": 2, "extra_seed": 6, "bagging_seed": 3}
 """LightGBM's."""
 _NEVER: Final = 1 << 30
-"""A bagging_freq that no training reaches: bags are drawn when the parameter changes, and at no other time."""
+"""A bagging_freq that no training reaches: bags are drawn when the parameter changes."""
 
 
-def seeds(parameters: Mapping[str, Any], done: int, first: bool) -> dict[str, Any]:
-    """What LightGBM is to be told before the round that follows `done` rounds; `first`: it has just been made.
+def seeds(parameters: Mapping[str, Any], done: int) -> dict[str, Any]:
+    """What LightGBM is to be told before the round that follows `done` rounds.
 
     `parameters` are under LightGBM's own names. Empty for a training that draws nothing, and for one that `differs`.
     """
@@ -29,22 +29,21 @@ def seeds(parameters: Mapping[str, Any], done: int, first: bool) -> dict[str, An
         found["feature_fraction_seed"] = _seed(parameters, "feature_fraction_seed", done)
     if _is_on(parameters, "extra_trees"):
         found["extra_seed"] = _seed(parameters, "extra_seed", done)
-    every = _bagging_freq(parameters)
-    if every and (first or done % every == 0):
-        bag = done // every
-        # LightGBM draws anew where something about the bagging changes, and only there.
-        found |= {"bagging_seed": _seed(parameters, "bagging_seed", bag), "bagging_freq": _NEVER + bag % 2}
+    if every := _bagging_freq(parameters):
+        # LightGBM draws where something about the bagging changes, and until a booster has grown its first tree. So the bag
+        # is drawn at every round, the same for as many as it is declared for.
+        found |= {"bagging_seed": _seed(parameters, "bagging_seed", done // every), "bagging_freq": _NEVER + done}
     return found
 
 
 def beginning(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What LightGBM is to be made with in the place of what `seeds` will tell it."""
-    return {"bagging_freq": _NEVER + 2} if _bagging_freq(parameters) and not differs(parameters) else {}
+    return {"bagging_freq": _NEVER - 1} if _bagging_freq(parameters) and not differs(parameters) else {}
 
 
 def as_declared(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What `seeds` changed, as it was: for the model's own record of its parameters."""
-    changed = seeds(parameters, 0, first=True)
+    changed = seeds(parameters, 0)
     return {name: parameters["bagging_freq"] if name == "bagging_freq" else _own_seed(parameters, name) for name in changed}
 
 
