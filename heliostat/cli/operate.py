@@ -27,6 +27,7 @@ from heliostat.engine.backend import Checkpoints, StackOutputs
 from heliostat.engine.checkpoint import Document
 from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
 from heliostat.engine.events import Summary
+from heliostat.engine.graph import protected
 from heliostat.engine.stackerrors import StorageError
 from heliostat.engine.state import OperationType
 
@@ -48,6 +49,8 @@ class Request:
     message: str = ""
     expect_no_changes: bool = False
     clear_pending_creates: bool = False
+    exclude_protected: bool = False
+    """Leave alone what is protected and what that needs, as the state has it before the operation."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Laid over the environment of the program and its plugins."""
 
@@ -85,12 +88,31 @@ class _Work:
             self.crypter = session.crypter(self.document)
             self.crypter.verify()  # a wrong passphrase has to show before anything is made
         self.previous = checkpoint.decode(self.document, session.place.keyring)
+        self.options = request.options
+        self.protected = protected(self.previous.resources) if request.exclude_protected else []
+        if self.protected:
+            left_alone = (*self.options.excludes, *(one.urn for one in self.protected))
+            self.options = dataclasses.replace(self.options, excludes=left_alone)
         self.target = self._target()
 
     def whole(self) -> Summary:
         """Preview, question, operation, history; or only what was asked for of these."""
+        if self.protected and len(self.protected) == len(self.previous.resources):
+            self._tell_protected("There were no unprotected resources to destroy.")
+            return Summary(True, {}, 0.0)
+        result = self._whole()
+        if result.succeeded and self.protected:
+            self._tell_protected("All unprotected resources were destroyed." if self.acts else "")
+        return result
+
+    def _tell_protected(self, text: str) -> None:
+        if not self.request.as_json:
+            still = f"There are still {len(self.protected)} protected resources associated with this stack."
+            click.echo(f"{text} {still}".strip())
+
+    def _whole(self) -> Summary:
         if not self.acts:
-            return self._phase(self.request.kind, self.request.options, preview=True, snapshots=None)
+            return self._phase(self.request.kind, self.options, preview=True, snapshots=None)
         if not self.request.skip_preview:
             seen = self._preview()
             if not seen.succeeded:
@@ -99,7 +121,7 @@ class _Work:
 
     def _preview(self) -> Summary:
         kind: Kind = "preview" if self.request.kind == "update" else self.request.kind
-        options = dataclasses.replace(self.request.options, preview_only=kind != "preview")
+        options = dataclasses.replace(self.options, preview_only=kind != "preview")
         display = self._display(preview=True, silent=self.request.as_json)
         result = self._run(kind, options, display, None)
         if result.succeeded and not self.request.yes:
@@ -130,7 +152,7 @@ class _Work:
             snapshots.save(self.previous)
         result = Summary(False, {}, 0.0)  # stands where the engine raises
         try:
-            result = self._phase(self.request.kind, self.request.options, preview=False, snapshots=snapshots)
+            result = self._phase(self.request.kind, self.options, preview=False, snapshots=snapshots)
         finally:
             self._remember(began, result)
         return result

@@ -51,11 +51,13 @@ _FIELDS = {
     "custom_timeouts": "customTimeouts",
     "ignore_changes": "ignoreChanges",
     "replace_on_changes": "replaceOnChanges",
+    "hide_diffs": "hideDiff",
     "created": "created",
     "modified": "modified",
     "source_position": "sourcePosition",
 }
-_READ = frozenset({*_FIELDS.values(), "urn", "type", "custom", "inputs", "outputs"})
+_TRIGGER = "replacementTrigger"
+_READ = frozenset({*_FIELDS.values(), "urn", "type", "custom", "inputs", "outputs", _TRIGGER})
 _DEPLOYMENT = frozenset({"manifest", "secrets_providers", "resources", "pending_operations", "metadata"})
 
 
@@ -171,6 +173,7 @@ def _decode_resource(stored: dict[str, Any], reveal: Reveal) -> Resource:
         custom=bool(stored.get("custom")),
         inputs=decode_properties(stored.get("inputs") or {}, reveal, f"{urn} inputs"),
         outputs=decode_properties(stored.get("outputs") or {}, reveal, f"{urn} outputs"),
+        replacement_trigger=_decode_value(stored.get(_TRIGGER), reveal, f"{urn} {_TRIGGER}"),
         extra={name: value for name, value in stored.items() if name not in _READ},
         **known,
     )
@@ -244,6 +247,8 @@ def encode_resource(resource: Resource, hide: Hide) -> dict[str, Any]:
         properties = getattr(resource, name)
         if properties:
             stored[name] = encode_value(properties, hide, f"{resource.urn} {name}")
+    if resource.replacement_trigger is not None:
+        stored[_TRIGGER] = encode_value(resource.replacement_trigger, hide, f"{resource.urn} {_TRIGGER}")
     return stored | resource.extra
 
 

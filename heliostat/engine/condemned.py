@@ -17,17 +17,21 @@ async def condemned_with(op: Operation, root: Resource, is_operated: Callable[[U
     """The dependents of `root` that its deletion takes along, in the order of the state.
 
     A dependent goes where its provider says that it would be replaced if what it takes from a condemned resource changed.
-    What this run has dealt with already cannot depend on `root` any more, whatever the old state says.
+    What this run has dealt with already cannot depend on `root` any more, whatever the old state says; what was deleted
+    before and waits for its replacement is gone already.
     """
     resources = op.still_there()
     condemned = {root.urn}
-    found = []
+    found: dict[int, Resource] = {}
     for resource in dependents_of(root, resources):
         if not is_operated(resource.urn) and await _must_go(op, resource, condemned):
             condemned.add(resource.urn)
-            found.append(resource)
-    bound = [one for one in resources if one.deleted_with == root.urn or root.urn in (one.extra.get("replaceWith") or [])]
-    return found + [one for one in bound if one.urn not in condemned and not is_operated(one.urn)]
+            found[id(resource)] = resource
+    for one in resources:
+        bound = one.deleted_with == root.urn or root.urn in (one.extra.get("replaceWith") or [])
+        if bound and not (one.delete or one.pending_replacement or is_operated(one.urn)):
+            found[id(one)] = one
+    return [one for one in resources if id(one) in found]
 
 
 async def _must_go(op: Operation, resource: Resource, condemned: set[Urn]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from heliostat.engine.events import PropertyChange
 from heliostat.engine.paths import Path
-from heliostat.engine.properties import without_secrets
+from heliostat.engine.properties import has_unknowns, without_secrets
 from heliostat.engine.state import Secret
 
 INIT_ERRORS_KEY = "#initerror"
@@ -39,8 +39,30 @@ SAME = Diff(changes=False)
 def local_diff(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Diff:
     """The difference of two sets of inputs, for a provider that leaves it to the engine."""
     keys = sorted(olds.keys() | news.keys())
-    changed = tuple(key for key in keys if without_secrets(olds.get(key)) != without_secrets(news.get(key)))
+    old, new = without_secrets(olds), without_secrets(news)
+    changed = tuple(key for key in keys if not alike(old.get(key), new.get(key)))
     return Diff(changes=bool(changed), changed=changed)
+
+
+def alike(old: Any, new: Any) -> bool:
+    """Whether two values are the same; to Python, `True` is 1."""
+    if old is new:
+        return True
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return old.keys() == new.keys() and all(alike(value, new[key]) for key, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(alike, old, new))
+    if isinstance(old, Secret) and isinstance(new, Secret):
+        return alike(old.value, new.value)
+    return isinstance(old, bool) == isinstance(new, bool) and bool(old == new)
+
+
+def is_triggered(old: Any, new: Any) -> bool:
+    """Whether a `replacementTrigger` replaces the resource: an unknown always does, none (before or now) never."""
+    if has_unknowns(old) or has_unknowns(new):
+        return True
+    old, new = without_secrets(old), without_secrets(new)
+    return old is not None and new is not None and not alike(old, new)
 
 
 def with_replace_on_changes(diff: Diff, paths: Sequence[str], *, init_errors: bool) -> Diff:

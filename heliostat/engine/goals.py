@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlparse
 from pulumi.runtime.proto import alias_pb2, resource_pb2
 
 from heliostat.engine.errors import EngineError
-from heliostat.engine.properties import from_struct, with_hashes
+from heliostat.engine.properties import from_struct, from_value, with_hashes
 from heliostat.engine.state import Resource
 from heliostat.engine.urns import (
     ROOT_STACK_TYPE,
@@ -61,6 +61,8 @@ class Goal:
     replace_with: tuple[Urn, ...] = ()
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()
+    replacement_trigger: Any = None
+    hide_diffs: tuple[str, ...] = ()
     additional_secret_outputs: tuple[str, ...] = ()
     aliases: tuple[Alias, ...] = ()
     import_id: str = ""
@@ -89,6 +91,8 @@ class Goal:
             custom_timeouts=dict(self.timeouts),
             ignore_changes=list(self.ignore_changes),
             replace_on_changes=list(self.replace_on_changes),
+            replacement_trigger=self.replacement_trigger,
+            hide_diffs=list(self.hide_diffs),
             created=old.created if old else "",
             modified=old.modified if old else "",
             source_position=self.source_position,
@@ -136,6 +140,8 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, project_root: Path, m
         replace_with=tuple(request.replace_with),
         ignore_changes=tuple(request.ignoreChanges),
         replace_on_changes=tuple(request.replaceOnChanges),
+        replacement_trigger=from_value(request.replacement_trigger),
+        hide_diffs=tuple(request.hideDiffs),
         import_id=request.importId,
         additional_secret_outputs=tuple(request.additionalSecretOutputs),
         aliases=_aliases(request),

@@ -9,13 +9,14 @@ from heliostat.engine.state import Resource
 from heliostat.engine.urns import Urn, provider_of_reference
 
 
-def dependencies_of(resource: Resource, *, parent: bool = True) -> set[Urn]:
+def dependencies_of(resource: Resource, *, parent: bool = True, provider: bool = True) -> set[Urn]:
     """All that must be there before `resource`: its provider, parent and dependencies of any kind."""
     found = set(resource.dependencies)
     for urns in resource.property_dependencies.values():
         found.update(urns)
     found.update(resource.extra.get("replaceWith") or [])
-    for urn in (resource.deleted_with, provider_of_reference(resource.provider), resource.parent if parent else None):
+    served_by = provider_of_reference(resource.provider) if provider else ""
+    for urn in (resource.deleted_with, served_by, resource.parent if parent else None):
         if urn:
             found.add(urn)
     return found
@@ -44,22 +45,81 @@ def with_dependents(urns: Iterable[Urn], resources: Sequence[Resource]) -> set[U
     return reached
 
 
-def blockers(condemned: Sequence[Resource], resources: Sequence[Resource]) -> dict[int, list[Resource]]:
-    """For each of `condemned`, by `id()`: the others of them that must be gone before it, since they depend on it.
+def needs(resources: Sequence[Resource]) -> dict[int, list[Resource]]:
+    """For each resource, by `id()`: those that have to be there before it.
 
-    Several resources may have one URN (replaced ones wait for deletion): a resource depends on those before it.
+    Several resources may have one URN (replaced ones wait for deletion): a resource depends on all of them that stand
+    before it. What depends on a component depends on what stands below it, too.
     """
-    chosen = {id(resource) for resource in condemned}
     by_urn: dict[Urn, list[Resource]] = {}
-    result: dict[int, list[Resource]] = {id(resource): [] for resource in condemned}
+    below: dict[Urn, list[Resource]] = {}
+    parents: dict[Urn, Urn | None] = {}
+    found: dict[int, list[Resource]] = {}
     for resource in resources:
-        if id(resource) not in chosen:
-            continue
-        for urn in dependencies_of(resource):
-            for needed in by_urn.get(urn, ()):
-                result[id(needed)].append(resource)
+        wanted = dependencies_of(resource, parent=False)
+        before = [one for urn in wanted for one in by_urn.get(urn, ())]
+        components = [one.urn for one in before if not one.custom]
+        before += [one for urn in dict.fromkeys(components) for one in below.get(urn, ())]
+        before += by_urn.get(resource.parent or "", ())
+        found[id(resource)] = before
         by_urn.setdefault(resource.urn, []).append(resource)
-    return result
+        parents[resource.urn] = above = resource.parent
+        while above:
+            below.setdefault(above, []).append(resource)
+            above = parents.get(above)
+    return found
+
+
+def levels(chosen: Sequence[Resource], needed: Mapping[int, list[Resource]]) -> list[list[Resource]]:
+    """`chosen` (in the order of the state), parted so that each level needs only what is in the levels before it.
+
+    `needed` is what `needs` says of the whole state; as with the CLI, only what one resource needs itself counts.
+    """
+    depth: dict[int, int] = {}
+    found: list[list[Resource]] = []
+    for resource in chosen:
+        mine = 1 + max((depth[id(one)] for one in needed[id(resource)] if id(one) in depth), default=-1)
+        depth[id(resource)] = mine
+        found.extend([] for _ in range(mine + 1 - len(found)))
+        found[mine].append(resource)
+    return found
+
+
+def all_needs(resource: Resource, needed: Mapping[int, list[Resource]]) -> set[int]:
+    """What a resource needs directly or through others, by `id()`."""
+    found: set[int] = set()
+    waiting = [resource]
+    while waiting:
+        for one in needed.get(id(waiting.pop()), ()):
+            if id(one) not in found:
+                found.add(id(one))
+                waiting.append(one)
+    return found
+
+
+def with_needs(urns: Iterable[Urn], resources: Sequence[Resource], *, dependents: bool = False) -> set[Urn]:
+    """`urns` with all that they need; with `dependents`, also with what depends on any of that, and so on."""
+    needed = needs(resources)
+    wanted = set(urns)
+    while True:
+        before = len(wanted)
+        for resource in reversed(resources):
+            if resource.urn in wanted:
+                wanted.update(one.urn for one in needed[id(resource)])
+        if dependents:
+            wanted = with_dependents(wanted, resources)
+        if not dependents or len(wanted) == before:
+            return wanted
+
+
+def protected(resources: Sequence[Resource]) -> list[Resource]:
+    """The protected resources with all that they need, in the order of the state."""
+    needed = needs(resources)
+    kept: set[int] = set()
+    for resource in resources:
+        if resource.protect:
+            kept |= {id(resource), *all_needs(resource, needed)}
+    return [one for one in resources if id(one) in kept]
 
 
 def needed_by(urns: Collection[Urn], resources: Sequence[Resource]) -> set[Urn]:

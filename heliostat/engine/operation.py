@@ -16,8 +16,9 @@ from heliostat.engine.events import Diagnostic, Event, Op, PropertyChange, StepF
 from heliostat.engine.graph import dependencies_of
 from heliostat.engine.journal import Journal
 from heliostat.engine.registry import Registry
+from heliostat.engine.scope import Scope
 from heliostat.engine.state import Resource
-from heliostat.engine.urns import ROOT_STACK_TYPE, Urn, is_default_provider, is_provider_type, matches
+from heliostat.engine.urns import Urn, is_default_provider
 
 UNCOUNTED = {Op.CREATE_REPLACEMENT, Op.DELETE_REPLACED, Op.READ_REPLACEMENT, Op.DISCARD_REPLACED}
 """Steps that are part of a replacement, which counts as one change."""
@@ -46,9 +47,9 @@ class Operation:
     sink: Callable[[Event], None]
     slots: asyncio.Semaphore
     continue_on_error: bool
-    targets: tuple[str, ...]
-    target_dependents: bool
+    scope: Scope
     previous: list[Resource]
+    ignore_protect: bool = False
     counts: Counter[Op] = field(default_factory=Counter)
     errored: bool = False
     halted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,8 +57,6 @@ class Operation:
     defects: list[BaseException] = field(default_factory=list)
     olds: dict[Urn, Resource] = field(default_factory=dict)
     news: dict[Urn, Resource] = field(default_factory=dict)
-    targeted_too: set[Urn] = field(default_factory=set)
-    """With `target_dependents`: what is targeted since it depends on a target."""
     _now: dict[int, Resource] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,21 +87,6 @@ class Operation:
     def still_there(self) -> Sequence[Resource]:
         """The resources of the old state as they stand by now, in their order."""
         return [self.now(resource) for resource in self.previous]
-
-    def is_targeted(self, resource: Resource) -> bool:
-        """Whether the operation is about this resource. Providers and the stack always are, since targets need them."""
-        implied = not self.targets or is_provider_type(resource.type) or resource.type == ROOT_STACK_TYPE
-        return implied or self.is_meant(resource)
-
-    def is_meant(self, resource: Resource) -> bool:
-        """Whether `--target` names this resource or, where dependents come along, something that it needs."""
-        if self.names_target(resource.urn):
-            return True
-        return self.target_dependents and not dependencies_of(resource).isdisjoint(self.targeted_too)
-
-    def names_target(self, urn: Urn) -> bool:
-        """Whether `--target` names this URN."""
-        return any(matches(pattern, urn) for pattern in self.targets)
 
     def tell(self, severity: str, message: str, urn: Urn = "") -> None:
         """A message for the user."""

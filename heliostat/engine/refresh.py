@@ -8,13 +8,12 @@ from dataclasses import replace
 from heliostat.engine.diffs import SAME, Diff, property_changes
 from heliostat.engine.errors import Reported
 from heliostat.engine.events import Op
-from heliostat.engine.graph import dependencies_of, repaired
+from heliostat.engine.graph import repaired
 from heliostat.engine.operation import Operation, Stopped, timestamp
 from heliostat.engine.properties import with_secrets_of
 from heliostat.engine.providers import Made, Subject
 from heliostat.engine.registry import is_served
 from heliostat.engine.state import Resource
-from heliostat.engine.urns import Urn
 
 
 async def refresh(op: Operation, *, counted: bool) -> None:
@@ -23,7 +22,7 @@ async def refresh(op: Operation, *, counted: bool) -> None:
     As with the CLI, only a refresh of its own is `counted` in the summary; one before an update or a destroy is not.
     A resource that cannot be read keeps its old state and makes the operation fail in the end; the others go on.
     """
-    chosen = _chosen(op)
+    chosen = {id(one) for one in op.scope.to_refresh(op.previous)}
     refreshed = await asyncio.gather(
         *(_refresh_one(op, one, counted=counted) if id(one) in chosen else _as_it_was(one) for one in op.previous)
     )
@@ -31,17 +30,6 @@ async def refresh(op: Operation, *, counted: bool) -> None:
     op.rebase(resources)
     op.journal.rebase(resources)
     await op.journal.flush()
-
-
-def _chosen(op: Operation) -> set[int]:
-    chosen: set[int] = set()
-    reached: set[Urn] = set()
-    for resource in op.previous:
-        named = not op.targets or op.names_target(resource.urn)
-        if named or (op.target_dependents and not reached.isdisjoint(dependencies_of(resource, parent=True))):
-            reached.add(resource.urn)
-            chosen.add(id(resource))
-    return chosen
 
 
 async def _as_it_was(resource: Resource) -> Resource:

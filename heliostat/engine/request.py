@@ -20,6 +20,8 @@ class Options:
 
     `parallel` bounds how many steps act at once. `targets` are URNs (empty: all; `**` and `*` match as in the CLI),
     `replace` those to replace even where nothing changed; `target_dependents` also lets what depends on a target change.
+    `excludes` are to be left alone, with `exclude_dependents` also what depends on them; targets and excludes do not go
+    together. `ignore_protect` deletes and replaces protected resources, too.
     `refresh` reads the world first, in the same operation. `preview_only` is for `refresh` and `destroy`: plan only.
     A plugin that has not said its port after `plugin_start_timeout_s` seconds is given up.
     """
@@ -27,6 +29,9 @@ class Options:
     parallel: int = 16
     targets: tuple[Urn, ...] = ()
     target_dependents: bool = False
+    excludes: tuple[Urn, ...] = ()
+    exclude_dependents: bool = False
+    ignore_protect: bool = False
     refresh: bool = False
     continue_on_error: bool = False
     replace: tuple[Urn, ...] = ()

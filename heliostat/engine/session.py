@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import grpc
 from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
@@ -24,6 +24,7 @@ from heliostat.engine.providers import BuiltinProvider, StackReader
 from heliostat.engine.refresh import refresh
 from heliostat.engine.registry import Registry
 from heliostat.engine.request import Kind, Options, Target
+from heliostat.engine.scope import Scope
 from heliostat.engine.state import Resource, Secret
 from heliostat.engine.urns import ROOT_STACK_TYPE, make
 
@@ -68,9 +69,9 @@ class Session:
             sink=self._sink,
             slots=asyncio.Semaphore(max(options.parallel, 1)),
             continue_on_error=options.continue_on_error,
-            targets=options.targets,
-            target_dependents=options.target_dependents,
+            scope=Scope(options.targets, options.target_dependents, options.excludes, options.exclude_dependents),
             previous=target.previous.resources,
+            ignore_protect=options.ignore_protect,
         )
         secret = set(target.config_secret_keys)
         self.planner = Planner(
@@ -155,9 +156,10 @@ class Session:
     async def _parts(self, kind: Kind) -> None:
         self._warn_of_pending_operations()
         if kind in ("refresh", "destroy"):
-            self._require_targets()
-        if kind in ("refresh", "destroy"):
+            self._require("Target", self.options.targets)
+            self._require("Excluded resource", self.options.excludes if kind == "refresh" else ())
             if await self._refreshed(always=kind == "refresh") and kind == "destroy":
+                self._warn_of_excludes()
                 await delete_the_rest(self.op, self.planner)
             return
         try:
@@ -176,9 +178,11 @@ class Session:
         try:
             if not await self._refreshed():
                 return
+            self._require("Resource to replace", self.options.replace)
             self.monitor.open.set()
             if await self._declared(program):
-                self._require_targets()
+                self._require("Target", self.options.targets)
+                self._warn_of_excludes()
                 await delete_the_rest(self.op, self.planner)
                 await self._ended(program)
         finally:
@@ -246,13 +250,22 @@ class Session:
             environment=target.environment,
         )
 
-    def _require_targets(self) -> None:
-        known = self.op.olds.keys() | self.op.news.keys()
-        missing = [one for one in self.options.targets if "*" not in one and one not in known]
+    def _require(self, flag: str, named: Iterable[str]) -> None:
+        """Ends the operation where a flag names a resource that is nowhere; a pattern may fit nothing."""
+        missing = self._unknown(named)
         for urn in missing[:-1]:
-            self.op.tell("error", f"Target '{urn}' could not be found in the stack.")
+            self.op.tell("error", f"{flag} '{urn}' could not be found in the stack.")
         if missing:
-            raise self.op.fail(f"Target '{missing[-1]}' could not be found in the stack.")
+            raise self.op.fail(f"{flag} '{missing[-1]}' could not be found in the stack.")
+
+    def _unknown(self, named: Iterable[str]) -> list[str]:
+        known = {one.urn for one in self.op.previous}
+        return [one for one in named if "*" not in one and one not in known and not self.planner.claims.is_seen(one)]
+
+    def _warn_of_excludes(self) -> None:
+        """Tells, once all that a program declares is known, what nobody had to leave alone."""
+        for urn in self._unknown(self.options.excludes):
+            self.op.tell("warning", f"--exclude names '{urn}', which could not be found in the stack.")
 
     def _warn_of_pending_operations(self) -> None:
         pending = self.target.previous.pending_operations

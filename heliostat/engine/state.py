@@ -72,6 +72,9 @@ class Resource:
     custom_timeouts: dict[str, float] = field(default_factory=dict)
     ignore_changes: list[str] = field(default_factory=list)
     replace_on_changes: list[str] = field(default_factory=list)
+    hide_diffs: list[str] = field(default_factory=list)
+    replacement_trigger: Any = None
+    """A value of the program's: where it changes, the resource is replaced."""
     created: str = ""
     modified: str = ""
     source_position: str = ""

@@ -199,7 +199,7 @@ class Steps:
             (False, True): Op.READ_DISCARD,
             (True, True): Op.DISCARD_REPLACED,
         }
-        protected = old.protect and not replaced
+        protected = old.protect and not (replaced or self.op.ignore_protect)
         async with self.op.step(kinds[replaced, old.external], old, lenient=protected):
             if protected:
                 raise ProviderError(

@@ -32,7 +32,8 @@ class Engine:
         sink(StepStarted(THING, Op.CREATE))
         if snapshots is not None:
             root = Resource(ROOT, "pulumi:pulumi:Stack", custom=False, outputs={"token": Secret("geheim")})
-            await asyncio.to_thread(snapshots.save, Snapshot([root], self.pending))
+            left = [] if kind == "destroy" and not options.targets else [root]
+            await asyncio.to_thread(snapshots.save, Snapshot(left, self.pending))
             sink(StepSucceeded(THING, Op.CREATE, 0.1))
         if not self.succeeds:
             sink(Diagnostic("error", "it failed", THING))
@@ -119,6 +120,68 @@ def test_destroy_can_remove_the_stack_as_well(stack, engine):
     assert not stack.config.exists()
 
 
+def test_a_stack_that_still_has_resources_after_a_destroy_is_not_removed(stack, engine):
+    stack.ok("up", "--yes")
+    ran = stack("destroy", "--yes", "--remove", "--target", THING)
+    assert ran.code == 1
+    assert "'dev' still has 1 resources; removal rejected" in ran.err
+    assert stack.config.exists()
+    stack.ok("stack")
+
+
+def protected_state(stack, *names):
+    """A state in which `a` needs nothing, `b` needs `a`, `c` needs `b`, and those of `names` are protected."""
+    root = {"urn": ROOT, "type": "pulumi:pulumi:Stack"}
+    urns = {name: f"urn:pulumi:dev::demo::t:i:Thing::{name}" for name in "abc"}
+    needs = {"a": [], "b": [urns["a"]], "c": [urns["b"]]}
+    things = [
+        {"urn": urn, "type": "t:i:Thing", "dependencies": needs[name], "parent": ROOT, "protect": name in names}
+        for name, urn in urns.items()
+    ]
+    file = stack.folder / "state.json"
+    file.write_text(json.dumps({"version": 3, "deployment": {"resources": [root, *things]}}))
+    stack.ok("stack", "import", "--file", str(file))
+    return urns
+
+
+def test_what_is_protected_and_what_it_needs_can_be_left_out_of_a_destroy(stack, engine):
+    urns = protected_state(stack, "b")
+    out = stack.ok("destroy", "--yes", "--skip-preview", "--exclude-protected", "--exclude", urns["c"])
+    (_, _, options, _) = engine.calls[0]
+    assert options.excludes == (urns["c"], ROOT, urns["a"], urns["b"])
+    assert "All unprotected resources were destroyed. There are still 3 protected resources associated with this stack." in out
+
+
+def test_where_all_is_protected_nothing_is_destroyed(stack, engine):
+    protected_state(stack, "c")
+    out = stack.ok("destroy", "--yes", "--exclude-protected")
+    assert engine.calls == []
+    assert "There were no unprotected resources to destroy." in out
+
+
+def test_what_is_not_protected_is_destroyed_as_ever(stack, engine):
+    protected_state(stack)
+    assert "protected" not in stack.ok("destroy", "--yes", "--exclude-protected")
+    assert engine.calls[0][2].excludes == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["up", "--yes", "-t", "a", "--exclude", "b"], "--target and --exclude"),
+        (["preview", "--target-replace", "a", "-x", "b"], "--target-replace and --exclude"),
+        (["destroy", "--yes", "-t", "a", "--exclude-protected"], "--target and --exclude-protected"),
+        (["refresh", "--yes", "--preview-only"], "--yes and --preview-only"),
+        (["destroy", "--skip-preview", "--preview-only", "-t", "a", "-x", "b"], "--target and --exclude; --skip-preview and"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(stack, engine, arguments, told):
+    ran = stack(*arguments)
+    assert ran.code == 2
+    assert f"give one of each pair: {told}" in ran.err
+    assert engine.calls == []
+
+
 def test_the_options_reach_the_engine(stack, engine):
     stack.monkeypatch.setenv("PULUMI_CONTINUE_ON_ERROR", "1")
     stack.ok(
@@ -146,6 +209,16 @@ def test_the_options_reach_the_engine(stack, engine):
     assert (options.target_dependents, options.parallel, options.refresh, options.continue_on_error) == (True, 3, True, True)
     assert target.config == {"demo:x": "1"}
     assert "demo:x: '1'" in stack.config.read_text()
+
+
+def test_what_is_to_be_left_alone_reaches_the_engine(stack, engine):
+    flags = ["--exclude", "a", "--exclude", "b", "--exclude-dependents"]
+    stack.ok("up", "--yes", "--skip-preview", "--ignore-protect", *flags)
+    stack.ok("preview", "-x", "a", "--ignore-protect")
+    stack.ok("refresh", "--yes", "--skip-preview", "-x", "a")
+    stack.ok("destroy", "--yes", "--skip-preview", "-x", "a", "--ignore-protect")
+    found = [(options.excludes, options.exclude_dependents, options.ignore_protect) for _, _, options, _ in engine.calls]
+    assert found == [(("a", "b"), True, True), (("a",), False, True), (("a",), False, False), (("a",), False, True)]
 
 
 def test_flags_about_rollouts_reach_the_plugin_by_its_environment(stack, engine):

@@ -14,7 +14,7 @@ from heliostat.engine.diffs import Diff, local_diff, property_changes, with_repl
 from heliostat.engine.errors import EngineError
 from heliostat.engine.events import PropertyChange
 from heliostat.engine.goals import Alias, Goal, Names, seconds
-from heliostat.engine.graph import blockers, dependents_of, repaired, with_dependents
+from heliostat.engine.graph import all_needs, dependents_of, levels, needs, repaired, with_dependents
 from heliostat.engine.journal import Journal
 from heliostat.engine.paths import Path as PropertyPath
 from heliostat.engine.properties import annotated, from_struct, has_unknowns, to_struct, with_hashes, with_secrets_of
@@ -35,8 +35,8 @@ plain = st.recursive(
 )
 
 
-def resource(name: str, *needs: str, **more: Any) -> Resource:
-    return Resource(urn=name, type="t", custom=True, dependencies=list(needs), **more)
+def resource(name: str, *needs: str, custom: bool = True, **more: Any) -> Resource:
+    return Resource(urn=name, type="t", custom=custom, dependencies=list(needs), **more)
 
 
 # --- values
@@ -157,22 +157,41 @@ def test_dependents_are_found_through_others_and_in_order() -> None:
     assert with_dependents(["b"], resources) == {"b", "c"}
 
 
-def test_what_is_deleted_waits_for_what_stands_after_it_and_needs_it() -> None:
+def by_level(chosen: list[Resource], everything: list[Resource]) -> list[list[str]]:
+    return [[one.urn for one in level] for level in levels(chosen, needs(everything))]
+
+
+def test_each_level_needs_only_what_is_in_those_before_it() -> None:
+    everything = [
+        resource("a"),
+        resource("x"),
+        resource("b", "a"),
+        resource("y", "x"),
+        resource("c", "b", "x"),
+        resource("d", "a"),
+    ]
+    assert by_level(everything, everything) == [["a", "x"], ["b", "y", "d"], ["c"]]
+    assert by_level([everything[0], everything[4]], everything) == [["a", "c"]], "only what one needs itself counts"
+
+
+def test_replaced_resources_that_wait_for_deletion_have_levels_of_their_own() -> None:
     old_a, old_b, new_a, new_b = resource("a", delete=True), resource("b", "a", delete=True), resource("a"), resource("b", "a")
-    waits = blockers([old_a, old_b], [new_a, new_b, old_a, old_b])
-    assert waits[id(old_a)] == [old_b]
-    assert waits[id(old_b)] == []
+    everything = [new_a, new_b, old_a, old_b]
+    found = levels([old_a, old_b], needs(everything))
+    assert [[id(one) for one in level] for level in found] == [[id(old_a)], [id(old_b)]]
 
 
 def test_resources_that_changed_sides_do_not_wait_for_each_other() -> None:
-    first, second = [resource("a"), resource("b", "a")], [resource("b", delete=True), resource("a", "b", delete=True)]
-    everything = [*first, *second]
-    waits = blockers(everything, everything)
-    done: set[int] = set()
-    while len(done) < len(everything):
-        ready = [one for one in everything if id(one) not in done and all(id(w) in done for w in waits[id(one)])]
-        assert ready
-        done.update(map(id, ready))
+    everything = [resource("a"), resource("b", "a"), resource("b", delete=True), resource("a", "b", delete=True)]
+    assert by_level(everything, everything) == [["a", "b"], ["b"], ["a"]]
+
+
+def test_what_depends_on_a_component_depends_on_what_is_below_it() -> None:
+    box, child = resource("box", custom=False), resource("child", parent="box")
+    grandchild, user, sibling = resource("grandchild", parent="child"), resource("user", "box"), resource("s", parent="box")
+    everything = [box, child, grandchild, user, sibling]
+    assert by_level(everything, everything) == [["box"], ["child", "s"], ["grandchild"], ["user"]]
+    assert all_needs(user, needs(everything)) == {id(box), id(child), id(grandchild)}
 
 
 def test_what_is_gone_is_mentioned_nowhere() -> None:

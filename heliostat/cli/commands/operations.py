@@ -33,6 +33,7 @@ _COMMON = (
     click.option("--config-path", is_flag=True, help="Keys of -c are paths inside a value."),
     click.option("-t", "--target", "targets", multiple=True, metavar="URN", help="Only these resources; `*` and `**` match."),
     click.option("--target-dependents", is_flag=True, help="Also what depends on a target."),
+    click.option("--exclude-dependents", is_flag=True, help="Leave alone what depends on an excluded one, too."),
     click.option("-p", "--parallel", type=click.IntRange(min=1), metavar="N", help="At most this many steps at once."),
     click.option("-m", "--message", default="", help="Remember this with the operation."),
     click.option("-d", "--debug", is_flag=True, help="Show debug messages."),
@@ -47,12 +48,12 @@ _COMMON = (
 _ACTING = (
     options.yes,
     click.option("-f", "--skip-preview", is_flag=True, help="Act at once."),
-    click.option(
-        "--continue-on-error",
-        is_flag=True,
-        envvar="PULUMI_CONTINUE_ON_ERROR",
-        help="Go on with what does not depend on a failure.",
-    ),
+)
+_CONTINUE = click.option(
+    "--continue-on-error",
+    is_flag=True,
+    envvar="PULUMI_CONTINUE_ON_ERROR",
+    help="Go on with what does not depend on a failure.",
 )
 _REFRESH = click.option(
     "-r", "--refresh", is_flag=False, flag_value="true", default="", metavar="[true|false]", help="Read the world first."
@@ -61,6 +62,10 @@ _REPLACE = (
     click.option("--replace", "replaces", multiple=True, metavar="URN", help="Replace these resources."),
     click.option("--target-replace", "target_replaces", multiple=True, metavar="URN", help="Replace these, leave the others."),
 )
+_EXCLUDE_HELP = "Leave these resources alone; `*` and `**` match."
+_EXCLUDE = click.option("--exclude", "excludes", multiple=True, metavar="URN", help=_EXCLUDE_HELP)
+_EXCLUDE_X = click.option("-x", "--exclude", "excludes", multiple=True, metavar="URN", help=_EXCLUDE_HELP)
+_IGNORE_PROTECT = click.option("--ignore-protect", is_flag=True, help="Delete and replace protected resources, too.")
 _RETRY_REFUSED = click.option(
     switches.RETRY_REFUSED, is_flag=True, help="Ship again what was rolled back, and measure again what the gate refused."
 )
@@ -82,14 +87,14 @@ def _with(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 @click.command()
-@_with(*_COMMON, *_ACTING, _REFRESH, *_REPLACE, *_ROLLOUTS)
+@_with(*_COMMON, _EXCLUDE, *_ACTING, _CONTINUE, _IGNORE_PROTECT, _REFRESH, *_REPLACE, *_ROLLOUTS)
 def up(**flags: Any) -> int:
     """Create or update the resources of a stack, after a preview and a question (--yes: no question)."""
     return _operate("update", flags)
 
 
 @click.command()
-@_with(*_COMMON, _REFRESH, *_REPLACE, _RETRY_REFUSED)
+@_with(*_COMMON, _EXCLUDE_X, _IGNORE_PROTECT, _REFRESH, *_REPLACE, _RETRY_REFUSED)
 def preview(**flags: Any) -> int:
     """Show what `up` would do, and do nothing."""
     return _operate("preview", flags)
@@ -98,6 +103,7 @@ def preview(**flags: Any) -> int:
 @click.command()
 @_with(
     *_COMMON,
+    _EXCLUDE_X,
     *_ACTING,
     _PREVIEW_ONLY,
     click.option("--clear-pending-creates", is_flag=True, help="Forget creations that were interrupted."),
@@ -109,7 +115,15 @@ def refresh(**flags: Any) -> int:
 
 @click.command()
 @_with(
-    *_COMMON, *_ACTING, _REFRESH, _PREVIEW_ONLY, click.option("--remove", is_flag=True, help="Remove the stack afterwards.")
+    *_COMMON,
+    _EXCLUDE_X,
+    *_ACTING,
+    _CONTINUE,
+    _IGNORE_PROTECT,
+    _REFRESH,
+    _PREVIEW_ONLY,
+    click.option("--exclude-protected", is_flag=True, help="Leave alone what is protected, and what that needs."),
+    click.option("--remove", is_flag=True, help="Remove the stack afterwards."),
 )
 def destroy(**flags: Any) -> int:
     """Delete every resource of a stack; its config and history stay."""
@@ -117,6 +131,7 @@ def destroy(**flags: Any) -> int:
 
 
 def _operate(kind: Kind, flags: dict[str, Any]) -> int:
+    _check_together(flags)
     variables = _variables(flags)
     session = Session.open(flags["stack"], flags["config_file"])
     if flags["config_pairs"]:
@@ -129,11 +144,29 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
 
     code = operate(session, _request(kind, flags, variables, refresh_always=session.project.refresh_always))
     if flags.get("remove") and code == Exit.OK and not flags["preview_only"]:
-        from heliostat.cli.commands.stack_manage import forget
+        from heliostat.cli.commands.stack_manage import forget, refuse_resources
 
+        # What was left alone (--target, --exclude, --exclude-protected) is not to be forgotten.
+        refuse_resources(session.place, session.ref)
         forget(session.place, session.ref, keep_config=False)
         say.out(f"The stack '{session.ref.name}' has been removed!")
     return code
+
+
+def _check_together(flags: dict[str, Any]) -> None:
+    """Refuses flags that contradict each other, all such pairs at once."""
+    targets = [flag for flag, name in (("--target", "targets"), ("--target-replace", "target_replaces")) if flags.get(name)]
+    excludes = [
+        flag for flag, name in (("--exclude", "excludes"), ("--exclude-protected", "exclude_protected")) if flags.get(name)
+    ]
+    pairs = [(target, exclude) for target in targets for exclude in excludes]
+    if flags.get("preview_only"):
+        pairs += [
+            (flag, "--preview-only") for flag, name in (("--skip-preview", "skip_preview"), ("--yes", "yes")) if flags[name]
+        ]
+    if pairs:
+        listed = "; ".join(f"{one} and {other}" for one, other in pairs)
+        raise UsageError(f"give one of each pair: {listed}")
 
 
 def _variables(flags: dict[str, Any]) -> dict[str, str]:
@@ -154,6 +187,9 @@ def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, re
         parallel=flags["parallel"] or _default_parallel(),
         targets=(*flags["targets"], *both),
         target_dependents=flags["target_dependents"],
+        excludes=flags["excludes"],
+        exclude_dependents=flags["exclude_dependents"],
+        ignore_protect=flags.get("ignore_protect", False),
         refresh=_refresh(flags.get("refresh", ""), refresh_always),
         continue_on_error=flags.get("continue_on_error", False),
         replace=(*flags.get("replaces", ()), *both),
@@ -177,6 +213,7 @@ def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, re
         message=flags["message"],
         expect_no_changes=flags["expect_no_changes"],
         clear_pending_creates=flags.get("clear_pending_creates", False),
+        exclude_protected=flags.get("exclude_protected", False),
         variables=variables,
     )
 

@@ -129,12 +129,8 @@ def rm(name: str | None, force: bool, preserve_config: bool, yes: bool, stack: s
     """Remove a stack, its history and its config file; its last checkpoint stays as a backup."""
     place = Place.here()
     ref = place.stack(name or stack)
-    count = len((place.backend.read(ref).deployment or {}).get("resources") or [])
-    if count and not force:
-        raise StackError(
-            f"'{ref.name}' still has {count} resources; removal rejected. Run `heliostat destroy -s {ref.name}` first, "
-            "or `stack rm --force` to forget them"
-        )
+    if not force:
+        refuse_resources(place, ref)
     if not yes and not is_interactive():
         raise UsageError("non-interactive mode requires --yes flag")
     question = f"This will permanently remove the '{ref.name}' stack! Please confirm by typing its name"
@@ -143,6 +139,16 @@ def rm(name: str | None, force: bool, preserve_config: bool, yes: bool, stack: s
     with locks.locked(place.backend.bucket, ref.full_name, say.told):
         forget(place, ref, keep_config=preserve_config)
     say.out(f"Stack '{ref.name}' has been removed!")
+
+
+def refuse_resources(place: Place, ref: StackRef) -> None:
+    """Raises StackError where a stack that is to be removed still has resources."""
+    count = len((place.backend.read(ref).deployment or {}).get("resources") or [])
+    if count:
+        raise StackError(
+            f"'{ref.name}' still has {count} resources; removal rejected. Run `heliostat destroy -s {ref.name}` first, "
+            "or `stack rm --force` to forget them"
+        )
 
 
 def forget(place: Place, ref: StackRef, *, keep_config: bool) -> None:
