@@ -16,7 +16,7 @@ from heliostat.ml.analyst_answers import MISSING, Pair, no_number, number_of, ro
 from heliostat.ml.analyst_distances import DISTANCES
 from heliostat.ml.analyst_sample import Sample
 from heliostat.ml.ground_truth import GroundTruth
-from heliostat.spec.analysis import Figure, ModelMetric, PredictionDistance, Verdict
+from heliostat.spec.analysis import NUMBER_METRICS, Figure, ModelMetric, PredictionDistance, Verdict
 
 NO_SERVING: Final = "no answer of what serves to compare with"
 MOST_UNANSWERED: Final = 0.01
@@ -149,13 +149,13 @@ class Metrics:
         return f"{labels} labels, of no request that was sent" if labels else "there is no ground truth"
 
     def _compute(self) -> Figure:
-        from heliostat.ml.metrics import metric_of
+        from heliostat.ml.metrics import has_two_classes, metric_of
 
         metric, (labels, candidate, serving) = metric_of(self._check.metric), self._sample.columns
-        if not np.isin(labels, (0.0, 1.0)).all():
+        if self._check.metric not in NUMBER_METRICS and not has_two_classes(labels):
             return Figure(text=f"labels must be 0 or 1 for {self._check.metric}; there are others")
-        if metric.needs_both_classes and len(np.unique(labels)) < 2:
-            return Figure(text=f"all known labels are {labels[0]:g}: {self._check.metric} needs both")
+        if metric.needs_unlike and len(np.unique(labels)) < 2:
+            return Figure(text=f"all known labels are {labels[0]:g}: {self._check.metric} needs others too")
         usual = metric.compute(labels, serving) if self._compared else None
         return Figure(candidate=metric.compute(labels, candidate), serving=usual)
 

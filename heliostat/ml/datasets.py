@@ -51,17 +51,46 @@ def check(tables: Tables) -> None:
         PermanentError: with every reason why not.
     """
     reasons = [f"the {split} split is empty" for split, table in tables if not table.num_rows]
+    reasons += [
+        f"the column {field.name!r} is of type {field.type}: a snapshot holds numbers, text, booleans and times"
+        for field in tables.train.schema
+        if not _is_kept(field.type)
+    ]
     for split, table in tables:
         if table.schema != tables.train.schema:
             found, expected = _named(table), _named(tables.train)
             reasons.append(f"the columns of the {split} split differ from the train split's: {found} and {expected}")
         if tables.label not in table.column_names:
             reasons.append(f"the {split} split has no column {tables.label!r}, the label")
-        elif table[tables.label].null_count:
-            missing = table[tables.label].null_count
-            reasons.append(f"the label {tables.label!r} is missing in {missing} rows of the {split} split")
+        elif problem := _wrong_label(table[tables.label]):
+            reasons.append(f"the label {tables.label!r} {problem} of the {split} split")
     if reasons:
         raise PermanentError("the data cannot be a snapshot: " + "; ".join(reasons))
+
+
+def _is_kept(kind: pa.DataType) -> bool:
+    """Whether a snapshot can hold a column of this type, and give it back as it was."""
+    if pa.types.is_dictionary(kind):
+        return _is_kept(kind.value_type) and not pa.types.is_dictionary(kind.value_type)
+    return bool(
+        pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_temporal(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+    )
+
+
+def _wrong_label(label: pa.ChunkedArray) -> str:
+    """Why models cannot be judged by a label; empty where they can."""
+    kind = label.type
+    if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return f"is of type {kind}, it must be a number or a boolean: give classes numbers from 0 on; so in the rows"
+    if label.null_count:
+        return f"is missing in {label.null_count} rows"
+    endless = int(pc.sum(pc.invert(pc.is_finite(label))).as_py() or 0) if pa.types.is_floating(kind) else 0
+    return f"is no finite number in {endless} rows" if endless else ""
 
 
 def content_digest(tables: Tables) -> str:
@@ -176,8 +205,6 @@ def _hash_column(digest: hashlib._Hash, name: str, column: pa.ChunkedArray) -> N
         column = column.cast(pa.uint8())
     elif pa.types.is_temporal(column.type):
         column = column.cast(pa.int64() if column.type.bit_width == 64 else pa.int32())
-    if not pa.types.is_primitive(column.type):
-        raise PermanentError(f"column {name!r} is of type {kind}: a snapshot holds numbers, text, booleans and times")
     values = pc.fill_null(column, 0) if column.null_count else column
     array = values.to_numpy()
     digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())

@@ -1,4 +1,7 @@
-"""The figures by which binary classifiers are judged, and which direction of each is better."""
+"""The figures by which models are judged, and which direction of each is better.
+
+Labels that are 0 and 1 alone are classes, and a score is the probability of 1; other labels are numbers, and so are scores.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from heliostat.spec.analysis import metrics_for
 from heliostat.spec.workload import Slice
 from heliostat.systems.errors import PermanentError
 
@@ -19,11 +23,11 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Metric:
-    """How one figure is computed from labels (0 or 1) and scores (probabilities)."""
+    """How one figure is computed from labels and scores."""
 
     compute: Callable[[Labels, Scores], float]
     higher_is_better: bool
-    needs_both_classes: bool = False
+    needs_unlike: bool = False
     """Undefined where all labels are alike."""
 
 
@@ -62,6 +66,9 @@ METRICS: Final[Mapping[str, Metric]] = {
     "recall": Metric(_at_half("recall_score"), True),
     "f1": Metric(_at_half("f1_score"), True),
     "mean_bias": Metric(lambda labels, scores: float(abs(scores.mean() - labels.mean())), False),
+    "rmse": Metric(lambda labels, scores: float(np.sqrt(np.mean((scores - labels) ** 2))), False),
+    "mae": Metric(lambda labels, scores: float(np.mean(np.abs(scores - labels))), False),
+    "r2": Metric(_sklearn("r2_score"), True, True),
 }
 
 
@@ -76,6 +83,18 @@ def metric_of(name: str) -> Metric:
     return METRICS[name]
 
 
+def metrics_of(labels: Labels) -> list[str]:
+    """The metrics that are defined on these labels."""
+    unlike = bool((labels != labels[0]).any())
+    names = metrics_for(two_classes=has_two_classes(labels))
+    return [name for name in names if unlike or not METRICS[name].needs_unlike]
+
+
+def has_two_classes(labels: Labels) -> bool:
+    """Whether labels are 0 and 1 alone."""
+    return bool(np.isin(labels, (0.0, 1.0)).all())
+
+
 def overall(labels: Labels, scores: Scores) -> dict[str, float]:
     """Every metric that is defined on these labels.
 
@@ -83,8 +102,7 @@ def overall(labels: Labels, scores: Scores) -> dict[str, float]:
         PermanentError: scores that are no finite numbers, or not as many as labels.
     """
     _check(labels, scores)
-    both = 0 < labels.sum() < len(labels)
-    return {name: metric.compute(labels, scores) for name, metric in METRICS.items() if both or not metric.needs_both_classes}
+    return {name: METRICS[name].compute(labels, scores) for name in metrics_of(labels)}
 
 
 def by_slice(table: pa.Table, labels: Labels, scores: Scores, metric: str, slices: Sequence[Slice]) -> dict[str, Any]:
@@ -103,7 +121,7 @@ def by_slice(table: pa.Table, labels: Labels, scores: Scores, metric: str, slice
         found: dict[str, dict[str, float]] = {}
         for code, value in enumerate(encoded.dictionary.to_pylist()):
             rows = codes == code
-            if rows.sum() >= item.min_rows and not (chosen.needs_both_classes and len(np.unique(labels[rows])) < 2):
+            if rows.sum() >= item.min_rows and not (chosen.needs_unlike and len(np.unique(labels[rows])) < 2):
                 found[str(value)] = {"rows": int(rows.sum()), "value": chosen.compute(labels[rows], scores[rows])}
         result[item.column] = dict(sorted(found.items()))
     return result

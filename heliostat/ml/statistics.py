@@ -23,9 +23,17 @@ def of(tables: Any) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for split, table in tables:
         columns = {name: _column(name, table[name], edges) for name in table.column_names}
-        balance = {_text(item["values"]): item["counts"] for item in pc.value_counts(table[tables.label]).to_pylist()}
-        result[split] = {"rows": table.num_rows, "columns": columns, "classBalance": dict(sorted(balance.items()))}
+        result[split] = {"rows": table.num_rows, "columns": columns, **_balance(table[tables.label])}
     return result
+
+
+def _balance(label: pa.ChunkedArray) -> dict[str, Any]:
+    """How often each class is there; nothing where a label has too many values to be one."""
+    counts = pc.value_counts(label)
+    if len(counts) > DOMAIN:
+        return {}
+    balance = {_text(item["values"]): item["counts"] for item in counts.to_pylist()}
+    return {"classBalance": dict(sorted(balance.items()))}
 
 
 def schema_of(table: pa.Table, label: str) -> dict[str, Any]:
@@ -89,7 +97,9 @@ def _numbers(name: str, values: NDArray[np.float64], edges: dict[str, NDArray[np
 
 
 def _numeric(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Times as whole units since 1970, so that they have a mean and a histogram too."""
+    """Times as whole units since 1970, so that they have a mean and a histogram too; Arrow knows no least half float."""
+    if pa.types.is_float16(column.type):
+        return column.cast(pa.float32())
     if pa.types.is_temporal(column.type):
         return column.cast(pa.int64() if column.type.bit_width == 64 else pa.int32())
     return column

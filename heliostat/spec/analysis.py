@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,8 +18,22 @@ from heliostat.spec.base import EntryPoint, Model, Name
 from heliostat.spec.latencies import Counts
 from heliostat.spec.mistakes import beside, not_one_of
 
-Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "mean_bias"]
+Metric = Literal[
+    "roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "mean_bias", "rmse", "mae", "r2"
+]
 """As `heliostat.ml.metrics` computes them."""
+
+NUMBER_METRICS: Final[frozenset[Metric]] = frozenset({"rmse", "mae", "r2", "mean_bias"})
+"""Metrics of models that say a number: defined on every label that is one."""
+CLASS_METRICS: Final[frozenset[Metric]] = frozenset(get_args(Metric)) - {"rmse", "mae", "r2"}
+"""Metrics of models that say a probability: labels are 0 and 1."""
+
+
+def metrics_for(two_classes: bool) -> tuple[Metric, ...]:
+    """The metrics that are defined on labels that are 0 and 1 alone, or on any numbers."""
+    chosen = CLASS_METRICS if two_classes else NUMBER_METRICS
+    return tuple(name for name in get_args(Metric) if name in chosen)
+
 
 Quantile = Annotated[float, Field(gt=0, lt=1)]
 Unit = Annotated[float, Field(ge=0, le=1)]

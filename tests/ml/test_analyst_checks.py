@@ -170,7 +170,7 @@ def test_a_metric_that_needs_both_classes_says_when_there_is_one(made, truth):
     check.add(pair({"p": 0.5}, {"p": 0.5}, name="a"))
     figure = check.figure()
     assert (figure.candidate, figure.rows) == (None, 1)
-    assert "needs both" in figure.text
+    assert "needs others too" in figure.text
 
 
 def test_labels_of_other_requests_are_no_truth(made, truth):

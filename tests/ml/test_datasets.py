@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from heliostat.ml import datasets
+from heliostat.ml.contracts import columns_of
 from heliostat.ml.datasets import Snapshot, Tables
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
@@ -121,3 +122,59 @@ def test_a_missing_label_is_refused():
     labels = pa.array([None, True, True, False, True])
     with pytest.raises(PermanentError, match="missing in 1 rows of the test split"):
         datasets.check(tables(test=table(5).set_column(3, "late", labels)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (pa.array(["yes", "no", "yes", "no", "yes"]), "is of type string, it must be a number or a boolean"),
+        (pa.array([0.0, 1.0, float("nan"), float("inf"), 1.0]), "is no finite number in 2 rows"),
+    ],
+)
+def test_a_label_that_no_model_can_be_judged_by_is_refused_before_anything_is_trained(labels, reason):
+    with pytest.raises(PermanentError, match=reason):
+        datasets.check(tables(test=table(5).set_column(3, "late", labels)))
+
+
+def test_every_column_of_a_type_that_a_snapshot_cannot_hold_is_named_at_once():
+    odd = {"rows": pa.array([[1], [2]] * 10), "raw": pa.array([b"a", b"b"] * 10), "none": pa.nulls(20)}
+    train = table(20)
+    for name, column in odd.items():
+        train = train.append_column(name, column)
+    with pytest.raises(PermanentError) as caught:
+        datasets.check(tables(train=train, validation=train, test=train))
+    assert all(f"the column {name!r} is of type" in str(caught.value) for name in odd)
+
+
+KINDS = [
+    pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.date32(), pa.date64(), pa.time32("s"), pa.time64("us"),
+    pa.duration("ms"), pa.timestamp("s"), pa.timestamp("ns", "UTC"), pa.bool_(), pa.string(), pa.large_string(),
+    pa.dictionary(pa.int8(), pa.string()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_type_that_a_snapshot_takes_is_kept_counted_and_read_by_models(kind, address):
+    plain = pa.array([None, *(n % 3 for n in range(19))], pa.int64())
+    if pa.types.is_dictionary(kind):
+        column = plain.cast(pa.string()).dictionary_encode()
+    elif pa.types.is_temporal(kind):
+        column = plain.cast(pa.int64() if kind.bit_width == 64 else pa.int32()).cast(kind)
+    else:
+        column = plain.cast(pa.float32()).cast(kind) if kind == pa.float16() else plain.cast(kind)
+    given = table(20).append_column("odd", column)
+    snapshot, manifest = saved(address, tables(train=given, validation=given, test=given))
+    back = snapshot.table("train")
+    assert back["odd"].to_pylist() == given["odd"].to_pylist()
+    assert manifest["columns"]["odd"]
+    assert len(columns_of(back)["odd"]) == 20
+    statistics = json.loads(open_store(address).get(f"{snapshot.key}/statistics.json"))["train"]["columns"]["odd"]
+    assert (statistics["count"], statistics["missing"], statistics["distinct"]) == (19, 1, 2 if kind == pa.bool_() else 3)
+
+
+def test_a_label_of_many_values_is_a_number_and_has_no_classes(address):
+    given = table(3000).set_column(3, "late", pa.array([n * 1.5 for n in range(3000)]))
+    snapshot, _ = saved(address, tables(train=given, validation=given, test=given))
+    statistics = json.loads(open_store(address).get(f"{snapshot.key}/statistics.json"))["train"]
+    assert "classBalance" not in statistics
+    assert statistics["columns"]["late"]["distinct"] == 3000

@@ -24,7 +24,9 @@ def test_known_figures_come_out():
 
 
 def test_a_perfect_model_is_best_in_every_direction():
-    perfect, poor = metrics.overall(LABELS, LABELS), metrics.overall(LABELS, 1 - LABELS)
+    numbers = 3 * LABELS
+    perfect = {**metrics.overall(numbers, numbers), **metrics.overall(LABELS, LABELS)}
+    poor = {**metrics.overall(numbers, 3 - numbers), **metrics.overall(LABELS, 1 - LABELS)}
     for name, metric in metrics.METRICS.items():
         if name != "mean_bias":  # the poor one has the right mean here
             assert (perfect[name] > poor[name]) is metric.higher_is_better, name
@@ -51,3 +53,15 @@ def test_an_unknown_metric_or_column_is_refused_with_what_there_is():
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(PermanentError, match="1 of 4 scores are no finite number"):
         metrics.overall(LABELS, np.array([0.1, np.nan, 0.3, 0.4]))
+
+
+def test_numbers_are_judged_as_numbers_and_have_no_classes():
+    found = metrics.overall(np.array([1.0, 2, 4]), np.array([1.5, 2, 3]))
+    assert found == {
+        "mean_bias": pytest.approx(1 / 6),
+        "rmse": pytest.approx(np.sqrt(1.25 / 3)),
+        "mae": 0.5,
+        "r2": pytest.approx(1 - 1.25 / (14 / 3)),
+    }
+    assert "r2" not in metrics.overall(np.array([2.0, 2.0]), np.array([1.0, 3.0])), "nothing varies"
+    assert {"rmse", "r2"}.isdisjoint(metrics.overall(LABELS, SCORES))

@@ -65,7 +65,9 @@ def _judged(
     gate = specification.gate
     overall = metrics.overall(labels, scores)
     if gate.metric not in overall:
-        raise PermanentError(f"{gate.metric} is not defined on the test split: all {len(labels)} labels are alike")
+        raise PermanentError(
+            f"{gate.metric} is not defined on the {len(labels)} labels of the test split; there are {', '.join(overall)}"
+        )
     return {"overall": overall, "slices": metrics.by_slice(table, labels, scores, gate.metric, gate.slices)}
 
 
