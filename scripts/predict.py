@@ -1,6 +1,8 @@
 """Asks every application of a stack for a prediction, with the example of its own contract.
 
 usage: predict.py STACK
+
+An application that does not answer yet, as on a cluster that was just made anew, is waited for as long as its start may take.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +21,22 @@ from rich.console import Console
 from heliostat.systems.loopback import past_proxies
 
 HELIOSTAT = Path(sys.executable).with_name("heliostat")
+PAUSE_SECONDS = 0.5
 
 
-def outputs(stack: str) -> dict[str, Any]:
-    """The stack's outputs, as the state has them."""
-    command = [str(HELIOSTAT), "stack", "output", "--json", "--stack", stack]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own command
+def said(stack: str, *command: str) -> dict[str, Any]:
+    """What a command on the stack says, as JSON."""
+    argv = [str(HELIOSTAT), "stack", *command, "--stack", stack]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - our own command
     return dict(json.loads(done.stdout))
+
+
+def start_seconds(stack: str, name: str) -> float:
+    """How long the start of an application may take, as it was declared."""
+    resources = said(stack, "export")["deployment"].get("resources", [])
+    given = [each["inputs"] for each in resources if each["type"].endswith(":Application")]
+    declared = next((inputs for inputs in given if inputs.get("name") == name), {})
+    return float(declared.get("startupTimeoutSeconds", 0))
 
 
 def example(openapi: dict[str, Any], path: str) -> Any:
@@ -33,16 +45,43 @@ def example(openapi: dict[str, Any], path: str) -> Any:
     return content["example"] if "example" in content else next(iter(content["examples"].values()))["value"]
 
 
-def ask(client: httpx.Client, name: str, application: dict[str, str], console: Console) -> bool:
-    """Ask one application and show question and answer; False where it does not answer."""
-    try:
-        openapi = client.get(application["openapiUrl"]).raise_for_status().json()
-        path = next(path for path in openapi["paths"] if path.endswith("/predict"))
-        request = example(openapi, path)
-        answer = client.post(f"{application['url']}/predict", json=request).raise_for_status()
-    except httpx.HTTPError as error:
-        console.print(f"[red]✗[/] {name} does not answer: {error}", highlight=False)
-        return False
+def asked(client: httpx.Client, application: dict[str, str]) -> tuple[Any, httpx.Response]:
+    """The contract's own example, and the answer to it.
+
+    Raises:
+        httpx.HTTPError: there is none.
+    """
+    openapi = client.get(application["openapiUrl"]).raise_for_status().json()
+    path = next(path for path in openapi["paths"] if path.endswith("/predict"))
+    request = example(openapi, path)
+    return request, client.post(f"{application['url']}/predict", json=request).raise_for_status()
+
+
+def is_starting(error: httpx.HTTPError) -> bool:
+    """Whether the error is that of an application which has no replica yet, or of a traffic plane that just starts."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    return isinstance(error, httpx.TransportError)
+
+
+def ask(stack: str, client: httpx.Client, name: str, application: dict[str, str], console: Console) -> bool:
+    """Ask one application and show question and answer; False where it does not answer in the time of a start."""
+    began, limit = time.monotonic(), 0.0
+    with console.status(f"asking {name}") as status:
+        while True:
+            try:
+                request, answer = asked(client, application)
+                break
+            except httpx.HTTPError as error:
+                if not limit and is_starting(error):
+                    limit = start_seconds(stack, name)
+                    console.print(f"{name} does not answer yet; its start may take {limit:.0f} s", highlight=False)
+                waited = time.monotonic() - began
+                if not is_starting(error) or waited > limit:
+                    console.print(f"[red]✗[/] {name} does not answer after {waited:.0f} s: {error}", highlight=False)
+                    return False
+                status.update(f"{name} is starting: {waited:.0f} s of at most {limit:.0f} s ({error})")
+                time.sleep(PAUSE_SECONDS)
     console.print(f"\n[bold]{name}[/] answers at {application['url']}/predict", highlight=False)
     console.print(f"  asked     {json.dumps(request)}", highlight=False)
     console.print(f"  answered  {answer.text}", highlight=False)
@@ -55,10 +94,10 @@ def main() -> int:
     os.environ.update(past_proxies(os.environ))
     stack = sys.argv[1] if len(sys.argv) > 1 else "local"
     console = Console(soft_wrap=True)
-    found = outputs(stack)
+    found = said(stack, "output", "--json")
     applications = {name: value for name, value in found.items() if isinstance(value, dict) and "openapiUrl" in value}
     with httpx.Client(timeout=30) as client:
-        answered = [ask(client, name, application, console) for name, application in applications.items()]
+        answered = [ask(stack, client, name, application, console) for name, application in applications.items()]
     platform = found.get("platform")
     if platform:
         console.print("\n[bold]Addresses[/]")

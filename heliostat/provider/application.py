@@ -41,7 +41,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     outputs = ApplicationOutputs
     replace_on = frozenset({"name"})
     # Which version a candidate becomes is known once the gate has let it pass; how it will be moved is known before.
-    supposed: ClassVar[Mapping[str, Any]] = {"model_uri": _NEXT, "data_digest": ""}
+    supposed: ClassVar[Mapping[str, Any]] = {"model_uri": _NEXT, "data_digest": "", "cluster_session": ""}
 
     def unchanged(self, old: ApplicationInputs, new: ApplicationInputs) -> frozenset[str]:
         """The same code in another checkout is the same code."""
@@ -71,6 +71,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             except RetryableError as error:
                 context.warn(f"what this does cannot be said before the controller is up ({error})")
                 return
+        if old is not None and old.cluster_session not in ("", new.cluster_session):
+            context.warn(f"{new.name} starts again with its cluster, which is made anew; it does not answer until it has")
         for line in plan.lines:
             context.info(line)
         if plan.refused is not None and not switches.retry_refused:

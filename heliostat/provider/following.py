@@ -100,7 +100,8 @@ def _judge(status: Status, desired: Desired) -> None:
     if _grows(status, desired):
         raise PermanentError(
             f"{status.healthy_replicas} of {desired.replicas} replicas of {label} were healthy after "
-            f"{desired.startup_timeout_seconds:g} s (startupTimeoutSeconds); it serves with those: "
+            f"{desired.startup_timeout_seconds:g} s (startupTimeoutSeconds); "
+            f"{'it serves with those' if status.serving is not None else 'nothing answers'}: "
             "declare fewer, or give the cluster room"
         )
     if status.desired != desired:

@@ -30,7 +30,9 @@ class RayClusterHandler(Handler[RayClusterInputs, RayClusterOutputs]):
 
     def foreseen(self, old: RayClusterOutputs | None, new: RayClusterInputs) -> Mapping[str, Any]:
         """An update leaves the head where it is."""
-        return {"address": old.address.model_dump(by_alias=True), "gcs_address": old.gcs_address} if old else {}
+        if old is None:
+            return {}
+        return {"address": old.address.model_dump(by_alias=True), "gcs_address": old.gcs_address, "session": old.session}
 
     async def create(self, context: Context, inputs: RayClusterInputs) -> Created[RayClusterOutputs]:
         """Start what is missing; the same ports as before where the folder remembers them."""
@@ -47,7 +49,7 @@ class RayClusterHandler(Handler[RayClusterInputs, RayClusterOutputs]):
         if not cluster.head_runs:
             return None
         workers = outputs.workers.model_copy(update={"count": len(cluster.workers())})
-        return outputs.model_copy(update={"workers": workers})
+        return outputs.model_copy(update={"workers": workers, "session": cluster.session})
 
     async def imported(self, context: Context, identifier: str) -> RayClusterOutputs | None:
         """The cluster that runs in the folder `identifier`."""
@@ -76,4 +78,5 @@ def _outputs(inputs: RayClusterInputs) -> RayClusterOutputs:
         **{name: getattr(inputs, name) for name in RayClusterInputs.model_fields},
         address=cluster.address,
         gcs_address=cluster.gcs_address,
+        session=cluster.session,
     )

@@ -65,6 +65,7 @@ class Application(Resource):
             store=platform.store,
             tracking_uri=platform.tracking_uri,
             controller=platform.controller,
+            cluster_session=platform.ray_session,
         )
 
     @property

@@ -19,6 +19,8 @@ class Platform:
     tracking_uri: pulumi.Input[str]
     controller: pulumi.Input[Address]
     public_url: pulumi.Input[str]
+    ray_session: pulumi.Input[str] = ""
+    """What changes each time the cluster is made anew, so that what ran on it is awaited again."""
 
     def exported(self) -> pulumi.Output[Any]:
         """As a stack's output `platform`."""
@@ -28,6 +30,7 @@ class Platform:
             trackingUri=self.tracking_uri,
             controller=self.controller,
             publicUrl=self.public_url,
+            raySession=self.ray_session,
         )
 
     @classmethod
@@ -40,4 +43,6 @@ class Platform:
             tracking_uri=exported["trackingUri"],
             controller=exported["controller"],
             public_url=exported["publicUrl"],
+            # A platform that an older version of this library brought up does not export it.
+            ray_session=exported.apply(lambda found: found.get("raySession", "")),
         )

@@ -14,7 +14,7 @@ class RayCluster(Resource):
     """A head and worker nodes as processes on loopback, with token authentication."""
 
     token = "heliostat:index:RayCluster"  # noqa: S105 - a type, no secret
-    outputs = ("address", "gcs_address")
+    outputs = ("address", "gcs_address", "session")
 
     def __init__(
         self, name: str, spec: LocalRay, directory: Path, store: Store, opts: pulumi.ResourceOptions | None = None
@@ -37,3 +37,8 @@ class RayCluster(Resource):
     def address(self) -> pulumi.Output[Address]:
         """How to reach its REST APIs."""
         return self.output("address")
+
+    @property
+    def session(self) -> pulumi.Output[str]:
+        """What changes each time the head is started."""
+        return self.output("session")

@@ -81,6 +81,8 @@ class RayClusterOutputs(RayClusterInputs):
     address: RayAddress
     gcs_address: str
     """`host:port`, for `ray.init`."""
+    session: str = ""
+    """Ray's name for this run of the head: another one once the head was started anew, and all that Serve had is gone."""
 
 
 class ControllerInputs(Model):
@@ -243,6 +245,9 @@ class ApplicationInputs(Model):
     store: StoreAddress
     tracking_uri: str
     controller: ControllerAddress
+    cluster_session: str = ""
+    """The cluster's `session`. It decides nothing of what is served: on a cluster that was made anew the application starts
+    again, and an update waits for that."""
 
 
 class ApplicationOutputs(ApplicationInputs):

@@ -57,6 +57,14 @@ class LocalCluster:
         return f"{HOST}:{ports.known(self.directory, HEAD)}"
 
     @property
+    def session(self) -> str:
+        """Ray's name for this run of the head; empty before the first."""
+        try:
+            return (self._temporary / "session_latest").readlink().name
+        except OSError:
+            return ""
+
+    @property
     def head_runs(self) -> bool:
         """Whether the head does; `ray start --block` ends as soon as any part of its node does."""
         return processes.find(self.directory, HEAD) is not None

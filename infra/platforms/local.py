@@ -36,6 +36,7 @@ class LocalPlatform(pulumi.ComponentResource):
             tracking_uri=tracking.tracking_uri,
             controller=controller.address,
             public_url=controller.public_url,
+            ray_session=ray.session,
         )
         self.register_outputs({"publicUrl": self.platform.public_url})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ class FakeServe:
         self.away = False
         self.deploys: list[str] = []
         self._ports: dict[tuple[str, int], int] = {}
+        self._free = count(30_000)
 
     async def read(self) -> ServeInstance:
         if self.away:
@@ -57,19 +60,28 @@ class FakeServe:
     async def close(self) -> None:
         return
 
+    def make_anew(self) -> None:
+        """The cluster ends, with all that Serve had; it is away until somebody says that it is there again."""
+        self.apps.clear()
+        self._ports.clear()
+        self.away = True
+
     def config_at(self, port: int) -> dict[str, Any]:
         return next(self.apps[name] for (name, _), each in self._ports.items() if each == port and name in self.apps)
 
     def _application(self, name: str, config: dict[str, Any]) -> ServeApplication:
         failed = behaviour(config) == "crashes"
-        count = 0 if failed else config["deployments"][0]["num_replicas"]
-        ports = [self._ports.setdefault((name, index), 30_000 + len(self._ports)) for index in range(count)]
+        replicas = 0 if failed else config["deployments"][0]["num_replicas"]
+        ports = [
+            self._ports.get((name, index)) or self._ports.setdefault((name, index), next(self._free))
+            for index in range(replicas)
+        ]
         return ServeApplication(
             name=name,
             status=ServeStatus.DEPLOY_FAILED if failed else ServeStatus.RUNNING,
             error=TRACEBACK if failed else "",
             config=config,
-            deployments={"model": count},
+            deployments={"model": replicas},
             replicas=tuple(Replica(f"{config['args']['version']['label']}.{port}", "127.0.0.1", port) for port in ports),
             leftover=0,
         )
@@ -97,6 +109,12 @@ class FakeTraffic:
             self._ask(f"{application}-blue", self.requests_per_look * (10_000 - share) // 10_000)
         found = {name: dict(servers) for name, servers in self.servers.items()}
         return Snapshot(found, dict(self.shares), dict(self.counts))
+
+    def lose_replicas(self) -> None:
+        """Every replica ends: their probes fail."""
+        for servers in self.servers.values():
+            for name, state in servers.items():
+                servers[name] = replace(state, usable=False, answers=False)
 
     def restart(self) -> None:
         """HAProxy begins anew: its counters with it."""

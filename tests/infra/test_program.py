@@ -31,7 +31,7 @@ class Recorder(Mocks):
         self.declared[args.typ] = dict(args.inputs)
         address = {"url": "http://127.0.0.1:1", "tokenFile": "/t"}
         outputs = {
-            "heliostat:index:RayCluster": {"address": address, "gcsAddress": "127.0.0.1:2"},
+            "heliostat:index:RayCluster": {"address": address, "gcsAddress": "127.0.0.1:2", "session": "session_1"},
             "heliostat:index:TrackingServer": {"trackingUri": "http://127.0.0.1:3"},
             "heliostat:index:Controller": {"address": address, "publicUrl": "http://127.0.0.1:4"},
             "heliostat:index:Dataset": {"address": {"uri": "file:///d", "digest": "a" * 64}},
@@ -83,6 +83,13 @@ WORKLOAD = {"ServedModel", "Dataset", "TrainJob", "ModelVersion", "Application"}
 
 def test_a_stack_with_a_platform_and_a_workload_declares_both() -> None:
     assert types(run({"platform": LOCAL, "workloads": {"flights": {}}})) == PLATFORM | WORKLOAD
+
+
+def test_an_application_hangs_on_the_run_of_its_cluster_also_where_an_older_platform_does_not_tell_it() -> None:
+    declared = run({"platform": LOCAL, "workloads": {"flights": {}}})
+    assert declared["heliostat:index:Application"]["clusterSession"] == "session_1"
+    apart = run({"platformStack": "organization/heliostat/platform", "workloads": {"flights": {}}})
+    assert not apart["heliostat:index:Application"].get("clusterSession")
 
 
 def test_a_platform_stack_declares_no_workload() -> None:

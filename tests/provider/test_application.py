@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,65 @@ async def test_an_application_whose_controller_is_away_reads_as_gone(cluster: Fa
     assert await ApplicationHandler().read(told.context, "flights", away) is None
     await ApplicationHandler().delete(told.context, "flights", away)
     assert any("counts as gone" in line for line in told.lines)
+
+
+async def test_an_update_on_a_cluster_that_was_made_anew_waits_until_the_application_answers(
+    cluster: FakeCluster, tmp_path: Path, told: Told
+) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path, cluster_session="session_1"))
+        wanted = inputs(cluster, tmp_path, cluster_session="session_2")
+        assert "cluster_session" not in ApplicationHandler().unchanged(old, wanted), "it is something to do"
+        await _die(cluster)
+        update = asyncio.create_task(ApplicationHandler().update(told.context, "flights", old, wanted))
+        await _until(lambda: cluster.reconciler.states["flights"].pending)
+        assert not update.done()
+        cluster.serve.away = False
+        assert await asyncio.wait_for(update, 5) == old.model_copy(update={"cluster_session": "session_2"})
+        assert cluster.traffic.servers["flights-blue"]
+
+
+async def test_a_version_within_its_window_is_awaited_on_a_cluster_that_was_made_anew_too(
+    cluster: FakeCluster, tmp_path: Path, told: Told
+) -> None:
+    async with cluster.running():
+        await create(told, inputs(cluster, tmp_path))
+        wanted = inputs(cluster, tmp_path, 2, strategy=BlueGreen(retention_seconds=600), startup_timeout_seconds=0.3)
+        await create(told, wanted)
+        await _die(cluster)
+        with pytest.raises(PermanentError, match=r"0 of 2 replicas of 2-.* nothing answers"):
+            await create(told, wanted)
+        again = asyncio.create_task(create(told, wanted.model_copy(update={"startup_timeout_seconds": 60})))
+        cluster.serve.away = False
+        await asyncio.wait_for(again, 5)
+        assert cluster.reconciler.observed["flights"].green.usable
+
+
+async def test_a_preview_says_that_it_starts_again_with_its_cluster(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path, cluster_session="session_1"))
+        told.lines.clear()
+        await ApplicationHandler().preview(told.context, old, inputs(cluster, tmp_path))
+        assert any("starts again with its cluster" in line for line in told.lines)
+        told.lines.clear()
+        before = old.model_copy(update={"cluster_session": ""})  # an older version of this library knew of no session
+        await ApplicationHandler().preview(told.context, before, inputs(cluster, tmp_path, cluster_session="session_1"))
+        assert told.lines == []
+
+
+async def _die(cluster: FakeCluster) -> None:
+    """The cluster ends, and the controller has seen it."""
+    cluster.serve.make_anew()
+    cluster.traffic.lose_replicas()
+    cluster.reconciler.wake()
+    seen = cluster.reconciler.observed
+    await _until(lambda: not (seen["flights"].blue.usable or seen["flights"].green.usable))
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the world in memory tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_a_preview_says_what_will_happen_and_does_nothing(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:

@@ -104,7 +104,9 @@ async def test_a_cluster_comes_up_survives_kills_and_leaves_nothing(base):
         await _kill(head)
         assert await plugin.refresh("RayCluster") is None
         elsewhere = ray(base, workers=0, s3Endpoint="http://127.0.0.1:1", s3Region="eu-central-1")
-        assert (await plugin.up("RayCluster", elsewhere))["address"]["url"] == url, "on the same ports"
+        anew = await plugin.up("RayCluster", elsewhere)
+        assert anew["address"]["url"] == url, "on the same ports"
+        assert anew["session"] != made["session"] != "", "what ran on the old head is known to be gone"
         told = Path(f"/proc/{_root(base, 'ray', 'head').pid}/environ").read_bytes().split(b"\0")
         assert {b"AWS_ENDPOINT_URL_S3=http://127.0.0.1:1", b"AWS_DEFAULT_REGION=eu-central-1"} <= set(told)
         await plugin.destroy("RayCluster")
