@@ -122,7 +122,7 @@ def test_every_mistake_of_a_strategy_is_told_at_once_where_it_stands_and_nothing
         "steps[0].analysis.checks[1].kind": "'sucess-rate' is none of success-rate, latency, disagreement, "
         "prediction-distance, model-metric, custom; did you mean `success-rate`?",
         "steps[0].analysis.checks[2].metric": "'auc' is none of roc_auc, pr_auc, log_loss, brier, accuracy, f1, precision, "
-        "recall, mean_bias; did you mean `pr_auc`?",
+        "recall, mean_bias, rmse, mae, r2; did you mean `pr_auc`?",
         "steps[0].analysis.checks[2]": "a check without a limit passes everything: give `limit`, `margin`, or both",
         "steps[1].weight": "the weights of a canary's steps must rise: 20 does not, after 50",
         "steps[2].weight": "is missing",
