@@ -8,10 +8,10 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from heliostat.engine import yamledit
 from heliostat.engine.project import ConfigDeclaration, Project
 from heliostat.engine.stackerrors import StackError
 
@@ -91,40 +91,47 @@ def as_text(value: Any) -> str:
 
 
 class StackConfig:
-    """The content of one stack's file. Nothing is written before `save`."""
+    """The content of one stack's file. Nothing is written before `save`, and then nothing but what was set or removed."""
 
     def __init__(self, file: Path, project: str) -> None:
         """Reads `file`, which may not exist yet; raises StackError where it is not what it should be."""
-        from ruamel.yaml import YAML
-        from ruamel.yaml.error import YAMLError
-
         self.file = file
         self._project = project
-        self._yaml = YAML()
-        self._yaml.preserve_quotes = True
-        self._yaml.width = 1 << 20  # a long line stays one
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
-        self._indent(text)
-        try:
-            self._content: Any = self._yaml.load(text)
-        except YAMLError as error:
-            raise StackError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
-        self._head = text if self._content is None else ""  # a file of comments alone keeps them
-        if self._content is None:
-            self._content = {}
-        if not isinstance(self._content, dict) or not isinstance(self._content.get("config") or {}, dict):
-            raise StackError(f"{file} has to be a mapping, and `config` in it too")
-        for key in ("secretsprovider", "environment"):
-            if self._content.get(key) not in (None, "", "default", "passphrase"):
-                raise StackError(f"{file}: the embedded engine has no `{key}`: use the official Pulumi CLI for this stack")
+        self._text = _read(file)
+        self._content = self._checked()
 
-    def _indent(self, text: str) -> None:
-        """Takes over how the file indents mappings and lists, so that untouched lines stay as they are."""
-        nested = re.search(r"^(?:[^\s#-][^\n]*):[^\S\n]*\n(?:\s*#[^\n]*\n|\s*\n)*( +)[^\s#-]", text, re.MULTILINE)
-        mapping = len(nested.group(1)) if nested else 2
-        item = re.search(r"^( *)[^\s#-][^\n]*:[^\S\n]*\n(?:\s*#[^\n]*\n|\s*\n)*( *)- ", text, re.MULTILINE)
-        offset = max(len(item.group(2)) - len(item.group(1)), 0) if item else mapping
-        self._yaml.indent(mapping=mapping, sequence=offset + 2, offset=offset)
+    def _checked(self) -> dict[str, Any]:
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+        try:
+            content = yamledit.load(self._text)
+        except YAMLError as error:
+            mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+            place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+            said = getattr(error, "problem", None) or " ".join(str(error).split())
+            raise StackError(f"{self.file}{place} is not valid YAML: {said}") from error
+        if content is None:
+            return {}
+        if not isinstance(content, dict):
+            raise StackError(f"{self.file} has to be a mapping (`config:` and keys below it), not {_named(content)}")
+        inside = content.get("config")
+        if inside is not None and not isinstance(inside, dict):
+            raise StackError(f"{self.place('config')} has to be a mapping of keys to values, not {_named(inside)}")
+        for key in ("secretsprovider", "environment"):
+            if content.get(key) not in (None, "", "default", "passphrase"):
+                raise StackError(
+                    f"{self.place(key)}: the embedded engine has no `{key}`: use the official Pulumi CLI for this stack"
+                )
+        return content
+
+    def place(self, *path: str | int) -> str:
+        """`file:line:column` of what stands at a path of the file (`config`, key, …); the file alone where nothing does."""
+        found = yamledit.position(self._text, path)
+        return f"{self.file}:{found[0]}:{found[1]}" if found else str(self.file)
+
+    def place_of(self, key: str, path: Path_ | None = None) -> str:
+        """`file:line:column` of a value by its full key."""
+        return self.place("config", self._written(key), *(path or ()))
 
     @property
     def salt(self) -> str:
@@ -133,12 +140,12 @@ class StackConfig:
 
     @salt.setter
     def salt(self, value: str) -> None:
-        if "encryptionsalt" in self._content or not hasattr(self._content, "insert"):
-            self._content["encryptionsalt"] = value
-            return
-        # at the top, but behind the comment there, which belongs to the first key
-        position = len(self._content) if self._content.ca.comment else 0
-        self._content.insert(position, "encryptionsalt", value)
+        # at the top, but not before a comment there, which belongs to the first key
+        if self._content and "encryptionsalt" not in self._content and re.match(r"[A-Za-z'\"]", self._text):
+            newline = "\r\n" if "\r\n" in self._text else "\n"
+            self._change(f"encryptionsalt: {value}{newline}{self._text}")
+        else:
+            self._edit(lambda: yamledit.put(self._text, ("encryptionsalt",), value), "encryptionsalt")
 
     @property
     def values(self) -> dict[str, Any]:
@@ -161,32 +168,30 @@ class StackConfig:
 
     def set(self, key: str, path: Path_, value: Any) -> None:
         """Sets the value at `path` inside the key, making what holds it; raises StackError where something else is there."""
-        if not isinstance(self._content.get("config"), dict):
-            self._content["config"] = {}
-        holder, last = self._content["config"], self._written(key)
-        for number, step in enumerate(path):
-            inside = holder[last] if _has(holder, last) else None
-            if not isinstance(inside, dict | list) or is_secure(inside):
-                if inside is not None and number > 0:
-                    said = as_text(revealed(inside, lambda _: "[secret]"))
-                    raise StackError(f"{key}: {'.'.join(map(str, path[:number]))} is {said}, which has no {step!r} inside")
-                inside = [] if isinstance(step, int) else {}
-                _put(holder, last, inside, key)
-                inside = holder[last]
-            holder, last = inside, step
-        _put(holder, last, value, key)
+        written = self._written(key)
+        _refuse(key, self.values.get(key), path, value)
+        if is_secure(self.values.get(key)) and path:  # a secret as a whole makes room for what holds something
+            self._edit(lambda: yamledit.put(self._text, ("config", written), None), key)
+        self._edit(lambda: yamledit.put(self._text, ("config", written, *path), value), key)
 
     def remove(self, key: str, path: Path_) -> bool:
         """Removes the value at `path` inside the full key; tells whether it was there."""
-        holder, last = self._content.get("config") or {}, self._written(key)
-        for step in path:
-            if not _has(holder, last):
-                return False
-            holder, last = holder[last], step
-        if not _has(holder, last):
+        try:
+            self.get(key, path)
+        except KeyError:
             return False
-        del holder[last]
+        self._edit(lambda: yamledit.drop(self._text, ("config", self._written(key), *path)), key)
         return True
+
+    def _edit(self, make: Callable[[], str], key: str) -> None:
+        try:
+            self._change(make())
+        except yamledit.EditError as error:
+            raise StackError(f"{key} cannot be changed in {self.file}: {error}; edit it by hand") from None
+
+    def _change(self, text: str) -> None:
+        self._text = text
+        self._content = yamledit.load(text) or {}
 
     def _written(self, key: str) -> Any:
         """The key as the file has it, which may lack the namespace."""
@@ -195,17 +200,13 @@ class StackConfig:
 
     def save(self) -> None:
         """Writes the file, atomically; raises StackError where it cannot."""
-        text = StringIO()
-        self._yaml.dump(self._content, text)
-        head = self._head if not self._head or self._head.endswith("\n") else self._head + "\n"
-        content = head + (text.getvalue() if self._content else "")
         temporary = Path()
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self.file.parent, prefix=f".{self.file.name}.")
             temporary = Path(name)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(content)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(self._text)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.chmod(self.file.stat().st_mode & 0o777 if self.file.exists() else 0o644)
@@ -216,26 +217,42 @@ class StackConfig:
             raise StackError(f"cannot write {self.file}: {error.strerror}. It is as it was before") from error
 
 
-def _has(holder: Any, step: str | int) -> bool:
-    if isinstance(holder, list):
-        return isinstance(step, int) and 0 <= step < len(holder)
-    return isinstance(holder, dict) and step in holder
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode() if file.exists() else ""
+    except UnicodeDecodeError as error:
+        raise StackError(f"{file} is not UTF-8 text ({error}): save it as UTF-8") from error
+    except OSError as error:
+        raise StackError(f"cannot read {file}: {error.strerror}") from error
 
 
-def _put(holder: Any, step: Any, value: Any, key: str) -> None:
-    if isinstance(holder, list):
-        if not isinstance(step, int):
-            raise StackError(f"{key}: a list takes a number, not {step!r}")
-        if step > len(holder):
-            raise StackError(f"{key}: the index {step} is beyond the list's end; the next one is {len(holder)}")
-        if step == len(holder):
-            holder.append(value)
-            return
-    elif isinstance(step, int):
-        raise StackError(f"{key}: a mapping takes a name, not the number {step}")
-    elif step == "secure" and not holder and isinstance(value, str):
-        raise StackError(f"{key}: a mapping whose only key is `secure` is how secrets are written; use --secret")
-    holder[step] = value
+def _named(value: Any) -> str:
+    """What a value is, in words of YAML."""
+    if isinstance(value, list):
+        return "a list"
+    return "a mapping" if isinstance(value, dict) else f"{as_text(revealed(value, lambda _: '[secret]'))!r}"
+
+
+def _refuse(key: str, held: Any, path: Path_, value: Any) -> None:
+    """Raises StackError where `value` cannot stand at `path` inside what the key holds."""
+    for number, step in enumerate(path):
+        if held is None or (is_secure(held) and number == 0):
+            held = [] if isinstance(step, int) else {}
+        elif not isinstance(held, dict | list) or is_secure(held):
+            said = as_text(revealed(held, lambda _: "[secret]"))
+            raise StackError(f"{key}: {'.'.join(map(str, path[:number]))} is {said}, which has no {step!r} inside")
+        if isinstance(held, list):
+            if not isinstance(step, int):
+                raise StackError(f"{key}: a list takes a number, not {step!r}")
+            if step > len(held):
+                raise StackError(f"{key}: the index {step} is beyond the list's end; the next one is {len(held)}")
+            held = held[step] if step < len(held) else None
+        else:
+            if isinstance(step, int):
+                raise StackError(f"{key}: a mapping takes a name, not the number {step}")
+            if step == "secure" and not held and isinstance(value, str) and number + 1 == len(path):
+                raise StackError(f"{key}: a mapping whose only key is `secure` is how secrets are written; use --secret")
+            held = held.get(step)
 
 
 def with_defaults(values: Mapping[str, Any], project: Project, stack: str, *, required: bool) -> dict[str, Any]:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,25 @@ def test_setting_one_value_keeps_every_comment_and_the_order(stack_file):
     config.save()
     assert lines_that_differ(COMMENTED, stack_file.read_text()) == ['    demo:replicas: "2"   # one is enough']
     assert len(stack_file.read_text().splitlines()) == len(COMMENTED.splitlines())
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_setting_and_removing_a_value_leaves_every_other_byte(stack_file, newline):
+    text = (Path(__file__).parents[2] / "configs" / "Pulumi.local.yaml").read_text().replace("\n", newline)
+    stack_file.parent.mkdir()
+    stack_file.write_bytes(text.encode())
+    config = StackConfig(stack_file, "heliostat")
+    steps = ["flights", "serving", "replicas"]
+    config.set("heliostat:workloads", steps, 3)
+    config.save()
+    assert stack_file.read_bytes().decode() == text.replace("replicas: 2", "replicas: 3")
+    config.set("heliostat:workloads", steps, 2)
+    config.set("heliostat:new", [], "x")
+    config.set("heliostat:workloads", ["flights", "gate", "onRefusal"], "keep")
+    config.remove("heliostat:new", [])
+    config.remove("heliostat:workloads", ["flights", "gate", "onRefusal"])
+    config.save()
+    assert stack_file.read_bytes().decode() == text
 
 
 def test_a_value_deep_inside_is_set_in_its_place(stack_file):
@@ -135,9 +156,12 @@ def test_a_mapping_that_would_read_as_a_secret_is_refused(stack_file):
         written(stack_file, "").set("demo:a", ["secure"], "text")
 
 
-@pytest.mark.parametrize("text", ["config: [1]", "- a", "config:\n  a: {", "secretsprovider: awskms://x", "environment: [e]"])
+@pytest.mark.parametrize(
+    "text",
+    ["config: [1]", "config: []", "config: x", "- a", "config:\n  a: {", "secretsprovider: awskms://x", "environment: [e]"],
+)
 def test_a_file_that_cannot_be_used_is_named(stack_file, text):
-    with pytest.raises(StackError, match=r"Pulumi\.dev\.yaml"):
+    with pytest.raises(StackError, match=r"Pulumi\.dev\.yaml( has to be a mapping|:\d+:\d+)"):
         written(stack_file, text)
 
 
