@@ -18,6 +18,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 
 from heliostat.ml import models
+from heliostat.ml.log_columns import Columns
 from heliostat.ml.prediction_log import PredictionLog
 from heliostat.spec.rollouts import ServingArguments
 from workloads.flights.contract import CONTRACT, Flight, Lateness
@@ -29,7 +30,8 @@ def create() -> FastAPI:
     version = arguments.version
     predictor = CONTRACT.predictor.load(models.fetch(version.model_uri, version.tracking_uri))
     spool = Path(str(arguments.spool))
-    log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label)
+    columns = Columns.of(Flight, Lateness)
+    log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,7 +46,7 @@ def create() -> FastAPI:
         request_id = request.headers.get("x-request-id") or uuid.uuid4().hex
         score = float(predictor.predict(CONTRACT.columns([flight]))[0])
         answer = CONTRACT.respond(score).model_dump_json().encode()
-        log.add(request_id.encode(), (flight,), answer, time.perf_counter() - started)
+        log.add(request_id.encode(), await request.body(), 1, answer, time.perf_counter() - started)
         headers = {"x-request-id": request_id, "x-heliostat-version": version.label}
         return Response(answer, media_type="application/json", headers=headers)
 

@@ -24,6 +24,7 @@ from heliostat.spec.analysis import Custom, Figure, Verdict
 from heliostat.spec.analyst import AnalystTask, Endpoints
 from heliostat.spec.rollouts import Version
 from heliostat.systems.objects import open_store
+from heliostat.systems.private_folder import node_folder
 
 _ANSWER: Final = "figure.json"
 _LIBC: Final = ctypes.CDLL(None)
@@ -123,7 +124,7 @@ def fetch_code(version: Version) -> Path:
         PermanentError, RetryableError: it cannot be had.
     """
     name = version.code_uri.rpartition("/")[2]
-    target = Path(tempfile.gettempdir(), f"heliostat-{os.getuid()}", "code", name.removesuffix(".zip"))
+    target = node_folder() / "code" / name.removesuffix(".zip")
     if not target.is_dir():
         content = open_store(version.store).get(f"code/{name}")
         target.parent.mkdir(parents=True, exist_ok=True)

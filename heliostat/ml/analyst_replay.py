@@ -20,7 +20,6 @@ from heliostat.ml.serving import default_spool
 from heliostat.ml.tap import MOST_REQUESTS, Question, Tapped
 from heliostat.spec.analysis import Source
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.objects import open_store
 
 AT_ONCE: Final = 4
 _PER_SECOND: Final = 100.0
@@ -152,7 +151,7 @@ class Replay:
 
     def _logged(self, dates: frozenset[str]) -> LoggedRequests:
         version = self._work.task.candidate
-        return LoggedRequests(self._work.task.application, open_store(version.store), default_spool(), dates)
+        return LoggedRequests(self._work.task.application, version.store, default_spool(), dates)
 
     async def _dates(self) -> frozenset[str]:
         return date_fields(await self._work.candidate.openapi())

@@ -150,7 +150,7 @@ class Answers:
             raise
         seconds = self._note(request, body, 200, answer, started)
         if request.seconds is None:
-            self._log.add(request.id, rows, answer, seconds)
+            self._log.add(request.id, body, len(rows), answer, seconds)
         return _JSON, answer
 
     def _note(self, request: _Request, body: bytes, status: int, answer: bytes, started: float) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from heliostat.ml.pyfunc import MODEL_FOLDER, trained_folder
 from heliostat.systems.mlflow_registry import Registry
+from heliostat.systems.private_folder import node_folder
 
 
 def fetch(model_uri: str, tracking_uri: str) -> Path:
@@ -44,4 +44,4 @@ def _download(registry: Registry, location: str, target: Path) -> None:
 
 
 def _cache() -> Path:
-    return Path(tempfile.gettempdir(), f"heliostat-{os.getuid()}", "models")
+    return node_folder() / "models"

@@ -1,10 +1,10 @@
 """The prediction log of one replica: what was asked and answered, kept off the request's way.
 
-    request -> queue in memory -> (every half `flush_seconds`) spool file on this node -> (sealed) Parquet in the object store
+    request -> queue in memory -> (every half `flush_seconds`) spool on this node -> (sealed) Parquet in the object store
 
-A request only appends to the queue; where that is full it is counted and not logged, and never fails. The spool file
-outlives the replica: killed at any moment, it loses what was queued since the last flush. Whoever writes this
-application's log next on this node finds the file without a lock on it, and seals it.
+A request only appends to the queue; where that is full it is counted and not logged, and never fails. The spool outlives
+the replica (`heliostat.ml.spools`): killed at any moment, it loses what was queued since the last flush. Whoever writes
+this application's log for this store next on this node finds the file without a lock on it, and seals it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,26 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from heliostat.ml import prediction_files
+from heliostat.ml.log_cells import masked
+from heliostat.ml.log_columns import Columns
+from heliostat.ml.requests import is_many
+from heliostat.ml.spools import Head, folder_of, name_of, spools_in
+from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import PredictionLog as Settings
 
 _MOST_WAITING_ROWS: Final = 100_000
 _MOST_SPOOL_BYTES: Final = 2 << 30
-"""What unsealed files of one application may take on a node, while the object store cannot be reached."""
+"""What spools of one application may take on a node, while the object store cannot be reached."""
 _RECOVER_SECONDS: Final = 30.0
+_TELL_SECONDS: Final = 60.0
 _YIELD_EVERY: Final = 64
 
 logger = logging.getLogger("ray.serve")
@@ -50,36 +55,45 @@ class _Spool:
 class PredictionLog:
     """Takes entries from one event loop or several threads; two threads of its own write and seal."""
 
-    def __init__(self, settings: Settings, store: StoreAddress, spool: Path, application: str, version: str) -> None:
+    def __init__(
+        self, settings: Settings, store: StoreAddress, spool: Path, application: Name, version: str, columns: Columns
+    ) -> None:
+        """`spool`: this node's folder for the logs of all stacks and applications; `columns`: of the contract."""
         self.dropped = 0
         """Entries that were to be logged and were not."""
         self._settings = settings
-        self._store = store
-        self._folder = spool / application
-        self._application = application
-        self._head = b'","version":' + to_json(version) + b',"time":'
-        self._waiting: deque[tuple[bytes, float, Sequence[Any], bytes, float]] = deque()
+        self._head = Head(store=store, application=application, columns=columns)
+        self._folder = folder_of(spool, store, application)
+        self._older = spool / application
+        """Where an earlier release kept spools, those of all stores together."""
+        self._secrets = any(column.kind.has_secrets for column in columns.input)
+        self._middle = b'","version":' + to_json(version) + b',"time":'
+        self._waiting: deque[tuple[bytes, float, bytes, int, bytes, float]] = deque()
         self._waiting_rows = 0
         self._closing = threading.Event()
         self._spool: _Spool | None = None
         self._sealed: deque[_Spool] = deque()
-        self._last_warning = 0.0
+        self._told: dict[str, float] = {}
+        """When something was last said, by what it is about; monotonic."""
         self._threads: list[threading.Thread] = []
         if settings.sampling_rate > 0:
             self._threads = [threading.Thread(target=target, daemon=True) for target in (self._write_on, self._seal_on)]
             for thread in self._threads:
                 thread.start()
 
-    def add(self, request_id: bytes, rows: Sequence[Any], answer: bytes, seconds: float) -> None:
-        """Log a request that was answered, or not, as the sampling rate has it. `answer` is the body that was sent."""
+    def add(self, request_id: bytes, body: bytes, rows: int, answer: bytes, seconds: float) -> None:
+        """Log a request that was answered, or not, as the sampling rate has it.
+
+        `body` is what was sent, so many `rows` of the contract, and `answer` the body of the answer.
+        """
         rate = self._settings.sampling_rate
         if rate <= 0 or (rate < 1 and random.random() >= rate):  # noqa: S311 - sampling
             return
-        if self._waiting_rows + len(rows) > _MOST_WAITING_ROWS:
+        if self._waiting_rows + rows > _MOST_WAITING_ROWS:
             self.dropped += 1
             return
-        self._waiting_rows += len(rows)
-        self._waiting.append((request_id, time.time(), rows, answer, seconds))
+        self._waiting_rows += rows
+        self._waiting.append((request_id, time.time(), body, rows, answer, seconds))
 
     def close(self) -> None:
         """Write and seal what is there. What cannot be sealed now is sealed by who comes next."""
@@ -98,7 +112,7 @@ class PredictionLog:
                     self._spool = None
             except OSError as error:
                 lost = f"{self.dropped} entries are lost so far"
-                self._warn(f"the prediction log cannot be written in {self._folder}: {error.strerror}; {lost}")
+                self._tell("write", f"the prediction log cannot be written in {self._folder}: {error.strerror}; {lost}")
 
     def _is_full(self, spool: _Spool) -> bool:
         age = time.monotonic() - spool.opened
@@ -109,37 +123,62 @@ class PredictionLog:
         count = len(self._waiting)
         if not count:
             return
-        lines = []
-        for number in range(count):
-            request_id, at, rows, answer, seconds = self._waiting.popleft()
-            self._waiting_rows -= len(rows)
-            lines.append(self._line(request_id, at, rows, answer, seconds))
-            if number % _YIELD_EVERY == 0:
-                time.sleep(0)  # the event loop goes first
+        lines = self._lines(count)
         try:
             spool = self._spool or self._open()
             self._spool = spool
             self._append(spool, b"".join(lines))
         except OSError:
-            self.dropped += count
+            self.dropped += len(lines)
             raise
 
-    def _line(self, request_id: bytes, at: float, rows: Sequence[Any], answer: bytes, seconds: float) -> bytes:
-        answers = answer[len(b'{"rows":') : -1] if answer.startswith(b'{"rows":') else b"[" + answer + b"]"
+    def _lines(self, count: int) -> list[bytes]:
+        """Of so many entries; one that cannot be written costs none of the others."""
+        lines = []
+        for number in range(count):
+            request_id, at, body, rows, answer, seconds = self._waiting.popleft()
+            self._waiting_rows -= rows
+            try:
+                lines.append(self._line(request_id, at, body, answer, seconds))
+            except Exception as error:  # whatever a library calls it
+                self.dropped += 1
+                self._tell("line", f"a prediction cannot be logged: {type(error).__name__}: {error}")
+            if number % _YIELD_EVERY == 0:
+                time.sleep(0)  # the event loop goes first
+        return lines
+
+    def _line(self, request_id: bytes, at: float, body: bytes, answer: bytes, seconds: float) -> bytes:
+        """What was sent and answered, as it was: only blanks of JSON break lines. A secret goes no further than here."""
+        many = is_many(body)
+        if self._secrets:
+            body = self._without_secrets(from_json(body), many)
         name = to_json(request_id.decode("latin-1"))
         return b"".join(
-            (b'{"request_id":', name[:-1], self._head, b"%.6f" % at, b',"latency_ms":', b"%.4f" % (seconds * 1000),
-             b',"inputs":', to_json(list(rows)), b',"predictions":', answers, b"}\n")
+            (b'{"request_id":', name[:-1], self._middle, b"%.6f" % at, b',"latency_ms":', b"%.4f" % (seconds * 1000),
+             b',"many":', b"true" if many else b"false", b',"request":', body.replace(b"\n", b" ").replace(b"\r", b" "),
+             b',"answer":', answer.replace(b"\n", b" "), b"}\n")
         )  # fmt: skip
 
+    def _without_secrets(self, body: Any, many: bool) -> bytes:
+        rows = [masked(row, self._head.columns.input) for row in (body["rows"] if many else [body])]
+        return to_json({"rows": rows} if many else rows[0])
+
     def _open(self) -> _Spool:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if sum(path.stat().st_size for path in self._folder.glob("*.jsonl")) > _MOST_SPOOL_BYTES:
+        """A new spool, which says from its first byte on what it is for."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if sum(found.st_size for _, found in spools_in(self._folder)) > _MOST_SPOOL_BYTES:
             raise OSError(0, f"more than {_MOST_SPOOL_BYTES >> 20} MiB wait to be stored")
-        path = self._folder / f"{uuid.uuid4().hex}.jsonl"
+        path = self._folder / name_of(uuid.uuid4().hex)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return _Spool(path, descriptor, time.monotonic())
+        spool = _Spool(path, descriptor, time.monotonic())
+        try:
+            self._append(spool, self._head.line)
+        except OSError:
+            path.unlink()
+            os.close(descriptor)
+            raise
+        return spool
 
     def _append(self, spool: _Spool, data: bytes) -> None:
         written = 0
@@ -167,30 +206,79 @@ class PredictionLog:
 
     def _store_spool(self, spool: _Spool) -> None:
         try:
-            prediction_files.store(spool.path, self._application, self._store)
+            head = self._head
+            stored = prediction_files.store(spool.path, head.application, head.store, head.columns)
+            self._tell_of(spool.path, stored)
         except Exception as error:  # whatever it is, the file stays and is tried again
-            self._warn(f"the prediction log {spool.path} cannot be stored yet: {error}")
+            self._tell("store", f"the prediction log {spool.path} cannot be stored yet: {error}")
         finally:
             os.close(spool.descriptor)  # and with it the lock
 
+    def _tell_of(self, path: Path, stored: prediction_files.Stored) -> None:
+        for name, reason in stored.misfits.items():
+            text = f"a prediction is logged without {name}, which does not fit its column: {reason}; its row has it as JSON"
+            self._tell(f"misfit {name}", text, once=True)
+        if stored.unread:
+            number, reason = next(iter(stored.unread.items()))
+            aside = f"they are kept below predictions-unread/{self._head.application}/"
+            text = f"{len(stored.unread)} lines of {path} are no predictions, line {number} first: {reason}; {aside}"
+            self._tell("unread", text)
+
     def _recover(self) -> None:
         """Seal what writers left that are no more; a lock on a file means that its writer lives."""
-        for path in sorted(self._folder.glob("*.jsonl")):
-            try:
-                descriptor = os.open(path, os.O_RDWR)
-            except FileNotFoundError:
+        for path, _ in spools_in(self._folder):
+            descriptor = _unlocked(path)
+            if descriptor is None:
                 continue
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if self._is_ours(path):
+                self._store_spool(_Spool(path, descriptor, 0.0))
+            else:
                 os.close(descriptor)
-                continue
-            if time.time() - path.stat().st_mtime < 1.0:  # just made, and not locked yet
-                os.close(descriptor)
-                continue
-            self._store_spool(_Spool(path, descriptor, 0.0))
+        self._look_at_older()
 
-    def _warn(self, text: str) -> None:
-        if time.monotonic() - self._last_warning > 60 or not self._last_warning:
-            self._last_warning = time.monotonic()
+    def _is_ours(self, path: Path) -> bool:
+        head = Head.read(path)
+        if head is None or head.is_for(self._head.store, self._head.application):
+            return True
+        which = f"application {head.application} and store {head.store.uri}"
+        self._tell(f"other {path}", f"the spool {path} stays where it is: it is for {which}", once=True)
+        return False
+
+    def _look_at_older(self) -> None:
+        """What an earlier release left does not say whose it is, and is no business of a program to guess."""
+        left = 0
+        for path, _ in spools_in(self._older):
+            descriptor = _unlocked(path)  # who writes it will store it
+            if descriptor is not None:
+                os.close(descriptor)
+                left += 1
+        if left:
+            self._tell(
+                "older",
+                f"{left} spools of an earlier release in {self._older} do not say which stack they are of, and wait: "
+                f"move those of this stack's to {self._folder}, where they are stored within half a minute",
+                once=True,
+            )
+
+    def _tell(self, about: str, text: str, once: bool = False) -> None:
+        """Warn; of the same thing once a minute, or only once."""
+        last = self._told.get(about)
+        if last is None or (not once and time.monotonic() - last > _TELL_SECONDS):
+            self._told[about] = time.monotonic()
             logger.warning(text)
+
+
+def _unlocked(path: Path) -> int | None:
+    """A descriptor of a spool, locked; None where its writer lives, or it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.exists() and time.time() - path.stat().st_mtime >= 1.0:  # else it was just made, and is not locked yet
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None

@@ -7,17 +7,17 @@ nothing here imports mlflow, pandas, lightgbm or scikit-learn.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from heliostat.ml import models
 from heliostat.ml.contracts import Contract, load_entry_point
 from heliostat.ml.http import Answers
+from heliostat.ml.log_columns import Columns
 from heliostat.ml.prediction_log import PredictionLog
 from heliostat.spec.rollouts import ServingArguments
 from heliostat.systems.errors import PermanentError
+from heliostat.systems.private_folder import node_folder
 
 
 def build(args: dict[str, Any]) -> Any:
@@ -76,10 +76,11 @@ def open_application(arguments: ServingArguments) -> Answers:
     folder = models.fetch(version.model_uri, version.tracking_uri)
     predictor = contract.predictor.load(folder)
     spool = Path(arguments.spool) if arguments.spool else default_spool()
-    log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label)
+    columns = Columns.of(contract.row, contract.answer)
+    log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
     return Answers(contract, predictor, version.label, arguments.public_path, version.limits, log, tells_request_id=False)
 
 
 def default_spool() -> Path:
-    """Where this node keeps the prediction log until it is stored; it outlives the replica, not the node."""
-    return Path(tempfile.gettempdir(), f"heliostat-{os.getuid()}", "predictions")
+    """Where this node keeps the prediction logs of all stacks until they are stored."""
+    return node_folder() / "predictions"

@@ -12,10 +12,8 @@ import hashlib
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +22,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock
 
-from heliostat.systems import proc
+from heliostat.systems import private_folder, proc
 from heliostat.systems.errors import PermanentError, explained
 from heliostat.systems.loopback import past_proxies
 
@@ -157,18 +155,10 @@ def runtime_root() -> Path:
     Raises:
         PermanentError: somebody else owns it.
     """
-    root = Path(os.environ.get("HELIOSTAT_RUNTIME_DIR") or Path(tempfile.gettempdir(), f"heliostat-{os.getuid()}"))
-    try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = root.lstat()
-    except OSError as error:
-        raise explained(error, f"make the runtime folder {root}") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise PermanentError(
-            f"the runtime folder {root} is not a folder that only this user (uid {os.getuid()}) can write; "
-            "remove it, or name another in HELIOSTAT_RUNTIME_DIR"
-        )
-    return root
+    named = os.environ.get("HELIOSTAT_RUNTIME_DIR")
+    if not named:
+        return private_folder.node_folder()
+    return private_folder.private(Path(named), "remove it, or name another in HELIOSTAT_RUNTIME_DIR")
 
 
 def runtime_directory(directory: str | Path) -> Path:

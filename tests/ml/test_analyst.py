@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 from replicas import AThirdOff, Broken, Replica, Slow, replicas
-from serving_fakes import Ask
+from serving_fakes import Ask, Told
 
 from heliostat.ml.contracts import Golden
 from heliostat.ml.ground_truth import Label, record
+from heliostat.ml.log_columns import Columns
 from heliostat.ml.prediction_log import PredictionLog
 from heliostat.spec.analysis import Source, Verdict
 from heliostat.spec.workload import PredictionLog as Settings
@@ -98,7 +99,7 @@ def test_a_first_version_is_asked_alone(start):
 def test_the_prediction_log_makes_up_for_missing_recent_requests(start, store, tmp_path):
     spool = tmp_path / "tmp" / f"heliostat-{os.getuid()}" / "predictions"
     for name, sealed in (("stored", True), ("unsealed", False)):
-        log = PredictionLog(Settings(flush_seconds=0.05), store, spool, "halves", "1-old")
+        log = PredictionLog(Settings(flush_seconds=0.05), store, spool, "halves", "1-old", Columns.of(Ask, Told))
         with replicas(Replica(log=log)) as (before,):
             before.ask(20, name)
             if sealed:
@@ -140,7 +141,7 @@ def test_the_end_of_stdin_ends_it_before_there_was_anything_to_do(start):
 
 def test_a_model_metric_is_made_of_logged_requests_whose_truth_is_known(start, store, tmp_path):
     spool = tmp_path / "spool"
-    log = PredictionLog(Settings(flush_seconds=0.05), store, spool, "halves", "1-old")
+    log = PredictionLog(Settings(flush_seconds=0.05), store, spool, "halves", "1-old", Columns.of(Ask, Told))
     with replicas(Replica(log=log)) as (before,):
         before.ask(40, "past", size=2.0)
         log.close()

@@ -10,12 +10,12 @@ import pytest
 from pydantic import BaseModel
 
 from heliostat.ml.analyst_log import LoggedRequests, date_fields
+from heliostat.ml.log_columns import Columns
 from heliostat.ml.pages import openapi
 from heliostat.ml.prediction_log import PredictionLog
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import Limits
 from heliostat.spec.workload import PredictionLog as Settings
-from heliostat.systems.objects import open_store
 
 from serving_fakes import contract  # isort: skip
 
@@ -29,6 +29,11 @@ class Stay(BaseModel):
     rooms: list[str] = []
 
 
+class Priced(BaseModel):
+    p: int
+
+
+COLUMNS = Columns.of(Stay, Priced)
 STAYS = [
     Stay(day=dt.date(2013, 7, 9), at=dt.datetime(2013, 7, 9, 19, 30), guests=2, price=4.5, rooms=["a"]),
     Stay(day=dt.date(2013, 7, 10), at=dt.datetime(2013, 7, 10), guests=1, price=1.0, note="late", rooms=[]),
@@ -49,26 +54,28 @@ def spool(tmp_path):
 
 @pytest.fixture
 def log(address, spool):
-    made = PredictionLog(Settings(flush_seconds=0.05), address, spool, "halves", "1")
+    made = PredictionLog(Settings(flush_seconds=0.05), address, spool, "halves", "1", COLUMNS)
     yield made
     made.close()
 
 
 def asks(address, spool, most_rows=1000, wanted=None, dates=frozenset()):
-    requests = LoggedRequests("halves", open_store(address), spool, dates)
+    requests = LoggedRequests("halves", address, spool, dates)
     return [ask for found in requests.newest(most_rows, wanted) for ask in found]
 
 
 def add(log, name, rows):
     answer = {"p": 1} if len(rows) == 1 else {"rows": [{"p": 1}] * len(rows)}
-    log.add(name, rows, json.dumps(answer).replace(" ", "").encode(), 0.001)
+    bodies = [row.model_dump_json() for row in rows]
+    body = bodies[0] if len(rows) == 1 else f'{{"rows":[{",".join(bodies)}]}}'
+    log.add(name, body.encode(), len(rows), json.dumps(answer).replace(" ", "").encode(), 0.001)
 
 
 def test_stored_requests_come_back_as_they_were_the_newest_first(address, spool, log):
     add(log, b"one", STAYS[:1])
     add(log, b"two", STAYS)
     log.close()
-    found = asks(address, spool, dates=frozenset({"day"}))
+    found = asks(address, spool)
     assert [ask.request_id for ask in found] == ["two", "one"]
     assert json.loads(found[0].body) == {"rows": [stay.model_dump(mode="json") for stay in STAYS]}
     assert json.loads(found[1].body) == STAYS[0].model_dump(mode="json")
@@ -84,7 +91,7 @@ def test_requests_that_are_not_stored_yet_come_from_this_nodes_spool(address, sp
         time.sleep(0.02)
     assert [ask.request_id for ask in found] == ["two", "one"]
     assert Stay.model_validate_json(found[1].body) == STAYS[0]
-    [path] = (spool / "halves").glob("*.jsonl")
+    [path] = spool.rglob("*.jsonl")
     with path.open("ab") as file:
         file.write(b'{"request_id":"torn')
     assert len(asks(address, spool)) == 2, "half a line is none"

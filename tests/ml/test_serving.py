@@ -40,8 +40,8 @@ async def test_one_row_is_answered_with_one_answer(app, log):
     assert (answer.status, answer.json) == (200, {"score": 2.0})
     assert answer.headers["x-heliostat-version"] == "3-abc"
     assert answer.headers["x-request-id"] == "me-1"
-    [(request_id, rows, sent, seconds)] = log.entries
-    assert (request_id, rows[0].size, sent) == (b"me-1", 4.0, answer.body)
+    [(request_id, asked, rows, sent, seconds)] = log.entries
+    assert (request_id, asked, rows, sent) == (b"me-1", body(), 1, answer.body)
     assert 0 < seconds < 1
 
 
