@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from typing import Any, Final
 import aiohttp
 
 from heliostat.ml.checks import REPLAY_HEADER
-from heliostat.ml.requests import REQUEST_ID
 from heliostat.ml.tap import Page, Question
+from heliostat.spec.base import REQUEST_ID
 
 ANSWER_SECONDS: Final = 30.0
 """A request without an answer for so long has failed."""
@@ -85,7 +86,7 @@ class Side:
 
     async def _ask(self, ask: Ask) -> Reply:
         headers = {"content-type": "application/json", REPLAY_HEADER: "1"}
-        if REQUEST_ID.match(ask.request_id.encode("latin-1", "replace")):
+        if re.fullmatch(REQUEST_ID, ask.request_id):
             headers["x-request-id"] = ask.request_id
         for url in self._by_turns():
             began = time.perf_counter()

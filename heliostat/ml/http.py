@@ -7,6 +7,8 @@
     GET  /-/golden      `{"bodies": [...]}`: its golden requests and examples, as they would be sent
     GET  /-/tap         the last requests with their answers; see `heliostat.ml.tap`
 
+An answer has `x-request-id` where its id is logged: with a prediction, or with a failure of the application.
+
 Clients cannot reach `/-/`. A request with `x-heliostat-replay` was sent before, or is a copy of a client's: it is answered as
 any, with the time that took in `x-heliostat-milliseconds`, and neither logged nor kept for the tap.
 
@@ -19,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ from heliostat.ml import golden, pages
 from heliostat.ml.contracts import Contract, Predictor
 from heliostat.ml.prediction_log import PredictionLog
 from heliostat.ml.refusals import Refusal
-from heliostat.ml.requests import REQUEST_ID, Bodies, problems
+from heliostat.ml.requests import Bodies, problems, request_id
 from heliostat.ml.tap import Tap, question_of
 from heliostat.spec.workload import Limits
 
@@ -45,14 +46,15 @@ _JSON: Final = b"application/json"
 class _Request:
     """One request, as the routes need it."""
 
-    __slots__ = ("headers", "id", "receive", "scope", "seconds")
+    __slots__ = ("headers", "id", "logged", "receive", "scope", "seconds")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = self.headers.get(b"x-request-id")
-        self.id = given if given and REQUEST_ID.match(given) else uuid.uuid4().hex.encode()
+        self.id = request_id(self.headers.get(b"x-request-id"))
+        self.logged = False
+        """Whether the id is in the prediction log, or in the replica's: one that is nowhere is not told."""
         self.seconds: float | None = None
         """How long a replayed prediction took."""
 
@@ -116,9 +118,10 @@ class Answers:
             text = f"the application failed on this request ({type(error).__name__}); its log has more under this request id"
             body = to_json({"detail": text})
             _report(request.id)
+            request.logged = True
         length = b"%d" % len(body)
         headers = [(b"content-type", kind), (b"content-length", length), (b"x-heliostat-version", self._version), *extra]
-        if self._tells_request_id:
+        if self._tells_request_id and request.logged:
             headers.append((b"x-request-id", request.id))
         if request.seconds is not None:
             headers.append((b"x-heliostat-milliseconds", b"%.4f" % (request.seconds * 1000)))
@@ -150,7 +153,7 @@ class Answers:
             raise
         seconds = self._note(request, body, 200, answer, started)
         if request.seconds is None:
-            self._log.add(request.id, body, len(rows), answer, seconds)
+            request.logged = self._log.add(request.id, body, len(rows), answer, seconds)
         return _JSON, answer
 
     def _note(self, request: _Request, body: bytes, status: int, answer: bytes, started: float) -> float:

@@ -81,19 +81,20 @@ class PredictionLog:
             for thread in self._threads:
                 thread.start()
 
-    def add(self, request_id: bytes, body: bytes, rows: int, answer: bytes, seconds: float) -> None:
-        """Log a request that was answered, or not, as the sampling rate has it.
+    def add(self, request_id: bytes, body: bytes, rows: int, answer: bytes, seconds: float) -> bool:
+        """Log a request that was answered, or not, as the sampling rate has it; whether it is logged.
 
         `body` is what was sent, so many `rows` of the contract, and `answer` the body of the answer.
         """
         rate = self._settings.sampling_rate
         if rate <= 0 or (rate < 1 and random.random() >= rate):  # noqa: S311 - sampling
-            return
+            return False
         if self._waiting_rows + rows > _MOST_WAITING_ROWS:
             self.dropped += 1
-            return
+            return False
         self._waiting_rows += rows
         self._waiting.append((request_id, time.time(), body, rows, answer, seconds))
+        return True
 
     def close(self) -> None:
         """Write and seal what is there. What cannot be sealed now is sealed by who comes next."""

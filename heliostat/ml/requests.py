@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}\Z")
-"""A client's own id of a request, where it may go into headers and files as it is."""
+from heliostat.spec.base import REQUEST_ID
+
+_REQUEST_ID: Final = re.compile(REQUEST_ID.replace("$", r"\Z").encode())
 _MANY: Final = re.compile(rb'\s*\{\s*"rows"\s*:')
 _POSITION: Final = re.compile(r"at line (\d+) column (\d+)")
 _MOST_PROBLEMS: Final = 100
@@ -33,6 +35,11 @@ class Bodies:
         if is_many(body):
             return self._many.validate_json(body, strict=True).rows, False
         return (self._one.validate_json(body, strict=True),), True
+
+
+def request_id(given: bytes | None) -> bytes:
+    """The id that a request is logged by, and that nobody else decides: the client's own where it is one, else a new one."""
+    return given if given is not None and _REQUEST_ID.match(given) else uuid.uuid4().hex.encode()
 
 
 def is_many(body: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -40,3 +40,7 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 Parameters = dict[str, bool | int | float | str]
 """Values that a workload's own code reads, such as hyperparameters."""
+
+REQUEST_ID: Final = "^[!-+.-~-]{1,128}$"
+"""The `x-request-id` that a client may choose, for HAProxy and Python alike: visible ASCII, which goes into headers and files
+as it is, without a comma, which makes several headers one. Any other is replaced where the request is logged."""

@@ -39,6 +39,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from heliostat.spec.base import REQUEST_ID
 from heliostat.spec.strategies import Affinity
 from heliostat.systems import haproxy_affinity, haproxy_counts
 
@@ -226,6 +227,7 @@ defaults
     http-error status 504 content-type application/json string '{{"detail":"The replica did not answer in time."}}'
 """
 
+# Whoever logs a request decides its id, and tells it: what is no id does not get there, and answers are left as they are.
 # Percent-encoded spellings of `/-/` reach the replica decoded, so it is looked for in the decoded path.
 _FRONTEND = """\
 frontend public
@@ -241,10 +243,9 @@ if {{ var(txn.share) -m int lt 0 }}
     acl internal path,url_dec -m end /-
     http-request return status 404 content-type application/json string '{{"detail":"Not Found"}}' if internal
     http-request del-header x-heliostat-replay
-    http-request del-header x-request-id if {{ req.hdr(x-request-id) -m len gt 128 }}
-    http-request set-header x-request-id %[uuid] unless {{ req.hdr(x-request-id) -m found }}
-    http-request set-var(txn.request_id) req.hdr(x-request-id)
-    http-response set-header x-request-id %[var(txn.request_id)] if {{ var(txn.request_id) -m found }}
+    acl one_request_id req.fhdr_cnt(x-request-id) eq 1
+    acl good_request_id req.fhdr(x-request-id) -m reg '{request_id}'
+    http-request del-header x-request-id unless one_request_id good_request_id
     http-request set-var(txn.draw) rand({shares}),sub(txn.share)
 {affinity}    acl to_green var(txn.draw) -m int lt 0
     http-request set-var-fmt(txn.blue) %[var(txn.app)]-blue
@@ -282,6 +283,7 @@ def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
         shares=SHARES,
         successor=SUCCESSOR,
         nobody=NOBODY,
+        request_id=REQUEST_ID,
         before=_lines(haproxy_counts.table()),
         affinity=_lines(rules),
         counting=_lines(haproxy_counts.rules()),

@@ -60,8 +60,9 @@ class Log:
     def __init__(self) -> None:
         self.entries: list[Any] = []
 
-    def add(self, *entry: Any) -> None:
+    def add(self, *entry: Any) -> bool:
         self.entries.append(entry)
+        return True
 
     def close(self) -> None:
         self.entries.append("closed")

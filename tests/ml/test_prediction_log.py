@@ -89,9 +89,9 @@ def test_no_sampling_logs_nothing_and_starts_nothing(address, tmp_path):
 
 def test_half_of_the_requests_are_sampled(address, tmp_path):
     log = open_log(address, tmp_path, sampling_rate=0.5)
-    for _ in range(2000):
-        log.add(b"id", BODY, 1, ANSWER, 0.001)
+    said = [log.add(b"id", BODY, 1, ANSWER, 0.001) for _ in range(2000)]
     log.close()
+    assert sum(said) == len(stored(address)[0]), "whether it is logged is said"
     assert 850 < len(stored(address)[0]) < 1150
 
 

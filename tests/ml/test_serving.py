@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -150,9 +151,28 @@ async def test_a_predictor_that_forgets_rows_is_a_bug_and_no_short_answer(log):
     assert not log.entries
 
 
-async def test_a_request_id_that_could_break_a_header_is_replaced(app):
-    answer = await call(app, "GET", "/healthz", x_request_id="a b\nc")
-    assert len(answer.headers["x-request-id"]) == 32
+@pytest.mark.parametrize("given", ["me-1", "!+-.~", "0" * 128])
+async def test_a_clients_own_id_is_logged_and_told(app, log, given):
+    answer = await call(app, "POST", "/predict", body(), x_request_id=given, **JSON)
+    assert answer.headers["x-request-id"] == log.entries[0][0].decode() == given
+
+
+@pytest.mark.parametrize("given", [None, "", "a b", "a,b", "ü", "a\tb", "a b\nc", "a\n", "0" * 129])
+async def test_what_is_no_id_is_replaced_and_the_one_that_is_told_is_the_one_that_is_logged(app, log, given):
+    headers = {} if given is None else {"x_request_id": given}
+    answer = await call(app, "POST", "/predict", body(), **headers, **JSON)
+    assert answer.headers["x-request-id"] == log.entries[0][0].decode()
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+async def test_an_id_that_is_logged_nowhere_is_not_told(app, log, caplog):
+    log.add = lambda *entry: False  # not sampled, or the queue is full
+    assert "x-request-id" not in (await call(app, "POST", "/predict", body(), x_request_id="me", **JSON)).headers
+    assert "x-request-id" not in (await call(app, "POST", "/predict", b"{", x_request_id="me", **JSON)).headers
+    assert "x-request-id" not in (await call(app, "GET", "/healthz", x_request_id="me")).headers
+    failed = await call(app, "POST", "/predict", body(size=13), x_request_id="me", **JSON)
+    assert failed.headers["x-request-id"] == "me"
+    assert "request me failed" in caplog.text, "what the application failed on is in the replica's log"
 
 
 async def test_golden_requests_pass_and_are_not_logged(app, log):

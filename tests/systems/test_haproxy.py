@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from traffic_plane import FakeReplica, ask, client, until
+from traffic_plane import MADE_ID, FakeReplica, ask, client, until
 
 from heliostat.systems import haproxy
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -28,15 +28,30 @@ def test_everything_listens_on_loopback(plane: Plane) -> None:
 
 
 @pytest.mark.local_stack
-async def test_the_path_is_rewritten_for_the_colour_and_a_request_id_is_made(
-    running: Plane, replicas: dict[str, FakeReplica]
-) -> None:
+async def test_the_path_is_rewritten_for_the_colour(running: Plane, replicas: dict[str, FakeReplica]) -> None:
     answer = await ask(running, "/flights/predict?x=1")
     assert (answer.status, answer.body) == (200, {"label": "blue", "path": "/_/flights/blue/predict?x=1"})
+
+
+@pytest.mark.local_stack
+@pytest.mark.parametrize("name", ["mine", "!+-.~", "0" * 128])
+async def test_a_clients_id_of_a_request_goes_to_the_replica_and_back(
+    running: Plane, replicas: dict[str, FakeReplica], name: str
+) -> None:
+    answer = await ask(running, "/flights/predict", {"x-request-id": name})
     _, seen = replicas["blue"].seen[0]
-    assert seen["x-request-id"] == answer.headers["x-request-id"]
-    answer = await ask(running, "/flights/predict", {"x-request-id": "mine"})
-    assert answer.headers["x-request-id"] == "mine"
+    assert (seen["x-request-id"], answer.headers["x-request-id"]) == (name, name)
+
+
+@pytest.mark.local_stack
+@pytest.mark.parametrize("name", [None, "", "a b", "a,b", "\u00fc", "a\tb", "0" * 129, "one\r\nx-request-id: two"])
+async def test_what_is_no_id_does_not_reach_the_replica_whose_own_the_client_is_told(
+    running: Plane, replicas: dict[str, FakeReplica], name: str | None
+) -> None:
+    answer = await ask(running, "/flights/predict", {} if name is None else {"x-request-id": name})
+    _, seen = replicas["blue"].seen[0]
+    assert "x-request-id" not in seen
+    assert answer.headers["x-request-id"] == MADE_ID
 
 
 @pytest.mark.local_stack

@@ -15,6 +15,9 @@ from heliostat.systems import haproxy, processes
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.haproxy_config import Plane, Route, Server
 
+MADE_ID = "made-by-the-replica"
+"""Of a request that came without one."""
+
 
 class FakeReplica:
     """Answers like a replica of one colour: its probes, and everything below its prefix."""
@@ -58,7 +61,9 @@ class FakeReplica:
                 if status == 0:
                     break
                 text = json.dumps(body).encode()
-                writer.write(b"HTTP/1.1 %d Said\r\ncontent-length: %d\r\n\r\n%s" % (status, len(text), text))
+                identity = headers.get("x-request-id", MADE_ID)
+                head = f"HTTP/1.1 {status} Said\r\nx-request-id: {identity}\r\ncontent-length: {len(text)}\r\n\r\n"
+                writer.write(head.encode() + text)
                 await writer.drain()
         self._writers.discard(writer)
         writer.close()
