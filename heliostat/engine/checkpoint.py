@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from heliostat.engine.marked import held
 from heliostat.engine.secrets import Crypter
 from heliostat.engine.stackerrors import StackError
 from heliostat.engine.state import (
@@ -194,7 +195,8 @@ def _decode_value(value: Any, reveal: Reveal, place: str) -> Any:
         return _decode_secret(value, reveal, place)
     if signature == _FLOAT_SIGNATURE:
         return struct.unpack(">d", bytes.fromhex(value["value"]))[0]
-    return {name: _decode_value(item, reveal, f"{place}.{name}") for name, item in value.items()}
+    decoded = {name: _decode_value(item, reveal, f"{place}.{name}") for name, item in value.items()}
+    return held(decoded) if signature else decoded
 
 
 def _decode_secret(value: dict[str, Any], reveal: Reveal, place: str) -> Secret:

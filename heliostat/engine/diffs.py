@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from heliostat.engine.events import PropertyChange
+from heliostat.engine.marked import is_content
 from heliostat.engine.paths import Path
 from heliostat.engine.properties import has_unknowns, without_secrets
 from heliostat.engine.state import Secret
@@ -45,10 +46,12 @@ def local_diff(olds: Mapping[str, Any], news: Mapping[str, Any]) -> Diff:
 
 
 def alike(old: Any, new: Any) -> bool:
-    """Whether two values are the same; to Python, `True` is 1."""
+    """Whether two values are the same. To Python, `True` is 1. Of an asset or an archive only the digest counts."""
     if old is new:
         return True
     if isinstance(old, Mapping) and isinstance(new, Mapping):
+        if "hash" in old and "hash" in new and is_content(old) and is_content(new):
+            return bool(old["hash"] == new["hash"])
         return old.keys() == new.keys() and all(alike(value, new[key]) for key, value in old.items())
     if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(map(alike, old, new))

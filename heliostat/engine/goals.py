@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlparse
 from pulumi.runtime.proto import alias_pb2, resource_pb2
 
 from heliostat.engine.errors import EngineError
-from heliostat.engine.properties import from_struct, from_value, with_hashes
+from heliostat.engine.properties import from_value
 from heliostat.engine.state import Resource
 from heliostat.engine.urns import (
     ROOT_STACK_TYPE,
@@ -114,9 +114,8 @@ class Goal:
         )
 
 
-def goal_of(request: resource_pb2.RegisterResourceRequest, project_root: Path, main: Path) -> Goal:
-    """What a registration asks for. Raises EngineError where it is not well-formed."""
-    inputs = with_hashes(from_struct(request.object), main)
+def goal_of(request: resource_pb2.RegisterResourceRequest, inputs: dict[str, Any], project_root: Path) -> Goal:
+    """What a registration asks for with these inputs. Raises EngineError where it is not well-formed."""
     dependencies = tuple(dict.fromkeys(request.dependencies))
     by_property = {key: tuple(one.urns) for key, one in request.propertyDependencies.items()}
     if not by_property:

@@ -12,8 +12,10 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
+from heliostat.engine.archives import with_hashes
 from heliostat.engine.errors import EngineError, ProviderError, Reported
 from heliostat.engine.goals import goal_of, position_of
+from heliostat.engine.marked import has_contents
 from heliostat.engine.operation import Operation, Stopped
 from heliostat.engine.planner import Planner, Registered, Result
 from heliostat.engine.properties import from_struct, has_unknowns, to_struct
@@ -112,11 +114,16 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         if request.remote or request.packageRef or request.transforms:
             await _unsupported(context, f"{request.type} is a plugin's component, of a parameterized package, or transformed")
         try:
-            goal = goal_of(request, self.place.project_root, self.place.main)
-        except (EngineError, OSError) as error:
+            goal = goal_of(request, await self._values(request.object), self.place.project_root)
+        except EngineError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         work = self.planner.register(goal, version=request.version, url=request.pluginDownloadURL)
         return self._answer(await self._work(work), request)
+
+    async def _values(self, message: Any) -> dict[str, Any]:
+        """The values of a message, with the digests of what is in its assets."""
+        values = from_struct(message)
+        return await asyncio.to_thread(with_hashes, values, self.place.main) if has_contents(values) else values
 
     def _answer(self, registered: Registered, request: Any) -> resource_pb2.RegisterResourceResponse:
         resource, succeeded = registered.resource, registered.result == Result.SUCCESS
@@ -127,7 +134,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             urn=resource.urn,
             id=resource.id if succeeded else "",
             unknown=registered.unknown,
-            object=to_struct(outputs, secrets=request.acceptSecrets),
+            object=to_struct(outputs, secrets=request.acceptSecrets, references=request.acceptResources),
             result=RESULTS[registered.result],
         )
 
@@ -142,7 +149,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             urn=registered.resource.urn,
             id=registered.resource.id if succeeded else "",
             unknown=registered.unknown,
-            properties=to_struct(outputs, secrets=request.acceptSecrets),
+            properties=to_struct(outputs, secrets=request.acceptSecrets, references=request.acceptResources),
             result=RESULTS[registered.result],
         )
 
@@ -177,7 +184,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         answer = resource_pb2.ResourceInvokeResponse(
             failures=[provider_pb2.CheckFailure(property=one.property, reason=one.reason) for one in failures]
         )
-        getattr(answer, "return").CopyFrom(to_struct(values))
+        keeps = request.acceptResources or request.tok == "pulumi:pulumi:getResource"
+        getattr(answer, "return").CopyFrom(to_struct(values, references=keeps))
         return answer
 
     async def _invoke(self, request: Any) -> Any:
@@ -195,7 +203,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def RegisterResourceOutputs(self, request: Any, context: Any) -> empty_pb2.Empty:
         """What a component, or the stack, exports."""
-        outputs = from_struct(request.outputs)
+        try:
+            outputs = await self._values(request.outputs)
+        except EngineError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         if type_of(request.urn) == ROOT_STACK_TYPE:
             self.stack_outputs = outputs
         else:

@@ -93,7 +93,10 @@ class Plugin:
     channel: grpc.aio.Channel | None = None
     stub: Any = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=40))
+    shook_hands: bool = False
+    """What it can is known from the handshake; of others Configure tells it."""
     accepts_secrets: bool = False
+    accepts_resources: bool = False
     supports_preview: bool = False
     readers: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -153,7 +156,8 @@ class Plugin:
             if error.code() != grpc.StatusCode.UNIMPLEMENTED:
                 raise await self._explained(error, "Handshake") from None
             return
-        self.accepts_secrets = answer.accept_secrets
+        self.shook_hands = self.supports_preview = True
+        self.accepts_secrets, self.accepts_resources = answer.accept_secrets, answer.accept_resources
 
     async def call(self, method: str, request: Any) -> Any:
         """One call. Raises ProviderError, or InitFailed where there is a resource that is not well."""

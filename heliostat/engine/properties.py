@@ -1,21 +1,19 @@
 """Property values: between protobuf's Struct and plain Python values, and what the engine asks of them.
 
-A secret is a `Secret`, an unknown is the string UNKNOWN. Assets, archives and resource references stay
-the marked mappings that the protocol and the checkpoint both use. Whole numbers are `int`.
+A secret is a `Secret`, an unknown is the string UNKNOWN. Assets, archives and references to resources are marked mappings,
+in the form that `heliostat.engine.marked` gives them. Whole numbers are `int`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from google.protobuf import struct_pb2
 
+from heliostat.engine.marked import held, is_reference, sent, without_references
 from heliostat.engine.state import SECRET_SIGNATURE, SECRET_SIGNATURE_KEY, UNKNOWN, Secret
 
-ASSET_SIGNATURE = "c44067f5952c0a294b673a41bacd8c17"
 EXACT_INTEGERS = 2.0**53
 
 
@@ -36,20 +34,23 @@ def from_value(message: struct_pb2.Value) -> Any:
             return message.bool_value
         case "struct_value":
             values = from_struct(message.struct_value)
-            if values.get(SECRET_SIGNATURE_KEY) == SECRET_SIGNATURE:
-                inner = values.get("value")
-                return inner if isinstance(inner, Secret) else Secret(inner)
-            return values
+            return held(values) if SECRET_SIGNATURE_KEY in values else values
         case "list_value":
             return [from_value(item) for item in message.list_value.values]
         case _:
             return None
 
 
-def to_struct(values: Mapping[str, Any], *, secrets: bool = True, unknowns: bool = True) -> struct_pb2.Struct:
-    """A message of `values`: without `secrets` they go in clear, without `unknowns` what is unknown is left out."""
+def to_struct(
+    values: Mapping[str, Any], *, secrets: bool = True, unknowns: bool = True, references: bool = True
+) -> struct_pb2.Struct:
+    """A message of `values`.
+
+    Without `secrets` they go in clear, without `unknowns` what is unknown is left out, and without `references` a resource
+    goes as its id.
+    """
     message = struct_pb2.Struct()
-    _fill_struct(message, values, secrets, unknowns)
+    _fill_struct(message, values if references else without_references(values), secrets, unknowns)
     return message
 
 
@@ -78,7 +79,7 @@ def _fill_value(message: struct_pb2.Value, value: Any, secrets: bool, unknowns: 
             _fill_secret(message, value, secrets, unknowns)
         case Mapping():
             message.struct_value.SetInParent()
-            _fill_struct(message.struct_value, value, secrets, unknowns)
+            _fill_struct(message.struct_value, sent(value) if is_reference(value) else value, secrets, unknowns)
         case list() | tuple():
             message.list_value.SetInParent()
             for item in (item for item in value if unknowns or not _is_unknown(item)):
@@ -125,27 +126,17 @@ def has_unknowns(value: Any) -> bool:
             return False
 
 
-def with_hashes(value: Any, folder: Path) -> Any:
-    """A value whose assets carry the digest of their content, so that a changed file is a changed value.
-
-    Paths are relative to `folder`, the program's directory. Archives and remote assets stay as they are.
-    """
+def has_secrets(value: Any) -> bool:
+    """Whether something in a value is secret."""
     match value:
         case Secret():
-            return Secret(with_hashes(value.value, folder))
-        case Mapping() if value.get(SECRET_SIGNATURE_KEY) == ASSET_SIGNATURE and "hash" not in value:
-            content = None
-            if "text" in value:
-                content = str(value["text"]).encode()
-            elif "path" in value:
-                content = (folder / value["path"]).read_bytes()
-            return value if content is None else {**value, "hash": hashlib.sha256(content).hexdigest()}
+            return True
         case Mapping():
-            return {key: with_hashes(item, folder) for key, item in value.items()}
+            return any(has_secrets(item) for item in value.values())
         case list():
-            return [with_hashes(item, folder) for item in value]
+            return any(has_secrets(item) for item in value)
         case _:
-            return value
+            return False
 
 
 def with_secrets_of(outputs: dict[str, Any], inputs: Mapping[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
@@ -158,11 +149,7 @@ def with_secrets_of(outputs: dict[str, Any], inputs: Mapping[str, Any], names: I
 
 def annotated(outputs: Any, inputs: Any) -> Any:
     """`outputs` of a plugin that knows no secrets, with whatever was secret in `inputs` secret again, at any depth."""
-    if isinstance(inputs, Secret):
-        return outputs if isinstance(outputs, Secret) else Secret(outputs)
     if isinstance(outputs, dict) and isinstance(inputs, Mapping):
         return {key: annotated(value, inputs[key]) if key in inputs else value for key, value in outputs.items()}
-    if isinstance(outputs, list) and isinstance(inputs, list):
-        rest = outputs[len(inputs) :]
-        return [annotated(value, item) for value, item in zip(outputs, inputs, strict=False)] + rest
-    return outputs
+    # A plugin may have put a list in another order: where something in it was secret, all of it is.
+    return Secret(outputs) if has_secrets(inputs) and not isinstance(outputs, Secret) else outputs

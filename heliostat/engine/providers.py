@@ -13,6 +13,7 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from heliostat.engine.diffs import SAME, Diff, local_diff
 from heliostat.engine.errors import CheckFailure, EngineError, InitFailed, ProviderError, Unimplemented
 from heliostat.engine.ignored import ignoring
+from heliostat.engine.marked import with_contents_of, without_contents
 from heliostat.engine.plugins import Plugin
 from heliostat.engine.properties import annotated, from_struct, has_unknowns, to_struct
 from heliostat.engine.state import UNKNOWN, Resource, Secret
@@ -90,7 +91,12 @@ class PluginProvider:
 
     def _struct(self, values: Mapping[str, Any], *, unknowns: bool | None = None) -> Any:
         keep = self.preview if unknowns is None else unknowns
-        return to_struct(values, secrets=self.plugin.accepts_secrets, unknowns=keep)
+        accepts = self.plugin
+        return to_struct(values, secrets=accepts.accepts_secrets, unknowns=keep, references=accepts.accepts_resources)
+
+    def _digests(self, values: Mapping[str, Any], *, unknowns: bool | None = None) -> Any:
+        """Values of what is compared, read or deleted, which needs no contents of assets."""
+        return self._struct(without_contents(values), unknowns=unknowns)
 
     def _values(self, message: Any, like: Values) -> Values:
         values = from_struct(message)
@@ -143,8 +149,9 @@ class PluginProvider:
                 type=type_of(urn),
             ),
         )
-        self.plugin.accepts_secrets = self.plugin.accepts_secrets or answer.acceptSecrets
-        self.plugin.supports_preview = answer.supportsPreview
+        if not self.plugin.shook_hands:
+            self.plugin.accepts_secrets, self.plugin.accepts_resources = answer.acceptSecrets, answer.acceptResources
+            self.plugin.supports_preview = answer.supportsPreview
 
     async def check(self, urn: Urn, olds: Values, news: Values, seed: bytes) -> tuple[Values, list[CheckFailure]]:
         """See Provider."""
@@ -174,9 +181,9 @@ class PluginProvider:
                 urn=old.urn,
                 name=name_of(old.urn),
                 type=type_of(old.urn),
-                olds=self._struct(old.outputs, unknowns=True),
-                news=self._struct(news, unknowns=True),
-                old_inputs=self._struct(old.inputs, unknowns=True),
+                olds=self._digests(old.outputs, unknowns=True),
+                news=self._digests(news, unknowns=True),
+                old_inputs=self._digests(old.inputs, unknowns=True),
                 ignoreChanges=ignore,
             ),
         )
@@ -218,9 +225,9 @@ class PluginProvider:
                 urn=old.urn,
                 name=name_of(old.urn),
                 type=type_of(old.urn),
-                olds=self._struct(old.outputs),
+                olds=self._digests(old.outputs),
                 news=self._struct(news),
-                old_inputs=self._struct(old.inputs),
+                old_inputs=self._digests(old.inputs),
                 timeout=old.timeout,
                 ignoreChanges=ignore,
                 preview=preview,
@@ -235,20 +242,23 @@ class PluginProvider:
         try:
             answer = await self.plugin.call(
                 "Read",
-                pb.ReadRequest(**self._stored(subject), inputs=self._struct(subject.inputs, unknowns=False)),
+                pb.ReadRequest(**self._stored(subject), inputs=self._digests(subject.inputs, unknowns=False)),
             )
         except InitFailed as failed:
-            return Made(failed.id, failed.outputs, failed.inputs, tuple(failed.reasons or [failed.message]))
+            inputs = with_contents_of(failed.inputs, subject.inputs)
+            outputs = with_contents_of(failed.outputs, subject.inputs)
+            return Made(failed.id, outputs, inputs, tuple(failed.reasons or [failed.message]))
         if not answer.id:
             return None
         inputs = self._values(answer.inputs, subject.inputs) if answer.HasField("inputs") else None
-        return Made(answer.id, self._values(answer.properties, subject.outputs), inputs)
+        outputs = with_contents_of(self._values(answer.properties, subject.outputs), subject.inputs)
+        return Made(answer.id, outputs, with_contents_of(inputs, subject.inputs))
 
     async def delete(self, subject: Subject) -> None:
         """See Provider."""
         await self.plugin.call(
             "Delete",
-            pb.DeleteRequest(**self._stored(subject), old_inputs=self._struct(subject.inputs, unknowns=False)),
+            pb.DeleteRequest(**self._stored(subject), old_inputs=self._digests(subject.inputs, unknowns=False)),
         )
 
     def _stored(self, subject: Subject) -> dict[str, Any]:
@@ -259,7 +269,7 @@ class PluginProvider:
             "name": name_of(subject.urn),
             "type": type_of(subject.urn),
             "timeout": subject.timeout,
-            "properties": self._struct(subject.outputs, unknowns=False),
+            "properties": self._digests(subject.outputs, unknowns=False),
         }
 
     async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values, list[CheckFailure]]:

@@ -16,6 +16,10 @@ from heliostat.engine.urns import Urn
 
 SECRET_SIGNATURE_KEY = "4dabf18193072939515e22adb298388d"  # noqa: S105 - marks secrets, is none
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
+ASSET_SIGNATURE = "c44067f5952c0a294b673a41bacd8c17"
+ARCHIVE_SIGNATURE = "0def7320c3a5731c473e5ecbe6d01bc7"
+REFERENCE_SIGNATURE = "5cf8f73096256a8f31e491e813e4eb8e"
+OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The string by which the protocol marks a value that only an update will know."""
 watchers: list[Callable[[Any], None]] = []

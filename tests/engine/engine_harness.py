@@ -121,6 +121,11 @@ class Lab:
     def logged(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def given(self, call: str) -> dict[str, Any]:
+        """What the provider got with the last `call`, secrets laid open."""
+        found = [c["given"] for c in self.logged() if f"{c['call']} {c['name']}" == call]
+        return dict(found[-1])
+
     async def until_called(self, call: str, seconds: float = 30.0) -> None:
         """Returns once the provider has got `call`."""
         async with asyncio.timeout(seconds):

@@ -11,7 +11,8 @@ It keeps no world; each call is a line of JSON in the file LAB_LOG. Inputs that 
   replace_*   a change of any such input needs a replacement; with `first` true, by deletion first
   secret_out  true: the output `token` is a secret inside a list
 
-LAB_GONE names ids, joined by commas, that a read does not find. LAB_START is "hang", "die" or "chatter" for a process that
+LAB_GONE names ids, joined by commas, that a read does not find. With LAB_PREVIEWS creates of a preview are calls too, and with
+LAB_RESOURCES=no the provider takes no references to resources. LAB_START is "hang", "die" or "chatter" for a process that
 does not come up.
 """
 
@@ -64,7 +65,7 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
 
     async def note(self, method, urn, context, inputs, **more):
         name = urn.split("::")[-1]
-        log(call=method, name=name, **more)
+        log(call=method, name=name, given=inputs, **more)
         if inputs.get("die") == method:
             say(f"{name} takes the process along", sys.stderr)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -90,7 +91,8 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
 
     async def Configure(self, request, context):
         self.config = bare(json_format.MessageToDict(request.args))
-        return pb.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=True)
+        takes = os.environ.get("LAB_RESOURCES") != "no"
+        return pb.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=takes)
 
     async def Check(self, request, context):
         news = json_format.MessageToDict(request.news)
@@ -111,6 +113,8 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
     async def Create(self, request, context):
         inputs = json_format.MessageToDict(request.properties)
         if request.preview:
+            if os.environ.get("LAB_PREVIEWS"):
+                log(call="preview", name=request.urn.split("::")[-1], given=bare(inputs))
             return pb.CreateResponse(properties=request.properties)
         name = await self.note("create", request.urn, context, bare(inputs), region=self.config.get("region"))
         if "wait_for" in inputs:
