@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from heliostat.spec.workload import Gate
+
+_EVERYTHING: Final = "all rows"
+_MOST_ROWS: Final = 12
+_ROUNDING: Final = 1e-9
+"""What the difference of two figures may be off by."""
+_WIDEST_SLICE: Final = 18
 
 
 @dataclass(frozen=True)
@@ -25,14 +31,62 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The candidate against one other model, on all rows or on one slice."""
+
+    slice: str
+    """`<column> <value>`, or `all rows`."""
+    against: str
+    candidate: float
+    stable: float
+    """The other model's figure."""
+    behind: float
+    """How much worse the candidate is, in the metric's unit; below 0 it is better."""
+    margin: float
+    """How much worse it may be; below 0 it must be better by that much."""
+    with_baseline: bool = False
+
+    @property
+    def beyond(self) -> float:
+        """By how much it is worse than it may be; above 0 it is refused."""
+        return self.behind - self.margin
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the gate says."""
 
-    accepted: bool
-    reasons: tuple[str, ...]
-    """Why not, each with its figures; empty where accepted."""
+    metric: str
+    comparisons: tuple[Comparison, ...]
     summary: str
     """One line of figures, whatever it says."""
+
+    @property
+    def failed(self) -> tuple[Comparison, ...]:
+        """What refuses the candidate, the worst first."""
+        return tuple(sorted((each for each in self.comparisons if each.beyond > _ROUNDING), key=lambda each: -each.beyond))
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing refuses it."""
+        return not self.failed
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why not, each with its figures, the worst first; empty where accepted."""
+        return tuple(_reason(self.metric, each) for each in self.failed)
+
+    def table(self) -> list[str]:
+        """What refuses the candidate, as lines of at most 76 columns under headings, the worst first, and how many there are."""
+        head = ("metric", "slice", "candidate", "stable", "margin", "verdict")
+        failed = self.failed
+        rows = [_row(self.metric, each) for each in failed[:_MOST_ROWS]]
+        widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+        lines = [_line(row, widths) for row in (head, *rows)]
+        passed = len(self.comparisons) - len(failed)
+        if len(failed) > _MOST_ROWS:
+            lines.append(f"... and {len(failed) - _MOST_ROWS} more are refused")
+        return [*lines, f"{len(failed)} of {len(self.comparisons)} comparisons are refused, {passed} pass"]
 
 
 def judge(
@@ -40,23 +94,17 @@ def judge(
 ) -> Verdict:
     """The verdict on the candidate: not worse than the incumbent by more than the margins, and better than the baseline."""
     sign = 1.0 if higher_is_better else -1.0
-    reasons: list[str] = []
+    found: list[Comparison] = []
+
     if baseline is not None:
-        ahead = sign * (candidate.overall - baseline.overall)
-        if ahead < gate.beat_baseline_by:
-            reasons.append(
-                f"{gate.metric} is {candidate.overall:.4f}, the baseline's {baseline.overall:.4f}: "
-                f"it must be better by {gate.beat_baseline_by:g} and is {_distance(ahead)}"
-            )
+        ours, theirs = candidate.overall, baseline.overall
+        asked = 0.0 - gate.beat_baseline_by
+        found.append(Comparison(_EVERYTHING, baseline.model, ours, theirs, sign * (theirs - ours), asked, with_baseline=True))
     if incumbent is not None:
-        behind = sign * (incumbent.overall - candidate.overall)
-        if behind > gate.margin:
-            reasons.append(
-                f"{gate.metric} is {candidate.overall:.4f}, that of {incumbent.model} which serves {incumbent.overall:.4f}: "
-                f"worse by {behind:.4f}, {behind - gate.margin:.4f} more than the margin of {gate.margin:g}"
-            )
-        reasons.extend(_slices(gate, sign, candidate, incumbent))
-    return Verdict(not reasons, tuple(reasons), _summary(gate, candidate, baseline, incumbent))
+        pairs = [(_EVERYTHING, candidate.overall, incumbent.overall, gate.margin), *_slices(gate, candidate, incumbent)]
+        for place, ours, theirs, margin in pairs:
+            found.append(Comparison(place, incumbent.model, ours, theirs, sign * (theirs - ours), margin))
+    return Verdict(gate.metric, tuple(found), _summary(gate, candidate, baseline, incumbent))
 
 
 def figures_of(name: str, report: Mapping[str, Any] | None, metric: str) -> Figures | None:
@@ -70,17 +118,45 @@ def figures_of(name: str, report: Mapping[str, Any] | None, metric: str) -> Figu
     return Figures(name, float(report["overall"][metric]), slices)
 
 
-def _slices(gate: Gate, sign: float, candidate: Figures, incumbent: Figures) -> Iterator[str]:
+def _slices(gate: Gate, candidate: Figures, incumbent: Figures) -> Iterator[tuple[str, float, float, float]]:
     for item in gate.slices:
         ours, theirs = candidate.slices.get(item.column, {}), incumbent.slices.get(item.column, {})
         for value in sorted(ours.keys() & theirs.keys()):
-            behind = sign * (theirs[value] - ours[value])
-            if behind > item.margin:
-                yield (
-                    f"on {item.column} {value} {gate.metric} is {ours[value]:.4f}, "
-                    f"that of {incumbent.model} {theirs[value]:.4f}: worse by {behind:.4f}, "
-                    f"{behind - item.margin:.4f} more than the margin of {item.margin:g}"
-                )
+            yield f"{item.column} {value}", ours[value], theirs[value], item.margin
+
+
+def _reason(metric: str, found: Comparison) -> str:
+    where = "" if found.slice == _EVERYTHING else f"on {found.slice} "
+    figures = f"{where}{metric} is {found.candidate:.4f}, that of {found.against} {found.stable:.4f}"
+    if found.with_baseline:
+        return f"{figures}: it must be better by {0.0 - found.margin:g} and is {_distance(found.behind)}"
+    return f"{figures}: worse by {found.behind:.4f}, {found.beyond:.4f} more than the margin of {found.margin:g}"
+
+
+def _row(metric: str, found: Comparison) -> tuple[str, ...]:
+    place = "all, baseline" if found.with_baseline else found.slice
+    figures = (_figure(found.candidate), _figure(found.stable), f"{found.margin:g}")
+    return (metric, _cut(place), *figures, _distance(found.behind))
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    left = {0, 1, len(row) - 1}
+    cells = [
+        text.ljust(width) if n in left else text.rjust(width) for n, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _cut(place: str) -> str:
+    """A slice's name in its column: of `<column> <value>` the value says more, so the column gives way first."""
+    column, _, value = place.partition(" ")
+    if len(place) > _WIDEST_SLICE and len(column) > 6:
+        place = f"{column[:4]}.. {value}"
+    return place if len(place) <= _WIDEST_SLICE else place[: _WIDEST_SLICE - 2] + ".."
 
 
 def _summary(gate: Gate, candidate: Figures, baseline: Figures | None, incumbent: Figures | None) -> str:
@@ -92,5 +168,5 @@ def _summary(gate: Gate, candidate: Figures, baseline: Figures | None, incumbent
     return ", ".join(parts)
 
 
-def _distance(ahead: float) -> str:
-    return f"better by {ahead:.4f}" if ahead >= 0 else f"worse by {-ahead:.4f}"
+def _distance(behind: float) -> str:
+    return f"worse by {_figure(behind)}" if behind > 0 else f"better by {_figure(-behind)}"

@@ -92,12 +92,16 @@ async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersion
         version = await asyncio.to_thread(_register, inputs, verdict, report_uri)
         context.info(f"{inputs.name}: accepted as version {version.version}: {verdict.summary}")
         return _outputs(inputs, version, "accepted", report_uri)
-    await asyncio.to_thread(_tag_run, inputs, _refusal(verdict))
+    await asyncio.to_thread(_tag_run, inputs, _refusal(verdict, report_uri))
     return _refused(context, inputs, verdict, serving, report_uri, known)
 
 
-def _refusal(verdict: gate.Verdict) -> dict[str, str]:
-    return {"heliostat.verdict": "refused", "heliostat.refusal": "; ".join(verdict.reasons)}
+def _refusal(verdict: gate.Verdict, report_uri: str) -> dict[str, str]:
+    return {
+        "heliostat.verdict": "refused",
+        "heliostat.refusal": "; ".join(verdict.reasons),
+        "heliostat.report": report_uri,
+    }
 
 
 def _refused(
@@ -108,14 +112,22 @@ def _refused(
     report_uri: str,
     known: bool,
 ) -> ModelVersionOutputs:
+    """Keep what serves where the stack asks for that.
+
+    Raises:
+        PermanentError: with what refuses the candidate as a table, and where the whole report is.
+    """
     before = " (measured at an earlier update, not again)" if known else ""
-    text = f"the model {inputs.model_uri} is refused{before}: " + "; ".join(verdict.reasons)
+    against = f", against {serving.uri}" if serving else ""
+    told = [f"the model {inputs.model_uri} is refused{against}{before}", "", *verdict.table(), ""]
+    whole = [f"the whole report is {report_uri}", f"and its figures in MLflow, {inputs.tracking_uri}, run {inputs.run_id}"]
     if inputs.gate.on_refusal is OnRefusal.KEEP and serving:
-        context.warn(f"{text}. {serving.uri} goes on serving, as gate.onRefusal: keep asks")
+        kept = f"{serving.uri} goes on serving, as gate.onRefusal: keep asks"
+        context.warn("\n".join([*told, kept, *whole]))
         return _outputs(inputs, serving, "kept", report_uri)
     stays = f"{serving.uri} goes on serving" if serving else "nothing serves yet"
-    fix = "Change the training or its data, or the gate's margins; `up --retry-refused` measures it once more"
-    raise PermanentError(f"{text}. {stays}. {fix}; the report is {report_uri}")
+    fix = ["Change the training, its data or the gate's margins;", "`up --retry-refused` measures it once more"]
+    raise PermanentError("\n".join([*told, stays, *fix, *whole]))
 
 
 async def _incumbent(inputs: ModelVersionInputs) -> str | None:

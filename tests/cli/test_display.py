@@ -69,11 +69,8 @@ def test_a_pipe_gets_one_line_an_event_and_none_for_what_stays():
         " + t:i:Thing made creating",
         " ~ t:i:Thing changed updating [diff: replicas, gate.margin]",
         "   t:i:Thing made: epoch 3 of 9",
-        "   t:i:Thing changed: warning: port 80 was taken",
         " + t:i:Thing made created (1.2s)",
         " ~ t:i:Thing changed updated (1m02s)",
-        "   t:i:Thing failed: error: the model is worse by 0.03",
-        "     AUC 0.70 < 0.73",
         " + t:i:Thing failed creating",
         " + t:i:Thing failed creating failed (0.5s)",
     ]
@@ -91,6 +88,16 @@ def test_the_end_has_diagnostics_by_resource_outputs_and_a_summary(kind):
     assert "    + 1 created, ~ 1 updated, = 2 unchanged\n    1 failed\n" in end
     assert "Duration: 1m05s" in end
     assert "geheim" not in text
+
+
+@pytest.mark.parametrize("kind", [PlainDisplay, LiveDisplay])
+def test_a_warning_and_an_error_are_shown_once_and_also_where_the_operation_breaks_off(kind):
+    twice = [*UPDATE, *(event for event in UPDATE if isinstance(event, Diagnostic))]
+    for events, result in ((UPDATE, RESULT), (twice, RESULT), (UPDATE, None)):
+        text = played(kind(console(), Look(preview=False)), events, result)
+        assert text.count("the model is worse by 0.03") == 1
+        assert text.count("AUC 0.70 < 0.73") == 1
+        assert text.count("port 80 was taken") == (2 if events is twice else 1), "a warning may well come twice"
 
 
 def test_secrets_are_shown_only_on_demand():
@@ -114,7 +121,7 @@ def test_the_final_tree_of_a_terminal_leaves_out_what_is_unchanged():
     text = played(LiveDisplay(console(), Look(preview=False)), UPDATE, RESULT)
     tree = text[text.index("Updating") : text.index("Diagnostics")]
     assert " +    t:i:Thing         made     created (1.2s)\n" in tree
-    assert " +    t:i:Thing         failed   creating failed (0.5s)  the model is worse by 0.03\n" in tree
+    assert " +    t:i:Thing         failed   creating failed (0.5s)\n" in tree
     assert "same" not in tree.replace("p-dev", "")
     everything = played(LiveDisplay(console(), Look(preview=False, show_sames=True)), UPDATE, RESULT)
     assert "      t:i:Thing         same\n" in everything

@@ -73,11 +73,13 @@ async def test_a_better_model_becomes_the_next_version(world):
 async def test_a_worse_model_is_refused_by_how_much_and_what_serves_stays(world):
     await serve(world, 1)
     with pytest.raises(
-        PermanentError, match=r"worse by 0.1000, 0.0950 more than the margin of 0.005.*models:/flights/1 goes on"
+        PermanentError,
+        match=r"(?s)\nroc_auc  all rows  .* 0.6000  0.7000   0.005  worse by 0.1000\n.*models:/flights/1 goes on",
     ):
         await HANDLER.create(world.context, inputs(world, 3))
     assert len(world.versions) == 1
     assert "worse by" in world.runs["run-3"].tags["heliostat.refusal"]
+    assert world.runs["run-3"].tags["heliostat.report"].startswith(world.store.uri)
 
 
 async def test_a_refused_model_is_refused_again_without_measuring(world):

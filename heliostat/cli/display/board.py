@@ -98,7 +98,8 @@ class Board:
 
     def _tell(self, event: Diagnostic) -> None:
         if not event.ephemeral:
-            self.diagnostics.append(event)
+            if event.severity != "error" or event not in self.diagnostics:  # the program and the engine may tell of the same
+                self.diagnostics.append(event)
         elif event.urn in self.rows:
             lines = clean(event.message).strip().splitlines()
             self.rows[event.urn].note = lines[-1] if lines else ""

@@ -25,6 +25,7 @@ class LiveDisplay:
         self.console = console
         self.look = look
         self.board = Board(look.preview)
+        self._over = False
         self._began = self.board.clock()
         self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
 
@@ -46,10 +47,12 @@ class LiveDisplay:
         report.say(self._live.console, text, "yellow")
 
     def stop(self, result: Summary | None) -> None:
-        """Ends the drawing; with a result, leaves it on the screen."""
+        """Ends the drawing; with a result, leaves it on the screen. Warnings and errors stay in any case."""
         self._live.stop()
         if result is None:
+            report.diagnostics(self.console, self.board, _severities(self.look) - {"info"})
             return
+        self._over = True
         rows, more = self.board.visible(_LONGEST_FINAL_TREE, sames=self.look.show_sames)
         if rows and not self.look.diff:
             self.console.print(*self._lines(rows), sep="\n")
@@ -103,7 +106,7 @@ class LiveDisplay:
     def _info(self, row: Row) -> str:
         if row.note and row.status is Status.RUNNING:
             return row.note
-        if row.status is Status.FAILED:
+        if row.status is Status.FAILED and not self._over:  # at the end the whole of it stands below
             errors = [told for told in self.board.diagnostics if told.urn == row.urn and told.severity == "error"]
             return clean(errors[-1].message).strip().split("\n", 1)[0] if errors else ""
         return f"[diff: {line(', '.join(change.path for change in row.changes[:6]))}]" if row.changes else ""

@@ -9,9 +9,11 @@ from heliostat.cli.display.board import Board
 from heliostat.cli.display.report import Look
 from heliostat.engine.events import Diagnostic, Event, Op, StepFailed, StepStarted, StepSucceeded, Summary
 
+_AT_THE_END = frozenset({"warning", "error"})
+
 
 class PlainDisplay:
-    """Writes a line as soon as something happens; what stays as it is gets none."""
+    """Writes a line as soon as something happens; what stays as it is gets none, warnings and errors stand at the end."""
 
     def __init__(self, console: Console, look: Look) -> None:
         self.console = console
@@ -37,12 +39,12 @@ class PlainDisplay:
         report.say(self.console, text)
 
     def stop(self, result: Summary | None) -> None:
-        """The end: differences if asked for, warnings and errors once more, outputs, summary."""
+        """The end: differences if asked for, warnings and errors, outputs, summary."""
+        if result is not None and self.look.diff:
+            report.differences(self.console, self.board, self.look)
+        report.diagnostics(self.console, self.board, _AT_THE_END)
         if result is None:
             return
-        if self.look.diff:
-            report.differences(self.console, self.board, self.look)
-        report.diagnostics(self.console, self.board, frozenset({"warning", "error"}))
         if self.board.outputs:
             report.outputs(self.console, self.board.outputs, self.look)
         report.summary(self.console, self.board, result, self.look)
@@ -50,10 +52,11 @@ class PlainDisplay:
     def _line(self, event: Event) -> str:
         if isinstance(event, StepStarted | StepSucceeded | StepFailed):
             return self._step(event)
-        if isinstance(event, Diagnostic) and (event.severity != "debug" or self.look.debug) and event.message.strip():
+        if isinstance(event, Diagnostic) and event.severity not in _AT_THE_END and event.message.strip():
             about = f"{report.label(event.urn)}: " if event.urn else ""
             severity = "" if event.severity == "info" else f"{event.severity}: "
-            return "   " + (about + severity + event.message.strip("\n")).replace("\n", "\n     ")
+            text = "   " + (about + severity + event.message.strip("\n")).replace("\n", "\n     ")
+            return text if event.severity != "debug" or self.look.debug else ""
         return ""
 
     def _step(self, event: StepStarted | StepSucceeded | StepFailed) -> str:
