@@ -77,7 +77,7 @@ class Verdict:
         return tuple(_reason(self.metric, each) for each in self.failed)
 
     def table(self) -> list[str]:
-        """What refuses the candidate, as lines of at most 76 columns under headings, the worst first, and how many there are."""
+        """What refuses the candidate, the worst first, and how much there is: lines of at most 76 columns under headings."""
         head = ("metric", "slice", "candidate", "stable", "margin", "verdict")
         failed = self.failed
         rows = [_row(self.metric, each) for each in failed[:_MOST_ROWS]]
