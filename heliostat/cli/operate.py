@@ -108,7 +108,7 @@ class _Work:
     def _tell_protected(self, text: str) -> None:
         if not self.request.as_json:
             still = f"There are still {len(self.protected)} protected resources associated with this stack."
-            click.echo(f"{text} {still}".strip())
+            say.out(f"{text} {still}".strip())
 
     def _whole(self) -> Summary:
         if not self.acts:

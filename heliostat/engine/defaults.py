@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from heliostat.engine.goals import Goal
+from heliostat.engine.goals import Goal, with_plugin
 from heliostat.engine.state import Resource, Secret
 from heliostat.engine.urns import PROVIDER_TYPE_PREFIX
 
@@ -30,8 +30,7 @@ class DefaultProviders:
 
     async def _make(self, package: str, version: str, url: str) -> str:
         inputs = {key.split(":", 1)[1]: value for key, value in self.config.items() if key.split(":", 1)[0] == package}
-        inputs |= {"version": version} if version else {}
-        inputs |= {"pluginDownloadURL": url} if url else {}
+        inputs = with_plugin(inputs, version, url)
         name = "_".join(["default", *(part.translate(_PLAIN) for part in (version, url) if part)])
         made = await self.make(Goal(type=PROVIDER_TYPE_PREFIX + package, name=name, custom=True, inputs=inputs))
         return f"{made.urn}::{made.id}"

@@ -86,10 +86,21 @@ def with_replace_on_changes(diff: Diff, paths: Sequence[str], *, init_errors: bo
     return replace(diff, changes=changes, replaces=tuple(sorted(replaces)), detailed=detailed)
 
 
-def property_changes(diff: Diff, olds: Mapping[str, Any], news: Mapping[str, Any]) -> tuple[PropertyChange, ...]:
-    """What to show of a difference: each changed property with its old and new value, secrets still wrapped."""
+def property_changes(
+    diff: Diff, olds: Mapping[str, Any], news: Mapping[str, Any], hidden: Sequence[str] = ()
+) -> tuple[PropertyChange, ...]:
+    """What to show of a difference: each changed property with its old and new value, secrets still wrapped.
+
+    What the paths `hidden` (`hideDiffs`) name or hold is marked as such.
+    """
     paths: Mapping[str, bool] = diff.detailed or {key: key in diff.replaces for key in (*diff.changed, *diff.replaces)}
-    return tuple(PropertyChange(path, _at(olds, path), _at(news, path), replaces) for path, replaces in sorted(paths.items()))
+    veils = [Path.parse(path) for path in hidden]
+    return tuple(
+        PropertyChange(
+            path, _at(olds, path), _at(news, path), replaces, hidden=any(veil.contains(Path.parse(path)) for veil in veils)
+        )
+        for path, replaces in sorted(paths.items())
+    )
 
 
 def _at(values: Any, path: str) -> Any:

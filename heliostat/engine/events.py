@@ -38,6 +38,8 @@ class PropertyChange:
     old: Any
     new: Any
     replaces: bool = False
+    hidden: bool = False
+    """The program wants this difference told, and not shown."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from heliostat.engine.urns import (
     type_of,
 )
 
+INTERNAL_KEY = "__internal"
+"""An input of a provider resource that is the engine's; a plugin does not see it."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -52,6 +54,8 @@ class Goal:
     inputs: dict[str, Any] = field(default_factory=dict)
     parent: Urn | None = None
     provider: str = ""
+    providers: Mapping[str, str] = field(default_factory=dict)
+    """By package: what serves the children that name none themselves."""
     dependencies: tuple[Urn, ...] = ()
     property_dependencies: Mapping[str, tuple[Urn, ...]] = field(default_factory=dict)
     protect: bool | None = None
@@ -104,18 +108,25 @@ class Goal:
         if parent is None:
             return self
         package = type_of(provider_of_reference(parent.provider)).rsplit(":", 1)[-1] if parent.provider else ""
-        inherits = (not self.custom and not remote) or package == self.type.split(":", 1)[0]
+        mine = self.type.split(":", 1)[0]
+        inherits = (not self.custom and not remote) or package == mine
+        by_package = parent.providers.get(mine, "") if self.custom else ""
         return replace(
             self,
             deleted_with=self.deleted_with or parent.deleted_with,
             protect=parent.protect if self.protect is None else self.protect,
             retain_on_delete=parent.retain_on_delete if self.retain_on_delete is None else self.retain_on_delete,
-            provider=self.provider or (parent.provider if inherits else ""),
+            provider=self.provider or (parent.provider if inherits else "") or by_package,
+            providers=self.providers if self.custom else {**parent.providers, **self.providers},
         )
 
 
 def goal_of(request: resource_pb2.RegisterResourceRequest, inputs: dict[str, Any], project_root: Path) -> Goal:
     """What a registration asks for with these inputs. Raises EngineError where it is not well-formed."""
+    if is_provider_type(request.type):
+        inputs = with_plugin(inputs, request.version, request.pluginDownloadURL, request.envVarMappings)
+    elif request.envVarMappings:
+        raise EngineError(f"envVarMappings can only be used with provider resources, and {request.type} is none")
     dependencies = tuple(dict.fromkeys(request.dependencies))
     by_property = {key: tuple(one.urns) for key, one in request.propertyDependencies.items()}
     if not by_property:
@@ -129,7 +140,8 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, inputs: dict[str, Any
         custom=request.custom,
         inputs=inputs,
         parent=request.parent or None,
-        provider=request.provider,
+        provider=request.provider or (request.providers.get(request.type.split(":", 1)[0], "") if request.custom else ""),
+        providers=dict(request.providers),
         dependencies=dependencies,
         property_dependencies=by_property,
         protect=request.protect if request.HasField("protect") else None,
@@ -147,6 +159,17 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, inputs: dict[str, Any
         timeouts={key: seconds(text) for key, text in timeouts.items() if text},
         source_position=position_of(request.sourcePosition, project_root),
     )
+
+
+def with_plugin(
+    inputs: Mapping[str, Any], version: str = "", url: str = "", env_var_mappings: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A provider's inputs with what is said of its plugin, kept where the CLI keeps it."""
+    internal = dict(inputs.get(INTERNAL_KEY) or {})
+    internal |= {"pluginDownloadURL": url} if url else {}
+    internal |= {"envVarMappings": dict(env_var_mappings)} if env_var_mappings else {}
+    found = {**inputs, **({"version": version} if version else {})}
+    return {**found, INTERNAL_KEY: internal} if internal or version else found
 
 
 def _aliases(request: resource_pb2.RegisterResourceRequest) -> tuple[Alias, ...]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2
@@ -20,6 +20,7 @@ from heliostat.engine.operation import Operation, Stopped
 from heliostat.engine.planner import Planner, Registered, Result
 from heliostat.engine.properties import from_struct, has_unknowns, to_struct
 from heliostat.engine.state import Resource
+from heliostat.engine.unsupported import CLI, METHODS, refusal
 from heliostat.engine.urns import ROOT_STACK_TYPE, Urn, make, type_of
 
 T = TypeVar("T")
@@ -30,6 +31,9 @@ FEATURES = {
     "aliasSpecs": resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
     "deletedWith": resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
     "replaceWith": resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,
+    "replacementTrigger": resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACEMENT_TRIGGER,
+    # An SDK that does not find this feature says that the CLI has to be updated; the engine says what to do.
+    "stateMigrations": resource_pb2.RESOURCE_MONITOR_FEATURE_STATE_MIGRATIONS,
 }
 
 
@@ -111,14 +115,16 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def RegisterResource(self, request: Any, context: Any) -> resource_pb2.RegisterResourceResponse:
         """A resource that the program wants."""
-        if request.remote or request.packageRef or request.transforms:
-            await _unsupported(context, f"{request.type} is a plugin's component, of a parameterized package, or transformed")
+        await _refuse(context, refusal(request) or (f"transforms of {request.type}; {CLI}" if request.transforms else ""))
         try:
             goal = goal_of(request, await self._values(request.object), self.place.project_root)
         except EngineError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         work = self.planner.register(goal, version=request.version, url=request.pluginDownloadURL)
-        return self._answer(await self._work(work), request)
+        registered = await self._work(work)
+        if registered.result != Result.SUCCESS and not request.supportsResultReporting:
+            await context.abort(grpc.StatusCode.INTERNAL, "resource registration failed")
+        return self._answer(registered, request)
 
     async def _values(self, message: Any) -> dict[str, Any]:
         """The values of a message, with the digests of what is in its assets."""
@@ -140,8 +146,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def ReadResource(self, request: Any, context: Any) -> resource_pb2.ReadResourceResponse:
         """A resource that the program wants to know of by its id."""
-        if request.packageRef:
-            await _unsupported(context, f"{request.type} is of a parameterized package")
+        await _refuse(context, refusal(request))
         registered = await self._work(self._read(request))
         succeeded = registered.result == Result.SUCCESS
         outputs = registered.resource.outputs if succeeded else {}
@@ -175,8 +180,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def Invoke(self, request: Any, context: Any) -> resource_pb2.ResourceInvokeResponse:
         """A function of a provider."""
-        if request.packageRef:
-            await _unsupported(context, f"{request.tok} is of a parameterized package")
+        await _refuse(context, refusal(request))
         try:
             values, failures = await self._work(self._invoke(request))
         except ProviderError as error:
@@ -199,7 +203,15 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def Call(self, request: Any, context: Any) -> Any:
         """Methods of components in plugins are not hosted here."""
-        await _unsupported(context, f"{request.tok} is a method of a plugin's component")
+        await _refuse(context, f"{request.tok}: {METHODS['Call']}")
+
+    async def ExistsResource(self, request: Any, context: Any) -> Any:
+        """Resources are looked up by reading them."""
+        await _refuse(context, METHODS["ExistsResource"])
+
+    async def RegisterPackage(self, request: Any, context: Any) -> Any:
+        """Packages are the plugins that Pulumi.yaml names."""
+        await _refuse(context, METHODS["RegisterPackage"])
 
     async def RegisterResourceOutputs(self, request: Any, context: Any) -> empty_pb2.Empty:
         """What a component, or the stack, exports."""
@@ -228,9 +240,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return empty_pb2.Empty()
 
 
-async def _unsupported(context: Any, what: str) -> NoReturn:
-    await context.abort(
-        grpc.StatusCode.UNIMPLEMENTED,
-        f"{what}, which the embedded engine does not support; use the official CLI for this program",
-    )
-    raise AssertionError("abort returns to nobody")
+async def _refuse(context: Any, reason: str) -> None:
+    """Ends a call that cannot be answered, if there is a reason not to."""
+    if reason:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, reason)

@@ -77,6 +77,8 @@ class Planner:
         if goal.custom and not is_provider_type(goal.type) and not goal.provider:
             goal = replace(goal, provider=await self.defaults.reference(goal.type.split(":", 1)[0], version, url))
         urn = self.claims.name(goal)
+        if "id" in goal.additional_secret_outputs:
+            self.op.tell("warning", "additional_secret_outputs: the 'id' of a resource cannot be made secret", urn)
         self._goals[urn] = goal
         old, alias = self.claims.find_old(goal, urn)
         new = goal.resource(urn, old, alias)

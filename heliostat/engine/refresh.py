@@ -56,7 +56,8 @@ async def _refresh_one(op: Operation, old: Resource, *, counted: bool) -> Resour
                 diff = await provider.diff(Subject(new.urn, new.id, new.inputs, new.outputs), old.inputs, old.ignore_changes)
             outcome.outputs = new.outputs
             outcome.op = Op.UPDATE if diff.changes or (old.external and old.outputs != new.outputs) else Op.SAME
-            outcome.changes = property_changes(_inverted(diff), {**old.outputs, **old.inputs}, {**new.outputs, **new.inputs})
+            before, after = {**old.outputs, **old.inputs}, {**new.outputs, **new.inputs}
+            outcome.changes = property_changes(_inverted(diff), before, after, old.hide_diffs)
             return new
     except (Reported, Stopped):
         return old

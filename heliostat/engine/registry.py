@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from heliostat.engine.diffs import SAME, Diff
 from heliostat.engine.errors import CheckFailure, EngineError, ProviderError
+from heliostat.engine.goals import INTERNAL_KEY
 from heliostat.engine.plugins import Plugin, Surroundings
 from heliostat.engine.providers import BuiltinProvider, PluginProvider, Provider, Values
 from heliostat.engine.state import UNKNOWN, Resource
 from heliostat.engine.urns import PROVIDER_TYPE_PREFIX, Urn, is_provider_type, type_of
 
 BUILTIN = "pulumi"
-INTERNAL_KEY = "__internal"
 OWN_KEYS = ("version", "pluginDownloadURL", INTERNAL_KEY)
 """Inputs of a provider resource that are the engine's; a plugin does not see the last."""
 
@@ -46,8 +46,8 @@ class Registry:
 
     async def check(self, urn: Urn, olds: Values, news: Values) -> tuple[Values, list[CheckFailure]]:
         """Checks a provider resource's inputs, with its plugin started; one that a refresh has started already will do."""
-        running = await self._running(urn)
-        provider = running or await self._launched(urn)
+        running = await self._running(urn, _env_var_mappings(news))
+        provider = running or await self._launched(urn, news)
         if not isinstance(provider, PluginProvider):
             self._unconfigured[urn] = provider
             return news, []
@@ -110,12 +110,12 @@ class Registry:
         return await asyncio.shield(self._ready[reference])
 
     async def _configured(self, urn: Urn, ident: str, inputs: Values, started: Provider | None) -> Provider:
-        provider = started or await self._launched(urn)
+        provider = started or await self._launched(urn, inputs)
         if isinstance(provider, PluginProvider):
             await provider.configure(urn, ident, _of_plugin(inputs))
         return provider
 
-    async def _launched(self, urn: Urn) -> Provider:
+    async def _launched(self, urn: Urn, inputs: Values) -> Provider:
         package = type_of(urn).removeprefix(PROVIDER_TYPE_PREFIX)
         if package == BUILTIN:
             return self.builtin
@@ -125,17 +125,33 @@ class Registry:
                 f"plugins.providers ({', '.join(sorted(self.plugins)) or 'none'}); run this program with the official CLI"
             )
         try:
-            plugin = await Plugin.launch(package, self.plugins[package], self.around)
+            plugin = await Plugin.launch(package, self.plugins[package], self._around(inputs))
         except EngineError as error:
             raise ProviderError(str(error)) from None
         self.running.append(plugin)
         return PluginProvider(plugin, self.preview)
 
-    async def _running(self, urn: Urn) -> Provider | None:
-        """The configured provider of the old state at `urn`, where something has needed it already."""
+    def _around(self, inputs: Values) -> Surroundings:
+        """What a plugin is started with: an environment in which a variable may have the value of another."""
+        values = self.around.environment
+        mapped = {theirs: values[ours] for ours, theirs in _env_var_mappings(inputs).items() if ours in values}
+        return replace(self.around, environment={**values, **mapped}) if mapped else self.around
+
+    async def _running(self, urn: Urn, mappings: Mapping[str, str] | None = None) -> Provider | None:
+        """The configured provider of the old state at `urn`, where something has needed it already.
+
+        One that was started with other `mappings` of its environment does not count, and is not used any more.
+        """
         old = self.find_old(urn)
-        future = self._ready.get(f"{urn}::{old.id}") if old else None
+        reference = f"{urn}::{old.id}" if old else ""
+        if old and mappings is not None and mappings != _env_var_mappings(old.inputs):
+            self._ready.pop(reference, None)
+        future = self._ready.get(reference)
         return await asyncio.shield(future) if future else None
+
+
+def _env_var_mappings(inputs: Values) -> dict[str, str]:
+    return (inputs.get(INTERNAL_KEY) or {}).get("envVarMappings") or {}
 
 
 def _of_plugin(inputs: Values) -> Values:

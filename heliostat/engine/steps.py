@@ -256,7 +256,7 @@ def _failed(new: Resource, failed: InitFailed) -> Resource:
 
 
 def _changes(diff: Diff | None, old: Resource | None, new: Resource) -> tuple[PropertyChange, ...]:
-    return property_changes(diff, {**old.outputs, **old.inputs}, new.inputs) if diff and old else ()
+    return property_changes(diff, {**old.outputs, **old.inputs}, new.inputs, new.hide_diffs) if diff and old else ()
 
 
 def _equal(old: Resource, new: Resource) -> bool:

@@ -34,6 +34,8 @@ class Row:
     seconds: float = 0.0
     changes: tuple[PropertyChange, ...] = ()
     note: str = ""
+    key: str = ""
+    """Under which the board has it."""
 
     @property
     def type(self) -> str:
@@ -46,18 +48,22 @@ class Row:
         return line(urns.name_of(self.urn))
 
 
-_HALVES = frozenset({Op.CREATE_REPLACEMENT, Op.DELETE_REPLACED, Op.READ_REPLACEMENT, Op.DISCARD_REPLACED})
+HALVES = frozenset({Op.CREATE_REPLACEMENT, Op.DELETE_REPLACED, Op.READ_REPLACEMENT, Op.DISCARD_REPLACED})
 
 
 @dataclass
 class Board:
-    """All rows, in the order in which their resources were first told of."""
+    """All rows, in the order in which their resources were first told of.
+
+    With `replacement_steps`, the halves of a replacement have rows of their own.
+    """
 
     preview: bool
     clock: Callable[[], float] = time.monotonic
     rows: dict[Urn, Row] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     outputs: Outputs | None = None
+    replacement_steps: bool = False
 
     def apply(self, event: Event) -> None:
         """Takes one event in."""
@@ -73,10 +79,11 @@ class Board:
             self.outputs = event
 
     def _start(self, event: StepStarted) -> None:
-        row = self.rows.get(event.urn)
-        whole = Op.REPLACE if event.op in _HALVES else event.op
+        whole = self._whole(event.op)
+        key = self._key(event.urn, event.op)
+        row = self.rows.get(key)
         if row is None:
-            self.rows[event.urn] = row = Row(event.urn, whole, event.op, event.parent, self.clock())
+            self.rows[key] = row = Row(event.urn, whole, event.op, event.parent, self.clock(), key=key)
         row.phase, row.started, row.status = event.op, self.clock(), Status.RUNNING
         if whole is not Op.SAME or row.op is Op.REFRESH:
             row.op = whole
@@ -86,15 +93,22 @@ class Board:
             row.status = Status.DONE
 
     def _end(self, urn: Urn, op: Op, seconds: float, status: Status, changes: tuple[PropertyChange, ...]) -> None:
-        row = self.rows.get(urn)
+        key = self._key(urn, op)
+        row = self.rows.get(key)
         if row is None:
-            self.rows[urn] = row = Row(urn, Op.REPLACE if op in _HALVES else op, op, None, self.clock())
+            self.rows[key] = row = Row(urn, self._whole(op), op, None, self.clock(), key=key)
         row.status = status
         row.seconds += seconds
         row.note = ""
         row.changes = changes or row.changes
         if row.op is Op.REFRESH and op is not Op.REFRESH:  # what a refresh found out
             row.op = row.phase = op
+
+    def _whole(self, op: Op) -> Op:
+        return Op.REPLACE if op in HALVES and not self.replacement_steps else op
+
+    def _key(self, urn: Urn, op: Op) -> str:
+        return f"{urn}\n{op}" if op in HALVES and self.replacement_steps else urn
 
     def _tell(self, event: Diagnostic) -> None:
         if not event.ephemeral:
@@ -119,33 +133,37 @@ class Board:
         """The resources that a warning or an error concerns."""
         return {d.urn for d in self.diagnostics if d.urn and d.severity in {"warning", "error"}}
 
-    def visible(self, limit: int, *, sames: bool) -> tuple[list[tuple[int, Row]], int]:
+    def visible(self, limit: int, *, sames: bool, reads: bool = True) -> tuple[list[tuple[int, Row]], int]:
         """At most `limit` rows with their depth, parents before children, and how many more there would be.
 
-        Unchanged resources are left out (unless `sames`), but for the parents of what is shown. Where not all fit,
-        failed and running ones come first, then what ended last.
+        Unchanged resources are left out (unless `sames`), and those that are only read (unless `reads`), but for the
+        parents of what is shown. Where not all fit, failed and running ones come first, then what ended last.
         """
         troubled = self.troubled()
         wanted = [
             row
             for row in self.rows.values()
-            if sames or row.op is not Op.SAME or row.status is Status.FAILED or row.urn in troubled
+            if row.status is Status.FAILED or row.urn in troubled or not self._is_quiet(row.op, sames=sames, reads=reads)
         ]
         chosen = wanted
         if len(wanted) > limit:
             rank = {Status.FAILED: 0, Status.RUNNING: 1, Status.DONE: 2}
-            ends = {row.urn: row.started + row.seconds for row in wanted}
-            chosen = sorted(wanted, key=lambda row: (rank[row.status], -ends[row.urn]))[:limit]
-        shown = self._with_parents({row.urn for row in chosen})
+            ends = {row.key: row.started + row.seconds for row in wanted}
+            chosen = sorted(wanted, key=lambda row: (rank[row.status], -ends[row.key]))[:limit]
+        shown = self._with_parents({row.key for row in chosen})
         while len(shown) > limit and len(chosen) > 1:
             chosen = chosen[: max(len(chosen) - (len(shown) - limit), 1)]
-            shown = self._with_parents({row.urn for row in chosen})
+            shown = self._with_parents({row.key for row in chosen})
         return list(self._in_tree(shown)), len(wanted) - len(chosen)
+
+    @staticmethod
+    def _is_quiet(op: Op, *, sames: bool, reads: bool) -> bool:
+        return (op is Op.SAME and not sames) or (op is Op.READ and not reads)
 
     def _with_parents(self, chosen: set[Urn]) -> set[Urn]:
         shown = set(chosen)
-        for urn in chosen:
-            parent = self.rows[urn].parent
+        for key in chosen:
+            parent = self.rows[key].parent
             while parent and parent in self.rows and parent not in shown:
                 shown.add(parent)
                 parent = self.rows[parent].parent
@@ -154,10 +172,10 @@ class Board:
     def _in_tree(self, shown: set[Urn]) -> Iterator[tuple[int, Row]]:
         children: dict[Urn | None, list[Row]] = {}
         for row in self.rows.values():
-            if row.urn in shown:
+            if row.key in shown:
                 children.setdefault(row.parent if row.parent in shown else None, []).append(row)
         waiting = [(0, row) for row in reversed(children.get(None, []))]
         while waiting:
             depth, row = waiting.pop()
             yield depth, row
-            waiting += [(depth + 1, child) for child in reversed(children.get(row.urn, []))]
+            waiting += [(depth + 1, child) for child in reversed(children.get(row.key, []))]

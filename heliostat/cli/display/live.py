@@ -9,7 +9,7 @@ from rich.text import Text
 from heliostat.cli.display import report, words
 from heliostat.cli.display.board import Board, Row, Status
 from heliostat.cli.display.report import Look
-from heliostat.cli.say import clean, line
+from heliostat.cli.say import clean
 from heliostat.engine.events import Event, Op, Summary
 
 _MARGIN_LINES = 4
@@ -24,7 +24,7 @@ class LiveDisplay:
     def __init__(self, console: Console, look: Look) -> None:
         self.console = console
         self.look = look
-        self.board = Board(look.preview)
+        self.board = Board(look.preview, replacement_steps=look.replacement_steps)
         self._over = False
         self._began = self.board.clock()
         self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
@@ -50,24 +50,24 @@ class LiveDisplay:
         """Ends the drawing; with a result, leaves it on the screen. Warnings and errors stay in any case."""
         self._live.stop()
         if result is None:
-            report.diagnostics(self.console, self.board, _severities(self.look) - {"info"})
+            report.diagnostics(self.console, self.board, _severities(self.look) - {"info"}, self.look)
             return
         self._over = True
-        rows, more = self.board.visible(_LONGEST_FINAL_TREE, sames=self.look.show_sames)
+        rows, more = self.board.visible(_LONGEST_FINAL_TREE, sames=self.look.show_sames, reads=self.look.show_reads)
         if rows and not self.look.diff:
             self.console.print(*self._lines(rows), sep="\n")
         if more and not self.look.diff:
             report.say(self.console, f"   … {more} more", "dim")
         if self.look.diff:
             report.differences(self.console, self.board, self.look)
-        report.diagnostics(self.console, self.board, _severities(self.look))
+        report.diagnostics(self.console, self.board, _severities(self.look), self.look)
         if self.board.outputs:
             report.outputs(self.console, self.board.outputs, self.look)
         report.summary(self.console, self.board, result, self.look)
 
     def _picture(self) -> Group:
         height = max(self.console.height - _MARGIN_LINES, 3)
-        rows, more = self.board.visible(height, sames=self.look.show_sames)
+        rows, more = self.board.visible(height, sames=self.look.show_sames, reads=self.look.show_reads)
         board = self.board
         counts = f"{board.of(Status.RUNNING)} running · {board.of(Status.DONE)} done · {board.of(Status.FAILED)} failed"
         hidden = f" · {more} more not shown" if more else ""
@@ -77,7 +77,8 @@ class LiveDisplay:
 
     def _lines(self, rows: list[tuple[int, Row]]) -> list[Text]:
         """One line a row: sign, type, name and status in columns, and what room is left for the rest."""
-        cells = [("   " * depth + row.type, row.name, self._status(row)) for depth, row in rows]
+        named = [(depth, row, row.urn if self.look.urns else row.name) for depth, row in rows]
+        cells = [("   " * depth + row.type, name, self._status(row)) for depth, row, name in named]
         widths = fit([max((len(row[n]) for row in cells), default=0) for n in range(3)], self.console.width - _SIGN_WIDTH)
         room = self.console.width - _SIGN_WIDTH - sum(widths) - _GAP * 3
         lines = []
@@ -104,12 +105,13 @@ class LiveDisplay:
         return words.done(row.op, preview=self.look.preview) + took
 
     def _info(self, row: Row) -> str:
-        if row.note and row.status is Status.RUNNING:
+        if row.note and row.status is Status.RUNNING and not self.look.suppress_progress:
             return row.note
         if row.status is Status.FAILED and not self._over:  # at the end the whole of it stands below
             errors = [told for told in self.board.diagnostics if told.urn == row.urn and told.severity == "error"]
             return clean(errors[-1].message).strip().split("\n", 1)[0] if errors else ""
-        return f"[diff: {line(', '.join(change.path for change in row.changes[:6]))}]" if row.changes else ""
+        paths = words.paths_of(row.changes)
+        return f"[diff: {paths}]" if paths else ""
 
 
 def _severities(look: Look) -> frozenset[str]:

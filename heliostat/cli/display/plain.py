@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from heliostat.cli.display import report, words
-from heliostat.cli.display.board import Board
+from heliostat.cli.display.board import HALVES, Board
 from heliostat.cli.display.report import Look
 from heliostat.engine.events import Diagnostic, Event, Op, StepFailed, StepStarted, StepSucceeded, Summary
 
@@ -18,7 +18,7 @@ class PlainDisplay:
     def __init__(self, console: Console, look: Look) -> None:
         self.console = console
         self.look = look
-        self.board = Board(look.preview)
+        self.board = Board(look.preview, replacement_steps=look.replacement_steps)
 
     def start(self, title: str) -> None:
         """The headline."""
@@ -42,7 +42,7 @@ class PlainDisplay:
         """The end: differences if asked for, warnings and errors, outputs, summary."""
         if result is not None and self.look.diff:
             report.differences(self.console, self.board, self.look)
-        report.diagnostics(self.console, self.board, _AT_THE_END)
+        report.diagnostics(self.console, self.board, _AT_THE_END, self.look)
         if result is None:
             return
         if self.board.outputs:
@@ -52,22 +52,30 @@ class PlainDisplay:
     def _line(self, event: Event) -> str:
         if isinstance(event, StepStarted | StepSucceeded | StepFailed):
             return self._step(event)
+        if isinstance(event, Diagnostic) and event.ephemeral and self.look.suppress_progress:
+            return ""
         if isinstance(event, Diagnostic) and event.severity not in _AT_THE_END and event.message.strip():
-            about = f"{report.label(event.urn)}: " if event.urn else ""
+            about = f"{report.label(event.urn, self.look)}: " if event.urn else ""
             severity = "" if event.severity == "info" else f"{event.severity}: "
             text = "   " + (about + severity + event.message.strip("\n")).replace("\n", "\n     ")
             return text if event.severity != "debug" or self.look.debug else ""
         return ""
 
     def _step(self, event: StepStarted | StepSucceeded | StepFailed) -> str:
-        head = f"{words.SIGNS[event.op]:>2} {report.label(event.urn)}"
+        head = f"{words.SIGNS[event.op]:>2} {report.label(event.urn, self.look)}"
         if isinstance(event, StepFailed):
             return f"{head} {words.running(event.op)} failed ({words.duration(event.seconds)})"
-        quiet = event.op in {Op.SAME, Op.REFRESH} and not self.look.show_sames
-        if quiet:
+        if self._is_quiet(event.op):
             return ""
         if isinstance(event, StepStarted):
-            paths = ", ".join(change.path for change in event.changes[:6])
+            paths = words.paths_of(event.changes)
             word = words.done(event.op, preview=True) if self.look.preview else words.running(event.op)
             return f"{head} {word}" + (f" [diff: {paths}]" if paths else "")
         return "" if self.look.preview else f"{head} {words.done(event.op, preview=False)} ({words.duration(event.seconds)})"
+
+    def _is_quiet(self, op: Op) -> bool:
+        if op in {Op.SAME, Op.REFRESH}:
+            return not self.look.show_sames
+        if op is Op.READ:
+            return not self.look.show_reads
+        return op in HALVES and self.look.preview and not self.look.replacement_steps

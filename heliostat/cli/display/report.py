@@ -26,10 +26,21 @@ class Look:
     show_sames: bool = False
     suppress_outputs: bool = False
     debug: bool = False
+    full_output: bool = False
+    """Values are shown whole, however long."""
+    show_reads: bool = False
+    urns: bool = False
+    """Resources are called by their URNs."""
+    replacement_steps: bool = False
+    """The two halves of a replacement are shown as what they are."""
+    suppress_progress: bool = False
+    """What comes and goes while a step runs is not shown."""
 
 
-def label(urn: str) -> str:
-    """`type name` of a resource."""
+def label(urn: str, look: Look | None = None) -> str:
+    """`type name` of a resource, or its URN where `look` wants that."""
+    if look and look.urns:
+        return line(urn)
     return line(f"{urns.type_of(urn)} {urns.name_of(urn)}")
 
 
@@ -38,7 +49,7 @@ def say(console: Console, text: str, style: str = "") -> None:
     console.print(Text(clean(text), style=style), soft_wrap=True)
 
 
-def diagnostics(console: Console, board: Board, severities: frozenset[str]) -> None:
+def diagnostics(console: Console, board: Board, severities: frozenset[str], look: Look) -> None:
     """The messages of these severities, resource by resource, errors last within each."""
     groups: dict[str, list[Diagnostic]] = {}
     for told in board.diagnostics:
@@ -48,7 +59,7 @@ def diagnostics(console: Console, board: Board, severities: frozenset[str]) -> N
         return
     say(console, "\nDiagnostics:", "bold magenta")
     for urn, messages in groups.items():
-        say(console, f"  {label(urn) if urn else 'the operation as a whole'}:", "bold")
+        say(console, f"  {label(urn, look) if urn else 'the operation as a whole'}:", "bold")
         for told in sorted(messages, key=lambda d: d.severity == "error"):
             lines = clean(told.message.strip("\n")).split("\n")
             head = "" if told.severity == "info" else f"{told.severity}: "
@@ -60,11 +71,11 @@ def diagnostics(console: Console, board: Board, severities: frozenset[str]) -> N
 def differences(console: Console, board: Board, look: Look) -> None:
     """Every changed resource with the properties that differ."""
     for row in board.rows.values():
-        if row.op is Op.SAME and not row.changes:
+        if (row.op is Op.SAME and not row.changes) or (row.op is Op.READ and not look.show_reads):
             continue
         sign, word = words.SIGNS[row.op], words.done(row.op, preview=look.preview)
-        say(console, f"{sign:>2} {label(row.urn)}: ({word})", words.COLOURS[row.op])
-        for colour, text in words.diff_lines(row.changes, show_secrets=look.show_secrets):
+        say(console, f"{sign:>2} {label(row.urn, look)}: ({word})", words.COLOURS[row.op])
+        for colour, text in words.diff_lines(row.changes, show_secrets=look.show_secrets, whole=look.full_output):
             say(console, f"       {text}", colour)
 
 
@@ -73,7 +84,7 @@ def outputs(console: Console, told: Outputs, look: Look) -> None:
     if look.suppress_outputs or not (told.old or told.new):
         return
     say(console, "\nOutputs:", "bold magenta")
-    for colour, text in words.output_lines(told.old, told.new, show_secrets=look.show_secrets):
+    for colour, text in words.output_lines(told.old, told.new, show_secrets=look.show_secrets, whole=look.full_output):
         say(console, f"  {text}", colour)
 
 

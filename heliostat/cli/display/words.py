@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -128,9 +129,10 @@ def text_of(value: Any, *, show_secrets: bool, longest: int = _LONGEST_VALUE) ->
 
 
 def output_lines(
-    old: Mapping[str, Any], new: Mapping[str, Any], *, show_secrets: bool, indent: str = ""
+    old: Mapping[str, Any], new: Mapping[str, Any], *, show_secrets: bool, indent: str = "", whole: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Colour and text of each output, in the order of their names; an object's own below it."""
+    """Colour and text of each output, in the order of their names; an object's own below it. Long ones are cut but `whole`."""
+    longest = sys.maxsize if whole else _LONGEST_VALUE
     names = sorted({*old, *new})
     width = max(map(len, names), default=0)
     for name in names:
@@ -140,11 +142,11 @@ def output_lines(
         if isinstance(value, dict) and value:
             yield colour, f"{sign} {indent}{line(name)}:"
             inner = {side: part if isinstance(part, dict) else {} for side, part in (("old", before), ("new", after))}
-            yield from output_lines(inner["old"], inner["new"], show_secrets=show_secrets, indent=f"{indent}  ")
+            yield from output_lines(inner["old"], inner["new"], show_secrets=show_secrets, indent=f"{indent}  ", whole=whole)
             continue
-        text = text_of(value, show_secrets=show_secrets)
+        text = text_of(value, show_secrets=show_secrets, longest=longest)
         if sign == "~":
-            text = f"{text_of(before, show_secrets=show_secrets)} => {text}"
+            text = f"{text_of(before, show_secrets=show_secrets, longest=longest)} => {text}"
         yield colour, f"{sign} {indent}{line(name):<{width}} : {text}"
 
 
@@ -156,13 +158,22 @@ def _mark(was: bool, is_now: bool, *, same: bool) -> tuple[str, str]:
     return (" ", "") if same else ("~", "yellow")
 
 
-def diff_lines(changes: tuple[PropertyChange, ...], *, show_secrets: bool) -> Iterator[tuple[str, str]]:
-    """Colour and text of each property that differs."""
+def paths_of(changes: tuple[PropertyChange, ...], most: int = 6) -> str:
+    """The properties that differ, for one line; those that the program hides are not among them."""
+    return line(", ".join([change.path for change in changes if not change.hidden][:most]))
+
+
+def diff_lines(changes: tuple[PropertyChange, ...], *, show_secrets: bool, whole: bool = False) -> Iterator[tuple[str, str]]:
+    """Colour and text of each property that differs, values cut where they are long unless `whole`."""
+    longest = sys.maxsize if whole else _LONGEST_VALUE
     for change in changes:
         why = "  (forces replacement)" if change.replaces else ""
-        new = text_of(change.new, show_secrets=show_secrets)
-        old = text_of(change.old, show_secrets=show_secrets)
         path = line(change.path)
+        if change.hidden:
+            yield "yellow", f"~ {path} (hidden){why}"
+            continue
+        new = text_of(change.new, show_secrets=show_secrets, longest=longest)
+        old = text_of(change.old, show_secrets=show_secrets, longest=longest)
         if change.old is None:
             yield "green", f"+ {path}: {new}{why}"
         elif change.new is None:
