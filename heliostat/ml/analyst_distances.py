@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 
 _BINS: Final = 20
-"""Of the common histogram that Jensen-Shannon compares."""
+"""Of the common histogram that Jensen-Shannon compares, each of as much of both versions' answers as the next: bins of equal
+width would put all answers into one as soon as a single answer is far from the others."""
 _PSI_BINS: Final = 10
 _NOTHING: Final = 0.5
 """An empty bin counts as half an answer: a logarithm of nothing has no value."""
@@ -49,26 +50,30 @@ def jensen_shannon(candidate: Numbers, serving: Numbers) -> float:
     from scipy.spatial.distance import jensenshannon  # type: ignore[import-untyped]
 
     numbers = candidate[~np.isnan(candidate)]
-    edges = np.histogram_bin_edges(np.concatenate((numbers, serving)), bins=_BINS)
-    ours = np.append(np.histogram(numbers, edges)[0], len(candidate) - len(numbers))
-    found = jensenshannon(ours, np.append(np.histogram(serving, edges)[0], 0), base=2)
+    edges = _edges(np.concatenate((numbers, serving)), _BINS)
+    bins = len(edges) + 1
+    ours, theirs = (np.bincount(np.searchsorted(edges, each, "left"), minlength=bins) for each in (numbers, serving))
+    found = jensenshannon(np.append(ours, len(candidate) - len(numbers)), np.append(theirs, 0), base=2)
     return float(np.nan_to_num(found))  # the root of what rounding left below nothing
 
 
 def psi(candidate: Numbers, serving: Numbers) -> float:
-    """The population stability index over ten bins of equal weight on what serves.
-
-    A value that fills more than one of the ten by itself gets a bin of its own, so that a shift away from it shows
-    whichever way it goes; so does no number.
-    """
-    quantiles = np.quantile(serving, np.linspace(0, 1, _PSI_BINS + 1)[1:-1])
-    edges, times = np.unique(quantiles, return_counts=True)
-    edges = np.sort(np.concatenate((edges, np.nextafter(edges[times > 1], -np.inf))))
+    """The population stability index over ten bins of equal weight on what serves; no number is a bin of its own."""
+    edges = _edges(serving, _PSI_BINS)
     bins = len(edges) + 1
     places = np.where(np.isnan(candidate), bins, np.searchsorted(edges, candidate, "left"))
     bins += bool(np.isnan(candidate).any())
     ours, theirs = _shares(places, bins), _shares(np.searchsorted(edges, serving, "left"), bins)
     return float(np.sum((ours - theirs) * np.log(ours / theirs)))
+
+
+def _edges(numbers: Numbers, bins: int) -> Numbers:
+    """Upper edges of all but the last of so many bins that the same number of `numbers` is in.
+
+    A value that fills more than one by itself gets a bin of its own, so that a shift away from it shows whichever way it goes.
+    """
+    edges, times = np.unique(np.quantile(numbers, np.linspace(0, 1, bins + 1)[1:-1]), return_counts=True)
+    return np.sort(np.concatenate((edges, np.nextafter(edges[times > 1], -np.inf))))
 
 
 def _shares(places: NDArray[np.int64], bins: int) -> Numbers:

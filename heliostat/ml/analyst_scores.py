@@ -139,14 +139,13 @@ class Metrics:
         if not scored:
             return Figure(text=left_out)
         found = self._computed.at(scored)
-        return found.model_copy(update={"rows": scored, "text": _joined(found.text, left_out, self._refused)})
+        text = _joined(found.text, left_out, self._refused, self._truth.left_out)
+        return found.model_copy(update={"rows": scored, "text": text})
 
     def _unknown(self) -> str:
-        if self._truth.mistakes:
-            mistakes = tuple(self._truth.mistakes.items())
-            return "; ".join(f"ground truth cannot be read, {key}: {text}" for key, text in mistakes)
         labels = len(self._truth.labels)
-        return f"{labels} labels, of no request that was sent" if labels else "there is no ground truth"
+        known = f"{labels} labels, of no request that was sent" if labels else "there is no ground truth"
+        return _joined(known, self._truth.left_out)
 
     def _compute(self) -> Figure:
         from heliostat.ml.metrics import has_two_classes, metric_of

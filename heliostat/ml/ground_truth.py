@@ -1,22 +1,23 @@
 """What turned out to be true of predictions, as labels in the object store: `ground-truth/<application>/**`.
 
-Parquet (`.parquet`) or JSON lines (`.jsonl`), one label a row: `request_id` as the answer's `x-request-id` header had it,
-`row` in the request (0 where the column is missing), and `label`, a number or a boolean. Whoever learns the truth calls
-`record`, or puts such files there. Read by the analyst, for checks of the model's own metric.
+One label a row, in any of the forms of `heliostat.ml.label_files`: `request_id` as the answer's `x-request-id` header had it,
+`row` in the request (0 where the column is missing), and `label`, a number or a boolean, or nothing where it is not known
+yet. Whoever learns the truth calls `record`, or puts such files there. Read by the analyst, for checks of the model's own
+metric.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
+from heliostat.ml.label_files import Labels, is_data, read
 from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
@@ -25,10 +26,7 @@ from heliostat.systems.objects import ObjectInfo, ObjectMissingError, open_store
 _log = logging.getLogger(__name__)
 _MOST_LABELS: Final = 200_000
 _MOST_SHOWN: Final = 5
-_COLUMNS: Final = ("request_id", "row", "label")
 
-Labels = dict[tuple[str, int], float]
-"""By request id and row."""
 _Age = tuple[datetime, str]
 """When an object was written, and its key, which decides between those of one moment. The larger, the newer."""
 _OLDEST: Final[_Age] = (datetime.min.replace(tzinfo=UTC), "")
@@ -78,7 +76,7 @@ class GroundTruth:
         self.requests: frozenset[str] = frozenset()
         """Ids of the requests that labels are about."""
         self.mistakes: dict[str, str] = {}
-        """What could not be read, by key."""
+        """What could not be read, of each object, by key."""
         self._store = open_store(address)
         self._prefix = prefix(application)
         self._most = most
@@ -95,7 +93,8 @@ class GroundTruth:
             PermanentError, RetryableError: the store does not answer.
         """
         self.mistakes.pop("all of it", None)
-        fresh = [info for info in self._store.list(self._prefix) if _mark(info) not in self._read]
+        there = self._store.list(self._prefix)
+        fresh = [info for info in there if is_data(info.key) and _mark(info) not in self._read]
         if not fresh:
             return
         labels, ages = dict(self.labels), dict(self._ages)  # who looks labels up meanwhile has the old ones
@@ -134,12 +133,18 @@ class GroundTruth:
         except ObjectMissingError:
             return {}
         self.mistakes.pop(key, None)
-        try:
-            return _labels(_rows(key, content))
-        except Exception as error:  # it is no table of labels, whatever a library calls that: the others are read
-            self.mistakes[key] = f"{type(error).__name__}: {error}"
-            _log.warning("labels are left out, %s cannot be read: %s", key, self.mistakes[key])
-            return {}
+        found = read(key, content)
+        if found.problem:
+            self.mistakes[key] = found.problem
+            _log.warning("labels are left out, %s: %s", key, found.problem)
+        return found.labels
+
+    @property
+    def left_out(self) -> str:
+        """What could not be read, in words; empty where everything could."""
+        shown = [f"{key}: {text}" for key, text in tuple(self.mistakes.items())[:_MOST_SHOWN]]
+        more = len(self.mistakes) - len(shown)
+        return f"ground truth is left out, {'; '.join(shown)}{f'; and {more} objects more' if more else ''}" if shown else ""
 
 
 def prefix(application: Name) -> str:
@@ -157,24 +162,6 @@ def _beats(age: _Age, known: _Age | None) -> bool:
 
 def _mark(info: ObjectInfo) -> tuple[str, int, datetime]:
     return info.key, info.size, info.modified.astimezone(UTC)
-
-
-def _rows(key: str, content: bytes) -> list[dict[str, Any]]:
-    if key.endswith(".parquet"):
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(io.BytesIO(content))
-        found: list[dict[str, Any]] = table.select([name for name in _COLUMNS if name in table.column_names]).to_pylist()
-        return found
-    return [json.loads(line) for line in content.splitlines() if line.strip()] if key.endswith(".jsonl") else []
-
-
-def _labels(rows: Iterable[dict[str, Any]]) -> Labels:
-    return {
-        (str(row["request_id"]), int(row.get("row") or 0)): float(row["label"])
-        for row in rows
-        if row["label"] is not None and math.isfinite(float(row["label"]))
-    }
 
 
 def _check(labels: list[Label]) -> None:

@@ -80,8 +80,7 @@ def _categories(present: pa.ChunkedArray) -> dict[str, Any]:
 def _numbers(name: str, values: NDArray[np.float64], edges: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
     distinct, counts = np.unique(values, return_counts=True)
     if name not in edges:
-        low, high = float(values.min()), float(values.max())
-        edges[name] = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+        edges[name] = _edges(values)
     histogram, _ = np.histogram(np.clip(values, edges[name][0], edges[name][-1]), edges[name])
     return {
         "mean": _number(values.mean()),
@@ -94,6 +93,27 @@ def _numbers(name: str, values: NDArray[np.float64], edges: dict[str, NDArray[np
         "zeros": int((values == 0).sum()),
         "histogram": {"edges": _all(edges[name]), "counts": [int(count) for count in histogram]},
     }
+
+
+def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of bins of equal width over all that is not far out: beyond three times the distance of the quartiles, as Tukey has it.
+
+    What is far out shares the first or the last bin: one such value would put all others into one bin otherwise.
+    """
+    low, high = float(values.min()), float(values.max())
+    if high <= low:
+        return np.linspace(low, low + 1.0, BINS + 1)
+    inner = values
+    for numbers in (values, np.unique(values)):  # where most are the same, what is far is told from the others
+        first, third = np.quantile(numbers, (0.25, 0.75))
+        if third > first:
+            with np.errstate(over="ignore"):
+                reach = 3 * (third - first)
+            inner = values[(values >= first - reach) & (values <= third + reach)]
+            break
+    inner_low, inner_high = float(inner.min()), float(inner.max())
+    below, above = [low] * (inner_low > low), [high] * (inner_high < high)
+    return np.concatenate((below, np.linspace(inner_low, inner_high, BINS + 1 - len(below) - len(above)), above))
 
 
 def _numeric(column: pa.ChunkedArray) -> pa.ChunkedArray:

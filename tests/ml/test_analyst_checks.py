@@ -109,6 +109,16 @@ def test_a_distance_is_nothing_between_the_same_and_grows_with_a_shift(name):
     assert 0 < near < far
 
 
+@pytest.mark.parametrize("name", ["kolmogorov-smirnov", "jensen-shannon", "psi"])
+@pytest.mark.parametrize("far", [(1e9,), (-1e300,), (1e9, -1e9)])
+@pytest.mark.parametrize("where", ["candidate", "serving", "both"])
+def test_a_far_value_does_not_hide_a_shift_of_all_the_others(name, far, where):
+    numbers = np.random.default_rng(7).random(2_000)
+    ours = np.concatenate((numbers + 0.3, far if where != "serving" else ()))
+    theirs = np.concatenate((numbers, far if where != "candidate" else ()))
+    assert DISTANCES[name](ours, theirs) == pytest.approx(DISTANCES[name](numbers + 0.3, numbers), rel=0.1)
+
+
 def test_distances_are_the_known_ones():
     ours, theirs = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 0.0, 0.0, 1.0])
     assert DISTANCES["kolmogorov-smirnov"](ours, theirs) == pytest.approx(0.25)

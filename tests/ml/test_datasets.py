@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from heliostat.ml import datasets
+from heliostat.ml import datasets, statistics
 from heliostat.ml.contracts import columns_of
 from heliostat.ml.datasets import Snapshot, Tables
 from heliostat.spec.resources import StoreAddress
@@ -110,6 +111,23 @@ def test_statistics_and_schema_say_what_the_data_is(address):
     schema = json.loads(store.get(f"{snapshot.key}/schema.json"))["columns"]
     assert schema["name"] == {"type": "string", "required": False, "role": "input", "values": ["a", "b"]}
     assert schema["late"]["role"] == "label"
+
+
+@pytest.mark.parametrize("most", [np.arange(1_000.0), np.r_[np.zeros(900), np.arange(100.0)]])
+@pytest.mark.parametrize("far", [(), (1e12,), (-1e12, 1e12)])
+def test_one_far_value_does_not_put_all_others_into_one_bin_of_a_histogram(most, far):
+    values = np.concatenate((most, far))
+    edges = statistics._edges(values)
+    counts, _ = np.histogram(values, edges)
+    assert (len(counts), sum(counts)) == (20, len(values))
+    assert (edges[0], edges[-1]) == (values.min(), values.max())
+    assert (counts > 0).sum() >= 18
+
+
+def test_what_is_not_far_out_has_bins_of_equal_width():
+    assert statistics._edges(np.arange(21.0)) == pytest.approx(np.arange(21.0))
+    assert statistics._edges(np.array([0.0, 1.0])) == pytest.approx(np.linspace(0, 1, 21))
+    assert statistics._edges(np.full(9, 3.0)) == pytest.approx(np.linspace(3, 4, 21))
 
 
 def test_data_that_does_not_fit_is_refused_with_every_reason():

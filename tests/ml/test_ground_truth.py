@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import json
 import os
 from pathlib import Path
 
@@ -63,6 +66,95 @@ def test_json_lines_and_parquet_of_others_are_read_without_a_row(address, folder
     pq.write_table(pa.table({"request_id": ["c"], "label": [1]}), folder / "b.parquet")
     (folder / "README.txt").write_text("not a label")
     assert read(address).labels == {("a", 0): 1.0, ("b", 3): 0.0, ("c", 0): 1.0}
+
+
+def as_parquet(rows):
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()
+
+
+ROWS = [
+    {"request_id": "a", "row": 0, "label": 1.0, "by": "ada"},
+    {"request_id": "b", "row": 3, "label": 0.0, "by": None},
+    {"request_id": "c", "row": 0, "label": None, "by": None},
+]
+FORMS = {
+    "l.parquet": as_parquet(ROWS),
+    "l.jsonl": b"\xef\xbb\xbf" + b"\r\n".join(json.dumps(row).encode() for row in ROWS),
+    "L.NDJSON": b"\n\n".join(json.dumps(row).encode() for row in ROWS) + b"\n",
+    "l.csv": b'\xef\xbb\xbfrequest_id, row ,label,by\r\na,0,true,"a\nda"\r\nb,3,0,\r\n\r\nc,,,\r\n',
+    "l.tsv": b"label\trequest_id\trow\n1\ta\t0\nFalse\tb\t3\n\tc\t\n",
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", list(FORMS))
+def test_labels_are_read_in_each_form(address, folder, name, packed):
+    content = FORMS[name]
+    (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
+    truth = read(address)
+    assert truth.labels == {("a", 0): 1.0, ("b", 3): 0.0}
+    assert (truth.mistakes, truth.left_out) == ({}, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"request_id":"x","label":', "EOF while parsing"),
+        (b"[1]", "[1] is no object with request_id and label"),
+        (b'{"id":"x","label":1}', "it has no request_id, but id, label"),
+        (b'{"request_id":"x"}', "it has no label, but request_id"),
+        (b'{"request_id":null,"label":1}', "the request_id null is none"),
+        (b'{"request_id":"x","label":"late"}', 'the label "late" is no finite number'),
+        (b'{"request_id":"x","label":1e999}', "is no finite number"),
+        (b'{"request_id":"x","label":1' + b"0" * 400 + b"}", "is no finite number"),
+        (b'{"request_id":"x","label":1,"row":-1}', "the row -1 is no number from 0"),
+        (b'{"request_id":"x","label":1,"row":0.5}', "the row 0.5 is no number from 0"),
+        (b"[" * 200_000, "recursion limit exceeded"),
+        (b"\xff\xfe", "expected value"),
+    ],
+)
+def test_a_line_that_is_no_label_costs_no_other_and_is_told(address, folder, caplog, line, reason):
+    (folder / "a.jsonl").write_bytes(b'{"request_id":"a","label":1}\n' + line + b'\n{"request_id":"b","label":0}\n')
+    truth = read(address)
+    truth.refresh()
+    assert truth.labels == {("a", 0): 1.0, ("b", 0): 0.0}
+    [told] = truth.mistakes.values()
+    assert told.startswith("1 of 3 lines are no labels, line 2 first: ")
+    assert reason in told
+    assert told in truth.left_out
+    assert len(caplog.records) == 1, "told once"
+
+
+def test_lines_of_a_table_that_are_no_labels_are_counted(address, folder):
+    (folder / "a.csv").write_text("request_id,label\na,1\nb\nc,late\nd,0\n")
+    (folder / "b.parquet").write_bytes(as_parquet([{"request_id": "e", "label": 1.0}, {"request_id": None, "label": 1.0}]))
+    truth = read(address)
+    assert truth.labels == {("a", 0): 1.0, ("d", 0): 0.0, ("e", 0): 1.0}
+    assert [text.partition(",")[0] for _, text in sorted(truth.mistakes.items())] == [
+        "2 of 4 lines are no labels",
+        "1 of 2 lines are no labels",
+    ]
+
+
+def test_a_file_of_another_form_is_named_and_what_is_about_files_is_not(address, folder):
+    for name in ("labels.xlsx", "labels.json", "labels.jsonl.zst", "labels", "_SUCCESS", ".a.jsonl.crc"):
+        (folder / name).write_text("x")
+    truth = read(address)
+    assert sorted(Path(key).name for key in truth.mistakes) == ["labels", "labels.json", "labels.jsonl.zst", "labels.xlsx"]
+    assert all("it is not read: labels are in files that end with" in text for text in truth.mistakes.values())
+    assert "labels.xlsx" in truth.left_out
+
+
+def test_what_is_whole_of_a_torn_packed_file_is_read(address, folder):
+    content = b"".join(b'{"request_id":"r-%d","label":1}\n' % number for number in range(20_000))
+    whole = gzip.compress(b'{"request_id":"first","label":1}\n')
+    (folder / "a.jsonl.gz").write_bytes(whole + gzip.compress(content)[:-2_000])
+    truth = read(address)
+    assert ("first", 0) in truth.labels
+    assert 1_000 < len(truth.labels) < 20_000
+    assert "it cannot be unpacked to its end" in truth.left_out
 
 
 def test_a_newer_object_corrects_an_older_one_and_is_read_when_it_comes(address, folder):
