@@ -3,12 +3,6 @@
 STACK ?= local
 HELIOSTAT := .venv/bin/heliostat
 
-# The local stack keeps its state in the checkout and holds no secret of worth; any other stack names its own of both.
-export PULUMI_BACKEND_URL ?= file://$(CURDIR)/.heliostat/state
-ifeq ($(STACK),local)
-export PULUMI_CONFIG_PASSPHRASE ?= local
-endif
-
 .DEFAULT_GOAL := help
 .PHONY: help setup up preview down predict test lint bench soak faults schema lock clean
 

@@ -6,8 +6,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
+from heliostat.cli.checkout import CheckoutError, find, invocation
 from heliostat.cli.handover import EngineChoiceError, choose
 from heliostat.systems.loopback import past_proxies
 
@@ -16,19 +18,26 @@ def main() -> NoReturn:
     """Runs the `heliostat` command."""
     try:
         chosen = choose(sys.argv[1:], os.environ)
-    except EngineChoiceError as error:
+        place = find(chosen.arguments, os.environ, Path.cwd())
+    except (EngineChoiceError, CheckoutError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
+    if place.note:
+        sys.stderr.write(f"heliostat: {place.note}\n")
+    os.environ.update(place.variables)
     os.environ.update(chosen.variables)
     os.environ.update(past_proxies(os.environ))
     if chosen.engine == "pulumi":
         sys.stdout.flush()
         os.execvp("pulumi", ["pulumi", *chosen.arguments])  # noqa: S606, S607 -- this process becomes the official CLI
-    sys.exit(run(chosen.arguments))
+    sys.exit(run(chosen.arguments, invocation(chosen.arguments, Path.cwd()), place.stack_flag))
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Runs one command with the embedded engine and tells its exit code (see `heliostat.cli.exits`)."""
+def run(arguments: Sequence[str], command: str = "heliostat", stack: str = "") -> int:
+    """Runs one command with the embedded engine and tells its exit code (see `heliostat.cli.exits`).
+
+    `command` is how the user calls it, and `stack` what he named by `-s`: hints are told so that they run as they are.
+    """
     import click
 
     from heliostat.cli import say
@@ -36,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     from heliostat.cli.exits import Exit, explain
     from heliostat.engine.masking import watching
 
-    masker = say.begin()
+    masker = say.begin(command, stack)
     try:
         with watching(masker):
             code = heliostat.main(list(arguments), prog_name="heliostat", standalone_mode=False)

@@ -27,11 +27,31 @@ masker = Masker()
 """The secrets that this command has met."""
 
 
-def begin() -> Masker:
-    """Forgets the secrets of a command before, where one process runs several."""
-    global masker
-    masker = Masker()
+_called = ("heliostat", "")
+_HINT = re.compile(r"`heliostat ([a-z][^`]*)`")
+_BARE_HINT = re.compile(r"(?<![`\w./-])heliostat (?=(?:rollout|history|rollback|up|stack|state|config|cancel)\b)")
+_OF_NO_STACK = ("stack ls", "stack init", "stack select", "rollout dashboard", "about")
+
+
+def begin(command: str = "heliostat", stack: str = "") -> Masker:
+    """Forgets a command before, where one process runs several; takes note of how this one is called, and for which stack."""
+    global masker, _called
+    masker, _called = Masker(), (command, stack)
     return masker
+
+
+def runnable(text: str) -> str:
+    """A text whose hints (`heliostat …`) can be run as they are told: by the command's path, on the stack that was named."""
+    command, stack = _called
+    if "heliostat " not in text or _called == ("heliostat", ""):
+        return text
+    text = _BARE_HINT.sub(lambda _: f"{command} ", text)
+    return _HINT.sub(lambda found: f"`{command} {found.group(1)}{_flag(found.group(1), stack)}`", text)
+
+
+def _flag(hint: str, stack: str) -> str:
+    said = not stack or re.search(r"(^| )(-s|--stack)\b", hint) or hint.startswith(_OF_NO_STACK)
+    return "" if said else f" -s {stack}"
 
 
 def clean(text: str) -> str:
@@ -59,7 +79,7 @@ def out(text: str, *, nl: bool = True) -> None:
 
 def told(text: str) -> None:
     """A line of the command's own, which is no data, on standard error."""
-    sys.stderr.write(clean(masker.text(text)) + "\n")
+    sys.stderr.write(clean(masker.text(runnable(text))) + "\n")
     sys.stderr.flush()
 
 

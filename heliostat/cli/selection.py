@@ -13,12 +13,26 @@ from heliostat.engine.project import Project
 from heliostat.engine.stackerrors import StackError
 
 
+def recorded(home: Path, project_file: Path, project: str, backend_url: str) -> str:
+    """The full name of the stack that is selected for a project file; empty where none is, or where the record is damaged."""
+    try:
+        said = json.loads(_file(home, project_file, project).read_text())
+        chosen = (said.get("stacks") or {}).get(backend_url, said.get("stack"))
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return chosen if isinstance(chosen, str) else ""
+
+
+def _file(home: Path, project_file: Path, project: str) -> Path:
+    digest = hashlib.sha1(str(project_file).encode(), usedforsecurity=False).hexdigest()
+    return home / "workspaces" / f"{project}-{digest}-workspace.json"
+
+
 class Selection:
     """The record of one project on this machine."""
 
     def __init__(self, home: Path, project: Project, backend_url: str) -> None:
-        digest = hashlib.sha1(str(project.file).encode(), usedforsecurity=False).hexdigest()
-        self.file = home / "workspaces" / f"{project.name}-{digest}-workspace.json"
+        self.file = _file(home, project.file, project.name)
         self._url = backend_url
 
     def get(self) -> str:

@@ -67,7 +67,10 @@ class Place:
     def backend(self) -> Backend:
         """The backend that environment and project name."""
         url = backend_url(self.environment, self.project.backend_url if self.project else "", pulumi_home(self.environment))
-        return Backend.open(url)
+        backend = Backend.open(url)
+        usual = backend.advice
+        backend.advice = lambda ref: elsewhere(self, ref) or usual(ref)
+        return backend
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -93,6 +96,27 @@ class Place:
         if self.project is None and "/" not in wanted:
             raise NotFoundError(f"no project for the stack {wanted!r}: run this in one, or say -s organization/PROJECT/NAME")
         return StackRef.parse(wanted, self.project.name if self.project else "")
+
+
+def elsewhere(place: Place, ref: StackRef) -> str:
+    """What to do about a stack that another place on this machine has: a second one would manage the same things."""
+    home = pulumi_home(place.environment)
+    own = place.project.backend_url if place.project else ""
+    others = {
+        own: "unset PULUMI_BACKEND_URL to work on it",
+        backend_url({}, "", home): "",
+        "file://~": "",
+    }
+    for url, advice in others.items():
+        if not url.startswith("file://") or url == place.backend.bucket.url:
+            continue
+        try:
+            there = Backend.open(url).exists(ref)
+        except StackError:
+            continue
+        if there:
+            return f"but {url} has it; {advice or f'set PULUMI_BACKEND_URL={url} to work on it'}"
+    return ""
 
 
 @dataclass

@@ -10,7 +10,7 @@ DETACH, WAIT, RETRY_REFUSED = "--detach", "--wait", "--retry-refused"
 VARIABLES = {DETACH: plugin.DETACH, WAIT: plugin.WAIT, RETRY_REFUSED: plugin.RETRY_REFUSED}
 _UPDATES = frozenset({"up", "update"})
 _PREVIEWS = frozenset({"preview", "pre"})
-_WITH_VALUE = frozenset(
+WITH_VALUE = frozenset(
     {
         "-s",
         "--stack",
@@ -87,6 +87,6 @@ def taken_out(arguments: Sequence[str], command: str) -> tuple[list[str], dict[s
         if argument == "--":
             kept += waiting
             break
-        if argument in _WITH_VALUE and waiting:
+        if argument in WITH_VALUE and waiting:
             kept.append(waiting.pop(0))
     return kept, variables_of(found)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,8 @@ class Backend:
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
+        self.advice: Callable[[StackRef], str] = _advice
+        """What to do about a stack that is not here."""
 
     @classmethod
     def open(cls, url: str) -> Backend:
@@ -106,8 +108,7 @@ class Backend:
         if content is None:
             self._refuse_compressed(ref)
             raise NotFoundError(
-                f"no stack named {ref.name!r} of project {ref.project!r} in {self.bucket.url}: "
-                f"make it with `heliostat stack init {ref.name}`, or list the stacks with `heliostat stack ls`"
+                f"no stack named {ref.name!r} of project {ref.project!r} in {self.bucket.url}: {self.advice(ref)}"
             )
         return checkpoint.parse(content, self.bucket.describe(ref.file), self.bucket.describe(f"{ref.file}.bak"))
 
@@ -159,6 +160,10 @@ class Backend:
     def cancel(self, ref: StackRef) -> int:
         """Removes the stack's locks; tells how many there were."""
         return locks.release_all(self.bucket, ref.full_name)
+
+
+def _advice(ref: StackRef) -> str:
+    return f"make it with `heliostat stack init {ref.name}`, or list the stacks with `heliostat stack ls`"
 
 
 class Checkpoints:

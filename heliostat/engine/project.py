@@ -91,12 +91,20 @@ def load(file: Path) -> Project:
         runtime_options=options,
         plugins=plugins,
         refresh_always=refresh == "always",
-        backend_url=take("backend.url", str, ""),
+        backend_url=rooted(take("backend.url", str, ""), root),
         config=declared,
     )
     if mistakes:
         raise StackError(f"{file} has mistakes:" + "".join(f"\n  {mistake}" for mistake in mistakes))
     return project
+
+
+def rooted(url: str, root: Path) -> str:
+    """A backend's URL whose folder, where it is relative, is one of the project: the same from wherever a command runs."""
+    path = url.removeprefix("file://")
+    if not url.startswith("file://") or path.startswith(("/", "~")):
+        return url
+    return f"file://{(root / path).resolve()}"
 
 
 def _plugins(said: list[Any], root: Path, mistakes: list[str]) -> dict[str, Path]:

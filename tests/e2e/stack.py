@@ -16,7 +16,7 @@ import psutil
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Pulumi.yaml", "infra", "workloads", "configs", "heliostat", "scripts")
+PARTS = ("Pulumi.yaml", "heliostat.toml", "infra", "workloads", "configs", "heliostat", "scripts")
 
 
 @dataclass(frozen=True)

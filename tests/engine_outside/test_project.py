@@ -31,7 +31,7 @@ config:
     assert found.runtime_options == {"virtualenv": ".venv"}
     assert found.plugins == {"demo": tmp_path / "plugin"}
     assert found.refresh_always
-    assert found.backend_url == "file://state"
+    assert found.backend_url == f"file://{tmp_path}/state", "the same from wherever a command runs"
     assert (found.config["short"].default, found.config["full"].default, found.config["needed"].default) == (3, 4, None)
 
 

@@ -54,7 +54,7 @@ def rollback(application: str | None, to: int | None, reason: str, detach: bool,
         wish = GoBack(by=actor(os.environ), to=to, expected=goal.expected, reason=reason)
         status = await client.rollback(before.name, wish)
         if detach:
-            say.out(f"{status.name}: going back; `heliostat rollout watch {status.name}` follows it.")
+            say.out(say.runnable(f"{status.name}: going back; `heliostat rollout watch {status.name}` follows it."))
             return Exit.OK
         return await watch(client, status)
 

@@ -128,7 +128,7 @@ def _word(reason: str, number: int | None, read: Status) -> Word:
 
 
 def _told(name: str, word: Word, step: str, what: str) -> str:
-    return f"{name}: rollout {word.rollout}{step} {what}; `heliostat rollout watch {name}` follows it."
+    return say.runnable(f"{name}: rollout {word.rollout}{step} {what}; `heliostat rollout watch {name}` follows it.")
 
 
 @rollout.command("list")

@@ -45,7 +45,7 @@ def stack(ctx: click.Context, stack: str | None, show_secrets: bool, show_urns: 
         say.out(ref.name)
         return
     say.out(f"Current stack is {ref.name}:\n    Managed by {place.backend.bucket.url}")
-    say.out("\n".join(f"    {line}" for line in _last_update(place, ref)))
+    say.out(say.runnable("\n".join(f"    {line}" for line in _last_update(place, ref))))
     resources = (document.deployment or {}).get("resources") or []
     say.out(f"Current stack resources ({len(resources)}):")
     say.out(_tree(resources, show_urns, show_ids) if resources else "    No resources currently in this stack")

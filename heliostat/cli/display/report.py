@@ -9,7 +9,7 @@ from rich.text import Text
 
 from heliostat.cli.display import words
 from heliostat.cli.display.board import Board
-from heliostat.cli.say import clean, line
+from heliostat.cli.say import clean, line, runnable
 from heliostat.engine import urns
 from heliostat.engine.events import Diagnostic, Op, Outputs, Summary
 
@@ -46,7 +46,7 @@ def label(urn: str, look: Look | None = None) -> str:
 
 def say(console: Console, text: str, style: str = "") -> None:
     """One line as it is: no markup, no wrapping, no highlighting."""
-    console.print(Text(clean(text), style=style), soft_wrap=True)
+    console.print(Text(clean(runnable(text)), style=style), soft_wrap=True)
 
 
 def diagnostics(console: Console, board: Board, severities: frozenset[str], look: Look) -> None:
