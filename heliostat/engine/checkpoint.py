@@ -52,6 +52,7 @@ _FIELDS = {
     "custom_timeouts": "customTimeouts",
     "ignore_changes": "ignoreChanges",
     "replace_on_changes": "replaceOnChanges",
+    "resource_hooks": "resourceHooks",
     "hide_diffs": "hideDiff",
     "created": "created",
     "modified": "modified",

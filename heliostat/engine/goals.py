@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlparse
 from pulumi.runtime.proto import alias_pb2, resource_pb2
 
 from heliostat.engine.errors import EngineError
+from heliostat.engine.hooks import bound
 from heliostat.engine.properties import from_value
 from heliostat.engine.state import Resource
 from heliostat.engine.urns import (
@@ -71,6 +72,7 @@ class Goal:
     aliases: tuple[Alias, ...] = ()
     import_id: str = ""
     timeouts: Mapping[str, float] = field(default_factory=dict)
+    hooks: Mapping[str, list[str]] = field(default_factory=dict)
     source_position: str = ""
 
     def resource(self, urn: Urn, old: Resource | None, alias: Urn | None) -> Resource:
@@ -97,6 +99,7 @@ class Goal:
             replace_on_changes=list(self.replace_on_changes),
             replacement_trigger=self.replacement_trigger,
             hide_diffs=list(self.hide_diffs),
+            resource_hooks=dict(self.hooks),
             created=old.created if old else "",
             modified=old.modified if old else "",
             source_position=self.source_position,
@@ -157,6 +160,7 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, inputs: dict[str, Any
         additional_secret_outputs=tuple(request.additionalSecretOutputs),
         aliases=_aliases(request),
         timeouts={key: seconds(text) for key, text in timeouts.items() if text},
+        hooks=bound(request.hooks),
         source_position=position_of(request.sourcePosition, project_root),
     )
 

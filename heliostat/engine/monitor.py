@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
 from heliostat.engine.archives import with_hashes
+from heliostat.engine.callbacks import CallbackError, Callbacks
 from heliostat.engine.errors import EngineError, ProviderError, Reported
 from heliostat.engine.goals import goal_of, position_of
 from heliostat.engine.marked import has_contents
@@ -20,7 +21,8 @@ from heliostat.engine.operation import Operation, Stopped
 from heliostat.engine.planner import Planner, Registered, Result
 from heliostat.engine.properties import from_struct, has_unknowns, to_struct
 from heliostat.engine.state import Resource
-from heliostat.engine.unsupported import CLI, METHODS, refusal
+from heliostat.engine.transforms import Transforms
+from heliostat.engine.unsupported import METHODS, refusal
 from heliostat.engine.urns import ROOT_STACK_TYPE, Urn, make, type_of
 
 T = TypeVar("T")
@@ -34,6 +36,10 @@ FEATURES = {
     "replacementTrigger": resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACEMENT_TRIGGER,
     # An SDK that does not find this feature says that the CLI has to be updated; the engine says what to do.
     "stateMigrations": resource_pb2.RESOURCE_MONITOR_FEATURE_STATE_MIGRATIONS,
+    "transforms": resource_pb2.RESOURCE_MONITOR_FEATURE_TRANSFORMS,
+    "invokeTransforms": resource_pb2.RESOURCE_MONITOR_FEATURE_INVOKE_TRANSFORMS,
+    "resourceHooks": resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS,
+    "errorHooks": resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS,
 }
 
 
@@ -55,12 +61,19 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     op: Operation
     planner: Planner
     place: Place
+    callbacks: Callbacks
     open: asyncio.Event = field(default_factory=asyncio.Event)
     """Work may begin; the program starts while the state is refreshed yet."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
     """The program has declared all that it has to declare."""
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    """Nothing is left to do, so that the program is not called any more."""
+    transforms: Transforms = field(init=False)
     stack_outputs: dict[str, Any] | None = None
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.transforms = Transforms(self.callbacks)
 
     async def settled(self) -> None:
         """Returns when no registration is under way any more."""
@@ -115,20 +128,27 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def RegisterResource(self, request: Any, context: Any) -> resource_pb2.RegisterResourceResponse:
         """A resource that the program wants."""
-        await _refuse(context, refusal(request) or (f"transforms of {request.type}; {CLI}" if request.transforms else ""))
+        await _refuse(context, refusal(request))
         try:
-            goal = goal_of(request, await self._values(request.object), self.place.project_root)
+            parent = self.planner.goal(request.parent)
+            request, values = await self.transforms.registration(request, await self._values(request.object), parent)
+            goal = goal_of(request, await self._hashed(values), self.place.project_root)
+        except CallbackError as error:
+            await context.abort(grpc.StatusCode.UNKNOWN, f"invoke transform: {error}")
         except EngineError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         work = self.planner.register(goal, version=request.version, url=request.pluginDownloadURL)
         registered = await self._work(work)
         if registered.result != Result.SUCCESS and not request.supportsResultReporting:
             await context.abort(grpc.StatusCode.INTERNAL, "resource registration failed")
+        self.transforms.remember(registered.resource.urn, request)
         return self._answer(registered, request)
 
     async def _values(self, message: Any) -> dict[str, Any]:
         """The values of a message, with the digests of what is in its assets."""
-        values = from_struct(message)
+        return await self._hashed(from_struct(message))
+
+    async def _hashed(self, values: dict[str, Any]) -> dict[str, Any]:
         return await asyncio.to_thread(with_hashes, values, self.place.main) if has_contents(values) else values
 
     def _answer(self, registered: Registered, request: Any) -> resource_pb2.RegisterResourceResponse:
@@ -182,7 +202,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         """A function of a provider."""
         await _refuse(context, refusal(request))
         try:
-            values, failures = await self._work(self._invoke(request))
+            request, arguments = await self.transforms.invocation(request, from_struct(request.args))
+            values, failures = await self._work(self._invoke(request, arguments))
+        except CallbackError as error:
+            await context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except ProviderError as error:
             await context.abort(grpc.StatusCode.UNKNOWN, f"invocation of {request.tok} returned an error: {error}")
         answer = resource_pb2.ResourceInvokeResponse(
@@ -192,11 +215,11 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         getattr(answer, "return").CopyFrom(to_struct(values, references=keeps))
         return answer
 
-    async def _invoke(self, request: Any) -> Any:
+    async def _invoke(self, request: Any, arguments: dict[str, Any]) -> Any:
         package = request.tok.split(":", 1)[0]
         reference = request.provider or await self._default(package, request)
         provider = await self.op.registry.provider(reference)
-        return await provider.invoke(request.tok, from_struct(request.args), self.op.preview)
+        return await provider.invoke(request.tok, arguments, self.op.preview)
 
     async def _default(self, package: str, request: Any) -> str:
         return await self.planner.defaults.reference(package, request.version, request.pluginDownloadURL)
@@ -233,10 +256,37 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             self.op.news[urn] = changed
             self.op.journal.swap(resource, changed)
             await self.op.journal.flush()
+        if resource is not None:
+            self.op.blame(await self.op.hooks.caught_up(self.op.news[urn]), urn)
+
+    async def RegisterStackTransform(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """A function for every registration from now on."""
+        return await self._registered(lambda: self.transforms.register(request), context)
+
+    async def RegisterStackInvokeTransform(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """A function for every call of a provider's function from now on."""
+        return await self._registered(lambda: self.transforms.register(request, of_invokes=True), context)
+
+    async def RegisterResourceHook(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """A function for before or after the steps of the resources that name it."""
+        return await self._registered(lambda: self.op.hooks.register(request), context)
+
+    async def RegisterErrorHook(self, request: Any, context: Any) -> empty_pb2.Empty:
+        """A function for failed steps of the resources that name it."""
+        return await self._registered(lambda: self.op.hooks.register(request), context)
+
+    async def _registered(self, register: Callable[[], None], context: Any) -> empty_pb2.Empty:
+        try:
+            register()
+        except CallbackError as error:
+            await context.abort(grpc.StatusCode.UNKNOWN, str(error))
+        return empty_pb2.Empty()
 
     async def SignalAndWaitForShutdown(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """The program has nothing more to declare; it need not wait, since it serves no callbacks."""
+        """The program has nothing more to declare; it waits as long as a function of its own may be called."""
         self.done.set()
+        if self.callbacks.used:
+            await self.finished.wait()
         return empty_pb2.Empty()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from heliostat.engine.errors import EngineError, ProviderError, Reported
 from heliostat.engine.events import Diagnostic, Event, Op, PropertyChange, StepFailed, StepStarted, StepSucceeded
 from heliostat.engine.graph import dependencies_of
+from heliostat.engine.hooks import Hooks
 from heliostat.engine.journal import Journal
 from heliostat.engine.registry import Registry
 from heliostat.engine.scope import Scope
@@ -49,6 +50,7 @@ class Operation:
     continue_on_error: bool
     scope: Scope
     previous: list[Resource]
+    hooks: Hooks
     ignore_protect: bool = False
     counts: Counter[Op] = field(default_factory=Counter)
     errored: bool = False
@@ -96,6 +98,14 @@ class Operation:
         """Tells an error that makes the operation fail and stops it in order."""
         self.tell("error", message, urn)
         return self.stop(message)
+
+    def blame(self, message: str | None, urn: Urn) -> None:
+        """Tells what went wrong after a step that is done, if anything did; what it did stays, and the operation fails."""
+        if message is not None:
+            self.tell("error", message, urn)
+            self.errored = True
+            if not self.continue_on_error:
+                self.halted.set()
 
     def stop(self, message: str) -> Reported:
         """Stops the operation in order for a reason that has been told."""

@@ -69,6 +69,10 @@ class Planner:
         """Whether this run has dealt with what the old state has at `urn`."""
         return self.claims.claimant(urn) in self.operated
 
+    def goal(self, urn: Urn) -> Goal | None:
+        """What this run has declared of the resource at `urn`, with what it takes from its parents."""
+        return self._goals.get(urn)
+
     # --- registrations
 
     async def register(self, goal: Goal, *, version: str = "", url: str = "") -> Registered:

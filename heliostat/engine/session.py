@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterable
 import grpc
 from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
 
+from heliostat.engine.callbacks import Callbacks
 from heliostat.engine.deletes import delete_the_rest
 from heliostat.engine.engine_service import EngineService
 from heliostat.engine.errors import EngineError, Reported
 from heliostat.engine.events import Diagnostic, Event, Outputs
+from heliostat.engine.hooks import Hooks
 from heliostat.engine.journal import Journal, SnapshotSink
 from heliostat.engine.masking import Lines, watching
 from heliostat.engine.monitor import Monitor, Place
@@ -62,6 +64,7 @@ class Session:
             self._plugins_say,
         )
         registry = Registry(target.plugins, around, BuiltinProvider(stacks, self._find), preview, self._find_old)
+        self._callbacks = Callbacks()
         self.op = Operation(
             preview=preview,
             journal=Journal(target.previous, snapshots),
@@ -71,6 +74,7 @@ class Session:
             continue_on_error=options.continue_on_error,
             scope=Scope(options.targets, options.target_dependents, options.excludes, options.exclude_dependents),
             previous=target.previous.resources,
+            hooks=Hooks(self._callbacks, preview, self._tell),
             ignore_protect=options.ignore_protect,
         )
         secret = set(target.config_secret_keys)
@@ -82,10 +86,13 @@ class Session:
             {key: Secret(value) if key in secret else value for key, value in target.config.items()},
         )
         place = Place(target.project_name, target.stack_name, target.organization, target.project_root, target.main)
-        self.monitor = Monitor(self.op, self.planner, place)
+        self.monitor = Monitor(self.op, self.planner, place, self._callbacks)
         self._stack = make(
             target.stack_name, target.project_name, None, ROOT_STACK_TYPE, f"{target.project_name}-{target.stack_name}"
         )
+
+    def _tell(self, severity: str, message: str, urn: str) -> None:
+        self._sink(Diagnostic(severity, message, urn))
 
     def _find(self, urn: str) -> Resource | None:
         return self.op.news.get(urn) or self.op.old(urn)
@@ -145,6 +152,7 @@ class Session:
         finally:
             await self.op.registry.cancel()
             await self.op.registry.close()
+            await self._callbacks.close()
             await self._server.stop(grace=None)
             for stream in (self._program_says, self._plugins_say):
                 stream.flush()
@@ -184,6 +192,7 @@ class Session:
                 self._require("Target", self.options.targets)
                 self._warn_of_excludes()
                 await delete_the_rest(self.op, self.planner)
+                self.monitor.finished.set()
                 await self._ended(program)
         finally:
             await program.stop()
@@ -197,6 +206,9 @@ class Session:
             for event in events:
                 event.cancel()
         if self.op.halted.is_set():
+            if self._callbacks.used:
+                # What is under way may yet call the program.
+                await self.monitor.settled()
             await program.stop()
         elif events[0].done() and not events[0].cancelled():
             self._check_exit(int(events[0].result()))

@@ -76,6 +76,8 @@ class Resource:
     custom_timeouts: dict[str, float] = field(default_factory=dict)
     ignore_changes: list[str] = field(default_factory=list)
     replace_on_changes: list[str] = field(default_factory=list)
+    resource_hooks: dict[str, list[str]] = field(default_factory=dict)
+    """The names of its hooks, by when they are called."""
     hide_diffs: list[str] = field(default_factory=list)
     replacement_trigger: Any = None
     """A value of the program's: where it changes, the resource is replaced."""

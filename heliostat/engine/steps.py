@@ -13,6 +13,7 @@ from typing import Any
 from heliostat.engine.diffs import Diff, property_changes
 from heliostat.engine.errors import InitFailed, ProviderError
 from heliostat.engine.events import Op, PropertyChange
+from heliostat.engine.hooks import Kind
 from heliostat.engine.operation import Operation, timestamp
 from heliostat.engine.properties import with_secrets_of
 from heliostat.engine.providers import Made, Subject
@@ -48,7 +49,8 @@ class Steps:
         async with self.op.step(kind, new, changes) as outcome:
             number = await self._begin(new, OperationType.CREATING)
             try:
-                made = await self._make(new)
+                await self.op.hooks.before("create", None, new)
+                made = await self.op.hooks.retrying("create", None, new, lambda: self._make(new))
             except InitFailed as failed:
                 self._created(_failed(new, failed), old, delete_old_later=delete_old_later)
                 await self._end(number)
@@ -60,6 +62,7 @@ class Steps:
             done = _finished(replace(new, id=made.id, outputs=made.outputs, created=now, modified=now))
             self._created(done, old, delete_old_later=delete_old_later)
             await self._end(number)
+            await self._after("create", None, done)
             outcome.outputs = done.outputs
         if old:
             await self._replaced(new, changes)
@@ -90,7 +93,8 @@ class Steps:
             new = replace(new, id=old.id)
             number = await self._begin(new, OperationType.UPDATING)
             try:
-                outputs = await self._change(old, new)
+                await self.op.hooks.before("update", old, new)
+                outputs = await self.op.hooks.retrying("update", old, new, lambda: self._change(old, new))
             except InitFailed as failed:
                 self.op.journal.add(_failed(new, failed), instead_of=old)
                 await self._end(number)
@@ -101,9 +105,17 @@ class Steps:
             done = _finished(replace(new, outputs=outputs, modified=timestamp() if new.custom else old.modified))
             self.op.journal.add(done, instead_of=old)
             await self._end(number)
+            await self._after("update", old, done)
             outcome.outputs = done.outputs
         self.op.news[done.urn] = done
         return done
+
+    async def _after(self, kind: Kind, old: Resource | None, done: Resource) -> None:
+        """Calls the hooks for the end of a step; those of a component wait for its outputs."""
+        if done.custom:
+            self.op.blame(await self.op.hooks.after(kind, old, done), done.urn)
+        else:
+            self.op.hooks.postpone(kind, old, done)
 
     async def _change(self, old: Resource, new: Resource) -> dict[str, Any]:
         if not new.custom:
@@ -201,6 +213,7 @@ class Steps:
         }
         protected = old.protect and not (replaced or self.op.ignore_protect)
         async with self.op.step(kinds[replaced, old.external], old, lenient=protected):
+            await self.op.hooks.before("delete", old, None)
             if protected:
                 raise ProviderError(
                     f"resource {old.urn!r} cannot be deleted\nbecause it is protected. To unprotect the resource, either "
@@ -212,7 +225,8 @@ class Steps:
                 try:
                     provider = await self.op.registry.provider(old.provider)
                     timeout = old.custom_timeouts.get("delete", 0.0)
-                    await provider.delete(Subject(old.urn, old.id, old.inputs, old.outputs, timeout))
+                    subject = Subject(old.urn, old.id, old.inputs, old.outputs, timeout)
+                    await self.op.hooks.retrying("delete", old, None, lambda: provider.delete(subject))
                 except ProviderError:
                     await self._end(number)
                     raise
@@ -221,6 +235,7 @@ class Steps:
             else:
                 self.op.journal.remove(old)
             await self._end(number)
+            self.op.blame(await self.op.hooks.after("delete", old, None), old.urn)
 
     def _is_ours(self, old: Resource, deleted: Mapping[Urn, bool] | set[Urn]) -> bool:
         if self.op.preview or not old.custom or is_provider_type(old.type):

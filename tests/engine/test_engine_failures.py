@@ -181,12 +181,6 @@ async def test_no_process_is_left_after_an_operation(lab: Lab) -> None:
     assert set(psutil.Process(os.getpid()).children(recursive=True)) <= before
 
 
-async def test_transforms_are_refused_with_the_way_out(lab: Lab) -> None:
-    summary = await lab.up("Lab('a', Options(transforms=[lambda args: None]), v=1)")
-    assert not summary.succeeded
-    assert lab.said("error")
-
-
 class FullDisk:
     """A sink that has room for some saves only."""
 
