@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heliostat.provider import growing
+from heliostat.provider import growing, inspecting
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.provider.following import Followed, follow, is_through
-from heliostat.provider.resource import Context, Created, Handler
+from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.rollout_words import refused
 from heliostat.provider.switches import Switches, switches_of
+from heliostat.spec.inspection import ServedModelAddress
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Declaration
 from heliostat.systems import code_packages
@@ -54,6 +55,10 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             known |= {"url": old.url, "openapi_url": old.openapi_url}
         return known
 
+    async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
+        """What in the contract, its golden requests or the strategy's checks cannot work."""
+        return await inspecting.of_application(given)
+
     async def preview(self, context: Context, old: ApplicationOutputs | None, new: ApplicationInputs) -> None:
         """Say what restarts, what is needed on top, for how long, whether there is a gap, and what will be checked.
 
@@ -61,6 +66,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             PermanentError: the cluster cannot hold what it needs on top and does not grow, or the strategy cannot work.
         """
         switches = switches_of(os.environ)
+        if new.model_uri != _NEXT:
+            await _require_loadable(new)
         desired = desired_of(new, open_store(new.store).uri(f"code/{new.code.digest}.zip"))
         if new.model_uri == _NEXT:
             named = desired.version.model_copy(update={"label": "the next version"})
@@ -164,3 +171,16 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         if is_through(status, desired, to_the_end=switches.wait):
             return Followed(status)
         return await follow(context, controller, desired, status, switches)
+
+
+async def _require_loadable(inputs: ApplicationInputs) -> None:
+    """See that the declared version can be loaded by the declared code, as a replica would.
+
+    Raises:
+        PermanentError: it cannot.
+    """
+    given = inputs.model_dump(mode="json", by_alias=True)
+    model = ServedModelAddress(uri=inputs.model_uri, tracking_uri=inputs.tracking_uri)
+    found, _ = await inspecting.inspect_application(given, model)
+    if found.model:
+        raise PermanentError(f"{inputs.model_uri} cannot be served: {found.model}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -13,7 +12,7 @@ from pydantic import Discriminator, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from heliostat.provider.properties import UNKNOWN, Path, Properties, below, leaves, text_of
-from heliostat.provider.resource import PermanentError
+from heliostat.provider.resource import Failure, PermanentError
 from heliostat.spec.base import Model
 from heliostat.spec.mistakes import MISSING, mistakes_in
 
@@ -23,14 +22,6 @@ _OF_THE_WHOLE = frozenset({"value_error", "assertion_error"})
 """Mistakes told of a whole that may come of a part of it: not judged while the part is unknown."""
 
 _SECRET = "is not valid (its value is secret, so it is not shown)"  # noqa: S105 - no secret
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One mistake."""
-
-    path: str
-    reason: str
 
 
 def check(model: type[Model], given: Properties) -> tuple[dict[str, Any], list[Failure]]:

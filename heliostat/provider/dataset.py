@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from heliostat.provider import ray_work
-from heliostat.provider.resource import Context, Created, Handler
+from heliostat.provider import inspecting, ray_work
+from heliostat.provider.resource import Context, Created, Failure, Handler
+from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import SnapshotSpecification
 from heliostat.spec.resources import DatasetAddress, DatasetInputs, DatasetOutputs
 from heliostat.systems.objects import ObjectMissingError, open_store
@@ -24,6 +26,10 @@ class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
     def unchanged(self, old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:
         """Where the checkout lies, and where a snapshot that is there was made, mean nothing."""
         return _same(old, new)
+
+    async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
+        """That the entry point is no function that makes data."""
+        return await inspecting.of_entry_point(given, Role.DATASET, "entryPoint")
 
     async def preview(self, context: Context, old: DatasetOutputs | None, new: DatasetInputs) -> None:
         """Say which snapshot is taken."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from heliostat.provider import gate, ray_work
+from heliostat.provider import gate, inspecting, ray_work
 from heliostat.provider.records import unless_deleted
-from heliostat.provider.resource import Context, Created, Handler
+from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.switches import switches_of
+from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.workload import OnRefusal
@@ -38,6 +40,14 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
     def unchanged(self, old: ModelVersionInputs, new: ModelVersionInputs) -> frozenset[str]:
         """Where things are reached means nothing, nor does the code: a model is judged with the code it was logged with."""
         return frozenset({"ray", "controller", "code"})
+
+    async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
+        """That the entry point is no predictor."""
+        return await inspecting.of_entry_point(given, Role.PREDICTOR, "entryPoint")
+
+    def foreseen(self, old: ModelVersionOutputs | None, new: ModelVersionInputs) -> Mapping[str, Any]:
+        """Which version a pin takes is known beforehand."""
+        return {"served_model_uri": new.pin, "version": int(new.pin.rpartition("/")[2])} if new.pin else {}
 
     async def preview(self, context: Context, old: ModelVersionOutputs | None, new: ModelVersionInputs) -> None:
         """Say what is judged against what."""

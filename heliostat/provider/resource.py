@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from heliostat.spec.base import Model
 from heliostat.systems.errors import PermanentError, RetryableError
 
-__all__ = ["Context", "Created", "Handler", "PartialError", "PermanentError", "RetryableError"]
+__all__ = ["Context", "Created", "Failure", "Handler", "PartialError", "PermanentError", "RetryableError"]
 
 I = TypeVar("I", bound=Model)  # noqa: E741 - inputs
 O = TypeVar("O", bound=Model)  # noqa: E741 - outputs
@@ -46,6 +46,14 @@ class Context:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """One mistake in a resource's inputs."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Created(Generic[O]):
     """A resource that is there."""
 
@@ -71,6 +79,13 @@ class Handler(ABC, Generic[I, O]):
     def unchanged(self, old: I, new: I) -> frozenset[str]:
         """Inputs whose difference means nothing, e.g. where the same code lies; none by default."""
         return frozenset()
+
+    async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
+        """What is wrong with inputs that are right by themselves (camel case, some not known yet), from what lies here.
+
+        Asked at every check, also where nothing changed: it has to be quick then.
+        """
+        return []
 
     async def preview(self, context: Context, old: O | None, new: I) -> None:
         """Tell what a create (`old` is None) or an update would do. Called where all is known but what is `supposed`."""

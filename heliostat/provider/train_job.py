@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
-from heliostat.provider import ray_work
+from heliostat.provider import inspecting, ray_work
 from heliostat.provider.records import unless_deleted
-from heliostat.provider.resource import Context, Created, Handler
+from heliostat.provider.resource import Context, Created, Failure, Handler
+from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -32,6 +34,10 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
         if identity_of(old) == identity_of(new):
             return frozenset({"code", "dataset", "max_failures", "timeout_seconds", "ray"})
         return frozenset({"max_failures", "timeout_seconds", "ray"})
+
+    async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
+        """That the entry point is no function that trains."""
+        return await inspecting.of_entry_point(given, Role.TRAINING, "entryPoint")
 
     async def preview(self, context: Context, old: TrainJobOutputs | None, new: TrainJobInputs) -> None:
         """Say whether it will train, and why."""

@@ -1,0 +1,62 @@
+"""What the provider asks of a workload's code before anything starts, and what it is told.
+
+The code is imported in a process of its own (`heliostat.ml.inspection`): neither the program nor the plugin does so.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from heliostat.spec.base import EntryPoint, Model
+from heliostat.spec.workload import Limits
+
+
+class Role(StrEnum):
+    """What an entry point is to be."""
+
+    DATASET = "dataset"
+    TRAINING = "training"
+    PREDICTOR = "predictor"
+    CONTRACT = "contract"
+    CHECK = "check"
+
+
+class Asked(Model):
+    """An entry point, and what it is to be."""
+
+    entry_point: EntryPoint
+    role: Role
+
+
+class ServedModelAddress(Model):
+    """A model that a contract's predictor is to load."""
+
+    uri: str
+    tracking_uri: str
+
+
+class InspectionTask(Model):
+    """What is to be looked at; the working directory holds the code."""
+
+    asked: tuple[Asked, ...]
+    limits: Limits = Limits()
+    """Of one request, that golden requests have to keep."""
+    model: ServedModelAddress | None = None
+
+
+class Told(Model):
+    """What is wrong with one entry point."""
+
+    entry_point: EntryPoint
+    text: str
+
+
+class Inspection(Model):
+    """What came of it."""
+
+    mistakes: tuple[Told, ...] = ()
+    model: str = ""
+    """Why the contract's predictor cannot serve the model; empty where it can, or nobody asked."""
+    answer: dict[str, bool] | None = None
+    """The fields of the contract's answer, and whether each can be a number; None where there is no contract, or it can
+    have any field."""
