@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,31 @@ from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
 
 
 def read(workloads: Path) -> Stack:
-    """The stack that `configs/Pulumi.<stack>.yaml` declares, of the workloads in that folder.
+    """The stack that `configs/Pulumi.<stack>.yaml`, or the file of `--config-file`, declares, of the workloads in a folder.
 
     Raises:
         pulumi.RunError: with every mistake; the engine shows its text alone.
     """
-    file = f"configs/Pulumi.{pulumi.get_stack()}.yaml"
+    file = Path(os.environ.get("HELIOSTAT_CONFIG_FILE") or workloads.parent / "configs" / f"Pulumi.{pulumi.get_stack()}.yaml")
+    name = str(file.relative_to(workloads.parent) if file.is_relative_to(workloads.parent) else file)
     known = sorted(path.parent.name.replace("_", "-") for path in workloads.glob("*/workload.py"))
     try:
-        return parse(sections(runtime_config.CONFIG.get()), file, known)
+        return parse(sections(runtime_config.CONFIG.get()), name, known, lambda path: _place(file, path))
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None
+
+
+def _place(file: Path, path: tuple[str | int, ...]) -> tuple[int, int] | None:
+    """Line and column of a mistake: its key may be written with the project's name or without."""
+    from heliostat.engine.yamledit import position
+
+    try:
+        text = file.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return None  # the engine had the config from elsewhere
+    ways = [("config", f"{PROJECT}:{path[0]}", *path[1:]), ("config", str(path[0]), *path[1:])] if path else [("config",)]
+    found = [place for way in ways if (place := position(text, way))]
+    return max(found, default=None)
 
 
 def sections(config: Mapping[str, str]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ from heliostat.engine.stackerrors import StorageError
 from heliostat.engine.state import OperationType
 
 _TICK_S = 0.125
+CONFIG_FILE = "HELIOSTAT_CONFIG_FILE"
+"""Tells the program which file its config is of, for what it says of mistakes."""
 _TITLES = {"update": "Updating", "preview": "Previewing update", "refresh": "Refreshing", "destroy": "Destroying"}
 _NOUNS = {"update": "update", "refresh": "refresh", "destroy": "destroy"}
 
@@ -84,9 +86,12 @@ class _Work:
         self.document: Document = session.place.backend.read(session.ref)
         self.values = session.merged_values(required=request.kind in {"update", "preview"})
         self.acts = request.kind != "preview" and not request.options.preview_only
+        # a wrong passphrase has to show before anything is made, or told as if it could be
         if self.acts:
             self.crypter = session.crypter(self.document)
-            self.crypter.verify()  # a wrong passphrase has to show before anything is made
+            self.crypter.verify()
+        elif session.config.salt or self.document.salt:
+            session.place.keyring.of(session.config.salt or self.document.salt).verify()
         self.previous = checkpoint.decode(self.document, session.place.keyring)
         self.options = request.options
         self.protected = protected(self.previous.resources) if request.exclude_protected else []
@@ -218,7 +223,7 @@ class _Work:
             config_secret_keys=secret_keys,
             runtime_options=project.runtime_options,
             plugins=project.plugins,
-            environment={**os.environ, **self.request.variables},
+            environment={**os.environ, CONFIG_FILE: str(self.session.config.file), **self.request.variables},
             masker=say.masker,
         )
 

@@ -163,7 +163,7 @@ class Session:
 
     def merged_values(self, *, required: bool) -> dict[str, Any]:
         """The stack's config with the project's defaults, secrets as they are in the file."""
-        return with_defaults(self.config.values, self.project, self.ref.name, required=required)
+        return with_defaults(self.config, self.project, self.ref.name, required=required)
 
     def program_config(self, values: dict[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
         """The config as the program reads it, and which keys are secret; raises StackError where a secret cannot be read."""

@@ -6,8 +6,9 @@ import datetime
 import json
 import os
 import re
+import shlex
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -255,29 +256,30 @@ def _refuse(key: str, held: Any, path: Path_, value: Any) -> None:
             held = held.get(step)
 
 
-def with_defaults(values: Mapping[str, Any], project: Project, stack: str, *, required: bool) -> dict[str, Any]:
+def with_defaults(config: StackConfig, project: Project, stack: str, *, required: bool) -> dict[str, Any]:
     """The stack's values and the project's defaults for those it lacks.
 
     With `required`, raises StackError that names every value which the project asks for and the stack lacks or has wrong.
     """
-    merged = dict(values)
+    merged, usual = config.values, config.file == project.stack_file(stack)
+    where = "" if usual else f" --config-file {shlex.quote(str(config.file))}"
     mistakes = []
     for short, declared in project.config.items():
         key = full_key(short, project.name)
         if key in merged:
-            mistakes += _mistakes(short, merged[key], declared)
+            mistakes += [f"{config.place_of(key)}: {one}" for one in _mistakes(short, merged[key], declared, where)]
         elif declared.default is not None:
             merged[key] = declared.default
         elif key.startswith(f"{project.name}:"):
-            mistakes.append(f"{short}: missing; set it with `heliostat config set {short} VALUE`")
+            mistakes.append(f"{config.file}: {short}: missing; set it with `heliostat config set {short} VALUE{where}`")
     if mistakes and required:
         raise StackError(f"the config of stack {stack!r} does not fit {project.file}:" + "".join(f"\n  {m}" for m in mistakes))
     return merged
 
 
-def _mistakes(key: str, value: Any, declared: ConfigDeclaration) -> list[str]:
+def _mistakes(key: str, value: Any, declared: ConfigDeclaration, where: str) -> list[str]:
     if declared.secret and not has_secret(value):
-        return [f"{key}: has to be a secret; set it with `heliostat config set --secret {key}`"]
+        return [f"{key}: has to be a secret; set it with `heliostat config set --secret {key}{where}`"]
     if is_secure(value):
         return []
     fits = {

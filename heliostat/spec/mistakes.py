@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -125,8 +127,33 @@ def _text(mistake: Any, known: list[str]) -> str:
         return f"needs keys and values{named} (given: {given!r})"
     text = str(mistake["msg"]).removeprefix("Value error, ")
     whole = isinstance(given, (dict, list, tuple, BaseModel)) or kind == "weights_fall"
-    shown = "" if whole else f" (given: {given!r})"
+    unit = unit_of(mistake["loc"])
+    if unit and isinstance(given, str):
+        return f"is a number of {unit}, without a unit{_counted(given, unit)} (given: {given!r})"
+    counted = unit if isinstance(given, int | float) and math.isfinite(given) else ""
+    shown = "" if whole else f" (given: {f'{given!r} {counted}'.rstrip()})"
     return f"{text[:1].lower()}{text[1:]}{shown}"
+
+
+_UNITS = {"seconds": "seconds", "ms": "milliseconds", "mib": "MiB", "bytes": "bytes", "percentage": "percent"}
+_SECONDS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|sec|m|min|h|d)\s*")
+
+
+def unit_of(location: Path) -> str:
+    """What a number at this path counts, as its key says: `retentionSeconds` counts seconds; empty where it does not."""
+    key = next((part for part in reversed(location) if isinstance(part, str)), "")
+    word = re.split(r"(?<=[a-z])(?=[A-Z])|_", key)[-1].lower()
+    return _UNITS.get(word, "")
+
+
+def _counted(given: str, unit: str) -> str:
+    """What to write for a duration that has its unit with it."""
+    found = _DURATION.fullmatch(given)
+    if found is None or unit not in {"seconds", "milliseconds"}:
+        return ""
+    seconds = float(found.group(1)) * _SECONDS[found.group(2)]
+    return f": write {seconds if unit == 'seconds' else seconds * 1000:g}"
 
 
 def _none_of(given: object, known: Iterable[str]) -> str:

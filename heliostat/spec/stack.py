@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from heliostat.spec.base import Model
-from heliostat.spec.mistakes import mistakes_in
+from heliostat.spec.mistakes import Path, mistakes_in
 from heliostat.spec.platform import LocalPlatform
 from heliostat.spec.workload import Workloads
 
@@ -48,45 +48,54 @@ class ConfigError(ValueError):
     """A stack's config does not fit; its text lists every mistake with its path."""
 
 
-def parse(sections: Mapping[str, Any], file: str, workloads: Collection[str]) -> Stack:
+Locate = Callable[[tuple[str | int, ...]], tuple[int, int] | None]
+"""Line and column, from 1, of what stands at a path below the project's sections; None where nobody knows."""
+
+
+def parse(sections: Mapping[str, Any], file: str, workloads: Collection[str], locate: Locate = lambda _: None) -> Stack:
     """The stack that `sections` (by name: `platform`, ...) declare, of the `workloads` that there are.
 
     Raises:
-        ConfigError: with every mistake, each on a line with `file` and the path in it.
+        ConfigError: with every mistake, each on a line with `file`, where it stands there, and the path in it.
     """
     told = _unknown_workloads(sections, workloads)
     try:
         stack = Stack.model_validate(sections)
     except ValidationError as error:
-        told += _told(sections, error)
+        told |= _told(sections, error)
     if told:
         count = f"{len(told)} mistake" + ("s" if len(told) > 1 else "")
-        raise ConfigError("\n".join([f"{count} in {file}:", *(f"  {file}: {mistake}" for mistake in told)]))
+        lines = [f"  {file}{_at(locate(path))}: {path_of(path)}: {text}" for path, text in told.items()]
+        raise ConfigError("\n".join([f"{count} in {file}:", *lines]))
     return stack
 
 
-def _told(sections: Mapping[str, Any], error: ValidationError) -> list[str]:
-    """Every mistake on a line; what several members of a choice say of the same value, on one."""
-    texts: dict[str, list[str]] = {}
+def _at(place: tuple[int, int] | None) -> str:
+    return f":{place[0]}:{place[1]}" if place else ""
+
+
+def _told(sections: Mapping[str, Any], error: ValidationError) -> dict[Path, str]:
+    """Every mistake by its path; what several members of a choice say of the same value, as one."""
+    texts: dict[Path, list[str]] = {}
     found = mistakes_in(Stack, error, sections)
     for mistake in found:
-        texts.setdefault(path_of(mistake.path), []).append(mistake.text)
+        texts.setdefault(mistake.path, []).append(mistake.text)
     # pydantic looks at a whole only where its parts are right.
     problem = _misplaced(*(bool(sections.get(name)) for name in SECTIONS))
     if problem is not None and not any(mistake.path == () for mistake in found):
-        texts[path_of(())] = [problem]
-    return [f"{path}: {'; or '.join(dict.fromkeys(said))}" for path, said in texts.items()]
+        texts[()] = [problem]
+    return {path: "; or ".join(dict.fromkeys(said)) for path, said in texts.items()}
 
 
-def _unknown_workloads(sections: Mapping[str, Any], known: Collection[str]) -> list[str]:
+def _unknown_workloads(sections: Mapping[str, Any], known: Collection[str]) -> dict[Path, str]:
     declared = sections.get("workloads")
     names = declared if isinstance(declared, Mapping) else ()
-    return [
-        f"{path_of(('workloads', name))}: there is no such workload (there are: {', '.join(known) or 'none'}): "
-        f"make the folder workloads/{name.replace('-', '_')} with a workload.py, or correct the name"
+    return {
+        ("workloads", name): f"there is no such workload (there are: {', '.join(known) or 'none'}): "
+        f"make the folder workloads/{str(name).replace('-', '_')} with a workload.py, or correct the name"
         for name in names
         if name not in known
-    ]
+    }
 
 
 def path_of(location: tuple[int | str, ...]) -> str:

@@ -347,3 +347,20 @@ def test_a_state_without_a_salt_in_the_config_file_keeps_its_own(stack, engine):
     stack.config.unlink()
     stack.ok("up", "--yes", "--skip-preview")
     assert stack.config.read_text() == salt
+
+
+def test_a_wrong_passphrase_fails_before_anything_is_previewed(stack):
+    stack.monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "wrong")
+    ran = stack("preview")
+    assert ran.code == 1
+    assert "incorrect passphrase" in ran.err
+    assert ran.out == ""
+
+
+def test_the_program_is_told_which_config_file_is_in_use(stack, engine):
+    stack.ok("preview")
+    assert engine.calls[-1][1].environment["HELIOSTAT_CONFIG_FILE"] == str(stack.config)
+    other = stack.folder / "other.yaml"
+    other.write_text(stack.config.read_text())
+    stack.ok("preview", "--config-file", "other.yaml")
+    assert engine.calls[-1][1].environment["HELIOSTAT_CONFIG_FILE"] == str(other)

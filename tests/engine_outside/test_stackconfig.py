@@ -217,7 +217,8 @@ def project(tmp_path, **config):
 
 def test_defaults_of_the_project_fill_what_the_stack_lacks(tmp_path):
     declared = project(tmp_path, a=ConfigDeclaration(default=1), b=ConfigDeclaration(default=2))
-    assert with_defaults({"demo:a": "9"}, declared, "dev", required=True) == {"demo:a": "9", "demo:b": 2}
+    config = written(tmp_path / "configs" / "x.yaml", "config: {a: '9'}")
+    assert with_defaults(config, declared, "dev", required=True) == {"demo:a": "9", "demo:b": 2}
 
 
 def test_every_missing_and_wrong_value_is_told_at_once_and_only_where_it_matters(tmp_path):
@@ -228,10 +229,17 @@ def test_every_missing_and_wrong_value_is_told_at_once_and_only_where_it_matters
         c=ConfigDeclaration(secret=True),
         d=ConfigDeclaration("array"),
     )
+    file = tmp_path / "configs" / "x.yaml"
     values = {"demo:b": "many", "demo:c": "plain", "demo:d": [1]}
+    config = written(file, "config:\n  b: many\n  demo:c: plain\n  d: [1]\n")
     with pytest.raises(StackError) as caught:
-        with_defaults(values, declared, "dev", required=True)
-    for part in ("'dev'", "a: missing", "b: many is no integer", "c: has to be a secret"):
+        with_defaults(config, declared, "dev", required=True)
+    for part in (
+        "'dev'",
+        f"{file}: a: missing; set it with `heliostat config set a VALUE --config-file {file}`",
+        f"{file}:2:3: b: many is no integer",
+        f"{file}:3:3: c: has to be a secret",
+    ):
         assert part in str(caught.value)
     assert "d:" not in str(caught.value)
-    assert with_defaults(values, declared, "dev", required=False) == values
+    assert with_defaults(config, declared, "dev", required=False) == values

@@ -13,6 +13,7 @@ from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, R
 
 ROOT = Path(__file__).parents[2]
 FILE = "configs/Pulumi.test.yaml"
+CHECK = {"kind": "success-rate", "atLeast": 0.9}
 
 
 def mistakes_of(sections: dict[str, Any]) -> list[str]:
@@ -128,7 +129,7 @@ def test_every_mistake_of_a_strategy_is_told_at_once_where_it_stands_and_nothing
         "steps[2].weight": "is missing",
         "steps[2].weigth": "there is no such key; did you mean `weight`?",
         "steps[3].weight": "input should be less than or equal to 100 (given: 120)",
-        "steps[3].pauseSeconds": "input should be greater than or equal to 0 (given: -1)",
+        "steps[3].pauseSeconds": "input should be greater than or equal to 0 (given: -1 seconds)",
         "analysis.checks[0].kind": "is missing; one of success-rate, latency, disagreement, prediction-distance, "
         "model-metric, custom",
     }
@@ -161,7 +162,7 @@ def test_without_surge_nothing_stands_beside_the_last_batch_to_compare_it_with(c
 
 def test_what_a_rolling_update_cannot_compare_is_told_beside_its_other_mistakes() -> None:
     told = strategy_mistakes(kind="rolling", maxSurge=0, percentage=101, analysis={"checks": [COMPARING[0]]})
-    assert told["percentage"] == "input should be less than or equal to 100 (given: 101)"
+    assert told["percentage"] == "input should be less than or equal to 100 (given: 101 percent)"
     assert "the checks latency would have nothing" in told[""]
 
 
@@ -230,3 +231,29 @@ def test_a_pinned_model_names_a_registered_version() -> None:
     assert good.workloads["flights"].model == "models:/flights/7"
     (_, told) = mistakes_of({"platform": {"kind": "local"}, "workloads": {"flights": {"model": "flights@latest"}}})
     assert "heliostat:workloads.flights.model" in told
+
+
+@pytest.mark.parametrize(
+    ("serving", "told"),
+    [
+        ({"startupTimeoutSeconds": "5m"}, "is a number of seconds, without a unit: write 300 (given: '5m')"),
+        ({"startupTimeoutSeconds": -1}, "input should be greater than 0 (given: -1 seconds)"),
+        ({"startupTimeoutSeconds": "soon"}, "is a number of seconds, without a unit (given: 'soon')"),
+        (
+            {"strategy": {"kind": "canary", "steps": [{"weight": 5}], "analysis": {"seconds": "2 min", "checks": [CHECK]}}},
+            "is a number of seconds, without a unit: write 120 (given: '2 min')",
+        ),
+        ({"limits": {"maxBodyBytes": 0}}, "input should be greater than or equal to 1 (given: 0 bytes)"),
+    ],
+)
+def test_a_duration_and_a_size_are_told_with_their_unit(serving: dict[str, Any], told: str) -> None:
+    assert any(line.endswith(told) for line in mistakes_of(flights(**serving))), mistakes_of(flights(**serving))
+
+
+def test_a_mistake_has_the_line_and_the_column_where_it_stands() -> None:
+    places: dict[tuple[str | int, ...], tuple[int, int]] = {("workloads", "flights", "serving", "replicas"): (7, 9)}
+    with pytest.raises(ConfigError) as refused:
+        parse(flights(replicas=0, colour="red"), FILE, ["flights"], places.get)
+    lines = str(refused.value).splitlines()
+    assert lines[1].startswith(f"  {FILE}:7:9: heliostat:workloads.flights.serving.replicas: ")
+    assert lines[2].startswith(f"  {FILE}: heliostat:workloads.flights.serving.colour: ")
