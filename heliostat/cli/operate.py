@@ -55,6 +55,13 @@ class Request:
     """Leave alone what is protected and what that needs, as the state has it before the operation."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Laid over the environment of the program and its plugins."""
+    show_config: bool = False
+    check_config: bool = True
+    """Hold the config against what the project declares, where a program is to read it."""
+    full_name: bool = False
+    """The headline has the stack's full name."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Further entries of the history's environment: by what the operation was started."""
 
 
 def operate(session: Session, request: Request) -> int:
@@ -84,7 +91,7 @@ class _Work:
         self.session = session
         self.request = request
         self.document: Document = session.place.backend.read(session.ref)
-        self.values = session.merged_values(required=request.kind in {"update", "preview"})
+        self.values = session.merged_values(required=request.check_config and request.kind in {"update", "preview"})
         self.acts = request.kind != "preview" and not request.options.preview_only
         # a wrong passphrase has to show before anything is made, or told as if it could be
         if self.acts:
@@ -180,7 +187,7 @@ class _Work:
             result="succeeded" if result.succeeded else "failed",
             changes={str(op): count for op, count in result.changes.items() if count},
             message=say.masker.text(self.request.message or history.default_message(root)),
-            environment=say.masker.value(history.environment_of(root)),
+            environment=say.masker.value({**history.environment_of(root), **self.request.environment}),
             config=self.session.config.plain_values(),
         )
         history.add(backend, ref, entry)
@@ -192,7 +199,11 @@ class _Work:
     def _run(self, kind: Kind, options: Options, display: Display, snapshots: SnapshotSink | None) -> Summary:
         preview = display.board.preview
         title = _TITLES[kind] if kind == "preview" or not preview else f"Previewing {kind}"
-        display.start(f"{title} ({self.session.ref.name}):")
+        name = self.session.ref.full_name if self.request.full_name else self.session.ref.name
+        display.start(f"{title} ({name}):")
+        if self.request.show_config:
+            listed = [f"    {key}: {value}" for key, value in sorted(self.session.hidden_config(self.values).items())]
+            display.notice("\n".join(["Configuration:", *listed]))
         result = None
         try:
             result = asyncio.run(self._asynchronously(kind, options, display, snapshots))

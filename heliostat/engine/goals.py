@@ -74,12 +74,13 @@ class Goal:
     timeouts: Mapping[str, float] = field(default_factory=dict)
     hooks: Mapping[str, list[str]] = field(default_factory=dict)
     source_position: str = ""
+    snippet_id: str = ""
 
     def resource(self, urn: Urn, old: Resource | None, alias: Urn | None) -> Resource:
         """The state that this goal would have at `urn`, before any provider has seen it."""
         extra: dict[str, Any] = {"importID": self.import_id} if self.import_id else {}
-        if self.replace_with:
-            extra["replaceWith"] = list(self.replace_with)
+        extra |= {"replaceWith": list(self.replace_with)} if self.replace_with else {}
+        extra |= {"snippetID": self.snippet_id} if self.snippet_id else {}
         return Resource(
             urn=urn,
             type=self.type,
@@ -162,6 +163,7 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, inputs: dict[str, Any
         timeouts={key: seconds(text) for key, text in timeouts.items() if text},
         hooks=bound(request.hooks),
         source_position=position_of(request.sourcePosition, project_root),
+        snippet_id=request.snippetId,
     )
 
 

@@ -34,7 +34,8 @@ FEATURES = {
     "deletedWith": resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
     "replaceWith": resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,
     "replacementTrigger": resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACEMENT_TRIGGER,
-    # An SDK that does not find this feature says that the CLI has to be updated; the engine says what to do.
+    # An SDK that does not find these features says that the CLI has to be updated; the engine says what to do.
+    "parameterization": resource_pb2.RESOURCE_MONITOR_FEATURE_PARAMETERIZATION,
     "stateMigrations": resource_pb2.RESOURCE_MONITOR_FEATURE_STATE_MIGRATIONS,
     "transforms": resource_pb2.RESOURCE_MONITOR_FEATURE_TRANSFORMS,
     "invokeTransforms": resource_pb2.RESOURCE_MONITOR_FEATURE_INVOKE_TRANSFORMS,
@@ -133,6 +134,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             parent = self.planner.goal(request.parent)
             request, values = await self.transforms.registration(request, await self._values(request.object), parent)
             goal = goal_of(request, await self._hashed(values), self.place.project_root)
+            goal = replace(goal, replacement_trigger=await self._hashed(goal.replacement_trigger))
         except CallbackError as error:
             await context.abort(grpc.StatusCode.UNKNOWN, f"invoke transform: {error}")
         except EngineError as error:
@@ -148,7 +150,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         """The values of a message, with the digests of what is in its assets."""
         return await self._hashed(from_struct(message))
 
-    async def _hashed(self, values: dict[str, Any]) -> dict[str, Any]:
+    async def _hashed(self, values: T) -> T:
         return await asyncio.to_thread(with_hashes, values, self.place.main) if has_contents(values) else values
 
     def _answer(self, registered: Registered, request: Any) -> resource_pb2.RegisterResourceResponse:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from heliostat.cli import options, say, switches
+from heliostat.cli import flags as known
+from heliostat.cli import say, switches
 from heliostat.cli.exits import Exit, UsageError
 from heliostat.cli.session import Session, is_truthy
 
 if TYPE_CHECKING:
     from heliostat.engine.deployment import Kind
 
-F = TypeVar("F", bound=Callable[..., Any])
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -26,104 +25,57 @@ def _default_parallel() -> int:
     return int(said or 0) or 4 * (os.cpu_count() or 4)
 
 
-_COMMON = (
-    options.stack,
-    options.config_file,
-    click.option("-c", "--config", "config_pairs", multiple=True, metavar="KEY=VALUE", help="Set this in the config before."),
-    click.option("--config-path", is_flag=True, help="Keys of -c are paths inside a value."),
-    click.option("-t", "--target", "targets", multiple=True, metavar="URN", help="Only these resources; `*` and `**` match."),
-    click.option("--target-dependents", is_flag=True, help="Also what depends on a target."),
-    click.option("--exclude-dependents", is_flag=True, help="Leave alone what depends on an excluded one, too."),
-    click.option("-p", "--parallel", type=click.IntRange(min=1), metavar="N", help="At most this many steps at once."),
-    click.option("-m", "--message", default="", help="Remember this with the operation."),
-    click.option("-d", "--debug", is_flag=True, help="Show debug messages."),
-    click.option("--diff", is_flag=True, help="Show every property that differs."),
-    click.option("--expect-no-changes", is_flag=True, help="Fail where anything changes."),
-    click.option("--show-sames", is_flag=True, help="Show unchanged resources too."),
-    click.option("--suppress-outputs", is_flag=True, help="Do not show the stack's outputs."),
-    options.as_json,
-    options.show_secrets,
-    options.everywhere,
-)
-_ACTING = (
-    options.yes,
-    click.option("-f", "--skip-preview", is_flag=True, help="Act at once."),
-)
-_CONTINUE = click.option(
-    "--continue-on-error",
-    is_flag=True,
-    envvar="PULUMI_CONTINUE_ON_ERROR",
-    help="Go on with what does not depend on a failure.",
-)
-_REFRESH = click.option(
-    "-r", "--refresh", is_flag=False, flag_value="true", default="", metavar="[true|false]", help="Read the world first."
-)
-_REPLACE = (
-    click.option("--replace", "replaces", multiple=True, metavar="URN", help="Replace these resources."),
-    click.option("--target-replace", "target_replaces", multiple=True, metavar="URN", help="Replace these, leave the others."),
-)
-_EXCLUDE_HELP = "Leave these resources alone; `*` and `**` match."
-_EXCLUDE = click.option("--exclude", "excludes", multiple=True, metavar="URN", help=_EXCLUDE_HELP)
-_EXCLUDE_X = click.option("-x", "--exclude", "excludes", multiple=True, metavar="URN", help=_EXCLUDE_HELP)
-_IGNORE_PROTECT = click.option("--ignore-protect", is_flag=True, help="Delete and replace protected resources, too.")
-_RETRY_REFUSED = click.option(
-    switches.RETRY_REFUSED, is_flag=True, help="Ship again what was rolled back, and measure again what the gate refused."
-)
-_ROLLOUTS = (
-    click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; it goes on by itself."),
-    click.option(switches.WAIT, is_flag=True, help="Stay to the end of each rollout, through pauses and approvals."),
-    _RETRY_REFUSED,
-)
-_PREVIEW_ONLY = click.option("--preview-only", is_flag=True, help="Show what would be done, and stop.")
-
-
-def _with(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
-    def decorate(command: F) -> F:
-        for one in reversed(decorators):
-            command = one(command)
-        return command
-
-    return decorate
-
-
 @click.command()
-@_with(*_COMMON, _EXCLUDE, *_ACTING, _CONTINUE, _IGNORE_PROTECT, _REFRESH, *_REPLACE, *_ROLLOUTS)
+@known.taking(
+    *known.COMMON,
+    known.EXCLUDE,
+    *known.ACTING,
+    known.CONTINUE,
+    known.IGNORE_PROTECT,
+    known.REFRESH,
+    *known.REPLACE,
+    *known.ROLLOUTS,
+    known.refused("up"),
+)
 def up(**flags: Any) -> int:
     """Create or update the resources of a stack, after a preview and a question (--yes: no question)."""
     return _operate("update", flags)
 
 
 @click.command()
-@_with(*_COMMON, _EXCLUDE_X, _IGNORE_PROTECT, _REFRESH, *_REPLACE, _RETRY_REFUSED)
+@known.taking(
+    *known.COMMON,
+    known.EXCLUDE_X,
+    known.IGNORE_PROTECT,
+    known.REFRESH,
+    *known.REPLACE,
+    known.RETRY_REFUSED,
+    known.refused("preview"),
+)
 def preview(**flags: Any) -> int:
     """Show what `up` would do, and do nothing."""
     return _operate("preview", flags)
 
 
 @click.command()
-@_with(
-    *_COMMON,
-    _EXCLUDE_X,
-    *_ACTING,
-    _PREVIEW_ONLY,
-    click.option("--clear-pending-creates", is_flag=True, help="Forget creations that were interrupted."),
-)
+@known.taking(*known.COMMON, known.EXCLUDE_X, *known.ACTING, known.PREVIEW_ONLY, *known.PENDING, known.refused("refresh"))
 def refresh(**flags: Any) -> int:
     """Read the world into the state; no resource is changed."""
     return _operate("refresh", flags)
 
 
 @click.command()
-@_with(
-    *_COMMON,
-    _EXCLUDE_X,
-    *_ACTING,
-    _CONTINUE,
-    _IGNORE_PROTECT,
-    _REFRESH,
-    _PREVIEW_ONLY,
-    click.option("--exclude-protected", is_flag=True, help="Leave alone what is protected, and what that needs."),
-    click.option("--remove", is_flag=True, help="Remove the stack afterwards."),
+@known.taking(
+    *known.COMMON,
+    known.EXCLUDE_X,
+    *known.ACTING,
+    known.CONTINUE,
+    known.IGNORE_PROTECT,
+    known.REFRESH,
+    known.PREVIEW_ONLY,
+    known.EXCLUDE_PROTECTED,
+    known.REMOVE,
+    known.refused("destroy"),
 )
 def destroy(**flags: Any) -> int:
     """Delete every resource of a stack; its config and history stay."""
@@ -131,18 +83,23 @@ def destroy(**flags: Any) -> int:
 
 
 def _operate(kind: Kind, flags: dict[str, Any]) -> int:
-    _check_together(flags)
+    known.check_together(flags)
+    show_permalink = _boolean("--suppress-permalink", flags["suppress_permalink"], otherwise=True) is False
     variables = _variables(flags)
     session = Session.open(flags["stack"], flags["config_file"])
     if flags["config_pairs"]:
         from heliostat.cli.commands.config import save_from_flags
 
         save_from_flags(session, flags["config_pairs"], path=flags["config_path"])
+    refreshes = kind in {"refresh", "destroy"} or _wants_refresh(flags, session.project.refresh_always)
+    known.refuse_program(os.environ, refreshes=refreshes)
     if session.config.salt:
         session.place.keyring.of(session.config.salt).prepare()  # beside the imports that follow
     from heliostat.cli.operate import operate
 
     code = operate(session, _request(kind, flags, variables, refresh_always=session.project.refresh_always))
+    if show_permalink and not flags["as_json"]:
+        say.out(f"Permalink: {session.place.backend.bucket.describe(session.ref.file)}")
     if flags.get("remove") and code == Exit.OK and not flags["preview_only"]:
         from heliostat.cli.commands.stack_manage import forget, refuse_resources
 
@@ -151,22 +108,6 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
         forget(session.place, session.ref, keep_config=False)
         say.out(f"The stack '{session.ref.name}' has been removed!")
     return code
-
-
-def _check_together(flags: dict[str, Any]) -> None:
-    """Refuses flags that contradict each other, all such pairs at once."""
-    targets = [flag for flag, name in (("--target", "targets"), ("--target-replace", "target_replaces")) if flags.get(name)]
-    excludes = [
-        flag for flag, name in (("--exclude", "excludes"), ("--exclude-protected", "exclude_protected")) if flags.get(name)
-    ]
-    pairs = [(target, exclude) for target in targets for exclude in excludes]
-    if flags.get("preview_only"):
-        pairs += [
-            (flag, "--preview-only") for flag, name in (("--skip-preview", "skip_preview"), ("--yes", "yes")) if flags[name]
-        ]
-    if pairs:
-        listed = "; ".join(f"{one} and {other}" for one, other in pairs)
-        raise UsageError(f"give one of each pair: {listed}")
 
 
 def _variables(flags: dict[str, Any]) -> dict[str, str]:
@@ -190,7 +131,7 @@ def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, re
         excludes=flags["excludes"],
         exclude_dependents=flags["exclude_dependents"],
         ignore_protect=flags.get("ignore_protect", False),
-        refresh=_refresh(flags.get("refresh", ""), refresh_always),
+        refresh=_wants_refresh(flags, refresh_always),
         continue_on_error=flags.get("continue_on_error", False),
         replace=(*flags.get("replaces", ()), *both),
         preview_only=flags.get("preview_only", False),
@@ -202,6 +143,11 @@ def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, re
         show_sames=flags["show_sames"],
         suppress_outputs=flags["suppress_outputs"],
         debug=flags["debug"],
+        full_output=flags["show_full_output"],
+        show_reads=flags["show_reads"],
+        urns=flags["urns"],
+        replacement_steps=flags["show_replacement_steps"],
+        suppress_progress=flags["suppress_progress"],
     )
     return Request(
         kind=kind,
@@ -215,10 +161,18 @@ def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, re
         clear_pending_creates=flags.get("clear_pending_creates", False),
         exclude_protected=flags.get("exclude_protected", False),
         variables=variables,
+        show_config=flags["show_config"],
+        check_config=not flags["skip_config_validation"],
+        full_name=flags["fully_qualify_stack_names"],
+        environment={f"exec.{name}": flags[f"exec_{name}"] for name in ("kind", "agent") if flags[f"exec_{name}"]},
     )
 
 
-def _refresh(said: str, always: bool) -> bool:
+def _wants_refresh(flags: dict[str, Any], always: bool) -> bool:
+    return _boolean("--refresh", flags.get("refresh", ""), otherwise=always)
+
+
+def _boolean(flag: str, said: str, *, otherwise: bool) -> bool:
     if said and said.lower() not in _BOOLEANS:
-        raise UsageError(f"--refresh {said!r} has to be true or false")
-    return _BOOLEANS[said.lower()] if said else always
+        raise UsageError(f"{flag} {said!r} has to be true or false")
+    return _BOOLEANS[said.lower()] if said else otherwise

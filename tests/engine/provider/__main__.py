@@ -117,7 +117,9 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
             if os.environ.get("LAB_PREVIEWS"):
                 log(call="preview", name=request.urn.split("::")[-1], given=bare(inputs))
             return pb.CreateResponse(properties=request.properties)
-        name = await self.note("create", request.urn, context, bare(inputs), region=self.config.get("region"))
+        name = await self.note(
+            "create", request.urn, context, bare(inputs), region=self.config.get("region"), seen=os.environ.get("LAB_SEEN")
+        )
         if "wait_for" in inputs:
             async with self.together:
                 self.creating += 1
