@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from heliostat.spec.parameters import JobParameters
 from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
 
 
@@ -24,7 +26,7 @@ def read(workloads: Path) -> Stack:
     name = str(file.relative_to(workloads.parent) if file.is_relative_to(workloads.parent) else file)
     known = sorted(path.parent.name.replace("_", "-") for path in workloads.glob("*/workload.py"))
     try:
-        return parse(sections(runtime_config.CONFIG.get()), name, known, lambda path: _place(file, path))
+        return parse(sections(runtime_config.CONFIG.get()), name, known, lambda path: _place(file, path), parameters_of)
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None
 
@@ -40,6 +42,12 @@ def _place(file: Path, path: tuple[str | int, ...]) -> tuple[int, int] | None:
     ways = [("config", f"{PROJECT}:{path[0]}", *path[1:]), ("config", str(path[0]), *path[1:])] if path else [("config",)]
     found = [place for way in ways if (place := position(text, way))]
     return max(found, default=None)
+
+
+def parameters_of(name: str) -> JobParameters | None:
+    """The training's parameters that a workload declares as `TRAINING` in its workload.py."""
+    found = getattr(import_module(f"workloads.{name.replace('-', '_')}.workload"), "TRAINING", None)
+    return found if isinstance(found, JobParameters) else None
 
 
 def sections(config: Mapping[str, str]) -> dict[str, Any]:

@@ -3,5 +3,6 @@
 from pathlib import Path
 
 from heliostat.spec.stack import schema_text
+from workloads.flights.parameters import Training
 
-Path(__file__).parents[1].joinpath("configs", "stack.schema.json").write_text(schema_text())
+Path(__file__).parents[1].joinpath("configs", "stack.schema.json").write_text(schema_text({"flights": Training}))

@@ -16,6 +16,7 @@ from heliostat.resources.platform import Platform
 from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
 from heliostat.spec.code import CodeError, code_of
+from heliostat.spec.parameters import JobParameters
 from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.workload import Workload
@@ -31,8 +32,9 @@ class ServedModelArgs:
     train: str
     predictor: str
     contract: str
-    data_parameters: Parameters
-    parameters: Parameters
+    data_parameters: JobParameters
+    parameters: JobParameters
+    """Of the training; a stack's config overrides them."""
 
     def code(self, *entry_points: str) -> Code:
         """The source that entry points need.
@@ -44,6 +46,17 @@ class ServedModelArgs:
             return code_of(self.root, *entry_points)
         except CodeError as error:
             raise pulumi.RunError(str(error)) from None
+
+    def training_parameters(self, name: str, overrides: Parameters) -> Parameters:
+        """All parameters of the training of `name`, with a stack's overrides.
+
+        Raises:
+            pulumi.RunError: with every override that does not fit.
+        """
+        if mistakes := self.parameters.mistakes(overrides):
+            told = "; ".join(f"{'.'.join(map(str, each.path))}: {each.text}" for each in mistakes)
+            raise pulumi.RunError(f"the training parameters of {name} do not fit: {told}")
+        return self.parameters.overridden(overrides).values()
 
 
 class ServedModel(pulumi.ComponentResource):
@@ -59,7 +72,7 @@ class ServedModel(pulumi.ComponentResource):
     ) -> None:
         super().__init__("heliostat:index:ServedModel", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        data = Dataset(name, args.code(args.dataset), args.dataset, args.data_parameters, platform, child)
+        data = Dataset(name, args.code(args.dataset), args.dataset, args.data_parameters.values(), platform, child)
         candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data)
         version = ModelVersion(
             name, candidate, args.code(args.predictor), args.predictor, data.address, spec.gate, platform, child
@@ -79,7 +92,7 @@ class ServedModel(pulumi.ComponentResource):
             args.code(args.train),
             args.train,
             data.address,
-            args.parameters,
+            args.training_parameters(name, spec.training.parameters),
             spec.training,
             platform,
             pulumi.ResourceOptions(parent=self),

@@ -35,7 +35,7 @@ class TrainJob(Resource):
             code=code,
             entry_point=entry_point,
             dataset=dataset,
-            parameters={**parameters, **training.parameters},
+            parameters=parameters,
             scaling=training.scaling,
             max_failures=training.max_failures,
             timeout_seconds=training.timeout_seconds,

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from heliostat.spec.base import Model
 from heliostat.spec.mistakes import Path, mistakes_in
+from heliostat.spec.parameters import JobParameters, overrides_schema
 from heliostat.spec.platform import LocalPlatform
 from heliostat.spec.workload import Workloads
 
@@ -51,8 +52,17 @@ class ConfigError(ValueError):
 Locate = Callable[[tuple[str | int, ...]], tuple[int, int] | None]
 """Line and column, from 1, of what stands at a path below the project's sections; None where nobody knows."""
 
+ParametersOf = Callable[[str], JobParameters | None]
+"""The parameters of a workload's training, which the config overrides; None where it has no types for them."""
 
-def parse(sections: Mapping[str, Any], file: str, workloads: Collection[str], locate: Locate = lambda _: None) -> Stack:
+
+def parse(
+    sections: Mapping[str, Any],
+    file: str,
+    workloads: Collection[str],
+    locate: Locate = lambda _: None,
+    parameters_of: ParametersOf = lambda _: None,
+) -> Stack:
     """The stack that `sections` (by name: `platform`, ...) declare, of the `workloads` that there are.
 
     Raises:
@@ -63,6 +73,7 @@ def parse(sections: Mapping[str, Any], file: str, workloads: Collection[str], lo
         stack = Stack.model_validate(sections)
     except ValidationError as error:
         told |= _told(sections, error)
+    told |= _wrong_parameters(sections, workloads, parameters_of)
     if told:
         count = f"{len(told)} mistake" + ("s" if len(told) > 1 else "")
         lines = [f"  {file}{_at(locate(path))}: {path_of(path)}: {text}" for path, text in told.items()]
@@ -98,16 +109,34 @@ def _unknown_workloads(sections: Mapping[str, Any], known: Collection[str]) -> d
     }
 
 
+def _wrong_parameters(sections: Mapping[str, Any], known: Collection[str], parameters_of: ParametersOf) -> dict[Path, str]:
+    """What does not fit in the overrides of trainings' parameters, whatever else is wrong."""
+    told: dict[Path, str] = {}
+    for name, workload in _mapping(sections.get("workloads")).items():
+        given = _mapping(_mapping(_mapping(workload).get("training")).get("parameters"))
+        declared = parameters_of(name) if given and name in known else None
+        for mistake in declared.mistakes(given) if declared is not None else ():
+            # What is no value of a parameter at all is told already.
+            if not isinstance(given.get(str(mistake.path[0]) if mistake.path else ""), (dict, list)):
+                told[("workloads", name, "training", "parameters", *mistake.path)] = mistake.text
+    return told
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def path_of(location: tuple[int | str, ...]) -> str:
     """`('workloads', 'flights', 'gate', 'slices', 0)` as `heliostat:workloads.flights.gate.slices[0]`."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return f"{PROJECT}:{path.removeprefix('.')}" if path else "config"
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a `Pulumi.<stack>.yaml`, Pulumi's own keys included."""
+def json_schema(parameters: Mapping[str, type[JobParameters]]) -> dict[str, Any]:
+    """The JSON Schema of a `Pulumi.<stack>.yaml`, Pulumi's own keys included, with the training `parameters` by workload."""
     schema = Stack.model_json_schema(by_alias=True)
     properties = schema["properties"]
+    properties["workloads"]["properties"] = {name: _with_parameters(typed) for name, typed in parameters.items()}
     config = {f"{PROJECT}:{name}": properties[name] for name in SECTIONS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -131,6 +160,11 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def schema_text() -> str:
+def _with_parameters(typed: type[JobParameters]) -> dict[str, Any]:
+    training = {"properties": {"parameters": overrides_schema(typed)}}
+    return {"allOf": [{"$ref": "#/$defs/Workload"}, {"properties": {"training": training}}]}
+
+
+def schema_text(parameters: Mapping[str, type[JobParameters]]) -> str:
     """The schema as the committed file holds it."""
-    return json.dumps(json_schema(), indent=2) + "\n"
+    return json.dumps(json_schema(parameters), indent=2) + "\n"

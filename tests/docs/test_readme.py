@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from workloads.flights.contract import Flight
-from workloads.flights.workload import PARAMETERS
+from workloads.flights.parameters import Training
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -37,9 +37,11 @@ def test_the_request_that_it_sends_fits_the_contract() -> None:
 
 
 def test_the_parameters_that_it_changes_are_the_workload_s() -> None:
-    changed = set(re.findall(r'`"(\w+)": \d+`', README))
+    changed = dict(re.findall(r"`(\w+): .* = (\d+)`", README))
     assert changed
-    assert changed <= PARAMETERS.keys()
+    assert Training().overridden({name: int(value) for name, value in changed.items()})
+    source = (ROOT / "workloads" / "flights" / "parameters.py").read_text()
+    assert all(re.search(rf"^    {name}: .* = (?!{value}$)\d+$", source, re.MULTILINE) for name, value in changed.items())
 
 
 @pytest.mark.parametrize("engine", ["embedded", "pulumi"])

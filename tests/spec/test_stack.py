@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.stack import PROJECT, ConfigError, parse, schema_text
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow
+from workloads.flights.parameters import Training
 
 ROOT = Path(__file__).parents[2]
 FILE = "configs/Pulumi.test.yaml"
@@ -28,7 +29,7 @@ def flights(**serving: Any) -> dict[str, Any]:
 
 def test_the_committed_schema_is_the_one_that_the_models_make() -> None:
     committed = (ROOT / "configs" / "stack.schema.json").read_text()
-    assert committed == schema_text(), "the schema is stale: run `make schema` and commit it"
+    assert committed == schema_text({"flights": Training}), "the schema is stale: run `make schema` and commit it"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("Pulumi.*.yaml")), ids=lambda path: path.name)
@@ -257,3 +258,26 @@ def test_a_mistake_has_the_line_and_the_column_where_it_stands() -> None:
     lines = str(refused.value).splitlines()
     assert lines[1].startswith(f"  {FILE}:7:9: heliostat:workloads.flights.serving.replicas: ")
     assert lines[2].startswith(f"  {FILE}: heliostat:workloads.flights.serving.colour: ")
+
+
+def test_every_mistake_in_a_training_s_parameters_is_told_with_all_others() -> None:
+    parameters = {"num_leavs": 7, "rounds": "many", "learning_rate": 0, "seed": 1.5, "lambda_l2": 1}
+    config = {
+        "platform": {"kind": "lokal"},
+        "workloads": {"flights": {"training": {"parameters": parameters}}, "gone": {"training": {"parameters": {"a": 1}}}},
+    }
+    with pytest.raises(ConfigError) as refused:
+        parse(config, "file", ["flights"], parameters_of=lambda name: Training())
+    told = str(refused.value)
+    place = "heliostat:workloads.flights.training.parameters"
+    assert f"{place}.num_leavs: there is no such key; did you mean `num_leaves`?" in told
+    assert f"{place}.rounds: input should be a valid integer (given: 'many')" in told
+    assert f"{place}.learning_rate: input should be greater than 0 (given: 0)" in told
+    assert f"{place}.seed: input should be a valid integer (given: 1.5)" in told
+    assert "lambda_l2" not in told
+    assert told.startswith("6 mistakes in file:"), told
+
+
+def test_parameters_that_fit_override_the_workload_s_own() -> None:
+    assert Training().overridden({"rounds": 7}).values() == {**Training().values(), "rounds": 7}
+    assert Training().overridden({"learning_rate": 1}).values()["learning_rate"] == 1.0, "JSON knows one kind of number"

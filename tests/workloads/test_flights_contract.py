@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+
 import pytest
 from pydantic import ValidationError
 
 from workloads.flights.contract import CONTRACT, Flight, respond
-from workloads.flights.train import PARAMETERS, settled
+from workloads.flights.data_parameters import Data
+from workloads.flights.parameters import Training
 
 GOOD = CONTRACT.examples[0].model_dump(mode="json")
 
@@ -38,11 +42,16 @@ def test_late_begins_at_one_half():
 
 
 def test_training_parameters_are_checked_all_at_once():
-    with pytest.raises(ValueError, match=r"lerning_rate is unknown.*num_leaves is 'many'.*rounds is 1.5") as caught:
-        settled({"rounds": 1.5, "num_leaves": "many", "lerning_rate": 0.1})
-    assert "there are rounds" in str(caught.value)
+    with pytest.raises(ValidationError) as caught:
+        Training.model_validate({"rounds": 1.5, "num_leaves": "many", "lerning_rate": 0.1})
+    assert {error["loc"] for error in caught.value.errors()} == {("rounds",), ("num_leaves",), ("lerning_rate",)}
 
 
-def test_training_parameters_keep_their_types():
-    assert settled({"rounds": 10.0, "learning_rate": 1}) == {**PARAMETERS, "rounds": 10, "learning_rate": 1.0}
-    assert isinstance(settled({"rounds": 10.0})["rounds"], int)
+def test_parameters_come_back_from_a_job_s_json_as_they_were():
+    for parameters in (Training(learning_rate=1.0), Data(last_day=dt.date(2013, 2, 1))):
+        assert type(parameters).model_validate(json.loads(json.dumps(parameters.values()))) == parameters
+
+
+def test_a_window_of_data_begins_before_it_ends():
+    with pytest.raises(ValidationError, match="last_day 2013-01-01 is before first_day 2013-02-01"):
+        Data.model_validate({"first_day": "2013-02-01", "last_day": "2013-01-01"})

@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 
 from heliostat.ml.datasets import Tables
 from heliostat.spec.base import Parameters
+from workloads.flights.data_parameters import Data
 from workloads.flights.domain import CARRIERS, DESTINATIONS, ORIGINS
 from workloads.flights.features import INPUTS, LABEL
-
-PARAMETERS: Parameters = {"late_minutes": 15, "first_day": "2013-01-01", "last_day": "2013-12-31"}
-"""A flight is late when it arrives more than so many minutes after its time; the window of days (both included, ISO dates)
-that a snapshot takes its flights from."""
 
 _RAW = ("year", "month", "day", "sched_dep_time", "sched_arr_time", "carrier", "origin", "dest", "distance", "arr_delay")
 
@@ -34,16 +31,16 @@ def snapshot(parameters: Parameters) -> Tables:
     model of that year can know.
 
     Raises:
-        ValueError: a parameter that is unknown or no date, an empty window, or a carrier or airport beyond the contract's.
+        ValueError: parameters that do not fit, a window without flights, or a carrier or airport beyond the contract's.
     """
-    first, last = _window(parameters)
-    late_minutes = float({**PARAMETERS, **parameters}["late_minutes"])
+    settings = Data.model_validate(parameters)
+    first, last = settings.first_day, settings.last_day
     raw = _read()
     day = _days(raw)
     inside = (day >= (first - _EPOCH).days) & (day <= (last - _EPOCH).days)
     raw, day = raw.filter(pa.array(inside)), day[inside]
     arrived = raw["arr_delay"].is_valid().to_numpy()
-    flights, day = clean(raw.filter(pa.array(arrived)), late_minutes), day[arrived]
+    flights, day = clean(raw.filter(pa.array(arrived)), settings.late_minutes), day[arrived]
     if not flights.num_rows:
         raise ValueError(f"no flight between {first} and {last}: the data begins on 2013-01-01 and ends on 2013-12-31")
     turn = (day + day // 7) % 7
@@ -87,16 +84,6 @@ def clean(raw: pa.Table, late_minutes: float = 15) -> pa.Table:
 _EPOCH = dt.date(1970, 1, 1)
 _WEST = 3 * 3600
 """Flying west, a short flight's local arrival may be before its local departure, but by less than this."""
-
-
-def _window(parameters: Parameters) -> tuple[dt.date, dt.date]:
-    if unknown := sorted(parameters.keys() - PARAMETERS.keys()):
-        raise ValueError(f"unknown data parameters: {', '.join(unknown)}; there are {', '.join(PARAMETERS)}")
-    values = {**PARAMETERS, **parameters}
-    try:
-        return dt.date.fromisoformat(str(values["first_day"])), dt.date.fromisoformat(str(values["last_day"]))
-    except ValueError as error:
-        raise ValueError(f"first_day and last_day are dates such as 2013-01-01: {error}") from None
 
 
 def _read() -> pa.Table:

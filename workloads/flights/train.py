@@ -12,22 +12,9 @@ from heliostat.ml import metrics
 from heliostat.ml.boosting import Examples, Plan, boost
 from heliostat.ml.contracts import Columns, columns_of
 from heliostat.ml.training import Context, Trained
-from heliostat.spec.base import Parameters
 from workloads.flights.features import CATEGORICAL, FEATURES, INPUTS, LABEL, transform
+from workloads.flights.parameters import Training
 from workloads.flights.predictor import FORM_FILE, MODEL_FILE, FlightsPredictor, RateByCarrierAndHour, form
-
-PARAMETERS: Parameters = {
-    "rounds": 300,
-    "num_leaves": 63,
-    "learning_rate": 0.1,
-    "min_data_in_leaf": 200,
-    "feature_fraction": 0.8,
-    "cat_smooth": 50.0,
-    "lambda_l2": 0.0,
-    "seed": 7,
-    "checkpoint_every": 50,
-}
-"""What a stack may override. Whole numbers stay whole."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +27,20 @@ def train(context: Context) -> None:
     """Boosted trees on this worker's part of the flights, and beside them the baseline on all of them.
 
     Raises:
-        ValueError: an unknown parameter or one of the wrong type, all named at once.
+        pydantic.ValidationError: parameters that do not fit, all named at once.
     """
-    parameters = settled(context.parameters)
+    parameters = Training.model_validate(context.parameters)
+    of_lightgbm = parameters.model_dump(exclude={"rounds", "checkpoint_every"})
     part = _split(context, "train", context.rank, context.workers)
     validation = _split(context, "validation")
     booster = boost(
         context,
-        {"objective": "binary", "deterministic": True, **_for_lightgbm(parameters)},
+        {"objective": "binary", **of_lightgbm},
         part.examples,
         validation.examples,
         FEATURES,
         CATEGORICAL,
-        Plan(int(parameters["rounds"]), checkpoint_every=int(parameters["checkpoint_every"])),
+        Plan(parameters.rounds, checkpoint_every=parameters.checkpoint_every),
     )
     if context.rank:
         context.finish(None)
@@ -74,27 +62,6 @@ def train(context: Context) -> None:
         baseline_metrics=metrics.overall(labels, baseline.predict(validation.columns)),
     )
     context.finish(trained)
-
-
-def settled(given: Parameters) -> Parameters:
-    """The given parameters over the defaults.
-
-    Raises:
-        ValueError: with every mistake.
-    """
-    mistakes = [f"{name} is unknown; there are {', '.join(PARAMETERS)}" for name in sorted(given.keys() - PARAMETERS.keys())]
-    for name in sorted(given.keys() & PARAMETERS.keys()):
-        whole, value = isinstance(PARAMETERS[name], int), given[name]
-        least = 1 if whole and name != "seed" else 0
-        if isinstance(value, bool | str) or (whole and int(value) != value) or value < least:
-            mistakes.append(f"{name} is {value!r}: it must be a {'whole ' if whole else ''}number, {least} or more")
-    if mistakes:
-        raise ValueError("the training's parameters do not fit: " + "; ".join(mistakes))
-    return {**PARAMETERS, **{name: type(PARAMETERS[name])(value) for name, value in given.items()}}
-
-
-def _for_lightgbm(parameters: Parameters) -> Parameters:
-    return {name: value for name, value in parameters.items() if name not in ("rounds", "checkpoint_every")}
 
 
 def _split(context: Context, name: str, shard: int = 0, shards: int = 1) -> _Split:

@@ -1,7 +1,4 @@
-"""Declares `flights`: will a flight arrive more than 15 minutes late, said at scheduling time?
-
-Change a parameter here, run `make up`, and watch the next version take its place.
-"""
+"""Declares `flights`: will a flight arrive more than 15 minutes late, said at scheduling time?"""
 
 from __future__ import annotations
 
@@ -9,18 +6,12 @@ from pathlib import Path
 
 from heliostat.resources import Platform, ServedModel
 from heliostat.resources.served_model import ServedModelArgs
-from heliostat.spec.base import Parameters
 from heliostat.spec.workload import Workload
+from workloads.flights.data_parameters import Data
+from workloads.flights.parameters import Training
 
-DATA: Parameters = {
-    "late_minutes": 15,
-}
-
-PARAMETERS: Parameters = {
-    "rounds": 300,
-    "num_leaves": 31,
-    "learning_rate": 0.1,
-}
+TRAINING = Training()
+"""What a stack may override."""
 
 
 def declare(name: str, spec: Workload, root: Path, platform: Platform) -> ServedModel:
@@ -33,8 +24,8 @@ def declare(name: str, spec: Workload, root: Path, platform: Platform) -> Served
             train="workloads.flights.train:train",
             predictor="workloads.flights.predictor:FlightsPredictor",
             contract="workloads.flights.contract:CONTRACT",
-            data_parameters=DATA,
-            parameters=PARAMETERS,
+            data_parameters=Data(),
+            parameters=TRAINING,
         ),
         spec,
         platform,
