@@ -9,29 +9,17 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import math
-import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from heliostat.engine.marked import held
 from heliostat.engine.secrets import Crypter
 from heliostat.engine.stackerrors import StackError
-from heliostat.engine.state import (
-    SECRET_SIGNATURE,
-    SECRET_SIGNATURE_KEY,
-    OperationType,
-    PendingOperation,
-    Resource,
-    Secret,
-    Snapshot,
-)
+from heliostat.engine.state import OperationType, PendingOperation, Resource, Snapshot
+from heliostat.engine.stored import Hide, Reveal, compact, decode_properties, decode_value, encode_value
 
 VERSION = 3
 ENGINE_VERSION = "v3.260.0+heliostat"
 """The CLI whose format this is, and who wrote it. The manifest's magic is its digest, which the CLI checks."""
-_FLOAT_SIGNATURE = "8ad145fe-0d11-4827-bfd7-1abcbf086f5c"
 
 # snake case here, the checkpoint's name there; all are left out where they are empty
 _FIELDS = {
@@ -163,9 +151,6 @@ def decode(document: Document, openers: Openers) -> Snapshot:
     )
 
 
-Reveal = Callable[[str, str], str]
-
-
 def _decode_resource(stored: dict[str, Any], reveal: Reveal) -> Resource:
     urn = stored["urn"]
     known = {ours: stored[theirs] for ours, theirs in _FIELDS.items() if stored.get(theirs)}
@@ -175,71 +160,13 @@ def _decode_resource(stored: dict[str, Any], reveal: Reveal) -> Resource:
         custom=bool(stored.get("custom")),
         inputs=decode_properties(stored.get("inputs") or {}, reveal, f"{urn} inputs"),
         outputs=decode_properties(stored.get("outputs") or {}, reveal, f"{urn} outputs"),
-        replacement_trigger=_decode_value(stored.get(_TRIGGER), reveal, f"{urn} {_TRIGGER}"),
+        replacement_trigger=decode_value(stored.get(_TRIGGER), reveal, f"{urn} {_TRIGGER}"),
         extra={name: value for name, value in stored.items() if name not in _READ},
         **known,
     )
 
 
-def decode_properties(properties: dict[str, Any], reveal: Reveal, place: str) -> dict[str, Any]:
-    """Plain values and `Secret`s from a checkpoint's property bag."""
-    return {name: _decode_value(value, reveal, f"{place}.{name}") for name, value in properties.items()}
-
-
-def _decode_value(value: Any, reveal: Reveal, place: str) -> Any:
-    if isinstance(value, list):
-        return [_decode_value(item, reveal, f"{place}[{number}]") for number, item in enumerate(value)]
-    if not isinstance(value, dict):
-        return value
-    signature = value.get(SECRET_SIGNATURE_KEY)
-    if signature == SECRET_SIGNATURE:
-        return _decode_secret(value, reveal, place)
-    if signature == _FLOAT_SIGNATURE:
-        return struct.unpack(">d", bytes.fromhex(value["value"]))[0]
-    decoded = {name: _decode_value(item, reveal, f"{place}.{name}") for name, item in value.items()}
-    return held(decoded) if signature else decoded
-
-
-def _decode_secret(value: dict[str, Any], reveal: Reveal, place: str) -> Secret:
-    if ("ciphertext" in value) == ("plaintext" in value):
-        raise StackError(f"the secret at {place} is malformed: it needs `ciphertext` or `plaintext`, and only one of them")
-    text = value["plaintext"] if "plaintext" in value else reveal(value["ciphertext"], place)
-    # inside a secret nothing is encrypted again
-    return Secret(_decode_value(json.loads(text), lambda inner, _: inner, place))
-
-
 # ---- writing
-
-Hide = Callable[[str, str], dict[str, str]]
-
-
-def in_clear(text: str, _: str) -> dict[str, str]:
-    """Shows a secret, for `--show-secrets`."""
-    return {"plaintext": text}
-
-
-def _nested(text: str, _: str) -> dict[str, str]:
-    return {"ciphertext": text}
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def encode_value(value: Any, hide: Hide, place: str) -> Any:
-    """A property value as the checkpoint holds it; whole floats become integers, as the CLI's JSON has them."""
-    if isinstance(value, Secret):
-        plain = _compact(encode_value(value.value, _nested, place))
-        return {SECRET_SIGNATURE_KEY: SECRET_SIGNATURE, **hide(plain, place)}
-    if isinstance(value, dict):
-        return {name: encode_value(item, hide, f"{place}.{name}") for name, item in sorted(value.items())}
-    if isinstance(value, list | tuple):
-        return [encode_value(item, hide, f"{place}[{number}]") for number, item in enumerate(value)]
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return {SECRET_SIGNATURE_KEY: _FLOAT_SIGNATURE, "value": struct.pack(">d", value).hex()}
-        return int(value) if value.is_integer() and abs(value) < 1e21 else value
-    return value
 
 
 def encode_resource(resource: Resource, hide: Hide) -> dict[str, Any]:
@@ -289,22 +216,22 @@ class Encoder:
         self._texts = texts
         parts = []
         if self._crypter is not None:
-            parts.append(f'"secrets_providers":{{"type":"passphrase","state":{{"salt":{_compact(self._crypter.salt)}}}}}')
+            parts.append(f'"secrets_providers":{{"type":"passphrase","state":{{"salt":{compact(self._crypter.salt)}}}}}')
         parts += [f'"resources":[{resources}]'] if resources else []
         parts += [f'"pending_operations":[{operations}]'] if operations else []
-        parts.append(f'"metadata":{_compact(snapshot.metadata)}')
-        parts += [f"{_compact(name)}:{_compact(value)}" for name, value in self._extra.items()]
+        parts.append(f'"metadata":{compact(snapshot.metadata)}')
+        parts += [f"{compact(name)}:{compact(value)}" for name, value in self._extra.items()]
         return ",".join(parts)
 
     def document(self, body: str, head: dict[str, Any]) -> bytes:
         """The whole file, of a body and a manifest."""
-        latest = f'{{"manifest":{_compact(head)},{body}}}'
-        return f'{{"version":{VERSION},"checkpoint":{{"stack":{_compact(self._stack)},"latest":{latest}}}}}\n'.encode()
+        latest = f'{{"manifest":{compact(head)},{body}}}'
+        return f'{{"version":{VERSION},"checkpoint":{{"stack":{compact(self._stack)},"latest":{latest}}}}}\n'.encode()
 
     def _text(self, resource: Resource, texts: dict[int, tuple[Resource, str]]) -> str:
         known = self._texts.get(id(resource)) or texts.get(id(resource))
         if known is None or known[0] is not resource:
-            known = (resource, _compact(encode_resource(resource, self._hide)))
+            known = (resource, compact(encode_resource(resource, self._hide)))
         texts[id(resource)] = known
         return known[1]
 

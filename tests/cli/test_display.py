@@ -222,7 +222,9 @@ def test_unknown_and_long_values_are_readable():
 def test_the_digest_has_the_clis_shape_and_no_secret():
     written = []
     inputs = {"token": Secret("geheim"), "url": "https://geheim@host"}
-    old = Resource(urn("a"), "t:i:Thing", custom=True, inputs=inputs, provider="urn:prov::1")
+    old = Resource(
+        urn("a"), "t:i:Thing", custom=True, inputs=inputs, provider="urn:prov::1", replacement_trigger=Secret("geheim")
+    )
     masker = Masker()
     masker.add("geheim")
     display = DigestDisplay(written.append, {old.urn: old}, {"p:a": "1", "p:s": "[secret]"}, masker, preview=True)

@@ -18,6 +18,7 @@ from heliostat.engine.state import (
     Secret,
     Snapshot,
 )
+from heliostat.engine.stored import decode_properties
 
 URN = "urn:pulumi:dev::p::t:i:T::a"
 
@@ -175,7 +176,7 @@ def test_a_secret_without_a_salt_is_never_written_in_clear():
 
 def test_a_secret_may_be_given_in_plain_text_for_an_import(keyring):
     value = {SECRET_SIGNATURE_KEY: SECRET_SIGNATURE, "plaintext": '{"a":1}'}
-    opened = checkpoint.decode_properties({"s": value}, lambda *_: pytest.fail("nothing to decrypt"), "x")
+    opened = decode_properties({"s": value}, lambda *_: pytest.fail("nothing to decrypt"), "x")
     assert opened == {"s": Secret({"a": 1})}
     with pytest.raises(StackError, match="only one"):
-        checkpoint.decode_properties({"s": value | {"ciphertext": "x"}}, lambda *_: "", "x")
+        decode_properties({"s": value | {"ciphertext": "x"}}, lambda *_: "", "x")

@@ -17,8 +17,9 @@ from heliostat.cli.session import Place
 from heliostat.cli.tables import ago, clock, table
 from heliostat.engine import history
 from heliostat.engine.backend import StackRef, stack_outputs
-from heliostat.engine.checkpoint import Document, encode_value
+from heliostat.engine.checkpoint import Document
 from heliostat.engine.stackerrors import NotFoundError, StackError
+from heliostat.engine.stored import encode_value
 
 
 class _StackGroup(Group):

@@ -17,6 +17,7 @@ from heliostat.engine import checkpoint, history, locks
 from heliostat.engine.backend import StackRef
 from heliostat.engine.checkpoint import Document, Encoder
 from heliostat.engine.stackerrors import StackError
+from heliostat.engine.stored import in_clear
 
 _HINT = "Nothing was changed."
 
@@ -48,9 +49,9 @@ def export(ctx: click.Context, file: str | None, show_secrets: bool, stack: str 
 def _opened(place: Place, document: Document, deployment: dict[str, Any]) -> dict[str, Any]:
     """The deployment with its secrets in plain text; what nobody here reads stays as it is."""
     snapshot = checkpoint.decode(document, place.keyring)
-    resources = [checkpoint.encode_resource(resource, checkpoint.in_clear) for resource in snapshot.resources]
+    resources = [checkpoint.encode_resource(resource, in_clear) for resource in snapshot.resources]
     operations = [
-        {"resource": checkpoint.encode_resource(operation.resource, checkpoint.in_clear), "type": str(operation.type)}
+        {"resource": checkpoint.encode_resource(operation.resource, in_clear), "type": str(operation.type)}
         for operation in snapshot.pending_operations
     ]
     return deployment | {"resources": resources} | ({"pending_operations": operations} if operations else {})
