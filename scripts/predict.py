@@ -105,7 +105,8 @@ def main() -> int:
             "applications": platform["publicUrl"],
             "docs": ", ".join(f"{value['url']}/docs" for value in applications.values()),
             "MLflow": platform["trackingUri"],
-            "Ray dashboard": platform["ray"]["url"],
+            "Ray dashboard": f"{platform['ray']['url']} (`heliostat dashboard` logs a browser in)",
+            "logs": "`heliostat logs` shows what replicas print",
             "objects": platform["store"]["uri"],
         }
         for label, address in rows.items():

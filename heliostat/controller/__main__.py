@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from heliostat.controller.api import create_app
+from heliostat.controller.keeping import watch_over_keeper
 from heliostat.controller.ledger import Backlog, Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import FILE, Store
@@ -142,7 +143,8 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         gc.collect()
         gc.freeze()
         _log.info("API on 127.0.0.1:%s, clients on 127.0.0.1:%s", settings.api_port, settings.public_port)
-        beside = (reconciler.run(), traffic.supervise(reconciler.wake), ledger.run())
+        watch = watch_over_keeper(settings.directory)
+        beside = (reconciler.run(), traffic.supervise(reconciler.wake), ledger.run(), watch)
         tasks = [asyncio.create_task(each) for each in beside]
         try:
             await server.serve()

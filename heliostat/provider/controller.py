@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from heliostat.provider.local import absolute, brought_up
 from heliostat.provider.resource import Context, Created, Handler
-from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
+from heliostat.spec.controller import KEEPER_SERVICE, SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.resources import ControllerAddress, ControllerInputs, ControllerOutputs
 from heliostat.spec.rollouts import Health
-from heliostat.systems import ports, processes
+from heliostat.systems import keeper, ports, processes
 from heliostat.systems.errors import PermanentError, RetryableError, explained
 
 _START_SECONDS = 90.0
@@ -116,10 +116,15 @@ async def _start(context: Context, directory: Path, settings: ControllerSettings
         context.progress("starting the controller")
         await asyncio.to_thread(processes.start, service)
     await _until_healthy(context, directory, settings)
+    watch = _keeper(directory, settings)
+    if not processes.is_as(watch):
+        await processes.stop(directory, KEEPER_SERVICE, grace_seconds=0)
+        await asyncio.to_thread(processes.start, watch)
 
 
 async def _halt(directory: Path) -> None:
     await processes.stop(directory, SERVICE, _STOP_SECONDS)
+    await processes.stop(directory, KEEPER_SERVICE, grace_seconds=0)
     await processes.stop(directory, TRAFFIC_SERVICE, grace_seconds=2)
 
 
@@ -176,7 +181,15 @@ def _service(directory: Path, settings: ControllerSettings) -> processes.Service
     # The digest makes other settings another service, whenever an earlier attempt to restart it was killed.
     environment = {"HELIOSTAT_SETTINGS": hashlib.sha256(_text(settings).encode()).hexdigest()}
     argv = (sys.executable, "-m", "heliostat.controller", "--directory", str(directory))
-    return processes.Service(directory, SERVICE, argv, environment)
+    return processes.Service(directory, SERVICE, argv, environment, kept=True)
+
+
+def _keeper(directory: Path, settings: ControllerSettings) -> processes.Service:
+    # Without `site` and the environment's packages: it takes a few MiB.
+    argv = (sys.executable, "-I", "-S", keeper.__file__, str(directory), *settings.inputs.keeps)
+    # Another version of its program is another service.
+    version = hashlib.sha256(Path(keeper.__file__).read_bytes()).hexdigest()
+    return processes.Service(directory, KEEPER_SERVICE, argv, {"HELIOSTAT_KEEPER": version}, kept=True)
 
 
 async def _until_healthy(context: Context, directory: Path, settings: ControllerSettings) -> None:

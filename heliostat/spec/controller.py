@@ -14,8 +14,10 @@ from heliostat.spec.resources import ControllerInputs
 SETTINGS_FILE = "settings.json"
 TOKEN_FILE = "token"  # noqa: S105 - a file's name
 SERVICE = "controller"
-"""Names of the two processes in the data folder; HAProxy outlives a dead controller on purpose."""
+"""Names of the processes in the data folder; HAProxy outlives a dead controller on purpose."""
 TRAFFIC_SERVICE = "haproxy"
+KEEPER_SERVICE = "keeper"
+"""What starts the controller again when it dies, and the services that the controller's inputs name."""
 
 DRAIN_SECONDS = 6
 """How long a stopping replica still answers what it has; the cluster's nodes are started with it. The traffic plane

@@ -94,6 +94,8 @@ class ControllerInputs(Model):
     store: StoreAddress
     tracking_uri: str
     public_port: Port | None = None
+    keeps: tuple[str, ...] = ()
+    """Data folders of other services that are started again when they die, as the tracking server's."""
     code: Digest | None = None
     """Digest of the library's own code (`heliostat.spec.code.controllers_digest`): an upgrade starts the controller anew."""
 

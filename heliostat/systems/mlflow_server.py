@@ -99,7 +99,7 @@ class MlflowServer:
         if inputs.artifacts.region:
             environment["AWS_DEFAULT_REGION"] = inputs.artifacts.region
         arguments = ("--host", HOST, "--port", str(port), "--workers", "1", "--no-access-log", "mlflow.server.fastapi_app:app")
-        return processes.Service(self.directory, NAME, (sys.executable, "-m", "uvicorn", *arguments), environment)
+        return processes.Service(self.directory, NAME, (sys.executable, "-m", "uvicorn", *arguments), environment, kept=True)
 
     def _refuse_damaged(self) -> None:
         """MLflow itself would show a page of traceback for a database that is none."""

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock
@@ -46,6 +47,8 @@ class Service:
     name: str
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    kept: bool = False
+    """Whether `heliostat.systems.keeper` starts it again when it dies."""
 
 
 def start(service: Service) -> int:
@@ -64,6 +67,27 @@ def start(service: Service) -> int:
             return _spawn(service)
     except OSError as error:
         raise explained(error, f"start {service.name} ({service.argv[0]}) in {service.directory}") from error
+
+
+def revive(directory: Path, name: str) -> int | None:
+    """The new process id of a service that is to be kept and died; None where it runs, was stopped, or is not to be kept.
+
+    What runs is what was started last. After a reboot nothing is revived: nobody asked for it since.
+
+    Raises:
+        PermanentError: the program or the folder cannot be used.
+    """
+    try:
+        with FileLock(_lock(directory, name)):
+            record = _read(directory, name)
+            if not record.get("kept") or record.get("stopped") or _recorded(directory, name) is None:
+                return None
+            if find(directory, name) is not None:
+                return None
+            _clear(directory, name)
+            return _spawn(Service(directory, name, tuple(record["argv"]), dict(record["environment"]), kept=True))
+    except OSError as error:
+        raise explained(error, f"start {name} in {directory} again") from error
 
 
 def find(directory: Path, name: str) -> psutil.Process | None:
@@ -85,10 +109,7 @@ def find(directory: Path, name: str) -> psutil.Process | None:
 
 def is_as(service: Service) -> bool:
     """Whether the service runs and was started with these very arguments and environment."""
-    try:
-        record = json.loads(_record(service.directory, service.name).read_text())
-    except (OSError, ValueError):
-        return False
+    record = _read(service.directory, service.name)
     return find(service.directory, service.name) is not None and record.get("service") == _digest(service)
 
 
@@ -100,6 +121,7 @@ async def stop(directory: Path, name: str, grace_seconds: float = 10.0) -> None:
     Raises:
         PermanentError: something of it cannot be killed.
     """
+    await asyncio.to_thread(_note_stop, directory, name)
     root = find(directory, name)
     if root is not None:
         try:
@@ -199,10 +221,20 @@ def _spawn(service: Service) -> int:
         )
     _children.append(process)
     record = {"pid": process.pid, "started": proc.started(process.pid), "boot": proc.boot_id(), "service": _digest(service)}
-    temporary = _record(service.directory, service.name).with_name(f"{service.name}.pid.tmp")
-    temporary.write_text(json.dumps(record))
-    temporary.replace(_record(service.directory, service.name))
+    if service.kept:
+        record |= {"kept": True, "argv": service.argv, "environment": dict(service.environment)}
+    _write(service.directory, service.name, record)
     return process.pid
+
+
+def _note_stop(directory: Path, name: str) -> None:
+    """Have nobody revive what is about to be stopped, nor start it again while that is under way."""
+    if not _record(directory, name).exists():
+        return
+    with FileLock(_lock(directory, name)):
+        record = _read(directory, name)
+        if record.get("kept"):
+            _write(directory, name, {**record, "stopped": True})
 
 
 def _clear(directory: Path, name: str) -> None:
@@ -232,11 +264,28 @@ def _wait_for_end(pid: int, name: str, deadline: float) -> None:
 
 def _recorded(directory: Path, name: str) -> tuple[int, int] | None:
     """The process id and the start of the root that was started last, whatever became of it; None after a reboot."""
+    record = _read(directory, name)
     try:
-        record = json.loads(_record(directory, name).read_text())
         return (int(record["pid"]), int(record["started"])) if record["boot"] == proc.boot_id() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _read(directory: Path, name: str) -> dict[str, Any]:
+    """What was noted of the service; empty where nothing was, or what is no note."""
+    try:
+        found = json.loads(_record(directory, name).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(directory: Path, name: str, record: Mapping[str, Any]) -> None:
+    temporary = directory / f"{name}.pid.tmp"
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(record, file)
+    temporary.replace(_record(directory, name))
 
 
 def _record(directory: Path, name: str) -> Path:

@@ -210,6 +210,8 @@ class LocalCluster:
             "RAY_worker_niceness": "0",
             "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            # That keeps up to a thousand lines of what a replica prints in its memory, where nobody can read them.
+            "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DRAIN_SECONDS),
             "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(replicas),
             "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(replicas + _REPLICA_PORTS - 1),

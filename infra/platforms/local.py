@@ -7,6 +7,7 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources import Controller, ObjectStore, Platform, RayCluster, TrackingServer
+from heliostat.resources.controller import ControllerArgs
 from heliostat.spec.platform import DirectoryStore, Store
 from heliostat.spec.platform import LocalPlatform as Spec
 from heliostat.spec.resources import StoreAddress
@@ -21,15 +22,15 @@ class LocalPlatform(pulumi.ComponentResource):
         store = ObjectStore("objects", address_of(spec.store, directory), spec.on_destroy, child)
         tracking = TrackingServer("mlflow", spec.tracking, directory / "mlflow", store.address, spec.on_destroy, child)
         ray = RayCluster("ray", spec.ray, directory / "ray", spec.store, child)
-        controller = Controller(
-            "controller",
-            directory / "controller",
-            ray.address,
-            store.address,
-            tracking.tracking_uri,
-            spec.public_port,
-            child,
+        args = ControllerArgs(
+            directory=directory / "controller",
+            ray=ray.address,
+            store=store.address,
+            tracking_uri=tracking.tracking_uri,
+            public_port=spec.public_port,
+            keeps=(directory / "mlflow",),
         )
+        controller = Controller("controller", args, child)
         self.platform = Platform(
             store=store.address,
             ray=ray.address,

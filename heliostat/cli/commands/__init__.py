@@ -18,6 +18,8 @@ _COMMANDS = {
     "rollout": ("rollout", "rollout", "Watch rollouts, approve or abort them, report on them."),
     "history": ("history", "history", "Show what served when."),
     "rollback": ("rollback", "rollback", "Go back to what served before."),
+    "logs": ("logs", "logs", "Show what an application's replicas wrote."),
+    "dashboard": ("dashboard", "dashboard", "Open Ray's dashboard, logged in."),
     "stack": ("stack", "stack", "Manage stacks and look at their state."),
     "config": ("config", "config", "Read and change a stack's configuration."),
     "cancel": ("cancel", "cancel", "Clear the lock of an operation that is gone."),

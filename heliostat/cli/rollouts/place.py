@@ -18,7 +18,7 @@ from heliostat.engine.project import read_yaml
 from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.urns import ROOT_STACK_TYPE
 from heliostat.spec.platform import DirectoryStore, LocalPlatform, Store
-from heliostat.spec.resources import ControllerAddress, StoreAddress
+from heliostat.spec.resources import ControllerAddress, RayAddress, StoreAddress
 from heliostat.spec.stack import PROJECT
 from heliostat.systems.errors import PermanentError
 
@@ -42,15 +42,29 @@ def controller_of(stack: str | None) -> ControllerAddress:
         NotFoundError: there is no such stack.
         PermanentError: it has no platform; the text says what to do.
     """
+    return ControllerAddress.model_validate(_part(stack, "controller", "a controller"))
+
+
+def ray_of(stack: str | None) -> RayAddress:
+    """The Ray cluster of the stack's platform.
+
+    Raises:
+        NotFoundError: there is no such stack.
+        PermanentError: it has no platform; the text says what to do.
+    """
+    return RayAddress.model_validate(_part(stack, "ray", "a Ray cluster"))
+
+
+def _part(stack: str | None, key: str, what: str) -> Any:
     stacks = stacks_here()
     name = stacks.name(stack)
-    found = _exported(stacks, name).get("controller")
+    found = _exported(stacks, name).get(key)
     if not found:
         raise PermanentError(
-            f"the stack {name!r} exports no platform with a controller: bring it up with `heliostat up -s {name}`, "
+            f"the stack {name!r} exports no platform with {what}: bring it up with `heliostat up -s {name}`, "
             "or name another stack with -s"
         )
-    return ControllerAddress.model_validate(found)
+    return found
 
 
 def store_of(stack: str | None) -> StoreAddress:

@@ -1,0 +1,75 @@
+"""An address of this machine that logs a browser into Ray's dashboard once: the token goes to it as a cookie, nowhere else."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+
+from heliostat.systems.errors import PermanentError
+
+_COOKIE = "ray-authentication-token"
+"""What Ray's dashboard sets where a token is typed in. A cookie is a host's, whatever the port."""
+
+
+class Login:
+    """A server of one page. Use as a context manager."""
+
+    def __init__(self, dashboard: str, token_file: str) -> None:
+        """`dashboard` on 127.0.0.1, where the page leads.
+
+        Raises:
+            PermanentError: the token cannot be read.
+        """
+        try:
+            token = Path(token_file).read_text().strip()
+        except OSError as error:
+            raise PermanentError(
+                f"the cluster's token {token_file} cannot be read: {error.strerror}; is the cluster up?"
+            ) from None
+        self._path = f"/{secrets.token_urlsafe(24)}"
+        self._visited = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _page(self._path, dashboard, token, self._visited))
+
+    @property
+    def url(self) -> str:
+        """What to open, once."""
+        return f"http://127.0.0.1:{self._server.server_port}{self._path}"
+
+    def visited(self, seconds: float) -> bool:
+        """Whether somebody opened it within `seconds`."""
+        return self._visited.wait(seconds)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _page(path: str, dashboard: str, token: str, visited: threading.Event) -> type[BaseHTTPRequestHandler]:
+    once = threading.Lock()
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = hmac.compare_digest(self.path.encode(), path.encode())
+            if not known or not once.acquire(blocking=False):
+                self.send_error(410 if known else 404)
+                return
+            self.send_response(302)
+            self.send_header("Location", f"{dashboard}/")
+            self.send_header("Set-Cookie", f"{_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict")
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("Referrer-Policy", "no-referrer")
+            self.end_headers()
+            visited.set()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    return Page

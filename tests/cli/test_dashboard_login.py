@@ -1,0 +1,35 @@
+"""The address that logs a browser into Ray's dashboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from heliostat.cli.login import Login
+from heliostat.systems.errors import PermanentError
+
+DASHBOARD = "http://127.0.0.1:1"
+
+
+def test_it_hands_the_token_over_once_as_a_cookie_and_leads_to_the_dashboard(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("very-secret\n")
+    with Login(DASHBOARD, str(file)) as login, httpx.Client(trust_env=False) as browser:
+        assert "very-secret" not in login.url
+        assert browser.get(f"{login.url}x").status_code == httpx.codes.NOT_FOUND
+        assert not login.visited(0)
+        answer = browser.get(login.url)
+        assert answer.headers["location"] == f"{DASHBOARD}/"
+        assert answer.headers["set-cookie"] == "ray-authentication-token=very-secret; Path=/; HttpOnly; SameSite=Strict"
+        assert "very-secret" not in answer.text
+        assert login.visited(0)
+        again = httpx.get(login.url, trust_env=False)
+        assert again.status_code == httpx.codes.GONE
+        assert "set-cookie" not in again.headers
+
+
+def test_a_cluster_that_is_gone_has_no_token_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="is the cluster up"):
+        Login(DASHBOARD, str(tmp_path / "token"))
