@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, say
 
 _SECONDS = 300
 
@@ -25,11 +25,11 @@ def dashboard(seconds: int, stack: str | None) -> None:
 
     address = ray_of(stack)
     if address.token_file is None:
-        click.echo(f"{address.url} asks for no token.")
+        say.out(f"{address.url} asks for no token.")
         return
     with Login(address.url, address.token_file) as login:
-        click.echo(f"Open  {login.url}\nwithin {seconds} s: it leads to Ray's dashboard, and logs this browser in, once.")
-        click.echo(f"Or open {address.url} and paste the token, which is in {address.token_file}")
+        say.out(f"Open  {login.url}\nwithin {seconds} s: it leads to Ray's dashboard, and logs this browser in, once.")
+        say.out(f"Or open {address.url} and paste the token, which is in {address.token_file}")
         if not login.visited(seconds):
             raise PermanentError(f"nobody opened the address within {seconds} s; it does not hold any more")
-    click.echo("Logged in.")
+    say.out("Logged in.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from heliostat.cli import options
+from heliostat.cli import options, say
 
 if TYPE_CHECKING:
     from heliostat.systems.ray_logs import LogFile, RayLogs
@@ -45,13 +45,13 @@ def logs(application: str | None, lines: int, follow: bool, ended: bool, stack: 
 
 async def _show(logs: RayLogs, files: list[LogFile], lines: int) -> None:
     for file in files:
-        click.echo(f"==> {file.replica}{'' if file.runs else ' (ended)'} <==")
-        click.echo((await logs.tail(file, lines)).rstrip("\n"))
+        say.out(f"==> {file.replica}{'' if file.runs else ' (ended)'} <==")
+        say.out((await logs.tail(file, lines)).rstrip("\n"))
 
 
 async def _follow(logs: RayLogs, files: list[LogFile], lines: int) -> None:
     async def print_all(file: LogFile) -> None:
         async for line in logs.follow(file, lines):
-            click.echo(line if len(files) == 1 else f"{file.replica}: {line}")
+            say.out(line if len(files) == 1 else f"{file.replica}: {line}")
 
     await asyncio.gather(*(print_all(file) for file in files))
