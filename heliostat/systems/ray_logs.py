@@ -115,8 +115,8 @@ def replica_of(name: str, application: str) -> str | None:
 
 
 def without_marks(content: bytes) -> str:
-    """A log's text, without the mark that Ray puts before it."""
-    return content.removeprefix(_CHUNK_MARK).decode(errors="replace")
+    """A log's text, without the mark that Ray puts before it and the line's end that Serve adds to that of a `print`."""
+    return content.removeprefix(_CHUNK_MARK).decode(errors="replace").replace("\n\n", "\n")
 
 
 def _headers(address: RayAddress) -> dict[str, str]:

@@ -65,4 +65,4 @@ def test_an_application_whose_name_begins_alike_is_another_one() -> None:
 
 def test_ray_s_mark_before_a_log_is_no_part_of_it() -> None:
     assert without_marks(b"1INFO a line\n") == "INFO a line\n"
-    assert without_marks(b"INFO a line\n") == "INFO a line\n"
+    assert without_marks(b"INFO printed\n\nINFO a line\n") == "INFO printed\nINFO a line\n"
