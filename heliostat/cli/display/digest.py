@@ -96,10 +96,10 @@ class DigestDisplay:
         return {name: value for name, value in said.items() if value != []}
 
     def _hidden(self, resource: Resource) -> Resource:
-        bags = (resource.inputs, resource.outputs)
-        inputs, outputs = (self._masker.value(words.shown(bag, show_secrets=False)) for bag in bags)
+        values = {name: getattr(resource, name) for name in ("inputs", "outputs", "replacement_trigger")}
+        hidden = {name: self._masker.value(words.shown(value, show_secrets=False)) for name, value in values.items()}
         errors = [self._masker.text(error) for error in resource.init_errors]
-        return dataclasses.replace(resource, inputs=inputs, outputs=outputs, init_errors=errors)
+        return dataclasses.replace(resource, **hidden, init_errors=errors)
 
     def _diagnostics(self) -> list[dict[str, str]]:
         return [
