@@ -13,10 +13,11 @@ from typing import Any
 
 from heliostat.engine import checkpoint, locks
 from heliostat.engine.bucket import Bucket, open_bucket
-from heliostat.engine.checkpoint import Document, Encoder, Openers
+from heliostat.engine.checkpoint import Document, Encoder, Opener, Openers
 from heliostat.engine.secrets import Crypter, Keyring
-from heliostat.engine.stackerrors import NotFoundError, StackError
+from heliostat.engine.stackerrors import NotFoundError, PassphraseError, StackError
 from heliostat.engine.state import Snapshot
+from heliostat.engine.unreadable import stand_in
 from heliostat.engine.urns import ROOT_STACK_TYPE
 
 ORGANIZATION = "organization"
@@ -201,8 +202,38 @@ class StackOutputs:
         self._keyring = keyring
 
     def outputs(self, stack_name: str) -> dict[str, Any]:
-        """The outputs of `name` or `organization/project/name`, secrets wrapped; raises NotFoundError where it is none."""
-        return stack_outputs(self._backend.read(StackRef.parse(stack_name, self._project)), self._keyring)
+        """The outputs of `name` or `organization/project/name`, secrets wrapped; raises NotFoundError where it is none.
+
+        What cannot be decrypted is an `unreadable.stand_in`: that stack may have another passphrase.
+        """
+        ref = StackRef.parse(stack_name, self._project)
+        return stack_outputs(self._backend.read(ref), _OfAnother(self._keyring, ref.full_name))
+
+
+@dataclass
+class _OfAnother:
+    """The openers of another stack's secrets; what none of them opens has a stand-in."""
+
+    keyring: Keyring
+    stack: str
+    salt: str = ""
+    closed: bool = False
+
+    def of(self, salt: str) -> Opener:
+        """The opener of `salt`; a stack has one."""
+        self.salt = salt
+        return self
+
+    def decrypt(self, ciphertext: str, place: str = "") -> str:
+        """The text of a ciphertext, or the JSON of a stand-in."""
+        try:
+            if not self.closed:
+                return self.keyring.of(self.salt).decrypt(ciphertext, place)
+        except PassphraseError:
+            self.closed = True  # another try takes as long, and comes to the same
+        except StackError:
+            pass
+        return json.dumps(stand_in(self.stack, place.partition(" outputs.")[2]))
 
 
 def stack_outputs(document: Document, openers: Openers) -> dict[str, Any]:

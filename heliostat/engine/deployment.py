@@ -10,10 +10,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from heliostat.engine.builtin import StackReader
 from heliostat.engine.errors import EngineError
 from heliostat.engine.events import Event, Summary
 from heliostat.engine.journal import SnapshotSink
-from heliostat.engine.providers import StackReader
 from heliostat.engine.request import Kind, Options, Target
 from heliostat.engine.session import Session
 

@@ -22,6 +22,7 @@ from heliostat.engine.planner import Planner, Registered, Result
 from heliostat.engine.properties import from_struct, has_unknowns, to_struct
 from heliostat.engine.state import Resource
 from heliostat.engine.transforms import Transforms
+from heliostat.engine.unreadable import complaint
 from heliostat.engine.unsupported import METHODS, refusal
 from heliostat.engine.urns import ROOT_STACK_TYPE, Urn, make, type_of
 
@@ -131,8 +132,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         """A resource that the program wants."""
         await _refuse(context, refusal(request))
         try:
-            parent = self.planner.goal(request.parent)
-            request, values = await self.transforms.registration(request, await self._values(request.object), parent)
+            values = from_struct(request.object)
+            if functions := self.transforms.of(request):
+                parent, values = self.planner.goal(request.parent), await self._hashed(values)
+                request, values = await self.transforms.registration(functions, request, values, parent)
             goal = goal_of(request, await self._hashed(values), self.place.project_root)
             goal = replace(goal, replacement_trigger=await self._hashed(goal.replacement_trigger))
         except CallbackError as error:
@@ -146,12 +149,16 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self.transforms.remember(registered.resource.urn, request)
         return self._answer(registered, request)
 
-    async def _values(self, message: Any) -> dict[str, Any]:
-        """The values of a message, with the digests of what is in its assets."""
-        return await self._hashed(from_struct(message))
-
     async def _hashed(self, values: T) -> T:
+        """Values of the program, with the digests of what is in their assets."""
+        await self._require_readable(values)
         return await asyncio.to_thread(with_hashes, values, self.place.main) if has_contents(values) else values
+
+    async def _require_readable(self, values: Any) -> None:
+        """Ends the operation, and never answers, where the program uses a secret that cannot be decrypted."""
+        if self.op.registry.builtin.read_others and (words := complaint(values)):
+            self.op.fail(words)
+            await asyncio.Event().wait()
 
     def _answer(self, registered: Registered, request: Any) -> resource_pb2.RegisterResourceResponse:
         resource, succeeded = registered.resource, registered.result == Result.SUCCESS
@@ -205,6 +212,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         await _refuse(context, refusal(request))
         try:
             request, arguments = await self.transforms.invocation(request, from_struct(request.args))
+            await self._require_readable(arguments)
             values, failures = await self._work(self._invoke(request, arguments))
         except CallbackError as error:
             await context.abort(grpc.StatusCode.UNKNOWN, str(error))
@@ -241,7 +249,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     async def RegisterResourceOutputs(self, request: Any, context: Any) -> empty_pb2.Empty:
         """What a component, or the stack, exports."""
         try:
-            outputs = await self._values(request.outputs)
+            outputs = await self._hashed(from_struct(request.outputs))
         except EngineError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         if type_of(request.urn) == ROOT_STACK_TYPE:

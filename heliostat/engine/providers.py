@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from heliostat.engine.diffs import SAME, Diff, local_diff
-from heliostat.engine.errors import CheckFailure, EngineError, InitFailed, ProviderError, Unimplemented
+from heliostat.engine.diffs import Diff, local_diff
+from heliostat.engine.errors import CheckFailure, InitFailed, ProviderError, Unimplemented
 from heliostat.engine.ignored import ignoring
 from heliostat.engine.marked import with_contents_of, without_contents
 from heliostat.engine.plugins import Plugin
 from heliostat.engine.properties import annotated, from_struct, has_unknowns, to_struct
-from heliostat.engine.state import UNKNOWN, Resource, Secret
+from heliostat.engine.state import UNKNOWN, Secret
 from heliostat.engine.urns import Urn, name_of, type_of
 
-STACK_REFERENCE = "pulumi:pulumi:StackReference"
 REPLACING_KINDS = (pb.PropertyDiff.ADD_REPLACE, pb.PropertyDiff.DELETE_REPLACE, pb.PropertyDiff.UPDATE_REPLACE)
 
 Values = dict[str, Any]
-
-
-class StackReader(Protocol):
-    """What a StackReference reads."""
-
-    def outputs(self, stack_name: str) -> dict[str, Any]:
-        """The outputs of the stack `stack_name` (`stack`, or `organization/project/stack`), secrets wrapped.
-
-        Raises EngineError where there is no such stack.
-        """
 
 
 @dataclass(frozen=True)
@@ -278,65 +266,6 @@ class PluginProvider:
             return {}, []
         answer = await self.plugin.call("Invoke", pb.InvokeRequest(tok=token, args=self._struct(arguments), preview=preview))
         return from_struct(getattr(answer, "return")), _failures(answer.failures)
-
-
-@dataclass
-class BuiltinProvider:
-    """The provider `pulumi`: references to other stacks. `lookup` finds a resource of this operation by its URN."""
-
-    stacks: StackReader
-    lookup: Callable[[Urn], Resource | None]
-
-    async def check(self, urn: Urn, olds: Values, news: Values, seed: bytes) -> tuple[Values, list[CheckFailure]]:
-        """See Provider."""
-        if type_of(urn) != STACK_REFERENCE:
-            raise ProviderError(f"unrecognized resource type '{type_of(urn)}'")
-        unknown = [CheckFailure(key, f'unknown property "{key}"') for key in news if key != "name"]
-        missing = [] if "name" in news else [CheckFailure("name", 'missing required property "name"')]
-        return news, unknown + missing
-
-    async def diff(self, old: Subject, news: Values, ignore: list[str]) -> Diff:
-        """See Provider."""
-        return SAME if old.inputs.get("name") == news.get("name") else Diff(changes=True, replaces=("name",))
-
-    async def create(self, urn: Urn, inputs: Values, within: float, preview: bool) -> Made:
-        """See Provider."""
-        return Made("" if preview else str(uuid.uuid4()), self._outputs(inputs))
-
-    async def update(self, old: Subject, news: Values, ignore: list[str], preview: bool) -> Made:
-        """See Provider."""
-        raise ProviderError(f"unrecognized resource type '{type_of(old.urn)}'")
-
-    async def read(self, subject: Subject) -> Made | None:
-        """See Provider."""
-        if type_of(subject.urn) != STACK_REFERENCE or "name" not in subject.inputs:
-            raise ProviderError("stack reference can not be imported")
-        return Made(subject.id, self._outputs(subject.inputs), subject.inputs)
-
-    async def delete(self, subject: Subject) -> None:
-        """See Provider."""
-
-    async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values, list[CheckFailure]]:
-        """See Provider."""
-        if token == "pulumi:pulumi:readStackOutputs":  # noqa: S105 (a function's name)
-            return self._outputs(arguments), []
-        if token == "pulumi:pulumi:getResource":  # noqa: S105
-            found = self.lookup(arguments.get("urn", ""))
-            if found is None:
-                raise ProviderError(f"unknown resource {arguments.get('urn')}")
-            return {"urn": found.urn, "id": found.id, "state": found.outputs}, []
-        raise ProviderError(f"unrecognized function name: '{token}'")
-
-    def _outputs(self, arguments: Values) -> Values:
-        name = arguments.get("name")
-        if not isinstance(name, str) or name == UNKNOWN:
-            return {"name": name, "outputs": UNKNOWN, "secretOutputNames": UNKNOWN}
-        try:
-            outputs = self.stacks.outputs(name)
-        except EngineError as error:
-            raise ProviderError(str(error)) from None
-        secret = sorted(key for key, value in outputs.items() if isinstance(value, Secret))
-        return {"name": name, "outputs": outputs, "secretOutputNames": secret}
 
 
 def _failures(messages: Any) -> list[CheckFailure]:

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from heliostat.engine.builtin import BuiltinProvider
 from heliostat.engine.diffs import SAME, Diff
 from heliostat.engine.errors import CheckFailure, EngineError, ProviderError
 from heliostat.engine.goals import INTERNAL_KEY
 from heliostat.engine.plugins import Plugin, Surroundings
-from heliostat.engine.providers import BuiltinProvider, PluginProvider, Provider, Values
+from heliostat.engine.providers import PluginProvider, Provider, Values
 from heliostat.engine.state import UNKNOWN, Resource
 from heliostat.engine.urns import PROVIDER_TYPE_PREFIX, Urn, is_provider_type, type_of
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 import grpc
 from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
 
+from heliostat.engine.builtin import BuiltinProvider, StackReader
 from heliostat.engine.callbacks import Callbacks
 from heliostat.engine.deletes import delete_the_rest
 from heliostat.engine.engine_service import EngineService
@@ -22,7 +23,6 @@ from heliostat.engine.operation import Operation
 from heliostat.engine.planner import Planner
 from heliostat.engine.plugins import CHANNEL_OPTIONS, Surroundings
 from heliostat.engine.program import Invocation, Program
-from heliostat.engine.providers import BuiltinProvider, StackReader
 from heliostat.engine.refresh import refresh
 from heliostat.engine.registry import Registry
 from heliostat.engine.request import Kind, Options, Target

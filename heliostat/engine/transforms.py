@@ -80,11 +80,10 @@ class Transforms:
             parent = self._parents.get(parent)
         return found + self._of_stack
 
-    async def registration(self, request: Any, values: dict[str, Any], parent: Goal | None) -> tuple[Any, dict[str, Any]]:
-        """A registration and its values as its functions leave them. Raises CallbackError where one fails."""
-        functions = self.of(request)
-        if not functions:
-            return request, values
+    async def registration(
+        self, functions: Iterable[Any], request: Any, values: dict[str, Any], parent: Goal | None
+    ) -> tuple[Any, dict[str, Any]]:
+        """A registration and its values as `functions` leave them. Raises CallbackError where one fails."""
         by_property = {key: frozenset(one.urns) for key, one in request.propertyDependencies.items()}
         by_property = by_property or dict.fromkeys(values, frozenset(request.dependencies))
         properties = Properties(values, by_property if request.transforms else {})

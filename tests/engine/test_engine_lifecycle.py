@@ -5,6 +5,7 @@ from engine_harness import Lab, Stacks
 
 from heliostat.engine.events import Op, Outputs
 from heliostat.engine.state import OperationType, Secret
+from heliostat.engine.unreadable import stand_in
 
 
 async def test_independent_resources_are_made_side_by_side(lab: Lab) -> None:
@@ -194,6 +195,34 @@ async def test_a_stack_reference_reads_another_stack_and_keeps_its_secrets(lab: 
     assert lab.resources()["a"].inputs == {"url": "http://x", "token": Secret("hush")}
     outputs = next(e for e in lab.events if isinstance(e, Outputs))
     assert outputs.new == {"token": Secret("hush")}
+
+
+async def test_of_a_stack_whose_secrets_are_unreadable_the_rest_is_used_and_a_secret_fails_with_its_name(lab: Lab) -> None:
+    name = "organization/platform/prod"
+    lab.stacks = Stacks({name: {"url": "http://x", "token": Secret(stand_in(name, "token")), "deep": [Secret("hush")]}})
+    program = (
+        f"other = pulumi.StackReference('{name}')\nLab('a', url=other.require_output('url'), deep=other.get_output('deep'))\n"
+    )
+    assert (await lab.up(program)).succeeded, lab.said("error")
+    assert lab.resources()["a"].inputs == {"url": "http://x", "deep": Secret(["hush"])}
+    expected = f"the output 'token' of stack '{name}' is secret and cannot be decrypted"
+    uses = [
+        "Lab('b', t=other.get_output('token'))",
+        "pulumi.export('t', pulumi.Output.concat('x-', other.get_output('token')))",
+    ]
+    for use in uses:
+        for operate in (lab.preview, lab.up):
+            assert not (await operate(program + use)).succeeded
+            assert expected in lab.said("error")
+    assert lab.names() == ["a"]
+
+
+async def test_a_stash_keeps_what_it_was_made_with(lab: Lab) -> None:
+    program = "s = pulumi.Stash('s', input={0})\npulumi.export('kept', s.output)\npulumi.export('now', s.input)"
+    assert (await lab.up(program.format("[1, pulumi.Output.secret(2)]"))).succeeded, lab.said("error")
+    summary = await lab.up(program.format("3"))
+    assert summary.changes == {Op.SAME: 1, Op.UPDATE: 1}
+    assert lab.resources()["lab-dev"].outputs == {"kept": Secret([1, 2]), "now": 3}
 
 
 async def test_a_stack_reference_to_nowhere_says_so(lab: Lab) -> None:

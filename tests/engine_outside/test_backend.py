@@ -9,6 +9,7 @@ from heliostat.engine.history import Entry
 from heliostat.engine.secrets import Keyring
 from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.state import Resource, Secret, Snapshot
+from heliostat.engine.unreadable import complaint
 
 REF = StackRef("p", "dev")
 ROOT = "urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev"
@@ -77,6 +78,18 @@ def test_another_stacks_outputs_are_read_with_their_secrets_wrapped(backend, cry
         reader.outputs("prod")
     with pytest.raises(EngineError, match="organization 'acme'"):
         reader.outputs("acme/p/dev")
+
+
+def test_of_a_stack_with_another_passphrase_all_but_the_secrets_is_read(backend, crypter):
+    shown = {"url": "x", "token": Secret("t"), "deep": {"user": "u", "key": [Secret("k")]}}
+    Checkpoints(backend, REF, crypter, backend.read(REF)).save(snapshot(**shown))
+    for environment in ({"PULUMI_CONFIG_PASSPHRASE": "another"}, {}):
+        found = StackOutputs(backend, "p", Keyring(environment)).outputs("dev")
+        assert (found["url"], found["deep"]["user"]) == ("x", "u")
+        for value, name in ((found["token"], "token"), (found["deep"]["key"][0], "deep.key[0]")):
+            assert isinstance(value, Secret)
+            assert f"the output '{name}' of stack 'organization/p/dev' is secret" in complaint(value)
+            assert "this stack" not in complaint(value)
 
 
 def test_a_missing_stack_names_the_commands_that_help(backend):
