@@ -30,9 +30,14 @@ def growth(controller: ControllerAddress) -> str | None:
     try:
         # Only who runs on this machine has its settings beside its token.
         text = (Path(controller.token_file).parent / SETTINGS_FILE).read_bytes()
-        changes = _growing.get(ControllerSettings.model_validate_json(text).inputs.ray)
+        return of_cluster(ControllerSettings.model_validate_json(text).inputs.ray)
     except (OSError, ValidationError):
         return None
+
+
+def of_cluster(ray: RayAddress) -> str | None:
+    """How a cluster grows in this update, in words; None where it does not."""
+    changes = _growing.get(ray)
     return f"from {_words(changes[0])} to {_words(changes[1])}" if changes is not None else None
 
 

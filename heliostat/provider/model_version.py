@@ -11,6 +11,7 @@ from typing import Any
 from heliostat.provider import gate, inspecting, ray_work
 from heliostat.provider.records import unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
+from heliostat.provider.snapshots import require_judgeable
 from heliostat.provider.switches import switches_of
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import EvaluateSpecification
@@ -50,10 +51,15 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
         return {"served_model_uri": new.pin, "version": int(new.pin.rpartition("/")[2])} if new.pin else {}
 
     async def preview(self, context: Context, old: ModelVersionOutputs | None, new: ModelVersionInputs) -> None:
-        """Say what is judged against what."""
+        """Say what is judged against what.
+
+        Raises:
+            PermanentError: the pinned version is not there, or the gate does not fit the data.
+        """
         if new.pin:
             await asyncio.to_thread(_pinned, new)
             return
+        await require_judgeable(new.gate, new.dataset, new.store)
         if old is None or old.model_uri != new.model_uri:
             incumbent = await _incumbent(new)
             context.info(f"will judge {new.model_uri} against {incumbent or 'the baseline alone: nothing serves yet'}")

@@ -6,18 +6,23 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from heliostat.provider import inspecting, ray_work
+from heliostat.provider import growing, inspecting, ray_work
 from heliostat.provider.records import unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
+from heliostat.provider.snapshots import require_judgeable
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
+from heliostat.spec.workload import workers_that_fit
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RESUMED_TAG, Registry, Run
+from heliostat.systems.ray_capacity import read_nodes
 
 TRAINING_TAG: Final = "heliostat.training"
 COMPLETE_TAG: Final = "heliostat.complete"
 MODEL_TAG: Final = "heliostat.model_uri"
+_OF_THE_WORK: Final = frozenset({"max_failures", "timeout_seconds", "ray", "gate"})
+"""Inputs that decide nothing about the model that comes out."""
 _NOT_QUALITY: Final = ("fit_seconds", "loop_seconds")
 
 
@@ -32,20 +37,26 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
     def unchanged(self, old: TrainJobInputs, new: TrainJobInputs) -> frozenset[str]:
         """Only the identity decides: how often a worker may fail, or where the cluster is, trains nothing anew."""
         if identity_of(old) == identity_of(new):
-            return frozenset({"code", "dataset", "max_failures", "timeout_seconds", "ray"})
-        return frozenset({"max_failures", "timeout_seconds", "ray"})
+            return frozenset({"code", "dataset", *_OF_THE_WORK})
+        return _OF_THE_WORK
 
     async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
         """That the entry point is no function that trains."""
         return await inspecting.of_entry_point(given, Role.TRAINING, "entryPoint")
 
     async def preview(self, context: Context, old: TrainJobOutputs | None, new: TrainJobInputs) -> None:
-        """Say whether it will train, and why."""
+        """Say whether it will train, and why.
+
+        Raises:
+            PermanentError: its models could not be judged, or the cluster can never hold its workers.
+        """
         if old is not None and identity_of(old) == identity_of(new):
             return
         if await asyncio.to_thread(_finished_run, new, True):
             context.info(f"will adopt the finished training of {new.name} with the same code, data and parameters")
             return
+        await _require_worth_it(new)
+        await _require_room(new)
         context.info(f"will train {new.name}{why(old, new)}")
 
     async def create(self, context: Context, inputs: TrainJobInputs) -> Created[TrainJobOutputs]:
@@ -119,6 +130,7 @@ async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
         context.info(f"{inputs.name}: a finished training with the same code, data and parameters is there: adopted")
         _tell_resumed(context, inputs, run)
         return _outputs(inputs, run)
+    await _require_worth_it(inputs)
     await ray_work.run(_work(inputs), context, lambda progress: context.progress(told(progress)))
     run = await asyncio.to_thread(_finished_run, inputs, False)
     if run is None:
@@ -127,6 +139,28 @@ async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
         )
     _tell_resumed(context, inputs, run)
     return _outputs(inputs, run)
+
+
+async def _require_worth_it(inputs: TrainJobInputs) -> None:
+    """See that what comes out can be judged, before minutes go into it."""
+    if inputs.gate is not None:
+        await require_judgeable(inputs.gate, inputs.dataset, inputs.store)
+
+
+async def _require_room(inputs: TrainJobInputs) -> None:
+    """See that the cluster could hold all workers at once, were nothing else on it; else Ray Train waits for ever."""
+    scaling = inputs.scaling
+    try:
+        nodes = await read_nodes(inputs.ray)
+    except RetryableError:
+        return
+    fits = sum(workers_that_fit(scaling, node.cpus, node.gpus) for node in nodes)
+    if fits < scaling.workers and growing.of_cluster(inputs.ray) is None:
+        raise PermanentError(
+            f"the training of {inputs.name} needs {scaling.workers} workers of {scaling.cpus_per_worker:g} CPUs and "
+            f"{scaling.gpus_per_worker:g} GPUs at once, the cluster can hold {fits}: ask for fewer or smaller ones in "
+            "training.scaling, or give the cluster nodes"
+        )
 
 
 def _tell_resumed(context: Context, inputs: TrainJobInputs, run: Run) -> None:

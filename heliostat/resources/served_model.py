@@ -96,6 +96,7 @@ class ServedModel(pulumi.ComponentResource):
             spec.training,
             platform,
             pulumi.ResourceOptions(parent=self),
+            gate=spec.gate,
         )
         return Candidate(run_id=run.run_id, model_uri=run.model_uri)
 

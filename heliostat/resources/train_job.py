@@ -8,7 +8,7 @@ from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import Parameters
 from heliostat.spec.resources import Code
-from heliostat.spec.workload import Training
+from heliostat.spec.workload import Gate, Training
 
 
 class TrainJob(Resource):
@@ -27,6 +27,8 @@ class TrainJob(Resource):
         training: Training,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        gate: Gate | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -37,6 +39,7 @@ class TrainJob(Resource):
             dataset=dataset,
             parameters=parameters,
             scaling=training.scaling,
+            gate=gate,
             max_failures=training.max_failures,
             timeout_seconds=training.timeout_seconds,
             store=platform.store,

@@ -167,6 +167,8 @@ class TrainJobInputs(Model):
     dataset: DatasetAddress
     parameters: Parameters = {}
     scaling: Scaling = Scaling()
+    gate: Gate | None = None
+    """What its model will be judged by; a training whose model could not be judged is not begun."""
     max_failures: Annotated[int, Field(ge=0)] = 2
     timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
     store: StoreAddress

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Self
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -12,8 +13,11 @@ from heliostat.spec.base import Model
 from heliostat.spec.mistakes import Path, mistakes_in
 from heliostat.spec.parameters import JobParameters, overrides_schema
 from heliostat.spec.platform import LocalPlatform
-from heliostat.spec.workload import Workloads
+from heliostat.spec.workload import Workload, Workloads
 
+M = TypeVar("M", bound=Model)
+
+_ROUNDING = 1e-9
 PROJECT = "heliostat"
 SECTIONS = ("platform", "platformStack", "workloads")
 
@@ -74,6 +78,7 @@ def parse(
     except ValidationError as error:
         told |= _told(sections, error)
     told |= _wrong_parameters(sections, workloads, parameters_of)
+    told |= {path: text for path, text in _too_large(sections) if path not in told}
     if told:
         count = f"{len(told)} mistake" + ("s" if len(told) > 1 else "")
         lines = [f"  {file}{_at(locate(path))}: {path_of(path)}: {text}" for path, text in told.items()]
@@ -120,6 +125,41 @@ def _wrong_parameters(sections: Mapping[str, Any], known: Collection[str], param
             if not isinstance(given.get(str(mistake.path[0]) if mistake.path else ""), (dict, list)):
                 told[("workloads", name, "training", "parameters", *mistake.path)] = mistake.text
     return told
+
+
+def _too_large(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """What no cluster that the stack declares could hold, even with nothing else on it."""
+    platform = _right(LocalPlatform, sections.get("platform"))
+    if platform is None:
+        return
+    ray = platform.ray
+    nodes = [ray.head.cpus, *[ray.workers.cpus] * ray.workers.count]
+    cluster = f"the cluster's nodes have {', '.join(map(str, nodes))} CPUs"
+    for name, given in _mapping(sections.get("workloads")).items():
+        workload = _right(Workload, given)
+        if workload is None:
+            continue
+        for place, what, count, each in _demands(workload):
+            fits = sum(math.floor(cpus / each + _ROUNDING) for cpus in nodes) if each else count
+            if fits < count:
+                text = f"{count} {what} of {each:g} CPUs need more than there is: {cluster}, room for {fits}"
+                yield ("workloads", name, *place), f"{text}; declare fewer, or more below platform.ray"
+
+
+def _demands(workload: Workload) -> Iterator[tuple[Path, str, int, float]]:
+    """Where a workload says how many of what have to run at once, and the CPUs of each."""
+    serving, scaling = workload.serving, workload.training.scaling
+    yield ("serving", "replicas"), "replicas", serving.replicas, serving.cpus_per_replica
+    if workload.model is None:
+        yield ("training", "scaling", "workers"), "workers", scaling.workers, scaling.cpus_per_worker
+
+
+def _right(model: type[M], given: Any) -> M | None:
+    """What a part of the config declares, where that is right."""
+    try:
+        return model.model_validate(given)
+    except ValidationError:
+        return None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,6 +11,8 @@ from pydantic import Field
 from heliostat.spec.analysis import Metric
 from heliostat.spec.base import Model, Name, Parameters
 from heliostat.spec.strategies import BlueGreen, Strategy
+
+_ROUNDING = 1e-9
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -20,6 +23,12 @@ class Scaling(Model):
     workers: Annotated[int, Field(ge=1, le=512)] = 2
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+
+
+def workers_that_fit(scaling: Scaling, cpus: float, gpus: float) -> int:
+    """How many workers a node of so many CPUs and GPUs can hold; with nothing else on it."""
+    by_cpus = math.floor(cpus / scaling.cpus_per_worker + _ROUNDING)
+    return min(by_cpus, math.floor(gpus / scaling.gpus_per_worker + _ROUNDING)) if scaling.gpus_per_worker else by_cpus
 
 
 class Training(Model):

@@ -57,6 +57,14 @@ class World:
 
         monkeypatch.setattr(model_version, "_incumbent", incumbent)
 
+    def snapshot(self, labels: dict[str, int] | None = None) -> None:
+        """Keep what the data set's snapshot says of itself; `labels` counts those of the test split."""
+        store, key = open_store(self.store), f"datasets/flights/{'d' * 64}"
+        columns = {"origin": "string", "carrier": "string", "late": "bool"}
+        store.put(f"{key}/manifest.json", json.dumps({"label": "late", "columns": columns}).encode())
+        counted = {} if labels is None else {"classBalance": labels}
+        store.put(f"{key}/statistics.json", json.dumps({"test": {"rows": 9, **counted}}).encode())
+
     def job(self, submission_id: str, status: str, log: str = "", message: str = "", exit_code: int | None = None) -> None:
         self.jobs[submission_id] = Job(submission_id, status, message, None, exit_code)
         self.logs[submission_id] = log

@@ -9,7 +9,7 @@ from ml_world import World
 
 from heliostat.provider.model_version import ModelVersionHandler
 from heliostat.spec.resources import ModelVersionInputs
-from heliostat.spec.workload import Gate, OnRefusal
+from heliostat.spec.workload import Gate, OnRefusal, Slice
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 from heliostat.systems.objects import open_store
@@ -187,3 +187,16 @@ async def test_destroying_keeps_the_registered_versions(world):
     outputs = await serve(world, 1)
     await HANDLER.delete(world.context, "flights", outputs)
     assert len(world.versions) == 1
+
+
+async def test_a_gate_that_does_not_fit_the_data_is_refused_in_the_preview(world):
+    world.snapshot({"false": 5, "true": 4})
+    gate = Gate(slices=(Slice(column="orign"),))
+    with pytest.raises(PermanentError, match=r"gate.slices\[0\].column: the data has no column 'orign'"):
+        await HANDLER.preview(world.context, None, inputs(world, gate=gate))
+
+
+def test_which_version_a_pin_takes_is_known_beforehand(world):
+    pinned = inputs(world, run_id=None, model_uri=None, pin="models:/flights/7")
+    assert HANDLER.foreseen(None, pinned) == {"served_model_uri": "models:/flights/7", "version": 7}
+    assert HANDLER.foreseen(None, inputs(world)) == {}

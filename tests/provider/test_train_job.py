@@ -7,11 +7,14 @@ import json
 import pytest
 from ml_world import World, failure
 
+from heliostat.provider import growing, train_job
 from heliostat.provider.train_job import TrainJobHandler, identity_of, told, why
+from heliostat.spec.platform import RayWorkers
 from heliostat.spec.resources import TrainJobInputs
-from heliostat.spec.workload import Scaling
+from heliostat.spec.workload import Gate, Scaling, Slice
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Run
+from heliostat.systems.ray_capacity import NodeTotals
 from heliostat.systems.ray_jobs import PROGRESS
 
 HANDLER = TrainJobHandler()
@@ -189,3 +192,79 @@ def test_the_reasons_name_code_data_and_scaling(world):
 
 def test_progress_without_figures_is_its_text():
     assert told({"text": "starting the workers"}) == "starting the workers"
+
+
+BALANCED = {"false": 5, "true": 4}
+
+
+@pytest.mark.parametrize(
+    ("labels", "gate", "reasons"),
+    [
+        (BALANCED, Gate(slices=(Slice(column="origin"), Slice(column="carrier"))), []),
+        ({"0": 5, "1": 4}, Gate(metric="brier"), []),
+        (None, Gate(metric="rmse"), []),
+        ({"0": 1, "1": 2, "2": 3}, Gate(metric="r2"), []),
+        (
+            BALANCED,
+            Gate(metric="rmse"),
+            ["rmse is not defined on 'late', for its labels are 0 and 1; there are roc_auc, pr_auc"],
+        ),
+        (None, Gate(), ["roc_auc is not defined on 'late', for its labels are numbers", "there are mean_bias, rmse, mae, r2"]),
+        ({"true": 9}, Gate(), ["all labels of the test split are alike; there are log_loss, brier"]),
+        (
+            {"0": 1, "1": 2, "2": 3},
+            Gate(metric="f1", slices=(Slice(column="origin"), Slice(column="orign"), Slice(column="late"))),
+            [
+                "gate.metric: f1 is not defined",
+                "gate.slices[1].column: the data has no column 'orign' to slice by; it has origin, carrier",
+                "gate.slices[2].column: the data has no column 'late'",
+            ],
+        ),
+    ],
+)
+async def test_a_training_whose_model_could_not_be_judged_is_refused_before_it_begins(world, labels, gate, reasons):
+    world.snapshot(labels)
+    for act in (
+        HANDLER.preview(world.context, None, inputs(world, gate=gate)),
+        HANDLER.create(world.context, inputs(world, gate=gate)),
+    ):
+        if not reasons:
+            await act
+            continue
+        with pytest.raises(PermanentError) as refused:
+            await act
+        assert all(reason in str(refused.value) for reason in reasons), refused.value
+    assert len(world.submitted) == (0 if reasons else 1)
+
+
+async def test_another_gate_trains_nothing_anew(world):
+    world.snapshot(BALANCED)
+    created = await HANDLER.create(world.context, inputs(world))
+    other = inputs(world, gate=Gate(margin=0.5))
+    assert "gate" in HANDLER.unchanged(inputs(world), other)
+    assert (await HANDLER.update(world.context, created.identifier, created.outputs, other)).run_id == created.outputs.run_id
+
+
+@pytest.mark.parametrize(
+    ("scaling", "fits"),
+    [
+        (Scaling(workers=6), True),
+        (Scaling(workers=7), False),
+        (Scaling(workers=2, cpus_per_worker=3), False),
+        (Scaling(workers=1, gpus_per_worker=1), True),
+        (Scaling(workers=2, gpus_per_worker=1), False),
+    ],
+)
+async def test_a_training_that_the_cluster_can_never_hold_is_refused_in_the_preview(world, monkeypatch, scaling, fits):
+    async def nodes(address):
+        return (NodeTotals("a", "head", 2.0, 0.0), NodeTotals("b", "worker", 4.0, 1.0))
+
+    monkeypatch.setattr(train_job, "read_nodes", nodes)
+    asked = inputs(world, scaling=scaling)
+    if fits:
+        await HANDLER.preview(world.context, None, asked)
+        return
+    with pytest.raises(PermanentError, match=f"needs {scaling.workers} workers of .* at once, the cluster can hold"):
+        await HANDLER.preview(world.context, None, asked)
+    monkeypatch.setattr(growing, "_growing", {world.ray: (RayWorkers(count=1), RayWorkers(count=9))})
+    await HANDLER.preview(world.context, None, asked)

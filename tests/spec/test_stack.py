@@ -281,3 +281,28 @@ def test_every_mistake_in_a_training_s_parameters_is_told_with_all_others() -> N
 def test_parameters_that_fit_override_the_workload_s_own() -> None:
     assert Training().overridden({"rounds": 7}).values() == {**Training().values(), "rounds": 7}
     assert Training().overridden({"learning_rate": 1}).values()["learning_rate"] == 1.0, "JSON knows one kind of number"
+
+
+def test_what_no_cluster_of_the_stack_could_hold_is_told_beside_all_else() -> None:
+    ray = {"head": {"cpus": 2}, "workers": {"cpus": 4, "count": 1}}
+    workload = {"serving": {"replicas": 7}, "training": {"scaling": {"workers": 2, "cpusPerWorker": 3}}, "gate": {"margn": 1}}
+    config = {"platform": {"kind": "local", "ray": ray}, "workloads": {"flights": workload}}
+
+    def told() -> list[str]:
+        with pytest.raises(ConfigError) as refused:
+            parse(config, FILE, ["flights"])
+        return str(refused.value).splitlines()[1:]
+
+    assert len(told()) == 1, "a workload that is wrong otherwise is not weighed"
+    del workload["gate"]
+    replicas, workers = told()
+    assert (
+        "heliostat:workloads.flights.serving.replicas: 7 replicas of 1 CPUs need more than there is: the cluster's" in replicas
+    )
+    assert "nodes have 2, 4 CPUs, room for 6; declare fewer, or more below platform.ray" in replicas
+    assert "heliostat:workloads.flights.training.scaling.workers: 2 workers of 3 CPUs" in workers
+    assert "room for 1" in workers
+    config["workloads"] = {"flights": {"serving": {"replicas": 60, "cpusPerReplica": 0.1}, "model": "models:/flights/1"}}
+    assert parse(config, FILE, ["flights"]), "sixty tenths fit into six, and a pinned model is not trained"
+    config["workloads"] = {"flights": {"serving": {"replicas": 999, "cpusPerReplica": 0}}}
+    assert parse(config, FILE, ["flights"])
