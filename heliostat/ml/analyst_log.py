@@ -16,7 +16,6 @@ from pydantic_core import from_json, to_json
 
 from heliostat.ml.analyst_client import Ask
 from heliostat.ml.log_parquet import asked_in
-from heliostat.ml.prediction_files import rows_asked
 from heliostat.ml.spools import Head, folder_of, spools_in
 from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
@@ -98,7 +97,7 @@ class LoggedRequests:
             with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that is no entry, as the first one
                 entry = from_json(line)
                 if wanted is None or entry["request_id"] in wanted:
-                    asks.append(_ask(entry["request_id"], rows_asked(entry)))
+                    asks.append(_ask(entry["request_id"], entry["inputs"]))
         return asks
 
 

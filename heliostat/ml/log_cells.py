@@ -21,6 +21,12 @@ MASK: Final = "**********"
 """Stands for what is secret, as pydantic shows it."""
 _SHOWN: Final = 80
 _BITS_64: Final = 1 << 63
+_NONE: Final = type(None)
+_AS_IT_IS: Final[Mapping[Shape, set[type]]] = {
+    Shape.BOOLEAN: {bool, _NONE}, Shape.INTEGER: {int, _NONE}, Shape.NUMBER: {float, _NONE}, Shape.TEXT: {str, _NONE},
+    Shape.DECIMAL: {str, _NONE}, Shape.TIME: {str, _NONE}, Shape.SECRET: {str, _NONE},
+}  # fmt: skip
+"""The JSON types that a cell takes as they are."""
 _READ_DECIMAL: Final = TypeAdapter(decimal.Decimal).validator.validate_json
 _READ_TIME: Final = TypeAdapter(dt.datetime).validator.validate_python
 _NAMES: Final = {
@@ -33,32 +39,52 @@ _NAMES: Final = {
 
 @dataclass
 class Cells:
-    """The cells of one row."""
+    """The cells of some rows."""
 
-    values: list[Any]
-    """By column."""
-    misfits: dict[str, str]
-    """Why a cell is empty although there was something, by column."""
-    whole: bool
-    """Whether the row comes back from them."""
+    columns: list[list[Any]]
+    """Column by column, row by row."""
+    whole: list[bool]
+    """Whether the row comes back from them, by row."""
+    misfits: dict[int, dict[str, str]]
+    """Why a cell is empty although there was something, by row and column; only of rows that have such."""
+
+    def miss(self, row: int, name: str, reason: str) -> None:
+        """A value does not fit its column."""
+        self.whole[row] = False
+        self.misfits.setdefault(row, {})[name] = reason
 
 
 class _Misfit(ValueError):
     """A value does not fit its column."""
 
 
-def cells_of(row: Any, columns: Sequence[Column], names: Sequence[str]) -> Cells:
-    """The cells of a row; `names`: what the columns are called, for who reads of a misfit."""
-    known = row if isinstance(row, dict) else {}
-    values: list[Any] = []
-    misfits: dict[str, str] = {}
+def cells_of(rows: Sequence[Any], columns: Sequence[Column], names: Sequence[str]) -> Cells:
+    """The cells of rows; `names`: what the columns are called, for who reads of a misfit.
+
+    Column by column: most columns hold what JSON has, which is seen for all rows at once.
+    """
+    known = [row if isinstance(row, dict) else {} for row in rows]
+    cells = Cells([], [row is each for row, each in zip(rows, known, strict=True)], {})
+    told = [0] * len(known)
+    """How many of a row's names its cells tell."""
     for column, name in zip(columns, names, strict=True):
-        try:
-            values.append(_value(known, column))
-        except _Misfit as misfit:
-            values.append(None)
-            misfits[name] = str(misfit)
-    return Cells(values, misfits, whole=_same(row_of(values, columns), row))
+        given = [row.get(column.name) for row in known]
+        if column.also:
+            _find_others(given, known, column, cells)
+        values = _as_they_are(given, column.kind)
+        if values is None:
+            values = [
+                None if value is None else _cell(value, column.kind, cells, row, name) for row, value in enumerate(given)
+            ]
+        cells.columns.append(values)
+        if None not in values:
+            told = [count + 1 for count in told]
+        elif column.required:
+            told = [count + (column.name in row) for count, row in zip(told, known, strict=True)]
+        else:
+            told = [count + (value is not None) for count, value in zip(told, values, strict=True)]
+    cells.whole = [whole and count == len(row) for whole, count, row in zip(cells.whole, told, known, strict=True)]
+    return cells
 
 
 def row_of(values: Sequence[Any], columns: Sequence[Column]) -> dict[str, Any]:
@@ -101,12 +127,54 @@ def _same(one: Any, other: Any) -> bool:
     return repr(one) == repr(other) if isinstance(one, float) else bool(one == other)
 
 
+def _find_others(given: list[Any], known: Sequence[Mapping[str, Any]], column: Column, cells: Cells) -> None:
+    """Fill in what was sent by another name."""
+    for row, sent in enumerate(known):
+        for name in column.also:
+            if name in sent:
+                cells.whole[row] = False
+                if given[row] is None:
+                    given[row] = sent[name]
+
+
+def _as_they_are(values: list[Any], kind: Kind) -> list[Any] | None:
+    """The cells of values that all say themselves what their column holds; None where one does not."""
+    expected = _AS_IT_IS.get(kind.shape)
+    if expected is None or not set(map(type, values)) <= expected:
+        return None
+    if kind.shape is Shape.INTEGER:
+        there = [value for value in values if value is not None]
+        return values if not there or (min(there) >= -_BITS_64 and max(there) < _BITS_64) else None
+    return _times(values) if kind.shape is Shape.TIME else values
+
+
+def _times(values: Sequence[str | None]) -> list[Any] | None:
+    """Times as Python writes them, as which most are sent."""
+    try:
+        times = [None if value is None else dt.datetime.fromisoformat(value) for value in values]
+    except ValueError:
+        return None
+    same = all(
+        time is None or (time.tzinfo is None and time.isoformat() == value) for time, value in zip(times, values, strict=True)
+    )
+    return times if same else None
+
+
+def _cell(value: Any, kind: Kind, cells: Cells, row: int, name: str) -> Any:
+    """A cell; None where the value does not fit."""
+    try:
+        cell = _CELL[kind.shape](value, kind)
+    except _Misfit as misfit:
+        cells.miss(row, name, str(misfit))
+        return None
+    if not _same(_BACK[kind.shape](cell, kind), value):
+        cells.whole[row] = False
+    return cell
+
+
 def _value(known: Mapping[str, Any], column: Column) -> Any:
-    """The cell of a column; None where it is left out, or null."""
+    """The part of a struct's cell that a column has; None where it is left out, or null."""
     value = known.get(column.name)
-    for name in column.also:
-        if value is None:
-            value = known.get(name)
     return None if value is None else _CELL[column.kind.shape](value, column.kind)
 
 

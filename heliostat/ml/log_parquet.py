@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from heliostat.ml.log_cells import Cells, row_of
+from heliostat.ml.log_cells import Cells, cells_of, row_of
 from heliostat.ml.log_columns import Columns, Kind, Shape
 
 _KEY: Final = b"heliostat.columns"
 """Of the schema's metadata: the Columns as JSON."""
+_COMMON: Final = 5
+"""The first columns, which do not come from the contract."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One prediction."""
+@dataclass
+class Batch:
+    """Predictions, column by column."""
 
-    request_id: str
-    row: int
+    request_id: list[str] = field(default_factory=list)
+    row: list[int] = field(default_factory=list)
     """In the request, from 0."""
-    time: dt.datetime
-    version: str
-    latency_ms: float
-    asked: Any
-    """As it was sent."""
-    answered: Any
-    input: Cells
-    prediction: Cells
+    time: list[int] = field(default_factory=list)
+    """Unix time in microseconds."""
+    version: list[str] = field(default_factory=list)
+    latency_ms: list[float] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
+    """Rows as they were sent."""
+    answered: list[Any] = field(default_factory=list)
 
-    @property
-    def misfit(self) -> str | None:
-        """Why cells are empty although there was something; None where there is none such."""
-        misfits = {**self.input.misfits, **self.prediction.misfits}
-        return "; ".join(f"{name}: {reason}" for name, reason in misfits.items()) or None
+    def __len__(self) -> int:
+        return len(self.row)
 
 
 def schema_of(columns: Columns) -> Any:
@@ -60,20 +57,28 @@ def schema_of(columns: Columns) -> Any:
     return pa.schema([*common, *own, *last], {_KEY: columns.model_dump_json(exclude_defaults=True)})
 
 
-def batch_of(rows: Sequence[Row], columns: Columns, schema: Any) -> Any:
-    """Predictions as a record batch. What Arrow takes none of is added to their misfits."""
+def record_batch(batch: Batch, columns: Columns, schema: Any) -> tuple[Any, dict[str, str]]:
+    """Predictions as an Arrow record batch, and an example of what does not fit, by column."""
     import pyarrow as pa
 
-    arrays = [pa.array([getattr(row, name) for row in rows], schema.field(name).type) for name in schema.names[:5]]
-    for side, count in (("input", len(columns.input)), ("prediction", len(columns.prediction))):
-        cells = [getattr(row, side) for row in rows]
-        arrays += [_column(cells, place, schema.field(len(arrays) + place)) for place in range(count)]
-    arrays += [
-        pa.array([None if row.input.whole else to_json(row.asked).decode() for row in rows], pa.string()),
-        pa.array([None if row.prediction.whole else to_json(row.answered).decode() for row in rows], pa.string()),
-        pa.array([row.misfit for row in rows], pa.string()),
+    names = schema.names
+    arrays = [pa.array(getattr(batch, name), schema.field(name).type) for name in names[:_COMMON]]
+    whole = []
+    misfits: dict[int, dict[str, str]] = {}
+    for rows, side in ((batch.asked, columns.input), (batch.answered, columns.prediction)):
+        own = names[len(arrays) : len(arrays) + len(side)]
+        cells = cells_of(rows, side, own)
+        arrays += [_array(values, schema.field(name), cells) for values, name in zip(cells.columns, own, strict=True)]
+        whole.append([None if fits else to_json(row).decode() for fits, row in zip(cells.whole, rows, strict=True)])
+        for row, found in cells.misfits.items():
+            misfits.setdefault(row, {}).update(found)
+    told = [
+        "; ".join(f"{name}: {why}" for name, why in misfits[row].items()) if row in misfits else None
+        for row in range(len(batch))
     ]
-    return pa.record_batch(arrays, schema)
+    arrays += [pa.array(texts, pa.string()) for texts in (*whole, told)]
+    examples = {name: why for found in reversed(misfits.values()) for name, why in found.items()}
+    return pa.record_batch(arrays, schema), examples
 
 
 def asked_in(table: Any) -> Iterator[tuple[str, int, Any]] | None:
@@ -108,16 +113,16 @@ def _type(kind: Kind) -> Any:
     return plain.get(kind.shape, pa.string())
 
 
-def _column(cells: Sequence[Cells], place: int, field: Any) -> Any:
+def _array(values: list[Any], field: Any, cells: Cells) -> Any:
     import pyarrow as pa
 
-    values = [each.values[place] for each in cells]
     try:
         return pa.array(values, field.type)
     except (pa.ArrowException, ValueError, TypeError, OverflowError):  # one of them: find which, and go on with the rest
-        for number, each in enumerate(cells):
+        for row, value in enumerate(values):
             try:
-                pa.array([values[number]], field.type)
+                pa.array([value], field.type)
             except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-                values[number], each.whole, each.misfits[field.name] = None, False, str(error)
+                values[row] = None
+                cells.miss(row, field.name, str(error))
         return pa.array(values, field.type)

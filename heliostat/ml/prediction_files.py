@@ -13,107 +13,95 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
-from heliostat.ml.log_cells import cells_of
 from heliostat.ml.log_columns import Columns
-from heliostat.ml.log_parquet import Row, batch_of, schema_of
+from heliostat.ml.log_parquet import Batch, record_batch, schema_of
+from heliostat.ml.sealing import Sealed
 from heliostat.ml.spools import Head
-from heliostat.spec.base import Name
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import open_store
 
-_BATCH_ROWS: Final = 8_192
-_YIELD_EVERY: Final = 16
+_BATCH_ROWS: Final = 32_768
+"""Of a row group of Parquet."""
 _SHOWN: Final = 200
+_MOST_DAYS: Final = 2_900_000
+"""Till the year 9910; a day beyond is no time of a request."""
 
 
-@dataclass
-class Stored:
-    """What became of a spool."""
-
-    predictions: int = 0
-    misfits: dict[str, str] = field(default_factory=dict)
-    """What does not fit a column, the first such of each."""
-    unread: dict[int, str] = field(default_factory=dict)
-    """Why a line was no entry, by its number, from 1."""
-
-
-def store(spool: Path, application: Name, address: StoreAddress, columns: Columns) -> Stored:
-    """Store a spool that nobody writes any more, then delete it. `columns`: for one that has none in its first line.
+def store(spool: Path, own: Head) -> Sealed:
+    """Store a spool that nobody writes any more where `own` says, then delete it. `own` has the columns of one that says none.
 
     Raises:
         PermanentError, RetryableError: the store does not take it now; the spool stays.
         OSError: it cannot be read.
     """
     head = Head.read(spool)
-    columns = head.columns if head else columns
-    done = Stored()
-    unread: list[bytes] = []
-    objects = open_store(address)
+    columns = head.columns if head else own.columns
+    unread: dict[int, str] = {}
+    aside: list[bytes] = []
+    days: dict[int, _Day] = {}
+    objects = open_store(own.store)
     with ExitStack() as files:
-        days: dict[str, _Day] = {}
         with spool.open("rb") as source:
-            for row in _rows(source, columns, done, unread):
-                day = f"{row.time:%Y-%m-%d}"
-                if day not in days:
-                    days[day] = _Day(files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet")).name, columns)
-                days[day].add(row, done)
-        for day, each in sorted(days.items()):
-            each.close(done)
-            objects.put_file(f"predictions/{application}/date={day}/{spool.stem}.parquet", each.path)
-    if unread:
-        objects.put(f"predictions-unread/{application}/{spool.stem}.jsonl", b"".join(unread))
+            for number, line in enumerate(source, 1):
+                if not line.endswith(b"\n") or (number == 1 and head):  # a torn line: its writer was killed over it
+                    continue
+                try:
+                    entry = _Entry.of(from_json(line))
+                except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+                    unread[number] = f"{type(error).__name__}: {error}"[:_SHOWN]
+                    aside.append(to_json({"reason": unread[number], "line": line.decode("latin-1")}) + b"\n")
+                    continue
+                if entry.day not in days:
+                    days[entry.day] = _Day(files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet")).name, columns)
+                days[entry.day].add(entry)
+        for number, day in sorted(days.items()):
+            day.close()
+            date = dt.date(1970, 1, 1) + dt.timedelta(days=number)
+            objects.put_file(f"predictions/{own.application}/date={date:%Y-%m-%d}/{spool.stem}.parquet", day.path)
+    if aside:
+        objects.put(f"predictions-unread/{own.application}/{spool.stem}.jsonl", b"".join(aside))
     spool.unlink(missing_ok=True)
-    return done
+    misfits = {name: why for day in days.values() for name, why in day.misfits.items()}
+    return Sealed(predictions=sum(day.rows for day in days.values()), misfits=misfits, unread=unread)
 
 
-def rows_asked(entry: Any) -> list[Any]:
-    """The rows of a spool's entry, as they were sent."""
-    if "inputs" in entry:  # of an older release
-        return list(entry["inputs"])
-    return list(entry["request"]["rows"]) if entry["many"] else [entry["request"]]
+@dataclass
+class _Entry:
+    """One request in a spool."""
 
+    request_id: str
+    time: int
+    """Unix time in microseconds."""
+    version: str
+    latency_ms: float
+    asked: list[Any]
+    answered: list[Any]
 
-def _rows_answered(entry: Any) -> list[Any]:
-    if "predictions" in entry:
-        return list(entry["predictions"])
-    return list(entry["answer"]["rows"]) if entry["many"] else [entry["answer"]]
+    @classmethod
+    def of(cls, line: Any) -> _Entry:
+        """What a line says.
 
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError, OverflowError: it is no entry.
+        """
+        asked, answered = line["inputs"], line["predictions"]
+        if not isinstance(asked, list) or not isinstance(answered, list) or len(asked) != len(answered):
+            raise ValueError("it has not as many answers as rows")
+        found = cls(line["request_id"], int(line["time"] * 1e6), line["version"], float(line["latency_ms"]), asked, answered)
+        if not isinstance(found.request_id, str) or not isinstance(found.version, str) or abs(found.day) > _MOST_DAYS:
+            raise ValueError("its request_id, version or time is none")
+        return found
 
-def _rows(source: IO[bytes], columns: Columns, done: Stored, unread: list[bytes]) -> Iterator[Row]:
-    """The predictions in a spool. A torn last line is left out: its writer was killed over it."""
-    for number, line in enumerate(source, 1):
-        if number % _YIELD_EVERY == 0:
-            time.sleep(0)  # a replica seals beside its answers: those go first
-        if not line.endswith(b"\n") or (number == 1 and Head.of(line)):
-            continue
-        try:
-            yield from _rows_of(from_json(line), columns)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            done.unread[number] = f"{type(error).__name__}: {error}"[:_SHOWN]
-            unread.append(to_json({"reason": done.unread[number], "line": line.decode("latin-1")}) + b"\n")
-
-
-def _rows_of(entry: Any, columns: Columns) -> list[Row]:
-    inputs = [f"input_{column.name}" for column in columns.input]
-    predictions = [f"prediction_{column.name}" for column in columns.prediction]
-    at = dt.datetime.fromtimestamp(entry["time"], dt.UTC)
-    request_id, version, latency = str(entry["request_id"]), str(entry["version"]), float(entry["latency_ms"])
-    return [
-        Row(
-            request_id, number, at, version, latency, asked, answered,
-            cells_of(asked, columns.input, inputs), cells_of(answered, columns.prediction, predictions),
-        )
-        for number, (asked, answered) in enumerate(zip(rows_asked(entry), _rows_answered(entry), strict=True))
-    ]  # fmt: skip
+    @property
+    def day(self) -> int:
+        """Days since 1970-01-01, UTC."""
+        return self.time // 86_400_000_000
 
 
 class _Day:
@@ -126,24 +114,34 @@ class _Day:
         self._columns = columns
         self._schema = schema_of(columns)
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
-        self._waiting: list[Row] = []
+        self._batch = Batch()
+        self.rows = 0
+        """Written so far."""
+        self.misfits: dict[str, str] = {}
+        """An example of what does not fit, by column."""
 
-    def add(self, row: Row, done: Stored) -> None:
-        """Write a prediction, sooner or later."""
-        self._waiting.append(row)
-        if len(self._waiting) >= _BATCH_ROWS:
-            self._write(done)
+    def add(self, entry: _Entry) -> None:
+        """Write a request, sooner or later."""
+        count, batch = len(entry.asked), self._batch
+        batch.request_id += [entry.request_id] * count
+        batch.row += range(count)
+        batch.time += [entry.time] * count
+        batch.version += [entry.version] * count
+        batch.latency_ms += [entry.latency_ms] * count
+        batch.asked += entry.asked
+        batch.answered += entry.answered
+        if len(batch) >= _BATCH_ROWS:
+            self._write()
 
-    def close(self, done: Stored) -> None:
+    def close(self) -> None:
         """Write what waits."""
-        if self._waiting:
-            self._write(done)
+        if len(self._batch):
+            self._write()
         self._writer.close()
 
-    def _write(self, done: Stored) -> None:
-        rows, self._waiting = self._waiting, []
-        self._writer.write_batch(batch_of(rows, self._columns, self._schema))
-        done.predictions += len(rows)
-        for row in rows:
-            for name, reason in (*row.input.misfits.items(), *row.prediction.misfits.items()):
-                done.misfits.setdefault(name, reason)
+    def _write(self) -> None:
+        batch, self._batch = self._batch, Batch()
+        found, misfits = record_batch(batch, self._columns, self._schema)
+        self._writer.write_batch(found)
+        self.rows += len(batch)
+        self.misfits = {**misfits, **self.misfits}

@@ -19,14 +19,15 @@ import uuid
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic_core import from_json, to_json
 
-from heliostat.ml import prediction_files
+from heliostat.ml import sealing
 from heliostat.ml.log_cells import masked
 from heliostat.ml.log_columns import Columns
-from heliostat.ml.requests import is_many
+from heliostat.ml.requests import rows_in
+from heliostat.ml.sealing import Seal, Sealed
 from heliostat.ml.spools import Head, folder_of, name_of, spools_in
 from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
@@ -53,15 +54,17 @@ class _Spool:
 
 
 class PredictionLog:
-    """Takes entries from one event loop or several threads; two threads of its own write and seal."""
+    """Takes entries from one event loop or several threads; two threads of its own write, and have sealed."""
 
     def __init__(
-        self, settings: Settings, store: StoreAddress, spool: Path, application: Name, version: str, columns: Columns
-    ) -> None:
+        self, settings: Settings, store: StoreAddress, spool: Path, application: Name, version: str, columns: Columns,
+        *, seal: Seal = sealing.seal,
+    ) -> None:  # fmt: skip
         """`spool`: this node's folder for the logs of all stacks and applications; `columns`: of the contract."""
         self.dropped = 0
         """Entries that were to be logged and were not."""
         self._settings = settings
+        self._seal = seal
         self._head = Head(store=store, application=application, columns=columns)
         self._folder = folder_of(spool, store, application)
         self._older = spool / application
@@ -150,19 +153,14 @@ class PredictionLog:
 
     def _line(self, request_id: bytes, at: float, body: bytes, answer: bytes, seconds: float) -> bytes:
         """What was sent and answered, as it was: only blanks of JSON break lines. A secret goes no further than here."""
-        many = is_many(body)
+        rows, answers = rows_in(body), rows_in(answer)
         if self._secrets:
-            body = self._without_secrets(from_json(body), many)
+            rows = to_json([masked(row, self._head.columns.input) for row in from_json(rows)])
         name = to_json(request_id.decode("latin-1"))
         return b"".join(
             (b'{"request_id":', name[:-1], self._middle, b"%.6f" % at, b',"latency_ms":', b"%.4f" % (seconds * 1000),
-             b',"many":', b"true" if many else b"false", b',"request":', body.replace(b"\n", b" ").replace(b"\r", b" "),
-             b',"answer":', answer.replace(b"\n", b" "), b"}\n")
+             b',"inputs":', rows.replace(b"\n", b" ").replace(b"\r", b" "), b',"predictions":', answers, b"}\n")
         )  # fmt: skip
-
-    def _without_secrets(self, body: Any, many: bool) -> bytes:
-        rows = [masked(row, self._head.columns.input) for row in (body["rows"] if many else [body])]
-        return to_json({"rows": rows} if many else rows[0])
 
     def _open(self) -> _Spool:
         """A new spool, which says from its first byte on what it is for."""
@@ -207,22 +205,20 @@ class PredictionLog:
 
     def _store_spool(self, spool: _Spool) -> None:
         try:
-            head = self._head
-            stored = prediction_files.store(spool.path, head.application, head.store, head.columns)
-            self._tell_of(spool.path, stored)
+            self._tell_of(spool.path, self._seal(spool.path, spool.descriptor, self._head))
         except Exception as error:  # whatever it is, the file stays and is tried again
             self._tell("store", f"the prediction log {spool.path} cannot be stored yet: {error}")
         finally:
             os.close(spool.descriptor)  # and with it the lock
 
-    def _tell_of(self, path: Path, stored: prediction_files.Stored) -> None:
-        for name, reason in stored.misfits.items():
+    def _tell_of(self, path: Path, sealed: Sealed) -> None:
+        for name, reason in sealed.misfits.items():
             text = f"a prediction is logged without {name}, which does not fit its column: {reason}; its row has it as JSON"
             self._tell(f"misfit {name}", text, once=True)
-        if stored.unread:
-            number, reason = next(iter(stored.unread.items()))
+        if sealed.unread:
+            number, reason = next(iter(sealed.unread.items()))
             aside = f"they are kept below predictions-unread/{self._head.application}/"
-            text = f"{len(stored.unread)} lines of {path} are no predictions, line {number} first: {reason}; {aside}"
+            text = f"{len(sealed.unread)} lines of {path} are no predictions, line {number} first: {reason}; {aside}"
             self._tell("unread", text)
 
     def _recover(self) -> None:

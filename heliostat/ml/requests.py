@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic_core import from_json, to_json
 
 from heliostat.spec.base import REQUEST_ID
 
@@ -45,6 +46,16 @@ def request_id(given: bytes | None) -> bytes:
 def is_many(body: bytes) -> bool:
     """Whether a body is meant as many rows."""
     return bool(_MANY.match(body))
+
+
+def rows_in(body: bytes) -> bytes:
+    """The rows of a body that was taken, or the answers of one to it, as a JSON list, in the text that they came in."""
+    begin = _MANY.match(body)
+    if begin is None:
+        return b"[%b]" % body
+    if body.count(b'"rows"') == 1:
+        return body[begin.end() : body.rindex(b"}")]
+    return to_json(from_json(body)["rows"])  # a name within a row, or twice the same: the last counts
 
 
 def envelope_of(row: type[BaseModel], max_rows: int) -> type[BaseModel]:

@@ -10,7 +10,10 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from heliostat.ml import prediction_files
 from heliostat.ml.contracts import Contract, Golden
+from heliostat.ml.sealing import Sealed
+from heliostat.ml.spools import Head
 
 
 class Ask(BaseModel):
@@ -52,6 +55,11 @@ def contract(**changes: Any) -> Contract[Any, Any]:
         **changes,
     }  # fmt: skip
     return Contract(**given)
+
+
+def seal_here(spool: Path, descriptor: int, head: Head) -> Sealed:
+    """Seals in this process, which takes less time than another."""
+    return prediction_files.store(spool, head)
 
 
 class Log:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 from replicas import AThirdOff, Broken, Replica, Slow, replicas
-from serving_fakes import Ask, Told
+from serving_fakes import Ask, Told, seal_here
 
 from heliostat.ml.contracts import Golden
 from heliostat.ml.ground_truth import Label, record
@@ -99,7 +99,9 @@ def test_a_first_version_is_asked_alone(start):
 def test_the_prediction_log_makes_up_for_missing_recent_requests(start, store, tmp_path):
     spool = tmp_path / "tmp" / f"heliostat-{os.getuid()}" / "predictions"
     for name, sealed in (("stored", True), ("unsealed", False)):
-        log = PredictionLog(Settings(flush_seconds=0.05), store, spool, "halves", "1-old", Columns.of(Ask, Told))
+        log = PredictionLog(
+            Settings(flush_seconds=0.05), store, spool, "halves", "1-old", Columns.of(Ask, Told), seal=seal_here
+        )
         with replicas(Replica(log=log)) as (before,):
             before.ask(20, name)
             if sealed:
@@ -141,7 +143,7 @@ def test_the_end_of_stdin_ends_it_before_there_was_anything_to_do(start):
 
 def test_a_model_metric_is_made_of_logged_requests_whose_truth_is_known(start, store, tmp_path):
     spool = tmp_path / "spool"
-    log = PredictionLog(Settings(flush_seconds=0.05), store, spool, "halves", "1-old", Columns.of(Ask, Told))
+    log = PredictionLog(Settings(flush_seconds=0.05), store, spool, "halves", "1-old", Columns.of(Ask, Told), seal=seal_here)
     with replicas(Replica(log=log)) as (before,):
         before.ask(40, "past", size=2.0)
         log.close()

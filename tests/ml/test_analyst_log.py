@@ -17,7 +17,7 @@ from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import Limits
 from heliostat.spec.workload import PredictionLog as Settings
 
-from serving_fakes import contract  # isort: skip
+from serving_fakes import contract, seal_here  # isort: skip
 
 
 class Stay(BaseModel):
@@ -54,7 +54,7 @@ def spool(tmp_path):
 
 @pytest.fixture
 def log(address, spool):
-    made = PredictionLog(Settings(flush_seconds=0.05), address, spool, "halves", "1", COLUMNS)
+    made = PredictionLog(Settings(flush_seconds=0.05), address, spool, "halves", "1", COLUMNS, seal=seal_here)
     yield made
     made.close()
 

@@ -34,6 +34,7 @@ from pydantic import (
     create_model,
 )
 from pydantic_core import from_json, to_json
+from serving_fakes import seal_here
 
 from heliostat.ml import log_cells
 from heliostat.ml.analyst_log import LoggedRequests
@@ -192,7 +193,7 @@ def fields(draw: Any) -> tuple[dict[str, Any], dict[str, st.SearchStrategy[Any]]
 
 def log_of(address: StoreAddress, row: type[BaseModel], tmp_path: Path, answer: type[BaseModel] = Told) -> PredictionLog:
     columns = Columns.of(row, answer)
-    return PredictionLog(Settings(flush_seconds=0.01), address, tmp_path / "spool", "any", "1", columns)
+    return PredictionLog(Settings(flush_seconds=0.01), address, tmp_path / "spool", "any", "1", columns, seal=seal_here)
 
 
 def files(address: StoreAddress) -> list[Any]:
@@ -396,14 +397,22 @@ def test_answers_have_the_contracts_types_too(address, tmp_path):
 
 
 def test_what_arrow_takes_none_of_is_a_misfit_of_its_row(address, tmp_path, monkeypatch):
-    monkeypatch.setitem(log_cells._CELL, Shape.TEXT, lambda value, kind: 7 if value == "x" else value)
+    class Foreign:
+        def isoformat(self):
+            return "2013-07-09"
+
+    read = log_cells._CELL[Shape.DATE]
+    odd = "2013-07-09"
+    monkeypatch.setitem(log_cells._CELL, Shape.DATE, lambda value, kind: Foreign() if value == odd else read(value, kind))
 
     class Row(BaseModel):
-        text: str
+        day: dt.date
 
-    table = stored(address, Row, tmp_path, {"text": "a"}, {"text": "x"}, {"text": "b"})
-    assert table["input_text"].to_pylist() == ["a", None, "b"]
-    assert [json.loads(body)["text"] for body in logged(address, tmp_path)] == ["a", "x", "b"]
+    days = ["2013-07-08", odd, "2013-07-10"]
+    table = stored(address, Row, tmp_path, *({"day": day} for day in days))
+    assert table["input_day"].to_pylist() == [dt.date(2013, 7, 8), None, dt.date(2013, 7, 10)]
+    assert table["misfit"].to_pylist()[1].startswith("input_day: ")
+    assert [json.loads(body)["day"] for body in logged(address, tmp_path)] == days
 
 
 def test_a_contract_says_its_columns_without_pyarrow():

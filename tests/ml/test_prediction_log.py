@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from serving_fakes import Ask, Told
+from serving_fakes import Ask, Told, seal_here
 
-from heliostat.ml import prediction_files
+from heliostat.ml import prediction_files, sealing
 from heliostat.ml.log_columns import Columns
 from heliostat.ml.prediction_log import PredictionLog
+from heliostat.ml.spools import Head
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import PredictionLog as Settings
 from heliostat.systems.objects import open_store
@@ -30,9 +31,9 @@ def address(tmp_path):
     return StoreAddress(uri=f"file://{tmp_path}/objects")
 
 
-def open_log(address, tmp_path, columns=COLUMNS, **settings):
+def open_log(address, tmp_path, seal=seal_here, **settings):
     given = Settings(**{"flush_seconds": 0.05, **settings})
-    return PredictionLog(given, address, tmp_path / "spool", "halves", "3-abc", columns)
+    return PredictionLog(given, address, tmp_path / "spool", "halves", "3-abc", COLUMNS, seal=seal)
 
 
 def stored(address):
@@ -142,7 +143,7 @@ def test_storing_a_spool_again_writes_the_same_object(address, tmp_path):
     log.close()
     first = stored(address)
     spool.write_bytes(copy)
-    prediction_files.store(spool, "halves", address, Columns())
+    prediction_files.store(spool, Head(store=address, application="halves", columns=Columns()))
     assert stored(address) == first
 
 
@@ -150,7 +151,7 @@ def test_an_entry_of_before_midnight_is_kept_under_its_day(address, tmp_path):
     spool = tmp_path / "s.jsonl"
     line = '{{"request_id":"x","version":"1","time":{},"latency_ms":1.0,"inputs":[{{"a":1}}],"predictions":[{{"b":2}}]}}\n'
     spool.write_text(line.format(1373414399.5) + line.format(1373414400.5))
-    assert prediction_files.store(spool, "halves", address, COLUMNS).predictions == 2
+    assert prediction_files.store(spool, Head(store=address, application="halves", columns=COLUMNS)).predictions == 2
     assert [key.split("/")[2] for key in stored(address)[1]] == ["date=2013-07-09", "date=2013-07-10"]
 
 
@@ -183,17 +184,34 @@ def test_memory_is_bounded_where_the_writer_cannot_follow(address, tmp_path, mon
     assert len(stored(address)[0]) == 10
 
 
-def test_a_store_that_cannot_be_reached_keeps_the_spool(address, tmp_path, monkeypatch):
-    def unreachable(*_):
-        raise ConnectionError("no route")
-
-    monkeypatch.setattr("heliostat.ml.prediction_log.prediction_files.store", unreachable)
-    log = open_log(address, tmp_path)
+def test_a_store_that_cannot_be_reached_keeps_the_spool(address, tmp_path, caplog):
+    log = open_log(address, tmp_path, seal=sealing.seal)
     log.add(b"id", BODY, 1, ANSWER, 0.001)
+    Path(tmp_path, "objects").write_text("no folder")
     log.close()
-    monkeypatch.undo()
+    Path(tmp_path, "objects").unlink()
+    assert "cannot be stored yet: PermanentError: cannot write" in caplog.text
     [spool] = spooled(tmp_path)
     aged(spool)
     log = open_log(address, tmp_path)
     until(lambda: len(stored(address)[0]) == 1)
     log.close()
+
+
+def test_a_replica_never_imports_what_parquet_takes_and_its_log_is_stored(address, tmp_path):
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from heliostat.ml.log_columns import Columns
+from heliostat.ml.prediction_log import PredictionLog
+from heliostat.spec.resources import StoreAddress
+from heliostat.spec.workload import PredictionLog as Settings
+log = PredictionLog(Settings(), StoreAddress(uri={address.uri!r}), sys.argv[1], "halves", "3-abc", Columns())
+log.add(b"id", b"{{}}", 1, b"{{}}", 0.001)
+log.close()
+assert not {{"pyarrow", "pandas", "boto3"}} & set(sys.modules), "it costs memory and time"
+"""
+    program = program.replace("sys.argv[1]", f"__import__('pathlib').Path({str(tmp_path / 'spool')!r})")
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    assert [row["request_id"] for row in stored(address)[0]] == ["id"]
+    assert not spooled(tmp_path)

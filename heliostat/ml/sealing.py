@@ -1,0 +1,90 @@
+"""Seals a spool in a process of its own: `python -m heliostat.ml.sealing SPOOL`, told on stdin what it is.
+
+Making Parquet takes pyarrow, some 50 MiB that a replica then never has, and Python's lock, which answers would wait for.
+The process goes on where its replica is killed, and holds the spool's lock until it is done.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Final
+
+from heliostat.ml.spools import Head
+from heliostat.spec.base import Model
+
+_NICENESS: Final = 10
+_TAIL: Final = 500
+
+
+class Sealed(Model):
+    """What became of a spool."""
+
+    predictions: int = 0
+    misfits: dict[str, str] = {}
+    """What does not fit a column, the first such of each."""
+    unread: dict[int, str] = {}
+    """Why a line was no entry, by its number, from 1."""
+
+
+class SealingError(Exception):
+    """A spool could not be sealed now; it is there as it was."""
+
+
+Seal = Callable[[Path, int, Head], Sealed]
+"""Seals a spool, by its path and a descriptor that has its lock, into the store of a Head, which also says the columns of a
+spool that says none itself."""
+
+
+def seal(spool: Path, descriptor: int, head: Head) -> Sealed:
+    """Seal a spool that nobody writes any more in another process.
+
+    Raises:
+        SealingError: it cannot be done now.
+        OSError: no process can be started.
+    """
+    done = subprocess.run(  # noqa: S603 - our own module
+        [sys.executable, "-P", "-m", __name__, str(spool)],
+        input=head.line,
+        capture_output=True,
+        pass_fds=(descriptor,),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=False,
+    )
+    if done.returncode:
+        raise SealingError(done.stderr.decode(errors="replace").strip()[-_TAIL:] or f"it ended with {done.returncode}")
+    return Sealed.model_validate_json(done.stdout)
+
+
+class _Without(MetaPathFinder):
+    """Has a module not found."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """None, which leaves it to others, but for that one."""
+        if fullname == self._name:
+            raise ModuleNotFoundError(f"{fullname} is not wanted here")
+
+
+def main() -> None:
+    """Seal the spool that is named, and say on stdout what became of it."""
+    os.nice(_NICENESS)
+    sys.meta_path.insert(0, _Without("pandas"))  # pyarrow would import it, half a second, and has no use for it here
+    from heliostat.ml import prediction_files
+
+    head = Head.of(sys.stdin.buffer.read())
+    assert head is not None  # noqa: S101 - see `seal`
+    try:
+        sys.stdout.write(prediction_files.store(Path(sys.argv[1]), head).model_dump_json())
+    except Exception as error:  # whatever it is, it is told in a line and tried again
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()
