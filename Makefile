@@ -12,7 +12,7 @@ help: ## List the commands
 setup: ## Make the virtual environment from the lock (the others do it themselves)
 	@scripts/setup
 
-up: setup ## Bring the stack up and end with a prediction
+up: setup ## Bring the stack up and end with a prediction (DELETE=1 lets it delete what left the config)
 	@scripts/up $(STACK)
 
 preview: setup ## Show what `up` would do

@@ -190,6 +190,12 @@ REMOVE = click.option("--remove", is_flag=True, help="Remove the stack afterward
 RETRY_REFUSED = click.option(
     switches.RETRY_REFUSED, is_flag=True, help="Ship again what was rolled back, and measure again what the gate refused."
 )
+CONFIRM_DELETES = click.option(
+    switches.CONFIRM_DELETES,
+    is_flag=True,
+    envvar=switches.VARIABLES[switches.CONFIRM_DELETES],
+    help="Ask before what serves or holds data is deleted, --yes or not; without a terminal refuse.",
+)
 ROLLOUTS: tuple[Decorator, ...] = (
     click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; it goes on by itself."),
     click.option(switches.WAIT, is_flag=True, help="Stay to the end of each rollout, through pauses and approvals."),

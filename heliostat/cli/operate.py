@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import click
 
 from heliostat.cli import interrupts, say
+from heliostat.cli.agreement import Agreement
 from heliostat.cli.display import report, words
 from heliostat.cli.display.digest import DigestDisplay
 from heliostat.cli.display.live import LiveDisplay
@@ -51,6 +52,8 @@ class Request:
     message: str = ""
     expect_no_changes: bool = False
     clear_pending_creates: bool = False
+    confirm_deletes: bool = False
+    """Whether to ask before what serves or holds data is deleted, `yes` or not."""
     exclude_protected: bool = False
     """Leave alone what is protected and what that needs, as the state has it before the operation."""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -213,6 +216,8 @@ class _Work:
 
     async def _asynchronously(self, kind: Kind, options: Options, display: Display, snapshots: SnapshotSink | None) -> Summary:
         cancel = asyncio.Event()
+        if self.request.confirm_deletes:
+            options = dataclasses.replace(options, agree=Agreement(display, cancel))
         stacks = StackOutputs(self.session.place.backend, self.session.project.name, self.session.place.keyring)
         with interrupts.in_order(cancel, _noticing(display, self.request.as_json)):
             ticker = asyncio.create_task(_tick(display))

@@ -6,8 +6,13 @@ from collections.abc import Collection, Sequence
 
 from heliostat.provider import switches as plugin
 
-DETACH, WAIT, RETRY_REFUSED = "--detach", "--wait", "--retry-refused"
-VARIABLES = {DETACH: plugin.DETACH, WAIT: plugin.WAIT, RETRY_REFUSED: plugin.RETRY_REFUSED}
+DETACH, WAIT, RETRY_REFUSED, CONFIRM_DELETES = "--detach", "--wait", "--retry-refused", "--confirm-deletes"
+VARIABLES = {
+    DETACH: plugin.DETACH,
+    WAIT: plugin.WAIT,
+    RETRY_REFUSED: plugin.RETRY_REFUSED,
+    CONFIRM_DELETES: plugin.CONFIRM_DELETES,
+}
 _UPDATES = frozenset({"up", "update"})
 _PREVIEWS = frozenset({"preview", "pre"})
 REMOTE = (

@@ -24,6 +24,8 @@ async def delete_the_rest(op: Operation, planner: Planner) -> None:
     # What failed is as the state had it, and still needs what it needed.
     kept = needed_by(op.failed, op.still_there())
     condemned = [one for one in condemned if one.urn not in kept]
+    if not await _agreed(op, condemned):
+        return
     planner.deleted.update(one.urn for one in condemned)
     needed = needs(op.still_there())
     spared: set[int] = set()
@@ -33,6 +35,16 @@ async def delete_the_rest(op: Operation, planner: Planner) -> None:
         for resource, went in zip(going, gone, strict=True):
             if not went:
                 spared |= all_needs(resource, needed)
+
+
+async def _agreed(op: Operation, condemned: list[Resource]) -> bool:
+    """Whether what is no longer declared may go. Where it may not, all of it stays, since some of it may need the rest."""
+    undeclared = [one for one in condemned if not one.delete]
+    why = "" if op.preview or op.agree is None or not undeclared else await op.agree(undeclared)
+    if why:
+        op.errored = True
+        op.tell("error", why)
+    return not why
 
 
 async def _delete(op: Operation, planner: Planner, resource: Resource) -> bool:

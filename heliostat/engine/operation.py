@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +52,7 @@ class Operation:
     previous: list[Resource]
     hooks: Hooks
     ignore_protect: bool = False
+    agree: Callable[[Sequence[Resource]], Awaitable[str]] | None = None
     counts: Counter[Op] = field(default_factory=Counter)
     errored: bool = False
     halted: asyncio.Event = field(default_factory=asyncio.Event)

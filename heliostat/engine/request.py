@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from heliostat.engine.masking import Masker
-from heliostat.engine.state import Snapshot
+from heliostat.engine.state import Resource, Snapshot
 from heliostat.engine.urns import Urn
 
 Kind = Literal["preview", "update", "refresh", "destroy"]
@@ -23,6 +23,7 @@ class Options:
     `excludes` are to be left alone, with `exclude_dependents` also what depends on them; targets and excludes do not go
     together. `ignore_protect` deletes and replaces protected resources, too.
     `refresh` reads the world first, in the same operation. `preview_only` is for `refresh` and `destroy`: plan only.
+    `agree` is asked before an update deletes what the program no longer declares, and says why it may not (empty: it may).
     A plugin that has not said its port after `plugin_start_timeout_s` seconds is given up.
     """
 
@@ -37,6 +38,7 @@ class Options:
     replace: tuple[Urn, ...] = ()
     preview_only: bool = False
     plugin_start_timeout_s: float = 60.0
+    agree: Callable[[Sequence[Resource]], Awaitable[str]] | None = None
 
 
 @dataclass(frozen=True)

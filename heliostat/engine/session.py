@@ -76,6 +76,7 @@ class Session:
             previous=target.previous.resources,
             hooks=Hooks(self._callbacks, preview, self._tell),
             ignore_protect=options.ignore_protect,
+            agree=options.agree,
         )
         secret = set(target.config_secret_keys)
         self.planner = Planner(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import traceback
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from heliostat.provider import checks, differences, failures, registry
 from heliostat.provider.properties import UNKNOWN, Properties, carried, decode, encode, text_of
 from heliostat.provider.reports import Reporter, Reports
 from heliostat.provider.resource import Context, Handler, PartialError, PermanentError, RetryableError
+from heliostat.provider.switches import refuse_delete
 from heliostat.spec.base import Model
 
 _OF_THE_ENGINE = ("version", "pluginDownloadURL", "pluginChecksums", "parameterization", "__internal")
@@ -169,6 +171,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Remove it."""
         state = decode(request.properties)
         async with self._call(request, context, state) as call:
+            refuse_delete(os.environ, _token(request))
             outputs = checks.parsed(call.handler.outputs, state.values, "the state")
             await _within(call.context, call.handler.delete(call.context, request.id, outputs))
             return empty_pb2.Empty()
@@ -178,11 +181,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """The call's handler and context; errors leave it as one clear message, after all that was told before."""
         hidden = frozenset().union(*(p.secret_texts for p in properties))
         reports = self._reporter.about(request.urn, hidden)
-        token = request.type or request.urn.split("::")[2].rsplit("$", 1)[-1]
         timeout = getattr(request, "timeout", 0.0) or None
         told = Context(request.urn, reports.progress, reports.info, reports.warn, self._cancelled, timeout)
         try:
-            yield _Call(_handler(token), told, reports, request.urn, context)
+            yield _Call(_handler(_token(request)), told, reports, request.urn, context)
         except (grpc.aio.AbortError, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -210,6 +212,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         await self._reporter.flush()
         await call.grpc.abort(code, message, failures.details(code.value[0], message, failed))
         raise AssertionError
+
+
+def _token(request: Any) -> str:
+    return str(request.type or request.urn.split("::")[2].rsplit("$", 1)[-1])
 
 
 def _handler(token: str) -> Handler[Any, Any]:

@@ -10,6 +10,9 @@ from heliostat.systems.errors import PermanentError
 DETACH = "HELIOSTAT_DETACH"
 WAIT = "HELIOSTAT_WAIT"
 RETRY_REFUSED = "HELIOSTAT_RETRY_REFUSED"
+CONFIRM_DELETES = "HELIOSTAT_CONFIRM_DELETES"
+_LEFT_BEHIND = frozenset({"heliostat:index:Dataset", "heliostat:index:TrainJob", "heliostat:index:ModelVersion"})
+"""What a deletion forgets: objects, runs and models stay."""
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"", "0", "false", "f", "no", "n", "off"})
 
@@ -36,6 +39,19 @@ def switches_of(environment: Mapping[str, str]) -> Switches:
     if found.detach and found.wait:
         raise PermanentError(f"{DETACH} and {WAIT} exclude each other: unset one of them")
     return found
+
+
+def refuse_delete(environment: Mapping[str, str], token: str) -> None:
+    """Keeps what serves or holds data where an update was told to ask: the official CLI, run with --yes, asks nobody.
+
+    Raises:
+        PermanentError: it may not be deleted; the text says what allows it.
+    """
+    if token not in _LEFT_BEHIND and _is_on(environment, CONFIRM_DELETES):
+        raise PermanentError(
+            "it is no longer declared, and not deleted without a word on it: allow it with `make up DELETE=1`, "
+            "or `heliostat up` without --confirm-deletes"
+        )
 
 
 def _is_on(environment: Mapping[str, str], name: str) -> bool:

@@ -6,6 +6,7 @@ from engine_harness import Lab, Stacks
 from heliostat.engine.events import Op, Outputs
 from heliostat.engine.state import OperationType, Secret
 from heliostat.engine.unreadable import stand_in
+from heliostat.engine.urns import name_of
 
 
 async def test_independent_resources_are_made_side_by_side(lab: Lab) -> None:
@@ -304,3 +305,20 @@ async def test_a_failed_refresh_ends_the_update_before_it_begins(lab: Lab) -> No
     summary = await lab.up("Lab('a', v=2)", refresh=True)
     assert not summary.succeeded
     assert lab.calls("update") == []
+
+
+async def test_what_is_not_to_be_deleted_stays_with_all_that_it_may_need(lab):
+    asked = []
+
+    async def agree(condemned):
+        asked.append([name_of(one.urn) for one in condemned])
+        return "not without a word"
+
+    await lab.up('Lab("a"); Lab("b")')
+    assert not (await lab.up('Lab("a"); Lab("c")', agree=agree)).succeeded
+    assert asked == [["b"]]
+    assert lab.said("error") == "not without a word"
+    assert sorted(lab.names()) == ["a", "b", "c"]
+    assert (await lab.preview('Lab("a"); Lab("c")', agree=agree)).succeeded
+    assert (await lab.up('Lab("a"); Lab("b"); Lab("c")', agree=agree)).succeeded, "nothing is to go"
+    assert asked == [["b"]]

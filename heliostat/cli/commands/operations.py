@@ -35,6 +35,7 @@ def _default_parallel() -> int:
     known.REFRESH,
     *known.REPLACE,
     *known.ROLLOUTS,
+    known.CONFIRM_DELETES,
     known.refused("up"),
 )
 def up(**flags: Any) -> int:
@@ -113,9 +114,10 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
 def _variables(flags: dict[str, Any]) -> dict[str, str]:
     given = {switches.DETACH: "detach", switches.WAIT: "wait", switches.RETRY_REFUSED: "retry_refused"}
     try:
-        return switches.variables_of([flag for flag, name in given.items() if flags.get(name)])
+        found = switches.variables_of([flag for flag, name in given.items() if flags.get(name)])
     except switches.SwitchError as error:
         raise UsageError(str(error)) from None
+    return {**found, switches.VARIABLES[switches.CONFIRM_DELETES]: ""}  # this engine asks itself
 
 
 def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, refresh_always: bool) -> Any:
@@ -159,6 +161,7 @@ def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, re
         message=flags["message"],
         expect_no_changes=flags["expect_no_changes"],
         clear_pending_creates=flags.get("clear_pending_creates", False),
+        confirm_deletes=flags.get("confirm_deletes", False),
         exclude_protected=flags.get("exclude_protected", False),
         variables=variables,
         show_config=flags["show_config"],

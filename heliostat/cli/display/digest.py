@@ -58,6 +58,12 @@ class DigestDisplay:
     def notice(self, text: str) -> None:
         """Nothing to say."""
 
+    def pause(self) -> None:
+        """Nothing is drawn that could be in the way."""
+
+    def resume(self) -> None:
+        """Nothing to draw again."""
+
     def stop(self, result: Summary | None) -> None:
         """Writes the document."""
         if result is None:

@@ -40,11 +40,20 @@ class LiveDisplay:
 
     def tick(self) -> None:
         """Draws; to be called some times a second."""
-        self._live.update(self._picture(), refresh=True)
+        if self._live.is_started:
+            self._live.update(self._picture(), refresh=True)
 
     def notice(self, text: str) -> None:
         """A line of the command's own, above the tree."""
         report.say(self._live.console, text, "yellow")
+
+    def pause(self) -> None:
+        """Takes the tree away while somebody is asked."""
+        self._live.stop()
+
+    def resume(self) -> None:
+        """Draws it again."""
+        self._live.start()
 
     def stop(self, result: Summary | None) -> None:
         """Ends the drawing; with a result, leaves it on the screen. Warnings and errors stay in any case."""

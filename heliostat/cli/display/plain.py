@@ -38,6 +38,12 @@ class PlainDisplay:
         """A line of the command's own."""
         report.say(self.console, text)
 
+    def pause(self) -> None:
+        """Nothing is drawn that could be in the way."""
+
+    def resume(self) -> None:
+        """Nothing to draw again."""
+
     def stop(self, result: Summary | None) -> None:
         """The end: differences if asked for, warnings and errors, outputs, summary."""
         if result is not None and self.look.diff:

@@ -29,6 +29,12 @@ class Display(Protocol):
     def notice(self, text: str) -> None:
         """A line of the command's own."""
 
+    def pause(self) -> None:
+        """Leaves the terminal to a question."""
+
+    def resume(self) -> None:
+        """Goes on after it."""
+
     def stop(self, result: Summary | None) -> None:
         """Ends; without a result the operation broke off."""
 
@@ -59,6 +65,14 @@ class Sturdy:
     def notice(self, text: str) -> None:
         """A line of the command's own."""
         self._safely(lambda: self._display.notice(text))
+
+    def pause(self) -> None:
+        """Leaves the terminal to a question."""
+        self._safely(self._display.pause)
+
+    def resume(self) -> None:
+        """Goes on after it."""
+        self._safely(self._display.resume)
 
     def stop(self, result: Summary | None) -> None:
         """Ends; without a result the operation broke off."""
