@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+from heliostat.pulumi_proto import engine_pb2, engine_pb2_grpc
 
 from heliostat.engine.events import Diagnostic
 

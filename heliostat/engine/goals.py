@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from pulumi.runtime.proto import alias_pb2, resource_pb2
+from heliostat.pulumi_proto import alias_pb2, resource_pb2
 
 from heliostat.engine.errors import EngineError
 from heliostat.engine.hooks import bound

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
+from heliostat.pulumi_proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
 from heliostat.engine.archives import with_hashes
 from heliostat.engine.callbacks import CallbackError, Callbacks

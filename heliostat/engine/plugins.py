@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 import yaml
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import errors_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from heliostat.pulumi_proto import errors_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from heliostat.engine.errors import EngineError, InitFailed, ProviderError, Unimplemented
 from heliostat.engine.properties import from_struct

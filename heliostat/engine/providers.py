@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pulumi.runtime.proto import provider_pb2 as pb
+from heliostat.pulumi_proto import provider_pb2 as pb
 
 from heliostat.engine.diffs import Diff, local_diff
 from heliostat.engine.errors import CheckFailure, InitFailed, ProviderError, Unimplemented

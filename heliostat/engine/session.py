@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 
 import grpc
-from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2_grpc
+from heliostat.pulumi_proto import engine_pb2_grpc, resource_pb2_grpc
 
 from heliostat.engine.builtin import BuiltinProvider, StackReader
 from heliostat.engine.callbacks import Callbacks

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from google.protobuf import any_pb2
-from pulumi.runtime.proto import provider_pb2 as pb
-from pulumi.runtime.proto import status_pb2
+from heliostat.pulumi_proto import provider_pb2 as pb
+from heliostat.pulumi_proto import status_pb2
 
 from heliostat.provider.resource import PermanentError, RetryableError
 from heliostat.systems import processes

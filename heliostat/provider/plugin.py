@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from pulumi.runtime.proto import provider_pb2_grpc
+from heliostat.pulumi_proto import provider_pb2_grpc
 
 from heliostat.provider.reports import Reporter
 from heliostat.provider.servicer import Provider
