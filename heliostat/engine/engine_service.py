@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
-from heliostat.pulumi_proto import engine_pb2, engine_pb2_grpc
 
 from heliostat.engine.events import Diagnostic
+from heliostat.pulumi_proto import engine_pb2, engine_pb2_grpc
 
 SEVERITIES = {engine_pb2.DEBUG: "debug", engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from heliostat.pulumi_proto import alias_pb2, resource_pb2
-
 from heliostat.engine.errors import EngineError
 from heliostat.engine.hooks import bound
 from heliostat.engine.properties import from_value
@@ -25,6 +23,7 @@ from heliostat.engine.urns import (
     qualified_type_of,
     type_of,
 )
+from heliostat.pulumi_proto import alias_pb2, resource_pb2
 
 INTERNAL_KEY = "__internal"
 """An input of a provider resource that is the engine's; a plugin does not see it."""

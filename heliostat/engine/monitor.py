@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2
-from heliostat.pulumi_proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
 from heliostat.engine.archives import with_hashes
 from heliostat.engine.callbacks import CallbackError, Callbacks
@@ -25,6 +24,7 @@ from heliostat.engine.transforms import Transforms
 from heliostat.engine.unreadable import complaint
 from heliostat.engine.unsupported import METHODS, refusal
 from heliostat.engine.urns import ROOT_STACK_TYPE, Urn, make, type_of
+from heliostat.pulumi_proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
 T = TypeVar("T")
 RESULTS = {Result.SUCCESS: resource_pb2.SUCCESS, Result.FAIL: resource_pb2.FAIL, Result.SKIP: resource_pb2.FAIL}

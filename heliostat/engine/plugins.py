@@ -16,10 +16,10 @@ from typing import Any
 import grpc
 import yaml
 from google.protobuf import empty_pb2
-from heliostat.pulumi_proto import errors_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from heliostat.engine.errors import EngineError, InitFailed, ProviderError, Unimplemented
 from heliostat.engine.properties import from_struct
+from heliostat.pulumi_proto import errors_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 MAX_MESSAGE_BYTES = 400 * 1024 * 1024
 CHANNEL_OPTIONS = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", MAX_MESSAGE_BYTES)]

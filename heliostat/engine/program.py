@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.engine.plugins import MAX_MESSAGE_BYTES, interpreter, launcher
+from heliostat.engine.registrations import Register, RegistrationPipe
 
 STOP_TIMEOUT_S = 3.0
 TOLD_ALREADY = 32
@@ -75,26 +76,29 @@ class Invocation:
 class Program:
     """A program that runs; `wait` gives its exit code, `stop` ends it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, readers: list[asyncio.Task[None]]) -> None:
-        self._process, self._readers = process, readers
+    def __init__(self, process: asyncio.subprocess.Process, pipe: RegistrationPipe, readers: list[asyncio.Task[None]]) -> None:
+        self._process, self._pipe, self._readers = process, pipe, readers
 
     @classmethod
-    async def start(cls, invocation: Invocation, log: Callable[[str], None]) -> Program:
-        """Starts it; `log` gets each line that it prints."""
+    async def start(cls, invocation: Invocation, register: Register, log: Callable[[str], None]) -> Program:
+        """Starts it; `register` answers its registrations, `log` gets each line that it prints."""
         python, environment = interpreter(invocation.runtime_options, invocation.project_root, invocation.environment)
-        host = Path(__file__).with_name("language_host.py")
-        process = await asyncio.create_subprocess_exec(
-            *launcher([python, "-u", str(host), *invocation.arguments()]),
-            cwd=invocation.main,
-            env={**environment, **invocation.variables()},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            limit=MAX_MESSAGE_BYTES,
-        )
+        host = Path(__file__).with_name("language_host") / "__main__.py"
+        pipe, end = await RegistrationPipe.open(register)
+        with end:
+            process = await asyncio.create_subprocess_exec(
+                *launcher([python, "-u", str(host), "--registrations", str(end.fileno()), *invocation.arguments()]),
+                cwd=invocation.main,
+                env={**environment, **invocation.variables()},
+                pass_fds=[end.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                limit=MAX_MESSAGE_BYTES,
+            )
         readers = [asyncio.create_task(_follow(stream, log)) for stream in (process.stdout, process.stderr) if stream]
-        return cls(process, readers)
+        return cls(process, pipe, readers)
 
     async def wait(self) -> int:
         """Its exit code, with all that it printed told."""
@@ -104,6 +108,7 @@ class Program:
 
     async def stop(self) -> None:
         """Ends it and its children; nothing that it says from now on counts."""
+        self._pipe.close()
         for reader in self._readers:
             reader.cancel()
         for number in (signal.SIGTERM, signal.SIGKILL):

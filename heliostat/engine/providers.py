@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from heliostat.pulumi_proto import provider_pb2 as pb
-
 from heliostat.engine.diffs import Diff, local_diff
 from heliostat.engine.errors import CheckFailure, InitFailed, ProviderError, Unimplemented
 from heliostat.engine.ignored import ignoring
@@ -17,6 +15,7 @@ from heliostat.engine.plugins import Plugin
 from heliostat.engine.properties import annotated, from_struct, has_unknowns, to_struct
 from heliostat.engine.state import UNKNOWN, Secret
 from heliostat.engine.urns import Urn, name_of, type_of
+from heliostat.pulumi_proto import provider_pb2 as pb
 
 REPLACING_KINDS = (pb.PropertyDiff.ADD_REPLACE, pb.PropertyDiff.DELETE_REPLACE, pb.PropertyDiff.UPDATE_REPLACE)
 

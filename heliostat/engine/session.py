@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 
 import grpc
-from heliostat.pulumi_proto import engine_pb2_grpc, resource_pb2_grpc
 
 from heliostat.engine.builtin import BuiltinProvider, StackReader
 from heliostat.engine.callbacks import Callbacks
@@ -29,6 +28,7 @@ from heliostat.engine.request import Kind, Options, Target
 from heliostat.engine.scope import Scope
 from heliostat.engine.state import Resource, Secret
 from heliostat.engine.urns import ROOT_STACK_TYPE, make
+from heliostat.pulumi_proto import engine_pb2_grpc, resource_pb2_grpc
 
 PROGRAM_END_TIMEOUT_S = 30.0
 """How long a program that has declared all may take to end."""
@@ -183,7 +183,7 @@ class Session:
         return not (self.op.errored or self.op.halted.is_set())
 
     async def _update(self) -> None:
-        program = await Program.start(self._invocation(), self._program_says)
+        program = await Program.start(self._invocation(), self.monitor.RegisterResource, self._program_says)
         try:
             if not await self._refreshed():
                 return

@@ -17,22 +17,33 @@ sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != _FOLDER
 
 import argparse
 import asyncio
+import importlib.util
 import logging
 import runpy
 import traceback
-import types
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 TOLD_ALREADY = 32
-THREADS_PER_OPERATION = 4
+IN_FLIGHT_PER_OPERATION = 4
+"""Registrations under way for each that the engine works on at a time, so that it never waits for the program."""
+
+
+def _own(name: str) -> Any:
+    """A module beside this one, under a name that no program's module has."""
+    spec = importlib.util.spec_from_file_location(f"_heliostat_language_host_{name}", os.path.join(_FOLDER, f"{name}.py"))  # noqa: PTH118
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{name}.py is missing in {_FOLDER}; install heliostat anew")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run a Pulumi program.")
     for name in ("project", "stack", "organization", "root-directory", "pwd", "parallel", "dry-run", "monitor", "engine"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--registrations", required=True, type=int)
     parser.add_argument("program")
     return parser.parse_args()
 
@@ -50,21 +61,6 @@ def _in_the_program(error: BaseException, program: str) -> str:
     return "".join(lines)
 
 
-def _wait_for_many() -> None:
-    """Lets the SDK wait for thousands of outputs.
-
-    It waits for the first of all that are outstanding, and begins anew with all others each time one is there: quadratic in
-    the resources (42 s for 5,000). A failure, the end, or a second gone by are enough to look again.
-    """
-    from pulumi.runtime import stack
-
-    async def wait(outstanding: Iterable[asyncio.Future[Any]], return_when: str) -> Any:
-        return await asyncio.wait(outstanding, timeout=1.0, return_when=asyncio.FIRST_EXCEPTION)
-
-    if hasattr(stack, "asyncio"):
-        stack.asyncio = types.SimpleNamespace(**{**vars(asyncio), "wait": wait})
-
-
 def main() -> int:
     """Runs the program; the exit code."""
     arguments = _arguments()
@@ -79,21 +75,27 @@ def main() -> int:
         return 1
     # The SDK sends four debug messages a resource, each a call to the engine, which nobody gets to see.
     pulumi.log.debug = lambda *_, **__: None
-    _wait_for_many()
+    # They import gRPC, which only an interpreter with the SDK is known to have.
+    registrations, sparing = _own("registrations"), _own("sparing")
+    loop = registrations.Loop()
+    asyncio.set_event_loop(loop)
+    sparing.spare_the_sdk()
     runtime = pulumi.runtime
     runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
-    runtime.configure(
-        runtime.Settings(
-            monitor=arguments.monitor,
-            engine=arguments.engine,
-            project=arguments.project,
-            stack=arguments.stack,
-            parallel=int(arguments.parallel),
-            dry_run=arguments.dry_run == "true",
-            organization=arguments.organization,
-            root_directory=arguments.root_directory,
-        )
+    settings = runtime.Settings(
+        monitor=arguments.monitor,
+        engine=arguments.engine,
+        project=arguments.project,
+        stack=arguments.stack,
+        parallel=int(arguments.parallel),
+        dry_run=arguments.dry_run == "true",
+        organization=arguments.organization,
+        root_directory=arguments.root_directory,
     )
+    in_flight = max(int(arguments.parallel), 1) * IN_FLIGHT_PER_OPERATION
+    settings.monitor = registrations.without_threads(loop, settings.monitor)
+    loop.registrations = registrations.opened(loop, arguments.registrations, in_flight)
+    runtime.configure(settings)
     program = os.path.abspath(arguments.program)  # noqa: PTH100
     if not os.path.exists(os.path.join(program, "__main__.py")):  # noqa: PTH110, PTH118
         pulumi.log.error(f"there is no program: {program} holds no __main__.py")
@@ -102,10 +104,8 @@ def main() -> int:
     sys.argv = [program]
     # A program that ends early leaves futures that nobody looks at; its own error is what there is to tell.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    # Each operation in flight holds a thread that waits for its answer.
-    executor = ThreadPoolExecutor(max_workers=max(int(arguments.parallel), 1) * THREADS_PER_OPERATION)
+    # Each other call in flight holds a thread that waits for its answer.
+    executor = ThreadPoolExecutor(max_workers=in_flight)
     loop.set_default_executor(executor)
 
     def run() -> None:

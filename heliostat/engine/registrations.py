@@ -1,0 +1,89 @@
+"""The engine's end of the pipe on which a program's registrations come in, apart from gRPC.
+
+A registration is a message of Pulumi's protocol either way. On the pipe it costs a tenth of what gRPC takes for it in two
+processes; whatever else a program asks, and any program that another host runs, comes by gRPC as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+
+from heliostat.pulumi_proto import resource_pb2
+
+FRAME = struct.Struct("!III")
+"""What stands before a message: its number, a gRPC status (0: well), its length in bytes. `language_host` says the same."""
+
+Register = Callable[[Any, Any], Awaitable[resource_pb2.RegisterResourceResponse]]
+
+
+class _Aborted(Exception):
+    """What gRPC's context would raise: the call is answered with a status."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.status = int(code.value[0])
+
+
+class _Call:
+    """As much of gRPC's context as a registration needs."""
+
+    async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
+        """Answers with `code` and ends the call."""
+        raise _Aborted(code, details)
+
+
+class RegistrationPipe(asyncio.Protocol):
+    """Has `register` answer each message, side by side."""
+
+    def __init__(self, register: Register) -> None:
+        self._register = register
+        self._received = bytearray()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._transport: Any = None
+
+    @classmethod
+    async def open(cls, register: Register) -> tuple[RegistrationPipe, socket.socket]:
+        """The engine's end, and the program's, which the caller closes once the program has it."""
+        ours, theirs = socket.socketpair()
+        loop = asyncio.get_running_loop()
+        _, pipe = await loop.create_connection(lambda: cls(register), sock=ours)
+        return pipe, theirs
+
+    def close(self) -> None:
+        """Answers nothing any more."""
+        for task in self._tasks:
+            task.cancel()
+        self._transport.abort()
+
+    def connection_made(self, transport: Any) -> None:
+        """The pipe is open."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Begins with each registration that is there whole."""
+        self._received += data
+        start = 0
+        while len(self._received) - start >= FRAME.size:
+            number, _, length = FRAME.unpack_from(self._received, start)
+            end = start + FRAME.size + length
+            if len(self._received) < end:
+                break
+            request = resource_pb2.RegisterResourceRequest.FromString(bytes(self._received[start + FRAME.size : end]))
+            task = asyncio.ensure_future(self._answer(number, request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            start = end
+        del self._received[:start]
+
+    async def _answer(self, number: int, request: Any) -> None:
+        try:
+            status, payload = 0, (await self._register(request, _Call())).SerializeToString()
+        except _Aborted as aborted:
+            status, payload = aborted.status, str(aborted).encode()
+        self._transport.write(FRAME.pack(number, status, len(payload)) + payload)
