@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,8 +32,18 @@ class Registry:
     preview: bool
     find_old: Callable[[Urn], Resource | None]
     running: list[Plugin] = field(default_factory=list)
+    _ahead: dict[str, asyncio.Task[Plugin]] = field(default_factory=dict)
     _ready: dict[str, asyncio.Future[Provider]] = field(default_factory=dict)
     _unconfigured: dict[Urn, Provider] = field(default_factory=dict)
+
+    def launch_ahead(self, resources: Iterable[Resource]) -> None:
+        """Begins to start the plugins that an operation on `resources` will need, while the program is starting.
+
+        Without any resource, each plugin of the project is likely to be needed. What goes wrong is told to whoever needs it.
+        """
+        known = {type_of(one.urn).removeprefix(PROVIDER_TYPE_PREFIX) for one in resources if is_provider_type(one.type)}
+        for package in sorted(self.plugins.keys() & known if known else self.plugins):
+            self._ahead[package] = asyncio.ensure_future(Plugin.launch(package, self.plugins[package], self.around))
 
     async def provider(self, reference: str) -> Provider:
         """The provider of `reference`; one of the old state is started here. Raises ProviderError where it is unknown."""
@@ -95,6 +105,12 @@ class Registry:
 
     async def close(self) -> None:
         """Ends every plugin."""
+        for task in self._ahead.values():
+            task.cancel()
+        for started in await asyncio.gather(*self._ahead.values(), return_exceptions=True):
+            if isinstance(started, Plugin):
+                self.running.append(started)
+        self._ahead.clear()
         await asyncio.gather(*(plugin.close() for plugin in self.running))
         self.running.clear()
 
@@ -126,7 +142,9 @@ class Registry:
                 f"plugins.providers ({', '.join(sorted(self.plugins)) or 'none'}); run this program with the official CLI"
             )
         try:
-            plugin = await Plugin.launch(package, self.plugins[package], self._around(inputs))
+            around = self._around(inputs)
+            ahead = self._ahead.pop(package, None) if around is self.around else None
+            plugin = await (ahead or Plugin.launch(package, self.plugins[package], around))
         except EngineError as error:
             raise ProviderError(str(error)) from None
         self.running.append(plugin)

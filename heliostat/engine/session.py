@@ -148,6 +148,7 @@ class Session:
         engine_pb2_grpc.add_EngineServicer_to_server(EngineService(self._logged), self._server)
         resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self.monitor, self._server)
         await self._server.start()
+        self.op.registry.launch_ahead(self.target.previous.resources)
         try:
             yield
         finally:

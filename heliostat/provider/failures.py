@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from google.protobuf import any_pb2
-from heliostat.pulumi_proto import provider_pb2 as pb
-from heliostat.pulumi_proto import status_pb2
 
 from heliostat.provider.resource import PermanentError, RetryableError
+from heliostat.pulumi_proto import provider_pb2 as pb
+from heliostat.pulumi_proto import status_pb2
 from heliostat.systems import processes
 
 _TYPE_URL = "type.googleapis.com/"

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from heliostat.pulumi_proto import provider_pb2_grpc
 
 from heliostat.provider.reports import Reporter
 from heliostat.provider.servicer import Provider
+from heliostat.pulumi_proto import provider_pb2_grpc
 from heliostat.systems.loopback import past_proxies
 
 _MESSAGE_LIMIT = 400 * 1024 * 1024

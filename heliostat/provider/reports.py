@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+
 from heliostat.pulumi_proto import engine_pb2, engine_pb2_grpc
 
 _SEND_SECONDS = 5.0

@@ -12,8 +12,6 @@ from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
-from heliostat.pulumi_proto import plugin_pb2, provider_pb2_grpc
-from heliostat.pulumi_proto import provider_pb2 as pb
 
 from heliostat import __version__
 from heliostat.provider import checks, differences, failures, registry

@@ -17,6 +17,7 @@ sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != _FOLDER
 
 import argparse
 import asyncio
+import importlib.machinery
 import importlib.util
 import logging
 import runpy
@@ -37,6 +38,19 @@ def _own(name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+class _Lazily:
+    """Has a module be imported once something of it is used: most of the SDK's import is what hardly a program uses."""
+
+    names = frozenset({"pulumi.automation"})
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """The module's own spec, to be run later; None for every other module."""
+        spec = importlib.machinery.PathFinder.find_spec(name, path) if name in self.names else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        return spec
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,6 +78,7 @@ def _in_the_program(error: BaseException, program: str) -> str:
 def main() -> int:
     """Runs the program; the exit code."""
     arguments = _arguments()
+    sys.meta_path.insert(0, _Lazily())
     try:
         import pulumi
         import pulumi.runtime

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 
-class _Outstanding:
+class Outstanding:
     """Lets the SDK wait for thousands of outputs.
 
     It waits for the first of all that are outstanding, and begins anew with all others each time one is there: quadratic in
@@ -44,7 +44,7 @@ class _Outstanding:
             self._look.set()
 
 
-def _declared_at() -> Any:
+def declared_at() -> Any:
     """Where in the program a resource is declared: what called the third `__init__` from here on, its class's own.
 
     The SDK reads every frame of the stack for it, with the source's lines, a third of its time; the engine keeps this one.
@@ -63,7 +63,7 @@ def _declared_at() -> Any:
     return source_pb2.StackTrace(frames=[source_pb2.StackFrame(pc=position)])
 
 
-def _urn_maker(made: Callable[..., Any], constant: Callable[[Any], Any], settings: Any) -> Callable[..., Any]:
+def urn_maker(made: Callable[..., Any], constant: Callable[[Any], Any], settings: Any) -> Callable[..., Any]:
     """`create_urn` that asks no output for what is plain text; the SDK makes the URN of each resource, for mocks alone."""
 
     def create_urn(name: Any, type_: Any, parent: Any = None, project: Any = None, stack: Any = None) -> Any:
@@ -89,11 +89,11 @@ def spare_the_sdk() -> None:
     from pulumi.runtime import resource, settings, stack
 
     if hasattr(stack, "asyncio"):
-        stack.asyncio = types.SimpleNamespace(**{**vars(asyncio), "wait": _Outstanding().wait})
+        stack.asyncio = types.SimpleNamespace(**{**vars(asyncio), "wait": Outstanding().wait})
     if hasattr(_types, "resource_types"):
         # What a class annotates, resolved: some fifty microseconds for each resource of the class.
         _types.resource_types = cache(_types.resource_types)
     if hasattr(resource, "_get_stack_trace"):
-        resource._get_stack_trace = _declared_at
+        resource._get_stack_trace = declared_at
     if hasattr(resource, "create_urn"):
-        resource.create_urn = _urn_maker(resource.create_urn, Output.from_input, settings)
+        resource.create_urn = urn_maker(resource.create_urn, Output.from_input, settings)
