@@ -8,9 +8,9 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
-from pulumi.runtime.proto import callback_pb2, callback_pb2_grpc
 
 from heliostat.engine.plugins import CHANNEL_OPTIONS
+from heliostat.pulumi_proto import callback_pb2, callback_pb2_grpc
 
 
 class CallbackError(Exception):

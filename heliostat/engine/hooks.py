@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from pulumi.runtime.proto import resource_pb2
-
 from heliostat.engine.callbacks import CallbackError, Callbacks
 from heliostat.engine.errors import ProviderError
 from heliostat.engine.properties import to_struct
 from heliostat.engine.state import Resource
 from heliostat.engine.urns import Urn, name_of
+from heliostat.pulumi_proto import resource_pb2
 
 T = TypeVar("T")
 Kind = Literal["create", "update", "delete"]

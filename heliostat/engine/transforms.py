@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf import struct_pb2
-from pulumi.runtime.proto import alias_pb2, resource_pb2
 
 from heliostat.engine.callbacks import Callbacks
 from heliostat.engine.goals import Goal
 from heliostat.engine.properties import from_struct, to_struct
 from heliostat.engine.state import OUTPUT_SIGNATURE, SECRET_SIGNATURE_KEY, UNKNOWN, Secret
 from heliostat.engine.urns import Urn
+from heliostat.pulumi_proto import alias_pb2, resource_pb2
 
 OPTIONS = {
     "depends_on": "dependencies",
