@@ -19,6 +19,8 @@ from heliostat.provider.properties import UNKNOWN, Properties, carried, decode, 
 from heliostat.provider.reports import Reporter, Reports
 from heliostat.provider.resource import Context, Handler, PartialError, PermanentError, RetryableError
 from heliostat.provider.switches import refuse_delete
+from heliostat.pulumi_proto import plugin_pb2, provider_pb2_grpc
+from heliostat.pulumi_proto import provider_pb2 as pb
 from heliostat.spec.base import Model
 
 _OF_THE_ENGINE = ("version", "pluginDownloadURL", "pluginChecksums", "parameterization", "__internal")
