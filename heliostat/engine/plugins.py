@@ -26,6 +26,8 @@ CHANNEL_OPTIONS = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grp
 CONNECT_TIMEOUT_S = 10.0
 CANCEL_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5.0
+OWN_VIRTUALENV = "venv"
+"""Where a plugin that names no virtual environment may have one, below its folder; the CLI runs no plugin without."""
 DEATH_NOTICE_S = 2.0
 """How long a broken connection may be ahead of the news that its process died."""
 
@@ -80,6 +82,8 @@ def command_of(name: str, folder: Path, environment: Mapping[str, str]) -> tuple
         )
     if not (folder / "__main__.py").exists():
         raise EngineError(f"plugin '{name}' cannot be run: there is no {folder / '__main__.py'}")
+    if (folder / OWN_VIRTUALENV / "bin" / "python").exists():
+        options = {"virtualenv": OWN_VIRTUALENV, **options}
     python, its_environment = interpreter(options, folder, environment)
     return [python, "-u", str(folder)], its_environment
 

@@ -49,10 +49,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._cancelled = asyncio.Event()
 
     async def Handshake(self, request: Any, context: Any) -> pb.ProviderHandshakeResponse:
-        """Learn where the engine is."""
+        """Learn where the engine is. A resource that is an input comes as its id, which is a text like any other."""
         if request.engine_address:
             self._reporter.attach(request.engine_address)
-        return pb.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True)
+        return pb.ProviderHandshakeResponse(accept_secrets=True)
 
     async def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Learn where the engine is, as a plugin that ran before it."""
@@ -88,7 +88,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     async def Configure(self, request: Any, context: Any) -> pb.ConfigureResponse:
         """What this plugin understands."""
-        return pb.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=False)
+        return pb.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     async def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Stop waiting; comes at every normal end too, so nothing is undone."""

@@ -18,21 +18,33 @@ pytestmark = [
 ]
 EMBEDDED = (str(Path(sys.executable).with_name("heliostat")), "--engine", "embedded")
 OFFICIAL = ("pulumi",)
+PROGRAM = """
+v = int(pulumi.Config().require("v"))
+code = pulumi.AssetArchive({"folder": pulumi.FileArchive("folder"), "text": pulumi.StringAsset("text")})
+a = Lab("a", v=v, secret=pulumi.Output.secret("s"))
+Lab("b", v=a.made, other=a, others=[a, Box("box")], code=code)
+pulumi.export("made", a.made)
+"""
 YES = ("--yes", "--skip-preview", "--stack", "dev")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
-    """Runs an engine's command in a project with two resources."""
+    """Runs an engine's command in a project with resources whose state each engine has to write as the other does."""
     runtime = f"{{name: python, options: {{virtualenv: {sys.prefix}}}}}"
-    plugins = f"{{providers: [{{name: lab, path: {PROVIDER}}}]}}"
+    # Of a plugin without a virtual environment of its own the CLI looks for one in its folder.
+    shutil.copytree(PROVIDER, tmp_path / "provider")
+    (tmp_path / "provider" / "PulumiPlugin.yaml").write_text(f"runtime: {runtime}\n")
+    plugins = f"{{providers: [{{name: lab, path: {tmp_path}/provider}}]}}"
     (tmp_path / "Pulumi.yaml").write_text(f"name: shared\nruntime: {runtime}\nplugins: {plugins}\n")
-    program = "a = Lab('a', v=int(pulumi.Config().require('v')))\nLab('b', v=a.made)\n"
-    (tmp_path / "__main__.py").write_text(f"{PREAMBLE}\n{program}pulumi.export('made', a.made)\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("content")
+    (tmp_path / "__main__.py").write_text(f"{PREAMBLE}\n{PROGRAM}")
     (tmp_path / "state").mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "HELIOSTAT_"))}
     environment |= {
         "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
+        "PULUMI_HOME": str(tmp_path / "home"),
         "PULUMI_CONFIG_PASSPHRASE": "pass",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "LAB_GATE": str(tmp_path / "gate"),

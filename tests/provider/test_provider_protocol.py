@@ -66,7 +66,7 @@ async def test_configuration_of_the_stack_does_not_reach_the_state(plugin):
     configured = await plugin.stub.Configure(pb.ConfigureRequest())
     assert configured.acceptSecrets
     assert configured.supportsPreview
-    assert configured.acceptResources
+    assert not configured.acceptResources
 
 
 async def test_a_type_that_does_not_exist_is_said_with_those_that_do(plugin):

@@ -26,8 +26,8 @@ from pathlib import Path
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2_grpc, status_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
-from pulumi.runtime.proto import provider_pb2_grpc, status_pb2
 
 SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 
@@ -77,6 +77,12 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         if method == "create" and inputs.get("complain"):
             await context.abort(grpc.StatusCode.UNKNOWN, inputs["complain"])
         return name
+
+    async def GetPluginInfo(self, request, context):
+        return plugin_pb2.PluginInfo(version="1.0.0")
+
+    async def GetSchema(self, request, context):
+        return pb.GetSchemaResponse(schema=json.dumps({"name": "lab", "version": "1.0.0"}))
 
     async def CheckConfig(self, request, context):
         return pb.CheckResponse(inputs=request.news)
