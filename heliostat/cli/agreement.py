@@ -48,8 +48,7 @@ class Agreement:
         return "" if agreed else f"declined; these are no longer declared and still there:{listed}"
 
     async def _answer(self, question: str) -> bool:
-        sys.stderr.write(say.clean(question))
-        sys.stderr.flush()
+        say.told(question, nl=False)
         loop = asyncio.get_running_loop()
         line: asyncio.Future[str] = loop.create_future()
         loop.add_reader(sys.stdin, lambda: None if line.done() else line.set_result(sys.stdin.readline()))

@@ -77,9 +77,9 @@ def out(text: str, *, nl: bool = True) -> None:
     sys.stdout.flush()
 
 
-def told(text: str) -> None:
+def told(text: str, *, nl: bool = True) -> None:
     """A line of the command's own, which is no data, on standard error."""
-    sys.stderr.write(clean(masker.text(runnable(text))) + "\n")
+    sys.stderr.write(clean(masker.text(runnable(text))) + "\n" * nl)
     sys.stderr.flush()
 
 
