@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from heliostat.engine.errors import ProviderError
 from heliostat.engine.goals import Goal, with_plugin
+from heliostat.engine.registry import BUILTIN
+from heliostat.engine.reserved import DENIED, denied_packages
 from heliostat.engine.state import Resource, Secret
 from heliostat.engine.urns import PROVIDER_TYPE_PREFIX
 
@@ -20,9 +23,15 @@ class DefaultProviders:
     config: Mapping[str, str | Secret]
     make: Callable[[Goal], Awaitable[Resource]]
     _made: dict[tuple[str, str, str], asyncio.Task[str]] = field(default_factory=dict)
+    _denied: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._denied = denied_packages(self.config)
 
     async def reference(self, package: str, version: str = "", url: str = "") -> str:
-        """The reference of the default provider of `package`."""
+        """The reference of the default provider of `package`. Raises ProviderError where the configuration forbids one."""
+        if package != BUILTIN and not self._denied.isdisjoint({package, "*"}):
+            raise ProviderError(f"the default provider for {package!r} is disabled ({DENIED}): give an explicit provider")
         key = (package, version, url)
         if key not in self._made:
             self._made[key] = asyncio.create_task(self._make(*key))

@@ -79,7 +79,7 @@ class Planner:
         """What a program's registration leads to. Raises Reported or Stopped where the operation ends with it."""
         goal = goal.inheriting(self._goals.get(goal.parent) if goal.parent else None)
         if goal.custom and not is_provider_type(goal.type) and not goal.provider:
-            goal = replace(goal, provider=await self.defaults.reference(goal.type.split(":", 1)[0], version, url))
+            goal = replace(goal, provider=await self._default(goal, version, url))
         urn = self.claims.name(goal)
         if "id" in goal.additional_secret_outputs:
             self.op.tell("warning", "additional_secret_outputs: the 'id' of a resource cannot be made secret", urn)
@@ -248,6 +248,12 @@ class Planner:
         self.operated.add(old.urn)
         await self._carry_dependencies(old)
         return await self.steps.same(old, replace(old), untargeted=True)
+
+    async def _default(self, goal: Goal, version: str, url: str) -> str:
+        try:
+            return await self.defaults.reference(goal.type.split(":", 1)[0], version, url)
+        except ProviderError as error:
+            raise self.op.fail(f"{goal.type} {goal.name!r}: {error}") from None
 
     async def _make_provider(self, goal: Goal) -> Resource:
         made = await self.register(goal)

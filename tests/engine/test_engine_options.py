@@ -12,6 +12,7 @@ from heliostat.engine.diffs import Diff, property_changes
 from heliostat.engine.errors import EngineError
 from heliostat.engine.events import PropertyChange, StepStarted
 from heliostat.engine.goals import Goal, goal_of, with_plugin
+from heliostat.engine.reserved import denied_packages
 from heliostat.engine.unsupported import METHODS, refusal
 
 PROVIDER = """
@@ -79,6 +80,28 @@ async def test_what_the_engine_cannot_do_is_refused_with_the_way_out(lab: Lab, p
     assert told in lab.said("error")
     assert "update the Pulumi CLI" not in lab.said("error")
     assert lab.calls("create") == []
+
+
+@pytest.mark.parametrize("denied", ['["lab"]', '["other", " * "]'])
+async def test_a_package_whose_default_provider_is_disabled_needs_an_explicit_one(lab: Lab, denied: str) -> None:
+    lab.config = {"pulumi:disable-default-providers": denied}
+    assert not (await lab.up("Lab('a', v=1)")).succeeded
+    assert "lab:index:Lab 'a': the default provider for 'lab' is disabled" in lab.said("error")
+    assert (await lab.up(PROVIDER + "p = Provider('p')\nLab('a', Options(provider=p), v=1)")).succeeded
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"pulumi:disable-default-providers": "lab"}, "it has to be a list of packages"),
+        ({"pulumi:disable-default-providers": "[1]"}, "it has to be a list of packages"),
+        ({"pulumi:autonaming": "{}"}, "leaves names to the providers"),
+    ],
+)
+def test_what_the_configuration_says_to_the_engine_is_understood_or_refused(config: dict[str, str], told: str) -> None:
+    with pytest.raises(EngineError, match=told):
+        denied_packages(config)
+    assert denied_packages({"pulumi:disable-default-providers": ""}) == frozenset()
 
 
 def registration(**fields: Any) -> resource_pb2.RegisterResourceRequest:
