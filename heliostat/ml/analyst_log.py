@@ -7,6 +7,7 @@ import datetime as dt
 import io
 import itertools
 import json
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ _DAYS: Final = 60
 _TAIL_BYTES: Final = 8 << 20
 """What is read of a spool, from its end."""
 _INPUT: Final = "input_"
+
+_log = logging.getLogger(__name__)
 
 
 class LoggedRequests:
@@ -49,11 +52,7 @@ class LoggedRequests:
         for path, _ in sorted(spools_in(self._spool), key=lambda found: found[1].st_mtime, reverse=True):
             yield self._spooled_asks(path, wanted)
         for key in self._stored():
-            try:
-                content = self._store.get(key)
-            except ObjectMissingError:
-                continue
-            yield self._stored_asks(content, most_rows, wanted)
+            yield self._stored_in(key, most_rows, wanted)
 
     def _stored(self) -> Iterator[str]:
         today = dt.datetime.now(dt.UTC).date()
@@ -61,6 +60,18 @@ class LoggedRequests:
             day = today - dt.timedelta(days=ago)
             there = list(self._store.list(f"predictions/{self._application}/date={day:%Y-%m-%d}/"))
             yield from (info.key for info in sorted(there, key=lambda info: info.modified, reverse=True))
+
+    def _stored_in(self, key: str, most_rows: int, wanted: Collection[str] | None) -> list[Ask]:
+        """Of one file; one that is gone or damaged has none, and costs no other."""
+        import pyarrow as pa
+
+        try:
+            return self._stored_asks(self._store.get(key), most_rows, wanted)
+        except ObjectMissingError:
+            return []
+        except (pa.ArrowException, ValueError, KeyError, OSError) as error:
+            _log.warning("%s of the prediction log cannot be read: %s", key, error)
+            return []
 
     def _stored_asks(self, content: bytes, most_rows: int, wanted: Collection[str] | None) -> list[Ask]:
         import pyarrow as pa

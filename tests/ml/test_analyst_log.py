@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel
 
@@ -16,6 +19,7 @@ from heliostat.ml.prediction_log import PredictionLog
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import Limits
 from heliostat.spec.workload import PredictionLog as Settings
+from heliostat.systems.objects import open_store
 
 from serving_fakes import contract, seal_here  # isort: skip
 
@@ -116,6 +120,20 @@ def test_requests_that_share_an_id_are_kept_apart(address, spool, log):
     add(log, b"same", STAYS)
     log.close()
     assert [len(json.loads(ask.body).get("rows", [1])) for ask in asks(address, spool)] == [2, 1]
+
+
+def test_a_damaged_file_costs_no_other(address, spool, log, caplog):
+    add(log, b"one", STAYS[:1])
+    log.close()
+    store = open_store(address)
+    [info] = store.list("predictions/")
+    for name in ("a", "z"):
+        store.put(f"{info.key.rpartition('/')[0]}/{name}.parquet", b"PAR1 nonsense")
+    other = io.BytesIO()
+    pq.write_table(pa.table({"a": [1]}), other)
+    store.put(f"{info.key.rpartition('/')[0]}/b.parquet", other.getvalue())
+    assert [ask.request_id for ask in asks(address, spool)] == ["one"]
+    assert caplog.text.count("of the prediction log cannot be read") == 3
 
 
 def test_an_empty_log_has_no_requests(address, spool):
