@@ -22,6 +22,7 @@ from heliostat.engine.state import (
 from heliostat.engine.urns import name_of, type_of
 
 _CONTENTS = (ASSET_SIGNATURE, ARCHIVE_SIGNATURE)
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def held(values: dict[str, Any]) -> Any:
@@ -91,8 +92,20 @@ def is_content(value: Mapping[str, Any]) -> bool:
 
 
 def has_contents(value: Any) -> bool:
-    """Whether there is an asset or an archive in a value."""
-    return next(_contents(value), None) is not None
+    """Whether there is an asset or an archive in a value; asked of all that is compared, so it is quick."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return False
+    if kind is dict:
+        if SECRET_SIGNATURE_KEY in value and value[SECRET_SIGNATURE_KEY] in _CONTENTS:
+            return True
+        items = value.values()
+    else:
+        items = value if kind is list else (value.value,) if kind is Secret else ()
+    for item in items:  # noqa: SIM110 - a generator takes twice as long
+        if type(item) not in _PLAIN and has_contents(item):
+            return True
+    return False
 
 
 def without_contents(value: Any) -> Any:
