@@ -14,6 +14,7 @@ from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Final
 
+import heliostat
 from heliostat.ml.spools import Head
 from heliostat.spec.base import Model
 
@@ -52,7 +53,7 @@ def seal(spool: Path, descriptor: int, head: Head) -> Sealed:
         input=head.line,
         capture_output=True,
         pass_fds=(descriptor,),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**os.environ, "PYTHONPATH": str(Path(heliostat.__file__).parents[1])},
         check=False,
     )
     if done.returncode:
