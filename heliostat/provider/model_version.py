@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from heliostat.provider import gate, inspecting, ray_work
 from heliostat.provider.records import unless_deleted
@@ -18,10 +18,12 @@ from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.workload import OnRefusal
 from heliostat.systems.controller_api import ControllerClient
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Registry
 from heliostat.systems.objects import ObjectMissingError, open_store
 
+_NEXT = "models:/candidate"
+"""Stands in a preview for a model that is not trained yet."""
 _DATA_TAG = "heliostat.dataset"
 """On a registered version: the digest of the data that it was trained on."""
 
@@ -37,6 +39,8 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
     inputs = ModelVersionInputs
     outputs = ModelVersionOutputs
     replace_on = frozenset({"name"})
+    # The run of a training is known once it has begun; what its model will be judged by, and against what, is known before.
+    supposed: ClassVar[Mapping[str, Any]] = {"run_id": _NEXT, "model_uri": _NEXT}
 
     def unchanged(self, old: ModelVersionInputs, new: ModelVersionInputs) -> frozenset[str]:
         """Where things are reached means nothing, nor does the code: a model is judged with the code it was logged with."""
@@ -54,15 +58,22 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
         """Say what is judged against what.
 
         Raises:
-            PermanentError: the pinned version is not there, or the gate does not fit the data.
+            PermanentError: the pinned version is not there, the gate does not fit the data, or what serves cannot be measured.
         """
         if new.pin:
             await asyncio.to_thread(_pinned, new)
             return
         await require_judgeable(new.gate, new.dataset, new.store)
         if old is None or old.model_uri != new.model_uri:
-            incumbent = await _incumbent(new)
-            context.info(f"will judge {new.model_uri} against {incumbent or 'the baseline alone: nothing serves yet'}")
+            try:
+                incumbent = await _incumbent(new)
+            except RetryableError as error:
+                context.info(f"against what it will be judged cannot be said before the controller is up ({error})")
+                return
+            candidate = "the new model" if new.model_uri == _NEXT else new.model_uri
+            context.info(f"will judge {candidate} against {incumbent or 'the baseline alone: nothing serves yet'}")
+            if incumbent:
+                await asyncio.to_thread(_require_artifacts, new.tracking_uri, incumbent)
 
     async def create(self, context: Context, inputs: ModelVersionInputs) -> Created[ModelVersionOutputs]:
         """Judge and register, or take the pinned version."""
@@ -251,6 +262,19 @@ def _pinned(inputs: ModelVersionInputs) -> RegisteredVersion:
     if version is None:
         raise PermanentError(f"the pinned version {inputs.pin} is not in MLflow at {inputs.tracking_uri}: pin one that is")
     return version
+
+
+def _require_artifacts(tracking_uri: str, incumbent: str) -> None:
+    """See that what serves can be measured beside a candidate, before that is trained.
+
+    Raises:
+        PermanentError: its artifacts are gone.
+    """
+    try:
+        with Registry(tracking_uri) as registry:
+            registry.require_artifacts(registry.location(incumbent))
+    except RetryableError:  # MLflow is not up yet
+        return
 
 
 def _version(tracking_uri: str, uri: str) -> RegisteredVersion | None:

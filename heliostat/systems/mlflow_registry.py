@@ -192,8 +192,8 @@ class Registry:
             raise PermanentError(f"there is no model {model_uri} in {self._uri}")
         return self.location(uri) if uri.startswith("models:/") else str(uri)
 
-    def download(self, location: str, directory: Path) -> None:
-        """Write every artifact at a location below `directory`.
+    def require_artifacts(self, location: str) -> list[str]:
+        """The names of the artifacts at a location.
 
         Raises:
             PermanentError: nothing is there, or the server does not hand out what lies there.
@@ -207,7 +207,16 @@ class Registry:
                 f"there are no artifacts at {location}: they were deleted, or the object store is another one since they were "
                 "logged; go back to that store, or delete the run or model that names them, and it is made anew"
             )
-        for name in names:
+        return names
+
+    def download(self, location: str, directory: Path) -> None:
+        """Write every artifact at a location below `directory`.
+
+        Raises:
+            PermanentError: nothing is there, or the server does not hand out what lies there.
+        """
+        top = location.removeprefix("mlflow-artifacts:").lstrip("/")
+        for name in self.require_artifacts(location):
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._client.stream("GET", f"/api/2.0/mlflow-artifacts/artifacts/{quote(f'{top}/{name}')}") as response:

@@ -38,6 +38,8 @@ class World:
         self.outcome: Callable[[dict[str, Any]], tuple[str, str]] = lambda specification: ("SUCCEEDED", "")
         self.serving: str | None = None
         self.mlflow_away = False
+        self.gone: set[str] = set()
+        """Versions whose artifacts somebody deleted, by URI."""
         self.told: dict[str, list[str]] = {"progress": [], "info": [], "warn": []}
         self.cancelled = asyncio.Event()
 
@@ -130,6 +132,14 @@ class FakeRegistry:
 
     def version(self, uri: str) -> RegisteredVersion | None:
         return next((version for version in self.world.versions if version.uri == uri), None)
+
+    def location(self, uri: str) -> str:
+        return uri
+
+    def require_artifacts(self, location: str) -> list[str]:
+        if location in self.world.gone:
+            raise PermanentError(f"there are no artifacts at {location}")
+        return ["MLmodel"]
 
     def register(self, name: str, source: str, run_id: str, description: str, tags: Any) -> RegisteredVersion:
         for version in self.world.versions:

@@ -7,10 +7,11 @@ import json
 import pytest
 from ml_world import World
 
+from heliostat.provider import model_version
 from heliostat.provider.model_version import ModelVersionHandler
 from heliostat.spec.resources import ModelVersionInputs
 from heliostat.spec.workload import Gate, OnRefusal, Slice
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 from heliostat.systems.objects import open_store
 
@@ -200,3 +201,24 @@ def test_which_version_a_pin_takes_is_known_beforehand(world):
     pinned = inputs(world, run_id=None, model_uri=None, pin="models:/flights/7")
     assert HANDLER.foreseen(None, pinned) == {"served_model_uri": "models:/flights/7", "version": 7}
     assert HANDLER.foreseen(None, inputs(world)) == {}
+
+
+async def test_what_is_not_trained_yet_is_told_against_what_it_will_be_judged(world):
+    await serve(world, 1)
+    supposed = inputs(world, **HANDLER.supposed)
+    await HANDLER.preview(world.context, None, supposed)
+    assert world.told["info"][-1] == "will judge the new model against models:/flights/1"
+    world.gone.add("models:/flights/1")
+    with pytest.raises(PermanentError, match="no artifacts at models:/flights/1"):
+        await HANDLER.preview(world.context, None, supposed)
+    world.mlflow_away = True
+    await HANDLER.preview(world.context, None, supposed)
+
+
+async def test_a_preview_without_the_controller_says_so_and_fails_nothing(world, monkeypatch):
+    async def away(inputs):
+        raise RetryableError("the controller does not answer")
+
+    monkeypatch.setattr(model_version, "_incumbent", away)
+    await HANDLER.preview(world.context, None, inputs(world))
+    assert "cannot be said before the controller is up" in world.told["info"][-1]
