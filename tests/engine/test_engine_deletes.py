@@ -96,3 +96,24 @@ async def test_a_leftover_of_an_earlier_failure_is_deleted_once_beside_its_succe
     assert (await lab.up(program.format(size=3, first=True, fail=""))).succeeded
     assert sorted(lab.calls("delete")) == ["delete root", "delete root", "delete user"]
     assert lab.names() == ["root", "user"]
+
+
+async def test_a_chain_of_what_goes_with_each_other_is_deleted_by_its_first_alone(lab: Lab) -> None:
+    program = (
+        "a = Lab('a', replace_size={size}, first=True)\n"
+        "b = Lab('b', Options(deleted_with=a), v=1)\n"
+        "Lab('c', Options(deleted_with=b), v=1)"
+    )
+    await lab.up(program.format(size=1))
+    assert (await lab.up(program.format(size=2))).succeeded
+    assert lab.calls("create", "delete") == ["delete a", "create a", "create b", "create c"]
+    assert lab.names() == ["a", "b", "c"]
+
+
+async def test_what_the_state_says_decides_with_whom_a_replaced_resource_goes(lab: Lab) -> None:
+    program = "c = Lab('c', replace_size={size})\n{b}Lab('a', Options(replace_with=[c]{more}), v=1)"
+    await lab.up(program.format(size=1, b="b = Lab('b', v=1)\n", more=", deleted_with=b"))
+    assert (await lab.up(program.format(size=2, b="", more=""))).succeeded
+    assert lab.calls("create") == ["create c", "create a"]
+    assert sorted(lab.calls("delete")) == ["delete b", "delete c"]
+    assert lab.names() == ["c", "a"]
