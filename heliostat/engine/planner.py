@@ -188,12 +188,14 @@ class Planner:
                 raise self.op.fail(message, new.urn)
             self.op.tell("error", message, new.urn)
             self.op.errored = True
-        if goal.import_id and not self.op.preview:
-            raise self.op.fail(
+        if goal.import_id:
+            message = (
                 "previously-imported resources that still specify an ID may not be replaced; please remove the "
-                f"`import` declaration from your program; what changed: {', '.join(diff.replaces)}",
-                new.urn,
+                f"`import` declaration from your program; what changed: {', '.join(diff.replaces)}"
             )
+            if not self.op.preview:
+                raise self.op.fail(message, new.urn)
+            self.op.tell("warning", message, new.urn)
         self._replaced.add(new.urn)
         if new.custom and not self.checks.is_forced(new.urn, old):
             # What was carried over from the old resource (generated names, defaults) is not the new one's.

@@ -8,7 +8,7 @@ import click
 import pytest
 from test_operations import THING, Engine
 
-from heliostat.cli import operate, switches
+from heliostat.cli import handover, operate, switches
 from heliostat.cli.commands import operations
 from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.report import Look
@@ -192,3 +192,11 @@ def test_long_values_are_whole_on_demand_and_hidden_ones_never_shown():
     assert "x" * 500 in whole
     assert hidden == "~ b (hidden)"
     assert paths_of(changes) == "a"
+
+
+def test_the_commands_have_the_clis_other_names(stack, engine):
+    for name, kind in {"update": "update", "pre": "preview", "down": "destroy", "dn": "destroy"}.items():
+        engine.calls.clear()
+        stack.ok(name, *([] if kind == "preview" else ["--yes", "--skip-preview"]))
+        assert engine.kinds == [kind]
+        assert handover.command_of([name]) in handover.SHARED_COMMANDS

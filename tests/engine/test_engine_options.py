@@ -64,6 +64,14 @@ async def test_an_id_that_is_to_be_secret_is_told(lab: Lab) -> None:
     assert "'id' of a resource cannot be made secret" in lab.said("warning")
 
 
+async def test_replacing_what_still_says_that_it_was_imported_is_told_in_the_preview_and_refused(lab: Lab) -> None:
+    program = "Lab('a', Options(import_='a-id'), v=1, replace_size={n})"
+    assert (await lab.preview(program.format(n=1))).succeeded
+    assert "may not be replaced" in lab.said("warning")
+    assert not (await lab.up(program.format(n=1))).succeeded
+    assert "may not be replaced; please remove the `import`" in lab.said("error")
+
+
 @pytest.mark.parametrize(
     ("program", "told"),
     [

@@ -29,7 +29,7 @@ _COMMANDS = {
 class _Lazy(Group):
     """The top of the tree; `--help` needs none of the modules behind it."""
 
-    aliases = {"update": "up", "pre": "preview", "down": "destroy"}
+    aliases = {"update": "up", "pre": "preview", "down": "destroy", "dn": "destroy"}
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports the command's module."""
