@@ -25,7 +25,7 @@ async def require_judgeable(gate: Gate, dataset: DatasetAddress, store: StoreAdd
         PermanentError: they cannot, with every reason.
     """
     if reasons := await asyncio.to_thread(_reasons, gate, dataset, store):
-        raise PermanentError(f"the gate does not fit the data at {dataset.uri}: " + "; ".join(reasons))
+        raise PermanentError("\n  ".join([f"the gate does not fit the data at {dataset.uri}:", *reasons]))
 
 
 def _reasons(gate: Gate, dataset: DatasetAddress, store: StoreAddress) -> list[str]:
