@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from heliostat.controller.points import MOST_POINTS, Point, stretch, thinned, windows
@@ -10,6 +11,7 @@ from heliostat.rollout.model import Colour, Observed, State, Window
 from heliostat.rollout.show import Gathering
 from heliostat.spec.base import Model
 from heliostat.spec.latencies import Counts
+from heliostat.spec.routes import PREDICT
 from heliostat.systems.haproxy_config import NOBODY, backend_name
 
 SAMPLE_SECONDS = 1.0
@@ -23,36 +25,50 @@ _KEPT_VERSIONS = 20
 _NONE = Counts()
 
 
+ByRoute = dict[str, Counts]
+"""Of `heliostat.spec.routes.ROUTES`; one that was asked for nothing yet is not among them."""
+
+
 class Counters(Model):
     """What was counted of an application; none of it but `last` ever goes back."""
 
-    last: dict[Colour, Counts] = {}
-    """HAProxy's counters, as they were read last."""
-    colours: dict[Colour, Counts] = {}
-    versions: dict[str, Counts] = {}
+    last: dict[str, ByRoute] = {}
+    """HAProxy's counters, as they were read last, by colour; what no version could answer goes by `NOBODY`, here and below."""
+    colours: dict[Colour, ByRoute] = {}
+    versions: dict[str, ByRoute] = {}
     """By label, the oldest first."""
     labels: dict[Colour, str] = {}
     """Of the version that each colour has, or had last."""
-    last_nobody: Counts = Counts()
-    """As `last`, of what no version could answer; among the versions it goes by `NOBODY`."""
 
 
-def counted(before: Counters, found: dict[Colour, Counts], labels: dict[Colour, str], nobody: Counts = _NONE) -> Counters:
+def counted(before: Counters, found: Mapping[str, ByRoute], labels: dict[Colour, str]) -> Counters:
     """`before` with what HAProxy counted since. What a colour answers once it is empty still counts for what it had."""
     labels = {**before.labels, **labels}
-    colours, versions = dict(before.colours), dict(before.versions)
-    for colour, counts in found.items():
-        new = counts.since(before.last.get(colour, Counts()))
-        colours[colour] = colours.get(colour, Counts()).plus(new)
-        label = labels.get(colour)
-        if label is not None:
-            versions[label] = versions.get(label, Counts()).plus(new)
-    if nobody.requests:
-        versions[NOBODY] = versions.get(NOBODY, _NONE).plus(nobody.since(before.last_nobody))
+    named = {NOBODY: NOBODY} | {colour.value: label for colour, label in labels.items()}
+    colours, versions, last = dict(before.colours), dict(before.versions), dict(before.last)
+    for side, routes in found.items():
+        known = before.last.get(side, {})
+        new = {route: counts.since(known.get(route, _NONE)) for route, counts in routes.items()}
+        last[side] = {route: counts.no_less_than(known.get(route, _NONE)) for route, counts in routes.items()}
+        if side != NOBODY:
+            new = {PREDICT: _NONE, **new}  # a counter that is told from the beginning loses none of its first requests
+            colours[Colour(side)] = _plus(colours.get(Colour(side), {}), new)
+        label = named.get(side)
+        if label is not None and new:
+            versions[label] = _plus(versions.get(label, {}), new)
     current = {*labels.values(), NOBODY}
     surplus = [label for label in versions if label not in current][: max(0, len(versions) - _KEPT_VERSIONS)]
     kept = {label: counts for label, counts in versions.items() if label not in surplus}
-    return Counters(last={**before.last, **found}, colours=colours, versions=kept, labels=labels, last_nobody=nobody)
+    return Counters(last=last, colours=colours, versions=kept, labels=labels)
+
+
+def _plus(before: ByRoute, new: ByRoute) -> ByRoute:
+    return {**before, **{route: before.get(route, _NONE).plus(counts) for route, counts in new.items()}}
+
+
+def _others(routes: ByRoute) -> int:
+    """Requests of all routes but the one that a version is judged by."""
+    return sum(counts.requests for route, counts in routes.items() if route != PREDICT)
 
 
 @dataclass
@@ -79,21 +95,26 @@ class Meter:
         self._store = store
         self._tracks: dict[str, _Track] = {}
 
-    def look(self, state: State, observed: Observed, counts: dict[str, Counts], now: float) -> None:
+    def look(self, state: State, observed: Observed, counts: Mapping[str, ByRoute], now: float) -> None:
         """Count what happened since the look before; keeps it in memory only."""
-        track = self._track(state)
-        found = {colour: counts[name] for colour in Colour if (name := backend_name(state.name, colour.value)) in counts}
-        nobody = counts.get(backend_name(state.name, NOBODY), _NONE)
-        fresh = any(track.counters.last.get(colour) != each for colour, each in found.items())
-        if fresh or nobody != track.counters.last_nobody:
+        track, sides = self._track(state), (*(colour.value for colour in Colour), NOBODY)
+        found = {side: counts[name] for side in sides if (name := backend_name(state.name, side)) in counts}
+        if any(track.counters.last.get(side) != each for side, each in found.items()):
             desired = {colour: state.slot(colour).desired for colour in Colour}
             labels = {colour: each.version.label for colour, each in desired.items() if each is not None}
-            track.counters, track.dirty = counted(track.counters, found, labels, nobody), True
-        colours = track.counters.colours
-        blue, green = (colours.get(colour, Counts()) for colour in Colour)
-        healthy = [len(observed.seen(colour).healthy) for colour in Colour]
-        unanswered = track.counters.versions.get(NOBODY, _NONE).requests
-        track.now = Point(now, observed.share, blue, green, healthy[0], healthy[1], unanswered)
+            track.counters, track.dirty = counted(track.counters, found, labels), True
+        blue, green = (track.counters.colours.get(colour, {}) for colour in Colour)
+        track.now = Point(
+            now,
+            observed.share,
+            blue.get(PREDICT, _NONE),
+            green.get(PREDICT, _NONE),
+            len(observed.blue.healthy),
+            len(observed.green.healthy),
+            track.counters.versions.get(NOBODY, {}).get(PREDICT, _NONE).requests,
+            _others(blue),
+            _others(green),
+        )
 
     def windows(self, state: State, since: float, seconds: float) -> tuple[Window, ...]:
         """What clients' requests showed since `since`, at most over `seconds`, as of the last look."""
@@ -144,8 +165,8 @@ class Meter:
         elif len(track.unsaved) > MOST_POINTS:
             track.unsaved = thinned(track.unsaved)
 
-    def versions(self, name: str) -> dict[str, Counts] | None:
-        """What each version of an application answered, by label; None until the first look at it."""
+    def versions(self, name: str) -> dict[str, ByRoute] | None:
+        """What each version of an application answered, by label and route; None until the first look at it."""
         track = self._tracks.get(name)
         if track is None or track.now is None:
             return None

@@ -14,9 +14,11 @@ from heliostat.rollout.model import SHARES, Colour, Observed, State
 from heliostat.spec.analysis import Verdict
 from heliostat.spec.latencies import BOUNDS_MS, Counts
 from heliostat.spec.rollouts import Phase
+from heliostat.spec.routes import PREDICT, REJECTIONS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _VERSION = ["application", "version"]
+_ROUTE = [*_VERSION, "route"]
 _VERDICTS = {Verdict.PASS: 1, Verdict.INCONCLUSIVE: 0, Verdict.FAIL: -1}
 
 
@@ -65,24 +67,39 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=value)
 
 
-def _traffic(versions: dict[str, dict[str, Counts]]) -> Iterator[Metric]:
-    requests = CounterMetricFamily("heliostat_requests", "Requests of clients", labels=_VERSION)
+def _traffic(versions: dict[str, dict[str, dict[str, Counts]]]) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "heliostat_requests", f"Requests of clients that were answered or failed; {PREDICT} has the predictions", labels=_ROUTE
+    )
     failed = CounterMetricFamily(
         "heliostat_failed_requests",
-        "Requests of clients that ended with a status of 500 or above, or without an answer",
-        labels=_VERSION,
+        "Those of them that ended with a status of 500 or above, or without an answer; predictions also with any other status "
+        "that none has",
+        labels=_ROUTE,
+    )
+    rejected = CounterMetricFamily(
+        "heliostat_rejected_requests",
+        f"Requests beside them that the contract does not take: with {', '.join(map(str, REJECTIONS))}",
+        labels=_ROUTE,
     )
     durations = HistogramMetricFamily(
         "heliostat_request_duration_seconds",
-        "Time to answer, as the traffic plane measures it; the sum is reckoned from the buckets",
-        labels=_VERSION,
+        "Time to answer, as the traffic plane measures it, without failures; the sum is reckoned from the buckets",
+        labels=_ROUTE,
     )
-    for name, each in versions.items():
-        for label, counts in each.items():
-            requests.add_metric([name, label], counts.requests)
-            failed.add_metric([name, label], counts.failed)
-            durations.add_metric([name, label], _buckets(counts), _sum(counts))
-    yield from (requests, failed, durations)
+    found = [
+        ([name, label, route], counts)
+        for name, labels in versions.items()
+        for label, routes in labels.items()
+        for route, counts in routes.items()
+    ]
+    for labels, counts in found:
+        requests.add_metric(labels, counts.requests)
+        failed.add_metric(labels, counts.failed)
+        if labels[-1] == PREDICT:
+            rejected.add_metric(labels, counts.rejected)
+        durations.add_metric(labels, _buckets(counts), _sum(counts))
+    yield from (requests, failed, rejected, durations)
 
 
 def _buckets(counts: Counts) -> list[tuple[str, float]]:

@@ -21,7 +21,10 @@ stay is the same."""
 
 @dataclass(frozen=True)
 class Point:
-    """What was counted up to a moment, by colour. These counts never go back, whatever happens to HAProxy's own."""
+    """What was counted up to a moment, by colour. These counts never go back, whatever happens to HAProxy's own.
+
+    Predictions are told in full, and of all other requests how many there were.
+    """
 
     at: float
     share: int
@@ -31,7 +34,9 @@ class Point:
     blue_healthy: int
     green_healthy: int
     nobody: int | None = None
-    """Requests that no version could answer; None where that was not counted yet."""
+    """Predictions that no version could make; None where that was not counted yet."""
+    blue_others: int = 0
+    green_others: int = 0
 
     def counts(self, colour: Colour) -> Counts:
         """One colour's."""
@@ -40,6 +45,10 @@ class Point:
     def healthy(self, colour: Colour) -> int:
         """One colour's healthy replicas."""
         return self.blue_healthy if colour is Colour.BLUE else self.green_healthy
+
+    def others(self, colour: Colour) -> int:
+        """One colour's requests that are no predictions."""
+        return self.blue_others if colour is Colour.BLUE else self.green_others
 
 
 def windows(points: Sequence[Point], now: Point, since: float, seconds: float) -> tuple[Window, ...]:
@@ -71,20 +80,26 @@ def thinned(points: list[Point]) -> list[Point]:
 
 def dumped(point: Point) -> str:
     """A point as text."""
-    healthy = point.blue_healthy, point.green_healthy
-    return json.dumps([point.share, *healthy, _numbers(point.blue), _numbers(point.green), point.nobody])
+    healthy, beside = (point.blue_healthy, point.green_healthy), (point.blue.rejected, point.green.rejected)
+    others = point.blue_others, point.green_others
+    return json.dumps([point.share, *healthy, _numbers(point.blue), _numbers(point.green), point.nobody, *beside, *others])
 
 
 def loaded(at: float, text: str) -> Point:
     """A point from its text."""
-    share, blue_healthy, green_healthy, blue, green, *nobody = json.loads(text)
-    return Point(at, share, counts_of(blue), counts_of(green), blue_healthy, green_healthy, *nobody)
+    share, blue_healthy, green_healthy, blue, green, *later = json.loads(text)
+    # One of an earlier version ends sooner.
+    nobody, *beside = later or (None,)
+    blue_rejected, green_rejected, *others = beside or (0, 0)
+    sides = counts_of(blue, blue_rejected), counts_of(green, green_rejected)
+    return Point(at, share, *sides, blue_healthy, green_healthy, nobody, *others)
 
 
-def counts_of(numbers: Iterable[int]) -> Counts:
+def counts_of(numbers: Iterable[int], rejected: int = 0) -> Counts:
     """Counts from their numbers: requests, failed, and the buckets up to the last that is not empty."""
     requests, failed, *buckets = numbers
-    return Counts(requests=requests, failed=failed, latencies=(*buckets, *(0 for _ in range(BUCKETS - len(buckets)))))
+    latencies = (*buckets, *(0 for _ in range(BUCKETS - len(buckets))))
+    return Counts(requests=requests, failed=failed, rejected=rejected, latencies=latencies)
 
 
 def _numbers(counts: Counts) -> list[int]:
@@ -121,12 +136,15 @@ def _unanswered(before: Point, after: Point) -> int:
 
 def _version(before: Point, after: Point, colour: Colour) -> VersionSample | None:
     counts, seconds = after.counts(colour).since(before.counts(colour)), after.at - before.at
-    if after.healthy(colour) == 0 and counts.requests == 0:
+    others = after.others(colour) - before.others(colour)
+    if after.healthy(colour) == 0 and counts.judged == 0:
         return None
     return VersionSample(
         replicas=after.healthy(colour),
         requests_per_second=counts.requests / seconds,
         failed_per_second=counts.failed / seconds,
+        rejected_per_second=counts.rejected / seconds,
+        others_per_second=max(0, others) / seconds,
         p50_ms=counts.quantile_ms(0.5),
         p99_ms=counts.quantile_ms(0.99),
     )

@@ -14,7 +14,7 @@ from heliostat.rollout.refusals import entry_of
 from heliostat.spec.rollouts import Desired
 from heliostat.systems.errors import PermanentError
 
-VERSION = 3
+VERSION = 4
 
 _FIRST = """
 CREATE TABLE applications (name TEXT PRIMARY KEY, state TEXT NOT NULL);
@@ -77,7 +77,10 @@ def _declarations(found: Any) -> list[Desired]:
     return [desired for each in inner for desired in _declarations(each)]
 
 
-_MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {1: _FIRST, 2: _SECOND, 3: _third}
+# What was counted before is of all routes, and judges none; samples that stay tell of what was, and no window begins in them.
+_FOURTH = "DELETE FROM counters;"
+
+_MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {1: _FIRST, 2: _SECOND, 3: _third, 4: _FOURTH}
 """By the version that each leads to, from the one before."""
 
 

@@ -9,6 +9,7 @@ from heliostat.ml.analyst_answers import MISSING, Pair, shown, value_of
 from heliostat.ml.analyst_scores import NO_SERVING, Distances, Metrics
 from heliostat.ml.ground_truth import GroundTruth
 from heliostat.spec.analysis import Check, Disagreement, Figure, ModelMetric, PredictionDistance
+from heliostat.spec.routes import Ending
 
 
 class Comparison(Protocol):
@@ -44,14 +45,13 @@ class Disagreements:
     def add(self, pair: Pair) -> None:  # noqa: D102 - see Comparison
         if pair.serving is None:
             return
-        if pair.serving.status == 0 and pair.candidate.status == 0:
-            return
+        same = pair.candidate.status == pair.serving.status
+        if same and pair.candidate.ending is not Ending.ANSWERED:
+            return  # neither answered it: that is no row on which they agree
         rows = pair.rows
         self._rows += rows
-        if pair.candidate.status != pair.serving.status:
+        if not same:
             self._count(rows, f"status {pair.candidate.status}", f"status {pair.serving.status}", pair)
-            return
-        if pair.candidate.status != 200:
             return
         ours, theirs = pair.candidate_rows or [], pair.serving_rows or []
         if len(ours) != len(theirs):

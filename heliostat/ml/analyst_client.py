@@ -15,6 +15,7 @@ import aiohttp
 from heliostat.ml.checks import REPLAY_HEADER
 from heliostat.ml.tap import Page, Question
 from heliostat.spec.base import REQUEST_ID
+from heliostat.spec.routes import BROKEN, PREDICT, Ending, ending_of
 
 ANSWER_SECONDS: Final = 30.0
 """A request without an answer for so long has failed."""
@@ -38,7 +39,7 @@ class Reply:
     """What a version answered."""
 
     status: int
-    """0: the connection broke, or nothing came in time."""
+    """BROKEN: the connection broke, or nothing came in time."""
     body: bytes
     milliseconds: float
     """As whoever asked sees it."""
@@ -46,9 +47,14 @@ class Reply:
     """The part of it that the application took, in milliseconds."""
 
     @property
+    def ending(self) -> Ending:
+        """What it says of the version."""
+        return ending_of(self.status)
+
+    @property
     def failed(self) -> bool:
         """Whether it is a failure of the version, and not of the request."""
-        return self.status == 0 or self.status >= 500
+        return self.ending is Ending.FAILED
 
 
 class NobodyThereError(Exception):
@@ -82,7 +88,7 @@ class Side:
                     break
             except TimeoutError:
                 break
-        return Reply(0, b"", (time.perf_counter() - began) * 1000)
+        return Reply(BROKEN, b"", (time.perf_counter() - began) * 1000)
 
     async def _ask(self, ask: Ask) -> Reply:
         headers = {"content-type": "application/json", REPLAY_HEADER: "1"}
@@ -91,7 +97,7 @@ class Side:
         for url in self._by_turns():
             began = time.perf_counter()
             try:
-                async with self._session.post(f"{url}/predict", data=ask.body, headers=headers) as answer:
+                async with self._session.post(f"{url}{PREDICT}", data=ask.body, headers=headers) as answer:
                     body = await answer.read()
                     milliseconds = (time.perf_counter() - began) * 1000
                     inside = answer.headers.get("x-heliostat-milliseconds")

@@ -19,6 +19,7 @@ from heliostat.ml.analyst_work import Work
 from heliostat.ml.serving import default_spool
 from heliostat.ml.tap import MOST_REQUESTS, Question, Tapped
 from heliostat.spec.analysis import Source
+from heliostat.spec.routes import Ending
 from heliostat.systems.errors import PermanentError, RetryableError
 
 AT_ONCE: Final = 4
@@ -130,7 +131,8 @@ class Replay:
         for number, body in enumerate(bodies):
             await self._begin(Source.GOLDEN, Ask(f"golden-{number}", body))
         await self._ended()
-        for source, ask in itertools.cycle(tuple(self._spoke)):
+        # Twice as many as are needed at most: what is rejected the second time would never make them up.
+        for source, ask in itertools.islice(itertools.cycle(tuple(self._spoke)), 2 * needed):
             if self._begun - self._said_nothing >= needed:
                 break
             await self._begin(source, ask, Use.COUNT)
@@ -184,6 +186,9 @@ class Replay:
             self._work.count_replay(source, pair)
         if use is not Use.COUNT:
             self._work.compare(pair)
+        if pair.candidate.ending is Ending.REJECTED:
+            self._said_nothing += 1  # of predictions: it is counted among the rejections alone
+        elif use is not Use.COUNT:
             self._spoke.append((source, ask))
 
 

@@ -15,6 +15,7 @@ from heliostat.ml.ground_truth import GroundTruth
 from heliostat.spec.analysis import Custom, Figure, Figures, ModelMetric, Source
 from heliostat.spec.analyst import AnalystTask, Endpoints
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts
+from heliostat.spec.routes import Ending
 
 _SAMPLE_BYTES: Final = 1 << 17
 """A larger one is not shown."""
@@ -23,22 +24,28 @@ _SAMPLES: Final = 200
 
 
 class Tally:
-    """Counts, while they grow."""
+    """Counts, while they grow, as the traffic plane counts."""
 
     def __init__(self) -> None:
-        self.requests = self.failed = 0
+        self.requests = self._failed = self._rejected = 0
         self._latencies = [0] * BUCKETS
 
     def add(self, reply: Reply, milliseconds: float) -> None:
         """Count an answer."""
+        if reply.ending is Ending.REJECTED:
+            self._rejected += 1
+            return
         self.requests += 1
-        self.failed += reply.failed
-        self._latencies[bisect_left(BOUNDS_MS, milliseconds)] += 1
+        if reply.failed:
+            self._failed += 1
+        else:
+            self._latencies[bisect_left(BOUNDS_MS, milliseconds)] += 1
 
     @property
     def counts(self) -> Counts:
         """What was counted."""
-        return Counts(requests=self.requests, failed=self.failed, latencies=tuple(self._latencies))
+        latencies = tuple(self._latencies)
+        return Counts(requests=self.requests, failed=self._failed, rejected=self._rejected, latencies=latencies)
 
 
 class Work:
@@ -86,12 +93,12 @@ class Work:
 
     @property
     def replayed(self) -> int:
-        """Requests that were sent to both."""
+        """Predictions that both were asked for."""
         return self._replayed[0].requests
 
     @property
     def copied(self) -> int:
-        """Copies of clients' requests that the candidate was sent."""
+        """Predictions that the candidate was asked for by copies of clients' requests."""
         return self._copied[0].requests
 
     def count_replay(self, source: Source, pair: Pair) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from heliostat.spec.analysis import Finding, Source, Verdict
 from heliostat.spec.rollouts import Phase, Refused, Rollout, Status
 
-_SHARES = ("success rate", "disagreement")
+_SHARES = ("success rate", "rejection rate", "disagreement")
 """Checks whose figures are shares, by how their names begin."""
 _SOURCES = {
     Source.TRAFFIC: "of clients",

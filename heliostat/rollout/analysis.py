@@ -14,7 +14,7 @@ from heliostat.rollout import limits
 from heliostat.rollout.chance import DOUBT, by_chance, doubt_of_a_look, slower_than, wilson
 from heliostat.rollout.judged import Judged, judge_measured
 from heliostat.rollout.observed import Colour, Evidence, Window
-from heliostat.spec.analysis import Analysis, Custom, Figures, Finding, Latency, Source, SuccessRate, Verdict
+from heliostat.spec.analysis import Analysis, Custom, Figures, Finding, Latency, RejectionRate, Source, SuccessRate, Verdict
 from heliostat.spec.latencies import Counts
 
 GRACE_SECONDS = 60.0
@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 _FEW = 3
 """Bad answers that are more than a coincidence where there are too few requests for a verdict."""
 
-Counted = SuccessRate | Latency
+Counted = SuccessRate | RejectionRate | Latency
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def judge(analysis: Analysis, evidence: Evidence, candidate: Colour, elapsed: fl
 def enough_traffic(analysis: Analysis, evidence: Evidence, candidate: Colour) -> bool:
     """Whether clients sent what every check on counted requests needs."""
     whole = _whole(evidence, candidate)
-    counted = [check for check in analysis.checks if isinstance(check, SuccessRate | Latency)]
+    counted = [check for check in analysis.checks if isinstance(check, Counted)]
     return all(whole.suffices(check, analysis.min_requests) for check in counted)
 
 
 def needs_analyst(analysis: Analysis) -> bool:
     """Whether it has checks that no counter can answer."""
-    return any(not isinstance(check, SuccessRate | Latency) for check in analysis.checks)
+    return any(not isinstance(check, Counted) for check in analysis.checks)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class _Basis:
     def suffices(self, check: Counted, least: int) -> bool:
         """Whether there are enough requests of each version that `check` compares."""
         compared = (self.candidate, self.serving) if _relative(check) else (self.candidate,)
-        fewest = min(counts.requests for counts in compared)
+        fewest = min(_trials(check, counts) for counts in compared)
         return fewest >= least or (self.exhausted and fewest > 0)
 
 
@@ -106,7 +106,7 @@ class _Share:
 
 def _check(analysis: Analysis, number: int, evidence: Evidence, candidate: Colour, elapsed: float) -> Judged:
     check = analysis.checks[number]
-    if isinstance(check, SuccessRate | Latency):
+    if isinstance(check, Counted):
         return _counted(check, analysis, evidence, candidate, elapsed)
     return judge_measured(check, number, evidence.figures, analysis.min_requests)
 
@@ -115,7 +115,7 @@ def _counted(check: Counted, analysis: Analysis, evidence: Evidence, candidate: 
     least, whole, replayed = analysis.min_requests, _whole(evidence, candidate), _replayed(evidence.figures)
     bases = [_basis(window, evidence, candidate, elapsed, least) for window in evidence.windows]
     # Replays come as fast as they are answered: how slow they are says something only once there is nothing better.
-    bases += [replayed] if replayed is not None and isinstance(check, SuccessRate) else []
+    bases += [replayed] if replayed is not None and not isinstance(check, Latency) else []
     found = next((basis for basis in bases if _is_beyond(check, basis, least)), None)
     if found is not None:
         return Judged(_finding(check, found, Verdict.FAIL, "more than chance explains"), beyond=True)
@@ -157,11 +157,15 @@ def _plain(check: Counted, basis: _Basis, least: int) -> Judged:
 
 def _wanting(check: Counted, whole: _Basis, replayed: _Basis | None, figures: Figures | None, least: int) -> Judged:
     """There are too few requests for a verdict."""
-    basis = max((whole, *((replayed,) if replayed is not None else ())), key=lambda each: each.candidate.requests)
+    bases = (whole, *((replayed,) if replayed is not None else ()))
+    basis = max(bases, key=lambda each: _trials(check, each.candidate))
     error = figures.error if figures is not None else ""
-    text = f"{basis.candidate.requests} of the candidate's {least} requests were there"
-    if _relative(check) and basis.candidate.requests >= least:
-        text = f"{basis.serving.requests} of {least} requests to compare with were there"
+    trials = _trials(check, basis.candidate)
+    text = f"{trials} of the candidate's {least} requests were there"
+    if _relative(check) and trials >= least:
+        text = f"{_trials(check, basis.serving)} of {least} requests to compare with were there"
+    elif rejected := 0 if isinstance(check, RejectionRate) else max(each.candidate.rejected for each in bases):
+        text += f", and {rejected} that its contract rejected"
     if error:
         text += f", and the analyst could not send more: {error}"
     # An error is how it stands: replicas come back, and a dead analyst is started again. The grace bounds the wait.
@@ -179,18 +183,25 @@ def _shares(check: Counted, basis: _Basis, least: int, careful: bool = False) ->
     `careful` gives what serves the benefit of chance too.
     """
     candidate, serving = basis.candidate, basis.serving
-    if candidate.requests < least:
+    if _trials(check, candidate) < least:
         return
-    compares = serving.requests >= least and serving.requests > 0
-    if isinstance(check, SuccessRate):
-        if check.at_least is not None:
-            yield _Share(candidate.failed, candidate.requests, 1 - check.at_least)
-        if check.margin is not None and compares:
-            most = wilson(serving.failed, serving.requests, basis.doubt)[1]
-            usual = most if careful else serving.failed / serving.requests
-            yield _Share(candidate.failed, candidate.requests, min(1.0, usual + check.margin))
+    compares = _trials(check, serving) >= max(least, 1)
+    if isinstance(check, Latency):
+        yield from _slow(check, basis, compares, careful)
         return
-    total = sum(candidate.latencies)
+    bad, total = _bad(check, candidate), _trials(check, candidate)
+    most = check.at_most if isinstance(check, RejectionRate) else None if check.at_least is None else 1 - check.at_least
+    if most is not None:
+        yield _Share(bad, total, most)
+    if check.margin is not None and compares:
+        worst = wilson(_bad(check, serving), _trials(check, serving), basis.doubt)[1]
+        usual = worst if careful else _bad(check, serving) / _trials(check, serving)
+        yield _Share(bad, total, min(1.0, usual + check.margin))
+
+
+def _slow(check: Latency, basis: _Basis, compares: bool, careful: bool) -> Iterator[_Share]:
+    """What took longer than each limit; what failed took for ever, or a version would get faster by failing."""
+    candidate, serving = basis.candidate, basis.serving
     limits_ms = [check.at_most_ms] if check.at_most_ms is not None else []
     if check.times is not None and compares:
         answers = sum(serving.latencies)
@@ -198,12 +209,27 @@ def _shares(check: Counted, basis: _Basis, least: int, careful: bool = False) ->
         usual_ms = serving.quantile_ms(rank)
         limits_ms += [check.times * usual_ms] if usual_ms is not None else []
     for limit_ms in limits_ms:
-        yield _Share(slower_than(candidate.latencies, limit_ms), total, 1 - check.quantile)
+        slow = slower_than(candidate.latencies, limit_ms) + candidate.failed
+        yield _Share(slow, candidate.requests, 1 - check.quantile)
+
+
+def _trials(check: Counted, counts: Counts) -> int:
+    """What a check's share is one of."""
+    return counts.judged if isinstance(check, RejectionRate) else counts.requests
+
+
+def _bad(check: SuccessRate | RejectionRate, counts: Counts) -> int:
+    return counts.rejected if isinstance(check, RejectionRate) else counts.failed
 
 
 def _finding(check: Counted, basis: _Basis, verdict: Verdict, text: str) -> Finding:
     def figure(counts: Counts) -> float | None:
-        return counts.success_rate if isinstance(check, SuccessRate) else counts.quantile_ms(check.quantile)
+        if isinstance(check, Latency):
+            return counts.quantile_ms(check.quantile)
+        return counts.success_rate if isinstance(check, SuccessRate) else counts.rejection_rate
+
+    failed = basis.candidate.failed if isinstance(check, Latency) else 0
+    parts = (text, f"{failed} of them failed, and count as slower than any limit" if failed else "")
 
     return Finding(
         check=limits.name(check),
@@ -211,9 +237,9 @@ def _finding(check: Counted, basis: _Basis, verdict: Verdict, text: str) -> Find
         candidate=figure(basis.candidate),
         serving=figure(basis.serving),
         limit=limits.limit(check),
-        requests=basis.candidate.requests,
+        requests=_trials(check, basis.candidate),
         source=basis.source,
-        text=text,
+        text="; ".join(part for part in parts if part),
     )
 
 
@@ -224,7 +250,7 @@ def _whole(evidence: Evidence, candidate: Colour) -> _Basis:
 
 def _basis(window: Window, evidence: Evidence, candidate: Colour, elapsed: float, least: int) -> _Basis:
     counts = window.counts(candidate)
-    doubt = doubt_of_a_look(elapsed, window.seconds, counts.requests, least)
+    doubt = doubt_of_a_look(elapsed, window.seconds, counts.judged, least)
     return _Basis(counts, _serving(window, evidence, candidate), Source.TRAFFIC, doubt)
 
 
@@ -239,4 +265,4 @@ def _replayed(figures: Figures | None) -> _Basis | None:
 
 
 def _relative(check: Counted) -> bool:
-    return (check.margin if isinstance(check, SuccessRate) else check.times) is not None
+    return (check.times if isinstance(check, Latency) else check.margin) is not None

@@ -12,6 +12,7 @@ from heliostat.spec.analysis import (
     Latency,
     ModelMetric,
     PredictionDistance,
+    RejectionRate,
     SuccessRate,
 )
 
@@ -24,6 +25,8 @@ def name(check: Check) -> str:
     match check:
         case SuccessRate():
             return "success rate"
+        case RejectionRate():
+            return "rejection rate"
         case Latency(quantile=quantile):
             return f"latency p{100 * quantile:g}"
         case Disagreement(field=field):
@@ -49,7 +52,8 @@ def sentence(analysis: Analysis) -> str:
 def told(finding: Finding) -> str:
     """A finding in a line: `success rate 94.8 % (at least 99 %; 812 requests, traffic)`."""
     unit = finding.check.split()[0]
-    kind = {"success": percent, "disagreement": percent, "latency": _milliseconds}.get(unit, _plainly)
+    shares = dict.fromkeys(("success", "rejection", "disagreement"), percent)
+    kind = {**shares, "latency": _milliseconds}.get(unit, _plainly)
     figure = kind(finding.candidate) if finding.candidate is not None else "unknown"
     against = f", what serves has {kind(finding.serving)}" if finding.serving is not None else ""
     source = f"; {finding.requests} requests, {finding.source}" if finding.source is not None and finding.requests else ""
@@ -68,6 +72,9 @@ def _limits(check: Check) -> list[str]:
         case SuccessRate():
             margin = check.margin and f"at most {percent(check.margin)} lower than what serves"
             found = [_some("at least", check.at_least, percent), margin or _zero(check.margin, "not lower than what serves")]
+        case RejectionRate():
+            margin = check.margin and f"at most {percent(check.margin)} higher than what serves"
+            found = [_some("at most", check.at_most, percent), margin or _zero(check.margin, "not higher than what serves")]
         case Latency():
             at_most = check.at_most_ms and f"at most {check.at_most_ms:g} ms"
             found = [at_most, check.times and f"at most {check.times:g} times what serves"]

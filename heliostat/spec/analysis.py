@@ -49,7 +49,7 @@ Measured = Annotated[float | None, BeforeValidator(_known)]
 
 
 class SuccessRate(Model):
-    """The share of the candidate's requests that end with an answer, and one of a status below 500."""
+    """The share of the candidate's predictions that end with an answer; pages and what its contract rejects are none."""
 
     kind: Literal["success-rate"] = "success-rate"
     at_least: Unit | None = None
@@ -62,8 +62,22 @@ class SuccessRate(Model):
         return beside(given, handler, *_unlimited(cls, given, "at_least", "margin"))
 
 
+class RejectionRate(Model):
+    """The share of the candidate's requests for predictions that its contract rejects: with 400, 413, 415 or 422."""
+
+    kind: Literal["rejection-rate"] = "rejection-rate"
+    at_most: Unit | None = None
+    margin: Unit | None = None
+    """How much higher than the serving version's it may be."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _limited(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return beside(given, handler, *_unlimited(cls, given, "at_most", "margin"))
+
+
 class Latency(Model):
-    """A quantile of the candidate's time to answer, as the traffic plane measures it."""
+    """A quantile of the candidate's time to predict, as the traffic plane measures it; one that failed took for ever."""
 
     kind: Literal["latency"] = "latency"
     quantile: Quantile = 0.99
@@ -140,7 +154,8 @@ class Custom(Model):
 
 
 Check = Annotated[
-    SuccessRate | Latency | Disagreement | PredictionDistance | ModelMetric | Custom, Field(discriminator="kind")
+    SuccessRate | RejectionRate | Latency | Disagreement | PredictionDistance | ModelMetric | Custom,
+    Field(discriminator="kind"),
 ]
 
 
@@ -159,8 +174,9 @@ class Analysis(Model):
     seconds: Annotated[float, Field(gt=0, le=7 * 86400)] = 30.0
     """How long figures are gathered until they may pass. A failure that is beyond chance does not wait for it."""
     min_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 100
-    """Requests that a verdict needs, of each version that a check compares. Where clients send fewer, recent requests, then
-    those of the prediction log, then the contract's golden requests are replayed to make them up."""
+    """Predictions that a verdict needs, of each version that a check compares; what the contract rejects counts for the
+    rejection rate alone. Where clients send fewer, recent requests, then those of the prediction log, then the contract's
+    golden requests are replayed to make them up."""
     on_inconclusive: OnInconclusive = OnInconclusive.ROLLBACK
 
 
@@ -233,7 +249,7 @@ class Figures(Model):
 
     source: Source
     requests: int = 0
-    """Requests that were sent to both."""
+    """Predictions that both were asked for."""
     candidate: Counts = Counts()
     serving: Counts = Counts()
     checks: dict[int, Figure] = {}

@@ -17,19 +17,32 @@ BUCKETS = len(BOUNDS_MS) + 1
 
 
 class Counts(Model):
-    """Requests that were sent to one version, and how they ended."""
+    """Requests of one route that were sent to one version, and how they ended (`heliostat.spec.routes`)."""
 
     requests: int = 0
+    """Those that were answered, and those that failed; neither what the contract rejected nor what a client cut off."""
     failed: int = 0
-    """Answers of status 500 and above, the traffic plane's own (no answer, broken off, too late) among them, and requests
-    that the traffic plane could not answer at all, which are in no bucket."""
+    """Those that the version did not answer: a status of 500 or above, the traffic plane's own (no answer, broken off, too
+    late) among them, a status that no prediction has, and requests that the traffic plane could not answer at all."""
+    rejected: int = 0
+    """Requests beside these, that the contract does not take."""
     latencies: Annotated[tuple[int, ...], Field(min_length=BUCKETS, max_length=BUCKETS)] = (0,) * BUCKETS
-    """Answers by bucket of BOUNDS_MS."""
+    """Requests that were answered, by bucket of BOUNDS_MS. A failure has no time: a fast one is no fast answer."""
 
     @property
     def success_rate(self) -> float | None:
         """Share of the requests that did not fail; None where there were none."""
         return 1 - self.failed / self.requests if self.requests else None
+
+    @property
+    def judged(self) -> int:
+        """All that came whole: answered, failed and rejected."""
+        return self.requests + self.rejected
+
+    @property
+    def rejection_rate(self) -> float | None:
+        """Share of all that came whole that the contract rejected; None where nothing came."""
+        return self.rejected / self.judged if self.judged else None
 
     def quantile_ms(self, quantile: float) -> float | None:
         """The latency that `quantile` (0 to 1) of the answers did not exceed, in milliseconds; None where there are none."""
@@ -38,19 +51,38 @@ class Counts(Model):
     def since(self, before: Counts) -> Counts:
         """What was counted after `before`; counters that were set back begin anew.
 
-        Buckets tell that, or far fewer requests: the other two numbers come from several counters, and one that is read
+        Buckets tell that, or far fewer requests: the other numbers come from several counters, and one that is read
         between two of them may be one less for a moment.
         """
-        if 2 * self.requests < before.requests or any(a < b for a, b in zip(self.latencies, before.latencies, strict=True)):
+        if self._begins_anew(before):
             return self
-        latencies = tuple(a - b for a, b in zip(self.latencies, before.latencies, strict=True))
-        requests, failed = max(0, self.requests - before.requests), max(0, self.failed - before.failed)
-        return Counts(requests=requests, failed=failed, latencies=latencies)
+        return Counts(
+            requests=max(0, self.requests - before.requests),
+            failed=max(0, self.failed - before.failed),
+            rejected=max(0, self.rejected - before.rejected),
+            latencies=tuple(a - b for a, b in zip(self.latencies, before.latencies, strict=True)),
+        )
+
+    def no_less_than(self, before: Counts) -> Counts:
+        """These counters, or what was read of them `before` where that is more: what is less for a moment counts once."""
+        if self._begins_anew(before):
+            return self
+        requests, failed = max(self.requests, before.requests), max(self.failed, before.failed)
+        rejected = max(self.rejected, before.rejected)
+        return Counts(requests=requests, failed=failed, rejected=rejected, latencies=self.latencies)
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""
-        latencies = tuple(a + b for a, b in zip(self.latencies, other.latencies, strict=True))
-        return Counts(requests=self.requests + other.requests, failed=self.failed + other.failed, latencies=latencies)
+        return Counts(
+            requests=self.requests + other.requests,
+            failed=self.failed + other.failed,
+            rejected=self.rejected + other.rejected,
+            latencies=tuple(a + b for a, b in zip(self.latencies, other.latencies, strict=True)),
+        )
+
+    def _begins_anew(self, before: Counts) -> bool:
+        fewer = any(a < b for a, b in zip(self.latencies, before.latencies, strict=True))
+        return fewer or 2 * self.judged < before.judged
 
 
 def bucket_of(milliseconds: float) -> int:

@@ -204,12 +204,16 @@ class Rollout(Model):
 
 
 class VersionSample(Model):
-    """One version in a sample."""
+    """One version in a sample: its predictions, and how many other requests there were."""
 
     replicas: int
     """That are healthy."""
     requests_per_second: float
     failed_per_second: float
+    rejected_per_second: float = 0.0
+    """Those beside them that the contract does not take."""
+    others_per_second: float = 0.0
+    """Pages, probes, and whatever else is no prediction."""
     p50_ms: float | None = None
     p99_ms: float | None = None
 
@@ -224,7 +228,7 @@ class Sample(Model):
     candidate: VersionSample | None
     serving: VersionSample | None
     unanswered_per_second: float = 0.0
-    """Requests for which no replica of any version was there, as in the gap of recreate."""
+    """Predictions for which no replica of any version was there, as in the gap of recreate."""
 
 
 class Record(Model):

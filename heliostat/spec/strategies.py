@@ -29,6 +29,7 @@ from heliostat.spec.analysis import (
     Latency,
     ModelMetric,
     PredictionDistance,
+    RejectionRate,
     SuccessRate,
 )
 from heliostat.spec.base import EntryPoint, Model
@@ -191,7 +192,7 @@ def _compares(check: Check) -> bool:
     match check:
         case Disagreement() | PredictionDistance():
             return True
-        case SuccessRate(margin=most) | ModelMetric(margin=most) | Latency(times=most):
+        case SuccessRate(margin=most) | RejectionRate(margin=most) | ModelMetric(margin=most) | Latency(times=most):
             return most is not None
         case _:
             return False

@@ -59,8 +59,8 @@ class Snapshot:
     """By backend and by server name."""
     shares: dict[str, int]
     """Of green, of 10,000, by application."""
-    counts: dict[str, Counts] = field(default_factory=dict)
-    """By backend: what it was asked since HAProxy's last start or reload, and how that ended."""
+    counts: dict[str, dict[str, Counts]] = field(default_factory=dict)
+    """By backend and route: what it was asked since HAProxy's last start or reload, and how that ended."""
     affinities: dict[str, Affinity] = field(default_factory=dict)
     """What clients are known by, by application; those without are not among them."""
     salts: dict[str, str] = field(default_factory=dict)
@@ -171,11 +171,10 @@ async def snapshot(plane: Plane) -> Snapshot:
         else:
             found[row["svname"]] = _state(row, (row["pxname"], row["svname"]) in held_back)
     shares, affinities, salts = (_entries(answer) for answer in answers[2:5])
-    counts = haproxy_counts.parse(answers[5], ended)
     return Snapshot(
         backends=backends,
         shares={application: int(share) for application, share in shares.items()},
-        counts=dict.fromkeys(backends, Counts()) | counts,
+        counts={backend: {} for backend in backends} | haproxy_counts.parse(answers[5], ended),
         affinities=haproxy_affinity.parse_affinities(affinities),
         salts=haproxy_affinity.parse_salts(salts),
     )

@@ -40,8 +40,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heliostat.spec.base import REQUEST_ID
+from heliostat.spec.routes import PREDICT
 from heliostat.spec.strategies import Affinity
-from heliostat.systems import haproxy_affinity, haproxy_counts
+from heliostat.systems import haproxy_affinity, haproxy_counts, haproxy_errors
 
 SHARES = 10_000
 """Weights count in 1/100 %."""
@@ -56,7 +57,6 @@ NOBODY = "nobody"
 CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1 observe layer4 error-limit 1 on-error sudden-death"
 """Also for servers that are added at run time, which inherit nothing."""
 
-_BUFFER_BYTES = 65_536
 _CONNECT_SECONDS = 0.2
 _KEPT_SECONDS = 75
 _STOP_MARGIN_SECONDS = 5
@@ -177,11 +177,13 @@ def _values(plane: Plane) -> dict[str, object]:
         "port": plane.public_port,
         "successor": SUCCESSOR,
         "nobody": NOBODY,
-        "tracked": haproxy_counts.begin("var(txn.nobody)"),
-        "unavailable": _UNAVAILABLE,
+        "tracked": _lines(haproxy_counts.begin("var(txn.nobody)")),
+        "unavailable": haproxy_errors.unavailable(),
         "threads": plane.threads,
         "connections": plane.max_connections,
-        "buffer": _BUFFER_BYTES,
+        "buffer": haproxy_errors.BUFFER_BYTES,
+        "headers": haproxy_errors.MOST_HEADERS,
+        "errors": _lines(haproxy_errors.defaults()),
         "connect_ms": round(_CONNECT_SECONDS * 1000),
         "answer_ms": round(answer * 1000),
         "kept": _KEPT_SECONDS,
@@ -189,14 +191,13 @@ def _values(plane: Plane) -> dict[str, object]:
     }
 
 
-_UNAVAILABLE = """content-type application/json hdr Retry-After 1 string '{"detail":"No healthy replica now."}'"""
-
 _GLOBAL = """\
 # Written by heliostat's controller, which writes it again at every change: do not edit.
 global
     maxconn {connections}
     nbthread {threads}
     tune.bufsize {buffer}
+    tune.http.maxhdr {headers}
     stats socket {runtime_socket} mode 600 level admin expose-fd listeners
     stats timeout 10s
     hard-stop-after {stop_ms}ms
@@ -219,13 +220,7 @@ defaults
     retries 3
     option redispatch 1
     retry-on conn-failure empty-response junk-response
-    http-error status 400 content-type application/json string '{{"detail":"The request is not HTTP."}}'
-    http-error status 408 content-type application/json string '{{"detail":"The request did not arrive in time."}}'
-    http-error status 500 content-type application/json string '{{"detail":"The traffic plane failed."}}'
-    http-error status 502 content-type application/json string '{{"detail":"The replica broke off its answer."}}'
-    http-error status 503 {unavailable}
-    http-error status 504 content-type application/json string '{{"detail":"The replica did not answer in time."}}'
-"""
+{errors}"""
 
 # Whoever logs a request decides its id, and tells it: what is no id does not get there, and answers are left as they are.
 # Percent-encoded spellings of `/-/` reach the replica decoded, so it is looked for in the decoded path.
@@ -233,21 +228,21 @@ _FRONTEND = """\
 frontend public
     bind 127.0.0.1:{port}
 {before}    http-request allow if {{ stopping }}
+    {large_head}
     http-after-response set-header connection close if {{ stopping }}
     use_backend {successor} unless {{ var(txn.app) -m found }}
     http-request set-var(txn.app) path,field(2,/)
     http-request set-var(txn.share) var(txn.app),map_str_int({map},-1)
-    http-request return status 404 content-type application/json string '{{"detail":"No such application."}}' \
-if {{ var(txn.share) -m int lt 0 }}
+    {no_application} if {{ var(txn.share) -m int lt 0 }}
     acl internal path,url_dec -m sub /-/
     acl internal path,url_dec -m end /-
-    http-request return status 404 content-type application/json string '{{"detail":"Not Found"}}' if internal
+    {nothing_there} if internal
     http-request del-header x-heliostat-replay
     acl one_request_id req.fhdr_cnt(x-request-id) eq 1
     acl good_request_id req.fhdr(x-request-id) -m reg '{request_id}'
     http-request del-header x-request-id unless one_request_id good_request_id
     http-request set-var(txn.draw) rand({shares}),sub(txn.share)
-{affinity}    acl to_green var(txn.draw) -m int lt 0
+{routes}{affinity}    acl to_green var(txn.draw) -m int lt 0
     http-request set-var-fmt(txn.blue) %[var(txn.app)]-blue
     http-request set-var-fmt(txn.green) %[var(txn.app)]-green
     acl has_blue var(txn.blue),nbsrv gt 0
@@ -264,8 +259,7 @@ if {{ var(txn.share) -m int lt 0 }}
 _NOBODY = """\
 backend {nobody}
     http-request set-var-fmt(txn.nobody) %[var(txn.app)]-{nobody}
-    {tracked}
-    http-request return status 503 {unavailable}
+{tracked}    {unavailable}
 """
 
 _SUCCESSOR = """\
@@ -284,7 +278,11 @@ def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
         successor=SUCCESSOR,
         nobody=NOBODY,
         request_id=REQUEST_ID,
+        large_head=haproxy_errors.large_head(),
+        no_application=haproxy_errors.not_found("No such application."),
+        nothing_there=haproxy_errors.not_found("Not Found"),
         before=_lines(haproxy_counts.table()),
+        routes=_lines(haproxy_counts.routes()),
         affinity=_lines(rules),
         counting=_lines(haproxy_counts.rules()),
     )
@@ -298,8 +296,10 @@ def _backend(application: str, colour: str, servers: tuple[Server, ...]) -> str:
     prefix = serve_prefix(application, colour)
     lines = [
         f"backend {backend_name(application, colour)}",
-        f"    {haproxy_counts.begin(f'str({backend_name(application, colour)})')}",
-        f"    http-request set-path {prefix}%[path,regsub(^/[^/]+,)]",
+        *(f"    {line}" for line in haproxy_counts.begin(f"str({backend_name(application, colour)})")),
+        # What counts as a prediction is asked as one, however it was spelt.
+        f"    http-request set-path {prefix}{PREDICT} if {haproxy_counts.IS_PREDICTION}",
+        f"    http-request set-path {prefix}%[path,regsub(^/[^/]+,)] unless {haproxy_counts.IS_PREDICTION}",
         # Without it Serve keeps a second task for each request, which waits for the client to go away.
         "    http-request set-header x-request-disconnect-disabled ?1",
         "    option httpchk",

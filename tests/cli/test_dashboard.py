@@ -9,9 +9,10 @@ from heliostat.cli.rollouts.dashboard import as_json
 
 # what a controller tells of itself, and its labels
 METRICS = {
-    "heliostat_requests_total": {"application", "version"},
-    "heliostat_failed_requests_total": {"application", "version"},
-    "heliostat_request_duration_seconds_bucket": {"application", "version", "le"},
+    "heliostat_requests_total": {"application", "version", "route"},
+    "heliostat_failed_requests_total": {"application", "version", "route"},
+    "heliostat_rejected_requests_total": {"application", "version", "route"},
+    "heliostat_request_duration_seconds_bucket": {"application", "version", "route", "le"},
     "heliostat_traffic_weight": {"application", "version"},
     "heliostat_replicas": {"application", "version", "state"},
     "heliostat_rollout_phase": {"application", "phase"},

@@ -159,8 +159,8 @@ def test_what_nobody_answered_is_drawn_and_told_and_the_worst_of_it_is_kept():
     ]
     record = Record(application="flights", rollout=succeeded().rollout, samples=tuple(gap))
     html, plain = page(record, (), NOW), page(succeeded(), (), NOW)
-    assert "requests that no version could answer" in html
-    assert "requests that no version could answer" not in plain
+    assert "predictions that no version could make" in html
+    assert "predictions that no version could make" not in plain
     assert [a.name for a, b in zip(drawing.charts(record), drawing.charts(succeeded()), strict=True) if a != b] == ["failed"]
     assert max(one.unanswered_per_second for one in series.thinned(gap, 20)) == 40.0
 

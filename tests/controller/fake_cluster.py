@@ -20,6 +20,7 @@ from heliostat.rollout.model import Colour
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
 from heliostat.spec.resources import ControllerAddress, ControllerInputs, RayAddress, StoreAddress
+from heliostat.spec.routes import PREDICT
 from heliostat.spec.strategies import Affinity
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import RetryableError
@@ -101,12 +102,15 @@ class FakeTraffic:
         self.failing: dict[str, float] = {}
         """Share of the requests that fail, by backend."""
         self.milliseconds: dict[str, float] = {}
-        self.counts: dict[str, Counts] = {}
+        self.probes_per_look = 0
+        """Probes of clients' own at each look, split by the share; each is answered well."""
+        self.counts: dict[str, dict[str, Counts]] = {}
 
     async def snapshot(self) -> Snapshot:
         for application, share in self.shares.items():
-            self._ask(f"{application}-green", self.requests_per_look * share // 10_000)
-            self._ask(f"{application}-blue", self.requests_per_look * (10_000 - share) // 10_000)
+            for colour, part in (("green", share), ("blue", 10_000 - share)):
+                self._ask(f"{application}-{colour}", self.requests_per_look * part // 10_000)
+                self._count(f"{application}-{colour}", "/healthz", Counts(requests=self.probes_per_look * part // 10_000))
         found = {name: dict(servers) for name, servers in self.servers.items()}
         return Snapshot(found, dict(self.shares), dict(self.counts))
 
@@ -122,10 +126,13 @@ class FakeTraffic:
 
     def _ask(self, backend: str, requests: int) -> None:
         latencies = [0] * BUCKETS
-        latencies[bucket_of(self.milliseconds.get(backend, 5.0))] = requests
         failed = round(requests * self.failing.get(backend, 0.0))
-        new = Counts(requests=requests, failed=failed, latencies=tuple(latencies))
-        self.counts[backend] = self.counts.get(backend, Counts()).plus(new)
+        latencies[bucket_of(self.milliseconds.get(backend, 5.0))] = requests - failed
+        self._count(backend, PREDICT, Counts(requests=requests, failed=failed, latencies=tuple(latencies)))
+
+    def _count(self, backend: str, route: str, new: Counts) -> None:
+        routes = self.counts.get(backend, {})
+        self.counts[backend] = {**routes, route: routes.get(route, Counts()).plus(new)}
 
     async def set_share(self, application: str, share: int) -> None:
         self.shares[application] = share

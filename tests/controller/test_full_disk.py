@@ -147,7 +147,7 @@ async def test_figures_and_metrics_go_on_and_are_kept_afterwards(world: World) -
     before = await world.metrics()
     await world.cluster.reconciler.look()
     after = await world.metrics()
-    key = ("heliostat_requests_total", "flights", "1-fine")
+    key = ("heliostat_requests_total", "flights", "/predict", "1-fine")
     assert after[key] > before[key]
     assert await world.client.record("flights", 2) is not None
     full(store, False)

@@ -13,12 +13,18 @@ from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour, Observed, Seen, State
 from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
 from heliostat.spec.rollouts import Phase
+from heliostat.spec.routes import PREDICT
 
 
-def counts(requests: int, failed: int = 0, milliseconds: float = 5.0) -> Counts:
+def counts(requests: int, failed: int = 0, rejected: int = 0) -> Counts:
     latencies = [0] * BUCKETS
-    latencies[bucket_of(milliseconds)] = requests
-    return Counts(requests=requests, failed=failed, latencies=tuple(latencies))
+    latencies[bucket_of(5.0)] = max(0, requests - failed)
+    return Counts(requests=requests, failed=failed, rejected=rejected, latencies=tuple(latencies))
+
+
+def asked(requests: int, failed: int = 0, probes: int = 0) -> dict[str, Counts]:
+    """By route."""
+    return {PREDICT: counts(requests, failed)} | ({"/healthz": counts(probes)} if probes else {})
 
 
 def point(at: float, blue: int = 0, green: int = 0, share: int = 0, failed: int = 0) -> Point:
@@ -36,25 +42,25 @@ def seen() -> Observed:
 
 def test_a_haproxy_that_begins_anew_takes_nothing_away() -> None:
     labels = {Colour.BLUE: "1"}
-    first = counted(Counters(), {Colour.BLUE: counts(100, 3)}, labels)
-    second = counted(first, {Colour.BLUE: counts(20)}, labels)
-    third = counted(second, {Colour.BLUE: counts(25, 1)}, labels)
-    assert third.colours[Colour.BLUE].requests == 125
-    assert third.versions["1"].failed == 4
+    first = counted(Counters(), {"blue": asked(100, 3)}, labels)
+    second = counted(first, {"blue": asked(20)}, labels)
+    third = counted(second, {"blue": asked(25, 1)}, labels)
+    assert third.colours[Colour.BLUE][PREDICT].requests == 125
+    assert third.versions["1"][PREDICT].failed == 4
 
 
 def test_what_a_colour_still_answers_once_it_is_empty_counts_for_what_it_had() -> None:
-    first = counted(Counters(), {Colour.BLUE: counts(10)}, {Colour.BLUE: "1"})
-    second = counted(first, {Colour.BLUE: counts(12)}, {})
-    third = counted(second, {Colour.BLUE: counts(15)}, {Colour.BLUE: "3"})
-    assert {label: each.requests for label, each in third.versions.items()} == {"1": 12, "3": 3}
-    assert third.colours[Colour.BLUE].requests == 15
+    first = counted(Counters(), {"blue": asked(10)}, {Colour.BLUE: "1"})
+    second = counted(first, {"blue": asked(12)}, {})
+    third = counted(second, {"blue": asked(15)}, {Colour.BLUE: "3"})
+    assert {label: each[PREDICT].requests for label, each in third.versions.items()} == {"1": 12, "3": 3}
+    assert third.colours[Colour.BLUE][PREDICT].requests == 15
 
 
 def test_versions_of_long_ago_are_forgotten_but_never_a_present_one() -> None:
-    found = counted(Counters(), {Colour.GREEN: counts(1)}, {Colour.GREEN: "old but there"})
+    found = counted(Counters(), {"green": asked(1)}, {Colour.GREEN: "old but there"})
     for number in range(40):
-        found = counted(found, {Colour.BLUE: counts(number + 1)}, {Colour.BLUE: str(number)})
+        found = counted(found, {"blue": asked(number + 1)}, {Colour.BLUE: str(number)})
     assert len(found.versions) == 20
     assert "old but there" in found.versions
     assert "39" in found.versions
@@ -63,11 +69,33 @@ def test_versions_of_long_ago_are_forgotten_but_never_a_present_one() -> None:
 
 def test_what_no_version_could_answer_is_told_apart_from_all_of_them() -> None:
     labels = {Colour.BLUE: "1"}
-    first = counted(Counters(), {Colour.BLUE: counts(100)}, labels, counts(7, 7))
-    assert (first.versions["1"].failed, first.versions["nobody"].failed) == (0, 7)
-    second = counted(first, {Colour.BLUE: counts(100)}, labels, counts(3, 3))
-    assert second.versions["nobody"].failed == 10, "HAProxy began anew"
-    assert "nobody" not in counted(Counters(), {Colour.BLUE: counts(100)}, labels).versions
+    first = counted(Counters(), {"blue": asked(100), "nobody": asked(7, 7)}, labels)
+    assert (first.versions["1"][PREDICT].failed, first.versions["nobody"][PREDICT].failed) == (0, 7)
+    second = counted(first, {"blue": asked(100), "nobody": asked(3, 3)}, labels)
+    assert second.versions["nobody"][PREDICT].failed == 10, "HAProxy began anew"
+    assert "nobody" not in counted(Counters(), {"blue": asked(100), "nobody": {}}, labels).versions
+
+
+def test_each_route_is_counted_by_itself() -> None:
+    labels = {Colour.BLUE: "1"}
+    first = counted(Counters(), {"blue": asked(10, probes=500)}, labels)
+    second = counted(first, {"blue": asked(15, 5, probes=900)}, labels)
+    assert {route: each.requests for route, each in second.versions["1"].items()} == {PREDICT: 15, "/healthz": 900}
+    assert second.versions["1"]["/healthz"].failed == 0
+
+
+def test_predictions_are_told_from_the_beginning_though_nothing_was_asked() -> None:
+    assert counted(Counters(), {"blue": {}}, {Colour.BLUE: "1"}).versions == {"1": {PREDICT: Counts()}}
+
+
+def test_what_is_less_for_a_moment_is_not_counted_twice() -> None:
+    labels, found = {Colour.BLUE: "1"}, Counters()
+    for requests, failed in ((10, 3), (9, 2), (10, 3), (9, 2), (10, 3)):
+        found = counted(
+            found, {"blue": {PREDICT: counts(7).model_copy(update={"requests": requests, "failed": failed})}}, labels
+        )
+    told = found.versions["1"][PREDICT]
+    assert (told.requests, told.failed) == (10, 3)
 
 
 def test_a_window_holds_what_was_counted_in_its_stretch() -> None:
@@ -81,17 +109,17 @@ def test_a_window_holds_what_was_counted_in_its_stretch() -> None:
 
 def test_no_window_has_more_failures_than_requests() -> None:
     """As one would that was read between the two counters of a failure."""
-    (found,) = windows([point(1.0, green=10)], point(2.0, green=12, failed=3), since=1.0, seconds=60.0)
+    now = replace(point(2.0), green=counts(10).model_copy(update={"requests": 12, "failed": 3}))
+    (found,) = windows([point(1.0, green=10)], now, since=1.0, seconds=60.0)
     assert (found.green.requests, found.green.failed) == (2, 2)
 
 
 def test_requests_that_nobody_answered_are_failures_of_the_version_that_had_them() -> None:
-    answered = counts(100)
-    lost = answered.model_copy(update={"requests": 103, "failed": 3})
-    first = counted(Counters(), {Colour.GREEN: answered}, {Colour.GREEN: "2"})
-    second = counted(first, {Colour.GREEN: lost}, {Colour.GREEN: "2"})
-    third = counted(second, {Colour.GREEN: counts(4)}, {Colour.GREEN: "2"})
-    found = third.versions["2"]
+    lost = counts(100).model_copy(update={"requests": 103, "failed": 3})
+    first = counted(Counters(), {"green": asked(100)}, {Colour.GREEN: "2"})
+    second = counted(first, {"green": {PREDICT: lost}}, {Colour.GREEN: "2"})
+    third = counted(second, {"green": asked(4)}, {Colour.GREEN: "2"})
+    found = third.versions["2"][PREDICT]
     assert (found.requests, found.failed, sum(found.latencies)) == (107, 3, 104)
 
 
@@ -125,6 +153,15 @@ def test_samples_are_rates_between_points() -> None:
     assert found[0].candidate.p99_ms is not None
 
 
+def test_pages_and_rejections_are_rates_beside_the_predictions() -> None:
+    before = replace(point(0.0, green=10), green_others=100)
+    after = replace(point(2.0), green=counts(14, rejected=6), green_others=900, green_healthy=2)
+    (found,) = samples([before, after], Colour.GREEN)
+    assert found.candidate is not None
+    assert (found.candidate.requests_per_second, found.candidate.rejected_per_second) == (2.0, 3.0)
+    assert found.candidate.others_per_second == 400.0
+
+
 def test_a_version_that_is_not_there_has_no_sample() -> None:
     (found,) = samples([point(0.0, blue=10), point(1.0, blue=20)], Colour.GREEN)
     assert found.candidate is None
@@ -139,8 +176,8 @@ def test_what_no_version_could_answer_is_a_rate_of_its_own() -> None:
 
 
 def test_a_look_counts_what_no_version_could_answer_for_the_time_line(tmp_path: Path) -> None:
-    meter, counted_by = Meter(Store(tmp_path)), {"flights-blue": counts(10), "flights-nobody": counts(4, 4)}
-    meter.look(serving(), seen(), {"flights-blue": counts(10)}, 1.0)
+    meter, counted_by = Meter(Store(tmp_path)), {"flights-blue": asked(10), "flights-nobody": asked(4, 4)}
+    meter.look(serving(), seen(), {"flights-blue": asked(10)}, 1.0)
     meter.keep(serving(), 1.0)
     meter.look(serving(), seen(), counted_by, 3.0)
     meter.keep(serving(), 3.0)
@@ -153,8 +190,11 @@ def test_a_look_counts_what_no_version_could_answer_for_the_time_line(tmp_path: 
 def test_a_point_is_the_same_once_it_was_kept() -> None:
     kept = replace(point(3.0, blue=7, green=9, share=250, failed=2), nobody=5)
     assert loaded(3.0, dumped(kept)) == kept
-    of_before = dumped(kept).removesuffix(", 5]") + "]"
+    of_before = dumped(kept).removesuffix(", 5, 0, 0, 0, 0]") + "]"
     assert loaded(3.0, of_before) == replace(kept, nobody=None)
+    assert loaded(3.0, dumped(kept).removesuffix(", 0, 0, 0, 0]") + "]") == kept
+    beside = replace(kept, blue=counts(7, rejected=3), green=counts(9, rejected=4), blue_others=70, green_others=90)
+    assert loaded(3.0, dumped(beside)) == beside
     (found,) = samples([loaded(3.0, of_before), replace(kept, at=4.0, nobody=5000)], Colour.GREEN)
     assert found.unanswered_per_second == 0.0, "nobody knows since when"
     assert counts_of([0, 0]) == Counts()
@@ -171,23 +211,23 @@ def test_thinning_leaves_the_newer_half_and_the_ends_alone() -> None:
 def test_windows_and_counters_are_there_after_a_restart(tmp_path: Path) -> None:
     meter = Meter(Store(tmp_path))
     for second in range(8):
-        meter.look(serving(), seen(), {"flights-blue": counts(10 * (second + 1))}, float(second))
+        meter.look(serving(), seen(), {"flights-blue": asked(10 * (second + 1))}, float(second))
         meter.keep(serving(), float(second))
     again = Meter(Store(tmp_path))
-    again.look(serving(), seen(), {"flights-blue": counts(100)}, 8.0)
+    again.look(serving(), seen(), {"flights-blue": asked(100)}, 8.0)
     (whole, *_) = again.windows(serving(), since=2.0, seconds=60.0)
     assert whole.blue.requests == 70
-    assert again.versions("flights") == {"1-00000000": counts(100)}
+    assert again.versions("flights") == {"1-00000000": {PREDICT: counts(100)}}
 
 
 def test_what_was_told_is_kept_before_it_is_told(tmp_path: Path) -> None:
     meter = Meter(Store(tmp_path))
     assert meter.versions("flights") is None
-    meter.look(serving(), seen(), {"flights-blue": counts(10)}, 1.0)
+    meter.look(serving(), seen(), {"flights-blue": asked(10)}, 1.0)
     assert meter.versions("flights") is not None
     kept = Store(tmp_path).counters("flights")
     assert kept is not None
-    assert Counters.model_validate_json(kept).versions["1-00000000"].requests == 10
+    assert Counters.model_validate_json(kept).versions["1-00000000"][PREDICT].requests == 10
 
 
 def test_a_rollout_keeps_the_seconds_before_it_and_one_sample_a_second(tmp_path: Path) -> None:
@@ -195,7 +235,7 @@ def test_a_rollout_keeps_the_seconds_before_it_and_one_sample_a_second(tmp_path:
     meter = Meter(store)
     first, second = serving(1, Phase.SUCCEEDED), serving(2)
     for tenth in range(500):
-        meter.look(first if tenth < 400 else second, seen(), {"flights-blue": counts(tenth)}, 1_000 + tenth / 10)
+        meter.look(first if tenth < 400 else second, seen(), {"flights-blue": asked(tenth)}, 1_000 + tenth / 10)
         meter.keep(first if tenth < 400 else second, 1_000 + tenth / 10)
     times = [each.at for each in store.points("flights", 2)]
     assert 1_029 < times[0] < 1_032
@@ -218,7 +258,7 @@ def test_a_rollout_of_days_keeps_a_bounded_number_of_points(tmp_path: Path) -> N
 def test_a_forgotten_application_begins_anew(tmp_path: Path) -> None:
     store = Store(tmp_path)
     meter = Meter(store)
-    meter.look(serving(), seen(), {"flights-blue": counts(10)}, 1.0)
+    meter.look(serving(), seen(), {"flights-blue": asked(10)}, 1.0)
     meter.keep(serving(), 1.0)
     store.forget("flights")
     meter.forget("flights")

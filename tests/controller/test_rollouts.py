@@ -297,3 +297,16 @@ async def test_after_the_switch_a_candidate_is_held_against_what_the_old_version
     assert status.rollout is not None
     assert status.rollout.phase is Phase.FAILED
     assert "latency p90" in (status.rollout.error or "")
+
+
+async def test_a_canary_that_fails_every_prediction_is_taken_back_however_many_probes_it_answers_well(world: World) -> None:
+    world.cluster.traffic.requests_per_look, world.cluster.traffic.probes_per_look = 10, 1_000
+    world.cluster.traffic.failing["flights-green"] = 1.0
+    await world.declare(2, canary(50, analysis=WELL.model_copy(update={"seconds": 60.0})))
+    status = await world.phase(Phase.FAILED)
+    assert "success rate 0 %" in (status.rollout.error or "" if status.rollout is not None else "")
+    told = await world.metrics()
+    assert (
+        told["heliostat_requests_total", "flights", "/healthz", "2-fine"]
+        > told["heliostat_failed_requests_total", "flights", "/predict", "2-fine"]
+    )

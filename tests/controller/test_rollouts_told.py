@@ -93,11 +93,13 @@ async def test_metrics_tell_what_serves_and_what_was_measured(world: World) -> N
     assert found["heliostat_traffic_plane_up",] == 1
     assert found["heliostat_cluster_answers",] == 1
     assert ("heliostat_analysis_value", "flights", "success rate", "candidate") in found
-    requests = found["heliostat_requests_total", "flights", "1-fine"]
+    requests = found["heliostat_requests_total", "flights", "/predict", "1-fine"]
     assert requests > 0
-    assert found["heliostat_request_duration_seconds_bucket", "flights", "+Inf", "1-fine"] == requests
-    assert found["heliostat_request_duration_seconds_count", "flights", "1-fine"] == requests
-    assert found["heliostat_request_duration_seconds_sum", "flights", "1-fine"] == pytest.approx(requests * 0.005, rel=0.2)
+    assert found["heliostat_request_duration_seconds_bucket", "flights", "+Inf", "/predict", "1-fine"] == requests
+    assert found["heliostat_request_duration_seconds_count", "flights", "/predict", "1-fine"] == requests
+    told = found["heliostat_request_duration_seconds_sum", "flights", "/predict", "1-fine"]
+    assert told == pytest.approx(requests * 0.005, rel=0.2)
+    assert found["heliostat_rejected_requests_total", "flights", "/predict", "1-fine"] == 0
 
 
 async def test_counters_never_go_back_over_restarts_of_haproxy_and_of_the_controller(world: World) -> None:
@@ -106,7 +108,8 @@ async def test_counters_never_go_back_over_restarts_of_haproxy_and_of_the_contro
     await world.cluster.reconciler.look()
     between = await world.metrics()
     world.cluster.start()
-    assert ("heliostat_requests_total", "flights", "1-fine") not in await world.metrics(), "nothing is told before a look"
+    key = ("heliostat_requests_total", "flights", "/predict", "1-fine")
+    assert key not in await world.metrics(), "nothing is told before a look"
     await world.cluster.reconciler.look()
     after = await world.metrics()
     for key in before:

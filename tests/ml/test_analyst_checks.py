@@ -67,11 +67,11 @@ def test_only_the_named_field_counts_and_only_beyond_the_tolerance(made):
     assert disagreement(made, *pairs, field="a", tolerance=0.1).candidate == 0.5
 
 
-def test_another_status_disagrees_in_every_row_and_the_same_refusal_does_not(made):
+def test_another_status_disagrees_in_every_row_and_what_neither_answers_is_no_row(made):
     broken = pair([], [{"a": 1}, {"a": 2}], many=True, statuses=(500, 200))
     refused = pair({"detail": "x"}, {"detail": "y"}, statuses=(422, 422))
     figure = disagreement(made, broken, refused)
-    assert (figure.candidate, figure.rows) == (pytest.approx(2 / 3), 3)
+    assert (figure.candidate, figure.rows) == (1.0, 2)
     assert "status 500 instead of status 200" in figure.text
 
 

@@ -15,7 +15,7 @@ WINDOWS = (10.0, 5.0, 2.0)
 
 def counts(requests: int, failed: int = 0, milliseconds: float = 10.0) -> Counts:
     latencies = [0] * BUCKETS
-    latencies[bucket_of(milliseconds)] = requests
+    latencies[bucket_of(milliseconds)] = requests - failed
     return Counts(requests=requests, failed=failed, latencies=tuple(latencies))
 
 

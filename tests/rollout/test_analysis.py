@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
-from judging import P99, RATE, RELATIVE, TWICE, analysis, judged, only, traffic
+from judging import P99, RATE, RELATIVE, TWICE, analysis, judged, only, replayed, traffic
 from rollout_traffic import counts
 
 from heliostat.rollout.analysis import judge
 from heliostat.rollout.chance import by_chance, doubt_of_a_look, slower_than, wilson
 from heliostat.rollout.limits import told
 from heliostat.rollout.model import Colour, Evidence, Window
-from heliostat.spec.analysis import Figures, Source, SuccessRate, Verdict
+from heliostat.spec.analysis import Figures, Latency, RejectionRate, Source, SuccessRate, Verdict
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts, bucket_of
 
 
@@ -185,3 +185,48 @@ def test_what_is_left_to_chance_is_the_binomial_tail() -> None:
     assert by_chance(100, 100, 1.0) == 1.0
     assert by_chance(100, 100, 0.5) == pytest.approx(0.5**100)
     assert by_chance(11_000, 1_000_000, 0.01) < 1e-20
+
+
+REJECTS = RejectionRate(at_most=0.1)
+
+
+def rejecting(answered: int, rejected: int) -> Counts:
+    return counts(answered).model_copy(update={"rejected": rejected})
+
+
+def test_what_the_contract_rejects_is_no_prediction_and_makes_up_for_none() -> None:
+    found = only(judged(analysis(SuccessRate(at_least=0.99)), traffic(rejecting(40, 500))))
+    assert (found.verdict, found.requests, found.candidate) == (Verdict.INCONCLUSIVE, 40, 1.0)
+    assert "40 of the candidate's 100 requests were there, and 500 that its contract rejected" in found.text
+    found = only(judged(analysis(Latency(quantile=0.5, at_most_ms=50)), traffic(rejecting(40, 500))))
+    assert (found.verdict, found.requests) == (Verdict.INCONCLUSIVE, 40)
+
+
+def test_rejections_have_a_rate_of_their_own_that_fails_early_and_passes_at_its_limit() -> None:
+    assert judged(analysis(REJECTS), traffic(rejecting(90, 10))).verdict is Verdict.PASS
+    found = judged(analysis(REJECTS), traffic(rejecting(60, 60)), elapsed=3.0)
+    assert (found.verdict, found.beyond_chance) == (Verdict.FAIL, True)
+    assert (only(found).candidate, only(found).requests, only(found).check) == (0.5, 120, "rejection rate")
+    assert only(judged(analysis(REJECTS), traffic(rejecting(0, 500)))).candidate == 1.0, "it is all that came"
+
+
+def test_rejections_may_be_compared_with_what_serves() -> None:
+    margin = analysis(RejectionRate(margin=0.05))
+    assert judged(margin, traffic(rejecting(700, 300), rejecting(720, 280))).verdict is Verdict.PASS
+    assert judged(margin, traffic(rejecting(600, 400), rejecting(720, 280))).verdict is Verdict.FAIL
+    assert judged(margin, traffic(rejecting(600, 400), rejecting(2, 1))).verdict is None, "nothing to compare with yet"
+
+
+def test_a_version_gets_no_faster_by_failing() -> None:
+    fast = analysis(Latency(quantile=0.95, at_most_ms=50))
+    assert judged(fast, traffic(counts(1000, 30))).verdict is Verdict.PASS
+    found = judged(fast, traffic(counts(1000, 100)))
+    assert found.verdict is Verdict.FAIL
+    assert "100 of them failed, and count as slower than any limit" in only(found).text
+    assert judged(fast, traffic(counts(200, 200))).verdict is Verdict.FAIL, "nothing of it was ever answered"
+
+
+def test_replays_that_are_rejected_are_judged_by_their_own_rate() -> None:
+    both = analysis(SuccessRate(at_least=0.99), REJECTS)
+    rate, rejections = judged(both, replayed(rejecting(0, 300), counts(300))).findings
+    assert (rate.verdict, rejections.verdict) == (Verdict.INCONCLUSIVE, Verdict.FAIL)

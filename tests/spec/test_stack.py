@@ -121,7 +121,7 @@ def test_every_mistake_of_a_strategy_is_told_at_once_where_it_stands_and_nothing
     )
     assert told == {
         "steps[0].analysis.checks[0]": "a check without a limit passes everything: give `atMostMs`, `times`, or both",
-        "steps[0].analysis.checks[1].kind": "'sucess-rate' is none of success-rate, latency, disagreement, "
+        "steps[0].analysis.checks[1].kind": "'sucess-rate' is none of success-rate, rejection-rate, latency, disagreement, "
         "prediction-distance, model-metric, custom; did you mean `success-rate`?",
         "steps[0].analysis.checks[2].metric": "'auc' is none of roc_auc, pr_auc, log_loss, brier, accuracy, f1, precision, "
         "recall, mean_bias, rmse, mae, r2; did you mean `pr_auc`?",
@@ -131,8 +131,8 @@ def test_every_mistake_of_a_strategy_is_told_at_once_where_it_stands_and_nothing
         "steps[2].weigth": "there is no such key; did you mean `weight`?",
         "steps[3].weight": "input should be less than or equal to 100 (given: 120)",
         "steps[3].pauseSeconds": "input should be greater than or equal to 0 (given: -1 seconds)",
-        "analysis.checks[0].kind": "is missing; one of success-rate, latency, disagreement, prediction-distance, "
-        "model-metric, custom",
+        "analysis.checks[0].kind": "is missing; one of success-rate, rejection-rate, latency, disagreement, "
+        "prediction-distance, model-metric, custom",
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from traffic_plane import MADE_ID, FakeReplica, ask, client, until
+from traffic_plane import MADE_ID, FakeReplica, ask, client, predictions, until
 
 from heliostat.systems import haproxy
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -195,7 +195,7 @@ async def test_a_connection_kept_over_a_reload_gets_what_holds_now_and_is_told_t
         assert answer.headers["connection"] == "close"
         unknown_to_the_old = await other.ask("/weather/predict")
         assert (unknown_to_the_old.status, unknown_to_the_old.headers["connection"]) == (503, "close")
-    counts = (await haproxy.snapshot(running)).counts
+    counts = predictions(await haproxy.snapshot(running))
     assert {name: (each.requests, each.failed) for name, each in counts.items() if each.requests} == {
         "flights-green": (1, 0),
         "weather-nobody": (1, 1),

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from heliostat.spec.latencies import Counts
+from heliostat.spec.routes import PREDICT
 from heliostat.systems import haproxy, processes
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.haproxy_config import Plane, Route, Server
@@ -73,7 +75,7 @@ class FakeReplica:
             return (503 if self.draining else 200), {}
         if not path.startswith(self.prefix):
             return 404, {}
-        if method == "GET":
+        if method != "POST":
             return 200, {}
         self.seen.append((path, headers))
         if self.breaks_off:
@@ -100,13 +102,33 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
-    async def ask(self, path: str, headers: dict[str, str] | None = None) -> Answer:
-        """POST something."""
+    async def ask(self, path: str, headers: dict[str, str] | None = None, method: str = "POST") -> Answer:
+        """Send something, and read the answer."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-        self._writer.write(f"POST {path} HTTP/1.1\r\nhost: test\r\n{lines}content-length: 2\r\n\r\n{{}}".encode())
+        body = "content-length: 2\r\n\r\n{}" if method == "POST" else "\r\n"
+        self._writer.write(f"{method} {path} HTTP/1.1\r\nhost: test\r\n{lines}{body}".encode())
         status, _, found = _head(await self._reader.readuntil(b"\r\n\r\n"))
         body = await self._reader.readexactly(int(found["content-length"]))
         return Answer(int(status), found, json.loads(body))
+
+
+async def sent(plane: Plane, text: bytes, half: bool = False) -> bytes:
+    """What comes back for raw bytes, until HAProxy closes; `half`: the client says that nothing follows."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", plane.public_port)
+    try:
+        writer.write(text)
+        await writer.drain()
+        if half:
+            writer.write_eof()
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def predictions(found: haproxy.Snapshot) -> dict[str, Counts]:
+    """What was counted of predictions, by backend."""
+    return {backend: routes.get(PREDICT, Counts()) for backend, routes in found.counts.items()}
 
 
 @asynccontextmanager

@@ -12,9 +12,12 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.dashboard import Dashboard, DataSourceRef
 
+from heliostat.spec.routes import PREDICT
+
 TITLE = "Heliostat: rollouts"
 _SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 _APPLICATION = 'application=~"$application"'
+_PREDICTIONS = f'{_APPLICATION}, route="{PREDICT}"'
 _WIDTH, _HEIGHT = 12, 8
 
 Panel = stat.Panel | statetimeline.Panel | timeseries.Panel
@@ -56,7 +59,7 @@ def _rows() -> dict[str, list[Panel]]:
     return {
         "Now": _now(),
         "Rollouts": [_phase(), _ended()],
-        "Traffic": [_weights(), _rates(), _failures(), _latencies()],
+        "Traffic": [_weights(), _rates(), _failures(), _latencies(), _rejections(), _others()],
         "Analyses": [_values(), _verdicts()],
         "Capacity": [_replicas(), _steps()],
     }
@@ -116,8 +119,8 @@ def _now() -> list[Panel]:
             limits=((None, "green"), (1, "orange"), (20, "red")),
         ),
         _figure(
-            "Failed, last 5 minutes",
-            "Share of all requests that ended with a status of 500 or above, or without an answer.",
+            "Predictions failed, last 5 minutes",
+            "Share of the predictions that were not made. Pages, probes and what the contract rejects are none.",
             {"": _failed_share("", "5m")},
             unit="percentunit",
             limits=((None, "green"), (0.001, "orange"), (0.01, "red")),
@@ -127,8 +130,8 @@ def _now() -> list[Panel]:
 
 def _failed_share(by: str, window: str) -> str:
     grouped = f" by ({by})" if by else ""
-    failed = f"sum{grouped} (rate(heliostat_failed_requests_total{{{_APPLICATION}}}[{window}]))"
-    return f"{failed} / (sum{grouped} (rate(heliostat_requests_total{{{_APPLICATION}}}[{window}])) > 0)"
+    failed = f"sum{grouped} (rate(heliostat_failed_requests_total{{{_PREDICTIONS}}}[{window}]))"
+    return f"{failed} / (sum{grouped} (rate(heliostat_requests_total{{{_PREDICTIONS}}}[{window}])) > 0)"
 
 
 def _phase() -> Panel:
@@ -159,22 +162,41 @@ def _weights() -> Panel:
 
 
 def _rates() -> Panel:
-    asked = f"sum by (application, version) (rate(heliostat_requests_total{{{_APPLICATION}}}[$__rate_interval]))"
-    return _lines("Requests", "A second, by version.", {"{{application}} {{version}}": asked}, unit="reqps")
+    asked = f"sum by (application, version) (rate(heliostat_requests_total{{{_PREDICTIONS}}}[$__rate_interval]))"
+    return _lines("Predictions", "A second, by version.", {"{{application}} {{version}}": asked}, unit="reqps")
+
+
+def _rejections() -> Panel:
+    rejected, asked = (
+        f"sum by (application, version) (rate(heliostat_{name}requests_total{{{_PREDICTIONS}}}[$__rate_interval]))"
+        for name in ("rejected_", "")
+    )
+    said = "Share of what each version was asked to predict that its contract does not take (400, 413, 415, 422)."
+    share = f"{rejected} / (({asked} + {rejected}) > 0)"
+    return _lines("Rejected", said, {"{{application}} {{version}}": share}, unit="percentunit")
+
+
+def _others() -> Panel:
+    others = f'{_APPLICATION}, route!="{PREDICT}"'
+    asked = f"sum by (application, version, route) (rate(heliostat_requests_total{{{others}}}[$__rate_interval]))"
+    said = "Pages, probes, and what is not there: a second, by version and route. Nothing is judged by them."
+    return _lines("Other requests", said, {"{{application}} {{version}} {{route}}": asked}, unit="reqps")
 
 
 def _failures() -> Panel:
     asked = {"{{application}} {{version}}": _failed_share("application, version", "$__rate_interval")}
-    said = "Share of each version's requests that ended with a status of 500 or above, or without an answer."
-    return _lines("Failed", said, asked, unit="percentunit")
+    said = "Share of each version's predictions that were not made: a status of 500 or above, or no answer."
+    return _lines("Predictions failed", said, asked, unit="percentunit")
 
 
 def _latencies() -> Panel:
-    counted = f"rate(heliostat_request_duration_seconds_bucket{{{_APPLICATION}}}[$__rate_interval])"
+    counted = f"rate(heliostat_request_duration_seconds_bucket{{{_PREDICTIONS}}}[$__rate_interval])"
     buckets = f"sum by (application, version, le) ({counted})"
     version = "{{application}} {{version}}"
     asked = {f"p{100 * share:g} {version}": f"histogram_quantile({share}, {buckets})" for share in (0.5, 0.95, 0.99)}
-    return _lines("Latency", "As the traffic plane measures it, by version.", asked, unit="s")
+    return _lines(
+        "Latency", "Of the predictions that were made, as the traffic plane measures it, by version.", asked, unit="s"
+    )
 
 
 def _values() -> Panel:

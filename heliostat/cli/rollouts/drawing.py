@@ -101,8 +101,8 @@ def charts(record: Record) -> tuple[Chart, ...]:
     """A chart a figure, for a page."""
     wanted: tuple[tuple[str, str, Paint, tuple[float, float]], ...] = (
         ("weights", "Traffic on the candidate", _weights, (9.6, 2.7)),
-        ("requests", "Requests a second", _rates, (4.7, 2.3)),
-        ("failed", "Failed requests a second", _failures, (4.7, 2.3)),
+        ("requests", "Predictions a second (rejected ones dotted)", _rates, (4.7, 2.3)),
+        ("failed", "Failed predictions a second", _failures, (4.7, 2.3)),
         ("latencies", "Latency (p99 solid, p50 dotted)", _latencies, (4.7, 2.3)),
         ("replicas", "Healthy replicas", _replicas, (4.7, 2.3)),
     )
@@ -180,10 +180,12 @@ def _two(axis: Axes, samples: Sequence[Sample], times: Sequence[float], pick: se
 
 
 def _rates(axis: Axes, samples: Sequence[Sample], times: Sequence[float]) -> None:
-    axis.set_ylabel("requests/s")
+    axis.set_ylabel("predictions/s")
     if not samples:
         return _nothing(axis)
     _two(axis, samples, times, series.requests)
+    if any(one and one.rejected_per_second for sample in samples for one in (sample.candidate, sample.serving)):
+        _two(axis, samples, times, series.rejections, ":")
     axis.set_ylim(bottom=0)
     return None
 
@@ -253,7 +255,7 @@ def clock_text(seconds: float, length: float) -> str:
 def _described(record: Record) -> str:
     rollout = record.rollout
     steps = "; ".join(f"{event.at - rollout.started_at:.0f} s {event.phase}: {event.message}" for event in rollout.events)
-    return f"Traffic, requests and latency by version over time. {steps}"
+    return f"Traffic, predictions and latency by version over time. {steps}"
 
 
 _SENTINELS = {tones[0]: f"var(--{name})" for name, tones in PALETTE.items()}

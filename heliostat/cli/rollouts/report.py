@@ -21,6 +21,8 @@ from heliostat.spec.analysis import AnalysisResult, Verdict
 from heliostat.spec.ledger import Entry, EntryKind
 from heliostat.spec.rollouts import Phase, Record, Rollout, Sample, VersionSample
 
+_COLUMNS = 7
+"""Of the table of figures, for each version."""
 ROWS = 120
 """Rows of the table of figures at most: it stands for the charts, for whoever cannot see them."""
 _RESULTS = {
@@ -58,6 +60,7 @@ def _context(record: Record, entries: Sequence[Entry], now: float) -> dict[str, 
         "events": [(words.clock(one.at), _offset(one.at, rollout, length), one.phase, one.message) for one in rollout.events],
         "rows": [_row(sample, rollout, length) for sample in series.thinned(record.samples, ROWS)],
         "samples": len(record.samples),
+        "columns": _COLUMNS,
         "unanswered": any(sample.unanswered_per_second for sample in record.samples),
         "tuples": _tuples(entries, rollout),
         "entries": [(line.number, words.moment(line.at), line.what, line.ended) for line in ledger.lines(entries)],
@@ -146,8 +149,9 @@ def _row(sample: Sample, rollout: Rollout, length: float) -> list[str]:
 
 def _cells(one: VersionSample | None) -> list[str]:
     if one is None:
-        return [words.NOTHING] * 5
-    measured = (one.requests_per_second, one.failed_per_second, one.p50_ms, one.p99_ms)
+        return [words.NOTHING] * _COLUMNS
+    rates = (one.requests_per_second, one.failed_per_second, one.rejected_per_second, one.others_per_second)
+    measured = (*rates, one.p50_ms, one.p99_ms)
     return [str(one.replicas), *(words.number(value) for value in measured)]
 
 

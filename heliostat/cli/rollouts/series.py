@@ -83,6 +83,8 @@ def _worst(stretch: Sequence[VersionSample]) -> VersionSample | None:
             "replicas": min(one.replicas for one in stretch),
             "requests_per_second": sum(one.requests_per_second for one in stretch) / len(stretch),
             "failed_per_second": max(one.failed_per_second for one in stretch),
+            "rejected_per_second": max(one.rejected_per_second for one in stretch),
+            "others_per_second": sum(one.others_per_second for one in stretch) / len(stretch),
             "p50_ms": max((one.p50_ms for one in stretch if one.p50_ms is not None), default=None),
             "p99_ms": max((one.p99_ms for one in stretch if one.p99_ms is not None), default=None),
         }
@@ -97,13 +99,18 @@ def values(samples: Sequence[Sample], side: str, pick: Pick) -> list[float]:
 
 
 def requests(one: VersionSample) -> float | None:
-    """Requests a second."""
+    """Predictions a second."""
     return one.requests_per_second
 
 
 def failures(one: VersionSample) -> float | None:
-    """Failed requests a second."""
+    """Failed predictions a second."""
     return one.failed_per_second
+
+
+def rejections(one: VersionSample) -> float | None:
+    """Requests for predictions a second that the contract does not take."""
+    return one.rejected_per_second
 
 
 def median(one: VersionSample) -> float | None:

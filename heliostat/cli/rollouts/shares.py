@@ -15,14 +15,15 @@ from heliostat.cli.rollouts import words
 from heliostat.spec.rollouts import Rollout, Sample, Status, VersionSample
 
 BAR = 24
-_LEAST_BAR = 6
+_LEAST_BAR = 5
 _INDENT = 2
 _BAR = "traffic"
-_COLUMNS = ("", _BAR, "weight", "replicas", "req/s", "failed/s", "p50", "p99", "version")
-_RIGHT = frozenset({"replicas", "req/s", "failed/s", "p50", "p99"})
-_LEAST = {"weight": len("12.34 %"), "req/s": len("1,184"), "p50": len("9.87 ms"), "p99": len("9.87 ms")}
+_COLUMNS = ("", _BAR, "weight", "replicas", "pred/s", "failed/s", "p50", "p99", "version")
+"""Rates and times are those of predictions."""
+_RIGHT = frozenset({"replicas", "pred/s", "failed/s", "p50", "p99"})
+_LEAST = {"weight": len("12.34 %"), "pred/s": len("1,184"), "p50": len("9.87 ms"), "p99": len("9.87 ms")}
 """As wide as their values mostly are, so that a picture that moves does not jump."""
-_NOT_NEEDED = (_BAR, "p50", "replicas", "req/s", "p99", "failed/s")
+_NOT_NEEDED = (_BAR, "p50", "replicas", "pred/s", "p99", "failed/s")
 """What is left out where there is no room, the first first."""
 
 
@@ -44,6 +45,15 @@ class Row:
     now: VersionSample | None
     version: str
 
+    @property
+    def beside(self) -> str:
+        """What it is asked besides predictions that its contract takes; empty where that is nothing."""
+        if self.now is None:
+            return ""
+        rates = ((self.now.rejected_per_second, "rejected/s"), (self.now.others_per_second, "other/s"))
+        found = ", ".join(f"{words.number(rate)} {name}" for rate, name in rates if rate)
+        return f"{self.role} {found}" if found else ""
+
     def cells(self, width: int) -> Mapping[str, Text]:
         """What stands in each column; the bar is `width` wide."""
         found = {
@@ -57,7 +67,7 @@ class Row:
         failed = self.now.failed_per_second
         return found | {
             "replicas": Text(str(self.now.replicas)),
-            "req/s": Text(words.number(self.now.requests_per_second)),
+            "pred/s": Text(words.number(self.now.requests_per_second)),
             "failed/s": Text(words.number(failed), style="red" if failed else ""),
             "p50": Text(words.number(self.now.p50_ms, "ms")),
             "p99": Text(words.number(self.now.p99_ms, "ms")),
@@ -84,6 +94,9 @@ class Shares:
             cells = row.cells(width)
             table.add_row(*(cells[name] for name in columns))
         yield Padding(table, (1, 0, 0, _INDENT))
+        beside = [text for row in self.rows if (text := row.beside)]
+        if beside:
+            yield Padding(Text(f"beside predictions: {'; '.join(beside)}", style="dim"), (0, 0, 0, _INDENT))
 
     def _widths(self) -> dict[str, int]:
         """How wide each column is, but for the bar."""

@@ -113,8 +113,8 @@ def _analysis(rollout: Rollout) -> Iterable[RenderableType]:
 def findings(result: AnalysisResult) -> Table:
     """What each check came to."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("", "check", "candidate", "serving", "limit", "requests", ""):
-        table.add_column(name, justify="right" if name in {"candidate", "serving", "requests"} else "left", overflow="fold")
+    for name in ("", "check", "candidate", "serving", "limit", "predictions", ""):
+        table.add_column(name, justify="right" if name in {"candidate", "serving", "predictions"} else "left", overflow="fold")
     for finding in result.findings:
         sign, colour = _MARKS[finding.verdict]
         table.add_row(

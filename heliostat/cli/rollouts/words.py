@@ -38,7 +38,7 @@ _SOURCES = {
     Source.GOLDEN: "golden requests",
     Source.OWN: "a check of one's own",
 }
-_SHARES = ("success rate", "disagreement")
+_SHARES = ("success rate", "rejection rate", "disagreement")
 # a figure's name ends in its unit
 _UNITS = {"seconds": "s", "milliseconds": "ms", "ms": "ms"}
 
