@@ -15,6 +15,17 @@ from heliostat.engine.marked import held, is_reference, sent, without_references
 from heliostat.engine.state import SECRET_SIGNATURE, SECRET_SIGNATURE_KEY, UNKNOWN, Secret
 
 EXACT_INTEGERS = 2.0**53
+_TYPED_UNKNOWNS = frozenset(
+    {
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+        "030794c1-ac77-496b-92df-f27374a8bd58",
+        "e48ece36-62e2-4504-bad9-02848725956a",
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+    }
+)
+"""What a plugin may write for a boolean, number, list, asset, archive or mapping that is not known yet."""
 
 
 def from_struct(message: struct_pb2.Struct) -> dict[str, Any]:
@@ -26,7 +37,8 @@ def from_value(message: struct_pb2.Value) -> Any:
     """One value of a message."""
     match message.WhichOneof("kind"):
         case "string_value":
-            return message.string_value
+            text = message.string_value
+            return UNKNOWN if text in _TYPED_UNKNOWNS else text
         case "number_value":
             number = message.number_value
             return int(number) if number.is_integer() and abs(number) < EXACT_INTEGERS else number

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from google.protobuf import struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,12 @@ def test_what_is_unknown_is_left_out_where_it_may_not_go() -> None:
     assert from_struct(to_struct(values, unknowns=False)) == {"b": [1], "d": {"f": 1}}
     assert has_unknowns(values)
     assert not has_unknowns({"a": [Secret("known")]})
+
+
+def test_an_unknown_of_any_type_is_unknown() -> None:
+    typed = struct_pb2.Struct()
+    typed.update({"number": "3eeb2bf0-c639-47a8-9e75-3b44932eb421", "list": ["6a19a0b0-7e62-4c92-b797-7f8e31da9cc2"]})
+    assert from_struct(typed) == {"number": UNKNOWN, "list": [UNKNOWN]}
 
 
 def test_a_plugin_that_knows_no_secrets_gets_them_bare_and_gives_them_back_secret() -> None:
