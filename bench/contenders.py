@@ -26,7 +26,7 @@ from heliostat.systems.processes import Service
 from heliostat.systems.ray_nodes import LocalCluster
 
 _APPLICATIONS = "/api/serve/applications/"
-_ENTRY_POINT = "heliostat.ml.serving:build"
+_ENTRY_POINT = "bench.serve_app:build"
 
 
 class DefaultCluster(LocalCluster):
@@ -142,13 +142,14 @@ def _ray(session: Session, cluster: LocalCluster) -> Iterator[str]:
 
 
 def _arguments(session: Session) -> dict[str, Any]:
-    """How the stack's controller has deployed the application that serves: import path, code and arguments."""
+    """How the stack's controller has deployed the application that serves: code and arguments. Serve asks it as it comes."""
     address = RayAddress.model_validate(session.stack.outputs["platform"]["ray"])
     applications = _serve(address, "GET").json()["applications"]
     found = [each["deployed_app_config"] for each in applications.values() if each.get("deployed_app_config")]
     if not found:
         raise MeasurementError(f"Serve at {address.url} has no application")
-    return {"import_path": _ENTRY_POINT, "runtime_env": found[-1].get("runtime_env", {}), "args": found[-1]["args"]}
+    runtime_env = {**found[-1].get("runtime_env", {}), "env_vars": {"PYTHONPATH": str(SOURCE)}}
+    return {"import_path": _ENTRY_POINT, "runtime_env": runtime_env, "args": found[-1]["args"]}
 
 
 def _runs(address: RayAddress) -> bool:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ray._private import async_compat
-from ray.serve._private import http_util
+from ray.serve._private import http_util, replica
 from ray.serve.config import HTTPOptions
 
-from heliostat.ml.http import Receive, Send
+from heliostat.ml.asgi import Receive, Send
 from heliostat.ml.serving import Replica
+from heliostat.systems import serve_ingress
 
 HOST = "127.0.0.1"
 PROBE = "/-/healthz"
@@ -71,20 +72,19 @@ def _live(arguments: dict[str, Any], port: int) -> NoReturn:
 
 
 async def _serve(arguments: dict[str, Any], port: int, loop: asyncio.AbstractEventLoop) -> None:
-    application, prefix = await Replica(arguments).__serve_build_asgi_app__(), arguments["routePrefix"]
+    # From here on the server that Serve starts has our connections.
+    await Replica(arguments).__serve_build_asgi_app__()
 
     async def ingress(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """What Serve's replica does before it asks the application."""
-        if scope["path"] == PROBE:
-            for message in http_util.convert_object_to_asgi_messages("success", 200):
-                await send(message)
-            return
-        await application({**scope, "root_path": prefix}, receive, send)
+        """What Serve's replica answers by itself."""
+        status = 200 if scope["path"] == PROBE else 404
+        for message in http_util.convert_object_to_asgi_messages("success", status):
+            await send(message)
 
     options = http_util.configure_http_middlewares(
         http_util.configure_http_options_with_defaults(HTTPOptions(host=HOST, port=port))
     )
-    server, _ = await http_util.start_asgi_http_server(ingress, options, event_loop=loop)
+    server, _ = await getattr(replica, serve_ingress.START)(ingress, options, event_loop=loop)
     await server
 
 

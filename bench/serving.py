@@ -3,10 +3,10 @@
 Every contender serves the same model with the same contract and as many workers as the stack has replicas, on this machine,
 and is measured in turn with the stack, which goes on running beside it.
 
-In the two rows of Ray Serve the contender is the stack's own application (`heliostat.ml.serving:build`, with the same
-arguments), deployed as Serve's documentation says on a cluster with Serve's defaults. Only the way in and Serve's settings
-differ, which is what these rows ask about; an application of another make would mix in how fast that is, which is what the
-row of FastAPI asks about.
+In the two rows of Ray Serve the contender is the stack's own application (`bench.serve_app:build`, with the same arguments),
+deployed as Serve's documentation says on a cluster with Serve's defaults. Only the way in, Serve's own handling of a request
+and Serve's settings differ, which is what these rows ask about; an application of another make would mix in how fast that is,
+which is what the row of FastAPI asks about.
 """
 
 from __future__ import annotations

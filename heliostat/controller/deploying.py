@@ -7,7 +7,7 @@ from typing import Any
 from heliostat.controller.observing import serve_name
 from heliostat.rollout.model import DeployColour
 from heliostat.spec.controller import ControllerSettings
-from heliostat.spec.rollouts import ServingArguments
+from heliostat.spec.rollouts import ReplicaSettings, ServingArguments
 from heliostat.systems.code_packages import runtime_env
 from heliostat.systems.haproxy_config import serve_prefix
 from heliostat.systems.ray_serve import ServeApplication
@@ -21,13 +21,18 @@ def serve_application(
     Serve restarts every replica when an application's arguments change, or when a deployment is first named beside them.
     So what changes in place is laid over the deployment from the beginning, and the arguments stay as they were.
     """
-    deployment = {
+    settings_in_place = ReplicaSettings(max_ongoing_requests=action.desired.max_ongoing_requests)
+    deployment: dict[str, Any] = {
         "name": settings.serving_deployment,
         "num_replicas": action.replicas,
         "max_ongoing_requests": action.desired.max_ongoing_requests,
+        "user_config": settings_in_place.model_dump(mode="json"),
     }
     if found is not None and found.config is not None:
         before: dict[str, Any] = next(iter(found.config.get("deployments") or []), {})
+        if "user_config" not in before:
+            # Replicas of a version from before there was one: Serve would fail to hand it to them.
+            del deployment["user_config"]
         return {**found.config, "deployments": [{**before, **deployment, "name": before.get("name", deployment["name"])}]}
     prefix = serve_prefix(name, action.colour.value)
     arguments = ServingArguments(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic_core import to_json
@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from heliostat.ml.contracts import Contract, Golden
 from heliostat.ml.refusals import Refusal
 
-Answering = Callable[[bytes], Awaitable[tuple[Sequence[Any], bytes]]]
+Answering = Callable[[bytes], tuple[Sequence[Any], bytes]]
 """From a body to its rows and the answer."""
 
 
@@ -28,16 +28,14 @@ class GoldenFailures(Refusal):
         return {"failures": self.failures}
 
 
-async def passed(contract: Contract[Any, Any], answer: Answering) -> bytes:
+def passed(contract: Contract[Any, Any], answer: Answering) -> bytes:
     """How many passed, as JSON.
 
     Raises:
         GoldenFailures: some did not.
     """
     failures = [
-        {"name": each.name, "reason": reason}
-        for each in contract.golden
-        if (reason := await _failure(each, answer)) is not None
+        {"name": each.name, "reason": reason} for each in contract.golden if (reason := _failure(each, answer)) is not None
     ]
     if failures:
         raise GoldenFailures(failures)
@@ -50,9 +48,9 @@ def listed(contract: Contract[Any, Any]) -> bytes:
     return to_json({"bodies": [body.decode("latin-1") for body in bodies]})
 
 
-async def _failure(golden: Golden, answering: Answering) -> str | None:
+def _failure(golden: Golden, answering: Answering) -> str | None:
     try:
-        _, body = await answering(golden.body)
+        _, body = answering(golden.body)
         status, answer = 200, json.loads(body)
     except Refusal as refusal:
         status, answer = refusal.status, {"detail": refusal.detail}

@@ -67,8 +67,9 @@ def _predict(contract: Contract[Any, Any], many: str, answers: str, limits: Limi
         "requestBody": {"required": True, "content": {"application/json": request}},
         "responses": {
             "200": {"description": "The answer, or the answers in the rows' order.", "content": {"application/json": found}},
+            "400": _error("The body is not in the encoding that its content-encoding names."),
             "413": _error("The body is too large."),
-            "415": _error("The body is not JSON."),
+            "415": _error("The body is not JSON, or in an encoding that is not taken: gzip and deflate are."),
             "422": {
                 "description": "The body does not fit; each mistake with its path.",
                 "content": {"application/json": {"schema": {"oneOf": [_ref("Problems"), _ref("Error")]}}},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ class Bodies:
 
 def request_id(given: bytes | None) -> bytes:
     """The id that a request is logged by, and that nobody else decides: the client's own where it is one, else a new one."""
-    return given if given is not None and _REQUEST_ID.match(given) else uuid.uuid4().hex.encode()
+    return given if given is not None and _REQUEST_ID.match(given) else os.urandom(16).hex().encode()
 
 
 def is_many(body: bytes) -> bool:

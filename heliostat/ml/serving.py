@@ -1,31 +1,41 @@
 """The Serve application of one model version: what a replica builds, and how it answers.
 
-Serve's direct ingress hands each request to `Answers`, a plain ASGI application: no routing framework stands between the
-socket and the contract. What a replica imports decides how much a starting version disturbs the one that serves, so
-nothing here imports mlflow, pandas, lightgbm or scikit-learn.
+Serve makes the replica, gives it a port and keeps it healthy; `connection` answers what comes to that port. What a replica
+imports decides how much a starting version disturbs the one that serves, so nothing here imports mlflow, pandas, lightgbm or
+scikit-learn.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from heliostat.ml import models
+from heliostat.ml.asgi import AsgiApplication
+from heliostat.ml.connection import Connection
 from heliostat.ml.contracts import Contract, load_entry_point
 from heliostat.ml.http import Answers
 from heliostat.ml.log_columns import Columns
 from heliostat.ml.prediction_log import PredictionLog
-from heliostat.spec.rollouts import ServingArguments
+from heliostat.ml.slots import Slots
+from heliostat.spec.rollouts import ReplicaSettings, ServingArguments
+from heliostat.systems import serve_ingress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.private_folder import node_folder
 
 
 def build(args: dict[str, Any]) -> Any:
     """The Serve application for `args` (a ServingArguments, by alias). Called by Serve's controller where it deploys."""
+    return deployed(args, Replica)
+
+
+def deployed(args: dict[str, Any], replica: type[Replica]) -> Any:
+    """The Serve application whose replicas are of that class."""
     from ray import serve
 
     arguments = ServingArguments.model_validate(args)
-    deployment: Any = serve.deployment(serve.ingress()(Replica))
+    deployment: Any = serve.deployment(serve.ingress()(replica))
     return deployment.options(
         name="model",
         num_replicas=arguments.replicas,
@@ -42,28 +52,38 @@ def build(args: dict[str, Any]) -> Any:
 
 
 class Replica:
-    """One replica: loads the model, opens the prediction log and hands Serve the ASGI application."""
+    """One replica: loads the model, opens the prediction log and answers on the port that Serve gives it."""
 
     def __init__(self, args: dict[str, Any]) -> None:
-        self._answers = open_application(ServingArguments.model_validate(args))
+        arguments = ServingArguments.model_validate(args)
+        self._prefix = arguments.route_prefix
+        self._slots = Slots(arguments.max_ongoing_requests)
+        self._answers = open_application(arguments)
 
-    async def __serve_build_asgi_app__(self) -> Answers:
+    async def __serve_build_asgi_app__(self) -> AsgiApplication:
         """Asked by Serve once the replica is made, before it listens.
 
         Raises:
-            PermanentError: this uvicorn would send answers in parts.
+            PermanentError: this Serve is not the one that we know.
         """
-        from heliostat.ml import whole_answers
+        serve_ingress.listen_with(partial(Connection, self._answers, self._prefix, self._slots))
+        return AsgiApplication(self._answers)
 
-        await whole_answers.install()
-        return self._answers
+    def reconfigure(self, config: dict[str, Any]) -> None:
+        """Called by Serve with the deployment's `user_config`, at the start and whenever it changes."""
+        self._slots.limit = ReplicaSettings.model_validate(config).max_ongoing_requests
+        self._slots.fill()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """The requests that are worked on or wait here, which Serve does not see; for a policy of Serve's to scale by."""
+        return {"ongoing_requests": float(self._slots.requests)}
 
     def check_health(self) -> None:
         """Asked by Serve every few seconds; the prediction log's state is none of it: it never fails a request."""
 
 
 def open_application(arguments: ServingArguments) -> Answers:
-    """The ASGI application of one replica.
+    """What answers requests in one replica.
 
     Raises:
         PermanentError: the contract or the model cannot be loaded.
@@ -78,7 +98,7 @@ def open_application(arguments: ServingArguments) -> Answers:
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
-    return Answers(contract, predictor, version.label, arguments.public_path, version.limits, log, tells_request_id=False)
+    return Answers(contract, predictor, version, arguments.public_path, log)
 
 
 def default_spool() -> Path:

@@ -6,6 +6,7 @@ replica. The prediction log is the record; this is what has not reached it yet, 
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import deque
 from hashlib import blake2b
@@ -64,7 +65,7 @@ class Page(Model):
 
 
 class Tap:
-    """A ring that one event loop writes and reads."""
+    """A ring of the last requests. Safe to use from several threads."""
 
     def __init__(self, most_requests: int = MOST_REQUESTS, most_bytes: int = MOST_BYTES) -> None:
         self._name = uuid.uuid4().hex[:12]
@@ -73,24 +74,28 @@ class Tap:
         self._bytes = 0
         self._end = 0
         """Number of the next entry."""
+        self._lock = threading.Lock()
 
     def add(self, request_id: bytes, body: bytes, status: int, answer: bytes, seconds: float) -> None:
         """Keep a request, and forget the oldest where there is no more room."""
         entries = self._entries
-        entries.append((request_id, body, status, answer, seconds))
-        self._end += 1
-        self._bytes += len(body) + len(answer) + _OWN_BYTES
-        while self._bytes > self._most_bytes or len(entries) > self._most_requests:
-            _, old_body, _, old_answer, _ = entries.popleft()
-            self._bytes -= len(old_body) + len(old_answer) + _OWN_BYTES
+        with self._lock:
+            entries.append((request_id, body, status, answer, seconds))
+            self._end += 1
+            self._bytes += len(body) + len(answer) + _OWN_BYTES
+            while self._bytes > self._most_bytes or len(entries) > self._most_requests:
+                _, old_body, _, old_answer, _ = entries.popleft()
+                self._bytes -= len(old_body) + len(old_answer) + _OWN_BYTES
 
     def page(self, question: Question) -> Page:
         """The requests that are asked for."""
-        first = self._end - len(self._entries)
-        start = self._start(question, first)
+        with self._lock:
+            end, first = self._end, self._end - len(self._entries)
+            start = self._start(question, first)
+            entries = tuple(islice(self._entries, max(0, start - first), None))
         found: list[Tapped] = []
         number, size = start, 0
-        for request_id, body, status, answer, seconds in islice(self._entries, max(0, start - first), None):
+        for request_id, body, status, answer, seconds in entries:
             if len(found) >= question.limit or (found and size > _PAGE_BYTES):
                 break
             number += 1
@@ -107,7 +112,7 @@ class Tap:
                 )
         cursor = f"{self._name}-{number}"
         missed = max(0, start - self._position(question.after)) if question.after else 0
-        return Page(requests=tuple(found), cursor=cursor, missed=missed, more=number < self._end)
+        return Page(requests=tuple(found), cursor=cursor, missed=missed, more=number < end)
 
     def _start(self, question: Question, first: int) -> int:
         if not question.after:

@@ -28,6 +28,7 @@ def desired_of(inputs: ApplicationInputs, code_uri: str) -> Desired:
         store=inputs.store,
         prediction_log=inputs.prediction_log,
         limits=inputs.limits,
+        cors_origins=inputs.cors_origins,
     )
     return Desired(
         version=version,
@@ -53,6 +54,8 @@ def digest_of(inputs: ApplicationInputs) -> str:
         "store": inputs.store.model_dump(mode="json"),
         "prediction_log": inputs.prediction_log.model_dump(mode="json"),
         "limits": inputs.limits.model_dump(mode="json"),
+        # What serves since before there were any stays what it is.
+        **({"cors_origins": inputs.cors_origins} if inputs.cors_origins else {}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -78,6 +81,7 @@ def as_found(outputs: ApplicationOutputs, status: Status) -> ApplicationOutputs:
             "store": serving.store,
             "prediction_log": serving.prediction_log,
             "limits": serving.limits,
+            "cors_origins": serving.cors_origins,
         }
     return outputs.model_copy(
         update=found | {"code": outputs.code.model_copy(update={"digest": _code_found(outputs, status)})}

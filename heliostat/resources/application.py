@@ -62,6 +62,7 @@ class Application(Resource):
             strategy=serving.strategy,
             prediction_log=serving.prediction_log,
             limits=serving.limits,
+            cors_origins=serving.cors_origins,
             store=platform.store,
             tracking_uri=platform.tracking_uri,
             controller=platform.controller,

@@ -14,7 +14,7 @@ from pydantic import AllowInfNan, Field
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.platform import OnDestroy, Port, RayNode, RayWorkers
 from heliostat.spec.strategies import Strategy
-from heliostat.spec.workload import Gate, Limits, PredictionLog, Scaling
+from heliostat.spec.workload import Gate, Limits, PredictionLog, Scaling, WebOrigin
 
 
 class StoreAddress(Model):
@@ -246,6 +246,7 @@ class ApplicationInputs(Model):
     strategy: Strategy
     prediction_log: PredictionLog = PredictionLog()
     limits: Limits = Limits()
+    cors_origins: tuple[WebOrigin, ...] = ()
     store: StoreAddress
     tracking_uri: str
     controller: ControllerAddress

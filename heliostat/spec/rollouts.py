@@ -31,7 +31,7 @@ from heliostat.spec.analysis import AnalysisResult
 from heliostat.spec.base import Digest, EntryPoint, Model, Name
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
-from heliostat.spec.workload import Limits, PredictionLog
+from heliostat.spec.workload import Limits, PredictionLog, WebOrigin
 
 
 class Version(Model):
@@ -50,6 +50,8 @@ class Version(Model):
     store: StoreAddress
     prediction_log: PredictionLog
     limits: Limits
+    cors_origins: tuple[WebOrigin, ...] = ()
+    """Pages of these origins may ask it."""
 
 
 class Desired(Model):
@@ -135,6 +137,12 @@ class ServingArguments(Model):
     version: Version
     spool: str | None = None
     """Directory of this node for the prediction log's spool; by default one below the node's temporary folder."""
+
+
+class ReplicaSettings(Model):
+    """What changes in a replica while it runs: its deployment's `user_config`, which Serve hands to `reconfigure`."""
+
+    max_ongoing_requests: Annotated[int, Field(ge=1)]
 
 
 class Phase(StrEnum):

@@ -17,6 +17,10 @@ _ROUNDING = 1e-9
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+WebOrigin = Annotated[str, Field(pattern=r"^(\*|https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?)$")]
+"""An origin as browsers send it: scheme, host in lower case, a port if not the scheme's own, and nothing behind it; or `*`."""
+
+
 class Scaling(Model):
     """How wide a training runs."""
 
@@ -108,6 +112,8 @@ class Serving(Model):
     """How long a new version may take until it is healthy."""
     prediction_log: PredictionLog = PredictionLog()
     limits: Limits = Limits()
+    cors_origins: tuple[WebOrigin, ...] = ()
+    """Origins whose pages may use the application from a browser, as `https://app.example.com`; `*` is every origin."""
 
 
 class Workload(Model):

@@ -19,7 +19,7 @@ that was just killed looks like. A slow answer is not tried again (it would doub
 neither is an error that the application itself answered. Only a request that fits the buffer, and was there as a whole
 before it was passed on (`option http-buffer-request`), can be tried again: clients that send the head and the body in two
 packets lost about one request for each replica that was killed under load, and lose none with it. An answer whose head was
-read is never tried again, so replicas write head and body at once (`heliostat.ml.whole_answers`). Where the only replica of a
+read is never tried again, so replicas write head and body at once (`heliostat.ml.connection`). Where the only replica of a
 version dies, what it worked on is lost: a request that came over a kept connection to it has all its attempts refused within
 milliseconds, and its client's connection is closed without an answer, as HAProxy does where a kept connection was lost.
 `haproxy_counts` counts it as failed.
@@ -300,8 +300,6 @@ def _backend(application: str, colour: str, servers: tuple[Server, ...]) -> str:
         # What counts as a prediction is asked as one, however it was spelt.
         f"    http-request set-path {prefix}{PREDICT} if {haproxy_counts.IS_PREDICTION}",
         f"    http-request set-path {prefix}%[path,regsub(^/[^/]+,)] unless {haproxy_counts.IS_PREDICTION}",
-        # Without it Serve keeps a second task for each request, which waits for the client to go away.
-        "    http-request set-header x-request-disconnect-disabled ?1",
         "    option httpchk",
         *_probe("/-/healthz"),
         *_probe(f"{prefix}/healthz"),

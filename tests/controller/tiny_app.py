@@ -1,32 +1,37 @@
 """A Serve application with the HTTP surface of a real one and nothing else, whose faults are chosen by its contract's name.
 
-It is packed into a zip and imported by Serve's replicas; of ours it imports nothing but how answers are written to clients. A
+It is packed into a zip and imported by Serve's replicas; of ours it imports nothing but how clients' connections are kept. A
 version can also turn bad while it runs: `faults/<label>` in its object store holds the share of predictions that fail from
 then on, or `crash`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ray import serve
 
-from heliostat.ml import whole_answers
+from heliostat.ml.connection import Connection
+from heliostat.ml.exchange import JSON, Request, Response
+from heliostat.ml.slots import Slots
+from heliostat.systems import serve_ingress
 
 BEHAVIOURS = ("fine", "crashes", "never_healthy", "wrong", "slow_start", "slow_answers")
 
 
 class TinyApp:
-    """A raw ASGI application."""
+    """What answers requests in one replica."""
+
+    max_body_bytes = 1 << 20
 
     def __init__(self, arguments: dict[str, Any]) -> None:
-        self._prefix = arguments["routePrefix"]
         self._label = arguments["version"]["label"]
         self._fault = Path(arguments["version"]["store"]["uri"].removeprefix("file://"), "faults", self._label)
         self._behaviour = arguments["version"]["contract"].partition(":")[2]
@@ -35,21 +40,24 @@ class TinyApp:
         if self._behaviour == "slow_start":
             time.sleep(6)
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
-        body = await _body(receive)
-        path = scope["path"].removeprefix(self._prefix)
-        status, answer = await self._answer(scope["method"], path, body, dict(scope["headers"]))
-        headers = [(b"content-type", b"application/json"), (b"x-heliostat-version", self._label.encode())]
-        identity = dict(scope["headers"]).get(b"x-request-id")
-        if identity:
-            headers.append((b"x-request-id", identity))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+    def reply(self, request: Request) -> Response | Callable[[], Response]:
+        if request.path == "/predict" and self._behaviour == "slow_answers":
+            return partial(self._replied, request, 0.5)
+        return self._replied(request)
 
-    async def _answer(self, method: str, path: str, body: bytes, headers: dict[bytes, bytes]) -> tuple[int, Any]:
+    def too_large(self, request: Request, size: int) -> Response:
+        return Response(413, JSON, b"{}")
+
+    def _replied(self, request: Request, seconds: float = 0.0) -> Response:
+        if seconds:
+            time.sleep(seconds)
+        status, answer = self._answer(request.method, request.path, request.body)
+        fields = [(b"x-heliostat-version", self._label.encode())]
+        if identity := request.headers.get(b"x-request-id"):
+            fields.append((b"x-request-id", identity))
+        return Response(status, JSON, json.dumps(answer).encode(), tuple(fields))
+
+    def _answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         if path == "/healthz":
             healthy = self._behaviour != "never_healthy"
             return (200 if healthy else 503), {"version": self._label}
@@ -58,8 +66,6 @@ class TinyApp:
                 return 500, {"failures": [{"name": "request 1", "reason": "expected late=true, got false"}]}
             return 200, {"passed": 3}
         if path == "/predict" and method == "POST":
-            if self._behaviour == "slow_answers":
-                await asyncio.sleep(0.5)
             if self._fault.exists() and self._is_bad(self._fault.read_text()):
                 return 500, {"version": self._label, "detail": "the model is broken"}
             return 200, {"version": self._label, "pid": os.getpid(), "bytes": len(body)}
@@ -70,41 +76,41 @@ class TinyApp:
             os._exit(1)
         return random.random() < float(fault)
 
-    async def _lifespan(self, receive: Any, send: Any) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await whole_answers.install()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-
-
-async def _body(receive: Any) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            return body
-
 
 def build(arguments: dict[str, Any]) -> serve.Application:
     """What Serve imports."""
-
-    def make() -> TinyApp:
-        return TinyApp(arguments)
-
-    @serve.deployment(
+    deployment: Any = serve.deployment(serve.ingress()(Replica))
+    return deployment.options(
         name="model",
         num_replicas=arguments["replicas"],
         max_ongoing_requests=arguments["maxOngoingRequests"],
         ray_actor_options={"num_cpus": arguments["cpusPerReplica"]},
         graceful_shutdown_wait_loop_s=0.2,
         max_constructor_retry_count=2,
-    )
-    @serve.ingress(make)
-    class Tiny:
-        pass
+    ).bind(arguments)
 
-    return Tiny.bind()
+
+class Replica:
+    """One replica."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._prefix, self._slots = arguments["routePrefix"], Slots(arguments["maxOngoingRequests"])
+        self._application = TinyApp(arguments)
+
+    async def __serve_build_asgi_app__(self) -> Any:
+        serve_ingress.listen_with(partial(Connection, self._application, self._prefix, self._slots))
+        return nothing
+
+    def reconfigure(self, config: dict[str, Any]) -> None:
+        self._slots.limit = config["maxOngoingRequests"]
+        self._slots.fill()
+
+
+async def nothing(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Nothing comes this way but the beginning and the end."""
+    while scope["type"] == "lifespan":
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+    raise AssertionError(f"{scope['path']} passed through Serve")

@@ -1,14 +1,19 @@
-"""Analysts at work, for whoever tests one."""
+"""The event loop that replicas have, and analysts at work, for whoever tests one."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+import uvloop
 from replicas import Running, version
 
 from heliostat.spec.analyst import AnalystTask
 from heliostat.spec.resources import StoreAddress
+
+
+def pytest_asyncio_loop_factories():
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real replicas for who talks to them: the application behind uvicorn on loopback, and an analyst in a process of its own."""
+"""Real replicas for who talks to them: the application on loopback, and an analyst in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import serving_fakes
 import uvicorn
-from serving_fakes import ROW, Halves, Log, contract
+from serving_fakes import ROW, Halves, Log, answers, contract
 
-from heliostat.ml.http import Answers
+from heliostat.ml.connection import Connection
+from heliostat.ml.slots import Slots
 from heliostat.spec.analysis import Figures
 from heliostat.spec.analyst import AnalystTask, Endpoints
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Version
-from heliostat.spec.workload import Limits, PredictionLog
-
-DIGEST = "0" * 64
 
 
 class Replica:
@@ -42,8 +42,10 @@ class Replica:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        app = Answers(self._contract, self._contract.predictor(), self._version, "/halves", Limits(), self.log)
-        config = uvicorn.Config(app, host="127.0.0.1", port=self.port, log_level="critical", access_log=False)
+        made = partial(Connection, answers(self.log, self._contract, self._version), "", Slots(8))
+        config = uvicorn.Config(
+            _nothing, host="127.0.0.1", port=self.port, http=made, lifespan="off", log_level="critical", access_log=False
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
@@ -98,10 +100,11 @@ class Broken(Halves):
 
 
 def version(store: StoreAddress, label: str = "2-new", code_uri: str = "") -> Version:
-    return Version(
-        digest=DIGEST, label=label, code_uri=code_uri, contract="a:b", model_uri="models:/a/1", tracking_uri="http://127.0.0.1:1",
-        store=store, prediction_log=PredictionLog(), limits=Limits(),
-    )  # fmt: skip
+    return serving_fakes.version(label, store=store, code_uri=code_uri)
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError(f"{scope} is none of the application's")
 
 
 class Running:

@@ -1,7 +1,8 @@
-"""A small contract and predictor, and a client that speaks ASGI to the application."""
+"""A small contract and predictor, their application, and a client that asks it."""
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 from pathlib import Path
@@ -12,8 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from heliostat.ml import prediction_files
 from heliostat.ml.contracts import Contract, Golden
+from heliostat.ml.exchange import Request, Response
+from heliostat.ml.http import Answers
 from heliostat.ml.sealing import Sealed
 from heliostat.ml.spools import Head
+from heliostat.spec.resources import StoreAddress
+from heliostat.spec.rollouts import Version
+from heliostat.spec.workload import Limits, PredictionLog
 
 
 class Ask(BaseModel):
@@ -77,31 +83,33 @@ class Log:
 
 
 class Answer:
-    def __init__(self, messages: list[Any]) -> None:
-        self.status = messages[0]["status"]
-        self.headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
-        self.body = b"".join(message["body"] for message in messages[1:])
+    def __init__(self, response: Response) -> None:
+        self.status = response.status
+        self.headers = {name.decode(): value.decode() for name, value in response.head}
+        self.body = response.body
 
     @property
     def json(self) -> Any:
         return json.loads(self.body)
 
 
-async def call(
-    app: Any, method: str, path: str, body: bytes | list[bytes] = b"", root: str = "", query: bytes = b"", **headers: str
-) -> Answer:
-    """One request; a body in parts arrives in parts."""
-    parts = body if isinstance(body, list) else [body]
-    waiting = [{"type": "http.request", "body": part, "more_body": n < len(parts) - 1} for n, part in enumerate(parts)]
-    sent: list[Any] = []
+def version(label: str = "3-abc", **changes: Any) -> Version:
+    given: dict[str, Any] = {
+        "digest": "0" * 64, "label": label, "code_uri": "", "contract": "a:b", "model_uri": "models:/a/1",
+        "tracking_uri": "http://127.0.0.1:1", "store": StoreAddress(uri="file:///nowhere"), "prediction_log": PredictionLog(),
+        "limits": Limits(), **changes,
+    }  # fmt: skip
+    return Version(**given)
 
-    async def receive() -> Any:
-        return waiting.pop(0)
 
-    async def send(message: Any) -> None:
-        sent.append(message)
+def answers(log: Any, given: Contract[Any, Any] | None = None, label: str = "3-abc", **changes: Any) -> Answers:
+    """The application of a contract; `changes` are of its version."""
+    made = given or contract()
+    return Answers(made, made.predictor(), version(label, **changes), "/halves", log)
 
-    given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": method, "path": root + path, "root_path": root, "query_string": query, "headers": given}
-    await app(scope, receive, send)
-    return Answer(sent)
+
+async def call(app: Answers, method: str, path: str, body: bytes = b"", query: bytes = b"", **headers: str) -> Answer:
+    """One request."""
+    given = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    reply = app.reply(Request(method, path, query, given, body))
+    return Answer(reply if isinstance(reply, Response) else await asyncio.to_thread(reply))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from serving_fakes import ROW, Log, call, contract
+from serving_fakes import ROW, Log, answers, call
 
-from heliostat.ml.http import Answers
 from heliostat.ml.tap import Question, Tap, question_of, sampled
 from heliostat.spec.workload import Limits
 
@@ -21,7 +20,7 @@ def log():
 
 @pytest.fixture
 def app(log):
-    return Answers(contract(), contract().predictor(), "3-abc", "/halves", Limits(max_body_bytes=20_000, max_rows=100), log)
+    return answers(log, limits=Limits(max_body_bytes=20_000, max_rows=100))
 
 
 def body(**changes):

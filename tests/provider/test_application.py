@@ -258,10 +258,16 @@ def test_the_label_names_the_models_version_and_the_digest(cluster: FakeCluster,
 
 def test_the_digest_is_of_what_is_answered_and_nothing_else(cluster: FakeCluster, tmp_path: Path) -> None:
     base = inputs(cluster, tmp_path)
-    for same in ({"replicas": 5}, {"strategy": Recreate()}, {"max_ongoing_requests": 3}):
+    for same in ({"replicas": 5}, {"strategy": Recreate()}, {"max_ongoing_requests": 3}, {"cors_origins": ()}):
         assert digest_of(base.model_copy(update=same)) == digest_of(base)
-    for other in ({"model_uri": "models:/flights/9"}, {"contract": "workloads.app:other"}):
+    origins = {"cors_origins": ("https://app.example.com",)}
+    for other in ({"model_uri": "models:/flights/9"}, {"contract": "workloads.app:other"}, origins):
         assert digest_of(base.model_copy(update=other)) != digest_of(base)
+
+
+def test_the_origins_of_pages_reach_the_version(cluster: FakeCluster, tmp_path: Path) -> None:
+    wanted = desired_of(inputs(cluster, tmp_path, cors_origins=("https://app.example.com",)), "file:///code.zip")
+    assert wanted.version.cors_origins == ("https://app.example.com",)
 
 
 def test_the_same_code_in_another_checkout_changes_nothing(cluster: FakeCluster, tmp_path: Path) -> None:

@@ -224,6 +224,7 @@ def exact(desired: Desired) -> list[tuple[str, str]]:
         ("data", version.data_digest or "not known to the registry"),
         ("model", version.model_uri),
         ("replicas", f"{replicas}{gpus}, {desired.max_ongoing_requests} requests at a time"),
+        *([("origins of pages", ", ".join(version.cors_origins))] if version.cors_origins else []),
         ("limits", f"{version.limits.max_body_bytes} bytes, {version.limits.max_rows} rows"),
         ("prediction log", f"{version.prediction_log.sampling_rate:.0%} of the requests"),
         ("strategy", strategy(desired)),
