@@ -40,6 +40,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     token = "heliostat:index:Application"  # noqa: S105 - a type
     inputs = ApplicationInputs
     outputs = ApplicationOutputs
+    gone = ""
     replace_on = frozenset({"name"})
     # Which version a candidate becomes is known once the gate has let it pass; how it will be moved is known before.
     supposed: ClassVar[Mapping[str, Any]] = {"model_uri": _NEXT, "data_digest": "", "cluster_session": ""}
@@ -109,9 +110,11 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             try:
                 status = await controller.read(outputs.name)
             except RetryableError as error:
-                context.warn(f"{outputs.name}: {error}; it counts as gone")
+                context.warn(f"{outputs.name}: {error}; it counts as gone, and the next `up` declares it again")
                 return None
         if status is None or status.serving is None or status.desired is None:
+            known = "no replica of it answers" if status is not None else "the controller does not know it"
+            context.info(f"{outputs.name} serves no more: {known}; the next `up` brings it back")
             return None
         return as_found(outputs, status)
 

@@ -38,6 +38,7 @@ class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
     token = "heliostat:index:Controller"  # noqa: S105 - a type token
     inputs = ControllerInputs
     outputs = ControllerOutputs
+    gone = "the controller does not run any more; the next `up` starts it again, and it goes on with all that it knew"
     replace_on = frozenset({"directory"})
     delete_before_replace = True
 

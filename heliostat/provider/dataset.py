@@ -21,6 +21,7 @@ class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
     token = "heliostat:index:Dataset"  # noqa: S105 - a type, no secret
     inputs = DatasetInputs
     outputs = DatasetOutputs
+    gone = "its snapshot is not in the object store any more; the next `up` makes it anew"
     replace_on = frozenset({"name"})
 
     def unchanged(self, old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:

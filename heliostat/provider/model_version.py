@@ -38,6 +38,7 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
     token = "heliostat:index:ModelVersion"  # noqa: S105 - a type, no secret
     inputs = ModelVersionInputs
     outputs = ModelVersionOutputs
+    gone = "the registry does not have it any more; the next `up` judges and registers it anew"
     replace_on = frozenset({"name"})
     # The run of a training is known once it has begun; what its model will be judged by, and against what, is known before.
     supposed: ClassVar[Mapping[str, Any]] = {"run_id": _NEXT, "model_uri": _NEXT}

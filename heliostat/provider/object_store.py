@@ -16,6 +16,7 @@ class ObjectStoreHandler(Handler[ObjectStoreInputs, ObjectStoreOutputs]):
     token = "heliostat:index:ObjectStore"  # noqa: S105 - a type token
     inputs = ObjectStoreInputs
     outputs = ObjectStoreOutputs
+    gone = "its folder or bucket is not there any more; the next `up` makes it anew, without what was in it"
     replace_on = frozenset({"uri"})
 
     async def create(self, context: Context, inputs: ObjectStoreInputs) -> Created[ObjectStoreOutputs]:

@@ -20,6 +20,7 @@ class RayClusterHandler(Handler[RayClusterInputs, RayClusterOutputs]):
     token = "heliostat:index:RayCluster"  # noqa: S105 - a type token
     inputs = RayClusterInputs
     outputs = RayClusterOutputs
+    gone = "its head does not run any more, and what ran on it is gone with it; the next `up` starts the cluster anew"
     replace_on = frozenset({"directory", "head", "object_store_mib", "dashboard_port", "s3_endpoint", "s3_region"})
     delete_before_replace = True
 

@@ -73,6 +73,8 @@ class Handler(ABC, Generic[I, O]):
     delete_before_replace: bool = False
     """Whether the old resource has to go before its replacement can be made, as where both would have the same place."""
 
+    gone: ClassVar[str] = "it is not there any more"
+    """What is told where `read` finds nothing; empty where `read` itself tells why."""
     supposed: ClassVar[Mapping[str, Any]] = {}
     """What stands for an input (snake case) that a preview cannot know yet, so that the rest can be told all the same."""
 

@@ -158,6 +158,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if state.values:
                 outputs = checks.parsed(call.handler.outputs, state.values, "the state")
                 found = await _within(call.context, call.handler.read(call.context, request.id, outputs))
+                if found is None and call.handler.gone:
+                    call.context.info(call.handler.gone)
             else:
                 found = await _within(call.context, call.handler.imported(call.context, request.id))
             if found is None:

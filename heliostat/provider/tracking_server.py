@@ -20,6 +20,7 @@ class TrackingServerHandler(Handler[TrackingServerInputs, TrackingServerOutputs]
     token = "heliostat:index:TrackingServer"  # noqa: S105 - a type token
     inputs = TrackingServerInputs
     outputs = TrackingServerOutputs
+    gone = "MLflow does not run any more; the next `up` starts it again with all that it knew"
     replace_on = frozenset({"directory"})
     delete_before_replace = True
 

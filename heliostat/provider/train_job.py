@@ -32,6 +32,7 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
     token = "heliostat:index:TrainJob"  # noqa: S105 - a type, no secret
     inputs = TrainJobInputs
     outputs = TrainJobOutputs
+    gone = "its run is not in MLflow any more; the next `up` trains anew"
     replace_on = frozenset({"name"})
 
     def unchanged(self, old: TrainJobInputs, new: TrainJobInputs) -> frozenset[str]:

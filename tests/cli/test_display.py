@@ -157,6 +157,40 @@ def test_a_refresh_shows_what_it_found():
     assert board.counts() == {Op.UPDATE: 1, Op.SAME: 1}
 
 
+DIED = [StepStarted(urn("dead"), Op.REFRESH), StepSucceeded(urn("dead"), Op.DELETE, 0.1)]
+
+
+def test_what_a_refresh_does_not_find_is_gone_and_nobody_deleted_it():
+    result = Summary(succeeded=True, changes={Op.DELETE: 1, Op.SAME: 1}, seconds=1.0)
+    alive = [StepStarted(urn("alive"), Op.REFRESH), StepSucceeded(urn("alive"), Op.SAME, 0.1)]
+    for display in (PlainDisplay(console(), Look(False, diff=True)), LiveDisplay(console(), Look(False, diff=True))):
+        played(display, [*DIED, *alive], result)
+        text = shown(display)
+        assert "delet" not in text, text
+        assert " x t:i:Thing dead: (gone)" in text
+        assert "x 1 gone, = 1 unchanged" in text
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_an_update_tells_what_died_before_it_makes_it_anew(preview):
+    display = PlainDisplay(console(), Look(preview))
+    made = [StepStarted(urn("dead"), Op.CREATE), *([] if preview else [StepSucceeded(urn("dead"), Op.CREATE, 2.0)])]
+    played(display, [*DIED, *made], Summary(succeeded=True, changes={Op.CREATE: 1}, seconds=3.0))
+    text = shown(display)
+    assert "delet" not in text, text
+    assert " x t:i:Thing dead gone (0.1s)\n + t:i:Thing dead creat" in text
+    assert f"+ 1 {'to create' if preview else 'created'}\n" in text
+
+
+def test_what_an_update_deletes_is_deleted_beside_what_died():
+    display = PlainDisplay(console(), Look(False))
+    left = [StepStarted(urn("left"), Op.DELETE), StepSucceeded(urn("left"), Op.DELETE, 0.2)]
+    played(display, [*DIED, *left], Summary(succeeded=True, changes={Op.DELETE: 1}, seconds=3.0))
+    assert " - t:i:Thing left deleted (0.2s)" in shown(display)
+    assert "- 1 deleted\n" in shown(display)
+    assert "1 gone" not in shown(display)
+
+
 def test_thousands_of_resources_fit_the_screen_with_the_failed_and_running_ones_first():
     board = Board(preview=False)
     board.apply(StepStarted(ROOT, Op.SAME))

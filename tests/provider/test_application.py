@@ -150,6 +150,9 @@ async def test_an_application_of_which_nothing_serves_reads_as_gone(cluster: Fak
         old = await create(told, inputs(cluster, tmp_path))
         await ApplicationHandler().delete(told.context, "flights", old)
         assert await ApplicationHandler().read(told.context, "flights", old) is None
+        assert any(
+            "serves no more: the controller does not know it; the next `up` brings it back" in each for each in told.lines
+        )
         await ApplicationHandler().delete(told.context, "flights", old)
     assert cluster.serve.apps == {}
 

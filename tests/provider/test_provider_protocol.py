@@ -199,9 +199,10 @@ async def test_a_read_shows_drift_in_the_inputs_and_leaves_open_what_was_open(pl
     assert plain(found.properties)["size"] == 7
 
 
-async def test_a_read_of_what_is_gone_is_empty(plugin):
+async def test_a_read_of_what_is_gone_is_empty_and_says_so(plugin):
     request = pb.ReadRequest(urn=urn_of("Fake"), id="a", properties=struct({"name": "gone", "url": "u"}))
     assert not (await plugin.stub.Read(request)).id
+    assert "it is not there any more" in [text for _, text, _ in told(plugin)]
 
 
 async def test_what_cannot_be_imported_is_said(plugin):

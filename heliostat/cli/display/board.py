@@ -34,6 +34,8 @@ class Row:
     seconds: float = 0.0
     changes: tuple[PropertyChange, ...] = ()
     note: str = ""
+    gone: bool = False
+    """A look at the world found nothing of it; nobody deleted it now."""
     key: str = ""
     """Under which the board has it."""
 
@@ -84,7 +86,7 @@ class Board:
         row = self.rows.get(key)
         if row is None:
             self.rows[key] = row = Row(event.urn, whole, event.op, event.parent, self.clock(), key=key)
-        row.phase, row.started, row.status = event.op, self.clock(), Status.RUNNING
+        row.phase, row.started, row.status, row.gone = event.op, self.clock(), Status.RUNNING, False
         if whole is not Op.SAME or row.op is Op.REFRESH:
             row.op = whole
         row.parent = event.parent or row.parent
@@ -103,6 +105,7 @@ class Board:
         row.changes = changes or row.changes
         if row.op is Op.REFRESH and op is not Op.REFRESH:  # what a refresh found out
             row.op = row.phase = op
+            row.gone = op is Op.DELETE
 
     def _whole(self, op: Op) -> Op:
         return Op.REPLACE if op in HALVES and not self.replacement_steps else op
@@ -124,6 +127,15 @@ class Board:
         for row in self.rows.values():
             found[row.op] = found.get(row.op, 0) + 1
         return found
+
+    def is_gone(self, urn: Urn) -> bool:
+        """Whether a look at the world found nothing of a resource."""
+        row = self.rows.get(urn)
+        return row is not None and row.gone
+
+    def gone_of(self, deleted: int) -> int:
+        """How many of so many that were counted as deleted are gone rather than deleted."""
+        return max(0, deleted - sum(row.op is Op.DELETE and not row.gone for row in self.rows.values()))
 
     def of(self, status: Status) -> int:
         """How many rows have this status."""

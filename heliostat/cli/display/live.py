@@ -92,9 +92,10 @@ class LiveDisplay:
         room = self.console.width - _SIGN_WIDTH - sum(widths) - _GAP * 3
         lines = []
         for (_, row), (kind, name, status) in zip(rows, cells, strict=True):
-            colour = "red" if row.status is Status.FAILED else words.COLOURS[row.op]
+            sign, colour, _ = words.marks(row.op, preview=self.look.preview, gone=row.gone)
+            colour = "red" if row.status is Status.FAILED else colour
             drawn = Text(no_wrap=True, overflow="crop")
-            drawn.append(words.SIGNS[row.op].rjust(2) + " ", style=colour)
+            drawn.append(sign.rjust(2) + " ", style=colour)
             drawn.append(cut(kind, widths[0]).ljust(widths[0] + _GAP))
             drawn.append(cut(name, widths[1]).ljust(widths[1] + _GAP))
             drawn.append(cut(status, widths[2]).ljust(widths[2] + _GAP), style=colour)
@@ -111,7 +112,7 @@ class LiveDisplay:
         if row.status is Status.RUNNING:
             return f"{words.running(row.phase)} ({words.duration(self.board.clock() - row.started)})"
         took = f" ({words.duration(row.seconds)})" if row.seconds >= 0.05 and not self.look.preview else ""
-        return words.done(row.op, preview=self.look.preview) + took
+        return words.marks(row.op, preview=self.look.preview, gone=row.gone)[2] + took
 
     def _info(self, row: Row) -> str:
         if row.note and row.status is Status.RUNNING and not self.look.suppress_progress:

@@ -68,6 +68,9 @@ class PlainDisplay:
         return ""
 
     def _step(self, event: StepStarted | StepSucceeded | StepFailed) -> str:
+        if isinstance(event, StepSucceeded) and event.op is Op.DELETE and self.board.is_gone(event.urn):
+            sign, _, word = words.marks(event.op, preview=self.look.preview, gone=True)
+            return f"{sign:>2} {report.label(event.urn, self.look)} {word} ({words.duration(event.seconds)})"
         head = f"{words.SIGNS[event.op]:>2} {report.label(event.urn, self.look)}"
         if isinstance(event, StepFailed):
             return f"{head} {words.running(event.op)} failed ({words.duration(event.seconds)})"

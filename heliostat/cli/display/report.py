@@ -77,8 +77,8 @@ def differences(console: Console, board: Board, look: Look) -> None:
     for row in board.rows.values():
         if (row.op is Op.SAME and not row.changes) or (row.op is Op.READ and not look.show_reads):
             continue
-        sign, word = words.SIGNS[row.op], words.done(row.op, preview=look.preview)
-        say(console, f"{sign:>2} {label(row.urn, look)}: ({word})", words.COLOURS[row.op])
+        sign, colour, word = words.marks(row.op, preview=look.preview, gone=row.gone)
+        say(console, f"{sign:>2} {label(row.urn, look)}: ({word})", colour)
         for colour, text in words.diff_lines(row.changes, show_secrets=look.show_secrets, whole=look.full_output):
             say(console, f"       {text}", colour)
 
@@ -96,7 +96,8 @@ def summary(console: Console, board: Board, result: Summary, look: Look) -> None
     """How it went, in three lines."""
     counts = result.changes or board.counts()
     say(console, "\nResources:", "bold magenta")
-    say(console, f"    {words.tally(counts, preview=look.preview)}")
+    gone = board.gone_of(counts.get(Op.DELETE, 0))
+    say(console, f"    {words.tally(counts, preview=look.preview, gone=gone)}")
     failed = [row for row in board.rows.values() if row.status.value == "failed"]
     if failed:
         say(console, f"    {len(failed)} failed", "red")

@@ -59,6 +59,8 @@ _WORDS = {
     Op.REFRESH: ("refreshing", "refreshed", "refresh"),
     Op.IMPORT: ("importing", "imported", "import"),
 }
+_GONE = ("x", "yellow", "gone")
+"""Sign, colour and word of what a look at the world does not find any more: it leaves the state, and nothing was deleted."""
 _REPLACING = frozenset({Op.CREATE_REPLACEMENT, Op.DELETE_REPLACED, Op.READ_REPLACEMENT, Op.DISCARD_REPLACED})
 _SUMMED = (Op.CREATE, Op.IMPORT, Op.UPDATE, Op.REPLACE, Op.DELETE, Op.READ, Op.READ_DISCARD, Op.REFRESH)
 
@@ -73,6 +75,11 @@ def done(op: Op, *, preview: bool) -> str:
     return _WORDS[op][2 if preview else 1]
 
 
+def marks(op: Op, *, preview: bool, gone: bool = False) -> tuple[str, str, str]:
+    """Sign, colour and word of an operation; `gone`: it is what a look at the world found out."""
+    return _GONE if gone else (SIGNS[op], COLOURS[op], done(op, preview=preview))
+
+
 def is_change(op: Op) -> bool:
     """Whether the operation alters a resource."""
     return op not in {Op.SAME, Op.READ, Op.REFRESH}
@@ -83,13 +90,17 @@ def has_changes(changes: Mapping[Op, int]) -> bool:
     return any(count for op, count in changes.items() if is_change(op))
 
 
-def tally(changes: Mapping[Op, int], *, preview: bool) -> str:
-    """`+ 3 created, ~ 1 updated, = 5 unchanged`; the halves of a replacement count as one."""
-    counts = {op: changes.get(op, 0) for op in _SUMMED}
+def tally(changes: Mapping[Op, int], *, preview: bool, gone: int = 0) -> str:
+    """`+ 3 created, ~ 1 updated, = 5 unchanged`; the halves of a replacement count as one.
+
+    `gone` of those that were counted as deleted had died by themselves.
+    """
+    counts = {op: changes.get(op, 0) - (gone if op is Op.DELETE else 0) for op in _SUMMED}
     if not counts[Op.REPLACE]:
         counts[Op.REPLACE] = max((changes.get(op, 0) for op in _REPLACING), default=0)
     to = "to " if preview else ""
     parts = [f"{SIGNS[op]} {count} {to}{done(op, preview=preview)}" for op, count in counts.items() if count]
+    parts += [f"{_GONE[0]} {gone} {_GONE[2]}"] if gone else []
     same = changes.get(Op.SAME, 0)
     return ", ".join([*parts, f"= {same} unchanged"] if same or not parts else parts)
 
