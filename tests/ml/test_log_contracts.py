@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import decimal
 import enum
@@ -10,7 +11,7 @@ import json
 import math
 import uuid
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, NamedTuple, Optional, Required
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +29,7 @@ from pydantic import (
     HttpUrl,
     Json,
     NaiveDatetime,
+    RootModel,
     SecretStr,
     TypeAdapter,
     computed_field,
@@ -35,11 +37,12 @@ from pydantic import (
 )
 from pydantic_core import from_json, to_json
 from serving_fakes import seal_here
+from typing_extensions import TypedDict
 
 from heliostat.ml import log_cells
 from heliostat.ml.analyst_log import LoggedRequests
 from heliostat.ml.log_columns import Columns, Shape
-from heliostat.ml.log_parquet import schema_of
+from heliostat.ml.log_parquet import Batch, asked_in, record_batch, schema_of
 from heliostat.ml.prediction_log import PredictionLog
 from heliostat.ml.requests import Bodies
 from heliostat.spec.resources import StoreAddress
@@ -85,6 +88,26 @@ class Inner(BaseModel):
 class Open(BaseModel):
     model_config = ConfigDict(extra="allow")
     a: int = 1
+
+
+class Numbers(RootModel[list[int]]):
+    pass
+
+
+class Size(TypedDict, total=False):
+    width: Required[float]
+    unit: str
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: float = 0.5
+
+
+class Span(NamedTuple):
+    low: int
+    high: float
 
 
 ANYTHING = st.recursive(
@@ -148,6 +171,10 @@ LEAVES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (tuple[int, int], st.tuples(INTEGERS, INTEGERS).map(list)),
     (dict[int, str], st.dictionaries(st.integers().map(str), TEXTS, max_size=2)),
     (None, st.none()),
+    (Numbers, st.lists(INTEGERS, max_size=3)),
+    (Size, st.fixed_dictionaries({"width": st.floats()}, optional={"unit": TEXTS})),
+    (Point, st.fixed_dictionaries({"x": INTEGERS}, optional={"y": st.floats()})),
+    (Span, st.tuples(INTEGERS, st.floats()).map(list)),
 ]
 
 
@@ -216,7 +243,7 @@ def log_all(address: StoreAddress, row: type[BaseModel], tmp_path: Path, bodies:
     log.close()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), definitions=fields())
 def test_what_was_sent_comes_back_whatever_the_contract_and_all_files_have_one_schema(tmp_path_factory, data, definitions):
     made, required, optional = definitions
@@ -237,6 +264,21 @@ def test_what_was_sent_comes_back_whatever_the_contract_and_all_files_have_one_s
     pq.write_table(schema_of(Columns.of(row, Told)).empty_table(), nothing)
     for table in files(address):
         assert table.schema.equals(pq.read_schema(nothing), check_metadata=True)
+
+
+@pytest.mark.parametrize("number", range(len(LEAVES)))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_each_type_comes_back_from_its_column(number, data):
+    of, values = LEAVES[number]
+    row = create_model("Row", value=(of, ...))
+    columns = Columns.of(row, Told)
+    sent = data.draw(st.lists(st.fixed_dictionaries({"value": values}), min_size=1, max_size=5))
+    batch = Batch(["r"] * len(sent), list(range(len(sent))), [0] * len(sent), ["1"] * len(sent), [1.0] * len(sent))
+    batch.asked, batch.answered = from_json(to_json(sent, inf_nan_mode="constants")), [{"p": 1.0}] * len(sent)
+    found, _ = record_batch(batch, columns, schema_of(columns))
+    back = asked_in(pa.Table.from_batches([found]))
+    assert [_text(to_json(each)) for _, _, each in back] == [_text(to_json(each)) for each in batch.asked]
 
 
 def _text(body: bytes) -> str:
@@ -338,6 +380,31 @@ def test_fields_are_known_by_any_name_that_a_client_may_use(address, tmp_path):
     assert table["input_b"].to_pylist() == [2, 4, 6]
     assert "input_double" not in table.column_names, "nobody sent it"
     assert [json.loads(body) for body in logged(address, tmp_path)] == sent
+
+
+def test_what_a_contract_does_not_look_at_comes_back_too(address, tmp_path):
+    class Row(BaseModel):
+        size: float
+
+    sent = [{"size": 1.5}, {"size": 2.5, "note": "for people"}]
+    table = stored(address, Row, tmp_path, *sent)
+    assert [text is None for text in table["input"].to_pylist()] == [True, False]
+    assert [json.loads(body) for body in logged(address, tmp_path)] == sent
+
+
+def test_a_name_that_a_row_shares_with_the_envelope_confuses_nothing(address, tmp_path):
+    class Row(BaseModel):
+        rows: int = 0
+        note: str = ""
+
+    sent = [{"note": '{"rows": [1]}'}, {"note": "x", "rows": 7}]
+    bodies = [to_json({"rows": sent}), b'{"rows":[{"rows":1}],"rows":[{"rows":2},{"note":"]}"}]}', to_json(sent[1])]
+    log_all(address, Row, tmp_path, bodies)
+    assert [json.loads(body) for body in logged(address, tmp_path)] == [
+        {"rows": sent},
+        {"rows": [{"rows": 2}, {"note": "]}"}]},
+        sent[1],
+    ]
 
 
 def test_a_path_into_what_was_sent_comes_back_too(address, tmp_path):
