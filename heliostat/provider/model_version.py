@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from heliostat.provider import gate, inspecting, ray_work
+from heliostat.provider.properties import UNKNOWN
 from heliostat.provider.records import unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
@@ -24,6 +25,8 @@ from heliostat.systems.objects import ObjectMissingError, open_store
 
 _NEXT = "models:/candidate"
 """Stands in a preview for a model that is not trained yet."""
+_UNSEEN = "0" * 64
+"""The digest of a snapshot that is not made yet."""
 _DATA_TAG = "heliostat.dataset"
 """On a registered version: the digest of the data that it was trained on."""
 
@@ -41,7 +44,11 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
     gone = "the registry does not have it any more; the next `up` judges and registers it anew"
     replace_on = frozenset({"name"})
     # The run of a training is known once it has begun; what its model will be judged by, and against what, is known before.
-    supposed: ClassVar[Mapping[str, Any]] = {"run_id": _NEXT, "model_uri": _NEXT}
+    supposed: ClassVar[Mapping[str, Any]] = {
+        "run_id": _NEXT,
+        "model_uri": _NEXT,
+        "dataset": {"uri": _NEXT, "digest": _UNSEEN},
+    }
 
     def unchanged(self, old: ModelVersionInputs, new: ModelVersionInputs) -> frozenset[str]:
         """Where things are reached means nothing, nor does the code: a model is judged with the code it was logged with."""
@@ -51,9 +58,10 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
         """That the entry point is no predictor."""
         return await inspecting.of_entry_point(given, Role.PREDICTOR, "entryPoint")
 
-    def foreseen(self, old: ModelVersionOutputs | None, new: ModelVersionInputs) -> Mapping[str, Any]:
-        """Which version a pin takes is known beforehand."""
-        return {"served_model_uri": new.pin, "version": int(new.pin.rpartition("/")[2])} if new.pin else {}
+    def decided(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Which version a pin takes, whatever the data will be."""
+        pin = given.get("pin")
+        return {"served_model_uri": pin, "version": int(pin.rpartition("/")[2])} if pin and pin != UNKNOWN else {}
 
     async def preview(self, context: Context, old: ModelVersionOutputs | None, new: ModelVersionInputs) -> None:
         """Say what is judged against what.
@@ -64,7 +72,8 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
         if new.pin:
             await asyncio.to_thread(_pinned, new)
             return
-        await require_judgeable(new.gate, new.dataset, new.store)
+        if new.dataset.digest != _UNSEEN:
+            await require_judgeable(new.gate, new.dataset, new.store)
         if old is None or old.model_uri != new.model_uri:
             try:
                 incumbent = await _incumbent(new)
@@ -146,9 +155,9 @@ def _refused(
         PermanentError: with what refuses the candidate as a table, and where the whole report is.
     """
     before = " (measured at an earlier update, not again)" if known else ""
-    against = f", against {serving.uri}" if serving else ""
-    told = [f"the model {inputs.model_uri} is refused{against}{before}", "", *verdict.table(), ""]
-    whole = [f"the whole report is {report_uri}", f"and its figures in MLflow, {inputs.tracking_uri}, run {inputs.run_id}"]
+    against = f"against {serving.uri}, which serves:" if serving else "against the baseline alone:"
+    told = [f"the model {inputs.model_uri} is refused{before}", against, *verdict.table()]
+    whole = ["the whole report:", report_uri, f"its figures, in MLflow at {inputs.tracking_uri}:", f"run {inputs.run_id}"]
     if inputs.gate.on_refusal is OnRefusal.KEEP and serving:
         kept = f"{serving.uri} goes on serving, as gate.onRefusal: keep asks"
         context.warn("\n".join([*told, kept, *whole]))

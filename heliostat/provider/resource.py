@@ -97,6 +97,10 @@ class Handler(ABC, Generic[I, O]):
         """Outputs (snake case) that a preview can tell besides the inputs; all others show as not known yet."""
         return {}
 
+    def decided(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Outputs (snake case) that some inputs (camel case) alone decide, while others may not be known yet."""
+        return {}
+
     async def imported(self, context: Context, identifier: str) -> O | None:
         """What `identifier` alone names, for `import`; None where there is no such thing."""
         raise PermanentError(f"{self.token} cannot be imported by its id; declare it: its create adopts what is there")

@@ -249,11 +249,11 @@ async def _previewed(call: _Call, old: Properties | None, given: Properties) -> 
     inputs = checks.is_known(call.handler.inputs, given)
     told = inputs or checks.is_known(call.handler.inputs, _supposing(call.handler, given))
     before = checks.is_known(call.handler.outputs, old) if old else None
-    known: dict[str, Any] = {}
+    known = {_alias(call.handler, name): value for name, value in call.handler.decided(given.values).items()}
     if told is not None and (before is not None or old is None):
         await _within(call.context, call.handler.preview(call.context, before, told))
     if inputs is not None and (before is not None or old is None):
-        known = {_alias(call.handler, name): value for name, value in call.handler.foreseen(before, inputs).items()}
+        known |= {_alias(call.handler, name): value for name, value in call.handler.foreseen(before, inputs).items()}
     values = dict.fromkeys(_names(call.handler.outputs) - _names(call.handler.inputs), UNKNOWN)
     return carried({**values, **given.values, **known}, given)
 

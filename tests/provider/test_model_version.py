@@ -9,6 +9,7 @@ from ml_world import World
 
 from heliostat.provider import model_version
 from heliostat.provider.model_version import ModelVersionHandler
+from heliostat.provider.properties import UNKNOWN
 from heliostat.spec.resources import ModelVersionInputs
 from heliostat.spec.workload import Gate, OnRefusal, Slice
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -197,10 +198,15 @@ async def test_a_gate_that_does_not_fit_the_data_is_refused_in_the_preview(world
         await HANDLER.preview(world.context, None, inputs(world, gate=gate))
 
 
-def test_which_version_a_pin_takes_is_known_beforehand(world):
-    pinned = inputs(world, run_id=None, model_uri=None, pin="models:/flights/7")
-    assert HANDLER.foreseen(None, pinned) == {"served_model_uri": "models:/flights/7", "version": 7}
-    assert HANDLER.foreseen(None, inputs(world)) == {}
+def test_which_version_a_pin_takes_is_known_beforehand_whatever_the_data_will_be():
+    assert HANDLER.decided({"pin": "models:/flights/7"}) == {"served_model_uri": "models:/flights/7", "version": 7}
+    assert HANDLER.decided({"pin": UNKNOWN}) == HANDLER.decided({"modelUri": "models:/m-1"}) == {}
+
+
+async def test_a_pin_that_is_not_there_is_told_before_the_data_is_made(world):
+    supposed = {**HANDLER.supposed, "run_id": None, "model_uri": None, "pin": "models:/flights/9"}
+    with pytest.raises(PermanentError, match="the pinned version models:/flights/9 is not in MLflow"):
+        await HANDLER.preview(world.context, None, inputs(world, **supposed))
 
 
 async def test_what_is_not_trained_yet_is_told_against_what_it_will_be_judged(world):
