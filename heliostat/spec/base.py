@@ -11,7 +11,8 @@ from pydantic.alias_generators import to_camel
 class Model(BaseModel):
     """An immutable value that refuses unknown keys and numbers that are none, and writes itself in camel case.
 
-    A limit of NaN or infinity is one that nothing is held against, and JSON has no way to write it.
+    A limit of NaN or infinity is one that nothing is held against, and JSON has no way to write it. A model's validator is
+    made when something is validated: a process imports many more models than it uses.
     """
 
     model_config = ConfigDict(
@@ -23,6 +24,7 @@ class Model(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
         use_attribute_docstrings=True,
+        defer_build=True,
     )
 
 
