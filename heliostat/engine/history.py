@@ -28,6 +28,8 @@ class Entry:
     message: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    version: int = 0
+    """The number of the operation where a backend numbers them; one of files does not, and writes 0, as the CLI does."""
 
 
 def _folder(ref: StackRef) -> str:
@@ -42,7 +44,7 @@ def add(backend: Backend, ref: StackRef, entry: Entry) -> None:
         "message": entry.message,
         "environment": entry.environment,
         "config": entry.config,
-        "version": 0,
+        "version": entry.version,
         "result": entry.result,
         "endTime": entry.end_time,
     }
@@ -76,6 +78,7 @@ def _read(backend: Backend, key: str) -> Entry:
             message=said.get("message") or "",
             environment=said.get("environment") or {},
             config=said.get("config") or {},
+            version=int(said.get("version") or 0),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise StackError(f"the history entry {backend.bucket.describe(key)} is damaged ({error}): remove it") from error

@@ -36,6 +36,8 @@ class Outcome:
     outputs: dict[str, Any] = field(default_factory=dict)
     changes: tuple[PropertyChange, ...] | None = None
     op: Op | None = None
+    counts: bool = True
+    """Whether it is a change that the summary counts."""
 
 
 @dataclass
@@ -150,7 +152,7 @@ class Operation:
                 raise self.stop(str(error)) from None
         op = outcome.op or op
         if not hidden:
-            if counted and op not in UNCOUNTED:
+            if counted and outcome.counts and op not in UNCOUNTED:
                 self.counts[op] += 1
             changes = changes if outcome.changes is None else outcome.changes
             self.sink(StepSucceeded(resource.urn, op, time.monotonic() - started, outcome.outputs, changes))

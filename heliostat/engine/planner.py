@@ -220,7 +220,7 @@ class Planner:
                 raise self.op.fail(
                     f"unable to replace resource {dependent.urn!r} as part of replacing {new.urn!r} as it is currently marked "
                     "for protection. To unprotect the resource, remove the `protect` flag from the resource in your program "
-                    f"and run `up`, or use the command:\n`pulumi state unprotect '{dependent.urn}'`",
+                    f"and run `up`, or use the command:\n`heliostat state unprotect '{dependent.urn}'`",
                     new.urn,
                 )
             condemned.append(dependent)

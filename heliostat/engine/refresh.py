@@ -37,9 +37,9 @@ async def _as_it_was(resource: Resource) -> Resource:
 
 
 async def _refresh_one(op: Operation, old: Resource, *, counted: bool) -> Resource | None:
-    if not is_served(old) or old.pending_replacement:
-        return old
     try:
+        if not is_served(old) or old.pending_replacement:
+            return await _unchanged(op, old, counted=counted)
         async with op.step(Op.REFRESH, old, lenient=True, counted=counted) as outcome:
             provider = await op.registry.provider(old.provider)
             timeout = old.custom_timeouts.get("read", 0.0)
@@ -61,6 +61,14 @@ async def _refresh_one(op: Operation, old: Resource, *, counted: bool) -> Resour
             return new
     except (Reported, Stopped):
         return old
+
+
+async def _unchanged(op: Operation, old: Resource, *, counted: bool) -> Resource:
+    """Components, providers and marks of a replacement have nothing to read in the world; a refresh counts them, too."""
+    if counted:
+        async with op.step(Op.REFRESH, old) as outcome:
+            outcome.op, outcome.outputs = Op.SAME, old.outputs
+    return old
 
 
 def _refreshed(old: Resource, found: Made) -> Resource:

@@ -144,6 +144,8 @@ class Steps:
             self.op.journal.add(done, instead_of=None if replacing else old)
             await self._end(number)
             outcome.outputs = done.outputs
+            # a look that finds what was known is no change, as where a StackReference is read anew
+            outcome.counts = old is not None and old.outputs != done.outputs
         if replacing:
             await self._replaced(done, ())
         self.op.news[done.urn] = done
@@ -218,7 +220,7 @@ class Steps:
                 raise ProviderError(
                     f"resource {old.urn!r} cannot be deleted\nbecause it is protected. To unprotect the resource, either "
                     "remove the `protect` flag from the resource in your program and run `up`, or use the command:\n"
-                    f"`pulumi state unprotect '{old.urn}'`"
+                    f"`heliostat state unprotect '{old.urn}'`"
                 )
             number = await self._begin(old, OperationType.DELETING)
             if self._is_ours(old, deleted):

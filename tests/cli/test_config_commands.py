@@ -34,6 +34,7 @@ def test_a_secret_is_encrypted_hidden_in_lists_and_told_by_get(stack):
     stack.ok("config", "set", "--secret", "--path", "o.inner", "tief")
     assert "geheim" not in stack.config.read_text()
     assert "geheim" not in stack.ok("config")
+    assert '{"inner":"[secret]"}' in stack.ok("config"), "what stands around a secret is none"
     assert json.loads(stack.ok("config", "-j")) == {"demo:pw": {"secret": True}, "demo:o": {"secret": True}}
     assert json.loads(stack.ok("config", "-j", "--show-secrets"))["demo:o"]["objectValue"] == {"inner": "tief"}
     assert stack.ok("config", "get", "pw") == "geheim\n"

@@ -7,8 +7,9 @@ import os
 import pytest
 
 from heliostat.cli import operate
+from heliostat.cli.display.board import Board
 from heliostat.engine.errors import EngineError
-from heliostat.engine.events import Diagnostic, Op, Outputs, StepStarted, StepSucceeded, Summary
+from heliostat.engine.events import Diagnostic, Op, Outputs, StepFailed, StepStarted, StepSucceeded, Summary
 from heliostat.engine.state import OperationType, PendingOperation, Resource, Secret, Snapshot
 
 ROOT = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev"
@@ -364,3 +365,33 @@ def test_the_program_is_told_which_config_file_is_in_use(stack, engine):
     other.write_text(stack.config.read_text())
     stack.ok("preview", "--config-file", "other.yaml")
     assert engine.calls[-1][1].environment["HELIOSTAT_CONFIG_FILE"] == str(other)
+
+
+def test_the_history_has_the_config_of_then_and_a_version(stack, engine):
+    stack.ok("config", "set", "--secret", "token", "geheim")
+    stack.ok("config", "set", "--path", "o.list[0]", "1")
+    stack.ok("up", "--yes", "--skip-preview")
+    stack.ok("config", "set", "a", "2")
+    stack.ok("up", "--yes", "--skip-preview")
+    said = stack.ok("stack", "history", "--json")
+    assert "geheim" not in said
+    newest, oldest = json.loads(said)
+    assert list(newest)[:6] == ["version", "kind", "startTime", "message", "environment", "config"]
+    assert oldest["version"] == 0
+    assert oldest["config"] == {
+        "demo:token": {"secret": True},
+        "demo:o": {"value": '{"list":[1]}', "objectValue": {"list": [1]}, "secret": False},
+    }
+    assert newest["config"]["demo:a"] == {"value": "2", "secret": False}
+    opened = json.loads(stack.ok("stack", "history", "--json", "--show-secrets", "--page-size", "1", "--page", "2"))
+    assert [entry["config"]["demo:token"] for entry in opened] == [{"value": "geheim", "secret": True}]
+
+
+def test_what_failed_is_not_counted_as_done(stack, engine):
+    engine.succeeds, engine.changes = False, {}
+    out = stack("up", "--yes", "--skip-preview").out
+    assert "+ 1 created" in out, "the one that went well"
+    board = Board(preview=False)
+    board.apply(StepStarted(THING, Op.DELETE))
+    board.apply(StepFailed(THING, Op.DELETE, 0.1, "no"))
+    assert board.counts() == {}

@@ -13,7 +13,7 @@ from heliostat.cli.handover import choose
 
 PACKAGE = Path(heliostat.__file__).parent
 TOLD = re.compile(
-    r"`(?:heliostat )?((?:up|preview|refresh|destroy|down|rollout|history|rollback|stack|config|cancel)(?: [^`]*)?)`"
+    r"`(?:heliostat )?((?:up|preview|refresh|destroy|down|rollout|history|rollback|stack|state|config|cancel)(?: [^`]*)?)`"
 )
 BARE = re.compile(r"\bheliostat (rollout [a-z|]+(?: \S+)?|history|rollback|up)\b")
 
@@ -75,11 +75,11 @@ def parse(command, arguments, where):
     """Has click read all of it and run nothing."""
     with click.Context(command, info_name="heliostat") as context:
         found = command
-        while isinstance(found, click.Group) and arguments:
+        while isinstance(found, click.Group) and arguments and not arguments[0].startswith("-"):
             name, arguments = arguments[0], arguments[1:]
             below = found.get_command(context, name)
             assert below is not None, f"{where}: there is no {name!r}"
             found = below
-        if isinstance(found, click.Group):
+        if isinstance(found, click.Group) and not arguments:
             return
         found.make_context(name, list(arguments), parent=context)

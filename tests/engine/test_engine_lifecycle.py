@@ -256,7 +256,7 @@ async def test_refresh_reads_side_by_side_and_repairs_the_state(lab: Lab) -> Non
     lab.environment = {"LAB_GONE": "a-id"}
     summary = await lab.refresh()
     assert summary.succeeded
-    assert summary.changes == {Op.DELETE: 1, Op.SAME: 2}
+    assert summary.changes == {Op.DELETE: 1, Op.SAME: 4}, "the stack and the component, too"
     assert sorted(lab.names()) == ["b", "c"]
     assert lab.resources()["b"].dependencies == []
 
@@ -322,3 +322,17 @@ async def test_what_is_not_to_be_deleted_stays_with_all_that_it_may_need(lab):
     assert (await lab.preview('Lab("a"); Lab("c")', agree=agree)).succeeded
     assert (await lab.up('Lab("a"); Lab("b"); Lab("c")', agree=agree)).succeeded, "nothing is to go"
     assert asked == [["b"]]
+
+
+async def test_a_refresh_counts_components_too_and_a_reference_to_a_stack_is_no_read(lab):
+    lab.stacks.others["other"] = {"a": 1}
+    program = """
+        Box("box")
+        Lab("a", v=1)
+        pulumi.StackReference("other")
+    """
+    first = await lab.up(program)
+    assert first.changes == {Op.CREATE: 3}, "the stack, the component and the resource"
+    assert (await lab.up(program)).changes == {Op.SAME: 3}
+    refreshed = await lab.refresh()
+    assert refreshed.changes == {Op.SAME: 4}

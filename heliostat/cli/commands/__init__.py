@@ -21,6 +21,7 @@ _COMMANDS = {
     "logs": ("logs", "logs", "Show what an application's replicas wrote."),
     "dashboard": ("dashboard", "dashboard", "Open Ray's dashboard, logged in."),
     "stack": ("stack", "stack", "Manage stacks and look at their state."),
+    "state": ("state", "state", "Edit a stack's state by hand."),
     "config": ("config", "config", "Read and change a stack's configuration."),
     "cancel": ("cancel", "cancel", "Clear the lock of an operation that is gone."),
 }

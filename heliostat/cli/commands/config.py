@@ -13,7 +13,7 @@ from heliostat.cli.exits import UsageError
 from heliostat.cli.options import Group
 from heliostat.cli.session import Session, is_interactive
 from heliostat.cli.tables import table
-from heliostat.engine.stackconfig import Path_, coerced, full_key, has_secret, is_secure, parse_path
+from heliostat.engine.stackconfig import Path_, as_text, coerced, full_key, has_secret, is_secure, parse_path, revealed
 from heliostat.engine.stackerrors import NotFoundError
 
 _MASK = "[secret]"
@@ -39,18 +39,19 @@ def config(ctx: click.Context, stack: str | None, config_file: str | None, show_
     session = Session.open(stack, config_file)
     values = session.merged_values(required=False)
     shown = {key: _entry(session, values[key], show_secrets=show_secrets) for key in sorted(values)}
+    hidden = {key: said.pop("shown", "") for key, said in shown.items()}  # what stands around a secret is none
     if as_json:
         say.out(json.dumps(shown, indent=2, ensure_ascii=False))
         return
     own = f"{session.project.name}:"
-    say.out(table(("KEY", "VALUE"), [(key.removeprefix(own), said.get("value", _MASK)) for key, said in shown.items()]))
+    say.out(table(("KEY", "VALUE"), [(key.removeprefix(own), said.get("value", hidden[key])) for key, said in shown.items()]))
 
 
 def _entry(session: Session, value: Any, *, show_secrets: bool) -> dict[str, Any]:
     """The value in the shape of the CLI's `--json`; a secret has no value unless it is to be shown."""
     secret = has_secret(value)
     if secret and not show_secrets:
-        return {"secret": True}
+        return {"secret": True, "shown": as_text(revealed(value, lambda _: _MASK))}
     text = session.program_config({"value": value})[0]["value"]
     said: dict[str, Any] = {"value": text, "secret": secret}
     if isinstance(value, dict | list) and not is_secure(value):

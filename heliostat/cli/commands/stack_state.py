@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ import click
 
 from heliostat.cli import options, say
 from heliostat.cli.session import Place
-from heliostat.cli.tables import ago, table
+from heliostat.cli.tables import ago, clock, table
 from heliostat.engine import checkpoint, history, locks
 from heliostat.engine.backend import StackRef
 from heliostat.engine.checkpoint import Document, Encoder
+from heliostat.engine.stackconfig import StackConfig, as_text, has_secret, revealed
 from heliostat.engine.stackerrors import StackError
 from heliostat.engine.stored import in_clear
 
 _HINT = "Nothing was changed."
+_UNREADABLE = "ERROR_UNABLE_TO_DECRYPT"
 
 
 @click.command("export")
@@ -115,23 +118,29 @@ def _refuse_foreign(document: Document, ref: StackRef, *, force: bool) -> None:
 
 @click.command("history")
 @options.as_json
+@options.show_secrets
+@click.option("--full-dates", is_flag=True, help="Show dates, not how long ago it was.")
+@click.option("--page-size", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Operations a page.")
+@click.option("--page", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Which page.")
 @options.stack
 @options.everywhere
 @click.pass_context
-def past(ctx: click.Context, as_json: bool, stack: str | None) -> None:
+def past(ctx: click.Context, /, as_json: bool, show_secrets: bool, full_dates: bool, **flags: Any) -> None:
     """List the operations on a stack, the latest first."""
     place = Place.here()
-    ref = place.stack(stack or ctx.obj)
-    place.backend.read(ref)
-    entries = history.entries(place.backend, ref)
+    ref = place.stack(flags["stack"] or ctx.obj)
+    document = place.backend.read(ref)
+    size = flags["page_size"]
+    entries = history.entries(place.backend, ref, limit=flags["page"] * size)[(flags["page"] - 1) * size :]
     if as_json:
-        say.out(json.dumps([_as_json(entry) for entry in entries], indent=2, ensure_ascii=False))
+        reveal = _opener(place, ref, document) if show_secrets else None
+        say.out(json.dumps([_as_json(entry, reveal) for entry in entries], indent=2, ensure_ascii=False))
         return
     rows = [
         (
             entry.kind,
             entry.result,
-            ago(entry.end_time, time.time()),
+            clock(entry.end_time) if full_dates else ago(entry.end_time, time.time()),
             f"{entry.end_time - entry.start_time}s",
             ", ".join(f"{count} {op}" for op, count in sorted(entry.changes.items())),
             entry.message,
@@ -141,16 +150,46 @@ def past(ctx: click.Context, as_json: bool, stack: str | None) -> None:
     say.out(table(("OPERATION", "RESULT", "WHEN", "TOOK", "CHANGES", "MESSAGE"), rows) if rows else "No operations yet.")
 
 
-def _as_json(entry: history.Entry) -> dict[str, Any]:
+def _opener(place: Place, ref: StackRef, document: Document) -> Callable[[str], str]:
+    """Opens a ciphertext of a config's history; what another key made is told as unreadable, as the CLI does."""
+    project = place.require_project()
+    salt = StackConfig(project.stack_file(ref.name), project.name).salt or document.salt
+    if not salt:
+        return lambda _: _UNREADABLE
+    crypter = place.keyring.of(salt)
+    crypter.verify()
+
+    def reveal(ciphertext: str) -> str:
+        try:
+            return crypter.decrypt(ciphertext)
+        except StackError:
+            return _UNREADABLE
+
+    return reveal
+
+
+def _as_json(entry: history.Entry, reveal: Callable[[str], str] | None) -> dict[str, Any]:
     def moment(seconds: int) -> str:
         return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
 
     return {
+        "version": entry.version,
         "kind": entry.kind,
         "startTime": moment(entry.start_time),
         "message": entry.message,
         "environment": entry.environment,
+        "config": {key: _config_value(value, reveal) for key, value in entry.config.items()},
         "result": entry.result,
         "endTime": moment(entry.end_time),
         "resourceChanges": entry.changes,
     }
+
+
+def _config_value(value: Any, reveal: Callable[[str], str] | None) -> dict[str, Any]:
+    """A value of the config as it was then; a secret has none unless it is to be shown."""
+    secret = has_secret(value)
+    if secret and reveal is None:
+        return {"secret": True}
+    plain = revealed(value, reveal or str)
+    nested = {"objectValue": plain} if isinstance(plain, dict | list) else {}
+    return {"value": as_text(plain), **nested, "secret": secret}

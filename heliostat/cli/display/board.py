@@ -122,9 +122,11 @@ class Board:
             self.rows[event.urn].note = lines[-1] if lines else ""
 
     def counts(self) -> dict[Op, int]:
-        """How many resources each operation concerns."""
+        """How many resources each operation has been done to."""
         found: dict[Op, int] = {}
         for row in self.rows.values():
+            if row.status is not Status.DONE:
+                continue
             found[row.op] = found.get(row.op, 0) + 1
         return found
 
