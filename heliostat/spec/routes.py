@@ -18,8 +18,8 @@ ROUTES = (PREDICT, *PAGES, OTHER)
 
 REJECTIONS = (400, 413, 415, 422)
 """With these the contract rejects a request: its body is not JSON, too large, of another type, or does not fit."""
-CUT_OFF = 408
-"""The request did not arrive: the client's doing, and no answer to anything."""
+CUT_OFF = (408, 414, 431)
+"""The request did not get as far as a contract, for it came too slowly, or its head is too large: the client's doing."""
 BROKEN = 0
 """Stands for a status where there was no answer."""
 

@@ -12,8 +12,8 @@ status: a probe that is answered well is no prediction that was. Of a prediction
 contract rejects with is counted apart, and any other is a failure. Of the other routes, anything below 500 is an answer.
 
 **What a client did not do whole is neither.** A body that a client cut off, or sent too slowly, HAProxy answers itself, with
-400 or 408: no replica said anything (`http-response` did not run). A client that does not wait for its answer is counted as
-its replica answered it, or slowness would hide behind impatience.
+400 or 408: no replica said anything (`http-response` did not run). A replica itself says 408, 414 or 431. A client that does
+not wait for its answer is counted as its replica answered it, or slowness would hide behind impatience.
 
 **Requests that end without an answer.** Where the only replica of a version dies with a request that it was sent on a kept
 connection, HAProxy closes the client's connection without a word, and no rule sees that. But it notes 503 as the request's
@@ -93,7 +93,7 @@ def rules() -> list[str]:
         "http-response set-var(txn.replied) bool(true)",
         f"{rule} allow unless {{ sc0_tracked }}",
         *_counted(_ERRORS, "{ status ge 500 }"),
-        *_counted(_CUT_OFF, f"!{{ var(txn.replied) -m found }} || {{ status {CUT_OFF} }}"),
+        *_counted(_CUT_OFF, f"!{{ var(txn.replied) -m found }} || {{ status {' '.join(map(str, CUT_OFF))} }}"),
         *_counted(_REJECTED, f"{IS_PREDICTION} {rejected}"),
         *_counted(_UNFIT, f"{IS_PREDICTION} !{answered}"),
         f"{rule} set-var(txn.took) date(0,us),sub(txn.began)",

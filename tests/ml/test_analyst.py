@@ -56,6 +56,16 @@ def test_a_failing_candidate_is_counted_as_failing(start):
         assert "status 500 instead of status 200" in figures.checks[1].text
 
 
+def test_what_the_candidate_rejects_makes_up_for_no_prediction_and_ends_all_the_same(start):
+    changes = {"row": Narrow, "examples": (NARROW,), "golden": ()}
+    with replicas(Replica(), Replica(version="2-new", **changes)) as (old, new):
+        old.ask(40)  # of sizes that it does not take
+        figures = start(SUCCESS).tell([new.url], [old.url]).exhausted()
+        assert figures.candidate.rejected == 40
+        assert figures.serving.requests == figures.candidate.judged
+        assert (figures.candidate.requests, figures.candidate.failed) == (30, 0), "its own example, again and again"
+
+
 def test_a_slow_candidate_shows_in_its_latencies_alone(start):
     with replicas(Replica(), Replica(Slow, "2-new")) as (old, new):
         old.ask(30)

@@ -64,7 +64,8 @@ ERRORS, UNFIT, REJECTED, CUT_OFF, BEGUN = range(BUCKETS, BUCKETS + 5)
     [(500, ERRORS), (503, ERRORS), (599, ERRORS)]
     + [(status, REJECTED) for status in (400, 413, 415, 422)]
     + [(status, UNFIT) for status in (301, 401, 404, 405, 429, 499)]
-    + [(408, CUT_OFF), (200, 0), (204, 0)],
+    + [(status, CUT_OFF) for status in (408, 414, 431)]
+    + [(200, 0), (204, 0)],
 )
 def test_a_prediction_counts_by_its_status_in_one_place_alone(status: int, counter: int) -> None:
     assert counted(1, status) == [counter]
