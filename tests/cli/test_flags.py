@@ -1,5 +1,6 @@
 """docs/engine.md names every flag of `up`, `preview`, `refresh` and `destroy`; those that are refused say what to do."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 import pytest
 from test_operations import THING, Engine
 
-from heliostat.cli import handover, operate, switches
+from heliostat.cli import handover, operate, say, switches
 from heliostat.cli.commands import operations
 from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.report import Look
@@ -157,16 +158,11 @@ def test_by_what_an_operation_was_started_is_remembered(stack, engine):
 
 
 def shown(*events, **look):
-    lines = []
-
-    class Console:
-        def print(self, text, **_):
-            lines.append(str(text))
-
-    display = PlainDisplay(Console(), Look(**{"preview": False, **look}))
+    file = io.StringIO()
+    display = PlainDisplay(say.console(file=file), Look(**{"preview": False, **look}))
     for event in events:
         display(event)
-    return "\n".join(lines)
+    return file.getvalue().removesuffix("\n")
 
 
 def test_what_is_only_read_and_the_halves_of_a_planned_replacement_are_shown_on_demand():
