@@ -15,7 +15,7 @@ from heliostat.cli import switches
 Engine = Literal["embedded", "pulumi"]
 # what both can do; everything else is Heliostat's own
 SHARED_COMMANDS = frozenset(
-    {"up", "update", "preview", "pre", "refresh", "destroy", "down", "dn", "stack", "state", "config", "cancel"}
+    {"up", "update", "preview", "pre", "refresh", "destroy", "down", "dn", "import", "stack", "state", "config", "cancel"}
 )
 _WITH_VALUE = frozenset({"-C", "--cwd", "--color"})
 PULUMI_INSTALL = "https://www.pulumi.com/docs/install/"

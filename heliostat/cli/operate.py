@@ -35,8 +35,16 @@ from heliostat.engine.state import OperationType
 _TICK_S = 0.125
 CONFIG_FILE = "HELIOSTAT_CONFIG_FILE"
 """Tells the program which file its config is of, for what it says of mistakes."""
-_TITLES = {"update": "Updating", "preview": "Previewing update", "refresh": "Refreshing", "destroy": "Destroying"}
-_NOUNS = {"update": "update", "refresh": "refresh", "destroy": "destroy"}
+_TITLES = {
+    "update": "Updating",
+    "preview": "Previewing update",
+    "refresh": "Refreshing",
+    "destroy": "Destroying",
+    "import": "Importing",
+}
+_NOUNS = {"update": "update", "refresh": "refresh", "destroy": "destroy", "import": "import"}
+_RECORDED = {"import": "resource-import"}
+"""Kinds that the history calls otherwise, as the CLI does."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +192,7 @@ class _Work:
     def _record(self, began: int, result: Summary) -> None:
         backend, ref, root = self.session.place.backend, self.session.ref, self.session.project.root
         entry = history.Entry(
-            kind=self.request.kind,
+            kind=_RECORDED.get(self.request.kind, self.request.kind),
             start_time=began,
             end_time=int(time.time()),
             result="succeeded" if result.succeeded else "failed",

@@ -11,7 +11,19 @@ from heliostat.engine.masking import Masker
 from heliostat.engine.state import Resource, Snapshot
 from heliostat.engine.urns import Urn
 
-Kind = Literal["preview", "update", "refresh", "destroy"]
+Kind = Literal["preview", "update", "refresh", "destroy", "import"]
+
+
+@dataclass(frozen=True)
+class Import:
+    """A resource to take over; `parent` and `provider` are URNs (empty: the stack, and the package's default provider)."""
+
+    type: str
+    name: str
+    id: str
+    parent: Urn = ""
+    provider: Urn = ""
+    protect: bool = True
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,7 @@ class Options:
     together. `ignore_protect` deletes and replaces protected resources, too.
     `refresh` reads the world first, in the same operation. `preview_only` is for `refresh` and `destroy`: plan only.
     `agree` is asked before an update deletes what the program no longer declares, and says why it may not (empty: it may).
+    `imports` are what an `import` takes over.
     A plugin that has not said its port after `plugin_start_timeout_s` seconds is given up.
     """
 
@@ -38,6 +51,7 @@ class Options:
     replace: tuple[Urn, ...] = ()
     preview_only: bool = False
     plugin_start_timeout_s: float = 60.0
+    imports: tuple[Import, ...] = ()
     agree: Callable[[Sequence[Resource]], Awaitable[str]] | None = None
 
 

@@ -15,6 +15,7 @@ from heliostat.engine.engine_service import EngineService
 from heliostat.engine.errors import EngineError, Reported
 from heliostat.engine.events import Diagnostic, Event, Outputs
 from heliostat.engine.hooks import Hooks
+from heliostat.engine.importing import import_all
 from heliostat.engine.journal import Journal, SnapshotSink
 from heliostat.engine.masking import Lines, watching
 from heliostat.engine.monitor import Monitor, Place
@@ -171,6 +172,9 @@ class Session:
             if await self._refreshed(always=kind == "refresh") and kind == "destroy":
                 self._warn_of_excludes()
                 await delete_the_rest(self.op, self.planner)
+            return
+        if kind == "import":
+            await import_all(self.op, self.planner, self.options.imports)
             return
         try:
             await self._update()

@@ -21,8 +21,10 @@ _COMMANDS = {
     "logs": ("logs", "logs", "Show what an application's replicas wrote."),
     "dashboard": ("dashboard", "dashboard", "Open Ray's dashboard, logged in."),
     "stack": ("stack", "stack", "Manage stacks and look at their state."),
+    "import": ("import_", "import_", "Take resources that are there already under management."),
     "state": ("state", "state", "Edit a stack's state by hand."),
     "config": ("config", "config", "Read and change a stack's configuration."),
+    "about": ("about", "about", "Show what this command, the project, the stack and the backend are."),
     "cancel": ("cancel", "cancel", "Clear the lock of an operation that is gone."),
 }
 
