@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._arriving = self._headed = self._expects = False
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._size = 0
         # Of those that have arrived.
         self._waiting: deque[tuple[Request | Response, bool]] = deque()
@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Called by the parser."""
         self._arriving, self._headed, self._expects = True, False, False
-        self._url, self._headers, self._body = b"", {}, []
+        self._url, self._headers, self._body = b"", {}, b""
 
     def on_url(self, url: bytes) -> None:
         """Called by the parser."""
@@ -179,8 +179,12 @@ class Connection(asyncio.Protocol):
         self._size += len(part)
         if self._size > self._application.max_body_bytes:
             self._too_large(self._size)
-        elif not self._last:
-            self._body.append(part)
+        elif not self._body:
+            self._body = part
+        else:
+            # Chunks may be of a byte each: kept one by one, they would take forty times their size.
+            self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
+            self._body += part
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
@@ -195,7 +199,6 @@ class Connection(asyncio.Protocol):
         self._take(request, self._last)
 
     def _request(self) -> Request | Response:
-        body = self._body
         url = self._url
         if not url.startswith(b"/"):
             try:
@@ -207,8 +210,7 @@ class Connection(asyncio.Protocol):
         path = target.decode("latin-1")
         if "%" in path:
             path = unquote(path)
-        whole = body[0] if len(body) == 1 else b"".join(body)
-        return Request(self._parser.get_method().decode("latin-1"), path, query, self._headers, whole)
+        return Request(self._parser.get_method().decode("latin-1"), path, query, self._headers, bytes(self._body))
 
     def _take(self, thing: Request | Response, closes: bool) -> None:
         """Answer a request, or send what is one's answer, in its turn."""
