@@ -15,13 +15,13 @@ def _record(result, commit="abc"):
 
 
 def test_a_record_says_what_was_measured_where_and_of_which_commit():
-    record = _record(BY_NAME["serving/fastapi"].result(0.54321, theirs=[1, 2]))
+    record = _record(BY_NAME["serving/fastapi"].result(1.54321, theirs=[1, 2]))
     assert record == {
         "name": "serving/fastapi",
         "what": "requests/s ÷ FastAPI and uvicorn, as many workers",
-        "value": 0.543,
+        "value": 1.543,
         "unit": "ratio",
-        "reach": ">= 0.5",
+        "reach": ">= 1.1",
         "holds": True,
         "figures": {"theirs": [1, 2]},
         "machine": "a machine",
