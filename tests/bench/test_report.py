@@ -19,7 +19,7 @@ def test_a_record_says_what_was_measured_where_and_of_which_commit():
     assert record == {
         "name": "serving/fastapi",
         "what": "requests/s ÷ FastAPI and uvicorn, as many workers",
-        "value": 1.543,
+        "value": 1.54,
         "unit": "ratio",
         "reach": ">= 1.1",
         "holds": True,
