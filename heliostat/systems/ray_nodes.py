@@ -30,8 +30,9 @@ _NODE_PORTS = (
     *("object-manager", "node-manager", "dashboard-agent-listen", "dashboard-agent-grpc"),
     *("runtime-env-agent", "metrics-export"),
 )
+_NODE = (sys.executable, "-m", "heliostat.systems.ray_node")
 _SOCKET_PATH_LIMIT = 107
-_LONGEST_SOCKET = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.999")
+_LONGEST_SOCKET = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.4194304")
 _LOOK_SECONDS = 0.25
 _ATTEMPTS = 3
 _TOO_SLOW = "timed out during startup"
@@ -86,7 +87,8 @@ class LocalCluster:
         head = await asyncio.to_thread(self._head, inputs)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                await self._start_head(head, say)
+                # Where the machine is too busy for that, one after the other.
+                await self._start_head(head, inputs if attempt == 1 else None, say)
                 break
             except PermanentError as error:
                 if _TOO_SLOW not in str(error) or attempt == _ATTEMPTS:
@@ -94,32 +96,63 @@ class LocalCluster:
                 say(f"the machine was too busy for Ray's own time limits; starting it again ({attempt + 1} of {_ATTEMPTS})")
         await self.scale(inputs, say)
 
-    async def _start_head(self, head: processes.Service, say: Say) -> None:
-        if not processes.is_as(head):
-            # Workers of an earlier head never join this one.
-            await self.halt()
-            say("starting the Ray head")
-            await asyncio.to_thread(processes.start, head)
-        await self._until(HEAD, self._works, "its dashboard answers")
+    async def _start_head(self, head: processes.Service, beside: RayClusterInputs | None, say: Say) -> None:
+        """Start the head where it does not run, and the workers of `beside` while it starts."""
+        if processes.is_as(head):
+            await self._until([HEAD], self._works, "its dashboard answers")
+            return
+        # Workers of an earlier head never join this one.
+        await self.halt()
+        say("starting the Ray head")
+        await asyncio.to_thread(processes.start, head)
+        workers = asyncio.create_task(self._start_beside(beside, say)) if beside is not None else None
+        try:
+            await self._until([HEAD], self._works, "its dashboard answers")
+            if workers is not None:
+                await workers
+        finally:
+            if workers is not None:
+                workers.cancel()
+
+    async def _start_beside(self, inputs: RayClusterInputs, say: Say) -> None:
+        """Start the workers as soon as the head's store listens: its dashboard takes far longer, and they do without."""
+        while not await self._store_listens():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(_LOOK_SECONDS / 5)
+        for name, service in (await self._services(inputs)).items():
+            say(f"starting Ray {name}")
+            await asyncio.to_thread(processes.start, service)
 
     async def scale(self, inputs: RayClusterInputs, say: Say) -> None:
         """Have just the worker nodes of `inputs`; the head is not touched."""
-        wanted = [f"worker-{number}" for number in range(1, inputs.workers.count + 1)]
-        services = {name: await asyncio.to_thread(self._worker, name, inputs) for name in wanted}
+        services = await self._services(inputs)
         superfluous = [n for n in self.workers() if n not in services or not processes.is_as(services[n])]
         await self._stop_nodes(superfluous)
-        for name in set(superfluous) - set(wanted):
+        for name in set(superfluous) - services.keys():
             processes.forget(self.directory, name)
-        for name, service in services.items():
-            if not processes.is_as(service):
-                await self._join(name, service, say)
+        before, missing = await self._alive_workers(), [name for name, each in services.items() if not processes.is_as(each)]
+        for name in missing:
+            say(f"starting Ray {name}")
+            await asyncio.to_thread(processes.start, services[name])
 
         async def all_joined() -> bool:
-            return len(await self._alive_workers()) >= len(wanted)
+            alive = await self._alive_workers()
+            # Also those that an earlier attempt started and did not see join; one that was killed seems alive for a while.
+            return len(alive) >= len(services) and len(alive - before) >= len(missing)
 
-        # Also for those that an earlier attempt started and did not see join.
-        for name in wanted[-1:]:
-            await self._until(name, all_joined, "the head sees all workers")
+        if services:
+            await self._until(list(services), all_joined, "the head sees all workers")
+
+    async def _services(self, inputs: RayClusterInputs) -> dict[str, processes.Service]:
+        names = [f"worker-{number}" for number in range(1, inputs.workers.count + 1)]
+        return {name: await asyncio.to_thread(self._worker, name, inputs) for name in names}
+
+    async def _store_listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(HOST, ports.known(self.directory, HEAD))
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     async def stop(self) -> None:
         """End every process of the cluster, Serve's applications in order first where they answer; remove what it left."""
@@ -170,25 +203,23 @@ class LocalCluster:
         ports.claim(self.directory, "dashboard", inputs.dashboard_port)
 
     def _head(self, inputs: RayClusterInputs) -> processes.Service:
-        first = ports.claim(self.directory, HEAD, count=8)
+        first = ports.claim(self.directory, HEAD, count=7)
         dashboard = ports.known(self.directory, "dashboard")
         arguments = [
-            *("--head", "--port", str(first), "--ray-client-server-port", str(first + 7), "--temp-dir", str(self._temporary)),
+            *("--head", "--port", str(first), "--temp-dir", str(self._temporary)),
             *("--include-dashboard", "true", "--dashboard-host", HOST, "--dashboard-port", str(dashboard)),
             # Ray's autoscaler has nothing to do here, and its monitor takes 55 MB.
             "--no-monitor",
             *self._common(first + 1, inputs.head.cpus, inputs.object_store_mib),
         ]
-        argv = (sys.executable, "-m", "ray.scripts.scripts", "start", *arguments)
-        return processes.Service(self.directory, HEAD, argv, self._environment(inputs))
+        return processes.Service(self.directory, HEAD, (*_NODE, *arguments), self._environment(inputs))
 
     def _worker(self, name: str, inputs: RayClusterInputs) -> processes.Service:
         first = ports.claim(self.directory, name, count=6)
         # The head's log monitor reads the logs of all nodes: they are in one folder.
         arguments = ["--address", self.gcs_address, "--include-log-monitor", "false"]
         arguments += self._common(first, inputs.workers.cpus, inputs.object_store_mib)
-        argv = (sys.executable, "-m", "heliostat.systems.ray_worker_node", *arguments)
-        return processes.Service(self.directory, name, argv, self._environment(inputs))
+        return processes.Service(self.directory, name, (*_NODE, *arguments), self._environment(inputs))
 
     def _common(self, first: int, cpus: int, object_store_mib: int) -> list[str]:
         numbered = [part for number, name in enumerate(_NODE_PORTS) for part in (f"--{name}-port", str(first + number))]
@@ -202,7 +233,7 @@ class LocalCluster:
     def _environment(self, inputs: RayClusterInputs) -> Mapping[str, str]:
         replicas = ports.claim(self.directory, "replicas", count=_REPLICA_PORTS)
         return {
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray on loopback; see ray_worker_node
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps Ray on loopback; see ray_node
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self._token),
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -236,16 +267,17 @@ class LocalCluster:
         except (httpx.HTTPError, ValueError, OSError):
             return  # it is stopped all the same
 
-    async def _until(self, name: str, ready: Callable[[], Awaitable[bool]], what: str) -> None:
+    async def _until(self, names: list[str], ready: Callable[[], Awaitable[bool]], what: str) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + START_SECONDS
         while not await ready():
-            if processes.find(self.directory, name) is None:
-                tail = processes.log_tail(self.directory, name, lines=15)
-                raise PermanentError(f"Ray's {name} ended while it started; its log ends with:\n{tail}")
+            for name in names:
+                if processes.find(self.directory, name) is None:
+                    tail = processes.log_tail(self.directory, name, lines=15)
+                    raise PermanentError(f"Ray's {name} ended while it started; its log ends with:\n{tail}")
             if loop.time() > end:
-                log = processes.log_path(self.directory, name)
-                raise RetryableError(f"Ray's {name} runs, but after {START_SECONDS:g} s not so that {what}; see {log}")
+                log = processes.log_path(self.directory, names[-1])
+                raise RetryableError(f"Ray's {names[-1]} runs, but after {START_SECONDS:g} s not so that {what}; see {log}")
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _works(self) -> bool:
@@ -257,17 +289,6 @@ class LocalCluster:
             return all(answer.status_code == httpx.codes.OK for answer in answers)
         except httpx.HTTPError:
             return False
-
-    async def _join(self, name: str, service: processes.Service, say: Say) -> None:
-        """Start a worker and wait until the head sees it: two that start at once take the same socket's name from Ray."""
-        before = await self._alive_workers()
-        say(f"starting Ray {name}")
-        await asyncio.to_thread(processes.start, service)
-
-        async def joined() -> bool:
-            return bool(await self._alive_workers() - before)
-
-        await self._until(name, joined, "the head sees it")
 
     async def _alive_workers(self) -> set[str]:
         """The ids of those that the head sees; one that was killed is among them for some seconds more."""
