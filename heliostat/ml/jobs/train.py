@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.jobs.specification import fail, progress, run
@@ -24,10 +24,14 @@ from heliostat.spec.resources import StoreAddress
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import directory_of
 
+if TYPE_CHECKING:
+    from heliostat.ml.trainer import Trainer
+
 TRAINING_TAG = "heliostat.training"
 COMPLETE_TAG = "heliostat.complete"
 MODEL_TAG = "heliostat.model_uri"
 
+_LOWEST = 19
 _RAY_TRAIN = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # the end of the workers is seen at once, not up to 2 s later
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # or every line of a worker is in the log twice
@@ -41,10 +45,11 @@ def train(specification: TrainSpecification) -> None:
     with Registry(specification.tracking_uri) as registry, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run_id = _run_of(registry, specification)
-        preparing.start()  # 3 s, while Ray starts its workers
         began = time.monotonic()
         try:
-            _fit(specification, run_id, folder)
+            trainer = _trainer(specification, run_id)
+            preparing.start()
+            _fit(specification, trainer, folder)
         except Exception:
             registry.end_run(run_id, "FAILED")
             raise
@@ -82,14 +87,14 @@ def _run_of(registry: Registry, specification: TrainSpecification) -> str:
     return run_id
 
 
-def _fit(specification: TrainSpecification, run_id: str, folder: Path) -> None:
-    """Run the workload's function with Ray Train, and put what it handed back into `folder`."""
+def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
+    """Ray Train's, of the workload's function, on the cluster that this job runs on."""
     os.environ.update(_RAY_TRAIN)
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     from heliostat.ml.ring import RingConfig
+    from heliostat.ml.trainer import Trainer
 
     scaling = specification.scaling
     # Ray Train's helpers ask for "the" cluster, and find two where two stacks run on one machine: they are told which.
@@ -99,7 +104,7 @@ def _fit(specification: TrainSpecification, run_id: str, folder: Path) -> None:
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away; one process less to start
     path, filesystem = _storage(specification.store, f"trainings/{specification.name}")
     resources = {"CPU": scaling.cpus_per_worker, **({"GPU": scaling.gpus_per_worker} if scaling.gpus_per_worker else {})}
-    trainer = DataParallelTrainer(
+    return Trainer(
         run_worker,
         train_loop_config={
             "entry_point": specification.entry_point,
@@ -122,6 +127,10 @@ def _fit(specification: TrainSpecification, run_id: str, folder: Path) -> None:
             checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),
     )
+
+
+def _fit(specification: TrainSpecification, trainer: Trainer, folder: Path) -> None:
+    """Train, and put what the workload's function handed back into `folder`."""
     checkpoint = trainer.fit().checkpoint
     if checkpoint is None:
         raise RuntimeError(f"{specification.entry_point} returned without Context.finish: there is no model")
@@ -162,6 +171,8 @@ def _logged_model(specification: TrainSpecification, run_id: str, folder: Path) 
 
 
 def _import_mlflow() -> None:
+    """Two seconds of computing that nobody waits for, while the workers start and train: it gives way to them."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
     import mlflow.pyfunc  # noqa: F401
 
 

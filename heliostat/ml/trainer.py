@@ -1,0 +1,66 @@
+"""Ray Train's trainer with its controller in the driver: as much of a training as there was, in three processes less.
+
+Ray runs the controller as an actor, and starts two more that outlive it: one that asks an autoscaler for what the training
+needs, though the workers' placement group asks for the same, and one that frees that group where the controller dies, as it
+is freed with its job anyway where the driver made it. Each is a Python that imports Ray Train and Ray Data before it can
+begin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import Any, NoReturn, cast
+
+from ray.runtime_context import RuntimeContext
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.context import TrainRunContext
+from ray.train.v2._internal.execution.controller import TrainController
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+
+class Trainer(DataParallelTrainer):
+    """As `DataParallelTrainer`, of a fixed number of workers."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        found = super()._create_default_callbacks()
+        return [each for each in found if not isinstance(each, PlacementGroupCleanerCallback)]
+
+    def _initialize_and_run_controller(self, **options: Any) -> Any:
+        with _no_actor():
+            policy = _Fixed(cast("Any", self.scaling_config))
+            controller = TrainController(**{**options, "scaling_policy": policy})
+            asyncio.run(controller.run())  # type: ignore[no-untyped-call]
+            return controller.get_result()
+
+
+class _Fixed(FixedScalingPolicy):
+    """Asks no autoscaler: what is not there yet is asked for by the workers' placement group."""
+
+    def after_controller_start(self, train_run_context: TrainRunContext) -> None:
+        return
+
+    def _maybe_send_resource_request(self) -> None:
+        return
+
+
+class _NoActor:
+    """Stands in the workers where the controller's actor would; nothing of this library asks it."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RuntimeError(f"Ray Train's controller runs in the training's driver and cannot be asked for {name}")
+
+
+@contextmanager
+def _no_actor() -> Any:
+    """Ray hands the controller's actor on to each worker, and refuses to where there is none."""
+    context = cast("Any", RuntimeContext)
+    usual = context.current_actor
+    context.current_actor = property(lambda self: _NoActor())
+    try:
+        yield
+    finally:
+        context.current_actor = usual
