@@ -36,6 +36,8 @@ from heliostat.systems.ray_serve import ServeClient
 _log = logging.getLogger("heliostat.controller")
 _GRACE_SECONDS = 1
 """For calls of the API that are on their way at the end."""
+_AWAY_SECONDS = 1.0
+"""Between attempts to start Serve while the cluster does not answer."""
 _FLUSH_SECONDS = 4.0
 """For the ledger at the end: whoever stops this program waits for 10 s."""
 
@@ -144,7 +146,9 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         gc.freeze()
         _log.info("API on 127.0.0.1:%s, clients on 127.0.0.1:%s", settings.api_port, settings.public_port)
         watch = watch_over_keeper(settings.directory)
-        beside = (reconciler.run(), traffic.supervise(reconciler.wake), ledger.run(), watch)
+        beside = [reconciler.run(), traffic.supervise(reconciler.wake), ledger.run(), watch]
+        if not reconciler.states:
+            beside.append(prepare(client))
         tasks = [asyncio.create_task(each) for each in beside]
         try:
             await server.serve()
@@ -157,6 +161,22 @@ async def serve(settings: ControllerSettings, token: str) -> None:
                 _log.warning("%s entries wait for the ledger until the next start: %s", backlog.waiting, backlog.error)
             await client.close()
             store.close()
+
+
+async def prepare(client: ServeClient) -> None:
+    """Have Serve run before there is anything to serve, while data are read and a model is trained.
+
+    Not where something is declared: a Serve that just comes back does not say what it has, and would be told to have nothing.
+    """
+    while True:
+        try:
+            await client.prepare()
+            return
+        except RetryableError:
+            await asyncio.sleep(_AWAY_SECONDS)
+        except PermanentError as error:
+            _log.warning("%s", error)
+            return
 
 
 if __name__ == "__main__":

@@ -110,6 +110,16 @@ class ServeClient:
             raise RetryableError(f"Serve at {self._client.base_url} has just started again and looks for its replicas")
         return parse(details)
 
+    async def prepare(self) -> None:
+        """Have Serve run, without an application where it did not yet: its start takes seconds, for which the first waits."""
+        try:
+            async with AsyncFileLock(self._lock, timeout=_LOCK_SECONDS):
+                details = await self._get()
+                if not details.get("controller_info"):
+                    await self._put(request(details, declared(details), self._http_options))
+        except Timeout:
+            raise RetryableError(f"another change of Serve holds {self._lock} for over {_LOCK_SECONDS:g} s") from None
+
     async def deploy(self, application: dict[str, Any]) -> None:
         """Declare one application (as in Serve's config file); the others stay.
 

@@ -143,3 +143,15 @@ async def test_a_serve_that_looks_for_its_replicas_is_not_believed_to_have_none(
 async def test_a_cluster_that_is_away_is_an_error_that_may_pass() -> None:
     with pytest.raises(RetryableError, match="does not answer"):
         await ServeClient(RayAddress(url="http://127.0.0.1:1"), 28266).read()
+
+
+async def test_serve_is_started_without_an_application_and_left_alone_where_it_runs(tmp_path: Path) -> None:
+    fake = FakeServe()
+    fake.details = {**details(), "controller_info": {}, "http_options": None}
+    await client(fake, tmp_path).prepare()
+    assert [put["applications"] for put in fake.puts] == [[]]
+    assert fake.puts[0]["http_options"] == {"host": "127.0.0.1", "port": 28266}
+    running = FakeServe(application("flights-blue"))
+    running.details["controller_info"] = {"actor_id": "a"}
+    await client(running, tmp_path).prepare()
+    assert running.puts == []
