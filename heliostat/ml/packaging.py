@@ -14,10 +14,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from heliostat.spec.code import library_of
+
 NAME: Final = "model"
 DATA_FOLDER: Final = "trained"
 _PACKAGES: Final = ("mlflow", "lightgbm", "numpy", "pandas", "pyarrow", "pydantic", "httpx")
-_LIBRARY: Final = ("__init__.py", "spec", "systems", "ml")
+_LIBRARY: Final = ("heliostat.ml.pyfunc", "heliostat.ml.jobs.score")
+"""What loads and scores a model with its own code. With what these and the workload import it is a third of the library: each
+file is one call more for whoever logs the model or fetches it."""
 
 
 def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
@@ -44,15 +48,11 @@ def _code(folder: Path) -> list[str]:
     """The library's part that predictors use, and the workload's code of this job: the working directory."""
     import heliostat
 
-    source, target = Path(heliostat.__file__).parent, folder / "heliostat"
-    ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
-    target.mkdir(parents=True)
-    for name in _LIBRARY:
-        if (source / name).is_dir():
-            shutil.copytree(source / name, target / name, ignore=ignore)
-        else:
-            shutil.copy(source / name, target / name)
-    shutil.copytree(Path.cwd() / "workloads", folder / "workloads", ignore=ignore)
+    top, root, target = Path(heliostat.__file__).parents[1], Path.cwd(), folder / "heliostat"
+    for name in library_of(root, *_LIBRARY):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(top / name, folder / name)
+    shutil.copytree(root / "workloads", folder / "workloads", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     return [str(target), str(folder / "workloads")]
 
 

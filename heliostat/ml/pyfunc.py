@@ -9,6 +9,8 @@ from typing import Any
 from heliostat.ml.contracts import Predictor, columns_of, load_entry_point
 
 RESULT_FILE = "result.json"
+DATA_FOLDER = "data"
+"""Where MLflow keeps what was logged, in a model."""
 MODEL_FOLDER = "model"
 BASELINE_FOLDER = "baseline"
 
@@ -19,7 +21,7 @@ def trained_folder(model: Path) -> Path:
     Raises:
         ValueError: the model is none of ours.
     """
-    found = sorted(model.glob(f"data/*/{RESULT_FILE}"))
+    found = sorted(model.glob(f"{DATA_FOLDER}/*/{RESULT_FILE}"))
     if not found:
         raise ValueError(f"the MLflow model in {model} was not logged by a training of ours: it has no data/*/{RESULT_FILE}")
     return found[0].parent

@@ -15,6 +15,7 @@ from pathlib import Path
 import heliostat
 from heliostat.spec.resources import Code
 
+_WORKLOADS = "workloads"
 _CONTROLLER = ("controller", "rollout", "spec", "systems")
 """What is loaded for as long as a controller runs; analysts and replicas load theirs at each start."""
 
@@ -32,15 +33,30 @@ def code_of(root: Path, *entry_points: str) -> Code:
         CodeError: where a module does not exist or does not parse.
     """
     waiting = [_entry_file(root, entry_point.partition(":")[0]) for entry_point in entry_points]
-    files: set[str] = set()
+    ordered = _reached(root, waiting, _WORKLOADS)
+    return Code(root=str(root), files=ordered, digest=digest_of(root, ordered))
+
+
+def library_of(root: Path, *modules: str) -> tuple[str, ...]:
+    """The library's own files, relative to the folder that its package is in, that some of its `modules` and the workloads
+    below `root` import."""
+    top = Path(heliostat.__file__).parents[1]
+    found = [_file_of(top, module, heliostat.__name__) for module in modules]
+    workloads = (path.relative_to(root).as_posix() for path in (root / _WORKLOADS).rglob("*.py"))
+    found += [_file_of(top, name, heliostat.__name__) for path in workloads for name in _imported(root, path)]
+    return _reached(top, [path for path in found if path], heliostat.__name__)
+
+
+def _reached(root: Path, waiting: list[str], package: str) -> tuple[str, ...]:
+    """The files of a package that those `waiting` import, themselves included."""
+    waiting, files = list(waiting), set[str]()
     while waiting:
         path = waiting.pop()
         if path not in files:
             files.add(path)
             waiting.extend(_packages_of(root, path))
-            waiting.extend(_imports(root, path))
-    ordered = tuple(sorted(files))
-    return Code(root=str(root), files=ordered, digest=digest_of(root, ordered))
+            waiting.extend(file for name in _imported(root, path) if (file := _file_of(root, name, package)))
+    return tuple(sorted(files))
 
 
 def digest_of(root: Path, files: Iterable[str]) -> str:
@@ -61,15 +77,15 @@ def controllers_digest() -> str:
 
 
 def _entry_file(root: Path, module: str) -> str:
-    path = _file_of(root, module)
+    path = _file_of(root, module, _WORKLOADS)
     if path is None:
         raise CodeError(f"module {module!r} is not in {root}/workloads: create it, or correct the entry point naming it")
     return path
 
 
-def _file_of(root: Path, module: str) -> str | None:
-    """The file of a module of a workload, relative to `root`; None for any other module."""
-    if module.partition(".")[0] != "workloads":
+def _file_of(root: Path, module: str, package: str) -> str | None:
+    """The file of a module of a top package, relative to `root`; None for any other module."""
+    if module.partition(".")[0] != package:
         return None
     stem = Path(*module.split("."))
     for candidate in (stem.with_suffix(".py"), stem / "__init__.py"):
@@ -86,8 +102,8 @@ def _packages_of(root: Path, path: str) -> Iterator[str]:
             yield package.as_posix()
 
 
-def _imports(root: Path, path: str) -> Iterator[str]:
-    """The files of a workload that a file imports."""
+def _imported(root: Path, path: str) -> Iterator[str]:
+    """The modules that a file may import, anywhere in it, some of them attributes of modules rather."""
     try:
         tree = ast.parse((root / path).read_bytes(), filename=path)
     except SyntaxError as error:
@@ -102,4 +118,4 @@ def _imports(root: Path, path: str) -> Iterator[str]:
             names = [source, *(f"{source}.{alias.name}" for alias in node.names)]
         else:
             continue
-        yield from (file for name in names if (file := _file_of(root, name)))
+        yield from names

@@ -192,8 +192,8 @@ class Registry:
             raise PermanentError(f"there is no model {model_uri} in {self._uri}")
         return self.location(uri) if uri.startswith("models:/") else str(uri)
 
-    def require_artifacts(self, location: str) -> list[str]:
-        """The names of the artifacts at a location.
+    def require_artifacts(self, location: str, below: str = "") -> list[str]:
+        """The names of the artifacts at a location, or in its folder `below`.
 
         Raises:
             PermanentError: nothing is there, or the server does not hand out what lies there.
@@ -201,7 +201,7 @@ class Registry:
         if not location.startswith("mlflow-artifacts:"):
             raise PermanentError(f"the artifacts at {location} are not served by {self._uri}: start it with --serve-artifacts")
         top = location.removeprefix("mlflow-artifacts:").lstrip("/")
-        names = list(self._artifacts(top))
+        names = list(self._artifacts(top, below))
         if not names:
             raise PermanentError(
                 f"there are no artifacts at {location}: they were deleted, or the object store is another one since they were "
@@ -209,14 +209,14 @@ class Registry:
             )
         return names
 
-    def download(self, location: str, directory: Path) -> None:
-        """Write every artifact at a location below `directory`.
+    def download(self, location: str, directory: Path, below: str = "") -> None:
+        """Write every artifact at a location, or just those of its folder `below`, to the same places in `directory`.
 
         Raises:
             PermanentError: nothing is there, or the server does not hand out what lies there.
         """
         top = location.removeprefix("mlflow-artifacts:").lstrip("/")
-        for name in self.require_artifacts(location):
+        for name in self.require_artifacts(location, below):
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._client.stream("GET", f"/api/2.0/mlflow-artifacts/artifacts/{quote(f'{top}/{name}')}") as response:

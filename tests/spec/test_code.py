@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.spec.code import CodeError, code_of, controllers_digest, digest_of
+from heliostat.spec.code import CodeError, code_of, controllers_digest, digest_of, library_of
 
 
 @pytest.fixture
@@ -83,3 +83,11 @@ def test_the_controllers_own_code_has_a_digest_that_changes_with_any_of_its_file
     assert controllers_digest() == first, "a controller does not load it"
     (package / "systems/deep/d.py").write_text("2")
     assert controllers_digest() != first
+
+
+def test_the_library_s_part_is_what_its_modules_and_the_workloads_import(root: Path) -> None:
+    assert library_of(root, "heliostat.spec.base")[:2] == ("heliostat/__init__.py", "heliostat/spec/__init__.py")
+    alone = set(library_of(root, "heliostat.ml.pyfunc"))
+    assert {"heliostat/ml/pyfunc.py", "heliostat/ml/contracts.py", "heliostat/spec/base.py"} <= alone
+    (root / "workloads/birds/late.py").write_text("def f():\n    from heliostat.ml import metrics\n")
+    assert set(library_of(root, "heliostat.ml.pyfunc")) - alone >= {"heliostat/ml/metrics.py"}
