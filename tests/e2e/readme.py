@@ -47,6 +47,6 @@ def edits(text: str) -> list[tuple[str, str]]:
 def edit(folder: Path, file: str, name: str, value: str) -> None:
     """Set `name` to `value` where a file of the checkout assigns it, once, as a reader would."""
     path = folder / file
-    text, count = re.subn(rf"^( *{name}\b[^=\n]*= )[\d.]+$", rf"\g<1>{value}", path.read_text(), flags=re.MULTILINE)
+    text, count = re.subn(rf"^( *{name}\b.*= )[\d.]+$", rf"\g<1>{value}", path.read_text(), flags=re.MULTILINE)
     assert count == 1, f"{file} has {count} lines that set {name}"
     path.write_text(text)
