@@ -89,7 +89,7 @@ def test_step_2_changes_a_parameter_and_the_preview_tells_what_will_happen(stack
     readme.edit(stack.root, PARAMETERS, name, value)
     preview = stack.heliostat("preview", "--diff")
     assert preview.code == 0, preview.text
-    assert re.search(rf"TrainJob flights: \(replace\)[\s\S]*{name}: [^\n]*{value}", preview.text), preview.text
+    assert re.search(rf"TrainJob flights: \(update\)[\s\S]*{name}: [^\n]*{value}", preview.text), preview.text
 
 
 def test_step_3_moves_to_the_next_version_without_losing_a_request(stack: LocalStack) -> None:
