@@ -26,10 +26,10 @@ NOTE = (
 Measurement = Callable[[Session], Iterable[Result]]
 
 MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("bench.engine:preview", ("engine/preview-1000", "engine/preview-growth")),
+    ("bench.engine:preview", ("engine/preview-1000", "engine/preview-before", "engine/preview-growth")),
+    ("bench.memory:idle", ("stack/memory", "stack/memory-before")),
     ("bench.stack:first_prediction", ("stack/first-prediction",)),
-    ("bench.stack:unchanged", ("stack/up-unchanged",)),
-    ("bench.memory:idle", ("stack/memory",)),
+    ("bench.stack:unchanged", ("stack/up-unchanged", "stack/up-unchanged-before")),
     ("bench.serving:ray_haproxy", ("serving/ray-haproxy",)),
     ("bench.serving:ray_proxy", ("serving/ray-proxy",)),
     ("bench.serving:fastapi", ("serving/fastapi",)),

@@ -10,13 +10,15 @@ from statistics import median
 
 import yaml
 
+from bench import baseline
 from bench.commands import MeasurementError, run
-from bench.numbers import alternate
+from bench.numbers import alternate, paired_ratio
 from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session
 
-FEW, MANY = 1_000, 5_000
+FEW, MANY = 1_000, 10_000
 _ROUNDS = 3
+_TURNS = 5
 _GROUP = 10
 """Resources that hang on a first one, whose output a preview does not know yet."""
 
@@ -41,16 +43,20 @@ for group in range({groups}):
 def preview(session: Session) -> Iterable[Result]:
     """Previews of new stacks with `FEW` and with `MANY` resources, each with about ten inputs' worth of structure."""
     environment = _environment(session.folder / "engine")
+    before = {**environment, **baseline.environment(session.baseline)}
     few, many = (_project(session.folder / "engine", count, environment) for count in (FEW, MANY))
 
-    def timed(folder: Path, count: int) -> float:
-        seconds = _preview(folder, count, environment)
-        session.tell(f"{count:,} resources: {seconds:.2f} s")
+    def timed(folder: Path, count: int, variables: Mapping[str, str]) -> float:
+        seconds = _preview(folder, count, variables)
+        session.tell(f"{count:,} resources{f', {baseline.COMMIT}' if variables is before else ''}: {seconds:.2f} s")
         return seconds
 
-    short, long = alternate(lambda: timed(few, FEW), lambda: timed(many, MANY), _ROUNDS)
-    yield BY_NAME["engine/preview-1000"].result(median(short), seconds=short)
-    yield BY_NAME["engine/preview-growth"].result(median(long) / median(short), seconds_1000=short, seconds_5000=long)
+    now, then = alternate(lambda: timed(few, FEW, environment), lambda: timed(few, FEW, before), _TURNS)
+    yield BY_NAME["engine/preview-1000"].result(median(now), seconds=now)
+    yield BY_NAME["engine/preview-before"].result(paired_ratio(now, then), seconds=now, seconds_before=then)
+    short, long = alternate(lambda: timed(few, FEW, environment), lambda: timed(many, MANY, environment), _ROUNDS)
+    ratio = median(long) / median(short)
+    yield BY_NAME["engine/preview-growth"].result(ratio, seconds_1000=short, seconds_10000=long)
 
 
 def _environment(folder: Path) -> Mapping[str, str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from bench.baseline import COMMIT
 from bench.commands import MeasurementError
 from bench.rows import BY_NAME, Result
 from bench.session import Session
+from bench.workspace import Workspace
 from heliostat.systems import processes
 
 _SETTLE_S = 15
@@ -18,15 +20,39 @@ _REPLICA = b"ServeReplica"
 
 
 def idle(session: Session) -> Iterable[Result]:
-    """All processes of the stack, found by the mark in their environment, some time after the last request."""
-    data = session.stack.workspace.data
+    """All processes of the stack, found by the mark in their environment, some time after the last request.
+
+    The build of before is measured first, and alone: what two stacks share would count for each by half.
+    """
+    before = _before(session)
+    components = _settled(session.stack.workspace, session.tell)
+    here, there = sum(components.values()), sum(before.values())
+    yield BY_NAME["stack/memory"].result(here, **components)
+    yield BY_NAME["stack/memory-before"].result(here / there, mib=here, mib_before=there)
+
+
+def _before(session: Session) -> Mapping[str, float]:
+    if "stack" in vars(session):
+        raise MeasurementError(
+            "the stack is up already, and the build of before has to be measured alone; name this row first"
+        )
+    session.tell(f"bringing up a stack of {COMMIT} from nothing")
+    workspace = session.workspace_before
+    workspace.first_up()
+    try:
+        return _settled(workspace, session.tell)
+    finally:
+        workspace.down()
+
+
+def _settled(workspace: Workspace, tell: Callable[[str], None]) -> Mapping[str, float]:
     time.sleep(_SETTLE_S)
-    components = by_component(data)
+    components = by_component(workspace.data)
     if not components:
-        raise MeasurementError(f"no process of the stack in {data} was found")
+        raise MeasurementError(f"no process of the stack in {workspace.data} was found")
     for name, mib in components.items():
-        session.tell(f"{name:<24}{mib:>7.0f} MiB")
-    yield BY_NAME["stack/memory"].result(sum(components.values()), **components)
+        tell(f"{name:<24}{mib:>7.0f} MiB")
+    return components
 
 
 def by_component(data: Path) -> Mapping[str, float]:

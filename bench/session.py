@@ -15,11 +15,11 @@ import httpx
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from bench import payloads
+from bench import baseline, payloads
 from bench.arrivals import Arrivals, arrivals
 from bench.commands import MeasurementError, tail
 from bench.loadgen import Generator
-from bench.workspace import STACK, Workspace, until
+from bench.workspace import Workspace, until
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.processes import Service
@@ -67,13 +67,26 @@ class Session:
             MeasurementError: it did not come up.
         """
         self.tell("bringing up a stack from nothing")
-        done = self.workspace.command(["scripts/up", STACK], seconds=900)
+        done = self.workspace.first_up()
         outputs = dict(self.workspace.outputs())
         application = outputs["flights"]["url"]
         inputs = self.workspace.resources()["Application"]["inputs"]
         stack = Stack(self.workspace, done.seconds, application, outputs, int(inputs["replicas"]))
         self.tell(f"up with a prediction after {done.seconds:.1f} s, at {application}")
         return stack
+
+    @cached_property
+    def baseline(self) -> Path:
+        """The files of the build that this one is measured against."""
+        return baseline.checkout(SOURCE, self.folder / "baseline")
+
+    @cached_property
+    def workspace_before(self) -> Workspace:
+        """A checkout of that build, with a stack of its own that keeps what it made while it is down."""
+        workspace = Workspace(self.baseline, self.folder / "before", baseline.environment(self.baseline))
+        workspace.make()
+        workspace.edit("platform", lambda platform: platform.update(onDestroy="keep"))
+        return workspace
 
     @cached_property
     def rows(self) -> Generator:
@@ -117,14 +130,15 @@ class Session:
 
     def close(self) -> None:
         """End everything that the run started, in order where that works, and remove its folder."""
-        if "stack" in self.__dict__ or (self.folder / "checkout").exists():
-            self._destroy()
+        for workspace in (self.__dict__.get("workspace"), self.__dict__.get("workspace_before")):
+            if workspace is not None:
+                self._destroy(workspace)
         sweep(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _destroy(self) -> None:
+    def _destroy(self, workspace: Workspace) -> None:
         try:
-            self.workspace.heliostat("destroy", "--yes", "--skip-preview", seconds=180)
+            workspace.down()
         except (MeasurementError, OSError) as error:
             self.tell(f"the stack did not go down in order; its processes are killed: {error}")
 

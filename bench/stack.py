@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
+from bench.baseline import COMMIT
+from bench.numbers import alternate, paired_ratio
 from bench.rows import BY_NAME, Result
 from bench.session import Session
+from bench.workspace import Workspace
 
 _ROUNDS = 5
 
@@ -20,10 +23,22 @@ def first_prediction(session: Session) -> Iterable[Result]:
 
 
 def unchanged(session: Session) -> Iterable[Result]:
-    """`up` with every resource there and as declared; `--expect-no-changes` fails it where that is not so."""
-    workspace = session.stack.workspace
-    seconds = []
-    for _ in range(_ROUNDS):
-        seconds.append(workspace.up("--expect-no-changes").seconds)
-        session.tell(f"nothing to do: {seconds[-1]:.2f} s")
-    yield BY_NAME["stack/up-unchanged"].result(median(seconds), seconds=seconds)
+    """`up` with every resource there and as declared; `--expect-no-changes` fails it where that is not so.
+
+    In turns with the build of before, whose stack is brought up beside this one, and trains nothing where it was up before.
+    """
+    here, before = session.stack.workspace, session.workspace_before
+    session.tell(f"bringing up a stack of {COMMIT}")
+    before.up()
+
+    def timed(workspace: Workspace) -> float:
+        seconds = workspace.up("--expect-no-changes").seconds
+        session.tell(f"nothing to do{'' if workspace is here else f', {COMMIT}'}: {seconds:.2f} s")
+        return seconds
+
+    try:
+        now, then = alternate(lambda: timed(here), lambda: timed(before), _ROUNDS)
+    finally:
+        before.down()
+    yield BY_NAME["stack/up-unchanged"].result(median(now), seconds=now)
+    yield BY_NAME["stack/up-unchanged-before"].result(paired_ratio(now, then), seconds=now, seconds_before=then)

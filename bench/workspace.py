@@ -18,7 +18,7 @@ import yaml
 from bench.commands import Done, MeasurementError, run
 
 STACK = "bench"
-_COPIED = ("Pulumi.yaml", "infra", "workloads", "scripts")
+_COPIED = ("Pulumi.yaml", "heliostat.toml", "infra", "workloads", "scripts")
 _LINKED = (".venv", "heliostat")
 _CONFIG = "heliostat:{}"
 
@@ -26,7 +26,7 @@ _CONFIG = "heliostat:{}"
 class Workspace:
     """The checkout and its stack `bench`, whose config begins as a copy of `local`'s without its fixed ports."""
 
-    def __init__(self, source: Path, root: Path) -> None:
+    def __init__(self, source: Path, root: Path, variables: Mapping[str, str] | None = None) -> None:
         self.source = source
         self.root = root
         self.data = root / ".heliostat" / "stacks" / STACK
@@ -37,6 +37,7 @@ class Workspace:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "HELIOSTAT_ENGINE": "embedded",
             "NO_COLOR": "1",
+            **(variables or {}),
         }
 
     def make(self) -> None:
@@ -48,7 +49,7 @@ class Workspace:
             original = self.source / name
             if original.is_dir():
                 shutil.copytree(original, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
+            elif original.exists():  # an earlier build has not all of them
                 shutil.copy2(original, self.root / name)
         for name in _LINKED:
             (self.root / name).symlink_to(self.source / name)
@@ -80,6 +81,14 @@ class Workspace:
     def up(self, *flags: str, seconds: float = 600) -> Done:
         """`up` as `make up` runs it."""
         return self.heliostat("up", "--yes", "--skip-preview", *flags, seconds=seconds)
+
+    def first_up(self) -> Done:
+        """`make up` where nothing is: it ends with a prediction."""
+        return self.command(["scripts/up", STACK], seconds=900)
+
+    def down(self) -> None:
+        """End its processes; what it made is kept where its config says so."""
+        self.heliostat("destroy", "--yes", "--skip-preview", seconds=180)
 
     def outputs(self) -> Mapping[str, Any]:
         """The stack's outputs."""
