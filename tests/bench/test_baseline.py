@@ -13,9 +13,11 @@ from bench.commands import MeasurementError
 def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "source"
     folder.mkdir()
+    (folder / "then.txt").write_text("from the start")
     for command in (
         ["init", "-q"],
-        ["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-q", "--allow-empty", "-m", "empty"],
+        ["add", "then.txt"],
+        ["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-q", "-m", "first"],
     ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     (folder / "now.txt").write_text("since then")
@@ -28,7 +30,7 @@ def test_the_build_of_before_has_the_files_of_its_commit_and_the_environment_of_
 ) -> None:
     monkeypatch.setattr(baseline, "COMMIT", "HEAD")
     made = baseline.checkout(repository, tmp_path / "before")
-    assert not (made / "now.txt").exists()
+    assert (made / "then.txt").exists() and not (made / "now.txt").exists()
     assert (made / ".venv").resolve() == (repository / ".venv").resolve()
     assert baseline.environment(made) == {"PYTHONPATH": str(made)}
 
