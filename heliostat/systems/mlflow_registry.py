@@ -193,16 +193,16 @@ class Registry:
         return self.location(uri) if uri.startswith("models:/") else str(uri)
 
     def require_artifacts(self, location: str, below: str = "") -> list[str]:
-        """The names of the artifacts at a location, or in its folder `below`.
+        """The names of the artifacts at a location, or in its folder `below`: none where only others are there.
 
         Raises:
-            PermanentError: nothing is there, or the server does not hand out what lies there.
+            PermanentError: nothing at all is at the location, or the server does not hand out what lies there.
         """
         if not location.startswith("mlflow-artifacts:"):
             raise PermanentError(f"the artifacts at {location} are not served by {self._uri}: start it with --serve-artifacts")
         top = location.removeprefix("mlflow-artifacts:").lstrip("/")
         names = list(self._artifacts(top, below))
-        if not names:
+        if not names and not (below and any(self._artifacts(top))):
             raise PermanentError(
                 f"there are no artifacts at {location}: they were deleted, or the object store is another one since they were "
                 "logged; go back to that store, or delete the run or model that names them, and it is made anew"
@@ -213,7 +213,7 @@ class Registry:
         """Write every artifact at a location, or just those of its folder `below`, to the same places in `directory`.
 
         Raises:
-            PermanentError: nothing is there, or the server does not hand out what lies there.
+            PermanentError: nothing at all is at the location, or the server does not hand out what lies there.
         """
         top = location.removeprefix("mlflow-artifacts:").lstrip("/")
         for name in self.require_artifacts(location, below):
