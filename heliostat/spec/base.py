@@ -11,8 +11,7 @@ from pydantic.alias_generators import to_camel
 class Model(BaseModel):
     """An immutable value that refuses unknown keys and numbers that are none, and writes itself in camel case.
 
-    A limit of NaN or infinity is one that nothing is held against, and JSON has no way to write it. A model's validator is
-    made when something is validated: a process imports many more models than it uses.
+    A limit of NaN or infinity is one that nothing is held against, and JSON has no way to write it.
     """
 
     model_config = ConfigDict(
@@ -24,7 +23,6 @@ class Model(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
         use_attribute_docstrings=True,
-        defer_build=True,
     )
 
 
