@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import os
 import sys
 import time
@@ -33,6 +34,7 @@ from heliostat.engine.stackerrors import StorageError
 from heliostat.engine.state import OperationType
 
 _TICK_S = 0.125
+_GC_THRESHOLDS = (50_000, 20, 20)
 CONFIG_FILE = "HELIOSTAT_CONFIG_FILE"
 """Tells the program which file its config is of, for what it says of mistakes."""
 _TITLES = {
@@ -217,6 +219,8 @@ class _Work:
             display.notice("\n".join(["Configuration:", *listed]))
         result = None
         try:
+            gc.freeze()  # modules and resources stay until the end: looking at them again finds nothing to collect
+            gc.set_threshold(*_GC_THRESHOLDS)
             result = asyncio.run(self._asynchronously(kind, options, display, snapshots))
             return result
         finally:
