@@ -1,4 +1,4 @@
-"""The event loop that replicas have, and analysts at work, for whoever tests one."""
+"""The event loop that replicas have, an application and its log, and analysts at work, for whoever tests one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ import os
 import pytest
 import uvloop
 from replicas import Running, version
+from serving_fakes import Log, answers
 
 from heliostat.spec.analyst import AnalystTask
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.workload import Limits
 
 
 def pytest_asyncio_loop_factories():
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def app(log):
+    """The small application, with limits that a test reaches."""
+    return answers(log, limits=Limits(max_body_bytes=20_000, max_rows=100))
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ class Halves:
 
 
 ROW = {"kind": "a", "size": 4.0, "when": "2013-07-09T19:30:00"}
+JSON = {"content_type": "application/json"}
 
 
 def contract(**changes: Any) -> Contract[Any, Any]:
@@ -106,6 +107,11 @@ def answers(log: Any, given: Contract[Any, Any] | None = None, label: str = "3-a
     """The application of a contract; `changes` are of its version."""
     made = given or contract()
     return Answers(made, made.predictor(), version(label, **changes), "/halves", log)
+
+
+def body(**changes: Any) -> bytes:
+    """The row with changes, as a client sends it."""
+    return json.dumps({**ROW, **changes}).encode()
 
 
 async def call(app: Answers, method: str, path: str, body: bytes = b"", query: bytes = b"", **headers: str) -> Answer:

@@ -8,26 +8,9 @@ import zlib
 
 import pytest
 from pydantic import ValidationError
-from serving_fakes import ROW, Log, answers, call
+from serving_fakes import JSON, ROW, answers, body, call
 
-from heliostat.spec.workload import Limits, Serving
-
-JSON = {"content_type": "application/json"}
-
-
-@pytest.fixture
-def log():
-    return Log()
-
-
-@pytest.fixture
-def app(log):
-    return answers(log, limits=Limits(max_body_bytes=20_000, max_rows=100))
-
-
-def body(**changes):
-    return json.dumps({**ROW, **changes}).encode()
-
+from heliostat.spec.workload import Serving
 
 GZIPPED = gzip.compress(body())
 

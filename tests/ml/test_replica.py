@@ -10,7 +10,7 @@ import sys
 import httpx
 import pytest
 from replicas import version
-from serving_fakes import ROW, Log, answers
+from serving_fakes import JSON, ROW, body
 
 from heliostat.ml.asgi import AsgiApplication
 from heliostat.ml.connection import Connection
@@ -18,25 +18,8 @@ from heliostat.ml.serving import Replica, build
 from heliostat.ml.slots import Slots
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import ServingArguments
-from heliostat.spec.workload import Limits
 from heliostat.systems import serve_ingress
 from heliostat.systems.errors import PermanentError
-
-JSON = {"content_type": "application/json"}
-
-
-@pytest.fixture
-def log():
-    return Log()
-
-
-@pytest.fixture
-def app(log):
-    return answers(log, limits=Limits(max_body_bytes=20_000, max_rows=100))
-
-
-def body(**changes):
-    return json.dumps({**ROW, **changes}).encode()
 
 
 async def asked_by_asgi(app, method, path, *parts, root="/_/halves/blue", **headers):

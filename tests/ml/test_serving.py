@@ -7,26 +7,9 @@ import re
 
 import numpy as np
 import pytest
-from serving_fakes import ROW, Halves, Log, Told, answers, call, contract
+from serving_fakes import JSON, ROW, Halves, Told, answers, body, call, contract
 
 from heliostat.ml.contracts import Golden
-from heliostat.spec.workload import Limits
-
-JSON = {"content_type": "application/json"}
-
-
-@pytest.fixture
-def log():
-    return Log()
-
-
-@pytest.fixture
-def app(log):
-    return answers(log, limits=Limits(max_body_bytes=20_000, max_rows=100))
-
-
-def body(**changes):
-    return json.dumps({**ROW, **changes}).encode()
 
 
 async def test_one_row_is_answered_with_one_answer(app, log):

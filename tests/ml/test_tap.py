@@ -5,26 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from serving_fakes import ROW, Log, answers, call
+from serving_fakes import JSON, ROW, body, call
 
 from heliostat.ml.tap import Question, Tap, question_of, sampled
-from heliostat.spec.workload import Limits
-
-JSON = {"content_type": "application/json"}
-
-
-@pytest.fixture
-def log():
-    return Log()
-
-
-@pytest.fixture
-def app(log):
-    return answers(log, limits=Limits(max_body_bytes=20_000, max_rows=100))
-
-
-def body(**changes):
-    return json.dumps({**ROW, **changes}).encode()
 
 
 def ring(count, **limits):
