@@ -18,7 +18,7 @@ import httpx
 
 from heliostat.spec.controller import DRAIN_SECONDS
 from heliostat.spec.resources import RayAddress, RayClusterInputs
-from heliostat.systems import ports, processes
+from heliostat.systems import ports, processes, serve_proxies
 from heliostat.systems.errors import PermanentError, RetryableError, explained
 
 HOST = "127.0.0.1"
@@ -240,6 +240,7 @@ class LocalCluster:
             # Ray sets its workers to 15 once they are up: replicas that serve would give way to those that start.
             "RAY_worker_niceness": "0",
             "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
+            "RAY_SERVE_CONTROLLER_CALLBACK_IMPORT_PATH": serve_proxies.START_NONE,
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             # That keeps up to a thousand lines of what a replica prints in its memory, where nobody can read them.
             "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",

@@ -257,7 +257,7 @@ def _holdings(name: str, found: dict[str, Any]) -> Iterator[Holding]:
 
 
 def _targets(details: dict[str, Any]) -> dict[str, tuple[Replica, ...]]:
-    """Replicas by application. One without replicas is listed with Serve's own proxy, which is none."""
+    """Replicas by application. Where Serve has a proxy, one without replicas is listed with that, which is none."""
     groups = [group for group in details.get("target_groups", []) if group.get("protocol") == "HTTP"]
     return {
         group["app_name"]: tuple(

@@ -97,6 +97,12 @@ async def test_everything_of_the_traffic_plane_listens_on_loopback(stack: Stack)
     assert set(found) == {"127.0.0.1"}
 
 
+async def test_serve_runs_no_proxy_which_nobody_would_ask(stack: Stack) -> None:
+    titles = {process.cmdline()[0] for process in processes.marked(stack.directory.parent / "ray", "head")}
+    assert "ray::ServeController" in titles
+    assert "ray::ProxyActor" not in titles
+
+
 async def test_a_deleted_application_leaves_nothing_in_serve(stack: Stack) -> None:
     await stack.client.delete("flights")
     async with asyncio.timeout(60):
