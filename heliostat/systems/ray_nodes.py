@@ -239,6 +239,8 @@ class LocalCluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             # Ray sets its workers to 15 once they are up: replicas that serve would give way to those that start.
             "RAY_worker_niceness": "0",
+            # Jobs and replicas need workers with their code packages: those that Ray starts beforehand idle, 43 MiB each.
+            "RAY_prestart_worker_first_driver": "0",
             "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
             "RAY_SERVE_CONTROLLER_CALLBACK_IMPORT_PATH": serve_proxies.START_NONE,
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
