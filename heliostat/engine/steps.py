@@ -277,6 +277,13 @@ def _changes(diff: Diff | None, old: Resource | None, new: Resource) -> tuple[Pr
 
 
 def _equal(old: Resource, new: Resource) -> bool:
-    """Whether the state would say the same of both, but for where in the program it stands and the order of dependencies."""
-    same_order = replace(new, source_position=old.source_position, dependencies=sorted(new.dependencies), aliases=old.aliases)
-    return same_order == replace(old, dependencies=sorted(old.dependencies))
+    """Whether the state would say the same of both, but for where in the program it stands and the order of dependencies.
+
+    The SDK collects dependencies in sets, whose order changes from run to run; a refresh forgets properties without any.
+    """
+    return _in_order(replace(new, source_position=old.source_position, aliases=old.aliases)) == _in_order(old)
+
+
+def _in_order(resource: Resource) -> Resource:
+    by_property = {key: sorted(urns) for key, urns in resource.property_dependencies.items() if urns}
+    return replace(resource, dependencies=sorted(resource.dependencies), property_dependencies=by_property)
