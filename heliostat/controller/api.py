@@ -20,7 +20,7 @@ from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.views import current, past
 from heliostat.controller.views import status as status_of
 from heliostat.rollout.model import Observed, State
-from heliostat.spec.base import Name
+from heliostat.spec.base import Name, make_all
 from heliostat.spec.rollouts import Health, Record, Rollout, RolloutEvent, Status
 from heliostat.systems.errors import PermanentError, RetryableError
 
@@ -75,6 +75,7 @@ class Views:
 
 def create_app(reconciler: Reconciler, token: str, public_url: str) -> FastAPI:
     """The application; every call needs `token`."""
+    make_all()  # FastAPI misreads what is not
     guard = Depends(_guard(token))
     version = heliostat.__version__
     app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)

@@ -9,6 +9,7 @@ from typing import Any
 from heliostat import __version__
 from heliostat.provider import registry
 from heliostat.spec.base import Model
+from heliostat.spec.describing import Described
 
 _PRIMITIVES = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean"}
 _TYPES = "#/types/heliostat:index:"
@@ -47,7 +48,7 @@ def _resource(handler: Any, types: dict[str, Any]) -> dict[str, Any]:
 
 
 def _object(model: type[Model], mode: Any, types: dict[str, Any]) -> dict[str, Any]:
-    found = model.model_json_schema(by_alias=True, mode=mode)
+    found = model.model_json_schema(by_alias=True, mode=mode, schema_generator=Described)
     for name, definition in found.get("$defs", {}).items():
         types.setdefault(f"heliostat:index:{name}", _definition(definition))
     return _members(found)

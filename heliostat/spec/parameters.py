@@ -21,9 +21,7 @@ from heliostat.spec.mistakes import Mistake, mistakes_in
 class JobParameters(BaseModel):
     """An immutable value that refuses unknown names and other types: "7" and 7.5 are no whole numbers."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
 
     def values(self) -> Parameters:
         """All of them as JSON has them."""
@@ -48,5 +46,7 @@ class JobParameters(BaseModel):
 
 def overrides_schema(parameters: type[JobParameters]) -> dict[str, Any]:
     """The JSON Schema of a stack's overrides: any of the parameters, each with its default."""
-    found = parameters.model_json_schema(by_alias=True)
+    from heliostat.spec.describing import Described
+
+    found = parameters.model_json_schema(by_alias=True, schema_generator=Described)
     return {name: value for name, value in found.items() if name not in ("title", "required")}

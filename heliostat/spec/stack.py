@@ -174,7 +174,9 @@ def path_of(location: tuple[int | str, ...]) -> str:
 
 def json_schema(parameters: Mapping[str, type[JobParameters]]) -> dict[str, Any]:
     """The JSON Schema of a `Pulumi.<stack>.yaml`, Pulumi's own keys included, with the training `parameters` by workload."""
-    schema = Stack.model_json_schema(by_alias=True)
+    from heliostat.spec.describing import Described
+
+    schema = Stack.model_json_schema(by_alias=True, schema_generator=Described)
     properties = schema["properties"]
     properties["workloads"]["properties"] = {name: _with_parameters(typed) for name, typed in parameters.items()}
     config = {f"{PROJECT}:{name}": properties[name] for name in SECTIONS}

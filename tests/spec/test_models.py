@@ -1,0 +1,74 @@
+"""When models are made, and what schemas say of their fields."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from pydantic import Field
+
+from heliostat.spec.base import Model, make_all
+from heliostat.spec.describing import Described
+
+
+class _Tree(Model):
+    """A base."""
+
+    tall_as: int
+    """In metres,
+    from the ground."""
+    old: int = Field(1, description="In years.")
+    """Not this."""
+    wide: int = 1
+
+
+class _Oak(_Tree):
+    acorns: int = 0
+    """Of last year."""
+
+
+def test_a_model_is_made_when_something_is_validated() -> None:
+    class Leaf(_Tree):
+        green: bool = True
+
+    assert not Leaf.__pydantic_complete__
+    assert Leaf(tall_as=1).green
+    assert Leaf.__pydantic_complete__
+
+
+def test_all_models_below_a_model_can_be_made_at_once() -> None:
+    class Leaf(_Tree):
+        pass
+
+    class Needle(Leaf):
+        pass
+
+    make_all(_Tree)
+    assert Leaf.__pydantic_complete__
+    assert Needle.__pydantic_complete__
+
+
+_ASKED = """
+import asyncio, httpx
+from unittest.mock import MagicMock
+from heliostat.controller.api import create_app
+
+async def ask():
+    app = httpx.ASGITransport(create_app(MagicMock(), "token", "http://public"), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=app, base_url="http://c", headers={"Authorization": "Bearer token"}) as client:
+        print((await client.post("/v1/applications/a/approve", json={"by": "me", "rollout": "x"})).text)
+
+asyncio.run(ask())
+"""
+
+
+def test_the_controllers_calls_read_their_bodies_as_models_that_are_made() -> None:
+    asked = subprocess.run([sys.executable, "-c", _ASKED], capture_output=True, text=True, timeout=60)
+    assert (asked.stderr, json.loads(asked.stdout)["detail"][:12]) == ("", "body.rollout")
+
+
+def test_a_schema_has_what_stands_below_a_field_unless_the_field_says_more() -> None:
+    properties = _Oak.model_json_schema(schema_generator=Described)["properties"]
+    described = {name: value.get("description") for name, value in properties.items()}
+    assert described == {"tallAs": "In metres,\nfrom the ground.", "old": "In years.", "wide": None, "acorns": "Of last year."}
