@@ -23,6 +23,7 @@ from heliostat.spec.controller import KEEPER_SERVICE, SERVICE, SETTINGS_FILE, TO
 from heliostat.spec.resources import ControllerAddress, ControllerInputs, ControllerOutputs
 from heliostat.spec.rollouts import Health
 from heliostat.systems import keeper, ports, processes
+from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError, explained
 
 _START_SECONDS = 90.0
@@ -197,7 +198,9 @@ async def _until_healthy(context: Context, directory: Path, settings: Controller
     loop = asyncio.get_running_loop()
     end = loop.time() + _START_SECONDS
     headers = {"Authorization": f"Bearer {(directory / TOKEN_FILE).read_text().strip()}"}
-    async with httpx.AsyncClient(base_url=_url(settings), headers=headers, timeout=5, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=_url(settings), headers=headers, timeout=5, trust_env=False, verify=authorities(_url(settings))
+    ) as client:
         while True:
             missing = await _missing(client)
             if missing is None:

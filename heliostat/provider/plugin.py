@@ -24,6 +24,8 @@ _LOOK_SECONDS = 1.0
 def main(arguments: Sequence[str]) -> None:
     """Serve until the engine ends; `arguments` hold its address among flags that are the CLI's own."""
     os.environ.update(past_proxies(os.environ))
+    # httpx imports a command line of its own, with rich and pygments, where they are there; it does without where not.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     asyncio.run(_serve(addresses[0] if addresses else None))
 

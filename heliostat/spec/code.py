@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import heliostat
@@ -102,10 +103,20 @@ def _packages_of(root: Path, path: str) -> Iterator[str]:
             yield package.as_posix()
 
 
-def _imported(root: Path, path: str) -> Iterator[str]:
+def _imported(root: Path, path: str) -> tuple[str, ...]:
     """The modules that a file may import, anywhere in it, some of them attributes of modules rather."""
+    return _imports((root / path).read_bytes(), path)
+
+
+@cache
+def _imports(content: bytes, path: str) -> tuple[str, ...]:
+    """What a source imports; several entry points need the same files."""
+    return tuple(_names_in(content, path))
+
+
+def _names_in(content: bytes, path: str) -> Iterator[str]:
     try:
-        tree = ast.parse((root / path).read_bytes(), filename=path)
+        tree = ast.parse(content, filename=path)
     except SyntaxError as error:
         raise CodeError(f"{path}:{error.lineno}: {error.msg}: the file does not parse") from error
     package = Path(path).parent.parts

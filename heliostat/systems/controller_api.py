@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from heliostat.spec.base import Model
 from heliostat.spec.resources import ControllerAddress
 from heliostat.spec.rollouts import Declaration, GoBack, Health, Phase, Plan, Record, Rollout, Status, WayBack, Word
+from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError
 
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
@@ -37,7 +38,9 @@ class ControllerClient:
 
     def __init__(self, address: ControllerAddress) -> None:
         self._address = address
-        self._client = httpx.AsyncClient(base_url=address.url, timeout=httpx.Timeout(30.0, connect=2.0))
+        self._client = httpx.AsyncClient(
+            base_url=address.url, timeout=httpx.Timeout(30.0, connect=2.0), verify=authorities(address.url)
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
+from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError
 
 RESUMED_TAG: Final = "heliostat.resumed"
@@ -62,7 +63,9 @@ class Registry:
         token = os.environ.get("MLFLOW_TRACKING_TOKEN")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._uri = tracking_uri.rstrip("/")
-        self._client = httpx.Client(base_url=self._uri, headers=headers, timeout=60.0, transport=transport)
+        self._client = httpx.Client(
+            base_url=self._uri, headers=headers, timeout=60.0, transport=transport, verify=authorities(self._uri)
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ import httpx
 
 from heliostat.spec.resources import StoreAddress, TrackingServerInputs
 from heliostat.systems import ports, processes
+from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
 
@@ -116,7 +117,7 @@ class MlflowServer:
     async def _until_healthy(self, say: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        async with httpx.AsyncClient(base_url=self.url, timeout=5, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=self.url, timeout=5, trust_env=False, verify=authorities(self.url)) as client:
             while not await _healthy(client):
                 waited = loop.time() - begin
                 if not self.runs:

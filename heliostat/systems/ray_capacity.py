@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from heliostat.spec.resources import RayAddress
+from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import RetryableError
 
 _PATH = "/api/v0/nodes?detail=1&limit=10000"
@@ -34,7 +35,9 @@ async def read_nodes(address: RayAddress, transport: httpx.AsyncBaseTransport | 
     try:
         headers = _headers(address)
         timeout = httpx.Timeout(_SECONDS, connect=2.0)
-        async with httpx.AsyncClient(base_url=address.url, timeout=timeout, transport=transport) as client:
+        async with httpx.AsyncClient(
+            base_url=address.url, timeout=timeout, transport=transport, verify=authorities(address.url)
+        ) as client:
             answer = (await client.get(_PATH, headers=headers)).raise_for_status()
         return parse(answer.json())
     except OSError as error:

@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 import httpx
 
 from heliostat.spec.resources import RayAddress, StoreAddress
+from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError
 
 LIVE: Final = frozenset({"PENDING", "RUNNING"})
@@ -66,7 +67,9 @@ class RayJobs:
                 found = f"cannot read Ray's token {address.token_file}: {error.strerror}"
                 raise RetryableError(f"{found}; is the cluster up?") from None
         self._url = address.url
-        self._client = httpx.AsyncClient(base_url=address.url, headers=headers, timeout=30.0, transport=transport)
+        self._client = httpx.AsyncClient(
+            base_url=address.url, headers=headers, timeout=30.0, transport=transport, verify=authorities(address.url)
+        )
 
     async def __aenter__(self) -> Self:
         return self

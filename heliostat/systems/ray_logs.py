@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from heliostat.spec.resources import RayAddress
+from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import RetryableError
 
 _APPLICATIONS = "/api/serve/applications/"
@@ -41,7 +42,12 @@ class RayLogs:
         self._address = address
         timeout = httpx.Timeout(_SECONDS, connect=2.0)
         self._client = httpx.AsyncClient(
-            base_url=address.url, headers=_headers(address), timeout=timeout, transport=transport, trust_env=False
+            base_url=address.url,
+            headers=_headers(address),
+            timeout=timeout,
+            transport=transport,
+            trust_env=False,
+            verify=authorities(address.url),
         )
 
     async def __aenter__(self) -> Self:

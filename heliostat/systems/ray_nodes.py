@@ -19,6 +19,7 @@ import httpx
 from heliostat.spec.controller import DRAIN_SECONDS
 from heliostat.spec.resources import RayAddress, RayClusterInputs
 from heliostat.systems import ports, processes, serve_proxies
+from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError, explained
 
 HOST = "127.0.0.1"
@@ -304,4 +305,6 @@ class LocalCluster:
 
     def _client(self) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self._token.read_text().strip()}"}
-        return httpx.AsyncClient(base_url=self.address.url, headers=headers, timeout=10, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=self.address.url, headers=headers, timeout=10, trust_env=False, verify=authorities(self.address.url)
+        )

@@ -19,6 +19,7 @@ from filelock import AsyncFileLock, Timeout
 
 from heliostat.spec.resources import RayAddress
 from heliostat.systems import processes
+from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError
 
 _APPLICATIONS = "/api/serve/applications/"
@@ -94,7 +95,9 @@ class ServeClient:
     def __init__(self, address: RayAddress, serve_port: int) -> None:
         self._http_options = {"host": "127.0.0.1", "port": serve_port}
         self._token_file = address.token_file
-        self._client = httpx.AsyncClient(base_url=address.url, timeout=httpx.Timeout(30.0, connect=2.0))
+        self._client = httpx.AsyncClient(
+            base_url=address.url, timeout=httpx.Timeout(30.0, connect=2.0), verify=authorities(address.url)
+        )
         name = hashlib.sha256(address.url.encode()).hexdigest()[:12]
         self._lock = processes.runtime_root() / f"serve-{name}.lock"
 
