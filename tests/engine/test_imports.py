@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,25 @@ async def test_a_program_has_modules_of_its_own_named_like_ours(lab: Lab) -> Non
     assert (await lab.up(program)).succeeded, lab.said("error")
 
 
+LATER = "('dill', 'pulumi.automation', 'pulumi.runtime._instrumentation')"
+STARTED = f"""
+import sys
+pulumi.export('later', [name for name in {LATER} if type(sys.modules[name]).__name__ == '_LazyModule'])
+"""
+
+
+async def test_what_hardly_a_program_uses_of_the_sdk_is_imported_where_it_is_used(lab: Lab) -> None:
+    used = "import dill, pulumi.automation\nassert dill.loads(dill.dumps(lambda: 7))() == 7\npulumi.automation.LocalWorkspace"
+    assert (await lab.up(STARTED + used)).succeeded, lab.said("error")
+    assert lab.resources()["lab-dev"].outputs == {"later": list(ast.literal_eval(LATER))}
+
+
+async def test_the_sdk_looks_for_a_trace_where_one_is_named(lab: Lab) -> None:
+    lab.environment = {"TRACEPARENT": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    assert (await lab.up(STARTED)).succeeded, lab.said("error")
+    assert lab.resources()["lab-dev"].outputs == {"later": list(ast.literal_eval(LATER))[:2]}
+
+
 async def test_no_folder_of_ours_is_on_the_path_of_a_program(lab: Lab) -> None:
     assert (await lab.up(FOUND + "pulumi.export('found', found)")).succeeded
     assert lab.resources()["lab-dev"].outputs == {"found": []}
@@ -47,3 +67,18 @@ def test_no_folder_of_ours_is_on_the_path_of_a_plugin() -> None:
     code = f"{run}{FOUND}print(found)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout == "[]\n"
+
+
+def test_a_plugin_imports_the_http_client_without_its_command_line() -> None:
+    """Which is there where rich and click are, and brings both and a highlighter of sources."""
+    code = """
+        import asyncio, sys
+        asyncio.run = lambda served: served.close()
+        from heliostat.provider.plugin import main
+        main([])
+        import httpx
+        print({"click", "pygments", "rich"} & sys.modules.keys(), httpx.main)
+    """
+    run = "\n".join(map(str.strip, code.splitlines()))
+    ran = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.startswith("set() <function main")

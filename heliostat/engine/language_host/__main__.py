@@ -43,13 +43,20 @@ def _own(name: str) -> Any:
 
 
 class _Lazily:
-    """Has a module be imported once something of it is used: most of the SDK's import is what hardly a program uses."""
+    """Has a module be imported once something of it is used: most of the SDK's import is what hardly a program uses.
 
-    names = frozenset({"pulumi.automation"})
+    These are programs that run stacks, providers that are pickled into the state, and traces, which the SDK makes where
+    TRACEPARENT is set. `inspect.getmodule` asks all modules for their file, and so has them imported; pydantic calls it for a
+    model with `use_attribute_docstrings`.
+    """
+
+    names = frozenset({"pulumi.automation", "dill"})
+    tracing = "pulumi.runtime._instrumentation"
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """The module's own spec, to be run later; None for every other module."""
-        spec = importlib.machinery.PathFinder.find_spec(name, path) if name in self.names else None
+        later = name in self.names or (name == self.tracing and "TRACEPARENT" not in os.environ)
+        spec = importlib.machinery.PathFinder.find_spec(name, path) if later else None
         if spec is not None and spec.loader is not None:
             spec.loader = importlib.util.LazyLoader(spec.loader)
         return spec
