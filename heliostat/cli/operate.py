@@ -16,6 +16,7 @@ import click
 
 from heliostat.cli import interrupts, say
 from heliostat.cli.agreement import Agreement
+from heliostat.cli.ahead import environment
 from heliostat.cli.display import report, words
 from heliostat.cli.display.digest import DigestDisplay
 from heliostat.cli.display.live import LiveDisplay
@@ -27,6 +28,7 @@ from heliostat.cli.session import Session, is_interactive
 from heliostat.engine import checkpoint, history, locks
 from heliostat.engine.backend import Checkpoints, StackOutputs
 from heliostat.engine.checkpoint import Document
+from heliostat.engine.children import Ahead
 from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
 from heliostat.engine.events import Summary
 from heliostat.engine.graph import protected
@@ -35,8 +37,6 @@ from heliostat.engine.state import OperationType
 
 _TICK_S = 0.125
 _GC_THRESHOLDS = (50_000, 20, 20)
-CONFIG_FILE = "HELIOSTAT_CONFIG_FILE"
-"""Tells the program which file its config is of, for what it says of mistakes."""
 _TITLES = {
     "update": "Updating",
     "preview": "Previewing update",
@@ -77,8 +77,11 @@ class Request:
     """Further entries of the history's environment: by what the operation was started."""
 
 
-def operate(session: Session, request: Request) -> int:
-    """Does what is asked and returns the exit code; errors of the command itself are raised."""
+def operate(session: Session, request: Request, ahead: Ahead | None = None) -> int:
+    """Does what is asked and returns the exit code; errors of the command itself are raised.
+
+    `ahead` is what was started for it already.
+    """
     acts = request.kind != "preview" and not request.options.preview_only
     if acts and not (request.yes or request.skip_preview or is_interactive()):
         raise UsageError(
@@ -86,7 +89,7 @@ def operate(session: Session, request: Request) -> int:
         )
     lock = locks.locked(session.place.backend.bucket, session.ref.full_name, say.told) if acts else nullcontext()
     with interrupts.as_ctrl_c(), lock:
-        work = _Work(session, request)
+        work = _Work(session, request, ahead or Ahead())
         result = work.whole()
     if not result.succeeded:
         return Exit.CANCELLED if result.cancelled else Exit.FAILED
@@ -100,8 +103,9 @@ def operate(session: Session, request: Request) -> int:
 class _Work:
     """One operation, its stack locked where it acts."""
 
-    def __init__(self, session: Session, request: Request) -> None:
+    def __init__(self, session: Session, request: Request, ahead: Ahead) -> None:
         self.session = session
+        self.ahead = ahead
         self.request = request
         self.document: Document = session.place.backend.read(session.ref)
         self.values = session.merged_values(required=request.check_config and request.kind in {"update", "preview"})
@@ -251,7 +255,8 @@ class _Work:
             config_secret_keys=secret_keys,
             runtime_options=project.runtime_options,
             plugins=project.plugins,
-            environment={**os.environ, CONFIG_FILE: str(self.session.config.file), **self.request.variables},
+            environment=environment(self.session, self.request.variables),
+            ahead=self.ahead,
             masker=say.masker,
         )
 

@@ -126,6 +126,8 @@ class Session:
     place: Place
     ref: StackRef
     config_file: Path | None = None
+    seen: Document | None = None
+    """The state as it was before it was locked."""
 
     @classmethod
     def open(cls, stack: str | None, config_file: str | None = None) -> Session:
@@ -135,8 +137,8 @@ class Session:
         ref = place.stack(stack)
         if ref.project != project.name:
             raise UsageError(f"the stack {ref.full_name} is not of this project, {project.name!r} ({project.file})")
-        place.backend.read(ref)  # it has to exist
-        return cls(place, ref, Path(config_file).absolute() if config_file else None)
+        document = place.backend.read(ref)  # it has to exist
+        return cls(place, ref, Path(config_file).absolute() if config_file else None, document)
 
     @property
     def project(self) -> Project:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,20 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import yaml
 from google.protobuf import empty_pb2
 
+from heliostat.engine.children import MAX_MESSAGE_BYTES, Ahead, Child, command_of, start
 from heliostat.engine.errors import EngineError, InitFailed, ProviderError, Unimplemented
 from heliostat.engine.properties import from_struct
 from heliostat.pulumi_proto import errors_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-MAX_MESSAGE_BYTES = 400 * 1024 * 1024
 CHANNEL_OPTIONS = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", MAX_MESSAGE_BYTES)]
 CONNECT_TIMEOUT_S = 10.0
 CANCEL_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5.0
-OWN_VIRTUALENV = "venv"
-"""Where a plugin that names no virtual environment may have one, below its folder; the CLI runs no plugin without."""
 DEATH_NOTICE_S = 2.0
 """How long a broken connection may be ahead of the news that its process died."""
 
@@ -43,49 +39,8 @@ class Surroundings:
     environment: Mapping[str, str]
     start_timeout_s: float
     log: LineSink
-
-
-def launcher(arguments: list[str]) -> list[str]:
-    """The command that runs `arguments` until it ends or this process dies."""
-    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("spawn.py")), str(os.getpid()), *arguments]
-
-
-def interpreter(options: Mapping[str, Any], root: Path, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The Python that `runtime.options` name (`virtualenv`, relative to `root`), else this one, and its environment."""
-    if not options.get("virtualenv"):
-        return sys.executable, dict(environment)
-    folder = root / str(options["virtualenv"])
-    python = folder / "bin" / "python"
-    if not python.exists():
-        raise EngineError(f"there is no Python in the virtual environment {folder}: {python} does not exist; make it first")
-    path = f"{python.parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    return str(python), {**environment, "VIRTUAL_ENV": str(folder), "PATH": path}
-
-
-def command_of(name: str, folder: Path, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """How the plugin in `folder` is run, but for its arguments, and in which environment.
-
-    Raises EngineError where the folder holds no plugin that can be run here.
-    """
-    described = folder / "PulumiPlugin.yaml"
-    if not described.exists():
-        executable = folder / f"pulumi-resource-{name}"
-        if executable.exists():
-            return [str(executable)], dict(environment)
-        raise EngineError(f"no plugin for provider '{name}': {folder} holds neither PulumiPlugin.yaml nor {executable.name}")
-    runtime = (yaml.safe_load(described.read_text()) or {}).get("runtime")
-    kind, options = (runtime.get("name"), runtime.get("options") or {}) if isinstance(runtime, dict) else (runtime, {})
-    if kind != "python":
-        raise EngineError(
-            f"plugin '{name}' has runtime {kind!r}, and the embedded engine runs Python plugins only; "
-            "use the official CLI for this program"
-        )
-    if not (folder / "__main__.py").exists():
-        raise EngineError(f"plugin '{name}' cannot be run: there is no {folder / '__main__.py'}")
-    if (folder / OWN_VIRTUALENV / "bin" / "python").exists():
-        options = {"virtualenv": OWN_VIRTUALENV, **options}
-    python, its_environment = interpreter(options, folder, environment)
-    return [python, "-u", str(folder)], its_environment
+    ahead: Ahead = field(default_factory=Ahead)
+    """Plugins that were started before this was known; the engine's address is told to them in the handshake."""
 
 
 @dataclass
@@ -93,7 +48,7 @@ class Plugin:
     """A running plugin; `call` speaks to it, `close` ends it."""
 
     name: str
-    process: asyncio.subprocess.Process
+    process: Child
     channel: grpc.aio.Channel | None = None
     stub: Any = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=40))
@@ -107,22 +62,16 @@ class Plugin:
     @classmethod
     async def launch(cls, name: str, folder: Path, around: Surroundings) -> Plugin:
         """Starts the plugin in `folder` and shakes hands. Raises EngineError with its stderr where it does not come up."""
-        arguments, environment = command_of(name, folder, around.environment)
-        process = await asyncio.create_subprocess_exec(
-            *launcher([*arguments, around.engine_address]),
-            cwd=around.main,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            limit=MAX_MESSAGE_BYTES,
-        )
+        started = around.ahead.plugins.pop(name, None)
+        if started is None:
+            arguments, environment = command_of(name, folder, around.environment)
+            started = start([*arguments, around.engine_address], around.main, environment)
+        process = await Child.of(started)
         plugin = cls(name, process)
-        plugin.readers.append(asyncio.create_task(plugin._follow(_piped(process.stderr), around.log)))
+        plugin.readers.append(asyncio.create_task(plugin._follow(process.stderr, around.log)))
         try:
             async with asyncio.timeout(around.start_timeout_s):
-                await plugin._connect(_piped(process.stdout), folder, around)
+                await plugin._connect(process.stdout, folder, around)
         except TimeoutError:
             raise await plugin._failed(f"did not say its port within {around.start_timeout_s:g} s") from None
         except asyncio.CancelledError:
@@ -225,12 +174,6 @@ class Plugin:
     def _with_tail(self, message: str) -> str:
         said = "\n".join(f"    {line}" for line in self.tail)
         return f"{message}; it said last:\n{said}" if said else f"{message}; it said nothing"
-
-
-def _piped(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
-    if stream is None:
-        raise AssertionError("a process that was started with pipes has them")
-    return stream
 
 
 def _how(code: int) -> str:

@@ -8,11 +8,11 @@ import json
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliostat.engine.plugins import MAX_MESSAGE_BYTES, interpreter, launcher
+from heliostat.engine.children import Ahead, Child, Host
 from heliostat.engine.registrations import Register, RegistrationPipe
 
 STOP_TIMEOUT_S = 3.0
@@ -37,6 +37,7 @@ class Invocation:
     config_secret_keys: tuple[str, ...]
     runtime_options: Mapping[str, Any]
     environment: Mapping[str, str]
+    ahead: Ahead = field(default_factory=Ahead)
 
     def arguments(self) -> list[str]:
         """The command line of the program's host."""
@@ -76,28 +77,19 @@ class Invocation:
 class Program:
     """A program that runs; `wait` gives its exit code, `stop` ends it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, pipe: RegistrationPipe, readers: list[asyncio.Task[None]]) -> None:
+    def __init__(self, process: Child, pipe: RegistrationPipe, readers: list[asyncio.Task[None]]) -> None:
         self._process, self._pipe, self._readers = process, pipe, readers
 
     @classmethod
     async def start(cls, invocation: Invocation, register: Register, log: Callable[[str], None]) -> Program:
         """Starts it; `register` answers its registrations, `log` gets each line that it prints."""
-        python, environment = interpreter(invocation.runtime_options, invocation.project_root, invocation.environment)
-        host = Path(__file__).with_name("language_host") / "__main__.py"
-        pipe, end = await RegistrationPipe.open(register)
-        with end:
-            process = await asyncio.create_subprocess_exec(
-                *launcher([python, "-u", str(host), "--registrations", str(end.fileno()), *invocation.arguments()]),
-                cwd=invocation.main,
-                env={**environment, **invocation.variables()},
-                pass_fds=[end.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-                limit=MAX_MESSAGE_BYTES,
-            )
-        readers = [asyncio.create_task(_follow(stream, log)) for stream in (process.stdout, process.stderr) if stream]
+        host = invocation.ahead.take_host()
+        if host is None:
+            host = Host.start(invocation.runtime_options, invocation.project_root, invocation.main, invocation.environment)
+        process = await Child.of(host.process)
+        pipe = await RegistrationPipe.open(host.pipe, register)
+        pipe.send(json.dumps([invocation.arguments(), invocation.variables()]).encode())
+        readers = [asyncio.create_task(_follow(stream, log)) for stream in (process.stdout, process.stderr)]
         return cls(process, pipe, readers)
 
     async def wait(self) -> int:

@@ -48,12 +48,14 @@ class RegistrationPipe(asyncio.Protocol):
         self._transport: Any = None
 
     @classmethod
-    async def open(cls, register: Register) -> tuple[RegistrationPipe, socket.socket]:
-        """The engine's end, and the program's, which the caller closes once the program has it."""
-        ours, theirs = socket.socketpair()
-        loop = asyncio.get_running_loop()
-        _, pipe = await loop.create_connection(lambda: cls(register), sock=ours)
-        return pipe, theirs
+    async def open(cls, end: socket.socket, register: Register) -> RegistrationPipe:
+        """On the engine's end of a socket pair."""
+        _, pipe = await asyncio.get_running_loop().create_connection(lambda: cls(register), sock=end)
+        return pipe
+
+    def send(self, payload: bytes) -> None:
+        """What the program is told before it begins."""
+        self._transport.write(FRAME.pack(0, 0, len(payload)) + payload)
 
     def close(self) -> None:
         """Answers nothing any more."""

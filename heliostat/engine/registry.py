@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from heliostat.engine.builtin import BuiltinProvider
+from heliostat.engine.children import Ahead
 from heliostat.engine.diffs import SAME, Diff
 from heliostat.engine.errors import CheckFailure, EngineError, ProviderError
 from heliostat.engine.goals import INTERNAL_KEY
@@ -154,7 +155,7 @@ class Registry:
         """What a plugin is started with: an environment in which a variable may have the value of another."""
         values = self.around.environment
         mapped = {theirs: values[ours] for ours, theirs in _env_var_mappings(inputs).items() if ours in values}
-        return replace(self.around, environment={**values, **mapped}) if mapped else self.around
+        return replace(self.around, environment={**values, **mapped}, ahead=Ahead()) if mapped else self.around
 
     async def _running(self, urn: Urn, mappings: Mapping[str, str] | None = None) -> Provider | None:
         """The configured provider of the old state at `urn`, where something has needed it already.

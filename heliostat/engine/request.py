@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from heliostat.engine.children import Ahead
 from heliostat.engine.masking import Masker
 from heliostat.engine.state import Resource, Snapshot
 from heliostat.engine.urns import Urn
@@ -62,8 +63,9 @@ class Target:
     `config` maps full keys (`namespace:name`) to decrypted values as the program reads them (objects as JSON);
     `config_secret_keys` names those that are secret. `main` is the program's directory, `runtime_options` the mapping
     `runtime.options` of Pulumi.yaml, `plugins` the directories of provider plugins by name. `environment` is the whole
-    environment of the program and of the plugins. `previous` is the last checkpoint, decrypted. `masker` knows secrets that
-    are no whole value of these (one inside a configured object), and gets to know all others.
+    environment of the program and of the plugins, `ahead` what of these was started in it already. `previous` is the last
+    checkpoint, decrypted. `masker` knows secrets that are no whole value of these (one inside a configured object), and gets
+    to know all others.
     """
 
     project_name: str
@@ -77,4 +79,5 @@ class Target:
     runtime_options: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    ahead: Ahead = field(default_factory=Ahead)
     masker: Masker = field(default_factory=Masker)

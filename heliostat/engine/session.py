@@ -63,6 +63,7 @@ class Session:
             {**target.environment, "PULUMI_PROJECT": target.project_name},
             options.plugin_start_timeout_s,
             self._plugins_say,
+            target.ahead,
         )
         registry = Registry(target.plugins, around, BuiltinProvider(stacks, self._find), preview, self._find_old)
         self._callbacks = Callbacks()
@@ -266,6 +267,7 @@ class Session:
             config_secret_keys=target.config_secret_keys,
             runtime_options=target.runtime_options,
             environment=target.environment,
+            ahead=target.ahead,
         )
 
     def _require(self, flag: str, named: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from heliostat.provider import registry
 from heliostat.provider.reports import Reporter
 from heliostat.provider.servicer import Provider
 from heliostat.pulumi_proto import provider_pb2_grpc
@@ -19,6 +20,8 @@ _MESSAGE_LIMIT = 400 * 1024 * 1024
 """Bytes of one message, as in Pulumi's own SDKs."""
 _THREADS = 64
 _LOOK_SECONDS = 1.0
+EXPECTED = "--expected="
+"""The flag of an engine that starts this process before it needs it: resource types, of which most will be asked."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -26,6 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     os.environ.update(past_proxies(os.environ))
     # httpx imports a command line of its own, with rich and pygments, where they are there; it does without where not.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
+    registry.load(next((argument.removeprefix(EXPECTED) for argument in arguments if argument.startswith(EXPECTED)), ""))
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     asyncio.run(_serve(addresses[0] if addresses else None))
 

@@ -19,6 +19,9 @@ HANDLERS = {
     "heliostat:index:Application": "heliostat.provider.application:ApplicationHandler",
 }
 
+_AT_FIRST_CALL = ("anyio", "h11", "httpcore")
+"""What httpx imports with the first request, and not before."""
+
 
 @cache
 def handler_of(token: str) -> Handler[Any, Any]:
@@ -30,3 +33,13 @@ def handler_of(token: str) -> Handler[Any, Any]:
     module, _, name = HANDLERS[token].partition(":")
     handler: Handler[Any, Any] = getattr(importlib.import_module(module), name)()
     return handler
+
+
+def load(tokens: str) -> None:
+    """Load the handlers of resource types, comma-separated, with all that their first call would wait for."""
+    for token in HANDLERS.keys() & set(tokens.split(",")):
+        handler = handler_of(token)
+        handler.inputs.model_rebuild()
+        handler.outputs.model_rebuild()
+        for library in _AT_FIRST_CALL:
+            importlib.import_module(library)

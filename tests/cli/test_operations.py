@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import signal
 
 import pytest
 
 from heliostat.cli import operate
 from heliostat.cli.display.board import Board
+from heliostat.engine import children
 from heliostat.engine.errors import EngineError
 from heliostat.engine.events import Diagnostic, Op, Outputs, StepFailed, StepStarted, StepSucceeded, Summary
 from heliostat.engine.state import OperationType, PendingOperation, Resource, Secret, Snapshot
@@ -395,3 +397,12 @@ def test_what_failed_is_not_counted_as_done(stack, engine):
     board.apply(StepStarted(THING, Op.DELETE))
     board.apply(StepFailed(THING, Op.DELETE, 0.1, "no"))
     assert board.counts() == {}
+
+
+def test_what_was_started_for_an_operation_that_does_not_begin_ends(stack, monkeypatch):
+    stack.ok("config", "set", "--secret", "key", "geheim")
+    started, start = [], children.start
+    monkeypatch.setattr(children, "start", lambda *how: started.append(start(*how)) or started[-1])
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "wrong")
+    assert "incorrect passphrase" in stack("preview").err
+    assert [process.returncode for process in started] == [-signal.SIGKILL]

@@ -108,7 +108,7 @@ def test_an_error_shows_no_secret_that_the_command_has_met(stack):
 
 
 class _Breaks:
-    def __init__(self, session, request):
+    def __init__(self, session, request, ahead):
         session.program_config(session.merged_values(required=False))
         raise RuntimeError("it is opensesame")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from heliostat.engine.children import Ahead
 from heliostat.engine.deployment import EngineError, Kind, Options, Target, run
 from heliostat.engine.events import Diagnostic, Event, StepStarted, Summary
 from heliostat.engine.state import Resource, Snapshot
@@ -71,6 +72,7 @@ class Lab:
     events: list[Event] = field(default_factory=list)
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     plugin: Path = PROVIDER
+    ahead: Ahead = field(default_factory=Ahead)
 
     def __post_init__(self) -> None:
         self.log.touch()
@@ -90,6 +92,7 @@ class Lab:
             config_secret_keys=self.secret,
             plugins={"lab": self.plugin},
             environment=environment,
+            ahead=self.ahead,
         )
         return await run(kind, target, Options(**options), self.events.append, self.checkpoint, self.stacks, self.cancel)
 

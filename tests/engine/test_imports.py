@@ -82,3 +82,18 @@ def test_a_plugin_imports_the_http_client_without_its_command_line() -> None:
     run = "\n".join(map(str.strip, code.splitlines()))
     ran = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.startswith("set() <function main")
+
+
+def test_a_plugin_that_is_started_before_it_is_needed_loads_what_it_will_be_asked_for_and_no_more() -> None:
+    code = """
+        import asyncio, sys
+        asyncio.run = lambda served: served.close()
+        from heliostat.provider.plugin import main
+        main(["--expected=heliostat:index:TrackingServer,pulumi:pulumi:Stack"])
+        from heliostat.spec.resources import TrackingServerInputs
+        names = ("heliostat.provider.tracking_server", "httpcore", "heliostat.provider.train_job")
+        print([name in sys.modules for name in names], TrackingServerInputs.__pydantic_complete__)
+    """
+    run = "\n".join(map(str.strip, code.splitlines()))
+    ran = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "[True, True, False] True\n"

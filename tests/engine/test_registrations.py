@@ -17,7 +17,8 @@ Request, Response = resource_pb2.RegisterResourceRequest, resource_pb2.RegisterR
 
 
 async def _both_ends(register: registrations.Register, limit: int = 32) -> tuple[Any, program_side.Registrations]:
-    pipe, theirs = await registrations.RegistrationPipe.open(register)
+    ours, theirs = socket.socketpair()
+    pipe = await registrations.RegistrationPipe.open(ours, register)
     loop = asyncio.get_running_loop()
     _, client = await loop.create_connection(lambda: program_side.Registrations(Response, limit), sock=theirs)
     return pipe, client
@@ -111,7 +112,8 @@ async def test_a_program_that_ends_in_the_middle_of_a_message_starts_nothing() -
         asked.append(request.name)
         return Response()
 
-    pipe, theirs = await registrations.RegistrationPipe.open(register)
+    ours, theirs = socket.socketpair()
+    pipe = await registrations.RegistrationPipe.open(ours, register)
     whole = Request(name="one").SerializeToString()
     theirs.setblocking(True)
     theirs.sendall(registrations.FRAME.pack(1, 0, len(whole)) + whole)

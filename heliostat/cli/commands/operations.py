@@ -96,9 +96,12 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
     known.refuse_program(os.environ, refreshes=refreshes)
     if session.config.salt:
         session.place.keyring.of(session.config.salt).prepare()  # beside the imports that follow
-    from heliostat.cli.operate import operate
+    from heliostat.cli.ahead import ahead
 
-    code = operate(session, _request(kind, flags, variables, refresh_always=session.project.refresh_always))
+    with ahead(session, variables, program=kind in {"update", "preview"}) as started:  # beside the imports, too
+        from heliostat.cli.operate import operate
+
+        code = operate(session, _request(kind, flags, variables, refresh_always=session.project.refresh_always), started)
     if show_permalink and not flags["as_json"]:
         say.out(f"Permalink: {session.place.backend.bucket.describe(session.ref.file)}")
     if flags.get("remove") and code == Exit.OK and not flags["preview_only"]:

@@ -20,8 +20,11 @@ import asyncio
 import gc
 import importlib.machinery
 import importlib.util
+import json
 import logging
 import runpy
+import socket
+import struct
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -62,13 +65,33 @@ class _Lazily:
         return spec
 
 
-def _arguments() -> argparse.Namespace:
+def _told(descriptor: int) -> tuple[argparse.Namespace, dict[str, str]]:
+    """What to run, and the variables that it is run with, once the engine says so; it may never, and end this process."""
+    pipe = socket.socket(fileno=descriptor)
+    try:
+        _, _, length = struct.unpack("!III", _received(pipe, 12))
+        arguments, variables = json.loads(_received(pipe, length))
+    finally:
+        pipe.detach()
+    return _parsed(arguments), variables
+
+
+def _received(pipe: socket.socket, length: int) -> bytes:
+    found = b""
+    while len(found) < length:
+        part = pipe.recv(length - len(found))
+        if not part:
+            sys.exit(0)  # the engine has ended
+        found += part
+    return found
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run a Pulumi program.")
     for name in ("project", "stack", "organization", "root-directory", "pwd", "parallel", "dry-run", "monitor", "engine"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--registrations", required=True, type=int)
     parser.add_argument("program")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _in_the_program(error: BaseException, program: str) -> str:
@@ -86,7 +109,7 @@ def _in_the_program(error: BaseException, program: str) -> str:
 
 def main() -> int:
     """Runs the program; the exit code."""
-    arguments = _arguments()
+    descriptor = int(sys.argv[1])
     sys.meta_path.insert(0, _Lazily())
     try:
         import pulumi
@@ -104,6 +127,8 @@ def main() -> int:
     loop = registrations.Loop()
     asyncio.set_event_loop(loop)
     sparing.spare_the_sdk()
+    arguments, variables = _told(descriptor)
+    os.environ.update(variables)
     # Outputs live until the program ends: looking through all of them again and again for garbage takes a fifth of the time.
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -121,7 +146,7 @@ def main() -> int:
     )
     in_flight = max(int(arguments.parallel), 1) * IN_FLIGHT_PER_OPERATION
     settings.monitor = registrations.without_threads(loop, settings.monitor)
-    loop.registrations = registrations.opened(loop, arguments.registrations, in_flight)
+    loop.registrations = registrations.opened(loop, descriptor, in_flight)
     runtime.configure(settings)
     program = os.path.abspath(arguments.program)  # noqa: PTH100
     if not os.path.exists(os.path.join(program, "__main__.py")):  # noqa: PTH110, PTH118

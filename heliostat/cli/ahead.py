@@ -1,0 +1,57 @@
+"""Starts the program's host and our own plugin before the engine is imported, the passphrase checked and the stack locked.
+
+Neither does anything yet: the host imports the SDK and waits to be told what to run, the plugin imports what its resources
+need and waits for calls.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import heliostat
+from heliostat.cli.session import Session
+from heliostat.engine import children
+from heliostat.engine.children import Ahead, Host
+from heliostat.engine.errors import EngineError
+
+CONFIG_FILE = "HELIOSTAT_CONFIG_FILE"
+"""Tells the program which file its config is of, for what it says of mistakes."""
+_OURS = Path(heliostat.__file__).parent / "provider"
+
+
+def environment(session: Session, variables: Mapping[str, str]) -> dict[str, str]:
+    """That of the program and of its plugins."""
+    return {**os.environ, CONFIG_FILE: str(session.config.file), **variables}
+
+
+@contextmanager
+def ahead(session: Session, variables: Mapping[str, str], *, program: bool) -> Iterator[Ahead]:
+    """What an operation on the stack will need; what it did not take is ended with the block."""
+    started = Ahead()
+    try:
+        # What is wrong is told by the engine, which starts it then.
+        with suppress(EngineError, OSError):
+            _start(started, session, environment(session, variables), program=program)
+        yield started
+    finally:
+        started.close()
+
+
+def _start(started: Ahead, session: Session, variables: Mapping[str, str], *, program: bool) -> None:
+    project = session.project
+    for name, folder in project.plugins.items():
+        # Ours has the engine's address from the handshake; others may want it at once.
+        if folder.resolve() == _OURS.resolve():
+            command, its_variables = children.command_of(name, folder, {**variables, "PULUMI_PROJECT": project.name})
+            expected = f"--expected={','.join(_types(session))}"
+            started.plugins[name] = children.start([*command, expected], project.main, its_variables)
+    if program:
+        started.host = Host.start(project.runtime_options, project.root, project.main, variables)
+
+
+def _types(session: Session) -> list[str]:
+    deployment = (session.seen.deployment if session.seen else None) or {}
+    return sorted({str(one["type"]) for one in deployment.get("resources") or []})
