@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,16 @@ _PACKAGES: Final = ("mlflow", "lightgbm", "numpy", "pandas", "pyarrow", "pydanti
 _LIBRARY: Final = ("heliostat.ml.pyfunc", "heliostat.ml.jobs.score")
 """What loads and scores a model with its own code. With what these and the workload import it is a third of the library: each
 file is one call more for whoever logs the model or fetches it."""
+
+
+def prepare() -> None:
+    """Load what `log_model` will, and have MLflow find what is installed, which it remembers: as much work as the logging."""
+    import mlflow.pyfunc  # noqa: F401
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    warn_dependency_requirement_mismatches(_requirements())
+    with suppress(ImportError):  # raised where there is no `git`
+        import git  # noqa: F401 - MLflow asks it for the commit
 
 
 def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
@@ -39,9 +50,13 @@ def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
             code_paths=_code(Path(temporary, "code")),
             signature=_signature(inputs.schema),
             input_example=inputs.to_pandas(),
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _PACKAGES],
+            pip_requirements=_requirements(),
         )
         return f"models:/{info.model_id}"
+
+
+def _requirements() -> list[str]:
+    return [f"{name}=={importlib.metadata.version(name)}" for name in _PACKAGES]
 
 
 def _code(folder: Path) -> list[str]:

@@ -1,19 +1,23 @@
-"""Ray Train's trainer with its controller in the driver: as much of a training as there was, in three processes less.
+"""Ray Train's trainer with its controller in the driver: as much of a training as there was, in four processes less.
 
 Ray runs the controller as an actor, and starts two more that outlive it: one that asks an autoscaler for what the training
 needs, though the workers' placement group asks for the same, and one that frees that group where the controller dies, as it
-is freed with its job anyway where the driver made it. Each is a Python that imports Ray Train and Ray Data before it can
-begin.
+is freed with its job anyway where the driver made it. A fourth hands out data sets of Ray Data, and the workers wait for it
+where there are none as well: they read a snapshot's files. Each is a Python that imports Ray Train and Ray Data before it
+can begin.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any, NoReturn, cast
 
 from ray.runtime_context import RuntimeContext
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.train.v2._internal.execution.context import TrainRunContext
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
@@ -21,11 +25,19 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 
 class Trainer(DataParallelTrainer):
-    """As `DataParallelTrainer`, of a fixed number of workers."""
+    """As `DataParallelTrainer`, of a fixed number of workers and without data sets of Ray Data."""
+
+    _training: Callable[[], None] | None = None
+
+    def when_workers_train(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called each time the workers have begun."""
+        self._training = tell
 
     def _create_default_callbacks(self) -> list[Any]:
         found = super()._create_default_callbacks()
-        return [each for each in found if not isinstance(each, PlacementGroupCleanerCallback)]
+        if self._training is not None:
+            found.append(_Training(self._training))
+        return [each for each in found if not isinstance(each, (PlacementGroupCleanerCallback, DatasetsCallback))]
 
     def _initialize_and_run_controller(self, **options: Any) -> Any:
         with _no_actor():
@@ -33,6 +45,14 @@ class Trainer(DataParallelTrainer):
             controller = TrainController(**{**options, "scaling_policy": policy})
             asyncio.run(controller.run())  # type: ignore[no-untyped-call]
             return controller.get_result()
+
+
+class _Training(WorkerGroupCallback):
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
+    def after_worker_group_training_start(self, worker_group: Any) -> None:
+        self._tell()
 
 
 class _Fixed(FixedScalingPolicy):

@@ -25,12 +25,14 @@ def test_the_hooks_are_the_ones_that_ray_calls(trainer: Any) -> None:
     assert all(hasattr(FixedScalingPolicy, name) for name in changed)
 
 
-def test_no_process_is_started_that_would_outlive_the_driver(trainer: Any) -> None:
+@pytest.mark.parametrize("name", ["PlacementGroupCleanerCallback", "DatasetsCallback"])
+def test_no_process_is_started_that_a_training_does_without(trainer: Any, name: str) -> None:
     from ray.train import ScalingConfig
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-    found = trainer.Trainer(lambda: None, scaling_config=ScalingConfig(num_workers=1))._create_default_callbacks()
-    assert found
-    assert "PlacementGroupCleanerCallback" not in {type(each).__name__ for each in found}
+    ours = trainer.Trainer(lambda: None, scaling_config=ScalingConfig(num_workers=1))
+    usual = {type(each).__name__ for each in DataParallelTrainer._create_default_callbacks(ours)}
+    assert usual - {type(each).__name__ for each in ours._create_default_callbacks()} >= {name}
 
 
 def test_a_worker_that_asks_for_the_controller_s_actor_is_told_why_there_is_none(trainer: Any) -> None:

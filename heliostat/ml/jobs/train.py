@@ -41,21 +41,24 @@ _RAY_TRAIN = {
 
 def train(specification: TrainSpecification) -> None:
     """The whole training, from the run to the logged model."""
-    preparing = threading.Thread(target=_import_mlflow, daemon=True)
+    preparing = _Preparing()
     with Registry(specification.tracking_uri) as registry, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        loading = threading.Thread(target=_load_ray, daemon=True)
+        loading.start()
         run_id = _run_of(registry, specification)
+        loading.join()
         began = time.monotonic()
         try:
             trainer = _trainer(specification, run_id)
-            preparing.start()
+            trainer.when_workers_train(preparing.begin)
             _fit(specification, trainer, folder)
         except Exception:
             registry.end_run(run_id, "FAILED")
             raise
         fitted = time.monotonic()
         progress("logging the model")
-        preparing.join()
+        preparing.finish()
         result = json.loads((folder / RESULT_FILE).read_text())
         model_uri = _logged_model(specification, run_id, folder)
         figures = {**result["metrics"], **{f"baseline_{name}": value for name, value in result["baselineMetrics"].items()}}
@@ -63,6 +66,12 @@ def train(specification: TrainSpecification) -> None:
         registry.log(run_id, metrics=[(name, value, 0) for name, value in {**figures, **seconds}.items()])
         registry.log(run_id, tags={MODEL_TAG: model_uri, COMPLETE_TAG: "true"})
         registry.end_run(run_id)
+
+
+def _load_ray() -> None:
+    """A second of computing, while MLflow answers."""
+    os.environ.update(_RAY_TRAIN)
+    import heliostat.ml.trainer  # noqa: F401
 
 
 def _run_of(registry: Registry, specification: TrainSpecification) -> str:
@@ -89,7 +98,6 @@ def _run_of(registry: Registry, specification: TrainSpecification) -> str:
 
 def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
     """Ray Train's, of the workload's function, on the cluster that this job runs on."""
-    os.environ.update(_RAY_TRAIN)
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 
@@ -170,10 +178,31 @@ def _logged_model(specification: TrainSpecification, run_id: str, folder: Path) 
     return log_model(run_id, folder, manifest["label"], example)
 
 
-def _import_mlflow() -> None:
-    """Two seconds of computing that nobody waits for, while the workers start and train: it gives way to them."""
+class _Preparing:
+    """Loads MLflow beside the workers: two seconds of computing that nobody waits for, so it gives way to them.
+
+    Once they train, not before: while they start there is more to compute than there are cores, and the controller waits.
+    """
+
+    def __init__(self) -> None:
+        self._thread = threading.Thread(target=_prepare, daemon=True)
+
+    def begin(self) -> None:
+        """Begin, where it has not yet; workers that were lost are started again."""
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def finish(self) -> None:
+        """Wait until it is done."""
+        self.begin()
+        self._thread.join()
+
+
+def _prepare() -> None:
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
-    import mlflow.pyfunc  # noqa: F401
+    from heliostat.ml import packaging
+
+    packaging.prepare()
 
 
 def _explain(error: BaseException) -> tuple[str, str]:
