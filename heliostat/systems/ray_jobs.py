@@ -26,7 +26,7 @@ PROGRESS: Final = "heliostat-progress "
 """A line of a job's log with this in it tells, after it and as JSON, how far the job is."""
 FAILURE: Final = "heliostat-failure "
 """The same for why it failed: `{"kind": ..., "message": ...}`."""
-_POLL_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 0.25
 _BYTES_A_SECOND: Final = 2_000_000
 """The API gives a log only as a whole; a long one is asked for less often."""
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
