@@ -1,4 +1,4 @@
-"""What tests of several folders need."""
+"""What tests of several folders need, and which of them run beside each other."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ import pytest
 
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import store_lifecycle
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares fixtures on one worker: the tests of a file, and all that start a stack's processes.
+
+    Those come first, and one after another: each wants the machine for itself, and together they take longest.
+    """
+    for item in items:
+        group = "local_stack" if item.get_closest_marker("local_stack") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("local_stack") is None)
 
 
 @pytest.fixture(scope="session")
