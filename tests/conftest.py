@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import store_lifecycle
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares fixtures on one worker: the tests of a file, and all that start a stack's processes.
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps what shares fixtures on one worker: the tests of a file, and all that start a stack's processes.
 
-    Those come first, and one after another: each wants the machine for itself, and together they take longest.
+    xdist has the same as `--dist loadgroup` with marks, which this pytest's node ids no longer carry to it.
     """
-    for item in items:
-        group = "local_stack" if item.get_closest_marker("local_stack") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.get_closest_marker("local_stack") is None)
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "local_stack" if _starts_processes(file) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts a stack's processes comes first: it takes longest."""
+    items.sort(key=lambda item: not _starts_processes(item.nodeid.partition("::")[0]))
+
+
+@cache
+def _starts_processes(file: str) -> bool:
+    return "local_stack" in (Path(__file__).parents[1] / file).read_text()
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,9 @@ class Lab:
         (self.folder / "__main__.py").write_text(PREAMBLE + textwrap.dedent(program))
         self.log.write_text("")
         self.events.clear()
-        environment = {**os.environ, "LAB_LOG": str(self.log), "LAB_GATE": str(self.gate), **self.environment}
+        own = {"LAB_LOG": str(self.log), "LAB_GATE": str(self.gate), **self.environment}
+        # Python takes the next program of the same length in the same second for the last one, if it has that compiled.
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **own}
         target = Target(
             "lab",
             "dev",
