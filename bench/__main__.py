@@ -41,7 +41,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.shifts:canary", ("rollouts/weight", "rollouts/canary", "rollouts/p99")),
     ("bench.setbacks:bad_candidate", ("rollouts/bad-candidate", "rollouts/bad-candidate-failed")),
     ("bench.setbacks:rollback", ("rollouts/rollback", "rollouts/rollback-failed")),
-    ("bench.starting:while_starting", ("rollouts/p99-starting", "rollouts/p99-one-by-one", "rollouts/p99-low-priority")),
+    ("bench.starting:while_starting", ("rollouts/p99-starting",)),
     ("bench.rollouts:recreate", ("rollouts/recreate-gap", "rollouts/recreate-told")),
     ("bench.training:train_job", ("training/overhead", "training/loop")),
     ("bench.soak:soak", ("soak/failed",)),

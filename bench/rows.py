@@ -107,8 +107,6 @@ ROWS = (
     Row("rollouts/rollback-failed", "failed requests in it", "requests", Reach("=", 0)),
     Row("rollouts/p99", "p99 from the first shift on ÷ p99 before the rollout", "ratio", _at_most(1.5)),
     Row("rollouts/p99-starting", "p99 while candidates start ÷ p99 under another load of the same CPU", "ratio", _at_most(2)),
-    Row("rollouts/p99-one-by-one", "p99 while they start one by one ÷ both at once", "ratio"),
-    Row("rollouts/p99-low-priority", "p99 while they start at the lowest priority ÷ at the usual one", "ratio"),
     Row("rollouts/recreate-gap", "gap without service when recreated", "s"),
     Row("rollouts/recreate-told", "the gap that the preview told beforehand", "s"),
     Row("training/overhead", "TrainJob on a cluster that is up: what it adds to the fit", "s", _at_most(7)),

@@ -1,13 +1,12 @@
-"""What starting candidates cost those that serve, against another load of the same CPU; and what lowers it."""
+"""What starting candidates cost those that serve, against another load of the same CPU."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,40 +17,33 @@ from bench.moves import Moves, entered, in_phase
 from bench.rows import BY_NAME, Result
 from bench.session import Session
 from heliostat.spec.rollouts import Phase
-from heliostat.spec.strategies import BlueGreen, Rolling, Strategy
+from heliostat.spec.strategies import BlueGreen
 from heliostat.systems import processes
 
 RATE = 300
 _ROUNDS = 3
 _STEADY_S = 5.0
-_LOOK_S = 0.02
-_LOWEST = 19
 _QUANTILE = 0.99
 
 
 def while_starting(session: Session) -> Iterable[Result]:
-    """Rounds of: two candidates that start at once; another load of their CPU; one after the other; at a low priority."""
-    found: dict[str, list[Answers]] = {"at_once": [], "burning": [], "one_by_one": [], "low_priority": []}
+    """Rounds of: two candidates that start as a blue-green update has them; another load of their CPU."""
+    found: dict[str, list[Answers]] = {"starting": [], "burning": []}
     moves, cpus = Moves(session.stack), []
-    at_once = BlueGreen(retention_seconds=0)
     for _ in range(_ROUNDS):
-        answers, cpu = _start(session, moves, at_once)
-        found["at_once"].append(answers)
+        answers, cpu = _start(session, moves)
+        found["starting"].append(answers)
         cpus.append(cpu)
         found["burning"].append(_burn(session, cpu))
-        found["one_by_one"].append(_start(session, moves, Rolling(percentage=1))[0])
-        with _reniced(session):
-            found["low_priority"].append(_start(session, moves, at_once)[0])
     p99 = {name: _pooled_ms(parts) for name, parts in found.items()}
-    session.tell(", ".join(f"{name.replace('_', ' ')} {value:.1f} ms" for name, value in p99.items()))
+    session.tell(", ".join(f"{name} {value:.1f} ms" for name, value in p99.items()))
     figures = {
         "p99_ms": p99,
+        "p99_ms_by_round": {name: [_pooled_ms([each]) for each in parts] for name, parts in found.items()},
         "cpu_seconds": cpus,
         "failed": {name: sum(each.failed for each in parts) for name, parts in found.items()},
     }
-    yield BY_NAME["rollouts/p99-starting"].result(p99["at_once"] / p99["burning"], **figures)
-    yield BY_NAME["rollouts/p99-one-by-one"].result(p99["one_by_one"] / p99["at_once"])
-    yield BY_NAME["rollouts/p99-low-priority"].result(p99["low_priority"] / p99["at_once"])
+    yield BY_NAME["rollouts/p99-starting"].result(p99["starting"] / p99["burning"], **figures)
 
 
 def _pooled_ms(parts: list[Answers]) -> float:
@@ -59,9 +51,9 @@ def _pooled_ms(parts: list[Answers]) -> float:
     return float(np.quantile(np.concatenate([each.latencies_ms for each in parts]), _QUANTILE))
 
 
-def _start(session: Session, moves: Moves, strategy: Strategy) -> tuple[Answers, float]:
+def _start(session: Session, moves: Moves) -> tuple[Answers, float]:
     """The requests that came while candidates started, and the CPU seconds that this took on top of the load's own."""
-    desired = moves.next(strategy)
+    desired = moves.next(BlueGreen(retention_seconds=0))
     with session.arrivals(RATE) as load:
         time.sleep(_STEADY_S)
         usual, measured = _cpu(), time.monotonic()
@@ -69,13 +61,11 @@ def _start(session: Session, moves: Moves, strategy: Strategy) -> tuple[Answers,
         a_second = (_cpu() - usual) / (time.monotonic() - measured)
         declared, before, began = time.time(), _cpu(), time.monotonic()
         number = moves.begin(desired)
-        started = in_phase(Phase.RETIRING, Phase.SUCCEEDED) if isinstance(strategy, Rolling) else in_phase(*_STARTED)
-        rollout = moves.until(number, started, "the candidates have started")
+        rollout = moves.until(number, in_phase(*_STARTED), "the candidates have started")
         cpu = _cpu() - before - a_second * (time.monotonic() - began)
         answers = load.finish()
-    last = Phase.RETIRING if isinstance(strategy, Rolling) else Phase.TESTING
     moves.ends_well(number)
-    return answers.between(declared, entered(rollout, last)), max(0.0, cpu)
+    return answers.between(declared, entered(rollout, Phase.TESTING)), max(0.0, cpu)
 
 
 _STARTED = (Phase.TESTING, Phase.SHIFTING, Phase.RETAINING, Phase.RETIRING, Phase.SUCCEEDED)
@@ -110,31 +100,6 @@ def _niceness(session: Session) -> int:
     return max((niceness for pid in _workers(_raylets(session)) if (niceness := _nice_of(pid)) is not None), default=0)
 
 
-@contextmanager
-def _reniced(session: Session) -> Iterator[None]:
-    """Workers that come into being while the block lasts run at the lowest priority, until it ends."""
-    raylets, usual = _raylets(session), _niceness(session)
-    known = _workers(raylets)
-    over = threading.Event()
-    lowered: set[int] = set()
-
-    def watch() -> None:
-        while not over.wait(_LOOK_S):
-            for pid in _workers(raylets) - known - lowered:
-                _renice(pid, _LOWEST)
-                lowered.add(pid)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        for pid in lowered:
-            _renice(pid, usual)
-
-
 def _raylets(session: Session) -> list[int]:
     found = []
     for process in processes.marked(session.stack.workspace.data / "ray"):
@@ -159,13 +124,6 @@ def _nice_of(pid: int) -> int | None:
         return os.getpriority(os.PRIO_PROCESS, pid)
     except OSError:
         return None
-
-
-def _renice(pid: int, niceness: int) -> None:
-    """Of all its threads: each has its own on Linux."""
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, int(task.name), niceness)
 
 
 def _cpu() -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heliostat.rollout import rolling
 from heliostat.rollout.model import Access, Condition, Observed, Progress, Seen, State, Step, identity
 from heliostat.rollout.shares import put_away
+from heliostat.rollout.stages import is_alone
 from heliostat.rollout.turns import access, as_wanted, enter, fail, is_rolling, or_fail, patient_since, progress
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import Recreate, Rolling
@@ -24,8 +25,8 @@ def pending(state: State, observed: Observed, now: float) -> Step:
         return _change_in_place(state, rollout, now)
     if not _is_free(state, rollout, observed):
         return Step(state)
-    slot = state.slot(rollout.candidate)
-    replicas = rollout.target.replicas
+    slot, seen = state.slot(rollout.candidate), observed.seen(rollout.candidate)
+    replicas = _at_first(state, rollout, seen)
     if is_rolling(state, rollout) and slot.desired is not None:
         # It is still there from before: it begins with what it has.
         replicas = max(1, min(replicas, slot.replicas))
@@ -33,22 +34,24 @@ def pending(state: State, observed: Observed, now: float) -> Step:
         state, replicas = rolling.first_batch(state, rolling.move_of(rollout), observed)
         if replicas == 0:
             return Step(state)
-    return _begin(state, rollout, observed.seen(rollout.candidate), replicas, now)
+    return _begin(state, rollout, seen, replicas, now)
 
 
 def starting(state: State, observed: Observed, now: float) -> Step:
-    """Wait until the candidate's replicas are healthy."""
+    """Wait until the candidate's replicas are healthy: the first, then the others."""
     rollout = progress(state)
     seen, wanted = observed.seen(rollout.candidate), state.slot(rollout.candidate).replicas
     surplus = rollout.in_place and len(seen.running) > wanted
     if surplus or not as_wanted(state, seen) or len(seen.healthy) < wanted:
         return or_fail(state, observed, now)
-    text = f"{wanted} of {wanted} replicas are healthy"
+    total = wanted if is_rolling(state, rollout) else rollout.target.replicas
+    text = f"{wanted} of {max(wanted, total)} replicas are healthy"
     if rollout.in_place:
         return enter(state, Phase.SUCCEEDED, now, text)
-    if rollout.cold_since is not None:
-        figures = {**rollout.figures, "startup_seconds": round(now - rollout.cold_since, 3)}
-        state = state.with_rollout(figures=figures)
+    state = _started(state, rollout, now)
+    if wanted < total:
+        state = state.with_slot(rollout.candidate, replicas=total).with_rollout(cold_since=now)
+        return enter(state, Phase.STARTING, now, f"{text}, the others start")
     return enter(state, Phase.TESTING, now, text)
 
 
@@ -100,6 +103,26 @@ def _change_in_place(state: State, rollout: Progress, now: float) -> Step:
     replicas = rollout.target.replicas
     state = state.with_slot(rollout.candidate, desired=rollout.target, replicas=replicas, access=Access.OPEN)
     return enter(state, Phase.STARTING, now, f"{rollout.target.version.label} stays, with {replicas} replicas")
+
+
+def _at_first(state: State, rollout: Progress, seen: Seen) -> int:
+    """How many replicas start at once: where others serve on the same machines, one and then the others.
+
+    The first fetches the code and finds out whether the version starts at all, and less is computed at a time beside what
+    serves. Nobody waits for that where nothing serves, or for what served before: all of it starts. Rolling has batches.
+    """
+    total = rollout.target.replicas
+    if state.live is None or rollout.direct or is_alone(rollout) or isinstance(rollout.strategy, Rolling):
+        return total
+    return max(1, min(total, len(seen.healthy)))
+
+
+def _started(state: State, rollout: Progress, now: float) -> State:
+    """How long a start took that was not one of replicas that were still there: of several, the longest."""
+    if rollout.cold_since is None:
+        return state
+    took = max(rollout.figures.get("startup_seconds", 0.0), round(now - rollout.cold_since, 3))
+    return state.with_rollout(figures={**rollout.figures, "startup_seconds": took})
 
 
 def _begin(state: State, rollout: Progress, seen: Seen, replicas: int, now: float) -> Step:

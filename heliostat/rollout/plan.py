@@ -147,12 +147,13 @@ def _rolling(case: _Case, way: Rolling) -> Plan:
 
 
 def _besides(case: _Case, way: Strategy) -> Plan:
-    desired, live, startup = case.desired, case.live, case.startup if not case.kept else None
+    desired, live, startup = case.desired, case.live, _whole_start(case) if not case.kept else None
     found = WHOLE if case.kept else stages(way)
     all_at_once = ", then moves all traffic at once" if found == WHOLE else ""
+    one_first = ", one first," if desired.replicas > 1 else ""
     stays = retention(way)
     lines = [
-        f"starts {_replicas(desired.replicas)} of {case.label} beside {_replicas(live.replicas)} of {case.old}"
+        f"starts {_replicas(desired.replicas)} of {case.label}{one_first} beside {_replicas(live.replicas)} of {case.old}"
         f"{_takes(startup)}{all_at_once}; no gap"
     ]
     if case.kept:
@@ -253,6 +254,12 @@ def _for(desired: Desired, replicas: int, seconds: float = 0.0) -> str:
 
 def _tested() -> str:
     return "each new replica must be healthy and answer the golden requests rightly before it gets traffic"
+
+
+def _whole_start(case: _Case) -> Measured:
+    """How long the first replica and then the others take to start."""
+    starts = min(2, case.desired.replicas)
+    return (starts * case.startup[0], case.startup[1]) if case.startup is not None else None
 
 
 def _takes(startup: Measured, unit: str = "") -> str:

@@ -77,7 +77,8 @@ def as_wanted(state: State, seen: Seen) -> bool:
 def or_fail(state: State, observed: Observed, now: float) -> Step:
     """`state`, or the turn back where the candidate is beyond hope."""
     rollout = progress(state)
-    seen, wanted = observed.seen(rollout.candidate), state.slot(rollout.candidate).replicas
+    seen = observed.seen(rollout.candidate)
+    wanted = state.slot(rollout.candidate).replicas if is_rolling(state, rollout) else rollout.target.replicas
     label, limit = rollout.target.version.label, rollout.target.startup_timeout_seconds
     if seen.wrong:
         return fail(state, now, f"{label} answers its golden requests wrongly: {seen.wrong}")

@@ -74,7 +74,7 @@ def test_a_canary_tells_its_steps_checks_people_and_who_stays_where() -> None:
     steps = (CanaryStep(weight=10, pause_seconds=300), CanaryStep(weight=50, approval=True))
     text = lines(Canary(steps=steps, analysis=RATE, affinity=Affinity(cookie="sid"), approval_timeout_seconds=3600))
     for part in (
-        "starts 2 replicas of 2-fine beside 2 replicas of 1-fine, about 8 s as measured before; no gap",
+        "starts 2 replicas of 2-fine, one first, beside 2 replicas of 1-fine, about 16 s as measured before; no gap",
         "canary: 10 % -> 50 % -> all",
         "step 1: 10 % of the traffic, analysed for 30 s, for 5 min at least",
         "step 2: 50 % of the traffic, analysed for 30 s, until a person approves",
@@ -82,7 +82,7 @@ def test_a_canary_tells_its_steps_checks_people_and_who_stays_where() -> None:
         "gives the traffic back to 1-fine first; so does one that finds too little to judge by",
         "a person has to approve step 2 (heliostat rollout approve), within 1 h, or it is rolled back",
         "clients stay on one version by the cookie sid",
-        "needs 2 replicas on top (2 CPUs) for about 6.1 min, and for as long as people take, until 30 s after the last step",
+        "needs 2 replicas on top (2 CPUs) for about 6.3 min, and for as long as people take, until 30 s after the last step",
         "golden requests",
     ):
         assert part in text, text

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from rollout_world import World, desired, version
+from rollout_world import STARTUP_SECONDS, World, desired, version
 
 from heliostat.rollout.decide import decide
-from heliostat.rollout.model import SHARES, Access, Colour, Observed, Phase, Seen, State
+from heliostat.rollout.model import ENDS, SHARES, Access, Colour, Observed, Phase, Seen, State
 from heliostat.rollout.rolling import advance, move
 from heliostat.rollout.shares import problem
 from heliostat.spec.strategies import BlueGreen, Recreate, Rolling, Strategy
@@ -50,6 +50,68 @@ def test_blue_green_keeps_the_old_version_for_its_window_and_then_puts_it_away()
     world.settle()
     assert set(world.apps) == {Colour.GREEN}
     assert phases(world)[-3:] == ["retaining", "retiring", "succeeded"]
+
+
+def asked(world: World, colour: Colour) -> list[int]:
+    """How many replicas Serve was asked for until the rollout ends, each number once."""
+    found: list[int] = []
+    world.look()
+    while world.state.rollout is not None and world.state.rollout.phase not in ENDS:
+        app = world.apps.get(colour)
+        if app is not None and found[-1:] != [app.asked]:
+            found.append(app.asked)
+        world.look()
+        world.pass_time()
+    return found
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_beside_what_serves_one_replica_starts_and_then_the_others(replicas: int) -> None:
+    world = serving(BlueGreen(), replicas)
+    world.declare(desired(2, BlueGreen(), replicas))
+    assert asked(world, Colour.GREEN) == ([1] if replicas == 1 else [1, replicas])
+    assert world.state.rollout is not None
+    assert world.state.rollout.phase is Phase.SUCCEEDED
+
+
+def test_where_nothing_serves_all_replicas_start_at_once() -> None:
+    world = World()
+    world.declare(desired(1, BlueGreen(), 4))
+    assert asked(world, Colour.BLUE) == [4]
+
+
+def test_a_version_that_does_not_start_never_has_a_second_replica() -> None:
+    world = serving(BlueGreen(), 4)
+    world.declare(desired(2, BlueGreen(), 4, behaviour="never_healthy"))
+    assert asked(world, Colour.GREEN) == [1]
+    assert world.state.rollout is not None
+    assert world.state.rollout.phase is Phase.FAILED
+
+
+def test_what_serves_again_after_a_way_back_starts_all_replicas_at_once() -> None:
+    world = serving(BlueGreen(), 4)
+    world.declare(desired(2, BlueGreen(), 4))
+    world.settle()
+    world.go_back(desired(1, BlueGreen(), 4))
+    assert asked(world, Colour.BLUE) == [4]
+
+
+def test_each_start_has_its_own_time_and_the_longest_is_what_is_measured() -> None:
+    world = serving(BlueGreen())
+    world.declare(desired(2, BlueGreen(), timeout=STARTUP_SECONDS + 2))
+    world.settle()
+    assert world.state.rollout is not None
+    assert world.state.rollout.phase is Phase.SUCCEEDED
+    assert STARTUP_SECONDS <= world.state.rollout.figures["startup_seconds"] < 2 * STARTUP_SECONDS
+
+
+def test_another_number_of_replicas_declared_while_the_first_starts_is_what_follows() -> None:
+    world = serving(BlueGreen())
+    world.declare(desired(2, BlueGreen(), 4))
+    world.look()
+    world.look()
+    world.declare(desired(2, BlueGreen(), 3))
+    assert asked(world, Colour.GREEN) == [1, 3]
 
 
 def test_back_to_a_version_that_is_retained_needs_no_start() -> None:
