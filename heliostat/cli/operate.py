@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -180,31 +181,33 @@ class _Work:
             self.target = dataclasses.replace(self.target, previous=self.previous)
             snapshots.save(self.previous)
         result = Summary(False, {}, 0.0)  # stands where the engine raises
-        try:
-            result = self._phase(self.request.kind, self.options, preview=False, snapshots=snapshots)
-        finally:
-            self._remember(began, result)
+        with ThreadPoolExecutor(1) as beside:
+            origin = beside.submit(history.origin_of, self.session.project.root)
+            try:
+                result = self._phase(self.request.kind, self.options, preview=False, snapshots=snapshots)
+            finally:
+                self._remember(began, result, origin.result())
         return result
 
-    def _remember(self, began: int, result: Summary) -> None:
+    def _remember(self, began: int, result: Summary, origin: history.Origin) -> None:
         """The history entry; without it, an operation that failed anyway is not failed once more."""
         try:
-            self._record(began, result)
+            self._record(began, result, origin)
         except StorageError as error:
             if result.succeeded:
                 raise
             say.told(f"warning: the history has no entry for this {self.request.kind}: {error}")
 
-    def _record(self, began: int, result: Summary) -> None:
-        backend, ref, root = self.session.place.backend, self.session.ref, self.session.project.root
+    def _record(self, began: int, result: Summary, origin: history.Origin) -> None:
+        backend, ref = self.session.place.backend, self.session.ref
         entry = history.Entry(
             kind=_RECORDED.get(self.request.kind, self.request.kind),
             start_time=began,
             end_time=int(time.time()),
             result="succeeded" if result.succeeded else "failed",
             changes={str(op): count for op, count in result.changes.items() if count},
-            message=say.masker.text(self.request.message or history.default_message(root)),
-            environment=say.masker.value({**history.environment_of(root), **self.request.environment}),
+            message=say.masker.text(self.request.message or origin.message),
+            environment=say.masker.value({**origin.environment, **self.request.environment}),
             config=self.session.config.plain_values(),
         )
         history.add(backend, ref, entry)

@@ -13,6 +13,7 @@ from heliostat.engine.backend import Backend, StackRef
 from heliostat.engine.stackerrors import StackError
 
 _GIT_LIMIT_S = 10
+_BRANCH, _DETACHED = "# branch.head ", "(detached)"
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,27 @@ def _read(backend: Backend, key: str) -> Entry:
         raise StackError(f"the history entry {backend.bucket.describe(key)} is damaged ({error}): remove it") from error
 
 
-def environment_of(folder: Path) -> dict[str, str]:
-    """The commit that an operation ran from, in the CLI's words; little outside a git checkout."""
+@dataclass(frozen=True)
+class Origin:
+    """What an operation ran from: the commit of its checkout, in the CLI's words; little outside a git checkout."""
+
+    message: str = ""
+    """The first line of the last commit, which the CLI takes where no `--message` is given."""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def origin_of(folder: Path) -> Origin:
+    """Ask git, which is two processes."""
     names = ("git.head", "git.author", "git.author.email", "git.committer", "git.committer.email")
-    said = _git(folder, "log", "-1", "--format=%H%n%an%n%ae%n%cn%n%ce").split("\n")
     known = {"exec.kind": "cli"}
+    message, *said = _git(folder, "log", "-1", "--format=%s%n%H%n%an%n%ae%n%cn%n%ce").split("\n")
     if len(said) == len(names):
         known |= zip(names, said, strict=True)
-        known["git.headName"] = _git(folder, "symbolic-ref", "-q", "HEAD")
-        known["git.dirty"] = "true" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "false"
-    return {name: value for name, value in known.items() if value}
+        status = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no").split("\n")
+        heads = [line.removeprefix(_BRANCH) for line in status if line.startswith(_BRANCH)]
+        known["git.headName"] = "".join(f"refs/heads/{head}" for head in heads if head != _DETACHED)
+        known["git.dirty"] = "true" if any(line and not line.startswith("#") for line in status) else "false"
+    return Origin(message, {name: value for name, value in known.items() if value})
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -102,9 +114,4 @@ def _git(folder: Path, *arguments: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_LIMIT_S, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def default_message(folder: Path) -> str:
-    """The first line of the last commit, which the CLI takes where no `--message` is given."""
-    return _git(folder, "log", "-1", "--format=%s")
+    return done.stdout.removesuffix("\n") if done.returncode == 0 else ""
