@@ -13,9 +13,9 @@ from pathlib import Path
 
 import heliostat
 from heliostat.cli.session import Session
-from heliostat.engine import children
-from heliostat.engine.children import Ahead, Host
+from heliostat.engine import launching
 from heliostat.engine.errors import EngineError
+from heliostat.engine.launching import Ahead, Host
 
 CONFIG_FILE = "HELIOSTAT_CONFIG_FILE"
 """Tells the program which file its config is of, for what it says of mistakes."""
@@ -45,9 +45,9 @@ def _start(started: Ahead, session: Session, variables: Mapping[str, str], *, pr
     for name, folder in project.plugins.items():
         # Ours has the engine's address from the handshake; others may want it at once.
         if folder.resolve() == _OURS.resolve():
-            command, its_variables = children.command_of(name, folder, {**variables, "PULUMI_PROJECT": project.name})
+            command, its_variables = launching.command_of(name, folder, {**variables, "PULUMI_PROJECT": project.name})
             expected = f"--expected={','.join(_types(session))}"
-            started.plugins[name] = children.start([*command, expected], project.main, its_variables)
+            started.plugins[name] = launching.start([*command, expected], project.main, its_variables)
     if program:
         started.host = Host.start(project.runtime_options, project.root, project.main, variables)
 

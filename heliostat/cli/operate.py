@@ -29,10 +29,10 @@ from heliostat.cli.session import Session, is_interactive
 from heliostat.engine import checkpoint, history, locks
 from heliostat.engine.backend import Checkpoints, StackOutputs
 from heliostat.engine.checkpoint import Document
-from heliostat.engine.children import Ahead
 from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
 from heliostat.engine.events import Summary
 from heliostat.engine.graph import protected
+from heliostat.engine.launching import Ahead
 from heliostat.engine.stackerrors import StorageError
 from heliostat.engine.state import OperationType
 

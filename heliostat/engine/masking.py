@@ -7,7 +7,6 @@ look for: they would blot out half of what is told.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import html
 import json
@@ -17,11 +16,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliostat.engine import state
 from heliostat.engine.events import Diagnostic, Event, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded
 from heliostat.engine.state import SECRET_SIGNATURE_KEY, UNKNOWN, Secret
+
+if TYPE_CHECKING:
+    import asyncio
 
 MASK = "[secret]"
 SHORTEST = 3
@@ -216,6 +218,8 @@ class Lines:
         if self._timer:
             self._timer.cancel()
         if self._masker.may_go_on(self._held):
+            import asyncio  # a loop runs, so somebody has: nobody waits for it here
+
             self._timer = asyncio.get_running_loop().call_later(_HELD_S, self.flush)
         else:
             self.flush()

@@ -15,8 +15,9 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2
 
-from heliostat.engine.children import MAX_MESSAGE_BYTES, Ahead, Child, command_of, start
+from heliostat.engine.children import MAX_MESSAGE_BYTES, Child
 from heliostat.engine.errors import EngineError, InitFailed, ProviderError, Unimplemented
+from heliostat.engine.launching import Ahead, command_of, start
 from heliostat.engine.properties import from_struct
 from heliostat.pulumi_proto import errors_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 

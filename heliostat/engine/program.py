@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliostat.engine.children import Ahead, Child, Host
+from heliostat.engine.children import Child
+from heliostat.engine.launching import Ahead, Host
 from heliostat.engine.registrations import Register, RegistrationPipe
 
 STOP_TIMEOUT_S = 3.0

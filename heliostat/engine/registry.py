@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from heliostat.engine.builtin import BuiltinProvider
-from heliostat.engine.children import Ahead
 from heliostat.engine.diffs import SAME, Diff
 from heliostat.engine.errors import CheckFailure, EngineError, ProviderError
 from heliostat.engine.goals import INTERNAL_KEY
+from heliostat.engine.launching import Ahead
 from heliostat.engine.plugins import Plugin, Surroundings
 from heliostat.engine.providers import PluginProvider, Provider, Values
 from heliostat.engine.state import UNKNOWN, Resource

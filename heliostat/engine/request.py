@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from heliostat.engine.children import Ahead
+from heliostat.engine.launching import Ahead
 from heliostat.engine.masking import Masker
 from heliostat.engine.state import Resource, Snapshot
 from heliostat.engine.urns import Urn

@@ -9,7 +9,7 @@ import pytest
 
 from heliostat.cli import operate
 from heliostat.cli.display.board import Board
-from heliostat.engine import children
+from heliostat.engine import launching
 from heliostat.engine.errors import EngineError
 from heliostat.engine.events import Diagnostic, Op, Outputs, StepFailed, StepStarted, StepSucceeded, Summary
 from heliostat.engine.state import OperationType, PendingOperation, Resource, Secret, Snapshot
@@ -401,8 +401,8 @@ def test_what_failed_is_not_counted_as_done(stack, engine):
 
 def test_what_was_started_for_an_operation_that_does_not_begin_ends(stack, monkeypatch):
     stack.ok("config", "set", "--secret", "key", "geheim")
-    started, start = [], children.start
-    monkeypatch.setattr(children, "start", lambda *how: started.append(start(*how)) or started[-1])
+    started, start = [], launching.start
+    monkeypatch.setattr(launching, "start", lambda *how: started.append(start(*how)) or started[-1])
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "wrong")
     assert "incorrect passphrase" in stack("preview").err
     assert [process.returncode for process in started] == [-signal.SIGKILL]

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliostat.engine.children import Ahead
 from heliostat.engine.deployment import EngineError, Kind, Options, Target, run
 from heliostat.engine.events import Diagnostic, Event, StepStarted, Summary
+from heliostat.engine.launching import Ahead
 from heliostat.engine.state import Resource, Snapshot
 from heliostat.engine.urns import name_of
 

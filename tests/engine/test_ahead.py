@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 from engine_harness import PROVIDER, Lab
 
-from heliostat.engine import children
-from heliostat.engine.children import Ahead, Host
+from heliostat.engine import launching
+from heliostat.engine.launching import Ahead, Host
 
 
 def _host(folder: Path, **variables: str) -> Host:
@@ -27,15 +27,15 @@ async def test_a_program_runs_in_the_host_that_was_started_for_it_and_the_next_i
 
 
 async def test_a_plugin_that_was_started_before_serves_the_operation(lab: Lab) -> None:
-    command, environment = children.command_of("lab", PROVIDER, {**os.environ, "LAB_LOG": str(lab.log)})
-    started = children.start([*command, "127.0.0.1:9"], lab.folder, environment)
+    command, environment = launching.command_of("lab", PROVIDER, {**os.environ, "LAB_LOG": str(lab.log)})
+    started = launching.start([*command, "127.0.0.1:9"], lab.folder, environment)
     lab.ahead = Ahead(plugins={"lab": started})
     assert (await lab.up("Lab('a', v=1)")).succeeded, lab.said("error")
     assert (lab.ahead.plugins, started.wait(10)) == ({}, -15)
 
 
 def test_what_nobody_took_ends(tmp_path: Path) -> None:
-    plugin = children.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, os.environ)
+    plugin = launching.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, os.environ)
     host = _host(tmp_path)
     Ahead(host, {"some": plugin}).close()
     assert not psutil.pid_exists(host.process.pid)

@@ -345,3 +345,23 @@ async def test_a_refresh_counts_components_too_and_a_reference_to_a_stack_is_no_
     assert (await lab.up(program)).changes == {Op.SAME: 3}
     refreshed = await lab.refresh()
     assert refreshed.changes == {Op.SAME: 4}
+
+
+async def test_what_a_program_leaves_for_its_end_is_done_and_told(lab: Lab) -> None:
+    program = """
+        import atexit, sys, threading
+
+        def late():
+            threading.main_thread().join()
+            print('a thread that was waited for')
+
+        threading.Thread(target=late).start()
+        atexit.register(lambda: sys.stdout.write('a line without its end'))
+        atexit.register(lambda: print('registered for the end'))
+    """
+    assert (await lab.up(program)).succeeded
+    assert lab.said("info").split("\n")[-3:] == [
+        "a thread that was waited for",
+        "registered for the end",
+        "a line without its end",
+    ]

@@ -11,7 +11,7 @@ import pytest
 from engine_harness import PROVIDER
 from google.protobuf import empty_pb2
 
-from heliostat.engine.children import command_of
+from heliostat.engine.launching import command_of
 from heliostat.engine.plugins import Plugin, Surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
