@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+
+from psutil import Process
 
 from bench.baseline import COMMIT
 from bench.commands import MeasurementError
@@ -58,14 +60,18 @@ def _settled(workspace: Workspace, tell: Callable[[str], None]) -> Mapping[str, 
 def by_component(data: Path) -> Mapping[str, float]:
     """PSS in MiB by service (`ray/head`); a service's Serve replicas are counted on their own."""
     found: Counter[str] = Counter()
+    for component, process in members(data):
+        replicas = f"{component.rpartition('/')[0]}/replicas"
+        found[replicas if _REPLICA in _command(process.pid) else component] += pss_kib(process.pid)
+    return {name: round(kib / 1024, 1) for name, kib in found.most_common()}
+
+
+def members(data: Path) -> Iterator[tuple[str, Process]]:
+    """All processes of a stack, each with its service."""
     for record in sorted(data.rglob("*.pid.json")):
         folder, name = record.parent, record.name.removesuffix(".pid.json")
         for process in processes.marked(folder, name):
-            component = f"{folder.relative_to(data)}/{name}"
-            if _REPLICA in _command(process.pid):
-                component = f"{folder.relative_to(data)}/replicas"
-            found[component] += pss_kib(process.pid)
-    return {name: round(kib / 1024, 1) for name, kib in found.most_common()}
+            yield f"{folder.relative_to(data)}/{name}", process
 
 
 def pss_kib(pid: int) -> int:

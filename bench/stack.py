@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from statistics import median
 
 from bench.baseline import COMMIT
+from bench.memory import members
 from bench.numbers import alternate, paired_ratio
 from bench.rows import BY_NAME, Result
 from bench.session import Session
 from bench.workspace import STACK, Workspace
 
 _ROUNDS = 5
+_SETTLE_S = 1.0
 
 
 def first_prediction(session: Session) -> Iterable[Result]:
@@ -26,6 +30,7 @@ def unchanged(session: Session) -> Iterable[Result]:
     """`up` with every resource there and as declared; `--expect-no-changes` fails it where that is not so.
 
     In turns with the build of before, whose stack is brought up beside this one, and trains nothing where it was up before.
+    While one is measured the other one's processes are stopped: what they compute while idle is not this one's.
     """
     here, before = session.stack.workspace, session.workspace_before
     session.tell(f"bringing up a stack of {COMMIT}")
@@ -33,7 +38,8 @@ def unchanged(session: Session) -> Iterable[Result]:
     before.up()
 
     def timed(workspace: Workspace) -> float:
-        seconds = workspace.up("--expect-no-changes").seconds
+        with _stopped(before if workspace is here else here):
+            seconds = workspace.up("--expect-no-changes").seconds
         session.tell(f"nothing to do{'' if workspace is here else f', {COMMIT}'}: {seconds:.2f} s")
         return seconds
 
@@ -43,3 +49,17 @@ def unchanged(session: Session) -> Iterable[Result]:
         before.down()
     yield BY_NAME["stack/up-unchanged"].result(median(now), seconds=now)
     yield BY_NAME["stack/up-unchanged-before"].result(paired_ratio(now, then), seconds=now, seconds_before=then)
+
+
+@contextmanager
+def _stopped(workspace: Workspace) -> Iterator[None]:
+    """For the length of the block; Ray takes ten times as long a silence for a death. Then they catch up."""
+    stopped = [process for _, process in members(workspace.data)]
+    for process in stopped:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in stopped:
+            process.resume()
+        time.sleep(_SETTLE_S)
