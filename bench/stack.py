@@ -15,7 +15,7 @@ from bench.session import Session
 from bench.workspace import STACK, Workspace
 
 _ROUNDS = 5
-_SETTLE_S = 1.0
+_SETTLE_S = 5.0
 
 
 def first_prediction(session: Session) -> Iterable[Result]:

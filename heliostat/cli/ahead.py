@@ -42,14 +42,14 @@ def ahead(session: Session, variables: Mapping[str, str], *, program: bool) -> I
 
 def _start(started: Ahead, session: Session, variables: Mapping[str, str], *, program: bool) -> None:
     project = session.project
+    if program:
+        started.host = Host.start(project.runtime_options, project.root, project.main, variables)
     for name, folder in project.plugins.items():
         # Ours has the engine's address from the handshake; others may want it at once.
         if folder.resolve() == _OURS.resolve():
             command, its_variables = launching.command_of(name, folder, {**variables, "PULUMI_PROJECT": project.name})
             expected = f"--expected={','.join(_types(session))}"
             started.plugins[name] = launching.start([*command, expected], project.main, its_variables)
-    if program:
-        started.host = Host.start(project.runtime_options, project.root, project.main, variables)
 
 
 def _types(session: Session) -> list[str]:

@@ -6,20 +6,23 @@ the engine is killed. The kernel can do that where it has `prctl`; processes tha
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
-import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+SIGTERM = 15
+"""As `signal` has it, whose import takes longer than all the rest here."""
 
 
 def main() -> None:
     """Asks for a SIGTERM at the parent's death, then becomes the command."""
     parent = int(sys.argv[1])
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0)
+    except (ImportError, AttributeError, OSError):  # contextlib takes longer to import
+        pass
     if os.getppid() == parent:
         os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from heliostat.spec.base import Model
 from heliostat.spec.resources import ControllerAddress
@@ -25,8 +25,9 @@ _AGAIN_SECONDS = 0.5
 _GRACE_SECONDS = 60.0
 """How long a controller that is being started again may be away while a rollout is followed."""
 
-_STATUSES = TypeAdapter(tuple[Status, ...])
-_ROLLOUTS = TypeAdapter(tuple[Rollout, ...])
+_LATER = ConfigDict(defer_build=True)
+_STATUSES = TypeAdapter(tuple[Status, ...], config=_LATER)
+_ROLLOUTS = TypeAdapter(tuple[Rollout, ...], config=_LATER)
 
 
 class ConflictError(PermanentError):
