@@ -37,9 +37,10 @@ def handler_of(token: str) -> Handler[Any, Any]:
 
 def load(tokens: str) -> None:
     """Load the handlers of resource types, comma-separated, with all that their first call would wait for."""
-    for token in HANDLERS.keys() & set(tokens.split(",")):
+    expected = HANDLERS.keys() & set(tokens.split(","))
+    for token in expected:
         handler = handler_of(token)
         handler.inputs.model_rebuild()
         handler.outputs.model_rebuild()
-        for library in _AT_FIRST_CALL:
-            importlib.import_module(library)
+    for library in _AT_FIRST_CALL if expected else ():
+        importlib.import_module(library)

@@ -6,7 +6,7 @@ from heliostat.rollout import rolling
 from heliostat.rollout.model import Access, Condition, Observed, Progress, Seen, State, Step, identity
 from heliostat.rollout.shares import put_away
 from heliostat.rollout.stages import is_alone
-from heliostat.rollout.turns import access, as_wanted, enter, fail, is_rolling, or_fail, patient_since, progress
+from heliostat.rollout.turns import access, all_wanted, as_wanted, enter, fail, is_rolling, or_fail, patient_since, progress
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import Recreate, Rolling
 
@@ -44,7 +44,7 @@ def starting(state: State, observed: Observed, now: float) -> Step:
     surplus = rollout.in_place and len(seen.running) > wanted
     if surplus or not as_wanted(state, seen) or len(seen.healthy) < wanted:
         return or_fail(state, observed, now)
-    total = wanted if is_rolling(state, rollout) else rollout.target.replicas
+    total = all_wanted(state, rollout)
     text = f"{wanted} of {max(wanted, total)} replicas are healthy"
     if rollout.in_place:
         return enter(state, Phase.SUCCEEDED, now, text)
@@ -112,7 +112,7 @@ def _at_first(state: State, rollout: Progress, seen: Seen) -> int:
     serves. Nobody waits for that where nothing serves, or for what served before: all of it starts. Rolling has batches.
     """
     total = rollout.target.replicas
-    if state.live is None or rollout.direct or is_alone(rollout) or isinstance(rollout.strategy, Rolling):
+    if state.live is None or rollout.direct or is_alone(rollout) or is_rolling(state, rollout):
         return total
     return max(1, min(total, len(seen.healthy)))
 

@@ -68,6 +68,11 @@ def is_rolling(state: State, rollout: Progress) -> bool:
     return isinstance(rollout.strategy, Rolling) and state.live is not None
 
 
+def all_wanted(state: State, rollout: Progress) -> int:
+    """How many replicas have to be healthy before they are tested: a batch where they roll, else all that are declared."""
+    return state.slot(rollout.candidate).replicas if is_rolling(state, rollout) else rollout.target.replicas
+
+
 def as_wanted(state: State, seen: Seen) -> bool:
     """Whether Serve was asked for the candidate as it shall be."""
     slot = state.slot(progress(state).candidate)
@@ -78,7 +83,7 @@ def or_fail(state: State, observed: Observed, now: float) -> Step:
     """`state`, or the turn back where the candidate is beyond hope."""
     rollout = progress(state)
     seen = observed.seen(rollout.candidate)
-    wanted = state.slot(rollout.candidate).replicas if is_rolling(state, rollout) else rollout.target.replicas
+    wanted = all_wanted(state, rollout)
     label, limit = rollout.target.version.label, rollout.target.startup_timeout_seconds
     if seen.wrong:
         return fail(state, now, f"{label} answers its golden requests wrongly: {seen.wrong}")
