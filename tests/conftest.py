@@ -35,6 +35,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _starts_processes(item.nodeid.partition("::")[0]))
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None:
+    """Bytes are named by how many they are: what they hold may differ between workers, as gzip's time does."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @cache
 def _starts_processes(file: str) -> bool:
     return "local_stack" in (Path(__file__).parents[1] / file).read_text()
