@@ -37,7 +37,6 @@ from heliostat.engine.stackerrors import StorageError
 from heliostat.engine.state import OperationType
 
 _TICK_S = 0.125
-_GC_THRESHOLDS = (50_000, 20, 20)
 _TITLES = {
     "update": "Updating",
     "preview": "Previewing update",
@@ -227,7 +226,6 @@ class _Work:
         result = None
         try:
             gc.freeze()  # modules and resources stay until the end: looking at them again finds nothing to collect
-            gc.set_threshold(*_GC_THRESHOLDS)
             result = asyncio.run(self._asynchronously(kind, options, display, snapshots))
             return result
         finally:

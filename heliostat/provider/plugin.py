@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     # httpx imports a command line of its own, with rich and pygments, where they are there; it does without where not.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
     registry.load(next((argument.removeprefix(EXPECTED) for argument in arguments if argument.startswith(EXPECTED)), ""))
+    gc.freeze()
     addresses = [argument for argument in arguments if not argument.startswith("-")]
     asyncio.run(_serve(addresses[0] if addresses else None))
 

@@ -33,6 +33,7 @@ from typing import Any, NoReturn
 
 TOLD_ALREADY = 32
 GC_THRESHOLDS = (50_000, 20, 20)
+"""Modules and outputs live until the end: looking through them again and again takes a tenth of imports, a fifth of a run."""
 IN_FLIGHT_PER_OPERATION = 4
 """Registrations under way for each that the engine works on at a time, so that it never waits for the program."""
 
@@ -111,6 +112,7 @@ def _in_the_program(error: BaseException, program: str) -> str:
 
 def main() -> int:
     """Runs the program; the exit code."""
+    gc.set_threshold(*GC_THRESHOLDS)
     descriptor = int(sys.argv[1])
     sys.meta_path.insert(0, _Lazily())
     try:
@@ -131,9 +133,7 @@ def main() -> int:
     sparing.spare_the_sdk()
     arguments, variables = _told(descriptor)
     os.environ.update(variables)
-    # Outputs live until the program ends: looking through all of them again and again for garbage takes a fifth of the time.
     gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
     runtime = pulumi.runtime
     runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
     settings = runtime.Settings(
