@@ -33,7 +33,7 @@ def read(workloads: Path) -> Stack:
 
 def _place(file: Path, path: tuple[str | int, ...]) -> tuple[int, int] | None:
     """Line and column of a mistake: its key may be written with the project's name or without."""
-    from heliostat.engine.yamledit import position
+    from heliostat.engine.config.yamledit import position
 
     try:
         text = file.read_bytes().decode()

@@ -10,9 +10,9 @@ from typing import Any
 from heliostat.cli import say
 from heliostat.cli.display.sturdy import Display
 from heliostat.cli.session import is_interactive
-from heliostat.engine.builtin import STACK_REFERENCE
-from heliostat.engine.state import Resource
-from heliostat.engine.urns import is_provider_type, name_of
+from heliostat.engine.protocol.builtin import STACK_REFERENCE
+from heliostat.engine.state.snapshot import Resource
+from heliostat.engine.state.urns import is_provider_type, name_of
 
 _LEFT_BEHIND = frozenset({"heliostat:index:Dataset", "heliostat:index:TrainJob", "heliostat:index:ModelVersion"})
 """Deleting these forgets them: objects, runs and models stay."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import heliostat
 from heliostat.cli.session import Session
-from heliostat.engine import launching
 from heliostat.engine.errors import EngineError
-from heliostat.engine.launching import Ahead, Host
+from heliostat.engine.protocol import launching
+from heliostat.engine.protocol.launching import Ahead, Host
 
 CONFIG_FILE = "HELIOSTAT_CONFIG_FILE"
 """Tells the program which file its config is of, for what it says of mistakes."""

@@ -75,7 +75,7 @@ def read(file: Path) -> Settings:
 
 def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Found:
     """What the project around `folder` (or around `-C`) says of a command. Raises CheckoutError."""
-    from heliostat.engine import project as projects
+    from heliostat.engine.config import project as projects
     from heliostat.engine.stackerrors import StackError
 
     flags, words = _parted(arguments)
@@ -114,7 +114,7 @@ def _argument(words: Sequence[str]) -> str:
 def _selected(file: Path, name: str, variables: Mapping[str, str], environment: Mapping[str, str]) -> str:
     """The stack that the official CLI's record, or ours, says is selected; empty where none is."""
     from heliostat.cli.selection import recorded
-    from heliostat.engine.backend import backend_url, pulumi_home
+    from heliostat.engine.state.backend import backend_url, pulumi_home
 
     home = pulumi_home(environment)
     return recorded(home, file, name, backend_url({**environment, **variables}, "", home))

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from heliostat.engine.state import Resource, Secret
-from heliostat.engine.urns import name_of
+from heliostat.engine.state.snapshot import Resource, Secret
+from heliostat.engine.state.urns import name_of
 
 _OURS = {"heliostat": "heliostat.resources"}
 """Packages whose classes are not in `pulumi_<package>`."""

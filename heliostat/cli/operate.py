@@ -26,15 +26,15 @@ from heliostat.cli.display.report import Look
 from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
 from heliostat.cli.session import Session, is_interactive
-from heliostat.engine import checkpoint, history, locks
-from heliostat.engine.backend import Checkpoints, StackOutputs
-from heliostat.engine.checkpoint import Document
 from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
 from heliostat.engine.events import Summary
-from heliostat.engine.graph import protected
-from heliostat.engine.launching import Ahead
+from heliostat.engine.protocol.launching import Ahead
 from heliostat.engine.stackerrors import StorageError
-from heliostat.engine.state import OperationType
+from heliostat.engine.state import checkpoint, history, locks
+from heliostat.engine.state.backend import Checkpoints, StackOutputs
+from heliostat.engine.state.checkpoint import Document
+from heliostat.engine.state.graph import protected
+from heliostat.engine.state.snapshot import OperationType
 
 _TICK_S = 0.125
 _TITLES = {

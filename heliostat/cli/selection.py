@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from heliostat.engine.project import Project
+from heliostat.engine.config.project import Project
 from heliostat.engine.stackerrors import StackError
 
 

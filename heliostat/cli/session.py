@@ -13,13 +13,13 @@ from typing import Any
 from heliostat.cli import say
 from heliostat.cli.exits import UsageError
 from heliostat.cli.selection import Selection
-from heliostat.engine import project as projects
-from heliostat.engine.backend import Backend, StackRef, backend_url, pulumi_home
-from heliostat.engine.checkpoint import Document
-from heliostat.engine.project import Project
-from heliostat.engine.secrets import Crypter, Keyring
-from heliostat.engine.stackconfig import StackConfig, as_text, has_secret, revealed, with_defaults
+from heliostat.engine.config import project as projects
+from heliostat.engine.config.project import Project
+from heliostat.engine.config.stackconfig import StackConfig, as_text, has_secret, revealed, with_defaults
 from heliostat.engine.stackerrors import NotFoundError, StackError
+from heliostat.engine.state.backend import Backend, StackRef, backend_url, pulumi_home
+from heliostat.engine.state.checkpoint import Document
+from heliostat.engine.state.secrets import Crypter, Keyring
 
 
 def is_truthy(text: str | None) -> bool:

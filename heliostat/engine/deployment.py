@@ -10,12 +10,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from heliostat.engine.builtin import StackReader
 from heliostat.engine.errors import EngineError
 from heliostat.engine.events import Event, Summary
-from heliostat.engine.journal import SnapshotSink
-from heliostat.engine.request import Kind, Options, Target
+from heliostat.engine.planning.request import Kind, Options, Target
+from heliostat.engine.protocol.builtin import StackReader
 from heliostat.engine.session import Session
+from heliostat.engine.state.journal import SnapshotSink
 
 SECOND_CANCEL_POLL_S = 0.05
 

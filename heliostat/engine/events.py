@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from heliostat.engine.urns import Urn
+from heliostat.engine.state.urns import Urn
 
 
 class Op(StrEnum):

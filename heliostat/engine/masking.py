@@ -18,9 +18,9 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from heliostat.engine import state
 from heliostat.engine.events import Diagnostic, Event, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded
-from heliostat.engine.state import SECRET_SIGNATURE_KEY, UNKNOWN, Secret
+from heliostat.engine.state import snapshot as state
+from heliostat.engine.state.snapshot import SECRET_SIGNATURE_KEY, UNKNOWN, Secret
 
 if TYPE_CHECKING:
     import asyncio

@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf import empty_pb2
 
-from heliostat.engine.archives import with_hashes
-from heliostat.engine.callbacks import CallbackError, Callbacks
 from heliostat.engine.errors import EngineError, ProviderError, Reported
-from heliostat.engine.goals import goal_of, position_of
-from heliostat.engine.marked import has_contents
-from heliostat.engine.operation import Operation, Stopped
-from heliostat.engine.planner import Planner, Registered, Result
-from heliostat.engine.properties import from_struct, has_unknowns, to_struct
-from heliostat.engine.state import Resource
-from heliostat.engine.transforms import Transforms
-from heliostat.engine.unreadable import complaint
-from heliostat.engine.unsupported import METHODS, refusal
-from heliostat.engine.urns import ROOT_STACK_TYPE, Urn, make, type_of
+from heliostat.engine.planning.goals import goal_of, position_of
+from heliostat.engine.planning.operation import Operation, Stopped
+from heliostat.engine.planning.planner import Planner, Registered, Result
+from heliostat.engine.planning.transforms import Transforms
+from heliostat.engine.protocol.archives import with_hashes
+from heliostat.engine.protocol.callbacks import CallbackError, Callbacks
+from heliostat.engine.protocol.properties import from_struct, has_unknowns, to_struct
+from heliostat.engine.protocol.unsupported import METHODS, refusal
+from heliostat.engine.state.marked import has_contents
+from heliostat.engine.state.snapshot import Resource
+from heliostat.engine.state.unreadable import complaint
+from heliostat.engine.state.urns import ROOT_STACK_TYPE, Urn, make, type_of
 from heliostat.pulumi_proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
 T = TypeVar("T")

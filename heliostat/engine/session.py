@@ -8,27 +8,27 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import grpc
 
-from heliostat.engine.builtin import BuiltinProvider, StackReader
-from heliostat.engine.callbacks import Callbacks
-from heliostat.engine.deletes import delete_the_rest
-from heliostat.engine.engine_service import EngineService
 from heliostat.engine.errors import EngineError, Reported
 from heliostat.engine.events import Diagnostic, Event, Outputs
-from heliostat.engine.hooks import Hooks
-from heliostat.engine.importing import import_all
-from heliostat.engine.journal import Journal, SnapshotSink
 from heliostat.engine.masking import Lines, watching
 from heliostat.engine.monitor import Monitor, Place
-from heliostat.engine.operation import Operation
-from heliostat.engine.planner import Planner
-from heliostat.engine.plugins import CHANNEL_OPTIONS, Surroundings
-from heliostat.engine.program import Invocation, Program
-from heliostat.engine.refresh import refresh
-from heliostat.engine.registry import Registry
-from heliostat.engine.request import Kind, Options, Target
-from heliostat.engine.scope import Scope
-from heliostat.engine.state import Resource, Secret
-from heliostat.engine.urns import ROOT_STACK_TYPE, make
+from heliostat.engine.planning.deletes import delete_the_rest
+from heliostat.engine.planning.hooks import Hooks
+from heliostat.engine.planning.importing import import_all
+from heliostat.engine.planning.operation import Operation
+from heliostat.engine.planning.planner import Planner
+from heliostat.engine.planning.refresh import refresh
+from heliostat.engine.planning.registry import Registry
+from heliostat.engine.planning.request import Kind, Options, Target
+from heliostat.engine.planning.scope import Scope
+from heliostat.engine.protocol.builtin import BuiltinProvider, StackReader
+from heliostat.engine.protocol.callbacks import Callbacks
+from heliostat.engine.protocol.engine_service import EngineService
+from heliostat.engine.protocol.plugins import CHANNEL_OPTIONS, Surroundings
+from heliostat.engine.protocol.program import Invocation, Program
+from heliostat.engine.state.journal import Journal, SnapshotSink
+from heliostat.engine.state.snapshot import Resource, Secret
+from heliostat.engine.state.urns import ROOT_STACK_TYPE, make
 from heliostat.pulumi_proto import engine_pb2_grpc, resource_pb2_grpc
 
 PROGRAM_END_TIMEOUT_S = 30.0

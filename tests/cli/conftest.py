@@ -8,7 +8,7 @@ from controller_over_http import FakeController, Served
 from platform_stack import PlatformStack
 
 from heliostat.cli.main import run
-from heliostat.engine import secrets
+from heliostat.engine.state import secrets
 
 
 @dataclass

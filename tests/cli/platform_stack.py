@@ -1,8 +1,8 @@
 """A stack whose state says where its platform is, as an `up` would have left it."""
 
-from heliostat.engine.backend import Backend, Checkpoints, StackRef
-from heliostat.engine.secrets import Keyring
-from heliostat.engine.state import Resource, Snapshot
+from heliostat.engine.state.backend import Backend, Checkpoints, StackRef
+from heliostat.engine.state.secrets import Keyring
+from heliostat.engine.state.snapshot import Resource, Snapshot
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import open_store
 

@@ -9,7 +9,7 @@ import pytest
 from heliostat.cli import agreement
 from heliostat.cli.agreement import Agreement, is_guarded
 from heliostat.cli.handover import choose
-from heliostat.engine.state import Resource
+from heliostat.engine.state.snapshot import Resource
 
 
 def resource(type_="heliostat:index:Application", name="flights", **more):

@@ -12,7 +12,7 @@ from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.report import Look
 from heliostat.engine.events import Diagnostic, Op, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded, Summary
 from heliostat.engine.masking import Masker
-from heliostat.engine.state import UNKNOWN, Resource, Secret
+from heliostat.engine.state.snapshot import UNKNOWN, Resource, Secret
 
 ROOT = "urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev"
 CHANGES = (

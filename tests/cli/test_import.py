@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from heliostat.cli.codegen import program
-from heliostat.engine.state import Resource, Secret
+from heliostat.engine.state.snapshot import Resource, Secret
 
 PROVIDER = Path(__file__).parents[1] / "engine" / "provider"
 LAB = "urn:pulumi:dev::demo::lab:index:Lab::mine"

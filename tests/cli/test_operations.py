@@ -9,10 +9,10 @@ import pytest
 
 from heliostat.cli import operate
 from heliostat.cli.display.board import Board
-from heliostat.engine import launching
 from heliostat.engine.errors import EngineError
 from heliostat.engine.events import Diagnostic, Op, Outputs, StepFailed, StepStarted, StepSucceeded, Summary
-from heliostat.engine.state import OperationType, PendingOperation, Resource, Secret, Snapshot
+from heliostat.engine.protocol import launching
+from heliostat.engine.state.snapshot import OperationType, PendingOperation, Resource, Secret, Snapshot
 
 ROOT = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev"
 THING = "urn:pulumi:dev::demo::t:i:Thing::a"

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from heliostat.engine.backend import Backend, Checkpoints, StackRef
-from heliostat.engine.secrets import Keyring
-from heliostat.engine.state import OperationType, PendingOperation, Resource, Secret, Snapshot
+from heliostat.engine.state.backend import Backend, Checkpoints, StackRef
+from heliostat.engine.state.secrets import Keyring
+from heliostat.engine.state.snapshot import OperationType, PendingOperation, Resource, Secret, Snapshot
 
 ROOT = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev"
 CHILD = "urn:pulumi:dev::demo::t:i:Box$t:i:Thing::child"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from heliostat.engine.backend import Backend, Checkpoints, StackRef
-from heliostat.engine.secrets import Keyring
-from heliostat.engine.state import Resource, Secret, Snapshot
+from heliostat.engine.state.backend import Backend, Checkpoints, StackRef
+from heliostat.engine.state.secrets import Keyring
+from heliostat.engine.state.snapshot import Resource, Secret, Snapshot
 
 ROOT = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev"
 PROVIDER = "urn:pulumi:dev::demo::pulumi:providers:t::default"

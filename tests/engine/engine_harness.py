@@ -12,9 +12,9 @@ from typing import Any
 
 from heliostat.engine.deployment import EngineError, Kind, Options, Target, run
 from heliostat.engine.events import Diagnostic, Event, StepStarted, Summary
-from heliostat.engine.launching import Ahead
-from heliostat.engine.state import Resource, Snapshot
-from heliostat.engine.urns import name_of
+from heliostat.engine.protocol.launching import Ahead
+from heliostat.engine.state.snapshot import Resource, Snapshot
+from heliostat.engine.state.urns import name_of
 
 PROVIDER = Path(__file__).with_name("provider")
 PREAMBLE = """

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 from engine_harness import PROVIDER, Lab
 
-from heliostat.engine import launching
-from heliostat.engine.launching import Ahead, Host
+from heliostat.engine.protocol import launching
+from heliostat.engine.protocol.launching import Ahead, Host
 
 
 def _host(folder: Path, **variables: str) -> Host:

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from engine_harness import Lab
 
-from heliostat.engine.archives import with_hashes
-from heliostat.engine.diffs import local_diff
 from heliostat.engine.errors import EngineError
-from heliostat.engine.marked import held, with_contents_of, without_contents
-from heliostat.engine.properties import from_struct, to_struct
-from heliostat.engine.state import (
+from heliostat.engine.protocol.archives import with_hashes
+from heliostat.engine.protocol.diffs import local_diff
+from heliostat.engine.protocol.properties import from_struct, to_struct
+from heliostat.engine.state.marked import held, with_contents_of, without_contents
+from heliostat.engine.state.snapshot import (
     ARCHIVE_SIGNATURE,
     ASSET_SIGNATURE,
     OUTPUT_SIGNATURE,

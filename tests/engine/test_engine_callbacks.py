@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from engine_harness import Lab
 
-from heliostat.engine.checkpoint import encode_resource
-from heliostat.engine.state import Secret
-from heliostat.engine.stored import in_clear
+from heliostat.engine.state.checkpoint import encode_resource
+from heliostat.engine.state.snapshot import Secret
+from heliostat.engine.state.stored import in_clear
 
 NOTES = """
 import json, pathlib

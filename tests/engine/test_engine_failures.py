@@ -11,7 +11,7 @@ from engine_harness import Lab
 
 from heliostat.engine.deployment import EngineError
 from heliostat.engine.events import Op
-from heliostat.engine.state import Snapshot
+from heliostat.engine.state.snapshot import Snapshot
 
 
 async def test_a_plugin_that_dies_in_a_create_is_named_with_its_last_words(lab: Lab) -> None:

@@ -4,9 +4,9 @@ import pytest
 from engine_harness import Lab, Stacks
 
 from heliostat.engine.events import Op, Outputs
-from heliostat.engine.state import OperationType, Secret
-from heliostat.engine.unreadable import stand_in
-from heliostat.engine.urns import name_of
+from heliostat.engine.state.snapshot import OperationType, Secret
+from heliostat.engine.state.unreadable import stand_in
+from heliostat.engine.state.urns import name_of
 
 
 async def test_independent_resources_are_made_side_by_side(lab: Lab) -> None:

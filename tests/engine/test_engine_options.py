@@ -8,12 +8,12 @@ import pytest
 from engine_harness import Lab
 from pulumi.runtime.proto import resource_pb2
 
-from heliostat.engine.diffs import Diff, property_changes
+from heliostat.engine.config.reserved import denied_packages
 from heliostat.engine.errors import EngineError
 from heliostat.engine.events import PropertyChange, StepStarted
-from heliostat.engine.goals import Goal, goal_of, with_plugin
-from heliostat.engine.reserved import denied_packages
-from heliostat.engine.unsupported import METHODS, refusal
+from heliostat.engine.planning.goals import Goal, goal_of, with_plugin
+from heliostat.engine.protocol.diffs import Diff, property_changes
+from heliostat.engine.protocol.unsupported import METHODS, refusal
 
 PROVIDER = """
 class Provider(pulumi.ProviderResource):

@@ -9,16 +9,16 @@ from google.protobuf import struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliostat.engine import urns
-from heliostat.engine.diffs import Diff, local_diff, property_changes, with_replace_on_changes
 from heliostat.engine.errors import EngineError
 from heliostat.engine.events import PropertyChange
-from heliostat.engine.goals import Alias, Goal, Names, seconds
-from heliostat.engine.graph import all_needs, dependents_of, levels, needs, repaired, with_dependents
-from heliostat.engine.journal import Journal
-from heliostat.engine.paths import Path as PropertyPath
-from heliostat.engine.properties import annotated, from_struct, has_unknowns, to_struct, with_secrets_of
-from heliostat.engine.state import UNKNOWN, OperationType, PendingOperation, Resource, Secret, Snapshot
+from heliostat.engine.planning.goals import Alias, Goal, Names, seconds
+from heliostat.engine.protocol.diffs import Diff, local_diff, property_changes, with_replace_on_changes
+from heliostat.engine.protocol.paths import Path as PropertyPath
+from heliostat.engine.protocol.properties import annotated, from_struct, has_unknowns, to_struct, with_secrets_of
+from heliostat.engine.state import urns
+from heliostat.engine.state.graph import all_needs, dependents_of, levels, needs, repaired, with_dependents
+from heliostat.engine.state.journal import Journal
+from heliostat.engine.state.snapshot import UNKNOWN, OperationType, PendingOperation, Resource, Secret, Snapshot
 
 plain = st.recursive(
     st.none()

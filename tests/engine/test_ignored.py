@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from engine_harness import Lab
 
-from heliostat.engine.ignored import ignoring
-from heliostat.engine.state import UNKNOWN, Secret
+from heliostat.engine.protocol.ignored import ignoring
+from heliostat.engine.state.snapshot import UNKNOWN, Secret
 
 ASSET = {"4dabf18193072939515e22adb298388d": "c44067f5952c0a294b673a41bacd8c17"}
 

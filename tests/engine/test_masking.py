@@ -8,7 +8,7 @@ import pytest
 
 from heliostat.engine.events import Diagnostic, Outputs, StepFailed
 from heliostat.engine.masking import Lines, Masker
-from heliostat.engine.state import Secret
+from heliostat.engine.state.snapshot import Secret
 
 KEY = 'hunter2! "ä" it\'s'
 PEM = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0B\n4Q==\n-----END KEY-----"

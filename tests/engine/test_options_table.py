@@ -10,8 +10,8 @@ import pulumi
 import pytest
 from pulumi.runtime.proto import resource_pb2
 
-from heliostat.engine import unsupported
 from heliostat.engine.monitor import Monitor
+from heliostat.engine.protocol import unsupported
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "engine.md"
 REQUESTS = {

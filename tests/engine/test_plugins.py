@@ -11,8 +11,8 @@ import pytest
 from engine_harness import PROVIDER
 from google.protobuf import empty_pb2
 
-from heliostat.engine.launching import command_of
-from heliostat.engine.plugins import Plugin, Surroundings
+from heliostat.engine.protocol.launching import command_of
+from heliostat.engine.protocol.plugins import Plugin, Surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
 

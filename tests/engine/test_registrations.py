@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from heliostat.engine import registrations
-from heliostat.engine.language_host import registrations as program_side
+from heliostat.engine.protocol import registrations
+from heliostat.engine.protocol.language_host import registrations as program_side
 from heliostat.pulumi_proto import resource_pb2
 
 Request, Response = resource_pb2.RegisterResourceRequest, resource_pb2.RegisterResourceResponse

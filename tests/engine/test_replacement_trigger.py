@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from engine_harness import Lab
 
-from heliostat.engine.checkpoint import decode, encode_resource, parse
-from heliostat.engine.diffs import is_triggered
-from heliostat.engine.state import UNKNOWN, Resource, Secret
+from heliostat.engine.protocol.diffs import is_triggered
+from heliostat.engine.state.checkpoint import decode, encode_resource, parse
+from heliostat.engine.state.snapshot import UNKNOWN, Resource, Secret
 
 
 @pytest.mark.parametrize(

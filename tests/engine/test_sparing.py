@@ -9,7 +9,7 @@ import pulumi
 import pytest
 from pulumi.runtime import resource, settings
 
-from heliostat.engine.language_host import sparing
+from heliostat.engine.protocol.language_host import sparing
 
 
 class _Declared:

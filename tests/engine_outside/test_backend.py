@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-from heliostat.engine import history
-from heliostat.engine.backend import Backend, Checkpoints, StackOutputs, StackRef, backend_url
 from heliostat.engine.errors import EngineError
-from heliostat.engine.history import Entry
-from heliostat.engine.secrets import Keyring
 from heliostat.engine.stackerrors import NotFoundError, StackError
-from heliostat.engine.state import Resource, Secret, Snapshot
-from heliostat.engine.unreadable import complaint
+from heliostat.engine.state import history
+from heliostat.engine.state.backend import Backend, Checkpoints, StackOutputs, StackRef, backend_url
+from heliostat.engine.state.history import Entry
+from heliostat.engine.state.secrets import Keyring
+from heliostat.engine.state.snapshot import Resource, Secret, Snapshot
+from heliostat.engine.state.unreadable import complaint
 
 REF = StackRef("p", "dev")
 ROOT = "urn:pulumi:dev::p::pulumi:pulumi:Stack::p-dev"

@@ -3,9 +3,9 @@ import os
 
 import pytest
 
-from heliostat.engine import bucket as buckets
-from heliostat.engine.bucket import FileBucket, open_bucket
 from heliostat.engine.stackerrors import StackError, StorageError
+from heliostat.engine.state import bucket as buckets
+from heliostat.engine.state.bucket import FileBucket, open_bucket
 
 
 @pytest.fixture

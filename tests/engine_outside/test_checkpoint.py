@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from heliostat.engine import checkpoint
-from heliostat.engine.checkpoint import Encoder, decode, parse
-from heliostat.engine.secrets import Crypter, Keyring
 from heliostat.engine.stackerrors import PassphraseError, StackError
-from heliostat.engine.state import (
+from heliostat.engine.state import checkpoint
+from heliostat.engine.state.checkpoint import Encoder, decode, parse
+from heliostat.engine.state.secrets import Crypter, Keyring
+from heliostat.engine.state.snapshot import (
     SECRET_SIGNATURE,
     SECRET_SIGNATURE_KEY,
     UNKNOWN,
@@ -18,7 +18,7 @@ from heliostat.engine.state import (
     Secret,
     Snapshot,
 )
-from heliostat.engine.stored import decode_properties
+from heliostat.engine.state.stored import decode_properties
 
 URN = "urn:pulumi:dev::p::t:i:T::a"
 

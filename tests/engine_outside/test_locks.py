@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from heliostat.engine import locks
-from heliostat.engine.bucket import FileBucket
-from heliostat.engine.locks import Lock, is_dead, locked
 from heliostat.engine.stackerrors import LockedError
+from heliostat.engine.state import locks
+from heliostat.engine.state.bucket import FileBucket
+from heliostat.engine.state.locks import Lock, is_dead, locked
 
 STACK = "organization/p/dev"
 FOLDER = ".pulumi/locks/organization/p/dev"

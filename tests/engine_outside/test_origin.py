@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.engine.history import Origin, origin_of
+from heliostat.engine.state.history import Origin, origin_of
 
 WHO = ("-c", "user.name=Ada L", "-c", "user.email=ada@example.org")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from heliostat.engine import project
+from heliostat.engine.config import project
 from heliostat.engine.stackerrors import NotFoundError, StackError
 
 

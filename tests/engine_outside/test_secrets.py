@@ -2,9 +2,9 @@ import time
 
 import pytest
 
-from heliostat.engine import secrets
-from heliostat.engine.secrets import Crypter, Keyring, read_passphrase
 from heliostat.engine.stackerrors import PassphraseError, StackError
+from heliostat.engine.state import secrets
+from heliostat.engine.state.secrets import Crypter, Keyring, read_passphrase
 
 # Made with `openssl kdf` (PBKDF2, SHA-256, 1,000,000 iterations) and AES-256-GCM, not with the code under test.
 SALT = "v1:AAECAwQFBgc=:v1:AAECAwQFBgcICQoL:wvGSULJTreXs29+TyS5cmx0DG7U/xQ=="

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliostat.engine.project import ConfigDeclaration, Project
-from heliostat.engine.stackconfig import (
+from heliostat.engine.config.project import ConfigDeclaration, Project
+from heliostat.engine.config.stackconfig import (
     StackConfig,
     as_text,
     coerced,

@@ -3,9 +3,9 @@
 import pytest
 
 from heliostat.engine.stackerrors import NotFoundError, StackError
-from heliostat.engine.state import Resource, Secret
-from heliostat.engine.stateedit import flaws, forget, protect, rename, repair
-from heliostat.engine.statemove import move
+from heliostat.engine.state.edit import flaws, forget, protect, rename, repair
+from heliostat.engine.state.move import move
+from heliostat.engine.state.snapshot import Resource, Secret
 
 ROOT = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev"
 PROVIDER = "urn:pulumi:dev::demo::pulumi:providers:t::default"

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml.error import YAMLError
 
-from heliostat.engine.yamledit import EditError, _Text, drop, load, position, put
+from heliostat.engine.config.yamledit import EditError, _Text, drop, load, position, put
 
 TEXT = """\
 # head

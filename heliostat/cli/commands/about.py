@@ -17,7 +17,7 @@ from heliostat.cli import options, say
 from heliostat.cli.session import Place
 from heliostat.cli.tables import table
 from heliostat.engine.errors import EngineError
-from heliostat.engine.secrets import PASSPHRASE
+from heliostat.engine.state.secrets import PASSPHRASE
 
 _DEPENDENCIES = ("pulumi", "ray", "mlflow-skinny", "mlflow", "lightgbm", "grpcio", "protobuf", "pydantic")
 _SECRET_VARIABLES = frozenset({PASSPHRASE, "PULUMI_ACCESS_TOKEN"})

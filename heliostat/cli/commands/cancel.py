@@ -7,7 +7,7 @@ import click
 from heliostat.cli import options, say
 from heliostat.cli.exits import DeclinedError, UsageError
 from heliostat.cli.session import Place, is_interactive
-from heliostat.engine import locks
+from heliostat.engine.state import locks
 
 
 @click.command()

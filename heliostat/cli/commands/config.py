@@ -13,7 +13,7 @@ from heliostat.cli.exits import UsageError
 from heliostat.cli.options import Group
 from heliostat.cli.session import Session, is_interactive
 from heliostat.cli.tables import table
-from heliostat.engine.stackconfig import Path_, as_text, coerced, full_key, has_secret, is_secure, parse_path, revealed
+from heliostat.engine.config.stackconfig import Path_, as_text, coerced, full_key, has_secret, is_secure, parse_path, revealed
 from heliostat.engine.stackerrors import NotFoundError
 
 _MASK = "[secret]"

@@ -13,7 +13,7 @@ import click
 from heliostat.cli import options, say
 from heliostat.cli.exits import Exit, UsageError
 from heliostat.cli.session import Session, is_truthy
-from heliostat.engine.request import Import
+from heliostat.engine.planning.request import Import
 from heliostat.engine.stackerrors import StackError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -129,8 +129,8 @@ def _listed(file: Path, *, protect: bool) -> tuple[Import, ...]:
 
 def _print_code(session: Session, imports: tuple[Import, ...], flags: dict[str, Any]) -> None:
     from heliostat.cli.codegen import program
-    from heliostat.engine import checkpoint
-    from heliostat.engine.urns import name_of
+    from heliostat.engine.state import checkpoint
+    from heliostat.engine.state.urns import name_of
 
     wanted = {(one.type, one.name) for one in imports}
     snapshot = checkpoint.decode(session.place.backend.read(session.ref), session.place.keyring)

@@ -15,11 +15,11 @@ from heliostat.cli.exits import UsageError
 from heliostat.cli.options import Group
 from heliostat.cli.session import Place
 from heliostat.cli.tables import ago, clock, table
-from heliostat.engine import history
-from heliostat.engine.backend import StackRef, stack_outputs
-from heliostat.engine.checkpoint import Document
 from heliostat.engine.stackerrors import NotFoundError, StackError
-from heliostat.engine.stored import encode_value
+from heliostat.engine.state import history
+from heliostat.engine.state.backend import StackRef, stack_outputs
+from heliostat.engine.state.checkpoint import Document
+from heliostat.engine.state.stored import encode_value
 
 
 class _StackGroup(Group):

@@ -13,11 +13,11 @@ from heliostat.cli import options, say
 from heliostat.cli.exits import DeclinedError, UsageError
 from heliostat.cli.session import Place, is_interactive
 from heliostat.cli.tables import ago, table
-from heliostat.engine import history, locks
-from heliostat.engine.backend import StackRef
+from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.errors import EngineError
-from heliostat.engine.stackconfig import StackConfig
 from heliostat.engine.stackerrors import StackError
+from heliostat.engine.state import history, locks
+from heliostat.engine.state.backend import StackRef
 
 
 @click.command("init")

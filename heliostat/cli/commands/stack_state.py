@@ -14,12 +14,12 @@ import click
 from heliostat.cli import options, say
 from heliostat.cli.session import Place
 from heliostat.cli.tables import ago, clock, table
-from heliostat.engine import checkpoint, history, locks
-from heliostat.engine.backend import StackRef
-from heliostat.engine.checkpoint import Document, Encoder
-from heliostat.engine.stackconfig import StackConfig, as_text, has_secret, revealed
+from heliostat.engine.config.stackconfig import StackConfig, as_text, has_secret, revealed
 from heliostat.engine.stackerrors import StackError
-from heliostat.engine.stored import in_clear
+from heliostat.engine.state import checkpoint, history, locks
+from heliostat.engine.state.backend import StackRef
+from heliostat.engine.state.checkpoint import Document, Encoder
+from heliostat.engine.state.stored import in_clear
 
 _HINT = "Nothing was changed."
 _UNREADABLE = "ERROR_UNABLE_TO_DECRYPT"

@@ -13,11 +13,13 @@ from heliostat.cli import options, say
 from heliostat.cli.exits import DeclinedError, UsageError
 from heliostat.cli.options import Group
 from heliostat.cli.session import Place, Session, is_interactive, is_truthy
-from heliostat.engine import checkpoint, locks, stateedit, statemove
-from heliostat.engine.backend import Checkpoints, StackRef
-from heliostat.engine.checkpoint import Document
 from heliostat.engine.stackerrors import StackError, StorageError
-from heliostat.engine.state import Resource, Snapshot
+from heliostat.engine.state import checkpoint, locks
+from heliostat.engine.state import edit as stateedit
+from heliostat.engine.state import move as statemove
+from heliostat.engine.state.backend import Checkpoints, StackRef
+from heliostat.engine.state.checkpoint import Document
+from heliostat.engine.state.snapshot import Resource, Snapshot
 
 _DIRECT = "This command will edit your stack's state directly. Confirm?"
 _PROTECT = (

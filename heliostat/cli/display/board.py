@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from heliostat.cli.say import clean, line
-from heliostat.engine import urns
 from heliostat.engine.events import Diagnostic, Event, Op, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded
-from heliostat.engine.urns import Urn
+from heliostat.engine.state import urns
+from heliostat.engine.state.urns import Urn
 
 
 class Status(Enum):

@@ -9,13 +9,13 @@ from typing import Any
 
 from heliostat.cli.display import words
 from heliostat.cli.display.board import Board
-from heliostat.engine import urns
-from heliostat.engine.checkpoint import encode_resource
 from heliostat.engine.events import Event, Op, PropertyChange, StepStarted, StepSucceeded, Summary
 from heliostat.engine.masking import Masker
-from heliostat.engine.state import Resource
-from heliostat.engine.stored import encode_value
-from heliostat.engine.urns import Urn
+from heliostat.engine.state import urns
+from heliostat.engine.state.checkpoint import encode_resource
+from heliostat.engine.state.snapshot import Resource
+from heliostat.engine.state.stored import encode_value
+from heliostat.engine.state.urns import Urn
 
 _NANOSECONDS = 1_000_000_000
 

@@ -10,8 +10,8 @@ from rich.text import Text
 from heliostat.cli.display import words
 from heliostat.cli.display.board import Board
 from heliostat.cli.say import clean, line, runnable
-from heliostat.engine import urns
 from heliostat.engine.events import Diagnostic, Op, Outputs, Summary
+from heliostat.engine.state import urns
 
 _SEVERITY = {"error": "red", "warning": "yellow", "info": "blue", "debug": "dim"}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from heliostat.cli.say import line
 from heliostat.engine.events import Op, PropertyChange
-from heliostat.engine.state import UNKNOWN, Secret
+from heliostat.engine.state.snapshot import UNKNOWN, Secret
 
 SECRET_TEXT = "[secret]"  # noqa: S105 -- what stands for a secret
 _LONGEST_VALUE = 120

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from heliostat.cli.session import Place
-from heliostat.engine.backend import StackRef
-from heliostat.engine.project import read_yaml
+from heliostat.engine.config.project import read_yaml
 from heliostat.engine.stackerrors import NotFoundError, StackError
-from heliostat.engine.urns import ROOT_STACK_TYPE
+from heliostat.engine.state.backend import StackRef
+from heliostat.engine.state.urns import ROOT_STACK_TYPE
 from heliostat.spec.platform import DirectoryStore, LocalPlatform, Store
 from heliostat.spec.resources import ControllerAddress, RayAddress, StoreAddress
 from heliostat.spec.stack import PROJECT

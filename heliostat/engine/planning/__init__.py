@@ -1,0 +1,1 @@
+"""What an operation does, decided registration by registration."""

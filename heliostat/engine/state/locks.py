@@ -1,0 +1,135 @@
+"""The lock of a stack, as the official CLI keeps it: a file that names its process, beside the others' files.
+
+Whoever finds only its own file holds the lock. A file whose process is dead on this same host is removed with a notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import getpass
+import json
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from heliostat.engine.stackerrors import LockedError
+from heliostat.engine.state.bucket import Bucket
+
+_CLOCK_TOLERANCE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Who holds a stack. `timestamp` is the file's own, in RFC 3339; `hostname` is empty where the file is unreadable."""
+
+    key: str
+    pid: int
+    username: str
+    hostname: str
+    timestamp: str
+
+    def told(self) -> str:
+        """One line for a message."""
+        if not self.hostname:
+            return f"{self.key}: unreadable"
+        return f"{self.username}@{self.hostname} (pid {self.pid}) since {self.timestamp}"
+
+
+def folder(stack: str) -> str:
+    """Where the locks of `organization/project/name` are."""
+    return f".pulumi/locks/{stack}"
+
+
+def held(bucket: Bucket, stack: str) -> list[Lock]:
+    """Every lock on the stack, also those of dead processes."""
+    found = []
+    for key in bucket.list(folder(stack)):
+        content = bucket.read(key)
+        if content is not None:  # else it was removed meanwhile
+            found.append(_parse(key, content))
+    return found
+
+
+def _parse(key: str, content: bytes) -> Lock:
+    try:
+        said = json.loads(content)
+        return Lock(key, int(said["pid"]), str(said["username"]), str(said["hostname"]), str(said["timestamp"]))
+    except (ValueError, KeyError, TypeError):
+        return Lock(key, 0, "", "", "")
+
+
+def process_started(pid: int) -> float | None:
+    """When the living process `pid` of this host began, in seconds since 1970; None where there is none."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        return 0.0
+
+
+def is_dead(lock: Lock, host: str, started: Callable[[int], float | None] = process_started) -> bool:
+    """Whether the lock's process was of this host and is gone (a later process may have got its number)."""
+    if lock.hostname != host or lock.pid <= 0:
+        return False
+    began = started(lock.pid)
+    if began is None:
+        return True
+    try:
+        taken = datetime.datetime.fromisoformat(lock.timestamp).timestamp()
+    except ValueError:
+        return False
+    return began > taken + _CLOCK_TOLERANCE_S
+
+
+def release_all(bucket: Bucket, stack: str) -> int:
+    """Removes every lock of the stack, whoever holds it; tells how many there were."""
+    keys = bucket.list(folder(stack))
+    for key in keys:
+        bucket.delete(key)
+    return len(keys)
+
+
+@contextlib.contextmanager
+def locked(bucket: Bucket, stack: str, notice: Callable[[str], None]) -> Iterator[None]:
+    """Holds the lock of `organization/project/name`; raises LockedError where another process does."""
+    mine = f"{folder(stack)}/{uuid.uuid4()}.json"
+    _refuse_others(bucket, stack, mine, notice)
+    bucket.write(mine, json.dumps(_myself()).encode())
+    try:
+        _refuse_others(bucket, stack, mine, notice)
+        yield
+    finally:
+        bucket.delete(mine)
+
+
+def _myself() -> dict[str, object]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        user = str(os.getuid())
+    now = datetime.datetime.now().astimezone().isoformat()
+    return {"pid": os.getpid(), "username": user, "hostname": socket.gethostname(), "timestamp": now}
+
+
+def _refuse_others(bucket: Bucket, stack: str, mine: str, notice: Callable[[str], None]) -> None:
+    others = [lock for lock in held(bucket, stack) if lock.key != mine]
+    host = socket.gethostname()
+    living = [lock for lock in others if not is_dead(lock, host)]
+    for lock in others:
+        if lock not in living:
+            bucket.delete(lock.key)
+            notice(f"removed the lock of a dead process: {lock.told()}")
+    if living:
+        name = stack.rpartition("/")[2]
+        who = "".join(f"\n  {lock.told()}\n    {bucket.describe(lock.key)}" for lock in living)
+        raise LockedError(
+            f"the stack {name!r} is locked:{who}\n"
+            f"Wait until that process ends. If it is gone for good, clear the lock with `heliostat cancel -s {name}`."
+        )
