@@ -1,1 +1,1 @@
-"""The Pulumi program: what a stack's config declares becomes resources."""
+"""The Pulumi program of this repository."""

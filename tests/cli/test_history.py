@@ -8,9 +8,7 @@ from rollout_records import BEGAN, desired, entry, version
 from heliostat.cli.exits import UsageError
 from heliostat.cli.rollouts import goals, ledger
 from heliostat.cli.rollouts.moments import parse
-from heliostat.cli.rollouts.place import address_of
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.platform import DirectoryStore, S3Store
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Phase
 from heliostat.systems.objects import open_store
@@ -216,13 +214,6 @@ def test_after_destroy_the_default_store_is_where_the_program_puts_it(deployed_p
     store = open_store(StoreAddress(uri=(stack.folder / ".heliostat/stacks/dev/objects").as_uri()))
     store.put("ledger/flights/0000000001.json", entry(1).model_dump_json().encode())
     assert "rollout 1" in stack.ok("history")
-
-
-def test_the_default_store_is_the_programs_own(tmp_path):
-    from infra.platforms import local
-
-    for store in (DirectoryStore(), DirectoryStore(path="/data/o"), S3Store(bucket="b-1", prefix="p/q", region="eu-west-1")):
-        assert address_of(store, tmp_path) == local.address_of(store, tmp_path)
 
 
 def test_a_destroyed_stack_without_a_declared_platform_says_what_to_do(deployed_platform, stack):

@@ -17,7 +17,8 @@ from heliostat.engine.config.project import read_yaml
 from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.state.backend import StackRef
 from heliostat.engine.state.urns import ROOT_STACK_TYPE
-from heliostat.spec.platform import DirectoryStore, LocalPlatform, Store
+from heliostat.platforms.stores import address_of
+from heliostat.spec.platform import LocalPlatform
 from heliostat.spec.resources import ControllerAddress, RayAddress, StoreAddress
 from heliostat.spec.stack import PROJECT
 from heliostat.systems.errors import PermanentError
@@ -83,13 +84,6 @@ def store_of(stack: str | None) -> StoreAddress:
             raise
         found = None
     return StoreAddress.model_validate(found) if found else _declared(name)
-
-
-def address_of(store: Store, directory: Path) -> StoreAddress:
-    """Where a declared store lies; `directory` is the stack's data folder."""
-    if isinstance(store, DirectoryStore):
-        return StoreAddress(uri=Path(store.path or directory / "objects").as_uri())
-    return StoreAddress(uri=f"s3://{store.bucket}/{store.prefix}".rstrip("/"), endpoint=store.endpoint, region=store.region)
 
 
 def stacks_here() -> Stacks:

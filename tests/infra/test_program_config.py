@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pulumi
 import pytest
 
-from infra import config
+from heliostat import program
 
 TEXT = """\
 config:
@@ -30,13 +30,13 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.delenv("HELIOSTAT_CONFIG_FILE", raising=False)
     workloads = {"flights": {"serving": {"replicas": 0, "color": "red"}}}
     said = {"heliostat:platform": '{"kind": "local"}', "heliostat:workloads": json.dumps(workloads)}
-    monkeypatch.setattr(config.runtime_config, "CONFIG", SimpleNamespace(get=lambda: said))
+    monkeypatch.setattr(program.runtime_config, "CONFIG", SimpleNamespace(get=lambda: said))
     return tmp_path
 
 
 def told(checkout: Path) -> list[str]:
     with pytest.raises(pulumi.RunError) as caught:
-        config.read(checkout / "workloads")
+        program.read(checkout / "workloads")
     return str(caught.value).splitlines()
 
 

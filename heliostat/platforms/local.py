@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pulumi
 
+from heliostat.platforms.stores import address_of
 from heliostat.resources import Controller, ObjectStore, Platform, RayCluster, TrackingServer
 from heliostat.resources.controller import ControllerArgs
-from heliostat.spec.platform import DirectoryStore, Store
 from heliostat.spec.platform import LocalPlatform as Spec
-from heliostat.spec.resources import StoreAddress
 
 
 class LocalPlatform(pulumi.ComponentResource):
@@ -40,10 +39,3 @@ class LocalPlatform(pulumi.ComponentResource):
             ray_session=ray.session,
         )
         self.register_outputs({"publicUrl": self.platform.public_url})
-
-
-def address_of(store: Store, directory: Path) -> StoreAddress:
-    """Where the declared store lies."""
-    if isinstance(store, DirectoryStore):
-        return StoreAddress(uri=Path(store.path or directory / "objects").as_uri())
-    return StoreAddress(uri=f"s3://{store.bucket}/{store.prefix}".rstrip("/"), endpoint=store.endpoint, region=store.region)

@@ -1,19 +1,48 @@
-"""Reads the stack's config as a whole, so that every mistake in it is told at once."""
+"""A stack's program: reads its config, builds or finds its platform, declares its workloads, and exports where they are.
+
+The folder of Pulumi.yaml holds `configs/Pulumi.<stack>.yaml` and the workloads, each `workloads/<name>/workload.py`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from heliostat.platforms.local import LocalPlatform
+from heliostat.resources import Platform
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
+
+
+def run() -> None:
+    """Declare everything that the stack's config asks for; to be called once, by the folder that Pulumi.yaml's `main` names.
+
+    Raises:
+        pulumi.RunError: the config has mistakes; the engine shows its text alone, which is all of them.
+    """
+    root = Path(pulumi.get_root_directory())
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    stack = read(root / "workloads")
+    platform = _platform(stack, root)
+    pulumi.export("platform", platform.exported())
+    for name, spec in stack.workloads.items():
+        pulumi.export(name, _workload(name).declare(name, spec, root, platform).exported())
+
+
+def _platform(stack: Stack, root: Path) -> Platform:
+    if stack.platform:
+        return LocalPlatform("local", stack.platform, root / ".heliostat" / "stacks" / pulumi.get_stack()).platform
+    return Platform.of_stack(str(stack.platform_stack))
 
 
 def read(workloads: Path) -> Stack:
@@ -46,8 +75,12 @@ def _place(file: Path, path: tuple[str | int, ...]) -> tuple[int, int] | None:
 
 def parameters_of(name: str) -> JobParameters | None:
     """The training's parameters that a workload declares as `TRAINING` in its workload.py."""
-    found = getattr(import_module(f"workloads.{name.replace('-', '_')}.workload"), "TRAINING", None)
+    found = getattr(_workload(name), "TRAINING", None)
     return found if isinstance(found, JobParameters) else None
+
+
+def _workload(name: str) -> ModuleType:
+    return import_module(f"workloads.{name.replace('-', '_')}.workload")
 
 
 def sections(config: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The platforms that a stack can declare: components that make everything that its workloads need."""

@@ -1,0 +1,15 @@
+"""Where a platform's object store lies; apart from the components, for readers that have no Pulumi program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from heliostat.spec.platform import DirectoryStore, Store
+from heliostat.spec.resources import StoreAddress
+
+
+def address_of(store: Store, directory: Path) -> StoreAddress:
+    """The address of a declared store; `directory` is the stack's data folder."""
+    if isinstance(store, DirectoryStore):
+        return StoreAddress(uri=Path(store.path or directory / "objects").as_uri())
+    return StoreAddress(uri=f"s3://{store.bucket}/{store.prefix}".rstrip("/"), endpoint=store.endpoint, region=store.region)

@@ -1,0 +1,25 @@
+"""Where a platform's store lies."""
+
+from pathlib import Path
+
+import pytest
+
+from heliostat.platforms.stores import address_of
+from heliostat.spec.platform import DirectoryStore, S3Store
+from heliostat.spec.resources import StoreAddress
+
+
+@pytest.mark.parametrize(
+    ("declared", "address"),
+    [
+        (DirectoryStore(), StoreAddress(uri="file:///data/dev/objects")),
+        (DirectoryStore(path="/srv/objects"), StoreAddress(uri="file:///srv/objects")),
+        (S3Store(bucket="bucket-1"), StoreAddress(uri="s3://bucket-1")),
+        (
+            S3Store(bucket="bucket-1", prefix="p/q", endpoint="http://127.0.0.1:9", region="eu-west-1"),
+            StoreAddress(uri="s3://bucket-1/p/q", endpoint="http://127.0.0.1:9", region="eu-west-1"),
+        ),
+    ],
+)
+def test_a_store_lies_where_the_config_says_or_beside_the_stacks_other_data(declared, address):
+    assert address_of(declared, Path("/data/dev")) == address
