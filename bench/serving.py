@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
-from bench import contenders, payloads
+from bench import baselines, payloads
 from bench.commands import MeasurementError
 from bench.loadgen import NOTE, Generator, Load
 from bench.numbers import alternate, paired_ratio
@@ -30,24 +30,24 @@ Contender = Callable[[Session], AbstractContextManager[str]]
 
 def ray_haproxy(session: Session) -> Iterable[Result]:
     """Serve with RAY_SERVE_ENABLE_HA_PROXY=1 and no other setting, called directly."""
-    yield _against(session, "serving/ray-haproxy", contenders.ray_haproxy, session.rows)
+    yield _against(session, "serving/ray-haproxy", baselines.ray_haproxy, session.rows)
 
 
 def ray_proxy(session: Session) -> Iterable[Result]:
     """Serve as it comes: its proxy in Python."""
-    yield _against(session, "serving/ray-proxy", contenders.ray_proxy, session.rows)
+    yield _against(session, "serving/ray-proxy", baselines.ray_proxy, session.rows)
 
 
 def fastapi(session: Session) -> Iterable[Result]:
     """`bench.fastapi_app` behind uvicorn."""
-    yield _against(session, "serving/fastapi", contenders.fastapi, session.rows)
+    yield _against(session, "serving/fastapi", baselines.fastapi, session.rows)
 
 
 def mlflow(session: Session) -> Iterable[Result]:
     """The run's model behind MLflow's own server, which takes the same rows in its own envelope."""
     bodies = [{"dataframe_records": [row]} for row in payloads.flights()]
     generator = Generator.of(bodies, session.folder / "load", "mlflow")
-    yield _against(session, "serving/mlflow", contenders.mlflow, generator)
+    yield _against(session, "serving/mlflow", baselines.mlflow, generator)
 
 
 def _against(session: Session, name: str, contender: Contender, generator: Generator) -> Result:

@@ -19,7 +19,7 @@ from bench import report
 from bench.answers import Answers
 from bench.arrivals import Arrivals
 from bench.commands import MeasurementError
-from bench.moves import Moves
+from bench.release_driver import ReleaseDriver
 from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session
 from heliostat.spec.analysis import Analysis, SuccessRate
@@ -66,9 +66,9 @@ def soak(session: Session) -> Iterable[Result]:
     """
     sources, commit = sources_digest(), report.commit(SOURCE)
     kept = load(FILE, sources)
-    moves = Moves(session.stack)
+    driver = ReleaseDriver(session.stack)
     while (sent := sum(each.requests for each in kept)) < REQUESTS:
-        found = _round(session, moves, STRATEGIES[len(kept) % len(STRATEGIES)], commit, sources)
+        found = _round(session, driver, STRATEGIES[len(kept) % len(STRATEGIES)], commit, sources)
         if found.end != INTERRUPTED or found.failed:
             kept.append(found)
             save(FILE, kept)
@@ -141,13 +141,13 @@ def sources_digest(root: Path = SOURCE) -> str:
     return digest.hexdigest()[:16]
 
 
-def _round(session: Session, moves: Moves, strategy: Strategy, commit: str, sources: str) -> Round:
+def _round(session: Session, driver: ReleaseDriver, strategy: Strategy, commit: str, sources: str) -> Round:
     """One rollout. Whatever came of it, the load is finished, and what it saw is told."""
     began, started, end = time.time(), time.monotonic(), SUCCEEDED
     with session.arrivals(RATE) as load_:
         try:
             time.sleep(_REST_S)
-            moves.ends_well(moves.begin(moves.next(strategy)))
+            driver.ends_well(driver.begin(driver.next(strategy)))
             time.sleep(_REST_S)
         except (MeasurementError, OSError) as error:
             end = str(error) or type(error).__name__

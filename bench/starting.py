@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 
 from bench.answers import Answers
-from bench.moves import Moves, entered, in_phase
+from bench.release_driver import ReleaseDriver, entered, in_phase
 from bench.rows import BY_NAME, Result
 from bench.session import Session
 from heliostat.spec.rollouts import Phase
@@ -29,9 +29,9 @@ _QUANTILE = 0.99
 def while_starting(session: Session) -> Iterable[Result]:
     """Rounds of: two candidates that start as a blue-green update has them; another load of their CPU."""
     found: dict[str, list[Answers]] = {"starting": [], "burning": []}
-    moves, cpus = Moves(session.stack), []
+    driver, cpus = ReleaseDriver(session.stack), []
     for _ in range(_ROUNDS):
-        answers, cpu = _start(session, moves)
+        answers, cpu = _start(session, driver)
         found["starting"].append(answers)
         cpus.append(cpu)
         found["burning"].append(_burn(session, cpu))
@@ -51,20 +51,20 @@ def _pooled_ms(parts: list[Answers]) -> float:
     return float(np.quantile(np.concatenate([each.latencies_ms for each in parts]), _QUANTILE))
 
 
-def _start(session: Session, moves: Moves) -> tuple[Answers, float]:
+def _start(session: Session, driver: ReleaseDriver) -> tuple[Answers, float]:
     """The requests that came while candidates started, and the CPU seconds that this took on top of the load's own."""
-    desired = moves.next(BlueGreen(retention_seconds=0))
+    desired = driver.next(BlueGreen(retention_seconds=0))
     with session.arrivals(RATE) as load:
         time.sleep(_STEADY_S)
         usual, measured = _cpu(), time.monotonic()
         time.sleep(_STEADY_S)
         a_second = (_cpu() - usual) / (time.monotonic() - measured)
         declared, before, began = time.time(), _cpu(), time.monotonic()
-        number = moves.begin(desired)
-        rollout = moves.until(number, in_phase(*_STARTED), "the candidates have started")
+        number = driver.begin(desired)
+        rollout = driver.until(number, in_phase(*_STARTED), "the candidates have started")
         cpu = _cpu() - before - a_second * (time.monotonic() - began)
         answers = load.finish()
-    moves.ends_well(number)
+    driver.ends_well(number)
     return answers.between(declared, entered(rollout, Phase.TESTING)), max(0.0, cpu)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from bench.moves import Moves, in_phase
+from bench.release_driver import ReleaseDriver, in_phase
 from bench.session import SOURCE, Session
 from heliostat.spec.analysis import Analysis, Check, Disagreement, Latency, SuccessRate
 from heliostat.spec.rollouts import Phase
@@ -48,19 +48,19 @@ def draw(session: Session) -> None:
     """Ship a version by each strategy, and draw what the controller kept of it."""
     from heliostat.cli.rollouts import drawing
 
-    moves = Moves(session.stack)
+    driver = ReleaseDriver(session.stack)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for strategy in STRATEGIES:
         with session.arrivals(_RATE) as load:
             time.sleep(_REST_S)
-            number = moves.begin(moves.next(strategy))
+            number = driver.begin(driver.next(strategy))
             if isinstance(strategy, Canary):
-                moves.until(number, in_phase(Phase.WAITING), "it waits for a person")
+                driver.until(number, in_phase(Phase.WAITING), "it waits for a person")
                 time.sleep(_APPROVED_AFTER_S)
-                moves.api.approve("flights")
-            moves.ends_well(number)
+                driver.api.approve("flights")
+            driver.ends_well(number)
             time.sleep(_REST_S)
             load.finish()
         path = FOLDER / f"{strategy.kind}.svg"
-        path.write_text(drawing.draw(moves.api.record("flights", number)))
+        path.write_text(drawing.draw(driver.api.record("flights", number)))
         session.tell(f"wrote {path.relative_to(SOURCE)}")

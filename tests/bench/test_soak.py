@@ -88,7 +88,7 @@ class Session:
         failed = self.failing.pop(0) if self.failing else 0
         return Answers.of([(float(n), 1.0, "no answer: EOF" if n < failed else "", "1") for n in range(400)])
 
-    # What `Moves` does.
+    # What `ReleaseDriver` does.
     def next(self, strategy):
         return strategy
 
@@ -113,7 +113,7 @@ def file(tmp_path, monkeypatch):
 @pytest.fixture
 def run(file, monkeypatch):
     def run(session):
-        monkeypatch.setattr(soak, "Moves", lambda stack: session)
+        monkeypatch.setattr(soak, "ReleaseDriver", lambda stack: session)
         (result,) = soak.soak(session)
         return result
 

@@ -1,4 +1,4 @@
-"""`python -m bench.nursery ARGUMENTS`: replicas as Serve runs them, each in a process of its own, there in no time.
+"""`python -m bench.forked_replicas ARGUMENTS`: replicas as Serve runs them, each in a process of its own, there in no time.
 
 A replica of a cluster takes seconds to start. Here one process has all that it needs loaded, and forks: the application,
 Serve's own HTTP server and its event loop are the real ones, and only what starts them is not. ARGUMENTS is a file with the

@@ -96,7 +96,7 @@ def plant(folder: Path) -> Iterator[Plant]:
         traffic.answer_timeout_seconds,
     )
     try:
-        with nursery(folder) as ask:
+        with forked_replicas(folder) as ask:
             # None is used twice: Serve's server cannot listen where connections of a dead one are still remembered.
             first = ports.claim(folder, "replicas", count=REPLICAS + KILLS)
             made = Plant(plane, ask, range(first, first + REPLICAS + KILLS))
@@ -108,12 +108,12 @@ def plant(folder: Path) -> Iterator[Plant]:
 
 
 @contextmanager
-def nursery(folder: Path) -> Iterator[Callable[[str], int]]:
+def forked_replicas(folder: Path) -> Iterator[Callable[[str], int]]:
     """What makes replicas and kills them; yields what tells it to."""
     (folder / "arguments.json").write_text(arguments(folder).model_dump_json(by_alias=True))
-    argv = [sys.executable, "-m", "bench.nursery", str(folder / "arguments.json")]
+    argv = [sys.executable, "-m", "bench.forked_replicas", str(folder / "arguments.json")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(CODE), str(SOURCE))), "RAY_USAGE_STATS_ENABLED": "0"}
-    log = folder / "nursery.log"
+    log = folder / "forked-replicas.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(  # noqa: S603 - our own command, as a list
             argv, cwd=folder, env=environment, text=True, start_new_session=True,

@@ -2,9 +2,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench import setbacks
+from bench import rollbacks
 from bench.answers import Answers
-from bench.setbacks import pooled_percent
+from bench.rollbacks import pooled_percent
 
 
 def answers(requests, failed, label="1-new"):
@@ -22,7 +22,7 @@ def test_two_bad_rounds_of_five_cannot_hide_behind_the_others():
     assert pooled_percent(rounds) > 1
 
 
-class Moves:
+class ReleaseDriver:
     """Rollbacks that take no time."""
 
     api = store = None
@@ -66,10 +66,10 @@ class Session:
 
 @pytest.mark.parametrize(("failing", "holds"), [([0] * 5, True), ([0, 0, 1, 0, 0], False)])
 def test_a_rollback_in_which_requests_failed_does_not_hold(failing, holds, monkeypatch):
-    monkeypatch.setattr(setbacks, "Moves", Moves)
-    monkeypatch.setattr(setbacks, "_AFTER_S", 0)
-    monkeypatch.setattr(setbacks.time, "time", lambda: 2.0)
-    found = {result.row.name: result for result in setbacks.rollback(Session(failing))}
+    monkeypatch.setattr(rollbacks, "ReleaseDriver", ReleaseDriver)
+    monkeypatch.setattr(rollbacks, "_AFTER_S", 0)
+    monkeypatch.setattr(rollbacks.time, "time", lambda: 2.0)
+    found = {result.row.name: result for result in rollbacks.rollback(Session(failing))}
     assert found["rollouts/rollback-failed"].holds is holds
     assert found["rollouts/rollback-failed"].value == sum(failing)
     assert found["rollouts/rollback"].value == 0

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from bench import kills
+from bench import replica_kills
 from bench.answers import Answers
 from bench.commands import MeasurementError
-from bench.kills import KILLS, REPLICAS, over, plant
+from bench.replica_kills import KILLS, REPLICAS, over, plant
 from heliostat.spec.rollouts import ServingArguments
 
 
@@ -20,7 +20,7 @@ def test_requests_are_slow_beyond_a_quarter_of_a_second():
 
 
 def test_the_replicas_are_made_with_what_serve_gets(tmp_path):
-    written = kills.arguments(tmp_path).model_dump(mode="json", by_alias=True)
+    written = replica_kills.arguments(tmp_path).model_dump(mode="json", by_alias=True)
     again = ServingArguments.model_validate(written)
     assert (again.route_prefix, again.replicas) == ("/_/tiny/green", REPLICAS)
     assert str(tmp_path) in again.spool
@@ -56,18 +56,18 @@ def test_too_few_requests_are_no_measurement(tmp_path, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(kills, "plant", lambda folder: Context(Made()))
-    monkeypatch.setattr(kills, "busy", lambda *_: Context(Load()))
-    monkeypatch.setattr(kills, "_STEADY_S", 0)
+    monkeypatch.setattr(replica_kills, "plant", lambda folder: Context(Made()))
+    monkeypatch.setattr(replica_kills, "busy", lambda *_: Context(Load()))
+    monkeypatch.setattr(replica_kills, "_STEADY_S", 0)
     with pytest.raises(MeasurementError, match="the replicas were not busy"):
-        list(kills.replica_kills(Session()))
+        list(replica_kills.replica_kills(Session()))
 
 
 @pytest.mark.local_stack
 def test_replicas_are_killed_one_after_another_and_others_come(tmp_path, monkeypatch):
     from bench.session import answers
 
-    monkeypatch.setattr(kills, "_WHOLE_S", 0.05)
+    monkeypatch.setattr(replica_kills, "_WHOLE_S", 0.05)
     with plant(tmp_path) as made:
         before = [process for _, process in made._live]
         assert answers(made.url, {"x": 3}, "y")
@@ -82,9 +82,9 @@ def test_replicas_are_killed_one_after_another_and_others_come(tmp_path, monkeyp
 
 @pytest.mark.local_stack
 def test_replicas_end_with_what_made_them(tmp_path):
-    (tmp_path / "arguments.json").write_text(kills.arguments(tmp_path).model_dump_json(by_alias=True))
-    environment = {**os.environ, "PYTHONPATH": f"{kills.CODE}{os.pathsep}{kills.SOURCE}"}
-    argv = [sys.executable, "-m", "bench.nursery", str(tmp_path / "arguments.json")]
+    (tmp_path / "arguments.json").write_text(replica_kills.arguments(tmp_path).model_dump_json(by_alias=True))
+    environment = {**os.environ, "PYTHONPATH": f"{replica_kills.CODE}{os.pathsep}{replica_kills.SOURCE}"}
+    argv = [sys.executable, "-m", "bench.forked_replicas", str(tmp_path / "arguments.json")]
     port = random.randint(40_000, 60_000)
     made = subprocess.Popen(argv, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     made.stdin.write(f"serve {port}\n")
@@ -98,8 +98,8 @@ def test_replicas_end_with_what_made_them(tmp_path):
 
 @pytest.mark.local_stack
 def test_a_replica_that_does_not_come_up_is_told_with_its_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(kills, "CONTRACT", "workloads.tiny.contract:BROKEN")
-    monkeypatch.setattr(kills, "_COMES_S", 3.0)
+    monkeypatch.setattr(replica_kills, "CONTRACT", "workloads.tiny.contract:BROKEN")
+    monkeypatch.setattr(replica_kills, "_COMES_S", 3.0)
     with pytest.raises(MeasurementError, match="no column 'altitude'"), plant(tmp_path):
         pass
 

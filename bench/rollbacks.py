@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bench.answers import Answers
 from bench.commands import MeasurementError
-from bench.moves import Moves, in_phase, packaged
+from bench.release_driver import ReleaseDriver, in_phase, packaged
 from bench.rows import BY_NAME, Result
 from bench.session import Session
-from bench.shifts import RATE
+from bench.traffic_shifts import RATE
 from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.rollouts import Desired, Phase
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
@@ -52,9 +52,9 @@ CONTRACT = _dataclasses.replace(CONTRACT, respond=_failing)
 
 def bad_candidate(session: Session) -> Iterable[Result]:
     """A canary at 10 % that is well, and then fails one in twenty of its requests: until no client meets it any more."""
-    moves, seconds, meanwhile = Moves(session.stack), [], []
+    driver, seconds, meanwhile = ReleaseDriver(session.stack), [], []
     for number in range(1, _ROUNDS + 1):
-        took, found = _fails(session, moves, number)
+        took, found = _fails(session, driver, number)
         seconds.append(took)
         meanwhile.append(found)
         session.tell(
@@ -77,18 +77,18 @@ def pooled_percent(rounds: Sequence[Answers]) -> float:
 
 def rollback(session: Session) -> Iterable[Result]:
     """Back to the version of before, while it is still there: from the call until all new requests are on it."""
-    moves, seconds, rounds = Moves(session.stack), [], []
+    driver, seconds, rounds = ReleaseDriver(session.stack), [], []
     for _ in range(_ROUNDS):
-        desired = moves.next(BlueGreen(retention_seconds=_RETENTION_S))
+        desired = driver.next(BlueGreen(retention_seconds=_RETENTION_S))
         with session.arrivals(RATE) as load:
-            number = moves.begin(desired)
-            moves.until(number, in_phase(Phase.RETAINING), "all traffic is on the new version")
+            number = driver.begin(desired)
+            driver.until(number, in_phase(Phase.RETAINING), "all traffic is on the new version")
             time.sleep(_AFTER_S)
             called = time.time()
-            moves.api.rollback("flights")
+            driver.api.rollback("flights")
             time.sleep(_AFTER_S)
             answers = load.finish()
-        moves.serving()
+        driver.serving()
         last = answers.last(desired.version.label)
         if last is None:
             raise MeasurementError(f"{desired.version.label} never answered: {answers.by_version()}")
@@ -105,21 +105,21 @@ def rollback(session: Session) -> Iterable[Result]:
     )
 
 
-def _fails(session: Session, moves: Moves, number: int) -> tuple[float, Answers]:
+def _fails(session: Session, driver: ReleaseDriver, number: int) -> tuple[float, Answers]:
     """Seconds until all traffic is back, and what came of all requests meanwhile."""
     file = session.folder / "fault" / f"share-{number}"
-    desired = _faulty(session, moves, file)
-    old, label = moves.serving().version.label, desired.version.label
+    desired = _faulty(session, driver, file)
+    old, label = driver.serving().version.label, desired.version.label
     with session.arrivals(RATE) as load:
-        rollout = moves.begin(desired)
-        moves.until(rollout, in_phase(Phase.ANALYSING), "the canary is analysed")
+        rollout = driver.begin(desired)
+        driver.until(rollout, in_phase(Phase.ANALYSING), "the canary is analysed")
         time.sleep(_WELL_S)
         file.write_text(str(_FAILING))
         began = time.time()
-        moves.until(rollout, in_phase(Phase.ROLLING_BACK, Phase.FAILED), "it is rolled back", _LATEST_S)
+        driver.until(rollout, in_phase(Phase.ROLLING_BACK, Phase.FAILED), "it is rolled back", _LATEST_S)
         time.sleep(_AFTER_S)
         answers = load.finish()
-    if (serving := moves.serving().version.label) != old:
+    if (serving := driver.serving().version.label) != old:
         raise MeasurementError(f"{serving} serves, {old} should")
     last, early = answers.last(label), answers.between(end=began).failed
     if last is None or early:
@@ -127,7 +127,7 @@ def _fails(session: Session, moves: Moves, number: int) -> tuple[float, Answers]
     return last - began, answers.between(began, last + 1e-6)
 
 
-def _faulty(session: Session, moves: Moves, file: Path) -> Desired:
+def _faulty(session: Session, driver: ReleaseDriver, file: Path) -> Desired:
     """The application's next version, with a contract that fails once `file` says so."""
     root = file.parent / "code"
     shutil.rmtree(root, ignore_errors=True)
@@ -136,4 +136,4 @@ def _faulty(session: Session, moves: Moves, file: Path) -> Desired:
     contract.write_text(contract.read_text() + _FAULT.format(file=str(file)))
     analysis = Analysis(checks=(SuccessRate(at_least=0.99),), seconds=3600, min_requests=100)
     strategy = Canary(steps=(CanaryStep(weight=_WEIGHT, analysis=analysis),), retention_seconds=1)
-    return moves.next(strategy, code_uri=packaged(root, _CONTRACT, moves.store))
+    return driver.next(strategy, code_uri=packaged(root, _CONTRACT, driver.store))

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.answers import Answers
 from bench.commands import MeasurementError
-from bench.moves import Moves, entered, in_phase
+from bench.release_driver import ReleaseDriver, entered, in_phase
 from bench.rows import BY_NAME, Result
 from bench.session import Session
 from heliostat.spec.rollouts import Phase
@@ -26,18 +26,18 @@ _BEFORE_S = 20.0
 
 def blue_green(session: Session) -> Iterable[Result]:
     """From the decision until all new requests are on the new version: as the controller has it, and as clients do."""
-    moves, told, seen = Moves(session.stack), [], []
+    driver, told, seen = ReleaseDriver(session.stack), [], []
     for _ in range(_ROUNDS):
-        desired = moves.next(BlueGreen(retention_seconds=_STEADY_S))
-        old = moves.serving().version.label
+        desired = driver.next(BlueGreen(retention_seconds=_STEADY_S))
+        old = driver.serving().version.label
         with session.arrivals(RATE) as load:
             time.sleep(_STEADY_S)
-            number = moves.begin(desired)
-            moves.until(number, in_phase(Phase.RETAINING), "all traffic is on the new version")
+            number = driver.begin(desired)
+            driver.until(number, in_phase(Phase.RETAINING), "all traffic is on the new version")
             time.sleep(_STEADY_S)
             answers = load.finish()
-        rollout = moves.ends_well(number)
-        decided = moves.shifts(number)[-1].at
+        rollout = driver.ends_well(number)
+        decided = driver.shifts(number)[-1].at
         last = answers.last(old)
         if last is None or answers.last(desired.version.label) is None:
             raise MeasurementError(f"not both versions answered: {answers.by_version()}")
@@ -51,17 +51,17 @@ def blue_green(session: Session) -> Iterable[Result]:
 
 def canary(session: Session) -> Iterable[Result]:
     """One canary: a step of a weight and of many requests, then all of the traffic; the load lasts from before to after."""
-    moves = Moves(session.stack)
-    desired = moves.next(Canary(steps=(CanaryStep(weight=_WEIGHT, pause_seconds=_STEP_S),), retention_seconds=_STEADY_S))
+    driver = ReleaseDriver(session.stack)
+    desired = driver.next(Canary(steps=(CanaryStep(weight=_WEIGHT, pause_seconds=_STEP_S),), retention_seconds=_STEADY_S))
     with session.arrivals(RATE) as load:
         began = time.time()
         time.sleep(_BEFORE_S)
-        number = moves.begin(desired)
+        number = driver.begin(desired)
         declared = time.time()
-        rollout = moves.ends_well(number)
+        rollout = driver.ends_well(number)
         time.sleep(_STEADY_S)
         answers = load.finish()
-    first = moves.shifts(number)[0].at
+    first = driver.shifts(number)[0].at
     paused = entered(rollout, Phase.PAUSED)
     step = answers.between(paused, entered(rollout, Phase.SHIFTING, after=paused))
     before, after = answers.between(began, declared), answers.between(first)

@@ -24,7 +24,7 @@ _WRITTEN_S = 10.0
 _numbers = itertools.count(1)
 
 
-class Moves:
+class ReleaseDriver:
     """The application's versions and rollouts."""
 
     def __init__(self, stack: Stack) -> None:
