@@ -10,15 +10,22 @@ from heliostat.systems.errors import PermanentError, RetryableError
 
 
 class Exit(IntEnum):
-    """Exit codes."""
+    """Exit codes, the official CLI's."""
 
     OK = 0
+    """The command did what it was asked; of a preview, that it could be done."""
     FAILED = 1
+    """It failed: a resource, a rollout that was followed, the outside world, or a question that was answered with no."""
     USAGE = 2
+    """It was called in a way that cannot be meant; nothing was done."""
     NO_STACK = 6
+    """There is no such stack, or none is selected."""
     CHANGES = 7
+    """`--expect-no-changes` was given, and there were changes."""
     CANCELLED = 8
+    """It was interrupted, or an operation was cancelled; a rollout that was only watched goes on."""
     INTERNAL = 255
+    """A defect of heliostat itself; HELIOSTAT_TRACEBACK=1 shows where."""
 
 
 class UsageError(Exception):

@@ -1,25 +1,28 @@
 """Pulumi resources and components: what a program declares. Nothing here acts; the provider plugin does."""
 
 from heliostat.resources.application import Application, ServedVersion
-from heliostat.resources.controller import Controller
+from heliostat.resources.controller import Controller, ControllerArgs
 from heliostat.resources.dataset import Dataset
-from heliostat.resources.model_version import ModelVersion
+from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.object_store import ObjectStore
 from heliostat.resources.platform import Platform
 from heliostat.resources.ray_cluster import RayCluster
-from heliostat.resources.served_model import ServedModel
+from heliostat.resources.served_model import ServedModel, ServedModelArgs
 from heliostat.resources.tracking_server import TrackingServer
 from heliostat.resources.train_job import TrainJob
 
 __all__ = [
     "Application",
+    "Candidate",
     "Controller",
+    "ControllerArgs",
     "Dataset",
     "ModelVersion",
     "ObjectStore",
     "Platform",
     "RayCluster",
     "ServedModel",
+    "ServedModelArgs",
     "ServedVersion",
     "TrackingServer",
     "TrainJob",

@@ -14,12 +14,12 @@ from heliostat.spec.workload import Serving
 
 @dataclass(frozen=True)
 class ServedVersion:
-    """What it answers with."""
+    """The model version that an application answers with."""
 
     uri: pulumi.Input[str]
-    """`models:/<name>/<version>`"""
+    """The version as MLflow names it: `models:/<name>/<version>`."""
     data_digest: pulumi.Input[str] | None = None
-    """Of the data that it was trained on, for the ledger."""
+    """Digest of the data that it was trained on, for the ledger."""
 
 
 class Application(Resource):
@@ -29,8 +29,20 @@ class Application(Resource):
 
         Serving(strategy=Canary(
             steps=(CanaryStep(weight=10), CanaryStep(weight=50, approval=True)),
-            analysis=Analysis(checks=(SuccessRate(at_least=0.99), Latency(quantile=0.99, times=1.5)), seconds=60),
+            analysis=Analysis(
+                checks=(SuccessRate(at_least=0.99), Latency(quantile=0.99, times=1.5)),
+                seconds=60,
+            ),
         ))
+
+    Args:
+        name: The application's name, in its URL too: lower case, digits and dashes, 40 characters at most.
+        code: The source files that the contract and the strategy's own functions need.
+        contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
+        model: The model version that it answers with.
+        serving: How it answers, and how the next version takes its place.
+        platform: Where it runs.
+        opts: Pulumi's resource options.
     """
 
     token = "heliostat:index:Application"  # noqa: S105 - a type, no secret
@@ -71,10 +83,10 @@ class Application(Resource):
 
     @property
     def url(self) -> pulumi.Output[str]:
-        """Where clients reach it."""
+        """The address at which clients reach it."""
         return self.output("url")
 
     @property
     def openapi_url(self) -> pulumi.Output[str]:
-        """Its contract."""
+        """The address of its contract, as OpenAPI describes it."""
         return self.output("openapi_url")

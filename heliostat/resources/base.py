@@ -22,7 +22,7 @@ class Resource(pulumi.CustomResource):
     """Properties (snake case) that the plugin makes, beside the inputs that it hands back."""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None, /, **inputs: Any) -> None:
-        """Declares it with those `inputs` (snake case) that are not None."""
+        """Declare it with those `inputs` (snake case) that are not None."""
         properties: dict[str, Any] = {to_camel(key): wire(value) for key, value in inputs.items() if value is not None}
         super().__init__(self.token, name, {**properties, **{to_camel(key): None for key in self.outputs}}, opts)
 

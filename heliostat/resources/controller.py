@@ -16,16 +16,27 @@ class ControllerArgs:
     """What a controller is declared with."""
 
     directory: Path
+    """Absolute path of its data folder: its database, HAProxy's configuration, tokens and logs."""
     ray: pulumi.Input[Address]
+    """The `address` of the cluster that it works on."""
     store: pulumi.Input[Address]
+    """The `address` of the object store that holds the ledger and the prediction logs."""
     tracking_uri: pulumi.Input[str]
+    """The tracking server whose registry has the models."""
     public_port: int | None = None
+    """The port at which clients reach every application, 1024 to 65535; by default a free one is chosen and kept."""
     keeps: tuple[Path, ...] = ()
     """Data folders of other services that are started again when they die."""
 
 
 class Controller(Resource):
-    """The resident process that follows replicas, owns HAProxy and runs every rollout."""
+    """The resident process that follows replicas, owns HAProxy and runs every rollout.
+
+    Args:
+        name: The resource's name.
+        args: What it is declared with.
+        opts: Pulumi's resource options.
+    """
 
     token = "heliostat:index:Controller"  # noqa: S105 - a type, no secret
     outputs = ("address", "public_url")
@@ -45,10 +56,10 @@ class Controller(Resource):
 
     @property
     def address(self) -> pulumi.Output[Address]:
-        """How to reach its API."""
+        """The address of its API, a `ControllerAddress`."""
         return self.output("address")
 
     @property
     def public_url(self) -> pulumi.Output[str]:
-        """Where clients reach the applications."""
+        """The address below which clients reach the applications."""
         return self.output("public_url")

@@ -11,7 +11,16 @@ from heliostat.spec.resources import Code
 
 
 class Dataset(Resource):
-    """What a function of the workload returns, kept under its content's digest, with statistics and a schema."""
+    """The tables that a function of the workload returns, kept under their content's digest, with statistics and a schema.
+
+    Args:
+        name: The data set's name: lower case, digits and dashes, 40 characters at most.
+        code: The source files that the entry point needs.
+        entry_point: A function `(parameters) -> heliostat.ml.datasets.Tables`, as `package.module:name`.
+        parameters: The values that the function is called with.
+        platform: Where the function runs and the snapshot is kept.
+        opts: Pulumi's resource options.
+    """
 
     token = "heliostat:index:Dataset"  # noqa: S105 - a type, no secret
     outputs = ("address", "rows", "statistics_uri", "schema_uri")
@@ -38,5 +47,5 @@ class Dataset(Resource):
 
     @property
     def address(self) -> pulumi.Output[Address]:
-        """The snapshot's URI and digest."""
+        """The snapshot's URI and digest, a `DatasetAddress`."""
         return self.output("address")

@@ -14,15 +14,29 @@ from heliostat.spec.workload import Gate
 
 @dataclass(frozen=True)
 class Candidate:
-    """What asks to be registered: a run's model, or a version that the config pins."""
+    """The model that asks to be registered: a run's, or a version that the config pins."""
 
     run_id: pulumi.Input[str] | None = None
+    """MLflow's run that made the model; None where `pin` is given."""
     model_uri: pulumi.Input[str] | None = None
+    """The run's model, as MLflow names it; None where `pin` is given."""
     pin: str | None = None
+    """A registered version to take as it is, as `models:/<name>/<version>`."""
 
 
 class ModelVersion(Resource):
-    """The version to serve: a candidate that the gate admitted."""
+    """The version to serve: a candidate that the gate admitted.
+
+    Args:
+        name: The registered model's name, and that of the application whose serving version is the one to beat.
+        candidate: The model that asks to be registered.
+        code: The source files that the entry point needs.
+        entry_point: A class with the methods of `heliostat.ml.contracts.Predictor`, as `package.module:Name`.
+        dataset: The `address` of the snapshot whose test split decides.
+        gate: What the candidate has to reach.
+        platform: Where it is measured and registered.
+        opts: Pulumi's resource options.
+    """
 
     token = "heliostat:index:ModelVersion"  # noqa: S105 - a type, no secret
     outputs = ("version", "served_model_uri", "served_run_id", "served_data_digest", "verdict", "report_uri")
@@ -58,15 +72,15 @@ class ModelVersion(Resource):
 
     @property
     def version(self) -> pulumi.Output[int]:
-        """Its number in the registry."""
+        """The version's number in the registry."""
         return self.output("version")
 
     @property
     def model_uri(self) -> pulumi.Output[str]:
-        """`models:/<name>/<version>`"""
+        """The version as MLflow names it: `models:/<name>/<version>`."""
         return self.output("served_model_uri")
 
     @property
     def data_digest(self) -> pulumi.Output[str]:
-        """Of the data that it was trained on; empty where the registry does not know."""
+        """Digest of the data that it was trained on; empty where the registry does not know."""
         return self.output("served_data_digest")

@@ -10,7 +10,14 @@ from heliostat.spec.resources import StoreAddress
 
 
 class ObjectStore(Resource):
-    """A directory, or a bucket of anything that speaks S3."""
+    """A directory, or a bucket of anything that speaks S3.
+
+    Args:
+        name: The resource's name.
+        address: Where the objects lie.
+        on_destroy: Whether the objects outlive the resource.
+        opts: Pulumi's resource options.
+    """
 
     token = "heliostat:index:ObjectStore"  # noqa: S105 - a type, no secret
 
@@ -22,6 +29,6 @@ class ObjectStore(Resource):
 
     @property
     def address(self) -> pulumi.Output[Address]:
-        """Where the objects lie, once the store is there."""
+        """The place where the objects lie, once the store is there: a `StoreAddress`."""
         place = self._place.model_dump(by_alias=True, exclude_none=True)
         return self.output("uri").apply(lambda uri: {**place, "uri": uri})

@@ -15,15 +15,20 @@ class Platform:
     """The addresses that workloads need; a stack exports them, and another reads them by StackReference."""
 
     store: pulumi.Input[Address]
+    """The object store's `address`."""
     ray: pulumi.Input[Address]
+    """The Ray cluster's `address`."""
     tracking_uri: pulumi.Input[str]
+    """The tracking server's `tracking_uri`."""
     controller: pulumi.Input[Address]
+    """The controller's `address`."""
     public_url: pulumi.Input[str]
+    """The address below which clients reach the applications."""
     ray_session: pulumi.Input[str] = ""
-    """What changes each time the cluster is made anew, so that what ran on it is awaited again."""
+    """The cluster's `session`, another one each time it is made anew: what ran on it is awaited again."""
 
     def exported(self) -> pulumi.Output[Any]:
-        """As a stack's output `platform`."""
+        """The value of the stack's output `platform`."""
         return whole(
             store=self.store,
             ray=self.ray,

@@ -7,17 +7,30 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources.base import Address, Resource
-from heliostat.spec.platform import LocalRay, S3Store, Store
+from heliostat.spec.platform import DirectoryStore, LocalRay, S3Store
 
 
 class RayCluster(Resource):
-    """A head and worker nodes as processes on loopback, with token authentication."""
+    """A head and worker nodes as processes on loopback, with token authentication.
+
+    Args:
+        name: The resource's name.
+        spec: How many nodes, and how large.
+        directory: Absolute path of its data folder: the token and the logs' link.
+        store: Where code packages will lie; the cluster is told how to reach a bucket that is not AWS's.
+        opts: Pulumi's resource options.
+    """
 
     token = "heliostat:index:RayCluster"  # noqa: S105 - a type, no secret
     outputs = ("address", "gcs_address", "session")
 
     def __init__(
-        self, name: str, spec: LocalRay, directory: Path, store: Store, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        spec: LocalRay,
+        directory: Path,
+        store: DirectoryStore | S3Store,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         # Elsewhere than at AWS alone: there, Ray finds a bucket by itself.
         bucket = store if isinstance(store, S3Store) and store.endpoint else None
@@ -35,10 +48,10 @@ class RayCluster(Resource):
 
     @property
     def address(self) -> pulumi.Output[Address]:
-        """How to reach its REST APIs."""
+        """The address of its REST APIs, a `RayAddress`."""
         return self.output("address")
 
     @property
     def session(self) -> pulumi.Output[str]:
-        """What changes each time the head is started."""
+        """Ray's name for this run of the head: another one each time it is started."""
         return self.output("session")

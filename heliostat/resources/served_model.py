@@ -24,17 +24,22 @@ from heliostat.spec.workload import Workload
 
 @dataclass(frozen=True)
 class ServedModelArgs:
-    """A workload's own part of the declaration: its entry points and its parameters."""
+    """A workload's own part of the declaration: its entry points, each as `package.module:name`, and its parameters."""
 
     root: Path
     """The checkout, which the entry points' modules are relative to."""
     dataset: str
+    """A function `(parameters) -> heliostat.ml.datasets.Tables`."""
     train: str
+    """A function `(heliostat.ml.training.Context) -> None`."""
     predictor: str
+    """A class with the methods of `heliostat.ml.contracts.Predictor`."""
     contract: str
+    """A `heliostat.ml.contracts.Contract`."""
     data_parameters: JobParameters
+    """The parameters of the function `dataset`."""
     parameters: JobParameters
-    """Of the training; a stack's config overrides them."""
+    """The parameters of the training; a stack's config overrides them."""
 
     def code(self, *entry_points: str) -> Code:
         """The source that entry points need.
@@ -60,7 +65,20 @@ class ServedModelArgs:
 
 
 class ServedModel(pulumi.ComponentResource):
-    """Dataset, TrainJob, ModelVersion and Application of one workload. A pinned version is served without a training."""
+    """Dataset, TrainJob, ModelVersion and Application of one workload. A pinned version is served without a training.
+
+    Args:
+        name: The workload's name, and that of each of its resources.
+        args: The workload's own part of the declaration.
+        spec: The stack's part of it: the workload's section of the config.
+        platform: Where it runs.
+        opts: Pulumi's resource options.
+
+    Attributes:
+        url: The address at which clients reach the application.
+        openapi_url: The address of its contract, as OpenAPI describes it.
+        model_uri: The version that it is served with, as `models:/<name>/<version>`.
+    """
 
     def __init__(
         self,
@@ -101,5 +119,5 @@ class ServedModel(pulumi.ComponentResource):
         return Candidate(run_id=run.run_id, model_uri=run.model_uri)
 
     def exported(self) -> pulumi.Output[Any]:
-        """As an output of the stack."""
+        """The value of the stack's output that is called after the workload."""
         return whole(url=self.url, openapiUrl=self.openapi_url, modelUri=self.model_uri)

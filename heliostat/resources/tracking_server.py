@@ -11,7 +11,16 @@ from heliostat.spec.platform import OnDestroy, Tracking
 
 
 class TrackingServer(Resource):
-    """A process of this machine, with SQLite and the object store behind it."""
+    """A process of this machine, with SQLite and the object store behind it.
+
+    Args:
+        name: The resource's name.
+        spec: The port, where it is to be a certain one.
+        directory: Absolute path of its data folder: the SQLite database and the log.
+        artifacts: The `address` of the object store that holds models and other artifacts.
+        on_destroy: Whether runs and models outlive the resource.
+        opts: Pulumi's resource options.
+    """
 
     token = "heliostat:index:TrackingServer"  # noqa: S105 - a type, no secret
     outputs = ("tracking_uri",)
@@ -29,5 +38,5 @@ class TrackingServer(Resource):
 
     @property
     def tracking_uri(self) -> pulumi.Output[str]:
-        """What `mlflow.set_tracking_uri` takes."""
+        """The address that `mlflow.set_tracking_uri` takes."""
         return self.output("tracking_uri")

@@ -12,7 +12,19 @@ from heliostat.spec.workload import Gate, Training
 
 
 class TrainJob(Resource):
-    """One run of a workload's training; it runs again where code, data, parameters or scaling differ."""
+    """One run of a workload's training; it runs again where code, data, parameters or scaling differ.
+
+    Args:
+        name: The training's name, also that of MLflow's experiment: lower case, digits and dashes, 40 characters at most.
+        code: The source files that the entry point needs.
+        entry_point: A function `(heliostat.ml.training.Context) -> None`, as `package.module:name`.
+        dataset: The `address` of the snapshot to train on.
+        parameters: The values that the function finds in `context.parameters`.
+        training: How wide it runs, how often it is tried and for how long.
+        platform: Where it runs.
+        opts: Pulumi's resource options.
+        gate: What its model will be judged by: a training whose model could not be judged is not begun.
+    """
 
     token = "heliostat:index:TrainJob"  # noqa: S105 - a type, no secret
     outputs = ("digest", "run_id", "model_uri", "metrics")
@@ -49,15 +61,15 @@ class TrainJob(Resource):
 
     @property
     def run_id(self) -> pulumi.Output[str]:
-        """MLflow's run."""
+        """MLflow's run, with parameters, metrics, digests and the model."""
         return self.output("run_id")
 
     @property
     def model_uri(self) -> pulumi.Output[str]:
-        """The run's model."""
+        """The run's model, as MLflow names it."""
         return self.output("model_uri")
 
     @property
     def metrics(self) -> pulumi.Output[dict[str, float]]:
-        """On the validation split."""
+        """The metrics on the validation split; the baseline's carry the prefix `baseline_`."""
         return self.output("metrics")
