@@ -4,7 +4,7 @@ STACK ?= local
 HELIOSTAT := .venv/bin/heliostat
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down predict test lint bench soak faults schema lock clean
+.PHONY: help setup up preview down predict test lint bench soak faults schema docs lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ faults: setup ## Kill each part in each state of each rollout and see what it do
 
 schema: setup ## Make the JSON Schema of the stacks' configs anew
 	@.venv/bin/python scripts/schema.py
+
+docs: setup ## Build the documentation's site into build/docs
+	@scripts/docs
 
 lock: setup ## Resolve the dependencies anew into requirements.lock
 	@scripts/lock

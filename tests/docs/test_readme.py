@@ -25,12 +25,6 @@ def test_every_make_target_that_it_names_is_there() -> None:
     assert named <= targets
 
 
-def test_every_file_that_it_links_to_is_there() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
-    assert links
-    assert [link for link in links if not (ROOT / link.partition("#")[0]).exists()] == []
-
-
 def test_the_request_that_it_sends_fits_the_contract() -> None:
     (body,) = re.findall(r"-d '(\{.*?\})'", README, re.DOTALL)
     TypeAdapter(Flight).validate_python(json.loads(body))
