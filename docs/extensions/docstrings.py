@@ -43,7 +43,7 @@ def _python(app: Sphinx, kind: str, name: str, thing: Any, options: Any, lines: 
 
 
 def _command(_: Sphinx, __: click.Context, lines: list[str]) -> None:
-    lines[:] = _marked(lines)
+    lines[:] = [_code(line) for line in lines]
 
 
 def _signature(*told: Any) -> tuple[str | None, str | None]:
