@@ -33,6 +33,9 @@ extensions = [
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
+# The drawing library comes over the network when a page is looked at; without it the diagram's text is shown.
+mermaid_height = "auto"
+mermaid_fullscreen = False
 highlight_language = "none"
 
 autodoc_typehints = "signature"

@@ -19,6 +19,7 @@ from heliostat.spec.describing import described
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?![`_])")
 _BLOCK_INDENT = 4
 _DEFAULTS = (
+    (re.compile(r"\(\*args, \*\*kwargs\)"), ""),  # a protocol's, which nobody calls
     (re.compile(r", _\w+: \w+ = (<factory>|[\d.]+)"), ""),
     (re.compile(r"<class '([\w.]+)'>"), r"\1"),
     (re.compile(r"<factory>"), "..."),
@@ -47,7 +48,7 @@ def _command(_: Sphinx, __: click.Context, lines: list[str]) -> None:
 
 
 def _signature(*told: Any) -> tuple[str | None, str | None]:
-    """Without private parameters, and with defaults that can be read as Python: others leave the types as raw text."""
+    """A signature without private parameters, and with defaults that can be read as Python: others leave the types as raw text."""
     signature, returns = told[-2:]
     for pattern, text in _DEFAULTS if signature else ():
         signature = pattern.sub(text, signature)
