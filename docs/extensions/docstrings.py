@@ -48,7 +48,7 @@ def _command(_: Sphinx, __: click.Context, lines: list[str]) -> None:
 
 
 def _signature(*told: Any) -> tuple[str | None, str | None]:
-    """A signature without private parameters, and with defaults that can be read as Python: others leave the types as raw text."""
+    """A signature without private parameters, whose defaults are Python: others would leave its types as raw text."""
     signature, returns = told[-2:]
     for pattern, text in _DEFAULTS if signature else ():
         signature = pattern.sub(text, signature)
