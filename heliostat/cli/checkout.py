@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ TOLD = "HELIOSTAT_PLACE_TOLD"
 _FLAGS = {"-s": "stack", "--stack": "stack", "-C": "folder", "--cwd": "folder"}
 _NAMED = (*(("stack", verb) for verb in ("init", "new", "select", "rm", "remove", "delete")), ("cancel",))
 """Commands whose argument is the stack."""
-_PLACELESS = {"", "about", "help"}
+_PLACELESS = {"about", "help", "completion", "doctor"}
 
 
 class CheckoutError(Exception):
@@ -51,6 +50,8 @@ class Found:
 
 def read(file: Path) -> Settings:
     """Reads `heliostat.toml`; one that is not there says nothing. Raises CheckoutError with every mistake."""
+    import tomllib
+
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -75,11 +76,13 @@ def read(file: Path) -> Settings:
 
 def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Found:
     """What the project around `folder` (or around `-C`) says of a command. Raises CheckoutError."""
+    flags, words = _parted(arguments)
+    named = flags.get("stack", "")
+    if not words or {"-h", "--help"} & set(arguments):
+        return Found(stack_flag=named)  # whoever asks what commands there are needs no place, and would wait for all of this
     from heliostat.engine.config import project as projects
     from heliostat.engine.stackerrors import StackError
 
-    flags, words = _parted(arguments)
-    named = flags.get("stack", "")
     try:
         file = projects.find((folder / flags.get("folder", "")).absolute())
         said = projects.read_yaml(file)
@@ -99,7 +102,7 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
         stack = variables["PULUMI_STACK"] = settings.stack
         parts.insert(0, f"stack {stack} ({FILE})")
     parts += _passphrase(settings, stack.rpartition("/")[2], file.parent, environment, variables)
-    quiet = environment.get(TOLD) or (words[0] if words else "") in _PLACELESS or {"-h", "--help"} & set(arguments)
+    quiet = environment.get(TOLD) or words[0] in _PLACELESS
     return Found({**variables, TOLD: "1"} if parts else variables, "" if quiet else ", ".join(parts), named)
 
 
