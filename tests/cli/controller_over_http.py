@@ -8,7 +8,7 @@ from fastapi import FastAPI, HTTPException, Request
 from rollout_records import status
 
 from heliostat.rollout.orders import fingerprint
-from heliostat.spec.rollouts import Desired, GoBack, Phase, Record, Rollout, Status, WayBack, Word
+from heliostat.spec.rollouts import Desired, GoBack, Health, Phase, Record, Rollout, Status, WayBack, Word
 from heliostat.systems.controller_api import ENDS
 
 TOKEN = "hush"
@@ -22,6 +22,7 @@ class FakeController:
 
     def __init__(self):
         self.statuses = {}
+        self.state = Health(version="0.1.0", haproxy=True, ray=True, public_url="http://127.0.0.1:8080")
         self.coming = deque()
         self.records = {}
         self.ways_back = {}
@@ -44,6 +45,9 @@ class FakeController:
         """What a rollback without a number goes back to from now on."""
         values = {"desired": desired, "fingerprint": fingerprint(desired), "warm": False}
         self.ways_back[name] = WayBack(**values | changes)
+
+    def health(self) -> Health:
+        return self.state
 
     def listed(self) -> tuple[Status, ...]:
         return tuple(self.statuses.values())
@@ -117,6 +121,7 @@ def app_of(controller):
     def route(method, path, answer):
         app.add_api_route(f"/v1/applications{path}", answer, methods=[method])
 
+    app.add_api_route("/v1/health", controller.health, methods=["GET"])
     route("GET", "", controller.listed)
     route("GET", "/{name}", controller.read)
     route("GET", "/{name}/wait", controller.wait)
@@ -130,10 +135,11 @@ def app_of(controller):
 
 
 class Served:
-    """A controller behind a port of this machine, while the context lasts."""
+    """A controller, or any application, behind a port of this machine, while the context lasts."""
 
     def __init__(self, controller):
-        config = uvicorn.Config(app_of(controller), host="127.0.0.1", port=0, log_level="error", lifespan="off")
+        app = controller if isinstance(controller, FastAPI) else app_of(controller)
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
         self._server = uvicorn.Server(config)
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -27,16 +27,25 @@ class PlatformStack:
             "publicUrl": "http://127.0.0.1:8080",
         }
 
-    def exports(self, stack="dev", **outputs):
-        """Has the stack export exactly this."""
+    def exports(self, stack="dev", resources=(), **outputs):
+        """Has the stack export exactly this, and hold these resources: a type's last part and its outputs each."""
         backend, ref = Backend.open(f"file://{self.desk.state}"), StackRef("demo", stack)
         document = backend.read(ref)
         crypter = Keyring({"PULUMI_CONFIG_PASSPHRASE": "pass"}).of(document.salt)
         root = Resource(f"urn:pulumi:{stack}::demo::pulumi:pulumi:Stack::demo-{stack}", "pulumi:pulumi:Stack", custom=False)
         root.outputs.update(outputs)
-        Checkpoints(backend, ref, crypter, document).save(Snapshot([root], []))
+        held = [_resource(stack, name, given) for name, given in resources]
+        Checkpoints(backend, ref, crypter, document).save(Snapshot([root, *held], []))
 
     def remember(self, *entries):
         for entry in entries:
             key = f"ledger/{entry.application}/{entry.number:010d}.json"
             assert self.store.put(key, entry.model_dump_json().encode(), only_if_absent=True)
+
+
+def _resource(stack, name, outputs):
+    token = f"heliostat:index:{name}"
+    urn = f"urn:pulumi:{stack}::demo::{token}::{outputs.get('name', name.lower())}"
+    made = Resource(urn, token, custom=True, id=name.lower())
+    made.outputs.update(outputs)
+    return made

@@ -11,7 +11,7 @@ from heliostat.controller.api import create_app
 
 def calls(app):
     """Body and answer of each call on applications, by method and path."""
-    routes = [route for route in app.routes if isinstance(route, APIRoute) and route.path.startswith("/v1/applications")]
+    routes = [route for route in app.routes if isinstance(route, APIRoute) and route.path.startswith("/v1/")]
     return {(*route.methods, route.path): (body_of(route), get_type_hints(route.endpoint)["return"]) for route in routes}
 
 

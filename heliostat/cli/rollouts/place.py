@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +34,9 @@ class Stacks(Protocol):
 
     def outputs(self, stack: str) -> Mapping[str, Any]:
         """What it exports; raises NotFoundError where there is no such stack."""
+
+    def resources(self, stack: str) -> Sequence[Mapping[str, Any]]:
+        """Its resources, as its state holds them; raises NotFoundError where there is no such stack."""
 
 
 def controller_of(stack: str | None) -> ControllerAddress:
@@ -103,10 +106,12 @@ class _EmbeddedStacks:
         return self._place.stack(said).name
 
     def outputs(self, stack: str) -> Mapping[str, Any]:
-        document = self._place.backend.read(StackRef.parse(stack, self._place.require_project().name))
-        resources = (document.deployment or {}).get("resources") or []
-        roots = [one for one in resources if one["type"] == ROOT_STACK_TYPE and not one.get("parent")]
+        roots = [one for one in self.resources(stack) if one["type"] == ROOT_STACK_TYPE and not one.get("parent")]
         return dict(roots[0].get("outputs") or {}) if roots else {}
+
+    def resources(self, stack: str) -> Sequence[Mapping[str, Any]]:
+        document = self._place.backend.read(StackRef.parse(stack, self._place.require_project().name))
+        return (document.deployment or {}).get("resources") or []
 
 
 class _OfficialStacks:
@@ -116,12 +121,19 @@ class _OfficialStacks:
         return said or os.environ.get("PULUMI_STACK") or _pulumi("stack", "--show-name").strip()
 
     def outputs(self, stack: str) -> Mapping[str, Any]:
-        text = _pulumi("stack", "output", "--json", "--show-secrets=false", "-s", stack)
-        try:
-            said = json.loads(text or "{}")
-        except ValueError:
-            raise StackError(f"`pulumi stack output --json -s {stack}` wrote no JSON: {text[:200]!r}") from None
-        return said if isinstance(said, dict) else {}
+        return _pulumi_json("stack", "output", "--json", "--show-secrets=false", "-s", stack)
+
+    def resources(self, stack: str) -> Sequence[Mapping[str, Any]]:
+        return (_pulumi_json("stack", "export", "-s", stack).get("deployment") or {}).get("resources") or []
+
+
+def _pulumi_json(*arguments: str) -> Mapping[str, Any]:
+    text = _pulumi(*arguments)
+    try:
+        said = json.loads(text or "{}")
+    except ValueError:
+        raise StackError(f"`pulumi {' '.join(arguments)}` wrote no JSON: {text[:200]!r}") from None
+    return said if isinstance(said, dict) else {}
 
 
 def _pulumi(*arguments: str) -> str:
@@ -138,13 +150,21 @@ def _pulumi(*arguments: str) -> str:
 
 def _exported(stacks: Stacks, stack: str) -> Mapping[str, Any]:
     """The output `platform` of the stack that made the platform, else of the stack itself; empty where there is none."""
+    return platform_of(stacks, stack)[1]
+
+
+def platform_of(stacks: Stacks, stack: str) -> tuple[str, Mapping[str, Any]]:
+    """The stack that made the platform (`platformStack` of the config, else `stack` itself), and its output `platform`.
+
+    The output is empty where there is none.
+    """
     shared = _setting(stack, "platformStack")
     if isinstance(shared, str):
         found = stacks.outputs(shared).get("platform")
         if isinstance(found, dict):
-            return found
+            return shared, found
     found = stacks.outputs(stack).get("platform")
-    return found if isinstance(found, dict) else {}
+    return stack, found if isinstance(found, dict) else {}
 
 
 def _config_file(stack: str) -> Path:

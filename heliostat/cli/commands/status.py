@@ -1,0 +1,98 @@
+"""`heliostat status`: every part of a stack's platform, and what serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from heliostat.cli import options, say
+
+if TYPE_CHECKING:
+    from heliostat.cli.operators.health import PlatformStatus
+    from heliostat.cli.operators.serving import Application
+
+
+@click.command()
+@options.stack
+@options.as_json
+@options.everywhere
+def status(stack: str | None, as_json: bool) -> int:
+    """Show every part of the platform, whether it is well, and what serves on it.
+
+    Exit code 0 where every part is ok and every application answers its clients, 1 where one is or does not or nothing is up,
+    6 where there is no such stack. Each part has 5 s to answer; all are asked at once.
+    """
+    import json
+
+    from heliostat.cli.exits import Exit
+    from heliostat.cli.operators.status import status_of
+
+    found = status_of(stack)
+    if as_json:
+        say.out(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        _show(found)
+    return Exit.OK if found.is_well else Exit.FAILED
+
+
+def _show(found: PlatformStatus) -> None:
+    from heliostat.cli.operators.tables import Column, write
+
+    on = f", on the platform of {found.owner}" if found.owner != found.stack else ""
+    say.out(f"Stack {found.stack}{on}")
+    if found.parts:
+        heads = (Column("PART", whole=True), Column("HEALTH", whole=True), Column("VERSION", whole=True))
+        rows = [(one.part, str(one.health), one.version, one.address, one.detail) for one in found.parts]
+        say.out("")
+        write((*heads, Column("ADDRESS"), Column("DETAIL")), rows)
+        say.out("")
+        _show_applications(found.applications)
+    for sentence in found.advice:
+        say.told(sentence)
+
+
+def _show_applications(applications: tuple[Application, ...] | None) -> None:
+    from heliostat.cli.operators.tables import Column, write
+
+    if applications is None:
+        say.out("What serves is not known: the controller does not say.")
+        return
+    if not applications:
+        say.out("No application yet.")
+        return
+    heads = ("APPLICATION", "VERSION", "ROLE", "WEIGHT", "REPLICAS", "SINCE")
+    rows = [row for one in applications for row in _rows(one)]
+    write([*(Column(head, whole=True) for head in heads[:5]), Column(heads[5]), Column("ROLLOUT")], rows)
+
+
+def _rows(one: Application) -> list[tuple[str, ...]]:
+    import time
+
+    from heliostat.cli.rollouts import words
+    from heliostat.cli.rollouts.view import countdown
+
+    rollout = ""
+    if one.rollout is not None:
+        parts = (f"{one.rollout.number}, {one.rollout.strategy.kind}: {words.PHASES[one.rollout.phase]}",)
+        rollout = " ".join(filter(None, (*parts, countdown(one.rollout, time.time()))))
+    if not one.versions:
+        return [(one.name, words.NOTHING, "", "", f"0/{one.desired_replicas or 0}", "", rollout)]
+    rows: list[tuple[str, ...]] = []
+    for number, version in enumerate(one.versions):
+        replicas = words.NOTHING if version.replicas is None else str(version.replicas)
+        wanted = f"/{one.desired_replicas}" if one.desired_replicas is not None and version.role != "previous" else ""
+        moment = words.moment(version.since) if version.since is not None else ""
+        first = number == 0
+        rows.append(
+            (
+                one.name if first else "",
+                version.label,
+                version.role,
+                words.percent(version.weight),
+                replicas + wanted,
+                moment,
+                rollout if first else "",
+            )
+        )
+    return rows

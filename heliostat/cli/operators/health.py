@@ -1,0 +1,87 @@
+"""How the parts of a platform are: values, and what they come to; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from heliostat.cli.operators.serving import Application
+
+
+class Health(StrEnum):
+    """How a part is."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    """It answers, and something of it is not as declared."""
+    DOWN = "down"
+    """It does not answer."""
+
+
+@dataclass(frozen=True)
+class PartHealth:
+    """One part of a platform."""
+
+    part: str
+    address: str
+    health: Health
+    version: str = ""
+    detail: str = ""
+    """What is wrong, with what to do about it; or what else there is to know."""
+
+
+@dataclass(frozen=True)
+class PlatformStatus:
+    """Everything that `heliostat status` shows."""
+
+    stack: str
+    owner: str
+    parts: tuple[PartHealth, ...] = ()
+    applications: tuple[Application, ...] | None = None
+    """None where the controller does not say."""
+    problem: str = ""
+    """Why there is no platform."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether every part is ok and every application answers its clients."""
+        parts = not self.problem and all(one.health is Health.OK for one in self.parts)
+        return parts and all(one.is_well for one in self.applications or ())
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What to do, in sentences."""
+        if self.problem:
+            return (self.problem,)
+        down = [one.part for one in self.parts if one.health is Health.DOWN]
+        silent = [one.name for one in self.applications or () if not one.is_well]
+        found = []
+        if down:
+            found.append(f"{_listed(down)} {_does(down)} not answer: `heliostat up -s {self.owner}` starts what is gone")
+            logged = [part for part in down if part != "store"]
+            found += [f"`heliostat logs {logged[0]}` shows why"] if logged else []
+        if silent:
+            found.append(f"{_listed(silent)} {_does(silent)} not answer clients: `heliostat logs {silent[0]} --all` shows why")
+        return tuple(found)
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program to read."""
+        applications = None if self.applications is None else [one.as_json() for one in self.applications]
+        return {
+            "stack": self.stack,
+            "platformStack": self.owner,
+            "well": self.is_well,
+            "problem": self.problem or None,
+            "parts": [asdict(one) for one in self.parts],
+            "applications": applications,
+        }
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _does(names: Sequence[str]) -> str:
+    return "does" if len(names) == 1 else "do"

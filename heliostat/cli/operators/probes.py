@@ -1,0 +1,204 @@
+"""Asks each part of a platform how it is: one call a part, which answers in time or is a part that is down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from heliostat.cli.operators.deployed import CONTROLLER, Deployed
+from heliostat.cli.operators.health import Health, PartHealth
+from heliostat.spec.controller import SETTINGS_FILE
+from heliostat.spec.resources import ControllerAddress, RayAddress, StoreAddress
+from heliostat.systems.authorities import authorities
+from heliostat.systems.controller_api import ControllerClient
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import S3, directory_of
+from heliostat.systems.ray_capacity import read_nodes
+
+T = TypeVar("T")
+SECONDS = 5.0
+"""For each part; all are asked beside each other."""
+_ENOUGH_SPACE = 1 << 30
+
+
+async def in_thread(function: Callable[[], T], seconds: float = SECONDS) -> T:
+    """What a function that may block says; its thread keeps no process from ending.
+
+    Raises:
+        TimeoutError: it did not return within `seconds`.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)  # type: ignore[arg-type]
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = function()
+        except Exception as raised:
+            error = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return await asyncio.wait_for(future, seconds)
+
+
+async def store(address: StoreAddress) -> PartHealth:
+    """The object store: whether it is there and can be written."""
+    if address.uri.startswith("s3://"):
+        return await _bucket(address)
+    folder = directory_of(address)
+    if not folder.is_dir():
+        return PartHealth("store", address.uri, Health.DOWN, detail=f"there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return PartHealth("store", address.uri, Health.DEGRADED, detail="this user may not write to it")
+    free = shutil.disk_usage(folder).free
+    told = f"{free / (1 << 30):,.1f} GiB free"
+    if free < _ENOUGH_SPACE:
+        return PartHealth("store", address.uri, Health.DEGRADED, detail=f"{told}, and 1 GiB is little: make space")
+    return PartHealth("store", address.uri, Health.OK, detail=told)
+
+
+async def _bucket(address: StoreAddress) -> PartHealth:
+    try:
+        opened = S3(address)
+
+        def look() -> None:
+            with opened.errors(f"look for the bucket {opened.bucket}"):
+                opened.client.head_bucket(Bucket=opened.bucket)
+
+        await in_thread(look)
+    except (PermanentError, RetryableError) as error:
+        return PartHealth("store", address.uri, Health.DOWN, detail=str(error))
+    return PartHealth("store", address.uri, Health.OK, detail=f"at {address.endpoint}" if address.endpoint else "")
+
+
+async def ray(address: RayAddress, declared: int | None) -> PartHealth:
+    """The Ray cluster: whether its dashboard answers, and all declared nodes are there."""
+    nodes, version = await asyncio.gather(read_nodes(address), _ray_version(address))
+    if declared is not None and len(nodes) < declared:
+        return PartHealth("ray", address.url, Health.DEGRADED, version, f"{len(nodes)} of {declared} nodes are there")
+    cpus = sum(node.cpus for node in nodes)
+    return PartHealth("ray", address.url, Health.OK, version, f"{_count(len(nodes), 'node')}, {cpus:g} CPUs")
+
+
+async def mlflow(uri: str) -> PartHealth:
+    """MLflow: whether it answers, also from its database."""
+    async with _client(uri) as client:
+        (await client.get("/health")).raise_for_status()
+        version = (await client.get("/version")).text.strip()
+        found = await client.get("/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"})
+    if found.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return PartHealth("mlflow", uri, Health.DEGRADED, version, f"its database does not answer ({found.status_code})")
+    return PartHealth("mlflow", uri, Health.OK, version)
+
+
+async def controller(address: ControllerAddress) -> PartHealth:
+    """The controller: whether it answers, reaches the cluster and can write down what it decides."""
+    async with ControllerClient(address) as client:
+        found = await client.health()
+    wrong = [
+        *([] if found.ray else ["it does not reach Ray"]),
+        *([] if found.haproxy else ["HAProxy does not run"]),
+        *([found.store_error] if found.store_error else []),
+    ]
+    health = Health.DEGRADED if wrong else Health.OK
+    return PartHealth("controller", address.url, health, found.version, "; ".join(wrong))
+
+
+async def haproxy(public_url: str, directory: Path | None) -> PartHealth:
+    """HAProxy: whether the public address answers at all, be it that there is no such application."""
+    async with _client(public_url) as client:
+        await client.get("/")
+    return PartHealth("haproxy", public_url, Health.OK, await _haproxy_version(directory))
+
+
+async def _haproxy_version(directory: Path | None) -> str:
+    """What runs, by its own socket; empty where that is elsewhere or does not answer."""
+    if directory is None:
+        return ""
+    try:
+        settings = json.loads((directory / SETTINGS_FILE).read_text())
+        reader, writer = await asyncio.open_unix_connection(str(Path(settings["runtimeDirectory"]) / "haproxy.sock"))
+        try:
+            writer.write(b"show info\n")
+            await writer.drain()
+            lines = (await reader.read()).decode(errors="replace").splitlines()
+        finally:
+            writer.close()
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    found = dict(line.split(": ", 1) for line in lines if ": " in line)
+    return found.get("Version", "").partition("-")[0]
+
+
+Probe = tuple[str, str, Callable[[], Any]]
+"""A part's name and address, and what asks it."""
+
+
+def probes(found: Deployed) -> list[Probe]:
+    """What asks each part of a platform, in the order in which they are shown."""
+    listed: list[Probe] = []
+    if where := found.store:
+        listed.append(("store", where.uri, lambda: store(where)))
+    if cluster := found.ray:
+        listed.append(("ray", cluster.url, lambda: ray(cluster, found.ray_nodes)))
+    if uri := found.tracking_uri:
+        listed.append(("mlflow", uri, lambda: mlflow(uri)))
+    if api := found.controller:
+        listed.append(("controller", api.url, lambda: controller(api)))
+    if public := found.public_url:
+        listed.append(("haproxy", public, lambda: haproxy(public, found.directory(CONTROLLER))))
+    return listed
+
+
+async def ask(probe: Probe, seconds: float = SECONDS) -> PartHealth:
+    """One part's health; whatever goes wrong with the asking is a part that is down."""
+    part, address, act = probe
+    try:
+        async with asyncio.timeout(seconds):
+            found: PartHealth = await act()
+            return found
+    except TimeoutError:
+        return PartHealth(part, address, Health.DOWN, detail=f"no answer within {seconds:g} s")
+    except (RetryableError, PermanentError, OSError, ValueError) as error:
+        return PartHealth(part, address, Health.DOWN, detail=str(error))
+    except httpx.HTTPError as error:
+        return PartHealth(part, address, Health.DOWN, detail=f"no answer: {_first_line(error)}")
+
+
+async def _ray_version(address: RayAddress) -> str:
+    token = await asyncio.to_thread(Path(address.token_file).read_text) if address.token_file else ""
+    async with _client(address.url) as client:
+        answer = await client.get("/api/version", headers={"Authorization": f"Bearer {token.strip()}"} if token else {})
+    found = answer.raise_for_status().json()
+    return str(found.get("ray_version", "")) if isinstance(found, dict) else ""
+
+
+def _client(url: str) -> httpx.AsyncClient:
+    timeout = httpx.Timeout(SECONDS, connect=2.0)
+    return httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False, verify=authorities(url))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,53 @@
+"""Gathers how a stack is: every part is asked beside the others, and what serves beside them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from heliostat.cli.operators import probes
+from heliostat.cli.operators.deployed import Deployed, deployed, why_none
+from heliostat.cli.operators.health import PlatformStatus
+from heliostat.cli.operators.serving import Application, application
+from heliostat.cli.rollouts import words
+from heliostat.cli.rollouts.watch import newest
+from heliostat.spec.resources import ControllerAddress
+from heliostat.spec.rollouts import Status
+from heliostat.systems.controller_api import ControllerClient
+from heliostat.systems.errors import PermanentError, RetryableError
+
+
+def status_of(stack: str | None) -> PlatformStatus:
+    """How the platform of a stack is, and what serves on it.
+
+    Raises:
+        NotFoundError: no stack is meant, or there is none of that name.
+        StackError: its state cannot be read.
+    """
+    found = deployed(stack)
+    if not found.exported:
+        return PlatformStatus(found.stack, found.owner, problem=why_none(found))
+    return asyncio.run(_ask(found))
+
+
+async def _ask(found: Deployed) -> PlatformStatus:
+    serving = asyncio.create_task(_serving(found.controller))
+    parts = await asyncio.gather(*(probes.ask(probe) for probe in probes.probes(found)))
+    return PlatformStatus(found.stack, found.owner, tuple(parts), await serving)
+
+
+async def _serving(address: ControllerAddress | None) -> tuple[Application, ...] | None:
+    """Every application of the controller; None where it does not say."""
+    if address is None:
+        return None
+    try:
+        async with asyncio.timeout(probes.SECONDS), ControllerClient(address) as client:
+            return tuple(await asyncio.gather(*(_detailed(client, one) for one in await client.list())))
+    except (TimeoutError, RetryableError, PermanentError, ValueError):
+        return None
+
+
+async def _detailed(client: ControllerClient, status: Status) -> Application:
+    going = status.rollout is not None and status.rollout.phase not in words.ENDS
+    # The figures of a rollout are many: they are fetched only where they say how many replicas the candidate has.
+    sample = await newest(client, status) if going else None
+    return application(status, sample, await client.rollouts(status.name))
