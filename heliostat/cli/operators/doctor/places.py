@@ -1,0 +1,111 @@
+"""Gathers whether what `up` writes to can be written, and whether the ports that a config fixes are free."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from heliostat.cli.operators.doctor import tools
+from heliostat.cli.operators.doctor.facts import Bucket, FixedPort, Folder
+from heliostat.cli.session import Place
+from heliostat.engine.errors import EngineError
+from heliostat.spec.platform import LocalPlatform, S3Store
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems import ports as claims
+from heliostat.systems import processes
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import S3, ObjectMissingError
+
+_STORE_SECONDS = 15.0
+
+
+def folder(what: str, place: Path) -> Folder:
+    """Whether a folder can be written, or made where it is not there."""
+    there = tools.nearest(place)
+    if not there.is_dir():
+        return Folder(what, str(place), f"{there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Folder(what, str(place), f"user {os.getuid()} may not write to {there}")
+    return Folder(what, str(place))
+
+
+def state(place: Place) -> tuple[Folder, ...]:
+    """Where the stacks' state lies; none outside a project."""
+    if place.project is None:
+        return ()
+    try:
+        backend = place.backend
+        url = backend.bucket.url
+        if url.startswith("file://"):
+            return (folder("state", Path(backend.bucket.describe("")).expanduser()),)
+        backend.bucket.list(".pulumi/stacks")  # a bucket of which nobody knows but by asking
+        return (Folder("state", url),)
+    except EngineError as error:
+        return (Folder("state", place.environment.get("PULUMI_BACKEND_URL") or place.project.backend_url, str(error)),)
+
+
+def runtime() -> Folder:
+    """The short folder for sockets, which has to be this user's own."""
+    named = os.environ.get("HELIOSTAT_RUNTIME_DIR")
+    path = Path(named) if named else Path(tempfile.gettempdir(), f"heliostat-{os.getuid()}")
+    if not path.exists():
+        return folder("sockets", path)
+    try:
+        processes.runtime_root()
+    except PermanentError as error:
+        return Folder("sockets", str(path), str(error))
+    return Folder("sockets", str(path))
+
+
+def ports(platform: LocalPlatform | None, data: Path) -> tuple[FixedPort, ...]:
+    """The ports that the config fixes, and who is there."""
+    if platform is None:
+        return ()
+    fixed = (
+        (FixedPort("platform.tracking.port", platform.tracking.port or 0), "mlflow", ("mlflow", "mlflow")),
+        (FixedPort("platform.ray.dashboardPort", platform.ray.dashboard_port or 0), "ray", ("dashboard", "head")),
+        (FixedPort("platform.publicPort", platform.public_port or 0), "controller", ("public", "haproxy")),
+    )
+    return tuple(_looked_at(one, data / folder, *names) for one, folder, names in fixed if one.port)
+
+
+def _looked_at(fixed: FixedPort, directory: Path, claim: str, service: str) -> FixedPort:
+    """With who listens there; `claim` and `service` are what the port is for in a part's data folder."""
+    ours = claims.known(directory, claim) == fixed.port and processes.find(directory, service) is not None
+    return replace(fixed, holder=claims.holder(fixed.port) or "", ours=ours)
+
+
+def bucket(declared: S3Store) -> Bucket:
+    """Whether the bucket that the config names can be used, with the credentials that boto3 finds."""
+    from heliostat.cli.operators.probes import in_thread
+
+    uri = f"s3://{declared.bucket}/{declared.prefix}".rstrip("/")
+    place = f"{uri} at {declared.endpoint}" if declared.endpoint else uri
+    store = S3(StoreAddress(uri=uri, endpoint=declared.endpoint, region=declared.region))
+
+    def look() -> dict[str, Any]:
+        with store.errors(f"look for the bucket {declared.bucket}"):
+            return dict(store.client.head_bucket(Bucket=declared.bucket))
+
+    try:
+        return Bucket(place, clock_skew=_skew(asyncio.run(in_thread(look, _STORE_SECONDS))))
+    except ObjectMissingError:  # that is how a HEAD without a body reads
+        return Bucket(place, missing=True)
+    except TimeoutError:
+        return Bucket(place, f"no answer within {_STORE_SECONDS:g} s")
+    except (PermanentError, RetryableError) as error:
+        return Bucket(place, str(error))
+
+
+def _skew(answer: dict[str, Any]) -> float | None:
+    said = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        return time.time() - parsedate_to_datetime(said).timestamp() if said else None
+    except ValueError:
+        return None
