@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from heliostat.cli.operators.completing import applications, stacks
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -64,7 +66,11 @@ def everywhere(command: F) -> F:
     return command
 
 
-stack = click.option("-s", "--stack", "stack", metavar="NAME", help="The stack; by default the selected one.")
+stack = click.option(
+    "-s", "--stack", "stack", metavar="NAME", help="The stack; by default the selected one.", shell_complete=stacks
+)
+stack_name = click.argument("name", required=False, shell_complete=stacks)
+application = click.argument("application", required=False, shell_complete=applications)
 config_file = click.option("--config-file", metavar="FILE", help="Use this config file instead of the stack's own.")
 yes = click.option("-y", "--yes", is_flag=True, help="Go on without asking.")
 as_json = click.option("-j", "--json", "as_json", is_flag=True, help="Write JSON.")

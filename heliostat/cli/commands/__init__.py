@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from heliostat.cli.options import Group, everywhere
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name: (module, attribute, help)
 _COMMANDS = {
@@ -15,10 +18,13 @@ _COMMANDS = {
     "preview": ("operations", "preview", "Show what `up` would do."),
     "refresh": ("operations", "refresh", "Read the world into the state."),
     "destroy": ("operations", "destroy", "Delete every resource of a stack."),
+    "doctor": ("doctor", "doctor", "Check what this machine lacks for `up`."),
+    "status": ("status", "status", "Show every part of the platform, and what serves."),
     "rollout": ("rollout", "rollout", "Watch rollouts, approve or abort them, report on them."),
     "history": ("history", "history", "Show what served when."),
     "rollback": ("rollback", "rollback", "Go back to what served before."),
-    "logs": ("logs", "logs", "Show what an application's replicas wrote."),
+    "logs": ("logs", "logs", "Show what an application's replicas wrote, or a part."),
+    "open": ("open_", "open_", "Open MLflow, Ray's dashboard, a report, an application."),
     "dashboard": ("dashboard", "dashboard", "Open Ray's dashboard, logged in."),
     "stack": ("stack", "stack", "Manage stacks and look at their state."),
     "import": ("import_", "import_", "Take resources that are there already under management."),
@@ -26,6 +32,7 @@ _COMMANDS = {
     "config": ("config", "config", "Read and change a stack's configuration."),
     "about": ("about", "about", "Show what this command, the project, the stack and the backend are."),
     "cancel": ("cancel", "cancel", "Clear the lock of an operation that is gone."),
+    "completion": ("completion", "completion", "Have a shell complete commands and names."),
 }
 
 
@@ -45,6 +52,13 @@ class _Lazy(Group):
         """The names for `--help`."""
         return list(_COMMANDS)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands' names without their modules, and the options."""
+        from click.shell_completion import CompletionItem
+
+        named = [CompletionItem(name, help=text) for name, (_, _, text) in _COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list for `--help`."""
         with formatter.section("Commands"):
@@ -53,6 +67,12 @@ class _Lazy(Group):
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="heliostat")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "embedded", "pulumi"]),
+    expose_value=False,
+    help="Who does the work (or HELIOSTAT_ENGINE).",
+)
 @everywhere
 def heliostat() -> None:
     """Declare machine learning on Ray as code: the official Pulumi CLI's commands, and some for what serves.

@@ -11,7 +11,7 @@ from heliostat.engine.state import locks
 
 
 @click.command()
-@click.argument("name", required=False)
+@options.stack_name
 @options.stack
 @options.yes
 @options.everywhere

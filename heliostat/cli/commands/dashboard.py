@@ -1,35 +1,23 @@
-"""`heliostat dashboard`: a way into Ray's dashboard, which asks for the cluster's token."""
+"""`heliostat dashboard`: `heliostat open ray` by its older name."""
 
 from __future__ import annotations
 
 import click
 
-from heliostat.cli import options, say
-
-_SECONDS = 300
+from heliostat.cli import options
+from heliostat.cli.commands.open_ import open_ray, print_option, seconds_option
 
 
 @click.command()
-@click.option("--seconds", type=click.IntRange(min=1), default=_SECONDS, show_default=True, help="How long the address holds.")
+@print_option
+@seconds_option
 @options.stack
+@options.as_json
 @options.everywhere
-def dashboard(seconds: int, stack: str | None) -> None:
-    """Print an address that opens Ray's dashboard in a browser of this machine, logged in.
+def dashboard(seconds: int, stack: str | None, only_print: bool, as_json: bool) -> None:
+    """Print an address that opens Ray's dashboard in a browser of this machine, logged in; open it where there is one.
 
     The address holds for one visit. The token itself is neither in it nor printed; elsewhere than on this machine, open the
-    dashboard's own address and paste the token from the file that is named.
+    dashboard's own address and paste the token from the file that is named. `heliostat open ray` is the same.
     """
-    from heliostat.cli.login import Login
-    from heliostat.cli.rollouts.place import ray_of
-    from heliostat.systems.errors import PermanentError
-
-    address = ray_of(stack)
-    if address.token_file is None:
-        say.out(f"{address.url} asks for no token.")
-        return
-    with Login(address.url, address.token_file) as login:
-        say.out(f"Open  {login.url}\nwithin {seconds} s: it leads to Ray's dashboard, and logs this browser in, once.")
-        say.out(f"Or open {address.url} and paste the token, which is in {address.token_file}")
-        if not login.visited(seconds):
-            raise PermanentError(f"nobody opened the address within {seconds} s; it does not hold any more")
-    say.out("Logged in.")
+    open_ray(stack, seconds, only_print=only_print, as_json=as_json)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("application", required=False)
+@options.application
 @click.option("--at", "moment", metavar="TIME", help="What served then, exactly: `2026-03-01 14:00`, `14:00`, or `90m` ago.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The last N entries.")
 @options.stack

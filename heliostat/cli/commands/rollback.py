@@ -27,7 +27,7 @@ class _Goal:
 
 
 @click.command()
-@click.argument("application", required=False)
+@options.application
 @click.option("--to", type=click.IntRange(min=1), metavar="N", help="An entry of the ledger; by default what served before.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is remembered, and told to whoever declares it again.")
 @click.option("--detach", is_flag=True, help="Do not watch it to its end.")

@@ -101,7 +101,7 @@ def _listed(place: Place, ref: StackRef, current: str, *, qualified: bool) -> di
 
 
 @click.command("select")
-@click.argument("name", required=False)
+@options.stack_name
 @click.option("-c", "--create", "make", is_flag=True, help="Make the stack where there is none.")
 @options.stack
 @options.everywhere
@@ -119,7 +119,7 @@ def select(name: str | None, make: bool, stack: str | None) -> None:
 
 
 @click.command("rm")
-@click.argument("name", required=False)
+@options.stack_name
 @click.option("-f", "--force", is_flag=True, help="Even where it still has resources; they stay, and nobody knows of them.")
 @click.option("--preserve-config", is_flag=True, help="Keep the stack's config file.")
 @options.yes

@@ -1,0 +1,131 @@
+"""`heliostat open`: MLflow's, Ray's and an application's pages, and the newest rollout's report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from heliostat.cli import options, say
+
+if TYPE_CHECKING:
+    from heliostat.spec.resources import RayAddress
+
+PAGES = ("mlflow", "ray", "report", "docs", "app")
+_SECONDS = 300
+seconds_option = click.option(
+    "--seconds", type=click.IntRange(min=1), default=_SECONDS, show_default=True, help="How long Ray's address holds."
+)
+print_option = click.option("--print", "only_print", is_flag=True, help="Print the address and open no browser.")
+
+
+@click.command("open")
+@click.argument("page", type=click.Choice(PAGES))
+@options.application
+@print_option
+@click.option("-o", "--output", "file", metavar="FILE", help="Of the report; by default below .heliostat/reports.")
+@seconds_option
+@options.stack
+@options.as_json
+@options.everywhere
+def open_(page: str, application: str | None, file: str | None, **flags: object) -> None:
+    """Print the address of a page, and open it where there is a browser.
+
+    mlflow: runs and models. ray: Ray's dashboard, logged in once. report: the newest rollout's, which is written anew. docs:
+    how to call an application. app: its own address. APPLICATION is for the last three, where there is more than one.
+    """
+    stack, as_json, only_print = flags["stack"], bool(flags["as_json"]), bool(flags["only_print"])
+    named = str(stack) if stack else None
+    if page == "ray":
+        open_ray(named, int(str(flags["seconds"])), only_print=only_print, as_json=as_json)
+    elif page == "report":
+        _open(page, _report(named, application, file), only_print, as_json)
+    else:
+        _open(page, _address(page, named, application), only_print, as_json)
+
+
+def _address(page: str, stack: str | None, application: str | None) -> str:
+    """The address of a page that is there all the time, by the stack's state alone."""
+    from heliostat.cli.operators.deployed import with_platform
+    from heliostat.cli.rollouts.access import chosen
+    from heliostat.systems.errors import PermanentError
+
+    found = with_platform(stack)
+    if page == "mlflow":
+        if not found.tracking_uri:
+            raise PermanentError(f"the platform of the stack {found.owner!r} exports no MLflow")
+        return found.tracking_uri
+    url = found.applications[chosen(application, tuple(found.applications))]
+    return f"{url}/docs" if page == "docs" else url
+
+
+def _report(stack: str | None, application: str | None, file: str | None) -> str:
+    """The address of the newest rollout's report, just written."""
+    import time
+
+    from heliostat.cli.rollouts import records
+    from heliostat.cli.rollouts.access import with_controller
+    from heliostat.cli.rollouts.files import write
+    from heliostat.cli.rollouts.report import page
+
+    record = with_controller(stack, lambda client: records.record_of(client, application, None))
+    entries, notes = records.entries_of(stack, record)
+    for note in notes:
+        say.told(f"warning: {note}")
+    path = Path(file) if file else _reports() / f"rollout-{record.application}-{record.rollout.number}.html"
+    write(page(record, entries, time.time()), str(path))
+    return path.absolute().as_uri()
+
+
+def _reports() -> Path:
+    from heliostat.cli.session import Place
+    from heliostat.systems.errors import explained
+
+    folder = Place.here().require_project().root / ".heliostat" / "reports"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explained(error, f"make the folder {folder}") from error
+    return folder
+
+
+def _open(page: str, address: str, only_print: bool, as_json: bool) -> None:
+    from heliostat.cli.operators.pages import browse
+
+    opened = not only_print and browse(address)
+    if as_json:
+        say.out(json.dumps({"page": page, "address": address, "opened": opened}, indent=2))
+    else:
+        say.out(address)
+
+
+def open_ray(stack: str | None, seconds: int, *, only_print: bool, as_json: bool) -> None:
+    """Ray's dashboard, logged in: the token goes to the browser as a cookie, and is neither printed nor in an address."""
+    from heliostat.cli.rollouts.place import ray_of
+
+    address = ray_of(stack)
+    if as_json:
+        # Whoever reads JSON opens no login page: the token's file says all that a program needs.
+        said = {"page": "ray", "address": address.url, "tokenFile": address.token_file, "opened": False}
+        say.out(json.dumps(said, indent=2))
+    elif address.token_file is None:
+        _open("ray", address.url, only_print, as_json=False)
+    else:
+        _log_in(address, address.token_file, seconds, only_print)
+
+
+def _log_in(address: RayAddress, token_file: str, seconds: int, only_print: bool) -> None:
+    from heliostat.cli.login import Login
+    from heliostat.cli.operators.pages import browse, redirecting
+    from heliostat.systems.errors import PermanentError
+
+    with Login(address.url, token_file) as login, redirecting(login.url) as page:
+        say.out(f"Open  {login.url}\nwithin {seconds} s: it leads to Ray's dashboard, and logs this browser in, once.")
+        say.out(f"Or open {address.url} and paste the token, which is in {token_file}")
+        if not only_print:
+            browse(page)
+        if not login.visited(seconds):
+            raise PermanentError(f"nobody opened the address within {seconds} s; it does not hold any more")
+    say.out("Logged in.")

@@ -1,0 +1,121 @@
+"""What a shell completes: names of stacks and applications, read from files alone; nothing is asked and nothing started.
+
+Each press of the tab key starts the command anew, so nothing heavy is imported here. What cannot be found out is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
+
+    from heliostat.cli.session import Place
+
+PARTS = ("controller", "haproxy", "mlflow", "ray")
+"""Of a platform, as `heliostat logs` names them."""
+SHELLS = ("bash", "zsh", "fish")
+VARIABLE = "_HELIOSTAT_COMPLETE"
+_APPLICATION_TYPE = "heliostat:index:Application"
+_INSTALL = {
+    "bash": '# To have it in every shell, add this line to ~/.bashrc:\n#     eval "$({command} completion bash)"\n',
+    "zsh": "# To have it in every shell, add this line to ~/.zshrc, below compinit:\n"
+    '#     eval "$({command} completion zsh)"\n# It completes `heliostat` where that is on PATH.\n',
+    "fish": "# To have it in every shell, run this once:\n"
+    "#     {command} completion fish > ~/.config/fish/completions/heliostat.fish\n"
+    "# It completes `heliostat` where that is on PATH.\n",
+}
+
+
+def script(shell: str) -> str:
+    """What has a shell complete the command, with how to install it as a comment."""
+    from click.shell_completion import get_completion_class
+
+    from heliostat.cli.commands import heliostat
+
+    made = get_completion_class(shell)
+    assert made is not None  # noqa: S101 - the command takes no other shell
+    head = _INSTALL[shell].format(command=_command())
+    # The first line of zsh's says what it completes, and has to stay the first.
+    first, _, rest = made(heliostat, {}, "heliostat", VARIABLE).source().partition("\n")
+    return f"{first}\n{head}{rest}" if first.startswith("#compdef") else f"{head}{first}\n{rest}"
+
+
+def _command() -> str:
+    """How the command is called from any folder."""
+    called = Path(sys.argv[0])
+    there = called if called.name == "heliostat" else Path(sys.executable).with_name("heliostat")
+    return "heliostat" if shutil.which("heliostat") else str(there.absolute())
+
+
+def stacks(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the project's stacks: those that were made, where the state is in files, and those with a config file."""
+    from heliostat.engine.errors import EngineError
+
+    place = _place()
+    if place is None or place.project is None:
+        return []
+    names = {path.stem.removeprefix("Pulumi.") for path in place.project.config_folder.glob("Pulumi.*.y*ml")}
+    try:
+        if _is_in_files(place):
+            names |= {ref.name for ref in place.backend.stacks(place.project.name)}
+    except (EngineError, OSError):
+        pass
+    return _fitting(names, incomplete)
+
+
+def applications(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the stack's applications, as its state has them; none where that is not in files."""
+    return _fitting(_applications(context), incomplete)
+
+
+def loggable(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Whatever `heliostat logs` knows: applications and parts; a name that is both, as each of the two."""
+    named, parts = _applications(context), set(PARTS)
+    both = {f"{kind}/{name}" for name in named & parts for kind in ("app", "part")}
+    return _fitting((named ^ parts) | both, incomplete)
+
+
+def _applications(context: click.Context) -> set[str]:
+    from heliostat.engine.errors import EngineError
+
+    place = _place()
+    try:
+        if place is None or not _is_in_files(place):
+            return set()
+        deployment = place.backend.read(place.stack(context.params.get("stack"))).deployment or {}
+        found = [one.get("outputs") or {} for one in deployment.get("resources") or [] if one["type"] == _APPLICATION_TYPE]
+    except (EngineError, OSError, KeyError, TypeError, AttributeError):
+        return set()
+    return {str(one["name"]) for one in found if one.get("name")}
+
+
+def _place() -> Place | None:
+    """The project around the working folder, with what the checkout says of its state and its stack; None outside of one."""
+    from heliostat.cli.checkout import CheckoutError, find
+    from heliostat.cli.session import Place
+    from heliostat.engine.errors import EngineError
+
+    try:
+        os.environ.update(find(["stack"], os.environ, Path.cwd()).variables)
+        place = Place.here()
+    except (CheckoutError, EngineError, OSError):
+        return None
+    return place if place.project is not None else None
+
+
+def _is_in_files(place: Place) -> bool:
+    """Whether the state can be read without a network."""
+    from heliostat.engine.state.backend import backend_url, pulumi_home
+
+    own = place.project.backend_url if place.project else ""
+    return backend_url(place.environment, own, pulumi_home(place.environment)).startswith("file://")
+
+
+def _fitting(names: Collection[str], incomplete: str) -> list[str]:
+    return sorted(name for name in names if name.startswith(incomplete))
