@@ -24,7 +24,7 @@ def rollout() -> None:
     """Watch rollouts, approve or abort them, report on them. APPLICATION may be left out where there is only one."""
 
 
-_application = click.argument("application", required=False)
+_application = options.application
 _number = click.option("--rollout", "number", type=click.IntRange(min=1), metavar="N", help="By default the newest.")
 
 
@@ -57,17 +57,19 @@ def status(application: str | None, stack: str | None, as_json: bool) -> None:
 @_application
 @options.stack
 @click.option("--wait", "to_the_end", is_flag=True, help="Stay until the old version is put away.")
+@options.as_json
 @options.everywhere
-def watch(application: str | None, stack: str | None, to_the_end: bool) -> int:
+def watch(application: str | None, stack: str | None, to_the_end: bool, as_json: bool) -> int:
     """Follow a rollout to its result.
 
-    Exit code 0 where it went through, 1 where it was rolled back. Ctrl-C ends the watching, not the rollout.
+    Exit code 0 where it went through, 1 where it was rolled back. Ctrl-C ends the watching, not the rollout. With --json each
+    change is a line: the application as `rollout status --json` shows it.
     """
     from heliostat.cli.rollouts.access import status_of, with_controller
     from heliostat.cli.rollouts.watch import watch as follow
 
     async def act(client: ControllerClient) -> int:
-        return await follow(client, await status_of(client, application), to_the_end=to_the_end)
+        return await follow(client, await status_of(client, application), to_the_end=to_the_end, as_json=as_json)
 
     return with_controller(stack, act)
 
@@ -78,8 +80,11 @@ def watch(application: str | None, stack: str | None, to_the_end: bool) -> int:
 @click.option("--step", "step", type=click.IntRange(min=1), metavar="N", help="From 1; by default the one that it is at.")
 @click.option("--reason", default="", metavar="TEXT", help="Remember this with it.")
 @options.stack
+@options.as_json
 @options.everywhere
-def approve(application: str | None, number: int | None, step: int | None, reason: str, stack: str | None) -> None:
+def approve(
+    application: str | None, number: int | None, step: int | None, reason: str, stack: str | None, as_json: bool
+) -> None:
     """Let a rollout that waits for a person go on.
 
     Where --rollout or --step names another one than waits, as where somebody else was first, nothing is approved.
@@ -90,7 +95,9 @@ def approve(application: str | None, number: int | None, step: int | None, reaso
         read = await status_of(client, application)
         word = _word(reason, number, read)
         at = step - 1 if step is not None else read.rollout.step if read.rollout is not None else None
-        await client.approve(read.name, word.model_copy(update={"step": at}))
+        after = await client.approve(read.name, word.model_copy(update={"step": at}))
+        if as_json:
+            return after.model_dump_json(indent=2)
         return _told(read.name, word, f", step {at + 1}" if at is not None else "", "approved")
 
     say.out(with_controller(stack, act))
@@ -101,8 +108,9 @@ def approve(application: str | None, number: int | None, step: int | None, reaso
 @_number
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is remembered, and told to whoever declares it again.")
 @options.stack
+@options.as_json
 @options.everywhere
-def abort(application: str | None, number: int | None, reason: str, stack: str | None) -> None:
+def abort(application: str | None, number: int | None, reason: str, stack: str | None, as_json: bool) -> None:
     """Roll back what is on its way.
 
     It is not shipped again by itself.
@@ -112,7 +120,9 @@ def abort(application: str | None, number: int | None, reason: str, stack: str |
     async def act(client: ControllerClient) -> str:
         read = await status_of(client, application)
         word = _word(reason, number, read)
-        await client.abort(read.name, word)
+        after = await client.abort(read.name, word)
+        if as_json:
+            return after.model_dump_json(indent=2)
         return _told(read.name, word, "", "aborted")
 
     say.out(with_controller(stack, act))
@@ -161,11 +171,13 @@ def listing(application: str | None, stack: str | None, as_json: bool) -> None:
 @_number
 @_file(default=None, help="By default `rollout-APPLICATION-N.html`; `-` is standard output; `X.svg` is one time line alone.")
 @options.stack
+@options.as_json
 @options.everywhere
-def report(application: str | None, number: int | None, file: str | None, stack: str | None) -> None:
+def report(application: str | None, number: int | None, file: str | None, stack: str | None, as_json: bool) -> None:
     """Write an HTML page about a rollout.
 
-    One file that needs no network: what happened, with weights, rates and latencies over time.
+    One file that needs no network: what happened, with weights, rates and latencies over time. With --json, what the page is
+    made of: the controller's record and the ledger's entries.
     """
     import time
 
@@ -183,6 +195,9 @@ def report(application: str | None, number: int | None, file: str | None, stack:
     entries, notes = records.entries_of(stack, record)
     for note in notes:
         say.told(f"warning: {note}")
+    if as_json:
+        write(records.as_json(record, entries), file or "-")
+        return
     write(page(record, entries, time.time()), file or f"rollout-{record.application}-{record.rollout.number}.html")
 
 

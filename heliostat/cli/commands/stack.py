@@ -32,9 +32,10 @@ class _StackGroup(Group):
 @click.option("-u", "--show-urns", is_flag=True, help="Show each resource's URN.")
 @click.option("-i", "--show-ids", is_flag=True, help="Show each resource's id.")
 @click.option("--show-name", is_flag=True, help="Write the stack's name and nothing else.")
+@options.as_json
 @options.everywhere
 @click.pass_context
-def stack(ctx: click.Context, stack: str | None, show_secrets: bool, show_urns: bool, show_ids: bool, show_name: bool) -> None:
+def stack(ctx: click.Context, /, stack: str | None, show_secrets: bool, as_json: bool, **flags: bool) -> None:
     """Show a stack: its last update, its resources, its outputs."""
     ctx.obj = stack
     if ctx.invoked_subcommand is not None:
@@ -42,15 +43,33 @@ def stack(ctx: click.Context, stack: str | None, show_secrets: bool, show_urns: 
     place = Place.here()
     ref = place.stack(stack)
     document = place.backend.read(ref)
-    if show_name:
+    if flags["show_name"]:
         say.out(ref.name)
+        return
+    if as_json:
+        say.out(json.dumps(_as_json(place, ref, document, show_secrets), indent=2, ensure_ascii=False))
         return
     say.out(f"Current stack is {ref.name}:\n    Managed by {place.backend.bucket.url}")
     say.out(say.runnable("\n".join(f"    {line}" for line in _last_update(place, ref))))
     resources = (document.deployment or {}).get("resources") or []
     say.out(f"Current stack resources ({len(resources)}):")
-    say.out(_tree(resources, show_urns, show_ids) if resources else "    No resources currently in this stack")
+    tree = _tree(resources, flags["show_urns"], flags["show_ids"])
+    say.out(tree if resources else "    No resources currently in this stack")
     say.out(f"\n{_outputs_table(_shown_outputs(place, document, show_secrets))}")
+
+
+def _as_json(place: Place, ref: StackRef, document: Document, show_secrets: bool) -> dict[str, Any]:
+    latest = history.entries(place.backend, ref, limit=1)
+    update = {"kind": latest[0].kind, "result": latest[0].result, "endTime": latest[0].end_time} if latest else None
+    resources = (document.deployment or {}).get("resources") or []
+    return {
+        "name": ref.name,
+        "fullyQualifiedName": ref.full_name,
+        "backend": place.backend.bucket.url,
+        "lastUpdate": update,
+        "resources": [{key: one[key] for key in ("type", "urn", "id", "parent") if one.get(key)} for one in resources],
+        "outputs": _shown_outputs(place, document, show_secrets),
+    }
 
 
 def _last_update(place: Place, ref: StackRef) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from heliostat.cli.rollouts import ledger
 from heliostat.cli.rollouts.access import status_of
 from heliostat.cli.rollouts.place import store_of
@@ -11,6 +14,12 @@ from heliostat.spec.rollouts import Record
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
+
+
+def as_json(record: Record, entries: Sequence[Entry]) -> str:
+    """All that a report is made of, for a program to read."""
+    whole = {"record": record.model_dump(mode="json"), "entries": [one.model_dump(mode="json") for one in entries]}
+    return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
 async def record_of(client: ControllerClient, application: str | None, number: int | None) -> Record:

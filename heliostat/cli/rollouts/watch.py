@@ -110,6 +110,27 @@ class Lines:
         """Nothing is kept back."""
 
 
+class JsonLines:
+    """A program: one line of JSON a change."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._last = ""
+
+    def show(self, status: Status) -> None:
+        """Writes what is not as it was."""
+        text = status.model_dump_json()
+        if text != self._last:
+            self._last = text
+            self._write(text)
+
+    def measured(self, sample: Sample | None) -> None:
+        """Figures are in the record, `rollout report --json`."""
+
+    def close(self) -> None:
+        """Nothing is kept back."""
+
+
 def headline(name: str, rollout: Rollout) -> str:
     """One line that says which rollout it is."""
     who = words.origin(rollout.origin)
@@ -123,8 +144,10 @@ def console() -> Console:
     return say.console(soft_wrap=False, width=wide)
 
 
-def screen() -> Screen:
+def screen(*, as_json: bool = False) -> Screen:
     """What standard output can show."""
+    if as_json:
+        return JsonLines(say.out)
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         return Picture(console())
 
@@ -134,7 +157,7 @@ def screen() -> Screen:
     return Lines(write)
 
 
-async def watch(client: ControllerClient, status: Status, *, to_the_end: bool = False) -> int:
+async def watch(client: ControllerClient, status: Status, *, to_the_end: bool = False, as_json: bool = False) -> int:
     """Shows the rollout of `status` until it has come to its result, or `to_the_end` of the old version's retention.
 
     Returns:
@@ -144,7 +167,7 @@ async def watch(client: ControllerClient, status: Status, *, to_the_end: bool = 
     Raises:
         RetryableError: the controller stays away.
     """
-    shown = screen()
+    shown = screen(as_json=as_json)
     leaving = asyncio.Event()
     with _on_signals(leaving.set):
         follower = asyncio.create_task(_follow(client, status, shown, to_the_end))
