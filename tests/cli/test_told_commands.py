@@ -14,6 +14,7 @@ from heliostat.cli.handover import choose
 PACKAGE = Path(heliostat.__file__).parent
 TOLD = re.compile(
     r"`(?:heliostat )?((?:up|preview|refresh|destroy|down|rollout|history|rollback|stack|state|config|cancel)(?: [^`]*)?)`"
+    r"|`heliostat ((?:status|doctor|logs|open|dashboard|completion|about)(?: [^`]*)?)`"
 )
 BARE = re.compile(r"\bheliostat (rollout [a-z|]+(?: \S+)?|history|rollback|up)\b")
 
@@ -40,7 +41,7 @@ def told():
     found = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         for text in texts(ast.parse(file.read_text())):
-            for command in (*TOLD.findall(text), *BARE.findall(text)):
+            for command in (*(one or other for one, other in TOLD.findall(text)), *BARE.findall(text)):
                 for one in alternatives(command.strip()):
                     found.setdefault(one, str(file.relative_to(PACKAGE)))
     return found

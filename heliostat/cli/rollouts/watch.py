@@ -116,13 +116,17 @@ class JsonLines:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._last = ""
+        self._told = (0, 0)
 
     def show(self, status: Status) -> None:
         """Writes what is not as it was."""
+        rollout = status.rollout
+        told = (rollout.number, len(rollout.events)) if rollout is not None else (0, 0)
         text = status.model_dump_json()
-        if text != self._last:
-            self._last = text
-            self._write(text)
+        if text == self._last or told < self._told:  # an answer that was long on its way
+            return
+        self._last, self._told = text, told
+        self._write(text)
 
     def measured(self, sample: Sample | None) -> None:
         """Figures are in the record, `rollout report --json`."""
