@@ -70,6 +70,7 @@ def test_what_cannot_be_found_out_completes_to_nothing(desk):
 
 def test_state_in_a_bucket_is_not_asked_for(stack):
     stack.monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://somewhere/far")
+    stack.monkeypatch.setattr("heliostat.engine.state.backend.open_bucket", lambda url: pytest.fail(f"{url} was opened"))
     assert completed("status", "-s", "") == ["dev"]
     assert completed("logs", "") == ["controller", "haproxy", "mlflow", "ray"]
 

@@ -4,7 +4,9 @@ import asyncio
 import io
 import json
 import socket
+from collections import Counter
 
+import httpx
 import pytest
 from controller_over_http import TOKEN, FakeController, Served
 from platform_over_http import FakeParts, served
@@ -16,6 +18,7 @@ from heliostat.cli.operators import probes
 from heliostat.cli.operators.health import Health, PartHealth, PlatformStatus
 from heliostat.cli.operators.serving import application
 from heliostat.cli.operators.tables import Column, drawn
+from heliostat.systems.errors import PermanentError, RetryableError
 
 PARTS = ("store", "ray", "mlflow", "controller", "haproxy")
 
@@ -135,6 +138,25 @@ async def test_parts_that_hang_are_down_after_their_time_and_are_waited_for_besi
     assert {one.health for one in found} == {Health.DOWN}
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermanentError("refused (403)"),
+        RetryableError("away"),
+        OSError("no such file"),
+        ValueError("no JSON"),
+        httpx.ReadError("cut"),
+    ],
+)
+async def test_whatever_goes_wrong_with_the_asking_is_a_part_that_is_down(error):
+    async def fail():
+        raise error
+
+    found = await probes.ask(("ray", "http://x", fail))
+    assert (found.part, found.health) == ("ray", Health.DOWN)
+    assert str(error) in found.detail
+
+
 async def test_a_thread_that_hangs_is_left_behind_and_what_it_raises_is_told():
     import threading
 
@@ -211,7 +233,11 @@ def test_since_when_a_version_serves_is_said_by_the_rollout_that_brought_it_and_
     failed = rollout(number=7, phase="failed", ended_at=200.0, events=())
     found = application(status(rollout=failed, serving=version(1)), None, (failed, before))
     assert [(one.label, one.since) for one in found.versions] == [(version(1).label, 100.0)]
-    forgotten = application(status(rollout=failed, serving=version(1)), None, (failed,))
+    others = (
+        rollout(number=5, phase="succeeded", ended_at=50.0, events=()),
+        rollout(number=4, to_version=version(1).label, phase="failed"),
+    )
+    forgotten = application(status(rollout=failed, serving=version(1)), None, (failed, *others))
     assert forgotten.versions[0].since is None
 
 
@@ -221,17 +247,35 @@ def test_an_application_between_two_versions_is_no_failure():
     assert [one.role for one in gap.versions] == ["candidate"]
 
 
-@pytest.mark.parametrize("width", [30, 40, 59, 60, 80, 100, 140])
-def test_the_table_fits_every_terminal_and_no_letter_is_lost(width):
+CELLS = (
+    "a-name-of-an-application",
+    "down",
+    "http://127.0.0.1:28623/with/a/long/path",
+    "no answer within 5 s, and nothing else",
+)
+
+
+def shown_at(width, row=CELLS):
     columns = (Column("PART", whole=True), Column("HEALTH", whole=True), Column("ADDRESS"), Column("DETAIL"))
-    address, detail = "http://127.0.0.1:28623/with/a/long/path", "does-not-answer-within-5-s-and-says-nothing-else"
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(drawn(columns, [("controller", "down", address, detail)], width))
-    lines = console.file.getvalue().splitlines()
-    assert max(map(len, lines)) <= width
-    letters = "".join(console.file.getvalue().split())
-    assert "down" in letters
-    assert len(letters) >= len(address) + len(detail)
+    console.print(drawn(columns, [row], width))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 60, 70, 80, 100, 140])
+def test_the_table_fits_every_terminal_and_no_letter_is_lost(width):
+    text = shown_at(width)
+    assert max(map(len, text.splitlines())) <= width
+    lost = Counter("".join(CELLS).replace(" ", "")) - Counter("".join(text.split()))
+    assert not lost
+
+
+def test_where_columns_would_be_too_narrow_a_row_is_a_paragraph_and_elsewhere_a_line():
+    assert shown_at(140).splitlines()[0].split() == ["PART", "HEALTH", "ADDRESS", "DETAIL"]
+    assert CELLS[2] in "".join(shown_at(60).split())
+    assert shown_at(60).splitlines()[1].strip() == "health down"
+    short = ("store", "ok", "http://x", "")
+    assert shown_at(40, short).splitlines()[1].split() == ["store", "ok", "http://x"]
 
 
 def test_the_advice_names_all_that_is_down_once():

@@ -10,7 +10,7 @@ from heliostat.cli import options, say
 
 if TYPE_CHECKING:
     from heliostat.cli.operators.health import PlatformStatus
-    from heliostat.cli.operators.serving import Application
+    from heliostat.cli.operators.serving import Application, ServedVersion
 
 
 @click.command()
@@ -78,21 +78,13 @@ def _rows(one: Application) -> list[tuple[str, ...]]:
         rollout = " ".join(filter(None, (*parts, countdown(one.rollout, time.time()))))
     if not one.versions:
         return [(one.name, words.NOTHING, "", "", f"0/{one.desired_replicas or 0}", "", rollout)]
-    rows: list[tuple[str, ...]] = []
-    for number, version in enumerate(one.versions):
-        replicas = words.NOTHING if version.replicas is None else str(version.replicas)
-        wanted = f"/{one.desired_replicas}" if one.desired_replicas is not None and version.role != "previous" else ""
-        moment = words.moment(version.since) if version.since is not None else ""
-        first = number == 0
-        rows.append(
-            (
-                one.name if first else "",
-                version.label,
-                version.role,
-                words.percent(version.weight),
-                replicas + wanted,
-                moment,
-                rollout if first else "",
-            )
-        )
-    return rows
+    return [_row(one, version, rollout if number == 0 else "") for number, version in enumerate(one.versions)]
+
+
+def _row(one: Application, version: ServedVersion, rollout: str) -> tuple[str, ...]:
+    from heliostat.cli.rollouts import words
+
+    replicas = words.NOTHING if version.replicas is None else str(version.replicas)
+    wanted = f"/{one.desired_replicas}" if one.desired_replicas is not None and version.role != "previous" else ""
+    moment = words.moment(version.since) if version.since is not None else ""
+    return (one.name, version.label, version.role, words.percent(version.weight), replicas + wanted, moment, rollout)

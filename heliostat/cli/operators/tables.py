@@ -22,8 +22,9 @@ COLOURS = {
     "error": "bold red",
 }
 """Of cells that hold just this word."""
-_NARROW = 60
-"""Below this width a row is a paragraph: columns would have a few letters each."""
+_LEAST = 16
+"""Letters that a folded column needs to be read; where they are not there, a row is a paragraph."""
+_GAP = 2
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,22 @@ def drawn(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) 
     from rich.table import Table
     from rich.text import Text
 
-    if width < _NARROW:
+    if width < _needed(columns, rows):
         return Group(*(_paragraph(columns, row) for row in rows))
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    shown = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     for column in columns:
         shown.add_column(Text(column.head), no_wrap=column.whole, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(say.line(cell), style=COLOURS.get(cell, "")) for cell in row))
     return shown
+
+
+def _needed(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> int:
+    """The width at which columns can be read."""
+    cells = zip(*([column.head for column in columns], *rows), strict=True)
+    widest = [max(len(say.line(cell)) for cell in column) for column in cells]
+    least = (most if column.whole else min(most, _LEAST) for column, most in zip(columns, widest, strict=True))
+    return sum(least) + _GAP * len(columns)
 
 
 def _paragraph(columns: Sequence[Column], row: Sequence[str]) -> RenderableType:
