@@ -117,7 +117,7 @@ HUGE = LocalPlatform.model_validate({"ray": {"objectStoreMib": 32768}})
 def test_what_is_lacking_is_told_with_its_fix(facts, check, level, told):
     found = of(facts, check)
     assert found.level is level
-    assert told in found.found
+    assert told in found.detail
     assert found.fix or level is Level.INFO
     assert findings.stops_up(findings.findings(facts)) is (level is Level.ERROR)
 
@@ -135,11 +135,11 @@ def test_what_the_stack_itself_holds_is_not_held_against_it():
 def test_a_stack_on_another_ones_platform_asks_for_no_memory():
     shared = with_stack(platform=None, platform_stack="organization/demo/base")
     assert not any(one.check in ("memory", "shared memory") for one in findings.findings(shared))
-    assert "on the platform of organization/demo/base" in of(shared, "stack").found
+    assert "on the platform of organization/demo/base" in of(shared, "stack").detail
 
 
 def test_a_bucket_that_is_not_there_yet_and_a_proxy_that_leaves_out_loopback_are_right():
-    assert "which `up` makes" in of(on(bucket=Bucket("s3://b", missing=True)), "object store").found
+    assert "which `up` makes" in of(on(bucket=Bucket("s3://b", missing=True)), "object store").detail
     names = "127.0.0.1,localhost,::1"
     assert of(on(environment={"http_proxy": "p", "no_proxy": names, "NO_PROXY": names}), "proxy").level is Level.OK
     assert not any(one.check == "proxy" for one in findings.findings(GOOD))
@@ -183,7 +183,7 @@ def test_this_machine_with_a_new_stack_has_what_it_needs(checked):
     platform(checked.stack, "{kind: local}")
     found = checked(0)
     assert {"python", "packages", "haproxy", "passphrase", "state", "memory", "disk", "clock"} <= found.keys()
-    assert found["passphrase"]["found"] == "PULUMI_CONFIG_PASSPHRASE is the stack's"
+    assert found["passphrase"]["detail"] == "PULUMI_CONFIG_PASSPHRASE is the stack's"
 
 
 def test_a_port_that_is_taken_is_told_with_who_listens_there(checked):
@@ -194,8 +194,8 @@ def test_a_port_that_is_taken_is_told_with_who_listens_there(checked):
         platform(checked.stack, f"{{kind: local, publicPort: {port}}}")
         found = checked(1)[f"port {port}"]
     assert found["level"] == "error"
-    assert f"process {os.getpid()}" in found["found"]
-    assert checked(0)[f"port {port}"]["found"] == "platform.publicPort: free"
+    assert f"process {os.getpid()}" in found["detail"]
+    assert checked(0)[f"port {port}"]["detail"] == "platform.publicPort: free"
 
 
 def test_a_wrong_passphrase_is_told_and_neither_is_shown(checked):
@@ -209,8 +209,8 @@ def test_a_wrong_passphrase_is_told_and_neither_is_shown(checked):
 def test_mistakes_in_the_config_are_told_all_at_once(checked):
     platform(checked.stack, "{kind: local, publicPort: 80, tracking: {port: 70000}}")
     found = checked(1)["config"]
-    assert "publicPort" in found["found"]
-    assert "tracking.port" in found["found"]
+    assert "publicPort" in found["detail"]
+    assert "tracking.port" in found["detail"]
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
@@ -218,6 +218,13 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     file.touch()
     assert places.folder("state", file / "below").problem == f"{file} is no folder"
     assert places.folder("state", tmp_path / "a" / "b") == Folder("state", str(tmp_path / "a" / "b"))
+
+
+def test_a_store_in_a_folder_of_its_own_is_looked_at(checked, tmp_path):
+    (tmp_path / "file").touch()
+    platform(checked.stack, f"{{kind: local, store: {{kind: directory, path: {tmp_path}/file/objects}}}}")
+    found = checked(1)["object store"]
+    assert found["detail"].endswith(f"{tmp_path}/file is no folder")
 
 
 def test_a_bucket_is_asked_with_the_credentials_that_are_there(s3_address):

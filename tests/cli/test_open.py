@@ -124,7 +124,7 @@ def test_as_json_rays_address_comes_with_the_tokens_file_and_without_the_token(p
 def test_the_newest_rollouts_report_is_written_and_opened(controller, stack, browser):
     controller.serve(succeeded())
     out = stack.ok("open", "report")
-    path = stack.folder / ".heliostat" / "reports" / "rollout-flights-7.html"
+    path = stack.folder / ".heliostat" / "reports" / "dev" / "rollout-flights-7.html"
     assert out == f"{path.as_uri()}\n"
     assert "<html" in path.read_text()
     assert browser.opened == [path.as_uri()]

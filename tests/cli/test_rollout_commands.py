@@ -186,7 +186,7 @@ def test_with_the_official_cli_on_the_path_these_commands_stay_ours(tmp_path):
     program.write_text("#!/bin/sh\nexit 9\n")
     program.chmod(0o755)
     environment = {"PATH": str(tmp_path)}
-    for command in ("rollout", "history", "rollback", "logs", "dashboard"):
+    for command in ("rollout", "history", "rollback", "logs", "dashboard", "status", "doctor", "open", "completion"):
         assert choose([command, "status"], environment) == Choice("embedded", (command, "status"))
         chosen = choose(["--engine", "embedded", command], environment)
         assert chosen == Choice("embedded", (command,), {"HELIOSTAT_ENGINE": "embedded"}), "who is asked for outputs"

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import socket
 from collections import Counter
 
@@ -226,6 +227,22 @@ def test_a_stack_on_the_platform_of_another_shows_that_platform(platform, stack)
     assert ran.code == 0
     assert "Stack models, on the platform of organization/demo/dev" in ran.out
     assert platform.addresses["mlflow"] in ran.out
+
+
+def test_the_official_cli_is_asked_for_state_where_it_is_there(platform, stack, tmp_path):
+    outputs, state = (stack.ok("stack", *command) for command in (("output", "--json"), ("export",)))
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    (tmp_path / "output").write_text(outputs)
+    (tmp_path / "export").write_text(state)
+    program.write_text(f'#!/bin/sh\nexec cat {tmp_path}/"$2"\n')
+    program.chmod(0o755)
+    platform.found.exports(nothing=1)
+    stack.monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    stack.monkeypatch.delenv("HELIOSTAT_ENGINE")
+    ran = stack("status", "-s", "dev")
+    assert ran.code == 0, ran.out + ran.err
+    assert "2 nodes" in ran.out
 
 
 def test_since_when_a_version_serves_is_said_by_the_rollout_that_brought_it_and_by_no_other():

@@ -43,8 +43,8 @@ def _show(found: tuple[Finding, ...]) -> None:
     from heliostat.cli.operators.doctor.level import Level
     from heliostat.cli.operators.tables import Column, write
 
-    rows = [(one.check, str(one.level), one.found, one.fix) for one in found]
-    write((Column("CHECK", whole=True), Column("RESULT", whole=True), Column("FOUND"), Column("FIX")), rows)
+    rows = [(one.check, str(one.level), one.detail, one.fix) for one in found]
+    write((Column("CHECK", whole=True), Column("LEVEL", whole=True), Column("DETAIL"), Column("FIX")), rows)
     errors, warnings = (sum(one.level is level for one in found) for level in (Level.ERROR, Level.WARNING))
     if errors:
         say.told(f"{_count(errors, 'problem')} will stop `heliostat up`.")

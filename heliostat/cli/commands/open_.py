@@ -25,7 +25,7 @@ print_option = click.option("--print", "only_print", is_flag=True, help="Print t
 @click.argument("page", type=click.Choice(PAGES))
 @options.application
 @print_option
-@click.option("-o", "--output", "file", metavar="FILE", help="Of the report; by default below .heliostat/reports.")
+@click.option("-o", "--output", "file", metavar="FILE", help="Of the report; by default below .heliostat/reports/STACK.")
 @seconds_option
 @options.stack
 @options.as_json
@@ -74,16 +74,19 @@ def _report(stack: str | None, application: str | None, file: str | None) -> str
     entries, notes = records.entries_of(stack, record)
     for note in notes:
         say.told(f"warning: {note}")
-    path = Path(file) if file else _reports() / f"rollout-{record.application}-{record.rollout.number}.html"
+    path = Path(file) if file else _reports(stack) / f"rollout-{record.application}-{record.rollout.number}.html"
     write(page(record, entries, time.time()), str(path))
     return path.absolute().as_uri()
 
 
-def _reports() -> Path:
+def _reports(stack: str | None) -> Path:
+    """The folder of a stack's reports: those of two stacks may have the same names."""
+    from heliostat.cli.rollouts.place import stacks_here
     from heliostat.cli.session import Place
     from heliostat.systems.errors import explained
 
-    folder = Place.here().require_project().root / ".heliostat" / "reports"
+    name = stacks_here().name(stack).rpartition("/")[2]
+    folder = Place.here().require_project().root / ".heliostat" / "reports" / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -33,7 +33,7 @@ _INSTALL = {
 
 
 def script(shell: str) -> str:
-    """What has a shell complete the command, with how to install it as a comment."""
+    """The script that has a shell complete the command, with how to install it as a comment."""
     from click.shell_completion import get_completion_class
 
     from heliostat.cli.commands import heliostat
@@ -47,7 +47,7 @@ def script(shell: str) -> str:
 
 
 def _command() -> str:
-    """How the command is called from any folder."""
+    """The command as it can be called from any folder."""
     called = Path(sys.argv[0])
     there = called if called.name == "heliostat" else Path(sys.executable).with_name("heliostat")
     return "heliostat" if shutil.which("heliostat") else str(there.absolute())
@@ -75,7 +75,7 @@ def applications(context: click.Context, _: click.Parameter, incomplete: str) ->
 
 
 def loggable(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Whatever `heliostat logs` knows: applications and parts; a name that is both, as each of the two."""
+    """Names that `heliostat logs` takes: applications and parts; one that is both, as each of the two."""
     named, parts = _applications(context), set(PARTS)
     both = {f"{kind}/{name}" for name in named & parts for kind in ("app", "part")}
     return _fitting((named ^ parts) | both, incomplete)

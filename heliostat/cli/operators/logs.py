@@ -52,7 +52,7 @@ def part_logs(found: Deployed, part: str) -> list[PartLog]:
 
 
 def _ray(folder: Path) -> list[PartLog]:
-    """What started each node, and then what each of their processes writes; empty files are left out."""
+    """The log of each node's start, and those of their processes in the present session; empty files are left out."""
     session = folder / "logs"
     nodes = [PartLog(path.stem, path) for pattern in ("head.log", "worker-*.log") for path in sorted(folder.glob(pattern))]
     written = (path for pattern in _RAY_FILES for path in sorted(session.glob(pattern)) if path.stat().st_size)

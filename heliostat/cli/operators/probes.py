@@ -30,7 +30,7 @@ _ENOUGH_SPACE = 1 << 30
 
 
 async def in_thread(function: Callable[[], T], seconds: float = SECONDS) -> T:
-    """What a function that may block says; its thread keeps no process from ending.
+    """Run a function that may block, in a thread that keeps no process from ending.
 
     Raises:
         TimeoutError: it did not return within `seconds`.
@@ -60,7 +60,7 @@ async def in_thread(function: Callable[[], T], seconds: float = SECONDS) -> T:
 
 
 async def store(address: StoreAddress) -> PartHealth:
-    """The object store: whether it is there and can be written."""
+    """Look whether the object store is there and can be written."""
     if address.uri.startswith("s3://"):
         return await _bucket(address)
     folder = directory_of(address)
@@ -90,7 +90,7 @@ async def _bucket(address: StoreAddress) -> PartHealth:
 
 
 async def ray(address: RayAddress, declared: int | None) -> PartHealth:
-    """The Ray cluster: whether its dashboard answers, and all declared nodes are there."""
+    """Ask the Ray cluster whether its dashboard answers and all declared nodes are there."""
     nodes, version = await asyncio.gather(read_nodes(address), _ray_version(address))
     if declared is not None and len(nodes) < declared:
         return PartHealth("ray", address.url, Health.DEGRADED, version, f"{len(nodes)} of {declared} nodes are there")
@@ -99,7 +99,7 @@ async def ray(address: RayAddress, declared: int | None) -> PartHealth:
 
 
 async def mlflow(uri: str) -> PartHealth:
-    """MLflow: whether it answers, also from its database."""
+    """Ask MLflow whether it answers, also from its database."""
     async with _client(uri) as client:
         (await client.get("/health")).raise_for_status()
         version = (await client.get("/version")).text.strip()
@@ -110,7 +110,7 @@ async def mlflow(uri: str) -> PartHealth:
 
 
 async def controller(address: ControllerAddress) -> PartHealth:
-    """The controller: whether it answers, reaches the cluster and can write down what it decides."""
+    """Ask the controller whether it reaches the cluster and can write down what it decides."""
     async with ControllerClient(address) as client:
         found = await client.health()
     wrong = [
@@ -123,14 +123,14 @@ async def controller(address: ControllerAddress) -> PartHealth:
 
 
 async def haproxy(public_url: str, directory: Path | None) -> PartHealth:
-    """HAProxy: whether the public address answers at all, be it that there is no such application."""
+    """Ask the public address anything: that there is no such application is HAProxy's own answer."""
     async with _client(public_url) as client:
         await client.get("/")
     return PartHealth("haproxy", public_url, Health.OK, await _haproxy_version(directory))
 
 
 async def _haproxy_version(directory: Path | None) -> str:
-    """What runs, by its own socket; empty where that is elsewhere or does not answer."""
+    """The running version, by its own socket; empty where that is elsewhere or does not answer."""
     if directory is None:
         return ""
     try:
@@ -153,7 +153,7 @@ Probe = tuple[str, str, Callable[[], Any]]
 
 
 def probes(found: Deployed) -> list[Probe]:
-    """What asks each part of a platform, in the order in which they are shown."""
+    """The probe of each part of a platform, in the order in which they are shown."""
     listed: list[Probe] = []
     if where := found.store:
         listed.append(("store", where.uri, lambda: store(where)))
@@ -169,7 +169,7 @@ def probes(found: Deployed) -> list[Probe]:
 
 
 async def ask(probe: Probe, seconds: float = SECONDS) -> PartHealth:
-    """One part's health; whatever goes wrong with the asking is a part that is down."""
+    """Ask one part; whatever goes wrong with that is a part that is down."""
     part, address, act = probe
     try:
         async with asyncio.timeout(seconds):

@@ -65,7 +65,7 @@ class Application:
 
 
 def application(status: Status, sample: Sample | None, past: Sequence[Rollout]) -> Application:
-    """What there is to say of `status`; `sample` are the newest figures of a rollout under way, `past` rollouts before."""
+    """The versions and the rollout of `status`; `sample` are the newest figures of one under way, `past` are those before."""
     going = status.rollout if status.rollout is not None and status.rollout.phase not in words.ENDS else None
     versions = _settled(status, past) if going is None else _moving(status, going, sample, past)
     desired = status.desired.replicas if status.desired is not None else None

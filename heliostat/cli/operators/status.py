@@ -17,7 +17,7 @@ from heliostat.systems.errors import PermanentError, RetryableError
 
 
 def status_of(stack: str | None) -> PlatformStatus:
-    """How the platform of a stack is, and what serves on it.
+    """The health of a stack's platform, and the applications on it.
 
     Raises:
         NotFoundError: no stack is meant, or there is none of that name.

@@ -15,19 +15,21 @@ from heliostat.cli.operators.doctor.facts import Facts, Machine
 
 
 def facts(stack: str | None) -> Facts:
-    """Everything that is to be known before `up` of a stack, or of none.
+    """All facts about `up` of a stack, or of none.
 
     Raises:
         StackError: the project's own file is wrong.
     """
     from heliostat.cli.operators.doctor import places, stacks
     from heliostat.cli.session import Place
-    from heliostat.spec.platform import S3Store
+    from heliostat.spec.platform import DirectoryStore, S3Store
 
     place = Place.here()
     named = stacks.named(place, stack)
     declared = stacks.of(place, named)
     store = declared.platform.store if declared.platform else None
+    elsewhere = store.path if isinstance(store, DirectoryStore) else None
+    objects = (places.folder("object store", Path(elsewhere)),) if elsewhere else ()
     root = place.project.root if place.project else Path.cwd()
     data = root / ".heliostat" / "stacks" / (named.name if named else "")
     return Facts(
@@ -35,7 +37,7 @@ def facts(stack: str | None) -> Facts:
         stack=declared,
         packages=tools.packages(),
         ports=places.ports(declared.platform, data),
-        folders=(*places.state(place), places.folder("data", data), places.runtime()),
+        folders=(*places.state(place), places.folder("data", data), *objects, places.runtime()),
         passphrase=stacks.passphrase(place, declared),
         bucket=places.bucket(store) if isinstance(store, S3Store) else None,
         tools=tools.tools(os.environ),
@@ -44,14 +46,14 @@ def facts(stack: str | None) -> Facts:
 
 
 def bare() -> Facts:
-    """What can be known where packages are missing that the rest is gathered with."""
+    """The facts that can be gathered where packages are missing that the others need."""
     return Facts(
         machine(Path.cwd()), packages=tools.packages(), tools=tools.tools(os.environ), environment=shell_environment()
     )
 
 
 def shell_environment() -> Mapping[str, str]:
-    """As this process was started with: the command itself has set no_proxy in its own since."""
+    """The variables that this process was started with: the command has set no_proxy in its own since."""
     try:
         entries = Path("/proc/self/environ").read_bytes().decode(errors="replace").split("\0")
     except OSError:

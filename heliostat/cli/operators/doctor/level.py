@@ -23,6 +23,6 @@ class Finding:
 
     check: str
     level: Level
-    found: str
+    detail: str
     fix: str = ""
     """What to do; empty where there is nothing to."""

@@ -26,7 +26,7 @@ _STORE_SECONDS = 15.0
 
 
 def folder(what: str, place: Path) -> Folder:
-    """Whether a folder can be written, or made where it is not there."""
+    """Look whether a folder can be written, or made where it is not there."""
     there = tools.nearest(place)
     if not there.is_dir():
         return Folder(what, str(place), f"{there} is no folder")
@@ -36,7 +36,7 @@ def folder(what: str, place: Path) -> Folder:
 
 
 def state(place: Place) -> tuple[Folder, ...]:
-    """Where the stacks' state lies; none outside a project."""
+    """The place of the stacks' state; none outside a project."""
     if place.project is None:
         return ()
     try:
@@ -82,7 +82,7 @@ def _looked_at(fixed: FixedPort, directory: Path, claim: str, service: str) -> F
 
 
 def bucket(declared: S3Store) -> Bucket:
-    """Whether the bucket that the config names can be used, with the credentials that boto3 finds."""
+    """Look whether the bucket that the config names can be used, with the credentials that boto3 finds."""
     from heliostat.cli.operators.probes import in_thread
 
     uri = f"s3://{declared.bucket}/{declared.prefix}".rstrip("/")

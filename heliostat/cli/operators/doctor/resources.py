@@ -29,7 +29,7 @@ _REFUSED_ON_DISK = 10**10
 
 
 def findings(facts: Facts) -> Iterator[Finding]:
-    """What is found; of memory nothing where no platform is declared."""
+    """Compare disk and memory with the config; memory only where that declares a platform."""
     yield from _disk(facts.machine)
     platform = facts.stack.platform
     if platform is not None:
@@ -43,7 +43,7 @@ def nodes(platform: LocalPlatform) -> int:
 
 
 def least_mib(platform: LocalPlatform, replicas: int) -> int:
-    """What the idle stack takes while nothing is in its object stores."""
+    """Memory of the idle stack while nothing is in its object stores."""
     return _BASE_MIB + platform.ray.workers.count * _NODE_MIB + replicas * _REPLICA_MIB
 
 

@@ -31,7 +31,7 @@ def named(place: Place, stack: str | None) -> StackRef | None:
 
 
 def of(place: Place, ref: StackRef | None) -> Stack:
-    """What the stack asks for."""
+    """The stack with what its config declares."""
     if ref is None or place.project is None:
         return Stack(name=ref.name if ref else "", platform=LocalPlatform())
     file = place.project.stack_file(ref.name)
@@ -73,7 +73,7 @@ def _runs(place: Place, ref: StackRef) -> bool:
 
 
 def passphrase(place: Place, stack: Stack) -> Passphrase | None:
-    """Whether it is there, and that of the stack; None outside a project. Nobody is asked for it."""
+    """Try the passphrase on the stack's salt; None outside a project. Nobody is asked for it."""
     if place.project is None or not stack.name:
         return None
     environment = place.environment

@@ -15,7 +15,7 @@ _SECONDS = 10.0
 
 
 def packages(distribution: str = "heliostat") -> tuple[Package, ...]:
-    """What the project's own metadata ask for, without extras."""
+    """The packages that the project's own metadata ask for, without extras."""
     try:
         from packaging.requirements import Requirement
     except ImportError:  # who lacks it lacks most of what needs it
