@@ -108,13 +108,14 @@ def test_a_token_that_is_gone_is_a_row_too(platform):
     assert said["applications"] is None
 
 
-def test_what_answers_and_is_not_as_declared_is_degraded(platform):
+def test_what_answers_and_is_not_as_declared_is_degraded(platform, stack):
     platform.parts.nodes = 1
     platform.parts.database_answers = False
     platform.controller.state = platform.controller.state.model_copy(update={"ray": False, "store_error": "no space left"})
     code, parts, _ = platform.shown()
     assert code == 1
     assert parts["ray"]["detail"] == "1 of 2 nodes are there"
+    assert "ray is incomplete: `heliostat up -s dev` starts what is missing" in stack("status").err
     assert parts["mlflow"]["detail"].startswith("its database does not answer")
     assert parts["controller"]["detail"] == "it does not reach Ray; no space left"
     assert {parts[name]["health"] for name in ("ray", "mlflow", "controller")} == {"degraded"}

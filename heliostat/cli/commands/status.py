@@ -48,6 +48,8 @@ def _show(found: PlatformStatus) -> None:
         write((*heads, Column("ADDRESS"), Column("DETAIL")), rows)
         say.out("")
         _show_applications(found.applications)
+    if found.parts and found.advice:
+        say.out("")
     for sentence in found.advice:
         say.told(sentence)
 
@@ -75,7 +77,7 @@ def _rows(one: Application) -> list[tuple[str, ...]]:
     rollout = ""
     if one.rollout is not None:
         parts = (f"{one.rollout.number}, {one.rollout.strategy.kind}: {words.PHASES[one.rollout.phase]}",)
-        rollout = " ".join(filter(None, (*parts, countdown(one.rollout, time.time()))))
+        rollout = ", ".join(filter(None, (*parts, countdown(one.rollout, time.time()))))
     if not one.versions:
         return [(one.name, words.NOTHING, "", "", f"0/{one.desired_replicas or 0}", "", rollout)]
     return [_row(one, version, rollout if number == 0 else "") for number, version in enumerate(one.versions)]

@@ -56,12 +56,15 @@ class PlatformStatus:
         if self.problem:
             return (self.problem,)
         down = [one.part for one in self.parts if one.health is Health.DOWN]
+        incomplete = any(one.part == "ray" and one.health is Health.DEGRADED for one in self.parts)
         silent = [one.name for one in self.applications or () if not one.is_well]
         found = []
         if down:
             found.append(f"{_listed(down)} {_does(down)} not answer: `heliostat up -s {self.owner}` starts what is gone")
             logged = [part for part in down if part != "store"]
             found += [f"`heliostat logs {logged[0]}` shows why"] if logged else []
+        if incomplete:
+            found.append(f"ray is incomplete: `heliostat up -s {self.owner}` starts what is missing")
         if silent:
             found.append(f"{_listed(silent)} {_does(silent)} not answer clients: `heliostat logs {silent[0]} --all` shows why")
         return tuple(found)
