@@ -72,7 +72,7 @@ def _shared_memory(machine: Machine, stack: Stack, platform: LocalPlatform) -> I
     free = machine.shared_memory_free
     if free is None:
         return
-    each, told = platform.ray.object_store_mib * MIB, f"{_gib(free)} free in /dev/shm"  # noqa: S108 - where Ray's object stores lie
+    each, told = platform.ray.object_store_mib * MIB, f"{_gib(free)} free in /dev/shm"
     if free >= nodes(platform) * each or stack.runs:
         yield Finding("shared memory", Level.OK, told)
         return
