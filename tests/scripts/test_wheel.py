@@ -42,7 +42,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: frozenset[str]) -> Non
     assert {str(path.relative_to(ROOT)) for path in files} - wheel == set()
 
 
-def test_the_wheel_holds_the_library_and_nothing_of_this_repositorys_workloads_tests_or_documents(wheel: frozenset[str]) -> None:
+def test_the_wheel_holds_the_library_alone(wheel: frozenset[str]) -> None:
     folders = {name.partition("/")[0] for name in wheel if not name.partition("/")[0].endswith(".dist-info")}
     assert folders == {"heliostat"}
 
