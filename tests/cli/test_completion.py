@@ -10,7 +10,7 @@ from click.shell_completion import ShellComplete
 from platform_stack import PlatformStack
 
 from heliostat.cli.commands import heliostat
-from heliostat.cli.operators.completing import SHELLS, VARIABLE, script
+from heliostat.cli.operators.completion_script import SHELLS, VARIABLE, script
 
 HEAVY = {"pydantic", "httpx", "rich", "ray", "mlflow", "pandas", "boto3", "grpc", "pulumi", "uvicorn", "psutil"}
 SCRIPT = Path(sys.executable).with_name("heliostat")

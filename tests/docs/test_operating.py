@@ -10,7 +10,8 @@ import pytest
 
 from heliostat.cli.commands import heliostat as root
 from heliostat.cli.commands.open_ import PAGES
-from heliostat.cli.operators.completing import PARTS, SHELLS
+from heliostat.cli.operators.completing import PARTS
+from heliostat.cli.operators.completion_script import SHELLS
 from heliostat.cli.operators.health import Health
 
 TEXT = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()

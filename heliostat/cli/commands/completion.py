@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from heliostat.cli import options, say
-from heliostat.cli.operators.completing import SHELLS, script
+from heliostat.cli.operators.completion_script import SHELLS, script
 
 
 @click.command()
