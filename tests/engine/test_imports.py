@@ -25,8 +25,8 @@ async def test_a_program_imports_libraries_that_need_modules_named_like_ours(lab
 
 
 async def test_a_program_has_modules_of_its_own_named_like_ours(lab: Lab) -> None:
-    names = sorted(path.stem for path in (OURS / "engine").glob("*.py") if path.stem.isidentifier() and path.stem[0] != "_")
-    names = [name for name in names if name not in sys.stdlib_module_names]
+    found = {path.stem for path in (OURS / "engine").rglob("*") if path.is_dir() or path.suffix == ".py"}
+    names = sorted(name for name in found if name[0] != "_" and name not in sys.stdlib_module_names)
     assert {"graph", "locks", "state"} <= set(names)
     (lab.folder / "library").mkdir()
     for number, name in enumerate(names):
