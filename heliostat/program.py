@@ -17,6 +17,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from heliostat.layout import data_folder, workload_names
 from heliostat.platforms.local import LocalPlatform
 from heliostat.resources import Platform
 from heliostat.spec.parameters import JobParameters
@@ -41,7 +42,7 @@ def run() -> None:
 
 def _platform(stack: Stack, root: Path) -> Platform:
     if stack.platform:
-        return LocalPlatform("local", stack.platform, root / ".heliostat" / "stacks" / pulumi.get_stack()).platform
+        return LocalPlatform("local", stack.platform, data_folder(root, pulumi.get_stack())).platform
     return Platform.of_stack(str(stack.platform_stack))
 
 
@@ -53,9 +54,14 @@ def read(workloads: Path) -> Stack:
     """
     file = Path(os.environ.get("HELIOSTAT_CONFIG_FILE") or workloads.parent / "configs" / f"Pulumi.{pulumi.get_stack()}.yaml")
     name = str(file.relative_to(workloads.parent) if file.is_relative_to(workloads.parent) else file)
-    known = sorted(path.parent.name.replace("_", "-") for path in workloads.glob("*/workload.py"))
     try:
-        return parse(sections(runtime_config.CONFIG.get()), name, known, lambda path: _place(file, path), parameters_of)
+        return parse(
+            sections(runtime_config.CONFIG.get()),
+            name,
+            workload_names(workloads),
+            lambda path: _place(file, path),
+            parameters_of,
+        )
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None
 

@@ -1,4 +1,4 @@
-"""Plain tables and times for people; pure."""
+"""Plain tables, times and sizes for people; pure."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def ago(moment: float, now: float) -> str:
 def clock(moment: float) -> str:
     """`2013-01-31 12:00:05` in the machine's time zone."""
     return datetime.datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def gib(size: int) -> str:
+    """`1.5 GiB`, from bytes."""
+    return f"{size / (1 << 30):,.1f} GiB"

@@ -42,17 +42,14 @@ def doctor(stack: str | None, as_json: bool) -> int:
 def _show(found: tuple[Finding, ...]) -> None:
     from heliostat.cli.operators.doctor.level import Level
     from heliostat.cli.operators.tables import Column, write
+    from heliostat.rollout.words import counted
 
     rows = [(one.check, str(one.level), one.detail, one.fix) for one in found]
     write((Column("CHECK", whole=True), Column("LEVEL", whole=True), Column("DETAIL"), Column("FIX")), rows)
     errors, warnings = (sum(one.level is level for one in found) for level in (Level.ERROR, Level.WARNING))
     if errors:
-        say.told(f"{_count(errors, 'problem')} will stop `heliostat up`.")
+        say.told(f"{counted(errors, 'problem')} will stop `heliostat up`.")
     elif warnings:
-        say.told(f"`heliostat up` can begin; {_count(warnings, 'warning')}.")
+        say.told(f"`heliostat up` can begin; {counted(warnings, 'warning')}.")
     else:
         say.told("`heliostat up` can begin.")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -30,20 +30,20 @@ print_option = click.option("--print", "only_print", is_flag=True, help="Print t
 @options.stack
 @options.as_json
 @options.everywhere
-def open_(page: str, application: str | None, file: str | None, **flags: object) -> None:
+def open_(
+    page: str, application: str | None, only_print: bool, file: str | None, seconds: int, stack: str | None, as_json: bool
+) -> None:
     """Print the address of a page, and open it where there is a browser.
 
     mlflow: runs and models. ray: Ray's dashboard, logged in once. report: the newest rollout's, which is written anew. docs:
     how to call an application. app: its own address. APPLICATION is for the last three, where there is more than one.
     """
-    stack, as_json, only_print = flags["stack"], bool(flags["as_json"]), bool(flags["only_print"])
-    named = str(stack) if stack else None
     if page == "ray":
-        open_ray(named, int(str(flags["seconds"])), only_print=only_print, as_json=as_json)
+        open_ray(stack, seconds, only_print=only_print, as_json=as_json)
     elif page == "report":
-        _open(page, _report(named, application, file), only_print, as_json)
+        _open(page, _report(stack, application, file), only_print, as_json)
     else:
-        _open(page, _address(page, named, application), only_print, as_json)
+        _open(page, _address(page, stack, application), only_print, as_json)
 
 
 def _address(page: str, stack: str | None, application: str | None) -> str:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from heliostat.cli.operators.serving import Application
+from heliostat.rollout.words import joined
 
 
 class Health(StrEnum):
@@ -60,13 +61,15 @@ class PlatformStatus:
         silent = [one.name for one in self.applications or () if not one.is_well]
         found = []
         if down:
-            found.append(f"{_listed(down)} {_does(down)} not answer: `heliostat up -s {self.owner}` starts what is gone")
+            found.append(f"{joined(tuple(down))} {_does(down)} not answer: `heliostat up -s {self.owner}` starts what is gone")
             logged = [part for part in down if part != "store"]
             found += [f"`heliostat logs {logged[0]}` shows why"] if logged else []
         if incomplete:
             found.append(f"ray is incomplete: `heliostat up -s {self.owner}` starts what is missing")
         if silent:
-            found.append(f"{_listed(silent)} {_does(silent)} not answer clients: `heliostat logs {silent[0]} --all` shows why")
+            found.append(
+                f"{joined(tuple(silent))} {_does(silent)} not answer clients: `heliostat logs {silent[0]} --all` shows why"
+            )
         return tuple(found)
 
     def as_json(self) -> dict[str, Any]:
@@ -80,10 +83,6 @@ class PlatformStatus:
             "parts": [asdict(one) for one in self.parts],
             "applications": applications,
         }
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _does(names: Sequence[str]) -> str:

@@ -15,6 +15,8 @@ import httpx
 
 from heliostat.cli.operators.deployed import CONTROLLER, Deployed
 from heliostat.cli.operators.health import Health, PartHealth
+from heliostat.cli.tables import gib
+from heliostat.rollout.words import counted
 from heliostat.spec.controller import SETTINGS_FILE
 from heliostat.spec.resources import ControllerAddress, RayAddress, StoreAddress
 from heliostat.systems.authorities import authorities
@@ -69,7 +71,7 @@ async def store(address: StoreAddress) -> PartHealth:
     if not os.access(folder, os.W_OK | os.X_OK):
         return PartHealth("store", address.uri, Health.DEGRADED, detail="this user may not write to it")
     free = shutil.disk_usage(folder).free
-    told = f"{free / (1 << 30):,.1f} GiB free"
+    told = f"{gib(free)} free"
     if free < _ENOUGH_SPACE:
         return PartHealth("store", address.uri, Health.DEGRADED, detail=f"{told}, and 1 GiB is little: make space")
     return PartHealth("store", address.uri, Health.OK, detail=told)
@@ -95,7 +97,7 @@ async def ray(address: RayAddress, declared: int | None) -> PartHealth:
     if declared is not None and len(nodes) < declared:
         return PartHealth("ray", address.url, Health.DEGRADED, version, f"{len(nodes)} of {declared} nodes are there")
     cpus = sum(node.cpus for node in nodes)
-    return PartHealth("ray", address.url, Health.OK, version, f"{_count(len(nodes), 'node')}, {cpus:g} CPUs")
+    return PartHealth("ray", address.url, Health.OK, version, f"{counted(len(nodes), 'node')}, {cpus:g} CPUs")
 
 
 async def mlflow(uri: str) -> PartHealth:
@@ -198,7 +200,3 @@ def _client(url: str) -> httpx.AsyncClient:
 
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -64,9 +64,14 @@ class Application:
         }
 
 
+def under_way(status: Status) -> Rollout | None:
+    """The rollout that has not ended."""
+    return status.rollout if status.rollout is not None and status.rollout.phase not in words.ENDS else None
+
+
 def application(status: Status, sample: Sample | None, past: Sequence[Rollout]) -> Application:
     """The versions and the rollout of `status`; `sample` are the newest figures of one under way, `past` are those before."""
-    going = status.rollout if status.rollout is not None and status.rollout.phase not in words.ENDS else None
+    going = under_way(status)
     versions = _settled(status, past) if going is None else _moving(status, going, sample, past)
     desired = status.desired.replicas if status.desired is not None else None
     return Application(status.name, status.url, versions, desired, going)

@@ -7,8 +7,7 @@ import asyncio
 from heliostat.cli.operators import probes
 from heliostat.cli.operators.deployed import Deployed, deployed, why_none
 from heliostat.cli.operators.health import PlatformStatus
-from heliostat.cli.operators.serving import Application, application
-from heliostat.cli.rollouts import words
+from heliostat.cli.operators.serving import Application, application, under_way
 from heliostat.cli.rollouts.watch import newest
 from heliostat.spec.resources import ControllerAddress
 from heliostat.spec.rollouts import Status
@@ -47,7 +46,6 @@ async def _serving(address: ControllerAddress | None) -> tuple[Application, ...]
 
 
 async def _detailed(client: ControllerClient, status: Status) -> Application:
-    going = status.rollout is not None and status.rollout.phase not in words.ENDS
     # The figures of a rollout are many: they are fetched only where they say how many replicas the candidate has.
-    sample = await newest(client, status) if going else None
+    sample = await newest(client, status) if under_way(status) else None
     return application(status, sample, await client.rollouts(status.name))

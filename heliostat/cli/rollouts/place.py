@@ -17,6 +17,7 @@ from heliostat.engine.config.project import read_yaml
 from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.state.backend import StackRef
 from heliostat.engine.state.urns import ROOT_STACK_TYPE
+from heliostat.layout import data_folder
 from heliostat.platforms.stores import address_of
 from heliostat.spec.platform import LocalPlatform
 from heliostat.spec.resources import ControllerAddress, RayAddress, StoreAddress
@@ -97,10 +98,11 @@ def stacks_here() -> Stacks:
 
 
 class _EmbeddedStacks:
-    """State that the embedded engine reads itself."""
+    """State that the embedded engine reads itself, each stack's once."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._read: dict[str, Sequence[Mapping[str, Any]]] = {}
 
     def name(self, said: str | None) -> str:
         return self._place.stack(said).name
@@ -110,8 +112,10 @@ class _EmbeddedStacks:
         return dict(roots[0].get("outputs") or {}) if roots else {}
 
     def resources(self, stack: str) -> Sequence[Mapping[str, Any]]:
-        document = self._place.backend.read(StackRef.parse(stack, self._place.require_project().name))
-        return (document.deployment or {}).get("resources") or []
+        if stack not in self._read:
+            document = self._place.backend.read(StackRef.parse(stack, self._place.require_project().name))
+            self._read[stack] = (document.deployment or {}).get("resources") or []
+        return self._read[stack]
 
 
 class _OfficialStacks:
@@ -192,4 +196,4 @@ def _declared(stack: str) -> StoreAddress:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
         raise PermanentError(f"{file}: {PROJECT}:platform has mistakes: {wrong}") from None
-    return address_of(declared.store, Place.here().require_project().root / ".heliostat" / "stacks" / name)
+    return address_of(declared.store, data_folder(Place.here().require_project().root, name))

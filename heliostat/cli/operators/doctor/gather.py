@@ -12,6 +12,7 @@ from pathlib import Path
 
 from heliostat.cli.operators.doctor import tools
 from heliostat.cli.operators.doctor.facts import Facts, Machine
+from heliostat.layout import data_folder
 
 
 def facts(stack: str | None) -> Facts:
@@ -31,7 +32,7 @@ def facts(stack: str | None) -> Facts:
     elsewhere = store.path if isinstance(store, DirectoryStore) else None
     objects = (places.folder("object store", Path(elsewhere)),) if elsewhere else ()
     root = place.project.root if place.project else Path.cwd()
-    data = root / ".heliostat" / "stacks" / (named.name if named else "")
+    data = data_folder(root, named.name if named else "")
     return Facts(
         machine=machine(data),
         stack=declared,

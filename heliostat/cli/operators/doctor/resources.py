@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from heliostat.cli.operators.doctor.facts import Facts, Machine, Stack
 from heliostat.cli.operators.doctor.level import Finding, Level
+from heliostat.cli.tables import gib
+from heliostat.rollout.words import counted
 
 if TYPE_CHECKING:
     from heliostat.spec.platform import LocalPlatform
@@ -53,30 +55,30 @@ def _memory(machine: Machine, stack: Stack, platform: LocalPlatform) -> Iterator
         return
     least, store = least_mib(platform, stack.replicas) * MIB, platform.ray.object_store_mib * MIB
     full = least + nodes(platform) * store
-    asked = f"a head, {_count(platform.ray.workers.count, 'worker')}, {_count(stack.replicas, 'replica')} and "
-    asked += f"{_count(nodes(platform), 'object store')} of {platform.ray.object_store_mib} MiB"
+    asked = f"a head, {counted(platform.ray.workers.count, 'worker')}, {counted(stack.replicas, 'replica')} and "
+    asked += f"{counted(nodes(platform), 'object store')} of {platform.ray.object_store_mib} MiB"
     fix = "declare fewer workers or replicas or a smaller objectStoreMib, or use a machine with more memory"
     if store > total:
-        found = f"{_gib(total)} in all, and an object store of {_gib(store)}, which Ray refuses"
+        found = f"{gib(total)} in all, and an object store of {gib(store)}, which Ray refuses"
         yield Finding("memory", Level.ERROR, found, fix)
     elif total < least:
-        yield Finding("memory", Level.ERROR, f"{_gib(total)} in all; an idle stack takes about {_gib(least)} ({asked})", fix)
+        yield Finding("memory", Level.ERROR, f"{gib(total)} in all; an idle stack takes about {gib(least)} ({asked})", fix)
     elif available < full and not stack.runs:
-        found = f"{_gib(available)} available; up to {_gib(full)} are asked for ({asked})"
+        found = f"{gib(available)} available; up to {gib(full)} are asked for ({asked})"
         yield Finding("memory", Level.WARNING, found, f"stop what takes memory, or {fix}")
     else:
-        yield Finding("memory", Level.OK, f"{_gib(available)} available, up to {_gib(full)} asked for")
+        yield Finding("memory", Level.OK, f"{gib(available)} available, up to {gib(full)} asked for")
 
 
 def _shared_memory(machine: Machine, stack: Stack, platform: LocalPlatform) -> Iterator[Finding]:
     free = machine.shared_memory_free
     if free is None:
         return
-    each, told = platform.ray.object_store_mib * MIB, f"{_gib(free)} free in /dev/shm"
+    each, told = platform.ray.object_store_mib * MIB, f"{gib(free)} free in /dev/shm"
     if free >= nodes(platform) * each or stack.runs:
         yield Finding("shared memory", Level.OK, told)
         return
-    found = f"{told}; {_count(nodes(platform), 'object store')} of {platform.ray.object_store_mib} MiB ask for more"
+    found = f"{told}; {counted(nodes(platform), 'object store')} of {platform.ray.object_store_mib} MiB ask for more"
     fix = "enlarge it (a container: --shm-size), or declare a smaller objectStoreMib"
     if free < each and each > _REFUSED_ON_DISK:
         yield Finding("shared memory", Level.ERROR, f"{found}, and Ray puts none of over 10 GB on disk", fix)
@@ -87,18 +89,10 @@ def _shared_memory(machine: Machine, stack: Stack, platform: LocalPlatform) -> I
 def _disk(machine: Machine) -> Iterator[Finding]:
     if machine.disk_free is None:
         return
-    told = f"{_gib(machine.disk_free)} free at {machine.disk_folder}"
+    told = f"{gib(machine.disk_free)} free at {machine.disk_folder}"
     if machine.disk_free < _LEAST_DISK_MIB * MIB:
         yield Finding("disk", Level.ERROR, f"{told}; {_LEAST_DISK_MIB} MiB are the least to begin with", "free some space")
     elif machine.disk_free < _DISK_MIB * MIB:
         yield Finding("disk", Level.WARNING, f"{told}; logs, data and models soon take 2 GiB", "free some space")
     else:
         yield Finding("disk", Level.OK, told)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):,.1f} GiB"

@@ -13,6 +13,7 @@ from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.state.backend import StackRef
 from heliostat.engine.state.secrets import PASSPHRASE, PASSPHRASE_FILE, Keyring, read_passphrase
+from heliostat.layout import data_folder, workload_names
 from heliostat.spec.platform import LocalPlatform
 from heliostat.spec.stack import PROJECT, ConfigError, parse
 from heliostat.systems import processes
@@ -50,8 +51,7 @@ def _declared(place: Place, found: Stack, file: str) -> Stack:
     try:
         config = read_yaml(project.stack_file(found.name)).get("config")
         values = _sections(config if isinstance(config, dict) else {})
-        known = sorted(path.parent.name.replace("_", "-") for path in project.root.glob("workloads/*/workload.py"))
-        declared = parse(values, file, known)
+        declared = parse(values, file, workload_names(project.root / "workloads"))
     except (ConfigError, StackError) as error:
         return replace(found, mistakes=str(error))
     replicas = sum(one.serving.replicas for one in declared.workloads.values())
@@ -65,7 +65,7 @@ def _sections(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _runs(place: Place, ref: StackRef) -> bool:
-    folder = place.require_project().root / ".heliostat" / "stacks" / ref.name
+    folder = data_folder(place.require_project().root, ref.name)
     try:
         return any(processes.find(folder / part, name) for part, names in PARTS.items() for name in names)
     except PermanentError:
