@@ -23,6 +23,7 @@ from heliostat.rollout.model import (
     Step,
     identity,
 )
+from heliostat.rollout.refusals import withdrawn
 from heliostat.rollout.shifting import judged
 from heliostat.rollout.stages import besides, present
 from heliostat.spec.analysis import Verdict
@@ -52,9 +53,9 @@ def _homeward(state: State, observed: Observed, now: float) -> Decision | None:
     if rollout.phase in _SHIFTED and _gives_up(rollout, observed, now):
         if rollout.aborted is None and _fails_alike(rollout, observed):
             state = state.with_rollout(excused=True)
-        # What was declared meanwhile comes after it.
+        # What was declared meanwhile comes after it, unless it is what is turned back here.
         found = decide(state.but(pending=False, returning=False), seen, now)
-        after = found.state.but(pending=state.pending, returning=state.returning)
+        after = withdrawn(found.state.but(pending=state.pending, returning=state.returning))
         back = after.rollout is not None and after.rollout.phase is Phase.ROLLING_BACK
         return _only_traffic(replace(found, state=after), seen, home, now) if back else None
     # Decided before; the traffic plane has it not yet, or not any more, or could not bear it then.

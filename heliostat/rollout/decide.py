@@ -83,7 +83,8 @@ def _step(state: State, observed: Observed, now: float) -> Step:
     if state.deleting:
         return _delete(state, observed, now)
     if active and rollout is not None and rollout.aborted is not None and rollout.phase is not Phase.ROLLING_BACK:
-        return fail(state, now, rollout.aborted)
+        # It was held against the candidate with the word; who ships it again all the same does so after that.
+        return fail(state, now, rollout.aborted, held=False)
     if state.pending and active and rollout is not None:
         step = declared_meanwhile(state, rollout, now)
         return step if step is not None else _PHASES[rollout.phase](state, observed, now)

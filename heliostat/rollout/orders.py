@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliostat.rollout.beginning import nothing_to_do
 from heliostat.rollout.model import SETTLED, Observed, Progress, State, Step, identity
-from heliostat.rollout.refusals import fingerprint, forget, refusal, remember, why
+from heliostat.rollout.refusals import fingerprint, forget, hold, refusal, remember, why
 from heliostat.rollout.steps import step_of, words_of
 from heliostat.spec.rollouts import Desired, GoBack, Origin, Phase, Refused, Word
 
@@ -27,10 +27,8 @@ def declare(state: State, desired: Desired, observed: Observed, origin: Origin |
     Raises:
         RefusedError: it was rolled back before; `retry` makes it forgotten.
     """
-    rollout = state.rollout
-    on_its_way = rollout is not None and not rollout.ended and rollout.target == desired and not state.deleting
     leaves = state.pending and state.returning
-    if on_its_way and rollout is not None and rollout.phase is not Phase.ROLLING_BACK and not leaves:
+    if _is_on_its_way(state, desired) and not leaves:
         return state.but(declared=desired, pending=False, returning=False)
     same = state.declared == desired and not state.deleting
     if same and (state.pending or _serves(state, desired, observed)):
@@ -88,6 +86,8 @@ def abort(state: State, word: Word, now: float) -> Step:
             "is going away; `heliostat rollback` goes back to it"
         )
     text = f"{word.by} aborted it{_because(word.reason)}"
+    # At once: what is declared before the next look is held against it too.
+    state = hold(state, rollout, now, text.splitlines()[0])
     return Step(state.with_rollout(aborted=text), ((rollout.phase, text),))
 
 
@@ -126,6 +126,14 @@ def _meant(state: State, word: Word) -> Progress:
     if word.rollout is not None and word.rollout != rollout.number:
         raise OrderError(f"{state.name}: rollout {word.rollout} is not on its way; rollout {rollout.number} is")
     return rollout
+
+
+def _is_on_its_way(state: State, desired: Desired) -> bool:
+    """Whether exactly `desired` is being rolled out, and nobody turned it back."""
+    rollout = state.rollout
+    if rollout is None or rollout.ended or rollout.aborted is not None or state.deleting:
+        return False
+    return rollout.target == desired and rollout.phase is not Phase.ROLLING_BACK
 
 
 def _serves(state: State, desired: Desired, observed: Observed) -> bool:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from heliostat.rollout.model import SETTLED, State, identity
+from heliostat.rollout.model import SETTLED, Progress, State, identity
 from heliostat.spec.rollouts import Desired, Refused, Version
 
 MOST = 100
@@ -64,10 +64,27 @@ def why(state: State, refused: Refused) -> str:
     )
 
 
+def hold(state: State, rollout: Progress, at: float, reason: str) -> State:
+    """`state` that holds `reason` against the candidate of `rollout`, where it is the candidate's.
+
+    What served before proved itself, and what changes in place serves.
+    """
+    if rollout.in_place or rollout.excused or rollout.direct:
+        return state
+    return remember(state, rollout.target, rollout.number, at, reason)
+
+
 def remember(state: State, desired: Desired, rollout: int, at: float, reason: str) -> State:
     """`state` that refuses `desired` from now on."""
     entry = entry_of(desired, rollout, at, reason)
-    return state.but(refused=(entry, *forget(state, desired).refused)[:MOST])
+    return withdrawn(state.but(refused=(entry, *forget(state, desired).refused)[:MOST]))
+
+
+def withdrawn(state: State) -> State:
+    """`state` in which a declaration that waits for its turn, and came to be refused meanwhile, waits no more."""
+    if not state.pending or state.returning or state.declared is None or not is_refused(state, state.declared):
+        return state
+    return state.but(pending=False)
 
 
 def entry_of(desired: Desired, rollout: int, at: float, reason: str) -> Refused:
@@ -116,7 +133,8 @@ def _is_of(refused: Refused, desired: Desired) -> bool:
 def _settled(state: State) -> Desired | None:
     """What serves, and stays; None where something is on its way."""
     rollout = state.rollout
-    quiet = not state.pending and not state.deleting and (rollout is None or rollout.ended or rollout.phase in SETTLED)
+    stays = rollout is None or rollout.ended or (rollout.phase in SETTLED and rollout.aborted is None)
+    quiet = stays and not state.pending and not state.deleting
     return state.slot(state.live).desired if quiet and state.live is not None else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliostat.rollout.model import ENDS, Access, Condition, Observed, Progress, Seen, State, Step, identity
-from heliostat.rollout.refusals import remember
+from heliostat.rollout.refusals import hold
 from heliostat.rollout.shares import put_away
 from heliostat.rollout.stages import present
 from heliostat.rollout.words import duration, share
@@ -33,8 +33,8 @@ def fail(state: State, now: float, error: str, held: bool = True) -> Step:
             state = state.with_slot(rollout.candidate, desired=rollout.previous, replicas=replicas)
         state = state.but(share=rollout.candidate.full_share)
         return enter(put_away(state, rollout.candidate.other), Phase.FAILED, now, first)
-    if held and not rollout.excused and not rollout.direct:
-        state = remember(state, rollout.target, rollout.number, now, first)
+    if held:
+        state = hold(state, rollout, now, first)
     return enter(state, Phase.ROLLING_BACK, now, first)
 
 

@@ -156,6 +156,23 @@ async def test_a_candidate_that_fails_goes_home_although_another_version_is_decl
     await world.until(lambda found: found.serving == desired(3).version)
 
 
+async def test_a_candidate_that_fails_is_not_shipped_again_by_another_window_that_was_declared_meanwhile(world: World) -> None:
+    await at_ten_percent(world)
+    await leave(world)
+    with pytest.raises(RetryableError, match="is declared and begins once it does"):
+        await world.declare(2, canary(10, analysis=LONG).model_copy(update={"retention_seconds": 5.0}))
+    world.cluster.traffic.failing["flights-green"] = 1.0
+    await world.phase(Phase.ROLLING_BACK)
+    world.cluster.serve.away = False
+    world.cluster.traffic.failing.clear()
+    status = await world.phase(Phase.FAILED)
+    assert [each.label for each in status.refused] == ["2-fine"]
+    await looks(world, 5)
+    state = world.cluster.reconciler.states["flights"]
+    assert state.rollout is not None
+    assert (state.rollout.number, state.pending) == (2, False)
+
+
 @pytest.mark.parametrize("number", [10.0, 100.0])
 async def test_what_serves_gets_its_traffic_back_as_soon_as_it_answers_again(world: World, number: float) -> None:
     await world.declare(2, canary(number, analysis=LONG))

@@ -144,8 +144,9 @@ class Rollouts(RuleBasedStateMachine):
             before = state
             self.declare(state.declared, False)
             rollout = before.rollout
-            moving = rollout is not None and not rollout.ended and rollout.phase is not Phase.ROLLING_BACK
-            if moving and rollout is not None and rollout.target == before.declared and not before.pending:
+            if rollout is None or rollout.ended or rollout.phase is Phase.ROLLING_BACK or rollout.aborted is not None:
+                return
+            if rollout.target == before.declared and not before.pending:
                 assert self.world.state == before
 
     @rule()
