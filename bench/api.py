@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from bench.commands import MeasurementError
-from heliostat.spec.resources import ControllerAddress
+from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.rollouts import Declaration, Desired, GoBack, Health, Origin, Phase, Record, Status, Word
+from heliostat.systems.http import open_sync_client
 
 ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED)
 BY = "bench"
@@ -22,10 +22,7 @@ class Api:
     """One controller. Every method raises MeasurementError where a call fails."""
 
     def __init__(self, address: ControllerAddress) -> None:
-        token = Path(address.token_file).read_text().strip()
-        self._client = httpx.Client(
-            base_url=address.url, headers={"Authorization": f"Bearer {token}"}, timeout=_POLL_S + 20, trust_env=False
-        )
+        self._client = open_sync_client(address, _POLL_S + 20)
 
     def close(self) -> None:
         """Let go of its connections."""

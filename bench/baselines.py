@@ -19,9 +19,11 @@ from bench import payloads
 from bench.commands import MeasurementError
 from bench.session import SOURCE, Session, answers
 from bench.workspace import until
+from heliostat.spec.addresses import RayAddress
 from heliostat.spec.platform import LocalRay
-from heliostat.spec.resources import RayAddress, RayClusterInputs
+from heliostat.spec.resources import RayClusterInputs
 from heliostat.systems import ports, processes
+from heliostat.systems.http import open_sync_client
 from heliostat.systems.processes import Service
 from heliostat.systems.ray_nodes import LocalCluster
 
@@ -170,10 +172,9 @@ def _deploy(address: RayAddress, port: int, application: Mapping[str, Any]) -> N
 
 
 def _serve(address: RayAddress, method: str, body: Any = None) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {Path(address.token_file).read_text().strip()}"} if address.token_file else {}
     try:
-        answer = httpx.request(method, f"{address.url}{_APPLICATIONS}", json=body, headers=headers, timeout=120)
-        return answer.raise_for_status()
+        with open_sync_client(address, 120) as client:
+            return client.request(method, _APPLICATIONS, json=body).raise_for_status()
     except httpx.HTTPStatusError as error:
         raise MeasurementError(f"{error}: {error.response.text[:2000]}") from error
     except httpx.HTTPError as error:

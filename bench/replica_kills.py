@@ -88,6 +88,7 @@ def plant(folder: Path) -> Iterator[Plant]:
     runtime = processes.runtime_directory(folder)
     traffic = TrafficSettings()
     plane = Plane(
+        "127.0.0.1",
         ports.claim(folder, "public"),
         folder,
         runtime,

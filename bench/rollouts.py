@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -19,8 +18,9 @@ from bench.loadgen import NOTE
 from bench.rows import BY_NAME, Result
 from bench.session import Session, Stack
 from bench.workspace import until
-from heliostat.spec.resources import ControllerAddress
+from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.rollouts import Phase, Status
+from heliostat.systems.http import open_sync_client
 
 REQUESTS = 20_000
 """The fewest that an update under load has to see."""
@@ -161,9 +161,9 @@ def _status(stack: Stack) -> Status:
         MeasurementError: the controller does not answer.
     """
     controller = ControllerAddress.model_validate(stack.outputs["platform"]["controller"])
-    headers = {"Authorization": f"Bearer {Path(controller.token_file).read_text().strip()}"}
     try:
-        answer = httpx.get(f"{controller.url}/v1/applications/flights", headers=headers, timeout=30).raise_for_status()
+        with open_sync_client(controller) as client:
+            answer = client.get("/v1/applications/flights").raise_for_status()
     except httpx.HTTPError as error:
         raise MeasurementError(f"the controller at {controller.url} does not say how the application is: {error}") from error
     return Status.model_validate(answer.json())

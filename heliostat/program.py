@@ -19,8 +19,11 @@ from pulumi.runtime import config as runtime_config
 
 from heliostat.layout import data_folder, workload_names
 from heliostat.platforms.local import LocalPlatform
+from heliostat.platforms.ray import RayPlatform
 from heliostat.resources import Platform
 from heliostat.spec.parameters import JobParameters
+from heliostat.spec.platform import LocalPlatform as DeclaredLocal
+from heliostat.spec.platform import RayPlatform as DeclaredRay
 from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
 
 
@@ -41,8 +44,12 @@ def run() -> None:
 
 
 def _platform(stack: Stack, root: Path) -> Platform:
-    if stack.platform:
-        return LocalPlatform("local", stack.platform, data_folder(root, pulumi.get_stack())).platform
+    folder = data_folder(root, pulumi.get_stack())
+    match stack.platform:
+        case DeclaredLocal():
+            return LocalPlatform("local", stack.platform, folder).platform
+        case DeclaredRay():
+            return RayPlatform("ray", stack.platform, folder).platform
     return Platform.of_stack(str(stack.platform_stack))
 
 

@@ -23,16 +23,11 @@ from bench.faults.table import REPLICAS
 from bench.session import sweep
 from bench.workspace import until
 from heliostat.provider.declaring import desired_of
+from heliostat.spec.addresses import ControllerAddress, TokenFile
 from heliostat.spec.code import code_of
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.platform import RayNode, RayWorkers
-from heliostat.spec.resources import (
-    ApplicationInputs,
-    ControllerAddress,
-    ControllerInputs,
-    RayClusterInputs,
-    StoreAddress,
-)
+from heliostat.spec.resources import ApplicationInputs, ControllerInputs, RayClusterInputs, StoreAddress
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.workload import PredictionLog
@@ -82,7 +77,7 @@ class World:
     def address(self) -> ControllerAddress:
         """Where the controller is."""
         url = f"http://127.0.0.1:{self.settings.api_port}"
-        return ControllerAddress(url=url, token_file=str(self.directory / TOKEN_FILE))
+        return ControllerAddress(url=url, credential=TokenFile(path=str(self.directory / TOKEN_FILE)))
 
     def start(self) -> None:
         """Bring all of it up, with a first version that serves.

@@ -10,6 +10,7 @@ _CONTENTS = """
 :caption: Guide
 
 docs/architecture
+docs/platforms
 docs/operating
 docs/rollouts
 docs/prediction-log

@@ -20,6 +20,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 from heliostat.spec import analysis, platform, strategies, workload
 from heliostat.spec.describing import Described
+from heliostat.spec.stack import Stack
 
 _PLACE = re.compile(r"<!-- models: (\S+) -->")
 Schema = Mapping[str, Any]
@@ -51,12 +52,19 @@ def _fill(_: Sphinx, __: str, source: list[str]) -> None:
 
 
 def reference(root: type[BaseModel]) -> Iterator[str]:
-    """The sections' lines, in the order in which the models lead to each other."""
-    whole = root.model_json_schema(by_alias=True, schema_generator=Described)
-    models = {root.__name__: whole, **whole.get("$defs", {})}
+    """The sections' lines, in the order in which the models lead to each other. What a config can hold is described there."""
+    models = _models(root)
     mentions = _mentions(models)
+    elsewhere = set() if root is Stack else _models(Stack).keys()
     for name in _in_order(root.__name__, models):
-        yield from _section(name, models[name], mentions.get(name, []))
+        if name not in elsewhere:
+            yield from _section(name, models[name], mentions.get(name, []))
+
+
+def _models(root: type[BaseModel]) -> Mapping[str, Schema]:
+    """The schema of a model and of each that it leads to, by name."""
+    whole = root.model_json_schema(by_alias=True, schema_generator=Described)
+    return {root.__name__: whole, **whole.get("$defs", {})}
 
 
 def _in_order(first: str, models: Mapping[str, Schema]) -> list[str]:
@@ -98,7 +106,7 @@ def _mentions(models: Mapping[str, Schema]) -> dict[str, list[str]]:
 
 
 def _section(name: str, model: Schema, mentions: list[str]) -> Iterator[str]:
-    yield from (f"(model-{name})=", f"### {name}", "", model.get("description", ""), "")
+    yield from (f"(model-{name.lower()})=", f"### {name}", "", model.get("description", ""), "")
     if mentions:
         kind = model.get("properties", {}).get("kind", {}).get("const")
         chosen = f", with `kind: {kind}`" if kind else ""
@@ -144,7 +152,7 @@ def _type(schema: Schema) -> str:
 
 def _link(schema: Schema) -> str:
     name = schema["$ref"].rpartition("/")[2]
-    return f"[{name}](#{name.lower()})"
+    return f"[{name}](#model-{name.lower()})"
 
 
 def _default(value: Any, schema: Schema) -> str:

@@ -6,10 +6,7 @@ import hmac
 import secrets
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Self
-
-from heliostat.systems.errors import PermanentError
 
 _COOKIE = "ray-authentication-token"
 """What Ray's dashboard sets where a token is typed in. A cookie is a host's, whatever the port."""
@@ -18,18 +15,8 @@ _COOKIE = "ray-authentication-token"
 class Login:
     """A server of one page. Use as a context manager."""
 
-    def __init__(self, dashboard: str, token_file: str) -> None:
-        """`dashboard` on 127.0.0.1, where the page leads.
-
-        Raises:
-            PermanentError: the token cannot be read.
-        """
-        try:
-            token = Path(token_file).read_text().strip()
-        except OSError as error:
-            raise PermanentError(
-                f"the cluster's token {token_file} cannot be read: {error.strerror}; is the cluster up?"
-            ) from None
+    def __init__(self, dashboard: str, token: str) -> None:
+        """Make the page that leads to `dashboard`, which is on 127.0.0.1 too."""
         self._path = f"/{secrets.token_urlsafe(24)}"
         self._visited = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _page(self._path, dashboard, token, self._visited))

@@ -28,8 +28,9 @@ from heliostat.controller.ledger import Backlog, Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import FILE, Store
 from heliostat.controller.traffic import Traffic
-from heliostat.spec.controller import SETTINGS_FILE, TOKEN_FILE, ControllerSettings
+from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.http import read_token
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_serve import ServeClient
 
@@ -60,7 +61,8 @@ def main() -> None:
                 sys.stdout.flush()
                 # A thread may hang in a store that does not answer; nothing of this is worth waiting for.
                 os._exit(0)
-            asyncio.run(serve(load(directory), token_of(directory)))
+            settings = load(directory)
+            asyncio.run(serve(settings, token_of(settings)))
     except Timeout:
         sys.exit(f"another controller runs in {directory}: stop it first")
     except (PermanentError, RetryableError) as error:
@@ -82,20 +84,16 @@ def load(directory: Path) -> ControllerSettings:
         raise PermanentError(f"the settings {path} are wrong: {error}") from None
 
 
-def token_of(directory: Path) -> str:
-    """The token that every call must carry.
+def token_of(settings: ControllerSettings) -> str:
+    """Read the token that every call must carry.
 
     Raises:
         PermanentError: it is missing or empty, and anybody could call.
     """
-    path = directory / TOKEN_FILE
     try:
-        token = path.read_text().strip()
-    except OSError as error:
-        raise PermanentError(f"the token {path} cannot be read: {error.strerror}") from None
-    if not token:
-        raise PermanentError(f"the token {path} is empty")
-    return token
+        return read_token(settings.address)
+    except RetryableError as error:
+        raise PermanentError(str(error)) from None
 
 
 def flush(directory: Path, seconds: float) -> Backlog:
@@ -131,7 +129,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         app = create_app(reconciler, token, settings.public_url)
         config = uvicorn.Config(
             app,
-            host="127.0.0.1",
+            host=settings.inputs.host,
             port=settings.api_port,
             log_level="warning",
             access_log=False,
@@ -144,7 +142,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         # What is loaded by now stays; the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        _log.info("API on 127.0.0.1:%s, clients on 127.0.0.1:%s", settings.api_port, settings.public_port)
+        _log.info("API on %s, clients on %s", settings.address.url, settings.public_url)
         watch = watch_over_keeper(settings.directory)
         beside = [reconciler.run(), traffic.supervise(reconciler.wake), ledger.run(), watch]
         if not reconciler.states:

@@ -96,6 +96,7 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
             version=heliostat.__version__,
             haproxy=reconciler.traffic.alive,
             ray=reconciler.ray_answers,
+            ray_url=reconciler.settings.inputs.ray.url,
             public_url=public_url,
             store_error=reconciler.store.faults.error,
         )

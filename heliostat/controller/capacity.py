@@ -9,7 +9,7 @@ from collections import Counter
 from heliostat.controller.observing import serve_name
 from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import Colour
-from heliostat.spec.resources import RayAddress
+from heliostat.spec.addresses import RayAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_capacity import NodeTotals, read_nodes
 from heliostat.systems.ray_serve import Holding, ServeClient

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from urllib.parse import quote
-
-import httpx
 
 from heliostat.rollout.model import SETTLED, Colour, Observed, State, identity
 from heliostat.rollout.refusals import is_refused
 from heliostat.spec.ledger import Entry
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, Version
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import open_store
 
 _FULL = 0.9999
-_SECONDS = 10.0
 
 
 class NoWayBackError(PermanentError):
@@ -105,25 +100,8 @@ def missing(version: Version) -> tuple[str, ...]:
     try:
         with Registry(version.tracking_uri) as registry:
             location = registry.location(version.model_uri)
-        if not _has_files(version.tracking_uri, location):
-            gone.append(f"the files of {version.model_uri} at {location}")
+            if not registry.hands_out(location):
+                gone.append(f"the files of {version.model_uri} at {location}")
     except PermanentError:
         gone.append(f"the model {version.model_uri} in {version.tracking_uri}")
     return tuple(gone)
-
-
-def _has_files(tracking_uri: str, location: str) -> bool:
-    """Whether the tracking server hands out anything there; what it does not serve cannot be asked of it."""
-    if not location.startswith("mlflow-artifacts:"):
-        return True
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    path = location.removeprefix("mlflow-artifacts:").strip("/")
-    url = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow-artifacts/artifacts?path={quote(path)}"
-    try:
-        answer = httpx.get(url, headers=headers, timeout=_SECONDS)
-    except httpx.HTTPError as error:
-        raise RetryableError(f"MLflow does not answer at {tracking_uri}: {str(error) or type(error).__name__}") from None
-    if answer.status_code >= 500:
-        raise RetryableError(f"MLflow at {tracking_uri} answered {answer.status_code}: {answer.text[:500]}")
-    return answer.status_code == httpx.codes.OK and bool(answer.json().get("files"))

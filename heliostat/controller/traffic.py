@@ -219,6 +219,7 @@ def server_steps(place: Place, found: dict[str, ServerState]) -> list[ServerStep
 def plane_of(settings: ControllerSettings) -> Plane:
     """What HAProxy is started with."""
     return Plane(
+        host=settings.inputs.host,
         public_port=settings.public_port,
         directory=settings.directory,
         runtime_directory=Path(settings.runtime_directory),

@@ -76,6 +76,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         async with ControllerClient(new.controller) as controller:
             try:
                 plan = await controller.plan(new.name, Declaration(desired=desired, retry_refused=switches.retry_refused))
+                cluster = (await controller.health()).ray_url if plan.shortage is not None else ""
             except RetryableError as error:
                 context.warn(f"what this does cannot be said before the controller is up ({error})")
                 return
@@ -87,7 +88,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             context.warn(refused(plan.refused))
         if plan.shortage is None:
             return
-        grows = await asyncio.to_thread(growing.growth, new.controller)
+        grows = growing.growth(cluster)
         if grows is None:
             raise PermanentError(plan.shortage)
         context.warn(

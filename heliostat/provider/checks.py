@@ -47,6 +47,12 @@ def dumped(model: Model) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def normal(model: type[Model], state: Properties) -> dict[str, Any]:
+    """What stands in a state as this version writes it; what it does not know is left out."""
+    known = Properties({key: value for key, value in state.values.items() if key in _keys(model)}, state.secrets)
+    return check(model, known)[0]
+
+
 def parsed(model: type[M], values: Mapping[str, Any], what: str) -> M:
     """`values` of the state or the program as a model; keys that it no longer knows are left out.
 

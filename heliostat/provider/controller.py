@@ -14,18 +14,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 from pydantic import ValidationError
 
+from heliostat.provider import underlying
+from heliostat.provider.checks import dumped
 from heliostat.provider.local import absolute, brought_up
 from heliostat.provider.resource import Context, Created, Handler
+from heliostat.spec.addresses import variables_of
 from heliostat.spec.controller import KEEPER_SERVICE, SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
-from heliostat.spec.resources import ControllerAddress, ControllerInputs, ControllerOutputs
-from heliostat.spec.rollouts import Health
+from heliostat.spec.resources import ControllerInputs, ControllerOutputs
 from heliostat.systems import keeper, ports, processes
-from heliostat.systems.authorities import authorities
+from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError, explained
+from heliostat.systems.http import read_token
+from heliostat.systems.mlflow_registry import TRACKING_VARIABLES
 
+_ADDRESS = ("host", "api_port", "credential", "public_port")
+"""What decides where it answers, and to whom."""
 _START_SECONDS = 90.0
 _STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
@@ -45,13 +50,28 @@ class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
 
     def foreseen(self, old: ControllerOutputs | None, new: ControllerInputs) -> Mapping[str, Any]:
         """An update keeps its addresses."""
-        if old is None or old.public_port != new.public_port:
+        if old is None or any(getattr(old, name) != getattr(new, name) for name in _ADDRESS):
             return {}
-        return {"address": old.address.model_dump(by_alias=True), "public_url": old.public_url}
+        return {"address": dumped(old.address), "public_url": old.public_url}
+
+    async def preview(self, context: Context, old: ControllerOutputs | None, new: ControllerInputs) -> None:
+        """Say what of that which it works on does not answer.
+
+        Raises:
+            PermanentError: some of it cannot be used as it is.
+        """
+        for problem in await underlying.unanswered(new):
+            context.warn(problem)
 
     async def create(self, context: Context, inputs: ControllerInputs) -> Created[ControllerOutputs]:
-        """Start it, or adopt it where it runs as declared; return when it and HAProxy answer."""
+        """Start it, or adopt it where it runs as declared; return when it and HAProxy answer.
+
+        Raises:
+            PermanentError: it cannot be started, or what it works on cannot be used as it is.
+            RetryableError: it does not answer in time.
+        """
         directory = absolute(inputs.directory)
+        await self.preview(context, None, inputs)
         settings = await asyncio.to_thread(_prepare, directory, inputs)
         work = _start(context, directory, settings)
         await brought_up(work, lambda: _halt(directory), inputs.directory, lambda: _outputs(settings))
@@ -75,6 +95,7 @@ class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
     ) -> ControllerOutputs:
         """Restart the controller with its new settings."""
         directory = absolute(new.directory)
+        await self.preview(context, old, new)
         settings = await asyncio.to_thread(_prepare, directory, new)
         await _start(context, directory, settings)
         return _outputs(settings)
@@ -93,21 +114,26 @@ class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
 
 
 def _prepare(directory: Path, inputs: ControllerInputs) -> ControllerSettings:
-    """Claim ports, and write the settings and the token where they are not there yet."""
+    """Claim ports, and write the settings and the token where they are not there yet.
+
+    Raises:
+        PermanentError: a port is taken, the folder cannot be written, or the token that is declared is not there.
+    """
     settings = ControllerSettings(
         inputs=inputs,
-        api_port=ports.claim(directory, "api"),
+        api_port=ports.claim(directory, "api", inputs.api_port),
         public_port=ports.claim(directory, "public", inputs.public_port),
         serve_port=ports.claim(directory, "serve"),
         runtime_directory=str(processes.runtime_directory(directory)),
     )
     try:
         token = directory / TOKEN_FILE
-        if not token.exists() or not token.read_text().strip():
+        if inputs.credential is None and (not token.exists() or not token.read_text().strip()):
             processes.write_private(token, secrets.token_hex(32))
         processes.write_private(directory / SETTINGS_FILE, _text(settings))
     except OSError as error:
         raise explained(error, f"write the controller's settings in {directory}") from error
+    read_token(settings.address)
     return settings
 
 
@@ -183,7 +209,14 @@ def _service(directory: Path, settings: ControllerSettings) -> processes.Service
     # The digest makes other settings another service, whenever an earlier attempt to restart it was killed.
     environment = {"HELIOSTAT_SETTINGS": hashlib.sha256(_text(settings).encode()).hexdigest()}
     argv = (sys.executable, "-m", "heliostat.controller", "--directory", str(directory))
-    return processes.Service(directory, SERVICE, argv, environment, kept=True)
+    return processes.Service(directory, SERVICE, argv, environment, kept=True, secrets=_secrets(settings))
+
+
+def _secrets(settings: ControllerSettings) -> tuple[str, ...]:
+    """The variables that hold what the controller is let in with, and who calls it."""
+    inputs = settings.inputs
+    named = (*variables_of(inputs.ray.credential), *variables_of(inputs.credential))
+    return tuple(sorted({*named, *TRACKING_VARIABLES} & os.environ.keys()))
 
 
 def _keeper(directory: Path, settings: ControllerSettings) -> processes.Service:
@@ -191,16 +224,15 @@ def _keeper(directory: Path, settings: ControllerSettings) -> processes.Service:
     argv = (sys.executable, "-I", "-S", keeper.__file__, str(directory), *settings.inputs.keeps)
     # Another version of its program is another service.
     version = hashlib.sha256(Path(keeper.__file__).read_bytes()).hexdigest()
-    return processes.Service(directory, KEEPER_SERVICE, argv, {"HELIOSTAT_KEEPER": version}, kept=True)
+    environment = {"HELIOSTAT_KEEPER": version}
+    # What it starts again inherits them from it.
+    return processes.Service(directory, KEEPER_SERVICE, argv, environment, kept=True, secrets=_secrets(settings))
 
 
 async def _until_healthy(context: Context, directory: Path, settings: ControllerSettings) -> None:
     loop = asyncio.get_running_loop()
     end = loop.time() + _START_SECONDS
-    headers = {"Authorization": f"Bearer {(directory / TOKEN_FILE).read_text().strip()}"}
-    async with httpx.AsyncClient(
-        base_url=_url(settings), headers=headers, timeout=5, trust_env=False, verify=authorities(_url(settings))
-    ) as client:
+    async with ControllerClient(settings.address) as client:
         while True:
             missing = await _missing(client)
             if missing is None:
@@ -215,29 +247,22 @@ async def _until_healthy(context: Context, directory: Path, settings: Controller
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _missing(client: httpx.AsyncClient) -> str | None:
+async def _missing(client: ControllerClient) -> str | None:
     """What is not as it should be; None where all is."""
     try:
-        answer = await client.get("/v1/health")
-        answer.raise_for_status()
-        health = Health.model_validate(answer.json())
-    except (httpx.HTTPError, ValueError) as error:
-        return f"its API does not answer ({error or type(error).__name__})"
+        health = await client.health()
+    except (RetryableError, PermanentError, ValueError) as error:
+        return f"its API does not answer ({error})"
     return None if health.haproxy else "HAProxy does not run"
 
 
 def _outputs(settings: ControllerSettings) -> ControllerOutputs:
     inputs = settings.inputs
-    token = str(Path(inputs.directory) / TOKEN_FILE)
     return ControllerOutputs(
         **{name: getattr(inputs, name) for name in ControllerInputs.model_fields},
-        address=ControllerAddress(url=_url(settings), token_file=token),
+        address=settings.address,
         public_url=settings.public_url,
     )
-
-
-def _url(settings: ControllerSettings) -> str:
-    return f"http://127.0.0.1:{settings.api_port}"
 
 
 def _text(settings: ControllerSettings) -> str:

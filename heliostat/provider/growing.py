@@ -6,18 +6,13 @@ what runs on it depends on it.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from pydantic import ValidationError
-
-from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings
 from heliostat.spec.platform import RayWorkers
-from heliostat.spec.resources import ControllerAddress, RayAddress
 
-_growing: dict[RayAddress, tuple[RayWorkers, RayWorkers]] = {}
+_growing: dict[str, tuple[RayWorkers, RayWorkers]] = {}
+"""The workers before and after, by the URL of the cluster."""
 
 
-def note(cluster: RayAddress, before: RayWorkers, after: RayWorkers) -> None:
+def note(cluster: str, before: RayWorkers, after: RayWorkers) -> None:
     """Remember how a cluster's workers change, as its newest preview has it."""
     if after.count > before.count or after.cpus > before.cpus:
         _growing[cluster] = before, after
@@ -25,19 +20,9 @@ def note(cluster: RayAddress, before: RayWorkers, after: RayWorkers) -> None:
         _growing.pop(cluster, None)
 
 
-def growth(controller: ControllerAddress) -> str | None:
-    """How the cluster of a controller grows in this update, in words; None where it does not, or that is not known."""
-    try:
-        # Only who runs on this machine has its settings beside its token.
-        text = (Path(controller.token_file).parent / SETTINGS_FILE).read_bytes()
-        return of_cluster(ControllerSettings.model_validate_json(text).inputs.ray)
-    except (OSError, ValidationError):
-        return None
-
-
-def of_cluster(ray: RayAddress) -> str | None:
-    """How a cluster grows in this update, in words; None where it does not."""
-    changes = _growing.get(ray)
+def growth(cluster: str) -> str | None:
+    """How a cluster grows in this update, in words; None where it does not, or is not made by it."""
+    changes = _growing.get(cluster)
     return f"from {_words(changes[0])} to {_words(changes[1])}" if changes is not None else None
 
 

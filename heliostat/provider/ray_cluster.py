@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.provider import growing
+from heliostat.provider.checks import dumped
 from heliostat.provider.local import absolute, brought_up, forget, remember, remembered
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.resources import RayClusterInputs, RayClusterOutputs
@@ -27,13 +28,13 @@ class RayClusterHandler(Handler[RayClusterInputs, RayClusterOutputs]):
     async def preview(self, context: Context, old: RayClusterOutputs | None, new: RayClusterInputs) -> None:
         """Have what runs on it know that it grows."""
         if old is not None:
-            growing.note(old.address, old.workers, new.workers)
+            growing.note(old.address.url, old.workers, new.workers)
 
     def foreseen(self, old: RayClusterOutputs | None, new: RayClusterInputs) -> Mapping[str, Any]:
         """An update leaves the head where it is."""
         if old is None:
             return {}
-        return {"address": old.address.model_dump(by_alias=True), "gcs_address": old.gcs_address, "session": old.session}
+        return {"address": dumped(old.address), "gcs_address": old.gcs_address, "session": old.session}
 
     async def create(self, context: Context, inputs: RayClusterInputs) -> Created[RayClusterOutputs]:
         """Start what is missing; the same ports as before where the folder remembers them."""

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.provider.resource import Context
+from heliostat.spec.addresses import RayAddress
 from heliostat.spec.base import Model
-from heliostat.spec.resources import Code, RayAddress, StoreAddress
+from heliostat.spec.resources import Code, StoreAddress
 from heliostat.systems import code_packages
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectStore, open_store

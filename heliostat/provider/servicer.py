@@ -120,7 +120,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         old, new, outputs = decode(request.old_inputs), decode(request.news), decode(request.olds)
         async with self._call(request, context, old, new) as call:
             skipped = _unchanged(call.handler, old, new)
-            found = differences.differences(_normal(call.handler, old), _normal(call.handler, new), outputs.values)
+            actual = checks.normal(call.handler.outputs, outputs)
+            found = differences.differences(_normal(call.handler, old), _normal(call.handler, new), actual)
             found = differences.without(found, skipped, request.ignoreChanges)
             return _diff_response(call.handler, found)
 

@@ -156,7 +156,7 @@ async def _require_room(inputs: TrainJobInputs) -> None:
     except RetryableError:
         return
     fits = sum(workers_that_fit(scaling, node.cpus, node.gpus) for node in nodes)
-    if fits < scaling.workers and growing.of_cluster(inputs.ray) is None:
+    if fits < scaling.workers and growing.growth(inputs.ray.url) is None:
         raise PermanentError(
             f"the training of {inputs.name} needs {scaling.workers} workers of {scaling.cpus_per_worker:g} CPUs and "
             f"{scaling.gpus_per_worker:g} GPUs at once, the cluster can hold {fits}: ask for fewer or smaller ones in "

@@ -8,6 +8,7 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources.base import Address, Resource
+from heliostat.spec.addresses import TokenVariable
 from heliostat.spec.code import controllers_digest
 
 
@@ -23,6 +24,12 @@ class ControllerArgs:
     """The `address` of the object store that holds the ledger and the prediction logs."""
     tracking_uri: pulumi.Input[str]
     """The tracking server whose registry has the models."""
+    host: str = "127.0.0.1"
+    """Where its API and the traffic plane listen: a name or an address of this machine, by which others reach it."""
+    api_port: int | None = None
+    """The port of its API, 1024 to 65535; by default a free one is chosen and kept."""
+    credential: TokenVariable | None = None
+    """The variable that its token is in; by default one is made, in a file of the data folder."""
     public_port: int | None = None
     """The port at which clients reach every application, 1024 to 65535; by default a free one is chosen and kept."""
     keeps: tuple[Path, ...] = ()
@@ -49,6 +56,9 @@ class Controller(Resource):
             ray=args.ray,
             store=args.store,
             tracking_uri=args.tracking_uri,
+            host=args.host,
+            api_port=args.api_port,
+            credential=args.credential,
             public_port=args.public_port,
             keeps=[str(each) for each in args.keeps],
             code=controllers_digest(),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from heliostat.spec.addresses import ControllerAddress, TokenFile
 from heliostat.spec.base import EntryPoint, Model
 from heliostat.spec.platform import Port
 from heliostat.spec.resources import ControllerInputs
@@ -41,7 +42,7 @@ class ControllerSettings(Model):
     inputs: ControllerInputs
     api_port: Port
     public_port: Port
-    """Where HAProxy listens for clients, on loopback."""
+    """Where HAProxy listens for clients."""
     serve_port: Port
     """Where Serve's own proxy listens, on loopback; no client uses it, but Serve insists on one, by default always 8000."""
     runtime_directory: str
@@ -63,4 +64,10 @@ class ControllerSettings(Model):
     @property
     def public_url(self) -> str:
         """Where clients reach the applications."""
-        return f"http://127.0.0.1:{self.public_port}"
+        return f"http://{self.inputs.host}:{self.public_port}"
+
+    @property
+    def address(self) -> ControllerAddress:
+        """Where the API answers, and to whom."""
+        credential = self.inputs.credential or TokenFile(path=str(self.directory / TOKEN_FILE))
+        return ControllerAddress(url=f"http://{self.inputs.host}:{self.api_port}", credential=credential)

@@ -82,10 +82,12 @@ def _again(mistake: Any) -> InitErrorDetails:
 def place(location: Path, given: Any) -> Path:
     """pydantic's location in `given`: without the labels of union members."""
     path: list[str | int] = []
-    last = len(location) - 1
+    last, tagged = len(location) - 1, False
     for index, part in enumerate(location):
-        if _has(given, part):
-            given = given[part]
+        if not tagged and isinstance(given, Mapping) and given.get("kind") == part:
+            tagged = True  # a kind may be called like one of its own keys
+        elif _has(given, part):
+            given, tagged = given[part], False
             path.append(part)
         elif index == last and isinstance(given, Mapping) and part != "[key]" and given.get("kind") != part:
             path.append(part)  # what is missing
@@ -131,10 +133,13 @@ def _text(mistake: Any, known: list[str]) -> str:
     if unit and isinstance(given, str):
         return f"is a number of {unit}, without a unit{_counted(given, unit)} (given: {given!r})"
     counted = unit if isinstance(given, int | float) and math.isfinite(given) else ""
-    shown = "" if whole else f" (given: {f'{given!r} {counted}'.rstrip()})"
+    shown = "" if whole else f" (given: {f'{_LOGIN.sub(_HIDDEN, repr(given))} {counted}'.rstrip()})"
     return f"{text[:1].lower()}{text[1:]}{shown}"
 
 
+_LOGIN = re.compile(r"://[^/\s@]*@")
+_HIDDEN = "://[secret]@"
+"""What is shown of a name and a password in a URL."""
 _UNITS = {"seconds": "seconds", "ms": "milliseconds", "mib": "MiB", "bytes": "bytes", "percentage": "percent"}
 _SECONDS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|sec|m|min|h|d)\s*")

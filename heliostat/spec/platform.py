@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
+from heliostat.spec.addresses import HttpUrl, RayAddress, TokenVariable
 from heliostat.spec.base import Model
 
 Port = Annotated[int, Field(ge=1024, le=65535)]
@@ -83,3 +85,50 @@ class LocalPlatform(Model):
     """Port at which clients reach every application; by default a free one is chosen and kept."""
     on_destroy: OnDestroy = OnDestroy.KEEP
     """Whether objects, runs and models outlive `destroy`, so that the next `up` finds them. The ledger always does."""
+
+
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")]
+"""A name or an IPv4 address."""
+
+
+class ExistingTracking(Model):
+    """An MLflow tracking server and registry that is there. Its credential is in the variables that MLflow's own client reads:
+    MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."""
+
+    uri: HttpUrl
+
+
+class ControllerPlace(Model):
+    """Where the controller and its traffic plane listen, on the machine whose `up` makes them."""
+
+    host: Host = "127.0.0.1"
+    """This machine's name or address as clients, and stacks on other machines, reach it. On loopback nobody else does."""
+    api_port: Port | None = None
+    """By default a free one is chosen and kept."""
+    credential: TokenVariable | None = None
+    """Where the API's token is: in this variable of the controller and of each `up` that calls it, wherever that runs. By
+    default a token is made, in a file that only this machine has."""
+
+
+class RayPlatform(Model):
+    """A Ray cluster, an MLflow and an object store that exist; the controller with its traffic plane is all that is made."""
+
+    kind: Literal["ray"]
+    ray: RayAddress
+    """The cluster's dashboard, with the Jobs API and Serve's REST API."""
+    tracking: ExistingTracking
+    store: Store
+    """One that the cluster's nodes reach as well: a bucket, or a directory that all machines have."""
+    controller: ControllerPlace = ControllerPlace()
+    public_port: Port | None = None
+    """Port at which clients reach every application; by default a free one is chosen and kept."""
+
+
+def _kind(given: Any) -> str:
+    """The kind of a declared platform; the local one need not be named."""
+    found = given.get("kind", "local") if isinstance(given, Mapping) else getattr(given, "kind", "local")
+    return found if isinstance(found, str) else ""
+
+
+Platform = Annotated[Annotated[LocalPlatform, Tag("local")] | Annotated[RayPlatform, Tag("ray")], Discriminator(_kind)]
+"""What the workloads run on, of any kind."""

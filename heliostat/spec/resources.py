@@ -1,8 +1,8 @@
 """Inputs and outputs of the provider's resources: what the classes in `heliostat.resources` declare, what the plugin's
 `check` validates, and what stands in a stack's state.
 
-Nothing here is secret: a token is named by the path of the file that holds it. Nothing here changes while the declared
-thing stays the same: process ids and times live beside the processes, or every refresh would find drift.
+Nothing here is secret: addresses say where a token is found. Nothing here changes while the declared thing stays the same:
+process ids and times live beside the processes, or every refresh would find drift.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Annotated
 
 from pydantic import AllowInfNan, Field
 
+from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenVariable
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
-from heliostat.spec.platform import OnDestroy, Port, RayNode, RayWorkers
+from heliostat.spec.platform import Host, OnDestroy, Port, RayNode, RayWorkers
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import Gate, Limits, PredictionLog, Scaling, WebOrigin
 
@@ -66,15 +67,6 @@ class RayClusterInputs(Model):
     s3_region: str | None = None
 
 
-class RayAddress(Model):
-    """How to reach a Ray cluster's REST APIs (dashboard, Jobs, Serve)."""
-
-    url: str
-    """`http://host:port`"""
-    token_file: str | None = None
-    """File that holds the bearer token; None where the cluster asks for none."""
-
-
 class RayClusterOutputs(RayClusterInputs):
     """The same, while it runs."""
 
@@ -93,18 +85,16 @@ class ControllerInputs(Model):
     ray: RayAddress
     store: StoreAddress
     tracking_uri: str
+    host: Host = "127.0.0.1"
+    """Where its API and the traffic plane listen."""
+    api_port: Port | None = None
+    credential: TokenVariable | None = None
+    """Where its token is; by default in a file of the data folder."""
     public_port: Port | None = None
     keeps: tuple[str, ...] = ()
     """Data folders of other services that are started again when they die, as the tracking server's."""
     code: Digest | None = None
     """Digest of the library's own code (`heliostat.spec.code.controllers_digest`): an upgrade starts the controller anew."""
-
-
-class ControllerAddress(Model):
-    """How to reach a controller's API."""
-
-    url: str
-    token_file: str
 
 
 class ControllerOutputs(ControllerInputs):

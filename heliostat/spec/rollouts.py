@@ -300,6 +300,8 @@ class Health(Model):
     version: str
     haproxy: bool
     ray: bool
+    ray_url: str = ""
+    """The cluster that it works on; empty from a controller that is older than this."""
     public_url: str
     store_error: str = ""
     """Why what is decided could not be written down of late, as on a full disk; empty where it is."""

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from heliostat.spec.base import Model
 from heliostat.spec.mistakes import Path, mistakes_in
 from heliostat.spec.parameters import JobParameters, overrides_schema
-from heliostat.spec.platform import LocalPlatform
+from heliostat.spec.platform import LocalPlatform, Platform
 from heliostat.spec.workload import Workload, Workloads
 
 M = TypeVar("M", bound=Model)
@@ -25,7 +25,7 @@ SECTIONS = ("platform", "platformStack", "workloads")
 class Stack(Model):
     """What one environment declares: a platform, workloads, or both."""
 
-    platform: LocalPlatform | None = None
+    platform: Platform | None = None
     platform_stack: str | None = Field(default=None, pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+$")
     """The stack that made the platform, as `organization/project/stack`, where it is not this one."""
     workloads: Workloads = {}

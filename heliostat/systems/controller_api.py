@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx
 from pydantic import ConfigDict, TypeAdapter
 
+from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.base import Model
-from heliostat.spec.resources import ControllerAddress
 from heliostat.spec.rollouts import Declaration, GoBack, Health, Phase, Plan, Record, Rollout, Status, WayBack, Word
-from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.http import open_client, reason, timeout_of
 
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
 POLL_SECONDS = 25.0
@@ -37,11 +36,9 @@ class ConflictError(PermanentError):
 class ControllerClient:
     """Speaks to one controller. Every method raises RetryableError where it does not answer."""
 
-    def __init__(self, address: ControllerAddress) -> None:
+    def __init__(self, address: ControllerAddress, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._address = address
-        self._client = httpx.AsyncClient(
-            base_url=address.url, timeout=httpx.Timeout(30.0, connect=2.0), verify=authorities(address.url)
-        )
+        self._client = open_client(address, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -177,12 +174,11 @@ class ControllerClient:
     async def _call(
         self, method: str, path: str, body: object = None, *, none_at_404: bool = False, seconds: float = 30.0
     ) -> object:
-        timeout = httpx.Timeout(seconds, connect=2.0)
+        timeout = timeout_of(self._address, seconds)
         try:
-            answer = await self._client.request(method, path, json=body, headers=self._headers(), timeout=timeout)
+            answer = await self._client.request(method, path, json=body, timeout=timeout)
         except httpx.HTTPError as error:
-            detail = str(error) or type(error).__name__
-            raise RetryableError(f"the controller at {self._address.url} does not answer: {detail}") from None
+            raise RetryableError(f"the controller at {self._address.url} does not answer: {reason(error)}") from None
         if answer.status_code == httpx.codes.NOT_FOUND and none_at_404:
             return None
         if answer.status_code >= 500:
@@ -193,13 +189,6 @@ class ControllerClient:
             raise PermanentError(f"the controller refused it ({answer.status_code}): {_detail(answer)}")
         result: object = answer.json()
         return result
-
-    def _headers(self) -> dict[str, str]:
-        # Read each time: a controller that was made anew has a new one.
-        try:
-            return {"Authorization": f"Bearer {Path(self._address.token_file).read_text().strip()}"}
-        except OSError as error:
-            raise RetryableError(f"the controller's token cannot be read: {error.strerror} ({error.filename})") from None
 
 
 def serves_as_declared(status: Status) -> bool:

@@ -16,6 +16,7 @@ from heliostat.systems.haproxy_config import (
     CHECKS,
     COLOURS,
     NOBODY,
+    RUNTIME_SOCKET,
     SUCCESSOR,
     Plane,
     Route,
@@ -178,6 +179,17 @@ async def snapshot(plane: Plane) -> Snapshot:
         affinities=haproxy_affinity.parse_affinities(affinities),
         salts=haproxy_affinity.parse_salts(salts),
     )
+
+
+async def running_version(runtime_directory: Path) -> str:
+    """The version that runs, by its socket in a runtime folder.
+
+    Raises:
+        RetryableError: it does not answer.
+    """
+    info = await _ask(runtime_directory / RUNTIME_SOCKET, "show info")
+    found = dict(line.split(": ", 1) for line in info.splitlines() if ": " in line)
+    return found.get("Version", "").partition("-")[0]
 
 
 def split_answers(text: str, count: int) -> list[str]:

@@ -57,6 +57,7 @@ NOBODY = "nobody"
 CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1 observe layer4 error-limit 1 on-error sudden-death"
 """Also for servers that are added at run time, which inherit nothing."""
 
+RUNTIME_SOCKET = "haproxy.sock"
 _CONNECT_SECONDS = 0.2
 _KEPT_SECONDS = 75
 _STOP_MARGIN_SECONDS = 5
@@ -90,6 +91,7 @@ class Route:
 class Plane:
     """What does not change while HAProxy runs."""
 
+    host: str
     public_port: int
     directory: Path
     """Holds the configuration and the maps."""
@@ -122,7 +124,7 @@ class Plane:
     @property
     def runtime_socket(self) -> Path:
         """The worker's socket: statistics, servers, maps."""
-        return self.runtime_directory / "haproxy.sock"
+        return self.runtime_directory / RUNTIME_SOCKET
 
     @property
     def master_socket(self) -> Path:
@@ -174,6 +176,7 @@ def _values(plane: Plane) -> dict[str, object]:
     answer = plane.answer_timeout_seconds
     return {
         "runtime_socket": plane.runtime_socket,
+        "host": plane.host,
         "port": plane.public_port,
         "successor": SUCCESSOR,
         "nobody": NOBODY,
@@ -226,7 +229,7 @@ defaults
 # Percent-encoded spellings of `/-/` reach the replica decoded, so it is looked for in the decoded path.
 _FRONTEND = """\
 frontend public
-    bind 127.0.0.1:{port}
+    bind {host}:{port}
 {before}    http-request allow if {{ stopping }}
     {large_head}
     http-after-response set-header connection close if {{ stopping }}
@@ -264,7 +267,7 @@ backend {nobody}
 
 _SUCCESSOR = """\
 backend {successor}
-    server worker 127.0.0.1:{port}
+    server worker {host}:{port}
 """
 
 
@@ -272,6 +275,7 @@ def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
     affinities = [route.affinity for route in routes if route.affinity]
     rules = haproxy_affinity.rules(affinities, plane.affinity_file, plane.salt_file, SHARES)
     return _FRONTEND.format(
+        host=plane.host,
         port=plane.public_port,
         map=plane.map_file,
         shares=SHARES,

@@ -13,11 +13,18 @@ from urllib.parse import quote
 
 import httpx
 
-from heliostat.systems.authorities import authorities
+from heliostat.spec.addresses import BasicVariables, Credential, HttpAddress, TokenVariable
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.http import open_sync_client, reason
 
 RESUMED_TAG: Final = "heliostat.resumed"
 """On a run: it was interrupted, and its model is another than that of a training in one go; the value says why."""
+_ARTIFACTS: Final = "/api/2.0/mlflow-artifacts/artifacts"
+_TOKEN: Final = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - a variable's name
+_USERNAME: Final = "MLFLOW_TRACKING_USERNAME"
+_PASSWORD: Final = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
+TRACKING_VARIABLES: Final = (_TOKEN, _USERNAME, _PASSWORD)
+_SECONDS: Final = 60.0
 _MOST_METRICS: Final = 1_000
 _MOST_PARAMETERS: Final = 100
 
@@ -52,26 +59,42 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
 
+def address_of(tracking_uri: str) -> HttpAddress:
+    """The address of a tracking server, with the credential that MLflow's own client would use here."""
+    credential: Credential | None = None
+    if os.environ.get(_USERNAME) and os.environ.get(_PASSWORD):
+        credential = BasicVariables(username_variable=_USERNAME, password_variable=_PASSWORD)
+    elif os.environ.get(_TOKEN):
+        credential = TokenVariable(variable=_TOKEN)
+    return HttpAddress(url=tracking_uri, credential=credential)
+
+
 class Registry:
     """One tracking server. Use as a context manager; not for several threads at once.
 
-    Raises PermanentError or RetryableError from every call. A bearer token comes from MLFLOW_TRACKING_TOKEN, as with
-    MLflow's own client.
+    Raises PermanentError or RetryableError from every call. Who is let in is said by the variables that MLflow's own client
+    reads: MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, which win.
     """
 
-    def __init__(self, tracking_uri: str, transport: httpx.BaseTransport | None = None) -> None:
-        token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    def __init__(self, tracking_uri: str, transport: httpx.BaseTransport | None = None, seconds: float = _SECONDS) -> None:
         self._uri = tracking_uri.rstrip("/")
-        self._client = httpx.Client(
-            base_url=self._uri, headers=headers, timeout=60.0, transport=transport, verify=authorities(self._uri)
-        )
+        self._client = open_sync_client(address_of(self._uri), seconds, transport)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    # The server
+
+    def server_version(self) -> str:
+        """The version of MLflow that answers."""
+        return self._send("GET", "/version").text.strip()
+
+    def require_database(self) -> None:
+        """Ask for what only the database knows."""
+        self._call("GET", "experiments/get", absent_is_none=True, params={"experiment_id": "0"})
 
     # Runs
 
@@ -212,6 +235,14 @@ class Registry:
             )
         return names
 
+    def hands_out(self, location: str) -> bool:
+        """Whether it hands out any artifact at a location, or what lies there is not its to hand out."""
+        if not location.startswith("mlflow-artifacts:"):
+            return True
+        path = location.removeprefix("mlflow-artifacts:").strip("/")
+        answer = self._send("GET", _ARTIFACTS, absent_is_fine=True, params={"path": path})
+        return answer.status_code == httpx.codes.OK and bool(answer.json().get("files"))
+
     def download(self, location: str, directory: Path, below: str = "") -> None:
         """Write every artifact at a location, or just those of its folder `below`, to the same places in `directory`.
 
@@ -222,7 +253,7 @@ class Registry:
         for name in self.require_artifacts(location, below):
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            with self._client.stream("GET", f"/api/2.0/mlflow-artifacts/artifacts/{quote(f'{top}/{name}')}") as response:
+            with self._client.stream("GET", f"{_ARTIFACTS}/{quote(f'{top}/{name}')}") as response:
                 if response.status_code != 200:
                     raise RetryableError(f"{self._uri} answered {response.status_code} for the artifact {top}/{name}")
                 with path.open("wb") as file:
@@ -231,7 +262,7 @@ class Registry:
 
     def _artifacts(self, top: str, below: str = "") -> Iterator[str]:
         path = f"{top}/{below}".rstrip("/")
-        answer = self._send("GET", "/api/2.0/mlflow-artifacts/artifacts", params={"path": path})
+        answer = self._send("GET", _ARTIFACTS, params={"path": path})
         for item in answer.json().get("files", []):
             name = f"{below}/{item['path']}".lstrip("/")
             if item.get("is_dir"):
@@ -252,8 +283,7 @@ class Registry:
         try:
             response = self._client.request(method, path, **arguments)
         except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise RetryableError(f"MLflow does not answer at {self._uri}: {reason}; is it up?") from None
+            raise RetryableError(f"MLflow does not answer at {self._uri}: {reason(error)}; is it up?") from None
         if response.status_code == 404 and absent_is_fine:
             return response
         if response.status_code >= 400:

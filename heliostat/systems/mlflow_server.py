@@ -13,10 +13,11 @@ from pathlib import Path
 
 import httpx
 
+from heliostat.spec.addresses import HttpAddress
 from heliostat.spec.resources import StoreAddress, TrackingServerInputs
 from heliostat.systems import ports, processes
-from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.http import open_client
 from heliostat.systems.objects import open_store
 
 HOST = "127.0.0.1"
@@ -26,6 +27,7 @@ ARTIFACTS = "mlflow"
 """Prefix of the artifacts in the object store."""
 _DATABASE = "mlflow.db"
 _LOOK_SECONDS = 0.25
+_CALL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class MlflowServer:
     async def _until_healthy(self, say: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        async with httpx.AsyncClient(base_url=self.url, timeout=5, trust_env=False, verify=authorities(self.url)) as client:
+        async with open_client(HttpAddress(url=self.url), _CALL_SECONDS) as client:
             while not await _healthy(client):
                 waited = loop.time() - begin
                 if not self.runs:

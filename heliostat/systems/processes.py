@@ -49,6 +49,8 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     kept: bool = False
     """Whether `heliostat.systems.keeper` starts it again when it dies."""
+    secrets: tuple[str, ...] = ()
+    """Variables of this process that it gets too, whatever they are called. Their values are written nowhere."""
 
 
 def start(service: Service) -> int:
@@ -85,7 +87,8 @@ def revive(directory: Path, name: str) -> int | None:
             if find(directory, name) is not None:
                 return None
             _clear(directory, name)
-            return _spawn(Service(directory, name, tuple(record["argv"]), dict(record["environment"]), kept=True))
+            secrets = tuple(record.get("secrets", ()))
+            return _spawn(Service(directory, name, tuple(record["argv"]), dict(record["environment"]), True, secrets))
     except OSError as error:
         raise explained(error, f"start {name} in {directory} again") from error
 
@@ -206,7 +209,9 @@ def _spawn(service: Service) -> int:
     log = log_path(service.directory, service.name)
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}
+    inherited = {
+        key: value for key, value in os.environ.items() if key in service.secrets or not key.startswith(_NOT_INHERITED)
+    }
     environment = {**inherited, **past_proxies(inherited), **service.environment}
     environment[MARK] = mark(service.directory, service.name)
     with log.open("ab") as output:
@@ -222,7 +227,7 @@ def _spawn(service: Service) -> int:
     _children.append(process)
     record = {"pid": process.pid, "started": proc.started(process.pid), "boot": proc.boot_id(), "service": _digest(service)}
     if service.kept:
-        record |= {"kept": True, "argv": service.argv, "environment": dict(service.environment)}
+        record |= {"kept": True, "argv": service.argv, "environment": dict(service.environment), "secrets": service.secrets}
     _write(service.directory, service.name, record)
     return process.pid
 
@@ -298,6 +303,11 @@ def _lock(directory: Path, name: str) -> Path:
 
 def _digest(service: Service) -> str:
     declared = json.dumps([service.argv, sorted(service.environment.items())])
+    if service.secrets:
+        # Another value makes another service; who reads the digest learns nothing of a value.
+        values = "\0".join(os.environ.get(name, "") for name in service.secrets)
+        key = hashlib.scrypt(values.encode(), salt=declared.encode(), n=2**12, r=8, p=1)
+        declared += key.hex()
     return hashlib.sha256(declared.encode()).hexdigest()
 
 

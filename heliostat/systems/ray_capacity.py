@@ -1,16 +1,15 @@
-"""The nodes of a Ray cluster with what they have, from the state API of Ray's dashboard."""
+"""A Ray cluster's version and its nodes with what they have, from Ray's dashboard."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from heliostat.spec.resources import RayAddress
-from heliostat.systems.authorities import authorities
-from heliostat.systems.errors import RetryableError
+from heliostat.spec.addresses import RayAddress
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.http import open_client, reason
 
 _PATH = "/api/v0/nodes?detail=1&limit=10000"
 _SECONDS = 5.0
@@ -31,28 +30,37 @@ async def read_nodes(address: RayAddress, transport: httpx.AsyncBaseTransport | 
 
     Raises:
         RetryableError: the cluster does not answer, or not as this version of Ray does.
+        PermanentError: its credential cannot be had here, or it refuses it.
     """
     try:
-        headers = _headers(address)
-        timeout = httpx.Timeout(_SECONDS, connect=2.0)
-        async with httpx.AsyncClient(
-            base_url=address.url, timeout=timeout, transport=transport, verify=authorities(address.url)
-        ) as client:
-            answer = (await client.get(_PATH, headers=headers)).raise_for_status()
-        return parse(answer.json())
-    except OSError as error:
-        raise RetryableError(f"the cluster's token {address.token_file} cannot be read: {error.strerror}") from None
+        async with open_client(address, _SECONDS, transport) as client:
+            return parse((await _answer(client, _PATH)).json())
     except httpx.HTTPError as error:
-        detail = str(error) or type(error).__name__
-        raise RetryableError(f"Ray at {address.url} does not say which nodes it has: {detail}") from None
+        raise RetryableError(f"Ray at {address.url} does not say which nodes it has: {reason(error)}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RetryableError(f"Ray at {address.url} says in an unknown way which nodes it has: {error!r}") from None
 
 
-def _headers(address: RayAddress) -> dict[str, str]:
-    if address.token_file is None:
-        return {}
-    return {"Authorization": f"Bearer {Path(address.token_file).read_text().strip()}"}
+async def read_version(address: RayAddress, transport: httpx.AsyncBaseTransport | None = None) -> str:
+    """Read the version of the Ray that runs; empty where it does not say.
+
+    Raises:
+        RetryableError: the cluster does not answer.
+        PermanentError: its credential cannot be had here, or it refuses it.
+    """
+    try:
+        async with open_client(address, _SECONDS, transport) as client:
+            found = (await _answer(client, "/api/version")).json()
+    except httpx.HTTPError as error:
+        raise RetryableError(f"Ray at {address.url} does not answer: {reason(error)}") from None
+    return str(found.get("ray_version", "")) if isinstance(found, dict) else ""
+
+
+async def _answer(client: httpx.AsyncClient, path: str) -> httpx.Response:
+    answer = await client.get(path)
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise PermanentError(f"Ray at {client.base_url} refuses the token ({answer.status_code}): it is another cluster's")
+    return answer.raise_for_status()
 
 
 def parse(body: dict[str, Any]) -> tuple[NodeTotals, ...]:

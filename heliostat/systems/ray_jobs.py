@@ -12,14 +12,14 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
 
-from heliostat.spec.resources import RayAddress, StoreAddress
-from heliostat.systems.authorities import authorities
+from heliostat.spec.addresses import RayAddress
+from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.http import open_client, reason
 
 LIVE: Final = frozenset({"PENDING", "RUNNING"})
 PROGRESS: Final = "heliostat-progress "
@@ -59,17 +59,8 @@ class RayJobs:
     """The Jobs API of one cluster. Use as an async context manager."""
 
     def __init__(self, address: RayAddress, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        headers = {}
-        if address.token_file:
-            try:
-                headers["Authorization"] = f"Bearer {Path(address.token_file).read_text().strip()}"
-            except OSError as error:
-                found = f"cannot read Ray's token {address.token_file}: {error.strerror}"
-                raise RetryableError(f"{found}; is the cluster up?") from None
         self._url = address.url
-        self._client = httpx.AsyncClient(
-            base_url=address.url, headers=headers, timeout=30.0, transport=transport, verify=authorities(address.url)
-        )
+        self._client = open_client(address, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -158,8 +149,7 @@ class RayJobs:
         try:
             response = await self._client.request(method, path, **arguments)
         except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise RetryableError(f"Ray does not answer at {self._url}: {reason}; is the cluster up?") from None
+            raise RetryableError(f"Ray does not answer at {self._url}: {reason(error)}; is the cluster up?") from None
         if response.status_code == 404 and absent_is_fine:
             return response
         if response.status_code in (401, 403):

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import httpx
 
-from heliostat.spec.resources import RayAddress
-from heliostat.systems.authorities import authorities
+from heliostat.spec.addresses import RayAddress
 from heliostat.systems.errors import RetryableError
+from heliostat.systems.http import open_client, reason, timeout_of
 
 _APPLICATIONS = "/api/serve/applications/"
 _NODES = "/api/v0/nodes?limit=10000"
@@ -40,15 +40,7 @@ class RayLogs:
 
     def __init__(self, address: RayAddress, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._address = address
-        timeout = httpx.Timeout(_SECONDS, connect=2.0)
-        self._client = httpx.AsyncClient(
-            base_url=address.url,
-            headers=_headers(address),
-            timeout=timeout,
-            transport=transport,
-            trust_env=False,
-            verify=authorities(address.url),
-        )
+        self._client = open_client(address, _SECONDS, transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,7 +74,7 @@ class RayLogs:
         query = {"node_id": file.node_id, "filename": file.name, "lines": str(lines), "interval": "0.5"}
         rest = ""
         try:
-            timeout = httpx.Timeout(None, connect=2.0)
+            timeout = timeout_of(self._address, None)
             async with self._client.stream("GET", "/api/v0/logs/stream", params=query, timeout=timeout) as answer:
                 answer.raise_for_status()
                 async for chunk in answer.aiter_bytes():
@@ -103,7 +95,7 @@ class RayLogs:
             raise self._away(error) from None
 
     def _away(self, error: httpx.HTTPError) -> RetryableError:
-        return RetryableError(f"Ray at {self._address.url} gives no logs: {str(error) or type(error).__name__}")
+        return RetryableError(f"Ray at {self._address.url} gives no logs: {reason(error)}")
 
 
 def running_logs(serve: dict[str, Any]) -> dict[str, str]:
@@ -123,12 +115,3 @@ def replica_of(name: str, application: str) -> str | None:
 def without_marks(content: bytes) -> str:
     """A log's text, without the mark that Ray puts before it and the line's end that Serve adds to that of a `print`."""
     return content.removeprefix(_CHUNK_MARK).decode(errors="replace").replace("\n\n", "\n")
-
-
-def _headers(address: RayAddress) -> dict[str, str]:
-    if address.token_file is None:
-        return {}
-    try:
-        return {"Authorization": f"Bearer {Path(address.token_file).read_text().strip()}"}
-    except OSError as error:
-        raise RetryableError(f"the cluster's token {address.token_file} cannot be read: {error.strerror}") from None

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import httpx
 
+from heliostat.spec.addresses import RayAddress, TokenFile
 from heliostat.spec.controller import DRAIN_SECONDS
-from heliostat.spec.resources import RayAddress, RayClusterInputs
+from heliostat.spec.resources import RayClusterInputs
 from heliostat.systems import ports, processes, serve_proxies
-from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError, explained
+from heliostat.systems.http import open_client
 
 HOST = "127.0.0.1"
 HEAD = "head"
@@ -35,6 +36,7 @@ _NODE = (sys.executable, "-m", "heliostat.systems.ray_node")
 _SOCKET_PATH_LIMIT = 107
 _LONGEST_SOCKET = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.4194304")
 _LOOK_SECONDS = 0.25
+_CALL_SECONDS = 10.0
 _ATTEMPTS = 3
 _TOO_SLOW = "timed out during startup"
 """What `ray start` says when a node is not up 30 s after its raylet began, which a busy machine can cause alone."""
@@ -51,7 +53,8 @@ class LocalCluster:
     @property
     def address(self) -> RayAddress:
         """The dashboard with the Jobs API and Serve's REST API."""
-        return RayAddress(url=f"http://{HOST}:{ports.known(self.directory, 'dashboard')}", token_file=str(self._token))
+        url = f"http://{HOST}:{ports.known(self.directory, 'dashboard')}"
+        return RayAddress(url=url, credential=TokenFile(path=str(self._token)))
 
     @property
     def gcs_address(self) -> str:
@@ -264,11 +267,11 @@ class LocalCluster:
         if not self.head_runs:
             return
         try:
-            async with self._client() as client:
+            async with open_client(self.address, _CALL_SECONDS) as client:
                 found = (await client.get("/api/serve/applications/")).json()
                 if found.get("applications"):
                     await client.delete("/api/serve/applications/", timeout=DRAIN_SECONDS + 6)
-        except (httpx.HTTPError, ValueError, OSError):
+        except (httpx.HTTPError, ValueError, RetryableError):
             return  # it is stopped all the same
 
     async def _until(self, names: list[str], ready: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -287,7 +290,7 @@ class LocalCluster:
     async def _works(self) -> bool:
         """Whether each of the dashboard's own processes that this project speaks to answers."""
         try:
-            async with self._client() as client:
+            async with open_client(self.address, _CALL_SECONDS) as client:
                 paths = ("/api/jobs/", "/api/serve/applications/", "/api/v0/nodes")
                 answers = await asyncio.gather(*(client.get(path) for path in paths))
             return all(answer.status_code == httpx.codes.OK for answer in answers)
@@ -297,14 +300,8 @@ class LocalCluster:
     async def _alive_workers(self) -> set[str]:
         """The ids of those that the head sees; one that was killed is among them for some seconds more."""
         try:
-            async with self._client() as client:
+            async with open_client(self.address, _CALL_SECONDS) as client:
                 nodes = (await client.get("/api/v0/nodes")).json()["data"]["result"]["result"]
             return {node["node_id"] for node in nodes if node["state"] == "ALIVE" and not node["is_head_node"]}
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return set()
-
-    def _client(self) -> httpx.AsyncClient:
-        headers = {"Authorization": f"Bearer {self._token.read_text().strip()}"}
-        return httpx.AsyncClient(
-            base_url=self.address.url, headers=headers, timeout=10, trust_env=False, verify=authorities(self.address.url)
-        )

@@ -11,16 +11,15 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import httpx
 from filelock import AsyncFileLock, Timeout
 
-from heliostat.spec.resources import RayAddress
+from heliostat.spec.addresses import RayAddress
 from heliostat.systems import processes
-from heliostat.systems.authorities import authorities
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.http import open_client, reason, timeout_of
 
 _APPLICATIONS = "/api/serve/applications/"
 _REPLICA_MARK = "SERVE_REPLICA::"
@@ -92,12 +91,10 @@ class ServeInstance:
 class ServeClient:
     """Speaks to one cluster's Serve. Every method raises RetryableError where the cluster does not answer."""
 
-    def __init__(self, address: RayAddress, serve_port: int) -> None:
+    def __init__(self, address: RayAddress, serve_port: int, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._http_options = {"host": "127.0.0.1", "port": serve_port}
-        self._token_file = address.token_file
-        self._client = httpx.AsyncClient(
-            base_url=address.url, timeout=httpx.Timeout(30.0, connect=2.0), verify=authorities(address.url)
-        )
+        self._address = address
+        self._client = open_client(address, transport=transport)
         name = hashlib.sha256(address.url.encode()).hexdigest()[:12]
         self._lock = processes.runtime_root() / f"serve-{name}.lock"
 
@@ -162,26 +159,16 @@ class ServeClient:
         await self._send("PUT", body, 120.0)
 
     async def _send(self, method: str, body: dict[str, Any] | None = None, seconds: float | None = None) -> httpx.Response:
-        timeout = httpx.Timeout(seconds or 30.0, connect=2.0)
+        timeout = timeout_of(self._address, seconds or 30.0)
         try:
-            answer = await self._client.request(method, _APPLICATIONS, json=body, headers=self._headers(), timeout=timeout)
+            answer = await self._client.request(method, _APPLICATIONS, json=body, timeout=timeout)
         except httpx.HTTPError as error:
-            detail = str(error) or type(error).__name__
-            raise RetryableError(f"Ray at {self._client.base_url} does not answer: {detail}") from None
+            raise RetryableError(f"Ray at {self._client.base_url} does not answer: {reason(error)}") from None
         if answer.status_code >= 500:
             raise RetryableError(f"Ray at {self._client.base_url} answered {answer.status_code}: {answer.text[:500]}")
         if answer.status_code >= 400:
             raise PermanentError(f"Ray Serve refused the {method} ({answer.status_code}): {answer.text[:2000]}")
         return answer
-
-    def _headers(self) -> dict[str, str]:
-        if self._token_file is None:
-            return {}
-        # Read each time: a cluster that was made anew has a new one.
-        try:
-            return {"Authorization": f"Bearer {Path(self._token_file).read_text().strip()}"}
-        except OSError as error:
-            raise RetryableError(f"the cluster's token {self._token_file} cannot be read: {error.strerror}") from None
 
 
 def parse(details: dict[str, Any]) -> ServeInstance:

@@ -20,6 +20,9 @@ from heliostat.cli.operators.doctor.facts import (
     Tools,
 )
 from heliostat.cli.operators.doctor.level import Level
+from heliostat.cli.operators.health import Health, PartHealth
+from heliostat.cli.rollouts.place import sections_of
+from heliostat.engine.config.project import load
 from heliostat.spec.platform import LocalPlatform, S3Store
 
 GIB = 1 << 30
@@ -211,6 +214,33 @@ def test_mistakes_in_the_config_are_told_all_at_once(checked):
     found = checked(1)["config"]
     assert "publicPort" in found["detail"]
     assert "tracking.port" in found["detail"]
+
+
+EXISTING = "{kind: ray, ray: {url: 'http://127.0.0.1:1'}, tracking: {uri: 'http://127.0.0.1:1'}, "
+
+
+def test_what_a_config_says_is_there_is_asked(checked, tmp_path):
+    platform(checked.stack, f"{EXISTING}store: {{kind: directory, path: {tmp_path}}}, controller: {{apiPort: 9123}}}}")
+    found = checked(1)
+    assert "memory" not in found, "the cluster is elsewhere"
+    for part in ("ray", "mlflow"):
+        assert found[part]["level"] == "error"
+        assert found[part]["detail"].startswith("http://127.0.0.1:1: ")
+        assert "correct platform in" in found[part]["fix"]
+    assert found["port 9123"]["detail"] == "platform.controller.apiPort: free"
+
+
+def test_what_is_there_and_answers_is_shown_with_its_version():
+    there = PartHealth("ray", "http://10.0.0.2:8265", Health.OK, "2.60.0", "2 nodes, 6 CPUs")
+    found = of(on(existing=(there,)), "ray")
+    assert (found.level, found.detail) == (Level.OK, "http://10.0.0.2:8265: 2.60.0, 2 nodes, 6 CPUs")
+
+
+@pytest.mark.parametrize("key", ["heliostat:platformStack", "platformStack"])
+def test_the_config_is_read_as_the_program_reads_it_with_the_project_s_name_or_bare(tmp_path, key):
+    (tmp_path / "Pulumi.yaml").write_text("name: heliostat\nruntime: python\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text(f"config:\n  {key}: organization/platform/prod\n  other:key: 1\n")
+    assert sections_of(load(tmp_path / "Pulumi.yaml"), "dev") == {"platformStack": "organization/platform/prod"}
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):

@@ -38,7 +38,7 @@ def platform(deployed_platform):
     exported = (
         deployed_platform.platform()
         | more
-        | {"ray": {"url": "http://127.0.0.1:8265", "tokenFile": str(deployed_platform.token)}}
+        | {"ray": {"url": "http://127.0.0.1:8265", "credential": {"kind": "file", "path": str(deployed_platform.token)}}}
     )
     deployed_platform.serves = lambda *others: deployed_platform.exports(resources=[flights, *others], platform=exported)
     deployed_platform.serves()
@@ -116,9 +116,27 @@ def test_an_address_that_nobody_opens_does_not_hold_for_ever(platform, stack, br
     assert browser.opened == []
 
 
+@pytest.mark.parametrize(
+    ("credential", "where"),
+    [
+        ({"kind": "environment", "variable": "RAY_TOKEN"}, "It is in the environment variable RAY_TOKEN"),
+        ({"kind": "file", "path": "/etc/ray/token"}, "It is in /etc/ray/token"),
+        ({"kind": "basic", "usernameVariable": "N", "passwordVariable": "P"}, "The name and the password are in N and P"),
+    ],
+)
+def test_a_dashboard_elsewhere_is_opened_and_where_its_token_is_is_told(platform, stack, browser, credential, where):
+    ray = {"url": "http://10.0.0.2:8265", "credential": credential}
+    platform.exports(platform=platform.platform() | {"ray": ray})
+    out = stack.ok("open", "ray")
+    assert where in out
+    assert browser.opened == ["http://10.0.0.2:8265"]
+    assert json.loads(stack.ok("open", "ray", "--json"))["credential"] == credential
+
+
 def test_as_json_rays_address_comes_with_the_tokens_file_and_without_the_token(platform, stack):
     said = json.loads(stack.ok("open", "ray", "--json"))
-    assert said == {"page": "ray", "address": "http://127.0.0.1:8265", "tokenFile": str(platform.token), "opened": False}
+    credential = {"kind": "file", "path": str(platform.token)}
+    assert said == {"page": "ray", "address": "http://127.0.0.1:8265", "credential": credential, "opened": False}
 
 
 def test_the_newest_rollouts_report_is_written_and_opened(controller, stack, browser):

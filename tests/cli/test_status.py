@@ -36,9 +36,9 @@ class Platform:
         token = str(self.found.token)
         exported = {
             "store": self.found.store_address.model_dump(mode="json"),
-            "ray": {"url": self.addresses["ray"], "tokenFile": token},
+            "ray": {"url": self.addresses["ray"], "credential": {"kind": "file", "path": token}},
             "trackingUri": self.addresses["mlflow"],
-            "controller": {"url": self.addresses["controller"], "tokenFile": token},
+            "controller": {"url": self.addresses["controller"], "credential": {"kind": "file", "path": token}},
             "publicUrl": self.addresses["haproxy"],
         }
         cluster = ("RayCluster", {"workers": {"cpus": 4, "count": 1}, "directory": "/nowhere/ray"})
@@ -84,9 +84,9 @@ def test_a_platform_that_is_well_is_shown_part_by_part_with_versions_and_address
 def test_a_part_that_does_not_answer_is_a_row_and_the_others_are_shown_all_the_same(platform, stack, part):
     changed = {
         "store": {"store": {"uri": "file:///nowhere/at/all"}},
-        "ray": {"ray": {"url": unused(), "tokenFile": str(platform.found.token)}},
+        "ray": {"ray": {"url": unused(), "credential": {"kind": "file", "path": str(platform.found.token)}}},
         "mlflow": {"trackingUri": unused()},
-        "controller": {"controller": {"url": unused(), "tokenFile": str(platform.found.token)}},
+        "controller": {"controller": {"url": unused(), "credential": {"kind": "file", "path": str(platform.found.token)}}},
         "haproxy": {"publicUrl": unused()},
     }
     platform.exports(**changed[part])

@@ -17,9 +17,10 @@ from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import Store
 from heliostat.controller.traffic import Place, Wanted, server_steps
 from heliostat.rollout.model import Colour
+from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenFile
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
-from heliostat.spec.resources import ControllerAddress, ControllerInputs, RayAddress, StoreAddress
+from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.spec.routes import PREDICT
 from heliostat.spec.strategies import Affinity
 from heliostat.systems.controller_api import ControllerClient
@@ -174,7 +175,7 @@ class FakeCluster:
         self.serve = FakeServe()
         self.traffic = FakeTraffic()
         (directory / "token").write_text(TOKEN)
-        self.address = ControllerAddress(url="http://controller", token_file=str(directory / "token"))
+        self.address = ControllerAddress(url="http://controller", credential=TokenFile(path=str(directory / "token")))
         self.reconciler = self.start()
 
     def start(self) -> Reconciler:
@@ -201,9 +202,7 @@ class FakeCluster:
         return self.reconciler
 
     def client(self) -> ControllerClient:
-        found = ControllerClient(self.address)
-        found._client = self.raw()
-        return found
+        return ControllerClient(self.address, httpx.ASGITransport(self.app))
 
     def raw(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://controller")

@@ -15,15 +15,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from heliostat.spec.addresses import ControllerAddress, TokenFile
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.platform import RayNode
-from heliostat.spec.resources import (
-    ControllerAddress,
-    ControllerInputs,
-    RayClusterInputs,
-    RayWorkers,
-    StoreAddress,
-)
+from heliostat.spec.resources import ControllerInputs, RayClusterInputs, RayWorkers, StoreAddress
 from heliostat.spec.rollouts import Declaration, Desired, Status, Version
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.workload import Limits, PredictionLog
@@ -58,7 +53,7 @@ class Stack:
         (self.directory / SETTINGS_FILE).write_text(self.settings.model_dump_json())
         (self.directory / TOKEN_FILE).write_text("secret")
         address = ControllerAddress(
-            url=f"http://127.0.0.1:{self.settings.api_port}", token_file=str(self.directory / TOKEN_FILE)
+            url=f"http://127.0.0.1:{self.settings.api_port}", credential=TokenFile(path=str(self.directory / TOKEN_FILE))
         )
         self.client = ControllerClient(address)
         self.url = f"{self.settings.public_url}/flights/predict"

@@ -11,7 +11,7 @@ from heliostat.controller import capacity
 from heliostat.controller.capacity import free, held, room_for
 from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import Colour
-from heliostat.spec.resources import RayAddress
+from heliostat.spec.addresses import RayAddress, TokenFile
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_capacity import NodeTotals, parse, read_nodes
 from heliostat.systems.ray_serve import Holding, ServeInstance
@@ -74,7 +74,7 @@ async def test_the_nodes_are_asked_with_the_clusters_token(token: Path) -> None:
         asked.append(call.headers["authorization"])
         return httpx.Response(200, json=body(node(CPU=1.0)))
 
-    address = RayAddress(url="http://ray", token_file=str(token))
+    address = RayAddress(url="http://ray", credential=TokenFile(path=str(token)))
     (found,) = await read_nodes(address, httpx.MockTransport(answer))
     assert found.cpus == 1.0
     assert asked == ["Bearer secret"]

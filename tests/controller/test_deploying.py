@@ -8,8 +8,9 @@ from test_store import wanted
 
 from heliostat.controller.deploying import serve_application
 from heliostat.rollout.model import Colour, DeployColour
+from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import ControllerSettings
-from heliostat.spec.resources import ControllerInputs, RayAddress, StoreAddress
+from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.systems.ray_serve import ServeApplication, ServeStatus
 
 SETTINGS = ControllerSettings(

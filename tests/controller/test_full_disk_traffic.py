@@ -14,8 +14,9 @@ from test_full_disk import calm, full
 
 from heliostat.controller.store import Store
 from heliostat.controller.traffic import Place, Traffic, Wanted
+from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import ControllerSettings
-from heliostat.spec.resources import ControllerInputs, RayAddress, StoreAddress
+from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.haproxy import ServerState, Snapshot
 from heliostat.systems.haproxy_config import Server

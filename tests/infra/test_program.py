@@ -29,7 +29,7 @@ class Recorder(Mocks):
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         self.declared[args.typ] = dict(args.inputs)
-        address = {"url": "http://127.0.0.1:1", "tokenFile": "/t"}
+        address = {"url": "http://127.0.0.1:1", "credential": {"kind": "file", "path": "/t"}}
         outputs = {
             "heliostat:index:RayCluster": {"address": address, "gcsAddress": "127.0.0.1:2", "session": "session_1"},
             "heliostat:index:TrackingServer": {"trackingUri": "http://127.0.0.1:3"},
@@ -115,6 +115,35 @@ def test_a_workload_stack_takes_its_platform_from_the_stack_that_made_it() -> No
     assert declared["heliostat:index:Application"]["controller"]["url"] == "http://127.0.0.1:1"
 
 
+RAY = {
+    "kind": "ray",
+    "ray": {"url": "http://10.0.0.2:8265", "credential": {"kind": "environment", "variable": "RAY_TOKEN"}},
+    "tracking": {"uri": "http://10.0.0.3:5000"},
+    "store": {"kind": "s3", "bucket": "things", "endpoint": "http://10.0.0.4:9000"},
+    "controller": {"host": "10.0.0.5", "apiPort": 9001, "credential": {"kind": "environment", "variable": "API_TOKEN"}},
+    "publicPort": 8080,
+}
+
+
+def test_on_a_cluster_that_exists_the_controller_is_all_that_is_made() -> None:
+    declared = run({"platform": RAY, "workloads": {"flights": {}}})
+    assert types(declared) == WORKLOAD | {"RayPlatform", "Controller"}
+    controller = declared["heliostat:index:Controller"]
+    said = {key: value for key, value in controller.items() if key not in ("directory", "code", "keeps")}
+    assert said == {
+        "ray": RAY["ray"],
+        "store": {"uri": "s3://things", "endpoint": "http://10.0.0.4:9000"},
+        "trackingUri": "http://10.0.0.3:5000",
+        "host": "10.0.0.5",
+        "apiPort": 9001,
+        "credential": {"kind": "environment", "variable": "API_TOKEN"},
+        "publicPort": 8080,
+    }
+    assert controller["directory"].endswith("/.heliostat/stacks/test/controller")
+    assert declared["heliostat:index:TrainJob"]["ray"] == RAY["ray"]
+    assert declared["heliostat:index:Application"]["trackingUri"] == "http://10.0.0.3:5000"
+
+
 def test_a_pinned_model_is_served_without_a_training() -> None:
     declared = run({"platform": LOCAL, "workloads": {"flights": {"model": "models:/flights/7"}}})
     assert types(declared) == PLATFORM | WORKLOAD - {"TrainJob"}
@@ -184,7 +213,7 @@ def test_a_strategy_can_be_a_value_in_code() -> None:
 
     @pulumi.runtime.test
     def program() -> None:
-        address = {"url": "http://127.0.0.1:1", "tokenFile": "/t"}
+        address = {"url": "http://127.0.0.1:1", "credential": {"kind": "file", "path": "/t"}}
         platform = Platform({"uri": "file:///o"}, address, "http://127.0.0.1:3", address, "http://127.0.0.1:4")
         code = Code(root="/r", files=("workloads/a.py",), digest="c" * 64)
         served = ServedVersion("models:/flights/1")

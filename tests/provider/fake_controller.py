@@ -14,12 +14,13 @@ import httpx
 import pytest
 
 from heliostat.rollout.refusals import as_judged, entry_of
-from heliostat.spec.resources import ControllerAddress
-from heliostat.spec.rollouts import Declaration, Desired, Phase, Plan, Refused, Rollout, RolloutEvent, Status, Version
+from heliostat.spec.addresses import ControllerAddress, TokenFile
+from heliostat.spec.rollouts import Declaration, Desired, Health, Phase, Plan, Refused, Rollout, RolloutEvent, Status, Version
 from heliostat.systems import controller_api
 
 SERVES = (Phase.RETAINING, Phase.RETIRING, Phase.SUCCEEDED)
 URL = "http://controller"
+RAY_URL = "http://127.0.0.1:8265"
 
 
 class FakeController:
@@ -27,7 +28,7 @@ class FakeController:
 
     def __init__(self, directory: Path) -> None:
         (directory / "token").write_text("t")
-        self.address = ControllerAddress(url=URL, token_file=str(directory / "token"))
+        self.address = ControllerAddress(url=URL, credential=TokenFile(path=str(directory / "token")))
         self.declared: list[Declaration] = []
         self.planned: list[Declaration] = []
         self.plan = Plan(changes=False, lines=())
@@ -40,11 +41,14 @@ class FakeController:
         self.healthy = 2
         self.lookers = asyncio.Event()
 
-    def client(self, make: Any) -> Any:
-        return make(transport=httpx.MockTransport(self._answer), base_url=URL)
+    @property
+    def transport(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self._answer)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == "Bearer t"
+        if request.url.path == "/v1/health":
+            return _ok(Health(version="1", haproxy=True, ray=True, ray_url=RAY_URL, public_url="http://public"))
         found = re.fullmatch(r"/v1/applications/flights(/\w+)?", request.url.path)
         assert found, request.url.path
         match request.method, found.group(1):
@@ -129,7 +133,7 @@ def controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake
     make = controller_api.httpx.AsyncClient
 
     def client(**arguments: Any) -> Any:
-        return found.client(make) if arguments.get("base_url") == URL else make(**arguments)
+        return make(**arguments | {"transport": found.transport}) if arguments.get("base_url") == URL else make(**arguments)
 
     monkeypatch.setattr(controller_api.httpx, "AsyncClient", client)
     yield found

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from heliostat.provider.resource import Context
-from heliostat.spec.resources import Code, ControllerAddress, DatasetAddress, RayAddress, StoreAddress
+from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenFile
+from heliostat.spec.resources import Code, DatasetAddress, StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 from heliostat.systems.objects import open_store
@@ -28,7 +29,7 @@ class World:
         self.code = Code(root=str(root), files=files, digest=digest_of(root, files))
         self.store = StoreAddress(uri=f"file://{tmp_path}/objects")
         self.ray = RayAddress(url="http://ray")
-        self.controller = ControllerAddress(url="http://controller", token_file="t")
+        self.controller = ControllerAddress(url="http://controller", credential=TokenFile(path="/t"))
         self.dataset = DatasetAddress(uri=f"{self.store.uri}/datasets/flights/{'d' * 64}", digest="d" * 64)
         self.jobs: dict[str, Job] = {}
         self.logs: dict[str, str] = {}

@@ -42,14 +42,10 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClu
     make = controller_api.httpx.AsyncClient
 
     def client(**arguments: Any) -> Any:
-        ours = arguments.get("base_url") == "http://controller" and "transport" not in arguments
-        return found.raw() if ours else make(**arguments)
-
-    def raw() -> Any:
-        return make(transport=controller_api.httpx.ASGITransport(found.app), base_url="http://controller")
+        ours = arguments.get("base_url") == "http://controller" and not arguments.get("transport")
+        return make(**arguments | {"transport": controller_api.httpx.ASGITransport(found.app)} if ours else arguments)
 
     monkeypatch.setattr(controller_api.httpx, "AsyncClient", client)
-    monkeypatch.setattr(found, "raw", raw)
     yield found
 
 

@@ -17,9 +17,10 @@ from heliostat.controller.ledger import newest_first
 from heliostat.controller.store import FILE, Store
 from heliostat.provider.controller import ControllerHandler
 from heliostat.provider.resource import Context
+from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenFile
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.ledger import Entry, EntryKind
-from heliostat.spec.resources import ControllerAddress, ControllerInputs, ControllerOutputs, RayAddress, StoreAddress
+from heliostat.spec.resources import ControllerInputs, ControllerOutputs, StoreAddress
 from heliostat.spec.rollouts import Desired, Phase, Version
 from heliostat.spec.strategies import Rolling
 from heliostat.spec.workload import Limits, PredictionLog
@@ -57,7 +58,7 @@ class Left:
         store.close()
 
     async def delete(self) -> None:
-        address = ControllerAddress(url="http://127.0.0.1:1", token_file="token")
+        address = ControllerAddress(url="http://127.0.0.1:1", credential=TokenFile(path="/token"))
         values = {name: getattr(self.inputs, name) for name in ControllerInputs.model_fields}
         outputs = ControllerOutputs(**values, address=address, public_url="http://127.0.0.1:1")
         await HANDLER.delete(CONTEXT, str(self.directory), outputs)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import fake_controller
 import pytest
 from application_rollouts import HANDLER, inputs, no_switches, told
 from fake_controller import controller
@@ -14,15 +13,15 @@ from test_provider_protocol import plugin
 from heliostat.provider import growing
 from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.ray_cluster import RayClusterHandler
-from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings
+from heliostat.spec.addresses import RayAddress, TokenFile
 from heliostat.spec.platform import RayWorkers
-from heliostat.spec.resources import ControllerInputs, RayAddress, RayClusterInputs, RayClusterOutputs, StoreAddress
+from heliostat.spec.resources import RayClusterInputs, RayClusterOutputs
 from heliostat.spec.rollouts import Plan
 from heliostat.systems.errors import PermanentError
 
 __all__ = ["controller", "no_switches", "plugin", "told"]
 
-RAY = RayAddress(url="http://127.0.0.1:8265", token_file="/data/ray/token")
+RAY = RayAddress(url=fake_controller.RAY_URL, credential=TokenFile(path="/data/ray/token"))
 SHORT = "4 replicas of 1-x with 1 CPU each must fit beside what runs, and it has room for 1: give it another node"
 
 
@@ -32,14 +31,8 @@ def nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def settled(controller, tmp_path):
-    """A controller of the cluster `RAY`, beside whose token its settings are."""
-    found = ControllerInputs(
-        directory=str(tmp_path), ray=RAY, store=StoreAddress(uri=f"file://{tmp_path}/objects"), tracking_uri="http://mlflow"
-    )
-    ports = {"api_port": 20001, "public_port": 20002, "serve_port": 20003}
-    settings = ControllerSettings(inputs=found, runtime_directory="/tmp/x", **ports)
-    Path(controller.address.token_file).with_name(SETTINGS_FILE).write_text(settings.model_dump_json(by_alias=True))
+def settled(controller):
+    """A controller of the cluster `RAY`, which has no room as it is."""
     controller.plan = Plan(changes=True, lines=("replicas: 2 -> 4",), shortage=SHORT)
     return controller
 
@@ -84,9 +77,9 @@ async def test_a_growth_that_was_taken_back_before_the_next_preview_does_not_cou
         await HANDLER.preview(told.context, None, inputs(settled, tmp_path, replicas=4))
 
 
-async def test_a_controller_whose_settings_are_not_here_fails_the_preview_as_ever(settled, tmp_path, told):
+async def test_a_controller_that_is_too_old_to_say_its_cluster_fails_the_preview_as_ever(settled, tmp_path, told, monkeypatch):
+    monkeypatch.setattr(fake_controller, "RAY_URL", "")
     await previewed(told, RayWorkers(count=1), RayWorkers(count=2))
-    Path(settled.address.token_file).with_name(SETTINGS_FILE).unlink()
     with pytest.raises(PermanentError, match="4 replicas of 1-x"):
         await HANDLER.preview(told.context, None, inputs(settled, tmp_path, replicas=4))
 
@@ -97,9 +90,9 @@ async def test_a_preview_over_the_protocol_notes_it(plugin, settled, tmp_path):
     news = struct({**values, "workers": {"count": 2, "cpus": 4}})
     about = {"urn": urn_of("RayCluster"), "id": "ray", "olds": struct(old), "old_inputs": struct(values), "news": news}
     await plugin.stub.Diff(pb.DiffRequest(**about))
-    assert growing.growth(settled.address) is None
+    assert growing.growth(RAY.url) is None
     await plugin.stub.Update(pb.UpdateRequest(**about, preview=True))
-    assert growing.growth(settled.address) == "from 1 worker with 4 CPUs to 2 workers with 4 CPUs"
+    assert growing.growth(RAY.url) == "from 1 worker with 4 CPUs to 2 workers with 4 CPUs"
 
 
 async def test_a_cluster_that_is_only_created_is_nothing_to_note(told):

@@ -82,7 +82,7 @@ async def test_a_cluster_comes_up_survives_kills_and_leaves_nothing(base):
     async with plugin_process() as plugin:
         made = await plugin.up("RayCluster", ray(base))
         assert _root(base, "ray", "head").pid == head.pid
-        url, token = made["address"]["url"], Path(made["address"]["tokenFile"])
+        url, token = made["address"]["url"], Path(made["address"]["credential"]["path"])
         assert token.stat().st_mode & 0o777 == 0o600
         await _refuses_strangers(url, token)
         _only_on_loopback(base)

@@ -266,5 +266,5 @@ async def test_a_training_that_the_cluster_can_never_hold_is_refused_in_the_prev
         return
     with pytest.raises(PermanentError, match=f"needs {scaling.workers} workers of .* at once, the cluster can hold"):
         await HANDLER.preview(world.context, None, asked)
-    monkeypatch.setattr(growing, "_growing", {world.ray: (RayWorkers(count=1), RayWorkers(count=9))})
+    monkeypatch.setattr(growing, "_growing", {world.ray.url: (RayWorkers(count=1), RayWorkers(count=9))})
     await HANDLER.preview(world.context, None, asked)

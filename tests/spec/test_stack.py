@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from heliostat.spec.analysis import Analysis, SuccessRate
+from heliostat.spec.platform import LocalPlatform, RayPlatform
 from heliostat.spec.stack import PROJECT, ConfigError, parse, schema_text
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow
 from workloads.flights.parameters import Training
@@ -306,3 +307,40 @@ def test_what_no_cluster_of_the_stack_could_hold_is_told_beside_all_else() -> No
     assert parse(config, FILE, ["flights"]), "sixty tenths fit into six, and a pinned model is not trained"
     config["workloads"] = {"flights": {"serving": {"replicas": 999, "cpusPerReplica": 0}}}
     assert parse(config, FILE, ["flights"])
+
+
+RAY = {
+    "kind": "ray",
+    "ray": {"url": "http://10.0.0.2:8265"},
+    "tracking": {"uri": "http://10.0.0.3:5000"},
+    "store": {"kind": "s3", "bucket": "things"},
+}
+
+
+def test_a_platform_need_not_say_that_it_is_the_local_one() -> None:
+    assert isinstance(parse({"platform": {"publicPort": 8080}}, FILE, []).platform, LocalPlatform)
+
+
+def test_a_cluster_that_exists_is_a_platform() -> None:
+    found = parse({"platform": RAY}, FILE, []).platform
+    assert isinstance(found, RayPlatform)
+    assert (found.ray.credential, found.controller.host, found.controller.credential) == (None, "127.0.0.1", None)
+
+
+def test_what_is_missing_of_a_cluster_that_exists_is_told_at_once() -> None:
+    (_, *told) = mistakes_of({"platform": {"kind": "ray", "ray": {"url": "10.0.0.2:8265"}, "publicPort": 1}})
+    paths = [line.partition(": ")[2].partition(": ")[0] for line in told]
+    assert [path.removeprefix("heliostat:platform.") for path in paths] == ["ray.url", "tracking", "store", "publicPort"]
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
+    (_, *told) = mistakes_of({"platform": {**RAY, "tracking": {"uri": "http://ada:hush-hush@10.0.0.3"}}})
+    (line,) = told
+    assert "heliostat:platform.tracking.uri" in line
+    assert "hush-hush" not in line
+    assert "ada" not in line
+
+
+def test_what_fits_on_a_cluster_that_exists_is_not_known_from_the_config() -> None:
+    flights = {"serving": {"replicas": 500}}
+    assert parse({"platform": RAY, "workloads": {"flights": flights}}, FILE, ["flights"]).workloads

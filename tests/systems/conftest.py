@@ -14,7 +14,7 @@ from heliostat.systems.haproxy_config import COLOURS, Plane, Route, serve_prefix
 
 @pytest.fixture
 def plane(tmp_path: Path) -> Plane:
-    return Plane(free_port(), tmp_path, processes.runtime_directory(tmp_path), 1, 256, 10.0)
+    return Plane("127.0.0.1", free_port(), tmp_path, processes.runtime_directory(tmp_path), 1, 256, 10.0)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from heliostat.spec.resources import ControllerAddress
+from heliostat.spec.addresses import ControllerAddress, TokenFile
 from heliostat.spec.rollouts import GoBack, Phase, Rollout, RolloutEvent, Status, Word
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems import controller_api
@@ -20,9 +20,8 @@ from heliostat.systems.errors import PermanentError, RetryableError
 def client(directory: Path, answer: Callable[[httpx.Request], httpx.Response]) -> ControllerClient:
     token = directory / "token"
     token.write_text("secret\n")
-    found = ControllerClient(ControllerAddress(url="http://controller", token_file=str(token)))
-    found._client = httpx.AsyncClient(base_url="http://controller", transport=httpx.MockTransport(answer))
-    return found
+    address = ControllerAddress(url="http://controller", credential=TokenFile(path=str(token)))
+    return ControllerClient(address, httpx.MockTransport(answer))
 
 
 def status(phase: Phase, events: int = 1, weight: float = 0.1) -> Status:

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,26 @@ async def _until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end, "did not come true"
         await asyncio.sleep(0.02)
+
+
+async def test_a_service_gets_the_secrets_that_it_names_and_no_file_holds_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TOKEN", "hush-hush")
+    monkeypatch.setenv("RAY_OTHER", "not-asked-for")
+    wanted = processes.Service(folder, "kept", SLEEP, kept=True, secrets=("RAY_TOKEN",))
+    processes.start(wanted)
+    processes.start(replace(watch(folder), secrets=("RAY_TOKEN",)))
+    for _ in range(2):
+        found = processes.find(folder, "kept")
+        assert found is not None
+        environment = found.environ()
+        assert (environment["RAY_TOKEN"], "RAY_OTHER" in environment) == ("hush-hush", False)
+        await kill(folder, "kept")
+        await _until(lambda: processes.is_as(wanted))
+    assert all(b"hush-hush" not in path.read_bytes() for path in folder.rglob("*") if path.is_file())  # noqa: ASYNC240
+    monkeypatch.setenv("RAY_TOKEN", "another")
+    assert not processes.is_as(wanted), "it has to be told the new one"
 
 
 async def test_what_dies_is_started_again_as_it_was_and_again(folder: Path) -> None:

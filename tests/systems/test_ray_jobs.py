@@ -8,7 +8,8 @@ import json
 import httpx
 import pytest
 
-from heliostat.spec.resources import RayAddress, StoreAddress
+from heliostat.spec.addresses import RayAddress, TokenFile
+from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_jobs import FAILURE, PROGRESS, JobInterrupted, RayJobs, entrypoint, failure_in
 
@@ -18,7 +19,8 @@ def jobs(handler, tmp_path=None):
     if tmp_path:
         token = tmp_path / "token"
         token.write_text("secret\n")
-    return RayJobs(RayAddress(url="http://ray", token_file=str(token) if token else None), httpx.MockTransport(handler))
+    credential = TokenFile(path=str(token)) if token else None
+    return RayJobs(RayAddress(url="http://ray", credential=credential), httpx.MockTransport(handler))
 
 
 def record(submission_id, status="RUNNING", **more):

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from heliostat.spec.resources import RayAddress
+from heliostat.spec.addresses import RayAddress, TokenFile
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.ray_logs import LogFile, RayLogs, replica_of, without_marks
 
@@ -37,7 +37,7 @@ def _answer(call: httpx.Request) -> httpx.Response:
 
 def logs(tmp_path: Path, url: str = "http://ray", **more: object) -> RayLogs:
     (tmp_path / "token").write_text("secret\n")
-    return RayLogs(RayAddress(url=url, token_file=str(tmp_path / "token")), **more)  # type: ignore[arg-type]
+    return RayLogs(RayAddress(url=url, credential=TokenFile(path=str(tmp_path / "token"))), **more)  # type: ignore[arg-type]
 
 
 async def test_an_application_s_logs_are_found_once_each_those_of_running_replicas_last(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from heliostat.spec.resources import RayAddress
+from heliostat.spec.addresses import RayAddress, TokenFile
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_serve import ServeClient, ServeStatus, declared, parse, request
 
@@ -63,9 +63,8 @@ class FakeServe:
 def client(fake: FakeServe, tmp_path: Path) -> ServeClient:
     token = tmp_path / "token"
     token.write_text("secret\n")
-    found = ServeClient(RayAddress(url="http://ray", token_file=str(token)), 28266)
-    found._client = httpx.AsyncClient(base_url="http://ray", transport=httpx.MockTransport(fake))
-    return found
+    address = RayAddress(url="http://ray", credential=TokenFile(path=str(token)))
+    return ServeClient(address, 28266, httpx.MockTransport(fake))
 
 
 def test_replicas_are_told_from_serves_own_proxy() -> None:

@@ -11,7 +11,7 @@ import click
 from heliostat.cli import options, say
 
 if TYPE_CHECKING:
-    from heliostat.spec.resources import RayAddress
+    from heliostat.spec.addresses import Credential, RayAddress
 
 PAGES = ("mlflow", "ray", "report", "docs", "app")
 _SECONDS = 300
@@ -107,26 +107,43 @@ def _open(page: str, address: str, only_print: bool, as_json: bool) -> None:
 def open_ray(stack: str | None, seconds: int, *, only_print: bool, as_json: bool) -> None:
     """Ray's dashboard, logged in: the token goes to the browser as a cookie, and is neither printed nor in an address."""
     from heliostat.cli.rollouts.place import ray_of
+    from heliostat.systems.http import is_loopback
 
     address = ray_of(stack)
     if as_json:
-        # Whoever reads JSON opens no login page: the token's file says all that a program needs.
-        said = {"page": "ray", "address": address.url, "tokenFile": address.token_file, "opened": False}
-        say.out(json.dumps(said, indent=2))
-    elif address.token_file is None:
+        # Whoever reads JSON opens no login page: where the token is says all that a program needs.
+        where = address.credential.model_dump(mode="json", by_alias=True) if address.credential else None
+        say.out(json.dumps({"page": "ray", "address": address.url, "credential": where, "opened": False}, indent=2))
+    elif address.credential is None:
+        _open("ray", address.url, only_print, as_json=False)
+    elif not is_loopback(address.url):
+        # A cookie is a host's: a page of this machine cannot set one for another.
+        say.out(f"Paste the token where the page asks for it. {_where(address.credential)}")
         _open("ray", address.url, only_print, as_json=False)
     else:
-        _log_in(address, address.token_file, seconds, only_print)
+        _log_in(address, address.credential, seconds, only_print)
 
 
-def _log_in(address: RayAddress, token_file: str, seconds: int, only_print: bool) -> None:
+def _where(credential: Credential) -> str:
+    """Say where the token is."""
+    match credential.kind:
+        case "file":
+            return f"It is in {credential.path}"
+        case "environment":
+            return f"It is in the environment variable {credential.variable}"
+        case "basic":
+            return f"The name and the password are in {credential.username_variable} and {credential.password_variable}"
+
+
+def _log_in(address: RayAddress, credential: Credential, seconds: int, only_print: bool) -> None:
     from heliostat.cli.login import Login
     from heliostat.cli.operators.pages import browse, redirecting
     from heliostat.systems.errors import PermanentError
+    from heliostat.systems.http import read_token
 
-    with Login(address.url, token_file) as login, redirecting(login.url) as page:
+    with Login(address.url, read_token(address)) as login, redirecting(login.url) as page:
         say.out(f"Open  {login.url}\nwithin {seconds} s: it leads to Ray's dashboard, and logs this browser in, once.")
-        say.out(f"Or open {address.url} and paste the token, which is in {token_file}")
+        say.out(f"Or open {address.url} and paste the token. {_where(credential)}")
         if not only_print:
             browse(page)
         if not login.visited(seconds):

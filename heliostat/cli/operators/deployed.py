@@ -9,7 +9,8 @@ from typing import Any
 
 from heliostat.cli.rollouts.place import Stacks, platform_of, stacks_here
 from heliostat.engine.stackerrors import NotFoundError
-from heliostat.spec.resources import ControllerAddress, RayAddress, StoreAddress
+from heliostat.spec.addresses import ControllerAddress, RayAddress
+from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 
 TRACKING, RAY, CONTROLLER, APPLICATION = (

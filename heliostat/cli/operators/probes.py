@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import threading
@@ -17,13 +16,16 @@ from heliostat.cli.operators.deployed import CONTROLLER, Deployed
 from heliostat.cli.operators.health import Health, PartHealth
 from heliostat.cli.tables import gib
 from heliostat.rollout.words import counted
-from heliostat.spec.controller import SETTINGS_FILE
-from heliostat.spec.resources import ControllerAddress, RayAddress, StoreAddress
-from heliostat.systems.authorities import authorities
+from heliostat.spec.addresses import ControllerAddress, HttpAddress, RayAddress
+from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings
+from heliostat.spec.resources import StoreAddress
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.haproxy import running_version
+from heliostat.systems.http import open_client, reason
+from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import S3, directory_of
-from heliostat.systems.ray_capacity import read_nodes
+from heliostat.systems.ray_capacity import read_nodes, read_version
 
 T = TypeVar("T")
 SECONDS = 5.0
@@ -93,7 +95,7 @@ async def _bucket(address: StoreAddress) -> PartHealth:
 
 async def ray(address: RayAddress, declared: int | None) -> PartHealth:
     """Ask the Ray cluster whether its dashboard answers and all declared nodes are there."""
-    nodes, version = await asyncio.gather(read_nodes(address), _ray_version(address))
+    nodes, version = await asyncio.gather(read_nodes(address), read_version(address))
     if declared is not None and len(nodes) < declared:
         return PartHealth("ray", address.url, Health.DEGRADED, version, f"{len(nodes)} of {declared} nodes are there")
     cpus = sum(node.cpus for node in nodes)
@@ -102,12 +104,12 @@ async def ray(address: RayAddress, declared: int | None) -> PartHealth:
 
 async def mlflow(uri: str) -> PartHealth:
     """Ask MLflow whether it answers, also from its database."""
-    async with _client(uri) as client:
-        (await client.get("/health")).raise_for_status()
-        version = (await client.get("/version")).text.strip()
-        found = await client.get("/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"})
-    if found.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return PartHealth("mlflow", uri, Health.DEGRADED, version, f"its database does not answer ({found.status_code})")
+    with Registry(uri, seconds=SECONDS) as registry:
+        version = await in_thread(registry.server_version)
+        try:
+            await in_thread(registry.require_database)
+        except RetryableError as error:
+            return PartHealth("mlflow", uri, Health.DEGRADED, version, f"its database does not answer: {error}")
     return PartHealth("mlflow", uri, Health.OK, version)
 
 
@@ -126,7 +128,7 @@ async def controller(address: ControllerAddress) -> PartHealth:
 
 async def haproxy(public_url: str, directory: Path | None) -> PartHealth:
     """Ask the public address anything: that there is no such application is HAProxy's own answer."""
-    async with _client(public_url) as client:
+    async with open_client(HttpAddress(url=public_url), SECONDS) as client:
         await client.get("/")
     return PartHealth("haproxy", public_url, Health.OK, await _haproxy_version(directory))
 
@@ -136,18 +138,10 @@ async def _haproxy_version(directory: Path | None) -> str:
     if directory is None:
         return ""
     try:
-        settings = json.loads((directory / SETTINGS_FILE).read_text())
-        reader, writer = await asyncio.open_unix_connection(str(Path(settings["runtimeDirectory"]) / "haproxy.sock"))
-        try:
-            writer.write(b"show info\n")
-            await writer.drain()
-            lines = (await reader.read()).decode(errors="replace").splitlines()
-        finally:
-            writer.close()
-    except (OSError, ValueError, KeyError, TypeError):
+        settings = ControllerSettings.model_validate_json(await asyncio.to_thread((directory / SETTINGS_FILE).read_bytes))
+        return await running_version(Path(settings.runtime_directory))
+    except (OSError, ValueError, RetryableError):
         return ""
-    found = dict(line.split(": ", 1) for line in lines if ": " in line)
-    return found.get("Version", "").partition("-")[0]
 
 
 Probe = tuple[str, str, Callable[[], Any]]
@@ -182,21 +176,4 @@ async def ask(probe: Probe, seconds: float = SECONDS) -> PartHealth:
     except (RetryableError, PermanentError, OSError, ValueError) as error:
         return PartHealth(part, address, Health.DOWN, detail=str(error))
     except httpx.HTTPError as error:
-        return PartHealth(part, address, Health.DOWN, detail=f"no answer: {_first_line(error)}")
-
-
-async def _ray_version(address: RayAddress) -> str:
-    token = await asyncio.to_thread(Path(address.token_file).read_text) if address.token_file else ""
-    async with _client(address.url) as client:
-        answer = await client.get("/api/version", headers={"Authorization": f"Bearer {token.strip()}"} if token else {})
-    found = answer.raise_for_status().json()
-    return str(found.get("ray_version", "")) if isinstance(found, dict) else ""
-
-
-def _client(url: str) -> httpx.AsyncClient:
-    timeout = httpx.Timeout(SECONDS, connect=2.0)
-    return httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False, verify=authorities(url))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+        return PartHealth(part, address, Health.DOWN, detail=f"no answer: {reason(error).splitlines()[0]}")

@@ -9,7 +9,7 @@ from heliostat.cli.operators.deployed import Deployed, deployed, why_none
 from heliostat.cli.operators.health import PlatformStatus
 from heliostat.cli.operators.serving import Application, application, under_way
 from heliostat.cli.rollouts.watch import newest
-from heliostat.spec.resources import ControllerAddress
+from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.rollouts import Status
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError

@@ -10,17 +10,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from heliostat.cli.session import Place
-from heliostat.engine.config.project import read_yaml
+from heliostat.engine.config.project import Project
+from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.state.backend import StackRef
 from heliostat.engine.state.urns import ROOT_STACK_TYPE
 from heliostat.layout import data_folder
 from heliostat.platforms.stores import address_of
-from heliostat.spec.platform import LocalPlatform
-from heliostat.spec.resources import ControllerAddress, RayAddress, StoreAddress
+from heliostat.spec.addresses import ControllerAddress, RayAddress
+from heliostat.spec.platform import LocalPlatform, Platform, RayPlatform
+from heliostat.spec.resources import StoreAddress
 from heliostat.spec.stack import PROJECT
 from heliostat.systems.errors import PermanentError
 
@@ -176,10 +178,14 @@ def _config_file(stack: str) -> Path:
 
 
 def _setting(stack: str, section: str) -> Any:
-    """What the stack's config says under `heliostat:<section>`; no secret is ever there."""
-    file = _config_file(stack)
-    said = read_yaml(file).get("config") if file.exists() else None
-    return said.get(f"{PROJECT}:{section}") if isinstance(said, dict) else None
+    """What the stack's config says in a section; no secret is ever there."""
+    return sections_of(Place.here().require_project(), stack.rpartition("/")[2]).get(section)
+
+
+def sections_of(project: Project, stack: str) -> dict[str, Any]:
+    """This library's sections of a stack's config, by their names, whether these are written with the project's or bare."""
+    found = StackConfig(project.stack_file(stack), project.name).plain_values()
+    return {key.removeprefix(f"{PROJECT}:"): value for key, value in found.items() if key.startswith(f"{PROJECT}:")}
 
 
 def _declared(stack: str) -> StoreAddress:
@@ -192,7 +198,7 @@ def _declared(stack: str) -> StoreAddress:
             f"the stack {stack!r} exports no platform, and {file} declares none: name the stack that made it with -s"
         )
     try:
-        declared = LocalPlatform.model_validate(platform)
+        declared = TypeAdapter[LocalPlatform | RayPlatform](Platform).validate_python(platform)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
         raise PermanentError(f"{file}: {PROJECT}:platform has mistakes: {wrong}") from None

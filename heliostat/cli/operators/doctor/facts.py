@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from heliostat.spec.platform import LocalPlatform
+    from heliostat.cli.operators.health import PartHealth
+    from heliostat.spec.platform import LocalPlatform, RayPlatform
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Stack:
     config_file: str = ""
     mistakes: str = ""
     """What is wrong with its config, all of it."""
-    platform: LocalPlatform | None = None
+    platform: LocalPlatform | RayPlatform | None = None
     """What it declares; None where that is another stack's, or has mistakes."""
     platform_stack: str = ""
     replicas: int = 0
@@ -138,6 +139,8 @@ class Facts:
     folders: tuple[Folder, ...] = ()
     passphrase: Passphrase | None = None
     bucket: Bucket | None = None
+    existing: tuple[PartHealth, ...] = ()
+    """What the config says is there already: `up` makes none of it."""
     tools: Tools = Tools()
     environment: Mapping[str, str] = field(default_factory=dict)
     """As the shell has it: proxies."""

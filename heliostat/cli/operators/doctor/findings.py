@@ -9,6 +9,7 @@ from typing import Any
 from heliostat.cli.operators.doctor import resources
 from heliostat.cli.operators.doctor.facts import Bucket, Facts, Machine, Package, Passphrase, Stack, Tools
 from heliostat.cli.operators.doctor.level import Finding, Level
+from heliostat.cli.operators.health import Health
 from heliostat.systems.loopback import past_proxies
 
 _PYTHON = (3, 11)
@@ -32,6 +33,7 @@ def findings(facts: Facts) -> tuple[Finding, ...]:
         *resources.findings(facts),
         *_ports(facts),
         *_bucket(facts.bucket),
+        *_existing(facts),
         *_proxies(facts),
         _clock(facts.machine, facts.bucket),
     )
@@ -142,6 +144,16 @@ def _bucket(bucket: Bucket | None) -> Iterator[Finding]:
     else:
         found = f"{bucket.place}{', which `up` makes' if bucket.missing else ''}"
         yield Finding("object store", Level.OK, found)
+
+
+def _existing(facts: Facts) -> Iterator[Finding]:
+    for one in facts.existing:
+        if one.health is Health.OK:
+            told = f"{one.address}: {one.version}{', ' if one.detail else ''}{one.detail}"
+            yield Finding(one.part, Level.OK, told)
+        else:
+            fix = f"start it, or correct platform in {facts.stack.config_file} and the variables that it names"
+            yield Finding(one.part, Level.ERROR, f"{one.address}: {one.detail}", fix)
 
 
 def _proxies(facts: Facts) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ def facts(stack: str | None) -> Facts:
         folders=(*places.state(place), places.folder("data", data), *objects, places.runtime()),
         passphrase=stacks.passphrase(place, declared),
         bucket=places.bucket(store) if isinstance(store, S3Store) else None,
+        existing=places.existing(declared.platform),
         tools=tools.tools(os.environ),
         environment=shell_environment(),
     )

@@ -11,11 +11,13 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+from heliostat.cli.operators import probes
 from heliostat.cli.operators.doctor import tools
 from heliostat.cli.operators.doctor.facts import Bucket, FixedPort, Folder
+from heliostat.cli.operators.health import PartHealth
 from heliostat.cli.session import Place
 from heliostat.engine.errors import EngineError
-from heliostat.spec.platform import LocalPlatform, S3Store
+from heliostat.spec.platform import LocalPlatform, RayPlatform, S3Store
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import ports as claims
 from heliostat.systems import processes
@@ -63,16 +65,33 @@ def runtime() -> Folder:
     return Folder("sockets", str(path))
 
 
-def ports(platform: LocalPlatform | None, data: Path) -> tuple[FixedPort, ...]:
+def ports(platform: LocalPlatform | RayPlatform | None, data: Path) -> tuple[FixedPort, ...]:
     """The ports that the config fixes, and who is there."""
     if platform is None:
         return ()
-    fixed = (
-        (FixedPort("platform.tracking.port", platform.tracking.port or 0), "mlflow", ("mlflow", "mlflow")),
-        (FixedPort("platform.ray.dashboardPort", platform.ray.dashboard_port or 0), "ray", ("dashboard", "head")),
-        (FixedPort("platform.publicPort", platform.public_port or 0), "controller", ("public", "haproxy")),
-    )
+    fixed = [(FixedPort("platform.publicPort", platform.public_port or 0), "controller", ("public", "haproxy"))]
+    if isinstance(platform, LocalPlatform):
+        fixed += [
+            (FixedPort("platform.tracking.port", platform.tracking.port or 0), "mlflow", ("mlflow", "mlflow")),
+            (FixedPort("platform.ray.dashboardPort", platform.ray.dashboard_port or 0), "ray", ("dashboard", "head")),
+        ]
+    else:
+        api = FixedPort("platform.controller.apiPort", platform.controller.api_port or 0)
+        fixed.append((api, "controller", ("api", "controller")))
     return tuple(_looked_at(one, data / folder, *names) for one, folder, names in fixed if one.port)
+
+
+def existing(platform: LocalPlatform | RayPlatform | None) -> tuple[PartHealth, ...]:
+    """Ask what the config says is there already."""
+    if not isinstance(platform, RayPlatform):
+        return ()
+    ray, uri = platform.ray, platform.tracking.uri
+    asked = (("ray", ray.url, lambda: probes.ray(ray, None)), ("mlflow", uri, lambda: probes.mlflow(uri)))
+
+    async def ask() -> tuple[PartHealth, ...]:
+        return tuple(await asyncio.gather(*(probes.ask(each) for each in asked)))
+
+    return asyncio.run(ask())
 
 
 def _looked_at(fixed: FixedPort, directory: Path, claim: str, service: str) -> FixedPort:
@@ -83,8 +102,6 @@ def _looked_at(fixed: FixedPort, directory: Path, claim: str, service: str) -> F
 
 def bucket(declared: S3Store) -> Bucket:
     """Look whether the bucket that the config names can be used, with the credentials that boto3 finds."""
-    from heliostat.cli.operators.probes import in_thread
-
     uri = f"s3://{declared.bucket}/{declared.prefix}".rstrip("/")
     place = f"{uri} at {declared.endpoint}" if declared.endpoint else uri
     store = S3(StoreAddress(uri=uri, endpoint=declared.endpoint, region=declared.region))
@@ -94,7 +111,7 @@ def bucket(declared: S3Store) -> Bucket:
             return dict(store.client.head_bucket(Bucket=declared.bucket))
 
     try:
-        return Bucket(place, clock_skew=_skew(asyncio.run(in_thread(look, _STORE_SECONDS))))
+        return Bucket(place, clock_skew=_skew(asyncio.run(probes.in_thread(look, _STORE_SECONDS))))
     except ObjectMissingError:  # that is how a HEAD without a body reads
         return Bucket(place, missing=True)
     except TimeoutError:

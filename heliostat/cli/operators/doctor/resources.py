@@ -6,15 +6,12 @@ The figures are those of an idle stack: what a training or a model needs on top,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from heliostat.cli.operators.doctor.facts import Facts, Machine, Stack
 from heliostat.cli.operators.doctor.level import Finding, Level
 from heliostat.cli.tables import gib
 from heliostat.rollout.words import counted
-
-if TYPE_CHECKING:
-    from heliostat.spec.platform import LocalPlatform
+from heliostat.spec.platform import LocalPlatform
 
 MIB = 1 << 20
 _BASE_MIB = 900
@@ -31,10 +28,10 @@ _REFUSED_ON_DISK = 10**10
 
 
 def findings(facts: Facts) -> Iterator[Finding]:
-    """Compare disk and memory with the config; memory only where that declares a platform."""
+    """Compare disk and memory with the config; memory only where that declares a cluster of this machine."""
     yield from _disk(facts.machine)
     platform = facts.stack.platform
-    if platform is not None:
+    if isinstance(platform, LocalPlatform):
         yield from _memory(facts.machine, facts.stack, platform)
         yield from _shared_memory(facts.machine, facts.stack, platform)
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from heliostat.cli.operators.doctor.facts import Passphrase, Stack
+from heliostat.cli.rollouts.place import sections_of
 from heliostat.cli.session import Place, is_interactive
-from heliostat.engine.config.project import read_yaml
 from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.state.backend import StackRef
 from heliostat.engine.state.secrets import PASSPHRASE, PASSPHRASE_FILE, Keyring, read_passphrase
 from heliostat.layout import data_folder, workload_names
 from heliostat.spec.platform import LocalPlatform
-from heliostat.spec.stack import PROJECT, ConfigError, parse
+from heliostat.spec.stack import ConfigError, parse
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError
 
@@ -49,19 +47,13 @@ def of(place: Place, ref: StackRef | None) -> Stack:
 def _declared(place: Place, found: Stack, file: str) -> Stack:
     project = place.require_project()
     try:
-        config = read_yaml(project.stack_file(found.name)).get("config")
-        values = _sections(config if isinstance(config, dict) else {})
+        values = sections_of(project, found.name)
         declared = parse(values, file, workload_names(project.root / "workloads"))
     except (ConfigError, StackError) as error:
         return replace(found, mistakes=str(error))
     replicas = sum(one.serving.replicas for one in declared.workloads.values())
     shared = declared.platform_stack or ""
     return replace(found, platform=declared.platform, platform_stack=shared, replicas=replicas)
-
-
-def _sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    """This project's keys without their namespace, as the program reads them."""
-    return {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")}
 
 
 def _runs(place: Place, ref: StackRef) -> bool:

@@ -1,0 +1,76 @@
+"""What a controller works on has to be there, let it in, and be of a release that it can work with."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from collections.abc import Awaitable
+
+from heliostat.spec.resources import ControllerInputs
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.mlflow_registry import Registry
+from heliostat.systems.objects import open_store
+from heliostat.systems.ray_capacity import read_nodes, read_version
+
+_OLDEST_MLFLOW = 3
+_SECONDS = 10.0
+
+
+async def unanswered(inputs: ControllerInputs) -> list[str]:
+    """See that the cluster, the registry and the object store can be used; why those that do not answer now do not.
+
+    Raises:
+        PermanentError: some cannot be used as they are; the text says of each why, and what to do.
+    """
+    asked: tuple[Awaitable[None], ...] = (_ray(inputs), _mlflow(inputs), _store(inputs))
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    wrong = [str(each) for each in found if isinstance(each, PermanentError)]
+    if wrong:
+        raise PermanentError("; ".join(wrong))
+    for each in found:
+        if isinstance(each, BaseException) and not isinstance(each, RetryableError):
+            raise each
+    return [str(each) for each in found if isinstance(each, RetryableError)]
+
+
+def ray_problem(url: str, runs: str, installed: str) -> str | None:
+    """What is wrong with a cluster's release of Ray; None where it is the one that is installed here. Pure."""
+    if not runs or _minor(runs) == _minor(installed):
+        return None
+    wanted = f"{'.'.join(_minor(installed))}.*"
+    return f"Ray at {url} is {runs}, and heliostat here works with {wanted}: install ray[serve,train]=={wanted} on its nodes"
+
+
+def mlflow_problem(uri: str, runs: str) -> str | None:
+    """What is wrong with a server's release of MLflow. Pure."""
+    major = runs.partition(".")[0]
+    if not major.isdigit() or int(major) >= _OLDEST_MLFLOW:
+        return None
+    return f"MLflow at {uri} is {runs}, and {_OLDEST_MLFLOW}.0 is the oldest that works: its models have no ids of their own"
+
+
+async def _ray(inputs: ControllerInputs) -> None:
+    # The version is told to everybody, the nodes only to who is let in.
+    runs, _ = await asyncio.gather(read_version(inputs.ray), read_nodes(inputs.ray))
+    if problem := ray_problem(inputs.ray.url, runs, importlib.metadata.version("ray")):
+        raise PermanentError(problem)
+
+
+async def _mlflow(inputs: ControllerInputs) -> None:
+    def ask() -> str:
+        with Registry(inputs.tracking_uri, seconds=_SECONDS) as registry:
+            runs = registry.server_version()
+            registry.require_database()
+            return runs
+
+    if problem := mlflow_problem(inputs.tracking_uri, await asyncio.to_thread(ask)):
+        raise PermanentError(problem)
+
+
+async def _store(inputs: ControllerInputs) -> None:
+    # Whether there is an object does not say whether there is a bucket.
+    await asyncio.to_thread(lambda: next(iter(open_store(inputs.store).list("ledger/")), None))
+
+
+def _minor(version: str) -> tuple[str, ...]:
+    return tuple(version.split(".")[:2])
