@@ -25,13 +25,13 @@ from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session
 from heliostat.rollout.model import Colour
 from heliostat.spec.controller import TRAFFIC_SERVICE, TrafficSettings
+from heliostat.spec.endpoints import Endpoint, EndpointState, backend_name, route_prefix
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import ServingArguments, Version
 from heliostat.spec.workload import Limits, PredictionLog
 from heliostat.systems import haproxy, ports, processes
 from heliostat.systems.errors import RetryableError
-from heliostat.systems.haproxy import ServerState
-from heliostat.systems.haproxy_config import Plane, Route, Server, backend_name, serve_prefix
+from heliostat.systems.haproxy_config import Plane, Route
 
 KILLS = 80
 CONNECTIONS = 8
@@ -152,7 +152,7 @@ def arguments(folder: Path) -> ServingArguments:
         tracking_uri=_NOWHERE, store=store, prediction_log=PredictionLog(), limits=Limits(),
     )  # fmt: skip
     return ServingArguments(
-        application=_APPLICATION, route_prefix=serve_prefix(_APPLICATION, _COLOUR), public_path=f"/{_APPLICATION}",
+        application=_APPLICATION, route_prefix=route_prefix(_APPLICATION, _COLOUR), public_path=f"/{_APPLICATION}",
         replicas=REPLICAS, cpus_per_replica=0.1, max_ongoing_requests=64, version=version, spool=str(folder / "spool"),
     )  # fmt: skip
 
@@ -165,7 +165,7 @@ class Plant:
         self._ask = ask
         self._ports = iter(ports_)
         self._number = 0
-        self._live: list[tuple[Server, int]] = []
+        self._live: list[tuple[Endpoint, int]] = []
         """Servers with their processes, the oldest first."""
 
     @property
@@ -192,7 +192,7 @@ class Plant:
             await self._bring()
             await self._forget(server)
 
-    async def _forget(self, dead: Server) -> None:
+    async def _forget(self, dead: Endpoint) -> None:
         await haproxy.drain(self.plane, _BACKEND, dead.name)
 
         async def gone() -> bool:
@@ -203,7 +203,7 @@ class Plant:
     async def _bring(self) -> None:
         """Another replica, as the controller brings it in: it is probed, and let in once its probe went well."""
         self._number += 1
-        server = Server(f"replica-{self._number}", "127.0.0.1", next(self._ports))
+        server = Endpoint(f"replica-{self._number}", "127.0.0.1", next(self._ports))
         process = self._ask(f"serve {server.port}")
         await haproxy.add_server(self.plane, _BACKEND, server)
 
@@ -218,7 +218,7 @@ class Plant:
         found = await self._servers()
         return len(found) == REPLICAS and all(state.usable and state.answers for state in found.values())
 
-    async def _servers(self) -> dict[str, ServerState]:
+    async def _servers(self) -> dict[str, EndpointState]:
         return (await haproxy.snapshot(self.plane)).backends[_BACKEND]
 
     async def _answers(self) -> bool:

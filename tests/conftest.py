@@ -26,12 +26,18 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         return "local_stack" if _starts_processes(file) else file
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--network", action="store_true", help="run the tests that need a network of their own, and root")
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts a stack's processes comes first: it takes longest."""
+    """What starts a stack's processes comes first: it takes longest. What needs a network of its own is for runs by hand."""
+    if not items or not items[0].config.getoption("--network"):
+        items[:] = [item for item in items if item.get_closest_marker("network") is None]
     items.sort(key=lambda item: not _starts_processes(item.nodeid.partition("::")[0]))
 
 

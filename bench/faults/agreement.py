@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from bench.api import ENDS
 from bench.faults.table import REPLICAS
 from bench.faults.world import APPLICATION, World
-from heliostat.controller.observing import serve_name
-from heliostat.controller.traffic import plane_of
+from heliostat.controller.backends.haproxy import plane_of
 from heliostat.rollout.model import Colour
+from heliostat.spec.endpoints import TrafficSnapshot, backend_name
 from heliostat.spec.rollouts import Phase, Status
 from heliostat.systems import haproxy
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.haproxy import Snapshot
-from heliostat.systems.haproxy_config import backend_name
 from heliostat.systems.ray_serve import ServeClient, ServeInstance, ServeStatus
 
 
@@ -41,7 +39,7 @@ class Facts:
     ends: int
     """Of the rollout: how many of its events are ends."""
     serve: ServeInstance
-    traffic: Snapshot
+    traffic: TrafficSnapshot
 
 
 def differences(world: World, expected: Expected) -> list[str]:
@@ -83,7 +81,7 @@ def compare(facts: Facts, expected: Expected) -> Iterator[str]:
 
 
 def _places(facts: Facts, wanted: str | None) -> Iterator[str]:
-    names = {serve_name(APPLICATION, colour): colour for colour in Colour}
+    names = {backend_name(APPLICATION, colour): colour for colour in Colour}
     found = {names[name]: each for name, each in facts.serve.applications.items() if name in names}
     if len(found) != 1:
         yield f"Serve has {', '.join(sorted(found)) or 'nothing'}: one colour should be there"
@@ -114,7 +112,7 @@ def live_colour(world: World) -> Colour | None:
     return next((colour for colour in Colour if colour.full_share == share), None)
 
 
-async def _look(world: World) -> tuple[ServeInstance, Snapshot]:
+async def _look(world: World) -> tuple[ServeInstance, TrafficSnapshot]:
     client = ServeClient(world.settings.inputs.ray, world.settings.serve_port)
     try:
         return await client.read(), await haproxy.snapshot(plane_of(world.settings))

@@ -23,11 +23,13 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from heliostat.controller.api import create_app
+from heliostat.controller.backends.haproxy import HAProxyRouter
+from heliostat.controller.backends.ray_serve import RayServe
+from heliostat.controller.backends.serving import ServingBackend
 from heliostat.controller.keeping import watch_over_keeper
 from heliostat.controller.ledger import Backlog, Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import FILE, Store
-from heliostat.controller.traffic import Traffic
 from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import read_token
@@ -120,12 +122,12 @@ def flush(directory: Path, seconds: float) -> Backlog:
 async def serve(settings: ControllerSettings, token: str) -> None:
     """HAProxy first, so that clients are answered while the rest starts; then the API and the loop."""
     store = Store(settings.directory)
-    traffic = Traffic(settings, store)
+    traffic = HAProxyRouter(settings, store)
     await traffic.adopt()
-    client = ServeClient(settings.inputs.ray, settings.serve_port)
+    backend = RayServe(ServeClient(settings.inputs.ray, settings.serve_port), settings)
     async with httpx.AsyncClient() as replicas:
         ledger = Ledger(store, open_store(settings.inputs.store))
-        reconciler = Reconciler(store, client, traffic, replicas, settings, ledger)
+        reconciler = Reconciler(store, backend, traffic, replicas, settings, ledger)
         app = create_app(reconciler, token, settings.public_url)
         config = uvicorn.Config(
             app,
@@ -146,7 +148,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         watch = watch_over_keeper(settings.directory)
         beside = [reconciler.run(), traffic.supervise(reconciler.wake), ledger.run(), watch]
         if not reconciler.states:
-            beside.append(prepare(client))
+            beside.append(prepare(backend))
         tasks = [asyncio.create_task(each) for each in beside]
         try:
             await server.serve()
@@ -157,18 +159,18 @@ async def serve(settings: ControllerSettings, token: str) -> None:
             _, backlog = await asyncio.gather(reconciler.close(), ledger.finish(_FLUSH_SECONDS))
             if backlog.waiting:
                 _log.warning("%s entries wait for the ledger until the next start: %s", backlog.waiting, backlog.error)
-            await client.close()
+            await backend.close()
             store.close()
 
 
-async def prepare(client: ServeClient) -> None:
-    """Have Serve run before there is anything to serve, while data are read and a model is trained.
+async def prepare(backend: ServingBackend) -> None:
+    """Have the backend run before there is anything to serve, while data are read and a model is trained.
 
     Not where something is declared: a Serve that just comes back does not say what it has, and would be told to have nothing.
     """
     while True:
         try:
-            await client.prepare()
+            await backend.prepare()
             return
         except RetryableError:
             await asyncio.sleep(_AWAY_SECONDS)

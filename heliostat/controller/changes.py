@@ -11,7 +11,6 @@ from itertools import chain, takewhile
 from fastapi import FastAPI, HTTPException, status
 
 from heliostat.controller import going_back, ledger
-from heliostat.controller.capacity import room_for
 from heliostat.controller.reconciler import Reconciler
 from heliostat.rollout import orders
 from heliostat.rollout.model import Observed, State, Step
@@ -48,8 +47,8 @@ class Changes:
         """What declaring it would do."""
         desired = declaration.desired
         _refuse(desired)
-        settings, store = self._reconciler.settings, self._reconciler.store
-        room = await room_for(name, settings.inputs.ray, self._reconciler.serve)
+        store = self._reconciler.store
+        room = await self._reconciler.backend.room(name)
         nodes, held = room if room is not None else (None, ())
         state = self._reconciler.states.get(name, State(name=name))
         if declaration.retry_refused:

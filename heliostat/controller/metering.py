@@ -10,9 +10,10 @@ from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour, Observed, State, Window
 from heliostat.rollout.show import Gathering
 from heliostat.spec.base import Model
+from heliostat.spec.endpoints import backend_name
 from heliostat.spec.latencies import Counts
 from heliostat.spec.routes import PREDICT
-from heliostat.systems.haproxy_config import NOBODY, backend_name
+from heliostat.systems.haproxy_config import NOBODY
 
 SAMPLE_SECONDS = 1.0
 """Between two samples of a rollout."""

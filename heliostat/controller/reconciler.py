@@ -10,20 +10,21 @@ from dataclasses import dataclass, field, replace
 
 import httpx
 
-from heliostat.controller.account import Account
-from heliostat.controller.acting import Hands
+from heliostat.controller.action_executor import ActionExecutor
 from heliostat.controller.analysts import Analysts
+from heliostat.controller.backends.routing import ApplicationRoute, TrafficRouter
+from heliostat.controller.backends.serving import Deployments, ServingBackend
 from heliostat.controller.book import Book
 from heliostat.controller.clock import Clock
+from heliostat.controller.deployment_changes import DeploymentChange, DeploymentChanges, changes_in, deferred
 from heliostat.controller.golden import GoldenAnswers, GoldenTests
 from heliostat.controller.ledger import Ledger
 from heliostat.controller.metering import Meter
+from heliostat.controller.observer import BackendObserver
 from heliostat.controller.observing import observe, still
 from heliostat.controller.pacing import IDLE_SECONDS, pause
 from heliostat.controller.routing import wanted
-from heliostat.controller.serve_changes import ServeChanges, Wish, held, wishes
 from heliostat.controller.store import Store
-from heliostat.controller.traffic import Traffic, Wanted
 from heliostat.rollout import orders
 from heliostat.rollout.actions import actions
 from heliostat.rollout.away import homeward
@@ -31,11 +32,10 @@ from heliostat.rollout.decide import decide
 from heliostat.rollout.model import GATHERING, Action, Colour, Decision, Evidence, Observed, Record, SetShare, State, Step
 from heliostat.rollout.show import gathering
 from heliostat.spec.controller import ControllerSettings
+from heliostat.spec.endpoints import TrafficSnapshot
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import Declaration, Desired, GoBack, Origin, Word
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.haproxy import Snapshot
-from heliostat.systems.ray_serve import ServeClient, ServeInstance
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +50,8 @@ class Reconciler:
     """All applications of one cluster."""
 
     store: Store
-    serve: ServeClient
-    traffic: Traffic
+    backend: ServingBackend
+    traffic: TrafficRouter
     client: httpx.AsyncClient
     settings: ControllerSettings
     ledger: Ledger
@@ -71,19 +71,19 @@ class Reconciler:
         self._clock = Clock(self.store)
         self._book = Book(self.store, self.now, self.ledger.wake)
         self.states = self._book.states
-        self._hands = Hands(tests, self.analysts, self.now)
-        self._account = Account(self.serve, self.now)
-        self.changes = ServeChanges(self.serve, self.settings, self._account, self._begins, self.wake)
+        self._executor = ActionExecutor(tests, self.analysts, self.now)
+        self._observer = BackendObserver(self.backend, self.now)
+        self.changes = DeploymentChanges(self.backend, self._observer, self._begins, self.wake)
 
     @property
     def ray_answers(self) -> bool:
         """Whether the cluster answers."""
-        return self._account.answers
+        return self._observer.answers
 
     @property
     def ray_error(self) -> str:
         """Why it does not; empty where it does."""
-        return self._account.error
+        return self._observer.error
 
     def now(self) -> float:
         """Unix time that never jumps."""
@@ -165,39 +165,39 @@ class Reconciler:
         left = self.changes.take()
         if self.store.faults.error:
             self.store.faults.attempt(self.store.probe)
-        found = await self._account.read()
-        instance = self.changes.laid_over(found, self._account.knows) if found is not None else None
+        found = await self._observer.read()
+        deployments = self.changes.overlay(found, self._observer.knows) if found is not None else None
         snapshot = await self.traffic.snapshot()
         names, changed, rest = list(self.states), False, list[tuple[str, Action]]()
         for name in names:
-            acted, later = await self._guarded_look_at(name, instance, snapshot)
+            acted, later = await self._guarded_look_at(name, deployments, snapshot)
             changed |= acted
             rest += [(name, action) for action in later]
-        if instance is not None:
-            self.changes.wish([*wishes(rest), *held(left, self.states, self.observed)], instance)
-            self._hands.begin([(self.states[name], self.observed[name], action) for name, action in rest], instance)
+        if deployments is not None:
+            self.changes.want([*changes_in(rest), *deferred(left, self.states, self.observed)])
+            self._executor.begin([(self.states[name], self.observed[name], action) for name, action in rest], deployments)
             self.analysts.sweep()
         else:
             self.analysts.end_but(
                 {name for name, each in self.states.items() if each.rollout and each.rollout.phase in GATHERING}
             )
         names = [name for name in names if name in self.states]
-        changed |= await self.traffic.apply({name: self._wanted(name, instance) for name in names}, snapshot)
+        changed |= await self.traffic.apply({name: self._wanted(name, deployments) for name in names}, snapshot)
         for name in names:
             self.meter.keep(self.states[name], self.now())
         if changed:
             await self._tell()
-        if changed or instance is None:
+        if changed or deployments is None:
             return _AT_ONCE_SECONDS if changed else AWAY_SECONDS
         pauses = (pause(state, self.observed.get(name), self.now()) for name, state in self.states.items())
         return min(pauses, default=IDLE_SECONDS)
 
     async def _guarded_look_at(
-        self, name: str, instance: ServeInstance | None, snapshot: Snapshot
+        self, name: str, deployments: Deployments | None, snapshot: TrafficSnapshot
     ) -> tuple[bool, tuple[Action, ...]]:
         """As `_look_at`; one application that is not understood leaves the others theirs, and its traffic as it is."""
         try:
-            found = await self._look_at(name, instance, snapshot)
+            found = await self._look_at(name, deployments, snapshot)
             self._lost.discard(name)
             return found
         except (RetryableError, PermanentError):
@@ -208,20 +208,22 @@ class Reconciler:
             self._lost.add(name)
             return False, ()
 
-    async def _look_at(self, name: str, instance: ServeInstance | None, snapshot: Snapshot) -> tuple[bool, tuple[Action, ...]]:
+    async def _look_at(
+        self, name: str, deployments: Deployments | None, snapshot: TrafficSnapshot
+    ) -> tuple[bool, tuple[Action, ...]]:
         """Decide about one application and move its traffic; whether that changed anything, and what is left to do."""
         state, now = self.states[name], self.now()
         if self._book.waits(name):
             self.store.faults.attempt(lambda: self._book.catch_up(name))
-        away = instance is None
+        away = deployments is None
         seen = still(self._seen(name), name, snapshot)
-        if instance is not None:
-            seen = observe(name, instance, snapshot, self._golden.of(name))
+        if deployments is not None:
+            seen = observe(name, deployments, snapshot, self._golden.of(name))
         self.meter.look(state, seen, snapshot.counts, now)
         share, took = self._moved.get(name, (-1, 0.0))
         observed = self.observed[name] = replace(
             seen,
-            watched_since=self._account.since,
+            watched_since=self._observer.since,
             shift_milliseconds=took if share == seen.share else None,
             evidence=self._evidence(state),
         )
@@ -264,16 +266,16 @@ class Reconciler:
             if str(error) != self._complaint:
                 _log.warning("%s", error)
             self._complaint = str(error)
-            self._account.expire()
+            self._observer.expire()
             return 0.5
         except Exception:
             _log.exception("a look failed")
-            self._account.expire()
+            self._observer.expire()
             return AWAY_SECONDS
 
-    def _begins(self, wish: Wish) -> None:
-        if wish.takes_away:
-            self._golden.forget(*wish.key)
+    def _begins(self, change: DeploymentChange) -> None:
+        if change.takes_away:
+            self._golden.forget(*change.key)
 
     def _tested(self, name: str, colour: Colour, replica: str, failure: str | None) -> None:
         if name in self.states:
@@ -296,7 +298,7 @@ class Reconciler:
         async with self._news:
             self._news.notify_all()
 
-    def _wanted(self, name: str, instance: ServeInstance | None) -> Wanted:
-        if instance is None or name in self._lost or name not in self.observed:
+    def _wanted(self, name: str, deployments: Deployments | None) -> ApplicationRoute:
+        if deployments is None or name in self._lost or name not in self.observed:
             return self.traffic.as_before(name)
-        return wanted(self.states[name], self.observed[name], instance, self.traffic.affinity(name))
+        return wanted(self.states[name], self.observed[name], deployments, self.traffic.affinity(name))

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from heliostat.controller.observing import serve_name
-from heliostat.controller.traffic import Place, Wanted
+from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute
+from heliostat.controller.backends.serving import Deployments
 from heliostat.rollout.actions import admitted
 from heliostat.rollout.model import SHARES, Colour, Observed, State
 from heliostat.spec.strategies import Affinity, Canary
-from heliostat.systems.haproxy_config import Server
-from heliostat.systems.ray_serve import ServeInstance
 
 Known = tuple[Affinity | None, str]
 """What clients are known by, and the salt that deals them."""
 
 
-def wanted(state: State, observed: Observed, serve: ServeInstance, before: Known) -> Wanted:
+def wanted(state: State, observed: Observed, deployments: Deployments, before: Known) -> ApplicationRoute:
     """One application's place."""
 
-    def place(colour: Colour) -> Place:
-        found = serve.applications.get(serve_name(state.name, colour))
-        servers = tuple(Server(each.name, each.host, each.port) for each in found.replicas) if found else ()
-        return Place(servers, admitted(state.slot(colour), observed.seen(colour)))
+    def route(colour: Colour) -> ColourRoute:
+        admits = admitted(state.slot(colour), observed.seen(colour))
+        return ColourRoute(deployments.endpoints(state.name, colour), admits)
 
     affinity, salt = known_by(state, observed, before)
-    return Wanted(state.share, place(Colour.BLUE), place(Colour.GREEN), affinity, salt)
+    return ApplicationRoute(state.share, route(Colour.BLUE), route(Colour.GREEN), affinity, salt)
 
 
 def known_by(state: State, observed: Observed, before: Known) -> Known:

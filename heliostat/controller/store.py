@@ -15,11 +15,12 @@ from heliostat.controller.faults import Faults
 from heliostat.controller.points import Point, dumped, loaded
 from heliostat.controller.schema import migrate
 from heliostat.rollout.model import ENDS, Colour, Progress, State
+from heliostat.spec.endpoints import Endpoint
 from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Phase, RolloutEvent
 from heliostat.spec.strategies import Affinity
 from heliostat.systems.errors import PermanentError, explained
-from heliostat.systems.haproxy_config import Route, Server
+from heliostat.systems.haproxy_config import Route
 
 FILE = "controller.sqlite"
 _MEASURED = ("startup_seconds", "gap_seconds")
@@ -279,6 +280,6 @@ def _kept(route: Route) -> dict[str, object]:
 
 def _route(kept: dict[str, Any]) -> Route:
     """A route as it was kept, by this version or an earlier one."""
-    blue, green = (tuple(Server(**each) for each in kept[colour]) for colour in ("blue", "green"))
+    blue, green = (tuple(Endpoint(**each) for each in kept[colour]) for colour in ("blue", "green"))
     affinity = Affinity.model_validate(kept["affinity"]) if kept.get("affinity") is not None else None
     return Route(kept["application"], kept["green_share"], blue, green, affinity, kept.get("salt", ""))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from heliostat.spec.latencies import Counts
-from heliostat.spec.strategies import Affinity
+from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot, backend_name
 from heliostat.systems import haproxy_affinity, haproxy_counts, processes
 from heliostat.systems.errors import PermanentError, RetryableError, explained
 from heliostat.systems.haproxy_config import (
@@ -20,8 +18,6 @@ from heliostat.systems.haproxy_config import (
     SUCCESSOR,
     Plane,
     Route,
-    Server,
-    backend_name,
     render,
     render_affinity_map,
     render_map,
@@ -33,39 +29,6 @@ _RELOAD_SECONDS = 20.0
 _UNKNOWN_MAP = "Unknown map identifier"
 _HELD_BACK = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40
 """Admin states of a server: maintenance and drain, each forced, inherited or for want of a name."""
-
-
-@dataclass(frozen=True)
-class ServerState:
-    """A replica as HAProxy sees it now."""
-
-    server: Server
-    usable: bool
-    """It gets requests."""
-    answers: bool
-    """Its last probe went well."""
-    draining: bool
-    """It finishes what it has and gets nothing new; or it was never let in."""
-    in_flight: int
-    """Requests that it works on."""
-    probe: str = ""
-    """How its last probe ended, e.g. `L7STS 503`."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What HAProxy does now."""
-
-    backends: dict[str, dict[str, ServerState]]
-    """By backend and by server name."""
-    shares: dict[str, int]
-    """Of green, of 10,000, by application."""
-    counts: dict[str, dict[str, Counts]] = field(default_factory=dict)
-    """By backend and route: what it was asked since HAProxy's last start or reload, and how that ended."""
-    affinities: dict[str, Affinity] = field(default_factory=dict)
-    """What clients are known by, by application; those without are not among them."""
-    salts: dict[str, str] = field(default_factory=dict)
-    """Of affinities, by application."""
 
 
 def binary() -> str:
@@ -144,14 +107,14 @@ async def reload(plane: Plane) -> None:
         raise PermanentError(f"HAProxy refused its configuration {plane.config_file}:\n{answer.strip()}")
 
 
-def needs_reload(found: Snapshot, routes: tuple[Route, ...]) -> bool:
+def needs_reload(found: TrafficSnapshot, routes: tuple[Route, ...]) -> bool:
     """Whether `routes` ask for what the socket cannot change: other applications, or other affinities."""
     backends = {backend_name(route.application, colour) for route in routes for colour in COLOURS}
     affinities = {route.application: route.affinity for route in routes if route.affinity}
     return set(found.backends) != backends or found.affinities != affinities
 
 
-async def snapshot(plane: Plane) -> Snapshot:
+async def snapshot(plane: Plane) -> TrafficSnapshot:
     """What HAProxy does now.
 
     Raises:
@@ -161,7 +124,7 @@ async def snapshot(plane: Plane) -> Snapshot:
     commands = ("show servers state", "show stat -1 6 -1", *(f"show map {path}" for path in maps), haproxy_counts.SHOW)
     answers = split_answers(await _ask(plane.runtime_socket, ";".join(commands)), len(commands))
     held_back = _held_back(answers[0])
-    backends: dict[str, dict[str, ServerState]] = {}
+    backends: dict[str, dict[str, EndpointState]] = {}
     ended = dict[str, int]()
     for row in csv.DictReader(io.StringIO(answers[1].removeprefix("# "))):
         if row["pxname"] in (SUCCESSOR, NOBODY):
@@ -172,7 +135,7 @@ async def snapshot(plane: Plane) -> Snapshot:
         else:
             found[row["svname"]] = _state(row, (row["pxname"], row["svname"]) in held_back)
     shares, affinities, salts = (_entries(answer) for answer in answers[2:5])
-    return Snapshot(
+    return TrafficSnapshot(
         backends=backends,
         shares={application: int(share) for application, share in shares.items()},
         counts={backend: {} for backend in backends} | haproxy_counts.parse(answers[5], ended),
@@ -227,7 +190,7 @@ async def set_salt(plane: Plane, application: str, salt: str) -> None:
         raise RetryableError(f"HAProxy did not take {command!r}: {answer}")
 
 
-async def add_server(plane: Plane, backend: str, server: Server) -> None:
+async def add_server(plane: Plane, backend: str, server: Endpoint) -> None:
     """Add a replica that is probed but gets no request yet."""
     place = f"{backend}/{server.name}"
     answer = await _ask(plane.runtime_socket, f"add server {place} {server.host}:{server.port} {CHECKS}")
@@ -297,11 +260,11 @@ def _held_back(text: str) -> frozenset[tuple[str, str]]:
     return frozenset((row["be_name"], row["srv_name"]) for row in found if int(row["srv_admin_state"]) & _HELD_BACK)
 
 
-def _state(row: dict[str, str], draining: bool) -> ServerState:
+def _state(row: dict[str, str], draining: bool) -> EndpointState:
     host, _, port = row["addr"].rpartition(":")
     status = row["status"]
-    return ServerState(
-        server=Server(row["svname"], host, int(port)),
+    return EndpointState(
+        endpoint=Endpoint(row["svname"], host, int(port)),
         usable=status.startswith(("UP", "no check")),
         # The mark before it says that a probe is on its way.
         answers=row["check_status"].removeprefix("* ") == "L7OK" and not status.startswith("DOWN"),

@@ -40,6 +40,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heliostat.spec.base import REQUEST_ID
+from heliostat.spec.endpoints import Endpoint, backend_name, route_prefix
 from heliostat.spec.routes import PREDICT
 from heliostat.spec.strategies import Affinity
 from heliostat.systems import haproxy_affinity, haproxy_counts, haproxy_errors
@@ -63,15 +64,6 @@ _KEPT_SECONDS = 75
 _STOP_MARGIN_SECONDS = 5
 
 
-@dataclass(frozen=True, order=True)
-class Server:
-    """One replica."""
-
-    name: str
-    host: str
-    port: int
-
-
 @dataclass(frozen=True)
 class Route:
     """One application's place in the traffic plane; only servers that may take requests are in it."""
@@ -79,8 +71,8 @@ class Route:
     application: str
     green_share: int = 0
     """Of 10,000."""
-    blue: tuple[Server, ...] = ()
-    green: tuple[Server, ...] = ()
+    blue: tuple[Endpoint, ...] = ()
+    green: tuple[Endpoint, ...] = ()
     affinity: Affinity | None = None
     """What a client is known by; by default each request is drawn by chance."""
     salt: str = ""
@@ -130,16 +122,6 @@ class Plane:
     def master_socket(self) -> Path:
         """The master's socket: reloads."""
         return self.runtime_directory / "haproxy-master.sock"
-
-
-def backend_name(application: str, colour: str) -> str:
-    """Of one colour of an application."""
-    return f"{application}-{colour}"
-
-
-def serve_prefix(application: str, colour: str) -> str:
-    """Where one colour's replicas answer."""
-    return f"/_/{application}/{colour}"
 
 
 def render(plane: Plane, routes: tuple[Route, ...]) -> str:
@@ -296,8 +278,8 @@ def _lines(rules: list[str]) -> str:
     return "".join(f"    {rule}\n" for rule in rules)
 
 
-def _backend(application: str, colour: str, servers: tuple[Server, ...]) -> str:
-    prefix = serve_prefix(application, colour)
+def _backend(application: str, colour: str, servers: tuple[Endpoint, ...]) -> str:
+    prefix = route_prefix(application, colour)
     lines = [
         f"backend {backend_name(application, colour)}",
         *(f"    {line}" for line in haproxy_counts.begin(f"str({backend_name(application, colour)})")),

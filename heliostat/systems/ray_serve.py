@@ -17,6 +17,7 @@ import httpx
 from filelock import AsyncFileLock, Timeout
 
 from heliostat.spec.addresses import RayAddress
+from heliostat.spec.endpoints import Endpoint
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client, reason, timeout_of
@@ -40,15 +41,6 @@ class ServeStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class Replica:
-    """A running replica of an application's ingress deployment; one that is stopping is not in Serve's list any more."""
-
-    name: str
-    host: str
-    port: int
-
-
-@dataclass(frozen=True)
 class ServeApplication:
     """One application as Serve has it."""
 
@@ -60,7 +52,8 @@ class ServeApplication:
     """What was last asked for; None where it is being deleted."""
     deployments: dict[str, int]
     """Replicas asked for, by deployment; empty until Serve has built it."""
-    replicas: tuple[Replica, ...]
+    replicas: tuple[Endpoint, ...]
+    """Of the ingress deployment, that run; one that is stopping is not in Serve's list any more."""
     leftover: int
     """Replicas that still stop or start."""
 
@@ -220,7 +213,7 @@ def failure_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _application(name: str, found: dict[str, Any], replicas: tuple[Replica, ...]) -> ServeApplication:
+def _application(name: str, found: dict[str, Any], replicas: tuple[Endpoint, ...]) -> ServeApplication:
     status = ServeStatus(found["status"])
     deployments = found.get("deployments", {})
     states = [replica["state"] for deployment in deployments.values() for replica in deployment.get("replicas", [])]
@@ -246,12 +239,12 @@ def _holdings(name: str, found: dict[str, Any]) -> Iterator[Holding]:
                 yield Holding(name, replica["node_id"], 1.0 if cpus is None else float(cpus), float(gpus or 0))
 
 
-def _targets(details: dict[str, Any]) -> dict[str, tuple[Replica, ...]]:
+def _targets(details: dict[str, Any]) -> dict[str, tuple[Endpoint, ...]]:
     """Replicas by application. Where Serve has a proxy, one without replicas is listed with that, which is none."""
     groups = [group for group in details.get("target_groups", []) if group.get("protocol") == "HTTP"]
     return {
         group["app_name"]: tuple(
-            Replica(target["name"].rpartition("#")[2], target["ip"], int(target["port"]))
+            Endpoint(target["name"].rpartition("#")[2], target["ip"], int(target["port"]))
             for target in group["targets"]
             if target["name"].startswith(_REPLICA_MARK)
         )

@@ -9,11 +9,10 @@ from bench.faults.outcome import Outcome
 from bench.faults.records import Records, markdown, short, sources
 from bench.faults.table import SCENES, Cell, Kind, Moment, State, cells, promise
 from heliostat.rollout.model import Colour
+from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot
 from heliostat.spec.rollouts import Phase, Refused, Rollout, Status
 from heliostat.spec.strategies import BlueGreen
-from heliostat.systems.haproxy import ServerState, Snapshot
-from heliostat.systems.haproxy_config import Server
-from heliostat.systems.ray_serve import Replica, ServeApplication, ServeInstance, ServeStatus
+from heliostat.systems.ray_serve import ServeApplication, ServeInstance, ServeStatus
 
 REFUSED = (Refused(fingerprint="0" * 64, identity="2/1", label="2-new", rollout=7, at=0.0, reason="aborted"),)
 EXPECTED = Expected(number=7, old="1-old", new="2-new", rolls_back=False)
@@ -43,14 +42,16 @@ def facts(phase=Phase.SUCCEEDED, serves="2-new", colour=Colour.GREEN, ends=1, us
     for each in colours or [colour]:
         apps[f"tiny-{each}"] = ServeApplication(
             name=f"tiny-{each}", status=ServeStatus.RUNNING, error="", config={"args": {"version": {"label": serves}}},
-            deployments={"model": 2}, replicas=tuple(Replica(f"r{n}", "127.0.0.1", 1 + n) for n in range(2)), leftover=0,
+            deployments={"model": 2}, replicas=tuple(Endpoint(f"r{n}", "127.0.0.1", 1 + n) for n in range(2)), leftover=0,
         )  # fmt: skip
     servers = {
-        f"r{n}": ServerState(Server(f"r{n}", "127.0.0.1", 1 + n), usable=n < usable, answers=True, draining=False, in_flight=0)
+        f"r{n}": EndpointState(
+            Endpoint(f"r{n}", "127.0.0.1", 1 + n), usable=n < usable, answers=True, draining=False, in_flight=0
+        )
         for n in range(2)
     }
     backends = {f"tiny-{colour}": servers, f"tiny-{colour.other}": {}}
-    return Facts(status, ends, ServeInstance(apps), Snapshot(backends, {"tiny": colour.full_share}))
+    return Facts(status, ends, ServeInstance(apps), TrafficSnapshot(backends, {"tiny": colour.full_share}))
 
 
 def test_what_agrees_has_no_differences():

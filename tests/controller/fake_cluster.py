@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
@@ -12,22 +12,23 @@ from typing import Any
 import httpx
 
 from heliostat.controller.api import create_app
+from heliostat.controller.backends.ray_serve import RayServe
+from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute, endpoint_steps
 from heliostat.controller.ledger import Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import Store
-from heliostat.controller.traffic import Place, Wanted, server_steps
 from heliostat.rollout.model import Colour
 from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenFile
 from heliostat.spec.controller import ControllerSettings
+from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot
 from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
 from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.spec.routes import PREDICT
 from heliostat.spec.strategies import Affinity
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import RetryableError
-from heliostat.systems.haproxy import ServerState, Snapshot
 from heliostat.systems.objects import Directory
-from heliostat.systems.ray_serve import Replica, ServeApplication, ServeInstance, ServeStatus
+from heliostat.systems.ray_serve import ServeApplication, ServeInstance, ServeStatus
 
 TOKEN = "secret-token"
 TRACEBACK = "Traceback (most recent call last):\nValueError: no column 'altitude'"
@@ -84,7 +85,7 @@ class FakeServe:
             error=TRACEBACK if failed else "",
             config=config,
             deployments={"model": replicas},
-            replicas=tuple(Replica(f"{config['args']['version']['label']}.{port}", "127.0.0.1", port) for port in ports),
+            replicas=tuple(Endpoint(f"{config['args']['version']['label']}.{port}", "127.0.0.1", port) for port in ports),
             leftover=0,
         )
 
@@ -95,7 +96,7 @@ class FakeTraffic:
     def __init__(self) -> None:
         self.alive = True
         self.shares: dict[str, int] = {}
-        self.servers: dict[str, dict[str, ServerState]] = {}
+        self.servers: dict[str, dict[str, EndpointState]] = {}
         self.shifts: list[int] = []
         self.known: dict[str, tuple[Affinity | None, str]] = {}
         self.requests_per_look = 0
@@ -107,13 +108,19 @@ class FakeTraffic:
         """Probes of clients' own at each look, split by the share; each is answered well."""
         self.counts: dict[str, dict[str, Counts]] = {}
 
-    async def snapshot(self) -> Snapshot:
+    async def adopt(self) -> None:
+        return
+
+    async def supervise(self, started: Callable[[], None]) -> None:
+        return
+
+    async def snapshot(self) -> TrafficSnapshot:
         for application, share in self.shares.items():
             for colour, part in (("green", share), ("blue", 10_000 - share)):
                 self._ask(f"{application}-{colour}", self.requests_per_look * part // 10_000)
                 self._count(f"{application}-{colour}", "/healthz", Counts(requests=self.probes_per_look * part // 10_000))
         found = {name: dict(servers) for name, servers in self.servers.items()}
-        return Snapshot(found, dict(self.shares), dict(self.counts))
+        return TrafficSnapshot(found, dict(self.shares), dict(self.counts))
 
     def lose_replicas(self) -> None:
         """Every replica ends: their probes fail."""
@@ -142,28 +149,28 @@ class FakeTraffic:
     def affinity(self, name: str) -> tuple[Affinity | None, str]:
         return self.known.get(name, (None, ""))
 
-    def as_before(self, name: str) -> Wanted:
-        def place(colour: Colour) -> Place:
+    def as_before(self, name: str) -> ApplicationRoute:
+        def route(colour: Colour) -> ColourRoute:
             found = self.servers.get(f"{name}-{colour}", {})
-            let_in = tuple(state.server for state in found.values() if not state.draining)
-            return Place(let_in, frozenset(server.name for server in let_in))
+            let_in = tuple(state.endpoint for state in found.values() if not state.draining)
+            return ColourRoute(let_in, frozenset(each.name for each in let_in))
 
-        return Wanted(self.shares.get(name, 0), place(Colour.BLUE), place(Colour.GREEN), *self.affinity(name))
+        return ApplicationRoute(self.shares.get(name, 0), route(Colour.BLUE), route(Colour.GREEN), *self.affinity(name))
 
-    async def apply(self, wanted: dict[str, Wanted], snapshot: Snapshot) -> bool:
+    async def apply(self, wanted: dict[str, ApplicationRoute], snapshot: TrafficSnapshot) -> bool:
         changed = False
         for name, each in wanted.items():
             self.shares.setdefault(name, 0)
             self.known[name] = (each.affinity, each.salt)
             for colour in Colour:
                 servers = self.servers.setdefault(f"{name}-{colour}", {})
-                for step in server_steps(each.place(colour), dict(servers)):
+                for step in endpoint_steps(each.of(colour), dict(servers)):
                     changed = True
                     if step.what == "remove":
-                        del servers[step.server.name]
+                        del servers[step.endpoint.name]
                     else:
                         let_in = step.what == "admit"
-                        servers[step.server.name] = ServerState(step.server, let_in, True, not let_in, 0)
+                        servers[step.endpoint.name] = EndpointState(step.endpoint, let_in, True, not let_in, 0)
         return changed
 
 
@@ -197,7 +204,8 @@ class FakeCluster:
         client = httpx.AsyncClient(transport=httpx.MockTransport(self._golden))
         store, objects = Store(self.directory), Directory(self.directory / "objects")
         self.ledger = Ledger(store, objects)
-        self.reconciler = Reconciler(store, self.serve, self.traffic, client, settings, self.ledger)  # type: ignore[arg-type]
+        backend = RayServe(self.serve, settings)  # type: ignore[arg-type]
+        self.reconciler = Reconciler(store, backend, self.traffic, client, settings, self.ledger)
         self.app = create_app(self.reconciler, TOKEN, "http://public")
         return self.reconciler
 

@@ -20,8 +20,9 @@ import pytest_asyncio
 from test_store import wanted
 
 from heliostat.controller import analysts
-from heliostat.controller.acting import Hands
+from heliostat.controller.action_executor import ActionExecutor
 from heliostat.controller.analysts import Analysts
+from heliostat.controller.backends.serving import Deployments
 from heliostat.controller.golden import GoldenTests
 from heliostat.rollout.model import Analyse, Colour, Observed, Progress, Slot, State
 from heliostat.spec.analysis import Analysis, Custom, Figures
@@ -29,7 +30,6 @@ from heliostat.spec.analyst import AnalystTask, Endpoints
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems import processes
-from heliostat.systems.ray_serve import ServeInstance
 
 ONE, TWO = Endpoints(candidate=("http://a",)), Endpoints(candidate=("http://a", "http://b"))
 
@@ -134,9 +134,9 @@ async def test_the_task_says_how_much_of_the_analysis_is_over(
     asked: list[AnalystTask] = []
     monkeypatch.setattr(world.analysts, "ask", lambda _key, task, _endpoints: asked.append(task))
     async with httpx.AsyncClient() as client:
-        hands = Hands(GoldenTests(client, lambda *_: None), world.analysts, lambda: now)
+        hands = ActionExecutor(GoldenTests(client, lambda *_: None), world.analysts, lambda: now)
         action = Analyse("1", Colour.GREEN, task().analysis)
-        hands.begin([(analysed(analysis_at), Observed(), action)], ServeInstance({}))
+        hands.begin([(analysed(analysis_at), Observed(), action)], Deployments())
     (found,) = asked
     assert found.elapsed_seconds == elapsed
 

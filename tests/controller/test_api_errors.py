@@ -37,7 +37,7 @@ async def test_a_cluster_that_refuses_counts_as_away_and_its_reason_is_told(
     monkeypatch.setattr(reconciler, "AWAY_SECONDS", 0.02)
     monkeypatch.setattr(changes, "_LOOK_SECONDS", 0.3)
     monkeypatch.setattr(world.cluster.serve, "read", refuse)
-    world.cluster.reconciler._account.expire()
+    world.cluster.reconciler._observer.expire()
     with pytest.raises(RetryableError, match=r"has not answered for 0.3 s \(.*\(403\): wrong token"):
         await world.declare(2)
     assert not (await world.client.health()).ray

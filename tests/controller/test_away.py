@@ -30,7 +30,7 @@ def impatient(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
 async def leave(world: World) -> None:
     """Serve answers no more, and that is known."""
     world.cluster.serve.away = True
-    world.cluster.reconciler._account.expire()
+    world.cluster.reconciler._observer.expire()
     async with asyncio.timeout(5):
         while world.cluster.reconciler.ray_answers:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from test_serve_config import SETTINGS
 
-from heliostat.controller import capacity
-from heliostat.controller.capacity import free, held, room_for
+from heliostat.controller.backends import ray_serve
+from heliostat.controller.backends.ray_serve import RayServe
+from heliostat.controller.backends.serve_capacity import free, held
 from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import Colour
 from heliostat.spec.addresses import RayAddress, TokenFile
@@ -87,14 +89,14 @@ async def test_an_answer_that_says_nothing_may_be_tried_again(answer: httpx.Resp
 
 
 async def test_what_the_cluster_does_not_say_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    serve, address = Serve(), RayAddress(url="http://127.0.0.1:1")
-    assert await room_for("flights", address, serve) is None  # type: ignore[arg-type]
+    backend = RayServe(Serve(), SETTINGS)  # type: ignore[arg-type]
+    assert await backend.room("flights") is None
 
     async def nodes(address: RayAddress) -> tuple[NodeTotals, ...]:
         return (HEAD,)
 
-    monkeypatch.setattr(capacity, "read_nodes", nodes)
-    found = await room_for("flights", address, serve)  # type: ignore[arg-type]
+    monkeypatch.setattr(ray_serve, "read_nodes", nodes)
+    found = await backend.room("flights")
     assert found == ((Node("127.0.0.1", 1.0, 0.0),), (Held(Colour.BLUE, "127.0.0.1", 1),))
 
 
@@ -106,5 +108,5 @@ async def test_what_the_cluster_refuses_to_say_is_not_known_either(monkeypatch: 
     async def nodes(address: RayAddress) -> tuple[NodeTotals, ...]:
         return (HEAD,)
 
-    monkeypatch.setattr(capacity, "read_nodes", nodes)
-    assert await room_for("flights", RayAddress(url="http://127.0.0.1:1"), Refusing()) is None  # type: ignore[arg-type]
+    monkeypatch.setattr(ray_serve, "read_nodes", nodes)
+    assert await RayServe(Refusing(), SETTINGS).room("flights") is None  # type: ignore[arg-type]

@@ -109,7 +109,7 @@ async def test_what_the_cluster_was_not_asked_about_yet_is_pending(cluster: Fake
     async with cluster.running() as client:
         await bring(client, desired(1))
         cluster.serve.away = True
-        cluster.reconciler._account.expire()
+        cluster.reconciler._observer.expire()
         cluster.reconciler.declare("flights", Declaration(desired=desired(1, replicas=3)))
         status = await client.read("flights")
         assert status is not None
@@ -146,7 +146,7 @@ async def test_what_serves_stays_as_it_is_while_the_cluster_does_not_answer(clus
         await bring(client, desired(1))
         before = dict(cluster.traffic.shares)
         cluster.serve.away = True
-        cluster.reconciler._account.expire()
+        cluster.reconciler._observer.expire()
         await cluster.reconciler.look()
         assert not (await client.health()).ray
         assert cluster.traffic.shares == before

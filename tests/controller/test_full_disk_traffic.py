@@ -12,14 +12,14 @@ import pytest
 import pytest_asyncio
 from test_full_disk import calm, full
 
+from heliostat.controller.backends.haproxy import HAProxyRouter
+from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute
 from heliostat.controller.store import Store
-from heliostat.controller.traffic import Place, Traffic, Wanted
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import ControllerSettings
+from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot
 from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.haproxy import ServerState, Snapshot
-from heliostat.systems.haproxy_config import Server
 
 __all__ = ["calm"]
 
@@ -54,20 +54,20 @@ class Plane:
         self.directory = directory
         self.socket = socket
         self.store = Store(directory)
-        self.traffic = Traffic(settings, self.store)
-        self.found: dict[str, dict[str, ServerState]] = {"flights-blue": {}, "flights-green": {}}
+        self.traffic = HAProxyRouter(settings, self.store)
+        self.found: dict[str, dict[str, EndpointState]] = {"flights-blue": {}, "flights-green": {}}
 
     async def apply(self, *names: str, share: int = 0) -> list[str]:
         """What HAProxy is told where these replicas shall serve."""
         self.socket.commands.clear()
-        servers = tuple(Server(name, "127.0.0.1", 30_000 + number) for number, name in enumerate(names))
-        wanted = {"flights": Wanted(share, Place(servers, frozenset(names)), Place())}
-        await self.traffic.apply(wanted, Snapshot(self.found, {"flights": share}))
+        servers = tuple(Endpoint(name, "127.0.0.1", 30_000 + number) for number, name in enumerate(names))
+        wanted = {"flights": ApplicationRoute(share, ColourRoute(servers, frozenset(names)), ColourRoute())}
+        await self.traffic.apply(wanted, TrafficSnapshot(self.found, {"flights": share}))
         return list(self.socket.commands)
 
     def has(self, name: str, number: int, draining: bool) -> None:
-        server = Server(name, "127.0.0.1", 30_000 + number)
-        self.found["flights-blue"][name] = ServerState(server, not draining, True, draining, 0)
+        server = Endpoint(name, "127.0.0.1", 30_000 + number)
+        self.found["flights-blue"][name] = EndpointState(server, not draining, True, draining, 0)
 
     def block(self) -> None:
         """Neither the store nor HAProxy's files can be written."""
@@ -147,8 +147,8 @@ async def test_haproxy_that_ended_is_started_with_the_files_that_it_has(plane: P
     started: list[object] = []
     monkeypatch.setattr("heliostat.systems.processes.start", started.append)
 
-    async def snapshot(found: object) -> Snapshot:
-        return Snapshot({}, {})
+    async def snapshot(found: object) -> TrafficSnapshot:
+        return TrafficSnapshot({}, {})
 
     monkeypatch.setattr("heliostat.systems.haproxy.snapshot", snapshot)
     plane.block()

@@ -8,7 +8,8 @@ import pytest
 from rollouts_in_memory import ADA, WELL, World, canary, has_value, quick, world
 from test_controller import bring, desired
 
-from heliostat.controller import capacity, changes, going_back
+from heliostat.controller import changes, going_back
+from heliostat.controller.backends import ray_serve
 from heliostat.rollout.model import Colour
 from heliostat.rollout.orders import fingerprint
 from heliostat.spec.analysis import Analysis, Custom, Latency, Source, Verdict
@@ -246,7 +247,7 @@ async def test_a_surge_that_the_cluster_cannot_hold_is_a_conflict(world: World, 
     async def nodes(address: object) -> tuple[NodeTotals, ...]:
         return (NodeTotals("a", "only", 1.0, 0.0),)
 
-    monkeypatch.setattr(capacity, "read_nodes", nodes)
+    monkeypatch.setattr(ray_serve, "read_nodes", nodes)
     plan = await world.client.plan("flights", Declaration(desired=desired(2)))
     assert plan.shortage is not None
     with pytest.raises(ConflictError, match="2 replicas of 2-fine"):

@@ -16,6 +16,7 @@ from heliostat.rollout import orders
 from heliostat.rollout.model import Colour, Progress, Record, State
 from heliostat.rollout.refusals import forget, is_refused
 from heliostat.spec.analysis import Analysis, SuccessRate
+from heliostat.spec.endpoints import Endpoint
 from heliostat.spec.latencies import Counts
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.resources import StoreAddress
@@ -23,7 +24,7 @@ from heliostat.spec.rollouts import Desired, Phase, Version
 from heliostat.spec.strategies import Affinity, BlueGreen
 from heliostat.spec.workload import Limits, PredictionLog
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.haproxy_config import Route, Server
+from heliostat.systems.haproxy_config import Route
 
 ANALYSIS = Analysis(checks=(SuccessRate(at_least=0.99),))
 
@@ -96,7 +97,7 @@ def test_the_median_of_the_latest_starts_is_told(tmp_path: Path) -> None:
 
 
 def test_routes_come_back_as_they_were(tmp_path: Path) -> None:
-    routes = {"flights": Route("flights", 2_500, (Server("r1", "127.0.0.1", 30001),), ())}
+    routes = {"flights": Route("flights", 2_500, (Endpoint("r1", "127.0.0.1", 30001),), ())}
     Store(tmp_path).save_routes(routes)
     assert Store(tmp_path).routes() == routes
     held = Route("flights", 100, (), (), Affinity(cookie="ab"), "5a1f")
@@ -157,7 +158,7 @@ def test_a_file_of_the_first_version_is_taken_over_with_all_that_it_holds(tmp_pa
     assert [each.number for each in store.rollouts("flights")] == [4, 3, 2, 1]
     assert [each.message for each in store.events("flights", 2)] == ["told"]
     assert store.measured("flights", "startup_seconds") == (7.5, 1)
-    assert store.routes() == {"flights": Route("flights", 250, (Server("r", "h", 1),), ())}
+    assert store.routes() == {"flights": Route("flights", 250, (Endpoint("r", "h", 1),), ())}
     assert store.tallies("flights") == {("blue-green", "succeeded"): 1, ("blue-green", "failed"): 2}
     assert store.outbox() is None
     # And it goes on like any other.

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from traffic_plane import FakeReplica, free_port, serving
 
+from heliostat.spec.endpoints import route_prefix
 from heliostat.systems import processes
-from heliostat.systems.haproxy_config import COLOURS, Plane, Route, serve_prefix
+from heliostat.systems.haproxy_config import COLOURS, Plane, Route
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def plane(tmp_path: Path) -> Plane:
 
 @pytest.fixture
 async def replicas() -> AsyncIterator[dict[str, FakeReplica]]:
-    found = {colour: await FakeReplica(colour, serve_prefix("flights", colour)).start() for colour in COLOURS}
+    found = {colour: await FakeReplica(colour, route_prefix("flights", colour)).start() for colour in COLOURS}
     yield found
     for replica in found.values():
         replica.kill()

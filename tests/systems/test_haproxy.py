@@ -7,13 +7,14 @@ import asyncio
 import pytest
 from traffic_plane import MADE_ID, FakeReplica, ask, client, predictions, until
 
+from heliostat.spec.endpoints import Endpoint
 from heliostat.systems import haproxy
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.haproxy_config import Plane, Route, Server, render, render_map
+from heliostat.systems.haproxy_config import Plane, Route, render, render_map
 
 
 def test_only_what_may_take_requests_is_in_the_file(plane: Plane) -> None:
-    text = render(plane, (Route("flights", 0, (Server("r1", "127.0.0.1", 30001),)),))
+    text = render(plane, (Route("flights", 0, (Endpoint("r1", "127.0.0.1", 30001),)),))
     assert "server r1 127.0.0.1:30001 check" in text
     assert text.count("\nbackend flights-") == 2
 

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from heliostat.spec.endpoints import Endpoint
 from heliostat.spec.latencies import Counts
 from heliostat.spec.routes import PREDICT
 from heliostat.systems import haproxy, processes
 from heliostat.systems.errors import RetryableError
-from heliostat.systems.haproxy_config import Plane, Route, Server
+from heliostat.systems.haproxy_config import Plane, Route
 
 MADE_ID = "made-by-the-replica"
 """Of a request that came without one."""
@@ -41,7 +42,7 @@ class FakeReplica:
     async def start(self) -> FakeReplica:
         """Listen."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.server = Server(self.label, *self._server.sockets[0].getsockname()[:2])
+        self.server = Endpoint(self.label, *self._server.sockets[0].getsockname()[:2])
         return self
 
     def kill(self) -> None:
@@ -126,7 +127,7 @@ async def sent(plane: Plane, text: bytes, half: bool = False) -> bytes:
         writer.close()
 
 
-def predictions(found: haproxy.Snapshot) -> dict[str, Counts]:
+def predictions(found: haproxy.TrafficSnapshot) -> dict[str, Counts]:
     """What was counted of predictions, by backend."""
     return {backend: routes.get(PREDICT, Counts()) for backend, routes in found.counts.items()}
 
@@ -147,7 +148,7 @@ async def ask(plane: Plane, path: str, headers: dict[str, str] | None = None) ->
         return await connected.ask(path, headers)
 
 
-async def until(plane: Plane, holds: Callable[[haproxy.Snapshot], bool]) -> haproxy.Snapshot:
+async def until(plane: Plane, holds: Callable[[haproxy.TrafficSnapshot], bool]) -> haproxy.TrafficSnapshot:
     """The first snapshot of which it holds."""
     async with asyncio.timeout(10):
         while True:

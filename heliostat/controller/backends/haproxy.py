@@ -6,52 +6,28 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute, EndpointStep, endpoint_steps
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour
 from heliostat.spec.controller import TRAFFIC_SERVICE, ControllerSettings
+from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot, backend_name
 from heliostat.spec.strategies import Affinity
 from heliostat.systems import haproxy, proc, processes
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.haproxy import ServerState, Snapshot
-from heliostat.systems.haproxy_config import Plane, Route, Server, backend_name
+from heliostat.systems.haproxy_config import Plane, Route
 
 _log = logging.getLogger(__name__)
 _START_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class Place:
-    """What one colour's backend shall hold."""
+class HAProxyRouter:
+    """A `TrafficRouter`: HAProxy beside the controller.
 
-    servers: tuple[Server, ...] = ()
-    admitted: frozenset[str] = frozenset()
-    """Those that may take requests once they answer their probe."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One application in the traffic plane."""
-
-    share: int
-    blue: Place
-    green: Place
-    affinity: Affinity | None = None
-    """What its clients are known by, so that each stays on one version."""
-    salt: str = ""
-    """Which of them are on green at a share; of an affinity."""
-
-    def place(self, colour: Colour) -> Place:
-        """One colour."""
-        return self.blue if colour is Colour.BLUE else self.green
-
-
-class Traffic:
-    """The traffic plane. What the runtime socket changes is written to the files before, so that a restart brings it back.
-
-    Where nothing can be written, as on a full disk, the socket is told all the same: clients need it now.
+    What the runtime socket changes is written to the files before, so that a restart brings it back. Where nothing can be
+    written, as on a full disk, the socket is told all the same: clients need it now.
     """
 
     def __init__(self, settings: ControllerSettings, store: Store) -> None:
@@ -119,18 +95,20 @@ class Traffic:
                 _log.error("%s", error)
                 await asyncio.sleep(1.0)
 
-    def as_before(self, name: str) -> Wanted:
+    def as_before(self, name: str) -> ApplicationRoute:
         """What it was last told about an application: how it stays while the cluster does not answer."""
         route = self._routes.get(name, Route(name))
-        blue, green = (Place(servers, frozenset(s.name for s in servers)) for servers in (route.blue, route.green))
-        return Wanted(route.green_share, blue, green, route.affinity, route.salt)
+        blue, green = (
+            ColourRoute(endpoints, frozenset(each.name for each in endpoints)) for endpoints in (route.blue, route.green)
+        )
+        return ApplicationRoute(route.green_share, blue, green, route.affinity, route.salt)
 
     def affinity(self, name: str) -> tuple[Affinity | None, str]:
         """What an application's clients are known by now, and their salt."""
         route = self._routes.get(name, Route(name))
         return route.affinity, route.salt
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self) -> TrafficSnapshot:
         """What HAProxy does now."""
         return await haproxy.snapshot(self.plane)
 
@@ -146,7 +124,7 @@ class Traffic:
         self._filed &= attempt(lambda: haproxy.write_shares(self.plane, routes))
         await haproxy.set_share(self.plane, application, share)
 
-    async def apply(self, wanted: dict[str, Wanted], snapshot: Snapshot) -> bool:
+    async def apply(self, wanted: dict[str, ApplicationRoute], snapshot: TrafficSnapshot) -> bool:
         """Take what HAProxy does a step nearer to `wanted`; whether there was anything to do."""
         routes = {name: _route(name, each, snapshot) for name, each in wanted.items()}
         written = routes != self._routes
@@ -165,7 +143,7 @@ class Traffic:
                 backend = backend_name(name, colour.value)
                 if backend not in snapshot.backends:
                     continue  # it comes with a reload
-                changed |= await self._apply(backend, each.place(colour), snapshot.backends[backend])
+                changed |= await self._apply(backend, each.of(colour), snapshot.backends[backend])
         return changed or written
 
     def _write(self) -> None:
@@ -175,45 +153,20 @@ class Traffic:
         self._kept = self._store.faults.attempt(lambda: self._store.save_routes(routes))
         self._filed = self._store.faults.attempt(lambda: haproxy.write(self.plane, tuple(routes.values())))
 
-    async def _apply(self, backend: str, place: Place, found: dict[str, ServerState]) -> bool:
-        steps = server_steps(place, found)
+    async def _apply(self, backend: str, route: ColourRoute, found: dict[str, EndpointState]) -> bool:
+        steps = endpoint_steps(route, found)
         for step in steps:
             await self._take(backend, step)
         return bool(steps)
 
-    async def _take(self, backend: str, step: ServerStep) -> None:
+    async def _take(self, backend: str, step: EndpointStep) -> None:
         commands: dict[str, Callable[[], Awaitable[object]]] = {
-            "add": lambda: haproxy.add_server(self.plane, backend, step.server),
-            "admit": lambda: haproxy.admit(self.plane, backend, step.server.name),
-            "drain": lambda: haproxy.drain(self.plane, backend, step.server.name),
-            "remove": lambda: haproxy.remove_server(self.plane, backend, step.server.name),
+            "add": lambda: haproxy.add_server(self.plane, backend, step.endpoint),
+            "admit": lambda: haproxy.admit(self.plane, backend, step.endpoint.name),
+            "drain": lambda: haproxy.drain(self.plane, backend, step.endpoint.name),
+            "remove": lambda: haproxy.remove_server(self.plane, backend, step.endpoint.name),
         }
         await commands[step.what]()
-
-
-@dataclass(frozen=True)
-class ServerStep:
-    """One change of one server: add, admit, drain or remove it."""
-
-    what: str
-    server: Server
-
-
-def server_steps(place: Place, found: dict[str, ServerState]) -> list[ServerStep]:
-    """What brings a backend's servers to `place`: nobody is let in before its probe was answered, and nobody is
-    removed before it has answered what it had."""
-    wanted = {server.name: server for server in place.servers}
-    steps = [ServerStep("add", server) for name, server in sorted(wanted.items()) if name not in found]
-    for name, state in sorted(found.items()):
-        stays = wanted.get(name) == state.server
-        if stays and name in place.admitted:
-            if state.draining and state.answers:
-                steps.append(ServerStep("admit", state.server))
-        elif not state.draining:
-            steps.append(ServerStep("drain", state.server))
-        elif not stays and state.in_flight == 0:
-            steps.append(ServerStep("remove", state.server))
-    return steps
 
 
 def plane_of(settings: ControllerSettings) -> Plane:
@@ -229,11 +182,11 @@ def plane_of(settings: ControllerSettings) -> Plane:
     )
 
 
-def _route(name: str, wanted: Wanted, snapshot: Snapshot) -> Route:
-    def let_in(colour: Colour) -> tuple[Server, ...]:
+def _route(name: str, wanted: ApplicationRoute, snapshot: TrafficSnapshot) -> Route:
+    def let_in(colour: Colour) -> tuple[Endpoint, ...]:
         found = snapshot.backends.get(backend_name(name, colour.value), {})
-        place = wanted.place(colour)
+        route = wanted.of(colour)
         ready = {each for each, state in found.items() if state.answers or not state.draining}
-        return tuple(sorted(server for server in place.servers if server.name in place.admitted & ready))
+        return tuple(sorted(endpoint for endpoint in route.endpoints if endpoint.name in route.admitted & ready))
 
     return Route(name, wanted.share, let_in(Colour.BLUE), let_in(Colour.GREEN), wanted.affinity, wanted.salt)

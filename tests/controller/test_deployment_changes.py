@@ -12,13 +12,13 @@ from fake_cluster import FakeCluster, FakeServe
 from rollouts_in_memory import WELL, World, canary, quick
 from test_controller import bring, desired
 
-from heliostat.controller.account import Account
-from heliostat.controller.serve_changes import laid_over
+from heliostat.controller.backends.serving import Deployment, Deployments, starting
+from heliostat.controller.observer import BackendObserver
+from heliostat.rollout.model import Colour, Condition, DeployColour
 from heliostat.spec.analysis import Analysis, Custom
+from heliostat.spec.endpoints import TrafficSnapshot
 from heliostat.spec.rollouts import Declaration, Phase, Word
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.haproxy import Snapshot
-from heliostat.systems.ray_serve import ServeApplication, ServeInstance, ServeStatus
 
 __all__ = ["quick"]
 
@@ -219,7 +219,7 @@ async def test_no_change_begins_while_a_look_decides(cluster: FakeCluster, monke
         await until(lambda: bool(cluster.reconciler.changes._waiting))
         looking = asyncio.Event()
 
-        async def late() -> Snapshot:
+        async def late() -> TrafficSnapshot:
             looking.set()
             await looks.wait()
             return await snapshot()
@@ -243,7 +243,7 @@ async def test_what_serves_and_is_broken_is_made_anew_as_soon_as_serve_takes_cha
         config = serve.apps["flights-blue"]
         version = {**config["args"]["version"], "contract": "app:crashes"}
         serve.apps["flights-blue"] = {**config, "args": {**config["args"], "version": version}}
-        cluster.reconciler._account.expire()
+        cluster.reconciler._observer.expire()
         await until(lambda: cluster.reconciler.states["flights"].heal_after > 0)
         for _ in range(5):
             await cluster.reconciler.news(0.05)
@@ -263,43 +263,43 @@ async def test_a_controller_that_stops_ends_the_change_that_hangs(cluster: FakeC
     await cluster.reconciler.changes.quiet()
 
 
-async def test_an_account_that_was_asked_for_before_a_change_is_not_believed_after_it() -> None:
-    class Late(FakeServe):
+async def test_what_was_observed_before_a_change_was_made_is_not_believed_after_it() -> None:
+    class Late:
         def __init__(self) -> None:
-            super().__init__()
             self.reads = 0
             self.asked = asyncio.Event()
             self.answers = asyncio.Event()
 
-        async def read(self) -> ServeInstance:
+        async def observe(self) -> Deployments:
             self.reads += 1
             self.asked.set()
             await self.answers.wait()
-            return ServeInstance({})
+            return Deployments()
 
-    serve = Late()
-    account = Account(serve, lambda: 1.0)  # type: ignore[arg-type]
-    reading = asyncio.create_task(account.read())
-    await serve.asked.wait()
-    changed = account.expire()
-    serve.answers.set()
+    backend = Late()
+    observer = BackendObserver(backend, lambda: 1.0)  # type: ignore[arg-type]
+    reading = asyncio.create_task(observer.read())
+    await backend.asked.wait()
+    changed = observer.expire()
+    backend.answers.set()
     await reading
-    assert account.knows < changed
-    await account.read()
-    assert (account.knows, serve.reads) == (changed, 2)
-    await account.read()
-    assert serve.reads == 2, "what is fresh is not read again"
+    assert observer.knows < changed
+    await observer.read()
+    assert (observer.knows, backend.reads) == (changed, 2)
+    await observer.read()
+    assert backend.reads == 2, "what is fresh is not read again"
 
 
-def test_changes_on_their_way_are_laid_over_what_serve_says() -> None:
-    def running(name: str) -> ServeApplication:
-        return ServeApplication(name, ServeStatus.RUNNING, "", {"args": {}}, {"model": 2}, (), 0)
-
-    instance = ServeInstance({"a-blue": running("a-blue"), "b-blue": running("b-blue")})
-    found = laid_over(instance, {"a-blue": None, "b-blue": {"args": {"replicas": 9}}, "c-blue": {"args": {}}, "d-blue": None})
-    assert found.applications["a-blue"].status is ServeStatus.DELETING
-    assert found.applications["a-blue"].config is None
-    assert found.applications["b-blue"] == running("b-blue"), "nobody asks it for replicas that it has not yet"
-    assert found.applications["c-blue"].status is ServeStatus.DEPLOYING
-    assert set(found.applications) == {"a-blue", "b-blue", "c-blue"}
-    assert laid_over(instance, {}) == instance
+def test_changes_on_their_way_are_seen_as_made() -> None:
+    running = Deployment(Condition.RUNNING, "v", 2, 8)
+    blue, green = Colour.BLUE, Colour.GREEN
+    found = Deployments({("a", blue): running, ("b", blue): running, ("b", green): Deployment(Condition.STOPPING)})
+    wanted = DeployColour(blue, desired(1), 9)
+    changes = {("a", blue): None, ("b", blue): wanted, ("b", green): wanted, ("c", blue): wanted, ("d", blue): None}
+    seen = found.with_changes(changes)
+    assert seen.of("a", blue) == Deployment(Condition.STOPPING)
+    assert seen.of("b", blue) == running, "nobody asks it for replicas that it has not yet"
+    assert seen.of("b", green) == seen.of("c", blue) == starting(wanted)
+    assert (starting(wanted).condition, starting(wanted).replicas) == (Condition.STARTING, 9)
+    assert seen.of("d", blue) is None
+    assert found.with_changes({}) == found

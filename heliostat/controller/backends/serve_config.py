@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from heliostat.controller.observing import serve_name
 from heliostat.rollout.model import DeployColour
 from heliostat.spec.controller import ControllerSettings
+from heliostat.spec.endpoints import backend_name, route_prefix
 from heliostat.spec.rollouts import ReplicaSettings, ServingArguments
 from heliostat.systems.code_packages import runtime_env
-from heliostat.systems.haproxy_config import serve_prefix
 from heliostat.systems.ray_serve import ServeApplication
 
 
@@ -34,7 +33,7 @@ def serve_application(
             # Replicas of a version from before there was one: Serve would fail to hand it to them.
             del deployment["user_config"]
         return {**found.config, "deployments": [{**before, **deployment, "name": before.get("name", deployment["name"])}]}
-    prefix = serve_prefix(name, action.colour.value)
+    prefix = route_prefix(name, action.colour.value)
     arguments = ServingArguments(
         application=name,
         route_prefix=prefix,
@@ -46,7 +45,7 @@ def serve_application(
         version=action.desired.version,
     )
     return {
-        "name": serve_name(name, action.colour),
+        "name": backend_name(name, action.colour),
         "route_prefix": prefix,
         "import_path": settings.serving_entry_point,
         "runtime_env": runtime_env(action.desired.version.code_uri),

@@ -6,7 +6,7 @@ from typing import Any
 
 from test_store import wanted
 
-from heliostat.controller.deploying import serve_application
+from heliostat.controller.backends.serve_config import serve_application
 from heliostat.rollout.model import Colour, DeployColour
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import ControllerSettings

@@ -1,34 +1,14 @@
-"""What the cluster's nodes have left for replicas, as far as that is known."""
+"""What the cluster's nodes have left for replicas. Pure."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections import Counter
 
-from heliostat.controller.observing import serve_name
 from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import Colour
-from heliostat.spec.addresses import RayAddress
-from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.ray_capacity import NodeTotals, read_nodes
-from heliostat.systems.ray_serve import Holding, ServeClient
-
-_log = logging.getLogger(__name__)
-_SECONDS = 5.0
-
-Room = tuple[tuple[Node, ...], tuple[Held, ...]]
-
-
-async def room_for(name: str, address: RayAddress, serve: ServeClient) -> Room | None:
-    """The nodes with what no replica holds, and what this application's replicas hold; None where the cluster does not say."""
-    try:
-        async with asyncio.timeout(_SECONDS):
-            nodes, instance = await asyncio.gather(read_nodes(address), serve.read())
-    except (RetryableError, PermanentError, TimeoutError) as error:
-        _log.info("whether the cluster holds %s is not known: %s", name, str(error) or f"no answer within {_SECONDS:g} s")
-        return None
-    return free(nodes, instance.holdings), held(name, nodes, instance.holdings)
+from heliostat.spec.endpoints import backend_name
+from heliostat.systems.ray_capacity import NodeTotals
+from heliostat.systems.ray_serve import Holding
 
 
 def free(nodes: tuple[NodeTotals, ...], holdings: tuple[Holding, ...]) -> tuple[Node, ...]:
@@ -46,7 +26,7 @@ def free(nodes: tuple[NodeTotals, ...], holdings: tuple[Holding, ...]) -> tuple[
 def held(name: str, nodes: tuple[NodeTotals, ...], holdings: tuple[Holding, ...]) -> tuple[Held, ...]:
     """Where this application's replicas are."""
     names = names_of(nodes)
-    colours = {serve_name(name, colour): colour for colour in Colour}
+    colours = {backend_name(name, colour): colour for colour in Colour}
     counts = Counter((each.application, each.node_id) for each in holdings if each.application in colours)
     return tuple(
         Held(colours[application], names[node], count) for (application, node), count in counts.items() if node in names
