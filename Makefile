@@ -4,7 +4,7 @@ STACK ?= local
 HELIOSTAT := .venv/bin/heliostat
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down predict test lint bench soak faults schema docs lock clean
+.PHONY: help setup up preview down predict test long lint bench soak faults schema docs lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ down: setup ## Stop everything that `up` started; objects, runs and models are k
 
 test: setup ## Lint, check types and architecture, and run the tests
 	@scripts/test
+
+long: setup ## Run the tests that take many minutes: real clusters, a network of its own (as root)
+	@.venv/bin/python -m pytest --long -n 0
 
 lint: setup ## Lint and check types and architecture only
 	@scripts/lint

@@ -27,7 +27,7 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--network", action="store_true", help="run the tests that need a network of their own, and root")
+    parser.addoption("--long", action="store_true", help="run the tests that take many minutes, and only those")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -35,9 +35,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts a stack's processes comes first: it takes longest. What needs a network of its own is for runs by hand."""
-    if not items or not items[0].config.getoption("--network"):
-        items[:] = [item for item in items if item.get_closest_marker("network") is None]
+    """What starts a stack's processes comes first: it takes longest. What takes many minutes is for runs by hand."""
+    asked = bool(items) and items[0].config.getoption("--long")
+    items[:] = [item for item in items if (item.get_closest_marker("long") is not None) is asked]
     items.sort(key=lambda item: not _starts_processes(item.nodeid.partition("::")[0]))
 
 

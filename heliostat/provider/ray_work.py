@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.provider.resource import Context
+from heliostat.provider.runners import JobRunner, open_runner
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.base import Model
 from heliostat.spec.resources import Code, StoreAddress
 from heliostat.systems import code_packages
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectStore, open_store
-from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, RayJobs, entrypoint, failure_in
+from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, entrypoint, failure_in
 
 _TAIL_LINES = 30
 
@@ -66,7 +67,7 @@ async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any
         RetryableError: Ctrl-C; the job goes on.
     """
     tell = on_progress or (lambda told: context.progress(str(told.get("text", told))))
-    async with RayJobs(work.ray) as jobs:
+    async with open_runner(work.ray) as jobs:
         attempts = await jobs.attempts(work.base)
         if attempts and attempts[-1].status in LIVE:
             submission_id = attempts[-1].submission_id
@@ -83,7 +84,7 @@ async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any
         return job
 
 
-async def _submit(work: Work, jobs: RayJobs, submission_id: str) -> None:
+async def _submit(work: Work, jobs: JobRunner, submission_id: str) -> None:
     store = open_store(work.store)
     key = f"jobs/{submission_id}.json"
     uri = await asyncio.to_thread(_prepare, work, store, key, submission_id)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,18 @@ import httpx
 
 from heliostat.controller.api import create_app
 from heliostat.controller.backends.ray_serve import RayServe
-from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute, endpoint_steps
 from heliostat.controller.ledger import Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import Store
-from heliostat.rollout.model import Colour
 from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenFile
 from heliostat.spec.controller import ControllerSettings
-from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot
-from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
+from heliostat.spec.endpoints import Endpoint
 from heliostat.spec.resources import ControllerInputs, StoreAddress
-from heliostat.spec.routes import PREDICT
-from heliostat.spec.strategies import Affinity
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.objects import Directory
 from heliostat.systems.ray_serve import ServeApplication, ServeInstance, ServeStatus
+from heliostat.testing.backends import MemoryRouter
 
 TOKEN = "secret-token"
 TRACEBACK = "Traceback (most recent call last):\nValueError: no column 'altitude'"
@@ -63,6 +58,9 @@ class FakeServe:
     async def close(self) -> None:
         return
 
+    async def prepare(self) -> None:
+        return
+
     def make_anew(self) -> None:
         """The cluster ends, with all that Serve had; it is away until somebody says that it is there again."""
         self.apps.clear()
@@ -90,97 +88,13 @@ class FakeServe:
         )
 
 
-class FakeTraffic:
-    """Probes succeed at once."""
-
-    def __init__(self) -> None:
-        self.alive = True
-        self.shares: dict[str, int] = {}
-        self.servers: dict[str, dict[str, EndpointState]] = {}
-        self.shifts: list[int] = []
-        self.known: dict[str, tuple[Affinity | None, str]] = {}
-        self.requests_per_look = 0
-        """Clients' requests at each look, split by the share."""
-        self.failing: dict[str, float] = {}
-        """Share of the requests that fail, by backend."""
-        self.milliseconds: dict[str, float] = {}
-        self.probes_per_look = 0
-        """Probes of clients' own at each look, split by the share; each is answered well."""
-        self.counts: dict[str, dict[str, Counts]] = {}
-
-    async def adopt(self) -> None:
-        return
-
-    async def supervise(self, started: Callable[[], None]) -> None:
-        return
-
-    async def snapshot(self) -> TrafficSnapshot:
-        for application, share in self.shares.items():
-            for colour, part in (("green", share), ("blue", 10_000 - share)):
-                self._ask(f"{application}-{colour}", self.requests_per_look * part // 10_000)
-                self._count(f"{application}-{colour}", "/healthz", Counts(requests=self.probes_per_look * part // 10_000))
-        found = {name: dict(servers) for name, servers in self.servers.items()}
-        return TrafficSnapshot(found, dict(self.shares), dict(self.counts))
-
-    def lose_replicas(self) -> None:
-        """Every replica ends: their probes fail."""
-        for servers in self.servers.values():
-            for name, state in servers.items():
-                servers[name] = replace(state, usable=False, answers=False)
-
-    def restart(self) -> None:
-        """HAProxy begins anew: its counters with it."""
-        self.counts = {}
-
-    def _ask(self, backend: str, requests: int) -> None:
-        latencies = [0] * BUCKETS
-        failed = round(requests * self.failing.get(backend, 0.0))
-        latencies[bucket_of(self.milliseconds.get(backend, 5.0))] = requests - failed
-        self._count(backend, PREDICT, Counts(requests=requests, failed=failed, latencies=tuple(latencies)))
-
-    def _count(self, backend: str, route: str, new: Counts) -> None:
-        routes = self.counts.get(backend, {})
-        self.counts[backend] = {**routes, route: routes.get(route, Counts()).plus(new)}
-
-    async def set_share(self, application: str, share: int) -> None:
-        self.shares[application] = share
-        self.shifts.append(share)
-
-    def affinity(self, name: str) -> tuple[Affinity | None, str]:
-        return self.known.get(name, (None, ""))
-
-    def as_before(self, name: str) -> ApplicationRoute:
-        def route(colour: Colour) -> ColourRoute:
-            found = self.servers.get(f"{name}-{colour}", {})
-            let_in = tuple(state.endpoint for state in found.values() if not state.draining)
-            return ColourRoute(let_in, frozenset(each.name for each in let_in))
-
-        return ApplicationRoute(self.shares.get(name, 0), route(Colour.BLUE), route(Colour.GREEN), *self.affinity(name))
-
-    async def apply(self, wanted: dict[str, ApplicationRoute], snapshot: TrafficSnapshot) -> bool:
-        changed = False
-        for name, each in wanted.items():
-            self.shares.setdefault(name, 0)
-            self.known[name] = (each.affinity, each.salt)
-            for colour in Colour:
-                servers = self.servers.setdefault(f"{name}-{colour}", {})
-                for step in endpoint_steps(each.of(colour), dict(servers)):
-                    changed = True
-                    if step.what == "remove":
-                        del servers[step.endpoint.name]
-                    else:
-                        let_in = step.what == "admit"
-                        servers[step.endpoint.name] = EndpointState(step.endpoint, let_in, True, not let_in, 0)
-        return changed
-
-
 class FakeCluster:
     """A controller with everything around it, in one process."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.serve = FakeServe()
-        self.traffic = FakeTraffic()
+        self.traffic = MemoryRouter()
         (directory / "token").write_text(TOKEN)
         self.address = ControllerAddress(url="http://controller", credential=TokenFile(path=str(directory / "token")))
         self.reconciler = self.start()

@@ -12,7 +12,7 @@ import pytest
 from conftest import Elsewhere
 from lan import Machine
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Pulumi.yaml", "infra", "workloads", "configs", "heliostat")

@@ -51,7 +51,7 @@ class World:
     def install(self, monkeypatch: Any) -> None:
         from heliostat.provider import model_version, ray_work, train_job
 
-        monkeypatch.setattr(ray_work, "RayJobs", lambda address: FakeJobs(self))
+        monkeypatch.setattr(ray_work, "open_runner", lambda address: FakeJobs(self))
         monkeypatch.setattr(train_job, "Registry", lambda uri: FakeRegistry(self))
         monkeypatch.setattr(model_version, "Registry", lambda uri: FakeRegistry(self))
 
