@@ -34,10 +34,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What starts a stack's processes comes first: it takes longest. What takes many minutes is for runs by hand."""
-    asked = bool(items) and items[0].config.getoption("--long")
-    items[:] = [item for item in items if (item.get_closest_marker("long") is not None) is asked]
+    by_hand = bool(config.getoption("--long"))
+    others = [item for item in items if (item.get_closest_marker("long") is not None) is not by_hand]
+    config.hook.pytest_deselected(items=others)
+    left = set(others)
+    items[:] = [item for item in items if item not in left]
     items.sort(key=lambda item: not _starts_processes(item.nodeid.partition("::")[0]))
 
 
