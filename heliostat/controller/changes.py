@@ -17,6 +17,7 @@ from heliostat.rollout.model import Observed, State, Step
 from heliostat.rollout.plan import plan
 from heliostat.rollout.shares import problem
 from heliostat.spec.base import Name
+from heliostat.spec.capabilities import unsupported
 from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Declaration, Desired, GoBack, Plan, Status, WayBack, Word
 from heliostat.systems.objects import open_store
@@ -37,7 +38,7 @@ class Changes:
 
     async def declare(self, name: str, declaration: Declaration) -> Status:
         """Take a declaration, and answer once the rollout that it began is to be seen."""
-        _refuse(declaration.desired)
+        self._refuse(declaration.desired)
         await self._fits(name, declaration)
         with _conflicts():
             self._reconciler.declare(name, declaration)
@@ -46,7 +47,7 @@ class Changes:
     async def plan(self, name: str, declaration: Declaration) -> Plan:
         """What declaring it would do."""
         desired = declaration.desired
-        _refuse(desired)
+        self._refuse(desired)
         store = self._reconciler.store
         room = await self._reconciler.backend.room(name)
         nodes, held = room if room is not None else (None, ())
@@ -102,6 +103,13 @@ class Changes:
             return kept, None
         waiting = self._reconciler.store.waiting(state.name)
         return await asyncio.to_thread(self._from_ledger, state, number, waiting)
+
+    def _refuse(self, desired: Desired) -> None:
+        """422 where a declaration cannot work, or the platform cannot do it."""
+        can = self._reconciler.backend.capabilities | self._reconciler.traffic.capabilities
+        text = problem(desired) or unsupported(desired, can)
+        if text is not None:
+            raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, text)
 
     def _observed(self, name: str) -> Observed:
         return self._reconciler.observed.get(name, Observed())
@@ -198,9 +206,3 @@ def _conflicts() -> Iterator[None]:
         yield
     except (orders.OrderError, going_back.NoWayBackError) as error:
         raise HTTPException(status.HTTP_409_CONFLICT, str(error)) from None
-
-
-def _refuse(desired: Desired) -> None:
-    text = problem(desired)
-    if text is not None:
-        raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, text)

@@ -9,6 +9,7 @@ from itertools import count
 from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute, endpoint_steps
 from heliostat.controller.backends.serving import Deployment, Deployments, Room
 from heliostat.rollout.model import Colour, Condition, DeployColour, identity
+from heliostat.spec.capabilities import ALL
 from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot, backend_name
 from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
 from heliostat.spec.rollouts import Desired
@@ -33,6 +34,7 @@ class MemoryServing:
     """A `ServingBackend`. `failure` says why a version does not start; by default all do."""
 
     def __init__(self, failure: Callable[[Desired], str | None] = lambda _: None) -> None:
+        self.capabilities = ALL
         self.away = False
         """Whether it does not answer."""
         self.deployed: list[tuple[str, Colour]] = []
@@ -101,6 +103,7 @@ class MemoryRouter:
     """A `TrafficRouter`. Clients' requests come at each snapshot, and end as a test wants."""
 
     def __init__(self) -> None:
+        self.capabilities = ALL
         self.alive = True
         self.shares: dict[str, int] = {}
         self.servers: dict[str, dict[str, EndpointState]] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute, EndpointStep, endpoint_steps
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour
+from heliostat.spec.capabilities import Capability
 from heliostat.spec.controller import TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot, backend_name
 from heliostat.spec.strategies import Affinity
@@ -29,6 +30,8 @@ class HAProxyRouter:
     What the runtime socket changes is written to the files before, so that a restart brings it back. Where nothing can be
     written, as on a full disk, the socket is told all the same: clients need it now.
     """
+
+    capabilities = frozenset({Capability.AFFINITY, Capability.FRACTIONAL_WEIGHTS})
 
     def __init__(self, settings: ControllerSettings, store: Store) -> None:
         self.plane = plane_of(settings)

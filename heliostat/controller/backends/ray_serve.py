@@ -10,6 +10,7 @@ from heliostat.controller.backends.serve_capacity import free, held
 from heliostat.controller.backends.serve_config import serve_application
 from heliostat.controller.backends.serving import Deployment, Deployments, Room
 from heliostat.rollout.model import Colour, Condition, DeployColour, identity_of
+from heliostat.spec.capabilities import Capability
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import backend_name
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -34,6 +35,8 @@ _CONDITIONS = {
 
 class RayServe:
     """A `ServingBackend`: one cluster's Serve."""
+
+    capabilities = frozenset({Capability.ACCELERATORS, Capability.SHADOW})
 
     def __init__(self, serve: ServeClient, settings: ControllerSettings) -> None:
         self._serve = serve

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from heliostat.rollout.model import Colour
+from heliostat.spec.capabilities import Capability
 from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot
 from heliostat.spec.strategies import Affinity
 
@@ -40,6 +41,9 @@ class ApplicationRoute:
 
 class TrafficRouter(Protocol):
     """Routes requests. What a call raises says whether it is of use to try again: RetryableError or PermanentError."""
+
+    capabilities: frozenset[Capability]
+    """What it can do of that which not every router can."""
 
     @property
     def alive(self) -> bool:

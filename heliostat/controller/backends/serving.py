@@ -8,6 +8,7 @@ from typing import Protocol
 
 from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import Colour, Condition, DeployColour, identity
+from heliostat.spec.capabilities import Capability
 from heliostat.spec.endpoints import Endpoint
 
 Room = tuple[tuple[Node, ...], tuple[Held, ...]]
@@ -68,6 +69,9 @@ def starting(wanted: DeployColour) -> Deployment:
 
 class ServingBackend(Protocol):
     """Runs replicas. What a call raises says whether it is of use to try again: RetryableError or PermanentError."""
+
+    capabilities: frozenset[Capability]
+    """What it can do of that which not every backend can."""
 
     async def observe(self) -> Deployments:
         """Tell what runs. One that has just come back itself, and does not know yet, raises RetryableError."""
