@@ -12,7 +12,7 @@ from typing import NoReturn, TypeVar
 
 from pydantic import TypeAdapter
 
-from heliostat.ml.priority import give_way
+from heliostat.ml.priority import lower_priority
 from heliostat.spec.base import Model
 from heliostat.spec.jobs import Where
 from heliostat.systems.errors import PermanentError
@@ -24,7 +24,7 @@ S = TypeVar("S", bound=Model)
 
 def run(kind: type[S], work: Callable[[S], None]) -> None:
     """Read the specification that the command line names and do `work`; a failure is told in the log, and exits with 1."""
-    give_way()
+    lower_priority()
     try:
         where = Where.model_validate_json(sys.argv[1])
         work(TypeAdapter(kind).validate_json(open_store(where.store).get(where.key)))

@@ -101,7 +101,7 @@ def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 
-    from heliostat.ml.ring import RingConfig
+    from heliostat.ml.peers import PeersConfig
     from heliostat.ml.trainer import Trainer
 
     scaling = specification.scaling
@@ -123,7 +123,7 @@ def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
             "tracking_uri": specification.tracking_uri,
             "run_id": run_id,
         },
-        backend_config=RingConfig(),
+        backend_config=PeersConfig(),
         scaling_config=ScalingConfig(
             num_workers=scaling.workers, use_gpu=scaling.gpus_per_worker > 0, resources_per_worker=resources
         ),

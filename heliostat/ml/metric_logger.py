@@ -14,7 +14,7 @@ FLUSH_SECONDS = 2.0
 _CLOSE_SECONDS = 10.0
 
 
-class Curve:
+class MetricLogger:
     """Points `(name, value, step)` of one run. Without a tracking server it does nothing."""
 
     def __init__(self, tracking_uri: str, run_id: str) -> None:
@@ -22,7 +22,7 @@ class Curve:
         self._points: queue.SimpleQueue[tuple[str, float, int] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         if tracking_uri:
-            self._thread = threading.Thread(target=self._write, args=(tracking_uri, run_id), name="curve", daemon=True)
+            self._thread = threading.Thread(target=self._write, args=(tracking_uri, run_id), name="metric-logger", daemon=True)
             self._thread.start()
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""A Ray Train backend that tells every worker where all workers listen, for libraries that connect them themselves.
+"""A Ray Train backend that tells every worker its peers, for libraries that connect their workers themselves.
 
 Ray's own for LightGBM does the same and imports lightgbm, and with it scikit-learn, in every process of a training.
 """
@@ -19,16 +19,16 @@ def machines() -> tuple[str, ...]:
 
 
 @dataclass
-class RingConfig(BackendConfig):
-    """Turns the backend on."""
+class PeersConfig(BackendConfig):
+    """Asks Ray Train for the backend."""
 
     @property
     def backend_cls(self) -> type[Backend]:
-        """What Ray Train makes of it."""
-        return RingBackend
+        """The backend that Ray Train makes of it."""
+        return PeersBackend
 
 
-class RingBackend(Backend):
+class PeersBackend(Backend):
     """Chooses a free port in each worker and tells them all."""
 
     def on_training_start(self, worker_group: Any, backend_config: BackendConfig) -> None:

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from heliostat.ml.booster import parameter_aliases
+from heliostat.ml.frameworks.lightgbm.booster import parameter_aliases
 
 OBJECTIVES: Final[Mapping[str, tuple[str, ...]]] = {
     "regression": ("regression_l2", "l2", "mean_squared_error", "mse", "l2_root", "root_mean_squared_error", "rmse"),
