@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from heliostat.jobs import scoring
 from heliostat.jobs.specification import progress, run
 from heliostat.ml import datasets, metrics
 from heliostat.spec.jobs import EvaluateSpecification
@@ -77,10 +78,19 @@ def _scores(
     """The scores of a model, and of its baseline, in a process of its own with the model's own code."""
     with Registry(specification.tracking_uri) as registry:
         registry.download(registry.location(model_uri), folder)
+    return scored(folder, rows, model_uri)
+
+
+def scored(folder: Path, rows: Path, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """The scores of the MLflow model in `folder`, called `name`, and of its baseline.
+
+    Raises:
+        PermanentError: its program fails.
+    """
     result = folder / "scores.npz"
     paths = [str(folder / "code"), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-P", "-m", "heliostat.jobs.score", str(folder), str(rows), str(result)],
+        [sys.executable, "-P", "-m", scoring.program_of(folder), str(folder), str(rows), str(result)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         cwd=folder,
         capture_output=True,
@@ -89,7 +99,7 @@ def _scores(
     )
     if done.returncode:
         how = f"was ended by signal {-done.returncode}" if done.returncode < 0 else "failed"
-        raise PermanentError(f"scoring {model_uri} {how}:\n{done.stderr.strip()[-4000:]}")
+        raise PermanentError(f"scoring {name} {how}:\n{done.stderr.strip()[-4000:]}")
     found = np.load(result)
     return found["model"], found["baseline"] if found["baseline"].size else None
 

@@ -7,6 +7,7 @@ driver imports this, for it imports mlflow.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import shutil
 import tempfile
 from contextlib import suppress
@@ -15,12 +16,16 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from heliostat.jobs import scoring
 from heliostat.spec.code import library_of
 
 NAME: Final = "model"
 DATA_FOLDER: Final = "trained"
-_PACKAGES: Final = ("mlflow", "lightgbm", "numpy", "pandas", "pyarrow", "pydantic", "httpx")
-_LIBRARY: Final = ("heliostat.ml.pyfunc", "heliostat.jobs.score")
+_PACKAGES: Final = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "httpx")
+_FRAMEWORKS: Final = ("lightgbm",)
+"""Required where they are installed: a training can have used no other."""
+_LOADER: Final = "heliostat.ml.pyfunc"
+_LIBRARY: Final = (_LOADER, scoring.PROGRAM)
 """What loads and scores a model with its own code. With what these and the workload import it is a third of the library: each
 file is one call more for whoever logs the model or fetches it."""
 
@@ -45,18 +50,20 @@ def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
         inputs = example.drop_columns([label])
         info = mlflow.pyfunc.log_model(
             name=NAME,
-            loader_module="heliostat.ml.pyfunc",
+            loader_module=_LOADER,
             data_path=str(data),
             code_paths=_code(Path(temporary, "code")),
             signature=_signature(inputs.schema),
             input_example=inputs.to_pandas(),
             pip_requirements=_requirements(),
+            metadata={scoring.METADATA_KEY: scoring.PROGRAM},
         )
         return f"models:/{info.model_id}"
 
 
 def _requirements() -> list[str]:
-    return [f"{name}=={importlib.metadata.version(name)}" for name in _PACKAGES]
+    frameworks = [name for name in _FRAMEWORKS if importlib.util.find_spec(name)]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in (*_PACKAGES, *frameworks)]
 
 
 def _code(folder: Path) -> list[str]:
