@@ -13,6 +13,7 @@ from typing import Any
 
 from heliostat.ml.contracts import Contract, load_entry_point
 from heliostat.serving import model_cache
+from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import default_spool
 from heliostat.serving.prediction_log.writer import PredictionLog
@@ -98,4 +99,4 @@ def open_application(arguments: ServingArguments) -> RestApplication:
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
-    return RestApplication(contract, predictor, version, arguments.public_path, log)
+    return RestApplication(DataPlane(contract, predictor, version, log), arguments.public_path)

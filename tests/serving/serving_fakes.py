@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from heliostat.ml.contracts import Contract, Golden
+from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.prediction_log import files
 from heliostat.serving.prediction_log.sealing import Sealed
 from heliostat.serving.prediction_log.spools import Head
@@ -106,7 +107,7 @@ def version(label: str = "3-abc", **changes: Any) -> Version:
 def answers(log: Any, given: Contract[Any, Any] | None = None, label: str = "3-abc", **changes: Any) -> RestApplication:
     """The application of a contract; `changes` are of its version."""
     made = given or contract()
-    return RestApplication(made, made.predictor(), version(label, **changes), "/halves", log)
+    return RestApplication(DataPlane(made, made.predictor(), version(label, **changes), log), "/halves")
 
 
 def body(**changes: Any) -> bytes:
