@@ -23,6 +23,8 @@ from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore, open_store
 
+__all__ = ["Snapshot", "Tables"]
+
 SPLITS: Final = ("train", "validation", "test")
 ROW_GROUP_ROWS: Final = 65_536
 """Rows of a Parquet row group: the unit that is read at once."""

@@ -19,6 +19,8 @@ from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 
+__all__ = ["Label", "record"]
+
 _MOST_SHOWN: Final = 5
 
 

@@ -27,6 +27,8 @@ from heliostat.ml.pyfunc import BASELINE_FOLDER, MODEL_FOLDER, RESULT_FILE
 from heliostat.spec.base import Parameters
 from heliostat.systems.ray_jobs import PROGRESS
 
+__all__ = ["Context", "Trained"]
+
 _PROGRESS_SECONDS: Final = 1.0
 
 

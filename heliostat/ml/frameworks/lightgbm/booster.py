@@ -18,6 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["Booster"]
+
 _FLOAT64: Final = 1
 _NORMAL: Final = 0
 _ALL_ROUNDS: Final = -1

@@ -21,6 +21,8 @@ from heliostat.ml.frameworks.lightgbm.parameters import RANKING, settled
 from heliostat.ml.frameworks.lightgbm.seeds import as_declared, beginning, differs, seeds, starts_anew
 from heliostat.ml.training import Context
 
+__all__ = ["Examples", "Plan", "boost"]
+
 MODEL_FILE: Final = "model.txt"
 ROUNDS_FILE: Final = "rounds"
 _ABSENT: Final = ("sklearn", "dask", "matplotlib", "graphviz")
