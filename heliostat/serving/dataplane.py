@@ -24,12 +24,11 @@ from heliostat.spec.rollouts import Version
 class Call:
     """One request on its way to its answer."""
 
-    __slots__ = ("logged", "replayed", "request_id", "seconds", "started")
+    __slots__ = ("logged", "replayed", "request_id", "seconds")
 
     def __init__(self, given_id: bytes | None, replayed: bool) -> None:
         """`given_id`: what its client calls it; `replayed`: it was sent before, or is a copy of a client's, and is answered as
         any, and neither logged nor kept."""
-        self.started = time.perf_counter()
         self.request_id = request_id(given_id)
         self.replayed = replayed
         self.logged = False
@@ -51,8 +50,10 @@ class DataPlane:
         self._log = log
         predictor.predict(contract.columns(contract.examples[:1]))  # the first call is slow; no client shall wait for it
 
-    def predict(self, call: Call, body: bytes) -> bytes:
+    def predict(self, call: Call, body: bytes, started: float) -> bytes:
         """Answer a JSON body of one row or of many with JSON, keep both for the tap, and log them.
+
+        `started`: when its transport began with it, by `time.perf_counter`.
 
         Raises:
             HttpError: the body does not fit the limits or the contract.
@@ -63,20 +64,17 @@ class DataPlane:
         try:
             rows, answer = self._answered(body)
         except BaseException as error:
-            self._note(call, body, error.status if isinstance(error, HttpError) else 500, b"")
+            self._note(call, body, error.status if isinstance(error, HttpError) else 500, b"", started)
             raise
-        seconds = self._note(call, body, 200, answer)
+        seconds = self._note(call, body, 200, answer, started)
         if not call.replayed:
             call.logged = self._log.add(call.request_id, body, len(rows), answer, seconds)
         return answer
 
     def answers(self, rows: Sequence[Any]) -> list[Any]:
         """The contract's answers to rows of it, in their order; neither kept nor logged."""
-        scores = self._predictor.predict(self.contract.columns(rows)).tolist()
-        if len(scores) != len(rows):
-            raise ValueError(f"the predictor gave {len(scores)} scores for {len(rows)} rows")
         respond = self.contract.respond
-        return [respond(score) for score in scores]
+        return [respond(score) for score in self._scores(rows)]
 
     def oversized(self, size: int) -> HttpError:
         """The refusal of a body of `size` bytes or more, which is over the limit."""
@@ -96,8 +94,8 @@ class DataPlane:
         """Write and store what is still to be logged."""
         self._log.close()
 
-    def _note(self, call: Call, body: bytes, status: int, answer: bytes) -> float:
-        call.seconds = seconds = time.perf_counter() - call.started
+    def _note(self, call: Call, body: bytes, status: int, answer: bytes, started: float) -> float:
+        call.seconds = seconds = time.perf_counter() - started
         if not call.replayed:
             self.tap.add(call.request_id, body, status, answer, seconds)
         return seconds
@@ -110,5 +108,11 @@ class DataPlane:
             rows, single = self._bodies.read(body)
         except ValidationError as error:
             raise HttpError(422, problems(error, body)) from None
-        answers = self.answers(rows)
-        return rows, to_json(answers[0] if single else {"rows": answers})
+        # A single row is the usual request, and needs no list.
+        return rows, to_json(self.contract.respond(self._scores(rows)[0]) if single else {"rows": self.answers(rows)})
+
+    def _scores(self, rows: Sequence[Any]) -> list[Any]:
+        scores: list[Any] = self._predictor.predict(self.contract.columns(rows)).tolist()
+        if len(scores) != len(rows):
+            raise ValueError(f"the predictor gave {len(scores)} scores for {len(rows)} rows")
+        return scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_rows_go_in_and_answers_come_out_and_nothing_is_kept_of_them(log: Log) -
 def test_a_body_is_answered_logged_and_kept_under_its_own_id(log: Log, many: bool) -> None:
     given, call = plane(log), Call(b"mine", replayed=False)
     sent = b'{"rows":[%b,%b]}' % (body(), body(size=6.0)) if many else body()
-    answer = given.predict(call, sent)
+    answer = given.predict(call, sent, time.perf_counter())
     assert json.loads(answer) == ({"rows": [{"score": 2.0}, {"score": 3.0}]} if many else {"score": 2.0})
     assert log.entries == [(b"mine", sent, 2 if many else 1, answer, call.seconds)]
     assert kept(given) == [("mine", 200)]
@@ -49,7 +50,7 @@ def test_a_body_is_answered_logged_and_kept_under_its_own_id(log: Log, many: boo
 
 def test_a_replay_is_answered_with_its_time_and_neither_logged_nor_kept(log: Log) -> None:
     given, call = plane(log), Call(b"again", replayed=True)
-    assert given.predict(call, body()) == b'{"score":2.0}'
+    assert given.predict(call, body(), time.perf_counter()) == b'{"score":2.0}'
     assert (log.entries, kept(given), call.logged) == ([], [], False)
     assert call.seconds
 
@@ -76,7 +77,7 @@ def test_what_is_over_the_limits_or_does_not_fit_is_refused_and_not_logged(
 ) -> None:
     given = plane(log)
     with pytest.raises(HttpError) as refused:
-        given.predict(Call(b"r", replayed=False), sent)
+        given.predict(Call(b"r", replayed=False), sent, 0.0)
     assert refused.value.status == status
     assert kept(given) == in_the_tap
     assert not log.entries
@@ -85,7 +86,7 @@ def test_what_is_over_the_limits_or_does_not_fit_is_refused_and_not_logged(
 def test_a_bug_of_the_workload_is_the_transports_to_tell_and_is_kept_as_a_failure(log: Log) -> None:
     given = plane(log)
     with pytest.raises(ZeroDivisionError):
-        given.predict(Call(b"r", replayed=False), body(size=13))
+        given.predict(Call(b"r", replayed=False), body(size=13), 0.0)
     assert kept(given) == [("r", 500)]
 
 
@@ -95,7 +96,7 @@ def test_a_predictor_that_does_not_answer_every_row_is_a_bug(log: Log) -> None:
             return np.asarray(columns["size"])[:1] / 2
 
     with pytest.raises(ValueError, match="gave 1 scores for 2 rows"):
-        plane(log, Short).predict(Call(b"r", replayed=False), b'{"rows":[%b,%b]}' % (body(), body()))
+        plane(log, Short).predict(Call(b"r", replayed=False), b'{"rows":[%b,%b]}' % (body(), body()), 0.0)
 
 
 def test_golden_requests_are_counted_and_leave_no_trace(log: Log) -> None:

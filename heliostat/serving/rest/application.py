@@ -21,6 +21,7 @@ Errors are JSON: `{"detail": "<text>"}`, and for what does not fit the contract 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -124,14 +125,14 @@ class RestApplication:
         raise HttpError(404, f"there is nothing at {path}: there are {known}")
 
     def _predict(self, request: Request, call: Call) -> tuple[bytes, bytes]:
-        body = request.body
+        started, body = time.perf_counter(), request.body
         kind = request.headers.get(b"content-type")
         if kind and kind != JSON and not _is_json(kind):
             raise HttpError(415, f"the content type is {kind.decode('latin-1')}: it must be application/json")
         encoding = request.headers.get(b"content-encoding")
         if encoding:
             body = decoded(body, encoding, self.max_body_bytes)
-        return JSON, self._plane.predict(call, body)
+        return JSON, self._plane.predict(call, body, started)
 
     def _golden(self, request: Request, call: Call) -> tuple[bytes, bytes]:
         return JSON, json.dumps({"passed": self._plane.check_golden()}).encode()
