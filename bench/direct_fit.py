@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from heliostat.ml.contracts import load_entry_point
-from heliostat.ml.curve import Curve
 from heliostat.ml.datasets import Snapshot
+from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.training import Context, Trained
 from heliostat.spec.resources import TrainJobOutputs
 
@@ -52,7 +52,7 @@ def fit(job: TrainJobOutputs) -> float:
         workers=1,
         threads=max(1, round(job.scaling.workers * job.scaling.cpus_per_worker)),
         machines=(),
-        curve=Curve("", ""),
+        metric_logger=MetricLogger("", ""),
     )
     function(context)
     if context.trained is None:

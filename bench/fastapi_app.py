@@ -17,9 +17,9 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 
-from heliostat.ml import models
-from heliostat.ml.log_columns import Columns
-from heliostat.ml.prediction_log import PredictionLog
+from heliostat.serving import model_cache
+from heliostat.serving.prediction_log.columns import Columns
+from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.spec.rollouts import ServingArguments
 from workloads.flights.contract import CONTRACT, Flight, Lateness
 
@@ -28,7 +28,7 @@ def create() -> FastAPI:
     """What each worker of uvicorn serves."""
     arguments = ServingArguments.model_validate(json.loads(Path(os.environ["HELIOSTAT_BENCH_ARGUMENTS"]).read_text()))
     version = arguments.version
-    predictor = CONTRACT.predictor.load(models.fetch(version.model_uri, version.tracking_uri))
+    predictor = CONTRACT.predictor.load(model_cache.fetch(version.model_uri, version.tracking_uri))
     spool = Path(str(arguments.spool))
     columns = Columns.of(Flight, Lateness)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)

@@ -22,8 +22,8 @@ from ray._private import async_compat
 from ray.serve._private import http_util, replica
 from ray.serve.config import HTTPOptions
 
-from heliostat.ml.asgi import Receive, Send
-from heliostat.ml.serving import Replica
+from heliostat.serving.replica import Replica
+from heliostat.serving.rest.asgi import Receive, Send
 from heliostat.systems import serve_ingress
 
 HOST = "127.0.0.1"

@@ -1,7 +1,7 @@
 """The stack's own application as Ray Serve's documentation has one: Serve handles each request, and asks it by ASGI.
 
-In the stack a replica answers on its port itself (`heliostat.ml.connection`). Left to that, it would not be Serve that is
-measured in Serve's rows.
+In the stack a replica answers on its port itself (`heliostat.serving.rest.connection`). Left to that, it would not be
+Serve that is measured in Serve's rows.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 from typing_extensions import override
 
-from heliostat.ml import serving
-from heliostat.ml.asgi import AsgiApplication
+from heliostat.serving import replica
+from heliostat.serving.rest.asgi import AsgiApplication
 
 
-class Replica(serving.Replica):
+class Replica(replica.Replica):
     """The same model, contract, validation and prediction log."""
 
     @override
@@ -25,4 +25,4 @@ class Replica(serving.Replica):
 
 def build(args: dict[str, Any]) -> Any:
     """The Serve application for a stack's own arguments."""
-    return serving.deployed(args, Replica)
+    return replica.deployed(args, Replica)

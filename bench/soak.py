@@ -38,7 +38,7 @@ STRATEGIES: tuple[Strategy, ...] = (
 )
 SUCCEEDED = "succeeded"
 INTERRUPTED = "interrupted"
-_MEASURED = ("controller", "rollout", "systems", "spec", "ml")
+_MEASURED = ("controller", "rollout", "systems", "spec", "ml", "serving", "analysis", "jobs")
 
 
 @dataclass(frozen=True)

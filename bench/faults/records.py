@@ -11,7 +11,7 @@ from typing import Any
 from bench.faults.table import RATE, SCENES, WHAT, Cell, Kind, State, cells
 from bench.session import SOURCE
 
-_MEASURED = ("controller", "rollout", "systems", "spec", "provider", "ml")
+_MEASURED = ("controller", "rollout", "systems", "spec", "provider", "ml", "serving", "analysis", "jobs", "inspection")
 """Parts of the library that decide what a cell shows; a change of any makes the cells out of date."""
 
 Record = dict[str, Any]

@@ -1,0 +1,6 @@
+"""What workloads import: the names in `__all__` of these modules.
+
+They stay, or are found under their former names too; whatever else is in this package is the library's own.
+"""
+
+__all__ = ["checks", "contracts", "datasets", "frameworks", "ground_truth", "metrics", "training"]

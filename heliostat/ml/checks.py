@@ -23,10 +23,13 @@ from typing import Any, Final
 from heliostat.spec.analysis import Verdict
 from heliostat.spec.rollouts import Version
 
+__all__ = ["Body", "Candidate", "Outcome", "Reply", "Sample"]
+
 REPLAY_HEADER: Final = "x-heliostat-replay"
 """Replicas neither log a request with it nor count it as a client's."""
 
 Body = Mapping[str, Any] | Sequence[Any] | str | bytes
+"""A request: what becomes JSON, or its text."""
 
 
 @dataclass(frozen=True)

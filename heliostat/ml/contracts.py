@@ -20,6 +20,8 @@ from pydantic import BaseModel
 
 from heliostat.spec.base import EntryPoint
 
+__all__ = ["Columns", "Contract", "Golden", "Predictor", "columns_of"]
+
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 """Rows by column, all of one length. Times are whole seconds since 1970-01-01T00:00 on the clock that the column keeps."""
 

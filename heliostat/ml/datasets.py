@@ -18,10 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from heliostat.ml import statistics
+from heliostat.ml import dataset_statistics
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore, open_store
+
+__all__ = ["Snapshot", "Tables"]
 
 SPLITS: Final = ("train", "validation", "test")
 ROW_GROUP_ROWS: Final = 65_536
@@ -121,8 +123,8 @@ def save(tables: Tables, name: str, store: ObjectStore) -> dict[str, Any]:
             path = Path(folder, f"{split}.parquet")
             pq.write_table(table, path, row_group_size=ROW_GROUP_ROWS, compression="zstd", coerce_timestamps=None)
             store.put_file(f"{prefix}/{split}.parquet", path)
-    put_json(store, f"{prefix}/statistics.json", statistics.of(tables))
-    put_json(store, f"{prefix}/schema.json", statistics.schema_of(tables.train, tables.label))
+    put_json(store, f"{prefix}/statistics.json", dataset_statistics.of(tables))
+    put_json(store, f"{prefix}/schema.json", dataset_statistics.schema_of(tables.train, tables.label))
     manifest = {
         "name": name,
         "digest": digest,

@@ -1,35 +1,27 @@
 """What turned out to be true of predictions, as labels in the object store: `ground-truth/<application>/**`.
 
-One label a row, in any of the forms of `heliostat.ml.label_files`: `request_id` as the answer's `x-request-id` header had it,
-`row` in the request (0 where the column is missing), and `label`, a number or a boolean, or nothing where it is not known
-yet. Whoever learns the truth calls `record`, or puts such files there. Read by the analyst, for checks of the model's own
-metric.
+One label a row: `request_id` as the answer's `x-request-id` header had it, `row` in the request, and `label`, a number.
+Whoever learns the truth calls `record`, or puts files there in any form of `heliostat.analysis.label_files`. Checks of the
+model's own metric compare with it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
-from heliostat.ml.label_files import Labels, is_data, read
 from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectInfo, ObjectMissingError, open_store
+from heliostat.systems.objects import open_store
 
-_log = logging.getLogger(__name__)
-_MOST_LABELS: Final = 200_000
+__all__ = ["Label", "record"]
+
 _MOST_SHOWN: Final = 5
-
-_Age = tuple[datetime, str]
-"""When an object was written, and its key, which decides between those of one moment. The larger, the newer."""
-_OLDEST: Final[_Age] = (datetime.min.replace(tzinfo=UTC), "")
 
 
 @dataclass(frozen=True)
@@ -68,100 +60,9 @@ def record(address: StoreAddress, application: Name, labels: Iterable[Label]) ->
     return store.uri(key)
 
 
-class GroundTruth:
-    """The labels of one application; objects that were read are not read again."""
-
-    def __init__(self, address: StoreAddress, application: Name, most: int = _MOST_LABELS) -> None:
-        self.labels: Labels = {}
-        self.requests: frozenset[str] = frozenset()
-        """Ids of the requests that labels are about."""
-        self.mistakes: dict[str, str] = {}
-        """What could not be read, of each object, by key."""
-        self._store = open_store(address)
-        self._prefix = prefix(application)
-        self._most = most
-        self._read: set[tuple[str, int, datetime]] = set()
-        self._ages: dict[tuple[str, int], _Age] = {}
-        """Of the object that each label is from."""
-        self._forgotten: _Age | None = None
-        """The newest object of which labels did not fit; what is older does not fit either."""
-
-    def refresh(self) -> None:
-        """Read what is new. The label of a newer object wins, whenever it is read; beyond what fits, the oldest go.
-
-        Raises:
-            PermanentError, RetryableError: the store does not answer.
-        """
-        self.mistakes.pop("all of it", None)
-        there = self._store.list(self._prefix)
-        fresh = [info for info in there if is_data(info.key) and _mark(info) not in self._read]
-        if not fresh:
-            return
-        labels, ages = dict(self.labels), dict(self._ages)  # who looks labels up meanwhile has the old ones
-        try:
-            self._take(sorted(fresh, key=_age, reverse=True), labels, ages)
-        finally:
-            self._keep(labels, ages)
-
-    def _take(self, infos: Iterable[ObjectInfo], labels: Labels, ages: dict[tuple[str, int], _Age]) -> None:
-        """Add what objects hold, the newest first; those that are too old to fit are not opened, now or later."""
-        taken = 0
-        for info in infos:
-            age = _age(info)
-            if taken >= self._most:
-                self._forgotten = age if self._forgotten is None else max(self._forgotten, age)
-            if self._forgotten is None or age > self._forgotten:
-                newer = {place: label for place, label in self._labels_in(info.key).items() if _beats(age, ages.get(place))}
-                labels.update(newer)
-                ages.update(dict.fromkeys(newer, age))
-                taken += len(newer)
-            self._read.add(_mark(info))
-
-    def _keep(self, labels: Labels, ages: dict[tuple[str, int], _Age]) -> None:
-        excess = len(labels) - self._most
-        if excess > 0:
-            gone = sorted(labels, key=lambda place: ages.get(place, _OLDEST))[:excess]
-            for place in gone:
-                del labels[place]
-            self._forgotten = max(filter(None, (self._forgotten, *(ages.pop(place, None) for place in gone))), default=None)
-        self.labels, self._ages = labels, ages
-        self.requests = frozenset(request_id for request_id, _ in labels)
-
-    def _labels_in(self, key: str) -> Labels:
-        try:
-            content = self._store.get(key)
-        except ObjectMissingError:
-            return {}
-        self.mistakes.pop(key, None)
-        found = read(key, content)
-        if found.problem:
-            self.mistakes[key] = found.problem
-            _log.warning("labels are left out, %s: %s", key, found.problem)
-        return found.labels
-
-    @property
-    def left_out(self) -> str:
-        """What could not be read, in words; empty where everything could."""
-        shown = [f"{key}: {text}" for key, text in tuple(self.mistakes.items())[:_MOST_SHOWN]]
-        more = len(self.mistakes) - len(shown)
-        return f"ground truth is left out, {'; '.join(shown)}{f'; and {more} objects more' if more else ''}" if shown else ""
-
-
 def prefix(application: Name) -> str:
     """Where an application's labels lie in the store."""
     return f"ground-truth/{application}/"
-
-
-def _age(info: ObjectInfo) -> _Age:
-    return info.modified.astimezone(UTC), info.key
-
-
-def _beats(age: _Age, known: _Age | None) -> bool:
-    return known is None or age >= known
-
-
-def _mark(info: ObjectInfo) -> tuple[str, int, datetime]:
-    return info.key, info.size, info.modified.astimezone(UTC)
 
 
 def _check(labels: list[Label]) -> None:

@@ -17,8 +17,12 @@ from heliostat.spec.analysis import metrics_for
 from heliostat.spec.workload import Slice
 from heliostat.systems.errors import PermanentError
 
+__all__ = ["METRICS", "Labels", "Metric", "Scores", "by_slice", "has_two_classes", "metric_of", "metrics_of", "overall"]
+
 Labels = NDArray[np.float64]
+"""What is true, one number a row."""
 Scores = NDArray[np.float64]
+"""What a model says of it, one number a row."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "mae": Metric(lambda labels, scores: float(np.mean(np.abs(scores - labels))), False),
     "r2": Metric(_sklearn("r2_score"), True, True),
 }
+"""By name."""
 
 
 def metric_of(name: str) -> Metric:

@@ -1,4 +1,4 @@
-"""Who goes first where a training and an application share a machine."""
+"""The scheduling priority of a training that shares a machine with an application."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import os
 _NICE = 15
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Leave the cores to what serves, for this thread and those that it starts; alone on a machine it makes no difference."""
     os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))

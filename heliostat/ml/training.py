@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from heliostat.ml.contracts import entry_point_of
-from heliostat.ml.curve import Curve
 from heliostat.ml.datasets import Snapshot
-from heliostat.ml.priority import give_way
+from heliostat.ml.metric_logger import MetricLogger
+from heliostat.ml.priority import lower_priority
 from heliostat.ml.pyfunc import BASELINE_FOLDER, MODEL_FOLDER, RESULT_FILE
 from heliostat.spec.base import Parameters
 from heliostat.systems.ray_jobs import PROGRESS
+
+__all__ = ["Context", "Trained"]
 
 _PROGRESS_SECONDS: Final = 1.0
 
@@ -58,7 +60,7 @@ class Context:
     """That this worker may use."""
     machines: tuple[str, ...]
     """`address:port` of every worker by rank, for libraries that connect them themselves; empty where there is one."""
-    curve: Curve
+    metric_logger: MetricLogger
     _last_told: float = 0.0
     _began: float = field(default_factory=time.monotonic)
 
@@ -82,7 +84,7 @@ class Context:
         """Log figures of a step and show how far the training is."""
         if self.rank:
             return
-        self.curve.add(step, metrics)
+        self.metric_logger.add(step, metrics)
         now = time.monotonic()
         if now - self._last_told < _PROGRESS_SECONDS and step < steps:
             return
@@ -98,11 +100,11 @@ class Context:
             return
         text = f"resumed at {step}: {why}"
         print(PROGRESS + json.dumps({"text": text}), flush=True)  # noqa: T201 - a job's log is its channel
-        self.curve.mark(text)
+        self.metric_logger.mark(text)
 
     def finish(self, trained: Trained | None) -> None:
         """Hand back the result. Called once by all workers, last."""
-        self.curve.close()
+        self.metric_logger.close()
         if trained is None:
             self._report(None, {})
             return
@@ -133,9 +135,9 @@ def run_worker(config: dict[str, Any]) -> None:
     from ray import train
 
     from heliostat.ml.contracts import load_entry_point
-    from heliostat.ml.ring import machines
+    from heliostat.ml.peers import machines
 
-    give_way()
+    lower_priority()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that find no core sleep: workers share cores well
     logging.getLogger("httpx").setLevel(logging.WARNING)
     rank = train.get_context().get_world_rank()
@@ -146,7 +148,7 @@ def run_worker(config: dict[str, Any]) -> None:
         workers=train.get_context().get_world_size(),
         threads=max(1, int(config["cpus_per_worker"])),
         machines=machines(),
-        curve=Curve(config["tracking_uri"], config["run_id"]) if rank == 0 else Curve("", ""),
+        metric_logger=MetricLogger(config["tracking_uri"], config["run_id"]) if rank == 0 else MetricLogger("", ""),
     )
     with context.resumed() as folder:
         if finished(folder):

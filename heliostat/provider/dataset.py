@@ -107,7 +107,7 @@ def _work(inputs: DatasetInputs) -> ray_work.Work:
     )
     return ray_work.Work(
         what=f"the snapshot of {inputs.name}",
-        module="heliostat.ml.jobs.snapshot",
+        module="heliostat.jobs.snapshot",
         base=f"snapshot-{inputs.name}-{_identity(inputs)[:12]}",
         specification=lambda submission_id: specification,
         code=inputs.code,

@@ -1,6 +1,6 @@
 """Whether a candidate may be registered: a pure decision from the figures of one evaluation.
 
-The report is what `heliostat.ml.jobs.evaluate` writes: for the candidate, its baseline and, where something serves, the
+The report is what `heliostat.jobs.evaluate` writes: for the candidate, its baseline and, where something serves, the
 incumbent, the metric on the whole test split and on each slice, all on the same rows.
 """
 

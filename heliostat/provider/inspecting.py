@@ -97,7 +97,8 @@ def _place(code: Code, task: InspectionTask) -> Path:
 def _library() -> str:
     """The digest of what looks at the code."""
     top = Path(heliostat.__file__).parent
-    return digest_of(top, (str(path.relative_to(top)) for part in ("ml", "spec") for path in (top / part).rglob("*.py")))
+    parts = ("inspection", "ml", "serving", "spec")
+    return digest_of(top, (str(path.relative_to(top)) for part in parts for path in (top / part).rglob("*.py")))
 
 
 def _keep(place: Path, found: Inspection) -> None:
@@ -114,7 +115,7 @@ def _asked(code: Code, task: InspectionTask) -> Inspection:
         path = os.pathsep.join([code.root, *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
             ended = subprocess.run(  # noqa: S603 - our own program
-                [sys.executable, "-m", "heliostat.ml.inspection", str(given), str(answer)],
+                [sys.executable, "-m", "heliostat.inspection", str(given), str(answer)],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
                 stdin=subprocess.DEVNULL,

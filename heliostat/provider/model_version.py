@@ -222,7 +222,7 @@ def _work(inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: st
     )
     return ray_work.Work(
         what=f"the evaluation of {inputs.model_uri}",
-        module="heliostat.ml.jobs.evaluate",
+        module="heliostat.jobs.evaluate",
         base=f"evaluate-{inputs.name}-{identity[:12]}",
         specification=lambda submission_id: specification,
         code=inputs.code,

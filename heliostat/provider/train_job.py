@@ -194,7 +194,7 @@ def _work(inputs: TrainJobInputs) -> ray_work.Work:
 
     return ray_work.Work(
         what=f"the training of {inputs.name}",
-        module="heliostat.ml.jobs.train",
+        module="heliostat.jobs.train",
         base=f"train-{inputs.name}-{digest[:12]}",
         specification=specification,
         code=inputs.code,

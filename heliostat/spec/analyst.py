@@ -1,4 +1,4 @@
-"""The analyst's protocol: a process that the controller runs beside an analysis, `python -m heliostat.ml.analyst`.
+"""The analyst's protocol: a process that the controller runs beside an analysis, `python -m heliostat.analysis`.
 
     argv     --task FILE, an AnalystTask
     stdin    a line of Endpoints whenever replicas came or went; its end is the order to stop

@@ -48,9 +48,9 @@ class ControllerSettings(Model):
     runtime_directory: str
     """Short folder for HAProxy's sockets, whose paths end at 107 bytes."""
     traffic: TrafficSettings = TrafficSettings()
-    serving_entry_point: EntryPoint = "heliostat.ml.serving:build"
+    serving_entry_point: EntryPoint = "heliostat.serving.replica:build"
     """What Serve imports: a function `(ServingArguments as JSON) -> serve.Application`."""
-    analyst_module: str = "heliostat.ml.analyst"
+    analyst_module: str = "heliostat.analysis"
     """What runs beside an analysis; `heliostat.spec.analyst` has its protocol."""
     serving_deployment: str = "model"
     """The name of that application's one deployment. Serve restarts every replica when a deployment is first named in its

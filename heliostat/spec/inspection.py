@@ -1,6 +1,6 @@
 """What the provider asks of a workload's code before anything starts, and what it is told.
 
-The code is imported in a process of its own (`heliostat.ml.inspection`): neither the program nor the plugin does so.
+The code is imported in a process of its own (`heliostat.inspection`): neither the program nor the plugin does so.
 """
 
 from __future__ import annotations

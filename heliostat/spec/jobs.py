@@ -1,4 +1,4 @@
-"""What each job on a cluster is told: the provider writes it into the object store, `heliostat.ml.jobs` reads it."""
+"""What each job on a cluster is told: the provider writes it into the object store, `heliostat.jobs` reads it."""
 
 from __future__ import annotations
 

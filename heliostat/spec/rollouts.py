@@ -123,7 +123,7 @@ class WayBack(Model):
 
 
 class ServingArguments(Model):
-    """The `args` of `heliostat.ml.serving:build`, the Serve application of one version in one colour."""
+    """The `args` of `heliostat.serving.replica:build`, the Serve application of one version in one colour."""
 
     application: Name
     route_prefix: str

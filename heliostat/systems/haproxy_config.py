@@ -19,10 +19,10 @@ that was just killed looks like. A slow answer is not tried again (it would doub
 neither is an error that the application itself answered. Only a request that fits the buffer, and was there as a whole
 before it was passed on (`option http-buffer-request`), can be tried again: clients that send the head and the body in two
 packets lost about one request for each replica that was killed under load, and lose none with it. An answer whose head was
-read is never tried again, so replicas write head and body at once (`heliostat.ml.connection`). Where the only replica of a
-version dies, what it worked on is lost: a request that came over a kept connection to it has all its attempts refused within
-milliseconds, and its client's connection is closed without an answer, as HAProxy does where a kept connection was lost.
-`haproxy_counts` counts it as failed.
+read is never tried again, so replicas write head and body at once (`heliostat.serving.rest.connection`). Where the only
+replica of a version dies, what it worked on is lost: a request that came over a kept connection to it has all its attempts
+refused within milliseconds, and its client's connection is closed without an answer, as HAProxy does where a kept connection
+was lost. `haproxy_counts` counts it as failed.
 
 Before it tries again where one server or none is left in use, HAProxy waits for as long as a connection may take, at most 1 s,
 even where the next attempt goes to a server that answers. So every replica that dies holds up what it worked on by that long,

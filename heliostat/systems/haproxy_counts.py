@@ -25,7 +25,7 @@ they are read, and is right once nothing is on its way.
 
 An answer that breaks off behind its head is counted by its head. HAProxy has a counter of those too (`srv_abrt`), but one that
 also counts, even twice, what is no replica's fault, such as a body that was refused as too large before all of it was there.
-Replicas write the head and the body of an answer at once (`heliostat.ml.connection`), so only long answers can break off.
+Replicas write head and body of an answer at once (`heliostat.serving.rest.connection`), so only long answers can break off.
 
 The rules stop at the end of a bucket's group rather than go through all 48 buckets: most answers are in the first groups.
 """

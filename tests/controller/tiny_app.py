@@ -18,9 +18,9 @@ from typing import Any
 
 from ray import serve
 
-from heliostat.ml.connection import Connection
-from heliostat.ml.exchange import JSON, Request, Response
-from heliostat.ml.slots import Slots
+from heliostat.serving.rest.connection import Connection
+from heliostat.serving.rest.exchange import JSON, Request, Response
+from heliostat.serving.slots import Slots
 from heliostat.systems import serve_ingress
 
 BEHAVIOURS = ("fine", "crashes", "never_healthy", "wrong", "slow_start", "slow_answers")

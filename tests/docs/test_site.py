@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import re
 import subprocess
@@ -181,6 +182,19 @@ def test_every_exit_code_is_there_and_says_what_it_means(site: Site) -> None:
         name = f"heliostat.cli.exits.Exit.{code.name}"
         assert site.text("py:attribute", name)
         assert f"= {code.value}" in site.place(site.names["py:attribute"][name]).get_text()
+
+
+def _promised(package: str) -> set[str]:
+    """Whatever a package's modules have in their `__all__`, by its full name."""
+    loaded = importlib.import_module(package)
+    below = {f"{package}.{name}" for name in loaded.__all__}
+    return {name for each in below for name in _promised(each)} if hasattr(loaded, "__path__") else below
+
+
+def test_all_that_workloads_are_promised_is_there(site: Site) -> None:
+    promised = _promised("heliostat.ml")
+    assert "heliostat.ml.contracts.Contract" in promised
+    assert promised - {name for kind, names in site.names.items() if kind.startswith("py:") for name in names} == set()
 
 
 def test_all_that_a_workload_imports_of_the_library_is_there(site: Site) -> None:

@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from heliostat.ml.booster import Booster
-from heliostat.ml.boosting import lightgbm
+from heliostat.ml.frameworks.lightgbm.booster import Booster
+from heliostat.ml.frameworks.lightgbm.boosting import lightgbm
 
 SETTINGS = {"verbose": -1, "num_leaves": 7, "min_data_in_leaf": 5, "seed": 1, "deterministic": True, "num_threads": 1}
 FEATURES = np.random.default_rng(0).random((400, 4))

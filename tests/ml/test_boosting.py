@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliostat.ml.boosting import Examples, Plan, boost
-from heliostat.ml.boosting_parameters import METRICS, OBJECTIVES, RANKING
-from heliostat.ml.curve import Curve
+from heliostat.ml.frameworks.lightgbm.boosting import Examples, Plan, boost
+from heliostat.ml.frameworks.lightgbm.parameters import METRICS, OBJECTIVES, RANKING
+from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.training import Context
 
 SETTINGS = {"objective": "binary", "num_leaves": 7, "min_data_in_leaf": 5, "seed": 1, "deterministic": True}
@@ -43,7 +43,7 @@ class Alone(Context):
 
 @pytest.fixture
 def context(tmp_path):
-    alone = Alone({}, None, 0, 1, 1, (), Curve("", ""))
+    alone = Alone({}, None, 0, 1, 1, (), MetricLogger("", ""))
     alone.kept, alone.told = tmp_path, []
     return alone
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from heliostat.ml import datasets, statistics
+from heliostat.ml import dataset_statistics, datasets
 from heliostat.ml.contracts import columns_of
 from heliostat.ml.datasets import Snapshot, Tables
 from heliostat.spec.resources import StoreAddress
@@ -117,7 +117,7 @@ def test_statistics_and_schema_say_what_the_data_is(address):
 @pytest.mark.parametrize("far", [(), (1e12,), (-1e12, 1e12)])
 def test_one_far_value_does_not_put_all_others_into_one_bin_of_a_histogram(most, far):
     values = np.concatenate((most, far))
-    edges = statistics._edges(values)
+    edges = dataset_statistics._edges(values)
     counts, _ = np.histogram(values, edges)
     assert (len(counts), sum(counts)) == (20, len(values))
     assert (edges[0], edges[-1]) == (values.min(), values.max())
@@ -125,9 +125,9 @@ def test_one_far_value_does_not_put_all_others_into_one_bin_of_a_histogram(most,
 
 
 def test_what_is_not_far_out_has_bins_of_equal_width():
-    assert statistics._edges(np.arange(21.0)) == pytest.approx(np.arange(21.0))
-    assert statistics._edges(np.array([0.0, 1.0])) == pytest.approx(np.linspace(0, 1, 21))
-    assert statistics._edges(np.full(9, 3.0)) == pytest.approx(np.linspace(3, 4, 21))
+    assert dataset_statistics._edges(np.arange(21.0)) == pytest.approx(np.arange(21.0))
+    assert dataset_statistics._edges(np.array([0.0, 1.0])) == pytest.approx(np.linspace(0, 1, 21))
+    assert dataset_statistics._edges(np.full(9, 3.0)) == pytest.approx(np.linspace(3, 4, 21))
 
 
 def test_data_that_does_not_fit_is_refused_with_every_reason():

@@ -10,9 +10,9 @@ import pytest
 
 PROGRAM = """
 import os, sys
-from heliostat.ml.priority import give_way
+from heliostat.ml.priority import lower_priority
 os.setpriority(os.PRIO_PROCESS, 0, max(int(sys.argv[1]), os.getpriority(os.PRIO_PROCESS, 0)))
-give_way()
+lower_priority()
 print(os.getpriority(os.PRIO_PROCESS, 0))
 """
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from heliostat.ml import curve
-from heliostat.ml.curve import Curve
+from heliostat.ml import metric_logger
+from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.training import Context
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.ray_jobs import PROGRESS
@@ -37,12 +37,12 @@ class Tags:
 @pytest.fixture
 def tags(monkeypatch):
     found = Tags()
-    monkeypatch.setattr(curve, "Registry", found)
+    monkeypatch.setattr(metric_logger, "Registry", found)
     return found
 
 
 def context(rank):
-    made = Curve("http://mlflow", "run-1")
+    made = MetricLogger("http://mlflow", "run-1")
     return Context({}, None, rank, 2, 1, (), made), made
 
 

@@ -112,11 +112,11 @@ async def test_a_cluster_that_is_down_may_be_asked_again_and_a_wrong_token_not(t
 
 
 def test_the_command_quotes_what_it_passes_on():
-    command = entrypoint("heliostat.ml.jobs.train", StoreAddress(uri="file:///it's here"), "jobs/a.json")
+    command = entrypoint("heliostat.jobs.train", StoreAddress(uri="file:///it's here"), "jobs/a.json")
     import shlex
 
     program, flag, module, where = shlex.split(command)
-    assert (program, flag, module) == ("python", "-m", "heliostat.ml.jobs.train")
+    assert (program, flag, module) == ("python", "-m", "heliostat.jobs.train")
     assert json.loads(where) == {"store": {"uri": "file:///it's here"}, "key": "jobs/a.json"}
 
 

@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from heliostat.ml.booster import Booster
 from heliostat.ml.contracts import Columns
+from heliostat.ml.frameworks.lightgbm.booster import Booster
 from workloads.flights import domain
 from workloads.flights.features import FEATURES, transform
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from heliostat.ml import metrics
-from heliostat.ml.boosting import Examples, Plan, boost
 from heliostat.ml.contracts import Columns, columns_of
+from heliostat.ml.frameworks.lightgbm.boosting import Examples, Plan, boost
 from heliostat.ml.training import Context, Trained
 from workloads.flights.features import CATEGORICAL, FEATURES, INPUTS, LABEL, transform
 from workloads.flights.parameters import Training

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from heliostat.ml import models
 from heliostat.ml.contracts import Columns, Contract, Golden
+from heliostat.serving import model_cache
 
 SLOW = -1.0
 """A number whose double takes its time, so that the golden requests last."""
@@ -89,4 +89,4 @@ CONTRACT = _contract(Doubler)
 BROKEN = _contract(Broken)
 
 # Its models lie nowhere: no registry has to run for them.
-models.fetch = lambda model_uri, tracking_uri: Path("/")
+model_cache.fetch = lambda model_uri, tracking_uri: Path("/")

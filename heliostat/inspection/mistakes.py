@@ -1,0 +1,169 @@
+"""The mistakes in a workload's code that show without running what it does."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from heliostat.ml.contracts import Contract, Golden, load_entry_point
+from heliostat.serving.bodies import Bodies, problems
+from heliostat.spec.inspection import Asked, Inspection, InspectionTask, Role, ServedModelAddress, Told
+from heliostat.spec.workload import Limits
+
+_OURS: Final = ("heliostat/", "importlib", "<frozen")
+_NUMBERS: Final = frozenset({"number", "integer", "boolean"})
+
+
+def inspected(task: InspectionTask) -> Inspection:
+    """Every mistake in what is asked about."""
+    told: list[Told] = []
+    answer, model = None, ""
+    for asked in task.asked:
+        found, texts = _loaded(asked)
+        if isinstance(found, Contract):
+            texts += _contract(found, task.limits)
+            answer = _answer_fields(found.answer) if _is_model(found.answer) else None
+            model = _unservable(found, task.model) if task.model is not None and not texts else ""
+        told += [Told(entry_point=asked.entry_point, text=text) for text in texts]
+    return Inspection(mistakes=tuple(told), model=model, answer=answer)
+
+
+def _loaded(asked: Asked) -> tuple[Any, list[str]]:
+    try:
+        found = load_entry_point(asked.entry_point)
+    except Exception as error:
+        return None, [f"cannot be imported: {_why(error)}"]
+    return found, list(_ROLES[asked.role](found))
+
+
+def _why(error: Exception) -> str:
+    """The error with the line of the workload's own code that it came from."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not any(own in frame.filename for own in _OURS)]
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _takes(given: Any, what: str) -> Iterator[str]:
+    """That a function is none, or does not take one argument."""
+    if not callable(given):
+        yield f"is a {type(given).__name__}: it must be a function of {what}"
+        return
+    try:
+        signature = inspect.signature(given)
+        signature.bind(None)
+    except ValueError:  # of some built-ins nothing is known
+        return
+    except TypeError as error:
+        yield f"takes {signature}: it must take {what} ({error})"
+
+
+def _predictor(given: Any) -> Iterator[str]:
+    if not isinstance(given, type):
+        yield f"is a {type(given).__name__}: it must be a class with `load` and `predict`"
+        return
+    for name, what, instance in (("load", "a directory", ()), ("predict", "columns", (None,))):
+        method = getattr(given, name, None)
+        if method is None:
+            yield f"has no method `{name}`: a predictor has `load(directory)`, a class method, and `predict(columns)`"
+            continue
+        try:
+            inspect.signature(method).bind(*instance, None)
+        except TypeError as error:
+            kind = "a class method that takes" if name == "load" else "to take"
+            yield f"`{name}` must be {kind} {what}: {error}"
+
+
+def _is_contract(given: Any) -> Iterator[str]:
+    if not isinstance(given, Contract):
+        yield f"is a {type(given).__name__}: it must be a heliostat.ml.contracts.Contract"
+
+
+_ROLES: Final[Mapping[Role, Callable[[Any], Iterator[str]]]] = {
+    Role.DATASET: lambda given: _takes(given, "one argument, the parameters"),
+    Role.TRAINING: lambda given: _takes(given, "one argument, the training's context"),
+    Role.PREDICTOR: _predictor,
+    Role.CONTRACT: _is_contract,
+    Role.CHECK: lambda given: _takes(given, "one argument, the candidate"),
+}
+
+
+def _contract(contract: Contract[Any, Any], limits: Limits) -> Iterator[str]:
+    """What in a contract cannot work."""
+    wrong = [name for name in ("row", "answer") if not _is_model(getattr(contract, name))]
+    yield from (f"its `{name}` must be a pydantic model, a class" for name in wrong)
+    yield from (f"its predictor: {text}" for text in _predictor(contract.predictor))
+    yield from (f"its `respond`: {text}" for text in _takes(contract.respond, "one argument, a score"))
+    if "row" in wrong:
+        return
+    for number, example in enumerate(contract.examples):
+        if not isinstance(example, contract.row):
+            yield f"its example {number} is a {type(example).__name__}: it must be a {contract.row.__name__}"
+    bodies = Bodies(contract.row, limits.max_rows)
+    for golden in contract.golden:
+        yield from _golden(golden, bodies, limits)
+
+
+def _golden(golden: Golden, bodies: Bodies, limits: Limits) -> Iterator[str]:
+    """That a golden request is not answered with the status that it is to be answered with, whatever the model says."""
+    body = golden.body
+    if len(body) > limits.max_body_bytes and golden.status == 200:
+        yield f"its golden request {golden.name!r} has {len(body)} bytes, limits.maxBodyBytes is {limits.max_body_bytes}"
+        return
+    try:
+        bodies.read(body)
+    except ValidationError as error:
+        if golden.status == 200:
+            found = problems(error, body)
+            places = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in found[:3])
+            yield f"it refuses its own golden request {golden.name!r}, which expects an answer: {places}"
+        return
+    if golden.status == 422:
+        yield f"it takes its golden request {golden.name!r}, which expects a refusal (422)"
+
+
+def _answer_fields(answer: type[BaseModel]) -> dict[str, bool] | None:
+    """The fields of an answer's JSON, and whether each can be a number."""
+    if answer.model_config.get("extra") == "allow":
+        return None
+    schema = answer.model_json_schema(by_alias=True, mode="serialization")
+    definitions = schema.get("$defs", {})
+    properties = schema.get("properties")
+    return None if properties is None else {name: _numeric(field, definitions) for name, field in properties.items()}
+
+
+def _numeric(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:
+    """Whether a value of this schema can be a number or a boolean; where that is not plain, it can."""
+    if "$ref" in schema:
+        return _numeric(definitions.get(schema["$ref"].rpartition("/")[2], {}), definitions)
+    choices = [*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())]
+    if choices:
+        return any(_numeric(choice, definitions) for choice in choices)
+    kinds = schema.get("type")
+    return kinds is None or bool(_NUMBERS & set([kinds] if isinstance(kinds, str) else kinds))
+
+
+def _unservable(contract: Contract[Any, Any], model: ServedModelAddress) -> str:
+    """Why the contract's predictor cannot serve a model; empty where it can, or where MLflow is not up to tell."""
+    from heliostat.serving import model_cache
+    from heliostat.systems.errors import PermanentError, RetryableError
+
+    try:
+        folder = model_cache.fetch(model.uri, model.tracking_uri)
+    except RetryableError:
+        return ""
+    except (PermanentError, ValueError) as error:
+        return str(error)
+    try:
+        contract.predictor.load(folder)
+    except Exception as error:
+        return f"the predictor of the contract does not load it: {_why(error)}"
+    return ""
+
+
+def _is_model(given: Any) -> bool:
+    return isinstance(given, type) and issubclass(given, BaseModel)

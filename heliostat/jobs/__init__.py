@@ -1,0 +1,1 @@
+"""Programs that Ray's Jobs API runs: `python -m heliostat.jobs.<name> <where its specification lies>`."""

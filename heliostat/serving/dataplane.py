@@ -1,0 +1,118 @@
+"""The data plane of a replica: rows in, answers out, whatever transport carries them.
+
+A transport reads its requests and writes its answers; what is taken, predicted, kept for the tap and logged is decided here,
+so that all of them answer alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic_core import ValidationError, to_json
+
+from heliostat.ml.contracts import Contract, Predictor
+from heliostat.serving import golden
+from heliostat.serving.bodies import Bodies, problems, request_id
+from heliostat.serving.errors import HttpError
+from heliostat.serving.prediction_log.writer import PredictionLog
+from heliostat.serving.tap import Tap
+from heliostat.spec.rollouts import Version
+
+
+class Call:
+    """One request on its way to its answer."""
+
+    __slots__ = ("logged", "replayed", "request_id", "seconds")
+
+    def __init__(self, given_id: bytes | None, replayed: bool) -> None:
+        """`given_id`: what its client calls it; `replayed`: it was sent before, or is a copy of a client's, and is answered as
+        any, and neither logged nor kept."""
+        self.request_id = request_id(given_id)
+        self.replayed = replayed
+        self.logged = False
+        """Whether the id is in the prediction log, or in the replica's: one that is nowhere is not told."""
+        self.seconds: float | None = None
+        """How long its prediction took."""
+
+
+class DataPlane:
+    """What one replica predicts. Safe to use from several threads."""
+
+    def __init__(self, contract: Contract[Any, Any], predictor: Predictor, version: Version, log: PredictionLog) -> None:
+        self.contract = contract
+        self.version = version
+        self.tap = Tap()
+        self.max_body_bytes = version.limits.max_body_bytes
+        self._predictor = predictor
+        self._bodies = Bodies(contract.row, version.limits.max_rows)
+        self._log = log
+        predictor.predict(contract.columns(contract.examples[:1]))  # the first call is slow; no client shall wait for it
+
+    def predict(self, call: Call, body: bytes, started: float) -> bytes:
+        """Answer a JSON body of one row or of many with JSON, keep both for the tap, and log them.
+
+        `started`: when its transport began with it, by `time.perf_counter`.
+
+        Raises:
+            HttpError: the body does not fit the limits or the contract.
+            BaseException: whatever the workload's code raises.
+        """
+        if len(body) > self.max_body_bytes:
+            raise self.oversized(len(body))
+        try:
+            rows, answer = self._answered(body)
+        except BaseException as error:
+            self._note(call, body, error.status if isinstance(error, HttpError) else 500, b"", started)
+            raise
+        seconds = self._note(call, body, 200, answer, started)
+        if not call.replayed:
+            call.logged = self._log.add(call.request_id, body, len(rows), answer, seconds)
+        return answer
+
+    def answers(self, rows: Sequence[Any]) -> list[Any]:
+        """The contract's answers to rows of it, in their order; neither kept nor logged."""
+        respond = self.contract.respond
+        return [respond(score) for score in self._scores(rows)]
+
+    def oversized(self, size: int) -> HttpError:
+        """The refusal of a body of `size` bytes or more, which is over the limit."""
+        limit = self.max_body_bytes
+        detail = f"the body has {size} bytes or more: at most {limit} are taken; send the rows in several requests"
+        return HttpError(413, detail)
+
+    def check_golden(self) -> int:
+        """Ask the contract's golden requests, and count them.
+
+        Raises:
+            GoldenFailures: some were answered otherwise than the contract expects.
+        """
+        return golden.passed(self.contract, self._answered)
+
+    def close(self) -> None:
+        """Write and store what is still to be logged."""
+        self._log.close()
+
+    def _note(self, call: Call, body: bytes, status: int, answer: bytes, started: float) -> float:
+        call.seconds = seconds = time.perf_counter() - started
+        if not call.replayed:
+            self.tap.add(call.request_id, body, status, answer, seconds)
+        return seconds
+
+    def _answered(self, body: bytes) -> tuple[Sequence[Any], bytes]:
+        """The rows in a body and the answer to them."""
+        if not body.strip():
+            raise HttpError(422, 'the body is empty: send one row as a JSON object, or many as {"rows": [...]}')
+        try:
+            rows, single = self._bodies.read(body)
+        except ValidationError as error:
+            raise HttpError(422, problems(error, body)) from None
+        # A single row is the usual request, and needs no list.
+        return rows, to_json(self.contract.respond(self._scores(rows)[0]) if single else {"rows": self.answers(rows)})
+
+    def _scores(self, rows: Sequence[Any]) -> list[Any]:
+        scores: list[Any] = self._predictor.predict(self.contract.columns(rows)).tolist()
+        if len(scores) != len(rows):
+            raise ValueError(f"the predictor gave {len(scores)} scores for {len(rows)} rows")
+        return scores

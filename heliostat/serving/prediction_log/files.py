@@ -1,0 +1,179 @@
+"""From a spool of the prediction log to Parquet in the object store: `python -m heliostat.serving.prediction_log.files SPOOL`.
+
+`predictions/<application>/date=YYYY-MM-DD/<spool's name>.parquet`, one row a prediction: `request_id`, `row` (in the
+request), `time` (UTC), `version`, `latency_ms` (of the request); `input_<field>` and `prediction_<field>`, whose types come
+from the contract (`heliostat.serving.prediction_log.columns`), so that all files of one contract have the same schema; and,
+where these do not say all of a row, `input` and `prediction`, which have it as JSON, and `misfit`, why a cell is empty though
+something was sent. Storing the same spool again writes the same objects.
+
+A line of a spool that is no entry goes to `predictions-unread/<application>/<spool's name>.jsonl`, with the reason.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from heliostat.serving.prediction_log.arrow import Batch, record_batch, schema_of
+from heliostat.serving.prediction_log.columns import Columns
+from heliostat.serving.prediction_log.sealing import Sealed
+from heliostat.serving.prediction_log.spools import Head
+from heliostat.systems.objects import open_store
+
+_BATCH_ROWS: Final = 32_768
+"""Of a row group of Parquet."""
+_NICENESS: Final = 10
+_SHOWN: Final = 200
+_MOST_DAYS: Final = 2_900_000
+"""Till the year 9910; a day beyond is no time of a request."""
+
+
+def store(spool: Path, own: Head) -> Sealed:
+    """Store a spool that nobody writes any more where `own` says, then delete it. `own` has the columns of one that says none.
+
+    Raises:
+        PermanentError, RetryableError: the store does not take it now; the spool stays.
+        OSError: it cannot be read.
+    """
+    head = Head.read(spool)
+    columns = head.columns if head else own.columns
+    unread: dict[int, str] = {}
+    aside: list[bytes] = []
+    days: dict[int, _Day] = {}
+    objects = open_store(own.store)
+    with ExitStack() as files:
+        with spool.open("rb") as source:
+            for number, line in enumerate(source, 1):
+                if not line.endswith(b"\n") or (number == 1 and head):  # a torn line: its writer was killed over it
+                    continue
+                try:
+                    entry = _Entry.of(from_json(line))
+                except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+                    unread[number] = f"{type(error).__name__}: {error}"[:_SHOWN]
+                    aside.append(to_json({"reason": unread[number], "line": line.decode("latin-1")}) + b"\n")
+                    continue
+                if entry.day not in days:
+                    days[entry.day] = _Day(files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet")).name, columns)
+                days[entry.day].add(entry)
+        for number, day in sorted(days.items()):
+            day.close()
+            date = dt.date(1970, 1, 1) + dt.timedelta(days=number)
+            objects.put_file(f"predictions/{own.application}/date={date:%Y-%m-%d}/{spool.stem}.parquet", day.path)
+    if aside:
+        objects.put(f"predictions-unread/{own.application}/{spool.stem}.jsonl", b"".join(aside))
+    spool.unlink(missing_ok=True)
+    misfits = {name: why for day in days.values() for name, why in day.misfits.items()}
+    return Sealed(predictions=sum(day.rows for day in days.values()), misfits=misfits, unread=unread)
+
+
+@dataclass
+class _Entry:
+    """One request in a spool."""
+
+    request_id: str
+    time: int
+    """Unix time in microseconds."""
+    version: str
+    latency_ms: float
+    asked: list[Any]
+    answered: list[Any]
+
+    @classmethod
+    def of(cls, line: Any) -> _Entry:
+        """What a line says.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError, OverflowError: it is no entry.
+        """
+        asked, answered = line["inputs"], line["predictions"]
+        if not isinstance(asked, list) or not isinstance(answered, list) or len(asked) != len(answered):
+            raise ValueError("it has not as many answers as rows")
+        found = cls(line["request_id"], int(line["time"] * 1e6), line["version"], float(line["latency_ms"]), asked, answered)
+        if not isinstance(found.request_id, str) or not isinstance(found.version, str) or abs(found.day) > _MOST_DAYS:
+            raise ValueError("its request_id, version or time is none")
+        return found
+
+    @property
+    def day(self) -> int:
+        """Days since 1970-01-01, UTC."""
+        return self.time // 86_400_000_000
+
+
+class _Day:
+    """The file of one day, while it is written."""
+
+    def __init__(self, path: str, columns: Columns) -> None:
+        import pyarrow.parquet as pq
+
+        self.path = Path(path)
+        self._columns = columns
+        self._schema = schema_of(columns)
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._batch = Batch()
+        self.rows = 0
+        """Written so far."""
+        self.misfits: dict[str, str] = {}
+        """An example of what does not fit, by column."""
+
+    def add(self, entry: _Entry) -> None:
+        """Write a request, sooner or later."""
+        count, batch = len(entry.asked), self._batch
+        batch.request_id += [entry.request_id] * count
+        batch.row += range(count)
+        batch.time += [entry.time] * count
+        batch.version += [entry.version] * count
+        batch.latency_ms += [entry.latency_ms] * count
+        batch.asked += entry.asked
+        batch.answered += entry.answered
+        if len(batch) >= _BATCH_ROWS:
+            self._write()
+
+    def close(self) -> None:
+        """Write what waits."""
+        if len(self._batch):
+            self._write()
+        self._writer.close()
+
+    def _write(self) -> None:
+        batch, self._batch = self._batch, Batch()
+        found, misfits = record_batch(batch, self._columns, self._schema)
+        self._writer.write_batch(found)
+        self.rows += len(batch)
+        self.misfits = {**misfits, **self.misfits}
+
+
+class _Without(MetaPathFinder):
+    """Has a module not found."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """None, which leaves it to others, but for that one."""
+        if fullname == self._name:
+            raise ModuleNotFoundError(f"{fullname} is not wanted here")
+
+
+def main() -> None:
+    """Store the spool that is named, and say on stdout what became of it; see `heliostat.serving.prediction_log.sealing`."""
+    os.nice(_NICENESS)
+    sys.meta_path.insert(0, _Without("pandas"))  # pyarrow would import it, half a second, and has no use for it here
+    head = Head.of(sys.stdin.buffer.read())
+    assert head is not None  # noqa: S101 - see `sealing.seal`
+    try:
+        sys.stdout.write(store(Path(sys.argv[1]), head).model_dump_json())
+    except Exception as error:  # whatever it is, it is told in a line and tried again
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""What an application answers, by method and path.
+
+    POST /predict       one row as an object, or many as `{"rows": [...]}`
+    GET  /healthz       `{"version": label}`
+    GET  /openapi.json  GET /docs
+    POST /-/golden      the contract's golden requests through the whole path
+    GET  /-/golden      `{"bodies": [...]}`: its golden requests and examples, as they would be sent
+    GET  /-/tap         the last requests with their answers; see `heliostat.serving.tap`
+
+An answer has `x-request-id` where its id is logged: with a prediction, or with a failure of the application.
+
+Clients cannot reach `/-/`. A request with `x-heliostat-replay` was sent before, or is a copy of a client's: it is answered as
+any, with the time that took in `x-heliostat-milliseconds`, and neither logged nor kept for the tap.
+
+A body may be compressed (gzip or deflate). Pages of other origins may use an application whose `cors_origins` names them.
+
+Errors are JSON: `{"detail": "<text>"}`, and for what does not fit the contract 422 with FastAPI's
+`{"detail": [{"loc", ...}]}`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from pydantic_core import to_json
+
+from heliostat.serving import golden
+from heliostat.serving.bodies import is_many
+from heliostat.serving.dataplane import Call, DataPlane
+from heliostat.serving.errors import HttpError
+from heliostat.serving.rest import pages
+from heliostat.serving.rest.cors import Cors
+from heliostat.serving.rest.encodings import decoded
+from heliostat.serving.rest.exchange import JSON, Fields, Request, Response, Work
+from heliostat.serving.tap import parse_query
+
+_INLINE_ROWS: Final = 64
+_INLINE_BYTES: Final = 16_384
+"""Requests of more rows or bytes are answered in a thread, so that they do not hold up the small ones."""
+
+
+_Route = Callable[[Request, Call], tuple[bytes, bytes]]
+"""From a request to content type and body."""
+
+
+class RestApplication:
+    """A data plane by HTTP; an `exchange.Application`. Safe to use from several threads."""
+
+    def __init__(self, plane: DataPlane, public_path: str) -> None:
+        """`public_path`: what clients see the application below; OpenAPI says it."""
+        self._plane = plane
+        self.max_body_bytes = plane.max_body_bytes
+        contract, version = plane.contract, plane.version
+        self._cors = Cors(version.cors_origins)
+        self._version: tuple[bytes, bytes] = (b"x-heliostat-version", version.label.encode())
+        health = json.dumps({"version": version.label}).encode()
+        openapi = json.dumps(pages.openapi(contract, version.label, public_path, version.limits)).encode()
+        self._routes: dict[tuple[str, str], _Route] = {
+            ("POST", "/predict"): self._predict,
+            ("GET", "/healthz"): _fixed(health, JSON),
+            ("GET", "/openapi.json"): _fixed(openapi, JSON),
+            ("GET", "/docs"): _fixed(pages.docs(contract, public_path).encode(), b"text/html; charset=utf-8"),
+            ("POST", "/-/golden"): self._golden,
+            ("GET", "/-/golden"): _fixed(golden.listed(contract), JSON),
+            ("GET", "/-/tap"): self._tapped,
+        }
+
+    def reply(self, request: Request) -> Response | Work:
+        """The answer, or where it takes long, how to get it. Never raises."""
+        if _takes_long(request):
+            return partial(self._replied, request)
+        return self._replied(request)
+
+    def too_large(self, request: Request, size: int) -> Response:
+        """The answer to a request whose body has `size` bytes or more, which is over the limit."""
+        refusal = self._plane.oversized(size)
+        return self._response(request, Call(None, replayed=False), refusal.status, JSON, to_json(refusal.body))
+
+    def close(self) -> None:
+        """Write and store what is still to be logged."""
+        self._plane.close()
+
+    def _replied(self, request: Request) -> Response:
+        call = Call(request.headers.get(b"x-request-id"), b"x-heliostat-replay" in request.headers)
+        extra: Fields = ()
+        try:
+            if (preflight := self._cors.preflight(request)) is not None:
+                return preflight
+            kind, body = self._route(request, call)
+            status = 200
+        except HttpError as refusal:
+            status, kind, extra = refusal.status, JSON, refusal.headers
+            body = to_json(refusal.body, inf_nan_mode="strings")
+        except BaseException as error:
+            # A bug in workload code, sys.exit and a panic in Rust among them: the client hears that, people read the log, and
+            # the replica goes on.
+            status, kind = 500, JSON
+            text = f"the application failed on this request ({type(error).__name__}); its log has more under this request id"
+            body = to_json({"detail": text})
+            _report(call.request_id)
+            call.logged = True
+        return self._response(request, call, status, kind, body, extra)
+
+    def _response(self, request: Request, call: Call, status: int, kind: bytes, body: bytes, extra: Fields = ()) -> Response:
+        fields = (self._version, *extra, *self._cors.fields(request))
+        if call.logged:
+            fields = (*fields, (b"x-request-id", call.request_id))
+        if call.replayed and call.seconds is not None:
+            fields = (*fields, (b"x-heliostat-milliseconds", b"%.4f" % (call.seconds * 1000)))
+        return Response(status, kind, body, fields)
+
+    def _route(self, request: Request, call: Call) -> tuple[bytes, bytes]:
+        method, path = request.method, request.path
+        route = self._routes.get((method, path)) or (self._routes.get(("GET", path)) if method == "HEAD" else None)
+        if route is not None:
+            return route(request, call)
+        if taken := [known for known, there in self._routes if there == path]:
+            text = f"{path} takes {' and '.join(taken)}, not {method}"
+            raise HttpError(405, text, ((b"allow", ", ".join(taken).encode()),))
+        known = "POST /predict, GET /healthz, GET /openapi.json and GET /docs"
+        raise HttpError(404, f"there is nothing at {path}: there are {known}")
+
+    def _predict(self, request: Request, call: Call) -> tuple[bytes, bytes]:
+        started, body = time.perf_counter(), request.body
+        kind = request.headers.get(b"content-type")
+        if kind and kind != JSON and not _is_json(kind):
+            raise HttpError(415, f"the content type is {kind.decode('latin-1')}: it must be application/json")
+        encoding = request.headers.get(b"content-encoding")
+        if encoding:
+            body = decoded(body, encoding, self.max_body_bytes)
+        return JSON, self._plane.predict(call, body, started)
+
+    def _golden(self, request: Request, call: Call) -> tuple[bytes, bytes]:
+        return JSON, json.dumps({"passed": self._plane.check_golden()}).encode()
+
+    def _tapped(self, request: Request, call: Call) -> tuple[bytes, bytes]:
+        try:
+            query = parse_query(request.query)
+        except ValueError as error:
+            raise HttpError(422, str(error)) from None
+        return JSON, self._plane.tap.page(query).model_dump_json().encode()
+
+
+def _takes_long(request: Request) -> bool:
+    body = request.body
+    if len(body) > _INLINE_BYTES or b"content-encoding" in request.headers or request.path.startswith("/-/"):
+        return True
+    return is_many(body) and body.count(b"{") > _INLINE_ROWS + 1
+
+
+def _fixed(body: bytes, kind: bytes) -> _Route:
+    return lambda request, call: (kind, body)
+
+
+def _is_json(kind: bytes) -> bool:
+    media = kind.partition(b";")[0].strip().lower()
+    return media == JSON or (media.startswith(b"application/") and media.endswith(b"+json"))
+
+
+def _report(request_id: bytes) -> None:
+    import logging
+
+    logging.getLogger("ray.serve").exception("request %s failed", request_id.decode("latin-1"))

@@ -1,0 +1,93 @@
+"""A request and its answer, as the application and those that carry them over HTTP both know them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, Protocol
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""Header fields, names in lower case."""
+
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+JSON: Final = b"application/json"
+
+
+@dataclass(slots=True)
+class Request:
+    """A request that has arrived as a whole."""
+
+    method: str
+    path: str
+    """Decoded, below the application's own prefix."""
+    query: bytes
+    headers: dict[bytes, bytes]
+    """By name in lower case; of several with one name the last."""
+    body: bytes = b""
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer, whole: its body is in memory."""
+
+    status: int
+    kind: bytes
+    """The content type; empty for status 204, which has no body and no length."""
+    body: bytes = b""
+    fields: Fields = field(default=())
+    """More header fields. What is in them is sent as it is: whoever fills them answers for it."""
+
+    @property
+    def head(self) -> Fields:
+        """All header fields of the answer itself, but for those of the connection."""
+        length = b"%d" % len(self.body)
+        return ((b"content-type", self.kind), (b"content-length", length), *self.fields) if self.kind else self.fields
+
+    def encoded(self, with_body: bool, closes: bool) -> bytes:
+        """All that is written for it, in HTTP/1.1. Without the body, as HEAD wants it, its length is told all the same."""
+        parts = [_STATUS_LINES[self.status], b"date: ", _date(), b"\r\n"]
+        for name, value in self.head:
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(b"connection: close\r\n\r\n" if closes else b"\r\n")
+        if with_body:
+            parts.append(self.body)
+        return b"".join(parts)
+
+
+Work = Callable[[], Response]
+"""An answer that takes long: to be called in another thread."""
+
+
+class Application(Protocol):
+    """What answers requests."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest body that is taken."""
+
+    def reply(self, request: Request) -> Response | Work:
+        """The answer, or how to get it. Never raises."""
+
+    def too_large(self, request: Request, size: int) -> Response:
+        """The answer to a request whose body has `size` bytes or more, which is over the limit."""
+
+
+def error_response(status: int, text: str, fields: Fields = ()) -> Response:
+    """An error."""
+    return Response(status, JSON, json.dumps({"detail": text}).encode(), fields)
+
+
+_dated: tuple[int, bytes] = (0, b"")
+
+
+def _date() -> bytes:
+    """The value of `date`, made once a second."""
+    global _dated
+    now = int(time.time())
+    if _dated[0] != now:
+        _dated = now, formatdate(now, usegmt=True).encode()
+    return _dated[1]

@@ -1,0 +1,161 @@
+"""Checks of one's own: whatever they do, the analyst gets a figure or a reason."""
+
+from __future__ import annotations
+
+import os
+import time
+import zipfile
+from pathlib import Path
+
+import psutil
+import pytest
+from replicas import until, version
+
+from heliostat.analysis.custom_checks import fetch_code, run
+from heliostat.spec.analysis import Custom, Verdict
+from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.errors import PermanentError
+
+ENDPOINTS = Endpoints(candidate=("http://127.0.0.1:1/new",), serving=("http://127.0.0.1:1/old",))
+PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+
+
+@pytest.fixture
+def check(tmp_path):
+    task = AnalystTask.model_validate(
+        {
+            "application": "halves",
+            "analysis": {"checks": [{"kind": "success-rate", "atLeast": 1}]},
+            "candidate": version(StoreAddress(uri=f"file://{tmp_path}")),
+            "serving": None,
+        }
+    )
+
+    async def go(source="", command=None, endpoints=ENDPOINTS, **settings):
+        (tmp_path / "mine.py").write_text(source)
+        how = {"command": command} if command else {"function": "mine:check"}
+        return await run(Custom(name="own", **how, **settings), task, endpoints, (), tmp_path)
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("answer", "limits", "verdict", "value", "text"),
+    [
+        ("True", {}, PASS, None, ""),
+        ("False", {}, FAIL, None, ""),
+        ("0.5", {"at_least": 0.1}, None, 0.5, ""),
+        ("3", {"at_most": 0.1}, None, 3.0, ""),
+        ("0.5", {}, INCONCLUSIVE, 0.5, "neither"),
+        ("float('nan')", {"at_least": 0.1}, INCONCLUSIVE, None, "nan"),
+        ("None", {}, INCONCLUSIVE, None, "mine:check answered None"),
+        ("'yes'", {}, INCONCLUSIVE, None, "answered 'yes'"),
+        ("Outcome(Verdict.FAIL, 0.2, rows=7, text='why')", {}, FAIL, 0.2, "why"),
+        ("Outcome(value=0.2)", {"at_most": 1}, None, 0.2, ""),
+        ("Outcome()", {"at_most": 1}, INCONCLUSIVE, None, "no verdict"),
+        ("Outcome(Verdict.PASS, 0.42)", {"at_least": 0.9}, None, 0.42, ""),
+        ("Outcome(Verdict.FAIL, 0.95)", {"at_least": 0.9}, FAIL, 0.95, ""),
+        ("True", {"at_least": 0.9}, INCONCLUSIVE, None, "without a number"),
+    ],
+)
+async def test_what_a_function_answers_is_a_verdict_or_a_figure(check, answer, limits, verdict, value, text):
+    head = "from heliostat.ml.checks import Outcome\nfrom heliostat.spec.analysis import Verdict\n"
+    figure = await check(f"{head}def check(candidate):\n    return {answer}\n", **limits)
+    assert (figure.verdict, figure.candidate) == (verdict, value)
+    assert text in figure.text
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("def check(candidate):\n    raise ValueError('own reason')", "ValueError: own reason"),
+        ("import nothing_of_that_name", "No module named 'nothing_of_that_name'"),
+        ("other = 1", "has no 'check'"),
+        ("import os\ndef check(candidate):\n    os._exit(7)", "ended with 7"),
+        ("import sys\ndef check(candidate):\n    sys.exit(0)", "ended with 0"),
+        ("import os, signal\ndef check(candidate):\n    os.kill(os.getpid(), signal.SIGSEGV)", "ended with -11"),
+    ],
+)
+async def test_a_function_that_crashes_is_inconclusive_with_the_end_of_its_traceback(check, source, text):
+    figure = await check(source)
+    assert figure.verdict is INCONCLUSIVE
+    assert text in figure.text
+    assert len(figure.text) < 2_200
+
+
+async def test_a_function_that_hangs_is_ended_with_all_that_it_started(check, tmp_path):
+    source = """
+import subprocess, time
+def check(candidate):
+    child = subprocess.Popen(["sleep", "60"])
+    open("pid", "w").write(str(child.pid))
+    time.sleep(60)
+"""
+    began = time.monotonic()
+    figure = await check(source, timeout_seconds=3)
+    assert time.monotonic() - began < 10
+    assert (figure.verdict, figure.text) == (INCONCLUSIVE, "not done within 3 s.")
+    pid = int((tmp_path / "pid").read_text())
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize(
+    ("script", "verdict", "value", "text"),
+    [
+        ("exit 0", PASS, None, ""),
+        ("echo noise; echo 0.75", PASS, 0.75, ""),
+        ("echo 0.2; echo why >&2; exit 1", FAIL, 0.2, "why"),
+        ("echo inf; exit 3", INCONCLUSIVE, None, "exit code 3"),
+        ("test $HELIOSTAT_CANDIDATE_URL = http://127.0.0.1:1/new", PASS, None, ""),
+        ("test $HELIOSTAT_SERVING_URL = http://127.0.0.1:1/old", PASS, None, ""),
+    ],
+)  # fmt: skip
+async def test_a_commands_exit_code_is_its_verdict_and_its_last_line_its_figure(check, script, verdict, value, text):
+    figure = await check(command=("sh", "-c", script))
+    assert (figure.verdict, figure.candidate) == (verdict, value)
+    assert text in figure.text
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "verdict", "value", "text"),
+    [
+        ("echo 0.42", {"at_least": 0.9}, None, 0.42, ""),
+        ("echo 0.42", {"at_most": 0.1}, None, 0.42, ""),
+        ("echo 0.95; exit 1", {"at_least": 0.9}, FAIL, 0.95, "exit code 1"),
+        ("echo 0.95; exit 7", {"at_least": 0.9}, INCONCLUSIVE, 0.95, "exit code 7"),
+        ("echo fine", {"at_least": 0.9}, INCONCLUSIVE, None, "it passed without a number for `atLeast` and `atMost`"),
+    ],
+)  # fmt: skip
+async def test_a_command_that_passes_leaves_its_number_to_the_limits(check, script, limits, verdict, value, text):
+    figure = await check(command=("sh", "-c", script), **limits)
+    assert (figure.verdict, figure.candidate) == (verdict, value)
+    assert text in figure.text
+
+
+async def test_with_nothing_serving_a_command_sees_an_empty_url(check):
+    alone = Endpoints(candidate=("http://127.0.0.1:1/new",))
+    figure = await check(command=("sh", "-c", 'test "${HELIOSTAT_SERVING_URL-unset}" = ""'), endpoints=alone)
+    assert figure.verdict is PASS
+
+
+async def test_a_command_that_is_not_there_is_inconclusive(check):
+    figure = await check(command=("no-such-command-here",))
+    assert (figure.verdict, figure.text) == (INCONCLUSIVE, "no-such-command-here cannot be run: No such file or directory")
+
+
+def test_the_candidates_code_is_unpacked_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "objects/code").mkdir(parents=True)
+    store = StoreAddress(uri=f"file://{tmp_path}/objects")
+    with zipfile.ZipFile(tmp_path / "objects/code/abc.zip", "w") as archive:
+        archive.writestr("package/workloads/own/checks.py", "X = 1")
+    candidate = version(store, code_uri=f"{store.uri}/code/abc.zip")
+    folder = fetch_code(candidate)
+    assert folder == Path(tmp_path, f"heliostat-{os.getuid()}", "code", "abc")
+    assert (folder / "workloads/own/checks.py").read_text() == "X = 1"
+    (tmp_path / "objects/code/abc.zip").unlink()
+    assert fetch_code(candidate) == folder
+    assert [path.name for path in folder.parent.iterdir()] == ["abc"]
+    with pytest.raises(PermanentError, match=r"code/other\.zip"):
+        fetch_code(version(store, code_uri=f"{store.uri}/code/other.zip"))

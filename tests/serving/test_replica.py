@@ -1,0 +1,147 @@
+"""A replica between Serve and its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import httpx
+import pytest
+from serving_fakes import JSON, ROW, body, version
+
+from heliostat.serving.replica import Replica, build
+from heliostat.serving.rest.asgi import AsgiApplication
+from heliostat.serving.rest.connection import Connection
+from heliostat.serving.slots import Slots
+from heliostat.spec.resources import StoreAddress
+from heliostat.spec.rollouts import ServingArguments
+from heliostat.systems import serve_ingress
+from heliostat.systems.errors import PermanentError
+
+
+async def asked_by_asgi(app, method, path, *parts, root="/_/halves/blue", **headers):
+    """What an ASGI server is told, and what is asked of it."""
+    waiting = [{"type": "http.request", "body": part, "more_body": True} for part in parts] + [{"type": "http.request"}]
+    sent = []
+
+    async def receive():
+        return waiting.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": root + path, "root_path": root, "query_string": b"", "headers": given}
+    await AsgiApplication(app)(scope, receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"], len(waiting)
+
+
+async def test_what_comes_by_serves_own_proxy_is_answered_too(app):
+    status, headers, answer, _ = await asked_by_asgi(app, "POST", "/predict", body()[:5], body()[5:], **JSON)
+    assert (status, answer) == (200, b'{"score":2.0}')
+    assert (headers[b"content-length"], headers[b"x-heliostat-version"]) == (b"13", b"3-abc")
+    assert b"x-request-id" not in headers, "Serve adds it"
+    many = json.dumps({"rows": [ROW] * 100}).encode()
+    assert (await asked_by_asgi(app, "POST", "/predict", many, **JSON))[0] == 200
+    assert (await asked_by_asgi(app, "HEAD", "/healthz"))[:3:2] == (200, b"")
+    status, _, _, left = await asked_by_asgi(app, "POST", "/predict", *[b" " * 15_000] * 9, **JSON)
+    assert (status, left) == (413, 8), "no more of it is read"
+
+
+async def test_a_candidate_whose_requests_pass_through_serve_fails_its_golden_requests(app):
+    status, _, answer, _ = await asked_by_asgi(app, "POST", "/-/golden")
+    assert status == 500
+    assert b"install the release of Ray that requirements.lock names" in answer
+
+
+async def test_the_end_of_the_application_closes_the_log(app, log):
+    messages, sent = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}], []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message["type"])
+
+    await AsgiApplication(app)({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert log.entries == ["closed"]
+
+
+@pytest.fixture
+def hooked(monkeypatch):
+    """Serve's module, which is as it was afterwards."""
+    from ray.serve._private import replica
+
+    monkeypatch.setattr(replica, serve_ingress.START, getattr(replica, serve_ingress.START))
+    return replica
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_the_server_that_serve_starts_has_our_connections(app, hooked):
+    from ray.serve.config import HTTPOptions
+
+    replica = Replica.__new__(Replica)
+    replica._answers, replica._prefix, replica._slots = app, "/_/halves/blue", Slots(1)
+    await replica.__serve_build_asgi_app__()
+
+    async def serves(scope, receive, send):
+        raise AssertionError("the request passed through Serve")
+
+    loop = asyncio.get_running_loop()
+    task, server = await getattr(hooked, serve_ingress.START)(serves, HTTPOptions(host="127.0.0.1", port=0), event_loop=loop)
+    while not server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    [socket] = server.servers[0].sockets
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{socket.getsockname()[1]}/_/halves/blue") as client:
+        assert (await client.post("/predict", content=body())).json() == {"score": 2.0}
+        assert (await client.post("/-/golden")).json() == {"passed": 2}
+        server.should_exit = True
+        await asyncio.wait_for(task, 10)
+
+
+def test_a_serve_that_starts_its_server_differently_is_refused(monkeypatch, hooked):
+    monkeypatch.delattr(hooked, serve_ingress.START)
+    with pytest.raises(PermanentError, match=r"Ray Serve [\d.]+ starts the server of a replica"):
+        serve_ingress.listen_with(Connection)
+
+
+async def test_a_replica_tells_serve_how_much_it_works_on():
+    replica = Replica.__new__(Replica)
+    replica._slots = Slots(1)
+    assert await replica.record_autoscaling_stats() == {"ongoing_requests": 0}
+    replica._slots.take()
+    replica._slots.wait(lambda: None)
+    assert await replica.record_autoscaling_stats() == {"ongoing_requests": 2}
+
+
+def test_a_replica_takes_on_more_or_less_while_it_runs():
+    replica = Replica.__new__(Replica)
+    replica._slots = Slots(1)
+    replica.reconfigure({"maxOngoingRequests": 5})
+    assert replica._slots.limit == 5
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_replica_takes_the_cores_and_accelerators_that_are_declared(tmp_path):
+    import ray.serve
+
+    arguments = ServingArguments(
+        application="halves", route_prefix="/_/halves/blue", public_path="/halves", replicas=3, cpus_per_replica=0.5,
+        gpus_per_replica=0.25, max_ongoing_requests=8, version=version("2-new", store=StoreAddress(uri=f"file://{tmp_path}")),
+    )  # fmt: skip
+    application = build(arguments.model_dump(mode="json"))
+    assert isinstance(application, ray.serve.Application)
+    deployment = application._bound_deployment
+    assert (deployment.ray_actor_options["num_cpus"], deployment.ray_actor_options["num_gpus"]) == (0.5, 0.25)
+    assert (deployment.num_replicas, deployment.max_ongoing_requests) == (3, 8)
+
+
+def test_a_replica_imports_nothing_heavy():
+    program = (
+        "import sys, heliostat.serving.replica, workloads.flights.contract;"
+        "print([m for m in ('pandas', 'mlflow', 'lightgbm', 'sklearn', 'ray', 'pyarrow') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
