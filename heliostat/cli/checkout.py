@@ -80,6 +80,8 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
     named = flags.get("stack", "")
     if not words or {"-h", "--help"} & set(arguments):
         return Found(stack_flag=named)  # whoever asks what commands there are needs no place, and would wait for all of this
+    if words[0] == "new" and words[1:2] != ["workload"]:
+        return Found(stack_flag=named)  # of a repository that is made, whatever lies around it
     from heliostat.engine.config import project as projects
     from heliostat.engine.stackerrors import StackError
 

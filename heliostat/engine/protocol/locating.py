@@ -27,7 +27,7 @@ class PluginPlaces:
     def of(
         cls, named: Mapping[str, Path], options: Mapping[str, Any], root: Path, environment: Mapping[str, str]
     ) -> PluginPlaces:
-        """What Pulumi.yaml names; else beside the program's Python, so that both are of one installation; beside this one; PATH."""
+        """What the project names; else what lies beside the program's Python, like its library; beside this one; on PATH."""
         folders = [Path(sys.executable).parent, *map(Path, environment.get("PATH", os.defpath).split(os.pathsep))]
         with suppress(EngineError):  # whoever starts the program says that its Python is not there
             folders.insert(0, Path(interpreter(options, root, environment)[0]).parent)
