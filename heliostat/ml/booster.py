@@ -18,6 +18,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from heliostat.ml.extras import require
+
+require("lightgbm", extra="lightgbm")
+
 _FLOAT64: Final = 1
 _NORMAL: Final = 0
 _ALL_ROUNDS: Final = -1
@@ -139,7 +143,7 @@ def _header(text: str, name: str, default: str | None = None) -> str:
 def _library() -> Any:
     spec = importlib.util.find_spec("lightgbm")
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError("the package lightgbm is not installed")
+        raise ImportError("the package lightgbm is gone")
     library = ctypes.CDLL(str(Path(spec.submodule_search_locations[0], "lib", "lib_lightgbm.so")))
     library.LGBM_GetLastError.restype = ctypes.c_char_p
     library.LGBM_BoosterPredictForMatSingleRowFast.argtypes = [ctypes.c_void_p] * 4

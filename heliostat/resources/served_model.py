@@ -9,6 +9,7 @@ from typing import Any
 
 import pulumi
 
+from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import whole
 from heliostat.resources.dataset import Dataset
@@ -49,8 +50,8 @@ class ServedModelArgs:
             pulumi.RunError: where it cannot be found or read; the engine shows the text alone.
         """
         try:
-            return code_of(self.root, *entry_points)
-        except CodeError as error:
+            return code_of(self.root, *entry_points, sources=sources(self.root))
+        except (CodeError, SourcesError) as error:
             raise pulumi.RunError(str(error)) from None
 
     def training_parameters(self, name: str, overrides: Parameters) -> Parameters:

@@ -43,6 +43,19 @@ def test_a_new_repository_can_be_previewed_at_once(tmp_path):
     assert "16 to create" in command(root, "preview").stdout
 
 
+def test_code_beside_the_workloads_travels_where_it_is_named_and_the_preview_tells_where_it_is_not(tmp_path):
+    command(tmp_path, "new", "mine")
+    dataset, settings = tmp_path / "mine/workloads/tumours/dataset.py", tmp_path / "mine/heliostat.toml"
+    (tmp_path / "mine/shared").mkdir()
+    (tmp_path / "mine/shared/rows.py").touch()
+    dataset.write_text(dataset.read_text() + "\n\nimport shared.rows\n")
+    told = command(tmp_path / "mine", "preview", code=1).stdout
+    assert "workloads/tumours/dataset.py imports shared/rows.py, which does not travel with the code" in told
+    assert "add 'shared' to `sources` in heliostat.toml" in told
+    settings.write_text('sources = ["shared"]\n' + settings.read_text())
+    assert "11 to create" in command(tmp_path / "mine", "preview").stdout
+
+
 def test_a_repository_inside_of_another_project_is_its_own(tmp_path):
     command(tmp_path, "new", "outer")
     command(tmp_path / "outer", "new", "inner")
