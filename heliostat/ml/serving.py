@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import heliostat
 from heliostat.ml import models
 from heliostat.ml.asgi import AsgiApplication
 from heliostat.ml.connection import Connection
@@ -19,8 +20,8 @@ from heliostat.ml.http import Answers
 from heliostat.ml.log_columns import Columns
 from heliostat.ml.prediction_log import PredictionLog
 from heliostat.ml.slots import Slots
-from heliostat.spec.rollouts import ReplicaSettings, ServingArguments
-from heliostat.systems import serve_ingress
+from heliostat.spec.rollouts import ReplicaSettings, ServingArguments, Version
+from heliostat.systems import library_packages, serve_ingress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.private_folder import node_folder
 
@@ -86,9 +87,10 @@ def open_application(arguments: ServingArguments) -> Answers:
     """What answers requests in one replica.
 
     Raises:
-        PermanentError: the contract or the model cannot be loaded.
+        PermanentError: the contract or the model cannot be loaded, or the library is not the version's.
     """
     version = arguments.version
+    _require_library(version)
     contract = load_entry_point(version.contract)
     if not isinstance(contract, Contract):
         found = type(contract).__name__
@@ -99,6 +101,22 @@ def open_application(arguments: ServingArguments) -> Answers:
     columns = Columns.of(contract.row, contract.answer)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
     return Answers(contract, predictor, version, arguments.public_path, log)
+
+
+def _require_library(version: Version) -> None:
+    """See that this is the library that the version was declared with, which Ray was asked to put first.
+
+    Raises:
+        PermanentError: it is another one, and would answer as that does.
+    """
+    runtime = version.runtime
+    if runtime is not None and (here := library_packages.here()) != runtime.library_digest:
+        raise PermanentError(
+            f"{version.label} was declared with heliostat {runtime.library} ({runtime.library_digest[:12]}), and this replica "
+            f"runs heliostat {heliostat.__version__} ({here[:12]}) from {Path(heliostat.__file__).parent}: "
+            f"{runtime.library_uri} was not put before it. Install heliostat {runtime.library} where replicas run, or declare "
+            "the version again"
+        )
 
 
 def default_spool() -> Path:
