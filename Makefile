@@ -19,7 +19,7 @@ preview: setup ## Show what `up` would do
 	@$(HELIOSTAT) preview -s $(STACK) --diff
 
 predict: setup ## Ask every application of the stack for a prediction
-	@.venv/bin/python scripts/predict.py $(STACK)
+	@$(HELIOSTAT) predict -s $(STACK)
 
 down: setup ## Stop everything that `up` started; objects, runs and models are kept
 	@$(HELIOSTAT) destroy -s $(STACK) --yes --skip-preview

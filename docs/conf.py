@@ -47,7 +47,7 @@ autodoc_preserve_defaults = True
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(pulumi|pydantic|pa|pyarrow|numpy|np|NDArray|lightgbm|collections|pathlib|Path|Enum|IntEnum|StrEnum)\b.*"),
-    (r"py:.*", r"(.*\.)?(Row|Answer)"),  # what a contract is generic in
+    (r"py:.*", r"(.*\.)?(Row|Answer|P)"),  # what a contract, and a training, is generic in
     (r"py:.*", r".*\.MetricLogger"),  # written by the context itself
 ]
 

@@ -31,7 +31,7 @@ from heliostat.spec.resources import ApplicationInputs, ControllerInputs, RayClu
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.workload import PredictionLog
-from heliostat.systems import code_packages, ports, processes
+from heliostat.systems import code_packages, library_packages, ports, processes
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_nodes import LocalCluster
 
@@ -138,8 +138,8 @@ class World:
 
     def desired(self, inputs: ApplicationInputs) -> Desired:
         """What an `up` of a program with `inputs` would ask the controller for."""
-        uri = code_packages.upload(inputs.code, open_store(self.store))
-        return desired_of(inputs, uri)
+        store = open_store(self.store)
+        return desired_of(inputs, code_packages.upload(inputs.code, store), library_packages.upload(store))
 
     def inputs(self, strategy: Strategy) -> ApplicationInputs:
         """What a program would declare for the next version."""

@@ -9,6 +9,7 @@ _CONTENTS = """
 :hidden:
 :caption: Guide
 
+docs/own-repository
 docs/architecture
 docs/platforms
 docs/operating

@@ -7,7 +7,7 @@ need and waits for calls.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,10 +16,13 @@ from heliostat.cli.session import Session
 from heliostat.engine.errors import EngineError
 from heliostat.engine.protocol import launching
 from heliostat.engine.protocol.launching import Ahead, Host
+from heliostat.engine.protocol.locating import PluginPlaces
+from heliostat.engine.state.urns import PROVIDER_TYPE_PREFIX
 
 CONFIG_FILE = "HELIOSTAT_CONFIG_FILE"
 """Tells the program which file its config is of, for what it says of mistakes."""
-_OURS = Path(heliostat.__file__).parent / "provider"
+_NAME = "heliostat"
+_FOLDER = Path(heliostat.__file__).parent / "provider"
 
 
 def environment(session: Session, variables: Mapping[str, str]) -> dict[str, str]:
@@ -44,12 +47,21 @@ def _start(started: Ahead, session: Session, variables: Mapping[str, str], *, pr
     project = session.project
     if program:
         started.host = Host.start(project.runtime_options, project.root, project.main, variables)
-    for name, folder in project.plugins.items():
-        # Ours has the engine's address from the handshake; others may want it at once.
-        if folder.resolve() == _OURS.resolve():
-            command, its_variables = launching.command_of(name, folder, {**variables, "PULUMI_PROJECT": project.name})
-            expected = f"--expected={','.join(_types(session))}"
-            started.plugins[name] = launching.start([*command, expected], project.main, its_variables)
+    types = _types(session)
+    for name, folder in _ours(session, types, variables):
+        command, its_variables = launching.command_of(name, folder, {**variables, "PULUMI_PROJECT": project.name})
+        started.plugins[name] = launching.start([*command, f"--expected={','.join(types)}"], project.main, its_variables)
+
+
+def _ours(session: Session, types: Sequence[str], variables: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """Our plugin, as the project names it or else as an installed command; others may want the engine's address at once."""
+    project = session.project
+    yield from ((name, folder) for name, folder in project.plugins.items() if folder.resolve() == _FOLDER.resolve())
+    if _NAME in project.plugins or (types and f"{PROVIDER_TYPE_PREFIX}{_NAME}" not in types):
+        return
+    places = PluginPlaces.of({}, project.runtime_options, project.root, variables)
+    if folder := places.find(_NAME):
+        yield _NAME, folder
 
 
 def _types(session: Session) -> list[str]:

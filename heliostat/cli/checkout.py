@@ -15,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FILE = "heliostat.toml"
-_KEYS = {"stack", "passphrases", "passphrase-files"}
+from heliostat.layout import SETTINGS, source_mistakes
+
+FILE = SETTINGS
+_KEYS = ("stack", "passphrases", "passphrase-files", "sources")
 TOLD = "HELIOSTAT_PLACE_TOLD"
 """Set where the place was told already, by whoever calls several commands after each other."""
 _FLAGS = {"-s": "stack", "--stack": "stack", "-C": "folder", "--cwd": "folder"}
@@ -60,7 +62,10 @@ def read(file: Path) -> Settings:
         raise CheckoutError(f"cannot read {file}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise CheckoutError(f"{file} is not valid TOML: {error}") from None
-    mistakes = [f"{key}: there is no such key; there are stack, passphrases, passphrase-files" for key in said.keys() - _KEYS]
+    mistakes = [
+        f"{key}: there is no such key; there are stack, passphrases, passphrase-files, sources" for key in said.keys() - _KEYS
+    ]
+    mistakes += source_mistakes(said.get("sources", []))  # the program reads them, with either engine
     if not isinstance(said.get("stack", ""), str):
         mistakes.append(f"stack: {said['stack']!r} is no name")
     tables: list[dict[str, str]] = []
@@ -80,6 +85,8 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
     named = flags.get("stack", "")
     if not words or {"-h", "--help"} & set(arguments):
         return Found(stack_flag=named)  # whoever asks what commands there are needs no place, and would wait for all of this
+    if words[0] == "new" and words[1:2] != ["workload"]:
+        return Found(stack_flag=named)  # of a repository that is made, whatever lies around it
     from heliostat.engine.config import project as projects
     from heliostat.engine.stackerrors import StackError
 

@@ -5,6 +5,7 @@ Nothing heavy is imported here: where the CLI takes over, this process becomes i
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,15 @@ def choose(arguments: Sequence[str], environment: Mapping[str, str]) -> Choice:
             raise EngineChoiceError(str(error)) from None
         return Choice("pulumi", tuple(kept), variables)
     return Choice("embedded", tuple(rest), {} if shared or not wanted else {"HELIOSTAT_ENGINE": wanted})
+
+
+def path_of_plugins(path: str, folder: str) -> str:
+    """PATH for the official CLI, with the folder of this command in it: `pulumi-resource-heliostat` lies there too.
+
+    Last, so that it stands before nothing that the user chose.
+    """
+    folders = path.split(os.pathsep) if path else []
+    return os.pathsep.join(folders if folder in folders else [*folders, folder])
 
 
 def _take_option(arguments: Sequence[str], otherwise: str) -> tuple[str, list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from heliostat.cli.checkout import CheckoutError, find, invocation
-from heliostat.cli.handover import EngineChoiceError, choose
+from heliostat.cli.handover import EngineChoiceError, choose, path_of_plugins
 from heliostat.systems.loopback import past_proxies
 
 _GC_THRESHOLDS = (50_000, 20, 20)
@@ -34,6 +34,7 @@ def main() -> NoReturn:
     os.environ.update(past_proxies(os.environ))
     if chosen.engine == "pulumi":
         sys.stdout.flush()
+        os.environ["PATH"] = path_of_plugins(os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent))
         os.execvp("pulumi", ["pulumi", *chosen.arguments])  # noqa: S606, S607 -- this process becomes the official CLI
     sys.exit(run(chosen.arguments, invocation(chosen.arguments, Path.cwd()), place.stack_flag))
 

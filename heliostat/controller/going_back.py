@@ -94,9 +94,10 @@ def missing(version: Version) -> tuple[str, ...]:
     Raises:
         RetryableError: the object store or the registry does not answer.
     """
-    folder, _, name = version.code_uri.rpartition("/")
-    store = open_store(StoreAddress(uri=folder, endpoint=version.store.endpoint, region=version.store.region))
-    gone = [] if store.exists(name) else [f"its code package {version.code_uri}"]
+    gone = [] if _is_there(version, version.code_uri) else [f"its code package {version.code_uri}"]
+    runtime = version.runtime
+    if runtime is not None and not _is_there(version, runtime.library_uri):
+        gone.append(f"its library {runtime.library} at {runtime.library_uri}")
     try:
         with Registry(version.tracking_uri) as registry:
             location = registry.location(version.model_uri)
@@ -105,3 +106,9 @@ def missing(version: Version) -> tuple[str, ...]:
     except PermanentError:
         gone.append(f"the model {version.model_uri} in {version.tracking_uri}")
     return tuple(gone)
+
+
+def _is_there(version: Version, uri: str) -> bool:
+    """Whether an object lies in the version's store."""
+    folder, _, name = uri.rpartition("/")
+    return open_store(StoreAddress(uri=folder, endpoint=version.store.endpoint, region=version.store.region)).exists(name)

@@ -24,6 +24,7 @@ from heliostat.engine.planning.scope import Scope
 from heliostat.engine.protocol.builtin import BuiltinProvider, StackReader
 from heliostat.engine.protocol.callbacks import Callbacks
 from heliostat.engine.protocol.engine_service import EngineService
+from heliostat.engine.protocol.locating import PluginPlaces
 from heliostat.engine.protocol.plugins import CHANNEL_OPTIONS, Surroundings
 from heliostat.engine.protocol.program import Invocation, Program
 from heliostat.engine.state.journal import Journal, SnapshotSink
@@ -65,7 +66,8 @@ class Session:
             self._plugins_say,
             target.ahead,
         )
-        registry = Registry(target.plugins, around, BuiltinProvider(stacks, self._find), preview, self._find_old)
+        places = PluginPlaces.of(target.plugins, target.runtime_options, target.project_root, around.environment)
+        registry = Registry(places, around, BuiltinProvider(stacks, self._find), preview, self._find_old)
         self._callbacks = Callbacks()
         self.op = Operation(
             preview=preview,

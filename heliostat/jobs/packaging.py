@@ -7,9 +7,10 @@ driver imports this, for it imports mlflow.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
+import json
 import shutil
 import tempfile
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -17,13 +18,15 @@ from typing import Any, Final
 import pyarrow as pa
 
 from heliostat.jobs import scoring
-from heliostat.spec.code import library_of
+from heliostat.ml.pyfunc import RESULT_FILE
+from heliostat.spec.code import code_of, library_of, others_of
 
 NAME: Final = "model"
 DATA_FOLDER: Final = "trained"
 _PACKAGES: Final = ("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "httpx")
-_FRAMEWORKS: Final = ("lightgbm",)
-"""Required where they are installed: a training can have used no other."""
+"""What every model is loaded and scored with."""
+_BEHIND: Final = {"heliostat/ml/frameworks/lightgbm/booster.py": "lightgbm"}
+"""Packages that modules of the library use without an import."""
 _LOADER: Final = "heliostat.ml.pyfunc"
 _LIBRARY: Final = (_LOADER, scoring.PROGRAM)
 """What loads and scores a model with its own code. With what these and the workload import it is a third of the library: each
@@ -47,35 +50,59 @@ def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
     with mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary, DATA_FOLDER)
         shutil.copytree(folder, data)
-        inputs = example.drop_columns([label])
+        inputs, root = example.drop_columns([label]), Path.cwd()
+        result = json.loads((folder / RESULT_FILE).read_text())
+        entry_points = [each for each in (result["predictor"], result["baseline"]) if each]
         info = mlflow.pyfunc.log_model(
             name=NAME,
             loader_module=_LOADER,
             data_path=str(data),
-            code_paths=_code(Path(temporary, "code")),
+            code_paths=_code(Path(temporary, "code"), root),
             signature=_signature(inputs.schema),
             input_example=inputs.to_pandas(),
-            pip_requirements=_requirements(),
+            pip_requirements=_requirements(root, entry_points),
             metadata={scoring.METADATA_KEY: scoring.PROGRAM},
         )
         return f"models:/{info.model_id}"
 
 
-def _requirements() -> list[str]:
-    frameworks = [name for name in _FRAMEWORKS if importlib.util.find_spec(name)]
-    return [f"{name}=={importlib.metadata.version(name)}" for name in (*_PACKAGES, *frameworks)]
+def _requirements(root: Path | None = None, entry_points: Sequence[str] = ()) -> list[str]:
+    """What every model is loaded and scored with, and what the modules of its predictors import besides."""
+    packages = [*_PACKAGES]
+    if root is not None:
+        files = code_of(root, *entry_points, sources=_top_levels(root)).files
+        ours = library_of(root, *_LIBRARY, files=files)
+        packages += [package for file, package in _BEHIND.items() if file in ours]
+        packages += _distributions(others_of(root, files) - {*packages})
+    return [f"{name}=={importlib.metadata.version(name)}" for name in dict.fromkeys(packages)]
 
 
-def _code(folder: Path) -> list[str]:
-    """The library's part that predictors use, and the workload's code of this job: the working directory."""
+def _distributions(modules: Collection[str]) -> list[str]:
+    """What installs some top-level packages; looking through all that is installed takes a while, and is rarely needed."""
+    if not modules:
+        return []
+    there = importlib.metadata.packages_distributions()
+    return sorted({there[module][0] for module in modules if there.get(module)})
+
+
+def _top_levels(root: Path) -> list[str]:
+    """The top-level packages and modules of the code that this job runs: its working directory holds nothing else."""
+    return sorted({path.relative_to(root).parts[0].removesuffix(".py") for path in root.rglob("*.py")})
+
+
+def _code(folder: Path, root: Path) -> list[str]:
+    """The library's part that predictors use, and the workload's code of this job."""
     import heliostat
 
-    top, root, target = Path(heliostat.__file__).parents[1], Path.cwd(), folder / "heliostat"
+    top, target = Path(heliostat.__file__).parents[1], folder / "heliostat"
     for name in library_of(root, *_LIBRARY):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(top / name, folder / name)
-    shutil.copytree(root / "workloads", folder / "workloads", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    return [str(target), str(folder / "workloads")]
+    for path in root.rglob("*.py"):
+        copy = folder / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    return [str(target), *(str(folder / path.name) for path in sorted(root.iterdir()) if (folder / path.name).exists())]
 
 
 def _signature(schema: pa.Schema) -> Any:

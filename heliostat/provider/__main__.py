@@ -1,6 +1,5 @@
 """The provider plugin: `python heliostat/provider <engine address>`. An engine starts it and reads its port from stdout."""
 
-import gc
 import os
 import sys
 
@@ -10,8 +9,6 @@ sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != _FOLDER
 sys.path.append(os.path.dirname(os.path.dirname(_FOLDER)))  # noqa: PTH120
 
 if __name__ == "__main__":
-    # Modules live until the end: looking through them again and again takes a tenth of their import.
-    gc.set_threshold(50_000, 20, 20)
-    from heliostat.provider.plugin import main
+    from heliostat.provider.command import main
 
-    main(sys.argv[1:])
+    main()

@@ -22,7 +22,7 @@ from heliostat.provider.switches import Switches, switches_of
 from heliostat.spec.inspection import ServedModelAddress
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Declaration
-from heliostat.systems import code_packages
+from heliostat.systems import code_packages, library_packages
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.git import origin_of
@@ -51,7 +51,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
 
     def foreseen(self, old: ApplicationOutputs | None, new: ApplicationInputs) -> Mapping[str, Any]:
         """What decides its answers is known beforehand, and its place does not change."""
-        known: dict[str, Any] = {"digest": digest_of(new)}
+        known: dict[str, Any] = {"digest": digest_of(new, library_packages.runtime(open_store(new.store)))}
         if old is not None and old.controller == new.controller:
             known |= {"url": old.url, "openapi_url": old.openapi_url}
         return known
@@ -69,7 +69,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         switches = switches_of(os.environ)
         if new.model_uri != _NEXT:
             await _require_loadable(new)
-        desired = desired_of(new, open_store(new.store).uri(f"code/{new.code.digest}.zip"))
+        store = open_store(new.store)
+        desired = desired_of(new, store.uri(f"code/{new.code.digest}.zip"), library_packages.runtime(store))
         if new.model_uri == _NEXT:
             named = desired.version.model_copy(update={"label": "the next version"})
             desired = desired.model_copy(update={"version": named})
@@ -149,7 +150,9 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
 
     async def _bring(self, context: Context, inputs: ApplicationInputs) -> ApplicationOutputs:
         switches = switches_of(os.environ)
-        desired = desired_of(inputs, await asyncio.to_thread(code_packages.upload, inputs.code, open_store(inputs.store)))
+        store = open_store(inputs.store)
+        code_uri = await asyncio.to_thread(code_packages.upload, inputs.code, store)
+        desired = desired_of(inputs, code_uri, await asyncio.to_thread(library_packages.upload, store))
         origin = await asyncio.to_thread(origin_of, Path(inputs.code.root), os.environ)
         declaration = Declaration(desired=desired, origin=origin, retry_refused=switches.retry_refused)
         async with ControllerClient(inputs.controller) as controller:

@@ -7,15 +7,15 @@ import json
 import re
 
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
-from heliostat.spec.rollouts import Desired, Phase, Status, Version
+from heliostat.spec.rollouts import Desired, Phase, Runtime, Status, Version
 from heliostat.systems.controller_api import ENDS
 
 _UNSEEN = "0" * 64
 
 
-def desired_of(inputs: ApplicationInputs, code_uri: str) -> Desired:
+def desired_of(inputs: ApplicationInputs, code_uri: str, runtime: Runtime) -> Desired:
     """What the controller is asked for."""
-    digest = digest_of(inputs)
+    digest = digest_of(inputs, runtime)
     number = re.search(r"/(\d+)$", inputs.model_uri)
     version = Version(
         digest=digest,
@@ -29,6 +29,7 @@ def desired_of(inputs: ApplicationInputs, code_uri: str) -> Desired:
         prediction_log=inputs.prediction_log,
         limits=inputs.limits,
         cors_origins=inputs.cors_origins,
+        runtime=runtime,
     )
     return Desired(
         version=version,
@@ -41,13 +42,14 @@ def desired_of(inputs: ApplicationInputs, code_uri: str) -> Desired:
     )
 
 
-def digest_of(inputs: ApplicationInputs) -> str:
+def digest_of(inputs: ApplicationInputs, runtime: Runtime) -> str:
     """Of all that decides what the application answers, and where it writes what it answered.
 
     The data's digest is not among it: the model's version stands for it, and older states do not have it.
     """
     parts = {
         "code": inputs.code.digest,
+        "library": runtime.library_digest,
         "contract": inputs.contract,
         "model": inputs.model_uri,
         "tracking": inputs.tracking_uri,

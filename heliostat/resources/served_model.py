@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
+from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import whole
 from heliostat.resources.dataset import Dataset
@@ -48,8 +50,8 @@ class ServedModelArgs:
             pulumi.RunError: where it cannot be found or read; the engine shows the text alone.
         """
         try:
-            return code_of(self.root, *entry_points)
-        except CodeError as error:
+            return code_of(self.root, *entry_points, sources=sources(self.root))
+        except (CodeError, SourcesError) as error:
             raise pulumi.RunError(str(error)) from None
 
     def training_parameters(self, name: str, overrides: Parameters) -> Parameters:
@@ -121,3 +123,45 @@ class ServedModel(pulumi.ComponentResource):
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output that is called after the workload."""
         return whole(url=self.url, openapiUrl=self.openapi_url, modelUri=self.model_uri)
+
+
+Declare = Callable[[str, Workload, Path, Platform], ServedModel]
+"""What a `workload.py` calls `declare`: name, the stack's part, the checkout and the platform to the workload's resources."""
+
+
+def by_convention(
+    module: str,
+    parameters: JobParameters,
+    data_parameters: JobParameters | None = None,
+    *,
+    dataset: str = "dataset:snapshot",
+    train: str = "train:train",
+    predictor: str = "predictor:Model",
+    contract: str = "contract:CONTRACT",
+) -> Declare:
+    """The `declare` of a workload whose entry points have the usual names.
+
+    Args:
+        module: The `__name__` of the workload's own `workload.py`.
+        parameters: Those of the training; a stack's config overrides them.
+        data_parameters: Those of the function `dataset`; by default none.
+        dataset: A function in a module beside that one, as `module:name`; so are the others.
+        train: The training's function.
+        predictor: The class that answers.
+        contract: The application's contract.
+    """
+    package = module.rpartition(".")[0]
+
+    def declare(name: str, spec: Workload, root: Path, platform: Platform) -> ServedModel:
+        args = ServedModelArgs(
+            root=root,
+            dataset=f"{package}.{dataset}",
+            train=f"{package}.{train}",
+            predictor=f"{package}.{predictor}",
+            contract=f"{package}.{contract}",
+            data_parameters=data_parameters or JobParameters(),
+            parameters=parameters,
+        )
+        return ServedModel(name, args, spec, platform)
+
+    return declare

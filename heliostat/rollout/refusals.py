@@ -147,4 +147,5 @@ def _answers(version: Version) -> Mapping[str, Any]:
         "tracking": version.tracking_uri,
         "store": version.store.model_dump(mode="json"),
         "limits": version.limits.model_dump(mode="json"),
+        **({"library": version.runtime.library_digest} if version.runtime else {}),
     }

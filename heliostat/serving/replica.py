@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import heliostat
 from heliostat.ml.contracts import Contract, load_entry_point
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
@@ -21,8 +22,8 @@ from heliostat.serving.rest.application import RestApplication
 from heliostat.serving.rest.asgi import AsgiApplication
 from heliostat.serving.rest.connection import Connection
 from heliostat.serving.slots import Slots
-from heliostat.spec.rollouts import ReplicaSettings, ServingArguments
-from heliostat.systems import serve_ingress
+from heliostat.spec.rollouts import ReplicaSettings, ServingArguments, Version
+from heliostat.systems import library_packages, serve_ingress
 from heliostat.systems.errors import PermanentError
 
 
@@ -87,9 +88,10 @@ def open_application(arguments: ServingArguments) -> RestApplication:
     """What answers requests in one replica.
 
     Raises:
-        PermanentError: the contract or the model cannot be loaded.
+        PermanentError: the contract or the model cannot be loaded, or the library is not the version's.
     """
     version = arguments.version
+    _require_library(version)
     contract = load_entry_point(version.contract)
     if not isinstance(contract, Contract):
         found = type(contract).__name__
@@ -100,3 +102,19 @@ def open_application(arguments: ServingArguments) -> RestApplication:
     columns = Columns.of(contract.row, contract.answer)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
     return RestApplication(DataPlane(contract, predictor, version, log), arguments.public_path)
+
+
+def _require_library(version: Version) -> None:
+    """See that this is the library that the version was declared with, which Ray was asked to put first.
+
+    Raises:
+        PermanentError: it is another one, and would answer as that does.
+    """
+    runtime = version.runtime
+    if runtime is not None and (here := library_packages.here()) != runtime.library_digest:
+        raise PermanentError(
+            f"{version.label} was declared with heliostat {runtime.library} ({runtime.library_digest[:12]}), and this replica "
+            f"runs heliostat {heliostat.__version__} ({here[:12]}) from {Path(heliostat.__file__).parent}: "
+            f"{runtime.library_uri} was not put before it. Install heliostat {runtime.library} where replicas run, or declare "
+            "the version again"
+        )

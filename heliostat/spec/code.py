@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import heliostat
 from heliostat.spec.resources import Code
 
-_WORKLOADS = "workloads"
+WORKLOADS = "workloads"
+"""The folder of a repository whose code travels wherever it runs."""
+_LIBRARY = (heliostat.__name__,)
 _CONTROLLER = ("controller", "rollout", "spec", "systems")
 """What is loaded for as long as a controller runs; analysts and replicas load theirs at each start."""
 
@@ -25,38 +28,71 @@ class CodeError(ValueError):
     """The source of an entry point cannot be found or read; the text says which, and what to do."""
 
 
-def code_of(root: Path, *entry_points: str) -> Code:
+def code_of(root: Path, *entry_points: str, sources: Sequence[str] = ()) -> Code:
     """The files below `root` that the modules of `entry_points` (`package.module:attribute`) import, themselves included.
 
-    Only modules below `root`'s folder `workloads` count: libraries are named by the lock, the library by its version.
+    Only `workloads` and the top-level packages and modules that `sources` name count: other libraries are named by the lock,
+    the library by its version.
 
     Raises:
-        CodeError: where a module does not exist or does not parse.
+        CodeError: where a module does not exist or does not parse, or one of the repository's own would be left behind.
     """
-    waiting = [_entry_file(root, entry_point.partition(":")[0]) for entry_point in entry_points]
-    ordered = _reached(root, waiting, _WORKLOADS)
+    packages = (WORKLOADS, *sources)
+    waiting = [_entry_file(root, entry_point.partition(":")[0], packages) for entry_point in entry_points]
+    ordered = _reached(root, waiting, packages)
+    if behind := _left_behind(root, ordered, packages):
+        raise CodeError("\n".join(behind))
     return Code(root=str(root), files=ordered, digest=digest_of(root, ordered))
 
 
-def library_of(root: Path, *modules: str) -> tuple[str, ...]:
-    """The library's own files, relative to the folder that its package is in, that some of its `modules` and the workloads
-    below `root` import."""
+def library_of(root: Path, *modules: str, files: Iterable[str] | None = None) -> tuple[str, ...]:
+    """The library's own files, relative to the folder that its package is in, that some of its `modules` import, and `files`
+    below `root`, by default all."""
     top = Path(heliostat.__file__).parents[1]
-    found = [_file_of(top, module, heliostat.__name__) for module in modules]
-    workloads = (path.relative_to(root).as_posix() for path in (root / _WORKLOADS).rglob("*.py"))
-    found += [_file_of(top, name, heliostat.__name__) for path in workloads for name in _imported(root, path)]
-    return _reached(top, [path for path in found if path], heliostat.__name__)
+    found = [_file_of(top, module, _LIBRARY) for module in modules]
+    if files is None:
+        files = (path.relative_to(root).as_posix() for path in root.rglob("*.py"))
+    found += [_file_of(top, name, _LIBRARY) for path in files for name in _imported(root, path)]
+    return _reached(top, [path for path in found if path], _LIBRARY)
 
 
-def _reached(root: Path, waiting: list[str], package: str) -> tuple[str, ...]:
-    """The files of a package that those `waiting` import, themselves included."""
+def others_of(root: Path, files: Iterable[str]) -> frozenset[str]:
+    """The top-level packages that `files` below `root` import from elsewhere: neither Python's, nor ours, nor below `root`."""
+    named = {name.partition(".")[0]: name for path in files for name in _imported(root, path)}
+    ours = sys.stdlib_module_names | {heliostat.__name__, ""}
+    return frozenset(top for top in named.keys() - ours if not _is_below(root, top))
+
+
+def _left_behind(root: Path, files: Iterable[str], packages: Collection[str]) -> list[str]:
+    """Modules of the repository that `files` import and that would not travel with them, each with the fix."""
+    told: dict[str, str] = {}
+    for path in files:
+        for name in _imported(root, path):
+            top = name.partition(".")[0]
+            if top in packages or top == heliostat.__name__:
+                continue
+            if found := _file_of(root, name, (top,)):
+                told.setdefault(
+                    found,
+                    f"{path} imports {found}, which does not travel with the code: "
+                    f"add {top!r} to `sources` in heliostat.toml, or move it below {WORKLOADS}/",
+                )
+    return [told[found] for found in sorted(told)]
+
+
+def _is_below(root: Path, top: str) -> bool:
+    return (root / top).is_dir() or (root / f"{top}.py").is_file()
+
+
+def _reached(root: Path, waiting: list[str], packages: Collection[str]) -> tuple[str, ...]:
+    """The files of some top-level packages that those `waiting` import, themselves included."""
     waiting, files = list(waiting), set[str]()
     while waiting:
         path = waiting.pop()
         if path not in files:
             files.add(path)
             waiting.extend(_packages_of(root, path))
-            waiting.extend(file for name in _imported(root, path) if (file := _file_of(root, name, package)))
+            waiting.extend(file for name in _imported(root, path) if (file := _file_of(root, name, packages)))
     return tuple(sorted(files))
 
 
@@ -77,16 +113,17 @@ def controllers_digest() -> str:
     return digest_of(top, (str(path.relative_to(top)) for path in files))
 
 
-def _entry_file(root: Path, module: str) -> str:
-    path = _file_of(root, module, _WORKLOADS)
+def _entry_file(root: Path, module: str, packages: Collection[str]) -> str:
+    path = _file_of(root, module, packages)
     if path is None:
-        raise CodeError(f"module {module!r} is not in {root}/workloads: create it, or correct the entry point naming it")
+        places = ", ".join(f"{root}/{package}" for package in packages)
+        raise CodeError(f"module {module!r} is not in {places}: create it, or correct the entry point naming it")
     return path
 
 
-def _file_of(root: Path, module: str, package: str) -> str | None:
-    """The file of a module of a top package, relative to `root`; None for any other module."""
-    if module.partition(".")[0] != package:
+def _file_of(root: Path, module: str, packages: Collection[str]) -> str | None:
+    """The file of a module of some top-level packages, relative to `root`; None for any other module."""
+    if module.partition(".")[0] not in packages:
         return None
     stem = Path(*module.split("."))
     for candidate in (stem.with_suffix(".py"), stem / "__init__.py"):

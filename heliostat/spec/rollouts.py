@@ -34,6 +34,17 @@ from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import Limits, PredictionLog, WebOrigin
 
 
+class Runtime(Model):
+    """The library that a version runs on, beside its own code."""
+
+    library: str
+    """Its version."""
+    library_digest: Digest
+    """Of its sources: one of the same version may have been changed."""
+    library_uri: str
+    """Its sources: a zip in the object store, by that digest."""
+
+
 class Version(Model):
     """All that decides what an application answers. Two versions with the same digest are the same."""
 
@@ -52,6 +63,8 @@ class Version(Model):
     limits: Limits
     cors_origins: tuple[WebOrigin, ...] = ()
     """Pages of these origins may ask it."""
+    runtime: Runtime | None = None
+    """None where it was declared before this was recorded: it runs on the library that is installed where a replica starts."""
 
 
 class Desired(Model):

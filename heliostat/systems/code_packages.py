@@ -15,10 +15,10 @@ from heliostat.spec.resources import Code
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
 
-_NO_TIME = (1980, 1, 1, 0, 0, 0)
+NO_TIME = (1980, 1, 1, 0, 0, 0)
 """Zip has no earlier one; the same for every file, so that the same files make the same bytes."""
 
-_TOP = "package"
+TOP = "package"
 """Ray takes the only folder at the top of a zip that it fetches for the package itself, so there must be one."""
 
 
@@ -34,9 +34,10 @@ def upload(code: Code, store: ObjectStore) -> str:
     return store.uri(key)
 
 
-def runtime_env(uri: str, variables: dict[str, str] | None = None) -> dict[str, Any]:
-    """Ray's runtime environment that runs in the package at `uri`."""
-    return {"working_dir": uri, "env_vars": variables or {}}
+def runtime_env(uri: str, variables: dict[str, str] | None = None, library_uri: str | None = None) -> dict[str, Any]:
+    """Ray's runtime environment that runs in the package at `uri`, on the library at `library_uri`, else the installed one."""
+    library = {"py_modules": [library_uri]} if library_uri else {}
+    return {"working_dir": uri, **library, "env_vars": variables or {}}
 
 
 def _pack(code: Code) -> bytes:
@@ -48,7 +49,7 @@ def _pack(code: Code) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(code.files):
-            entry = zipfile.ZipInfo(f"{_TOP}/{name}", _NO_TIME)
+            entry = zipfile.ZipInfo(f"{TOP}/{name}", NO_TIME)
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, (root / name).read_bytes(), zipfile.ZIP_DEFLATED)
     if (found := digest_of(root, code.files)) != code.digest:

@@ -2,10 +2,11 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from heliostat.cli.handover import Choice, EngineChoiceError, choose
+from heliostat.cli.handover import Choice, EngineChoiceError, choose, path_of_plugins
 
 
 @pytest.fixture
@@ -117,3 +118,19 @@ def test_the_command_is_at_its_own_code_quickly_and_without_heavy_imports():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
     assert time.monotonic() - began < 5  # 0.1 s on an idle machine
+
+
+def test_the_official_cli_finds_our_plugin_beside_this_command(with_cli, tmp_path):
+    program = tmp_path / "bin" / "pulumi"
+    program.write_text("#!/bin/sh\ncommand -v pulumi-resource-heliostat\n")
+    command = [sys.executable, "-m", "heliostat.cli.main", "--engine", "pulumi", "up"]
+    environment = {"PATH": f"{program.parent}:/usr/bin:/bin"}
+    said = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+    assert said == str(Path(sys.executable).with_name("pulumi-resource-heliostat"))
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"), [("/a:/b", "/a:/b:/ours"), ("/ours:/a", "/ours:/a"), ("", "/ours")], ids=["last", "once", "alone"]
+)
+def test_our_folder_comes_last_on_the_path_of_the_official_cli(path, wanted):
+    assert path_of_plugins(path, "/ours") == wanted

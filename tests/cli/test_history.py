@@ -10,7 +10,7 @@ from heliostat.cli.rollouts import goals, ledger
 from heliostat.cli.rollouts.moments import parse
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.resources import StoreAddress
-from heliostat.spec.rollouts import Phase
+from heliostat.spec.rollouts import Phase, Runtime
 from heliostat.systems.objects import open_store
 
 
@@ -246,3 +246,11 @@ def test_what_a_rollback_to_an_entry_goes_back_to_is_what_had_most_of_the_traffi
     assert goals.goal(entries[6]).version == version(2)
     assert goals.goal(entry(9, EntryKind.REMOVED)) is None
     assert json.loads(dict(ledger.exact(desired()))["strategy"])["kind"] == "canary"
+
+
+def test_what_is_gone_back_to_is_shown_with_its_library_also_where_that_was_not_recorded():
+    wanted = desired()
+    assert dict(ledger.exact(wanted))["library"] == "not recorded: the one that is installed where it runs"
+    runtime = Runtime(library="0.0.9", library_digest="a" * 64, library_uri="file:///o/library/a.zip")
+    recorded = wanted.model_copy(update={"version": wanted.version.model_copy(update={"runtime": runtime})})
+    assert dict(ledger.exact(recorded))["library"] == "heliostat 0.0.9, file:///o/library/a.zip"

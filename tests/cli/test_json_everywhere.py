@@ -7,6 +7,7 @@ from heliostat.cli.commands import heliostat as root
 
 CHANGES = {
     *("up", "refresh", "destroy", "rollback", "import", "cancel"),
+    *("new repository", "new workload"),
     *("rollout approve", "rollout abort"),
     *("stack init", "stack select", "stack rm", "stack import"),
     *("state delete", "state rename", "state protect", "state unprotect", "state repair", "state move"),

@@ -14,7 +14,7 @@ from heliostat.controller.going_back import NoWayBackError, at, before, is_warm,
 from heliostat.rollout.model import Colour, Observed, Progress, Seen, State
 from heliostat.rollout.refusals import remember
 from heliostat.spec.ledger import Entry, EntryKind
-from heliostat.spec.rollouts import Desired, Phase
+from heliostat.spec.rollouts import Desired, Phase, Runtime
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems.errors import RetryableError
 
@@ -151,6 +151,17 @@ def test_each_thing_that_is_gone_is_named(tmp_path: Path, tracking_uri: str) -> 
     assert "code/a.zip" in code
     assert files == "the files of models:/flights/2 at mlflow-artifacts:/models/2"
     assert "the model models:/flights/3" in missing(version(3, tmp_path, tracking_uri).version)[1]
+
+
+def test_a_library_that_is_gone_is_named(tmp_path: Path, tracking_uri: str) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/a.zip").write_bytes(b"zip")
+    runtime = Runtime(library="0.0.9", library_digest="a" * 64, library_uri=f"file://{tmp_path}/library/a.zip")
+    wanted = version(1, tmp_path, tracking_uri).version.model_copy(update={"runtime": runtime})
+    assert missing(wanted) == (f"its library 0.0.9 at file://{tmp_path}/library/a.zip",)
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/a.zip").write_bytes(b"zip")
+    assert missing(wanted) == ()
 
 
 def test_a_registry_that_is_away_is_no_verdict(tmp_path: Path) -> None:

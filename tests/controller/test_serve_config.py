@@ -6,11 +6,13 @@ from typing import Any
 
 from test_store import wanted
 
+from heliostat.controller.backends.ray_serve import identity_in
 from heliostat.controller.backends.serve_config import serve_application
-from heliostat.rollout.model import Colour, DeployColour
+from heliostat.rollout.model import Colour, DeployColour, identity
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.resources import ControllerInputs, StoreAddress
+from heliostat.spec.rollouts import Runtime, ServingArguments, Version
 from heliostat.systems.ray_serve import ServeApplication, ServeStatus
 
 SETTINGS = ControllerSettings(
@@ -63,3 +65,41 @@ def test_replicas_from_before_there_were_settings_in_place_are_not_handed_any() 
     del before["deployments"][0]["user_config"]
     [deployment] = serve_application("flights", deploy(3, 16), SETTINGS, found(before))["deployments"]
     assert deployment == {"name": "model", "num_replicas": 3, "max_ongoing_requests": 16}
+
+
+RUNTIME = Runtime(library="0.1.0", library_digest="a" * 64, library_uri="file:///objects/library/a.zip")
+
+
+def of(version: Version) -> DeployColour:
+    return DeployColour(Colour.BLUE, wanted().model_copy(update={"version": version}), 2)
+
+
+def test_a_version_runs_on_the_library_that_it_was_declared_with() -> None:
+    version = wanted().version.model_copy(update={"runtime": RUNTIME})
+    config = serve_application("flights", of(version), SETTINGS, None)
+    assert config["runtime_env"]["py_modules"] == ["file:///objects/library/a.zip"]
+    assert ServingArguments.model_validate(config["args"]).version == version
+
+
+def test_a_version_from_before_that_was_recorded_runs_on_what_is_installed() -> None:
+    written = {key: value for key, value in wanted().version.model_dump(mode="json").items() if key != "runtime"}
+    version = Version.model_validate(written)
+    assert version.runtime is None
+    assert "py_modules" not in serve_application("flights", of(version), SETTINGS, None)["runtime_env"]
+
+
+def test_a_library_that_knows_no_newer_setting_is_told_of_none_that_is_as_ever() -> None:
+    """What is at its default is left out, and read as before."""
+    version = wanted().version
+    arguments = serve_application("flights", of(version), SETTINGS, None)["args"]
+    assert {"corsOrigins", "dataDigest", "runtime"}.isdisjoint(arguments["version"])
+    assert "gpusPerReplica" not in arguments
+    assert ServingArguments.model_validate(arguments).version == version
+    assert identity_in(arguments) == identity(wanted())
+
+
+def test_what_is_deployed_keeps_the_library_that_it_began_with() -> None:
+    before = serve_application("flights", of(wanted().version.model_copy(update={"runtime": RUNTIME})), SETTINGS, None)
+    newer = RUNTIME.model_copy(update={"library_uri": "file:///objects/library/b.zip"})
+    again = of(wanted().version.model_copy(update={"runtime": newer}))
+    assert serve_application("flights", again, SETTINGS, found(before))["runtime_env"] == before["runtime_env"]

@@ -23,6 +23,7 @@ from heliostat import resources
 from heliostat.cli.commands import heliostat
 from heliostat.cli.exits import Exit
 from heliostat.resources.base import Resource
+from heliostat.scaffold import template
 from heliostat.spec.stack import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -199,7 +200,7 @@ def test_all_that_workloads_are_promised_is_there(site: Site) -> None:
 
 def test_all_that_a_workload_imports_of_the_library_is_there(site: Site) -> None:
     imported = set()
-    for path in (ROOT / "workloads").rglob("*.py"):
+    for path in [*(ROOT / "workloads").rglob("*.py"), *(template.FOLDER / "workloads").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and re.match(r"heliostat\.(ml|resources)\b", node.module or ""):
                 imported |= {f"{node.module}.{each.name}" for each in node.names}

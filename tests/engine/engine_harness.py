@@ -71,7 +71,7 @@ class Lab:
     secret: tuple[str, ...] = ()
     events: list[Event] = field(default_factory=list)
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
-    plugin: Path = PROVIDER
+    plugins: dict[str, Path] = field(default_factory=lambda: {"lab": PROVIDER})
     ahead: Ahead = field(default_factory=Ahead)
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class Lab:
             self.checkpoint.snapshot,
             config=self.config,
             config_secret_keys=self.secret,
-            plugins={"lab": self.plugin},
+            plugins=self.plugins,
             environment=environment,
             ahead=self.ahead,
         )

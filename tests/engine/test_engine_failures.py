@@ -101,7 +101,7 @@ async def test_a_virtual_environment_that_is_not_there_is_named_before_anything_
     plugin.mkdir()
     (plugin / "PulumiPlugin.yaml").write_text("runtime:\n  name: python\n  options:\n    virtualenv: missing\n")
     (plugin / "__main__.py").write_text("")
-    lab.plugin = plugin
+    lab.plugins = {"lab": plugin}
     summary = await lab.up("Lab('a', v=1)")
     assert not summary.succeeded
     assert f"there is no Python in the virtual environment {plugin / 'missing'}" in lab.said("error")

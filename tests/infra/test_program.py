@@ -231,3 +231,12 @@ def test_a_mistaken_config_is_one_error_with_every_mistake() -> None:
     with pytest.raises(pulumi.RunError) as refused:
         run({"platform": {**LOCAL, "publicPort": 1}, "workloads": {"flights": {"replicas": 3}}})
     assert "2 mistakes in configs/Pulumi.test.yaml" in str(refused.value)
+
+
+def test_the_entry_points_of_a_workload_have_the_usual_names_unless_it_says_otherwise() -> None:
+    declared = run({"platform": LOCAL, "workloads": {"flights": {}}})
+    assert declared["heliostat:index:Dataset"]["entryPoint"] == "workloads.flights.dataset:snapshot"
+    assert declared["heliostat:index:TrainJob"]["entryPoint"] == "workloads.flights.train:train"
+    assert declared["heliostat:index:ModelVersion"]["entryPoint"] == "workloads.flights.predictor:FlightsPredictor"
+    assert declared["heliostat:index:Application"]["contract"] == "workloads.flights.contract:CONTRACT"
+    assert declared["heliostat:index:Dataset"]["parameters"]["first_day"] == "2013-01-01"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +37,59 @@ def test_workers_that_are_started_again_prepare_nothing_again(monkeypatch: pytes
     preparing.finish()
     assert len(prepared) == 1
     assert prepared != [threading.current_thread().name]
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of a job, whose code is of `workloads` and of a top-level package beside it."""
+    files = {
+        "workloads/birds/trees.py": "from heliostat.ml.booster import Booster\nimport shared.numbers\nclass Model: pass\n",
+        "workloads/birds/plain.py": "import json\nimport numpy as np\nclass Model: pass\n",
+        "workloads/birds/others.py": "from sklearn.linear_model import Ridge\nimport httpx\nclass Model: pass\n",
+        "shared/numbers.py": "import psutil\nN = 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+EVERY = {"mlflow", "numpy", "pandas", "pyarrow", "pydantic", "httpx"}
+
+
+@pytest.mark.parametrize(
+    ("predictors", "others"),
+    [
+        (["plain"], set()),
+        (["trees"], {"lightgbm", "psutil"}),
+        (["others"], {"scikit-learn"}),
+        (["plain", "others"], {"scikit-learn"}),
+    ],
+    ids=lambda value: " and ".join(value) if isinstance(value, list) else "",
+)
+def test_a_model_asks_for_what_its_predictors_need_and_no_more(package: Path, predictors: list[str], others: set[str]) -> None:
+    from heliostat.ml import packaging
+
+    asked = packaging._requirements(package, [f"workloads.birds.{name}:Model" for name in predictors])
+    assert {text.partition("==")[0] for text in asked} == EVERY | others
+    assert all(text.partition("==")[2] for text in asked)
+
+
+def test_what_is_named_as_used_without_an_import_is_there() -> None:
+    import heliostat
+    from heliostat.ml import packaging
+
+    top = Path(heliostat.__file__).parents[1]
+    assert [name for name in packaging._BEHIND if not (top / name).is_file()] == []
+
+
+def test_a_model_carries_all_code_of_its_job_and_the_library_s_part(package: Path, tmp_path_factory: Any) -> None:
+    from heliostat.ml import packaging
+
+    folder = tmp_path_factory.mktemp("code")
+    paths = packaging._code(folder, package)
+    assert {Path(path).relative_to(folder).as_posix() for path in paths} == {"heliostat", "shared", "workloads"}
+    assert (folder / "shared/numbers.py").is_file()
+    assert (folder / "heliostat/ml/booster.py").is_file()
+    assert not (folder / "heliostat/cli").exists()

@@ -15,7 +15,7 @@ from heliostat.provider.resource import Context
 from heliostat.spec.analysis import Analysis, AnalysisResult, Finding, Source, SuccessRate, Verdict
 from heliostat.spec.code import digest_of as digest_of_files
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, Code, StoreAddress
-from heliostat.spec.rollouts import Phase
+from heliostat.spec.rollouts import Phase, Runtime
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
 from heliostat.systems import git
 
@@ -25,6 +25,9 @@ STEPS = Canary(
     analysis=Analysis(checks=(SuccessRate(at_least=0.99),)),
 )
 THROUGH = {"phase": Phase.RETAINING, "candidate_weight": 1.0, "message": "all traffic is on it"}
+
+
+RUNTIME = Runtime(library="0.1.0", library_digest="a" * 64, library_uri="file:///library.zip")
 
 
 class Told:

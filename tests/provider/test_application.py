@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from application_rollouts import code
+from application_rollouts import RUNTIME, code
 
 from heliostat.provider.application import ApplicationHandler, desired_of, digest_of
 from heliostat.provider.resource import Context
 from heliostat.rollout.model import State
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, StoreAddress
 from heliostat.spec.strategies import BlueGreen, Recreate
-from heliostat.systems import controller_api
+from heliostat.systems import controller_api, library_packages
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "controller"))
 from fake_cluster import TRACEBACK, FakeCluster
@@ -258,21 +259,21 @@ async def test_ctrl_c_leaves_the_rollout_running(cluster: FakeCluster, tmp_path:
 
 
 def test_the_label_names_the_models_version_and_the_digest(cluster: FakeCluster, tmp_path: Path) -> None:
-    wanted = desired_of(inputs(cluster, tmp_path, 3), "file:///code.zip")
+    wanted = desired_of(inputs(cluster, tmp_path, 3), "file:///code.zip", RUNTIME)
     assert wanted.version.label == f"3-{wanted.version.digest[:8]}"
 
 
 def test_the_digest_is_of_what_is_answered_and_nothing_else(cluster: FakeCluster, tmp_path: Path) -> None:
     base = inputs(cluster, tmp_path)
     for same in ({"replicas": 5}, {"strategy": Recreate()}, {"max_ongoing_requests": 3}, {"cors_origins": ()}):
-        assert digest_of(base.model_copy(update=same)) == digest_of(base)
+        assert digest_of(base.model_copy(update=same), RUNTIME) == digest_of(base, RUNTIME)
     origins = {"cors_origins": ("https://app.example.com",)}
     for other in ({"model_uri": "models:/flights/9"}, {"contract": "workloads.app:other"}, origins):
-        assert digest_of(base.model_copy(update=other)) != digest_of(base)
+        assert digest_of(base.model_copy(update=other), RUNTIME) != digest_of(base, RUNTIME)
 
 
 def test_the_origins_of_pages_reach_the_version(cluster: FakeCluster, tmp_path: Path) -> None:
-    wanted = desired_of(inputs(cluster, tmp_path, cors_origins=("https://app.example.com",)), "file:///code.zip")
+    wanted = desired_of(inputs(cluster, tmp_path, cors_origins=("https://app.example.com",)), "file:///code.zip", RUNTIME)
     assert wanted.version.cors_origins == ("https://app.example.com",)
 
 
@@ -282,3 +283,24 @@ def test_the_same_code_in_another_checkout_changes_nothing(cluster: FakeCluster,
     assert ApplicationHandler().unchanged(base, moved) == {"code"}
     edited = base.model_copy(update={"code": base.code.model_copy(update={"digest": "1" * 64})})
     assert ApplicationHandler().unchanged(base, edited) == frozenset()
+
+
+def test_the_same_code_on_another_library_is_another_version(cluster: FakeCluster, tmp_path: Path) -> None:
+    base = inputs(cluster, tmp_path)
+    elsewhere = RUNTIME.model_copy(update={"library_uri": "file:///other/library.zip"})
+    assert digest_of(base, elsewhere) == digest_of(base, RUNTIME), "where it lies decides nothing"
+    newer = RUNTIME.model_copy(update={"library_digest": "b" * 64})
+    assert digest_of(base, newer) != digest_of(base, RUNTIME)
+    assert desired_of(base, "file:///code.zip", newer).version.runtime == newer
+
+
+async def test_what_is_asked_for_runs_on_the_library_that_declares_it(
+    cluster: FakeCluster, tmp_path: Path, told: Told
+) -> None:
+    async with cluster.running():
+        await create(told, inputs(cluster, tmp_path))
+    (config,) = cluster.serve.apps.values()
+    store = open_store(StoreAddress(uri=f"file://{tmp_path}/objects"))
+    runtime = library_packages.runtime(store)
+    assert config["runtime_env"]["py_modules"] == [runtime.library_uri]
+    assert store.exists(f"library/{runtime.library_digest}.zip")

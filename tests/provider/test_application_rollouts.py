@@ -7,7 +7,20 @@ import re
 import time
 
 import pytest
-from application_rollouts import FAILS, HANDLER, RIGHT, SLOW, STEPS, THROUGH, analysis, first, inputs, no_switches, told
+from application_rollouts import (
+    FAILS,
+    HANDLER,
+    RIGHT,
+    RUNTIME,
+    SLOW,
+    STEPS,
+    THROUGH,
+    analysis,
+    first,
+    inputs,
+    no_switches,
+    told,
+)
 from fake_controller import controller
 
 from heliostat.provider.checks import check, dumped, parsed
@@ -182,7 +195,7 @@ async def test_replicas_that_could_not_be_had_are_not_taken_for_what_is(controll
 def test_a_state_from_before_accelerators_and_data_digests_needs_nothing_but_the_digest(controller, tmp_path):
     wanted = inputs(controller, tmp_path)
     before = {key: value for key, value in dumped(wanted).items() if key not in ("dataDigest", "gpusPerReplica")}
-    outputs = {**before, "digest": digest_of(wanted), "url": "u", "openapiUrl": "o"}
+    outputs = {**before, "digest": digest_of(wanted, RUNTIME), "url": "u", "openapiUrl": "o"}
     assert parsed(ApplicationOutputs, outputs, "the state").data_digest == ""
 
     def between(new: ApplicationInputs) -> list[str]:
@@ -192,7 +205,7 @@ def test_a_state_from_before_accelerators_and_data_digests_needs_nothing_but_the
     assert between(wanted) == []
     known = wanted.model_copy(update={"data_digest": "d" * 64})
     assert between(known) == ["dataDigest"]
-    assert digest_of(known) == digest_of(wanted), "the same answers: no rollout"
+    assert digest_of(known, RUNTIME) == digest_of(wanted, RUNTIME), "the same answers: no rollout"
 
 
 async def test_a_candidate_that_dies_while_it_is_analysed_is_told_with_the_figures_so_far(controller, tmp_path, told):

@@ -15,7 +15,7 @@ from heliostat.rollout.plan import plan
 from heliostat.rollout.refusals import as_judged, refusal
 from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.resources import StoreAddress
-from heliostat.spec.rollouts import Desired
+from heliostat.spec.rollouts import Desired, Runtime
 from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow, Strategy
 from heliostat.spec.workload import Limits, PredictionLog
 
@@ -160,3 +160,14 @@ def test_other_replicas_of_what_serves_that_failed_stay_refused_while_it_serves(
     world.declare(desired(1, BlueGreen(), replicas=3))
     world.settle()
     assert len(world.serving()) == 3
+
+
+def test_the_same_version_on_another_library_is_not_refused() -> None:
+    wanted = desired(2, BlueGreen())
+
+    def on(digest: str) -> Desired:
+        runtime = Runtime(library="0.1.0", library_digest=digest * 64, library_uri="file:///library.zip")
+        return wanted.model_copy(update={"version": wanted.version.model_copy(update={"runtime": runtime})})
+
+    assert as_judged(on("a")) == as_judged(on("a"))
+    assert len({as_judged(each) for each in (wanted, on("a"), on("b"))}) == 3

@@ -11,13 +11,14 @@ import httpx
 import pytest
 from serving_fakes import JSON, ROW, body, version
 
-from heliostat.serving.replica import Replica, build
+import heliostat
+from heliostat.serving.replica import Replica, build, open_application
 from heliostat.serving.rest.asgi import AsgiApplication
 from heliostat.serving.rest.connection import Connection
 from heliostat.serving.slots import Slots
 from heliostat.spec.resources import StoreAddress
-from heliostat.spec.rollouts import ServingArguments
-from heliostat.systems import serve_ingress
+from heliostat.spec.rollouts import Runtime, ServingArguments
+from heliostat.systems import library_packages, serve_ingress
 from heliostat.systems.errors import PermanentError
 
 
@@ -137,6 +138,30 @@ def test_a_replica_takes_the_cores_and_accelerators_that_are_declared(tmp_path):
     deployment = application._bound_deployment
     assert (deployment.ray_actor_options["num_cpus"], deployment.ray_actor_options["num_gpus"]) == (0.5, 0.25)
     assert (deployment.num_replicas, deployment.max_ongoing_requests) == (3, 8)
+
+
+def on_library(tmp_path, digest):
+    runtime = Runtime(library="0.0.9", library_digest=digest, library_uri="file:///library.zip")
+    declared = version(StoreAddress(uri=f"file://{tmp_path}")).model_copy(
+        update={"runtime": runtime, "contract": "workloads.flights.contract:gone"}
+    )
+    return ServingArguments(
+        application="halves", route_prefix="/_/halves/blue", public_path="/halves", replicas=1, cpus_per_replica=1,
+        max_ongoing_requests=8, version=declared, spool=str(tmp_path),
+    )  # fmt: skip
+
+
+def test_a_replica_on_another_library_than_the_version_s_refuses_to_start(tmp_path):
+    with pytest.raises(PermanentError) as refused:
+        open_application(on_library(tmp_path, "a" * 64))
+    assert "2-new was declared with heliostat 0.0.9 (aaaaaaaaaaaa)" in str(refused.value)
+    assert f"runs heliostat {heliostat.__version__} ({library_packages.here()[:12]})" in str(refused.value)
+    assert "Install heliostat 0.0.9 where replicas run" in str(refused.value)
+
+
+def test_a_replica_on_the_version_s_library_goes_on_to_its_contract(tmp_path):
+    with pytest.raises(ValueError, match="has no 'gone'"):
+        open_application(on_library(tmp_path, library_packages.here()))
 
 
 def test_a_replica_imports_nothing_heavy():

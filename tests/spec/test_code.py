@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.spec.code import CodeError, code_of, controllers_digest, digest_of, library_of
+from heliostat.spec.code import CodeError, code_of, controllers_digest, digest_of, library_of, others_of
 
 
 @pytest.fixture
@@ -91,3 +91,51 @@ def test_the_library_s_part_is_what_its_modules_and_the_workloads_import(root: P
     assert {"heliostat/ml/pyfunc.py", "heliostat/ml/contracts.py", "heliostat/spec/base.py"} <= alone
     (root / "workloads/birds/late.py").write_text("def f():\n    from heliostat.ml import metrics\n")
     assert set(library_of(root, "heliostat.ml.pyfunc")) - alone >= {"heliostat/ml/metrics.py"}
+
+
+@pytest.fixture
+def shared(root: Path) -> Path:
+    """A checkout whose workload imports helpers from beside the folder of workloads."""
+    files = {
+        "shared/__init__.py": "",
+        "shared/text.py": "from shared.deep import words\n",
+        "shared/deep/words.py": "import dates\n",
+        "dates.py": "",
+        "statistics_of_ours/unused.py": "",
+        "workloads/birds/train.py": "import numpy, json\nfrom shared import text\nfrom heliostat.ml import metrics\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_helpers_that_are_named_travel_with_the_code_and_count_in_its_digest(shared: Path) -> None:
+    before = code_of(shared, "workloads.birds.train:train", sources=("shared", "dates"))
+    assert set(before.files) >= {"shared/__init__.py", "shared/text.py", "shared/deep/words.py", "dates.py"}
+    assert "statistics_of_ours/unused.py" not in before.files
+    (shared / "dates.py").write_text("DAY = 1\n")
+    assert code_of(shared, "workloads.birds.train:train", sources=("shared", "dates")).digest != before.digest
+
+
+def test_helpers_that_are_not_named_are_told_with_the_file_and_the_fix(shared: Path) -> None:
+    with pytest.raises(CodeError) as told:
+        code_of(shared, "workloads.birds.train:train")
+    text = str(told.value)
+    assert "workloads/birds/train.py imports shared/text.py, which does not travel with the code" in text
+    assert "add 'shared' to `sources` in heliostat.toml, or move it below workloads/" in text
+
+
+def test_a_helper_of_a_helper_is_told_too(shared: Path) -> None:
+    with pytest.raises(CodeError, match=r"shared/deep/words\.py imports dates\.py"):
+        code_of(shared, "workloads.birds.train:train", sources=("shared",))
+
+
+def test_an_entry_point_may_stand_in_a_named_package(shared: Path) -> None:
+    assert code_of(shared, "shared.text:f", sources=("shared", "dates")).files[0] == "dates.py"
+    with pytest.raises(CodeError, match=r"'shared\.text' is not in .*/workloads:"):
+        code_of(shared, "shared.text:f")
+
+
+def test_what_is_imported_from_elsewhere_is_neither_python_s_nor_ours_nor_the_repository_s(shared: Path) -> None:
+    assert others_of(shared, ["workloads/birds/train.py", "shared/text.py"]) == {"numpy"}

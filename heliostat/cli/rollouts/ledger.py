@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from heliostat.cli.rollouts import words
 from heliostat.spec.ledger import TOP, Entry, EntryKind, key_of, place_of, prefix_of
-from heliostat.spec.rollouts import Desired
+from heliostat.spec.rollouts import Desired, Version
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 _READERS = 8
@@ -220,6 +220,7 @@ def exact(desired: Desired) -> list[tuple[str, str]]:
         ("version", version.label),
         ("digest", version.digest),
         ("code", version.code_uri),
+        ("library", _library(version)),
         ("contract", version.contract),
         ("data", version.data_digest or "not known to the registry"),
         ("model", version.model_uri),
@@ -229,6 +230,12 @@ def exact(desired: Desired) -> list[tuple[str, str]]:
         ("prediction log", f"{version.prediction_log.sampling_rate:.0%} of the requests"),
         ("strategy", strategy(desired)),
     ]
+
+
+def _library(version: Version) -> str:
+    if version.runtime is None:
+        return "not recorded: the one that is installed where it runs"
+    return f"heliostat {version.runtime.library}, {version.runtime.library_uri}"
 
 
 def strategy(desired: Desired) -> str:

@@ -33,7 +33,7 @@ def serve_application(
             # Replicas of a version from before there was one: Serve would fail to hand it to them.
             del deployment["user_config"]
         return {**found.config, "deployments": [{**before, **deployment, "name": before.get("name", deployment["name"])}]}
-    prefix = route_prefix(name, action.colour.value)
+    prefix, version = route_prefix(name, action.colour.value), action.desired.version
     arguments = ServingArguments(
         application=name,
         route_prefix=prefix,
@@ -42,14 +42,15 @@ def serve_application(
         cpus_per_replica=action.desired.cpus_per_replica,
         gpus_per_replica=action.desired.gpus_per_replica,
         max_ongoing_requests=action.desired.max_ongoing_requests,
-        version=action.desired.version,
+        version=version,
     )
     return {
         "name": backend_name(name, action.colour),
         "route_prefix": prefix,
         "import_path": settings.serving_entry_point,
-        "runtime_env": runtime_env(action.desired.version.code_uri),
-        "args": arguments.model_dump(mode="json"),
+        "runtime_env": runtime_env(version.code_uri, library_uri=version.runtime.library_uri if version.runtime else None),
+        # Without what is as ever: an older library, which a version may run on, refuses what it does not know.
+        "args": arguments.model_dump(mode="json", exclude_defaults=True),
         "deployments": [deployment],
         # A line a request costs a seventh of the throughput; the prediction log says more.
         "logging_config": {"enable_access_log": False},

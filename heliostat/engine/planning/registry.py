@@ -6,13 +6,13 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from heliostat.engine.errors import CheckFailure, EngineError, ProviderError
 from heliostat.engine.planning.goals import INTERNAL_KEY
 from heliostat.engine.protocol.builtin import BuiltinProvider
 from heliostat.engine.protocol.diffs import SAME, Diff
-from heliostat.engine.protocol.launching import Ahead
+from heliostat.engine.protocol.launching import Ahead, executable_of
+from heliostat.engine.protocol.locating import PluginPlaces
 from heliostat.engine.protocol.plugins import Plugin, Surroundings
 from heliostat.engine.protocol.providers import PluginProvider, Provider, Values
 from heliostat.engine.state.snapshot import UNKNOWN, Resource
@@ -27,7 +27,7 @@ OWN_KEYS = ("version", "pluginDownloadURL", INTERNAL_KEY)
 class Registry:
     """Provider resources and the providers behind them, by reference (`<urn>::<id>`)."""
 
-    plugins: Mapping[str, Path]
+    plugins: PluginPlaces
     around: Surroundings
     builtin: BuiltinProvider
     preview: bool
@@ -43,8 +43,9 @@ class Registry:
         Without any resource, each plugin of the project is likely to be needed. What goes wrong is told to whoever needs it.
         """
         known = {type_of(one.urn).removeprefix(PROVIDER_TYPE_PREFIX) for one in resources if is_provider_type(one.type)}
-        for package in sorted(self.plugins.keys() & known if known else self.plugins):
-            self._ahead[package] = asyncio.ensure_future(Plugin.launch(package, self.plugins[package], self.around))
+        for package in sorted(known - {BUILTIN} if known else self.plugins.named):
+            if folder := self.plugins.find(package):
+                self._ahead[package] = asyncio.ensure_future(Plugin.launch(package, folder, self.around))
 
     async def provider(self, reference: str) -> Provider:
         """The provider of `reference`; one of the old state is started here. Raises ProviderError where it is unknown."""
@@ -137,15 +138,17 @@ class Registry:
         package = type_of(urn).removeprefix(PROVIDER_TYPE_PREFIX)
         if package == BUILTIN:
             return self.builtin
-        if package not in self.plugins:
+        folder = self.plugins.find(package)
+        if folder is None:
             raise ProviderError(
-                f"no plugin for provider '{package}': the embedded engine hosts the plugins that Pulumi.yaml names under "
-                f"plugins.providers ({', '.join(sorted(self.plugins)) or 'none'}); run this program with the official CLI"
+                f"no plugin for provider '{package}': Pulumi.yaml names none under plugins.providers "
+                f"({', '.join(sorted(self.plugins.named)) or 'nothing is there'}), and no {executable_of(package)} lies "
+                "beside the program's Python or on PATH; the official CLI would install it: run this program with that"
             )
         try:
             around = self._around(inputs)
             ahead = self._ahead.pop(package, None) if around is self.around else None
-            plugin = await (ahead or Plugin.launch(package, self.plugins[package], around))
+            plugin = await (ahead or Plugin.launch(package, folder, around))
         except EngineError as error:
             raise ProviderError(str(error)) from None
         self.running.append(plugin)

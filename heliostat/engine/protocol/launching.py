@@ -40,6 +40,11 @@ def interpreter(options: Mapping[str, Any], root: Path, environment: Mapping[str
     return str(python), {**environment, "VIRTUAL_ENV": str(folder), "PATH": path}
 
 
+def executable_of(package: str) -> str:
+    """What the plugin of a provider is called where it is a program: the official CLI's name for it."""
+    return f"pulumi-resource-{package}"
+
+
 def command_of(name: str, folder: Path, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     """How the plugin in `folder` is run, but for its arguments, and in which environment.
 
@@ -47,7 +52,7 @@ def command_of(name: str, folder: Path, environment: Mapping[str, str]) -> tuple
     """
     described = folder / "PulumiPlugin.yaml"
     if not described.exists():
-        executable = folder / f"pulumi-resource-{name}"
+        executable = folder / executable_of(name)
         if executable.exists():
             return [str(executable)], dict(environment)
         raise EngineError(f"no plugin for provider '{name}': {folder} holds neither PulumiPlugin.yaml nor {executable.name}")

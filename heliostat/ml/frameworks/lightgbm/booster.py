@@ -18,7 +18,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from heliostat.ml.extras import require
+
 __all__ = ["Booster"]
+
+require("lightgbm", extra="lightgbm")
 
 _FLOAT64: Final = 1
 _NORMAL: Final = 0

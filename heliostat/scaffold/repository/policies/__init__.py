@@ -1,0 +1,1 @@
+"""The CrossGuard policy pack: `rules` holds the rules as plain functions, `__main__` the pack itself."""

@@ -1,0 +1,104 @@
+"""A user's way with the installed library: a new repository, up, a prediction; what serves stays what it was declared with.
+
+The tests run in this order on one stack: each begins where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliostat.layout import data_folder
+from heliostat.systems import processes
+from tests.installed import environment_with, run, variables, wheel_in
+
+pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
+_REPLICA = "ray::ServeRepl"
+_HEALED_S = 90.0
+
+
+class Repository:
+    """A user's repository and the environment that the library is installed in."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "wheel").mkdir()
+        self.bin = environment_with(wheel_in(folder / "wheel"), folder / "environment")
+        self.began = time.monotonic()
+        run(self.bin / "heliostat", folder, "new", "mine")
+        self.root = folder / "mine"
+
+    def heliostat(self, *arguments: str) -> str:
+        return run(self.bin / "heliostat", self.root, *arguments, timeout=500)
+
+    def prediction(self) -> dict[str, Any]:
+        (found,) = json.loads(self.heliostat("predict", "--json"))
+        return dict(found)
+
+    @property
+    def library(self) -> Path:
+        (found,) = self.bin.parent.glob("lib/python*/site-packages/heliostat")
+        return found
+
+    def replicas(self) -> set[int]:
+        """The processes of its replicas."""
+        marked = processes.marked(data_folder(self.root, "local") / "ray")
+        return {each.pid for each in marked if each.name().startswith(_REPLICA)}
+
+    def is_well(self) -> bool:
+        """Whether every part is, and every application answers with all of its replicas."""
+        command = [self.bin / "heliostat", "status"]
+        return subprocess.run(command, cwd=self.root, env=variables(), capture_output=True).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    made = Repository(tmp_path_factory.mktemp("user"))
+    yield made
+    made.heliostat("destroy", "--yes", "--skip-preview")
+
+
+def test_a_new_repository_goes_from_nothing_to_a_prediction(
+    repository: Repository, record_property: pytest.RecordProperty
+) -> None:
+    repository.heliostat("up", "--yes", "--skip-preview")
+    found = repository.prediction()
+    record_property("seconds to the first prediction", round(time.monotonic() - repository.began, 1))
+    assert found["answered"] == {"probability": pytest.approx(found["answered"]["probability"]), "malignant": True}
+    assert found["version"].startswith("1-")
+
+
+def test_a_second_up_changes_nothing(repository: Repository) -> None:
+    repository.heliostat("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_the_ledger_says_which_library_serves(repository: Repository) -> None:
+    (entry,) = sorted(repository.root.glob(".heliostat/stacks/local/objects/ledger/tumours/*.json"))[-1:]
+    runtime = json.loads(entry.read_text())["target"]["version"]["runtime"]
+    assert Path(runtime["libraryUri"].removeprefix("file://")).is_file()
+
+
+def test_a_replica_that_starts_after_the_library_was_changed_runs_what_its_version_was_declared_with(
+    repository: Repository,
+) -> None:
+    before = repository.prediction()
+    serving = repository.library / "ml/serving.py"
+    whole = serving.read_text()
+    serving.write_text("raise RuntimeError('another library than the version was declared with')\n")
+    try:
+        (killed, *_), there = sorted(repository.replicas()), repository.replicas()
+        os.kill(killed, signal.SIGKILL)
+        deadline = time.monotonic() + _HEALED_S
+        while not (repository.replicas() - there and repository.is_well()):
+            assert time.monotonic() < deadline, "no replica took the place of the one that was killed"
+            time.sleep(0.5)
+        assert repository.prediction() == before
+    finally:
+        serving.write_text(whole)
