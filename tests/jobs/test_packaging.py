@@ -43,7 +43,7 @@ def test_workers_that_are_started_again_prepare_nothing_again(monkeypatch: pytes
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory of a job, whose code is of `workloads` and of a top-level package beside it."""
     files = {
-        "workloads/birds/trees.py": "from heliostat.ml.booster import Booster\nimport shared.numbers\nclass Model: pass\n",
+        "workloads/birds/trees.py": "from heliostat.ml.frameworks.lightgbm.booster import Booster\nimport shared.numbers\nclass Model: pass\n",
         "workloads/birds/plain.py": "import json\nimport numpy as np\nclass Model: pass\n",
         "workloads/birds/others.py": "from sklearn.linear_model import Ridge\nimport httpx\nclass Model: pass\n",
         "shared/numbers.py": "import psutil\nN = 1\n",

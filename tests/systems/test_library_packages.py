@@ -97,7 +97,7 @@ def test_a_process_knows_which_library_it_runs(store: ObjectStore, tmp_path: Pat
     runtime = library_packages.upload(store)
     package = unpacked(store, tmp_path / "ray")
     assert library_packages.here() == runtime.library_digest, "the installed one is what was packed"
-    (package / "heliostat/ml/slots.py").write_text("edited = True\n")
+    (package / "heliostat/serving/slots.py").write_text("edited = True\n")
     code = "import heliostat; from heliostat.systems.library_packages import here; print(heliostat.__file__, here())"
     environment = {**os.environ, "PYTHONPATH": str(package)}
     ran = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -131,5 +131,5 @@ async def test_ray_puts_the_package_before_what_is_installed(store: ObjectStore,
 def test_whatever_a_replica_may_import_of_the_library_is_in_its_package() -> None:
     root = Path(heliostat.__file__).parents[1]
     workloads = [path.relative_to(root).as_posix() for path in (root / "workloads").rglob("*.py")]
-    needed = library_of(root, "heliostat.ml.serving", files=workloads)
+    needed = library_of(root, "heliostat.serving.replica", files=workloads)
     assert set(needed) - set(library_packages.files()) == set()
