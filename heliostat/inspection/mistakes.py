@@ -26,7 +26,7 @@ def inspected(task: InspectionTask) -> Inspection:
     for asked in task.asked:
         found, texts = _loaded(asked)
         if isinstance(found, Contract):
-            texts += _contract(found, task.limits)
+            texts += mistakes_of(found, task.limits)
             answer = _answer_fields(found.answer) if _is_model(found.answer) else None
             model = _unservable(found, task.model) if task.model is not None and not texts else ""
         told += [Told(entry_point=asked.entry_point, text=text) for text in texts]
@@ -92,7 +92,7 @@ _ROLES: Final[Mapping[Role, Callable[[Any], Iterator[str]]]] = {
 }
 
 
-def _contract(contract: Contract[Any, Any], limits: Limits) -> Iterator[str]:
+def mistakes_of(contract: Contract[Any, Any], limits: Limits) -> Iterator[str]:
     """What in a contract cannot work."""
     wrong = [name for name in ("row", "answer") if not _is_model(getattr(contract, name))]
     yield from (f"its `{name}` must be a pydantic model, a class" for name in wrong)

@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("mlflow")
 
+BOOSTED = "from heliostat.ml.frameworks.lightgbm.booster import Booster\nimport shared.numbers\nclass Model: pass\n"
+
 
 def test_mlflow_has_looked_at_what_is_installed_before_the_model_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.utils import requirements_utils
@@ -43,7 +45,7 @@ def test_workers_that_are_started_again_prepare_nothing_again(monkeypatch: pytes
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory of a job, whose code is of `workloads` and of a top-level package beside it."""
     files = {
-        "workloads/birds/trees.py": "from heliostat.ml.frameworks.lightgbm.booster import Booster\nimport shared.numbers\nclass Model: pass\n",
+        "workloads/birds/trees.py": BOOSTED,
         "workloads/birds/plain.py": "import json\nimport numpy as np\nclass Model: pass\n",
         "workloads/birds/others.py": "from sklearn.linear_model import Ridge\nimport httpx\nclass Model: pass\n",
         "shared/numbers.py": "import psutil\nN = 1\n",
@@ -69,7 +71,7 @@ EVERY = {"mlflow", "numpy", "pandas", "pyarrow", "pydantic", "httpx"}
     ids=lambda value: " and ".join(value) if isinstance(value, list) else "",
 )
 def test_a_model_asks_for_what_its_predictors_need_and_no_more(package: Path, predictors: list[str], others: set[str]) -> None:
-    from heliostat.ml import packaging
+    from heliostat.jobs import packaging
 
     asked = packaging._requirements(package, [f"workloads.birds.{name}:Model" for name in predictors])
     assert {text.partition("==")[0] for text in asked} == EVERY | others
@@ -78,14 +80,14 @@ def test_a_model_asks_for_what_its_predictors_need_and_no_more(package: Path, pr
 
 def test_what_is_named_as_used_without_an_import_is_there() -> None:
     import heliostat
-    from heliostat.ml import packaging
+    from heliostat.jobs import packaging
 
     top = Path(heliostat.__file__).parents[1]
     assert [name for name in packaging._BEHIND if not (top / name).is_file()] == []
 
 
 def test_a_model_carries_all_code_of_its_job_and_the_library_s_part(package: Path, tmp_path_factory: Any) -> None:
-    from heliostat.ml import packaging
+    from heliostat.jobs import packaging
 
     folder = tmp_path_factory.mktemp("code")
     paths = packaging._code(folder, package)

@@ -6,8 +6,8 @@ import importlib.metadata
 import sys
 
 import pytest
-from heliostat.ml.inspection import inspected
 
+from heliostat.inspection.mistakes import inspected
 from heliostat.ml.extras import require
 from heliostat.spec.inspection import Asked, InspectionTask, Role
 
@@ -33,7 +33,7 @@ def test_what_is_not_installed_is_told_with_the_extra_that_has_it() -> None:
 def test_the_preview_tells_the_extra_that_a_workload_lacks(
     monkeypatch: pytest.MonkeyPatch, entry_point: str, role: Role, package: str, extra: str
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith(("workloads.flights", "heliostat.ml.boost"))]:
+    for name in [name for name in sys.modules if name.startswith(("workloads.flights", "heliostat.ml.frameworks"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     (told,) = inspected(InspectionTask(asked=(Asked(entry_point=entry_point, role=role),))).mistakes
