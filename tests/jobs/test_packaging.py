@@ -93,5 +93,5 @@ def test_a_model_carries_all_code_of_its_job_and_the_library_s_part(package: Pat
     paths = packaging._code(folder, package)
     assert {Path(path).relative_to(folder).as_posix() for path in paths} == {"heliostat", "shared", "workloads"}
     assert (folder / "shared/numbers.py").is_file()
-    assert (folder / "heliostat/ml/booster.py").is_file()
+    assert (folder / "heliostat/ml/frameworks/lightgbm/booster.py").is_file()
     assert not (folder / "heliostat/cli").exists()
