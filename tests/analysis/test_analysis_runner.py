@@ -1,4 +1,4 @@
-"""The analyst as the controller runs it: a process that compares replicas of two versions."""
+"""The runner as the controller runs it: a process that compares replicas of two versions."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ NARROW = Narrow.model_validate({"kind": "a", "size": 4.0, "when": "2013-07-09T19
 def test_recent_requests_are_replayed_to_both_versions_and_leave_no_trace(start):
     with replicas(Replica(), Replica(AThirdOff, "2-new")) as (old, new):
         old.ask(30)
-        analyst = start(SUCCESS, DISAGREEMENT, DISTANCE).tell([new.url], [old.url])
-        figures = analyst.exhausted()
+        runner = start(SUCCESS, DISAGREEMENT, DISTANCE).tell([new.url], [old.url])
+        figures = runner.exhausted()
         assert (figures.source, figures.requests) == (Source.RECENT, 30)
         assert (figures.candidate.requests, figures.serving.requests, figures.candidate.failed) == (30, 30, 0)
         assert (figures.checks[1].candidate, figures.checks[1].rows) == (pytest.approx(10 / 30), 30)
         assert figures.checks[2].candidate > 0.1
         assert figures.serving.quantile_ms(0.5) > 0
         assert (old.seen, new.seen, len(new.log.entries)) == (30, 0, 0)
-        assert analyst.end().requests == 30
+        assert runner.end().requests == 30
 
 
 def test_a_failing_candidate_is_counted_as_failing(start):
@@ -130,20 +130,20 @@ def test_it_waits_for_a_candidate_that_is_not_there_and_says_so(start):
     with replicas(Replica(), Replica(version="2-new")) as (old, new):
         old.ask(30)
         new.stop()
-        analyst = start().tell([new.url], [old.url])
-        assert "no replica of 2-new" in analyst.until(lambda figures: "2-new" in figures.error).error
+        runner = start().tell([new.url], [old.url])
+        assert "no replica of 2-new" in runner.until(lambda figures: "2-new" in figures.error).error
         new.start()
-        figures = analyst.exhausted()
+        figures = runner.exhausted()
         assert (figures.candidate.requests, figures.candidate.failed, figures.error) == (30, 0, "")
 
 
 def test_a_replica_that_goes_away_costs_no_request_while_another_is_there(start):
     with replicas(Replica(), Replica(version="2-new"), Replica(version="2-new")) as (old, first, second):
         old.ask(200)
-        analyst = start(minRequests=200, seconds=10).tell([first.url, second.url], [old.url])
-        analyst.until(lambda figures: figures.requests > 20)
+        runner = start(minRequests=200, seconds=10).tell([first.url, second.url], [old.url])
+        runner.until(lambda figures: figures.requests > 20)
         first.stop()
-        figures = analyst.exhausted()
+        figures = runner.exhausted()
         assert (figures.candidate.requests, figures.candidate.failed) == (200, 0)
 
 
@@ -193,8 +193,8 @@ def test_a_check_of_ones_own_runs_the_candidates_code(start, store, tmp_path):
     }
     with replicas(Replica(), Replica(version="2-new")) as (old, new):
         old.ask(30)
-        analyst = start(*checks, command, code_uri=code_uri).tell([new.url], [old.url])
-        found = analyst.until(lambda figures: len(figures.checks) == 4).checks
+        runner = start(*checks, command, code_uri=code_uri).tell([new.url], [old.url])
+        found = runner.until(lambda figures: len(figures.checks) == 4).checks
         assert (found[0].verdict, found[0].rows) == (Verdict.PASS, 30)
         assert found[1].verdict is Verdict.INCONCLUSIVE
         assert "ZeroDivisionError" in found[1].text
@@ -207,8 +207,8 @@ def test_a_check_of_ones_own_runs_within_what_is_left_of_the_time(start, store):
     check = {"kind": "custom", "name": "own", "command": ["true"]}
     code_uri = package(store, "mine.py", OWN)
     with replicas(Replica(), Replica(version="2-new")) as (old, new):
-        analyst = start(check, shadow_share=1.0, seconds=600, elapsed=590, minRequests=10**6, code_uri=code_uri)
-        figures = analyst.tell([new.url], [old.url]).until(lambda figures: 0 in figures.checks)
+        runner = start(check, shadow_share=1.0, seconds=600, elapsed=590, minRequests=10**6, code_uri=code_uri)
+        figures = runner.tell([new.url], [old.url]).until(lambda figures: 0 in figures.checks)
         assert figures.checks[0].verdict is Verdict.PASS
         assert not figures.exhausted
 

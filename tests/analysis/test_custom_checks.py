@@ -1,4 +1,4 @@
-"""Checks of one's own: whatever they do, the analyst gets a figure or a reason."""
+"""Custom checks: whatever they do, the runner gets a figure or a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels in the object store, from whoever learns them to the analyst."""
+"""Labels in the object store, from whoever learns them to the runner."""
 
 from __future__ import annotations
 

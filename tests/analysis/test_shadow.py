@@ -1,4 +1,4 @@
-"""The analyst beside clients: copies of what they send while they send it, and replays as soon as that is too little."""
+"""The runner beside clients: copies of what they send while they send it, and replays as soon as that is too little."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SUCCESS = {"kind": "success-rate", "atLeast": 0.99}
 def test_a_shadow_copies_requests_while_they_come_and_asks_only_the_candidate(start):
     with replicas(Replica(), Replica(AThirdOff, "2-new")) as (old, new):
         old.ask(10, "before")
-        analyst = start(DISAGREEMENT, shadow_share=1.0, seconds=60).tell([new.url], [old.url])
-        copied = followed(analyst, old)
+        runner = start(DISAGREEMENT, shadow_share=1.0, seconds=60).tell([new.url], [old.url])
+        copied = followed(runner, old)
         asked = old.seen
         old.ask(30)
-        figures = analyst.until(lambda figures: figures.requests >= copied + 30)
+        figures = runner.until(lambda figures: figures.requests >= copied + 30)
         assert figures.source is Source.SHADOW
         assert figures.serving.requests == figures.candidate.requests == copied + 30
         assert old.seen == asked + 30, "what serves was sent no copies"
@@ -55,11 +55,11 @@ def test_clients_send_too_few_where_going_on_like_that_does_not_reach_what_is_ne
 
 def test_a_shadow_whose_clients_stop_in_its_second_half_replays_what_there_is(start):
     with replicas(Replica(), Replica(version="2-new")) as (old, new):
-        analyst = start(SUCCESS, shadow_share=1.0, seconds=6).tell([new.url], [old.url])
-        copied = followed(analyst, old)
+        runner = start(SUCCESS, shadow_share=1.0, seconds=6).tell([new.url], [old.url])
+        copied = followed(runner, old)
         old.ask(24 - copied)
-        analyst.until(lambda figures: figures.requests == 24)
-        figures = analyst.exhausted()
+        runner.until(lambda figures: figures.requests == 24)
+        figures = runner.exhausted()
         assert (figures.source, figures.requests) == (Source.RECENT, 30)
 
 
@@ -72,21 +72,21 @@ def test_a_shadow_that_is_begun_again_late_replays_within_what_is_left_of_its_ti
 
 def test_a_part_of_the_requests_is_copied_by_their_ids(start):
     with replicas(Replica(), Replica(version="2-new")) as (old, new):
-        analyst = start(SUCCESS, shadow_share=0.25, seconds=60, minRequests=10).tell([new.url], [old.url])
-        copied = followed(analyst, old)
+        runner = start(SUCCESS, shadow_share=0.25, seconds=60, minRequests=10).tell([new.url], [old.url])
+        copied = followed(runner, old)
         old.ask(400)
         expected = sum(sampled(b"r-%d" % number, 0.25) for number in range(400))
         assert 70 < expected < 130
-        assert analyst.until(lambda figures: figures.requests >= copied + expected).requests == copied + expected
+        assert runner.until(lambda figures: figures.requests >= copied + expected).requests == copied + expected
 
 
-def followed(analyst, old):
-    """Waits until the analyst follows what serves; how many requests it copied until then."""
+def followed(runner, old):
+    """Waits until the runner follows what serves; how many requests it copied until then."""
     asked = itertools.count()
 
     def is_copied(figures):
         old.ask(1, f"warm-{next(asked)}")
         return figures.requests > 0
 
-    analyst.until(is_copied)
-    return until(lambda: (copied := analyst.settled()) and copied.requests)
+    runner.until(is_copied)
+    return until(lambda: (copied := runner.settled()) and copied.requests)

@@ -1,4 +1,4 @@
-"""How the analyst takes what replicas do to it."""
+"""How the runner takes what replicas do to it."""
 
 from __future__ import annotations
 
