@@ -18,6 +18,7 @@ from heliostat.engine.protocol import launching
 from heliostat.engine.protocol.launching import Ahead, Host
 from heliostat.engine.protocol.locating import PluginPlaces
 from heliostat.engine.state.urns import PROVIDER_TYPE_PREFIX
+from heliostat.layout import SETTINGS
 
 CONFIG_FILE = "HELIOSTAT_CONFIG_FILE"
 """Tells the program which file its config is of, for what it says of mistakes."""
@@ -57,7 +58,9 @@ def _ours(session: Session, types: Sequence[str], variables: Mapping[str, str]) 
     """Our plugin, as the project names it or else as an installed command; others may want the engine's address at once."""
     project = session.project
     yield from ((name, folder) for name, folder in project.plugins.items() if folder.resolve() == _FOLDER.resolve())
-    if _NAME in project.plugins or (types and f"{PROVIDER_TYPE_PREFIX}{_NAME}" not in types):
+    # Of a stack without resources the project alone tells whether it will have some of ours.
+    uses = f"{PROVIDER_TYPE_PREFIX}{_NAME}" in types if types else (project.root / SETTINGS).is_file()
+    if _NAME in project.plugins or not uses:
         return
     places = PluginPlaces.of({}, project.runtime_options, project.root, variables)
     if folder := places.find(_NAME):
