@@ -243,7 +243,7 @@ async def test_one_whose_controller_was_killed_ends_by_itself(tmp_path: Path, mo
     script = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from test_analysts import ONE, World, task
+from test_analysis_runners import ONE, World, task
 
 async def main() -> None:
     world = World(Path(sys.argv[1]))
