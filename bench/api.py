@@ -10,7 +10,7 @@ import httpx
 
 from bench.commands import MeasurementError
 from heliostat.spec.addresses import ControllerAddress
-from heliostat.spec.rollouts import Declaration, Desired, GoBack, Health, Origin, Phase, Record, Status, Word
+from heliostat.spec.rollouts import ActionRequest, Declaration, Desired, Health, Origin, Phase, Record, RollbackRequest, Status
 from heliostat.systems.http import open_sync_client
 
 ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED)
@@ -46,16 +46,16 @@ class Api:
 
     def approve(self, name: str) -> None:
         """Let a rollout that waits go on."""
-        self._call("POST", f"/v1/applications/{name}/approve", Word(by=BY).model_dump(mode="json", by_alias=True))
+        self._call("POST", f"/v1/applications/{name}/approve", ActionRequest(by=BY).model_dump(mode="json", by_alias=True))
 
     def abort(self, name: str) -> None:
         """Roll back what is on its way."""
-        body = Word(by=BY, reason="as the bench has it").model_dump(mode="json", by_alias=True)
+        body = ActionRequest(by=BY, reason="as the bench has it").model_dump(mode="json", by_alias=True)
         self._call("POST", f"/v1/applications/{name}/abort", body)
 
     def rollback(self, name: str) -> Status:
         """Serve what served before."""
-        body = GoBack(by=BY).model_dump(mode="json", by_alias=True)
+        body = RollbackRequest(by=BY).model_dump(mode="json", by_alias=True)
         return Status.model_validate(self._call("POST", f"/v1/applications/{name}/rollback", body))
 
     def record(self, name: str, number: int) -> Record:

@@ -1,4 +1,4 @@
-"""`python -m heliostat.analysis --task FILE`: compares a candidate with what serves; see `heliostat.spec.analyst`."""
+"""`python -m heliostat.analysis --task FILE`: compares a candidate with what serves; see `heliostat.spec.analysis_runner`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from heliostat.analysis.runner import AnalysisRunner
-from heliostat.spec.analyst import AnalystTask
+from heliostat.spec.analysis_runner import AnalysisTask
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--task", type=Path, required=True, help="an AnalystTask as JSON")
     path: Path = parser.parse_args().task
     try:
-        task = AnalystTask.model_validate_json(path.read_bytes())
+        task = AnalysisTask.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         sys.exit(f"the task {path} cannot be read: {error}")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)

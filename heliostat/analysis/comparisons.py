@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from heliostat.analysis.answers import MISSING, Pair, shown, value_of
 from heliostat.analysis.ground_truth import GroundTruth
 from heliostat.analysis.scores import NO_SERVING, Distances, Metrics
-from heliostat.spec.analysis import Check, Disagreement, Figure, ModelMetric, PredictionDistance
+from heliostat.spec.analysis import Check, Disagreement, Measurement, ModelMetric, PredictionDistance
 from heliostat.spec.routes import Ending
 
 
@@ -18,7 +18,7 @@ class Comparison(Protocol):
     def add(self, pair: Pair) -> None:
         """Take a request's answers into account."""
 
-    def figure(self) -> Figure:
+    def figure(self) -> Measurement:
         """What they come to so far."""
 
 
@@ -71,13 +71,13 @@ class Disagreements:
         self._different += rows
         self._example = self._example or f"{our} instead of {their}, request {pair.request.request_id}"
 
-    def figure(self) -> Figure:  # noqa: D102
+    def figure(self) -> Measurement:  # noqa: D102
         if not self._rows:
-            return Figure(text=NO_SERVING)
+            return Measurement(text=NO_SERVING)
         if self._check.field is not None and not self._has_field and not self._different:
-            return Figure(text=f"no answer has a field {self._check.field!r}")
+            return Measurement(text=f"no answer has a field {self._check.field!r}")
         text = f"e.g. {self._example}" if self._example else ""
-        return Figure(candidate=self._different / self._rows, rows=self._rows, text=text)
+        return Measurement(candidate=self._different / self._rows, rows=self._rows, text=text)
 
 
 def alike(ours: Any, theirs: Any, tolerance: float) -> bool:
@@ -93,12 +93,12 @@ def alike(ours: Any, theirs: Any, tolerance: float) -> bool:
     return bool(ours == theirs)
 
 
-def figures(comparisons: Sequence[tuple[int, Comparison]]) -> dict[int, Figure]:
+def figures(comparisons: Sequence[tuple[int, Comparison]]) -> dict[int, Measurement]:
     """Of every comparison, by its check's place."""
     found = {}
     for place, each in comparisons:
         try:
             found[place] = each.figure()
         except Exception as error:  # whatever a library says of these numbers: the other checks go on
-            found[place] = Figure(text=f"it cannot be computed: {type(error).__name__}: {error}")
+            found[place] = Measurement(text=f"it cannot be computed: {type(error).__name__}: {error}")
     return found

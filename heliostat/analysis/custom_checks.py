@@ -20,8 +20,8 @@ from typing import Final
 from heliostat.analysis.answers import Pair
 from heliostat.analysis.client import Reply
 from heliostat.analysis.custom_function import ReplyText, SampleText, Task, held_to_limits
-from heliostat.spec.analysis import Custom, Figure, Verdict
-from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.analysis import CustomCheck, Measurement, Verdict
+from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.rollouts import Version
 from heliostat.systems.objects import open_store
 from heliostat.systems.private_folder import node_folder
@@ -34,7 +34,7 @@ _TAIL: Final = 2_000
 _VERDICTS: Final = {0: Verdict.PASS, 1: Verdict.FAIL}
 
 
-async def run(check: Custom, task: AnalystTask, endpoints: Endpoints, pairs: Iterable[Pair], code: Path) -> Figure:
+async def run(check: CustomCheck, task: AnalysisTask, endpoints: Endpoints, pairs: Iterable[Pair], code: Path) -> Measurement:
     """What the check comes to; a crash, or more time than it has, is inconclusive and says so."""
     if check.function is not None:
         return await _function(check, check.function, task, endpoints, pairs, code)
@@ -43,17 +43,17 @@ async def run(check: Custom, task: AnalystTask, endpoints: Endpoints, pairs: Ite
         "HELIOSTAT_SERVING_URL": endpoints.serving[0] if endpoints.serving else "",
     }
     ended = await _process(check.command or (), environment, code, check.timeout_seconds)
-    if isinstance(ended, Figure):
+    if isinstance(ended, Measurement):
         return ended
     status, out, error = ended
     verdict = _VERDICTS.get(status, Verdict.INCONCLUSIVE)
     text = "" if verdict is Verdict.PASS else f"exit code {status}: {_tail(error or out)}"
-    return held_to_limits(Figure(candidate=_number(out), verdict=verdict, text=text), _is_limited(check))
+    return held_to_limits(Measurement(candidate=_number(out), verdict=verdict, text=text), _is_limited(check))
 
 
 async def _function(
-    check: Custom, function: str, task: AnalystTask, endpoints: Endpoints, pairs: Iterable[Pair], code: Path
-) -> Figure:
+    check: CustomCheck, function: str, task: AnalysisTask, endpoints: Endpoints, pairs: Iterable[Pair], code: Path
+) -> Measurement:
     given = Task(
         function=function,
         limited=_is_limited(check),
@@ -69,10 +69,10 @@ async def _function(
         command = (sys.executable, "-m", "heliostat.analysis.custom_function", str(asked), str(asked.with_name(_ANSWER)))
         path = os.pathsep.join([str(code), *filter(None, [os.environ.get("PYTHONPATH")])])
         ended = await _process(command, {"PYTHONPATH": path}, code, check.timeout_seconds)
-        return ended if isinstance(ended, Figure) else _answered(function, asked.with_name(_ANSWER), ended)
+        return ended if isinstance(ended, Measurement) else _answered(function, asked.with_name(_ANSWER), ended)
 
 
-def _is_limited(check: Custom) -> bool:
+def _is_limited(check: CustomCheck) -> bool:
     return check.at_least is not None or check.at_most is not None
 
 
@@ -82,16 +82,16 @@ def _written(folder: Path, task: Task) -> Path:
     return path
 
 
-def _answered(function: str, answer: Path, ended: tuple[int, str, str]) -> Figure:
+def _answered(function: str, answer: Path, ended: tuple[int, str, str]) -> Measurement:
     if answer.exists():
-        return Figure.model_validate_json(answer.read_bytes())
+        return Measurement.model_validate_json(answer.read_bytes())
     status, _, error = ended
-    return Figure(verdict=Verdict.INCONCLUSIVE, text=f"{function} ended with {status}: {_tail(error)}")
+    return Measurement(verdict=Verdict.INCONCLUSIVE, text=f"{function} ended with {status}: {_tail(error)}")
 
 
 async def _process(
     command: tuple[str, ...], environment: dict[str, str], folder: Path, seconds: float
-) -> tuple[int, str, str] | Figure:
+) -> tuple[int, str, str] | Measurement:
     """Exit code, stdout and stderr; a Figure that says why where there are none."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         try:
@@ -100,11 +100,13 @@ async def _process(
                 stdout=out, stderr=error, start_new_session=True, preexec_fn=_dies_with_me,
             )  # fmt: skip
         except OSError as problem:
-            return Figure(verdict=Verdict.INCONCLUSIVE, text=f"{command[0]} cannot be run: {problem.strerror}")
+            return Measurement(verdict=Verdict.INCONCLUSIVE, text=f"{command[0]} cannot be run: {problem.strerror}")
         try:
             status = await asyncio.wait_for(process.wait(), seconds)
         except TimeoutError:
-            return Figure(verdict=Verdict.INCONCLUSIVE, text=f"not done within {seconds:g} s. {_tail(_read(error))}".strip())
+            return Measurement(
+                verdict=Verdict.INCONCLUSIVE, text=f"not done within {seconds:g} s. {_tail(_read(error))}".strip()
+            )
         finally:
             with contextlib.suppress(ProcessLookupError):  # with all that it started
                 os.killpg(process.pid, signal.SIGKILL)

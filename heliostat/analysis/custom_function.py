@@ -13,7 +13,7 @@ from typing import Any
 
 from heliostat.ml.checks import Candidate, Outcome, Reply, Sample
 from heliostat.ml.contracts import load_entry_point
-from heliostat.spec.analysis import Figure, Verdict
+from heliostat.spec.analysis import Measurement, Verdict
 from heliostat.spec.base import EntryPoint, Model
 from heliostat.spec.rollouts import Version
 
@@ -70,12 +70,12 @@ def main() -> None:
     Path(sys.argv[2]).write_text(figure_of(answer, task.function, task.limited).model_dump_json())
 
 
-def figure_of(answer: Any, function: str, limited: bool) -> Figure:
+def figure_of(answer: Any, function: str, limited: bool) -> Measurement:
     """What a function's answer means."""
     return held_to_limits(_figure(answer, function, limited), limited)
 
 
-def held_to_limits(figure: Figure, limited: bool) -> Figure:
+def held_to_limits(figure: Measurement, limited: bool) -> Measurement:
     """Where the check has a limit, who runs it passes nothing by themselves: the number decides, and there has to be one."""
     if not limited or figure.verdict is not Verdict.PASS:
         return figure
@@ -85,23 +85,23 @@ def held_to_limits(figure: Figure, limited: bool) -> Figure:
     return figure.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "text": text})
 
 
-def _figure(answer: Any, function: str, limited: bool) -> Figure:
+def _figure(answer: Any, function: str, limited: bool) -> Measurement:
     if isinstance(answer, bool):
-        return Figure(verdict=Verdict.PASS if answer else Verdict.FAIL)
+        return Measurement(verdict=Verdict.PASS if answer else Verdict.FAIL)
     if isinstance(answer, int | float):
         answer = Outcome(value=float(answer))
     if not isinstance(answer, Outcome):
         known = "True or False, a number or a heliostat.ml.checks.Outcome is needed"
-        return Figure(verdict=Verdict.INCONCLUSIVE, text=f"{function} answered {answer!r:.200}: {known}")
+        return Measurement(verdict=Verdict.INCONCLUSIVE, text=f"{function} answered {answer!r:.200}: {known}")
     if answer.value is not None and not math.isfinite(answer.value):
-        return Figure(
+        return Measurement(
             verdict=Verdict.INCONCLUSIVE, rows=answer.rows, text=f"{function} answered {answer.value}. {answer.text}"
         )
     verdict, text = answer.verdict, answer.text
     if verdict is None and (answer.value is None or not limited):
         verdict = Verdict.INCONCLUSIVE
         text = f"{text} {function} gave a figure and no verdict, and the check has neither `atLeast` nor `atMost`".strip()
-    return Figure(candidate=answer.value, serving=answer.serving, rows=answer.rows, verdict=verdict, text=text)
+    return Measurement(candidate=answer.value, serving=answer.serving, rows=answer.rows, verdict=verdict, text=text)
 
 
 def _reply(text: ReplyText) -> Reply:

@@ -1,4 +1,4 @@
-"""One run of an analysis: compares a candidate with what serves; `heliostat.spec.analyst` has its protocol.
+"""One run of an analysis: compares a candidate with what serves; `heliostat.spec.analysis_runner` has its protocol.
 
 The controller starts one beside each analysis. It asks replicas for the requests that clients sent last
 (`heliostat.serving.tap`), reads the prediction log where there are too few, and the contract's golden requests where there are
@@ -23,8 +23,8 @@ from heliostat.analysis.client import session
 from heliostat.analysis.replay import Replay
 from heliostat.analysis.shadow import Shadow
 from heliostat.analysis.state import AnalysisState
-from heliostat.spec.analysis import Custom, Figure, PredictionDistance, Verdict
-from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.analysis import CustomCheck, Measurement, PredictionDistance, Verdict
+from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.systems.errors import PermanentError, RetryableError
 
 _SAY_SECONDS: Final = 0.5
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 class AnalysisRunner:
     """One task, from the first endpoints to the end of stdin."""
 
-    def __init__(self, task: AnalystTask, out: IO[str]) -> None:
+    def __init__(self, task: AnalysisTask, out: IO[str]) -> None:
         self._task = task
         self._out = out
         self._began = time.monotonic()
@@ -164,13 +164,13 @@ class AnalysisRunner:
         enough = self._state.exhausted or max(self._state.replayed, self._state.copied) >= self._task.analysis.min_requests
         return enough or time.monotonic() - self._began > self._seconds * _CUSTOM_AFTER
 
-    async def _custom_check(self, check: Custom) -> Figure:
+    async def _custom_check(self, check: CustomCheck) -> Measurement:
         await _until(lambda: self._state.candidate.urls)
         try:
             code = await asyncio.to_thread(custom_checks.fetch_code, self._task.candidate)
             return await custom_checks.run(check, self._task, self._state.endpoints, tuple(self._state.samples), code)
         except Exception as error:  # whatever it is, it is this check's alone
-            return Figure(verdict=Verdict.INCONCLUSIVE, text=f"it could not be run: {type(error).__name__}: {error}")
+            return Measurement(verdict=Verdict.INCONCLUSIVE, text=f"it could not be run: {type(error).__name__}: {error}")
 
 
 def sends_too_few(copied: int, seconds: float, left: float, least: int) -> bool:

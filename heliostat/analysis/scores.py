@@ -16,7 +16,7 @@ from heliostat.analysis.answers import MISSING, Pair, no_number, number_of, row_
 from heliostat.analysis.distances import DISTANCES
 from heliostat.analysis.ground_truth import GroundTruth
 from heliostat.analysis.reservoir import Reservoir
-from heliostat.spec.analysis import NUMBER_METRICS, Figure, ModelMetric, PredictionDistance, Verdict
+from heliostat.spec.analysis import NUMBER_METRICS, Measurement, ModelMetric, PredictionDistance, Verdict
 
 NO_SERVING: Final = "no answer of what serves to compare with"
 MOST_UNANSWERED: Final = 0.01
@@ -74,17 +74,17 @@ class Distances:
                 self._example = self._example or _why(field, pair, our)
             self._sample.add(math.nan if score is None else score, other)
 
-    def figure(self) -> Figure:  # noqa: D102
+    def figure(self) -> Measurement:  # noqa: D102
         rows = self._sample.rows
         if not rows:
-            return Figure(text=self._refused or NO_SERVING)
+            return Measurement(text=self._refused or NO_SERVING)
         distance = self._distance.at(rows)
         # The other distances have a place for them.
         if self._check.distance == "wasserstein" and _too_many(self._unanswered, rows):
             distance = math.inf
         if math.isinf(distance):
-            return Figure(rows=rows, verdict=Verdict.FAIL, text=_joined("the distance is infinite", self._text(rows)))
-        return Figure(candidate=None if math.isnan(distance) else distance, rows=rows, text=self._text(rows))
+            return Measurement(rows=rows, verdict=Verdict.FAIL, text=_joined("the distance is infinite", self._text(rows)))
+        return Measurement(candidate=None if math.isnan(distance) else distance, rows=rows, text=self._text(rows))
 
     def _text(self, rows: int) -> str:
         return _joined(_left_out(self._unanswered, rows, self._example), self._refused)
@@ -129,15 +129,15 @@ class Metrics:
         else:
             self._sample.add(label, score, math.nan if other is None else other)
 
-    def figure(self) -> Figure:  # noqa: D102
+    def figure(self) -> Measurement:  # noqa: D102
         scored, rows = self._sample.rows, self._sample.rows + self._unanswered
         if not rows:
-            return Figure(text=self._refused or self._unknown())
+            return Measurement(text=self._refused or self._unknown())
         left_out = _left_out(self._unanswered, rows, self._example)
         if _too_many(self._unanswered, rows):
-            return Figure(rows=rows, verdict=Verdict.FAIL, text=f"{left_out}: at most {MOST_UNANSWERED:.0%} may be")
+            return Measurement(rows=rows, verdict=Verdict.FAIL, text=f"{left_out}: at most {MOST_UNANSWERED:.0%} may be")
         if not scored:
-            return Figure(text=left_out)
+            return Measurement(text=left_out)
         found = self._computed.at(scored)
         text = _joined(found.text, left_out, self._refused, self._truth.left_out)
         return found.model_copy(update={"rows": scored, "text": text})
@@ -147,16 +147,16 @@ class Metrics:
         known = f"{labels} labels, of no request that was sent" if labels else "there is no ground truth"
         return _joined(known, self._truth.left_out)
 
-    def _compute(self) -> Figure:
+    def _compute(self) -> Measurement:
         from heliostat.ml.metrics import has_two_classes, metric_of
 
         metric, (labels, candidate, serving) = metric_of(self._check.metric), self._sample.columns
         if self._check.metric not in NUMBER_METRICS and not has_two_classes(labels):
-            return Figure(text=f"labels must be 0 or 1 for {self._check.metric}; there are others")
+            return Measurement(text=f"labels must be 0 or 1 for {self._check.metric}; there are others")
         if metric.needs_unlike and len(np.unique(labels)) < 2:
-            return Figure(text=f"all known labels are {labels[0]:g}: {self._check.metric} needs others too")
+            return Measurement(text=f"all known labels are {labels[0]:g}: {self._check.metric} needs others too")
         usual = metric.compute(labels, serving) if self._compared else None
-        return Figure(candidate=metric.compute(labels, candidate), serving=usual)
+        return Measurement(candidate=metric.compute(labels, candidate), serving=usual)
 
 
 def _rows_of(pair: Pair) -> int:

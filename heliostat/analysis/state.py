@@ -12,8 +12,8 @@ from heliostat.analysis.answers import Pair
 from heliostat.analysis.client import Reply, VersionClient
 from heliostat.analysis.comparisons import comparison, figures
 from heliostat.analysis.ground_truth import GroundTruth
-from heliostat.spec.analysis import Custom, Figure, Figures, ModelMetric, Source
-from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.analysis import CustomCheck, Measurement, Measurements, ModelMetric, Source
+from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts
 from heliostat.spec.routes import Ending
 
@@ -51,14 +51,14 @@ class Tally:
 class AnalysisState:
     """One task and what came of it so far."""
 
-    def __init__(self, task: AnalystTask, session: aiohttp.ClientSession) -> None:
+    def __init__(self, task: AnalysisTask, session: aiohttp.ClientSession) -> None:
         self.task = task
         self.candidate, self.serving = VersionClient(session), VersionClient(session)
         self.truth = GroundTruth(task.candidate.store, task.application)
         self.scored: set[str] = set()
         """Ids of requests that were compared when their truth was known."""
         self.samples: deque[Pair] = deque(maxlen=_SAMPLES)
-        self.custom_figures: dict[int, Figure] = {}
+        self.custom_figures: dict[int, Measurement] = {}
         """What custom checks came to, by their place."""
         self.exhausted = False
         self.waits_for: set[str] = set()
@@ -87,9 +87,9 @@ class AnalysisState:
         return any(isinstance(check, ModelMetric) for check in self.task.analysis.checks)
 
     @property
-    def custom_checks(self) -> list[tuple[int, Custom]]:
+    def custom_checks(self) -> list[tuple[int, CustomCheck]]:
         """The custom checks, by their place."""
-        return [(place, check) for place, check in enumerate(self.task.analysis.checks) if isinstance(check, Custom)]
+        return [(place, check) for place, check in enumerate(self.task.analysis.checks) if isinstance(check, CustomCheck)]
 
     @property
     def replayed(self) -> int:
@@ -125,13 +125,13 @@ class AnalysisState:
         for _, each in self._comparisons:
             each.add(pair)
 
-    def figures(self) -> Figures:
+    def figures(self) -> Measurements:
         """Everything measured so far."""
         shadow = self.task.shadow_share is not None
         copies = shadow and (self.copied >= self.task.analysis.min_requests or self.copied >= self.replayed)
         candidate, serving = self._copied if copies else self._replayed
         first = Source.SHADOW if copies else Source.RECENT
-        return Figures(
+        return Measurements(
             source=first if copies or not self._sources else self._sources.most_common(1)[0][0],
             requests=candidate.requests,
             candidate=candidate.counts,

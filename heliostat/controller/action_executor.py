@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from heliostat.controller.analysts import Analysts
+from heliostat.controller.analysis_runners import AnalysisRunners
 from heliostat.controller.backends.serving import Deployments
 from heliostat.controller.golden import GoldenTests
 from heliostat.rollout.model import Action, Analyse, Colour, Observed, State, TestGolden
 from heliostat.rollout.shifting import gathers_since
 from heliostat.rollout.turns import progress
-from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.endpoints import Endpoint, route_prefix
 
 _log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 class ActionExecutor:
     """What asks replicas something."""
 
-    def __init__(self, tests: GoldenTests, analysts: Analysts, now: Callable[[], float]) -> None:
+    def __init__(self, tests: GoldenTests, analysts: AnalysisRunners, now: Callable[[], float]) -> None:
         """`now` is Unix time."""
         self._tests = tests
         self._analysts = analysts
@@ -55,7 +55,7 @@ class ActionExecutor:
         candidate, serving = state.slot(action.candidate).desired, state.slot(action.candidate.other).desired
         if candidate is None:
             return
-        task = AnalystTask(
+        task = AnalysisTask(
             application=state.name,
             analysis=action.analysis,
             candidate=candidate.version,

@@ -10,7 +10,7 @@ from itertools import chain, takewhile
 
 from fastapi import FastAPI, HTTPException, status
 
-from heliostat.controller import going_back, ledger
+from heliostat.controller import ledger, rollback_targets
 from heliostat.controller.reconciler import Reconciler
 from heliostat.rollout import orders
 from heliostat.rollout.model import Observed, State, Step
@@ -19,7 +19,7 @@ from heliostat.rollout.shares import problem
 from heliostat.spec.base import Name
 from heliostat.spec.capabilities import unsupported
 from heliostat.spec.ledger import Entry
-from heliostat.spec.rollouts import Declaration, Desired, GoBack, Plan, Status, WayBack, Word
+from heliostat.spec.rollouts import ActionRequest, Declaration, Desired, Plan, RollbackRequest, RollbackTarget, Status
 from heliostat.systems.objects import open_store
 from heliostat.systems.store_lifecycle import emptied_at
 
@@ -57,48 +57,48 @@ class Changes:
         startup, gap = store.measured(name, "startup_seconds"), store.measured(name, "gap_seconds")
         return plan(state, desired, startup, gap, nodes, held)
 
-    async def way_back(self, name: str) -> WayBack:
+    async def way_back(self, name: str) -> RollbackTarget:
         """What a rollback that names no entry would go back to, where nothing would keep it from that."""
-        order = GoBack(by="somebody")
+        order = RollbackRequest(by="somebody")
         with _conflicts():
             found = await self._chosen(name, order)
             orders.go_back(self._state(name), found.desired, self._observed(name), order, self._reconciler.now())
         return found
 
-    async def rollback(self, name: str, order: GoBack) -> Status:
+    async def rollback(self, name: str, order: RollbackRequest) -> Status:
         """Have what served before, or what an entry of the ledger names, serve again."""
         with _conflicts():
             found = await self._chosen(name, order)
             self._reconciler.go_back(name, found.desired, order)
         return await self._looked_at(name)
 
-    def say(self, name: str, word: Word, order: Callable[[State, Word, float], Step]) -> Status:
+    def say(self, name: str, word: ActionRequest, order: Callable[[State, ActionRequest, float], Step]) -> Status:
         """Take a person's word on a rollout."""
         self._state(name)
         with _conflicts():
             self._reconciler.say(name, word, order)
         return self._show(name)
 
-    async def _chosen(self, name: str, order: GoBack) -> WayBack:
+    async def _chosen(self, name: str, order: RollbackRequest) -> RollbackTarget:
         """What to go back to, where that can be; what is still warm needs nothing, and is asked nothing."""
         state = self._state(name)
         desired, entry = await self._goal(state, order.to)
         fingerprint = orders.fingerprint(desired)
         if order.expected is not None and order.expected != fingerprint:
-            raise going_back.NoWayBackError(
+            raise rollback_targets.NoRollbackTargetError(
                 f"what a rollback of {name} goes back to is no longer what was shown: by now it is {desired.version.label} "
                 f"with {desired.replicas} replicas, {desired.strategy.kind}; run `heliostat rollback {name}` again"
             )
-        warm = going_back.is_warm(state, self._observed(name), desired)
+        warm = rollback_targets.is_warm(state, self._observed(name), desired)
         if not warm:
             await self._is_there(desired)
             await self._fits(name, Declaration(desired=desired, retry_refused=True))
         _same(state, self._state(name))
         number, at = (entry.number or None, entry.at) if entry is not None else (None, None)  # 0: not written yet
-        return WayBack(desired=desired, fingerprint=fingerprint, warm=warm, entry=number, at=at)
+        return RollbackTarget(desired=desired, fingerprint=fingerprint, warm=warm, entry=number, at=at)
 
     async def _goal(self, state: State, number: int | None) -> tuple[Desired, Entry | None]:
-        kept = going_back.kept(state) if number is None else None
+        kept = rollback_targets.kept(state) if number is None else None
         if kept is not None:
             return kept, None
         waiting = self._reconciler.store.waiting(state.name)
@@ -115,10 +115,10 @@ class Changes:
         return self._reconciler.observed.get(name, Observed())
 
     async def _is_there(self, desired: Desired) -> None:
-        gone = await asyncio.to_thread(going_back.missing, desired.version)
+        gone = await asyncio.to_thread(rollback_targets.missing, desired.version)
         if gone:
             text = f"{desired.version.label} cannot serve again: {' and '.join(gone)} is gone; choose another entry"
-            raise going_back.NoWayBackError(text)
+            raise rollback_targets.NoRollbackTargetError(text)
 
     def _from_ledger(self, state: State, number: int | None, waiting: tuple[Entry, ...]) -> tuple[Desired, Entry | None]:
         """What to go back to, and the entry that says that it served; `waiting` is what the ledger was not told yet."""
@@ -126,10 +126,10 @@ class Changes:
         emptied = emptied_at(objects, state.name)
         if number is None:
             known = takewhile(lambda each: each.number > emptied, ledger.newest_first(objects, state.name))
-            return going_back.before(state, chain(reversed(waiting), known))
+            return rollback_targets.before(state, chain(reversed(waiting), known))
         entry = ledger.read(objects, state.name, number)
         last = ledger.last_number(objects, state.name) if entry is None else 0
-        return going_back.at(state.name, number, entry, last, emptied), entry
+        return rollback_targets.at(state.name, number, entry, last, emptied), entry
 
     async def _fits(self, name: str, declaration: Declaration) -> None:
         """409 where the cluster cannot hold what this needs on top; what is on its way already has its place."""
@@ -166,19 +166,19 @@ def add_changes(app: FastAPI, reconciler: Reconciler, state: Callable[[str], Sta
         return await changes.plan(name, declaration)
 
     @app.post("/v1/applications/{name}/approve")
-    async def approve(name: Name, word: Word) -> Status:
+    async def approve(name: Name, word: ActionRequest) -> Status:
         return changes.say(name, word, orders.approve)
 
     @app.post("/v1/applications/{name}/abort")
-    async def abort(name: Name, word: Word) -> Status:
+    async def abort(name: Name, word: ActionRequest) -> Status:
         return changes.say(name, word, orders.abort)
 
     @app.get("/v1/applications/{name}/rollback")
-    async def way_back(name: Name) -> WayBack:
+    async def way_back(name: Name) -> RollbackTarget:
         return await changes.way_back(name)
 
     @app.post("/v1/applications/{name}/rollback")
-    async def rollback(name: Name, order: GoBack) -> Status:
+    async def rollback(name: Name, order: RollbackRequest) -> Status:
         return await changes.rollback(name, order)
 
     @app.delete("/v1/applications/{name}", status_code=status.HTTP_202_ACCEPTED)
@@ -193,7 +193,7 @@ def _same(before: State, now: State) -> None:
     numbers = [each.rollout.number if each.rollout is not None else 0 for each in (before, now)]
     if (before.declared, before.deleting) != (now.declared, now.deleting) or numbers[0] != numbers[1]:
         newer = f"{now.declared.version.label} was declared" if now.declared is not None else "it was deleted"
-        raise going_back.NoWayBackError(
+        raise rollback_targets.NoRollbackTargetError(
             f"{now.name}: {newer} while what the rollback goes back to was looked for, and nothing was rolled back; "
             f"see `heliostat rollout list {now.name}`, and run it again if it is still meant"
         )
@@ -204,5 +204,5 @@ def _conflicts() -> Iterator[None]:
     """What does not go with what is, as a 409 that says so."""
     try:
         yield
-    except (orders.OrderError, going_back.NoWayBackError) as error:
+    except (orders.OrderError, rollback_targets.NoRollbackTargetError) as error:
         raise HTTPException(status.HTTP_409_CONFLICT, str(error)) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from heliostat.controller.backends.serving import Deployments
-from heliostat.rollout.model import Colour, Observed, Seen
+from heliostat.rollout.model import Colour, ColourStatus, Observed
 from heliostat.spec.endpoints import EndpointState, TrafficSnapshot, backend_name
 
 Golden = dict[tuple[Colour, str], str | None]
@@ -20,7 +20,7 @@ def observe(name: str, deployments: Deployments, traffic: TrafficSnapshot, golde
 def still(before: Observed, name: str, traffic: TrafficSnapshot) -> Observed:
     """One application while its cluster does not answer: `before`, with what the traffic plane says now."""
 
-    def see(colour: Colour) -> Seen:
+    def see(colour: Colour) -> ColourStatus:
         servers = traffic.backends.get(backend_name(name, colour.value), {})
         usable = frozenset(server for server, state in servers.items() if state.usable)
         answers = frozenset(server for server, state in servers.items() if state.answers)
@@ -29,15 +29,15 @@ def still(before: Observed, name: str, traffic: TrafficSnapshot) -> Observed:
     return Observed(see(Colour.BLUE), see(Colour.GREEN), traffic.shares.get(name, 0))
 
 
-def _see(name: str, colour: Colour, deployments: Deployments, traffic: TrafficSnapshot, golden: Golden) -> Seen:
+def _see(name: str, colour: Colour, deployments: Deployments, traffic: TrafficSnapshot, golden: Golden) -> ColourStatus:
     found = deployments.of(name, colour)
     servers = traffic.backends.get(backend_name(name, colour.value), {})
     in_flight = sum(server.in_flight for server in servers.values())
     usable = frozenset(server for server, state in servers.items() if state.usable)
     if found is None:
-        return Seen(usable=usable, in_flight=in_flight)
+        return ColourStatus(usable=usable, in_flight=in_flight)
     running = frozenset(replica.name for replica in found.endpoints)
-    return Seen(
+    return ColourStatus(
         condition=found.condition,
         identity=found.identity,
         replicas=found.replicas,

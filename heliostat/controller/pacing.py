@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliostat.rollout.model import Access, Colour, Observed, State
+from heliostat.rollout.model import Admission, Colour, Observed, State
 from heliostat.rollout.show import gathering, until
 from heliostat.spec.rollouts import Phase
 
@@ -36,7 +36,7 @@ def _unwell(state: State, observed: Observed) -> bool:
 
     def well(colour: Colour) -> int:
         seen = observed.seen(colour)
-        return len(seen.usable if state.slot(colour).access is Access.OPEN else seen.healthy)
+        return len(seen.usable if state.slot(colour).access is Admission.OPEN else seen.healthy)
 
     colours = [colour for colour in Colour if state.slot(colour).desired is not None]
     return any(well(colour) != state.slot(colour).replicas for colour in colours)

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 import httpx
 
 from heliostat.controller.action_executor import ActionExecutor
-from heliostat.controller.analysts import Analysts
+from heliostat.controller.analysis_runners import AnalysisRunners
 from heliostat.controller.backends.routing import ApplicationRoute, TrafficRouter
 from heliostat.controller.backends.serving import Deployments, ServingBackend
-from heliostat.controller.book import Book
 from heliostat.controller.clock import Clock
 from heliostat.controller.deployment_changes import DeploymentChange, DeploymentChanges, changes_in, deferred
 from heliostat.controller.golden import GoldenAnswers, GoldenTests
@@ -24,17 +23,18 @@ from heliostat.controller.observer import BackendObserver
 from heliostat.controller.observing import observe, still
 from heliostat.controller.pacing import IDLE_SECONDS, pause
 from heliostat.controller.routing import wanted
+from heliostat.controller.state_writer import StateWriter
 from heliostat.controller.store import Store
 from heliostat.rollout import orders
 from heliostat.rollout.actions import actions
-from heliostat.rollout.away import homeward
 from heliostat.rollout.decide import decide
+from heliostat.rollout.degraded import fail_back_to_stable
 from heliostat.rollout.model import GATHERING, Action, Colour, Decision, Evidence, Observed, Record, SetShare, State, Step
 from heliostat.rollout.show import gathering
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import TrafficSnapshot
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.rollouts import Declaration, Desired, GoBack, Origin, Word
+from heliostat.spec.rollouts import ActionRequest, Declaration, Desired, Origin, RollbackRequest
 from heliostat.systems.errors import PermanentError, RetryableError
 
 _log = logging.getLogger(__name__)
@@ -66,10 +66,10 @@ class Reconciler:
     def __post_init__(self) -> None:
         self._golden = GoldenAnswers(self.store)
         self.meter = Meter(self.store)
-        self.analysts = Analysts(self.settings.analyst_module, self.settings.directory, self.wake)
+        self.analysts = AnalysisRunners(self.settings.analyst_module, self.settings.directory, self.wake)
         tests = GoldenTests(self.client, self._tested)
         self._clock = Clock(self.store)
-        self._book = Book(self.store, self.now, self.ledger.wake)
+        self._book = StateWriter(self.store, self.now, self.ledger.wake)
         self.states = self._book.states
         self._executor = ActionExecutor(tests, self.analysts, self.now)
         self._observer = BackendObserver(self.backend, self.now)
@@ -105,7 +105,7 @@ class Reconciler:
         self._book.write(orders.declare(state, desired, self._seen(name), declaration.origin))
         self.wake()
 
-    def go_back(self, name: str, desired: Desired, order: GoBack) -> None:
+    def go_back(self, name: str, desired: Desired, order: RollbackRequest) -> None:
         """Have what an entry of the ledger names serve again; the next look begins with it.
 
         Raises:
@@ -115,7 +115,7 @@ class Reconciler:
         self._book.write(orders.go_back(self.states[name], desired, self._seen(name), order, self.now(), origin))
         self.wake()
 
-    def say(self, name: str, word: Word, order: Callable[[State, Word, float], Step]) -> None:
+    def say(self, name: str, word: ActionRequest, order: Callable[[State, ActionRequest, float], Step]) -> None:
         """Take a person's word on a rollout.
 
         Raises:
@@ -228,7 +228,7 @@ class Reconciler:
             evidence=self._evidence(state),
         )
         began = time.perf_counter()
-        decision = homeward(state, observed, now) if away else decide(state, observed, now)
+        decision = fail_back_to_stable(state, observed, now) if away else decide(state, observed, now)
         if decision.gone:
             return self.store.faults.attempt(lambda: self._forget(decision.state, decision.records)), ()
         new = decision.state != state or decision.records

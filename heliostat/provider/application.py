@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heliostat.provider import growing, inspecting
+from heliostat.provider import inspecting, planned_capacity
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.provider.following import Followed, follow, is_through
 from heliostat.provider.resource import Context, Created, Failure, Handler
@@ -43,13 +43,13 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     gone = ""
     replace_on = frozenset({"name"})
     # Which version a candidate becomes is known once the gate has let it pass; how it will be moved is known before.
-    supposed: ClassVar[Mapping[str, Any]] = {"model_uri": _NEXT, "data_digest": "", "cluster_session": ""}
+    preview_placeholders: ClassVar[Mapping[str, Any]] = {"model_uri": _NEXT, "data_digest": "", "cluster_session": ""}
 
-    def unchanged(self, old: ApplicationInputs, new: ApplicationInputs) -> frozenset[str]:
+    def insignificant_inputs(self, old: ApplicationInputs, new: ApplicationInputs) -> frozenset[str]:
         """The same code in another checkout is the same code."""
         return frozenset({"code"}) if old.code.digest == new.code.digest else frozenset()
 
-    def foreseen(self, old: ApplicationOutputs | None, new: ApplicationInputs) -> Mapping[str, Any]:
+    def preview_outputs(self, old: ApplicationOutputs | None, new: ApplicationInputs) -> Mapping[str, Any]:
         """What decides its answers is known beforehand, and its place does not change."""
         known: dict[str, Any] = {"digest": digest_of(new, library_packages.runtime(open_store(new.store)))}
         if old is not None and old.controller == new.controller:
@@ -89,7 +89,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             context.warn(refused(plan.refused))
         if plan.shortage is None:
             return
-        grows = growing.growth(cluster)
+        grows = planned_capacity.growth(cluster)
         if grows is None:
             raise PermanentError(plan.shortage)
         context.warn(

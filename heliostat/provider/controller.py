@@ -48,7 +48,7 @@ class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
     replace_on = frozenset({"directory"})
     delete_before_replace = True
 
-    def foreseen(self, old: ControllerOutputs | None, new: ControllerInputs) -> Mapping[str, Any]:
+    def preview_outputs(self, old: ControllerOutputs | None, new: ControllerInputs) -> Mapping[str, Any]:
         """An update keeps its addresses."""
         if old is None or any(getattr(old, name) != getattr(new, name) for name in _ADDRESS):
             return {}

@@ -24,7 +24,7 @@ class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
     gone = "its snapshot is not in the object store any more; the next `up` makes it anew"
     replace_on = frozenset({"name"})
 
-    def unchanged(self, old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:
+    def insignificant_inputs(self, old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:
         """Where the checkout lies, and where a snapshot that is there was made, mean nothing."""
         return _same(old, new)
 

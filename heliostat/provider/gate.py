@@ -20,7 +20,7 @@ _WIDEST_SLICE: Final = 18
 
 
 @dataclass(frozen=True)
-class Figures:
+class Measurements:
     """The gate's metric of one model."""
 
     model: str
@@ -90,7 +90,7 @@ class Verdict:
 
 
 def judge(
-    gate: Gate, higher_is_better: bool, candidate: Figures, baseline: Figures | None, incumbent: Figures | None
+    gate: Gate, higher_is_better: bool, candidate: Measurements, baseline: Measurements | None, incumbent: Measurements | None
 ) -> Verdict:
     """The verdict on the candidate: not worse than the incumbent by more than the margins, and better than the baseline."""
     sign = 1.0 if higher_is_better else -1.0
@@ -107,7 +107,7 @@ def judge(
     return Verdict(gate.metric, tuple(found), _summary(gate, candidate, baseline, incumbent))
 
 
-def figures_of(name: str, report: Mapping[str, Any] | None, metric: str) -> Figures | None:
+def figures_of(name: str, report: Mapping[str, Any] | None, metric: str) -> Measurements | None:
     """The gate's figures in one model's part of a report."""
     if report is None:
         return None
@@ -115,10 +115,10 @@ def figures_of(name: str, report: Mapping[str, Any] | None, metric: str) -> Figu
         column: {value: float(entry["value"]) for value, entry in values.items()}
         for column, values in report["slices"].items()
     }
-    return Figures(name, float(report["overall"][metric]), slices)
+    return Measurements(name, float(report["overall"][metric]), slices)
 
 
-def _slices(gate: Gate, candidate: Figures, incumbent: Figures) -> Iterator[tuple[str, float, float, float]]:
+def _slices(gate: Gate, candidate: Measurements, incumbent: Measurements) -> Iterator[tuple[str, float, float, float]]:
     for item in gate.slices:
         ours, theirs = candidate.slices.get(item.column, {}), incumbent.slices.get(item.column, {})
         for value in sorted(ours.keys() & theirs.keys()):
@@ -159,7 +159,7 @@ def _cut(place: str) -> str:
     return place if len(place) <= _WIDEST_SLICE else place[: _WIDEST_SLICE - 2] + ".."
 
 
-def _summary(gate: Gate, candidate: Figures, baseline: Figures | None, incumbent: Figures | None) -> str:
+def _summary(gate: Gate, candidate: Measurements, baseline: Measurements | None, incumbent: Measurements | None) -> str:
     parts = [f"{gate.metric} {candidate.overall:.4f}"]
     if incumbent is not None:
         parts.append(f"{incumbent.model} {incumbent.overall:.4f}")

@@ -44,13 +44,13 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
     gone = "the registry does not have it any more; the next `up` judges and registers it anew"
     replace_on = frozenset({"name"})
     # The run of a training is known once it has begun; what its model will be judged by, and against what, is known before.
-    supposed: ClassVar[Mapping[str, Any]] = {
+    preview_placeholders: ClassVar[Mapping[str, Any]] = {
         "run_id": _NEXT,
         "model_uri": _NEXT,
         "dataset": {"uri": _NEXT, "digest": _UNSEEN},
     }
 
-    def unchanged(self, old: ModelVersionInputs, new: ModelVersionInputs) -> frozenset[str]:
+    def insignificant_inputs(self, old: ModelVersionInputs, new: ModelVersionInputs) -> frozenset[str]:
         """Where things are reached means nothing, nor does the code: a model is judged with the code it was logged with."""
         return frozenset({"ray", "controller", "code"})
 
@@ -58,7 +58,7 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
         """That the entry point is no predictor."""
         return await inspecting.of_entry_point(given, Role.PREDICTOR, "entryPoint")
 
-    def decided(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def early_outputs(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Which version a pin takes, whatever the data will be."""
         pin = given.get("pin")
         return {"served_model_uri": pin, "version": int(pin.rpartition("/")[2])} if pin and pin != UNKNOWN else {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from heliostat.provider import growing
+from heliostat.provider import planned_capacity
 from heliostat.provider.checks import dumped
 from heliostat.provider.local import absolute, brought_up, forget, remember, remembered
 from heliostat.provider.resource import Context, Created, Handler
@@ -28,9 +28,9 @@ class RayClusterHandler(Handler[RayClusterInputs, RayClusterOutputs]):
     async def preview(self, context: Context, old: RayClusterOutputs | None, new: RayClusterInputs) -> None:
         """Have what runs on it know that it grows."""
         if old is not None:
-            growing.note(old.address.url, old.workers, new.workers)
+            planned_capacity.note(old.address.url, old.workers, new.workers)
 
-    def foreseen(self, old: RayClusterOutputs | None, new: RayClusterInputs) -> Mapping[str, Any]:
+    def preview_outputs(self, old: RayClusterOutputs | None, new: RayClusterInputs) -> Mapping[str, Any]:
         """An update leaves the head where it is."""
         if old is None:
             return {}

@@ -75,10 +75,10 @@ class Handler(ABC, Generic[I, O]):
 
     gone: ClassVar[str] = "it is not there any more"
     """What is told where `read` finds nothing; empty where `read` itself tells why."""
-    supposed: ClassVar[Mapping[str, Any]] = {}
+    preview_placeholders: ClassVar[Mapping[str, Any]] = {}
     """What stands for an input (snake case) that a preview cannot know yet, so that the rest can be told all the same."""
 
-    def unchanged(self, old: I, new: I) -> frozenset[str]:
+    def insignificant_inputs(self, old: I, new: I) -> frozenset[str]:
         """Inputs whose difference means nothing, e.g. where the same code lies; none by default."""
         return frozenset()
 
@@ -93,11 +93,11 @@ class Handler(ABC, Generic[I, O]):
         """Tell what a create (`old` is None) or an update would do. Called where all is known but what is `supposed`."""
         return
 
-    def foreseen(self, old: O | None, new: I) -> Mapping[str, Any]:
+    def preview_outputs(self, old: O | None, new: I) -> Mapping[str, Any]:
         """Outputs (snake case) that a preview can tell besides the inputs; all others show as not known yet."""
         return {}
 
-    def decided(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def early_outputs(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Outputs (snake case) that some inputs (camel case) alone decide, while others may not be known yet."""
         return {}
 

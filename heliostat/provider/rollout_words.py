@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
-from heliostat.spec.analysis import Finding, Source, Verdict
-from heliostat.spec.rollouts import Phase, Refused, Rollout, Status
+from heliostat.spec.analysis import CheckResult, Source, Verdict
+from heliostat.spec.rollouts import BlockedVersion, Phase, Rollout, Status
 
 _SHARES = ("success rate", "rejection rate", "disagreement")
 """Checks whose figures are shares, by how their names begin."""
@@ -45,7 +45,7 @@ def standing(rollout: Rollout, now: float) -> str:
     return f"{where}: {said}{left}"
 
 
-def finding_in_short(finding: Finding) -> str:
+def finding_in_short(finding: CheckResult) -> str:
     """`latency p99 12 ms vs 11 ms (at most 1.5 times what serves): pass`."""
     text = f"{finding.check} {_figure(finding, finding.candidate)}"
     if finding.serving is not None:
@@ -90,7 +90,7 @@ def why_failed(status: Status, rollout: Rollout) -> str:
     return "\n".join(lines)
 
 
-def refused(found: Refused) -> str:
+def refused(found: BlockedVersion) -> str:
     """That a declaration was rolled back before and is not shipped again by itself."""
     reason = next(iter(found.reason.strip().splitlines()), "")
     return (
@@ -119,7 +119,7 @@ def _reason(rollout: Rollout) -> list[str]:
     return [*lines, f"The analysis of step {last.step + 1}{step} {verdict}:", *figures]
 
 
-def _in_full(finding: Finding) -> str:
+def _in_full(finding: CheckResult) -> str:
     parts = [f"{finding.check}: {_figure(finding, finding.candidate)}"]
     if finding.serving is not None:
         parts.append(f"{_figure(finding, finding.serving)} of what serves")
@@ -131,7 +131,7 @@ def _in_full(finding: Finding) -> str:
     return f"{', '.join(parts)}: {finding.verdict.value}{reason}"
 
 
-def _figure(finding: Finding, value: float | None) -> str:
+def _figure(finding: CheckResult, value: float | None) -> str:
     if value is None:
         return "unknown"
     if finding.check.startswith(_SHARES):

@@ -119,7 +119,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """What differs, where, and what of it needs a replacement."""
         old, new, outputs = decode(request.old_inputs), decode(request.news), decode(request.olds)
         async with self._call(request, context, old, new) as call:
-            skipped = _unchanged(call.handler, old, new)
+            skipped = _insignificant(call.handler, old, new)
             actual = checks.normal(call.handler.outputs, outputs)
             found = differences.differences(_normal(call.handler, old), _normal(call.handler, new), actual)
             found = differences.without(found, skipped, request.ignoreChanges)
@@ -250,17 +250,17 @@ async def _previewed(call: _Call, old: Properties | None, given: Properties) -> 
     inputs = checks.is_known(call.handler.inputs, given)
     told = inputs or checks.is_known(call.handler.inputs, _supposing(call.handler, given))
     before = checks.is_known(call.handler.outputs, old) if old else None
-    known = {_alias(call.handler, name): value for name, value in call.handler.decided(given.values).items()}
+    known = {_alias(call.handler, name): value for name, value in call.handler.early_outputs(given.values).items()}
     if told is not None and (before is not None or old is None):
         await _within(call.context, call.handler.preview(call.context, before, told))
     if inputs is not None and (before is not None or old is None):
-        known |= {_alias(call.handler, name): value for name, value in call.handler.foreseen(before, inputs).items()}
+        known |= {_alias(call.handler, name): value for name, value in call.handler.preview_outputs(before, inputs).items()}
     values = dict.fromkeys(_names(call.handler.outputs) - _names(call.handler.inputs), UNKNOWN)
     return carried({**values, **given.values, **known}, given)
 
 
 def _supposing(handler: Handler[Any, Any], given: Properties) -> Properties:
-    stand_ins = {_alias(handler, name): value for name, value in handler.supposed.items()}
+    stand_ins = {_alias(handler, name): value for name, value in handler.preview_placeholders.items()}
     values = {key: stand_ins.get(key, value) if value == UNKNOWN else value for key, value in given.values.items()}
     return Properties(values, given.secrets)
 
@@ -279,11 +279,11 @@ def _normal(handler: Handler[Any, Any], properties: Properties) -> dict[str, Any
     return checks.check(handler.inputs, properties)[0]
 
 
-def _unchanged(handler: Handler[Any, Any], old: Properties, new: Properties) -> set[str]:
+def _insignificant(handler: Handler[Any, Any], old: Properties, new: Properties) -> set[str]:
     before, after = checks.is_known(handler.inputs, old), checks.is_known(handler.inputs, new)
     if before is None or after is None:
         return set()
-    return {_alias(handler, name) for name in handler.unchanged(before, after)}
+    return {_alias(handler, name) for name in handler.insignificant_inputs(before, after)}
 
 
 def _names(model: type[Model]) -> set[str]:

@@ -24,7 +24,7 @@ class TrackingServerHandler(Handler[TrackingServerInputs, TrackingServerOutputs]
     replace_on = frozenset({"directory"})
     delete_before_replace = True
 
-    def foreseen(self, old: TrackingServerOutputs | None, new: TrackingServerInputs) -> Mapping[str, Any]:
+    def preview_outputs(self, old: TrackingServerOutputs | None, new: TrackingServerInputs) -> Mapping[str, Any]:
         """The address, where its port is declared or stays."""
         if new.port is not None:
             return {"tracking_uri": f"http://127.0.0.1:{new.port}"}

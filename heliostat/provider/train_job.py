@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from heliostat.provider import growing, inspecting, ray_work
+from heliostat.provider import inspecting, planned_capacity, ray_work
 from heliostat.provider.records import unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
@@ -35,7 +35,7 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
     gone = "its run is not in MLflow any more; the next `up` trains anew"
     replace_on = frozenset({"name"})
 
-    def unchanged(self, old: TrainJobInputs, new: TrainJobInputs) -> frozenset[str]:
+    def insignificant_inputs(self, old: TrainJobInputs, new: TrainJobInputs) -> frozenset[str]:
         """Only the identity decides: how often a worker may fail, or where the cluster is, trains nothing anew."""
         if identity_of(old) == identity_of(new):
             return frozenset({"code", "dataset", *_OF_THE_WORK})
@@ -156,7 +156,7 @@ async def _require_room(inputs: TrainJobInputs) -> None:
     except RetryableError:
         return
     fits = sum(workers_that_fit(scaling, node.cpus, node.gpus) for node in nodes)
-    if fits < scaling.workers and growing.growth(inputs.ray.url) is None:
+    if fits < scaling.workers and planned_capacity.growth(inputs.ray.url) is None:
         raise PermanentError(
             f"the training of {inputs.name} needs {scaling.workers} workers of {scaling.cpus_per_worker:g} CPUs and "
             f"{scaling.gpus_per_worker:g} GPUs at once, the cluster can hold {fits}: ask for fewer or smaller ones in "

@@ -42,7 +42,7 @@ def wire(value: Any) -> Any:
     return value
 
 
-def whole(**parts: pulumi.Input[Any]) -> pulumi.Output[Any]:
+def all_or_nothing(**parts: pulumi.Input[Any]) -> pulumi.Output[Any]:
     """An object to export; none where a part of it could not be had, so that the stack keeps what it exported before.
 
     What a failed resource would have given is an unknown, and an engine that goes on after errors would write that over

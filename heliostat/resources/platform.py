@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from heliostat.resources.base import Address, whole
+from heliostat.resources.base import Address, all_or_nothing
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Platform:
 
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output `platform`."""
-        return whole(
+        return all_or_nothing(
             store=self.store,
             ray=self.ray,
             trackingUri=self.tracking_uri,

@@ -11,7 +11,7 @@ import pulumi
 
 from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
-from heliostat.resources.base import whole
+from heliostat.resources.base import all_or_nothing
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.platform import Platform
@@ -122,7 +122,7 @@ class ServedModel(pulumi.ComponentResource):
 
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output that is called after the workload."""
-        return whole(url=self.url, openapiUrl=self.openapi_url, modelUri=self.model_uri)
+        return all_or_nothing(url=self.url, openapiUrl=self.openapi_url, modelUri=self.model_uri)
 
 
 Declare = Callable[[str, Workload, Path, Platform], ServedModel]

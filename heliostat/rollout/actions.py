@@ -5,17 +5,17 @@ from __future__ import annotations
 from heliostat.rollout.analysis import enough_traffic, needs_analyst
 from heliostat.rollout.model import (
     GATHERING,
-    Access,
     Action,
+    Admission,
     Analyse,
     Colour,
+    ColourSpec,
+    ColourStatus,
     Condition,
     DeployColour,
     Observed,
     RetireColour,
-    Seen,
     SetShare,
-    Slot,
     State,
     TestGolden,
     identity,
@@ -50,21 +50,21 @@ def closed(state: State, observed: Observed, now: float) -> State:
     return state
 
 
-def admitted(slot: Slot, seen: Seen) -> frozenset[str]:
+def admitted(slot: ColourSpec, seen: ColourStatus) -> frozenset[str]:
     """The replicas of a colour that may take requests once they are healthy.
 
     One that was let in and is ill for a while keeps its right, so that HAProxy takes it back by itself.
     """
-    if slot.desired is None or slot.access is Access.CLOSED or not _is_that(slot, seen):
+    if slot.desired is None or slot.access is Admission.CLOSED or not _is_that(slot, seen):
         return frozenset()
-    return seen.passed if slot.access is Access.TESTED else seen.running
+    return seen.passed if slot.access is Admission.TESTED else seen.running
 
 
-def _is_that(slot: Slot, seen: Seen) -> bool:
+def _is_that(slot: ColourSpec, seen: ColourStatus) -> bool:
     return slot.desired is not None and seen.identity == identity(slot.desired)
 
 
-def _retires(slot: Slot, seen: Seen, now: float) -> bool:
+def _retires(slot: ColourSpec, seen: ColourStatus, now: float) -> bool:
     """What is to go, goes once HAProxy gives it nothing and it has answered what it had, or has had the time to."""
     if seen.condition in (Condition.ABSENT, Condition.STOPPING) or _is_that(slot, seen):
         return False
@@ -72,7 +72,7 @@ def _retires(slot: Slot, seen: Seen, now: float) -> bool:
     return not seen.usable and (drained or seen.in_flight == 0)
 
 
-def _deploys(colour: Colour, slot: Slot, seen: Seen) -> DeployColour | None:
+def _deploys(colour: Colour, slot: ColourSpec, seen: ColourStatus) -> DeployColour | None:
     if slot.desired is None or seen.condition is Condition.STOPPING:
         return None
     absent = seen.condition is Condition.ABSENT

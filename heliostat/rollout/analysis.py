@@ -14,7 +14,17 @@ from heliostat.rollout import limits
 from heliostat.rollout.chance import DOUBT, by_chance, doubt_of_a_look, slower_than, wilson
 from heliostat.rollout.judged import Judged, judge_measured
 from heliostat.rollout.observed import Colour, Evidence, Window
-from heliostat.spec.analysis import Analysis, Custom, Figures, Finding, Latency, RejectionRate, Source, SuccessRate, Verdict
+from heliostat.spec.analysis import (
+    Analysis,
+    CheckResult,
+    CustomCheck,
+    Latency,
+    Measurements,
+    RejectionRate,
+    Source,
+    SuccessRate,
+    Verdict,
+)
 from heliostat.spec.latencies import Counts
 
 GRACE_SECONDS = 60.0
@@ -30,7 +40,7 @@ Counted = SuccessRate | RejectionRate | Latency
 class Judgement:
     """What an analysis came to, or stands at."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
     verdict: Verdict | None
     """None: it goes on."""
     beyond_chance: bool = False
@@ -39,7 +49,9 @@ class Judgement:
 
 def grace(analysis: Analysis) -> float:
     """How long after its time an analysis is inconclusive for want of figures, in seconds."""
-    return GRACE_SECONDS + max((check.timeout_seconds for check in analysis.checks if isinstance(check, Custom)), default=0.0)
+    return GRACE_SECONDS + max(
+        (check.timeout_seconds for check in analysis.checks if isinstance(check, CustomCheck)), default=0.0
+    )
 
 
 def judge(analysis: Analysis, evidence: Evidence, candidate: Colour, elapsed: float, late: bool = False) -> Judgement:
@@ -155,7 +167,7 @@ def _plain(check: Counted, basis: _Basis, least: int) -> Judged:
     return Judged(finding, unsure="beyond the limit so far; it may be chance" if failed else "")
 
 
-def _wanting(check: Counted, whole: _Basis, replayed: _Basis | None, figures: Figures | None, least: int) -> Judged:
+def _wanting(check: Counted, whole: _Basis, replayed: _Basis | None, figures: Measurements | None, least: int) -> Judged:
     """There are too few requests for a verdict."""
     bases = (whole, *((replayed,) if replayed is not None else ()))
     basis = max(bases, key=lambda each: _trials(check, each.candidate))
@@ -222,7 +234,7 @@ def _bad(check: SuccessRate | RejectionRate, counts: Counts) -> int:
     return counts.rejected if isinstance(check, RejectionRate) else counts.failed
 
 
-def _finding(check: Counted, basis: _Basis, verdict: Verdict, text: str) -> Finding:
+def _finding(check: Counted, basis: _Basis, verdict: Verdict, text: str) -> CheckResult:
     def figure(counts: Counts) -> float | None:
         if isinstance(check, Latency):
             return counts.quantile_ms(check.quantile)
@@ -231,7 +243,7 @@ def _finding(check: Counted, basis: _Basis, verdict: Verdict, text: str) -> Find
     failed = basis.candidate.failed if isinstance(check, Latency) else 0
     parts = (text, f"{failed} of them failed, and count as slower than any limit" if failed else "")
 
-    return Finding(
+    return CheckResult(
         check=limits.name(check),
         verdict=verdict,
         candidate=figure(basis.candidate),
@@ -258,7 +270,7 @@ def _serving(window: Window, evidence: Evidence, candidate: Colour) -> Counts:
     return window.counts(candidate.other) if evidence.before is None else evidence.before
 
 
-def _replayed(figures: Figures | None) -> _Basis | None:
+def _replayed(figures: Measurements | None) -> _Basis | None:
     if figures is None:
         return None
     return _Basis(figures.candidate, figures.serving, figures.source, exhausted=figures.exhausted)

@@ -11,8 +11,8 @@ from heliostat.rollout.model import (
     ENDS,
     GATHERING,
     SHARES,
-    Access,
     Action,
+    Admission,
     Colour,
     Condition,
     Decision,
@@ -24,7 +24,7 @@ from heliostat.rollout.model import (
 )
 from heliostat.rollout.orders import declare, delete
 from heliostat.rollout.refusals import forgiven
-from heliostat.rollout.shares import put_away, share_of
+from heliostat.rollout.shares import scale_down, share_of
 from heliostat.rollout.turns import enter, fail
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import Phase
@@ -100,7 +100,7 @@ def _delete(state: State, observed: Observed, now: float) -> Step:
     if rollout is not None and not rollout.ended:
         return enter(state, end_of(rollout), now, "the application is deleted")
     for colour in Colour:
-        state = put_away(state, colour)
+        state = scale_down(state, colour)
     state = state.but(live=None)
     if any(observed.seen(colour).condition is not Condition.ABSENT for colour in Colour):
         return Step(state)
@@ -176,7 +176,7 @@ def _weights(state: State, observed: Observed) -> dict[str, float]:
     weights: dict[str, float] = {}
     for colour in Colour:
         slot, part = state.slot(colour), share_of(colour, observed.share)
-        if slot.desired is not None and slot.access is not Access.CLOSED and part:
+        if slot.desired is not None and slot.access is not Admission.CLOSED and part:
             digest = slot.desired.version.digest
             weights[digest] = round(weights.get(digest, 0.0) + part / SHARES, 4)
     return weights

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from heliostat.rollout import rolling
-from heliostat.rollout.model import Access, Colour, Condition, Observed, Progress, State, Step, identity
-from heliostat.rollout.shares import put_away
+from heliostat.rollout.model import Admission, Colour, Condition, Observed, Progress, State, Step, identity
+from heliostat.rollout.shares import scale_down
 from heliostat.rollout.stages import retention
 from heliostat.rollout.turns import SICK_SECONDS, enter, fail, patient_since, progress
 from heliostat.spec.rollouts import Phase
@@ -29,7 +29,7 @@ def retaining(state: State, observed: Observed, now: float) -> Step:
     if now - rollout.since < retention(rollout.strategy) + patience:
         return Step(state)
     label = rollout.previous.version.label if rollout.previous is not None else "nothing"
-    return enter(put_away(state, rollout.candidate.other), Phase.RETIRING, now, f"{label} is put away")
+    return enter(scale_down(state, rollout.candidate.other), Phase.RETIRING, now, f"{label} is put away")
 
 
 def retiring(state: State, observed: Observed, now: float) -> Step:
@@ -47,10 +47,10 @@ def rolling_back(state: State, observed: Observed, now: float) -> Step:
     late = now > patient_since(rollout, observed) + (previous or rollout.target).startup_timeout_seconds
     absent = observed.seen(rollout.candidate).condition is Condition.ABSENT
     if home is None or previous is None:
-        state = put_away(state, rollout.candidate)
+        state = scale_down(state, rollout.candidate)
         return enter(state, Phase.FAILED, now, "nothing serves, as before") if absent or late else Step(state)
     if rollout.gap_since is not None:
-        state = put_away(state, rollout.candidate)
+        state = scale_down(state, rollout.candidate)
         return _restart(state, rollout, observed, now, late) if absent or late else Step(state)
     if late and observed.seen(rollout.candidate).usable and not observed.seen(home).usable:
         return _stays(state, rollout, home, now)
@@ -77,8 +77,8 @@ def _stays(state: State, rollout: Progress, home: Colour, now: float) -> Step:
     """The old version does not come back: whatever is wrong with the candidate, it is all that answers."""
     before = rollout.previous.version.label if rollout.previous is not None else "what served"
     text = f"{before} did not come back; {rollout.target.version.label} keeps the traffic"
-    state = put_away(state, home).but(live=rollout.candidate, share=rollout.candidate.full_share)
-    state = state.with_slot(rollout.candidate, desired=rollout.target, replicas=rollout.target.replicas, access=Access.OPEN)
+    state = scale_down(state, home).but(live=rollout.candidate, share=rollout.candidate.full_share)
+    state = state.with_slot(rollout.candidate, desired=rollout.target, replicas=rollout.target.replicas, access=Admission.OPEN)
     return enter(state.with_rollout(error=f"{rollout.error}\n{text}"), Phase.FAILED, now, text)
 
 
@@ -89,7 +89,7 @@ def _restart(state: State, rollout: Progress, observed: Observed, now: float, la
         raise ValueError("nothing served before")
     label, seen = previous.version.label, observed.seen(home)
     if state.slot(home).desired is None:
-        state = state.with_slot(home, desired=previous, replicas=previous.replicas, access=Access.OPEN)
+        state = state.with_slot(home, desired=previous, replicas=previous.replicas, access=Admission.OPEN)
         return enter(state.but(live=home, share=home.full_share), Phase.ROLLING_BACK, now, f"{label} is deployed again")
     if observed.share == home.full_share and len(seen.usable) >= previous.replicas:
         return _returned(state, rollout, now, f"{label} was deployed again and serves")

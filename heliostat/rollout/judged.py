@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from heliostat.rollout import limits
 from heliostat.rollout.chance import by_chance, doubt_of_a_look
 from heliostat.spec.analysis import (
-    Custom,
+    CheckResult,
+    CustomCheck,
     Disagreement,
-    Figure,
-    Figures,
-    Finding,
+    Measurement,
+    Measurements,
     ModelMetric,
     PredictionDistance,
     Source,
     Verdict,
 )
 
-Measured = Disagreement | PredictionDistance | ModelMetric | Custom
+Measured = Disagreement | PredictionDistance | ModelMetric | CustomCheck
 _ROUNDING = 1e-9
 
 
@@ -26,7 +26,7 @@ _ROUNDING = 1e-9
 class Judged:
     """One check."""
 
-    finding: Finding
+    finding: CheckResult
     """As it decides once the analysis has lasted its time."""
     beyond: bool = False
     """It fails now: more figures could not change that."""
@@ -36,7 +36,7 @@ class Judged:
     """Why it does not fail before that time."""
 
     @property
-    def so_far(self) -> Finding:
+    def so_far(self) -> CheckResult:
         """As it stands while figures are gathered."""
         if self.beyond or self.finding.verdict is not Verdict.FAIL:
             return self.finding
@@ -44,14 +44,14 @@ class Judged:
         return self.finding.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "text": text})
 
 
-def judge_measured(check: Measured, number: int, figures: Figures | None, least: int) -> Judged:
+def judge_measured(check: Measured, number: int, figures: Measurements | None, least: int) -> Judged:
     """The check at place `number` of its analysis."""
     figure = figures.checks.get(number) if figures is not None else None
-    source = Source.OWN if isinstance(check, Custom) else figures.source if figures is not None else None
+    source = Source.OWN if isinstance(check, CustomCheck) else figures.source if figures is not None else None
     if figures is None or figure is None:
         return _missing(check, figures, source)
     verdict, text = _verdict(check, figure, figures.exhausted, least)
-    finding = Finding(
+    finding = CheckResult(
         check=limits.name(check),
         verdict=verdict,
         candidate=figure.candidate,
@@ -62,23 +62,23 @@ def judge_measured(check: Measured, number: int, figures: Figures | None, least:
         text="; ".join(part for part in (text, figure.text) if part),
     )
     if verdict is Verdict.INCONCLUSIVE:
-        return Judged(finding, waits=not (figures.exhausted or isinstance(check, Custom)))
+        return Judged(finding, waits=not (figures.exhausted or isinstance(check, CustomCheck)))
     return Judged(finding, beyond=verdict is Verdict.FAIL and _is_beyond(check, figure, least))
 
 
-def _missing(check: Measured, figures: Figures | None, source: Source | None) -> Judged:
+def _missing(check: Measured, figures: Measurements | None, source: Source | None) -> Judged:
     text = "the analyst has not answered yet" if figures is None else "not measured yet"
     if figures is not None and figures.error:
         text = f"it could not be measured: {figures.error}"
-    finding = Finding(
+    finding = CheckResult(
         check=limits.name(check), verdict=Verdict.INCONCLUSIVE, limit=limits.limit(check), source=source, text=text
     )
-    over = figures is not None and (figures.exhausted and not isinstance(check, Custom))
+    over = figures is not None and (figures.exhausted and not isinstance(check, CustomCheck))
     return Judged(finding, waits=not over)
 
 
-def _is_beyond(check: Measured, figure: Figure, least: int) -> bool:
-    if isinstance(check, Custom):
+def _is_beyond(check: Measured, figure: Measurement, least: int) -> bool:
+    if isinstance(check, CustomCheck):
         return figure.verdict is Verdict.FAIL
     if not isinstance(check, Disagreement) or figure.candidate is None or figure.rows < least:
         return False
@@ -87,8 +87,8 @@ def _is_beyond(check: Measured, figure: Figure, least: int) -> bool:
     )
 
 
-def _verdict(check: Measured, figure: Figure, exhausted: bool, least: int) -> tuple[Verdict, str]:
-    if isinstance(check, Custom):
+def _verdict(check: Measured, figure: Measurement, exhausted: bool, least: int) -> tuple[Verdict, str]:
+    if isinstance(check, CustomCheck):
         return _own(check, figure)
     if figure.candidate is None and figure.verdict is None:
         return Verdict.INCONCLUSIVE, "" if figure.text else _nothing(check)
@@ -114,7 +114,7 @@ def _metric(check: ModelMetric, candidate: float, serving: float | None) -> tupl
     return (Verdict.FAIL if sign * (candidate - serving) < -check.margin - _ROUNDING else Verdict.PASS), ""
 
 
-def _own(check: Custom, figure: Figure) -> tuple[Verdict, str]:
+def _own(check: CustomCheck, figure: Measurement) -> tuple[Verdict, str]:
     value = figure.candidate
     if figure.verdict is not None:
         return figure.verdict, ""
@@ -129,6 +129,6 @@ def _own(check: Custom, figure: Figure) -> tuple[Verdict, str]:
 def _nothing(check: Measured) -> str:
     if isinstance(check, ModelMetric):
         return "no row's truth is known yet"
-    if isinstance(check, Custom):
+    if isinstance(check, CustomCheck):
         return "it gave no number for `atLeast` and `atMost` to decide on"
     return "there was nothing to compare"

@@ -6,9 +6,9 @@ from heliostat.rollout.words import duration, percent
 from heliostat.spec.analysis import (
     Analysis,
     Check,
-    Custom,
+    CheckResult,
+    CustomCheck,
     Disagreement,
-    Finding,
     Latency,
     ModelMetric,
     PredictionDistance,
@@ -35,7 +35,7 @@ def name(check: Check) -> str:
             return f"{distance} distance of {field}"
         case ModelMetric(metric=metric, field=field):
             return f"{metric} of {field}"
-        case Custom():
+        case CustomCheck():
             return check.name
 
 
@@ -49,7 +49,7 @@ def sentence(analysis: Analysis) -> str:
     return "; ".join(f"{name(check)}: {limit(check)}" for check in analysis.checks)
 
 
-def told(finding: Finding) -> str:
+def told(finding: CheckResult) -> str:
     """A finding in a line: `success rate 94.8 % (at least 99 %; 812 requests, traffic)`."""
     unit = finding.check.split()[0]
     shares = dict.fromkeys(("success", "rejection", "disagreement"), percent)
@@ -87,7 +87,7 @@ def _limits(check: Check) -> list[str]:
             word = "at most" if check.metric in LOWER_IS_BETTER else "at least"
             margin = check.margin and f"at most {check.margin:g} worse than what serves"
             found = [_some(word, check.limit), margin or _zero(check.margin, "not worse than what serves")]
-        case Custom():
+        case CustomCheck():
             found = [_some("at least", check.at_least), _some("at most", check.at_most)]
     return [str(each) for each in found if each]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from heliostat.rollout.observed import SHARES, Colour, Condition, Evidence, Observed, Seen, Window
+from heliostat.rollout.observed import SHARES, Colour, ColourStatus, Condition, Evidence, Observed, Window
 from heliostat.spec.analysis import Analysis, AnalysisResult, Verdict
 from heliostat.spec.base import Model, Name
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.rollouts import Desired, Origin, Phase, Refused
+from heliostat.spec.rollouts import BlockedVersion, Desired, Origin, Phase
 from heliostat.spec.strategies import Strategy
 
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
@@ -20,7 +20,7 @@ GATHERING = frozenset({Phase.ANALYSING, Phase.PAUSED, Phase.WAITING})
 """The present stage has its share, and its figures are looked at."""
 
 
-class Access(StrEnum):
+class Admission(StrEnum):
     """Which replicas of a colour may take requests."""
 
     CLOSED = "closed"
@@ -40,12 +40,12 @@ def identity_of(digest: str, cpus_per_replica: float, gpus_per_replica: float = 
     return f"{digest}/{cpus_per_replica:g}" + (f"/{gpus_per_replica:g}" if gpus_per_replica else "")
 
 
-class Slot(Model):
+class ColourSpec(Model):
     """What one colour shall be."""
 
     desired: Desired | None = None
     replicas: int = 0
-    access: Access = Access.CLOSED
+    access: Admission = Admission.CLOSED
     closed_at: float | None = None
     """Since when what is to go of this colour takes no new request, Unix time in seconds, until it is gone."""
 
@@ -122,8 +122,8 @@ class State(Model):
     returning: bool = False
     """`declared` served before, and a person wants it back: as fast as can be."""
     deleting: bool = False
-    blue: Slot = Slot()
-    green: Slot = Slot()
+    blue: ColourSpec = ColourSpec()
+    green: ColourSpec = ColourSpec()
     live: Colour | None = None
     """Whose version is the one that serves; during a shift the old one's."""
     share: int = 0
@@ -133,10 +133,10 @@ class State(Model):
     """When a broken colour may be made anew, at the earliest."""
     entered: dict[str, float] = {}
     """Shares of the traffic by version, as the ledger was last told."""
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[BlockedVersion, ...] = ()
     """What was rolled back and is not shipped again by itself, the newest first."""
 
-    def slot(self, colour: Colour) -> Slot:
+    def slot(self, colour: Colour) -> ColourSpec:
         """One colour."""
         return self.blue if colour is Colour.BLUE else self.green
 
@@ -240,10 +240,12 @@ __all__ = [
     "GATHERING",
     "SETTLED",
     "SHARES",
-    "Access",
     "Action",
+    "Admission",
     "Analyse",
     "Colour",
+    "ColourSpec",
+    "ColourStatus",
     "Condition",
     "Decision",
     "DeployColour",
@@ -252,9 +254,7 @@ __all__ = [
     "Progress",
     "Record",
     "RetireColour",
-    "Seen",
     "SetShare",
-    "Slot",
     "State",
     "Step",
     "TestGolden",

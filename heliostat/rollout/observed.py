@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from heliostat.spec.analysis import Figures
+from heliostat.spec.analysis import Measurements
 from heliostat.spec.latencies import Counts
 
 SHARES = 10_000
@@ -40,7 +40,7 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ColourStatus:
     """One colour, as Serve and HAProxy see it."""
 
     condition: Condition = Condition.ABSENT
@@ -100,7 +100,7 @@ class Evidence:
 
     windows: tuple[Window, ...] = ()
     """The whole step, at most as long as its analysis, and shorter ones, the longest first."""
-    figures: Figures | None = None
+    figures: Measurements | None = None
     """The analyst's, of the analysis that `Analyse` asked for last."""
     before: Counts | None = None
     """Where the candidate has all traffic: what was answered, in as long a time, by what served until then. What stands idle
@@ -111,8 +111,8 @@ class Evidence:
 class Observed:
     """An application, at one look."""
 
-    blue: Seen = Seen()
-    green: Seen = Seen()
+    blue: ColourStatus = ColourStatus()
+    green: ColourStatus = ColourStatus()
     share: int = 0
     """Of green, in 1/100 %, as HAProxy has it."""
     shift_milliseconds: float | None = None
@@ -121,6 +121,6 @@ class Observed:
     watched_since: float = 0.0
     """Since when the cluster has been looked at without a break, Unix time: what nobody could see counts against nobody."""
 
-    def seen(self, colour: Colour) -> Seen:
+    def seen(self, colour: Colour) -> ColourStatus:
         """One colour."""
         return self.blue if colour is Colour.BLUE else self.green

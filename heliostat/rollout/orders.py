@@ -6,7 +6,7 @@ from heliostat.rollout.beginning import nothing_to_do
 from heliostat.rollout.model import SETTLED, Observed, Progress, State, Step, identity
 from heliostat.rollout.refusals import fingerprint, forget, hold, refusal, remember, why
 from heliostat.rollout.steps import step_of, words_of
-from heliostat.spec.rollouts import Desired, GoBack, Origin, Phase, Refused, Word
+from heliostat.spec.rollouts import ActionRequest, BlockedVersion, Desired, Origin, Phase, RollbackRequest
 
 
 class OrderError(Exception):
@@ -16,7 +16,7 @@ class OrderError(Exception):
 class RefusedError(OrderError):
     """What is declared was rolled back before."""
 
-    def __init__(self, text: str, refused: Refused) -> None:
+    def __init__(self, text: str, refused: BlockedVersion) -> None:
         super().__init__(text)
         self.refused = refused
 
@@ -49,7 +49,7 @@ def delete(state: State) -> State:
     return state.but(declared=None, origin=None, pending=False, returning=False, deleting=True)
 
 
-def approve(state: State, word: Word, now: float) -> Step:
+def approve(state: State, word: ActionRequest, now: float) -> Step:
     """Let the stage that waits go on.
 
     Raises:
@@ -71,7 +71,7 @@ def approve(state: State, word: Word, now: float) -> Step:
     return Step(state.with_rollout(approved=True), ((Phase.WAITING, f"{word.by} lets it go on{_because(word.reason)}"),))
 
 
-def abort(state: State, word: Word, now: float) -> Step:
+def abort(state: State, word: ActionRequest, now: float) -> Step:
     """Roll back what is on its way; the next look begins with it.
 
     Raises:
@@ -92,7 +92,7 @@ def abort(state: State, word: Word, now: float) -> Step:
 
 
 def go_back(
-    state: State, desired: Desired, observed: Observed, order: GoBack, now: float, origin: Origin | None = None
+    state: State, desired: Desired, observed: Observed, order: RollbackRequest, now: float, origin: Origin | None = None
 ) -> State:
     """`state` that goes back to `desired`, which served before, without stages; what it leaves is refused from now on.
 
@@ -117,7 +117,7 @@ def go_back(
     return state.but(declared=desired, origin=origin, pending=True, returning=True)
 
 
-def _meant(state: State, word: Word) -> Progress:
+def _meant(state: State, word: ActionRequest) -> Progress:
     """The rollout that a person speaks of."""
     rollout = state.rollout
     if rollout is None or rollout.ended:

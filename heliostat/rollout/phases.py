@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from heliostat.rollout import rolling
-from heliostat.rollout.model import Access, Condition, Observed, Progress, Seen, State, Step, identity
-from heliostat.rollout.shares import put_away
+from heliostat.rollout.model import Admission, ColourStatus, Condition, Observed, Progress, State, Step, identity
+from heliostat.rollout.shares import scale_down
 from heliostat.rollout.stages import is_alone
 from heliostat.rollout.turns import access, all_wanted, as_wanted, enter, fail, is_rolling, or_fail, patient_since, progress
 from heliostat.spec.rollouts import Phase
@@ -71,17 +71,17 @@ def _clear(state: State, rollout: Progress, observed: Observed, now: float) -> S
     held = slot.desired is not None and identity(slot.desired) == identity(rollout.target)
     live = state.live
     if live is None:
-        state = put_away(state, rollout.candidate.other)
-        return state if held else put_away(state, rollout.candidate)
+        state = scale_down(state, rollout.candidate.other)
+        return state if held else scale_down(state, rollout.candidate)
     previous = state.slot(live).desired or rollout.previous or rollout.target
     leftover = state.slot(live.other).desired is not None or observed.share != live.full_share
     if leftover and not (held and rollout.direct):
         state = rolling.go_home(state, observed, live, previous, rollout.way_back, patient=True)
     elif not isinstance(rollout.strategy, Rolling):
         # A rolling update that made room for its first replica, and went no further, may have left too few.
-        state = state.with_slot(live, desired=previous, replicas=previous.replicas, access=Access.OPEN)
+        state = state.with_slot(live, desired=previous, replicas=previous.replicas, access=Admission.OPEN)
     if isinstance(rollout.strategy, Recreate) and not rollout.in_place and state.slot(rollout.candidate).desired is None:
-        return put_away(state.with_rollout(gap_since=now).but(live=None), live)
+        return scale_down(state.with_rollout(gap_since=now).but(live=None), live)
     return state
 
 
@@ -101,11 +101,11 @@ def _change_in_place(state: State, rollout: Progress, now: float) -> Step:
     if state.slot(rollout.candidate.other).desired is not None:
         return Step(state)
     replicas = rollout.target.replicas
-    state = state.with_slot(rollout.candidate, desired=rollout.target, replicas=replicas, access=Access.OPEN)
+    state = state.with_slot(rollout.candidate, desired=rollout.target, replicas=replicas, access=Admission.OPEN)
     return enter(state, Phase.STARTING, now, f"{rollout.target.version.label} stays, with {replicas} replicas")
 
 
-def _at_first(state: State, rollout: Progress, seen: Seen) -> int:
+def _at_first(state: State, rollout: Progress, seen: ColourStatus) -> int:
     """How many replicas start at once: where others serve on the same machines, one and then the others.
 
     The first fetches the code and finds out whether the version starts at all, and less is computed at a time beside what
@@ -125,7 +125,7 @@ def _started(state: State, rollout: Progress, now: float) -> State:
     return state.with_rollout(figures={**rollout.figures, "startup_seconds": took})
 
 
-def _begin(state: State, rollout: Progress, seen: Seen, replicas: int, now: float) -> Step:
+def _begin(state: State, rollout: Progress, seen: ColourStatus, replicas: int, now: float) -> Step:
     warm = seen.identity == identity(rollout.target) and len(seen.healthy) >= replicas
     state = state.with_slot(rollout.candidate, desired=rollout.target, replicas=replicas)
     state = state.with_rollout(cold_since=None if warm else now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from heliostat.rollout.capacity import Held, Node
-from heliostat.rollout.model import SETTLED, Slot, State, identity
+from heliostat.rollout.model import SETTLED, ColourSpec, State, identity
 from heliostat.rollout.refusals import refusal
 from heliostat.rollout.shares import least_healthy
 from heliostat.rollout.shortage import shortage_of
@@ -68,7 +68,7 @@ def plan(
 
 
 def _plan(state: State, desired: Desired, startup: Measured, gap: Measured) -> Plan:
-    live = state.slot(state.live) if state.live is not None else Slot()
+    live = state.slot(state.live) if state.live is not None else ColourSpec()
     unfinished = _unfinished(state, desired)
     if live.desired is None:
         found = _first(desired, startup)

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from heliostat.rollout.model import SETTLED, Progress, State, identity
-from heliostat.spec.rollouts import Desired, Refused, Version
+from heliostat.spec.rollouts import BlockedVersion, Desired, Version
 
 MOST = 100
 """Refusals that are kept, the newest."""
@@ -45,7 +45,7 @@ def as_judged(desired: Desired) -> str:
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def refusal(state: State, desired: Desired) -> Refused | None:
+def refusal(state: State, desired: Desired) -> BlockedVersion | None:
     """What a declaration of `desired` is refused for; None where it is not, as what serves already never is."""
     live = _settled(state)
     if live is not None and identity(live) == identity(desired):
@@ -53,7 +53,7 @@ def refusal(state: State, desired: Desired) -> Refused | None:
     return next((each for each in state.refused if _is_of(each, desired)), None)
 
 
-def why(state: State, refused: Refused) -> str:
+def why(state: State, refused: BlockedVersion) -> str:
     """A refusal in words: which, when, why, what serves, and what to do."""
     at = datetime.fromtimestamp(refused.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     live = state.slot(state.live).desired if state.live is not None else None
@@ -87,9 +87,9 @@ def withdrawn(state: State) -> State:
     return state.but(pending=False)
 
 
-def entry_of(desired: Desired, rollout: int, at: float, reason: str) -> Refused:
+def entry_of(desired: Desired, rollout: int, at: float, reason: str) -> BlockedVersion:
     """The refusal of `desired`."""
-    return Refused(
+    return BlockedVersion(
         fingerprint=as_judged(desired),
         identity=identity(desired),
         label=desired.version.label,
@@ -113,7 +113,7 @@ def forgiven(state: State) -> State:
     return state.but(refused=tuple(each for each in state.refused if each.identity != identity(live)))
 
 
-def shown(state: State) -> tuple[Refused, ...]:
+def shown(state: State) -> tuple[BlockedVersion, ...]:
     """The refusals for people, the newest first: what serves is not among them, not even while it is being left."""
     live = state.slot(state.live).desired if state.live is not None else None
     return tuple(each for each in state.refused if live is None or each.identity != identity(live))
@@ -124,7 +124,7 @@ def is_refused(state: State, desired: Desired) -> bool:
     return any(_is_of(each, desired) for each in state.refused)
 
 
-def _is_of(refused: Refused, desired: Desired) -> bool:
+def _is_of(refused: BlockedVersion, desired: Desired) -> bool:
     if not refused.identity:
         return refused.label == desired.version.label
     return refused.fingerprint == as_judged(desired)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from heliostat.rollout.model import Access, Colour, Observed, Progress, State
+from heliostat.rollout.model import Admission, Colour, Observed, Progress, State
 from heliostat.rollout.shares import least_healthy, only, share_between
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.strategies import Rolling, Strategy
@@ -121,18 +121,18 @@ def go_home(state: State, observed: Observed, home: Colour, previous: Desired, s
     floor = least_healthy(strategy, previous.replicas)
     helps = state.slot(home.other).desired is not None and rest.usable and patient and len(seen.usable) < floor
     if not isinstance(strategy, Rolling) or not helps:
-        state = state.with_slot(home, desired=previous, replicas=previous.replicas, access=Access.OPEN)
+        state = state.with_slot(home, desired=previous, replicas=previous.replicas, access=Admission.OPEN)
         # Rather to a candidate that answers badly than to nobody.
         lonely = not seen.usable and rest.usable and patient
         return state if lonely else only(state, observed, home)
     state = state.with_slot(home.other, replicas=min(state.slot(home.other).replicas, len(rest.usable)))
     way = move(strategy, home, previous.replicas)
     if slot.desired is not None:
-        return advance(state.with_slot(home, access=Access.OPEN), way, observed)
+        return advance(state.with_slot(home, access=Admission.OPEN), way, observed)
     state, replicas = first_batch(state, way, observed)
     if replicas == 0:
         return state
-    return state.with_slot(home, desired=previous, replicas=replicas, access=Access.OPEN)
+    return state.with_slot(home, desired=previous, replicas=replicas, access=Admission.OPEN)
 
 
 def _room(state: State, way: Move) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from heliostat.rollout.model import SHARES, Access, Colour, Observed, State
+from heliostat.rollout.model import SHARES, Admission, Colour, Observed, State
 from heliostat.spec.analysis import Latency
 from heliostat.spec.latencies import BOUNDS_MS
 from heliostat.spec.rollouts import Desired
@@ -71,12 +71,12 @@ def share_of(colour: Colour, part: int) -> int:
     return part if colour is Colour.GREEN else SHARES - part
 
 
-def put_away(state: State, colour: Colour) -> State:
+def scale_down(state: State, colour: Colour) -> State:
     """Nothing shall be in `colour`: it takes no new request, and goes once it has answered what it has."""
-    return state.with_slot(colour, access=Access.CLOSED, desired=None, replicas=0)
+    return state.with_slot(colour, access=Admission.CLOSED, desired=None, replicas=0)
 
 
 def only(state: State, observed: Observed, home: Colour) -> State:
     """All traffic to `home`, and once that is so, nothing in the other colour."""
     state = state.but(share=home.full_share)
-    return put_away(state, home.other) if observed.share == home.full_share else state
+    return scale_down(state, home.other) if observed.share == home.full_share else state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliostat.rollout import limits, rolling
 from heliostat.rollout.analysis import Judgement, grace, judge
-from heliostat.rollout.model import SHARES, Access, Condition, Observed, Progress, State, Step
+from heliostat.rollout.model import SHARES, Admission, Condition, Observed, Progress, State, Step
 from heliostat.rollout.shares import share_of
 from heliostat.rollout.stages import Stage, approval_timeout, is_last, present
 from heliostat.rollout.steps import step_of, words_of
@@ -137,7 +137,7 @@ def promoted(state: State, observed: Observed, now: float, text: str) -> Step:
     """The candidate has all traffic, for good."""
     rollout = progress(state)
     text = f"{text}; {rollout.target.version.label} is through"
-    state = state.but(live=rollout.candidate).with_slot(rollout.candidate, access=Access.OPEN)
+    state = state.but(live=rollout.candidate).with_slot(rollout.candidate, access=Admission.OPEN)
     if not isinstance(rollout.strategy, Rolling):
         state = state.but(share=rollout.candidate.full_share)
     if state.slot(rollout.candidate.other).desired is not None:
@@ -233,7 +233,7 @@ def _again(state: State, rollout: Progress, now: float) -> Step:
     """The cluster lost the candidate: it starts once more, and the traffic waits for it at home."""
     if state.live is not None:
         state = state.but(share=state.live.full_share)
-    state = state.with_slot(rollout.candidate, access=Access.CLOSED)
+    state = state.with_slot(rollout.candidate, access=Admission.CLOSED)
     state = state.with_rollout(
         stage=0, stage_at=None, analysis_at=None, shift_at=None, judged=None, approved=False, cold_since=None
     )

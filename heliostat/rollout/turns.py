@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from heliostat.rollout.model import ENDS, Access, Condition, Observed, Progress, Seen, State, Step, identity
+from heliostat.rollout.model import ENDS, Admission, ColourStatus, Condition, Observed, Progress, State, Step, identity
 from heliostat.rollout.refusals import hold
-from heliostat.rollout.shares import put_away
+from heliostat.rollout.shares import scale_down
 from heliostat.rollout.stages import present
 from heliostat.rollout.words import duration, share
 from heliostat.spec.rollouts import Phase
@@ -32,7 +32,7 @@ def fail(state: State, now: float, error: str, held: bool = True) -> Step:
             replicas = rollout.previous.replicas
             state = state.with_slot(rollout.candidate, desired=rollout.previous, replicas=replicas)
         state = state.but(share=rollout.candidate.full_share)
-        return enter(put_away(state, rollout.candidate.other), Phase.FAILED, now, first)
+        return enter(scale_down(state, rollout.candidate.other), Phase.FAILED, now, first)
     if held:
         state = hold(state, rollout, now, first)
     return enter(state, Phase.ROLLING_BACK, now, first)
@@ -54,13 +54,13 @@ def patient_since(rollout: Progress, observed: Observed) -> float:
     return max(rollout.since, observed.watched_since)
 
 
-def access(rollout: Progress) -> Access:
+def access(rollout: Progress) -> Admission:
     """Who of the candidate may answer at the present stage.
 
     Each replica that comes later, for one that died, has to answer the golden requests too until the candidate is through.
     Without a share nobody: not even where nobody else can.
     """
-    return Access.TESTED if present(rollout).weight else Access.CLOSED
+    return Admission.TESTED if present(rollout).weight else Admission.CLOSED
 
 
 def is_rolling(state: State, rollout: Progress) -> bool:
@@ -73,7 +73,7 @@ def all_wanted(state: State, rollout: Progress) -> int:
     return state.slot(rollout.candidate).replicas if is_rolling(state, rollout) else rollout.target.replicas
 
 
-def as_wanted(state: State, seen: Seen) -> bool:
+def as_wanted(state: State, seen: ColourStatus) -> bool:
     """Whether Serve was asked for the candidate as it shall be."""
     slot = state.slot(progress(state).candidate)
     return slot.desired is not None and seen.identity == identity(slot.desired) and seen.replicas == slot.replicas

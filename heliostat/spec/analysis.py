@@ -132,7 +132,7 @@ class ModelMetric(Model):
         return beside(given, handler, *_unlimited(cls, given, "limit", "margin"))
 
 
-class Custom(Model):
+class CustomCheck(Model):
     """A check of one's own: a function of the workload or a command, run beside the traffic with a copy of the code."""
 
     kind: Literal["custom"] = "custom"
@@ -154,7 +154,7 @@ class Custom(Model):
 
 
 Check = Annotated[
-    SuccessRate | RejectionRate | Latency | Disagreement | PredictionDistance | ModelMetric | Custom,
+    SuccessRate | RejectionRate | Latency | Disagreement | PredictionDistance | ModelMetric | CustomCheck,
     Field(discriminator="kind"),
 ]
 
@@ -204,7 +204,7 @@ class Source(StrEnum):
     """Whatever a custom check looked at."""
 
 
-class Finding(Model):
+class CheckResult(Model):
     """What one check came to."""
 
     check: str
@@ -227,12 +227,12 @@ class AnalysisResult(Model):
     """Of the rollout, from 0."""
     verdict: Verdict | None
     """None while it goes on."""
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
     began_at: float
     ended_at: float | None = None
 
 
-class Figure(Model):
+class Measurement(Model):
     """What the analyst measured for one check."""
 
     candidate: Measured = None
@@ -244,7 +244,7 @@ class Figure(Model):
     text: str = ""
 
 
-class Figures(Model):
+class Measurements(Model):
     """What the analyst measured so far: a line of its stdout, newest counts."""
 
     source: Source
@@ -252,7 +252,7 @@ class Figures(Model):
     """Predictions that both were asked for."""
     candidate: Counts = Counts()
     serving: Counts = Counts()
-    checks: dict[int, Figure] = {}
+    checks: dict[int, Measurement] = {}
     """By the check's place in the analysis: disagreement, distance, model metric and custom."""
     exhausted: bool = False
     """There is nothing more to send."""

@@ -51,7 +51,7 @@ class ControllerSettings(Model):
     serving_entry_point: EntryPoint = "heliostat.serving.replica:build"
     """What Serve imports: a function `(ServingArguments as JSON) -> serve.Application`."""
     analyst_module: str = "heliostat.analysis"
-    """What runs beside an analysis; `heliostat.spec.analyst` has its protocol."""
+    """What runs beside an analysis; `heliostat.spec.analysis_runner` has its protocol."""
     serving_deployment: str = "model"
     """The name of that application's one deployment. Serve restarts every replica when a deployment is first named in its
     config, so it is named from the beginning."""

@@ -99,7 +99,7 @@ class Declaration(Model):
     """Ship it although it was rolled back before."""
 
 
-class Word(Model):
+class ActionRequest(Model):
     """A person's word on a rollout."""
 
     by: str
@@ -110,7 +110,7 @@ class Word(Model):
     """Which of its steps (`Rollout.step`, from 0) the person read of, where the word is not for whichever it is at."""
 
 
-class GoBack(Model):
+class RollbackRequest(Model):
     """What to go back to."""
 
     by: str
@@ -121,7 +121,7 @@ class GoBack(Model):
     reason: str = ""
 
 
-class WayBack(Model):
+class RollbackTarget(Model):
     """What a rollback that names no entry goes back to: chosen, and not done."""
 
     desired: Desired
@@ -260,7 +260,7 @@ class Record(Model):
     samples: tuple[Sample, ...]
 
 
-class Refused(Model):
+class BlockedVersion(Model):
     """A declaration that was rolled back."""
 
     fingerprint: Digest
@@ -285,7 +285,7 @@ class Status(Model):
     healthy_replicas: int
     rollout: Rollout | None
     """The newest."""
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[BlockedVersion, ...] = ()
     """What was rolled back and is not shipped again by itself, the newest first."""
     url: str
 
@@ -303,7 +303,7 @@ class Plan(Model):
     extra_gpus: float = 0.0
     shortage: str | None = None
     """Why the cluster cannot hold it, and what to do; None where it can, or where that is not known."""
-    refused: Refused | None = None
+    refused: BlockedVersion | None = None
     """Where it was rolled back before and would not be shipped."""
 
 

@@ -24,7 +24,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from heliostat.spec.analysis import (
     Analysis,
     Check,
-    Custom,
+    CustomCheck,
     Disagreement,
     Latency,
     ModelMetric,
@@ -160,7 +160,7 @@ def functions_of(strategy: Strategy) -> tuple[EntryPoint, ...]:
     if isinstance(strategy, BlueGreen | Shadow):
         analyses.append(strategy.after)
     checks = [check for analysis in analyses if analysis for check in analysis.checks]
-    return tuple(dict.fromkeys(check.function for check in checks if isinstance(check, Custom) and check.function))
+    return tuple(dict.fromkeys(check.function for check in checks if isinstance(check, CustomCheck) and check.function))
 
 
 def _stands_alone(rolling: Any) -> list[PydanticCustomError]:

@@ -13,7 +13,18 @@ from pydantic import ConfigDict, TypeAdapter
 
 from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.base import Model
-from heliostat.spec.rollouts import Declaration, GoBack, Health, Phase, Plan, Record, Rollout, Status, WayBack, Word
+from heliostat.spec.rollouts import (
+    ActionRequest,
+    Declaration,
+    Health,
+    Phase,
+    Plan,
+    Record,
+    RollbackRequest,
+    RollbackTarget,
+    Rollout,
+    Status,
+)
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client, reason, timeout_of
 
@@ -80,7 +91,7 @@ class ControllerClient:
         body = declaration.model_dump(mode="json")
         return Plan.model_validate(await self._call("POST", f"/v1/applications/{name}/plan", body))
 
-    async def approve(self, name: str, word: Word) -> Status:
+    async def approve(self, name: str, word: ActionRequest) -> Status:
         """Let a rollout that waits for a person go on.
 
         Raises:
@@ -89,7 +100,7 @@ class ControllerClient:
         """
         return await self._word(name, "approve", word)
 
-    async def abort(self, name: str, word: Word) -> Status:
+    async def abort(self, name: str, word: ActionRequest) -> Status:
         """Roll back what is on its way.
 
         Raises:
@@ -98,16 +109,16 @@ class ControllerClient:
         """
         return await self._word(name, "abort", word)
 
-    async def way_back(self, name: str) -> WayBack:
+    async def way_back(self, name: str) -> RollbackTarget:
         """What a rollback that names no entry would go back to now; nothing is done.
 
         Raises:
             ConflictError: there is nothing, or its artefacts are gone, or the cluster cannot hold it.
             PermanentError: there is no such application.
         """
-        return WayBack.model_validate(await self._call("GET", f"/v1/applications/{name}/rollback"))
+        return RollbackTarget.model_validate(await self._call("GET", f"/v1/applications/{name}/rollback"))
 
-    async def rollback(self, name: str, wish: GoBack) -> Status:
+    async def rollback(self, name: str, wish: RollbackRequest) -> Status:
         """Serve again what served before, or what an entry of the ledger says.
 
         Raises:
@@ -159,7 +170,7 @@ class ControllerClient:
                 status = found
                 yield status
 
-    async def _word(self, name: str, order: str, word: Word) -> Status:
+    async def _word(self, name: str, order: str, word: ActionRequest) -> Status:
         # Without what it does not say: a controller that is older than this must take an abort all the same.
         body = word.model_dump(mode="json", exclude_none=True)
         return Status.model_validate(await self._call("POST", f"/v1/applications/{name}/{order}", body))

@@ -8,7 +8,7 @@ import pytest
 import uvloop
 from replicas import Running, version
 
-from heliostat.spec.analyst import AnalystTask
+from heliostat.spec.analysis_runner import AnalysisTask
 from heliostat.spec.resources import StoreAddress
 
 
@@ -33,7 +33,7 @@ def start(tmp_path, store):
             "seconds": 4,
             **analysis,
         }
-        task = AnalystTask.model_validate(
+        task = AnalysisTask.model_validate(
             {
                 "application": "halves",
                 "analysis": settings,

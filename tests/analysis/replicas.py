@@ -21,8 +21,8 @@ from serving_fakes import ROW, Halves, Log, answers, contract
 
 from heliostat.serving.rest.connection import Connection
 from heliostat.serving.slots import Slots
-from heliostat.spec.analysis import Figures
-from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.analysis import Measurements
+from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Version
 
@@ -110,7 +110,7 @@ async def _nothing(scope: Any, receive: Any, send: Any) -> None:
 class Running:
     """An analysis runner at work."""
 
-    def __init__(self, task: AnalystTask, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, task: AnalysisTask, folder: Path, environment: dict[str, str]) -> None:
         path = folder / "task.json"
         path.write_text(task.model_dump_json())
         command = [sys.executable, "-m", "heliostat.analysis", "--task", str(path)]
@@ -119,14 +119,14 @@ class Running:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
             )
-        self.lines: list[Figures] = []
+        self.lines: list[Measurements] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout
         for line in self.process.stdout:
-            self.lines.append(Figures.model_validate_json(line))
+            self.lines.append(Measurements.model_validate_json(line))
 
     def tell(self, candidate: list[str], serving: list[str]) -> Self:
         assert self.process.stdin
@@ -135,7 +135,7 @@ class Running:
         self.process.stdin.flush()
         return self
 
-    def until(self, condition: Callable[[Figures], Any], seconds: float = 30.0) -> Figures:
+    def until(self, condition: Callable[[Measurements], Any], seconds: float = 30.0) -> Measurements:
         """The first figures for which it holds."""
         seen = 0
         deadline = time.monotonic() + seconds
@@ -148,15 +148,15 @@ class Running:
             time.sleep(0.02)
         raise AssertionError(f"it did not happen; last {self.lines[-1:]}; {self.errors.read_text()}")
 
-    def settled(self) -> Figures | None:
+    def settled(self) -> Measurements | None:
         """The newest figures, where the two before say the same."""
         last = [figures.requests for figures in self.lines[-3:]]
         return self.lines[-1] if len(last) == 3 and len(set(last)) == 1 else None
 
-    def exhausted(self) -> Figures:
+    def exhausted(self) -> Measurements:
         return self.until(lambda figures: figures.exhausted)
 
-    def end(self) -> Figures:
+    def end(self) -> Measurements:
         """The last figures."""
         assert self.process.stdin
         self.process.stdin.close()

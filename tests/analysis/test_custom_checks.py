@@ -12,8 +12,8 @@ import pytest
 from replicas import until, version
 
 from heliostat.analysis.custom_checks import fetch_code, run
-from heliostat.spec.analysis import Custom, Verdict
-from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.analysis import CustomCheck, Verdict
+from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 
@@ -23,7 +23,7 @@ PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 
 @pytest.fixture
 def check(tmp_path):
-    task = AnalystTask.model_validate(
+    task = AnalysisTask.model_validate(
         {
             "application": "halves",
             "analysis": {"checks": [{"kind": "success-rate", "atLeast": 1}]},
@@ -35,7 +35,7 @@ def check(tmp_path):
     async def go(source="", command=None, endpoints=ENDPOINTS, **settings):
         (tmp_path / "mine.py").write_text(source)
         how = {"command": command} if command else {"function": "mine:check"}
-        return await run(Custom(name="own", **how, **settings), task, endpoints, (), tmp_path)
+        return await run(CustomCheck(name="own", **how, **settings), task, endpoints, (), tmp_path)
 
     return go
 

@@ -10,11 +10,11 @@ from bench.faults.records import Records, markdown, short, sources
 from bench.faults.table import SCENES, Cell, Kind, Moment, State, cells, promise
 from heliostat.rollout.model import Colour
 from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot
-from heliostat.spec.rollouts import Phase, Refused, Rollout, Status
+from heliostat.spec.rollouts import BlockedVersion, Phase, Rollout, Status
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems.ray_serve import ServeApplication, ServeInstance, ServeStatus
 
-REFUSED = (Refused(fingerprint="0" * 64, identity="2/1", label="2-new", rollout=7, at=0.0, reason="aborted"),)
+REFUSED = (BlockedVersion(fingerprint="0" * 64, identity="2/1", label="2-new", rollout=7, at=0.0, reason="aborted"),)
 EXPECTED = Expected(number=7, old="1-old", new="2-new", rolls_back=False)
 
 

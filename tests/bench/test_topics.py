@@ -66,7 +66,7 @@ def test_rollouts_end_in_one_of_the_phases_that_the_controller_names():
 
 
 def test_the_gap_is_read_from_the_plan_that_the_controller_really_makes():
-    from heliostat.rollout.model import Colour, Slot, State
+    from heliostat.rollout.model import Colour, ColourSpec, State
     from heliostat.rollout.plan import plan
     from heliostat.spec.resources import StoreAddress
     from heliostat.spec.rollouts import Desired, Version
@@ -83,6 +83,6 @@ def test_the_gap_is_read_from_the_plan_that_the_controller_really_makes():
             strategy=Recreate(),
         )  # fmt: skip
 
-    state = State(name="flights", live=Colour.BLUE, blue=Slot(desired=desired("a")))
+    state = State(name="flights", live=Colour.BLUE, blue=ColourSpec(desired=desired("a")))
     told = "\n".join(plan(state, desired("b"), (5.0, 1), (9.2, 1)).lines)
     assert gap_told(told) == 9.0

@@ -8,7 +8,17 @@ from fastapi import FastAPI, HTTPException, Request
 from rollout_records import status
 
 from heliostat.rollout.orders import fingerprint
-from heliostat.spec.rollouts import Desired, GoBack, Health, Phase, Record, Rollout, Status, WayBack, Word
+from heliostat.spec.rollouts import (
+    ActionRequest,
+    Desired,
+    Health,
+    Phase,
+    Record,
+    RollbackRequest,
+    RollbackTarget,
+    Rollout,
+    Status,
+)
 from heliostat.systems.controller_api import ENDS
 
 TOKEN = "hush"
@@ -44,7 +54,7 @@ class FakeController:
     def keeps(self, desired: Desired, name="flights", **changes):
         """What a rollback without a number goes back to from now on."""
         values = {"desired": desired, "fingerprint": fingerprint(desired), "warm": False}
-        self.ways_back[name] = WayBack(**values | changes)
+        self.ways_back[name] = RollbackTarget(**values | changes)
 
     def health(self) -> Health:
         return self.state
@@ -75,7 +85,7 @@ class FakeController:
             self.statuses[name] = self.coming.popleft()
         return self.found(name)
 
-    def approve(self, name: str, word: Word) -> Status:
+    def approve(self, name: str, word: ActionRequest) -> Status:
         going = self.found(name).rollout
         if going is None or going.phase is not Phase.WAITING:
             raise HTTPException(409, f"no rollout of {name} waits for a person")
@@ -84,20 +94,20 @@ class FakeController:
         self.said.append(("approve", name, word))
         return self._now(name, phase=Phase.SHIFTING, step=3)
 
-    def abort(self, name: str, word: Word) -> Status:
+    def abort(self, name: str, word: ActionRequest) -> Status:
         going = self.found(name).rollout
         if going is None or going.phase in ENDS:
             raise HTTPException(409, f"nothing of {name} is on its way")
         self.said.append(("abort", name, word))
         return self._now(name, phase=Phase.ROLLING_BACK)
 
-    def way_back(self, name: str) -> WayBack:
+    def way_back(self, name: str) -> RollbackTarget:
         self.found(name)
         if name not in self.ways_back:
             raise HTTPException(409, f"the ledger of {name} knows no version that served before the present one")
         return self.ways_back[name]
 
-    def rollback(self, name: str, order: GoBack) -> Status:
+    def rollback(self, name: str, order: RollbackRequest) -> Status:
         self.found(name)
         if order.to is None and order.expected not in (None, self.way_back(name).fingerprint):
             raise HTTPException(409, f"what a rollback of {name} goes back to is no longer what was shown")

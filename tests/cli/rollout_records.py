@@ -3,7 +3,7 @@
 import math
 import random
 
-from heliostat.spec.analysis import Analysis, AnalysisResult, Disagreement, Finding, Latency, Source, SuccessRate, Verdict
+from heliostat.spec.analysis import Analysis, AnalysisResult, CheckResult, Disagreement, Latency, Source, SuccessRate, Verdict
 from heliostat.spec.ledger import Entry, EntryKind
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import (
@@ -70,7 +70,7 @@ TWICE = "at most 1.5 times what serves"
 
 def finding(check="latency p99", verdict=Verdict.PASS, candidate=10.24, serving=9.81, limit=TWICE, **more):
     counted = {"requests": 1480, "source": Source.TRAFFIC} | more
-    return Finding(check=check, verdict=verdict, candidate=candidate, serving=serving, limit=limit, **counted)
+    return CheckResult(check=check, verdict=verdict, candidate=candidate, serving=serving, limit=limit, **counted)
 
 
 def result(step, began, verdict=Verdict.PASS, findings=None):

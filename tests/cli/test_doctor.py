@@ -21,7 +21,7 @@ from heliostat.cli.operators.doctor.facts import (
 )
 from heliostat.cli.operators.doctor.level import Level
 from heliostat.cli.operators.health import Health, PartHealth
-from heliostat.cli.rollouts.place import sections_of
+from heliostat.cli.rollouts.locate import sections_of
 from heliostat.engine.config.project import load
 from heliostat.spec.platform import LocalPlatform, S3Store
 

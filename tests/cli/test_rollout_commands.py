@@ -7,7 +7,7 @@ from rollout_records import BEGAN, failed, first, status, succeeded, waiting
 from heliostat.cli.handover import Choice, choose
 from heliostat.provider.rollout_words import why_left
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.rollouts import Refused
+from heliostat.spec.rollouts import BlockedVersion
 
 
 def test_the_status_shows_steps_traffic_checks_and_events(controller, stack):
@@ -41,7 +41,7 @@ def test_an_application_without_a_rollout_and_one_without_figures_are_shown(cont
 
 def test_what_was_refused_is_told(controller, stack):
     reason = "success rate 0.92\nmore"
-    refused = Refused(fingerprint="0" * 64, identity="3/1", label="3-00000003", rollout=6, at=BEGAN, reason=reason)
+    refused = BlockedVersion(fingerprint="0" * 64, identity="3/1", label="3-00000003", rollout=6, at=BEGAN, reason=reason)
     controller.serve(succeeded(), refused=(refused,))
     shown = stack.ok("rollout", "status")
     assert "refused: 3-00000003, by rollout 6" in shown

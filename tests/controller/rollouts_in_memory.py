@@ -16,13 +16,13 @@ from heliostat.controller import pacing
 from heliostat.controller.ledger import newest_first
 from heliostat.spec.analysis import Analysis, Latency, SuccessRate
 from heliostat.spec.ledger import Entry
-from heliostat.spec.rollouts import Declaration, Phase, Status, Word
+from heliostat.spec.rollouts import ActionRequest, Declaration, Phase, Status
 from heliostat.spec.strategies import Canary, CanaryStep
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.objects import Directory
 
 WELL = Analysis(checks=(SuccessRate(at_least=0.99), Latency(at_most_ms=100)), seconds=0.5, min_requests=50)
-ADA = Word(by="ada")
+ADA = ActionRequest(by="ada")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from rollouts_in_memory import World, quick, world
 from test_controller import bring, desired
 
 from heliostat.controller import changes, reconciler
-from heliostat.spec.rollouts import GoBack
+from heliostat.spec.rollouts import RollbackRequest
 from heliostat.systems.controller_api import ConflictError
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectStore
@@ -23,7 +23,7 @@ async def test_a_rollback_that_the_object_store_refuses_says_why(world: World, m
     await bring(world.client, desired(2))
     await world.entries()
     monkeypatch.setattr(changes, "open_store", refuses)
-    for call in (world.client.way_back("flights"), world.client.rollback("flights", GoBack(by="ada"))):
+    for call in (world.client.way_back("flights"), world.client.rollback("flights", RollbackRequest(by="ada"))):
         with pytest.raises(ConflictError, match="AccessDenied; give this user"):
             await call
 

@@ -15,9 +15,9 @@ from test_controller import bring, desired
 from heliostat.controller.backends.serving import Deployment, Deployments, starting
 from heliostat.controller.observer import BackendObserver
 from heliostat.rollout.model import Colour, Condition, DeployColour
-from heliostat.spec.analysis import Analysis, Custom
+from heliostat.spec.analysis import Analysis, CustomCheck
 from heliostat.spec.endpoints import TrafficSnapshot
-from heliostat.spec.rollouts import Declaration, Phase, Word
+from heliostat.spec.rollouts import ActionRequest, Declaration, Phase
 from heliostat.systems.errors import PermanentError, RetryableError
 
 __all__ = ["quick"]
@@ -129,7 +129,7 @@ async def test_an_analyst_that_cannot_be_begun_is_told_once_and_stops_no_other_a
         world = World(cluster, client)
         await bring(client, desired(1))
         monkeypatch.setattr(cluster.reconciler.analysts, "ask", ask)
-        check = Custom(name="own", command=("true",), at_most=0.5)
+        check = CustomCheck(name="own", command=("true",), at_most=0.5)
         await world.declare(2, canary(10, analysis=Analysis(checks=(check,), seconds=60.0)))
         await until(lambda: len(asked) > 2)
         await client.declare("trains", Declaration(desired=desired(1)))
@@ -184,7 +184,7 @@ async def test_what_is_no_longer_wished_when_its_turn_comes_is_not_begun(cluster
         await client.declare("a", Declaration(desired=desired(1)))
         await until(lambda: bool(serve.begun))
         await client.declare("flights", Declaration(desired=desired(1)))
-        await client.abort("flights", Word(by="ada"))
+        await client.abort("flights", ActionRequest(by="ada"))
         await until(lambda: bool((rollout := cluster.reconciler.states["flights"].rollout) and rollout.ended))
         let_go.set()
         await until(lambda: "a-blue" in serve.apps)

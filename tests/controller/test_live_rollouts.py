@@ -11,7 +11,7 @@ from live_stack import Load, Stack, stack
 from heliostat.controller.ledger import newest_first
 from heliostat.spec.analysis import Analysis, Latency, SuccessRate, Verdict
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.rollouts import Declaration, GoBack, Phase, Status
+from heliostat.spec.rollouts import Declaration, Phase, RollbackRequest, Status
 from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep
 from heliostat.systems.controller_api import ConflictError
 from heliostat.systems.objects import Directory
@@ -83,7 +83,7 @@ async def test_a_version_inside_its_window_is_back_within_a_second(stack: Stack)
     async with load.running():
         await asyncio.sleep(0.5)
         began = time.monotonic()
-        await stack.client.rollback("flights", GoBack(by="ada"))
+        await stack.client.rollback("flights", RollbackRequest(by="ada"))
         await asyncio.sleep(2)
     took = max(at for at, _, label in load.times if label == "4-fine") - began
     assert took < 1

@@ -10,7 +10,7 @@ from test_store import state
 from heliostat.controller.metering import Counters, Meter, counted
 from heliostat.controller.points import MOST_POINTS, Point, counts_of, dumped, loaded, samples, stretch, thinned, windows
 from heliostat.controller.store import Store
-from heliostat.rollout.model import Colour, Observed, Seen, State
+from heliostat.rollout.model import Colour, ColourStatus, Observed, State
 from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.routes import PREDICT
@@ -37,7 +37,7 @@ def serving(number: int = 1, phase: Phase = Phase.STARTING) -> State:
 
 
 def seen() -> Observed:
-    return Observed(blue=Seen(usable=frozenset({"a", "b"}), healthy=frozenset({"a", "b"})))
+    return Observed(blue=ColourStatus(usable=frozenset({"a", "b"}), healthy=frozenset({"a", "b"})))
 
 
 def test_a_haproxy_that_begins_anew_takes_nothing_away() -> None:

@@ -10,9 +10,9 @@ import pytest
 from rollouts_in_memory import World, quick, world
 from test_controller import bring, desired
 
-from heliostat.controller import going_back
+from heliostat.controller import rollback_targets
 from heliostat.rollout.refusals import as_judged
-from heliostat.spec.rollouts import Declaration, GoBack, Phase, Status, Version
+from heliostat.spec.rollouts import Declaration, Phase, RollbackRequest, Status, Version
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems.controller_api import ConflictError
 
@@ -29,8 +29,8 @@ async def rolled_back(world: World, monkeypatch: pytest.MonkeyPatch, meanwhile: 
         return ()
 
     await bring(world.client, desired(2))
-    monkeypatch.setattr(going_back, "missing", missing)
-    going = asyncio.create_task(world.client.rollback("flights", GoBack(by="ada")))
+    monkeypatch.setattr(rollback_targets, "missing", missing)
+    going = asyncio.create_task(world.client.rollback("flights", RollbackRequest(by="ada")))
     try:
         assert await asyncio.to_thread(looking.wait, 10)
         await meanwhile()

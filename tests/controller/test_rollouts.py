@@ -8,12 +8,12 @@ import pytest
 from rollouts_in_memory import ADA, WELL, World, canary, has_value, quick, world
 from test_controller import bring, desired
 
-from heliostat.controller import changes, going_back
+from heliostat.controller import changes, rollback_targets
 from heliostat.controller.backends import ray_serve
 from heliostat.rollout.model import Colour
 from heliostat.rollout.orders import fingerprint
-from heliostat.spec.analysis import Analysis, Custom, Latency, Source, Verdict
-from heliostat.spec.rollouts import Declaration, GoBack, Origin, Phase, Word
+from heliostat.spec.analysis import Analysis, CustomCheck, Latency, Source, Verdict
+from heliostat.spec.rollouts import ActionRequest, Declaration, Origin, Phase, RollbackRequest
 from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep
 from heliostat.systems.controller_api import ConflictError
 from heliostat.systems.errors import RetryableError
@@ -67,7 +67,7 @@ async def test_what_was_refused_is_shipped_when_somebody_says_so(world: World) -
 
 
 async def test_an_analyst_is_at_work_while_what_it_measures_is_judged(world: World) -> None:
-    check = Custom(name="own", command=("true",), at_most=0.5)
+    check = CustomCheck(name="own", command=("true",), at_most=0.5)
     analysis = Analysis(checks=(check,), seconds=60.0)
     await world.declare(2, canary(10, analysis=analysis))
     status = await world.until(lambda found: has_value(found, 0.25))
@@ -96,8 +96,8 @@ async def test_a_step_that_waits_for_a_person_goes_on_when_one_says_so(world: Wo
     assert status.rollout is not None
     assert status.rollout.until is not None
     with pytest.raises(ConflictError, match="rollout 7 is not on its way"):
-        await world.client.approve("flights", Word(by="ada", rollout=7))
-    await world.client.approve("flights", Word(by="ada", reason="looks good"))
+        await world.client.approve("flights", ActionRequest(by="ada", rollout=7))
+    await world.client.approve("flights", ActionRequest(by="ada", reason="looks good"))
     status = await world.phase(Phase.SUCCEEDED)
     assert status.rollout is not None
     assert any("ada lets it go on: looks good" in event.message for event in status.rollout.events)
@@ -112,7 +112,7 @@ async def test_an_approval_or_an_abort_of_nothing_is_a_conflict(world: World) ->
 async def test_an_abort_takes_the_traffic_back_and_says_by_whom(world: World) -> None:
     await world.declare(2, canary(10, analysis=WELL.model_copy(update={"seconds": 60.0})))
     await world.phase(Phase.ANALYSING)
-    await world.client.abort("flights", Word(by="ada", reason="wrong branch"))
+    await world.client.abort("flights", ActionRequest(by="ada", reason="wrong branch"))
     status = await world.phase(Phase.FAILED)
     assert "ada aborted it: wrong branch" in (status.rollout.error or "" if status.rollout else "")
     assert world.cluster.traffic.shifts == [1_000, 0]
@@ -135,7 +135,7 @@ async def test_a_rollback_inside_the_window_is_warm_and_refuses_what_it_leaves_w
     assert (shown.desired, shown.warm, shown.entry) == (desired(1), True, None)
     monkeypatch.setattr(changes, "open_store", away)
     assert await world.client.way_back("flights") == shown, "a look changes nothing"
-    order = GoBack(by="ada", expected=shown.fingerprint, reason="users complain")
+    order = RollbackRequest(by="ada", expected=shown.fingerprint, reason="users complain")
     await world.client.rollback("flights", order)
     status = await world.until(lambda each: each.serving == desired(1).version)
     assert [each.label for each in status.refused] == ["2-fine"]
@@ -146,20 +146,20 @@ async def test_a_rollback_inside_the_window_is_warm_and_refuses_what_it_leaves_w
 
 async def test_a_rollback_to_an_entry_starts_exactly_what_served_then(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     gone: list[str] = []
-    monkeypatch.setattr(going_back, "missing", lambda version: tuple(gone))
+    monkeypatch.setattr(rollback_targets, "missing", lambda version: tuple(gone))
     for number in (2, 3):
         await bring(world.client, desired(number))
     served = {each.number: max(each.weights, key=lambda digest: each.weights[digest]) for each in await world.entries()}
     first = next(number for number, digest in served.items() if digest == desired(1).version.digest)
     gone.append("its code package file:///a.zip")
     with pytest.raises(ConflictError, match=r"1-fine cannot serve again: its code package file:///a.zip is gone"):
-        await world.client.rollback("flights", GoBack(by="ada", to=first))
+        await world.client.rollback("flights", RollbackRequest(by="ada", to=first))
     gone.clear()
-    await world.client.rollback("flights", GoBack(by="ada", to=first))
+    await world.client.rollback("flights", RollbackRequest(by="ada", to=first))
     await world.until(lambda each: each.serving == desired(1).version)
     # Not back to the third one, which was rolled away from.
     await world.phase(Phase.SUCCEEDED)
-    await world.client.rollback("flights", GoBack(by="ada"))
+    await world.client.rollback("flights", RollbackRequest(by="ada"))
     await world.until(lambda each: each.serving == desired(2).version)
 
 
@@ -167,7 +167,7 @@ async def test_what_a_rollback_would_go_back_to_is_told_with_the_entry_that_says
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone: list[str] = []
-    monkeypatch.setattr(going_back, "missing", lambda version: tuple(gone))
+    monkeypatch.setattr(rollback_targets, "missing", lambda version: tuple(gone))
     status = await bring(world.client, desired(2))
     entries = {each.number: each for each in await world.entries()}
     shown = await world.client.way_back("flights")
@@ -187,7 +187,7 @@ async def test_what_a_rollback_would_go_back_to_is_told_with_the_entry_that_says
 async def test_a_rollback_never_goes_back_to_anything_else_than_what_was_shown(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(going_back, "missing", lambda version: ())
+    monkeypatch.setattr(rollback_targets, "missing", lambda version: ())
     await world.declare(2, BlueGreen(retention_seconds=600))
     await world.phase(Phase.RETAINING)
     shown = await world.client.way_back("flights")
@@ -196,7 +196,7 @@ async def test_a_rollback_never_goes_back_to_anything_else_than_what_was_shown(
     await world.until(lambda found: found.serving == desired(3).version)
     before = await world.phase(Phase.RETAINING)
     with pytest.raises(ConflictError, match=r"no longer what was shown: by now it is 2-fine with 2 replicas, blue-green"):
-        await world.client.rollback("flights", GoBack(by="ada", expected=shown.fingerprint))
+        await world.client.rollback("flights", RollbackRequest(by="ada", expected=shown.fingerprint))
     found = await world.client.read("flights")
     assert found is not None
     assert (found.desired, found.refused) == (before.desired, ())
@@ -205,13 +205,13 @@ async def test_a_rollback_never_goes_back_to_anything_else_than_what_was_shown(
 async def test_what_was_shown_warm_and_went_away_meanwhile_is_started_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(going_back, "missing", lambda version: ())
+    monkeypatch.setattr(rollback_targets, "missing", lambda version: ())
     await world.declare(2, BlueGreen(retention_seconds=600))
     await world.phase(Phase.RETAINING)
     shown = await world.client.way_back("flights")
     await world.declare(2, BlueGreen(retention_seconds=0))
     await world.phase(Phase.SUCCEEDED)
-    await world.client.rollback("flights", GoBack(by="ada", expected=shown.fingerprint))
+    await world.client.rollback("flights", RollbackRequest(by="ada", expected=shown.fingerprint))
     await world.until(lambda each: each.serving == desired(1).version)
 
 
@@ -223,7 +223,7 @@ async def test_a_rollback_while_a_rollout_is_on_its_way_is_a_conflict_before_any
 
 
 async def test_what_is_being_taken_away_has_no_way_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(going_back, "missing", lambda version: ())
+    monkeypatch.setattr(rollback_targets, "missing", lambda version: ())
     await bring(world.client, desired(2))
     await world.entries()
     world.cluster.serve.away = True
@@ -235,9 +235,9 @@ async def test_what_is_being_taken_away_has_no_way_back(world: World, monkeypatc
 async def test_a_rollback_to_what_never_was_is_a_conflict(world: World) -> None:
     with pytest.raises(ConflictError, match="no entry 99: it has 1 to"):
         await world.entries()
-        await world.client.rollback("flights", GoBack(by="ada", to=99))
+        await world.client.rollback("flights", RollbackRequest(by="ada", to=99))
     with pytest.raises(ConflictError, match="no version that served before"):
-        await world.client.rollback("flights", GoBack(by="ada"))
+        await world.client.rollback("flights", RollbackRequest(by="ada"))
 
 
 # The cluster and the traffic plane

@@ -1,4 +1,4 @@
-"""An analyst (heliostat.spec.analyst) that counts the endpoints it was told; a check's name chooses its fault."""
+"""An analyst (heliostat.spec.analysis_runner) that counts the endpoints it was told; a check's name chooses its fault."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import sys
 import time
 from pathlib import Path
 
-from heliostat.spec.analysis import Custom, Figure, Figures, Source
-from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.analysis import CustomCheck, Measurement, Measurements, Source
+from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--task", type=Path, required=True)
     path: Path = parser.parse_args().task
-    task = AnalystTask.model_validate_json(path.read_text())
+    task = AnalysisTask.model_validate_json(path.read_text())
     check = task.analysis.checks[0]
-    fault = check.name if isinstance(check, Custom) else ""
+    fault = check.name if isinstance(check, CustomCheck) else ""
     mark = path.with_suffix(".begun")
     times = len(mark.read_text()) + 1 if mark.exists() else 1
     mark.write_text("x" * times)
@@ -32,10 +32,10 @@ def main() -> None:
         found = Endpoints.model_validate_json(line)
         requests = 100 * len(found.candidate)
         text = f"begun {times} times, priority {os.getpriority(os.PRIO_PROCESS, 0)}, mode {path.stat().st_mode & 0o777:o}"
-        figures = Figures(
+        figures = Measurements(
             source=Source.RECENT,
             requests=requests,
-            checks={0: Figure(candidate=0.25, rows=requests, text=text)},
+            checks={0: Measurement(candidate=0.25, rows=requests, text=text)},
             exhausted=fault == "done",
         )
         sys.stdout.write(f"not a line of figures\n{figures.model_dump_json()}\n")

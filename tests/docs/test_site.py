@@ -107,7 +107,7 @@ CONFIG = models_of(Stack)
 
 
 def test_the_models_of_the_config_are_found_through_unions_and_lists() -> None:
-    assert {"Stack", "LocalPlatform", "S3Store", "Slice", "CanaryStep", "Custom"} <= CONFIG.keys()
+    assert {"Stack", "LocalPlatform", "S3Store", "Slice", "CanaryStep", "CustomCheck"} <= CONFIG.keys()
 
 
 @pytest.mark.parametrize("model", CONFIG)

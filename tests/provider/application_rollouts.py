@@ -12,7 +12,7 @@ from fake_controller import FakeController
 from heliostat.provider import switches
 from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.resource import Context
-from heliostat.spec.analysis import Analysis, AnalysisResult, Finding, Source, SuccessRate, Verdict
+from heliostat.spec.analysis import Analysis, AnalysisResult, CheckResult, Source, SuccessRate, Verdict
 from heliostat.spec.code import digest_of as digest_of_files
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, Code, StoreAddress
 from heliostat.spec.rollouts import Phase, Runtime
@@ -79,16 +79,16 @@ async def first(told: Told, controller: FakeController, tmp_path: Path, **change
     return (await HANDLER.create(told.context, inputs(controller, tmp_path, **changes))).outputs
 
 
-def analysis(verdict: Verdict | None, *findings: Finding) -> AnalysisResult:
+def analysis(verdict: Verdict | None, *findings: CheckResult) -> AnalysisResult:
     ended = None if verdict is None else 9.0
     return AnalysisResult(step=0, verdict=verdict, findings=findings, began_at=1.0, ended_at=ended)
 
 
-SLOW = Finding(
+SLOW = CheckResult(
     check="latency p99", verdict=Verdict.FAIL, candidate=31.2, serving=12.0, limit="at most 1.5 times what serves",
     requests=1204, source=Source.TRAFFIC,
 )  # fmt: skip
-RIGHT = Finding(
+RIGHT = CheckResult(
     check="success rate", verdict=Verdict.PASS, candidate=1.0, limit="at least 99 %", requests=1234, source=Source.TRAFFIC
 )
 FAILS = {

@@ -15,7 +15,18 @@ import pytest
 
 from heliostat.rollout.refusals import as_judged, entry_of
 from heliostat.spec.addresses import ControllerAddress, TokenFile
-from heliostat.spec.rollouts import Declaration, Desired, Health, Phase, Plan, Refused, Rollout, RolloutEvent, Status, Version
+from heliostat.spec.rollouts import (
+    BlockedVersion,
+    Declaration,
+    Desired,
+    Health,
+    Phase,
+    Plan,
+    Rollout,
+    RolloutEvent,
+    Status,
+    Version,
+)
 from heliostat.systems import controller_api
 
 SERVES = (Phase.RETAINING, Phase.RETIRING, Phase.SUCCEEDED)
@@ -36,7 +47,7 @@ class FakeController:
         self.desired: Desired | None = None
         self.serving: Version | None = None
         self.rollout: Rollout | None = None
-        self.refused: list[Refused] = []
+        self.refused: list[BlockedVersion] = []
         self.holds_against = True
         self.healthy = 2
         self.lookers = asyncio.Event()

@@ -27,12 +27,12 @@ class FakeHandler(Handler[FakeInputs, FakeOutputs]):
     outputs = FakeOutputs
     replace_on = frozenset({"place"})
     delete_before_replace = True
-    supposed = {"place": "somewhere"}
+    preview_placeholders = {"place": "somewhere"}
 
-    def unchanged(self, old, new):
+    def insignificant_inputs(self, old, new):
         return frozenset({"root"})
 
-    def foreseen(self, old, new):
+    def preview_outputs(self, old, new):
         return {"url": old.url} if old else {}
 
     async def preview(self, context, old, new):

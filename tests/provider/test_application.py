@@ -170,7 +170,7 @@ async def test_an_update_on_a_cluster_that_was_made_anew_waits_until_the_applica
     async with cluster.running():
         old = await create(told, inputs(cluster, tmp_path, cluster_session="session_1"))
         wanted = inputs(cluster, tmp_path, cluster_session="session_2")
-        assert "cluster_session" not in ApplicationHandler().unchanged(old, wanted), "it is something to do"
+        assert "cluster_session" not in ApplicationHandler().insignificant_inputs(old, wanted), "it is something to do"
         await _die(cluster)
         update = asyncio.create_task(ApplicationHandler().update(told.context, "flights", old, wanted))
         await _until(lambda: _taken_up(cluster.reconciler.states["flights"]))
@@ -280,9 +280,9 @@ def test_the_origins_of_pages_reach_the_version(cluster: FakeCluster, tmp_path: 
 def test_the_same_code_in_another_checkout_changes_nothing(cluster: FakeCluster, tmp_path: Path) -> None:
     base = inputs(cluster, tmp_path)
     moved = base.model_copy(update={"code": base.code.model_copy(update={"root": "/elsewhere"})})
-    assert ApplicationHandler().unchanged(base, moved) == {"code"}
+    assert ApplicationHandler().insignificant_inputs(base, moved) == {"code"}
     edited = base.model_copy(update={"code": base.code.model_copy(update={"digest": "1" * 64})})
-    assert ApplicationHandler().unchanged(base, edited) == frozenset()
+    assert ApplicationHandler().insignificant_inputs(base, edited) == frozenset()
 
 
 def test_the_same_code_on_another_library_is_another_version(cluster: FakeCluster, tmp_path: Path) -> None:

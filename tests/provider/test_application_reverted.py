@@ -16,7 +16,7 @@ from heliostat.provider.differences import differences, without
 from heliostat.provider.properties import Properties
 from heliostat.spec.code import digest_of
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
-from heliostat.spec.rollouts import Phase, Status, Word
+from heliostat.spec.rollouts import ActionRequest, Phase, Status
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
 from heliostat.systems.controller_api import ConflictError, ControllerClient
 
@@ -24,7 +24,7 @@ __all__ = ["cluster", "told"]
 
 HANDLER = ApplicationHandler()
 ASKS = Canary(steps=(CanaryStep(weight=10, approval=True), CanaryStep(weight=80, approval=True)), retention_seconds=0)
-WORD = Word(by="ada")
+WORD = ActionRequest(by="ada")
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Stack:
         assert self.inputs is not None
         assert self.outputs is not None
         old, new = (check(ApplicationInputs, Properties(dumped(each)))[0] for each in (self.inputs, wanted))
-        skipped = HANDLER.unchanged(parsed(ApplicationInputs, dumped(self.inputs), "the state"), wanted)
+        skipped = HANDLER.insignificant_inputs(parsed(ApplicationInputs, dumped(self.inputs), "the state"), wanted)
         return bool(without(differences(old, new, dumped(self.outputs)), skipped, ()))
 
 

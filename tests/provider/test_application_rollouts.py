@@ -29,7 +29,7 @@ from heliostat.provider.differences import differences
 from heliostat.provider.properties import Properties
 from heliostat.spec.analysis import Verdict
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
-from heliostat.spec.rollouts import Phase, Plan, Refused
+from heliostat.spec.rollouts import BlockedVersion, Phase, Plan
 from heliostat.systems.errors import PermanentError
 
 __all__ = ["controller", "no_switches", "told"]
@@ -162,7 +162,7 @@ async def test_a_surge_that_the_cluster_cannot_hold_fails_in_the_preview(control
 
 async def test_a_preview_of_what_was_rolled_back_warns_unless_it_is_to_be_retried(controller, tmp_path, told, monkeypatch):
     reason = "latency p99 31 ms\nTraceback"
-    refused = Refused(fingerprint="a" * 64, identity="2/1", label="2-abc", rollout=7, at=1_700_000_000, reason=reason)
+    refused = BlockedVersion(fingerprint="a" * 64, identity="2/1", label="2-abc", rollout=7, at=1_700_000_000, reason=reason)
     controller.plan = Plan(changes=True, lines=(), refused=refused)
     await HANDLER.preview(told.context, None, inputs(controller, tmp_path))
     (warning,) = told.warnings

@@ -90,6 +90,6 @@ async def test_a_preview_says_what_changed(world):
 
 def test_where_the_checkout_lies_means_nothing(world):
     moved = inputs(world, code=world.code.model_copy(update={"root": "/elsewhere"}))
-    assert "code" in HANDLER.unchanged(inputs(world), moved)
+    assert "code" in HANDLER.insignificant_inputs(inputs(world), moved)
     changed = inputs(world, code=world.code.model_copy(update={"digest": "f" * 64}))
-    assert "code" not in HANDLER.unchanged(inputs(world), changed)
+    assert "code" not in HANDLER.insignificant_inputs(inputs(world), changed)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from heliostat.provider.gate import Figures, judge
+from heliostat.provider.gate import Measurements, judge
 from heliostat.spec.workload import Gate, Slice
 
 GATE = Gate(margin=0.01, slices=(Slice(column="origin", margin=0.03),))
 
 
-def figures(overall: float, name: str = "new", **origins: float) -> Figures:
-    return Figures(name, overall, {"origin": origins})
+def figures(overall: float, name: str = "new", **origins: float) -> Measurements:
+    return Measurements(name, overall, {"origin": origins})
 
 
 def verdict(candidate, baseline=None, incumbent=None, gate=GATE, higher=True):
@@ -81,8 +81,8 @@ def test_a_refusal_is_a_table_with_the_worst_first_that_fits_a_terminal():
 def test_a_table_of_many_slices_has_an_end_and_long_names_are_cut():
     names = {f"airport-of-{n:02d}-with-a-long-name": 0.9 for n in range(60)}
     gate = Gate(metric="mean_bias", slices=(Slice(column="destination", margin=0.125),))
-    stable = Figures("models:/m/3", 1234.5678, {"destination": names})
-    candidate = Figures("new", 9234.5678, {"destination": dict.fromkeys(names, 12345678.25)})
+    stable = Measurements("models:/m/3", 1234.5678, {"destination": names})
+    candidate = Measurements("new", 9234.5678, {"destination": dict.fromkeys(names, 12345678.25)})
     table = verdict(candidate, incumbent=stable, gate=gate, higher=False).table()
     assert len(table) == 1 + 12 + 2
     assert table[-2:] == ["... and 49 more are refused", "61 of 61 comparisons are refused, 0 pass"]

@@ -199,26 +199,26 @@ async def test_a_gate_that_does_not_fit_the_data_is_refused_in_the_preview(world
 
 
 def test_which_version_a_pin_takes_is_known_beforehand_whatever_the_data_will_be():
-    assert HANDLER.decided({"pin": "models:/flights/7"}) == {"served_model_uri": "models:/flights/7", "version": 7}
-    assert HANDLER.decided({"pin": UNKNOWN}) == HANDLER.decided({"modelUri": "models:/m-1"}) == {}
+    assert HANDLER.early_outputs({"pin": "models:/flights/7"}) == {"served_model_uri": "models:/flights/7", "version": 7}
+    assert HANDLER.early_outputs({"pin": UNKNOWN}) == HANDLER.early_outputs({"modelUri": "models:/m-1"}) == {}
 
 
 async def test_a_pin_that_is_not_there_is_told_before_the_data_is_made(world):
-    supposed = {**HANDLER.supposed, "run_id": None, "model_uri": None, "pin": "models:/flights/9"}
+    preview_placeholders = {**HANDLER.preview_placeholders, "run_id": None, "model_uri": None, "pin": "models:/flights/9"}
     with pytest.raises(PermanentError, match="the pinned version models:/flights/9 is not in MLflow"):
-        await HANDLER.preview(world.context, None, inputs(world, **supposed))
+        await HANDLER.preview(world.context, None, inputs(world, **preview_placeholders))
 
 
 async def test_what_is_not_trained_yet_is_told_against_what_it_will_be_judged(world):
     await serve(world, 1)
-    supposed = inputs(world, **HANDLER.supposed)
-    await HANDLER.preview(world.context, None, supposed)
+    preview_placeholders = inputs(world, **HANDLER.preview_placeholders)
+    await HANDLER.preview(world.context, None, preview_placeholders)
     assert world.told["info"][-1] == "will judge the new model against models:/flights/1"
     world.gone.add("models:/flights/1")
     with pytest.raises(PermanentError, match="no artifacts at models:/flights/1"):
-        await HANDLER.preview(world.context, None, supposed)
+        await HANDLER.preview(world.context, None, preview_placeholders)
     world.mlflow_away = True
-    await HANDLER.preview(world.context, None, supposed)
+    await HANDLER.preview(world.context, None, preview_placeholders)
 
 
 async def test_a_preview_without_the_controller_says_so_and_fails_nothing(world, monkeypatch):

@@ -7,7 +7,7 @@ import json
 import pytest
 from ml_world import World, failure
 
-from heliostat.provider import growing, train_job
+from heliostat.provider import planned_capacity, train_job
 from heliostat.provider.train_job import TrainJobHandler, identity_of, told, why
 from heliostat.spec.platform import RayWorkers
 from heliostat.spec.resources import TrainJobInputs
@@ -241,7 +241,7 @@ async def test_another_gate_trains_nothing_anew(world):
     world.snapshot(BALANCED)
     created = await HANDLER.create(world.context, inputs(world))
     other = inputs(world, gate=Gate(margin=0.5))
-    assert "gate" in HANDLER.unchanged(inputs(world), other)
+    assert "gate" in HANDLER.insignificant_inputs(inputs(world), other)
     assert (await HANDLER.update(world.context, created.identifier, created.outputs, other)).run_id == created.outputs.run_id
 
 
@@ -266,5 +266,5 @@ async def test_a_training_that_the_cluster_can_never_hold_is_refused_in_the_prev
         return
     with pytest.raises(PermanentError, match=f"needs {scaling.workers} workers of .* at once, the cluster can hold"):
         await HANDLER.preview(world.context, None, asked)
-    monkeypatch.setattr(growing, "_growing", {world.ray.url: (RayWorkers(count=1), RayWorkers(count=9))})
+    monkeypatch.setattr(planned_capacity, "_growing", {world.ray.url: (RayWorkers(count=1), RayWorkers(count=9))})
     await HANDLER.preview(world.context, None, asked)

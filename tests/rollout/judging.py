@@ -7,10 +7,10 @@ from heliostat.rollout.model import Colour, Evidence, Window
 from heliostat.spec.analysis import (
     Analysis,
     Check,
-    Figure,
-    Figures,
-    Finding,
+    CheckResult,
     Latency,
+    Measurement,
+    Measurements,
     Source,
     SuccessRate,
 )
@@ -29,19 +29,19 @@ def judged(wanted: Analysis, evidence: Evidence, elapsed: float = 30.0, late: bo
     return judge(wanted, evidence, Colour.GREEN, elapsed, late)
 
 
-def only(judgement: Judgement) -> Finding:
+def only(judgement: Judgement) -> CheckResult:
     (finding,) = judgement.findings
     return finding
 
 
 def replayed(candidate: Counts, serving: Counts | None = None, exhausted: bool = True, **more: object) -> Evidence:
     figures = {"source": Source.RECENT, "candidate": candidate, "serving": serving or Counts(), "exhausted": exhausted, **more}
-    return Evidence((Window(30.0),), Figures.model_validate(figures))
+    return Evidence((Window(30.0),), Measurements.model_validate(figures))
 
 
-def measured(figure: Figure | None, exhausted: bool = True, error: str = "") -> Evidence:
+def measured(figure: Measurement | None, exhausted: bool = True, error: str = "") -> Evidence:
     checks = {0: figure} if figure is not None else {}
-    return Evidence((), Figures(source=Source.RECENT, checks=checks, exhausted=exhausted, error=error))
+    return Evidence((), Measurements(source=Source.RECENT, checks=checks, exhausted=exhausted, error=error))
 
 
 RATE = analysis(SuccessRate(at_least=0.99))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from heliostat.rollout.model import Analyse, Window
-from heliostat.spec.analysis import Figure, Figures, Source, Verdict
+from heliostat.spec.analysis import Measurement, Measurements, Source, Verdict
 from heliostat.spec.latencies import BUCKETS, Counts, bucket_of
 
 FAILING = {"fails": 0.05, "fails_all": 1.0}
@@ -83,15 +83,15 @@ class Analyst:
             self.key, self.since, self.action = key, now, action
             self.asks += bool(key)
 
-    def figures(self, now: float, key: str) -> Figures | None:
+    def figures(self, now: float, key: str) -> Measurements | None:
         if self.action is None or key != self.key or self.manner == "mute" or now - self.since < 2:
             return None
         if self.manner == "breaks":
-            return Figures(source=Source.RECENT, error="the object store is away")
+            return Measurements(source=Source.RECENT, error="the object store is away")
         many = 5 if self.manner == "golden" else 500
         candidate, _ = answered(many, self.behaviour)
         checks = {number: self._figure(check.kind, many) for number, check in enumerate(self.action.analysis.checks)}
-        return Figures(
+        return Measurements(
             source=Source.GOLDEN if self.manner == "golden" else Source.RECENT,
             requests=many,
             candidate=candidate,
@@ -100,13 +100,13 @@ class Analyst:
             exhausted=True,
         )
 
-    def _figure(self, kind: str, rows: int) -> Figure | None:
+    def _figure(self, kind: str, rows: int) -> Measurement | None:
         apart = self.manner == "disagrees"
         match kind:
             case "disagreement" | "prediction-distance":
-                return Figure(candidate=0.5 if apart else 0.001, rows=rows)
+                return Measurement(candidate=0.5 if apart else 0.001, rows=rows)
             case "model-metric":
-                return Figure(candidate=0.8, serving=0.8, rows=rows) if rows >= 100 else Figure(rows=0)
+                return Measurement(candidate=0.8, serving=0.8, rows=rows) if rows >= 100 else Measurement(rows=0)
             case "custom":
-                return Figure(verdict=Verdict.FAIL if apart else Verdict.PASS, rows=1)
+                return Measurement(verdict=Verdict.FAIL if apart else Verdict.PASS, rows=1)
         return None

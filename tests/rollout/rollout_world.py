@@ -14,13 +14,13 @@ from heliostat.rollout.model import (
     Action,
     Analyse,
     Colour,
+    ColourStatus,
     Condition,
     DeployColour,
     Evidence,
     Observed,
     Record,
     RetireColour,
-    Seen,
     SetShare,
     State,
     Step,
@@ -30,7 +30,7 @@ from heliostat.rollout.model import (
 from heliostat.rollout.refusals import as_judged
 from heliostat.rollout.show import gathering
 from heliostat.spec.resources import StoreAddress
-from heliostat.spec.rollouts import Desired, GoBack, Phase, Version, Word
+from heliostat.spec.rollouts import ActionRequest, Desired, Phase, RollbackRequest, Version
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import Limits, PredictionLog
 
@@ -127,13 +127,13 @@ class World:
         self.state = orders.delete(self.state)
 
     def approve(self) -> None:
-        self._said(orders.approve(self.state, Word(by="ada"), self.clock))
+        self._said(orders.approve(self.state, ActionRequest(by="ada"), self.clock))
 
     def abort(self) -> None:
-        self._said(orders.abort(self.state, Word(by="ada"), self.clock))
+        self._said(orders.abort(self.state, ActionRequest(by="ada"), self.clock))
 
     def go_back(self, wanted: Desired) -> None:
-        self.state = orders.go_back(self.state, wanted, self.observe(), GoBack(by="ada"), self.clock)
+        self.state = orders.go_back(self.state, wanted, self.observe(), RollbackRequest(by="ada"), self.clock)
 
     def _said(self, step: Step) -> None:
         self._record(step.state, step.events)
@@ -259,16 +259,16 @@ class World:
                 return
         raise AssertionError(f"it does not end: {self.state.rollout}\n{self.story[-20:]}")
 
-    def _seen(self, colour: Colour) -> Seen:
+    def _seen(self, colour: Colour) -> ColourStatus:
         app = self.apps.get(colour)
         if app is None:
-            return Seen()
+            return ColourStatus()
         if app.gone_at is not None:
-            return Seen(condition=Condition.STOPPING)
+            return ColourStatus(condition=Condition.STOPPING)
         running = frozenset(replica.name for replica in app.replicas if self.now >= replica.ready_at)
         healthy = frozenset(replica.name for replica in app.replicas if replica.probed and not self.blind)
         condition = Condition.FAILED if app.failed else Condition.STARTING
-        return Seen(
+        return ColourStatus(
             condition=Condition.RUNNING if len(running) == app.asked else condition,
             identity=identity(app.wanted),
             replicas=app.asked,

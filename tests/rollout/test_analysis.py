@@ -12,7 +12,7 @@ from heliostat.rollout.analysis import judge
 from heliostat.rollout.chance import by_chance, doubt_of_a_look, slower_than, wilson
 from heliostat.rollout.limits import told
 from heliostat.rollout.model import Colour, Evidence, Window
-from heliostat.spec.analysis import Figures, Latency, RejectionRate, Source, SuccessRate, Verdict
+from heliostat.spec.analysis import Latency, Measurements, RejectionRate, Source, SuccessRate, Verdict
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts, bucket_of
 
 
@@ -138,7 +138,7 @@ def test_latency_may_be_some_times_what_serves() -> None:
 def test_a_candidate_with_all_traffic_is_held_against_what_served_before_and_not_against_what_idles() -> None:
     def alone(milliseconds: float) -> Verdict | None:
         window = Window(30.0, blue=Counts(), green=counts(1000, milliseconds=milliseconds))
-        idle = Figures(source=Source.RECENT, candidate=counts(200, milliseconds=40), serving=counts(200, milliseconds=2))
+        idle = Measurements(source=Source.RECENT, candidate=counts(200, milliseconds=40), serving=counts(200, milliseconds=2))
         judgement = judged(TWICE, Evidence((window,), idle, before=counts(1000, milliseconds=20)))
         assert only(judgement).source is Source.TRAFFIC
         return judgement.verdict

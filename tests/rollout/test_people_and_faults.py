@@ -13,7 +13,7 @@ from heliostat.rollout.model import Colour, Phase
 from heliostat.rollout.orders import OrderError
 from heliostat.rollout.show import until
 from heliostat.spec.analysis import OnInconclusive, Verdict
-from heliostat.spec.rollouts import Word
+from heliostat.spec.rollouts import ActionRequest
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Rolling
 
 
@@ -62,7 +62,7 @@ def test_words_on_nothing_are_errors_and_change_nothing() -> None:
     with pytest.raises(OrderError, match="nothing waits for an approval: rollout 2 to 2-fine is analysing"):
         world.approve()
     with pytest.raises(OrderError, match="rollout 7 is not on its way; rollout 2 is"):
-        orders.abort(world.state, Word(by="ada", rollout=7), 0.0)
+        orders.abort(world.state, ActionRequest(by="ada", rollout=7), 0.0)
     assert before.refused == world.state.refused == ()
 
 

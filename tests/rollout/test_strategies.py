@@ -6,7 +6,7 @@ import pytest
 from rollout_world import STARTUP_SECONDS, World, desired, version
 
 from heliostat.rollout.decide import decide
-from heliostat.rollout.model import ENDS, SHARES, Access, Colour, Observed, Phase, Seen, State
+from heliostat.rollout.model import ENDS, SHARES, Admission, Colour, ColourStatus, Observed, Phase, State
 from heliostat.rollout.rolling import advance, move
 from heliostat.rollout.shares import problem
 from heliostat.spec.strategies import BlueGreen, Recreate, Rolling, Strategy
@@ -163,11 +163,11 @@ def test_rolling_without_surge_never_has_more_replicas_than_declared() -> None:
 def test_rolling_stops_no_replica_while_too_few_of_the_others_are_healthy() -> None:
     way = move(Rolling(percentage=25, max_surge=1, min_healthy_percentage=75), Colour.GREEN, 4)
     state = State(name="flights", live=Colour.BLUE)
-    state = state.with_slot(Colour.BLUE, desired=desired(1, Rolling(), 4), replicas=4, access=Access.OPEN)
-    state = state.with_slot(Colour.GREEN, desired=desired(2, Rolling(), 4), replicas=1, access=Access.TESTED)
-    new = Seen(usable=frozenset({"n1"}), running=frozenset({"n1"}))
-    ill = Seen(usable=frozenset({"o1", "o2"}), running=frozenset({"o1", "o2", "o3", "o4"}))
-    well = Seen(usable=ill.running, running=ill.running)
+    state = state.with_slot(Colour.BLUE, desired=desired(1, Rolling(), 4), replicas=4, access=Admission.OPEN)
+    state = state.with_slot(Colour.GREEN, desired=desired(2, Rolling(), 4), replicas=1, access=Admission.TESTED)
+    new = ColourStatus(usable=frozenset({"n1"}), running=frozenset({"n1"}))
+    ill = ColourStatus(usable=frozenset({"o1", "o2"}), running=frozenset({"o1", "o2", "o3", "o4"}))
+    well = ColourStatus(usable=ill.running, running=ill.running)
     assert advance(state, way, Observed(ill, new)).blue.replicas == 4
     assert advance(state, way, Observed(well, new)).blue.replicas == 3
 

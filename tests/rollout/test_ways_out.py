@@ -10,9 +10,9 @@ from stage_world import RATE, error_of, serving_one, shipped, until_phase
 
 from heliostat.rollout import orders
 from heliostat.rollout.actions import DRAIN_SECONDS, actions
-from heliostat.rollout.model import Colour, Condition, Phase, RetireColour, Seen
+from heliostat.rollout.model import Colour, ColourStatus, Condition, Phase, RetireColour
 from heliostat.spec.analysis import Analysis, Disagreement
-from heliostat.spec.rollouts import GoBack
+from heliostat.spec.rollouts import RollbackRequest
 from heliostat.spec.strategies import BlueGreen, Shadow
 
 SHADOW = Shadow(analysis=Analysis(checks=(Disagreement(at_most=0.1),), seconds=60), retention_seconds=0)
@@ -72,7 +72,7 @@ def test_a_request_that_never_ends_does_not_keep_what_is_to_go() -> None:
         world.pass_time()
     rollout = world.state.rollout
     assert rollout is not None
-    held = Seen(condition=Condition.RUNNING, in_flight=1)
+    held = ColourStatus(condition=Condition.RUNNING, in_flight=1)
     observed = replace(world.observe(), green=held)
     gone = RetireColour(Colour.GREEN)
     assert gone not in actions(world.state, observed, rollout.since + DRAIN_SECONDS - 1)
@@ -85,7 +85,7 @@ def test_a_rollback_that_has_not_begun_is_not_undone_by_the_next_up() -> None:
     first, second = world.state.slot(Colour.BLUE).desired, world.state.slot(Colour.GREEN).desired
     assert first is not None
     assert second is not None
-    world.state = orders.go_back(world.state, first, world.observe(), GoBack(by="ada"), world.clock)
+    world.state = orders.go_back(world.state, first, world.observe(), RollbackRequest(by="ada"), world.clock)
     with pytest.raises(orders.RefusedError, match="2-fine was rolled back"):
         world.declare(second)
     world.settle()

@@ -12,13 +12,13 @@ from heliostat.rollout import orders
 from heliostat.rollout.model import Phase, State, Step
 from heliostat.rollout.orders import OrderError
 from heliostat.rollout.show import step
-from heliostat.spec.rollouts import Word
+from heliostat.spec.rollouts import ActionRequest
 from heliostat.spec.strategies import Canary, CanaryStep
 
 ASKS_TWICE = Canary(steps=(CanaryStep(weight=1, approval=True), CanaryStep(weight=10, approval=True)))
 
 
-def say(world: World, order: Callable[[State, Word, float], Step], word: Word) -> None:
+def say(world: World, order: Callable[[State, ActionRequest, float], Step], word: ActionRequest) -> None:
     world.state = order(world.state, word, world.clock).state
 
 
@@ -26,15 +26,15 @@ def test_two_people_who_read_of_the_same_step_let_one_step_go_on() -> None:
     world = waiting(way=ASKS_TWICE)
     assert world.state.rollout is not None
     number, read = world.state.rollout.number, step(world.state)
-    say(world, orders.approve, Word(by="ada", rollout=number, step=read))
+    say(world, orders.approve, ActionRequest(by="ada", rollout=number, step=read))
     with pytest.raises(OrderError, match=r"step 1 \(1 % of the traffic\) of rollout 2 is approved already"):
-        orders.approve(world.state, Word(by="grace", rollout=number, step=read), world.clock)
+        orders.approve(world.state, ActionRequest(by="grace", rollout=number, step=read), world.clock)
     until_phase(world, Phase.SHIFTING)
     until_phase(world, Phase.WAITING)
     with pytest.raises(OrderError, match=r"step 1 of rollout 2 does not wait any more: it is at step 2 \(10 %"):
-        orders.approve(world.state, Word(by="grace", rollout=number, step=read), world.clock)
+        orders.approve(world.state, ActionRequest(by="grace", rollout=number, step=read), world.clock)
     assert world.share == 1000
-    say(world, orders.approve, Word(by="grace", rollout=2, step=1))
+    say(world, orders.approve, ActionRequest(by="grace", rollout=2, step=1))
     world.settle()
     assert world.share == 10_000
 
@@ -49,7 +49,7 @@ def test_a_second_approval_without_a_step_says_that_it_came_late() -> None:
 def test_a_step_that_is_not_reached_yet_cannot_be_approved_beforehand() -> None:
     world = waiting(way=ASKS_TWICE)
     with pytest.raises(OrderError, match=r"step 2 of rollout 2 does not wait yet: it is at step 1 \(1 % of the traffic\)"):
-        orders.approve(world.state, Word(by="ada", step=1), world.clock)
+        orders.approve(world.state, ActionRequest(by="ada", step=1), world.clock)
     world.look()
     assert world.share == 100
 
@@ -58,6 +58,6 @@ def test_an_abort_does_not_care_which_step_was_read() -> None:
     world = waiting(way=ASKS_TWICE)
     world.approve()
     until_phase(world, Phase.SHIFTING)
-    say(world, orders.abort, Word(by="ada", rollout=2))
+    say(world, orders.abort, ActionRequest(by="ada", rollout=2))
     world.look()
     assert world.share == 0

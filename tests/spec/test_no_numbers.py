@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from heliostat.spec.analysis import Figure, Finding, Verdict
+from heliostat.spec.analysis import CheckResult, Measurement, Verdict
 from heliostat.spec.base import Model
 from heliostat.spec.resources import TrainJobOutputs
 from heliostat.spec.stack import ConfigError, parse
@@ -78,14 +78,14 @@ def test_every_model_refuses_what_is_no_finite_number() -> None:
 @pytest.mark.parametrize("number", [NAN, INFINITY, -INFINITY], ids=str)
 def test_a_measurement_that_came_to_no_number_is_none_and_can_be_written_as_json(number: float) -> None:
     measured: tuple[BaseModel, ...] = (
-        Figure(candidate=number, serving=number, rows=5),
-        Finding(check="own", verdict=Verdict.FAIL, candidate=number, serving=number, limit="at most 1"),
+        Measurement(candidate=number, serving=number, rows=5),
+        CheckResult(check="own", verdict=Verdict.FAIL, candidate=number, serving=number, limit="at most 1"),
     )
     for each in measured:
         written = json.loads(each.model_dump_json())
         assert (written["candidate"], written["serving"]) == (None, None)
         assert type(each).model_validate_json(each.model_dump_json()) == each
-    assert Figure(candidate=0.5, serving=2).serving == 2.0
+    assert Measurement(candidate=0.5, serving=2).serving == 2.0
 
 
 def test_a_training_may_have_logged_what_is_no_number() -> None:

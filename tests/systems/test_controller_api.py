@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from heliostat.spec.addresses import ControllerAddress, TokenFile
-from heliostat.spec.rollouts import GoBack, Phase, Rollout, RolloutEvent, Status, Word
+from heliostat.spec.rollouts import ActionRequest, Phase, RollbackRequest, Rollout, RolloutEvent, Status
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems import controller_api
 from heliostat.systems.controller_api import ConflictError, ControllerClient
@@ -38,17 +38,19 @@ def refusing(code: int, detail: str) -> Callable[[httpx.Request], httpx.Response
 
 async def test_a_conflict_is_told_in_the_controllers_own_words(tmp_path: Path) -> None:
     with pytest.raises(ConflictError) as caught:
-        await client(tmp_path, refusing(409, "nothing waits for an approval")).approve("flights", Word(by="ada"))
+        await client(tmp_path, refusing(409, "nothing waits for an approval")).approve("flights", ActionRequest(by="ada"))
     assert str(caught.value) == "nothing waits for an approval"
     assert isinstance(caught.value, PermanentError)
 
 
 async def test_what_is_wrong_stays_wrong_and_what_is_away_may_come_back(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="no application") as caught:
-        await client(tmp_path, refusing(404, "no application 'boats' is declared")).rollback("boats", GoBack(by="ada"))
+        await client(tmp_path, refusing(404, "no application 'boats' is declared")).rollback(
+            "boats", RollbackRequest(by="ada")
+        )
     assert not isinstance(caught.value, ConflictError)
     with pytest.raises(RetryableError, match="MLflow does not answer"):
-        await client(tmp_path, refusing(503, "MLflow does not answer")).rollback("flights", GoBack(by="ada"))
+        await client(tmp_path, refusing(503, "MLflow does not answer")).rollback("flights", RollbackRequest(by="ada"))
 
 
 async def test_a_word_is_said_with_the_token(tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ async def test_a_word_is_said_with_the_token(tmp_path: Path) -> None:
         calls.append(call)
         return httpx.Response(200, json=status(Phase.WAITING).model_dump(mode="json"))
 
-    await client(tmp_path, answer).abort("flights", Word(by="ada", reason="wrong branch", rollout=3))
+    await client(tmp_path, answer).abort("flights", ActionRequest(by="ada", reason="wrong branch", rollout=3))
     (call,) = calls
     assert call.url.path == "/v1/applications/flights/abort"
     assert call.headers["authorization"] == "Bearer secret"

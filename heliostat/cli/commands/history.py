@@ -26,7 +26,7 @@ def history(application: str | None, moment: str | None, limit: int, stack: str 
     """
     from heliostat.cli.rollouts import ledger
     from heliostat.cli.rollouts.access import chosen
-    from heliostat.cli.rollouts.place import store_of
+    from heliostat.cli.rollouts.locate import store_of
     from heliostat.systems.objects import open_store
 
     store = open_store(store_of(stack))

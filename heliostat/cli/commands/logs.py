@@ -81,7 +81,7 @@ def _show_application(
     application: str | None, lines: int, follow: bool, ended: bool, stack: str | None, as_json: bool
 ) -> None:
     from heliostat.cli.rollouts.access import status_of, with_controller
-    from heliostat.cli.rollouts.place import ray_of
+    from heliostat.cli.rollouts.locate import ray_of
     from heliostat.systems.errors import PermanentError
     from heliostat.systems.ray_logs import RayLogs
 

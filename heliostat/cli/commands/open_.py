@@ -81,7 +81,7 @@ def _report(stack: str | None, application: str | None, file: str | None) -> str
 
 def _reports(stack: str | None) -> Path:
     """The folder of a stack's reports: those of two stacks may have the same names."""
-    from heliostat.cli.rollouts.place import stacks_here
+    from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.cli.session import Place
     from heliostat.systems.errors import explained
 
@@ -106,7 +106,7 @@ def _open(page: str, address: str, only_print: bool, as_json: bool) -> None:
 
 def open_ray(stack: str | None, seconds: int, *, only_print: bool, as_json: bool) -> None:
     """Ray's dashboard, logged in: the token goes to the browser as a cookie, and is neither printed nor in an address."""
-    from heliostat.cli.rollouts.place import ray_of
+    from heliostat.cli.rollouts.locate import ray_of
     from heliostat.systems.http import is_loopback
 
     address = ray_of(stack)

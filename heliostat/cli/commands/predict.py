@@ -27,7 +27,7 @@ def predict(application: str | None, stack: str | None, as_json: bool) -> int:
     from heliostat.cli.exits import Exit
     from heliostat.cli.operators import asking
     from heliostat.cli.rollouts.access import chosen
-    from heliostat.cli.rollouts.place import stacks_here
+    from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.systems.errors import PermanentError
 
     stacks = stacks_here()

@@ -48,10 +48,10 @@ def rollback(application: str | None, to: int | None, reason: str, detach: bool,
     _agree(before, goal, yes)
 
     async def act(client: ControllerClient) -> int:
-        from heliostat.spec.rollouts import GoBack
+        from heliostat.spec.rollouts import RollbackRequest
         from heliostat.systems.git import actor
 
-        wish = GoBack(by=actor(os.environ), to=to, expected=goal.expected, reason=reason)
+        wish = RollbackRequest(by=actor(os.environ), to=to, expected=goal.expected, reason=reason)
         status = await client.rollback(before.name, wish)
         if detach:
             say.out(say.runnable(f"{status.name}: going back; `heliostat rollout watch {status.name}` follows it."))
@@ -76,7 +76,7 @@ def _chosen(name: str, stack: str | None) -> _Goal:
 def _named(name: str, number: int, stack: str | None) -> _Goal:
     """What an entry of the ledger says."""
     from heliostat.cli.rollouts import goals, words
-    from heliostat.cli.rollouts.place import store_of
+    from heliostat.cli.rollouts.locate import store_of
     from heliostat.systems.objects import open_store
 
     entry, desired = goals.goal_of(open_store(store_of(stack)), name, number)

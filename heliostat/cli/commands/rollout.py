@@ -12,7 +12,7 @@ from heliostat.cli import options, say
 from heliostat.cli.options import Group
 
 if TYPE_CHECKING:
-    from heliostat.spec.rollouts import Sample, Status, Word
+    from heliostat.spec.rollouts import ActionRequest, Sample, Status
     from heliostat.systems.controller_api import ControllerClient
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -128,16 +128,16 @@ def abort(application: str | None, number: int | None, reason: str, stack: str |
     say.out(with_controller(stack, act))
 
 
-def _word(reason: str, number: int | None, read: Status) -> Word:
+def _word(reason: str, number: int | None, read: Status) -> ActionRequest:
     """A word on what was read, and on nothing that came since."""
-    from heliostat.spec.rollouts import Word
+    from heliostat.spec.rollouts import ActionRequest
     from heliostat.systems.git import actor
 
     meant = number if number is not None else read.rollout.number if read.rollout is not None else None
-    return Word(by=actor(os.environ), reason=reason, rollout=meant)
+    return ActionRequest(by=actor(os.environ), reason=reason, rollout=meant)
 
 
-def _told(name: str, word: Word, step: str, what: str) -> str:
+def _told(name: str, word: ActionRequest, step: str, what: str) -> str:
     return say.runnable(f"{name}: rollout {word.rollout}{step} {what}; `heliostat rollout watch {name}` follows it.")
 
 

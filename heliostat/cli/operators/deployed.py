@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliostat.cli.rollouts.place import Stacks, platform_of, stacks_here
+from heliostat.cli.rollouts.locate import Stacks, platform_of, stacks_here
 from heliostat.engine.stackerrors import NotFoundError
 from heliostat.spec.addresses import ControllerAddress, RayAddress
 from heliostat.spec.resources import StoreAddress

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from heliostat.cli.rollouts.place import controller_of
+from heliostat.cli.rollouts.locate import controller_of
 from heliostat.spec.rollouts import Status
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError

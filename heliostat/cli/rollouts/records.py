@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from heliostat.cli.rollouts import ledger
 from heliostat.cli.rollouts.access import status_of
-from heliostat.cli.rollouts.place import store_of
+from heliostat.cli.rollouts.locate import store_of
 from heliostat.engine.errors import EngineError
 from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Record

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from heliostat.cli.rollouts import words
 from heliostat.cli.rollouts.shares import shares_of
-from heliostat.spec.analysis import AnalysisResult, Finding, Verdict
+from heliostat.spec.analysis import AnalysisResult, CheckResult, Verdict
 from heliostat.spec.rollouts import Phase, Rollout, Sample, Status
 
 _COLOURS = {
@@ -129,7 +129,7 @@ def findings(result: AnalysisResult) -> Table:
     return table
 
 
-def _remark(finding: Finding) -> str:
+def _remark(finding: CheckResult) -> str:
     return "; ".join(part for part in (words.source(finding.source), finding.text) if part)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from heliostat.cli.operators.doctor.facts import Passphrase, Stack
-from heliostat.cli.rollouts.place import sections_of
+from heliostat.cli.rollouts.locate import sections_of
 from heliostat.cli.session import Place, is_interactive
 from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.stackerrors import NotFoundError, StackError

@@ -13,11 +13,11 @@ from heliostat.rollout.ending import arrived
 from heliostat.rollout.model import (
     GATHERING,
     Colour,
+    ColourStatus,
     Condition,
     Decision,
     Observed,
     Progress,
-    Seen,
     SetShare,
     State,
     Step,
@@ -33,15 +33,15 @@ _SHIFTED = frozenset({Phase.SHIFTING, Phase.RETAINING}) | GATHERING
 """The candidate has a share, or is about to."""
 
 
-def homeward(state: State, observed: Observed, now: float) -> Decision:
+def fail_back_to_stable(state: State, observed: Observed, now: float) -> Decision:
     """The way home of an application's traffic, where it is to go there and is awaited; otherwise all stays as it is.
 
     `observed` is what was seen of Serve last, with what HAProxy says now. What is to be done in Serve waits until it answers.
     """
-    return _homeward(state, observed, now) or Decision(state, (), ())
+    return _fail_back_to_stable(state, observed, now) or Decision(state, (), ())
 
 
-def _homeward(state: State, observed: Observed, now: float) -> Decision | None:
+def _fail_back_to_stable(state: State, observed: Observed, now: float) -> Decision | None:
     rollout, seen = state.rollout, as_known(state, observed)
     if rollout is None or state.deleting or rollout.in_place or not besides(rollout.strategy):
         return None
@@ -70,7 +70,7 @@ def as_known(state: State, observed: Observed) -> Observed:
     Serve's silence is no news of a colour, least of all that it is gone.
     """
 
-    def see(colour: Colour) -> Seen:
+    def see(colour: Colour) -> ColourStatus:
         slot, seen = state.slot(colour), observed.seen(colour)
         if slot.desired is None:
             return seen

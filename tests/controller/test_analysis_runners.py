@@ -19,14 +19,14 @@ import pytest
 import pytest_asyncio
 from test_store import wanted
 
-from heliostat.controller import analysts
+from heliostat.controller import analysis_runners
 from heliostat.controller.action_executor import ActionExecutor
-from heliostat.controller.analysts import Analysts
+from heliostat.controller.analysis_runners import AnalysisRunners
 from heliostat.controller.backends.serving import Deployments
 from heliostat.controller.golden import GoldenTests
-from heliostat.rollout.model import Analyse, Colour, Observed, Progress, Slot, State
-from heliostat.spec.analysis import Analysis, Custom, Figures
-from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.rollout.model import Analyse, Colour, ColourSpec, Observed, Progress, State
+from heliostat.spec.analysis import Analysis, CustomCheck, Measurements
+from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems import processes
@@ -34,9 +34,9 @@ from heliostat.systems import processes
 ONE, TWO = Endpoints(candidate=("http://a",)), Endpoints(candidate=("http://a", "http://b"))
 
 
-def task(fault: str = "none") -> AnalystTask:
-    check = Custom(name=fault, command=("true",))
-    return AnalystTask(application="flights", analysis=Analysis(checks=(check,)), candidate=wanted().version, serving=None)
+def task(fault: str = "none") -> AnalysisTask:
+    check = CustomCheck(name=fault, command=("true",))
+    return AnalysisTask(application="flights", analysis=Analysis(checks=(check,)), candidate=wanted().version, serving=None)
 
 
 class World:
@@ -45,9 +45,9 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.news = asyncio.Event()
-        self.analysts = Analysts("tiny_analyst", directory, self.news.set)
+        self.analysts = AnalysisRunners("tiny_analyst", directory, self.news.set)
 
-    async def until(self, holds: Callable[[Figures], bool], key: str = "1") -> Figures:
+    async def until(self, holds: Callable[[Measurements], bool], key: str = "1") -> Measurements:
         async with asyncio.timeout(20):
             while True:
                 figures = self.analysts.figures("flights", key)
@@ -70,7 +70,7 @@ class World:
 @pytest_asyncio.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    monkeypatch.setattr(analysts, "_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(analysis_runners, "_FIRST_SECONDS", 0.05)
     found = World(tmp_path)
     yield found
     await found.analysts.close()
@@ -112,12 +112,12 @@ async def test_one_that_is_begun_again_knows_how_much_of_the_time_is_over(world:
     world.analysts.ask("1", late.model_copy(update={"elapsed_seconds": 900.0}), ONE)
     await world.until(lambda found: not found.error)
     (path,) = world.tasks()
-    assert 40 + 0.05 <= AnalystTask.model_validate_json(path.read_text()).elapsed_seconds < 80
+    assert 40 + 0.05 <= AnalysisTask.model_validate_json(path.read_text()).elapsed_seconds < 80
 
 
 def analysed(analysis_at: float | None) -> State:
     """One whose candidate is analysed: it has its share since 1000, in Unix time."""
-    slot = Slot(desired=wanted(), replicas=2)
+    slot = ColourSpec(desired=wanted(), replicas=2)
     rollout = Progress(
         number=2, phase=Phase.ANALYSING, strategy=BlueGreen(), candidate=Colour.GREEN, target=wanted(), started_at=900.0,
         since=1000.0, way_back=BlueGreen(), stage_at=1000.0, analysis_at=analysis_at,
@@ -131,7 +131,7 @@ def analysed(analysis_at: float | None) -> State:
 async def test_the_task_says_how_much_of_the_analysis_is_over(
     world: World, monkeypatch: pytest.MonkeyPatch, analysis_at: float | None, now: float, elapsed: float
 ) -> None:
-    asked: list[AnalystTask] = []
+    asked: list[AnalysisTask] = []
     monkeypatch.setattr(world.analysts, "ask", lambda _key, task, _endpoints: asked.append(task))
     async with httpx.AsyncClient() as client:
         hands = ActionExecutor(GoldenTests(client, lambda *_: None), world.analysts, lambda: now)
@@ -166,14 +166,14 @@ async def test_the_end_of_one_does_not_take_the_task_of_the_next(world: World, m
     world.analysts.ask("1", task("deaf"), ONE)
     while not world.begun():  # noqa: ASYNC110 - it says nothing
         await asyncio.sleep(0.02)
-    monkeypatch.setattr(analysts, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(analysis_runners, "_STOP_SECONDS", 0.2)
     world.analysts.ask("2", task(), ONE)
     await world.until(lambda found: found.requests == 100, "2")
     async with asyncio.timeout(10):
         while len(world.tasks()) > 1:  # noqa: ASYNC110 - nothing tells that a file is gone
             await asyncio.sleep(0.02)
     (task_of_second,) = world.tasks()
-    found = AnalystTask.model_validate_json(task_of_second.read_text())
+    found = AnalysisTask.model_validate_json(task_of_second.read_text())
     assert found.model_copy(update={"elapsed_seconds": 0.0}) == task()
 
 
@@ -189,7 +189,7 @@ async def test_nobody_asking_ends_it(world: World) -> None:
 
 
 async def test_one_that_does_not_hear_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analysts, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(analysis_runners, "_STOP_SECONDS", 0.2)
     world.analysts.ask("1", task("deaf"), ONE)
     async with asyncio.timeout(20):
         while not world.begun():  # noqa: ASYNC110 - it says nothing
@@ -243,7 +243,7 @@ async def test_one_whose_controller_was_killed_ends_by_itself(tmp_path: Path, mo
     script = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from test_analysts import ONE, World, task
+from test_analysis_runners import ONE, World, task
 
 async def main() -> None:
     world = World(Path(sys.argv[1]))

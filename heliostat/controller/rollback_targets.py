@@ -16,7 +16,7 @@ from heliostat.systems.objects import open_store
 _FULL = 0.9999
 
 
-class NoWayBackError(PermanentError):
+class NoRollbackTargetError(PermanentError):
     """There is nothing to go back to; the text says what there is."""
 
 
@@ -44,7 +44,7 @@ def before(state: State, entries: Iterable[Entry]) -> tuple[Desired, Entry]:
     """
     rollout = state.rollout
     if rollout is not None and not rollout.ended and rollout.phase not in SETTLED:
-        raise NoWayBackError(
+        raise NoRollbackTargetError(
             f"rollout {rollout.number} of {state.name} to {rollout.target.version.label} is on its way: "
             "`heliostat rollout abort` takes it back, `heliostat rollback --to N` goes to an entry of the ledger"
         )
@@ -56,7 +56,7 @@ def before(state: State, entries: Iterable[Entry]) -> tuple[Desired, Entry]:
             continue
         if not is_refused(state, found):
             return found, entry
-    raise NoWayBackError(
+    raise NoRollbackTargetError(
         f"the ledger of {state.name} knows no version that served before the present one and was not rolled back; "
         "`heliostat history` shows it, `--to N` takes any of it"
     )
@@ -70,15 +70,15 @@ def at(name: str, number: int, entry: Entry | None, last: int, emptied: int = 0)
     """
     if entry is None:
         has = f"it has 1 to {last}" if last else "it is empty"
-        raise NoWayBackError(f"the ledger of {name} has no entry {number}: {has}")
+        raise NoRollbackTargetError(f"the ledger of {name} has no entry {number}: {has}")
     if number <= emptied:
-        raise NoWayBackError(
+        raise NoRollbackTargetError(
             f"what entry {number} of the ledger of {name} names was removed with the object store (onDestroy: delete), like "
             f"all up to entry {emptied}: choose a later one"
         )
     found = served(entry)
     if found is None:
-        raise NoWayBackError(f"nothing served after entry {number} of the ledger of {name}: choose another one")
+        raise NoRollbackTargetError(f"nothing served after entry {number} of the ledger of {name}: choose another one")
     return found
 
 

@@ -10,7 +10,7 @@ from plugin_process import struct, urn_of
 from pulumi.runtime.proto import provider_pb2 as pb
 from test_provider_protocol import plugin
 
-from heliostat.provider import growing
+from heliostat.provider import planned_capacity
 from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.ray_cluster import RayClusterHandler
 from heliostat.spec.addresses import RayAddress, TokenFile
@@ -27,7 +27,7 @@ SHORT = "4 replicas of 1-x with 1 CPU each must fit beside what runs, and it has
 
 @pytest.fixture(autouse=True)
 def nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growing, "_growing", {})
+    monkeypatch.setattr(planned_capacity, "_growing", {})
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ async def test_a_preview_over_the_protocol_notes_it(plugin, settled, tmp_path):
     news = struct({**values, "workers": {"count": 2, "cpus": 4}})
     about = {"urn": urn_of("RayCluster"), "id": "ray", "olds": struct(old), "old_inputs": struct(values), "news": news}
     await plugin.stub.Diff(pb.DiffRequest(**about))
-    assert growing.growth(RAY.url) is None
+    assert planned_capacity.growth(RAY.url) is None
     await plugin.stub.Update(pb.UpdateRequest(**about, preview=True))
-    assert growing.growth(RAY.url) == "from 1 worker with 4 CPUs to 2 workers with 4 CPUs"
+    assert planned_capacity.growth(RAY.url) == "from 1 worker with 4 CPUs to 2 workers with 4 CPUs"
 
 
 async def test_a_cluster_that_is_only_created_is_nothing_to_note(told):
     await RayClusterHandler().preview(told.context, None, RayClusterInputs(directory="/data/ray"))
-    assert growing._growing == {}
+    assert planned_capacity._growing == {}

@@ -19,7 +19,7 @@ from heliostat.spec.base import Model, Name
 from heliostat.spec.rollouts import Version
 
 
-class AnalystTask(Model):
+class AnalysisTask(Model):
     """What is compared, and how."""
 
     application: Name

@@ -1,4 +1,7 @@
-"""Analysts beside the loop: one process an application, for as long as every look asks for it (`heliostat.spec.analyst`)."""
+"""Analysis runners beside the loop: one process an application, for as long as every look asks for it.
+
+`heliostat.spec.analysis_runner` has their protocol.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from heliostat.spec.analysis import Figures, Source
-from heliostat.spec.analyst import AnalystTask, Endpoints
+from heliostat.spec.analysis import Measurements, Source
+from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.systems import processes
 
 _log = logging.getLogger(__name__)
@@ -34,17 +37,17 @@ class _Analyst:
     """One that is at work, or is begun again."""
 
     key: str
-    task: AnalystTask
+    task: AnalysisTask
     endpoints: Endpoints
     asked_at: float
     """When it was asked for `task` first, by the loop's clock."""
-    figures: Figures | None = None
+    figures: Measurements | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     runner: asyncio.Task[None] | None = None
     asked: bool = True
 
 
-class Analysts:
+class AnalysisRunners:
     """All of them."""
 
     def __init__(self, module: str, directory: Path, told: Callable[[], None]) -> None:
@@ -57,7 +60,7 @@ class Analysts:
         for left in directory.glob("analyst-*.json"):  # by a controller that was killed
             left.unlink(missing_ok=True)
 
-    def ask(self, key: str, task: AnalystTask, endpoints: Endpoints) -> None:
+    def ask(self, key: str, task: AnalysisTask, endpoints: Endpoints) -> None:
         """Have one at work on `task`; another key is another one, from the start."""
         found = self._running.get(task.application)
         if found is not None and found.key != key:
@@ -72,7 +75,7 @@ class Analysts:
             found.endpoints = endpoints
             found.changed.set()
 
-    def figures(self, application: str, key: str) -> Figures | None:
+    def figures(self, application: str, key: str) -> Measurements | None:
         """What the one at work on `key` measured so far."""
         found = self._running.get(application)
         return found.figures if found is not None and found.key == key else None
@@ -168,20 +171,20 @@ class Analysts:
         assert process.stdout is not None  # noqa: S101 - asked for above
         async for line in process.stdout:
             try:
-                self._take(analyst, Figures.model_validate_json(line))
+                self._take(analyst, Measurements.model_validate_json(line))
             except ValidationError:
                 _log.warning("the analyst of %s said %.200r", analyst.task.application, line)
 
-    def _take(self, analyst: _Analyst, figures: Figures) -> None:
+    def _take(self, analyst: _Analyst, figures: Measurements) -> None:
         analyst.figures = figures
         self._told()
 
 
-def _with_error(analyst: _Analyst, error: str) -> Figures:
+def _with_error(analyst: _Analyst, error: str) -> Measurements:
     if analyst.figures is not None:
         return analyst.figures.model_copy(update={"error": error})
     source = Source.SHADOW if analyst.task.shadow_share is not None else Source.RECENT
-    return Figures(source=source, error=error)
+    return Measurements(source=source, error=error)
 
 
 async def _collect(process: Process, tail: deque[str]) -> None:

@@ -12,7 +12,7 @@ from test_controller import bring, desired
 from heliostat.controller import changes, reconciler
 from heliostat.rollout.model import Colour
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.rollouts import GoBack, Phase
+from heliostat.spec.rollouts import Phase, RollbackRequest
 from heliostat.spec.strategies import BlueGreen, Rolling
 from heliostat.systems.errors import RetryableError
 
@@ -232,7 +232,7 @@ async def test_a_rollback_within_the_window_needs_no_serve(world: World) -> None
     await world.phase(Phase.RETAINING)
     deployed = list(world.cluster.serve.deploys)
     await leave(world)
-    await world.client.rollback("flights", GoBack(by="ada"))
+    await world.client.rollback("flights", RollbackRequest(by="ada"))
     await looks(world, 2)
     assert world.cluster.traffic.shares == {"flights": 0}
     await looks(world, 5)
@@ -258,7 +258,7 @@ async def test_a_rollback_to_what_does_not_answer_waits_for_serve(world: World) 
     name = min(servers)
     servers[name] = replace(servers[name], usable=False, answers=False)
     with pytest.raises(RetryableError, match="the cluster has not answered"):
-        await world.client.rollback("flights", GoBack(by="ada"))
+        await world.client.rollback("flights", RollbackRequest(by="ada"))
     assert world.cluster.traffic.shares == {"flights": 10_000}
 
 

@@ -10,8 +10,8 @@ from threading import Thread
 import pytest
 from test_controller import desired
 
-from heliostat.controller.going_back import NoWayBackError, at, before, is_warm, kept, missing, served
-from heliostat.rollout.model import Colour, Observed, Progress, Seen, State
+from heliostat.controller.rollback_targets import NoRollbackTargetError, at, before, is_warm, kept, missing, served
+from heliostat.rollout.model import Colour, ColourStatus, Observed, Progress, State
 from heliostat.rollout.refusals import remember
 from heliostat.spec.ledger import Entry, EntryKind
 from heliostat.spec.rollouts import Desired, Phase, Runtime
@@ -68,27 +68,27 @@ def test_what_was_rolled_back_is_passed_over() -> None:
 
 
 def test_an_empty_ledger_is_a_clear_error() -> None:
-    with pytest.raises(NoWayBackError, match="no version that served before"):
+    with pytest.raises(NoRollbackTargetError, match="no version that served before"):
         before(state(1), [entry(1, 1)])
 
 
 def test_what_is_on_its_way_is_aborted_and_not_gone_back_from() -> None:
-    with pytest.raises(NoWayBackError, match="rollout abort"):
+    with pytest.raises(NoRollbackTargetError, match="rollout abort"):
         before(state(3, phase=Phase.ANALYSING), [entry(1, 1)])
 
 
 def test_an_entry_that_is_not_there_names_those_that_are() -> None:
-    with pytest.raises(NoWayBackError, match="no entry 9: it has 1 to 4"):
+    with pytest.raises(NoRollbackTargetError, match="no entry 9: it has 1 to 4"):
         at("flights", 9, None, 4)
-    with pytest.raises(NoWayBackError, match="no entry 9: it is empty"):
+    with pytest.raises(NoRollbackTargetError, match="no entry 9: it is empty"):
         at("flights", 9, None, 0)
-    with pytest.raises(NoWayBackError, match="nothing served after entry 2"):
+    with pytest.raises(NoRollbackTargetError, match="nothing served after entry 2"):
         at("flights", 2, entry(2, 1, weight=0), 4)
     assert at("flights", 2, entry(2, 1), 4) == desired(1)
 
 
 def test_what_was_removed_with_the_store_is_no_way_back_though_its_name_may_be_there_again() -> None:
-    with pytest.raises(NoWayBackError, match=r"entry 2 .* was removed with the object store .* up to entry 3"):
+    with pytest.raises(NoRollbackTargetError, match=r"entry 2 .* was removed with the object store .* up to entry 3"):
         at("flights", 2, entry(2, 1), 4, emptied=3)
     assert at("flights", 4, entry(4, 1), 4, emptied=3) == desired(1)
 
@@ -100,7 +100,7 @@ def test_what_is_kept_warm_is_known_without_the_ledger() -> None:
 
 
 def test_only_what_has_healthy_replicas_is_warm() -> None:
-    warm = Observed(blue=Seen(healthy=frozenset({"a"})))
+    warm = Observed(blue=ColourStatus(healthy=frozenset({"a"})))
     assert is_warm(state(2, before=1), warm, desired(1))
     assert not is_warm(state(2, before=1), Observed(), desired(1))
     assert not is_warm(state(2), warm, desired(1))

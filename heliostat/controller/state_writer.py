@@ -17,7 +17,7 @@ Events = tuple[tuple[Phase, str], ...]
 
 
 @dataclass(frozen=True)
-class _Page:
+class _PendingWrite:
     """One state, with what happened on the way to it."""
 
     state: State
@@ -26,7 +26,7 @@ class _Page:
     entries: tuple[Entry, ...]
 
 
-class Book:
+class StateWriter:
     """All applications'. What waits of one is written before anything newer of it."""
 
     def __init__(self, store: Store, now: Callable[[], float], posted: Callable[[], None]) -> None:
@@ -36,7 +36,7 @@ class Book:
         self._posted = posted
         self.states = store.states()
         """As they are now, by application."""
-        self._waiting: dict[str, list[_Page]] = {}
+        self._waiting: dict[str, list[_PendingWrite]] = {}
 
     def write(self, state: State, events: Events = (), records: tuple[Record, ...] = ()) -> None:
         """Have `state` be the application's from now on, once it is written; one that is urgent is at once.
@@ -82,11 +82,11 @@ class Book:
         self.states.pop(state.name, None)
         self._posted()
 
-    def _page(self, state: State, events: Events, records: tuple[Record, ...]) -> _Page:
+    def _page(self, state: State, events: Events, records: tuple[Record, ...]) -> _PendingWrite:
         now = self._now()
-        return _Page(state, events, now, tuple(entry(state, record, now) for record in records))
+        return _PendingWrite(state, events, now, tuple(entry(state, record, now) for record in records))
 
-    def _save(self, page: _Page) -> None:
+    def _save(self, page: _PendingWrite) -> None:
         self._store.save(page.state, page.events, page.at, page.entries)
         if page.entries:
             self._posted()
