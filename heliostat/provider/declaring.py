@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from typing import Any
 
+from heliostat.spec.base import Model, shared
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Phase, Runtime, Status, Version
+from heliostat.spec.workload import AnswerSettings, ReplicaScale
 from heliostat.systems.controller_api import ENDS
 
 _UNSEEN = "0" * 64
+_ALWAYS = frozenset({"prediction_log", "limits"})
+"""Settings that are part of a version's digest whatever they are. Those that came later are part of it where they are not at
+their default: what serves since before there were any stays what it is."""
 
 
 def desired_of(inputs: ApplicationInputs, code_uri: str, runtime: Runtime) -> Desired:
@@ -26,19 +32,14 @@ def desired_of(inputs: ApplicationInputs, code_uri: str, runtime: Runtime) -> De
         data_digest=inputs.data_digest,
         tracking_uri=inputs.tracking_uri,
         store=inputs.store,
-        prediction_log=inputs.prediction_log,
-        limits=inputs.limits,
-        cors_origins=inputs.cors_origins,
         runtime=runtime,
+        **shared(inputs, AnswerSettings),
     )
     return Desired(
         version=version,
-        replicas=inputs.replicas,
-        cpus_per_replica=inputs.cpus_per_replica,
-        gpus_per_replica=inputs.gpus_per_replica,
-        max_ongoing_requests=inputs.max_ongoing_requests,
         startup_timeout_seconds=inputs.startup_timeout_seconds,
         strategy=inputs.strategy,
+        **shared(inputs, ReplicaScale),
     )
 
 
@@ -47,6 +48,7 @@ def digest_of(inputs: ApplicationInputs, runtime: Runtime) -> str:
 
     The data's digest is not among it: the model's version stands for it, and older states do not have it.
     """
+    settings, unset = _settings(inputs), _settings(AnswerSettings())
     parts = {
         "code": inputs.code.digest,
         "library": runtime.library_digest,
@@ -54,12 +56,15 @@ def digest_of(inputs: ApplicationInputs, runtime: Runtime) -> str:
         "model": inputs.model_uri,
         "tracking": inputs.tracking_uri,
         "store": inputs.store.model_dump(mode="json"),
-        "prediction_log": inputs.prediction_log.model_dump(mode="json"),
-        "limits": inputs.limits.model_dump(mode="json"),
-        # What serves since before there were any stays what it is.
-        **({"cors_origins": inputs.cors_origins} if inputs.cors_origins else {}),
+        **{name: value for name, value in settings.items() if name in _ALWAYS or value != unset[name]},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _settings(source: Model) -> dict[str, Any]:
+    """What `AnswerSettings` says of something that has them, as JSON."""
+    found = shared(source, AnswerSettings).items()
+    return {name: value.model_dump(mode="json") if isinstance(value, Model) else value for name, value in found}
 
 
 def as_found(outputs: ApplicationOutputs, status: Status) -> ApplicationOutputs:
@@ -67,12 +72,7 @@ def as_found(outputs: ApplicationOutputs, status: Status) -> ApplicationOutputs:
     found: dict[str, object] = {}
     desired, serving = status.desired, status.serving
     if desired is not None and not _has_failed(status, desired):
-        found |= {
-            "replicas": desired.replicas,
-            "cpus_per_replica": desired.cpus_per_replica,
-            "gpus_per_replica": desired.gpus_per_replica,
-            "max_ongoing_requests": desired.max_ongoing_requests,
-        }
+        found |= shared(desired, ReplicaScale)
     if serving is not None and serving.digest != outputs.digest:
         found |= {
             "digest": serving.digest,
@@ -81,9 +81,7 @@ def as_found(outputs: ApplicationOutputs, status: Status) -> ApplicationOutputs:
             "contract": serving.contract,
             "tracking_uri": serving.tracking_uri,
             "store": serving.store,
-            "prediction_log": serving.prediction_log,
-            "limits": serving.limits,
-            "cors_origins": serving.cors_origins,
+            **shared(serving, AnswerSettings),
         }
     return outputs.model_copy(
         update=found | {"code": outputs.code.model_copy(update={"digest": _code_found(outputs, status)})}

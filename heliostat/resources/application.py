@@ -8,8 +8,9 @@ import pulumi
 
 from heliostat.resources.base import Resource
 from heliostat.resources.platform import Platform
+from heliostat.spec.base import shared
 from heliostat.spec.resources import Code
-from heliostat.spec.workload import Serving
+from heliostat.spec.workload import AnswerSettings, ReplicaScale, Serving
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,10 @@ class Application(Resource):
             contract=contract,
             model_uri=model.uri,
             data_digest=model.data_digest,
-            replicas=serving.replicas,
-            cpus_per_replica=serving.cpus_per_replica,
-            gpus_per_replica=serving.gpus_per_replica,
-            max_ongoing_requests=serving.max_ongoing_requests,
+            **shared(serving, ReplicaScale),
+            **shared(serving, AnswerSettings),
             startup_timeout_seconds=serving.startup_timeout_seconds,
             strategy=serving.strategy,
-            prediction_log=serving.prediction_log,
-            limits=serving.limits,
-            cors_origins=serving.cors_origins,
             store=platform.store,
             tracking_uri=platform.tracking_uri,
             controller=platform.controller,

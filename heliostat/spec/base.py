@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -25,6 +25,11 @@ class Model(BaseModel):
         serialize_by_alias=True,
         defer_build=True,
     )
+
+
+def shared(source: Model, part: type[Model]) -> dict[str, Any]:
+    """The fields of `part` as `source`, which has them too, says them: so that whoever hands a part on need not name them."""
+    return {name: getattr(source, name) for name in part.model_fields}
 
 
 def make_all(models: type[Model] = Model) -> None:

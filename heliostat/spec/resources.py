@@ -15,7 +15,7 @@ from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenVariabl
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.platform import Host, OnDestroy, Port, RayNode, RayWorkers
 from heliostat.spec.strategies import Strategy
-from heliostat.spec.workload import Gate, Limits, PredictionLog, Scaling, WebOrigin
+from heliostat.spec.workload import AnswerSettings, Gate, ReplicaScale, Scaling
 
 
 class StoreAddress(Model):
@@ -217,7 +217,7 @@ class ModelVersionOutputs(ModelVersionInputs):
     """The evaluation, as JSON in the object store; empty for a pinned version."""
 
 
-class ApplicationInputs(Model):
+class ApplicationInputs(ReplicaScale, AnswerSettings):
     """A Ray Serve application of one model version behind a contract, moved into place by a strategy."""
 
     name: Name
@@ -228,15 +228,8 @@ class ApplicationInputs(Model):
     """`models:/<name>/<version>`"""
     data_digest: str = ""
     """Of the data that the model was trained on, for the ledger; it decides nothing by itself."""
-    replicas: Annotated[int, Field(ge=1)] = 2
-    cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
-    gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
-    max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
     startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
     strategy: Strategy
-    prediction_log: PredictionLog = PredictionLog()
-    limits: Limits = Limits()
-    cors_origins: tuple[WebOrigin, ...] = ()
     store: StoreAddress
     tracking_uri: str
     controller: ControllerAddress

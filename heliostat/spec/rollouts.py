@@ -31,7 +31,7 @@ from heliostat.spec.analysis import AnalysisResult
 from heliostat.spec.base import Digest, EntryPoint, Model, Name
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
-from heliostat.spec.workload import Limits, PredictionLog, WebOrigin
+from heliostat.spec.workload import Limits, PredictionLog, ReplicaScale, WebOrigin
 
 
 class Runtime(Model):
@@ -67,14 +67,10 @@ class Version(Model):
     """None where it was declared before this was recorded: it runs on the library that is installed where a replica starts."""
 
 
-class Desired(Model):
+class Desired(ReplicaScale):
     """What an application shall be."""
 
     version: Version
-    replicas: Annotated[int, Field(ge=1)]
-    cpus_per_replica: Annotated[float, Field(ge=0)]
-    gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
-    max_ongoing_requests: Annotated[int, Field(ge=1)]
     startup_timeout_seconds: Annotated[float, Field(gt=0)]
     strategy: Strategy
 

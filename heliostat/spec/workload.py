@@ -97,8 +97,11 @@ class Limits(Model):
     max_rows: Annotated[int, Field(ge=1)] = 1_000
 
 
-class Serving(Model):
-    """How an application answers."""
+class ReplicaScale(Model):
+    """How many replicas there are, what each holds of its node, and how much it takes at a time.
+
+    From the config to the controller these travel as they are here: another one is added here, and where it is acted upon.
+    """
 
     replicas: Annotated[int, Field(ge=1, le=1024)] = 2
     cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
@@ -106,14 +109,24 @@ class Serving(Model):
     """Accelerators that each replica holds; a strategy that starts the new version beside the old one needs them twice."""
     max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
     """Requests that one replica works on at a time."""
-    strategy: Strategy = BlueGreen()
-    """How the next version takes the place of this one: by default all at once, when its golden requests are right."""
-    startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
-    """How long a new version may take until it is healthy."""
+
+
+class AnswerSettings(Model):
+    """What decides what an application takes, answers and keeps, beside its code and its model. They travel alike."""
+
     prediction_log: PredictionLog = PredictionLog()
     limits: Limits = Limits()
     cors_origins: tuple[WebOrigin, ...] = ()
     """Origins whose pages may use the application from a browser, as `https://app.example.com`; `*` is every origin."""
+
+
+class Serving(ReplicaScale, AnswerSettings):
+    """How an application answers."""
+
+    strategy: Strategy = BlueGreen()
+    """How the next version takes the place of this one: by default all at once, when its golden requests are right."""
+    startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
+    """How long a new version may take until it is healthy."""
 
 
 class Workload(Model):
