@@ -34,6 +34,7 @@ class TokenVariable(Model):
 
     kind: Literal["environment"] = "environment"
     variable: Variable
+    """The variable that the token is in."""
 
 
 class BasicVariables(Model):
@@ -41,7 +42,9 @@ class BasicVariables(Model):
 
     kind: Literal["basic"] = "basic"
     username_variable: Variable
+    """The variable that the name is in."""
     password_variable: Variable
+    """The variable that the password is in."""
 
 
 Credential = Annotated[TokenFile | TokenVariable | BasicVariables, Field(discriminator="kind")]
@@ -63,6 +66,7 @@ class HttpAddress(Model):
     """An HTTP API and how to be let in."""
 
     url: HttpUrl
+    """Where it answers."""
     credential: Credential | None = None
     """None where the API asks for none."""
 

@@ -53,6 +53,7 @@ class SuccessRate(Model):
 
     kind: Literal["success-rate"] = "success-rate"
     at_least: Unit | None = None
+    """The smallest share of predictions that have to be answered, 0 to 1."""
     margin: Unit | None = None
     """How much lower than the serving version's it may be."""
 
@@ -67,6 +68,7 @@ class RejectionRate(Model):
 
     kind: Literal["rejection-rate"] = "rejection-rate"
     at_most: Unit | None = None
+    """The largest share of requests that the contract may refuse, 0 to 1."""
     margin: Unit | None = None
     """How much higher than the serving version's it may be."""
 
@@ -81,7 +83,9 @@ class Latency(Model):
 
     kind: Literal["latency"] = "latency"
     quantile: Quantile = 0.99
+    """Of the answers' times: 0.99 is what 99 of 100 answers keep."""
     at_most_ms: Positive | None = None
+    """The candidate fails above this, whatever the serving version takes."""
     times: Annotated[float, Field(ge=1)] | None = None
     """How many times the serving version's it may be."""
 
@@ -96,6 +100,7 @@ class Disagreement(Model):
 
     kind: Literal["disagreement"] = "disagreement"
     at_most: Unit
+    """The largest share of answers that may differ, 0 to 1."""
     field: str | None = None
     """The field of the answer that is compared; by default the whole answer."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
@@ -112,6 +117,7 @@ class PredictionDistance(Model):
     """SciPy's; Jensen-Shannon is the distance (the root of the divergence) to base 2, the population stability index has
     ten bins of equal weight on what serves."""
     at_most: Positive
+    """The largest distance that passes, in the unit of `distance`."""
 
 
 class ModelMetric(Model):
@@ -119,6 +125,7 @@ class ModelMetric(Model):
 
     kind: Literal["model-metric"] = "model-metric"
     metric: Metric
+    """Computed on the answers and the labels that came for them."""
     field: str
     """The numeric field of the answer that is the score."""
     limit: float | None = None
@@ -137,6 +144,7 @@ class CustomCheck(Model):
 
     kind: Literal["custom"] = "custom"
     name: Name
+    """What it is called in reports and errors."""
     function: EntryPoint | None = None
     """`(heliostat.ml.checks.Candidate) -> bool | float | heliostat.ml.checks.Outcome`."""
     command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -144,8 +152,11 @@ class CustomCheck(Model):
     limit that decides in place of the exit code 0.
     HELIOSTAT_CANDIDATE_URL and HELIOSTAT_SERVING_URL (empty where nothing serves) say where the versions answer."""
     at_least: float | None = None
+    """The candidate fails below this."""
     at_most: float | None = None
+    """The candidate fails above this."""
     timeout_seconds: Positive = 60.0
+    """How long one run of it may take; then it is inconclusive."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -171,6 +182,7 @@ class Analysis(Model):
     """Checks that a candidate has to pass."""
 
     checks: Annotated[tuple[Check, ...], Field(min_length=1)]
+    """All of them have to pass."""
     seconds: Annotated[float, Field(gt=0, le=7 * 86400)] = 30.0
     """How long figures are gathered until they may pass. A failure that is beyond chance does not wait for it."""
     min_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 100
@@ -178,6 +190,7 @@ class Analysis(Model):
     rejection rate alone. Where clients send fewer, recent requests, then those of the prediction log, then the contract's
     golden requests are replayed to make them up."""
     on_inconclusive: OnInconclusive = OnInconclusive.ROLLBACK
+    """What follows where the checks say neither yes nor no."""
 
 
 class Verdict(StrEnum):

@@ -30,6 +30,8 @@ class Described(GenerateJsonSchema):
             for key in (alias, name):
                 if key in properties:
                     properties[key].setdefault("description", text)
+        if "const" in properties.get("kind", {}):
+            properties["kind"].setdefault("description", "Chooses these keys among the kinds that may stand here.")
         return found
 
 

@@ -34,10 +34,13 @@ class S3Store(Model):
 
     kind: Literal["s3"] = "s3"
     bucket: Annotated[str, Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9.-]+[a-z0-9]$")]
+    """Its name. The local platform makes one that is not there."""
     prefix: str = ""
+    """Everything lies below this key; by default at the bucket's top."""
     endpoint: str | None = None
     """URL of a server other than AWS's."""
     region: str | None = None
+    """By default the one that boto3 finds."""
 
 
 Store = Annotated[DirectoryStore | S3Store, Field(discriminator="kind")]
@@ -54,20 +57,25 @@ class RayNode(Model):
     """One Ray node of this machine: a process tree of its own. Counts are logical, for scheduling."""
 
     cpus: Annotated[int, Field(ge=0, le=1024)] = 2
+    """How many it offers."""
 
 
 class RayWorkers(RayNode):
     """The worker nodes, all alike."""
 
     cpus: Annotated[int, Field(ge=0, le=1024)] = 4
+    """How many each of them offers."""
     count: Annotated[int, Field(ge=0, le=16)] = 1
+    """How many nodes there are."""
 
 
 class LocalRay(Model):
     """The Ray cluster of the local platform."""
 
     head: RayNode = RayNode()
+    """The head node."""
     workers: RayWorkers = RayWorkers()
+    """The nodes beside it."""
     object_store_mib: Annotated[int, Field(ge=80, le=65536)] = 200
     """Shared memory of each node's object store, in MiB."""
     dashboard_port: Port | None = None
@@ -79,8 +87,11 @@ class LocalPlatform(Model):
 
     kind: Literal["local"] = "local"
     store: Store = DirectoryStore()
+    """Where data, models, logs and the ledger lie."""
     tracking: Tracking = Tracking()
+    """MLflow, as a process of this machine."""
     ray: LocalRay = LocalRay()
+    """The Ray cluster, as processes of this machine."""
     public_port: Port | None = None
     """Port at which clients reach every application; by default a free one is chosen and kept."""
     on_destroy: OnDestroy = OnDestroy.KEEP
@@ -96,6 +107,7 @@ class ExistingTracking(Model):
     MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."""
 
     uri: HttpUrl
+    """The address that `mlflow.set_tracking_uri` takes."""
 
 
 class ControllerPlace(Model):
@@ -117,9 +129,11 @@ class RayPlatform(Model):
     ray: RayAddress
     """The cluster's dashboard, with the Jobs API and Serve's REST API."""
     tracking: ExistingTracking
+    """MLflow's tracking server and registry."""
     store: Store
     """One that the cluster's nodes reach as well: a bucket, or a directory that all machines have."""
     controller: ControllerPlace = ControllerPlace()
+    """Where the controller listens, and to whom."""
     public_port: Port | None = None
     """Port at which clients reach every application; by default a free one is chosen and kept."""
 

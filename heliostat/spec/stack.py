@@ -26,9 +26,11 @@ class Stack(Model):
     """What one environment declares: a platform, workloads, or both."""
 
     platform: Platform | None = None
+    """What the workloads run on, made with this stack."""
     platform_stack: str | None = Field(default=None, pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+$")
     """The stack that made the platform, as `organization/project/stack`, where it is not this one."""
     workloads: Workloads = {}
+    """The stack's part of each workload, by the workload's name."""
 
     @model_validator(mode="after")
     def _has_a_place_to_run(self) -> Self:

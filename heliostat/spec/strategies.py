@@ -119,6 +119,7 @@ class Canary(Model):
     approval_timeout_seconds: Patience = 7 * 86400.0
     """How long a step waits for a person until the candidate is rolled back."""
     retention_seconds: Retention = 30.0
+    """How long the old version is kept, warm, once the new one has all traffic."""
 
     @field_validator("steps", mode="wrap")
     @classmethod
@@ -140,9 +141,11 @@ class Shadow(Model):
     approval: bool = False
     """Whether a person has to let it have the traffic after that."""
     approval_timeout_seconds: Patience = 7 * 86400.0
+    """How long a person is waited for; then it is rolled back."""
     after: Analysis | None = None
     """What it has to pass once it has all traffic."""
     retention_seconds: Retention = 30.0
+    """How long the old version is kept, warm, once the new one has all traffic."""
 
 
 Strategy = Annotated[Recreate | Rolling | BlueGreen | Canary | Shadow, Field(discriminator="kind")]

@@ -25,8 +25,11 @@ class Scaling(Model):
     """How wide a training runs."""
 
     workers: Annotated[int, Field(ge=1, le=512)] = 2
+    """Processes that train beside each other."""
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
+    """What each of them holds of its node."""
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+    """Accelerators that each of them holds."""
 
 
 def workers_that_fit(scaling: Scaling, cpus: float, gpus: float) -> int:
@@ -39,9 +42,11 @@ class Training(Model):
     """How a training runs."""
 
     scaling: Scaling = Scaling()
+    """How many workers there are, and how large."""
     max_failures: Annotated[int, Field(ge=0, le=100)] = 2
     """How often Ray Train starts failed workers again, from the last checkpoint."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """How long a training may take; then it is stopped and has failed."""
     parameters: Parameters = {}
     """Overrides of the workload's own parameters, by name."""
 
@@ -58,6 +63,7 @@ class Slice(Model):
     """A part of the test data that is judged on its own: each value of a column."""
 
     column: str
+    """A column of the test data."""
     margin: Annotated[float, Field(ge=0)] = 0.02
     """How much worse than the serving version a candidate may be on any value, in the metric's unit."""
     min_rows: Annotated[int, Field(ge=1)] = 500
@@ -72,9 +78,11 @@ class Gate(Model):
     margin: Annotated[float, Field(ge=0)] = 0.005
     """How much worse than the serving version a candidate may be overall, in the metric's unit."""
     slices: tuple[Slice, ...] = ()
+    """Parts of the test data that are judged on their own too."""
     beat_baseline_by: float = 0.0
     """How much better than the run's baseline a candidate must be, in the metric's unit."""
     on_refusal: OnRefusal = OnRefusal.FAIL
+    """What follows where the candidate does not pass."""
 
 
 class PredictionLog(Model):
@@ -94,7 +102,9 @@ class Limits(Model):
     """What one request may hold."""
 
     max_body_bytes: Annotated[int, Field(ge=1)] = 1_048_576
+    """A larger body, decoded, is refused (413)."""
     max_rows: Annotated[int, Field(ge=1)] = 1_000
+    """More rows in one request are refused (422)."""
 
 
 class ReplicaScale(Model):
@@ -104,7 +114,9 @@ class ReplicaScale(Model):
     """
 
     replicas: Annotated[int, Field(ge=1, le=1024)] = 2
+    """Processes that answer beside each other."""
     cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
+    """What each of them holds of its node."""
     gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
     """Accelerators that each replica holds; a strategy that starts the new version beside the old one needs them twice."""
     max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
@@ -115,7 +127,9 @@ class AnswerSettings(Model):
     """What decides what an application takes, answers and keeps, beside its code and its model. They travel alike."""
 
     prediction_log: PredictionLog = PredictionLog()
+    """What is kept of requests and answers."""
     limits: Limits = Limits()
+    """What one request may hold."""
     cors_origins: tuple[WebOrigin, ...] = ()
     """Origins whose pages may use the application from a browser, as `https://app.example.com`; `*` is every origin."""
 
@@ -135,8 +149,11 @@ class Workload(Model):
     model: Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")] | None = None
     """Pins the served version, as `models:/<name>/<version>`: nothing is trained or judged for it."""
     training: Training = Training()
+    """How its model is trained."""
     gate: Gate = Gate()
+    """What a candidate is measured against before it is registered."""
     serving: Serving = Serving()
+    """How it is served."""
 
 
 Workloads = dict[Name, Workload]

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.platform import LocalPlatform, RayPlatform
-from heliostat.spec.stack import PROJECT, ConfigError, parse, schema_text
+from heliostat.spec.stack import PROJECT, ConfigError, json_schema, parse, schema_text
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow
 from workloads.flights.parameters import Training
 
@@ -344,3 +344,15 @@ def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
 def test_what_fits_on_a_cluster_that_exists_is_not_known_from_the_config() -> None:
     flights = {"serving": {"replicas": 500}}
     assert parse({"platform": RAY, "workloads": {"flights": flights}}, FILE, ["flights"]).workloads
+
+
+def test_every_key_of_a_config_says_what_it_is() -> None:
+    schema = json_schema({})
+    models = {"Stack": {"properties": schema["properties"]["config"]["properties"]}, **schema["$defs"]}
+    said = {
+        f"{name}.{key}": field.get("description")
+        for name, model in models.items()
+        for key, field in model.get("properties", {}).items()
+    }
+    assert len(said) > 100
+    assert [key for key, text in said.items() if not text] == []
