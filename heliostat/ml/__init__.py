@@ -3,4 +3,6 @@
 They stay, or are found under their former names too; whatever else is in this package is the library's own.
 """
 
-__all__ = ["checks", "contracts", "datasets", "frameworks", "ground_truth", "metrics", "training"]
+__all__ = [
+    *("arrays", "checks", "contracts", "datasets", "extras", "frameworks", "ground_truth", "in_memory", "metrics", "training"),
+]

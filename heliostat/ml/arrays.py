@@ -9,6 +9,8 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["ArrayModel"]
+
 _FILE: Final = "arrays.npz"
 _PREFIX: Final = "array."
 """Or an array could not be called `file`, as an argument of NumPy's is."""

@@ -23,7 +23,7 @@ from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore, open_store
 
-__all__ = ["Snapshot", "Tables"]
+__all__ = ["Snapshot", "Tables", "check"]
 
 SPLITS: Final = ("train", "validation", "test")
 ROW_GROUP_ROWS: Final = 65_536

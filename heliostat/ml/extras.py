@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
+__all__ = ["require"]
+
 
 def require(package: str, extra: str) -> None:
     """Tell, where a module that cannot do without `package` is imported, which extra of the library installs it.

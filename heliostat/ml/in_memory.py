@@ -16,7 +16,10 @@ from heliostat.ml.datasets import Tables
 from heliostat.ml.training import Context, Trained
 from heliostat.spec.parameters import JobParameters
 
+__all__ = ["Matrix", "SavedPredictor", "examples", "measured", "split_at_random", "training"]
+
 Matrix = NDArray[np.float64]
+"""Features or labels: `(rows, columns)` of doubles."""
 P = TypeVar("P", bound=JobParameters)
 
 

@@ -10,15 +10,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROMISED = {
-    "heliostat.ml": {"checks", "contracts", "datasets", "frameworks", "ground_truth", "metrics", "training"},
+    "heliostat.ml": {
+        "arrays", "checks", "contracts", "datasets", "extras", "frameworks", "ground_truth", "in_memory", "metrics",
+        "training",
+    },
+    "heliostat.ml.arrays": {"ArrayModel"},
     "heliostat.ml.checks": {"Body", "Candidate", "Outcome", "Reply", "Sample"},
     "heliostat.ml.contracts": {"Columns", "Contract", "Golden", "Predictor", "columns_of"},
-    "heliostat.ml.datasets": {"Snapshot", "Tables"},
+    "heliostat.ml.datasets": {"Snapshot", "Tables", "check"},
+    "heliostat.ml.extras": {"require"},
     "heliostat.ml.frameworks": {"lightgbm"},
     "heliostat.ml.frameworks.lightgbm": {"booster", "boosting"},
     "heliostat.ml.frameworks.lightgbm.booster": {"Booster"},
     "heliostat.ml.frameworks.lightgbm.boosting": {"Examples", "Plan", "boost"},
     "heliostat.ml.ground_truth": {"Label", "record"},
+    "heliostat.ml.in_memory": {"Matrix", "SavedPredictor", "examples", "measured", "split_at_random", "training"},
     "heliostat.ml.metrics": {
         "METRICS", "Labels", "Metric", "Scores", "by_slice", "has_two_classes", "metric_of", "metrics_of", "overall",
     },

@@ -142,7 +142,7 @@ def test_a_replica_takes_the_cores_and_accelerators_that_are_declared(tmp_path):
 
 def on_library(tmp_path, digest):
     runtime = Runtime(library="0.0.9", library_digest=digest, library_uri="file:///library.zip")
-    declared = version(StoreAddress(uri=f"file://{tmp_path}")).model_copy(
+    declared = version("2-new", store=StoreAddress(uri=f"file://{tmp_path}")).model_copy(
         update={"runtime": runtime, "contract": "workloads.flights.contract:gone"}
     )
     return ServingArguments(
