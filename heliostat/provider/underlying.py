@@ -6,11 +6,14 @@ import asyncio
 import importlib.metadata
 from collections.abc import Awaitable
 
+from heliostat.spec.addresses import RayAddress
 from heliostat.spec.resources import ControllerInputs
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.http import is_loopback
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_capacity import read_nodes, read_version
+from heliostat.systems.ray_serve import ServeClient, host_of_replicas
 
 _OLDEST_MLFLOW = 3
 _SECONDS = 10.0
@@ -41,6 +44,16 @@ def ray_problem(url: str, runs: str, installed: str) -> str | None:
     return f"Ray at {url} is {runs}, and heliostat here works with {wanted}: install ray[serve,train]=={wanted} on its nodes"
 
 
+def serve_problem(url: str, host: str) -> str | None:
+    """What is wrong with where a Serve that runs has its replicas listen; None where it does not run. Pure."""
+    if not host or is_loopback(url) or not is_loopback(f"http://{host}"):
+        return None
+    return (
+        f"Serve of Ray at {url} has its replicas listen on {host} of their nodes, where no other machine reaches them: run "
+        f"`serve shutdown` there, and the next `up` starts it on {host_of_replicas(url)}"
+    )
+
+
 def mlflow_problem(uri: str, runs: str) -> str | None:
     """What is wrong with a server's release of MLflow. Pure."""
     major = runs.partition(".")[0]
@@ -53,6 +66,18 @@ async def _ray(inputs: ControllerInputs) -> None:
     # The version is told to everybody, the nodes only to who is let in.
     runs, _ = await asyncio.gather(read_version(inputs.ray), read_nodes(inputs.ray))
     if problem := ray_problem(inputs.ray.url, runs, importlib.metadata.version("ray")):
+        raise PermanentError(problem)
+    if not is_loopback(inputs.ray.url):
+        await _serve(inputs.ray)
+
+
+async def _serve(ray: RayAddress) -> None:
+    client = ServeClient(ray, serve_port=0)
+    try:
+        host = (await client.read()).host
+    finally:
+        await client.close()
+    if problem := serve_problem(ray.url, host):
         raise PermanentError(problem)
 
 

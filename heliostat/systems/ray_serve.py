@@ -20,7 +20,7 @@ from heliostat.spec.addresses import RayAddress
 from heliostat.spec.endpoints import Endpoint
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.http import open_client, reason, timeout_of
+from heliostat.systems.http import is_loopback, open_client, reason, timeout_of
 
 _APPLICATIONS = "/api/serve/applications/"
 _REPLICA_MARK = "SERVE_REPLICA::"
@@ -79,13 +79,15 @@ class ServeInstance:
 
     applications: dict[str, ServeApplication]
     holdings: tuple[Holding, ...] = ()
+    host: str = ""
+    """Where each node's replicas listen; empty where Serve does not run."""
 
 
 class ServeClient:
     """Speaks to one cluster's Serve. Every method raises RetryableError where the cluster does not answer."""
 
     def __init__(self, address: RayAddress, serve_port: int, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._http_options = {"host": "127.0.0.1", "port": serve_port}
+        self._http_options = {"host": host_of_replicas(address.url), "port": serve_port}
         self._address = address
         self._client = open_client(address, transport=transport)
         name = hashlib.sha256(address.url.encode()).hexdigest()[:12]
@@ -170,7 +172,13 @@ def parse(details: dict[str, Any]) -> ServeInstance:
     return ServeInstance(
         {name: _application(name, each, targets.get(name, ())) for name, each in found.items()},
         tuple(holding for name, each in found.items() for holding in _holdings(name, each)),
+        (details.get("http_options") or {}).get("host") or "",
     )
+
+
+def host_of_replicas(url: str) -> str:
+    """Where replicas have to listen to be reached from where Ray is reached at `url`: every node reads the same host."""
+    return "127.0.0.1" if is_loopback(url) else "0.0.0.0"  # noqa: S104
 
 
 def is_recovering(details: dict[str, Any]) -> bool:

