@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -96,11 +97,11 @@ def test_workloads_of_another_machine_are_trained_and_served(elsewhere: Elsewher
     assert url == f"http://{elsewhere.control.address}:8080/flights"
     schema = elsewhere.desk.get(exported["flights"]["openapiUrl"])
     assert schema.status_code == 200
-    (example,) = json.loads(schema.text)["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"][
-        "examples"
-    ].values()
+    (prediction,) = (each for path, each in json.loads(schema.text)["paths"].items() if path.endswith("/predict"))
+    (example, *_) = prediction["post"]["requestBody"]["content"]["application/json"]["examples"].values()
     answer = elsewhere.desk.get(f"{url}/predict", body=example["value"])
     assert answer.status_code == 200, answer.text
+    assert "flights" in workloads("predict")
 
 
 def test_replicas_are_on_the_machines_of_the_cluster(elsewhere: Elsewhere, workloads: Checkout) -> None:
@@ -152,15 +153,16 @@ def test_the_operators_commands_work_from_there(elsewhere: Elsewhere, workloads:
     for url in (elsewhere.ray_url, elsewhere.tracking_uri, f"http://{elsewhere.control.address}:9000"):
         assert url in text
     assert "3 nodes" in text
-    assert "flights" in workloads("history", "flights")
+    assert "rollout 1: 100 % to 1-" in workloads("history", "flights")
 
 
 def test_another_version_is_rolled_out_from_there(elsewhere: Elsewhere, workloads: Checkout) -> None:
     file = workloads.root / "configs" / "Pulumi.work.yaml"
     file.write_text(file.read_text().replace('"rounds": 5', '"rounds": 6'))
-    text = workloads.up()
-    assert "flights" in text
-    assert workloads("rollout", "list", "flights").count("succeeded") >= 2
+    workloads.up()
+    newest = workloads("rollout", "list", "flights").splitlines()[1]
+    assert re.search(r"blue-green +1-\S+ -> 2-\S+ +(retiring|succeeded)", newest), newest
+    assert "2-" in workloads("predict")
 
 
 def test_taking_it_down_leaves_what_was_there(elsewhere: Elsewhere, platform: Checkout, workloads: Checkout) -> None:
