@@ -28,7 +28,7 @@ class Expected:
     new: str
     rolls_back: bool
     """Whether it was aborted, and has to be refused from now on. One that failed by itself is not where the cluster or the
-    analyst was to blame."""
+    analysis runner was to blame."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from heliostat.spec.analysis_runner import AnalysisTask
 def main() -> None:
     """Run until stdin ends."""
     parser = argparse.ArgumentParser(prog="python -m heliostat.analysis", description=__doc__)
-    parser.add_argument("--task", type=Path, required=True, help="an AnalystTask as JSON")
+    parser.add_argument("--task", type=Path, required=True, help="an AnalysisTask as JSON")
     path: Path = parser.parse_args().task
     try:
         task = AnalysisTask.model_validate_json(path.read_bytes())

@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 class ActionExecutor:
     """What asks replicas something."""
 
-    def __init__(self, tests: GoldenTests, analysts: AnalysisRunners, now: Callable[[], float]) -> None:
+    def __init__(self, tests: GoldenTests, analysis_runners: AnalysisRunners, now: Callable[[], float]) -> None:
         """`now` is Unix time."""
         self._tests = tests
-        self._analysts = analysts
+        self._analysis_runners = analysis_runners
         self._now = now
         self._failing: set[tuple[str, str]] = set()
 
@@ -70,7 +70,7 @@ class ActionExecutor:
             return tuple(sorted(_url(state.name, colour, each) for each in found if each.name in healthy))
 
         endpoints = Endpoints(candidate=urls(action.candidate), serving=urls(action.candidate.other) if serving else ())
-        self._analysts.ask(action.key, task, endpoints)
+        self._analysis_runners.ask(action.key, task, endpoints)
 
 
 def _url(name: str, colour: Colour, replica: Endpoint) -> str:

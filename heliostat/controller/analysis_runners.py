@@ -33,7 +33,7 @@ _TAIL_LINES = 20
 
 
 @dataclass
-class _Analyst:
+class _AnalysisRunner:
     """One that is at work, or is begun again."""
 
     key: str
@@ -55,10 +55,11 @@ class AnalysisRunners:
         self._module = module
         self._directory = directory
         self._told = told
-        self._running: dict[str, _Analyst] = {}
+        self._running: dict[str, _AnalysisRunner] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        for left in directory.glob("analyst-*.json"):  # by a controller that was killed
-            left.unlink(missing_ok=True)
+        for name in ("analysis-*.json", "analyst-*.json"):  # by a controller that was killed, or an older one
+            for left in directory.glob(name):
+                left.unlink(missing_ok=True)
 
     def ask(self, key: str, task: AnalysisTask, endpoints: Endpoints) -> None:
         """Have one at work on `task`; another key is another one, from the start."""
@@ -68,7 +69,7 @@ class AnalysisRunners:
             found = None
         if found is None:
             now = asyncio.get_running_loop().time()
-            found = self._running[task.application] = _Analyst(key, task, endpoints, now)
+            found = self._running[task.application] = _AnalysisRunner(key, task, endpoints, now)
             found.runner = asyncio.create_task(self._supervise(found))
         found.asked = True
         if found.endpoints != endpoints:
@@ -105,19 +106,19 @@ class AnalysisRunners:
             self._ending.add(runner)
             runner.add_done_callback(self._ending.discard)
 
-    async def _supervise(self, analyst: _Analyst) -> None:
+    async def _supervise(self, runner: _AnalysisRunner) -> None:
         """Begin it again, less and less often, until it has done what it can."""
         # A name of its own: the one before may end, and take its file along, after this one began.
-        path = self._directory / f"analyst-{analyst.task.application}-{uuid.uuid4().hex[:8]}.json"
+        path = self._directory / f"analysis-{runner.task.application}-{uuid.uuid4().hex[:8]}.json"
         loop, delay = asyncio.get_running_loop(), _FIRST_SECONDS
         try:
             while True:
                 began = loop.time()
-                error = await self._once(analyst, path, analyst.task.elapsed_seconds + began - analyst.asked_at)
+                error = await self._once(runner, path, runner.task.elapsed_seconds + began - runner.asked_at)
                 if error is None:
                     return
-                _log.warning("the analyst of %s %s", analyst.task.application, error)
-                self._take(analyst, _with_error(analyst, f"the analyst {error}"))
+                _log.warning("the analysis runner of %s %s", runner.task.application, error)
+                self._take(runner, _with_error(runner, f"the analysis runner {error}"))
                 if loop.time() - began > _LONGEST_SECONDS:
                     delay = _FIRST_SECONDS
                 await asyncio.sleep(delay)
@@ -125,18 +126,18 @@ class AnalysisRunners:
         finally:
             path.unlink(missing_ok=True)
 
-    async def _once(self, analyst: _Analyst, path: Path, elapsed: float) -> str | None:
+    async def _once(self, runner: _AnalysisRunner, path: Path, elapsed: float) -> str | None:
         """One process, `elapsed` seconds into the analysis: how it went wrong; None where it has done what it can."""
-        task = analyst.task.model_copy(update={"elapsed_seconds": elapsed})
+        task = runner.task.model_copy(update={"elapsed_seconds": elapsed})
         try:
             processes.write_private(path, task.model_dump_json())
-            code, tail = await self._run(analyst, path)
+            code, tail = await self._run(runner, path)
         except OSError as error:
             # A full disk, or no room for another process: that passes.
             return f"cannot be started: {error.strerror or error}"
         return f"ended with {code}: {tail}" if code else None
 
-    async def _run(self, analyst: _Analyst, path: Path) -> tuple[int, str]:
+    async def _run(self, runner: _AnalysisRunner, path: Path) -> tuple[int, str]:
         """One process from its start to its end: its exit code, and the end of what it said on stderr."""
         argv = (sys.executable, "-P", "-m", self._module, "--task", str(path))
         process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LINE_BYTES)
@@ -144,8 +145,8 @@ class AnalysisRunners:
             os.setpriority(os.PRIO_PROCESS, process.pid, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         beside = [
-            asyncio.create_task(self._tell(analyst, process)),
-            asyncio.create_task(self._listen(analyst, process)),
+            asyncio.create_task(self._tell(runner, process)),
+            asyncio.create_task(self._listen(runner, process)),
             asyncio.create_task(_collect(process, tail)),
         ]
         try:
@@ -157,33 +158,33 @@ class AnalysisRunners:
                 task.cancel()
             await _stop(process)
 
-    async def _tell(self, analyst: _Analyst, process: Process) -> None:
+    async def _tell(self, runner: _AnalysisRunner, process: Process) -> None:
         """Where replicas answer, now and whenever that changes."""
         assert process.stdin is not None  # noqa: S101 - asked for above
         with contextlib.suppress(ConnectionError):
             while True:
-                analyst.changed.clear()
-                process.stdin.write(f"{analyst.endpoints.model_dump_json()}\n".encode())
+                runner.changed.clear()
+                process.stdin.write(f"{runner.endpoints.model_dump_json()}\n".encode())
                 await process.stdin.drain()
-                await analyst.changed.wait()
+                await runner.changed.wait()
 
-    async def _listen(self, analyst: _Analyst, process: Process) -> None:
+    async def _listen(self, runner: _AnalysisRunner, process: Process) -> None:
         assert process.stdout is not None  # noqa: S101 - asked for above
         async for line in process.stdout:
             try:
-                self._take(analyst, Measurements.model_validate_json(line))
+                self._take(runner, Measurements.model_validate_json(line))
             except ValidationError:
-                _log.warning("the analyst of %s said %.200r", analyst.task.application, line)
+                _log.warning("the analysis runner of %s said %.200r", runner.task.application, line)
 
-    def _take(self, analyst: _Analyst, figures: Measurements) -> None:
-        analyst.figures = figures
+    def _take(self, runner: _AnalysisRunner, figures: Measurements) -> None:
+        runner.figures = figures
         self._told()
 
 
-def _with_error(analyst: _Analyst, error: str) -> Measurements:
-    if analyst.figures is not None:
-        return analyst.figures.model_copy(update={"error": error})
-    source = Source.SHADOW if analyst.task.shadow_share is not None else Source.RECENT
+def _with_error(runner: _AnalysisRunner, error: str) -> Measurements:
+    if runner.figures is not None:
+        return runner.figures.model_copy(update={"error": error})
+    source = Source.SHADOW if runner.task.shadow_share is not None else Source.RECENT
     return Measurements(source=source, error=error)
 
 

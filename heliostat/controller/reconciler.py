@@ -66,12 +66,12 @@ class Reconciler:
     def __post_init__(self) -> None:
         self._golden = GoldenAnswers(self.store)
         self.meter = Meter(self.store)
-        self.analysts = AnalysisRunners(self.settings.analyst_module, self.settings.directory, self.wake)
+        self.analysis_runners = AnalysisRunners(self.settings.analysis_module, self.settings.directory, self.wake)
         tests = GoldenTests(self.client, self._tested)
         self._clock = Clock(self.store)
         self._book = StateWriter(self.store, self.now, self.ledger.wake)
         self.states = self._book.states
-        self._executor = ActionExecutor(tests, self.analysts, self.now)
+        self._executor = ActionExecutor(tests, self.analysis_runners, self.now)
         self._observer = BackendObserver(self.backend, self.now)
         self.changes = DeploymentChanges(self.backend, self._observer, self._begins, self.wake)
 
@@ -144,7 +144,7 @@ class Reconciler:
     async def close(self) -> None:
         """End what runs beside the loop, and keep what was counted."""
         await self.changes.close()
-        await self.analysts.close()
+        await self.analysis_runners.close()
         for name in self.states:
             self.meter.save(name)
 
@@ -176,9 +176,9 @@ class Reconciler:
         if deployments is not None:
             self.changes.want([*changes_in(rest), *deferred(left, self.states, self.observed)])
             self._executor.begin([(self.states[name], self.observed[name], action) for name, action in rest], deployments)
-            self.analysts.sweep()
+            self.analysis_runners.sweep()
         else:
-            self.analysts.end_but(
+            self.analysis_runners.end_but(
                 {name for name, each in self.states.items() if each.rollout and each.rollout.phase in GATHERING}
             )
         names = [name for name in names if name in self.states]
@@ -254,7 +254,7 @@ class Reconciler:
         if found is None:
             return Evidence()
         windows = self.meter.windows(state, found.began_at, found.seconds)
-        return Evidence(windows, self.analysts.figures(state.name, found.key), self.meter.before(state, found))
+        return Evidence(windows, self.analysis_runners.figures(state.name, found.key), self.meter.before(state, found))
 
     async def _guarded_look(self) -> float:
         try:

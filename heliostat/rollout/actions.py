@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliostat.rollout.analysis import enough_traffic, needs_analyst
+from heliostat.rollout.analysis import enough_traffic, needs_analysis_runner
 from heliostat.rollout.model import (
     GATHERING,
     Action,
@@ -93,7 +93,7 @@ def _golden(state: State, observed: Observed) -> tuple[Action, ...]:
 
 
 def _analyses(state: State, observed: Observed, now: float) -> tuple[Action, ...]:
-    """An analyst, where there is something that counters cannot answer, or too little for them to count."""
+    """An analysis runner, where there is something that counters cannot answer, or too little for them to count."""
     rollout = state.rollout
     if rollout is None or rollout.phase not in GATHERING or rollout.stage_at is None:
         return ()
@@ -103,7 +103,7 @@ def _analyses(state: State, observed: Observed, now: float) -> tuple[Action, ...
     if rollout.phase is Phase.ANALYSING:
         half = now - gathers_since(rollout) >= stage.analysis.seconds / 2
         few = half and not enough_traffic(stage.analysis, observed.evidence, rollout.candidate)
-        wanted = stage.weight == 0 or needs_analyst(stage.analysis) or few
+        wanted = stage.weight == 0 or needs_analysis_runner(stage.analysis) or few
     else:
         # A verdict is there already. Copies go on as long as there are clients; replays would only be said again.
         wanted = stage.shadow_share is not None

@@ -2,7 +2,7 @@
 
 What is a share (of failed requests, of slow ones, of different answers) fails as soon as chance cannot explain it any more,
 in whichever stretch of time; where it does not, its plain figure decides once the analysis has lasted its time. Figures
-that are no shares decide at that time only. Where clients sent too little, what the analyst sent stands in.
+that are no shares decide at that time only. Where clients sent too little, what the analysis runner sent stands in.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def enough_traffic(analysis: Analysis, evidence: Evidence, candidate: Colour) ->
     return all(whole.suffices(check, analysis.min_requests) for check in counted)
 
 
-def needs_analyst(analysis: Analysis) -> bool:
+def needs_analysis_runner(analysis: Analysis) -> bool:
     """Whether it has checks that no counter can answer."""
     return any(not isinstance(check, Counted) for check in analysis.checks)
 
@@ -179,8 +179,8 @@ def _wanting(check: Counted, whole: _Basis, replayed: _Basis | None, figures: Me
     elif rejected := 0 if isinstance(check, RejectionRate) else max(each.candidate.rejected for each in bases):
         text += f", and {rejected} that its contract rejected"
     if error:
-        text += f", and the analyst could not send more: {error}"
-    # An error is how it stands: replicas come back, and a dead analyst is started again. The grace bounds the wait.
+        text += f", and the analysis runner could not send more: {error}"
+    # An error is how it stands: replicas come back, and a dead analysis runner is started again. The grace bounds the wait.
     waits = not (figures is not None and figures.exhausted)
     return Judged(_finding(check, basis, Verdict.INCONCLUSIVE, text), waits=waits)
 

@@ -1,4 +1,4 @@
-"""What the analyst measured, held against its limits: disagreement, distances, the model's own metric, checks of one's own."""
+"""What the analysis runner measured, against its limits: disagreement, distances, the model's own metric, custom checks."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def judge_measured(check: Measured, number: int, figures: Measurements | None, l
 
 
 def _missing(check: Measured, figures: Measurements | None, source: Source | None) -> Judged:
-    text = "the analyst has not answered yet" if figures is None else "not measured yet"
+    text = "the analysis runner has not answered yet" if figures is None else "not measured yet"
     if figures is not None and figures.error:
         text = f"it could not be measured: {figures.error}"
     finding = CheckResult(

@@ -190,7 +190,7 @@ class SetShare:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Have an analyst at work for as long as every look asks for this; a change of `key` is another one, from the start."""
+    """Have an analysis runner at work while every look asks for this; a change of `key` is another one, from the start."""
 
     key: str
     """Names the rollout and its step."""

@@ -101,7 +101,7 @@ class Evidence:
     windows: tuple[Window, ...] = ()
     """The whole step, at most as long as its analysis, and shorter ones, the longest first."""
     figures: Measurements | None = None
-    """The analyst's, of the analysis that `Analyse` asked for last."""
+    """The analysis runner's, of the analysis that `Analyse` asked for last."""
     before: Counts | None = None
     """Where the candidate has all traffic: what was answered, in as long a time, by what served until then. What stands idle
     beside a busy candidate now would answer faster than it ever did."""

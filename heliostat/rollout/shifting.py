@@ -262,7 +262,7 @@ def _failed(state: State, judgement: Judgement, observed: Observed, now: float) 
     rollout = progress(state)
     text = f"the analysis of {rollout.target.version.label} with {words_of(state)} {_told(judgement)}"
     traceback = observed.seen(rollout.candidate).error
-    # Without a single figure it was the analyst or the cluster that failed.
+    # Without a single figure it was the analysis runner or the cluster that failed.
     held = any(finding.requests or finding.candidate is not None for finding in judgement.findings)
     held = held or judgement.verdict is Verdict.FAIL
     return fail(_ended(state, now), now, f"{text}\n{traceback}".strip(), held)

@@ -89,7 +89,7 @@ def retention(strategy: Strategy) -> float:
 
 
 def key(state: State, rollout: Progress) -> str:
-    """Names what an analyst is asked: another rollout, stage, batch, attempt or analysis is another question."""
+    """Names what an analysis runner is asked: another rollout, stage, batch, attempt or analysis is another question."""
     analysis = present(rollout).analysis
     asked = sha256(analysis.model_dump_json().encode()).hexdigest()[:8] if analysis is not None else ""
     batch = state.slot(rollout.candidate).replicas if isinstance(rollout.strategy, Rolling) else 0

@@ -1,7 +1,7 @@
 """What a candidate is held against while it comes into place: checks with their limits, and what they found.
 
 A limit is absolute, or relative to the version that serves, or both; a check without one is refused. `Figures` is what the
-analyst measured, `Finding` what a check made of it; the verdict itself is a pure function in `heliostat.rollout`.
+analysis runner measured, `Finding` what a check made of it; the verdict itself is a pure function in `heliostat.rollout`.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ class AnalysisResult(Model):
 
 
 class Measurement(Model):
-    """What the analyst measured for one check."""
+    """What the analysis runner measured for one check."""
 
     candidate: Measured = None
     serving: Measured = None
@@ -258,7 +258,7 @@ class Measurement(Model):
 
 
 class Measurements(Model):
-    """What the analyst measured so far: a line of its stdout, newest counts."""
+    """What the analysis runner measured so far: a line of its stdout, newest counts."""
 
     source: Source
     requests: int = 0

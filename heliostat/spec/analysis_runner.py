@@ -1,6 +1,6 @@
-"""The analyst's protocol: a process that the controller runs beside an analysis, `python -m heliostat.analysis`.
+"""The analysis runner's protocol: a process that the controller runs beside an analysis, `python -m heliostat.analysis`.
 
-    argv     --task FILE, an AnalystTask
+    argv     --task FILE, an AnalysisTask
     stdin    a line of Endpoints whenever replicas came or went; its end is the order to stop
     stdout   a line of `heliostat.spec.analysis.Figures` about twice a second and at the end
 

@@ -21,7 +21,7 @@ WORKLOADS = "workloads"
 """The folder of a repository whose code travels wherever it runs."""
 _LIBRARY = (heliostat.__name__,)
 _CONTROLLER = ("controller", "rollout", "spec", "systems")
-"""What is loaded for as long as a controller runs; analysts and replicas load theirs at each start."""
+"""What is loaded for as long as a controller runs; analysis runners and replicas load theirs at each start."""
 
 
 class CodeError(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from heliostat.spec.addresses import ControllerAddress, TokenFile
 from heliostat.spec.base import EntryPoint, Model
@@ -44,14 +44,14 @@ class ControllerSettings(Model):
     public_port: Port
     """Where HAProxy listens for clients."""
     serve_port: Port
-    """Where Serve's own proxy listens, on loopback; no client uses it, but Serve insists on one, by default always 8000."""
+    """Where Serve's own proxy listens, as the replicas do; no client uses it, but Serve insists on one, by default on 8000."""
     runtime_directory: str
     """Short folder for HAProxy's sockets, whose paths end at 107 bytes."""
     traffic: TrafficSettings = TrafficSettings()
     serving_entry_point: EntryPoint = "heliostat.serving.replica:build"
     """What Serve imports: a function `(ServingArguments as JSON) -> serve.Application`."""
-    analyst_module: str = "heliostat.analysis"
-    """What runs beside an analysis; `heliostat.spec.analysis_runner` has its protocol."""
+    analysis_module: str = Field("heliostat.analysis", validation_alias=AliasChoices("analysisModule", "analystModule"))
+    """What runs beside an analysis; `heliostat.spec.analysis_runner` has its protocol. Older files say `analystModule`."""
     serving_deployment: str = "model"
     """The name of that application's one deployment. Serve restarts every replica when a deployment is first named in its
     config, so it is named from the beginning."""

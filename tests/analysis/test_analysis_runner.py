@@ -166,7 +166,7 @@ def test_a_model_metric_is_made_of_logged_requests_whose_truth_is_known(start, s
         assert figures.checks[0].candidate == figures.checks[0].serving == pytest.approx(1.0)
 
 
-def test_an_analyst_that_is_killed_begins_anew(start):
+def test_an_analysis_runner_that_is_killed_begins_anew(start):
     with replicas(Replica(), Replica(version="2-new")) as (old, new):
         old.ask(30)
         first = start(DISAGREEMENT, minRequests=1000, seconds=60).tell([new.url], [old.url])

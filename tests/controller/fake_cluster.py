@@ -113,7 +113,7 @@ class FakeCluster:
             public_port=20002,
             serve_port=20003,
             runtime_directory=str(self.directory),
-            analyst_module="tiny_analyst",
+            analysis_module="tiny_analysis_runner",
         )
         client = httpx.AsyncClient(transport=httpx.MockTransport(self._golden))
         store, objects = Store(self.directory), Directory(self.directory / "objects")

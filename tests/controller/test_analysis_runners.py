@@ -1,4 +1,4 @@
-"""Analysts are processes: told where replicas answer, begun again when they die, and gone when nobody asks for them."""
+"""Analysis runners are processes: told where replicas answer, begun again when they die, gone when nobody asks for them."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ def task(fault: str = "none") -> AnalysisTask:
 
 
 class World:
-    """Analysts, with what they said."""
+    """Analysis runners, with what they said."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.news = asyncio.Event()
-        self.analysts = AnalysisRunners("tiny_analyst", directory, self.news.set)
+        self.analysis_runners = AnalysisRunners("tiny_analysis_runner", directory, self.news.set)
 
     async def until(self, holds: Callable[[Measurements], bool], key: str = "1") -> Measurements:
         async with asyncio.timeout(20):
             while True:
-                figures = self.analysts.figures("flights", key)
+                figures = self.analysis_runners.figures("flights", key)
                 if figures is not None and holds(figures):
                     return figures
                 self.news.clear()
                 await self.news.wait()
 
     def tasks(self) -> list[Path]:
-        return list(self.directory.glob("analyst-flights-*.json"))
+        return list(self.directory.glob("analysis-flights-*.json"))
 
     def begun(self) -> list[Path]:
-        return sorted(self.directory.glob("analyst-flights-*.begun.pid"), key=lambda path: path.stat().st_mtime_ns)
+        return sorted(self.directory.glob("analysis-flights-*.begun.pid"), key=lambda path: path.stat().st_mtime_ns)
 
     @property
     def process(self) -> psutil.Process:
@@ -73,43 +73,43 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(analysis_runners, "_FIRST_SECONDS", 0.05)
     found = World(tmp_path)
     yield found
-    await found.analysts.close()
+    await found.analysis_runners.close()
     assert not found.tasks()
 
 
 async def test_it_hears_where_replicas_answer_and_that_they_changed(world: World) -> None:
-    world.analysts.ask("1", task(), ONE)
+    world.analysis_runners.ask("1", task(), ONE)
     assert (await world.until(lambda found: found.requests == 100)).checks[0].text.startswith("begun 1 times")
-    world.analysts.ask("1", task(), TWO)
+    world.analysis_runners.ask("1", task(), TWO)
     figures = await world.until(lambda found: found.requests == 200)
     priority = max(10, os.getpriority(os.PRIO_PROCESS, 0))
     assert figures.checks[0].text == f"begun 1 times, priority {priority}, mode 600"
 
 
 async def test_while_nobody_asks_only_those_that_are_named_go_on(world: World) -> None:
-    world.analysts.ask("1", task(), ONE)
+    world.analysis_runners.ask("1", task(), ONE)
     await world.until(lambda found: found.requests == 100)
     process = world.process
-    world.analysts.end_but({"flights"})
+    world.analysis_runners.end_but({"flights"})
     assert process.is_running()
-    assert world.analysts.figures("flights", "1") is not None
-    world.analysts.end_but(frozenset())
-    assert world.analysts.figures("flights", "1") is None
-    await world.analysts.close()
+    assert world.analysis_runners.figures("flights", "1") is not None
+    world.analysis_runners.end_but(frozenset())
+    assert world.analysis_runners.figures("flights", "1") is None
+    await world.analysis_runners.close()
     assert not process.is_running()
 
 
 async def test_one_that_dies_is_begun_again_and_its_last_words_are_told(world: World) -> None:
-    world.analysts.ask("1", task("dies-once"), ONE)
+    world.analysis_runners.ask("1", task("dies-once"), ONE)
     assert "ended with 3: no such column" in (await world.until(lambda found: bool(found.error))).error
     assert "begun 2 times" in (await world.until(lambda found: not found.error)).checks[0].text
 
 
 async def test_one_that_is_begun_again_knows_how_much_of_the_time_is_over(world: World) -> None:
     late = task("dies-once").model_copy(update={"elapsed_seconds": 40.0})
-    world.analysts.ask("1", late, ONE)
+    world.analysis_runners.ask("1", late, ONE)
     await world.until(lambda found: bool(found.error))
-    world.analysts.ask("1", late.model_copy(update={"elapsed_seconds": 900.0}), ONE)
+    world.analysis_runners.ask("1", late.model_copy(update={"elapsed_seconds": 900.0}), ONE)
     await world.until(lambda found: not found.error)
     (path,) = world.tasks()
     assert 40 + 0.05 <= AnalysisTask.model_validate_json(path.read_text()).elapsed_seconds < 80
@@ -132,9 +132,9 @@ async def test_the_task_says_how_much_of_the_analysis_is_over(
     world: World, monkeypatch: pytest.MonkeyPatch, analysis_at: float | None, now: float, elapsed: float
 ) -> None:
     asked: list[AnalysisTask] = []
-    monkeypatch.setattr(world.analysts, "ask", lambda _key, task, _endpoints: asked.append(task))
+    monkeypatch.setattr(world.analysis_runners, "ask", lambda _key, task, _endpoints: asked.append(task))
     async with httpx.AsyncClient() as client:
-        hands = ActionExecutor(GoldenTests(client, lambda *_: None), world.analysts, lambda: now)
+        hands = ActionExecutor(GoldenTests(client, lambda *_: None), world.analysis_runners, lambda: now)
         action = Analyse("1", Colour.GREEN, task().analysis)
         hands.begin([(analysed(analysis_at), Observed(), action)], Deployments())
     (found,) = asked
@@ -142,32 +142,32 @@ async def test_the_task_says_how_much_of_the_analysis_is_over(
 
 
 async def test_one_that_is_done_is_left_alone_with_its_figures(world: World) -> None:
-    world.analysts.ask("1", task("done"), ONE)
+    world.analysis_runners.ask("1", task("done"), ONE)
     await world.until(lambda found: found.exhausted)
     await asyncio.sleep(0.3)
-    world.analysts.ask("1", task("done"), TWO)
-    figures = world.analysts.figures("flights", "1")
+    world.analysis_runners.ask("1", task("done"), TWO)
+    figures = world.analysis_runners.figures("flights", "1")
     assert figures is not None
     assert "begun 1 times" in figures.checks[0].text
 
 
 async def test_another_key_is_another_one_from_the_start(world: World) -> None:
-    world.analysts.ask("1", task(), ONE)
+    world.analysis_runners.ask("1", task(), ONE)
     await world.until(lambda found: found.requests == 100)
     first = world.process
-    world.analysts.ask("2", task(), ONE)
-    assert world.analysts.figures("flights", "1") is None
-    assert world.analysts.figures("flights", "2") is None
+    world.analysis_runners.ask("2", task(), ONE)
+    assert world.analysis_runners.figures("flights", "1") is None
+    assert world.analysis_runners.figures("flights", "2") is None
     await world.until(lambda found: found.requests == 100, "2")
     await asyncio.to_thread(first.wait, 5)
 
 
 async def test_the_end_of_one_does_not_take_the_task_of_the_next(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.analysts.ask("1", task("deaf"), ONE)
+    world.analysis_runners.ask("1", task("deaf"), ONE)
     while not world.begun():  # noqa: ASYNC110 - it says nothing
         await asyncio.sleep(0.02)
     monkeypatch.setattr(analysis_runners, "_STOP_SECONDS", 0.2)
-    world.analysts.ask("2", task(), ONE)
+    world.analysis_runners.ask("2", task(), ONE)
     await world.until(lambda found: found.requests == 100, "2")
     async with asyncio.timeout(10):
         while len(world.tasks()) > 1:  # noqa: ASYNC110 - nothing tells that a file is gone
@@ -178,32 +178,32 @@ async def test_the_end_of_one_does_not_take_the_task_of_the_next(world: World, m
 
 
 async def test_nobody_asking_ends_it(world: World) -> None:
-    world.analysts.ask("1", task(), ONE)
+    world.analysis_runners.ask("1", task(), ONE)
     await world.until(lambda found: found.requests == 100)
     process = world.process
-    world.analysts.sweep()
+    world.analysis_runners.sweep()
     assert process.is_running()
-    world.analysts.sweep()
-    assert world.analysts.figures("flights", "1") is None
+    world.analysis_runners.sweep()
+    assert world.analysis_runners.figures("flights", "1") is None
     await asyncio.to_thread(process.wait, 5)
 
 
 async def test_one_that_does_not_hear_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis_runners, "_STOP_SECONDS", 0.2)
-    world.analysts.ask("1", task("deaf"), ONE)
+    world.analysis_runners.ask("1", task("deaf"), ONE)
     async with asyncio.timeout(20):
         while not world.begun():  # noqa: ASYNC110 - it says nothing
             await asyncio.sleep(0.02)
     process = world.process
-    await world.analysts.close()
+    await world.analysis_runners.close()
     with contextlib.suppress(psutil.NoSuchProcess):
         await asyncio.to_thread(process.wait, 5)
 
 
 async def test_a_module_that_is_not_there_is_told_and_tried_again(world: World) -> None:
-    world.analysts._module = "no_such_analyst"
-    world.analysts.ask("1", task(), ONE)
-    assert "No module named no_such_analyst" in (await world.until(lambda found: bool(found.error))).error
+    world.analysis_runners._module = "no_such_runner"
+    world.analysis_runners.ask("1", task(), ONE)
+    assert "No module named no_such_runner" in (await world.until(lambda found: bool(found.error))).error
 
 
 async def test_one_that_cannot_be_forked_is_told_and_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ async def test_one_that_cannot_be_forked_is_told_and_tried_again(world: World, m
         return await fork(*argv, **options)
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", fails_twice)
-    world.analysts.ask("1", task(), ONE)
+    world.analysis_runners.ask("1", task(), ONE)
     assert "cannot be started: Resource temporarily" in (await world.until(lambda found: bool(found.error))).error
     assert "begun 1 times" in (await world.until(lambda found: not found.error)).checks[0].text
     assert tries[2] - tries[1] > tries[1] - tries[0] > 0, "less and less often"
@@ -233,7 +233,7 @@ async def test_a_task_that_cannot_be_written_for_a_while_keeps_none_from_being_b
         write(path, text)
 
     monkeypatch.setattr(processes, "write_private", on_a_full_disk)
-    world.analysts.ask("1", task(), ONE)
+    world.analysis_runners.ask("1", task(), ONE)
     assert "No space left" in (await world.until(lambda found: bool(found.error))).error
     await world.until(lambda found: not found.error)
 
@@ -247,7 +247,7 @@ from test_analysis_runners import ONE, World, task
 
 async def main() -> None:
     world = World(Path(sys.argv[1]))
-    world.analysts.ask("1", task(), ONE)
+    world.analysis_runners.ask("1", task(), ONE)
     await world.until(lambda found: found.requests == 100)
     os.kill(os.getpid(), signal.SIGKILL)
 

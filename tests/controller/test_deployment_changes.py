@@ -116,7 +116,7 @@ async def test_a_change_that_fails_in_whatever_way_is_told_once_and_stops_no_oth
         await until(lambda: "a-blue" in serve.apps)
 
 
-async def test_an_analyst_that_cannot_be_begun_is_told_once_and_stops_no_other_application(
+async def test_an_analysis_runner_that_cannot_be_begun_is_told_once_and_stops_no_other_application(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = []
@@ -128,7 +128,7 @@ async def test_an_analyst_that_cannot_be_begun_is_told_once_and_stops_no_other_a
     async with cluster.running() as client:
         world = World(cluster, client)
         await bring(client, desired(1))
-        monkeypatch.setattr(cluster.reconciler.analysts, "ask", ask)
+        monkeypatch.setattr(cluster.reconciler.analysis_runners, "ask", ask)
         check = CustomCheck(name="own", command=("true",), at_most=0.5)
         await world.declare(2, canary(10, analysis=Analysis(checks=(check,), seconds=60.0)))
         await until(lambda: len(asked) > 2)

@@ -66,7 +66,7 @@ async def test_what_was_refused_is_shipped_when_somebody_says_so(world: World) -
     assert found.refused == ()
 
 
-async def test_an_analyst_is_at_work_while_what_it_measures_is_judged(world: World) -> None:
+async def test_an_analysis_runner_is_at_work_while_what_it_measures_is_judged(world: World) -> None:
     check = CustomCheck(name="own", command=("true",), at_most=0.5)
     analysis = Analysis(checks=(check,), seconds=60.0)
     await world.declare(2, canary(10, analysis=analysis))
@@ -75,7 +75,7 @@ async def test_an_analyst_is_at_work_while_what_it_measures_is_judged(world: Wor
     assert status.rollout.phase is Phase.ANALYSING
     await world.client.abort("flights", ADA)
     await world.phase(Phase.FAILED)
-    assert world.cluster.reconciler.analysts._running == {}
+    assert world.cluster.reconciler.analysis_runners._running == {}
 
 
 async def test_a_new_version_declared_within_the_window_of_another_is_judged_all_the_same(world: World) -> None:

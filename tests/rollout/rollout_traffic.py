@@ -1,4 +1,4 @@
-"""Clients, what HAProxy counts of them, and an analyst; each version behaves as it is called."""
+"""Clients, what HAProxy counts of them, and an analysis runner; each version behaves as it is called."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Clients:
 
 
 @dataclass
-class Analyst:
+class AnalysisRunner:
     """Answers two seconds after it was asked, in one of several manners."""
 
     manner: str = "fine"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rollout_traffic import Analyst, Clients
+from rollout_traffic import AnalysisRunner, Clients
 
 from heliostat.rollout import orders
 from heliostat.rollout.actions import admitted
@@ -106,7 +106,7 @@ class World:
         """How far the clock is from the time that passes."""
         self.watched_since = 0.0
         self.clients = Clients()
-        self.analyst = Analyst()
+        self.analysis_runner = AnalysisRunner()
         self.blind = False
         """HAProxy has just started: it does not know yet who is healthy."""
         self._names = 0
@@ -153,9 +153,9 @@ class World:
         self.ledger += [(number, record) for record in decision.records]
         self.state = decision.state
         asked = next((action for action in decision.actions if isinstance(action, Analyse)), None)
-        self.analyst.asked(asked, self.now)
+        self.analysis_runner.asked(asked, self.now)
         if asked is not None and (wanted := self.state.slot(asked.candidate).desired) is not None:
-            self.analyst.behaviour = behaviour_of(wanted)
+            self.analysis_runner.behaviour = behaviour_of(wanted)
         if decision.gone:
             assert not self.apps
             assert all(len(ends) == 1 for ends in self.ends.values()), self.ends
@@ -210,7 +210,7 @@ class World:
         """What it had in its memory only is lost, and what it asked for too."""
         self.asked.clear()
         self.clients.forget()
-        self.analyst = Analyst(self.analyst.manner)
+        self.analysis_runner = AnalysisRunner(self.analysis_runner.manner)
         self.watched_since = self.clock
 
     def restart_haproxy(self) -> None:
@@ -231,7 +231,7 @@ class World:
         seen = {colour: self._seen(colour) for colour in Colour}
         going = gathering(self.state)
         windows = self.clients.windows(going.began_at, going.seconds, self.clock) if going is not None else ()
-        evidence = Evidence(windows, self.analyst.figures(self.now, going.key if going is not None else ""))
+        evidence = Evidence(windows, self.analysis_runner.figures(self.now, going.key if going is not None else ""))
         return Observed(
             seen[Colour.BLUE], seen[Colour.GREEN], self.share, 1.5, evidence=evidence, watched_since=self.watched_since
         )

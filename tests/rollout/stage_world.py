@@ -36,7 +36,7 @@ def until_phase(world: World, *phases: Phase, most: int = 400) -> World:
 
 def shipped(wanted: Desired, manner: str = "fine", per_second: float = 200.0) -> World:
     world = serving_one(per_second=per_second)
-    world.analyst.manner = manner
+    world.analysis_runner.manner = manner
     world.declare(wanted)
     return world
 

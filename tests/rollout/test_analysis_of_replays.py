@@ -1,4 +1,4 @@
-"""Where there is too little traffic, and where only an analyst can tell: what was replayed decides, or it says why not."""
+"""Where there is too little traffic, or only an analysis runner can tell: what was replayed decides, or it says why not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from heliostat.spec.latencies import Counts
 def test_no_traffic_never_passes_by_an_empty_metric() -> None:
     for late in (False, True):
         judgement = judged(RATE, Evidence(), late=late)
-        assert judgement.verdict is (Verdict.INCONCLUSIVE if late else None), "it waits for the analyst a while"
+        assert judgement.verdict is (Verdict.INCONCLUSIVE if late else None), "it waits for the analysis runner a while"
     assert judged(RATE, Evidence((), Measurements(source=Source.GOLDEN, exhausted=True))).verdict is Verdict.INCONCLUSIVE
 
 
@@ -115,7 +115,9 @@ def test_real_failures_count_where_only_the_comparison_is_replayed() -> None:
         (CustomCheck(name="own", command=("x",), at_most=3), Measurement(candidate=3), Measurement(candidate=3.1)),
     ],
 )
-def test_what_the_analyst_measured_is_held_against_its_limit(check: Check, good: Measurement, bad: Measurement) -> None:
+def test_what_the_analysis_runner_measured_is_held_against_its_limit(
+    check: Check, good: Measurement, bad: Measurement
+) -> None:
     wanted = analysis(check)
     assert judged(wanted, measured(good)).verdict is Verdict.PASS
     failing = judged(wanted, measured(bad))
@@ -178,7 +180,7 @@ def test_one_failure_is_enough_and_nothing_inconclusive_passes() -> None:
     assert judged(two, Evidence(traffic(counts(1000, 100)).windows, figures)).verdict is Verdict.FAIL
 
 
-def test_an_analyst_that_cannot_go_on_is_waited_for_as_long_as_the_grace_lasts() -> None:
+def test_an_analysis_runner_that_cannot_go_on_is_waited_for_as_long_as_the_grace_lasts() -> None:
     away = replayed(Counts(), exhausted=False, error="the store is away")
     assert judged(RATE, away).verdict is None, "it may come back"
     judgement = judged(RATE, away, late=True)

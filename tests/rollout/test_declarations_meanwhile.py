@@ -34,7 +34,7 @@ def test_a_new_analysis_is_asked_for_where_the_old_one_had_passed() -> None:
     world.look()
     assert world.state.rollout is not None
     assert world.state.rollout.phase is Phase.ANALYSING
-    assert world.analyst.asks == 1
+    assert world.analysis_runner.asks == 1
     assert until(world.state) == world.clock + 20, "it has its own time"
     world.declare(desired(2, way.model_copy(update={"analysis": RATE})))
     world.look()

@@ -121,7 +121,7 @@ def test_before_it_gets_traffic_a_candidate_answers_replayed_requests() -> None:
     for behaviour, end in (("fine", Phase.SUCCEEDED), ("fails", Phase.FAILED)):
         world = shipped(desired(2, BlueGreen(before=RATE), behaviour=behaviour), per_second=0.0)
         world.settle()
-        assert world.analyst.asks == 1
+        assert world.analysis_runner.asks == 1
         assert world.state.rollout is not None
         assert world.state.rollout.phase is end
         moved = any(record.weights.get("0" * 63 + "2") for _, record in world.ledger)
@@ -219,13 +219,13 @@ def test_where_nothing_can_be_measured_it_goes_back_and_is_not_held_against_it(m
     assert world.state.refused == ()
 
 
-def test_an_analyst_is_asked_only_where_counters_do_not_tell() -> None:
+def test_an_analysis_runner_is_asked_only_where_counters_do_not_tell() -> None:
     world = shipped(desired(2, TENTH))
     world.settle()
-    assert world.analyst.asks == 0
+    assert world.analysis_runner.asks == 0
     quiet = until_phase(shipped(desired(2, TENTH), per_second=5.0), Phase.ANALYSING)
     began = quiet.now
-    while not quiet.analyst.asks:
+    while not quiet.analysis_runner.asks:
         quiet.look()
         quiet.pass_time()
     assert quiet.now - began == pytest.approx(11, abs=1), "when half of its time is over"

@@ -189,7 +189,7 @@ class Rollouts(RuleBasedStateMachine):
 
     @rule(manner=st.sampled_from(["fine", "golden", "mute", "breaks", "disagrees"]), rate=st.sampled_from([0.0, 5.0, 200.0]))
     def what_is_measured_changes(self, manner: str, rate: float) -> None:
-        self.world.analyst.manner = manner
+        self.world.analysis_runner.manner = manner
         self.world.clients.per_second = rate
 
     @rule()
@@ -269,7 +269,7 @@ class Rollouts(RuleBasedStateMachine):
             assert 0 <= each.step < len(steps(world.state.rollout)) or len(stages_of(world.state.rollout)) <= each.step
 
     def teardown(self) -> None:
-        self.world.analyst.manner = "fine"
+        self.world.analysis_runner.manner = "fine"
         self.world.settle()
         state, world = self.world.state, self.world
         rollout = state.rollout

@@ -114,7 +114,7 @@ def test_a_shadow_that_becomes_a_canary_begins_with_its_first_step() -> None:
     assert (changed.stage, present(changed).weight, changed.stage_at) == (0, 1000, None)
 
 
-def test_another_analysis_stage_or_attempt_asks_the_analyst_anew() -> None:
+def test_another_analysis_stage_or_attempt_asks_the_analysis_runner_anew() -> None:
     state = State(name="flights")
     base = progress(canary(10, 50, analysis=ONE), analysis_at=5.0)
     others = [

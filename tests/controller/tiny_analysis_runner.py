@@ -1,4 +1,4 @@
-"""An analyst (heliostat.spec.analysis_runner) that counts the endpoints it was told; a check's name chooses its fault."""
+"""An analysis runner (heliostat.spec.analysis_runner) that counts the endpoints it is told; a check's name is its fault."""
 
 from __future__ import annotations
 
