@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pydantic import Field
+
 from heliostat.rollout.observed import SHARES, Colour, ColourStatus, Condition, Evidence, Observed, Window
 from heliostat.spec.analysis import Analysis, AnalysisResult, Verdict
 from heliostat.spec.base import Model, Name
@@ -122,8 +124,8 @@ class State(Model):
     returning: bool = False
     """`declared` served before, and a person wants it back: as fast as can be."""
     deleting: bool = False
-    blue: ColourSpec = ColourSpec()
-    green: ColourSpec = ColourSpec()
+    blue: ColourSpec = Field(default_factory=ColourSpec)
+    green: ColourSpec = Field(default_factory=ColourSpec)
     live: Colour | None = None
     """Whose version is the one that serves; during a shift the old one's."""
     share: int = 0

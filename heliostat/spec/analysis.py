@@ -263,8 +263,8 @@ class Measurements(Model):
     source: Source
     requests: int = 0
     """Predictions that both were asked for."""
-    candidate: Counts = Counts()
-    serving: Counts = Counts()
+    candidate: Counts = Field(default_factory=Counts)
+    serving: Counts = Field(default_factory=Counts)
     checks: dict[int, Measurement] = {}
     """By the check's place in the analysis: disagreement, distance, model metric and custom."""
     exhausted: bool = False

@@ -47,7 +47,7 @@ class ControllerSettings(Model):
     """Where Serve's own proxy listens, as the replicas do; no client uses it, but Serve insists on one, by default on 8000."""
     runtime_directory: str
     """Short folder for HAProxy's sockets, whose paths end at 107 bytes."""
-    traffic: TrafficSettings = TrafficSettings()
+    traffic: TrafficSettings = Field(default_factory=TrafficSettings)
     serving_entry_point: EntryPoint = "heliostat.serving.replica:build"
     """What Serve imports: a function `(ServingArguments as JSON) -> serve.Application`."""
     analysis_module: str = Field("heliostat.analysis", validation_alias=AliasChoices("analysisModule", "analystModule"))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from heliostat.spec.base import EntryPoint, Model
 from heliostat.spec.workload import Limits
 
@@ -39,7 +41,7 @@ class InspectionTask(Model):
     """What is to be looked at; the working directory holds the code."""
 
     asked: tuple[Asked, ...]
-    limits: Limits = Limits()
+    limits: Limits = Field(default_factory=Limits)
     """Of one request, that golden requests have to keep."""
     model: ServedModelAddress | None = None
 

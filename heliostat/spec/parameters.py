@@ -21,7 +21,9 @@ from heliostat.spec.mistakes import Mistake, mistakes_in
 class JobParameters(BaseModel):
     """An immutable value that refuses unknown names and other types: "7" and 7.5 are no whole numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True, defer_build=True
+    )
 
     def values(self) -> Parameters:
         """All of them as JSON has them."""

@@ -72,9 +72,9 @@ class RayWorkers(RayNode):
 class LocalRay(Model):
     """The Ray cluster of the local platform."""
 
-    head: RayNode = RayNode()
+    head: RayNode = Field(default_factory=RayNode)
     """The head node."""
-    workers: RayWorkers = RayWorkers()
+    workers: RayWorkers = Field(default_factory=RayWorkers)
     """The nodes beside it."""
     object_store_mib: Annotated[int, Field(ge=80, le=65536)] = 200
     """Shared memory of each node's object store, in MiB."""
@@ -86,11 +86,11 @@ class LocalPlatform(Model):
     """Everything on this machine, as processes on loopback."""
 
     kind: Literal["local"] = "local"
-    store: Store = DirectoryStore()
+    store: Store = Field(default_factory=DirectoryStore)
     """Where data, models, logs and the ledger lie."""
-    tracking: Tracking = Tracking()
+    tracking: Tracking = Field(default_factory=Tracking)
     """MLflow, as a process of this machine."""
-    ray: LocalRay = LocalRay()
+    ray: LocalRay = Field(default_factory=LocalRay)
     """The Ray cluster, as processes of this machine."""
     public_port: Port | None = None
     """Port at which clients reach every application; by default a free one is chosen and kept."""
@@ -132,7 +132,7 @@ class RayPlatform(Model):
     """MLflow's tracking server and registry."""
     store: Store
     """One that the cluster's nodes reach as well: a bucket, or a directory that all machines have."""
-    controller: ControllerPlace = ControllerPlace()
+    controller: ControllerPlace = Field(default_factory=ControllerPlace)
     """Where the controller listens, and to whom."""
     public_port: Port | None = None
     """Port at which clients reach every application; by default a free one is chosen and kept."""

@@ -58,8 +58,8 @@ class RayClusterInputs(Model):
 
     directory: str
     """Absolute path of its data folder: the token and the logs' link."""
-    head: RayNode = RayNode()
-    workers: RayWorkers = RayWorkers()
+    head: RayNode = Field(default_factory=RayNode)
+    workers: RayWorkers = Field(default_factory=RayWorkers)
     object_store_mib: Annotated[int, Field(ge=80)] = 200
     dashboard_port: Port | None = None
     s3_endpoint: str | None = None
@@ -156,7 +156,7 @@ class TrainJobInputs(Model):
     """A function `(heliostat.ml.training.Context) -> None` of the workload: what one training worker runs."""
     dataset: DatasetAddress
     parameters: Parameters = {}
-    scaling: Scaling = Scaling()
+    scaling: Scaling = Field(default_factory=Scaling)
     gate: Gate | None = None
     """What its model will be judged by; a training whose model could not be judged is not begun."""
     max_failures: Annotated[int, Field(ge=0)] = 2
@@ -195,7 +195,7 @@ class ModelVersionInputs(Model):
     entry_point: EntryPoint
     """A class `heliostat.ml.contracts.Predictor` of the workload: how its models answer."""
     dataset: DatasetAddress
-    gate: Gate = Gate()
+    gate: Gate = Field(default_factory=Gate)
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str

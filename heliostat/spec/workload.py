@@ -41,7 +41,7 @@ def workers_that_fit(scaling: Scaling, cpus: float, gpus: float) -> int:
 class Training(Model):
     """How a training runs."""
 
-    scaling: Scaling = Scaling()
+    scaling: Scaling = Field(default_factory=Scaling)
     """How many workers there are, and how large."""
     max_failures: Annotated[int, Field(ge=0, le=100)] = 2
     """How often Ray Train starts failed workers again, from the last checkpoint."""
@@ -126,9 +126,9 @@ class ReplicaScale(Model):
 class AnswerSettings(Model):
     """What decides what an application takes, answers and keeps, beside its code and its model. They travel alike."""
 
-    prediction_log: PredictionLog = PredictionLog()
+    prediction_log: PredictionLog = Field(default_factory=PredictionLog)
     """What is kept of requests and answers."""
-    limits: Limits = Limits()
+    limits: Limits = Field(default_factory=Limits)
     """What one request may hold."""
     cors_origins: tuple[WebOrigin, ...] = ()
     """Origins whose pages may use the application from a browser, as `https://app.example.com`; `*` is every origin."""
@@ -137,7 +137,7 @@ class AnswerSettings(Model):
 class Serving(ReplicaScale, AnswerSettings):
     """How an application answers."""
 
-    strategy: Strategy = BlueGreen()
+    strategy: Strategy = Field(default_factory=BlueGreen)
     """How the next version takes the place of this one: by default all at once, when its golden requests are right."""
     startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
     """How long a new version may take until it is healthy."""
@@ -148,11 +148,11 @@ class Workload(Model):
 
     model: Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")] | None = None
     """Pins the served version, as `models:/<name>/<version>`: nothing is trained or judged for it."""
-    training: Training = Training()
+    training: Training = Field(default_factory=Training)
     """How its model is trained."""
-    gate: Gate = Gate()
+    gate: Gate = Field(default_factory=Gate)
     """What a candidate is measured against before it is registered."""
-    serving: Serving = Serving()
+    serving: Serving = Field(default_factory=Serving)
     """How it is served."""
 
 

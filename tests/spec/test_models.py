@@ -80,3 +80,33 @@ def test_a_schema_has_what_stands_below_a_field_unless_the_field_says_more() -> 
     properties = _Oak.model_json_schema(schema_generator=Described)["properties"]
     described = {name: value.get("description") for name, value in properties.items()}
     assert described == {"tallAs": "In metres,\nfrom the ground.", "old": "In years.", "wide": None, "acorns": "Of last year."}
+
+
+_MADE_BY_IMPORTS = """
+import heliostat.resources
+from heliostat.spec.base import Model
+from heliostat.spec.parameters import JobParameters
+
+def below(model):
+    for each in model.__subclasses__():
+        yield each
+        yield from below(each)
+
+print(sorted(each.__name__ for each in [*below(Model), JobParameters] if each.__pydantic_complete__))
+"""
+
+
+def test_importing_what_a_program_declares_makes_no_validator() -> None:
+    # The first one that is made also looks through the entry points of all that is installed, for plugins.
+    asked = subprocess.run([sys.executable, "-c", _MADE_BY_IMPORTS], capture_output=True, text=True, timeout=60)
+    assert (asked.stderr, asked.stdout) == ("", "[]\n")
+
+
+def test_a_model_that_is_a_default_is_one_in_the_schema_too() -> None:
+    class Forest(Model):
+        oak: _Oak = Field(default_factory=lambda: _Oak(tall_as=9))
+        oaks: list[int] = Field(default_factory=lambda given: [given["oak"].acorns])
+
+    properties = Forest.model_json_schema(schema_generator=Described)["properties"]
+    assert properties["oak"]["default"] == {"tallAs": 9, "old": 1, "wide": 1, "acorns": 0}
+    assert "default" not in properties["oaks"], "it depends on what is given"
