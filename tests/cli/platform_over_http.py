@@ -1,5 +1,6 @@
 """MLflow, Ray's dashboard and HAProxy as `heliostat status` asks them, each behind a port of this machine."""
 
+import importlib.metadata
 from contextlib import contextmanager
 
 from controller_over_http import Served
@@ -13,6 +14,7 @@ class FakeParts:
     def __init__(self, token):
         self.token = token
         self.nodes = 2
+        self.ray_version, self.mlflow_version = importlib.metadata.version("ray"), "3.17.0"
         self.database_answers = True
         self.failing = set()
 
@@ -33,7 +35,7 @@ class FakeParts:
 
         @app.get("/version", response_class=PlainTextResponse)
         def version():
-            return "3.17.0"
+            return self.mlflow_version
 
         @app.get("/api/2.0/mlflow/experiments/get")
         def experiment(experiment_id: str):
@@ -45,7 +47,7 @@ class FakeParts:
         @app.get("/api/version")
         def version(request: Request):
             self._authenticated(request)
-            return {"ray_version": "2.60.0"}
+            return {"ray_version": self.ray_version}
 
         @app.get("/api/v0/nodes")
         def nodes(request: Request):

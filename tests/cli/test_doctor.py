@@ -236,6 +236,13 @@ def test_what_is_there_and_answers_is_shown_with_its_version():
     assert (found.level, found.detail) == (Level.OK, "http://10.0.0.2:8265: 2.60.0, 2 nodes, 6 CPUs")
 
 
+def test_what_is_there_and_cannot_be_worked_with_is_told_with_what_to_do():
+    there = PartHealth("mlflow", "http://10.0.0.3", Health.UNFIT, "2.22.0", "MLflow at http://10.0.0.3 is 2.22.0, and 3.0 is")
+    found = of(on(existing=(there,)), "mlflow")
+    assert (found.level, found.detail) == (Level.ERROR, there.detail)
+    assert found.fix.startswith("do so, or name another in ")
+
+
 @pytest.mark.parametrize("key", ["heliostat:platformStack", "platformStack"])
 def test_the_config_is_read_as_the_program_reads_it_with_the_project_s_name_or_bare(tmp_path, key):
     (tmp_path / "Pulumi.yaml").write_text("name: heliostat\nruntime: python\n")

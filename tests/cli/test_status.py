@@ -19,7 +19,9 @@ from heliostat.cli.operators import probes
 from heliostat.cli.operators.health import Health, PartHealth, PlatformStatus
 from heliostat.cli.operators.serving import application
 from heliostat.cli.operators.tables import Column, drawn
+from heliostat.spec.addresses import RayAddress
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.ray_serve import parse
 
 PARTS = ("store", "ray", "mlflow", "controller", "haproxy")
 
@@ -72,7 +74,7 @@ def test_a_platform_that_is_well_is_shown_part_by_part_with_versions_and_address
     assert (ran.code, ran.err) == (0, "")
     rows = {line.split()[0]: line for line in ran.out.splitlines() if line}
     assert all(rows[part].split()[1] == "ok" for part in PARTS)
-    assert "2.60.0" in rows["ray"]
+    assert platform.parts.ray_version in rows["ray"]
     assert "3.17.0" in rows["mlflow"]
     assert platform.addresses["ray"] in rows["ray"]
     assert "2 nodes, 4 CPUs" in rows["ray"]
@@ -119,6 +121,40 @@ def test_what_answers_and_is_not_as_declared_is_degraded(platform, stack):
     assert parts["mlflow"]["detail"].startswith("its database does not answer")
     assert parts["controller"]["detail"] == "it does not reach Ray; no space left"
     assert {parts[name]["health"] for name in ("ray", "mlflow", "controller")} == {"degraded"}
+
+
+def test_what_answers_and_cannot_be_worked_with_is_unfit(platform, stack):
+    platform.parts.ray_version, platform.parts.mlflow_version = "2.10.0", "2.22.0"
+    code, parts, _ = platform.shown()
+    assert code == 1
+    assert {name for name, one in parts.items() if one["health"] == "unfit"} == {"ray", "mlflow"}
+    assert "is 2.10.0, and heliostat here works with" in parts["ray"]["detail"]
+    assert "3.0 is the oldest that works" in parts["mlflow"]["detail"]
+    told = stack("status").err
+    assert "ray and mlflow are of no use as set up: the table says why" in told
+    assert "incomplete" not in told, "an `up` would not mend it"
+
+
+async def test_where_replicas_of_a_cluster_elsewhere_listen_is_looked_at(monkeypatch):
+    seen = []
+
+    async def read(self):
+        seen.append(self)
+        return parse({"http_options": {"host": "127.0.0.1"}})
+
+    async def answer(address):
+        return ""
+
+    async def nodes(address):
+        return []
+
+    monkeypatch.setattr(probes.ServeClient, "read", read)
+    monkeypatch.setattr(probes, "read_version", answer)
+    monkeypatch.setattr(probes, "read_nodes", nodes)
+    here = await probes.ray(RayAddress(url="http://127.0.0.1:8265"), None)
+    elsewhere = await probes.ray(RayAddress(url="http://10.0.0.2:8265"), None)
+    assert (here.health, elsewhere.health, len(seen)) == (Health.OK, Health.UNFIT, 1)
+    assert "serve shutdown" in elsewhere.detail
 
 
 def test_a_server_that_fails_is_down_in_one_line(platform):

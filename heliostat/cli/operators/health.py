@@ -17,6 +17,8 @@ class Health(StrEnum):
     OK = "ok"
     DEGRADED = "degraded"
     """It answers, and something of it is not as declared."""
+    UNFIT = "unfit"
+    """It answers, and is of a release or set up in a way that heliostat cannot work with."""
     DOWN = "down"
     """It does not answer."""
 
@@ -58,6 +60,7 @@ class PlatformStatus:
             return (self.problem,)
         down = [one.part for one in self.parts if one.health is Health.DOWN]
         incomplete = any(one.part == "ray" and one.health is Health.DEGRADED for one in self.parts)
+        unfit = [one.part for one in self.parts if one.health is Health.UNFIT]
         silent = [one.name for one in self.applications or () if not one.is_well]
         found = []
         if down:
@@ -66,6 +69,10 @@ class PlatformStatus:
             found += [f"`heliostat logs {logged[0]}` shows why"] if logged else []
         if incomplete:
             found.append(f"ray is incomplete: `heliostat up -s {self.owner}` starts what is missing")
+        if unfit:
+            found.append(
+                f"{joined(tuple(unfit))} {'is' if len(unfit) == 1 else 'are'} of no use as set up: the table says why"
+            )
         if silent:
             found.append(
                 f"{joined(tuple(silent))} {_does(silent)} not answer clients: `heliostat logs {silent[0]} --all` shows why"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import os
 import shutil
 import threading
@@ -15,6 +16,7 @@ import httpx
 from heliostat.cli.operators.deployed import CONTROLLER, Deployed
 from heliostat.cli.operators.health import Health, PartHealth
 from heliostat.cli.tables import gib
+from heliostat.provider.underlying import mlflow_problem, ray_problem, serve_problem
 from heliostat.rollout.words import counted
 from heliostat.spec.addresses import ControllerAddress, HttpAddress, RayAddress
 from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings
@@ -22,10 +24,11 @@ from heliostat.spec.resources import StoreAddress
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy import running_version
-from heliostat.systems.http import open_client, reason
+from heliostat.systems.http import is_loopback, open_client, reason
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import S3, directory_of
 from heliostat.systems.ray_capacity import read_nodes, read_version
+from heliostat.systems.ray_serve import ServeClient
 
 T = TypeVar("T")
 SECONDS = 5.0
@@ -94,22 +97,37 @@ async def _bucket(address: StoreAddress) -> PartHealth:
 
 
 async def ray(address: RayAddress, declared: int | None) -> PartHealth:
-    """Ask the Ray cluster whether its dashboard answers and all declared nodes are there."""
-    nodes, version = await asyncio.gather(read_nodes(address), read_version(address))
+    """Ask the Ray cluster whether its dashboard answers, all declared nodes are there, and it can be worked with."""
+    nodes, version, host = await asyncio.gather(read_nodes(address), read_version(address), _host_of_replicas(address))
+    if problem := ray_problem(address.url, version, importlib.metadata.version("ray")) or serve_problem(address.url, host):
+        return PartHealth("ray", address.url, Health.UNFIT, version, problem)
     if declared is not None and len(nodes) < declared:
         return PartHealth("ray", address.url, Health.DEGRADED, version, f"{len(nodes)} of {declared} nodes are there")
     cpus = sum(node.cpus for node in nodes)
     return PartHealth("ray", address.url, Health.OK, version, f"{counted(len(nodes), 'node')}, {cpus:g} CPUs")
 
 
+async def _host_of_replicas(address: RayAddress) -> str:
+    """Where a Serve that runs has its replicas listen; empty where it does not run, or all of it is on this machine."""
+    if is_loopback(address.url):
+        return ""
+    client = ServeClient(address, serve_port=0)
+    try:
+        return (await client.read()).host
+    finally:
+        await client.close()
+
+
 async def mlflow(uri: str) -> PartHealth:
-    """Ask MLflow whether it answers, also from its database."""
+    """Ask MLflow whether it answers, also from its database, and can be worked with."""
     with Registry(uri, seconds=SECONDS) as registry:
         version = await in_thread(registry.server_version)
         try:
             await in_thread(registry.require_database)
         except RetryableError as error:
             return PartHealth("mlflow", uri, Health.DEGRADED, version, f"its database does not answer: {error}")
+    if problem := mlflow_problem(uri, version):
+        return PartHealth("mlflow", uri, Health.UNFIT, version, problem)
     return PartHealth("mlflow", uri, Health.OK, version)
 
 

@@ -17,6 +17,7 @@ COLOURS = {
     "ok": "green",
     "info": "dim",
     "degraded": "yellow",
+    "unfit": "red",
     "warning": "yellow",
     "down": "bold red",
     "error": "bold red",

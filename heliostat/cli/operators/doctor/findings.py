@@ -151,6 +151,8 @@ def _existing(facts: Facts) -> Iterator[Finding]:
         if one.health is Health.OK:
             told = f"{one.address}: {one.version}{', ' if one.detail else ''}{one.detail}"
             yield Finding(one.part, Level.OK, told)
+        elif one.health is Health.UNFIT:
+            yield Finding(one.part, Level.ERROR, one.detail, f"do so, or name another in {facts.stack.config_file}")
         else:
             fix = f"start it, or correct platform in {facts.stack.config_file} and the variables that it names"
             yield Finding(one.part, Level.ERROR, f"{one.address}: {one.detail}", fix)
