@@ -131,7 +131,7 @@ def test_what_answers_and_cannot_be_worked_with_is_unfit(platform, stack):
     assert "is 2.10.0, and heliostat here works with" in parts["ray"]["detail"]
     assert "3.0 is the oldest that works" in parts["mlflow"]["detail"]
     told = stack("status").err
-    assert "ray and mlflow are of no use as set up: the table says why" in told
+    assert "ray and mlflow cannot be worked with as set up: the table says why" in told
     assert "incomplete" not in told, "an `up` would not mend it"
 
 

@@ -70,9 +70,7 @@ class PlatformStatus:
         if incomplete:
             found.append(f"ray is incomplete: `heliostat up -s {self.owner}` starts what is missing")
         if unfit:
-            found.append(
-                f"{joined(tuple(unfit))} {'is' if len(unfit) == 1 else 'are'} of no use as set up: the table says why"
-            )
+            found.append(f"{joined(tuple(unfit))} cannot be worked with as set up: the table says why")
         if silent:
             found.append(
                 f"{joined(tuple(silent))} {_does(silent)} not answer clients: `heliostat logs {silent[0]} --all` shows why"

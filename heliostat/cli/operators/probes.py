@@ -114,6 +114,8 @@ async def _host_of_replicas(address: RayAddress) -> str:
     client = ServeClient(address, serve_port=0)
     try:
         return (await client.read()).host
+    except RetryableError:  # It looks for its replicas; a cluster that does not answer at all shows by the others.
+        return ""
     finally:
         await client.close()
 
