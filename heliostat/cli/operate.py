@@ -18,7 +18,7 @@ import click
 from heliostat.cli import interrupts, say
 from heliostat.cli.agreement import Agreement
 from heliostat.cli.ahead import environment
-from heliostat.cli.display import report, words
+from heliostat.cli.display import messages, report
 from heliostat.cli.display.digest import DigestDisplay
 from heliostat.cli.display.live import LiveDisplay
 from heliostat.cli.display.plain import PlainDisplay
@@ -93,10 +93,9 @@ def operate(session: Session, request: Request, ahead: Ahead | None = None) -> i
         result = work.whole()
     if not result.succeeded:
         return Exit.CANCELLED if result.cancelled else Exit.FAILED
-    if request.expect_no_changes and words.has_changes(result.changes):
-        raise UnexpectedChangesError(
-            f"no changes were expected for this {request.kind}, but there are: {words.tally(result.changes, preview=not acts)}"
-        )
+    if request.expect_no_changes and messages.has_changes(result.changes):
+        changes = messages.tally(result.changes, preview=not acts)
+        raise UnexpectedChangesError(f"no changes were expected for this {request.kind}, but there are: {changes}")
     return Exit.OK
 
 

@@ -1,4 +1,4 @@
-"""Analysis runners beside the loop: one process an application, for as long as every look asks for it.
+"""Analysis runners beside the loop: one process an application, for as long as every pass asks for it.
 
 `heliostat.spec.analysis_runner` has their protocol.
 """

@@ -151,7 +151,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(KeyError)
     async def gone(request: Request, error: Exception) -> Response:
-        # It was removed between two looks.
+        # It was removed between two passes.
         return JSONResponse({"detail": "the application is gone"}, status.HTTP_404_NOT_FOUND)
 
     @app.exception_handler(RetryableError)

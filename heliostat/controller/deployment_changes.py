@@ -1,7 +1,7 @@
 """Changes of what a backend runs, beside the loop: it may take minutes for one, and nobody's traffic waits for that.
 
 One change at a time, so that none overtakes another: each is a whole declaration, and the later one must win. Nothing is
-queued up. Every look says anew what is to change, as it finds the world then; what has not begun by the next look is what
+queued up. Every pass says anew what is to change, as it finds the world then; what has not begun by the next pass is what
 that one says, or nothing. A change that is on its way counts as made (`overlay`): what is being taken away is no place
 to send traffic to, and what is being put there is no reason to believe that nothing is left of an application.
 """
@@ -86,7 +86,7 @@ class DeploymentChanges:
         self._task: asyncio.Task[None] | None = None
 
     def take(self) -> tuple[DeploymentChange, ...]:
-        """What has not begun, and will not: a look begins, and while it lasts nothing else does."""
+        """What has not begun, and will not: a pass begins, and while it lasts nothing else does."""
         waiting, self._waiting = self._waiting, ()
         return waiting
 
@@ -96,7 +96,7 @@ class DeploymentChanges:
         return deployments.with_changes({key: each.wanted for key, each in self._begun.items() if not each.failed})
 
     def want(self, changes: Iterable[DeploymentChange]) -> None:
-        """Have `changes` made, which a look came to: of two for a colour the first.
+        """Have `changes` made, which a pass came to: of two for a colour the first.
 
         What takes capacity away comes before what needs it; what a change is on its way for waits for what comes of that.
         """
@@ -156,19 +156,19 @@ class DeploymentChanges:
             self._made()
 
     def _failed(self, change: DeploymentChange, text: str, unexpected: Exception | None = None) -> None:
-        """Say so, once for the same, and leave it to the next look."""
+        """Say so, once for the same, and leave it to the next pass."""
         before = self._failures.get(change.key)
         if before is None or before.text != text:
             _log.warning("%s: %s", backend_name(*change.key), text, exc_info=unexpected)
         self._failures[change.key] = _Failure(text, asyncio.get_running_loop().time())
         self._begun[change.key] = _Begun(None, self._observer.expire(), failed=True)
         if change.takes_away:
-            # A look that makes a broken colour anew says so once.
+            # A pass that makes a broken colour anew says so once.
             self._waiting = (*self._waiting, change)
 
 
 def changes_in(actions: Iterable[tuple[str, Action]]) -> Iterator[DeploymentChange]:
-    """What of a look's decisions is for the backend. Pure."""
+    """What of a pass's decisions is for the backend. Pure."""
     for name, action in actions:
         if isinstance(action, (DeployColour, RetireColour)):
             yield DeploymentChange(name, action)
@@ -177,7 +177,7 @@ def changes_in(actions: Iterable[tuple[str, Action]]) -> Iterator[DeploymentChan
 def deferred(
     left: Iterable[DeploymentChange], states: Mapping[str, State], observed: Mapping[str, Observed]
 ) -> Iterator[DeploymentChange]:
-    """Of what has not begun, what is said once and not at every look: to make anew what serves and is broken. Pure."""
+    """Of what has not begun, what is said once and not at every pass: to make anew what serves and is broken. Pure."""
     for each in left:
         state, seen = states.get(each.application), observed.get(each.application, Observed()).seen(each.action.colour)
         broken = seen.condition is Condition.FAILED and not seen.healthy

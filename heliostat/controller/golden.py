@@ -64,7 +64,7 @@ class GoldenTests:
         try:
             failure = await ask(self._client, url)
         except httpx.TransportError:
-            # It is not there any more, or not yet: that is for its health to say. It is asked again at the next look.
+            # It is not there any more, or not yet: that is for its health to say. It is asked again at the next pass.
             return
         finally:
             self._running.pop(key, None)

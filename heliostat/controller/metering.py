@@ -86,7 +86,7 @@ class _Track:
     saved_at: float = 0.0
     now: Point | None = None
     shape: tuple[object, ...] = ()
-    """Of the last look; a change begins a new stretch."""
+    """Of the last pass; a change begins a new stretch."""
 
 
 class Meter:
@@ -96,8 +96,8 @@ class Meter:
         self._store = store
         self._tracks: dict[str, _Track] = {}
 
-    def look(self, state: State, observed: Observed, counts: Mapping[str, ByRoute], now: float) -> None:
-        """Count what happened since the look before; keeps it in memory only."""
+    def record(self, state: State, observed: Observed, counts: Mapping[str, ByRoute], now: float) -> None:
+        """Count what happened since the pass before; keeps it in memory only."""
         track, sides = self._track(state), (*(colour.value for colour in Colour), NOBODY)
         found = {side: counts[name] for side in sides if (name := backend_name(state.name, side)) in counts}
         if any(track.counters.last.get(side) != each for side, each in found.items()):
@@ -118,7 +118,7 @@ class Meter:
         )
 
     def windows(self, state: State, since: float, seconds: float) -> tuple[Window, ...]:
-        """What clients' requests showed since `since`, at most over `seconds`, as of the last look."""
+        """What clients' requests showed since `since`, at most over `seconds`, as of the last pass."""
         track = self._track(state)
         return windows(track.points, track.now, since, seconds) if track.now is not None else ()
 
@@ -167,7 +167,7 @@ class Meter:
             track.unsaved = thinned(track.unsaved)
 
     def versions(self, name: str) -> dict[str, ByRoute] | None:
-        """What each version of an application answered, by label and route; None until the first look at it."""
+        """What each version of an application answered, by label and route; None until the first pass over it."""
         track = self._tracks.get(name)
         if track is None or track.now is None:
             return None

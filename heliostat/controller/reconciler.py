@@ -1,4 +1,4 @@
-"""The loop: observe, decide, record, act. Every look begins with what is, so it does not matter who was killed when."""
+"""The loop: observe, decide, record, act. Every pass begins with what is, so it does not matter who was killed when."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from heliostat.controller.ledger import Ledger
 from heliostat.controller.metering import Meter
 from heliostat.controller.observer import BackendObserver
 from heliostat.controller.observing import observe, still
-from heliostat.controller.pacing import IDLE_SECONDS, pause
+from heliostat.controller.requeueing import IDLE_SECONDS, requeue_after
 from heliostat.controller.routing import wanted
 from heliostat.controller.state_writer import StateWriter
 from heliostat.controller.store import Store
@@ -40,9 +40,9 @@ from heliostat.systems.errors import PermanentError, RetryableError
 _log = logging.getLogger(__name__)
 
 AWAY_SECONDS = 1.0
-"""Between looks while the cluster does not answer."""
+"""Between passes while the cluster does not answer."""
 _AT_ONCE_SECONDS = 0.005
-"""Until the next look after one that changed something."""
+"""Until the next pass after one that changed something."""
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Reconciler:
         self._wake.set()
 
     def declare(self, name: str, declaration: Declaration) -> None:
-        """Take a new declaration; the next look begins with it.
+        """Take a new declaration; the next pass begins with it.
 
         Raises:
             OrderError: it was rolled back before.
@@ -106,7 +106,7 @@ class Reconciler:
         self.wake()
 
     def go_back(self, name: str, desired: Desired, order: RollbackRequest) -> None:
-        """Have what an entry of the ledger names serve again; the next look begins with it.
+        """Have what an entry of the ledger names serve again; the next pass begins with it.
 
         Raises:
             OrderError: it serves already.
@@ -149,10 +149,10 @@ class Reconciler:
             self.meter.save(name)
 
     async def run(self) -> None:
-        """Look, for ever."""
+        """Reconcile, for ever."""
         while True:
             self._wake.clear()
-            delay = await self._guarded_look()
+            delay = await self._reconcile_safely()
             if delay > 0:
                 try:
                     async with asyncio.timeout(delay):
@@ -160,8 +160,8 @@ class Reconciler:
                 except TimeoutError:
                     continue
 
-    async def look(self) -> float:
-        """One look at everything; how long the next may wait, in seconds."""
+    async def reconcile(self) -> float:
+        """One pass over everything; how long the next may wait, in seconds."""
         left = self.changes.take()
         if self.store.faults.error:
             self.store.faults.attempt(self.store.probe)
@@ -170,7 +170,7 @@ class Reconciler:
         snapshot = await self.traffic.snapshot()
         names, changed, rest = list(self.states), False, list[tuple[str, Action]]()
         for name in names:
-            acted, later = await self._guarded_look_at(name, deployments, snapshot)
+            acted, later = await self._reconcile_application_safely(name, deployments, snapshot)
             changed |= acted
             rest += [(name, action) for action in later]
         if deployments is not None:
@@ -189,15 +189,15 @@ class Reconciler:
             await self._tell()
         if changed or deployments is None:
             return _AT_ONCE_SECONDS if changed else AWAY_SECONDS
-        pauses = (pause(state, self.observed.get(name), self.now()) for name, state in self.states.items())
-        return min(pauses, default=IDLE_SECONDS)
+        waits = (requeue_after(state, self.observed.get(name), self.now()) for name, state in self.states.items())
+        return min(waits, default=IDLE_SECONDS)
 
-    async def _guarded_look_at(
+    async def _reconcile_application_safely(
         self, name: str, deployments: Deployments | None, snapshot: TrafficSnapshot
     ) -> tuple[bool, tuple[Action, ...]]:
-        """As `_look_at`; one application that is not understood leaves the others theirs, and its traffic as it is."""
+        """As `_reconcile_application`; one that is not understood leaves the others theirs, and its traffic as it is."""
         try:
-            found = await self._look_at(name, deployments, snapshot)
+            found = await self._reconcile_application(name, deployments, snapshot)
             self._lost.discard(name)
             return found
         except (RetryableError, PermanentError):
@@ -208,7 +208,7 @@ class Reconciler:
             self._lost.add(name)
             return False, ()
 
-    async def _look_at(
+    async def _reconcile_application(
         self, name: str, deployments: Deployments | None, snapshot: TrafficSnapshot
     ) -> tuple[bool, tuple[Action, ...]]:
         """Decide about one application and move its traffic; whether that changed anything, and what is left to do."""
@@ -219,7 +219,7 @@ class Reconciler:
         seen = still(self._seen(name), name, snapshot)
         if deployments is not None:
             seen = observe(name, deployments, snapshot, self._golden.of(name))
-        self.meter.look(state, seen, snapshot.counts, now)
+        self.meter.record(state, seen, snapshot.counts, now)
         share, took = self._moved.get(name, (-1, 0.0))
         observed = self.observed[name] = replace(
             seen,
@@ -256,9 +256,9 @@ class Reconciler:
         windows = self.meter.windows(state, found.began_at, found.seconds)
         return Evidence(windows, self.analysis_runners.figures(state.name, found.key), self.meter.before(state, found))
 
-    async def _guarded_look(self) -> float:
+    async def _reconcile_safely(self) -> float:
         try:
-            delay = await self.look()
+            delay = await self.reconcile()
             self._complaint = ""
             return delay
         except (RetryableError, PermanentError) as error:
@@ -269,7 +269,7 @@ class Reconciler:
             self._observer.expire()
             return 0.5
         except Exception:
-            _log.exception("a look failed")
+            _log.exception("a pass failed")
             self._observer.expire()
             return AWAY_SECONDS
 

@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 from heliostat.provider import inspecting, planned_capacity
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.provider.following import Followed, follow, is_through
+from heliostat.provider.messages import refused
 from heliostat.provider.resource import Context, Created, Failure, Handler
-from heliostat.provider.rollout_words import refused
 from heliostat.provider.switches import Switches, switches_of
 from heliostat.spec.inspection import ServedModelAddress
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from heliostat.provider.messages import standing, why_failed, why_left
 from heliostat.provider.resource import Context
-from heliostat.provider.rollout_words import standing, why_failed, why_left
 from heliostat.provider.switches import Switches
 from heliostat.spec.rollouts import Desired, Phase, Rollout, Status
 from heliostat.systems.controller_api import ENDS, ControllerClient, serves_as_declared

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from heliostat.rollout.observed import Colour
-from heliostat.rollout.words import counted
+from heliostat.spec.formatting import counted
 from heliostat.spec.rollouts import Desired
 
 _ROUNDING = 1e-6

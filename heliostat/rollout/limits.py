@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from heliostat.rollout.words import duration, percent
 from heliostat.spec.analysis import (
     Analysis,
     Check,
@@ -15,6 +14,7 @@ from heliostat.spec.analysis import (
     RejectionRate,
     SuccessRate,
 )
+from heliostat.spec.formatting import duration, percent
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mean_bias"})
 """Of the model's own metrics; of the others more is better."""

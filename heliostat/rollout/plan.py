@@ -11,9 +11,9 @@ from heliostat.rollout.shares import least_healthy
 from heliostat.rollout.shortage import shortage_of
 from heliostat.rollout.stages import WHOLE, Stage, approval_timeout, begins_anew, retention, stages
 from heliostat.rollout.steps import checked, in_short, rolling_words, stage_words
-from heliostat.rollout.words import counted, duration
 from heliostat.spec.analysis import Analysis, OnInconclusive
 from heliostat.spec.controller import DRAIN_SECONDS
+from heliostat.spec.formatting import counted, duration
 from heliostat.spec.rollouts import Desired, Phase, Plan
 from heliostat.spec.strategies import Canary, Recreate, Rolling, Strategy
 

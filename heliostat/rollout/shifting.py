@@ -9,8 +9,8 @@ from heliostat.rollout.shares import share_of
 from heliostat.rollout.stages import Stage, approval_timeout, is_last, present
 from heliostat.rollout.steps import step_of, words_of
 from heliostat.rollout.turns import access, enter, fail, ill, is_rolling, or_fail, progress
-from heliostat.rollout.words import duration, share
 from heliostat.spec.analysis import Analysis, AnalysisResult, OnInconclusive, Verdict
+from heliostat.spec.formatting import duration, share
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import Rolling
 

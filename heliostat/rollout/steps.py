@@ -6,7 +6,7 @@ from heliostat.rollout import limits
 from heliostat.rollout.model import SHARES, Progress, State
 from heliostat.rollout.rolling import batches
 from heliostat.rollout.stages import Stage, is_alone, stages_of
-from heliostat.rollout.words import counted, duration, percent, share
+from heliostat.spec.formatting import counted, duration, percent, share
 from heliostat.spec.strategies import Rolling, Strategy
 
 

@@ -6,7 +6,7 @@ from heliostat.rollout.model import ENDS, Admission, ColourStatus, Condition, Ob
 from heliostat.rollout.refusals import hold
 from heliostat.rollout.shares import scale_down
 from heliostat.rollout.stages import present
-from heliostat.rollout.words import duration, share
+from heliostat.spec.formatting import duration, share
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import Rolling
 

@@ -4,7 +4,7 @@ import json
 import pytest
 from rich.console import Console
 
-from heliostat.cli.display import words
+from heliostat.cli.display import messages
 from heliostat.cli.display.board import Board, Status
 from heliostat.cli.display.digest import DigestDisplay
 from heliostat.cli.display.live import LiveDisplay, cut, fit
@@ -240,17 +240,17 @@ def test_the_type_is_cut_before_the_name_and_the_status_last():
 
 
 def test_the_tally_counts_a_replacement_once_and_says_so_when_nothing_happens():
-    assert words.tally({Op.SAME: 3}, preview=False) == "= 3 unchanged"
-    assert words.tally({}, preview=True) == "= 0 unchanged"
-    assert words.tally({Op.CREATE_REPLACEMENT: 2, Op.DELETE_REPLACED: 2}, preview=True) == "+- 2 to replace"
-    mixed = words.tally({Op.REPLACE: 1, Op.CREATE: 2, Op.DELETE: 1}, preview=True)
+    assert messages.tally({Op.SAME: 3}, preview=False) == "= 3 unchanged"
+    assert messages.tally({}, preview=True) == "= 0 unchanged"
+    assert messages.tally({Op.CREATE_REPLACEMENT: 2, Op.DELETE_REPLACED: 2}, preview=True) == "+- 2 to replace"
+    mixed = messages.tally({Op.REPLACE: 1, Op.CREATE: 2, Op.DELETE: 1}, preview=True)
     assert mixed == "+ 2 to create, +- 1 to replace, - 1 to delete"
 
 
 def test_unknown_and_long_values_are_readable():
-    assert words.text_of(UNKNOWN, show_secrets=False) == "[unknown]"
-    assert words.text_of({"a": [Secret(1), UNKNOWN]}, show_secrets=False) == '{"a": ["[secret]", "[unknown]"]}'
-    assert words.text_of("x" * 1000, show_secrets=False).endswith("… (1002 characters)")
+    assert messages.text_of(UNKNOWN, show_secrets=False) == "[unknown]"
+    assert messages.text_of({"a": [Secret(1), UNKNOWN]}, show_secrets=False) == '{"a": ["[secret]", "[unknown]"]}'
+    assert messages.text_of("x" * 1000, show_secrets=False).endswith("… (1002 characters)")
 
 
 def test_the_digest_has_the_clis_shape_and_no_secret():
@@ -291,4 +291,11 @@ def test_the_digest_has_the_clis_shape_and_no_secret():
 
 
 def test_times_are_short_to_read():
-    assert [words.duration(s) for s in (0.04, 3.21, 9.99, 59.4, 61, 3700)] == ["0.0s", "3.2s", "10s", "59s", "1m01s", "1h01m"]
+    assert [messages.duration(s) for s in (0.04, 3.21, 9.99, 59.4, 61, 3700)] == [
+        "0.0s",
+        "3.2s",
+        "10s",
+        "59s",
+        "1m01s",
+        "1h01m",
+    ]

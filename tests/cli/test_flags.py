@@ -11,9 +11,9 @@ from test_operations import THING, Engine
 
 from heliostat.cli import handover, operate, say, switches
 from heliostat.cli.commands import operations
+from heliostat.cli.display.messages import diff_lines, paths_of
 from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.report import Look
-from heliostat.cli.display.words import diff_lines, paths_of
 from heliostat.engine.events import Diagnostic, Op, PropertyChange, StepStarted, StepSucceeded
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "engine.md"

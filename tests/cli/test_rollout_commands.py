@@ -5,7 +5,7 @@ import re
 from rollout_records import BEGAN, failed, first, status, succeeded, waiting
 
 from heliostat.cli.handover import Choice, choose
-from heliostat.provider.rollout_words import why_left
+from heliostat.provider.messages import why_left
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import BlockedVersion
 

@@ -12,7 +12,7 @@ from fake_cluster import TOKEN, FakeCluster
 from prometheus_client.parser import text_string_to_metric_families
 from test_controller import bring, desired
 
-from heliostat.controller import pacing
+from heliostat.controller import requeueing
 from heliostat.controller.ledger import newest_first
 from heliostat.spec.analysis import Analysis, Latency, SuccessRate
 from heliostat.spec.ledger import Entry
@@ -27,9 +27,9 @@ ADA = ActionRequest(by="ada")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "BUSY_SECONDS", 0.02)
-    monkeypatch.setattr(pacing, "WATCH_SECONDS", 0.05)
-    monkeypatch.setattr(pacing, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(requeueing, "BUSY_SECONDS", 0.02)
+    monkeypatch.setattr(requeueing, "WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(requeueing, "IDLE_SECONDS", 0.1)
 
 
 class World:

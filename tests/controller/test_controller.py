@@ -132,7 +132,7 @@ async def test_a_controller_that_was_killed_goes_on_at_any_look(cluster: FakeClu
     for _ in range(40):
         # A new controller for each look.
         reconciler = cluster.start()
-        await reconciler.look()
+        await reconciler.reconcile()
         await asyncio.sleep(0)
         await asyncio.sleep(0.01)
     rollout = cluster.reconciler.states["flights"].rollout
@@ -147,7 +147,7 @@ async def test_what_serves_stays_as_it_is_while_the_cluster_does_not_answer(clus
         before = dict(cluster.traffic.shares)
         cluster.serve.away = True
         cluster.reconciler._observer.expire()
-        await cluster.reconciler.look()
+        await cluster.reconciler.reconcile()
         assert not (await client.health()).ray
         assert cluster.traffic.shares == before
 

@@ -38,7 +38,7 @@ async def leave(world: World) -> None:
 
 async def looks(world: World, count: int) -> None:
     for _ in range(count):
-        await world.cluster.reconciler.look()
+        await world.cluster.reconciler.reconcile()
 
 
 async def at_ten_percent(world: World) -> None:
@@ -197,7 +197,7 @@ async def test_a_controller_that_is_started_again_while_serve_is_away_takes_the_
     # Another one, which never saw Serve.
     again = world.cluster.start()
     for _ in range(200):
-        await again.look()
+        await again.reconcile()
         await asyncio.sleep(0.005)
         if world.cluster.traffic.shares == {"flights": 0}:
             break

@@ -59,7 +59,7 @@ async def test_a_canary_that_fails_loses_its_traffic_and_that_is_written_down_on
     assert world.cluster.traffic.shares == {"flights": 0}
     assert kept(store) is Phase.ANALYSING
     for _ in range(5):
-        await world.cluster.reconciler.look()
+        await world.cluster.reconciler.reconcile()
     # What gives nobody's traffic back waits.
     assert set(world.cluster.serve.apps) == {"flights-blue", "flights-green"}
     assert "readonly" in (await world.client.health()).store_error
@@ -85,7 +85,7 @@ async def test_a_canary_that_does_well_gets_no_more_until_that_can_be_written_do
     full(store)
     await asyncio.sleep(WELL.seconds + 0.1)
     for _ in range(3):
-        await world.cluster.reconciler.look()
+        await world.cluster.reconciler.reconcile()
     assert world.cluster.traffic.shifts == [1_000]
     full(store, False)
     await world.phase(Phase.SUCCEEDED)
@@ -133,7 +133,7 @@ async def test_an_application_that_is_gone_is_forgotten_once_that_can_be_written
     await world.client.delete("flights")
     await asyncio.wait_for(gone.wait(), 5)
     for _ in range(3):
-        await world.cluster.reconciler.look()
+        await world.cluster.reconciler.reconcile()
     assert await world.client.read("flights") is not None
     full(store, False)
     async with asyncio.timeout(5):
@@ -145,7 +145,7 @@ async def test_figures_and_metrics_go_on_and_are_kept_afterwards(world: World) -
     store = await at_ten_percent(world)
     full(store)
     before = await world.metrics()
-    await world.cluster.reconciler.look()
+    await world.cluster.reconciler.reconcile()
     after = await world.metrics()
     key = ("heliostat_requests_total", "flights", "/predict", "1-fine")
     assert after[key] > before[key]

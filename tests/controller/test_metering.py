@@ -177,11 +177,11 @@ def test_what_no_version_could_answer_is_a_rate_of_its_own() -> None:
 
 def test_a_look_counts_what_no_version_could_answer_for_the_time_line(tmp_path: Path) -> None:
     meter, counted_by = Meter(Store(tmp_path)), {"flights-blue": asked(10), "flights-nobody": asked(4, 4)}
-    meter.look(serving(), seen(), {"flights-blue": asked(10)}, 1.0)
+    meter.record(serving(), seen(), {"flights-blue": asked(10)}, 1.0)
     meter.keep(serving(), 1.0)
-    meter.look(serving(), seen(), counted_by, 3.0)
+    meter.record(serving(), seen(), counted_by, 3.0)
     meter.keep(serving(), 3.0)
-    meter.look(serving(), seen(), counted_by, 5.0)
+    meter.record(serving(), seen(), counted_by, 5.0)
     meter.keep(serving(), 5.0)
     found = samples(Store(tmp_path).points("flights", 1), Colour.GREEN)
     assert [each.unanswered_per_second for each in found] == [2.0, 0.0]
@@ -211,10 +211,10 @@ def test_thinning_leaves_the_newer_half_and_the_ends_alone() -> None:
 def test_windows_and_counters_are_there_after_a_restart(tmp_path: Path) -> None:
     meter = Meter(Store(tmp_path))
     for second in range(8):
-        meter.look(serving(), seen(), {"flights-blue": asked(10 * (second + 1))}, float(second))
+        meter.record(serving(), seen(), {"flights-blue": asked(10 * (second + 1))}, float(second))
         meter.keep(serving(), float(second))
     again = Meter(Store(tmp_path))
-    again.look(serving(), seen(), {"flights-blue": asked(100)}, 8.0)
+    again.record(serving(), seen(), {"flights-blue": asked(100)}, 8.0)
     (whole, *_) = again.windows(serving(), since=2.0, seconds=60.0)
     assert whole.blue.requests == 70
     assert again.versions("flights") == {"1-00000000": {PREDICT: counts(100)}}
@@ -223,7 +223,7 @@ def test_windows_and_counters_are_there_after_a_restart(tmp_path: Path) -> None:
 def test_what_was_told_is_kept_before_it_is_told(tmp_path: Path) -> None:
     meter = Meter(Store(tmp_path))
     assert meter.versions("flights") is None
-    meter.look(serving(), seen(), {"flights-blue": asked(10)}, 1.0)
+    meter.record(serving(), seen(), {"flights-blue": asked(10)}, 1.0)
     assert meter.versions("flights") is not None
     kept = Store(tmp_path).counters("flights")
     assert kept is not None
@@ -235,7 +235,7 @@ def test_a_rollout_keeps_the_seconds_before_it_and_one_sample_a_second(tmp_path:
     meter = Meter(store)
     first, second = serving(1, Phase.SUCCEEDED), serving(2)
     for tenth in range(500):
-        meter.look(first if tenth < 400 else second, seen(), {"flights-blue": asked(tenth)}, 1_000 + tenth / 10)
+        meter.record(first if tenth < 400 else second, seen(), {"flights-blue": asked(tenth)}, 1_000 + tenth / 10)
         meter.keep(first if tenth < 400 else second, 1_000 + tenth / 10)
     times = [each.at for each in store.points("flights", 2)]
     assert 1_029 < times[0] < 1_032
@@ -247,7 +247,7 @@ def test_a_rollout_of_days_keeps_a_bounded_number_of_points(tmp_path: Path) -> N
     store = Store(tmp_path)
     meter = Meter(store)
     for second in range(MOST_POINTS + 10):
-        meter.look(serving(), seen(), {}, float(second))
+        meter.record(serving(), seen(), {}, float(second))
         meter.keep(serving(), float(second))
     times = [each.at for each in store.points("flights", 1)]
     assert len(times) <= MOST_POINTS
@@ -258,7 +258,7 @@ def test_a_rollout_of_days_keeps_a_bounded_number_of_points(tmp_path: Path) -> N
 def test_a_forgotten_application_begins_anew(tmp_path: Path) -> None:
     store = Store(tmp_path)
     meter = Meter(store)
-    meter.look(serving(), seen(), {"flights-blue": asked(10)}, 1.0)
+    meter.record(serving(), seen(), {"flights-blue": asked(10)}, 1.0)
     meter.keep(serving(), 1.0)
     store.forget("flights")
     meter.forget("flights")

@@ -274,7 +274,7 @@ async def test_a_controller_that_was_killed_while_it_analyses_goes_on(world: Wor
     world.cluster.traffic.failing["flights-green"] = 0.5
     reconciler = world.cluster.start()
     for _ in range(200):
-        await reconciler.look()
+        await reconciler.reconcile()
         await asyncio.sleep(0.005)
     rollout = reconciler.states["flights"].rollout
     assert rollout is not None

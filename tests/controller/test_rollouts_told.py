@@ -105,12 +105,12 @@ async def test_metrics_tell_what_serves_and_what_was_measured(world: World) -> N
 async def test_counters_never_go_back_over_restarts_of_haproxy_and_of_the_controller(world: World) -> None:
     before = await world.metrics()
     world.cluster.traffic.restart()
-    await world.cluster.reconciler.look()
+    await world.cluster.reconciler.reconcile()
     between = await world.metrics()
     world.cluster.start()
     key = ("heliostat_requests_total", "flights", "/predict", "1-fine")
     assert key not in await world.metrics(), "nothing is told before a look"
-    await world.cluster.reconciler.look()
+    await world.cluster.reconciler.reconcile()
     after = await world.metrics()
     for key in before:
         if key[0].endswith(("_total", "_count", "_bucket")):

@@ -42,7 +42,7 @@ def doctor(stack: str | None, as_json: bool) -> int:
 def _show(found: tuple[Finding, ...]) -> None:
     from heliostat.cli.operators.doctor.level import Level
     from heliostat.cli.operators.tables import Column, write
-    from heliostat.rollout.words import counted
+    from heliostat.spec.formatting import counted
 
     rows = [(one.check, str(one.level), one.detail, one.fix) for one in found]
     write((Column("CHECK", whole=True), Column("LEVEL", whole=True), Column("DETAIL"), Column("FIX")), rows)

@@ -63,24 +63,24 @@ def rollback(application: str | None, to: int | None, reason: str, detach: bool,
 
 def _chosen(name: str, stack: str | None) -> _Goal:
     """The controller's choice: it knows what is still warm, also while the object store is away."""
-    from heliostat.cli.rollouts import words
+    from heliostat.cli.rollouts import messages
     from heliostat.cli.rollouts.access import with_controller
 
     found = with_controller(stack, lambda client: client.way_back(name))
     where = "what served before"
     if found.entry is not None and found.at is not None:
-        where = f"entry {found.entry} of {words.moment(found.at)}"
+        where = f"entry {found.entry} of {messages.moment(found.at)}"
     return _Goal(f"{where}, whose replicas still run" if found.warm else where, found.desired, found.fingerprint)
 
 
 def _named(name: str, number: int, stack: str | None) -> _Goal:
     """What an entry of the ledger says."""
-    from heliostat.cli.rollouts import goals, words
+    from heliostat.cli.rollouts import goals, messages
     from heliostat.cli.rollouts.locate import store_of
     from heliostat.systems.objects import open_store
 
     entry, desired = goals.goal_of(open_store(store_of(stack)), name, number)
-    return _Goal(f"entry {entry.number} of {words.moment(entry.at)}", desired)
+    return _Goal(f"entry {entry.number} of {messages.moment(entry.at)}", desired)
 
 
 def _agree(status: Status, goal: _Goal, yes: bool) -> None:

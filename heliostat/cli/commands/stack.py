@@ -132,7 +132,7 @@ class _Blind:
 
 
 def _plain(outputs: dict[str, Any], *, opened: bool) -> dict[str, Any]:
-    from heliostat.cli.display.words import shown
+    from heliostat.cli.display.messages import shown
 
     def impossible(_: str, place: str) -> dict[str, str]:
         raise StackError(f"the secret at {place} was not opened")

@@ -71,22 +71,22 @@ def _show_applications(applications: tuple[Application, ...] | None) -> None:
 def _rows(one: Application) -> list[tuple[str, ...]]:
     import time
 
-    from heliostat.cli.rollouts import words
+    from heliostat.cli.rollouts import messages
     from heliostat.cli.rollouts.view import countdown
 
     rollout = ""
     if one.rollout is not None:
-        parts = (f"{one.rollout.number}, {one.rollout.strategy.kind}: {words.PHASES[one.rollout.phase]}",)
+        parts = (f"{one.rollout.number}, {one.rollout.strategy.kind}: {messages.PHASES[one.rollout.phase]}",)
         rollout = ", ".join(filter(None, (*parts, countdown(one.rollout, time.time()))))
     if not one.versions:
-        return [(one.name, words.NOTHING, "", "", f"0/{one.desired_replicas or 0}", "", rollout)]
+        return [(one.name, messages.NOTHING, "", "", f"0/{one.desired_replicas or 0}", "", rollout)]
     return [_row(one, version, rollout if number == 0 else "") for number, version in enumerate(one.versions)]
 
 
 def _row(one: Application, version: ServedVersion, rollout: str) -> tuple[str, ...]:
-    from heliostat.cli.rollouts import words
+    from heliostat.cli.rollouts import messages
 
-    replicas = words.NOTHING if version.replicas is None else str(version.replicas)
+    replicas = messages.NOTHING if version.replicas is None else str(version.replicas)
     wanted = f"/{one.desired_replicas}" if one.desired_replicas is not None and version.role != "previous" else ""
-    moment = words.moment(version.since) if version.since is not None else ""
-    return (one.name, version.label, version.role, words.percent(version.weight), replicas + wanted, moment, rollout)
+    moment = messages.moment(version.since) if version.since is not None else ""
+    return (one.name, version.label, version.role, messages.percent(version.weight), replicas + wanted, moment, rollout)

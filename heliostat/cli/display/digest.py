@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from heliostat.cli.display import words
+from heliostat.cli.display import messages
 from heliostat.cli.display.board import Board
 from heliostat.engine.events import Event, Op, PropertyChange, StepStarted, StepSucceeded, Summary
 from heliostat.engine.masking import Masker
@@ -77,7 +77,7 @@ class DigestDisplay:
             "result": "succeeded" if result.succeeded else "failed",
         }
         if self.board.outputs:
-            document["outputs"] = encode_value(words.shown(self.board.outputs.new, show_secrets=False), _never, "outputs")
+            document["outputs"] = encode_value(messages.shown(self.board.outputs.new, show_secrets=False), _never, "outputs")
         empty: tuple[Any, ...] = ({}, [])
         self._write(json.dumps({k: v for k, v in document.items() if v not in empty}, indent=4, ensure_ascii=False))
 
@@ -93,7 +93,7 @@ class DigestDisplay:
             said["newState"] = {
                 "urn": step.urn,
                 "type": urns.type_of(step.urn),
-                "outputs": encode_value(words.shown(outputs, show_secrets=False), _never, step.urn),
+                "outputs": encode_value(messages.shown(outputs, show_secrets=False), _never, step.urn),
             }
         if step.changes:
             said["diffReasons"] = sorted({_root(change) for change in step.changes})
@@ -103,7 +103,7 @@ class DigestDisplay:
 
     def _hidden(self, resource: Resource) -> Resource:
         values = {name: getattr(resource, name) for name in ("inputs", "outputs", "replacement_trigger")}
-        hidden = {name: self._masker.value(words.shown(value, show_secrets=False)) for name, value in values.items()}
+        hidden = {name: self._masker.value(messages.shown(value, show_secrets=False)) for name, value in values.items()}
         errors = [self._masker.text(error) for error in resource.init_errors]
         return dataclasses.replace(resource, **hidden, init_errors=errors)
 

@@ -6,7 +6,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from heliostat.cli.display import report, words
+from heliostat.cli.display import messages, report
 from heliostat.cli.display.board import Board, Row, Status
 from heliostat.cli.display.report import Look
 from heliostat.cli.say import clean
@@ -80,7 +80,7 @@ class LiveDisplay:
         board = self.board
         counts = f"{board.of(Status.RUNNING)} running · {board.of(Status.DONE)} done · {board.of(Status.FAILED)} failed"
         hidden = f" · {more} more not shown" if more else ""
-        elapsed = words.duration(board.clock() - self._began)
+        elapsed = messages.duration(board.clock() - self._began)
         foot = Text(f"   {counts}{hidden} · {elapsed}", style="dim", no_wrap=True, overflow="ellipsis")
         return Group(*self._lines(rows), foot)
 
@@ -92,7 +92,7 @@ class LiveDisplay:
         room = self.console.width - _SIGN_WIDTH - sum(widths) - _GAP * 3
         lines = []
         for (_, row), (kind, name, status) in zip(rows, cells, strict=True):
-            sign, colour, _ = words.marks(row.op, preview=self.look.preview, gone=row.gone)
+            sign, colour, _ = messages.marks(row.op, preview=self.look.preview, gone=row.gone)
             colour = "red" if row.status is Status.FAILED else colour
             drawn = Text(no_wrap=True, overflow="crop")
             drawn.append(sign.rjust(2) + " ", style=colour)
@@ -106,13 +106,13 @@ class LiveDisplay:
 
     def _status(self, row: Row) -> str:
         if row.status is Status.FAILED:
-            return f"{words.running(row.phase)} failed ({words.duration(row.seconds)})"
+            return f"{messages.running(row.phase)} failed ({messages.duration(row.seconds)})"
         if row.op is Op.SAME:
             return ""
         if row.status is Status.RUNNING:
-            return f"{words.running(row.phase)} ({words.duration(self.board.clock() - row.started)})"
-        took = f" ({words.duration(row.seconds)})" if row.seconds >= 0.05 and not self.look.preview else ""
-        return words.marks(row.op, preview=self.look.preview, gone=row.gone)[2] + took
+            return f"{messages.running(row.phase)} ({messages.duration(self.board.clock() - row.started)})"
+        took = f" ({messages.duration(row.seconds)})" if row.seconds >= 0.05 and not self.look.preview else ""
+        return messages.marks(row.op, preview=self.look.preview, gone=row.gone)[2] + took
 
     def _info(self, row: Row) -> str:
         if row.note and row.status is Status.RUNNING and not self.look.suppress_progress:
@@ -120,7 +120,7 @@ class LiveDisplay:
         if row.status is Status.FAILED and not self._over:  # at the end the whole of it stands below
             errors = [told for told in self.board.diagnostics if told.urn == row.urn and told.severity == "error"]
             return clean(errors[-1].message).strip().split("\n", 1)[0] if errors else ""
-        paths = words.paths_of(row.changes)
+        paths = messages.paths_of(row.changes)
         return f"[diff: {paths}]" if paths else ""
 
 

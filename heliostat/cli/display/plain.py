@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from heliostat.cli.display import report, words
+from heliostat.cli.display import messages, report
 from heliostat.cli.display.board import HALVES, Board
 from heliostat.cli.display.report import Look
 from heliostat.engine.events import Diagnostic, Event, Op, StepFailed, StepStarted, StepSucceeded, Summary
@@ -69,18 +69,22 @@ class PlainDisplay:
 
     def _step(self, event: StepStarted | StepSucceeded | StepFailed) -> str:
         if isinstance(event, StepSucceeded) and event.op is Op.DELETE and self.board.is_gone(event.urn):
-            sign, _, word = words.marks(event.op, preview=self.look.preview, gone=True)
-            return f"{sign:>2} {report.label(event.urn, self.look)} {word} ({words.duration(event.seconds)})"
-        head = f"{words.SIGNS[event.op]:>2} {report.label(event.urn, self.look)}"
+            sign, _, word = messages.marks(event.op, preview=self.look.preview, gone=True)
+            return f"{sign:>2} {report.label(event.urn, self.look)} {word} ({messages.duration(event.seconds)})"
+        head = f"{messages.SIGNS[event.op]:>2} {report.label(event.urn, self.look)}"
         if isinstance(event, StepFailed):
-            return f"{head} {words.running(event.op)} failed ({words.duration(event.seconds)})"
+            return f"{head} {messages.running(event.op)} failed ({messages.duration(event.seconds)})"
         if self._is_quiet(event.op):
             return ""
         if isinstance(event, StepStarted):
-            paths = words.paths_of(event.changes)
-            word = words.done(event.op, preview=True) if self.look.preview else words.running(event.op)
+            paths = messages.paths_of(event.changes)
+            word = messages.done(event.op, preview=True) if self.look.preview else messages.running(event.op)
             return f"{head} {word}" + (f" [diff: {paths}]" if paths else "")
-        return "" if self.look.preview else f"{head} {words.done(event.op, preview=False)} ({words.duration(event.seconds)})"
+        return (
+            ""
+            if self.look.preview
+            else f"{head} {messages.done(event.op, preview=False)} ({messages.duration(event.seconds)})"
+        )
 
     def _is_quiet(self, op: Op) -> bool:
         if op in {Op.SAME, Op.REFRESH}:

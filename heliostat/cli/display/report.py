@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from heliostat.cli.display import words
+from heliostat.cli.display import messages
 from heliostat.cli.display.board import Board
 from heliostat.cli.say import clean, line, runnable
 from heliostat.engine.events import Diagnostic, Op, Outputs, Summary
@@ -62,9 +62,9 @@ def diagnostics(console: Console, board: Board, severities: frozenset[str], look
     if not groups:
         return
     say(console, "\nDiagnostics:", "bold magenta")
-    for urn, messages in groups.items():
+    for urn, diagnosed in groups.items():
         say(console, f"  {label(urn, look) if urn else 'the operation as a whole'}:", "bold")
-        for told in sorted(messages, key=lambda d: d.severity == "error"):
+        for told in sorted(diagnosed, key=lambda d: d.severity == "error"):
             lines = clean(told.message.strip("\n")).split("\n")
             head = "" if told.severity == "info" else f"{told.severity}: "
             say(console, f"    {head}{lines[0]}", _SEVERITY.get(told.severity, "") if head else "")
@@ -77,9 +77,9 @@ def differences(console: Console, board: Board, look: Look) -> None:
     for row in board.rows.values():
         if (row.op is Op.SAME and not row.changes) or (row.op is Op.READ and not look.show_reads):
             continue
-        sign, colour, word = words.marks(row.op, preview=look.preview, gone=row.gone)
+        sign, colour, word = messages.marks(row.op, preview=look.preview, gone=row.gone)
         say(console, f"{sign:>2} {label(row.urn, look)}: ({word})", colour)
-        for colour, text in words.diff_lines(row.changes, show_secrets=look.show_secrets, whole=look.full_output):
+        for colour, text in messages.diff_lines(row.changes, show_secrets=look.show_secrets, whole=look.full_output):
             say(console, f"       {text}", colour)
 
 
@@ -88,7 +88,7 @@ def outputs(console: Console, told: Outputs, look: Look) -> None:
     if look.suppress_outputs or not (told.old or told.new):
         return
     say(console, "\nOutputs:", "bold magenta")
-    for colour, text in words.output_lines(told.old, told.new, show_secrets=look.show_secrets, whole=look.full_output):
+    for colour, text in messages.output_lines(told.old, told.new, show_secrets=look.show_secrets, whole=look.full_output):
         say(console, f"  {text}", colour)
 
 
@@ -97,13 +97,13 @@ def summary(console: Console, board: Board, result: Summary, look: Look) -> None
     counts = result.changes or board.counts()
     say(console, "\nResources:", "bold magenta")
     gone = board.gone_of(counts.get(Op.DELETE, 0))
-    say(console, f"    {words.tally(counts, preview=look.preview, gone=gone)}")
+    say(console, f"    {messages.tally(counts, preview=look.preview, gone=gone)}")
     failed = [row for row in board.rows.values() if row.status.value == "failed"]
     if failed:
         say(console, f"    {len(failed)} failed", "red")
     interrupted = [row for row in board.rows.values() if row.status.value == "running"]
     if interrupted and not look.preview:
         say(console, f"    {len(interrupted)} interrupted", "yellow")
-    say(console, "\nDuration: " + words.duration(result.seconds), "bold magenta")
+    say(console, "\nDuration: " + messages.duration(result.seconds), "bold magenta")
     if result.cancelled:
         say(console, "The operation was cancelled.", "yellow")

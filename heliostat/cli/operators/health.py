@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from heliostat.cli.operators.serving import Application
-from heliostat.rollout.words import joined
+from heliostat.spec.formatting import joined
 
 
 class Health(StrEnum):

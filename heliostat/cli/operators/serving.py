@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from heliostat.cli.rollouts import words
+from heliostat.cli.rollouts import messages
 from heliostat.spec.rollouts import Rollout, Sample, Status
 
 
@@ -66,7 +66,7 @@ class Application:
 
 def under_way(status: Status) -> Rollout | None:
     """The rollout that has not ended."""
-    return status.rollout if status.rollout is not None and status.rollout.phase not in words.ENDS else None
+    return status.rollout if status.rollout is not None and status.rollout.phase not in messages.ENDS else None
 
 
 def application(status: Status, sample: Sample | None, past: Sequence[Rollout]) -> Application:
@@ -102,8 +102,8 @@ def _moving(status: Status, going: Rollout, sample: Sample | None, past: Sequenc
 def since(label: str, newest: Rollout | None, past: Sequence[Rollout]) -> float | None:
     """When a version got all traffic: by the events of the rollout that brought it, else by the end of that."""
     known: list[Rollout] = [*([newest] if newest is not None else ()), *past]
-    brought = next((one for one in known if one.to_version == label and one.phase in words.SETTLED), None)
+    brought = next((one for one in known if one.to_version == label and one.phase in messages.SETTLED), None)
     if brought is None:
         return None
-    moved = [event.at for event in brought.events if event.phase in words.SETTLED]
+    moved = [event.at for event in brought.events if event.phase in messages.SETTLED]
     return moved[0] if moved else brought.ended_at

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from heliostat.cli.rollouts import words
+from heliostat.cli.rollouts import messages
 from heliostat.spec.ledger import TOP, Entry, EntryKind, key_of, place_of, prefix_of
 from heliostat.spec.rollouts import Desired, Version
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
@@ -149,9 +149,9 @@ def _line(entry: Entry) -> Line:
     said = entry.origin
     before = entry.previous.version.label if entry.previous else "nothing"
     after = "nothing" if entry.kind is EntryKind.REMOVED else entry.target.version.label
-    passed = words.checks(entry.analyses)
-    measured = words.figures(entry.figures)
-    reason = words.first_line(entry.error)
+    passed = messages.checks(entry.analyses)
+    measured = messages.figures(entry.figures)
+    reason = messages.first_line(entry.error)
     ended = f"{entry.phase}{f': {reason}' if reason else ''}"
     return Line(
         number=entry.number,
@@ -172,7 +172,7 @@ def _what(entry: Entry) -> str:
     if entry.kind is EntryKind.END:
         return f"rollout {entry.rollout} ended"
     share = entry.weights.get(entry.target.version.digest, 0.0)
-    return f"rollout {entry.rollout}: {words.percent(share)} to {entry.target.version.label}"
+    return f"rollout {entry.rollout}: {messages.percent(share)} to {entry.target.version.label}"
 
 
 def served(entry: Entry) -> Served:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heliostat.cli.rollouts import words
+from heliostat.cli.rollouts import messages
 from heliostat.cli.rollouts.ledger import Line, Served, exact
 from heliostat.cli.tables import table
 from heliostat.spec.rollouts import Rollout
@@ -22,14 +22,14 @@ def as_table(rollouts: Sequence[Rollout], now: float) -> str:
         rows.append(
             (
                 str(one.number),
-                words.moment(one.started_at),
-                words.took(one, now),
+                messages.moment(one.started_at),
+                messages.took(one, now),
                 one.strategy.kind,
                 f"{one.from_version or 'nothing'} -> {one.to_version}",
                 str(one.phase),
                 said.by if said else "",
                 commit,
-                _cut(words.first_line(one.error)),
+                _cut(messages.first_line(one.error)),
             )
         )
     return _narrow(heads, rows)
@@ -41,7 +41,7 @@ def history(lines: Sequence[Line]) -> str:
     rows = [
         (
             str(one.number),
-            words.moment(one.at),
+            messages.moment(one.at),
             one.what,
             one.change,
             one.strategy,
@@ -57,16 +57,16 @@ def history(lines: Sequence[Line]) -> str:
 
 def served(application: str, at: float, what: Served | None) -> str:
     """What answered at a moment."""
-    head = f"At {words.moment(at)}"
+    head = f"At {messages.moment(at)}"
     if what is None:
         return f"{head}, nothing of {application} had served yet."
     entry = what.entry
-    by = f"by entry {entry.number} (rollout {entry.rollout}, {words.moment(entry.at)})"
+    by = f"by entry {entry.number} (rollout {entry.rollout}, {messages.moment(entry.at)})"
     if not what.shares:
         return f"{head}, nothing served {application}, {by}."
     parts = [f"{head}, {application} was served as follows, {by}:"]
     for share, desired in what.shares:
-        parts += ["", f"  {words.percent(share)} of the traffic", pairs(exact(desired), "    ")]
+        parts += ["", f"  {messages.percent(share)} of the traffic", pairs(exact(desired), "    ")]
     return "\n".join(parts)
 
 

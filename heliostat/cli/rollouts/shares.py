@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from heliostat.cli.rollouts import words
+from heliostat.cli.rollouts import messages
 from heliostat.spec.rollouts import Rollout, Sample, Status, VersionSample
 
 BAR = 24
@@ -51,7 +51,7 @@ class Row:
         if self.now is None:
             return ""
         rates = ((self.now.rejected_per_second, "rejected/s"), (self.now.others_per_second, "other/s"))
-        found = ", ".join(f"{words.number(rate)} {name}" for rate, name in rates if rate)
+        found = ", ".join(f"{messages.number(rate)} {name}" for rate, name in rates if rate)
         return f"{self.role} {found}" if found else ""
 
     def cells(self, width: int) -> Mapping[str, Text]:
@@ -59,18 +59,18 @@ class Row:
         found = {
             "": Text(self.role),
             _BAR: Text(bar(self.share, width), style=self.colour),
-            "weight": Text(words.percent(self.share)),
+            "weight": Text(messages.percent(self.share)),
             "version": Text(self.version),
         }
         if self.now is None:
-            return dict.fromkeys(_COLUMNS, Text(words.NOTHING)) | found
+            return dict.fromkeys(_COLUMNS, Text(messages.NOTHING)) | found
         failed = self.now.failed_per_second
         return found | {
             "replicas": Text(str(self.now.replicas)),
-            "pred/s": Text(words.number(self.now.requests_per_second)),
-            "failed/s": Text(words.number(failed), style="red" if failed else ""),
-            "p50": Text(words.number(self.now.p50_ms, "ms")),
-            "p99": Text(words.number(self.now.p99_ms, "ms")),
+            "pred/s": Text(messages.number(self.now.requests_per_second)),
+            "failed/s": Text(messages.number(failed), style="red" if failed else ""),
+            "p50": Text(messages.number(self.now.p50_ms, "ms")),
+            "p99": Text(messages.number(self.now.p99_ms, "ms")),
         }
 
 
@@ -125,7 +125,7 @@ def shares_of(status: Status, rollout: Rollout, sample: Sample | None) -> Shares
     """The rollout's two versions; one where only one is left."""
     weight = rollout.candidate_weight
     serving, candidate = (sample.serving, sample.candidate) if sample else (None, None)
-    if rollout.from_version and not (rollout.phase in words.ENDS and weight in {0.0, 1.0}):
+    if rollout.from_version and not (rollout.phase in messages.ENDS and weight in {0.0, 1.0}):
         return Shares(
             (
                 Row("serving", 1 - weight, "blue", serving, rollout.from_version),

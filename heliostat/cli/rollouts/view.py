@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from heliostat.cli.rollouts import words
+from heliostat.cli.rollouts import messages
 from heliostat.cli.rollouts.shares import shares_of
 from heliostat.spec.analysis import AnalysisResult, CheckResult, Verdict
 from heliostat.spec.rollouts import Phase, Rollout, Sample, Status
@@ -65,25 +65,25 @@ def _head(status: Status, now: float) -> RenderableType:
     line.append(f"rollout {rollout.number}", style="bold")
     line.append(f"  {rollout.strategy.kind}  ")
     line.append(f"{rollout.from_version or 'nothing'} -> {rollout.to_version}  ")
-    line.append(words.PHASES[rollout.phase], style=_COLOURS.get(rollout.phase, "cyan"))
+    line.append(messages.PHASES[rollout.phase], style=_COLOURS.get(rollout.phase, "cyan"))
     line.append(f"  {countdown(rollout, now)}")
-    who = words.origin(rollout.origin)
-    about = f"  began {words.moment(rollout.started_at)}, {words.took(rollout, now)}{f', by {who}' if who else ''}"
-    extra = words.figures(rollout.figures)
+    who = messages.origin(rollout.origin)
+    about = f"  began {messages.moment(rollout.started_at)}, {messages.took(rollout, now)}{f', by {who}' if who else ''}"
+    extra = messages.figures(rollout.figures)
     return Group(head, line, Text(about, style="dim"), *([Text(f"  {extra}", style="dim")] if extra else []))
 
 
 def countdown(rollout: Rollout, now: float) -> str:
     """`42s left`, or what the present phase ends in; empty where nothing is timed."""
-    if rollout.until is None or rollout.phase in words.ENDS:
+    if rollout.until is None or rollout.phase in messages.ENDS:
         return ""
-    left = words.span(rollout.until - now)
+    left = messages.span(rollout.until - now)
     return f"{_UNTIL[rollout.phase]} {left}" if rollout.phase in _UNTIL else f"{left} left"
 
 
 def mark(rollout: Rollout, step: int) -> tuple[str, str]:
     """The sign of a step and its colour."""
-    if rollout.phase in words.SETTLED or step < rollout.step:
+    if rollout.phase in messages.SETTLED or step < rollout.step:
         return "✓", "green"
     if step > rollout.step:
         return "·", "dim"
@@ -105,7 +105,7 @@ def _analysis(rollout: Rollout) -> Iterable[RenderableType]:
         return
     result = rollout.analyses[-1]
     sign, colour = _MARKS[result.verdict]
-    title = f"analysis of step {result.step + 1}: {words.verdict(result.verdict)}"
+    title = f"analysis of step {result.step + 1}: {messages.verdict(result.verdict)}"
     yield Padding(Text.assemble((f"{sign} ", colour), title), (1, 0, 0, 2))
     yield Padding(findings(result), (0, 0, 0, 4))
 
@@ -120,22 +120,22 @@ def findings(result: AnalysisResult) -> Table:
         table.add_row(
             Text(sign, style=colour),
             Text(finding.check),
-            words.measured(finding.check, finding.candidate),
-            words.measured(finding.check, finding.serving),
+            messages.measured(finding.check, finding.candidate),
+            messages.measured(finding.check, finding.serving),
             Text(finding.limit),
-            words.number(finding.requests),
+            messages.number(finding.requests),
             Text(_remark(finding), style="dim"),
         )
     return table
 
 
 def _remark(finding: CheckResult) -> str:
-    return "; ".join(part for part in (words.source(finding.source), finding.text) if part)
+    return "; ".join(part for part in (messages.source(finding.source), finding.text) if part)
 
 
 def _error(rollout: Rollout, look: Look) -> Iterable[RenderableType]:
     if rollout.error:
-        said = words.first_line(rollout.error) if look.short else rollout.error.strip()
+        said = messages.first_line(rollout.error) if look.short else rollout.error.strip()
         yield Padding(Text(said, style="red"), (1, 0, 0, 2))
 
 
@@ -146,12 +146,12 @@ def _events(rollout: Rollout, look: Look) -> RenderableType:
     table.add_column(no_wrap=look.short, overflow="ellipsis" if look.short else "fold")
     for event in rollout.events[-look.events :]:
         phase = Text(str(event.phase), style=_COLOURS.get(event.phase, ""))
-        table.add_row(words.clock(event.at), phase, Text(event.message))
+        table.add_row(messages.clock(event.at), phase, Text(event.message))
     return Padding(table, (1, 0, 0, 2))
 
 
 def _refused(status: Status, look: Look) -> Iterable[RenderableType]:
     for number, refused in enumerate(status.refused[:3] if look.short else status.refused):
-        said = f"refused: {refused.label}, by rollout {refused.rollout} at {words.moment(refused.at)}: "
-        line = Text(said + words.first_line(refused.reason), style="yellow", no_wrap=look.short, overflow="ellipsis")
+        said = f"refused: {refused.label}, by rollout {refused.rollout} at {messages.moment(refused.at)}: "
+        line = Text(said + messages.first_line(refused.reason), style="yellow", no_wrap=look.short, overflow="ellipsis")
         yield Padding(line, (0 if number else 1, 0, 0, 2))

@@ -16,7 +16,7 @@ from rich.live import Live
 
 from heliostat.cli import say
 from heliostat.cli.exits import Exit
-from heliostat.cli.rollouts import view, words
+from heliostat.cli.rollouts import messages, view
 from heliostat.spec.rollouts import Phase, Rollout, Sample, Status
 from heliostat.systems.controller_api import ControllerClient, serves_as_declared
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -101,7 +101,7 @@ class Lines:
         for event in rollout.events:
             if event.number > self._told:
                 self._told = event.number
-                self._write(f"{words.clock(event.at)}  {event.phase:<13}{event.message}")
+                self._write(f"{messages.clock(event.at)}  {event.phase:<13}{event.message}")
 
     def measured(self, sample: Sample | None) -> None:
         """Figures come with the events that they lead to."""
@@ -137,7 +137,7 @@ class JsonLines:
 
 def headline(name: str, rollout: Rollout) -> str:
     """One line that says which rollout it is."""
-    who = words.origin(rollout.origin)
+    who = messages.origin(rollout.origin)
     moved = f"{rollout.from_version or 'nothing'} -> {rollout.to_version}"
     return f"{name}: rollout {rollout.number}, {rollout.strategy.kind}, {moved}{f', by {who}' if who else ''}"
 
@@ -198,12 +198,12 @@ def ended(status: Status) -> int:
     if rollout is None:
         say.told(f"{status.name} has had no rollout yet.")
         return Exit.OK
-    if rollout.phase in words.SETTLED:
+    if rollout.phase in messages.SETTLED:
         if rollout.phase is Phase.RETAINING and rollout.until is not None:
-            say.told(f"{rollout.to_version} serves; {rollout.from_version} is kept until {words.moment(rollout.until)}.")
+            say.told(f"{rollout.to_version} serves; {rollout.from_version} is kept until {messages.moment(rollout.until)}.")
         return Exit.OK
     serving = status.serving.label if status.serving else "nothing"
-    say.told(f"error: rollout {rollout.number} of {status.name} {words.PHASES[rollout.phase]}; {serving} serves")
+    say.told(f"error: rollout {rollout.number} of {status.name} {messages.PHASES[rollout.phase]}; {serving} serves")
     return Exit.FAILED
 
 
@@ -216,7 +216,7 @@ def is_through(status: Status, *, to_the_end: bool = False) -> bool:
         return False  # the next one is about to begin
     if status.desired is not None and status.desired.version.label != rollout.to_version:
         return serves_as_declared(status)
-    return rollout.phase in ({Phase.SUCCEEDED} if to_the_end else words.SETTLED)
+    return rollout.phase in ({Phase.SUCCEEDED} if to_the_end else messages.SETTLED)
 
 
 async def _follow(client: ControllerClient, status: Status, shown: Screen, to_the_end: bool) -> Status:

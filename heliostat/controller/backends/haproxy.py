@@ -150,7 +150,7 @@ class HAProxyRouter:
         return changed or written
 
     def _write(self) -> None:
-        """Write what HAProxy is told; where that cannot be, it is told all the same, and the next look tries again."""
+        """Write what HAProxy is told; where that cannot be, it is told all the same, and the next pass tries again."""
         routes = dict(self._routes)
         self._kept = self._filed = False
         self._kept = self._store.faults.attempt(lambda: self._store.save_routes(routes))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from heliostat.cli.operators.doctor.facts import Facts, Machine, Stack
 from heliostat.cli.operators.doctor.level import Finding, Level
 from heliostat.cli.tables import gib
-from heliostat.rollout.words import counted
+from heliostat.spec.formatting import counted
 from heliostat.spec.platform import LocalPlatform
 
 MIB = 1 << 20

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from heliostat.cli.display.words import duration
+from heliostat.cli.display.messages import duration
 from heliostat.spec.analysis import AnalysisResult, Source, Verdict
 from heliostat.spec.rollouts import Origin, Phase, Rollout
 

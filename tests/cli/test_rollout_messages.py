@@ -1,7 +1,7 @@
 import pytest
 from rollout_records import BEGAN, failed, rollout, status, succeeded, version, waiting
 
-from heliostat.cli.rollouts import shares, view, watch, words
+from heliostat.cli.rollouts import messages, shares, view, watch
 from heliostat.cli.rollouts.drawing import clock_text
 from heliostat.spec.rollouts import Phase, VersionSample
 from heliostat.systems.controller_api import serves_as_declared
@@ -20,25 +20,25 @@ from heliostat.systems.controller_api import serves_as_declared
     ],
 )
 def test_numbers_have_three_digits_that_count(value, unit, said):
-    assert words.number(value, unit) == said
+    assert messages.number(value, unit) == said
 
 
 def test_shares_of_requests_are_told_in_percent_with_what_is_missing():
-    assert words.measured("success rate", 0.9998) == "99.98 %"
-    assert words.measured("disagreement", 0.0132) == "1.32 %"
-    assert words.measured("latency p99", 12.34) == "12.3 ms"
-    assert words.measured("prediction-distance", 0.1) == "0.1"
+    assert messages.measured("success rate", 0.9998) == "99.98 %"
+    assert messages.measured("disagreement", 0.0132) == "1.32 %"
+    assert messages.measured("latency p99", 12.34) == "12.3 ms"
+    assert messages.measured("prediction-distance", 0.1) == "0.1"
 
 
 def test_a_figures_unit_is_in_its_name():
-    assert words.figure("startup_seconds", 18.66) == ("startup", "18.7 s")
-    assert words.figure("seconds", 3) == ("time", "3 s")
-    assert words.figure("moved_by", "hand") == ("moved by", "hand")
-    assert words.figures({"shift_milliseconds": 2.0, "steps": [{"weight": 1}]}) == "shift 2 ms"
+    assert messages.figure("startup_seconds", 18.66) == ("startup", "18.7 s")
+    assert messages.figure("seconds", 3) == ("time", "3 s")
+    assert messages.figure("moved_by", "hand") == ("moved by", "hand")
+    assert messages.figures({"shift_milliseconds": 2.0, "steps": [{"weight": 1}]}) == "shift 2 ms"
 
 
 def test_lengths_of_time_go_from_seconds_to_days():
-    assert [words.span(one) for one in (-1, 0.25, 75, 3700, 90_000)] == ["0.0s", "0.2s", "1m15s", "1h01m", "1d01h"]
+    assert [messages.span(one) for one in (-1, 0.25, 75, 3700, 90_000)] == ["0.0s", "0.2s", "1m15s", "1h01m", "1d01h"]
     assert [clock_text(one, 60) for one in (-3, 45)] == ["-3 s", "45 s"]
     assert [clock_text(one, 600) for one in (-65, 125)] == ["-1:05", "2:05"]
     assert clock_text(7320, 80_000) == "2:02 h"
@@ -98,4 +98,4 @@ def test_where_what_is_declared_served_all_along_a_failed_rollout_is_the_last_th
 
 def test_a_version_without_requests_has_no_latencies_to_show():
     quiet = VersionSample(replicas=2, requests_per_second=0, failed_per_second=0)
-    assert (quiet.p50_ms, words.number(quiet.p50_ms, "ms")) == (None, words.NOTHING)
+    assert (quiet.p50_ms, messages.number(quiet.p50_ms, "ms")) == (None, messages.NOTHING)

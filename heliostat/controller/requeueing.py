@@ -1,4 +1,4 @@
-"""When the next look at an application is due. Pure."""
+"""When the next pass over an application is due. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from heliostat.rollout.show import gathering, until
 from heliostat.spec.rollouts import Phase
 
 BUSY_SECONDS = 0.2
-"""Between looks while something is on its way, or is measured before it goes on."""
+"""Between passes while something is on its way, or is measured before it goes on."""
 WATCH_SECONDS = 1.0
-"""Between looks while a rollout waits and its figures are watched."""
+"""Between passes while a rollout waits and its figures are watched."""
 IDLE_SECONDS = 2.0
-"""Between looks while all is as it shall be: HAProxy's own probes and retries cover what happens in between."""
+"""Between passes while all is as it shall be: HAProxy's own probes and retries cover what happens in between."""
 _LEAST_SECONDS = 0.02
 
 _WAITS = frozenset({Phase.PAUSED, Phase.WAITING, Phase.RETAINING})
 
 
-def pause(state: State, observed: Observed | None, now: float) -> float:
-    """How long the next look may wait, in seconds."""
+def requeue_after(state: State, observed: Observed | None, now: float) -> float:
+    """How long the next pass may wait, in seconds."""
     rollout = state.rollout
     if state.pending or state.deleting or observed is None or _unwell(state, observed):
         return BUSY_SECONDS
