@@ -62,14 +62,14 @@ class Changes:
         order = RollbackRequest(by="somebody")
         with _conflicts():
             found = await self._chosen(name, order)
-            orders.go_back(self._state(name), found.desired, self._observed(name), order, self._reconciler.now())
+            orders.roll_back(self._state(name), found.desired, self._observed(name), order, self._reconciler.now())
         return found
 
     async def rollback(self, name: str, order: RollbackRequest) -> Status:
         """Have what served before, or what an entry of the ledger names, serve again."""
         with _conflicts():
             found = await self._chosen(name, order)
-            self._reconciler.go_back(name, found.desired, order)
+            self._reconciler.roll_back(name, found.desired, order)
         return await self._looked_at(name)
 
     def say(self, name: str, word: ActionRequest, order: Callable[[State, ActionRequest, float], Step]) -> Status:

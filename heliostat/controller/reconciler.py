@@ -69,8 +69,8 @@ class Reconciler:
         self.analysis_runners = AnalysisRunners(self.settings.analysis_module, self.settings.directory, self.wake)
         tests = GoldenTests(self.client, self._tested)
         self._clock = Clock(self.store)
-        self._book = StateWriter(self.store, self.now, self.ledger.wake)
-        self.states = self._book.states
+        self._writer = StateWriter(self.store, self.now, self.ledger.wake)
+        self.states = self._writer.states
         self._executor = ActionExecutor(tests, self.analysis_runners, self.now)
         self._observer = BackendObserver(self.backend, self.now)
         self.changes = DeploymentChanges(self.backend, self._observer, self._begins, self.wake)
@@ -102,17 +102,17 @@ class Reconciler:
         state, desired = self.states.get(name, State(name=name)), declaration.desired
         if declaration.retry_refused:
             state = orders.retry(state, desired)
-        self._book.write(orders.declare(state, desired, self._seen(name), declaration.origin))
+        self._writer.write(orders.declare(state, desired, self._seen(name), declaration.origin))
         self.wake()
 
-    def go_back(self, name: str, desired: Desired, order: RollbackRequest) -> None:
+    def roll_back(self, name: str, desired: Desired, order: RollbackRequest) -> None:
         """Have what an entry of the ledger names serve again; the next pass begins with it.
 
         Raises:
             OrderError: it serves already.
         """
         origin = Origin(by=order.by)
-        self._book.write(orders.go_back(self.states[name], desired, self._seen(name), order, self.now(), origin))
+        self._writer.write(orders.roll_back(self.states[name], desired, self._seen(name), order, self.now(), origin))
         self.wake()
 
     def say(self, name: str, word: ActionRequest, order: Callable[[State, ActionRequest, float], Step]) -> None:
@@ -125,12 +125,12 @@ class Reconciler:
         rollout = step.state.rollout
         ended = rollout is not None and rollout.ended
         records = (Record(EntryKind.END, step.state.entered),) if ended else ()
-        self._book.write(step.state, step.events, records)
+        self._writer.write(step.state, step.events, records)
         self.wake()
 
     def delete(self, name: str) -> None:
         """Take an application away."""
-        self._book.write(orders.delete(self.states[name]))
+        self._writer.write(orders.delete(self.states[name]))
         self.wake()
 
     async def news(self, seconds: float) -> None:
@@ -213,8 +213,8 @@ class Reconciler:
     ) -> tuple[bool, tuple[Action, ...]]:
         """Decide about one application and move its traffic; whether that changed anything, and what is left to do."""
         state, now = self.states[name], self.now()
-        if self._book.waits(name):
-            self.store.faults.attempt(lambda: self._book.catch_up(name))
+        if self._writer.waits(name):
+            self.store.faults.attempt(lambda: self._writer.flush(name))
         away = deployments is None
         seen = still(self._seen(name), name, snapshot)
         if deployments is not None:
@@ -233,7 +233,7 @@ class Reconciler:
             return self.store.faults.attempt(lambda: self._forget(decision.state, decision.records)), ()
         new = decision.state != state or decision.records
         page = (decision.state, decision.events, decision.records)
-        if new and not self.store.faults.attempt(lambda: self._book.write(*page)):
+        if new and not self.store.faults.attempt(lambda: self._writer.write(*page)):
             # As if nothing had been decided.
             decision = Decision(state, () if away else actions(state, observed, now), ())
         return await self._carry_out(state, decision, began)
@@ -284,7 +284,7 @@ class Reconciler:
 
     def _forget(self, state: State, records: tuple[Record, ...]) -> None:
         name = state.name
-        self._book.forget(state, records)
+        self._writer.forget(state, records)
         self.meter.forget(name)
         self._golden.drop(name)
         self.changes.forget(name)

@@ -46,7 +46,7 @@ class StateWriter:
         """
         page = self._page(state, events, records)
         try:
-            self.catch_up(state.name)
+            self.flush(state.name)
             self._save(page)
         except sqlite3.Error as error:
             if not is_urgent(self.states.get(state.name, state), state):
@@ -59,7 +59,7 @@ class StateWriter:
         """Whether something of an application is not written yet."""
         return name in self._waiting
 
-    def catch_up(self, name: str) -> None:
+    def flush(self, name: str) -> None:
         """Write what waits of an application, in order.
 
         Raises:
@@ -77,7 +77,7 @@ class StateWriter:
         Raises:
             sqlite3.Error: that cannot be written.
         """
-        self.catch_up(state.name)
+        self.flush(state.name)
         self._store.forget(state.name, self._page(state, (), records).entries)
         self.states.pop(state.name, None)
         self._posted()

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from heliostat.ml.priority import lower_priority
 from heliostat.spec.base import Model
-from heliostat.spec.jobs import Where
+from heliostat.spec.jobs import SpecificationAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_jobs import FAILURE, PROGRESS
@@ -26,7 +26,7 @@ def run(kind: type[S], work: Callable[[S], None]) -> None:
     """Read the specification that the command line names and do `work`; a failure is told in the log, and exits with 1."""
     lower_priority()
     try:
-        where = Where.model_validate_json(sys.argv[1])
+        where = SpecificationAddress.model_validate_json(sys.argv[1])
         work(TypeAdapter(kind).validate_json(open_store(where.store).get(where.key)))
     except Exception as error:
         told = str(error) if isinstance(error, PermanentError) else traceback.format_exc()

@@ -90,7 +90,10 @@ class Handler(ABC, Generic[I, O]):
         return []
 
     async def preview(self, context: Context, old: O | None, new: I) -> None:
-        """Tell what a create (`old` is None) or an update would do. Called where all is known but what is `supposed`."""
+        """Tell what a create (`old` is None) or an update would do.
+
+        Called where all is known but what `preview_placeholders` stand for.
+        """
         return
 
     def preview_outputs(self, old: O | None, new: I) -> Mapping[str, Any]:

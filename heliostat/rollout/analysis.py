@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from heliostat.rollout import limits
-from heliostat.rollout.chance import DOUBT, by_chance, doubt_of_a_look, slower_than, wilson
+from heliostat.rollout.chance import DOUBT, binomial_p_value, doubt_of_a_look, slower_than, wilson
 from heliostat.rollout.judged import Judged, judge_measured
 from heliostat.rollout.observed import Colour, Evidence, Window
 from heliostat.spec.analysis import (
@@ -113,7 +113,7 @@ class _Share:
         return self.total > 0 and self.bad / self.total > self.allowed + _ROUNDING
 
     def beyond_chance(self, doubt: float) -> bool:
-        return by_chance(self.bad, self.total, self.allowed) < doubt
+        return binomial_p_value(self.bad, self.total, self.allowed) < doubt
 
 
 def _check(analysis: Analysis, number: int, evidence: Evidence, candidate: Colour, elapsed: float) -> Judged:

@@ -29,7 +29,7 @@ def wilson(bad: float, total: float, doubt: float = DOUBT) -> tuple[float, float
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def by_chance(bad: float, total: float, share: float) -> float:
+def binomial_p_value(bad: float, total: float, share: float) -> float:
     """How probable `bad` or more of `total` are where `share` of all are bad: exact, as rare events need it.
 
     Wilson's lower bound is too eager there: of 100 requests at 1 %, it calls the sixth failure twenty times too often.

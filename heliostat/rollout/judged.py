@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from heliostat.rollout import limits
-from heliostat.rollout.chance import by_chance, doubt_of_a_look
+from heliostat.rollout.chance import binomial_p_value, doubt_of_a_look
 from heliostat.spec.analysis import (
     CheckResult,
     CustomCheck,
@@ -82,7 +82,7 @@ def _is_beyond(check: Measured, figure: Measurement, least: int) -> bool:
         return figure.verdict is Verdict.FAIL
     if not isinstance(check, Disagreement) or figure.candidate is None or figure.rows < least:
         return False
-    return by_chance(figure.candidate * figure.rows, figure.rows, check.at_most) < doubt_of_a_look(
+    return binomial_p_value(figure.candidate * figure.rows, figure.rows, check.at_most) < doubt_of_a_look(
         1.0, 1.0, figure.rows, least
     )
 

@@ -91,7 +91,7 @@ def abort(state: State, word: ActionRequest, now: float) -> Step:
     return Step(state.with_rollout(aborted=text), ((rollout.phase, text),))
 
 
-def go_back(
+def roll_back(
     state: State, desired: Desired, observed: Observed, order: RollbackRequest, now: float, origin: Origin | None = None
 ) -> State:
     """`state` that goes back to `desired`, which served before, without stages; what it leaves is refused from now on.
@@ -144,4 +144,15 @@ def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
 
 
-__all__ = ["OrderError", "RefusedError", "abort", "approve", "declare", "delete", "fingerprint", "go_back", "refusal", "retry"]
+__all__ = [
+    "OrderError",
+    "RefusedError",
+    "abort",
+    "approve",
+    "declare",
+    "delete",
+    "fingerprint",
+    "refusal",
+    "retry",
+    "roll_back",
+]

@@ -51,7 +51,7 @@ class EvaluateSpecification(Model):
     result_key: str
 
 
-class Where(Model):
+class SpecificationAddress(Model):
     """The argument of a job: where its specification lies."""
 
     store: StoreAddress

@@ -133,7 +133,7 @@ class World:
         self._said(orders.abort(self.state, ActionRequest(by="ada"), self.clock))
 
     def go_back(self, wanted: Desired) -> None:
-        self.state = orders.go_back(self.state, wanted, self.observe(), RollbackRequest(by="ada"), self.clock)
+        self.state = orders.roll_back(self.state, wanted, self.observe(), RollbackRequest(by="ada"), self.clock)
 
     def _said(self, step: Step) -> None:
         self._record(step.state, step.events)

@@ -9,7 +9,7 @@ from judging import P99, RATE, RELATIVE, TWICE, analysis, judged, only, replayed
 from rollout_traffic import counts
 
 from heliostat.rollout.analysis import judge
-from heliostat.rollout.chance import by_chance, doubt_of_a_look, slower_than, wilson
+from heliostat.rollout.chance import binomial_p_value, doubt_of_a_look, slower_than, wilson
 from heliostat.rollout.limits import told
 from heliostat.rollout.model import Colour, Evidence, Window
 from heliostat.spec.analysis import Latency, Measurements, RejectionRate, Source, SuccessRate, Verdict
@@ -178,13 +178,13 @@ def test_wilsons_bounds_are_the_textbooks() -> None:
 
 
 def test_what_is_left_to_chance_is_the_binomial_tail() -> None:
-    assert by_chance(3, 100, 0.01) == pytest.approx(0.0794, abs=1e-4)
-    assert by_chance(60, 100, 0.5) == pytest.approx(0.0284, abs=1e-4)
-    assert by_chance(1, 100, 0.01) == 1.0, "not more than usual"
-    assert by_chance(1, 100, 0.0) == 0.0
-    assert by_chance(100, 100, 1.0) == 1.0
-    assert by_chance(100, 100, 0.5) == pytest.approx(0.5**100)
-    assert by_chance(11_000, 1_000_000, 0.01) < 1e-20
+    assert binomial_p_value(3, 100, 0.01) == pytest.approx(0.0794, abs=1e-4)
+    assert binomial_p_value(60, 100, 0.5) == pytest.approx(0.0284, abs=1e-4)
+    assert binomial_p_value(1, 100, 0.01) == 1.0, "not more than usual"
+    assert binomial_p_value(1, 100, 0.0) == 0.0
+    assert binomial_p_value(100, 100, 1.0) == 1.0
+    assert binomial_p_value(100, 100, 0.5) == pytest.approx(0.5**100)
+    assert binomial_p_value(11_000, 1_000_000, 0.01) < 1e-20
 
 
 REJECTS = RejectionRate(at_most=0.1)

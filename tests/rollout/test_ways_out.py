@@ -85,7 +85,7 @@ def test_a_rollback_that_has_not_begun_is_not_undone_by_the_next_up() -> None:
     first, second = world.state.slot(Colour.BLUE).desired, world.state.slot(Colour.GREEN).desired
     assert first is not None
     assert second is not None
-    world.state = orders.go_back(world.state, first, world.observe(), RollbackRequest(by="ada"), world.clock)
+    world.state = orders.roll_back(world.state, first, world.observe(), RollbackRequest(by="ada"), world.clock)
     with pytest.raises(orders.RefusedError, match="2-fine was rolled back"):
         world.declare(second)
     world.settle()
