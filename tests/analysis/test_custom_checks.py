@@ -93,9 +93,10 @@ def check(candidate):
     time.sleep(60)
 """
     began = time.monotonic()
-    figure = await check(source, timeout_seconds=3)
-    assert time.monotonic() - began < 10
-    assert (figure.verdict, figure.text) == (INCONCLUSIVE, "not done within 3 s.")
+    # Long enough for the function to begin, at a low priority beside other tests.
+    figure = await check(source, timeout_seconds=8)
+    assert time.monotonic() - began < 30
+    assert (figure.verdict, figure.text) == (INCONCLUSIVE, "not done within 8 s.")
     pid = int((tmp_path / "pid").read_text())
     until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
