@@ -16,7 +16,7 @@ from heliostat.cli.operators.deployed import CONTROLLER, Deployed
 from heliostat.cli.operators.health import Health, PartHealth
 from heliostat.cli.tables import gib
 from heliostat.rollout.words import counted
-from heliostat.spec.addresses import ControllerAddress, HttpAddress, RayAddress
+from heliostat.spec.addresses import Access, ControllerAddress, HttpAddress, RayAddress
 from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.controller_api import ControllerClient
@@ -102,9 +102,9 @@ async def ray(address: RayAddress, declared: int | None) -> PartHealth:
     return PartHealth("ray", address.url, Health.OK, version, f"{counted(len(nodes), 'node')}, {cpus:g} CPUs")
 
 
-async def mlflow(uri: str) -> PartHealth:
+async def mlflow(uri: str, access: Access | None) -> PartHealth:
     """Ask MLflow whether it answers, also from its database."""
-    with Registry(uri, seconds=SECONDS) as registry:
+    with Registry(uri, seconds=SECONDS, access=access) as registry:
         version = await in_thread(registry.server_version)
         try:
             await in_thread(registry.require_database)
@@ -156,7 +156,7 @@ def probes(found: Deployed) -> list[Probe]:
     if cluster := found.ray:
         listed.append(("ray", cluster.url, lambda: ray(cluster, found.ray_nodes)))
     if uri := found.tracking_uri:
-        listed.append(("mlflow", uri, lambda: mlflow(uri)))
+        listed.append(("mlflow", uri, lambda: mlflow(uri, found.tracking_access)))
     if api := found.controller:
         listed.append(("controller", api.url, lambda: controller(api)))
     if public := found.public_url:
