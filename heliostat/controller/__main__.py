@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -128,7 +129,8 @@ async def serve(settings: ControllerSettings, token: str) -> None:
     async with httpx.AsyncClient() as replicas:
         ledger = Ledger(store, open_store(settings.inputs.store))
         reconciler = Reconciler(store, backend, traffic, replicas, settings, ledger)
-        app = create_app(reconciler, token, settings.public_url)
+        again = partial(read_token, settings.address)
+        app = create_app(reconciler, token, settings.public_url, again)
         config = uvicorn.Config(
             app,
             host=settings.inputs.host,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, status
@@ -20,6 +22,7 @@ from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.views import current, past
 from heliostat.controller.views import status as status_of
 from heliostat.rollout.model import Observed, State
+from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.base import Name, make_all
 from heliostat.spec.rollouts import Health, Record, Rollout, RolloutEvent, Status
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -73,10 +76,12 @@ class Views:
         return self._reconciler.store.events(state.name, number)
 
 
-def create_app(reconciler: Reconciler, token: str, public_url: str) -> FastAPI:
-    """The application; every call needs `token`."""
+def create_app(
+    reconciler: Reconciler, token: str, public_url: str, read_again: Callable[[str], str] = lambda refused: refused
+) -> FastAPI:
+    """The application; every call needs `token`, or what `read_again` finds in its place where a call carries another."""
     make_all()  # FastAPI misreads what is not
-    guard = Depends(_guard(token))
+    guard = Depends(_Guard(token, read_again))
     version = heliostat.__version__
     app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)
     views = Views(reconciler, public_url)
@@ -168,12 +173,23 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"detail": text}, status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
-def _guard(token: str) -> Callable[[Request], Awaitable[None]]:
-    expected = f"Bearer {token}".encode()
+class _Guard:
+    """Lets in who has the token. One that is changed where it is kept counts from the first call that carries it."""
 
-    async def check(request: Request) -> None:
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, expected):
+    def __init__(self, token: str, read_again: Callable[[str], str]) -> None:
+        self._token, self._read_again, self._lock = token, read_again, asyncio.Lock()
+
+    async def __call__(self, request: Request) -> None:
+        # A Kubernetes API server, as a way here, keeps Authorization to itself.
+        given = request.headers.get("authorization") or request.headers.get(ControllerAddress.proxied_header, "")
+        if self._fits(given):
+            return
+        if given:
+            async with self._lock:
+                with contextlib.suppress(RetryableError, PermanentError):
+                    self._token = await asyncio.to_thread(self._read_again, self._token)
+        if not self._fits(given):
             raise HTTPException(status.HTTP_401_UNAUTHORIZED, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
-    return check
+    def _fits(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode())

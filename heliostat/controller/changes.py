@@ -115,7 +115,9 @@ class Changes:
         return self._reconciler.observed.get(name, Observed())
 
     async def _is_there(self, desired: Desired) -> None:
-        gone = await asyncio.to_thread(rollback_targets.missing, desired.version)
+        known = self._reconciler.settings.inputs
+        access = known.tracking_access if desired.version.tracking_uri == known.tracking_uri else None
+        gone = await asyncio.to_thread(rollback_targets.missing, desired.version, access)
         if gone:
             text = f"{desired.version.label} cannot serve again: {' and '.join(gone)} is gone; choose another entry"
             raise rollback_targets.NoRollbackTargetError(text)

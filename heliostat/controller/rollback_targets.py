@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from heliostat.rollout.model import SETTLED, Colour, Observed, State, identity
 from heliostat.rollout.refusals import is_refused
+from heliostat.spec.addresses import Access
 from heliostat.spec.ledger import Entry
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, Version
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.mlflow_registry import Registry
+from heliostat.systems.mlflow_registry import ModelMissingError, Registry
 from heliostat.systems.objects import open_store
 
 _FULL = 0.9999
@@ -88,22 +89,23 @@ def is_warm(state: State, observed: Observed, desired: Desired) -> bool:
     return any(slot is not None and identity(slot) == identity(desired) and seen.healthy for slot, seen in slots)
 
 
-def missing(version: Version) -> tuple[str, ...]:
-    """What a version needs and is not there any more.
+def missing(version: Version, access: Access | None = None) -> tuple[str, ...]:
+    """What a version needs and is not there any more; `access` is how its registry is reached from here.
 
     Raises:
         RetryableError: the object store or the registry does not answer.
+        PermanentError: the registry lets nobody in.
     """
     gone = [] if _is_there(version, version.code_uri) else [f"its code package {version.code_uri}"]
     runtime = version.runtime
     if runtime is not None and not _is_there(version, runtime.library_uri):
         gone.append(f"its library {runtime.library} at {runtime.library_uri}")
     try:
-        with Registry(version.tracking_uri) as registry:
+        with Registry(version.tracking_uri, access=access) as registry:
             location = registry.location(version.model_uri)
             if not registry.hands_out(location):
                 gone.append(f"the files of {version.model_uri} at {location}")
-    except PermanentError:
+    except ModelMissingError:
         gone.append(f"the model {version.model_uri} in {version.tracking_uri}")
     return tuple(gone)
 

@@ -153,7 +153,7 @@ def _unservable(contract: Contract[Any, Any], model: ServedModelAddress) -> str:
     from heliostat.systems.errors import PermanentError, RetryableError
 
     try:
-        folder = model_cache.fetch(model.uri, model.tracking_uri)
+        folder = model_cache.fetch(model.uri, model.tracking_uri, model.tracking_access)
     except RetryableError:
         return ""
     except (PermanentError, ValueError) as error:

@@ -19,11 +19,13 @@ class RayPlatform(pulumi.ComponentResource):
     def __init__(self, name: str, spec: Spec, directory: Path, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("heliostat:index:RayPlatform", name, {}, opts)
         store, ray = wire(address_of(spec.store, directory)), wire(spec.ray)
+        access = wire(spec.tracking.access)
         args = ControllerArgs(
             directory=directory / "controller",
             ray=ray,
             store=store,
             tracking_uri=spec.tracking.uri,
+            tracking_access=access,
             host=spec.controller.host,
             api_port=spec.controller.api_port,
             credential=spec.controller.credential,
@@ -36,5 +38,6 @@ class RayPlatform(pulumi.ComponentResource):
             tracking_uri=spec.tracking.uri,
             controller=controller.address,
             public_url=controller.public_url,
+            tracking_access=access,
         )
         self.register_outputs({"publicUrl": self.platform.public_url})

@@ -187,7 +187,7 @@ async def _require_loadable(inputs: ApplicationInputs) -> None:
         PermanentError: it cannot.
     """
     given = inputs.model_dump(mode="json", by_alias=True)
-    model = ServedModelAddress(uri=inputs.model_uri, tracking_uri=inputs.tracking_uri)
+    model = ServedModelAddress(uri=inputs.model_uri, tracking_uri=inputs.tracking_uri, tracking_access=inputs.tracking_access)
     found, _ = await inspecting.inspect_application(given, model)
     if found.model:
         raise PermanentError(f"{inputs.model_uri} cannot be served: {found.model}")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from heliostat.provider import gate, inspecting, ray_work
 from heliostat.provider.properties import UNKNOWN
-from heliostat.provider.records import unless_deleted
+from heliostat.provider.records import open_registry, unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
 from heliostat.provider.switches import switches_of
@@ -20,7 +20,7 @@ from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.workload import OnRefusal
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.mlflow_registry import RegisteredVersion, Registry
+from heliostat.systems.mlflow_registry import RegisteredVersion
 from heliostat.systems.objects import ObjectMissingError, open_store
 
 _NEXT = "models:/candidate"
@@ -29,6 +29,8 @@ _UNSEEN = "0" * 64
 """The digest of a snapshot that is not made yet."""
 _DATA_TAG = "heliostat.dataset"
 """On a registered version: the digest of the data that it was trained on."""
+_PLACES = frozenset({"ray", "controller", "code", "tracking_access"})
+"""Inputs that say where things are reached, and with what code nothing is judged."""
 
 
 class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
@@ -52,7 +54,7 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
 
     def insignificant_inputs(self, old: ModelVersionInputs, new: ModelVersionInputs) -> frozenset[str]:
         """Where things are reached means nothing, nor does the code: a model is judged with the code it was logged with."""
-        return frozenset({"ray", "controller", "code"})
+        return _PLACES - {"tracking_access"}
 
     async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
         """That the entry point is no predictor."""
@@ -83,7 +85,7 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
             candidate = "the new model" if new.model_uri == _NEXT else new.model_uri
             context.info(f"will judge {candidate} against {incumbent or 'the baseline alone: nothing serves yet'}")
             if incumbent:
-                await asyncio.to_thread(_require_artifacts, new.tracking_uri, incumbent)
+                await asyncio.to_thread(_require_artifacts, new, incumbent)
 
     async def create(self, context: Context, inputs: ModelVersionInputs) -> Created[ModelVersionOutputs]:
         """Judge and register, or take the pinned version."""
@@ -93,7 +95,7 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
         """Gone where the registry no longer has the version."""
 
         def recorded() -> ModelVersionOutputs | None:
-            version = _version(outputs.tracking_uri, outputs.served_model_uri)
+            version = _version(outputs, outputs.served_model_uri)
             return outputs.model_copy(update={"served_data_digest": _data_digest(version)}) if version else None
 
         return await unless_deleted(context, outputs.name, outputs, recorded)
@@ -102,6 +104,8 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
         self, context: Context, identifier: str, old: ModelVersionOutputs, new: ModelVersionInputs
     ) -> ModelVersionOutputs:
         """Judge the new candidate."""
+        if all(getattr(old, name) == getattr(new, name) for name in ModelVersionInputs.model_fields if name not in _PLACES):
+            return old.model_copy(update={name: getattr(new, name) for name in ModelVersionInputs.model_fields})
         return await _decided(context, new)
 
     async def delete(self, context: Context, identifier: str, outputs: ModelVersionOutputs) -> None:
@@ -115,7 +119,7 @@ async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersion
     if not (inputs.run_id and inputs.model_uri):
         raise PermanentError(f"the model version {inputs.name} names no candidate: give runId and modelUri, or pin")
     incumbent = await _incumbent(inputs)
-    serving = await asyncio.to_thread(_version, inputs.tracking_uri, incumbent) if incumbent else None
+    serving = await asyncio.to_thread(_version, inputs, incumbent) if incumbent else None
     if serving and serving.run_id == inputs.run_id:
         context.info(f"{inputs.name}: the candidate is {serving.uri}, which serves")
         return _outputs(inputs, serving, "accepted", serving.tags.get("heliostat.report", ""))
@@ -242,7 +246,7 @@ def _judged(inputs: ModelVersionInputs, report: dict[str, Any], serving: Registe
 
 
 def _register(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str) -> RegisteredVersion:
-    with Registry(inputs.tracking_uri) as registry:
+    with open_registry(inputs) as registry:
         version = registry.register(
             inputs.name,
             inputs.model_uri or "",
@@ -258,37 +262,37 @@ def _log_report(inputs: ModelVersionInputs, report: dict[str, Any]) -> None:
     points = [(f"test_{name}", value, 0) for name, value in report["candidate"]["overall"].items()]
     if report["baseline"]:
         points += [(f"baseline_test_{name}", value, 0) for name, value in report["baseline"]["overall"].items()]
-    with Registry(inputs.tracking_uri) as registry:
+    with open_registry(inputs) as registry:
         registry.log(inputs.run_id or "", metrics=points)
 
 
 def _tag_run(inputs: ModelVersionInputs, tags: dict[str, str]) -> None:
-    with Registry(inputs.tracking_uri) as registry:
+    with open_registry(inputs) as registry:
         registry.log(inputs.run_id or "", tags={name: value[:5000] for name, value in tags.items()})
 
 
 def _pinned(inputs: ModelVersionInputs) -> RegisteredVersion:
-    version = _version(inputs.tracking_uri, inputs.pin or "")
+    version = _version(inputs, inputs.pin or "")
     if version is None:
         raise PermanentError(f"the pinned version {inputs.pin} is not in MLflow at {inputs.tracking_uri}: pin one that is")
     return version
 
 
-def _require_artifacts(tracking_uri: str, incumbent: str) -> None:
+def _require_artifacts(inputs: ModelVersionInputs, incumbent: str) -> None:
     """See that what serves can be measured beside a candidate, before that is trained.
 
     Raises:
         PermanentError: its artifacts are gone.
     """
     try:
-        with Registry(tracking_uri) as registry:
+        with open_registry(inputs) as registry:
             registry.require_artifacts(registry.location(incumbent))
     except RetryableError:  # MLflow is not up yet
         return
 
 
-def _version(tracking_uri: str, uri: str) -> RegisteredVersion | None:
-    with Registry(tracking_uri) as registry:
+def _version(inputs: ModelVersionInputs, uri: str) -> RegisteredVersion | None:
+    with open_registry(inputs) as registry:
         return registry.version(uri)
 
 

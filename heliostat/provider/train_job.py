@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from heliostat.provider import inspecting, planned_capacity, ray_work
-from heliostat.provider.records import unless_deleted
+from heliostat.provider.records import open_registry, unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
 from heliostat.spec.inspection import Role
@@ -15,7 +15,7 @@ from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
 from heliostat.spec.workload import workers_that_fit
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.mlflow_registry import RESUMED_TAG, Registry, Run
+from heliostat.systems.mlflow_registry import RESUMED_TAG, Run
 from heliostat.systems.ray_capacity import read_nodes
 
 TRAINING_TAG: Final = "heliostat.training"
@@ -69,7 +69,7 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
         """A finished training stays finished, whatever became of its cluster; it is gone where its run is deleted."""
 
         def recorded() -> TrainJobOutputs | None:
-            return outputs if _find_run(outputs.tracking_uri, outputs.run_id) else None
+            return outputs if _find_run(outputs) else None
 
         return await unless_deleted(context, outputs.name, outputs, recorded)
 
@@ -211,7 +211,7 @@ def _key(inputs: TrainJobInputs) -> str:
 def _finished_run(inputs: TrainJobInputs, forgiving: bool) -> Run | None:
     """The run of a training with this identity that went to its end; `forgiving`: None where MLflow is not up yet."""
     try:
-        with Registry(inputs.tracking_uri) as registry:
+        with open_registry(inputs) as registry:
             found = registry.runs(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
     except RetryableError:
         if forgiving:
@@ -220,9 +220,9 @@ def _finished_run(inputs: TrainJobInputs, forgiving: bool) -> Run | None:
     return found[0] if found else None
 
 
-def _find_run(tracking_uri: str, run_id: str) -> Run | None:
-    with Registry(tracking_uri) as registry:
-        return registry.run(run_id)
+def _find_run(outputs: TrainJobOutputs) -> Run | None:
+    with open_registry(outputs) as registry:
+        return registry.run(outputs.run_id)
 
 
 def _outputs(inputs: TrainJobInputs, run: Run) -> TrainJobOutputs:

@@ -6,11 +6,12 @@ import asyncio
 import importlib.metadata
 from collections.abc import Awaitable
 
-from heliostat.spec.addresses import RayAddress
+from heliostat.provider.records import open_registry
+from heliostat.spec.addresses import ControllerAddress, KubernetesSecret, RayAddress
 from heliostat.spec.resources import ControllerInputs
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.http import is_loopback
-from heliostat.systems.mlflow_registry import Registry
+from heliostat.systems.http import read_token
+from heliostat.systems.loopback import is_loopback
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_capacity import read_nodes, read_version
 from heliostat.systems.ray_serve import ServeClient, host_of_replicas
@@ -25,15 +26,24 @@ async def unanswered(inputs: ControllerInputs) -> list[str]:
     Raises:
         PermanentError: some cannot be used as they are; the text says of each why, and what to do.
     """
-    asked: tuple[Awaitable[None], ...] = (_ray(inputs), _mlflow(inputs), _store(inputs))
+    found = await _errors(_ray(inputs), _mlflow(inputs), _store(inputs), _token(inputs))
+    return [str(each) for each in found]
+
+
+async def _errors(*asked: Awaitable[object]) -> list[RetryableError]:
+    """What may pass of all that goes wrong.
+
+    Raises:
+        PermanentError: some will not; the text has all of it.
+    """
     found = await asyncio.gather(*asked, return_exceptions=True)
-    wrong = [str(each) for each in found if isinstance(each, PermanentError)]
+    wrong = dict.fromkeys(str(each) for each in found if isinstance(each, PermanentError))
     if wrong:
         raise PermanentError("; ".join(wrong))
     for each in found:
         if isinstance(each, BaseException) and not isinstance(each, RetryableError):
             raise each
-    return [str(each) for each in found if isinstance(each, RetryableError)]
+    return [each for each in found if isinstance(each, RetryableError)]
 
 
 def ray_problem(url: str, runs: str, installed: str) -> str | None:
@@ -64,11 +74,16 @@ def mlflow_problem(uri: str, runs: str) -> str | None:
 
 async def _ray(inputs: ControllerInputs) -> None:
     # The version is told to everybody, the nodes only to who is let in.
-    runs, _ = await asyncio.gather(read_version(inputs.ray), read_nodes(inputs.ray))
-    if problem := ray_problem(inputs.ray.url, runs, importlib.metadata.version("ray")):
-        raise PermanentError(problem)
+    ray = inputs.ray
+    for each in await _errors(_version(ray.model_copy(update={"credential": None}) if ray.proxy else ray), read_nodes(ray)):
+        raise each
     if not is_loopback(inputs.ray.url):
         await _serve(inputs.ray)
+
+
+async def _version(ray: RayAddress) -> None:
+    if problem := ray_problem(ray.url, await read_version(ray), importlib.metadata.version("ray")):
+        raise PermanentError(problem)
 
 
 async def _serve(ray: RayAddress) -> None:
@@ -83,13 +98,20 @@ async def _serve(ray: RayAddress) -> None:
 
 async def _mlflow(inputs: ControllerInputs) -> None:
     def ask() -> str:
-        with Registry(inputs.tracking_uri, seconds=_SECONDS) as registry:
+        with open_registry(inputs, _SECONDS) as registry:
             runs = registry.server_version()
             registry.require_database()
             return runs
 
     if problem := mlflow_problem(inputs.tracking_uri, await asyncio.to_thread(ask)):
         raise PermanentError(problem)
+
+
+async def _token(inputs: ControllerInputs) -> None:
+    """Look for the token of the controller to be, where that is one that somebody keeps."""
+    if isinstance(inputs.credential, KubernetesSecret):
+        address = ControllerAddress(url=f"http://{inputs.host}", credential=inputs.credential)
+        await asyncio.to_thread(read_token, address)
 
 
 async def _store(inputs: ControllerInputs) -> None:

@@ -73,6 +73,7 @@ class Application(Resource):
             strategy=serving.strategy,
             store=platform.store,
             tracking_uri=platform.tracking_uri,
+            tracking_access=platform.tracking_access,
             controller=platform.controller,
             cluster_session=platform.ray_session,
         )

@@ -42,11 +42,12 @@ def wire(value: Any) -> Any:
     return value
 
 
-def all_or_nothing(**parts: pulumi.Input[Any]) -> pulumi.Output[Any]:
-    """An object to export; none where a part of it could not be had, so that the stack keeps what it exported before.
+def all_or_nothing(**parts: pulumi.Input[Any] | None) -> pulumi.Output[Any]:
+    """An object to export, without parts that are None; no object where a part of it could not be had, so that the stack keeps
+    what it exported before.
 
     What a failed resource would have given is an unknown, and an engine that goes on after errors would write that over
     the address at which the old version still serves.
     """
-    joined = pulumi.Output.all(**parts)
+    joined = pulumi.Output.all(**parts).apply(lambda found: {key: part for key, part in found.items() if part is not None})
     return joined if pulumi.runtime.is_dry_run() else pulumi.Output.from_input(joined.future())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources.base import Address, Resource
-from heliostat.spec.addresses import TokenVariable
+from heliostat.spec.addresses import SharedToken
 from heliostat.spec.code import controllers_digest
 
 
@@ -28,10 +28,12 @@ class ControllerArgs:
     """Where its API and the traffic plane listen: a name or an address of this machine, by which others reach it."""
     api_port: int | None = None
     """The port of its API, 1024 to 65535; by default a free one is chosen and kept."""
-    credential: TokenVariable | None = None
-    """The variable that its token is in; by default one is made, in a file of the data folder."""
+    credential: SharedToken | None = None
+    """The variable or the secret that its token is in; by default one is made, in a file of the data folder."""
     public_port: int | None = None
     """The port at which clients reach every application, 1024 to 65535; by default a free one is chosen and kept."""
+    tracking_access: pulumi.Input[Address] | None = None
+    """How MLflow is reached from here, where that is otherwise than inside of the cluster."""
     keeps: tuple[Path, ...] = ()
     """Data folders of other services that are started again when they die."""
 
@@ -56,6 +58,7 @@ class Controller(Resource):
             ray=args.ray,
             store=args.store,
             tracking_uri=args.tracking_uri,
+            tracking_access=args.tracking_access,
             host=args.host,
             api_port=args.api_port,
             credential=args.credential,

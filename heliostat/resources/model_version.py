@@ -67,6 +67,7 @@ class ModelVersion(Resource):
             store=platform.store,
             ray=platform.ray,
             tracking_uri=platform.tracking_uri,
+            tracking_access=platform.tracking_access,
             controller=platform.controller,
         )
 

@@ -26,6 +26,8 @@ class Platform:
     """The address below which clients reach the applications."""
     ray_session: pulumi.Input[str] = ""
     """The cluster's `session`, another one each time it is made anew: what ran on it is awaited again."""
+    tracking_access: pulumi.Input[Address] | None = None
+    """How MLflow is reached from outside of the cluster, where that is otherwise than inside: an `Access`."""
 
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output `platform`."""
@@ -36,6 +38,7 @@ class Platform:
             controller=self.controller,
             publicUrl=self.public_url,
             raySession=self.ray_session,
+            trackingAccess=self.tracking_access,
         )
 
     @classmethod
@@ -50,4 +53,5 @@ class Platform:
             public_url=exported["publicUrl"],
             # A platform that an older version of this library brought up does not export it.
             ray_session=exported.apply(lambda found: found.get("raySession", "")),
+            tracking_access=exported.apply(lambda found: found.get("trackingAccess")),
         )

@@ -57,6 +57,7 @@ class TrainJob(Resource):
             store=platform.store,
             ray=platform.ray,
             tracking_uri=platform.tracking_uri,
+            tracking_access=platform.tracking_access,
         )
 
     @property

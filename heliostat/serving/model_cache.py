@@ -8,18 +8,19 @@ import tempfile
 from pathlib import Path
 
 from heliostat.ml.pyfunc import DATA_FOLDER, MODEL_FOLDER, trained_folder
+from heliostat.spec.addresses import Access
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.private_folder import node_folder
 
 
-def fetch(model_uri: str, tracking_uri: str) -> Path:
+def fetch(model_uri: str, tracking_uri: str, access: Access | None = None) -> Path:
     """The folder that the model's predictor loads from.
 
     Raises:
         PermanentError, RetryableError: there is no such model, or MLflow does not answer.
         ValueError: the model was not logged by a training of ours.
     """
-    with Registry(tracking_uri) as registry:
+    with Registry(tracking_uri, access=access) as registry:
         location = registry.location(model_uri)
         name = hashlib.sha256(f"{tracking_uri} {location}".encode()).hexdigest()[:32]
         target = _cache() / name

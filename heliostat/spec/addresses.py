@@ -6,10 +6,12 @@ uses it finds one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from heliostat.spec.base import Model
 
@@ -47,11 +49,54 @@ class BasicVariables(Model):
     """The variable that the password is in."""
 
 
-Credential = Annotated[TokenFile | TokenVariable | BasicVariables, Field(discriminator="kind")]
+class KubernetesCluster(Model):
+    """A Kubernetes cluster, found as kubectl finds it by whoever uses it."""
+
+    context: Annotated[str, Field(min_length=1)] | None = None
+    """Of the kubeconfig; by default its current one."""
+    kubeconfig: Annotated[str, Field(pattern=r"^(~/|/)")] | None = None
+    """Path. By default what KUBECONFIG names, or ~/.kube/config, or the service account of the pod."""
+
+
+Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+
+class KubernetesSecret(KubernetesCluster):
+    """A bearer token in a secret of a Kubernetes cluster."""
+
+    kind: Literal["kubernetes"] = "kubernetes"
+    namespace: Namespace
+    """Where the secret is."""
+    name: Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+    """Its name."""
+    key: Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9._-]+$")]
+    """The entry of its data that the token is in."""
+
+
+class KubernetesProxy(KubernetesCluster):
+    """The way through a Kubernetes cluster's API server, to a URL that names a service of the cluster."""
+
+    kind: Literal["kubernetes"] = "kubernetes"
+
+
+Credential = Annotated[TokenFile | TokenVariable | BasicVariables | KubernetesSecret, Field(discriminator="kind")]
 """Where a secret is found."""
 
 
-def variables_of(credential: TokenFile | TokenVariable | BasicVariables | None) -> tuple[str, ...]:
+def _kind_of_token(given: Any) -> str:
+    """The kind of a credential; a variable's need not be named, as it was the only one."""
+    found = given.get("kind", "environment") if isinstance(given, Mapping) else getattr(given, "kind", "environment")
+    return found if isinstance(found, str) else ""
+
+
+SharedToken = Annotated[
+    Annotated[TokenVariable, Tag("environment")] | Annotated[KubernetesSecret, Tag("kubernetes")],
+    Discriminator(_kind_of_token),
+]
+"""Where a token is found that several machines have."""
+
+
+def variables_of(credential: TokenFile | TokenVariable | BasicVariables | KubernetesSecret | None) -> tuple[str, ...]:
     """The environment variables that a credential is in."""
     match credential:
         case TokenVariable():
@@ -62,13 +107,64 @@ def variables_of(credential: TokenFile | TokenVariable | BasicVariables | None) 
             return ()
 
 
-class HttpAddress(Model):
+class Service(NamedTuple):
+    """A service inside a Kubernetes cluster."""
+
+    namespace: str
+    name: str
+    scheme: str
+    port: int
+
+
+_HOST_OF_SERVICE: Final = re.compile(
+    r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)\.([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.svc(\..+)?)?"
+)
+
+
+def service_of(url: str) -> Service:
+    """The service that a URL names, as inside its cluster.
+
+    Raises:
+        ValueError: it names none.
+    """
+    parts = urlsplit(url)
+    found = _HOST_OF_SERVICE.fullmatch(parts.hostname or "")
+    if found is None:
+        raise ValueError(
+            f"through an API server a service of its cluster is reached, http://NAME.NAMESPACE.svc:PORT, not {url}"
+        )
+    return Service(found[3], found[1], parts.scheme, parts.port or (443 if parts.scheme == "https" else 80))
+
+
+class Access(Model):
+    """How a URL is reached from outside of its cluster, and how to be let in."""
+
+    credential: Credential | None = None
+    """None where nothing is asked for, or whoever asks finds it otherwise."""
+    proxy: KubernetesProxy | None = None
+    """None where the URL is reached as it is."""
+
+    proxied_header: ClassVar[str] = ""
+    """What carries a token past an API server, which keeps `Authorization` to itself; empty where the API reads no other."""
+
+    @model_validator(mode="after")
+    def _travels(self) -> Self:
+        if self.proxy is None or self.credential is None:
+            return self
+        if not self.proxied_header:
+            raise ValueError(
+                "through an API server no credential travels: it keeps Authorization, and this API reads no other"
+            )
+        if isinstance(self.credential, BasicVariables):
+            raise ValueError("through an API server a token travels, and no name and password: it keeps Authorization")
+        return self
+
+
+class HttpAddress(Access):
     """An HTTP API and how to be let in."""
 
     url: HttpUrl
-    """Where it answers."""
-    credential: Credential | None = None
-    """None where the API asks for none."""
+    """Where it answers; behind a proxy as it is called inside of the cluster, `http://NAME.NAMESPACE.svc:PORT`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -81,10 +177,20 @@ class HttpAddress(Model):
         found = next((path for path in paths if path), None)
         return values | {"credential": {"kind": "file", "path": found}} if isinstance(found, str) else values
 
+    @model_validator(mode="after")
+    def _names_a_service(self) -> Self:
+        if self.proxy is not None:
+            service_of(self.url)
+        return self
+
 
 class RayAddress(HttpAddress):
     """A Ray cluster's REST APIs: dashboard, jobs, Serve."""
 
+    proxied_header: ClassVar[str] = "X-Ray-Authorization"
+
 
 class ControllerAddress(HttpAddress):
     """A controller's API."""
+
+    proxied_header: ClassVar[str] = "X-Heliostat-Authorization"

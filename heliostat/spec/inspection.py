@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from heliostat.spec.addresses import Access
 from heliostat.spec.base import EntryPoint, Model
 from heliostat.spec.workload import Limits
 
@@ -35,6 +36,7 @@ class ServedModelAddress(Model):
 
     uri: str
     tracking_uri: str
+    tracking_access: Access | None = None
 
 
 class InspectionTask(Model):

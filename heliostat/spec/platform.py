@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from heliostat.spec.addresses import HttpUrl, RayAddress, TokenVariable
+from heliostat.spec.addresses import Access, HttpUrl, RayAddress, SharedToken, service_of
 from heliostat.spec.base import Model
 
 Port = Annotated[int, Field(ge=1024, le=65535)]
@@ -102,12 +102,24 @@ Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
 """A name or an IPv4 address."""
 
 
-class ExistingTracking(Model):
-    """An MLflow tracking server and registry that is there. Its credential is in the variables that MLflow's own client reads:
-    MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."""
+class ExistingTracking(Access):
+    """An MLflow tracking server and registry that is there. Where no credential is named, and always on the cluster's nodes,
+    that is in the variables that MLflow's own client reads: MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and
+    MLFLOW_TRACKING_PASSWORD."""
 
     uri: HttpUrl
-    """The address that `mlflow.set_tracking_uri` takes."""
+    """The address that `mlflow.set_tracking_uri` takes, on the cluster's nodes in any case."""
+
+    @model_validator(mode="after")
+    def _names_a_service(self) -> Self:
+        if self.proxy is not None:
+            service_of(self.uri)
+        return self
+
+    @property
+    def access(self) -> Access | None:
+        """How callers outside of the cluster get there; None where that is as inside."""
+        return Access(credential=self.credential, proxy=self.proxy) if self.credential or self.proxy else None
 
 
 class ControllerPlace(Model):
@@ -117,9 +129,9 @@ class ControllerPlace(Model):
     """This machine's name or address as clients, and stacks on other machines, reach it. On loopback nobody else does."""
     api_port: Port | None = None
     """By default a free one is chosen and kept."""
-    credential: TokenVariable | None = None
-    """Where the API's token is: in this variable of the controller and of each `up` that calls it, wherever that runs. By
-    default a token is made, in a file that only this machine has."""
+    credential: SharedToken | None = None
+    """Where the API's token is: in this variable of the controller and of each `up` that calls it, wherever that runs, or in
+    this secret. By default a token is made, in a file that only this machine has."""
 
 
 class RayPlatform(Model):

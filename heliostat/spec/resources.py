@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AllowInfNan, Field
 
-from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenVariable
+from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.platform import Host, OnDestroy, Port, RayNode, RayWorkers
 from heliostat.spec.strategies import Strategy
@@ -85,10 +85,12 @@ class ControllerInputs(Model):
     ray: RayAddress
     store: StoreAddress
     tracking_uri: str
+    tracking_access: Access | None = None
+    """How MLflow is reached from outside of the cluster, where that is otherwise than inside."""
     host: Host = "127.0.0.1"
     """Where its API and the traffic plane listen."""
     api_port: Port | None = None
-    credential: TokenVariable | None = None
+    credential: SharedToken | None = None
     """Where its token is; by default in a file of the data folder."""
     public_port: Port | None = None
     keeps: tuple[str, ...] = ()
@@ -164,6 +166,7 @@ class TrainJobInputs(Model):
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str
+    tracking_access: Access | None = None
 
 
 class TrainJobOutputs(TrainJobInputs):
@@ -199,6 +202,7 @@ class ModelVersionInputs(Model):
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str
+    tracking_access: Access | None = None
     controller: ControllerAddress
 
 
@@ -232,6 +236,7 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     strategy: Strategy
     store: StoreAddress
     tracking_uri: str
+    tracking_access: Access | None = None
     controller: ControllerAddress
     cluster_session: str = ""
     """The cluster's `session`. It decides nothing of what is served: on a cluster that was made anew the application starts

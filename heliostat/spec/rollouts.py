@@ -15,7 +15,8 @@
     GET    /v1/health                                               -> Health
     GET    /metrics                                                 -> text      Prometheus' format
 
-Every call carries `Authorization: Bearer <token>`. An error is `{"detail": "<text>"}` with a 4xx where the call is at
+Every call carries `Authorization: Bearer <token>`, or the same as `X-Heliostat-Authorization` where something on the way keeps
+the former. An error is `{"detail": "<text>"}` with a 4xx where the call is at
 fault and a 5xx where it may be tried again. 409: the call is right and the application is not so: it was rolled back before,
 does not fit the cluster, waits for nobody, or what it shall go back to is gone.
 """

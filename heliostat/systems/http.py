@@ -5,38 +5,42 @@ A cluster or a controller that is made anew has a new token; a client that has l
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from base64 import b64encode
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
-from heliostat.spec.addresses import BasicVariables, Credential, HttpAddress, TokenFile, TokenVariable
+from heliostat.spec.addresses import BasicVariables, Credential, HttpAddress, KubernetesSecret, TokenFile, TokenVariable
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.kubernetes_api import through, through_sync
+from heliostat.systems.kubernetes_secrets import read_secret
+from heliostat.systems.loopback import is_loopback
 
 _CONNECT_SECONDS = 2.0
 _FAR_CONNECT_SECONDS = 10.0
 """The same over a network, with TLS."""
+_REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+"""Ray answers 403 to a token that is another's."""
 
 
 def open_client(
     address: HttpAddress, seconds: float = 30.0, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
-    """Open a client of an API; each answer may take `seconds`.
+    """Open a client of an API; each answer may take `seconds`. A `transport` is used in place of the way there.
 
-    A request raises httpx's errors, RetryableError where the credential is not there yet, and PermanentError where this
-    process cannot have it.
+    A request raises httpx's errors, RetryableError where the credential or the way there is not there yet, and PermanentError
+    where this process cannot have it.
     """
     return httpx.AsyncClient(
         base_url=address.url,
         auth=_auth(address),
         timeout=timeout_of(address, seconds),
-        transport=transport,
+        transport=through(address.proxy, address.url) if address.proxy and transport is None else transport,
         trust_env=not is_loopback(address.url),
         verify=_authorities(address.url),
     )
@@ -50,7 +54,7 @@ def open_sync_client(
         base_url=address.url,
         auth=_auth(address),
         timeout=timeout_of(address, seconds),
-        transport=transport,
+        transport=through_sync(address.proxy, address.url) if address.proxy and transport is None else transport,
         trust_env=not is_loopback(address.url),
         verify=_authorities(address.url),
     )
@@ -62,16 +66,16 @@ def timeout_of(address: HttpAddress, seconds: float | None) -> httpx.Timeout:
     return httpx.Timeout(seconds, connect=min(seconds or connect, connect))
 
 
-def read_token(address: HttpAddress) -> str:
-    """Read the bearer token of an API; empty where it asks for none.
+def read_token(address: HttpAddress, refused: str = "") -> str:
+    """Read the bearer token of an API; empty where it asks for none. A secret that held what was `refused` is read again.
 
     Raises:
-        RetryableError: its file cannot be read.
-        PermanentError: the variable that should hold it is not set, or a name and a password are asked for.
+        RetryableError: its file cannot be read, or what keeps its secret does not answer.
+        PermanentError: this process cannot have it, or a name and a password are asked for.
     """
     if isinstance(address.credential, BasicVariables):
         raise PermanentError(f"{address.url} asks for a name and a password, not for a token")
-    return "" if address.credential is None else _token(address.credential, address.url)
+    return "" if address.credential is None else _token(address.credential, address.url, refused)
 
 
 def reason(error: httpx.HTTPError) -> str:
@@ -82,16 +86,49 @@ def reason(error: httpx.HTTPError) -> str:
 class _Authorization(httpx.Auth):
     """Lets each request in with the credential of its moment."""
 
-    def __init__(self, credential: Credential, url: str) -> None:
-        self._credential, self._url = credential, url
+    def __init__(self, credential: Credential, url: str, header: str) -> None:
+        self._credential, self._url, self._header = credential, url, header
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["Authorization"] = _authorization(self._credential, self._url)
+        request.headers[self._header] = _authorization(self._credential, self._url)
         yield request
 
 
+class _SecretAuthorization(httpx.Auth):
+    """The same with a secret, which is read over a network: less often, and again where what it held is refused."""
+
+    def __init__(self, secret: KubernetesSecret, url: str, header: str) -> None:
+        self._secret, self._url, self._header = secret, url, header
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        token = _token(self._secret, self._url)
+        answer = yield self._let_in(request, token)
+        if answer.status_code in _REFUSED and (newer := _token(self._secret, self._url, token)) != token:
+            yield self._let_in(request, newer)
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        token = await asyncio.to_thread(_token, self._secret, self._url)
+        answer = yield self._let_in(request, token)
+        if answer.status_code not in _REFUSED:
+            return
+        newer = await asyncio.to_thread(_token, self._secret, self._url, token)
+        if newer != token:
+            yield self._let_in(request, newer)
+
+    def _let_in(self, request: httpx.Request, token: str) -> httpx.Request:
+        request.headers[self._header] = f"Bearer {token}"
+        return request
+
+
 def _auth(address: HttpAddress) -> httpx.Auth | None:
-    return None if address.credential is None else _Authorization(address.credential, address.url)
+    header = address.proxied_header if address.proxy else "Authorization"
+    match address.credential:
+        case None:
+            return None
+        case KubernetesSecret():
+            return _SecretAuthorization(address.credential, address.url, header)
+        case _:
+            return _Authorization(address.credential, address.url, header)
 
 
 def _authorization(credential: Credential, url: str) -> str:
@@ -102,9 +139,14 @@ def _authorization(credential: Credential, url: str) -> str:
     return f"Bearer {_token(credential, url)}"
 
 
-def _token(credential: TokenFile | TokenVariable, url: str) -> str:
+def _token(credential: TokenFile | TokenVariable | KubernetesSecret, url: str, refused: str = "") -> str:
     if isinstance(credential, TokenVariable):
         return _variable(credential.variable, "token", url)
+    if isinstance(credential, KubernetesSecret):
+        try:
+            return read_secret(credential, refused)
+        except (PermanentError, RetryableError) as error:
+            raise type(error)(f"the token of {url}: {error}") from None
     try:
         token = Path(credential.path).read_text().strip()
     except OSError as error:
@@ -121,15 +163,6 @@ def _variable(name: str, what: str, url: str) -> str:
     if not value:
         raise PermanentError(f"the {what} of {url} is to be in the environment variable {name}: set it here")
     return value
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL is of this machine: no proxy reaches that, and a token that is sent to one is lost."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _authorities(url: str) -> ssl.SSLContext | bool:

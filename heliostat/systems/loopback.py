@@ -7,6 +7,8 @@ reach this machine's loopback, and would be handed tokens in clear.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "grpc_proxy"})
 _NAMES = ("127.0.0.1", "localhost", "::1")
@@ -23,3 +25,12 @@ def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
         return dict.fromkeys(("no_proxy", "NO_PROXY"), "*")
     names = list(dict.fromkeys(part.strip() for part in (*said.split(","), *_NAMES) if part.strip()))
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(names))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL is of this machine: no proxy reaches that, and a token that is sent to one is lost."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from heliostat.spec.addresses import BasicVariables, Credential, HttpAddress, TokenVariable
+from heliostat.spec.addresses import Access, BasicVariables, HttpAddress, TokenVariable, variables_of
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_sync_client, reason
 
@@ -27,6 +27,10 @@ TRACKING_VARIABLES: Final = (_TOKEN, _USERNAME, _PASSWORD)
 _SECONDS: Final = 60.0
 _MOST_METRICS: Final = 1_000
 _MOST_PARAMETERS: Final = 100
+
+
+class ModelMissingError(PermanentError):
+    """There is no such model in the registry."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +63,41 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
 
-def address_of(tracking_uri: str) -> HttpAddress:
-    """The address of a tracking server, with the credential that MLflow's own client would use here."""
-    credential: Credential | None = None
-    if os.environ.get(_USERNAME) and os.environ.get(_PASSWORD):
+def address_of(tracking_uri: str, access: Access | None = None) -> HttpAddress:
+    """The address of a tracking server, with the credential that is named, or that MLflow's own client would use here.
+
+    Raises:
+        PermanentError: it is behind an API server, and there is a credential.
+    """
+    credential, proxy = (access.credential, access.proxy) if access else (None, None)
+    if credential is None and os.environ.get(_USERNAME) and os.environ.get(_PASSWORD):
         credential = BasicVariables(username_variable=_USERNAME, password_variable=_PASSWORD)
-    elif os.environ.get(_TOKEN):
+    elif credential is None and os.environ.get(_TOKEN):
         credential = TokenVariable(variable=_TOKEN)
-    return HttpAddress(url=tracking_uri, credential=credential)
+    if credential is not None and proxy is not None:
+        raise PermanentError(
+            f"MLflow at {tracking_uri} is reached through an API server, which keeps Authorization, and MLflow reads no other "
+            f"header: unset {', '.join(variables_of(credential))} here, or name a URL that is reached without the proxy"
+        )
+    return HttpAddress(url=tracking_uri, credential=credential, proxy=proxy)
 
 
 class Registry:
     """One tracking server. Use as a context manager; not for several threads at once.
 
-    Raises PermanentError or RetryableError from every call. Who is let in is said by the variables that MLflow's own client
-    reads: MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, which win.
+    Raises PermanentError or RetryableError from every call. Who is let in is said by the `access`, else by the variables that
+    MLflow's own client reads: MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, which win.
     """
 
-    def __init__(self, tracking_uri: str, transport: httpx.BaseTransport | None = None, seconds: float = _SECONDS) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        transport: httpx.BaseTransport | None = None,
+        seconds: float = _SECONDS,
+        access: Access | None = None,
+    ) -> None:
         self._uri = tracking_uri.rstrip("/")
-        self._client = open_sync_client(address_of(self._uri), seconds, transport)
+        self._client = open_sync_client(address_of(self._uri, access), seconds, transport)
 
     def __enter__(self) -> Self:
         return self
@@ -204,7 +223,7 @@ class Registry:
         """Where the artifacts of a model lie, by `models:/<name>/<number>` or `models:/<model id>`: a URI that never changes.
 
         Raises:
-            PermanentError: there is no such model.
+            ModelMissingError: there is no such model.
         """
         if model_uri.removeprefix("models:/").count("/"):
             name, number = _parts(model_uri)
@@ -215,7 +234,7 @@ class Registry:
             found = self._call("GET", f"logged-models/{quote(model_uri.removeprefix('models:/'))}", absent_is_none=True)
             uri = (found or {}).get("model", {}).get("info", {}).get("artifact_uri", "")
         if not uri:
-            raise PermanentError(f"there is no model {model_uri} in {self._uri}")
+            raise ModelMissingError(f"there is no model {model_uri} in {self._uri}")
         return self.location(uri) if uri.startswith("models:/") else str(uri)
 
     def require_artifacts(self, location: str, below: str = "") -> list[str]:

@@ -20,7 +20,8 @@ from heliostat.spec.addresses import RayAddress
 from heliostat.spec.endpoints import Endpoint
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.http import is_loopback, open_client, reason, timeout_of
+from heliostat.systems.http import open_client, reason, timeout_of
+from heliostat.systems.loopback import is_loopback
 
 _APPLICATIONS = "/api/serve/applications/"
 _REPLICA_MARK = "SERVE_REPLICA::"

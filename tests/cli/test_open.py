@@ -122,6 +122,10 @@ def test_an_address_that_nobody_opens_does_not_hold_for_ever(platform, stack, br
         ({"kind": "environment", "variable": "RAY_TOKEN"}, "It is in the environment variable RAY_TOKEN"),
         ({"kind": "file", "path": "/etc/ray/token"}, "It is in /etc/ray/token"),
         ({"kind": "basic", "usernameVariable": "N", "passwordVariable": "P"}, "The name and the password are in N and P"),
+        (
+            {"kind": "kubernetes", "namespace": "ml", "name": "ray", "key": "token"},
+            "It is in the key token of the secret ray in the namespace ml",
+        ),
     ],
 )
 def test_a_dashboard_elsewhere_is_opened_and_where_its_token_is_is_told(platform, stack, browser, credential, where):
@@ -131,6 +135,18 @@ def test_a_dashboard_elsewhere_is_opened_and_where_its_token_is_is_told(platform
     assert where in out
     assert browser.opened == ["http://10.0.0.2:8265"]
     assert json.loads(stack.ok("open", "ray", "--json"))["credential"] == credential
+
+
+def test_a_page_that_only_clients_reach_is_told_with_the_command_that_brings_it_here(platform, stack, browser):
+    proxy = {"kind": "kubernetes", "context": "prod"}
+    ray = {"url": "http://head.ml.svc:8265", "proxy": proxy}
+    more = {"ray": ray, "trackingUri": "http://mlflow.ml.svc:5000", "trackingAccess": {"proxy": proxy}}
+    platform.exports(platform=platform.platform() | more)
+    for page, service in (("ray", "service/head 8265"), ("mlflow", "service/mlflow 5000")):
+        ran = stack("open", page)
+        assert ran.code == 1
+        assert f"run `kubectl --context=prod --namespace=ml port-forward {service}` and open http://127.0.0.1:" in ran.err
+    assert browser.opened == []
 
 
 def test_as_json_rays_address_comes_with_the_tokens_file_and_without_the_token(platform, stack):

@@ -9,12 +9,13 @@ import httpx
 import pytest
 from fake_cluster import TOKEN, TRACEBACK, FakeCluster
 
+from heliostat.controller.api import create_app
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Declaration, Desired, Phase, Status, Version
 from heliostat.spec.strategies import BlueGreen, Recreate, Rolling, Strategy
 from heliostat.spec.workload import Limits, PredictionLog
 from heliostat.systems.controller_api import ENDS, ControllerClient
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 
 
 def desired(number: int, behaviour: str = "fine", strategy: Strategy | None = None, replicas: int = 2) -> Desired:
@@ -194,6 +195,37 @@ async def test_nobody_gets_in_without_the_token(cluster: FakeCluster, header: di
             # The API's description is not served at all.
             expected = httpx.codes.NOT_FOUND if path == "/openapi.json" else httpx.codes.UNAUTHORIZED
             assert answer.status_code == expected, path
+
+
+async def test_a_token_that_comes_through_a_kubernetes_api_server_lets_in(cluster: FakeCluster) -> None:
+    async with cluster.raw() as raw:
+        for token, expected in ((TOKEN, httpx.codes.OK), ("wrong", httpx.codes.UNAUTHORIZED)):
+            answer = await raw.get("/v1/health", headers={"X-Heliostat-Authorization": f"Bearer {token}"})
+            assert answer.status_code == expected
+
+
+async def test_a_token_that_changed_where_it_is_kept_counts_from_the_first_call_with_it(cluster: FakeCluster) -> None:
+    kept = [TOKEN]
+    refused = []
+
+    def read_again(token: str) -> str:
+        refused.append(token)
+        if not kept:
+            raise RetryableError("away")
+        return kept[-1]
+
+    app = create_app(cluster.reconciler, TOKEN, "http://public", read_again)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://controller") as raw:
+
+        async def status(token: str) -> int:
+            return (await raw.get("/v1/health", headers={"Authorization": f"Bearer {token}"})).status_code
+
+        assert (await status(TOKEN), refused) == (200, []), "who is let in is no reason to look"
+        assert (await status("newer"), refused) == (401, [TOKEN])
+        kept.append("newer")
+        assert [await status("newer"), await status(TOKEN), await status("newer")] == [200, 401, 200]
+        kept.clear()
+        assert [await status("wrong"), await status("newer")] == [401, 200], "what cannot be read again stays"
 
 
 async def test_a_wait_returns_as_soon_as_something_happens(cluster: FakeCluster) -> None:

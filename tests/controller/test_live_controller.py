@@ -10,16 +10,21 @@ import time
 import httpx
 import psutil
 import pytest
+from api_server import ApiServer, api_server
 from live_stack import Load, Stack, stack
 
+from heliostat.spec.addresses import KubernetesProxy, RayAddress
 from heliostat.spec.controller import SERVICE, TRAFFIC_SERVICE
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import Rolling
 from heliostat.systems import processes
-from heliostat.systems.errors import RetryableError
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.ray_capacity import read_nodes
+from heliostat.systems.ray_jobs import RayJobs
+from heliostat.systems.ray_logs import RayLogs
 from heliostat.systems.ray_serve import ServeClient
 
-__all__ = ["stack"]
+__all__ = ["api_server", "stack"]
 
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 
@@ -101,6 +106,29 @@ async def test_serve_runs_no_proxy_which_nobody_would_ask(stack: Stack) -> None:
     titles = {process.cmdline()[0] for process in processes.marked(stack.directory.parent / "ray", "head")}
     assert "ray::ServeController" in titles
     assert "ray::ProxyActor" not in titles
+
+
+async def test_ray_is_reached_through_a_kubernetes_api_server_with_its_own_token(stack: Stack, api_server: ApiServer) -> None:
+    near = stack.settings.inputs.ray
+    api_server.services["ml", "head", 8265] = near.url
+    proxy = KubernetesProxy(kubeconfig=str(api_server.kubeconfig({"token": "ada-token"})))
+    ray = RayAddress(url="http://head.ml.svc:8265", credential=near.credential, proxy=proxy)
+    assert await read_nodes(ray) == await read_nodes(near)
+    serve = ServeClient(ray, stack.settings.serve_port)
+    try:
+        assert any(name.startswith("flights") for name in (await serve.read()).applications)
+    finally:
+        await serve.close()
+    async with RayLogs(ray) as logs:
+        files = await logs.files("flights")
+        assert await logs.tail(files[-1], 5)
+    async with RayJobs(ray) as jobs:
+        await jobs.submit("echo-1", "echo hello from the cluster", {}, {})
+        job = await jobs.follow("echo-1", lambda _: None, asyncio.Event(), 120)
+        assert (job.status, "hello from the cluster" in await jobs.logs("echo-1")) == ("SUCCEEDED", True)
+        await jobs.delete("echo-1")
+    with pytest.raises(PermanentError, match=r"Ray at http://head.ml.svc:8265 refuses the token \(401\)"):
+        await read_nodes(ray.model_copy(update={"credential": None}))
 
 
 async def test_a_deleted_application_leaves_nothing_in_serve(stack: Stack) -> None:

@@ -23,7 +23,7 @@ async def rolled_back(world: World, monkeypatch: pytest.MonkeyPatch, meanwhile: 
     """What a rollback from version 2 to 1 answers where `meanwhile` happens while it looks for what it needs."""
     looking, found = threading.Event(), threading.Event()
 
-    def missing(version: Version) -> tuple[str, ...]:
+    def missing(version: Version, access: object) -> tuple[str, ...]:
         looking.set()
         found.wait(10)
         return ()

@@ -113,6 +113,7 @@ def test_a_workload_stack_takes_its_platform_from_the_stack_that_made_it() -> No
     declared = run({"platformStack": "organization/heliostat/platform-prod", "workloads": {"flights": {}}})
     assert types(declared) == WORKLOAD
     assert declared["heliostat:index:Application"]["controller"]["url"] == "http://127.0.0.1:1"
+    assert not any("trackingAccess" in inputs for inputs in declared.values()), "an older platform exports none"
 
 
 RAY = {
@@ -142,6 +143,20 @@ def test_on_a_cluster_that_exists_the_controller_is_all_that_is_made() -> None:
     assert controller["directory"].endswith("/.heliostat/stacks/test/controller")
     assert declared["heliostat:index:TrainJob"]["ray"] == RAY["ray"]
     assert declared["heliostat:index:Application"]["trackingUri"] == "http://10.0.0.3:5000"
+    assert not any("trackingAccess" in inputs for inputs in declared.values())
+
+
+def test_whoever_asks_mlflow_from_outside_of_a_kubernetes_cluster_is_told_how() -> None:
+    proxy = {"kind": "kubernetes", "context": "prod"}
+    inside = {
+        "ray": {"url": "http://head.ml.svc:8265", "proxy": proxy},
+        "tracking": {"uri": "http://mlflow.ml.svc:5000", "proxy": proxy},
+    }
+    declared = run({"platform": {**RAY, **inside}, "workloads": {"flights": {}}})
+    for kind in ("Controller", "TrainJob", "ModelVersion", "Application"):
+        found = declared[f"heliostat:index:{kind}"]
+        assert (found["trackingUri"], found["trackingAccess"]) == ("http://mlflow.ml.svc:5000", {"proxy": proxy})
+    assert declared["heliostat:index:TrainJob"]["ray"] == inside["ray"]
 
 
 def test_a_pinned_model_is_served_without_a_training() -> None:

@@ -52,8 +52,8 @@ class World:
         from heliostat.provider import model_version, ray_work, train_job
 
         monkeypatch.setattr(ray_work, "open_runner", lambda address: FakeJobs(self))
-        monkeypatch.setattr(train_job, "Registry", lambda uri: FakeRegistry(self))
-        monkeypatch.setattr(model_version, "Registry", lambda uri: FakeRegistry(self))
+        monkeypatch.setattr(train_job, "open_registry", lambda inputs: FakeRegistry(self))
+        monkeypatch.setattr(model_version, "open_registry", lambda inputs: FakeRegistry(self))
 
         async def incumbent(inputs: Any) -> str | None:
             return self.serving

@@ -10,6 +10,7 @@ from ml_world import World
 from heliostat.provider import model_version
 from heliostat.provider.model_version import ModelVersionHandler
 from heliostat.provider.properties import UNKNOWN
+from heliostat.spec.addresses import Access, KubernetesProxy
 from heliostat.spec.resources import ModelVersionInputs
 from heliostat.spec.workload import Gate, OnRefusal, Slice
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -127,6 +128,15 @@ async def test_a_state_from_before_learns_the_data_at_the_next_refresh(world):
     outputs = await serve(world, 1)
     before = outputs.model_copy(update={"served_data_digest": ""})
     assert await HANDLER.read(world.context, "flights", before) == outputs
+
+
+async def test_another_way_to_mlflow_is_taken_and_nothing_is_judged(world):
+    outputs = await serve(world, 1)
+    world.serving = "models:/flights/9"
+    through = Access(proxy=KubernetesProxy(context="prod"))
+    updated = await HANDLER.update(world.context, "flights", outputs, inputs(world, 1, tracking_access=through))
+    assert updated == outputs.model_copy(update={"tracking_access": through})
+    assert len(world.submitted) == 1
 
 
 async def test_another_margin_is_judged_from_the_same_measurement(world):

@@ -52,6 +52,15 @@ async def test_an_address_that_is_only_written_otherwise_changes_nothing(plugin:
     assert (found.changes, dict(found.detailedDiff)) == (pb.DiffResponse.DIFF_NONE, {})
 
 
+@pytest.mark.parametrize("kind", ["TrainJob", "ModelVersion", "Application", "Controller"])
+async def test_another_way_to_mlflow_is_a_change_so_that_the_state_knows_it(plugin: Any, kind: str) -> None:
+    before = declared(kind, newer)
+    now = {**before, "trackingAccess": {"proxy": {"kind": "kubernetes", "context": "prod"}}}
+    about = {"urn": urn_of(kind), "id": "it", "old_inputs": struct(before), "olds": struct({**before, "address": newer(API)})}
+    found = await plugin.stub.Diff(pb.DiffRequest(**about, news=struct(now)))
+    assert (list(found.detailedDiff), list(found.replaces)) == (["trackingAccess"], [])
+
+
 @pytest.mark.parametrize("kind", ["Application", "Controller"])
 async def test_another_token_is_a_change_all_the_same(plugin: Any, kind: str) -> None:
     found = await differs(plugin, kind, lambda url: newer(url, "/other"))

@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from heliostat.spec.addresses import BasicVariables, ControllerAddress, HttpAddress, RayAddress, TokenFile, TokenVariable
+from heliostat.spec.addresses import (
+    Access,
+    BasicVariables,
+    ControllerAddress,
+    HttpAddress,
+    KubernetesProxy,
+    KubernetesSecret,
+    RayAddress,
+    Service,
+    TokenFile,
+    TokenVariable,
+    service_of,
+)
+from heliostat.spec.platform import ControllerPlace, ExistingTracking
 
 URL = "http://10.0.0.2:8265"
 
@@ -31,6 +44,11 @@ def test_an_older_address_without_a_token_has_none() -> None:
             BasicVariables(username_variable="N", password_variable="P"),
             {"kind": "basic", "usernameVariable": "N", "passwordVariable": "P"},
         ),
+        (
+            KubernetesSecret(namespace="ml", name="ray", key="token", context="prod", kubeconfig="~/.kube/prod"),
+            {"kind": "kubernetes", "namespace": "ml", "name": "ray", "key": "token"}
+            | {"context": "prod", "kubeconfig": "~/.kube/prod"},
+        ),
     ],
 )
 def test_each_credential_is_written_with_its_kind_and_read_again(credential: Any, said: dict[str, str]) -> None:
@@ -51,6 +69,11 @@ def test_each_credential_is_written_with_its_kind_and_read_again(credential: Any
         {"url": URL, "credential": {"kind": "environment", "variable": "MY TOKEN"}},
         {"url": URL, "credential": {"kind": "guess"}},
         {"url": URL, "credential": {"kind": "environment"}},
+        {"url": URL, "credential": {"kind": "kubernetes", "namespace": "ml", "name": "ray"}},
+        {"url": URL, "credential": {"kind": "kubernetes", "namespace": "ML", "name": "ray", "key": "token"}},
+        {"url": URL, "credential": {"kind": "kubernetes", "namespace": "ml", "name": "ray", "key": "a/b"}},
+        {"url": URL, "proxy": {"kind": "kubernetes"}},
+        {"url": "http://head.ml.svc:8265", "proxy": {"kind": "ssh"}},
         {"url": URL, "password": "secret"},
     ],
 )
@@ -62,3 +85,64 @@ def test_what_is_no_address_or_holds_a_secret_is_refused(wrong: dict[str, Any]) 
 @pytest.mark.parametrize("url", ["http://ray:8265", "https://mlflow.example/team", "http://[::1]:80"])
 def test_urls_of_all_kinds_are_taken(url: str) -> None:
     assert HttpAddress(url=url).url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "service"),
+    [
+        ("http://head.ml.svc:8265", Service("ml", "head", "http", 8265)),
+        ("http://head.ml.svc.cluster.local:8265/team", Service("ml", "head", "http", 8265)),
+        ("http://head.ml", Service("ml", "head", "http", 80)),
+        ("https://mlflow.ml.svc", Service("ml", "mlflow", "https", 443)),
+    ],
+)
+def test_a_service_is_named_as_inside_of_its_cluster(url: str, service: Service) -> None:
+    assert service_of(url) == service
+    assert RayAddress(url=url, proxy=KubernetesProxy()).url == url
+
+
+@pytest.mark.parametrize("url", ["http://head:8265", "http://10.0.0.2:8265", "http://head.ml.example.org", "http://[::1]:80"])
+def test_what_names_no_service_is_reached_through_no_api_server(url: str) -> None:
+    for wrong in (
+        lambda: RayAddress(url=url, proxy=KubernetesProxy()),
+        lambda: ExistingTracking(uri=url, proxy=KubernetesProxy()),
+    ):
+        with pytest.raises(
+            ValidationError, match=r"a service of its cluster is reached, http://NAME\.NAMESPACE\.svc:PORT, not"
+        ):
+            wrong()
+
+
+def test_through_an_api_server_travels_what_can() -> None:
+    url, proxy, token, basic = (
+        "http://head.ml.svc",
+        KubernetesProxy(),
+        TokenVariable(variable="T"),
+        BasicVariables(username_variable="N", password_variable="P"),
+    )
+    for kind in (RayAddress, ControllerAddress):
+        assert kind(url=url, credential=token, proxy=proxy).credential == token
+        with pytest.raises(ValidationError, match="a token travels, and no name and password"):
+            kind(url=url, credential=basic, proxy=proxy)
+    for wrong in (lambda: HttpAddress(url=url, credential=token, proxy=proxy), lambda: Access(credential=token, proxy=proxy)):
+        with pytest.raises(ValidationError, match="no credential travels"):
+            wrong()
+
+
+def test_how_mlflow_is_reached_from_outside_is_said_where_it_is_otherwise_than_inside() -> None:
+    url = "http://mlflow.ml.svc:5000"
+    assert ExistingTracking(uri=url).access is None
+    assert ExistingTracking(uri=url, proxy=KubernetesProxy()).access == Access(proxy=KubernetesProxy())
+
+
+def test_a_controllers_token_is_in_a_variable_whose_kind_need_not_be_named_or_in_a_secret() -> None:
+    secret = {"kind": "kubernetes", "namespace": "ml", "name": "api", "key": "token"}
+    for said, meant in (
+        ({"variable": "T"}, TokenVariable(variable="T")),
+        ({"kind": "environment", "variable": "T"}, TokenVariable(variable="T")),
+        (secret, KubernetesSecret(namespace="ml", name="api", key="token")),
+    ):
+        assert ControllerPlace.model_validate({"credential": said}).credential == meant
+    for wrong in ({"kind": "file", "path": "/t"}, {"kind": 1}):
+        with pytest.raises(ValidationError):
+            ControllerPlace.model_validate({"credential": wrong})

@@ -11,7 +11,7 @@ import click
 from heliostat.cli import options, say
 
 if TYPE_CHECKING:
-    from heliostat.spec.addresses import Credential, RayAddress
+    from heliostat.spec.addresses import Credential, KubernetesProxy, RayAddress
 
 PAGES = ("mlflow", "ray", "report", "docs", "app")
 _SECONDS = 300
@@ -56,6 +56,8 @@ def _address(page: str, stack: str | None, application: str | None) -> str:
     if page == "mlflow":
         if not found.tracking_uri:
             raise PermanentError(f"the platform of the stack {found.owner!r} exports no MLflow")
+        if found.tracking_access and found.tracking_access.proxy:
+            raise PermanentError(_forwarded("MLflow", found.tracking_uri, found.tracking_access.proxy))
         return found.tracking_uri
     url = found.applications[chosen(application, tuple(found.applications))]
     return f"{url}/docs" if page == "docs" else url
@@ -107,13 +109,16 @@ def _open(page: str, address: str, only_print: bool, as_json: bool) -> None:
 def open_ray(stack: str | None, seconds: int, *, only_print: bool, as_json: bool) -> None:
     """Ray's dashboard, logged in: the token goes to the browser as a cookie, and is neither printed nor in an address."""
     from heliostat.cli.rollouts.locate import ray_of
-    from heliostat.systems.http import is_loopback
+    from heliostat.systems.errors import PermanentError
+    from heliostat.systems.loopback import is_loopback
 
     address = ray_of(stack)
     if as_json:
         # Whoever reads JSON opens no login page: where the token is says all that a program needs.
-        where = address.credential.model_dump(mode="json", by_alias=True) if address.credential else None
+        where = address.credential.model_dump(mode="json", by_alias=True, exclude_none=True) if address.credential else None
         say.out(json.dumps({"page": "ray", "address": address.url, "credential": where, "opened": False}, indent=2))
+    elif address.proxy is not None:
+        raise PermanentError(_forwarded("Ray's dashboard", address.url, address.proxy))
     elif address.credential is None:
         _open("ray", address.url, only_print, as_json=False)
     elif not is_loopback(address.url):
@@ -122,6 +127,19 @@ def open_ray(stack: str | None, seconds: int, *, only_print: bool, as_json: bool
         _open("ray", address.url, only_print, as_json=False)
     else:
         _log_in(address, address.credential, seconds, only_print)
+
+
+def _forwarded(page: str, url: str, proxy: KubernetesProxy) -> str:
+    """Say how a browser gets to a page that clients reach through an API server, which lets none in."""
+    from heliostat.spec.addresses import service_of
+
+    service = service_of(url)
+    options = [f"--{name}={value}" for name, value in (("kubeconfig", proxy.kubeconfig), ("context", proxy.context)) if value]
+    ends = (f"--namespace={service.namespace}", "port-forward", f"service/{service.name}", str(service.port))
+    return (
+        f"{page} is {url} inside of its cluster, where no browser gets to: run `{' '.join(['kubectl', *options, *ends])}` "
+        f"and open {service.scheme}://127.0.0.1:{service.port}"
+    )
 
 
 def _where(credential: Credential) -> str:
@@ -133,6 +151,8 @@ def _where(credential: Credential) -> str:
             return f"It is in the environment variable {credential.variable}"
         case "basic":
             return f"The name and the password are in {credential.username_variable} and {credential.password_variable}"
+        case "kubernetes":
+            return f"It is in the key {credential.key} of the secret {credential.name} in the namespace {credential.namespace}"
 
 
 def _log_in(address: RayAddress, credential: Credential, seconds: int, only_print: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from heliostat.cli.rollouts.locate import Stacks, platform_of, stacks_here
 from heliostat.engine.stackerrors import NotFoundError
-from heliostat.spec.addresses import ControllerAddress, RayAddress
+from heliostat.spec.addresses import Access, ControllerAddress, RayAddress
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 
@@ -52,6 +52,11 @@ class Deployed:
     def tracking_uri(self) -> str:
         """MLflow's address; empty where there is none."""
         return str(self.exported.get("trackingUri") or "")
+
+    @property
+    def tracking_access(self) -> Access | None:
+        """How MLflow is reached from here, where that is otherwise than inside of the cluster."""
+        return Access.model_validate(self.exported["trackingAccess"]) if self.exported.get("trackingAccess") else None
 
     @property
     def public_url(self) -> str:

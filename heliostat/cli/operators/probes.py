@@ -17,14 +17,15 @@ from heliostat.cli.operators.deployed import CONTROLLER, Deployed
 from heliostat.cli.operators.health import Health, PartHealth
 from heliostat.cli.tables import gib
 from heliostat.provider.underlying import mlflow_problem, ray_problem, serve_problem
-from heliostat.spec.addresses import ControllerAddress, HttpAddress, RayAddress
+from heliostat.spec.addresses import Access, ControllerAddress, HttpAddress, RayAddress
 from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings
 from heliostat.spec.formatting import counted
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy import running_version
-from heliostat.systems.http import is_loopback, open_client, reason
+from heliostat.systems.http import open_client, reason
+from heliostat.systems.loopback import is_loopback
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import S3, directory_of
 from heliostat.systems.ray_capacity import read_nodes, read_version
@@ -120,9 +121,9 @@ async def _host_of_replicas(address: RayAddress) -> str:
         await client.close()
 
 
-async def mlflow(uri: str) -> PartHealth:
+async def mlflow(uri: str, access: Access | None) -> PartHealth:
     """Ask MLflow whether it answers, also from its database, and can be worked with."""
-    with Registry(uri, seconds=SECONDS) as registry:
+    with Registry(uri, seconds=SECONDS, access=access) as registry:
         version = await in_thread(registry.server_version)
         try:
             await in_thread(registry.require_database)
@@ -176,7 +177,7 @@ def probes(found: Deployed) -> list[Probe]:
     if cluster := found.ray:
         listed.append(("ray", cluster.url, lambda: ray(cluster, found.ray_nodes)))
     if uri := found.tracking_uri:
-        listed.append(("mlflow", uri, lambda: mlflow(uri)))
+        listed.append(("mlflow", uri, lambda: mlflow(uri, found.tracking_access)))
     if api := found.controller:
         listed.append(("controller", api.url, lambda: controller(api)))
     if public := found.public_url:

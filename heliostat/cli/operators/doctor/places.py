@@ -85,8 +85,11 @@ def existing(platform: LocalPlatform | RayPlatform | None) -> tuple[PartHealth, 
     """Ask what the config says is there already."""
     if not isinstance(platform, RayPlatform):
         return ()
-    ray, uri = platform.ray, platform.tracking.uri
-    asked = (("ray", ray.url, lambda: probes.ray(ray, None)), ("mlflow", uri, lambda: probes.mlflow(uri)))
+    ray, mlflow = platform.ray, platform.tracking
+    asked = (
+        ("ray", ray.url, lambda: probes.ray(ray, None)),
+        ("mlflow", mlflow.uri, lambda: probes.mlflow(mlflow.uri, mlflow.access)),
+    )
 
     async def ask() -> tuple[PartHealth, ...]:
         return tuple(await asyncio.gather(*(probes.ask(each) for each in asked)))
