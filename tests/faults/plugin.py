@@ -65,8 +65,9 @@ class TablePlugin:
         self._show(console)
         if left := len(self.sitting.left):
             console.print(f"the time is over: {left} cells are left", highlight=False)
-        told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in slowest(records.values()))
-        console.print(f"slowest: {told}", highlight=False, soft_wrap=True)
+        if records:
+            told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in slowest(records.values()))
+            console.print(f"slowest: {told}", highlight=False, soft_wrap=True)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """What there was no time for and is not known to hold, of whichever sources, does not hold."""

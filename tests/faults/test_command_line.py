@@ -39,6 +39,13 @@ def test_without_the_option_no_cell_is_collected(capsys):
     out = capsys.readouterr().out
     assert "test_without_the_option_no_cell_is_collected" in out
     assert TEST not in out
+    assert "deselected" not in out
+
+
+def test_a_file_that_is_named_without_the_option_runs_no_cell(capsys):
+    code = pytest.main([str(FILE), "-p", "no:cacheprovider", "-q"])
+    assert code == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "259 deselected" in capsys.readouterr().out
 
 
 def test_with_the_option_nothing_but_cells_runs(run):
