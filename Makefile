@@ -39,8 +39,8 @@ bench: setup ## Measure what the README's table says
 soak: setup ## Measure a million requests over repeated rollouts (half an hour)
 	@.venv/bin/python -m bench soak
 
-faults: setup ## Kill each part in each state of each rollout and see what it does (an hour or two)
-	@.venv/bin/python -m bench.faults
+faults: setup ## Run the tests that kill each part in each state of each rollout (an hour or two)
+	@.venv/bin/python -m pytest --faults -n 0 tests/faults/test_faults.py
 
 schema: setup ## Make the JSON Schema of the stacks' configs anew
 	@.venv/bin/python scripts/schema.py

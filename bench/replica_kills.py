@@ -20,9 +20,9 @@ import numpy as np
 from bench.answers import Answers
 from bench.arrivals import busy
 from bench.commands import MeasurementError, tail
-from bench.faults.world import CODE, CONTRACT
 from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session
+from bench.tiny import CODE, CONTRACT
 from heliostat.rollout.model import Colour
 from heliostat.spec.controller import TRAFFIC_SERVICE, TrafficSettings
 from heliostat.spec.endpoints import Endpoint, EndpointState, backend_name, route_prefix

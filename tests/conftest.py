@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import store_lifecycle
+from tests.faults import options as fault_options
+
+BY_HAND = frozenset({"long", "faults"})
+"""Marks of what takes many minutes or hours; an option of the same name runs it, and nothing else."""
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
@@ -32,6 +36,11 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests that take many minutes, and only those")
+    fault_options.add(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    fault_options.configure(config)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -39,9 +48,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What starts a stack's processes comes first: it takes longest. What takes many minutes is for runs by hand."""
-    by_hand = bool(config.getoption("--long"))
-    others = [item for item in items if (item.get_closest_marker("long") is not None) is not by_hand]
+    """What starts a stack's processes comes first: it takes longest. What takes long is for runs by hand."""
+    asked = {mark for mark in BY_HAND if config.getoption(f"--{mark}")}
+    others = [item for item in items if not _is_asked_for(item, asked)]
     config.hook.pytest_deselected(items=others)
     left = set(others)
     items[:] = [item for item in items if item not in left]
@@ -51,6 +60,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None:
     """Bytes are named by how many they are: what they hold may differ between workers, as gzip's time does."""
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
+def _is_asked_for(item: pytest.Item, asked: Set[str]) -> bool:
+    marks = {mark for mark in BY_HAND if item.get_closest_marker(mark) is not None}
+    return bool(marks & asked) if asked else not marks
 
 
 @cache

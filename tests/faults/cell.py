@@ -7,16 +7,16 @@ from contextlib import ExitStack, suppress
 
 from bench.api import ENDS, told
 from bench.commands import MeasurementError
-from bench.faults.agreement import Expected, differences, live_colour
-from bench.faults.load import Load, noticed
-from bench.faults.outcome import TROUBLE, Outcome, run, weigh
-from bench.faults.table import BY_UP, RATE, Cell, Kind, Moment, promise
-from bench.faults.up import Project, Up
-from bench.faults.victims import crowded, kill
-from bench.faults.world import APPLICATION, World
 from heliostat.rollout.model import Colour
 from heliostat.spec.rollouts import Phase, Rollout, Status
 from heliostat.spec.strategies import BlueGreen
+from tests.faults.agreement import Expected, differences, live_colour
+from tests.faults.load import Load, noticed
+from tests.faults.outcome import TROUBLE, Outcome, run, weigh
+from tests.faults.table import BY_UP, RATE, Cell, Kind, Moment, promise
+from tests.faults.up import Project, Up
+from tests.faults.victims import crowded, kill
+from tests.faults.world import APPLICATION, World
 
 _COMES_S = 90.0
 """How long a rollout may take to come to the state."""

@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 
 from bench.commands import MeasurementError
-from bench.faults.table import Kind
-from bench.faults.world import APPLICATION, World
 from heliostat.rollout.model import Colour
 from heliostat.spec.controller import SERVICE, TRAFFIC_SERVICE
 from heliostat.systems import processes
 from heliostat.systems.ray_nodes import HEAD
+from tests.faults.table import Kind
+from tests.faults.world import APPLICATION, World
 
 _APPEARS_S = {Kind.CANDIDATE: 15.0, Kind.REPLICA: 20.0}
 """How long a victim may take to come into being: what serves has to be there, or to come back."""

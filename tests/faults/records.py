@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.faults.table import RATE, SCENES, WHAT, Cell, Kind, State, cells
 from bench.session import SOURCE
+from tests.faults.table import RATE, SCENES, WHAT, Cell, Kind, State, cells
 
 _MEASURED = ("controller", "rollout", "systems", "spec", "provider", "ml", "serving", "analysis", "jobs", "inspection")
 """Parts of the library that decide what a cell shows; a change of any makes the cells out of date."""
@@ -30,7 +30,12 @@ class Records:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._found: dict[str, Record] = {each["cell"]: each for each in self._load().get("cells", [])}
+        self._found: dict[str, Record] = {}
+        self.load()
+
+    def load(self) -> None:
+        """Look at the file anew."""
+        self._found = {each["cell"]: each for each in self._kept().get("cells", [])}
 
     def get(self, cell: Cell, sources_: str) -> Record | None:
         """What is known of a cell, with these very sources."""
@@ -41,25 +46,31 @@ class Records:
         """What is known of a cell, from whichever sources."""
         return self._found.get(cell.name)
 
-    def put(self, record: Record) -> None:
+    def put(self, record: Record) -> Record:
         """Keep a cell, in the file as well, whole or not at all. What did not hold with the same sources is kept with it."""
-        before = self._found.get(record["cell"])
-        self._found[record["cell"]] = {**record, "overruled": _overruled(before, record)}
-        names = [cell.name for cell in cells()]
-        ordered = [self._found[name] for name in names if name in self._found]
+        name = record["cell"]
+        kept = {**record, "overruled": _overruled(self._found.get(name), record)}
+        self._found[name] = kept
+        ordered = [self._found[cell.name] for cell in cells() if cell.name in self._found]
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(json.dumps({"cells": ordered}, indent=1, ensure_ascii=False) + "\n")
         temporary.replace(self._path)
+        return kept
 
     def all(self) -> Mapping[str, Record]:
         """All that is known."""
         return self._found
 
-    def _load(self) -> Mapping[str, Any]:
+    def _kept(self) -> Mapping[str, Any]:
         try:
             return dict(json.loads(self._path.read_text()))
         except (OSError, ValueError):
             return {}
+
+
+def is_good(record: Record | None) -> bool:
+    """Whether a cell holds, or had nothing to kill."""
+    return record is not None and bool(record["holds"] or record["nothing"])
 
 
 def _overruled(before: Record | None, now: Record) -> list[Record]:
@@ -67,7 +78,7 @@ def _overruled(before: Record | None, now: Record) -> list[Record]:
     if before is None or before.get("sources") != now.get("sources"):
         return []
     kept: list[Record] = before.get("overruled", [])
-    if before["holds"] or before["nothing"]:
+    if is_good(before):
         return kept
     return [*kept, {key: before.get(key) for key in ("why", "at", "end", "killed", "failed", "gap_seconds")}]
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.api import ENDS
-from bench.faults.table import REPLICAS
-from bench.faults.world import APPLICATION, World
 from heliostat.controller.backends.haproxy import plane_of
 from heliostat.rollout.model import Colour
 from heliostat.spec.endpoints import TrafficSnapshot, backend_name
@@ -16,6 +14,8 @@ from heliostat.spec.rollouts import Phase, Status
 from heliostat.systems import haproxy
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_serve import ServeClient, ServeInstance, ServeStatus
+from tests.faults.table import REPLICAS
+from tests.faults.world import APPLICATION, World
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ import psutil
 import yaml
 
 from bench.commands import MeasurementError, run, tail
-from bench.faults.victims import Nothing, plugins_of
-from bench.faults.world import CODE, World, settings_of
 from bench.session import SOURCE
+from bench.tiny import CODE
 from heliostat.spec.resources import ApplicationInputs
+from tests.faults.victims import Nothing, plugins_of
+from tests.faults.world import World, settings_of
 
 STACK = "faults"
 _HELIOSTAT = str(SOURCE / ".venv" / "bin" / "heliostat")
@@ -72,7 +73,7 @@ class Project:
         argv = [_HELIOSTAT, "up", "--yes", "--skip-preview", "--stack", STACK]
         log = self.root / "up.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own command, as a list
+            process = subprocess.Popen(
                 argv, cwd=self.root, env={**os.environ, **self.environment}, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip

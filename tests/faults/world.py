@@ -19,8 +19,8 @@ from typing_extensions import override
 
 from bench.api import Api
 from bench.commands import MeasurementError
-from bench.faults.table import REPLICAS
 from bench.session import sweep
+from bench.tiny import CODE, CONTRACT
 from bench.workspace import until
 from heliostat.provider.declaring import desired_of
 from heliostat.spec.addresses import ControllerAddress, TokenFile
@@ -34,10 +34,9 @@ from heliostat.spec.workload import PredictionLog
 from heliostat.systems import code_packages, library_packages, ports, processes
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_nodes import LocalCluster
+from tests.faults.table import REPLICAS
 
 APPLICATION = "tiny"
-CONTRACT = "workloads.tiny.contract:CONTRACT"
-CODE = Path(__file__).with_name("tiny")
 NO_REGISTRY = "http://127.0.0.1:1"
 _DRAIN_S = 1
 _CPUS = 4

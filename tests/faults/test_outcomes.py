@@ -1,58 +1,15 @@
 """What a cell shows where something goes wrong, before and after the kill."""
 
 import pytest
-from rich.console import Console
 
-import bench.faults.__main__ as table
 from bench.commands import MeasurementError
-from bench.faults.load import Noticed
-from bench.faults.outcome import Outcome, retried, run, weigh
-from bench.faults.records import Records, markdown, short
-from bench.faults.table import Cell, Kind, State
-from bench.faults.victims import Nothing
 from heliostat.systems.errors import PermanentError
-
-CELL = Cell(Kind.REPLICA, "canary", State.PAUSED)
-QUIET = Noticed(400, 0, 0.1, {"200": 400})
-LOST = Noticed(400, 2, 0.1, {"200": 398, "ReadError": 2})
-
-
-class Steps:
-    """A rollout in which one step fails."""
-
-    def __init__(self, fails: str = "", error: Exception | None = None) -> None:
-        self._fails, self._error = fails, error or MeasurementError(f"{fails} went wrong")
-        self.done: list[str] = []
-
-    def begin(self):
-        self._do("begin")
-
-    def come(self):
-        self._do("come")
-
-    def hurt(self):
-        self._do("hurt")
-
-    def end(self):
-        self._do("end")
-
-    def agree(self, killed):
-        self._do("agree")
-
-    def let_end(self):
-        self._do("let_end")
-
-    def _do(self, step):
-        self.done.append(step)
-        if step == self._fails:
-            raise self._error
-
-
-def through(steps, noticed=QUIET, cell=CELL):
-    outcome = Outcome(cell.name)
-    run(steps, outcome)
-    weigh(cell, outcome, noticed)
-    return outcome
+from tests.faults.fake_steps import LOST, Steps, through
+from tests.faults.load import Noticed
+from tests.faults.outcome import retried
+from tests.faults.records import short
+from tests.faults.table import Cell, Kind, State
+from tests.faults.victims import Nothing
 
 
 def test_a_cell_in_which_all_goes_well_holds():
@@ -118,40 +75,3 @@ def test_a_cell_that_could_not_be_measured_says_so():
     outcome = retried(through(Steps("come")), [through(Steps("come"))])
     assert (outcome.holds, outcome.why) == (False, ["not measured: come went wrong"])
     assert short(outcome.record()) == "✗ not measured"
-
-
-@pytest.fixture
-def sitting(tmp_path, monkeypatch):
-    """A sitting without a world, and what its tries will show."""
-    shown = []
-    monkeypatch.setattr(table, "measure", lambda cell, world, project: through(shown.pop(0)))
-    monkeypatch.setattr(table.Sitting, "_whole_world", lambda self: setattr(self, "_project", None))
-    records = Records(tmp_path / "faults.json")
-    sitting = table.Sitting(Console(quiet=True), records, [], [])
-    sitting.shown, sitting.records = shown, records
-    return sitting
-
-
-def test_what_broke_its_promise_is_not_measured_again(sitting):
-    sitting.shown += [Steps("end"), Steps()]
-    sitting.fill([CELL], 1)
-    assert len(sitting.shown) == 1
-    assert not sitting.records.any(CELL)["holds"]
-    assert sitting.records.any(CELL)["why"] == ["end went wrong"]
-
-
-def test_what_was_not_seen_in_its_state_is_tried_again_once_and_says_so(sitting):
-    sitting.shown += [Steps("come"), Steps(), Steps()]
-    sitting.fill([CELL], 1)
-    found = sitting.records.any(CELL)
-    assert len(sitting.shown) == 1
-    assert found["holds"]
-    assert [each["error"] for each in found["attempts"]] == ["come went wrong"]
-    assert "1 were tried again, as the state had not been seen: replica/canary/paused" in markdown(sitting.records.all())
-
-
-def test_what_is_never_seen_in_its_state_does_not_hold(sitting):
-    sitting.shown += [Steps("come"), Steps("come"), Steps()]
-    sitting.fill([CELL], 1)
-    found = sitting.records.any(CELL)
-    assert (len(sitting.shown), found["holds"], found["error"]) == (1, False, "come went wrong")

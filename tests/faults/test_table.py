@@ -2,17 +2,17 @@ import json
 
 import pytest
 
-from bench.faults import records as kept
-from bench.faults.agreement import Expected, Facts, compare
-from bench.faults.load import Sent, noticed
-from bench.faults.outcome import Outcome
-from bench.faults.records import Records, markdown, short, sources
-from bench.faults.table import SCENES, Cell, Kind, Moment, State, cells, promise
 from heliostat.rollout.model import Colour
 from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot
 from heliostat.spec.rollouts import BlockedVersion, Phase, Rollout, Status
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems.ray_serve import ServeApplication, ServeInstance, ServeStatus
+from tests.faults import records as kept
+from tests.faults.agreement import Expected, Facts, compare
+from tests.faults.load import Sent, noticed
+from tests.faults.outcome import Outcome
+from tests.faults.records import Records, markdown, short, sources
+from tests.faults.table import SCENES, Cell, Kind, Moment, State, cells, promise
 
 REFUSED = (BlockedVersion(fingerprint="0" * 64, identity="2/1", label="2-new", rollout=7, at=0.0, reason="aborted"),)
 EXPECTED = Expected(number=7, old="1-old", new="2-new", rolls_back=False)
@@ -157,7 +157,7 @@ def record(cell, **changes):
 
 
 def test_cells_are_kept_for_the_next_sitting_as_long_as_the_sources_are_the_same(tmp_path):
-    path, cell = tmp_path / "faults.json", Cell(Kind.REPLICA, "canary", State.PAUSED)
+    path, cell = tmp_path / "results.json", Cell(Kind.REPLICA, "canary", State.PAUSED)
     Records(path).put(record(cell))
     again = Records(path)
     assert again.get(cell, "abc") is not None
@@ -167,7 +167,7 @@ def test_cells_are_kept_for_the_next_sitting_as_long_as_the_sources_are_the_same
 
 
 def test_a_cell_that_is_measured_until_it_holds_says_so(tmp_path):
-    path = tmp_path / "faults.json"
+    path = tmp_path / "results.json"
     Records(path).put(record(CELL, holds=False, why=["it hung"], failed=3))
     Records(path).put(record(CELL))
     assert [each["why"] for each in Records(path).all()[CELL.name]["overruled"]] == [["it hung"]]
@@ -178,7 +178,7 @@ def test_a_cell_that_is_measured_until_it_holds_says_so(tmp_path):
 
 
 def test_other_sources_begin_with_a_clean_record(tmp_path):
-    path = tmp_path / "faults.json"
+    path = tmp_path / "results.json"
     Records(path).put(record(CELL, holds=False, why=["it hung"]))
     Records(path).put(record(CELL, sources="mended"))
     Records(path).put(record(CELL, sources="mended"))
@@ -187,7 +187,7 @@ def test_other_sources_begin_with_a_clean_record(tmp_path):
 
 
 def test_a_damaged_file_begins_anew(tmp_path):
-    path = tmp_path / "faults.json"
+    path = tmp_path / "results.json"
     path.write_text("{")
     assert Records(path).all() == {}
 

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from bench.commands import MeasurementError
-from bench.faults.load import Noticed
-from bench.faults.table import Cell, promise, unhurt
-from bench.faults.victims import Nothing
 from heliostat.systems.errors import PermanentError, RetryableError
+from tests.faults.load import Noticed
+from tests.faults.table import Cell, promise, unhurt
+from tests.faults.victims import Nothing
 
 TROUBLE = (MeasurementError, RetryableError, PermanentError, OSError)
 """What goes wrong around a cell."""
