@@ -10,10 +10,8 @@ from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.golden import GoldenFailures
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.spec.inspection import Asked, InspectionTask, Role
-from heliostat.spec.resources import StoreAddress
-from heliostat.spec.rollouts import Version
 from heliostat.spec.workload import Limits
-from heliostat.spec.workload import PredictionLog as LogSettings
+from heliostat.testing.declarations import version
 
 
 def assert_workload(
@@ -52,24 +50,9 @@ def assert_contract(contract: Contract[Any, Any], predictor: Predictor | None = 
         raise AssertionError("\n".join(mistakes))
     if predictor is None:
         return
-    plane = DataPlane(contract, predictor, _version(limits), cast("PredictionLog", None))
+    plane = DataPlane(contract, predictor, version(label="under test", limits=limits), cast("PredictionLog", None))
     try:
         plane.check_golden()
     except GoldenFailures as error:
         raise AssertionError("\n".join(f"{each['name']}: {each['reason']}" for each in error.failures)) from None
     plane.answers(contract.examples)
-
-
-def _version(limits: Limits) -> Version:
-    """A version that is nowhere."""
-    return Version(
-        digest="0" * 64,
-        label="under test",
-        code_uri="file:///none",
-        contract="under:test",
-        model_uri="models:/none/1",
-        tracking_uri="http://127.0.0.1:1",
-        store=StoreAddress(uri="file:///none"),
-        prediction_log=LogSettings(),
-        limits=limits,
-    )

@@ -1,4 +1,4 @@
-"""A cluster and a tracking server that remember, in the place of Ray's Jobs API and of MLflow."""
+"""A cluster's jobs and a tracking server that remember, in the place of Ray's Jobs API and of MLflow."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from heliostat.spec.resources import Code, DatasetAddress, StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 from heliostat.systems.objects import open_store
-from heliostat.systems.ray_jobs import FAILURE, PROGRESS, Job, JobInterrupted
+from heliostat.systems.ray_jobs import FAILURE
+from heliostat.testing.jobs import JobResult, MemoryJobs, Submission
 
 
 class World:
-    """What the handlers see. `outcome` is what a job does once it runs: writes results and returns its status and log."""
+    """What the handlers see. `outcome` is what a job does, by its specification: writes results and returns how it ends."""
 
     def __init__(self, tmp_path: Any) -> None:
         root = tmp_path / "checkout"
@@ -31,12 +32,11 @@ class World:
         self.ray = RayAddress(url="http://ray")
         self.controller = ControllerAddress(url="http://controller", credential=TokenFile(path="/t"))
         self.dataset = DatasetAddress(uri=f"{self.store.uri}/datasets/flights/{'d' * 64}", digest="d" * 64)
-        self.jobs: dict[str, Job] = {}
-        self.logs: dict[str, str] = {}
+        self.jobs = MemoryJobs(self._run)
         self.runs: dict[str, Run] = {}
         self.versions: list[RegisteredVersion] = []
         self.submitted: list[dict[str, Any]] = []
-        self.outcome: Callable[[dict[str, Any]], tuple[str, str]] = lambda specification: ("SUCCEEDED", "")
+        self.outcome: Callable[[dict[str, Any]], JobResult | None] = lambda specification: JobResult()
         self.serving: str | None = None
         self.mlflow_away = False
         self.gone: set[str] = set()
@@ -51,7 +51,7 @@ class World:
     def install(self, monkeypatch: Any) -> None:
         from heliostat.provider import model_version, ray_work, train_job
 
-        monkeypatch.setattr(ray_work, "open_runner", lambda address: FakeJobs(self))
+        monkeypatch.setattr(ray_work, "open_runner", lambda address: self.jobs)
         monkeypatch.setattr(train_job, "open_registry", lambda inputs: FakeRegistry(self))
         monkeypatch.setattr(model_version, "open_registry", lambda inputs: FakeRegistry(self))
 
@@ -68,44 +68,16 @@ class World:
         counted = {} if labels is None else {"classBalance": labels}
         store.put(f"{key}/statistics.json", json.dumps({"test": {"rows": 9, **counted}}).encode())
 
-    def job(self, submission_id: str, status: str, log: str = "", message: str = "", exit_code: int | None = None) -> None:
-        self.jobs[submission_id] = Job(submission_id, status, message, None, exit_code)
-        self.logs[submission_id] = log
+    def specification(self, submission_id: str) -> dict[str, Any]:
+        """What a job was told to do."""
+        found: dict[str, Any] = json.loads(open_store(self.store).get(f"jobs/{submission_id}.json"))
+        return found
 
-
-class FakeJobs:
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    async def __aenter__(self) -> FakeJobs:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-    async def attempts(self, base: str) -> list[Job]:
-        found = [job for job in self.world.jobs.values() if job.submission_id.rpartition("-")[0] == base]
-        return sorted(found, key=lambda job: job.attempt)
-
-    async def submit(self, submission_id: str, entrypoint: str, runtime_env: Any, metadata: Any) -> None:
-        specification = json.loads(open_store(self.world.store).get(f"jobs/{submission_id}.json"))
-        self.world.submitted.append({"id": submission_id, "entrypoint": entrypoint, "env": runtime_env, **specification})
-        self.world.job(submission_id, "RUNNING")
-
-    async def follow(self, submission_id: str, on_progress: Any, cancelled: asyncio.Event, seconds: float) -> Job:
-        if cancelled.is_set():
-            raise JobInterrupted(submission_id)
-        if self.world.jobs[submission_id].status == "RUNNING":
-            specification = json.loads(open_store(self.world.store).get(f"jobs/{submission_id}.json"))
-            status, log = self.world.outcome(specification)
-            self.world.job(submission_id, status, log)
-        for line in self.world.logs[submission_id].splitlines():
-            if PROGRESS in line:
-                on_progress(json.loads(line.partition(PROGRESS)[2]))
-        return self.world.jobs[submission_id]
-
-    async def logs(self, submission_id: str) -> str:
-        return self.world.logs[submission_id]
+    def _run(self, submission: Submission) -> JobResult | None:
+        specification = self.specification(submission.submission_id)
+        asked = {"id": submission.submission_id, "entrypoint": submission.entrypoint, "env": submission.runtime_env}
+        self.submitted.append({**asked, **specification})
+        return self.outcome(specification)
 
 
 class FakeRegistry:
@@ -152,6 +124,3 @@ class FakeRegistry:
 
 def failure(kind: str, message: str) -> str:
     return "some line\n" + FAILURE + json.dumps({"kind": kind, "message": message}) + "\n"
-
-
-__all__ = ["FakeJobs", "FakeRegistry", "PermanentError", "World", "failure"]

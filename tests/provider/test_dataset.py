@@ -11,6 +11,7 @@ from heliostat.provider.dataset import DatasetHandler
 from heliostat.spec.resources import DatasetInputs
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
+from heliostat.testing.jobs import JobResult
 
 HANDLER = DatasetHandler()
 DIGEST = "9" * 64
@@ -30,7 +31,7 @@ def world(tmp_path, monkeypatch):
         }  # fmt: skip
         store.put(f"{prefix}/manifest.json", json.dumps(manifest).encode())
         store.put(specification["resultKey"], json.dumps(manifest).encode())
-        return "SUCCEEDED", ""
+        return JobResult()
 
     world.outcome = made
     return world
@@ -75,7 +76,7 @@ async def test_destroying_keeps_what_models_were_trained_from(world):
 
 
 async def test_a_failing_data_function_shows_its_own_traceback(world):
-    world.outcome = lambda _: ("FAILED", failure("failed", "Traceback\nValueError: no flight between"))
+    world.outcome = lambda _: JobResult("FAILED", failure("failed", "Traceback\nValueError: no flight between"))
     with pytest.raises(PermanentError, match=r"the snapshot of flights failed .*\n.*\nValueError: no flight between"):
         await HANDLER.create(world.context, inputs(world))
 

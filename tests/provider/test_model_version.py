@@ -16,6 +16,7 @@ from heliostat.spec.workload import Gate, OnRefusal, Slice
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 from heliostat.systems.objects import open_store
+from heliostat.testing.jobs import JobResult
 
 HANDLER = ModelVersionHandler()
 
@@ -39,7 +40,7 @@ def world(tmp_path, monkeypatch):
             "incumbent": part(specification["incumbent"]) if specification["incumbent"] else None,
         }  # fmt: skip
         open_store(world.store).put(specification["resultKey"], json.dumps(report).encode())
-        return "SUCCEEDED", ""
+        return JobResult()
 
     world.outcome = evaluated
     return world

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -16,6 +17,7 @@ from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Run
 from heliostat.systems.ray_capacity import NodeTotals
 from heliostat.systems.ray_jobs import PROGRESS
+from heliostat.testing.jobs import JobResult
 
 HANDLER = TrainJobHandler()
 
@@ -34,7 +36,7 @@ def world(tmp_path, monkeypatch):
         metrics = {"roc_auc": 0.7, "baseline_roc_auc": 0.6, "loop_seconds": 3.0, "validation_roc_auc": 0.7}
         world.runs[f"run-{len(world.runs) + 1}"] = Run(f"run-{len(world.runs) + 1}", "FINISHED", "1", tags, metrics, {})
         step = {"step": 10, "steps": 20, "metrics": {"auc": 0.65}, "secondsLeft": 4}
-        return "SUCCEEDED", f"(worker) {PROGRESS}{json.dumps(step)}\n"
+        return JobResult(logs=f"(worker) {PROGRESS}{json.dumps(step)}\n")
 
     world.outcome = trained
     return world
@@ -78,20 +80,25 @@ async def test_a_model_that_is_not_the_one_of_a_training_in_one_go_is_told_each_
 
 
 async def test_a_running_job_is_attached_to(world):
-    base = f"train-flights-{identity_of(inputs(world))[:12]}"
+    job_id = f"train-flights-{identity_of(inputs(world))[:12]}-1"
+    trained, world.outcome = world.outcome, lambda _: None
     world.cancelled.set()
     with pytest.raises(RetryableError, match=r"goes on as Ray job .*; the next `up` attaches to it"):
         await HANDLER.create(world.context, inputs(world))
-    assert world.jobs[f"{base}-1"].status == "RUNNING", "Ctrl-C must leave the training alone"
+    assert (await world.jobs.find(job_id)).status == "RUNNING", "Ctrl-C must leave the training alone"
     world.cancelled.clear()
-    await HANDLER.create(world.context, inputs(world))
-    assert len(world.submitted) == 1
+    world.jobs.followed.clear()
+    waiting = asyncio.create_task(HANDLER.create(world.context, inputs(world)))
+    await world.jobs.followed.wait()
     assert "attached" in world.told["info"][-1]
+    world.jobs.end(job_id, trained(world.specification(job_id)))
+    assert (await waiting).outputs.run_id == "run-1"
+    assert len(world.submitted) == 1
 
 
 async def test_after_a_failure_the_next_attempt_has_the_next_number(world):
     trained = world.outcome
-    world.outcome = lambda _: ("FAILED", failure("failed", "Traceback ...\nValueError: num_leaves is 'many'"))
+    world.outcome = lambda _: JobResult("FAILED", failure("failed", "Traceback ...\nValueError: num_leaves is 'many'"))
     with pytest.raises(PermanentError, match="num_leaves is 'many'"):
         await HANDLER.create(world.context, inputs(world))
     world.outcome = trained
@@ -110,20 +117,9 @@ async def test_after_a_failure_the_next_attempt_has_the_next_number(world):
     ],
 )
 async def test_a_failure_is_named_with_its_fix(world, status, log, exit_code, message):
-    job_id = f"train-flights-{identity_of(inputs(world))[:12]}-1"
-
-    def end(_):
-        return status, log
-
-    world.outcome = end
-    if exit_code == -9:
-        real = world.job
-        world.job = lambda job, state, text="": real(
-            job, state, text, "failed with exit code -9", -9 if state == "FAILED" else None
-        )
+    world.outcome = lambda _: JobResult(status, log, f"failed with exit code {exit_code}", exit_code)
     with pytest.raises(PermanentError, match=message):
         await HANDLER.create(world.context, inputs(world))
-    assert world.jobs[job_id].status == status
 
 
 async def test_a_finished_training_stays_finished_until_its_run_is_deleted(world):

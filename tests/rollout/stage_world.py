@@ -24,19 +24,13 @@ def serving_one(strategy: Strategy | None = None, replicas: int = 2, per_second:
 
 
 def until_phase(world: World, *phases: Phase, most: int = 400) -> World:
-    for _ in range(most):
-        if world.state.rollout is not None and world.state.rollout.phase in phases:
-            return world
-        world.look()
-        if world.state.rollout is not None and world.state.rollout.phase in phases:
-            return world
-        world.pass_time()
-    raise AssertionError(f"never {phases}: {world.story[-10:]}")
+    world.run_until(*phases, looks=most)
+    return world
 
 
 def shipped(wanted: Desired, manner: str = "fine", per_second: float = 200.0) -> World:
     world = serving_one(per_second=per_second)
-    world.analysis_runner.manner = manner
+    world.manner = manner
     world.declare(wanted)
     return world
 

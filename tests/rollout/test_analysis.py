@@ -6,7 +6,6 @@ import random
 
 import pytest
 from judging import P99, RATE, RELATIVE, TWICE, analysis, judged, only, replayed, traffic
-from rollout_traffic import counts
 
 from heliostat.rollout.analysis import judge
 from heliostat.rollout.chance import binomial_p_value, doubt_of_a_look, slower_than, wilson
@@ -14,6 +13,7 @@ from heliostat.rollout.limits import told
 from heliostat.rollout.model import Colour, Evidence, Window
 from heliostat.spec.analysis import Latency, Measurements, RejectionRate, Source, SuccessRate, Verdict
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts, bucket_of
+from heliostat.testing.simulation.clients import counts
 
 
 def test_a_good_candidate_passes_once_its_time_is_over_and_not_before() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from judging import P99, RATE, TWICE, analysis, judged, measured, only, replayed, traffic
-from rollout_traffic import counts
 
 from heliostat.rollout.analysis import GRACE_SECONDS, enough_traffic, grace
 from heliostat.rollout.limits import limit, name, sentence
@@ -23,6 +22,7 @@ from heliostat.spec.analysis import (
     Verdict,
 )
 from heliostat.spec.latencies import Counts
+from heliostat.testing.simulation.clients import counts
 
 
 def test_no_traffic_never_passes_by_an_empty_metric() -> None:

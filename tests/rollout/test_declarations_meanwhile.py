@@ -16,13 +16,13 @@ def test_shorter_steps_are_adopted_while_it_runs() -> None:
     way = Canary(steps=(CanaryStep(weight=10, pause_seconds=86400),))
     world = until_phase(shipped(desired(2, way)), Phase.PAUSED)
     world.declare(desired(2, Canary(steps=(CanaryStep(weight=10), CanaryStep(weight=50, approval=True)))))
-    world.look()
+    world.reconcile()
     assert world.share == 5000
-    world.look()
+    world.reconcile()
     assert world.state.rollout is not None
     assert (world.state.rollout.number, world.state.rollout.phase) == (2, Phase.WAITING)
     world.declare(desired(2, BlueGreen()))
-    world.look()
+    world.reconcile()
     assert world.share == 10_000
 
 
@@ -31,14 +31,14 @@ def test_a_new_analysis_is_asked_for_where_the_old_one_had_passed() -> None:
     world = until_phase(shipped(desired(2, way)), Phase.PAUSED)
     strict = way.model_copy(update={"analysis": SAME})
     world.declare(desired(2, strict))
-    world.look()
+    world.reconcile()
     assert world.state.rollout is not None
     assert world.state.rollout.phase is Phase.ANALYSING
     assert world.analysis_runner.asks == 1
     assert until(world.state) == world.clock + 20, "it has its own time"
     world.declare(desired(2, way.model_copy(update={"analysis": RATE})))
-    world.look()
-    world.look()
+    world.reconcile()
+    world.reconcile()
     assert world.state.rollout.phase is Phase.ANALYSING
     until_phase(world, Phase.PAUSED)
     assert [each.findings[0].check for each in world.state.rollout.analyses] == ["success rate"]
@@ -49,7 +49,7 @@ def test_the_same_declaration_changes_nothing_at_any_stage() -> None:
     world = shipped(wanted)
     seen = set()
     for _ in range(60):
-        world.look()
+        world.reconcile()
         assert world.state.rollout is not None
         seen.add(world.state.rollout.phase)
         before = world.state
@@ -57,7 +57,7 @@ def test_the_same_declaration_changes_nothing_at_any_stage() -> None:
         assert world.state == before
         if world.state.rollout.phase is Phase.WAITING:
             world.approve()
-        world.pass_time()
+        world.advance()
     assert {Phase.ANALYSING, Phase.WAITING, Phase.RETAINING} <= seen
 
 
@@ -81,7 +81,7 @@ def test_back_to_what_served_before_needs_no_analysis_while_it_is_kept() -> None
     at = world.now
     world.declare(desired(1, way))
     for _ in range(4):
-        world.look()
+        world.reconcile()
     assert (world.share, world.now) == (0, at)
     assert world.state.rollout is not None
     assert world.state.rollout.direct
@@ -93,7 +93,7 @@ def test_a_new_version_is_analysed_though_another_one_is_kept_in_its_place() -> 
     world.declare(desired(2, BlueGreen(retention_seconds=600)))
     until_phase(world, Phase.RETAINING)
     world.declare(desired(3, TENTH))
-    world.look()
+    world.reconcile()
     until_phase(world, Phase.ANALYSING)
     assert world.share == 9000
 
@@ -101,10 +101,10 @@ def test_a_new_version_is_analysed_though_another_one_is_kept_in_its_place() -> 
 def test_a_canary_that_was_interrupted_has_proven_nothing() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
     world.declare(desired(3, TENTH))
-    world.look()
+    world.reconcile()
     world.declare(desired(2, TENTH))
-    world.look()
-    world.look()
+    world.reconcile()
+    world.reconcile()
     assert world.state.rollout is not None
     assert (world.state.rollout.target.version.label, world.state.rollout.direct) == ("2-fine", False)
     until_phase(world, Phase.ANALYSING)
@@ -117,16 +117,16 @@ def test_going_back_by_hand_is_fast_and_what_is_left_is_refused() -> None:
     world.declare(desired(2, way))
     world.settle()
     assert world.state.live is Colour.GREEN
-    world.go_back(desired(1, way))
+    world.roll_back(desired(1, way))
     world.settle()
     assert world.state.live is Colour.BLUE
     assert world.state.rollout is not None
     assert (world.state.rollout.direct, world.state.rollout.analyses) == (True, ())
-    with pytest.raises(RefusedError, match="ada went back to 1-fine"):
+    with pytest.raises(RefusedError, match="somebody went back to 1-fine"):
         world.declare(desired(2, way))
     with pytest.raises(OrderError, match="1-fine serves already"):
-        world.go_back(desired(1, way))
-    world.go_back(desired(2, way))
+        world.roll_back(desired(1, way))
+    world.roll_back(desired(2, way))
     world.settle()
     assert world.state.live is Colour.GREEN
     assert [each.label for each in world.state.refused] == ["1-fine"]
@@ -136,7 +136,7 @@ def test_what_was_left_in_vain_may_be_declared_again_and_ships_nothing() -> None
     world = serving_one()
     world.declare(desired(2, BlueGreen(retention_seconds=0)))
     world.settle()
-    world.go_back(desired(1, BlueGreen(), behaviour="crashes"))
+    world.roll_back(desired(1, BlueGreen(), behaviour="crashes"))
     world.settle()
     assert world.state.live is Colour.GREEN
     number = world.state.rollout.number if world.state.rollout is not None else 0
@@ -149,10 +149,10 @@ def test_what_was_left_in_vain_may_be_declared_again_and_ships_nothing() -> None
 def test_what_serves_can_be_scaled_to_a_number_at_which_it_was_aborted() -> None:
     world = serving_one(Recreate())
     world.declare(desired(2, Recreate()))
-    world.look()
+    world.reconcile()
     world.declare(desired(1, Recreate(), 3))
-    world.look()
-    world.look()
+    world.reconcile()
+    world.reconcile()
     world.abort()
     world.settle()
     assert world.state.live is not None
@@ -163,9 +163,9 @@ def test_what_serves_can_be_scaled_to_a_number_at_which_it_was_aborted() -> None
 
 def test_going_back_by_hand_in_the_middle_of_a_canary_refuses_the_canary() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
-    world.go_back(desired(1, BlueGreen()))
+    world.roll_back(desired(1, BlueGreen()))
     for _ in range(3):
-        world.look()
+        world.reconcile()
     assert world.share == 0
     world.settle()
     assert [each.label for each in world.state.refused] == ["2-fine"]
@@ -186,11 +186,11 @@ def test_what_is_rolled_back_may_be_declared_anew_with_a_change_before_it_is_gon
 
 def test_an_old_version_that_is_ill_does_not_get_the_traffic_before_it_answers() -> None:
     world = until_phase(shipped(desired(2, BlueGreen(after=RATE), behaviour="fails")), Phase.ANALYSING)
-    world.apps[Colour.BLUE].replicas.clear()
+    world.cluster.colours[Colour.BLUE].replicas.clear()
     while world.state.rollout is not None and world.state.rollout.phase is not Phase.FAILED:
-        world.look()
+        world.reconcile()
         assert world.serving()
-        world.pass_time()
+        world.advance()
     assert world.share == 0
 
 

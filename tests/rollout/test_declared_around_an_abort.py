@@ -25,7 +25,7 @@ both = pytest.mark.parametrize(("strategy", "alike"), ALIKE.values(), ids=ALIKE)
 
 def on_its_way(wanted: Desired) -> World:
     world = shipped(wanted)
-    world.look()
+    world.reconcile()
     return world
 
 
@@ -41,7 +41,7 @@ def goes_back(world: World) -> None:
 def test_what_is_declared_after_an_abort_is_refused_before_the_abort_begins(strategy: Strategy, alike: Strategy) -> None:
     world = on_its_way(desired(2, strategy))
     world.abort()
-    with pytest.raises(RefusedError, match="ada aborted it"):
+    with pytest.raises(RefusedError, match="somebody aborted it"):
         world.declare(desired(2, alike))
     goes_back(world)
 
@@ -84,7 +84,7 @@ def test_an_abort_within_the_window_is_held_against_what_serves_until_it_is_left
         world = until_phase(shipped(desired(2, BlueGreen(retention_seconds=600))), Phase.RETAINING)
         if after:
             world.abort()
-            with pytest.raises(RefusedError, match="ada aborted it"):
+            with pytest.raises(RefusedError, match="somebody aborted it"):
                 world.declare(desired(2, BlueGreen(retention_seconds=60), replicas=3))
         else:
             world.declare(desired(2, BlueGreen(retention_seconds=60), replicas=3))
@@ -95,7 +95,7 @@ def test_an_abort_within_the_window_is_held_against_what_serves_until_it_is_left
 def test_a_change_in_place_that_is_aborted_is_not_held_against_what_serves() -> None:
     world = serving_one()
     world.declare(desired(1, BlueGreen(), replicas=4))
-    world.look()
+    world.reconcile()
     world.abort()
     assert world.state.refused == ()
     world.declare(desired(1, BlueGreen(), replicas=3))
@@ -107,8 +107,8 @@ def test_a_way_back_that_is_aborted_is_not_held_against_what_served_before() -> 
     world = serving_one()
     world.declare(desired(2, BlueGreen(retention_seconds=0)))
     world.settle()
-    world.go_back(desired(1, BlueGreen()))
-    world.look()
+    world.roll_back(desired(1, BlueGreen()))
+    world.reconcile()
     world.abort()
     world.settle()
     assert "1-fine" not in [each.label for each in world.state.refused]
@@ -119,5 +119,5 @@ def test_an_abort_is_held_against_a_candidate_once() -> None:
     world.abort()
     said = world.state.refused
     world.settle()
-    assert [each.reason for each in said] == ["ada aborted it"]
+    assert [each.reason for each in said] == ["somebody aborted it"]
     assert world.state.refused == said

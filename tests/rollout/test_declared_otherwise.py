@@ -33,19 +33,19 @@ def test_a_declared_gate_is_never_skipped_for_the_traffic_that_the_candidate_has
     world = until_phase(shipped(desired(2, HALF)), phase)
     assert world.share == 5000
     world.declare(desired(2, way))
-    world.look()
+    world.reconcile()
     assert world.share == share, "down is safe, and at once"
-    world.look()
+    world.reconcile()
     for _ in range(10):
         assert world.share == share
         assert number_of(world) == 2
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     while world.state.rollout is not None and world.state.rollout.phase is not Phase.RETAINING:
         if world.state.rollout.phase is Phase.WAITING:
             world.approve()
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     assert world.share == 10_000
 
 
@@ -53,7 +53,7 @@ def test_all_traffic_goes_back_to_a_gate_that_was_not_passed() -> None:
     world = until_phase(shipped(desired(2, BlueGreen(after=RATE))), Phase.ANALYSING)
     assert world.share == 10_000
     world.declare(desired(2, ASKED))
-    world.look()
+    world.reconcile()
     assert world.share == 2000
     assert len(world.usable(Colour.BLUE)) == 2
 
@@ -66,9 +66,9 @@ def test_a_share_that_passed_its_gates_goes_on_where_the_steps_above_it_have_non
     assert world.share == 5000
     world.declare(desired(2, Canary(steps=(first, CanaryStep(weight=60)))))
     for _ in range(5):
-        world.look()
+        world.reconcile()
         assert world.share >= 5000
-        world.pass_time()
+        world.advance()
     assert world.share == 10_000
 
 
@@ -76,16 +76,16 @@ def test_gates_that_were_passed_are_not_gone_back_to() -> None:
     way = Canary(steps=(CanaryStep(weight=10), CanaryStep(weight=100, pause_seconds=60)), analysis=RATE)
     world = shipped(desired(2, way))
     while world.share != 10_000:
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     world.declare(desired(2, way, replicas=3))
     for _ in range(5):
-        world.look()
+        world.reconcile()
         assert world.share == 10_000
-        world.pass_time()
+        world.advance()
     stricter = way.model_copy(update={"steps": (way.steps[0], CanaryStep(weight=100, analysis=SAME))})
     world.declare(desired(2, stricter, replicas=3))
-    world.look()
+    world.reconcile()
     assert world.share == 10_000
     until_phase(world, Phase.RETAINING)
 
@@ -103,35 +103,35 @@ def test_a_candidate_with_an_ill_replica_gives_its_traffic_back_at_once_too() ->
     world = until_phase(shipped(desired(2, HALF)), Phase.WAITING)
     world.kill_replica(Colour.GREEN)
     world.declare(desired(2, ASKED))
-    world.look()
+    world.reconcile()
     assert world.share == 2000
 
 
 def test_no_traffic_goes_back_to_a_gate_while_nobody_else_answers() -> None:
     world = until_phase(shipped(desired(2, HALF)), Phase.WAITING)
-    world.apps[Colour.BLUE].replicas.clear()
+    world.cluster.colours[Colour.BLUE].replicas.clear()
     world.declare(desired(2, ASKED))
     for _ in range(2):
-        world.look()
+        world.reconcile()
         assert world.share == 5000
     while not world.usable(Colour.BLUE):
-        world.pass_time()
-        world.look()
-    world.look()
+        world.advance()
+        world.reconcile()
+    world.reconcile()
     assert world.share == 2000
 
 
 def test_a_step_that_is_passed_is_not_repeated_for_more_replicas_while_the_next_one_waits_for_a_replica() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
     for _ in range(19):
-        world.pass_time()
-        world.look()
-    world.pass_time()
+        world.advance()
+        world.reconcile()
+    world.advance()
     world.kill_replica(Colour.GREEN)
-    world.look()
+    world.reconcile()
     assert (step(world.state), world.state.share) == (1, 1000)
     world.declare(desired(2, TENTH, replicas=3))
-    world.look()
+    world.reconcile()
     assert world.state.rollout is not None
     assert (world.state.rollout.phase, step(world.state)) == (Phase.SHIFTING, 1)
 
@@ -139,7 +139,7 @@ def test_a_step_that_is_passed_is_not_repeated_for_more_replicas_while_the_next_
 def test_what_is_through_stays_at_its_last_step_and_takes_the_new_window() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.RETAINING)
     world.declare(desired(2, ASKED.model_copy(update={"retention_seconds": 600})))
-    world.look()
+    world.reconcile()
     rollout = world.state.rollout
     assert rollout is not None
     assert (rollout.number, rollout.phase, world.share, candidate_weight(world.state)) == (2, Phase.RETAINING, 10_000, 1.0)
@@ -158,8 +158,8 @@ def test_a_rolling_update_that_is_declared_by_stages_begins_anew_by_them(way: St
     until_phase(world, Phase.ANALYSING)
     until_phase(world, Phase.ANALYSING)
     while number_of(world) == 2 or (world.state.rollout is not None and world.state.rollout.phase is not Phase.ANALYSING):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
         assert len(world.serving()) >= 3
     assert world.ends[2] == [Phase.SUPERSEDED]
     assert world.state.rollout is not None
@@ -173,14 +173,14 @@ def test_a_canary_that_is_declared_as_a_rolling_update_moves_batch_by_batch() ->
     world = serving_one(replicas=4)
     world.declare(desired(2, HALF, 4))
     until_phase(world, Phase.WAITING)
-    names = {replica.name for replica in world.apps[Colour.GREEN].replicas}
+    names = {replica.name for replica in world.cluster.colours[Colour.GREEN].replicas}
     world.declare(desired(2, QUARTERS, 4))
     shares, first = list[int](), set[str]()
     for _ in range(150):
-        world.look()
+        world.reconcile()
         if not first and number_of(world) == 3 and world.state.rollout and world.state.rollout.phase is Phase.ANALYSING:
             first = {replica.name for replica in world.usable(Colour.GREEN)}
-        world.pass_time()
+        world.advance()
         shares += [world.share] if world.share not in shares[-1:] else []
     world.settle()
     assert shares[:3] == [5000, 0, 2000], "home first, then one replica of five"
@@ -196,9 +196,10 @@ def test_a_canary_for_which_there_is_no_room_can_be_declared_by_recreate_and_tak
     world.declare(desired(2, Recreate()))
     together = set[int]()
     for _ in range(30):
-        world.look()
-        world.pass_time()
-        together.add(sum(app.gone_at is None and app.asked > 0 for app in world.apps.values()) if number_of(world) == 3 else 1)
+        world.reconcile()
+        world.advance()
+        there = [app for app in world.cluster.colours.values() if app.gone_at is None and app.asked > 0]
+        together.add(len(there) if number_of(world) == 3 else 1)
     world.settle()
     assert world.ends[2] == [Phase.SUPERSEDED]
     assert world.state.rollout is not None
@@ -217,7 +218,7 @@ def test_where_recreate_has_stopped_what_served_nobody_waits_for_stages(number: 
     assert world.state.rollout is not None
     assert (world.state.rollout.phase, world.state.rollout.analyses) == (Phase.SUCCEEDED, ())
     assert steps(world.state.rollout) == ("all of the traffic",)
-    assert [app.wanted.version.label for app in world.apps.values()] == [f"{number}-fine"]
+    assert [app.wanted.version.label for app in world.cluster.colours.values()] == [f"{number}-fine"]
     assert len(world.serving()) == 2
 
 
@@ -253,7 +254,7 @@ def test_the_way_back_by_hand_is_not_begun_anew_by_the_next_up() -> None:
     world = serving_one(BlueGreen(retention_seconds=0))
     world.declare(desired(2, BlueGreen(retention_seconds=0)))
     world.settle()
-    world.go_back(desired(1, BlueGreen(retention_seconds=0)))
+    world.roll_back(desired(1, BlueGreen(retention_seconds=0)))
     until_phase(world, Phase.STARTING)
     world.declare(desired(1, QUARTERS))
     world.settle()
@@ -265,10 +266,10 @@ def test_an_interrupted_canarys_share_is_gone_before_the_same_version_comes_as_a
     world = until_phase(shipped(desired(2, HALF)), Phase.WAITING)
     world.kill_replica(Colour.GREEN)
     world.declare(desired(3, HALF))
-    world.look()
+    world.reconcile()
     world.declare(desired(2, Shadow(analysis=SAME, approval=True)))
     for _ in range(3):
-        world.look()
+        world.reconcile()
     assert world.state.rollout is not None
     assert (world.state.rollout.phase, world.share) == (Phase.STARTING, 0)
     until_phase(world, Phase.WAITING)
@@ -278,8 +279,8 @@ def test_an_interrupted_canarys_share_is_gone_before_the_same_version_comes_as_a
 def test_a_candidate_that_gives_its_traffic_back_answers_until_nothing_comes_any_more() -> None:
     world = until_phase(shipped(desired(2, HALF)), Phase.WAITING)
     world.declare(desired(2, Shadow(analysis=SAME)))
-    world.look(acts=0)
+    world.reconcile(acts=0)
     assert (world.state.share, world.share, len(world.usable(Colour.GREEN))) == (0, 5000, 2)
-    world.look()
-    world.look()
+    world.reconcile()
+    world.reconcile()
     assert (world.share, world.usable(Colour.GREEN)) == (0, [])

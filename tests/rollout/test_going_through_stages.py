@@ -18,8 +18,8 @@ def test_a_canary_goes_up_its_steps_and_takes_all_traffic_in_the_end() -> None:
     world = shipped(desired(2, TENTH))
     failed, shares = world.clients.failed, list[int]()
     for _ in range(80):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
         if world.share not in shares[-1:]:
             shares.append(world.share)
     assert shares == [0, 1000, 5000, 10000]
@@ -41,39 +41,39 @@ def test_a_canary_goes_up_its_steps_and_takes_all_traffic_in_the_end() -> None:
 
 def test_the_share_is_decided_in_the_look_in_which_the_stage_may_begin() -> None:
     world = shipped(desired(2, BlueGreen()))
-    while not world.golden or Colour.GREEN not in world.apps or not world.asked:
-        world.look()
-        world.pass_time()
-    world.look()  # The golden answers are there.
-    world.look()  # HAProxy lets the replicas in.
+    while not world.golden or Colour.GREEN not in world.cluster.colours or not world.golden_asked:
+        world.reconcile()
+        world.advance()
+    world.reconcile()  # The golden answers are there.
+    world.reconcile()  # HAProxy lets the replicas in.
     assert world.share == 10_000
 
 
 def test_a_failing_canary_is_rolled_back_within_ten_seconds_and_few_notice() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
     for _ in range(10):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     began, before = world.now, (world.clients.sent, world.clients.failed)
-    world.apps[Colour.GREEN].wanted = desired(2, TENTH, behaviour="fails")
+    world.cluster.colours[Colour.GREEN].wanted = desired(2, TENTH, behaviour="fails")
     while world.share != 0:
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     assert world.now - began <= 10
     sent, failed = world.clients.sent - before[0], world.clients.failed - before[1]
     assert 0 < failed <= sent / 100
     world.settle()
     assert "the analysis of 2-fine with 10 % of the traffic failed: success rate 9" in error_of(world)
     assert "at least 99 %" in error_of(world)
-    assert set(world.apps) == {Colour.BLUE}
+    assert set(world.cluster.colours) == {Colour.BLUE}
 
 
 def test_the_look_that_finds_the_failure_moves_the_traffic_before_anything_else() -> None:
     world = until_phase(shipped(desired(2, TENTH, behaviour="fails_all")), Phase.ANALYSING)
     while world.state.rollout is not None and world.state.rollout.phase is Phase.ANALYSING:
         decision = decide(world.state, world.observe(), world.clock)
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     assert decision.actions[0] == SetShare(0)
     assert decision.state.slot(Colour.GREEN).desired is not None, "the candidate goes only once nothing goes to it"
 
@@ -108,7 +108,7 @@ def test_a_slow_canary_is_held_against_what_serves_meanwhile() -> None:
 
 def test_blue_green_is_analysed_with_all_traffic_and_goes_back_without_a_start() -> None:
     world = until_phase(shipped(desired(2, BlueGreen(after=RATE), behaviour="fails")), Phase.ANALYSING)
-    names = {replica.name for replica in world.apps[Colour.BLUE].replicas}
+    names = {replica.name for replica in world.cluster.colours[Colour.BLUE].replicas}
     assert world.share == 10_000
     assert world.state.live is Colour.BLUE, "not through yet"
     assert serving(world.state) == world.state.declared
@@ -135,9 +135,9 @@ def test_a_shadow_never_has_traffic_before_it_passed() -> None:
     (asked,) = [action for action in decision.actions if isinstance(action, Analyse)]
     assert (asked.shadow_share, asked.candidate) == (0.25, Colour.GREEN)
     for _ in range(60):
-        world.look()
+        world.reconcile()
         assert world.share == 0
-        world.pass_time()
+        world.advance()
     world.settle()
     assert "disagreement 50 %" in error_of(world)
     good = shipped(desired(2, Shadow(analysis=SAME)))
@@ -151,8 +151,8 @@ def test_rolling_is_analysed_after_each_batch_and_after_the_last() -> None:
     world.declare(desired(2, way, 4))
     shares = set()
     for _ in range(120):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
         if world.state.rollout is not None and world.state.rollout.phase is Phase.ANALYSING:
             shares.add(world.share)
             assert len(world.serving()) >= 4
@@ -168,25 +168,25 @@ def test_a_rolling_update_that_is_aborted_late_keeps_its_promise_on_the_way_back
     world = serving_one(way, 4)
     world.declare(desired(2, way, 4))
     while world.share < 7000:
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     world.abort()
     for _ in range(60):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
         assert len(world.serving()) >= 3
     assert len(world.usable(Colour.BLUE)) == 4
-    assert "ada aborted it" in error_of(world)
+    assert "somebody aborted it" in error_of(world)
 
 
 def test_traffic_that_is_on_its_way_does_not_come_back_for_a_gentler_strategy() -> None:
     world = shipped(desired(2, BlueGreen()))
     while world.state.share == 0:
-        world.look(acts=0)
-        world.look(acts=0 if len(world.usable(Colour.GREEN)) == 2 else None)
-        world.pass_time()
+        world.reconcile(acts=0)
+        world.reconcile(acts=0 if len(world.usable(Colour.GREEN)) == 2 else None)
+        world.advance()
     world.declare(desired(2, Canary(steps=(CanaryStep(weight=1),))))
-    world.look()
+    world.reconcile()
     assert world.share == 10_000
 
 
@@ -195,8 +195,8 @@ def test_a_rolling_update_that_fails_its_analysis_moves_the_replicas_back() -> N
     world = serving_one(way, 4)
     world.declare(desired(2, way, 4, behaviour="fails"))
     for _ in range(200):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
         assert len(world.serving()) >= 3
     world.settle()
     assert "1 of 4 replicas" in error_of(world)
@@ -226,22 +226,22 @@ def test_an_analysis_runner_is_asked_only_where_counters_do_not_tell() -> None:
     quiet = until_phase(shipped(desired(2, TENTH), per_second=5.0), Phase.ANALYSING)
     began = quiet.now
     while not quiet.analysis_runner.asks:
-        quiet.look()
-        quiet.pass_time()
+        quiet.reconcile()
+        quiet.advance()
     assert quiet.now - began == pytest.approx(11, abs=1), "when half of its time is over"
 
 
 def test_figures_that_move_are_shown_and_not_kept() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
     for _ in range(5):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     before = world.state
     (live,) = analyses(world.state, world.observe(), world.clock)
     assert (live.step, live.verdict, live.ended_at) == (0, None, None)
     assert live.findings[0].requests == 20 * 5
-    world.pass_time()
-    world.look()
+    world.advance()
+    world.reconcile()
     assert world.state == before
     (later,) = analyses(world.state, world.observe(), world.clock)
     assert later.findings[0].requests > live.findings[0].requests
@@ -250,7 +250,7 @@ def test_figures_that_move_are_shown_and_not_kept() -> None:
 def test_a_verdict_of_replays_is_shown_with_its_figures_while_a_pause_brings_too_few() -> None:
     way = Canary(steps=(CanaryStep(weight=10, pause_seconds=3600),), analysis=RATE)
     world = until_phase(shipped(desired(2, way), per_second=0.0), Phase.PAUSED)
-    world.look()
+    world.reconcile()
     (shown,) = analyses(world.state, world.observe(), world.clock)
     assert shown.verdict is Verdict.PASS
     assert [finding.verdict for finding in shown.findings] == [Verdict.PASS]
@@ -263,14 +263,14 @@ def test_a_pause_lasts_its_time_and_a_late_failure_ends_it() -> None:
     assert began is not None
     assert until(world.state) == began.began_at + 3600
     for _ in range(60):
-        world.look()
-        world.pass_time(20)
+        world.reconcile()
+        world.advance(20)
     assert world.state.rollout is not None
     assert world.state.rollout.phase is Phase.PAUSED
-    world.apps[Colour.GREEN].wanted = desired(2, way, behaviour="fails")
+    world.cluster.colours[Colour.GREEN].wanted = desired(2, way, behaviour="fails")
     at = world.now
     while world.share != 0:
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     assert world.now - at <= 15
     assert until_phase(shipped(desired(2, way)), Phase.RETAINING, most=4000).share == 10_000

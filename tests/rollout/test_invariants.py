@@ -124,7 +124,7 @@ class Rollouts(RuleBasedStateMachine):
     @rule(wanted=DESIRED, retry=st.booleans())
     def declare(self, wanted: Desired, retry: bool) -> None:
         try:
-            self.world.declare(wanted, retry)
+            self.world.declare(wanted, retry=retry)
         except RefusedError as error:
             assert error.refused in self.world.state.refused
             assert not retry
@@ -155,7 +155,7 @@ class Rollouts(RuleBasedStateMachine):
         if self.world.gone:
             return
         try:
-            self.world.go_back(self.served[0])
+            self.world.roll_back(self.served[0])
         except OrderError:
             assert self.world.state == state
 
@@ -175,21 +175,21 @@ class Rollouts(RuleBasedStateMachine):
     @rule(looks=st.integers(1, 4))
     def look(self, looks: int) -> None:
         for _ in range(looks):
-            self.world.look()
+            self.world.reconcile()
 
     @rule(acts=st.integers(0, 3))
     def is_killed_while_it_acts(self, acts: int) -> None:
-        self.world.look(acts)
+        self.world.reconcile(acts)
 
     @rule(seconds=st.integers(1, 3), times=st.integers(1, 5))
     def time_passes(self, seconds: int, times: int) -> None:
         for _ in range(times):
-            self.world.pass_time(seconds)
-            self.world.look()
+            self.world.advance(seconds)
+            self.world.reconcile()
 
     @rule(manner=st.sampled_from(["fine", "golden", "mute", "breaks", "disagrees"]), rate=st.sampled_from([0.0, 5.0, 200.0]))
     def what_is_measured_changes(self, manner: str, rate: float) -> None:
-        self.world.analysis_runner.manner = manner
+        self.world.manner = manner
         self.world.clients.per_second = rate
 
     @rule()
@@ -198,7 +198,7 @@ class Rollouts(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([-1e6, -5.0, 5.0]))
     def the_clock_jumps(self, seconds: float) -> None:
-        self.world.skew += seconds
+        self.world.clock_skew += seconds
 
     @rule(colour=st.sampled_from(list(Colour)))
     @precondition(lambda self: self.faults)
@@ -208,22 +208,22 @@ class Rollouts(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.faults)
     def the_cluster_is_lost(self) -> None:
-        self.world.lose_serve()
+        self.world.lose_cluster()
 
     @rule()
     @precondition(lambda self: self.faults)
     def haproxy_starts_again(self) -> None:
-        self.world.restart_haproxy()
+        self.world.restart_router()
 
     @rule(seconds=st.sampled_from([5, 60, 3600]))
     @precondition(lambda self: self.faults)
     def the_cluster_is_away(self, seconds: int) -> None:
-        self.world.cluster_is_away(seconds)
+        self.world.look_away(seconds)
 
     @invariant()
     def traffic_only_goes_to_what_was_healthy_and_right(self) -> None:
         for colour in Colour:
-            app = self.world.apps.get(colour)
+            app = self.world.cluster.colours.get(colour)
             for replica in app.replicas if app is not None else ():
                 if not replica.usable:
                     continue
@@ -269,22 +269,22 @@ class Rollouts(RuleBasedStateMachine):
             assert 0 <= each.step < len(steps(world.state.rollout)) or len(stages_of(world.state.rollout)) <= each.step
 
     def teardown(self) -> None:
-        self.world.analysis_runner.manner = "fine"
+        self.world.manner = "fine"
         self.world.settle()
         state, world = self.world.state, self.world
         rollout = state.rollout
         if rollout is None:
             assert world.gone
-            assert not world.apps
+            assert not world.cluster.colours
             return
         assert rollout.ended
         assert world.ends.get(rollout.number) == [rollout.phase]
         assert sorted(world.ends) == list(range(1, rollout.number + 1)), "each rollout has exactly one end"
         self._the_ledger_tells_it()
         if state.live is None:
-            assert not world.apps
+            assert not world.cluster.colours
             return
-        assert set(world.apps) == {state.live}, "what serves is alone"
+        assert set(world.cluster.colours) == {state.live}, "what serves is alone"
         assert world.share == state.live.full_share
         wanted = state.slot(state.live).desired
         assert wanted is not None
@@ -344,7 +344,7 @@ class RolloutsWithoutFaults(Rollouts):
         assert state.share == state.live.full_share
         assert self.world.share == state.share or rollout.in_place, self.world.story[-12:]
         assert state.slot(state.live.other).desired is None
-        assert state.live.other not in self.world.apps or rollout.in_place, self.world.story[-12:]
+        assert state.live.other not in self.world.cluster.colours or rollout.in_place, self.world.story[-12:]
 
 
 class RolloutsWithFaults(Rollouts):

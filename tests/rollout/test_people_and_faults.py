@@ -21,13 +21,13 @@ def test_a_step_waits_for_a_person_and_goes_on_when_one_approves() -> None:
     world = waiting()
     assert until(world.state) == pytest.approx(world.clock + 600, abs=2)
     for _ in range(30):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     assert world.share == 1000
     world.approve()
-    world.look()
+    world.reconcile()
     assert world.share == 10_000, "at once"
-    assert any("ada lets it go on" in line for line in world.story)
+    assert any("somebody lets it go on" in line for line in world.story)
     world.settle()
     assert world.state.live is Colour.GREEN
 
@@ -42,10 +42,10 @@ def test_nobody_who_comes_is_a_rollback_in_the_end() -> None:
 def test_aborting_brings_the_traffic_back_at_once() -> None:
     world = waiting()
     world.abort()
-    world.look()
+    world.reconcile()
     assert world.share == 0
     world.settle()
-    assert "ada aborted it" in error_of(world)
+    assert "somebody aborted it" in error_of(world)
     assert len(world.state.refused) == 1
     assert world.ends[2] == [Phase.FAILED]
 
@@ -73,16 +73,16 @@ def test_what_cannot_be_judged_waits_for_a_person_where_that_is_asked() -> None:
     assert world.state.rollout is not None
     assert world.state.rollout.analyses[0].verdict is Verdict.INCONCLUSIVE
     world.approve()
-    world.look()
+    world.reconcile()
     assert world.share == 10_000
 
 
 def test_a_candidate_that_dies_with_traffic_gives_it_back_with_its_traceback() -> None:
     for way in (TENTH, BlueGreen(after=RATE)):
         world = until_phase(shipped(desired(2, way)), Phase.ANALYSING)
-        world.apps[Colour.GREEN].replicas.clear()
-        world.apps[Colour.GREEN].failed = True
-        world.look()
+        world.cluster.colours[Colour.GREEN].replicas.clear()
+        world.cluster.colours[Colour.GREEN].failed = True
+        world.reconcile()
         assert world.share == 0
         world.settle()
         assert "2-fine died" in error_of(world)
@@ -91,11 +91,11 @@ def test_a_candidate_that_dies_with_traffic_gives_it_back_with_its_traceback() -
 
 def test_a_candidate_without_a_replica_that_answers_is_given_two_seconds() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
-    world.apps[Colour.GREEN].replicas.clear()
+    world.cluster.colours[Colour.GREEN].replicas.clear()
     began = world.now
     while world.share:
-        world.look()
-        world.apps[Colour.GREEN].replicas.clear()
+        world.reconcile()
+        world.cluster.colours[Colour.GREEN].replicas.clear()
         world.now += 0.5
     assert 2 <= world.now - began <= 3.5
     world.settle()
@@ -107,8 +107,8 @@ def test_one_replica_of_the_candidate_that_dies_is_replaced_tested_and_the_rollo
     world.kill_replica(Colour.GREEN)
     names = set()
     for _ in range(15):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
         names |= {replica.name for replica in world.usable(Colour.GREEN)}
         assert all(name in world.golden for name in names)
     assert len(names) == 2 + 1 - 0 or len(names) == 2
@@ -118,8 +118,8 @@ def test_one_replica_of_the_candidate_that_dies_is_replaced_tested_and_the_rollo
 
 def test_a_cluster_that_loses_the_candidate_starts_it_again_without_traffic() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
-    world.lose_serve()
-    world.look()
+    world.lose_cluster()
+    world.reconcile()
     assert world.share == 0
     assert world.state.rollout is not None
     assert world.state.rollout.phase is Phase.STARTING
@@ -131,8 +131,8 @@ def test_a_cluster_that_loses_the_candidate_starts_it_again_without_traffic() ->
 def test_while_nobody_can_look_no_patience_runs_out_and_nothing_is_held_against_it() -> None:
     world = shipped(desired(2, TENTH, behaviour="never_healthy"))
     until_phase(world, Phase.STARTING)
-    world.cluster_is_away(3600)
-    world.look()
+    world.look_away(3600)
+    world.reconcile()
     assert world.state.rollout is not None
     assert world.state.rollout.phase is Phase.STARTING
     world.settle()
@@ -142,7 +142,7 @@ def test_while_nobody_can_look_no_patience_runs_out_and_nothing_is_held_against_
 
 def test_a_clock_that_was_set_back_makes_nothing_wait_for_it() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
-    world.skew -= 86400 * 365
+    world.clock_skew -= 86400 * 365
     world.settle(looks=120)
     assert world.state.live is Colour.GREEN
 
@@ -150,11 +150,11 @@ def test_a_clock_that_was_set_back_makes_nothing_wait_for_it() -> None:
 def test_a_controller_that_starts_again_counts_anew_and_goes_on() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
     for _ in range(18):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     began = world.now
     world.restart_controller()
-    world.restart_haproxy()
+    world.restart_router()
     until_phase(world, Phase.SHIFTING, Phase.ROLLING_BACK)
     assert world.now - began < 20
     world.settle()
@@ -166,13 +166,13 @@ def test_what_serves_is_made_anew_once_where_serve_gave_it_up_also_in_a_pause() 
     way = Canary(steps=(CanaryStep(weight=10, pause_seconds=3600),))
     world = until_phase(shipped(desired(2, way)), Phase.PAUSED)
     for old in (world, serving_one()):
-        made = [old.apps[Colour.BLUE]]
+        made = [old.cluster.colours[Colour.BLUE]]
         made[0].failed = True
         made[0].replicas.clear()
         for _ in range(90):
-            old.look()
-            old.pass_time()
-            app = old.apps.get(Colour.BLUE)
+            old.reconcile()
+            old.advance()
+            app = old.cluster.colours.get(Colour.BLUE)
             if app is not None and app is not made[-1]:
                 made.append(app)
         assert len(made) == 2, "well again, it is left alone"
@@ -185,6 +185,6 @@ def test_a_traffic_plane_that_starts_again_moves_no_traffic_of_a_rolling_update(
     world.declare(desired(2, way, 4))
     until_phase(world, Phase.ANALYSING)
     share = world.share
-    world.restart_haproxy()
-    world.look()
+    world.restart_router()
+    world.reconcile()
     assert world.share == share == 2000

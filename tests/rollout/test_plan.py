@@ -114,8 +114,8 @@ def test_what_is_kept_comes_back_without_steps() -> None:
     for number in (1, 2):
         world.declare(desired(number, way))
         for _ in range(60):
-            world.look()
-            world.pass_time()
+            world.reconcile()
+            world.advance()
     found = plan(world.state, desired(1, way), (8.0, 3), None)
     assert "moves all traffic back to 1-fine at once, without analysis" in found.lines[0]
     assert not any("checked" in line for line in found.lines)
@@ -126,7 +126,7 @@ def test_what_is_on_its_way_is_told() -> None:
     world.declare(desired(1, BlueGreen()))
     world.settle()
     world.declare(desired(2, BlueGreen()))
-    world.look()
+    world.reconcile()
     for wanted, text in (
         (desired(2, BlueGreen()), "its rollout goes on"),
         (desired(2, BlueGreen(), 3), "goes on as now declared"),
@@ -142,7 +142,7 @@ def moving(*ways: Strategy) -> State:
     world.settle()
     for way in ways[1:]:
         world.declare(desired(2, way))
-        world.look()
+        world.reconcile()
     return world.state
 
 
@@ -160,7 +160,7 @@ def test_a_change_in_place_that_is_on_its_way_is_told_as_one() -> None:
     world.declare(desired(1, BlueGreen()))
     world.settle()
     world.declare(desired(1, BlueGreen(), 3))
-    world.look()
+    world.reconcile()
     same = plan(world.state, desired(1, BlueGreen(), 3), None, None)
     assert (same.changes, same.lines) == (False, ("1-fine is on its way already; its rollout goes on",))
     back = plan(world.state, desired(1, BlueGreen()), None, None)
@@ -180,9 +180,9 @@ def test_what_is_declared_while_it_goes_back_begins_after_that() -> None:
     world.declare(desired(1, BlueGreen()))
     world.settle()
     world.declare(desired(2, BlueGreen()))
-    world.look()
+    world.reconcile()
     world.abort()
-    world.look()
+    world.reconcile()
     for number in (1, 2, 3):
         told = plan(world.state, desired(number, BlueGreen()), None, None).lines[0]
         assert told == "the rollout to 2-fine is being rolled back; this begins once it has ended"
@@ -193,7 +193,7 @@ def test_in_the_gap_of_a_recreate_the_preview_tells_what_it_ends() -> None:
     world.declare(desired(1, Recreate()))
     world.settle()
     world.declare(desired(2, Recreate()))
-    world.look()
+    world.reconcile()
     found = plan(world.state, desired(3, BlueGreen()), None, None)
     assert found.lines[0] == "ends the rollout to 2-fine that is on its way"
     assert "nothing serves now" in found.lines[1]
@@ -274,7 +274,7 @@ def test_what_is_there_already_needs_no_room_and_what_leaves_gives_it() -> None:
     world.settle()
     world.declare(desired(2, BlueGreen()))
     for _ in range(2):
-        world.look()
+        world.reconcile()
     held = (*HELD, Held(Colour.GREEN, "worker-1", 2))
     full = (Node("head", 0), Node("worker-1", 0))
     assert plan(world.state, desired(2, BlueGreen()), None, None, full, held).shortage is None

@@ -66,7 +66,7 @@ ANOTHER: dict[str, Callable[[Desired], Desired]] = {
 def test_what_was_aborted_does_not_come_back_by_what_it_is_not_judged_by(change: Callable[[Desired], Desired]) -> None:
     wanted = desired(2, TENTH)
     world = aborted(wanted)
-    with pytest.raises(RefusedError, match="ada aborted it"):
+    with pytest.raises(RefusedError, match="somebody aborted it"):
         world.declare(change(wanted))
     assert plan(world.state, change(wanted), None, None).refused is not None
     assert len(world.serving()) == 2
@@ -127,8 +127,8 @@ def test_what_serves_is_not_listed_as_refused_while_it_is_being_left() -> None:
     world = serving_one()
     world.declare(desired(2, BlueGreen(retention_seconds=0)))
     world.settle()
-    world.go_back(desired(1, BlueGreen()))
-    world.look()
+    world.roll_back(desired(1, BlueGreen()))
+    world.reconcile()
     assert [each.label for each in world.state.refused] == ["2-fine"]
     assert listed(world) == []
     with pytest.raises(RefusedError):
@@ -141,7 +141,7 @@ def test_what_was_left_in_vain_serves_on_and_can_be_scaled() -> None:
     world = serving_one()
     world.declare(desired(2, BlueGreen(retention_seconds=0)))
     world.settle()
-    world.go_back(desired(1, BlueGreen(), behaviour="crashes"))
+    world.roll_back(desired(1, BlueGreen(), behaviour="crashes"))
     world.settle()
     assert listed(world) == []
     world.declare(desired(2, BlueGreen(retention_seconds=0), replicas=3))

@@ -42,26 +42,26 @@ def test_blue_green_keeps_the_old_version_for_its_window_and_then_puts_it_away()
     world = serving(BlueGreen())
     world.declare(desired(2, BlueGreen(retention_seconds=30)))
     while world.state.rollout is None or world.state.rollout.phase is not Phase.RETAINING:
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
         assert len(world.serving()) == 2
-    assert set(world.apps) == {Colour.BLUE, Colour.GREEN}
+    assert set(world.cluster.colours) == {Colour.BLUE, Colour.GREEN}
     assert world.share == SHARES
     world.settle()
-    assert set(world.apps) == {Colour.GREEN}
+    assert set(world.cluster.colours) == {Colour.GREEN}
     assert phases(world)[-3:] == ["retaining", "retiring", "succeeded"]
 
 
 def asked(world: World, colour: Colour) -> list[int]:
     """How many replicas Serve was asked for until the rollout ends, each number once."""
     found: list[int] = []
-    world.look()
+    world.reconcile()
     while world.state.rollout is not None and world.state.rollout.phase not in ENDS:
-        app = world.apps.get(colour)
+        app = world.cluster.colours.get(colour)
         if app is not None and found[-1:] != [app.asked]:
             found.append(app.asked)
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     return found
 
 
@@ -92,7 +92,7 @@ def test_what_serves_again_after_a_way_back_starts_all_replicas_at_once() -> Non
     world = serving(BlueGreen(), 4)
     world.declare(desired(2, BlueGreen(), 4))
     world.settle()
-    world.go_back(desired(1, BlueGreen(), 4))
+    world.roll_back(desired(1, BlueGreen(), 4))
     assert asked(world, Colour.BLUE) == [4]
 
 
@@ -108,8 +108,8 @@ def test_each_start_has_its_own_time_and_the_longest_is_what_is_measured() -> No
 def test_another_number_of_replicas_declared_while_the_first_starts_is_what_follows() -> None:
     world = serving(BlueGreen())
     world.declare(desired(2, BlueGreen(), 4))
-    world.look()
-    world.look()
+    world.reconcile()
+    world.reconcile()
     world.declare(desired(2, BlueGreen(), 3))
     assert asked(world, Colour.GREEN) == [1, 3]
 
@@ -118,13 +118,13 @@ def test_back_to_a_version_that_is_retained_needs_no_start() -> None:
     world = serving(BlueGreen(retention_seconds=600))
     world.declare(desired(2, BlueGreen(retention_seconds=600)))
     for _ in range(15):
-        world.look()
-        world.pass_time()
-    names = {replica.name for replica in world.apps[Colour.BLUE].replicas}
+        world.reconcile()
+        world.advance()
+    names = {replica.name for replica in world.cluster.colours[Colour.BLUE].replicas}
     before = world.now
     world.declare(desired(1, BlueGreen(retention_seconds=5)))
     while world.share != 0:
-        world.look()
+        world.reconcile()
     assert world.now == before, "no time had to pass"
     assert {replica.name for replica in world.serving()} == names
     assert world.state.rollout is not None
@@ -136,10 +136,10 @@ def test_rolling_moves_a_share_at_a_time_and_the_traffic_follows() -> None:
     world.declare(desired(2, Rolling(percentage=25, max_surge=1, min_healthy_percentage=75), 4))
     shares, most = set(), 0
     for _ in range(60):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
         shares.add(world.share)
-        most = max(most, sum(app.asked for app in world.apps.values() if app.gone_at is None))
+        most = max(most, sum(app.asked for app in world.cluster.colours.values() if app.gone_at is None))
         assert len(world.serving()) >= 3
     world.settle()
     assert most <= 5, "one replica on top at most"
@@ -152,9 +152,9 @@ def test_rolling_without_surge_never_has_more_replicas_than_declared() -> None:
     world = serving(strategy, replicas=4)
     world.declare(desired(2, strategy, 4))
     for _ in range(80):
-        world.look()
-        world.pass_time()
-        assert sum(app.asked for app in world.apps.values() if app.gone_at is None) <= 4
+        world.reconcile()
+        world.advance()
+        assert sum(app.asked for app in world.cluster.colours.values() if app.gone_at is None) <= 4
         assert len(world.serving()) >= 2
     world.settle()
     assert phases(world)[-1] == "succeeded"
@@ -183,9 +183,9 @@ def test_recreate_stops_the_old_version_first_and_measures_the_gap() -> None:
     world = serving(Recreate())
     world.declare(desired(2, Recreate()))
     for _ in range(30):
-        world.look()
-        world.pass_time()
-        assert len([app for app in world.apps.values() if app.gone_at is None]) <= 1
+        world.reconcile()
+        world.advance()
+        assert len([app for app in world.cluster.colours.values() if app.gone_at is None]) <= 1
     rollout = world.state.rollout
     assert rollout is not None
     assert rollout.phase is Phase.SUCCEEDED
@@ -198,15 +198,15 @@ def test_a_bad_candidate_is_removed_and_the_old_version_never_stops_serving(stra
     world = serving(strategy)
     world.declare(desired(2, strategy, behaviour=behaviour))
     for _ in range(40):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
         assert len(world.serving()) >= 1
     world.settle()
     rollout = world.state.rollout
     assert rollout is not None
     assert rollout.phase is Phase.FAILED
     assert rollout.error
-    assert set(world.apps) == {Colour.BLUE}
+    assert set(world.cluster.colours) == {Colour.BLUE}
     assert len(world.serving()) == 2
 
 
@@ -233,23 +233,23 @@ def test_only_replicas_that_were_tested_get_traffic_in_a_rolling_update() -> Non
     world = serving(Rolling(), replicas=4)
     world.declare(desired(2, Rolling(percentage=50), 4))
     for _ in range(60):
-        world.look()
-        app = world.apps.get(Colour.GREEN)
+        world.reconcile()
+        app = world.cluster.colours.get(Colour.GREEN)
         for replica in app.replicas if app else []:
             assert not replica.usable or replica.name in world.golden
-        world.pass_time()
+        world.advance()
 
 
 def test_a_newer_version_takes_the_place_of_a_rollout_that_is_on_its_way() -> None:
     world = serving(BlueGreen())
     world.declare(desired(2, BlueGreen()))
     for _ in range(3):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     world.declare(desired(3, BlueGreen(retention_seconds=0)))
     world.settle()
     assert world.ends == {1: [Phase.SUCCEEDED], 2: [Phase.SUPERSEDED], 3: [Phase.SUCCEEDED]}
-    assert [app.wanted.version for app in world.apps.values()] == [version(3)]
+    assert [app.wanted.version for app in world.cluster.colours.values()] == [version(3)]
 
 
 def test_more_replicas_of_the_same_version_start_in_place() -> None:
@@ -265,21 +265,21 @@ def test_replicas_that_cannot_be_had_leave_the_number_as_it_was() -> None:
     world = serving(BlueGreen())
     world.declare(desired(1, BlueGreen(), 3, timeout=5))
     for _ in range(12):
-        world.look()
-        for app in world.apps.values():
+        world.reconcile()
+        for app in world.cluster.colours.values():
             app.replicas = app.replicas[:2]
-        world.pass_time()
-        for app in world.apps.values():
+        world.advance()
+        for app in world.cluster.colours.values():
             app.replicas = app.replicas[:2]
     assert world.state.rollout is not None
     assert world.state.rollout.phase is Phase.FAILED
     assert "2 of 3 replicas" in (world.state.rollout.error or "")
-    assert world.apps[Colour.BLUE].asked == 2
+    assert world.cluster.colours[Colour.BLUE].asked == 2
 
 
 def test_what_serves_comes_back_after_the_cluster_lost_everything() -> None:
     world = serving(BlueGreen())
-    world.lose_serve()
+    world.lose_cluster()
     world.settle()
     assert len(world.serving()) == 2
 
@@ -288,12 +288,12 @@ def test_a_new_version_that_dies_while_the_old_one_is_retained_gives_the_traffic
     world = serving(BlueGreen())
     world.declare(desired(2, BlueGreen(retention_seconds=600)))
     while world.state.rollout is None or world.state.rollout.phase is not Phase.RETAINING:
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     for _ in range(30):
-        world.look()
-        if Colour.GREEN in world.apps:
-            world.apps[Colour.GREEN].replicas.clear()
+        world.reconcile()
+        if Colour.GREEN in world.cluster.colours:
+            world.cluster.colours[Colour.GREEN].replicas.clear()
         world.now += 1
     world.settle()
     assert world.state.rollout.phase is Phase.FAILED
@@ -304,10 +304,10 @@ def test_a_deleted_application_leaves_nothing() -> None:
     world = serving(BlueGreen())
     world.delete()
     for _ in range(10):
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     assert world.gone
-    assert not world.apps
+    assert not world.cluster.colours
 
 
 def test_nothing_is_done_where_nothing_is_declared() -> None:

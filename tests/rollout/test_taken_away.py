@@ -22,7 +22,7 @@ def deleted_half_way(way: Strategy, phase: Phase) -> World:
     world = until_phase(shipped(desired(2, way)), phase)
     world.delete()
     for _ in range(2):
-        world.look()
+        world.reconcile()
     assert not world.gone
     return world
 
@@ -36,7 +36,7 @@ def test_what_is_declared_while_the_application_goes_starts_as_a_first_version_d
     rollout = world.state.rollout
     assert rollout is not None
     assert (rollout.number, rollout.phase, rollout.previous, rollout.analyses) == (3, Phase.SUCCEEDED, None, ())
-    assert [app.wanted.version.label for app in world.apps.values()] == [f"{number}-fine"]
+    assert [app.wanted.version.label for app in world.cluster.colours.values()] == [f"{number}-fine"]
     assert len(world.serving()) == 2
     shifts = [record.weights for _, record in world.ledger if record.kind is EntryKind.SHIFT]
     assert shifts[-2:] == [{}, {f"{number:064x}": 1.0}], "the ledger knows that nothing served in between"
@@ -48,16 +48,16 @@ def test_a_candidate_that_crashes_does_not_bring_a_deleted_version_back() -> Non
     world.settle()
     assert world.ends[3] == [Phase.FAILED]
     assert world.state.live is None
-    assert not world.apps
+    assert not world.cluster.colours
 
 
 def test_a_rollout_that_was_superseded_just_before_the_deletion_is_not_carried_either() -> None:
     world = until_phase(shipped(desired(2, TENTH)), Phase.ANALYSING)
     world.declare(desired(3, TENTH))
-    world.look()
+    world.reconcile()
     assert world.ends[2] == [Phase.SUPERSEDED]
     world.delete()
-    world.look()
+    world.reconcile()
     world.declare(desired(3, SHADOW))
     world.settle()
     assert world.state.rollout is not None
@@ -70,11 +70,11 @@ def test_a_deletion_in_the_gap_of_a_recreate_is_not_undone_by_what_comes_after_i
     world.declare(desired(2, Recreate()))
     until_phase(world, Phase.STARTING)
     world.delete()
-    world.look()
+    world.reconcile()
     world.declare(desired(2, Recreate(), behaviour="crashes"))
     world.settle()
     assert world.state.live is None
-    assert not world.apps
+    assert not world.cluster.colours
 
 
 def busy(world: World) -> Observed:
@@ -86,17 +86,17 @@ def busy(world: World) -> Observed:
 def look_busily(world: World) -> tuple[RetireColour, ...]:
     decision = decide(world.state, busy(world), world.clock)
     world.state = decision.state
-    world.follow()
+    world.route()
     return tuple(action for action in decision.actions if isinstance(action, RetireColour))
 
 
 def test_a_removal_long_after_the_last_rollout_lets_the_requests_on_their_way_end() -> None:
     world = serving_one()
-    world.pass_time(DRAIN_SECONDS * 10)
+    world.advance(DRAIN_SECONDS * 10)
     world.delete()
     for _ in range(5):
         assert look_busily(world) == ()
-        world.pass_time()
+        world.advance()
     assert world.state.blue.closed_at is not None
     world.now = world.state.blue.closed_at + DRAIN_SECONDS - 1
     assert look_busily(world) == ()
@@ -111,10 +111,10 @@ def test_the_last_old_replica_of_a_slow_rolling_update_may_answer_what_it_has() 
     world.now += DRAIN_SECONDS * 2
     while world.state.blue.desired is not None:
         assert look_busily(world) == ()
-        for app in world.apps.values():
-            app.asked = world.state.slot(Colour.BLUE if app is world.apps[Colour.BLUE] else Colour.GREEN).replicas
+        for app in world.cluster.colours.values():
+            app.asked = world.state.slot(Colour.BLUE if app is world.cluster.colours[Colour.BLUE] else Colour.GREEN).replicas
         world.share = world.state.share
-        world.pass_time(DRAIN_SECONDS)
+        world.advance(DRAIN_SECONDS)
     assert world.state.blue.closed_at == world.now - DRAIN_SECONDS
     world.now -= 1
     assert look_busily(world) == ()
@@ -126,7 +126,7 @@ def test_when_a_colour_was_closed_is_forgotten_once_it_is_gone_and_never_lies_ah
     world.delete()
     for _ in range(3):
         look_busily(world)
-    world.skew -= 1e6
+    world.clock_skew -= 1e6
     look_busily(world)
     assert world.state.blue.closed_at == world.clock
     world.declare(desired(2, TENTH))
@@ -144,7 +144,7 @@ def test_a_state_that_was_kept_without_the_time_counts_from_the_first_look() -> 
         del kept[colour]["closedAt"]
     del kept["rollout"]["deleted"]
     world.state = State.model_validate(kept)
-    world.pass_time(DRAIN_SECONDS * 10)
+    world.advance(DRAIN_SECONDS * 10)
     assert look_busily(world) == ()
-    world.pass_time(DRAIN_SECONDS)
+    world.advance(DRAIN_SECONDS)
     assert look_busily(world) == (RetireColour(Colour.BLUE),)

@@ -21,11 +21,11 @@ SHADOW = Shadow(analysis=Analysis(checks=(Disagreement(at_most=0.1),), seconds=6
 @pytest.mark.parametrize("way", [SHADOW, BlueGreen(before=RATE, retention_seconds=0)])
 def test_a_candidate_without_a_share_answers_nobody_even_where_nobody_else_is(way: Shadow | BlueGreen) -> None:
     world = until_phase(shipped(desired(2, way)), Phase.ANALYSING)
-    world.apps[Colour.BLUE].replicas.clear()
+    world.cluster.colours[Colour.BLUE].replicas.clear()
     for _ in range(3):
-        world.look()
+        world.reconcile()
         assert world.usable(Colour.GREEN) == []
-        world.pass_time()
+        world.advance()
     world.settle()
     assert world.state.live is Colour.GREEN, "and once it has passed, it gets all traffic"
     assert world.share == 10_000
@@ -33,15 +33,15 @@ def test_a_candidate_without_a_share_answers_nobody_even_where_nobody_else_is(wa
 
 def test_a_candidate_that_dies_in_the_shadow_is_rolled_back() -> None:
     world = until_phase(shipped(desired(2, SHADOW)), Phase.ANALYSING)
-    world.apps[Colour.GREEN].failed = True
-    world.apps[Colour.GREEN].replicas.clear()
+    world.cluster.colours[Colour.GREEN].failed = True
+    world.cluster.colours[Colour.GREEN].replicas.clear()
     world.settle()
     assert "2-fine died" in error_of(world)
     assert world.state.live is Colour.BLUE
 
 
 def never_comes_back(world: World, colour: Colour) -> None:
-    app = world.apps[colour]
+    app = world.cluster.colours[colour]
     app.failed = True
     app.replicas.clear()
 
@@ -51,9 +51,9 @@ def test_where_the_old_version_does_not_come_back_the_candidate_keeps_the_traffi
     never_comes_back(world, Colour.BLUE)
     world.abort()
     while world.state.rollout is not None and not world.state.rollout.ended:
-        world.look()
+        world.reconcile()
         assert world.serving(), world.story[-5:]
-        world.pass_time()
+        world.advance()
     world.settle()
     assert "1-fine did not come back; 2-fine keeps the traffic" in error_of(world)
     assert world.state.live is Colour.GREEN
@@ -68,8 +68,8 @@ def test_where_the_old_version_does_not_come_back_the_candidate_keeps_the_traffi
 def test_a_request_that_never_ends_does_not_keep_what_is_to_go() -> None:
     world = until_phase(shipped(desired(2, BlueGreen(after=RATE), behaviour="fails")), Phase.ROLLING_BACK)
     while world.state.slot(Colour.GREEN).desired is not None:
-        world.look()
-        world.pass_time()
+        world.reconcile()
+        world.advance()
     rollout = world.state.rollout
     assert rollout is not None
     held = ColourStatus(condition=Condition.RUNNING, in_flight=1)
@@ -96,23 +96,23 @@ def test_a_second_change_of_replicas_goes_back_to_what_served_before_the_first()
     world = serving_one(replicas=2)
     world.declare(desired(1, BlueGreen(), replicas=50))
     for _ in range(2):
-        world.look()
+        world.reconcile()
     world.declare(desired(1, BlueGreen(), replicas=40))
     for _ in range(2):
-        world.look()
+        world.reconcile()
     world.abort()
     world.settle()
-    assert "ada aborted it" in error_of(world)
-    assert world.apps[Colour.BLUE].asked == 2
+    assert "somebody aborted it" in error_of(world)
+    assert world.cluster.colours[Colour.BLUE].asked == 2
 
 
 def grown_in_its_window(replicas_come: bool) -> World:
     """Two more replicas are declared as the window of five seconds begins."""
     world = until_phase(shipped(desired(2, BlueGreen(retention_seconds=5))), Phase.RETAINING)
     world.declare(desired(2, BlueGreen(retention_seconds=5), replicas=4))
-    world.look()
-    world.pass_time(0)
-    for replica in world.apps[Colour.GREEN].replicas[2:]:
+    world.reconcile()
+    world.advance(0)
+    for replica in world.cluster.colours[Colour.GREEN].replicas[2:]:
         replica.ready_at = world.now + 12 if replicas_come else float("inf")
     return world
 

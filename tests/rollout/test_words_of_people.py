@@ -50,7 +50,7 @@ def test_a_step_that_is_not_reached_yet_cannot_be_approved_beforehand() -> None:
     world = waiting(way=ASKS_TWICE)
     with pytest.raises(OrderError, match=r"step 2 of rollout 2 does not wait yet: it is at step 1 \(1 % of the traffic\)"):
         orders.approve(world.state, ActionRequest(by="ada", step=1), world.clock)
-    world.look()
+    world.reconcile()
     assert world.share == 100
 
 
@@ -59,5 +59,5 @@ def test_an_abort_does_not_care_which_step_was_read() -> None:
     world.approve()
     until_phase(world, Phase.SHIFTING)
     say(world, orders.abort, ActionRequest(by="ada", rollout=2))
-    world.look()
+    world.reconcile()
     assert world.share == 0
