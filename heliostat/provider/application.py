@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heliostat.provider import inspecting, planned_capacity
+from heliostat.provider import inspecting, planned_capacity, planned_releases
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.provider.following import Followed, follow, is_through
 from heliostat.provider.messages import refused
@@ -21,9 +21,9 @@ from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.switches import Switches, switches_of
 from heliostat.spec.inspection import ServedModelAddress
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
-from heliostat.spec.rollouts import Declaration
+from heliostat.spec.rollouts import Declaration, Plan
 from heliostat.systems import code_packages, library_packages
-from heliostat.systems.controller_api import ControllerClient
+from heliostat.systems.controller_api import ControllerClient, OtherReleaseError
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.git import origin_of
 from heliostat.systems.objects import open_store
@@ -64,7 +64,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         """Say what restarts, what is needed on top, for how long, whether there is a gap, and what will be checked.
 
         Raises:
-            PermanentError: the cluster cannot hold what it needs on top and does not grow, or the strategy cannot work.
+            PermanentError: the cluster cannot hold what it needs on top and does not grow, the strategy cannot work, or the
+                controller is of another release, and stays so.
         """
         switches = switches_of(os.environ)
         if new.model_uri != _NEXT:
@@ -74,13 +75,12 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         if new.model_uri == _NEXT:
             named = desired.version.model_copy(update={"label": "the next version"})
             desired = desired.model_copy(update={"version": named})
+        declaration = Declaration(desired=desired, retry_refused=switches.retry_refused)
         async with ControllerClient(new.controller) as controller:
-            try:
-                plan = await controller.plan(new.name, Declaration(desired=desired, retry_refused=switches.retry_refused))
-                cluster = (await controller.health()).ray_url if plan.shortage is not None else ""
-            except RetryableError as error:
-                context.warn(f"what this does cannot be said before the controller is up ({error})")
-                return
+            found = await _planned(context, controller, new, declaration)
+        if found is None:
+            return
+        plan, cluster = found
         if old is not None and old.cluster_session not in ("", new.cluster_session):
             context.warn(f"{new.name} starts again with its cluster, which is made anew; it does not answer until it has")
         for line in plan.lines:
@@ -178,6 +178,27 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         if is_through(status, desired, to_the_end=switches.wait):
             return Followed(status)
         return await follow(context, controller, desired, status, switches)
+
+
+async def _planned(
+    context: Context, controller: ControllerClient, inputs: ApplicationInputs, declaration: Declaration
+) -> tuple[Plan, str] | None:
+    """What the controller would do, and where it lacks room, on which cluster; None, with a warning, where the update itself
+    has to bring it up first.
+
+    Raises:
+        OtherReleaseError: it is of another release, and stays so.
+    """
+    try:
+        plan = await controller.plan(inputs.name, declaration)
+        return plan, (await controller.health()).ray_url if plan.shortage is not None else ""
+    except RetryableError as error:
+        context.warn(f"what this does cannot be said before the controller is up ({error})")
+    except OtherReleaseError:
+        if not planned_releases.brings(inputs.controller.url):
+            raise
+        context.warn("what this does cannot be said before the controller, of another release, is brought to this one")
+    return None
 
 
 async def _require_loadable(inputs: ApplicationInputs) -> None:

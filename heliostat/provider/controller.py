@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from heliostat.provider import underlying
+from heliostat.provider import planned_releases, underlying
 from heliostat.provider.checks import dumped
 from heliostat.provider.local import absolute, brought_up
 from heliostat.provider.resource import Context, Created, Handler
@@ -60,6 +60,8 @@ class ControllerHandler(Handler[ControllerInputs, ControllerOutputs]):
         Raises:
             PermanentError: some of it cannot be used as it is.
         """
+        if old is not None:
+            planned_releases.note(old.address.url, old.code, new.code)
         for problem in await underlying.unanswered(new):
             context.warn(problem)
 

@@ -44,6 +44,10 @@ class ConflictError(PermanentError):
     """What was asked does not go with what is; the text says what is, and what to do."""
 
 
+class OtherReleaseError(PermanentError):
+    """The controller does not know what it is told: it is of another release; the text says what to do."""
+
+
 class ControllerClient:
     """Speaks to one controller. Every method raises RetryableError where it does not answer."""
 
@@ -78,6 +82,7 @@ class ControllerClient:
 
         Raises:
             ConflictError: it was rolled back before, or the cluster cannot hold it; the text says what to do.
+            OtherReleaseError: the controller does not know some of what is declared.
             PermanentError: the declaration cannot work; the text says why.
         """
         return await self._said("PUT", f"/v1/applications/{name}", declaration)
@@ -86,6 +91,7 @@ class ControllerClient:
         """What `declare` would do; `shortage` and `refused` say where it would be a conflict.
 
         Raises:
+            OtherReleaseError: the controller does not know some of what is declared.
             PermanentError: the declaration cannot work; the text says why.
         """
         body = declaration.model_dump(mode="json")
@@ -196,6 +202,11 @@ class ControllerClient:
             raise RetryableError(f"the controller at {self._address.url} failed: {_detail(answer)}")
         if answer.status_code == httpx.codes.CONFLICT:
             raise ConflictError(_detail(answer))
+        if _is_unread(answer):
+            raise OtherReleaseError(
+                f"the controller at {self._address.url} is of another release, and does not know what this one tells it "
+                f"({_detail(answer)}); run `heliostat up` of the stack that has it with this release first"
+            )
         if answer.status_code >= 400:
             raise PermanentError(f"the controller refused it ({answer.status_code}): {_detail(answer)}")
         result: object = answer.json()
@@ -215,6 +226,11 @@ def _is_through(status: Status, rollout: Rollout) -> bool:
         return False
     done = status.desired is None or rollout.to_version == status.desired.version.label
     return done or serves_as_declared(status)
+
+
+def _is_unread(answer: httpx.Response) -> bool:
+    """Whether the controller's models do not take a body. Every body is made of the same models here: those differ."""
+    return answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY and _detail(answer).startswith("body.")
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -50,6 +50,8 @@ class FakeController:
         self.refused: list[BlockedVersion] = []
         self.holds_against = True
         self.healthy = 2
+        self.unknown: str | None = None
+        """What it says that a declaration has too much, as a controller of an earlier release does."""
         self.lookers = asyncio.Event()
 
     @property
@@ -62,6 +64,8 @@ class FakeController:
             return _ok(Health(version="1", haproxy=True, ray=True, ray_url=RAY_URL, public_url="http://public"))
         found = re.fullmatch(r"/v1/applications/flights(/\w+)?", request.url.path)
         assert found, request.url.path
+        if self.unknown is not None and request.method in ("POST", "PUT"):
+            return httpx.Response(422, json={"detail": f"{self.unknown}: Extra inputs are not permitted"})
         match request.method, found.group(1):
             case "POST", "/plan":
                 self.planned.append(Declaration.model_validate_json(request.content))

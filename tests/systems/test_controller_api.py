@@ -13,7 +13,7 @@ from heliostat.spec.addresses import ControllerAddress, TokenFile
 from heliostat.spec.rollouts import ActionRequest, Phase, RollbackRequest, Rollout, RolloutEvent, Status
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems import controller_api
-from heliostat.systems.controller_api import ConflictError, ControllerClient
+from heliostat.systems.controller_api import ConflictError, ControllerClient, OtherReleaseError
 from heliostat.systems.errors import PermanentError, RetryableError
 
 
@@ -51,6 +51,18 @@ async def test_what_is_wrong_stays_wrong_and_what_is_away_may_come_back(tmp_path
     assert not isinstance(caught.value, ConflictError)
     with pytest.raises(RetryableError, match="MLflow does not answer"):
         await client(tmp_path, refusing(503, "MLflow does not answer")).rollback("flights", RollbackRequest(by="ada"))
+
+
+async def test_what_a_controller_does_not_know_is_said_to_be_of_another_release_with_the_fix(tmp_path: Path) -> None:
+    found = client(tmp_path, refusing(422, "body.desired.version.runtime: Extra inputs are not permitted"))
+    with pytest.raises(OtherReleaseError, match=r"http://controller is of another release.*version.runtime.*`heliostat up`"):
+        await found.approve("flights", ActionRequest(by="ada"))
+
+
+async def test_what_a_controller_knows_and_cannot_do_is_its_own_word(tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="this platform has no affinity") as caught:
+        await client(tmp_path, refusing(422, "this platform has no affinity")).approve("flights", ActionRequest(by="ada"))
+    assert not isinstance(caught.value, OtherReleaseError)
 
 
 async def test_a_word_is_said_with_the_token(tmp_path: Path) -> None:
