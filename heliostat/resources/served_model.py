@@ -43,6 +43,19 @@ class ServedModelArgs:
     parameters: JobParameters
     """The parameters of the training; a stack's config overrides them."""
 
+    def __post_init__(self) -> None:
+        """Refuse what an earlier release took.
+
+        Raises:
+            pulumi.RunError: parameters that are no object of such a class.
+        """
+        for what, of, given in (("data", self.dataset, self.data_parameters), ("training", self.train, self.parameters)):
+            if not isinstance(given, JobParameters):
+                raise pulumi.RunError(
+                    f"the {what} parameters of {of} are a {type(given).__name__}: declare them in a class below "
+                    "heliostat.spec.parameters.JobParameters, each with its type and default, and give an object of it"
+                )
+
     def code(self, *entry_points: str) -> Code:
         """The source that entry points need.
 

@@ -11,8 +11,10 @@ import pytest
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from heliostat.resources import Application, Platform, ServedVersion
+from heliostat.resources.served_model import ServedModelArgs
 from heliostat.spec.analysis import Analysis, Latency, SuccessRate
 from heliostat.spec.code import controllers_digest
+from heliostat.spec.parameters import JobParameters
 from heliostat.spec.resources import ApplicationInputs, Code
 from heliostat.spec.strategies import Affinity, Canary, CanaryStep
 from heliostat.spec.workload import Serving
@@ -255,3 +257,12 @@ def test_the_entry_points_of_a_workload_have_the_usual_names_unless_it_says_othe
     assert declared["heliostat:index:ModelVersion"]["entryPoint"] == "workloads.flights.predictor:FlightsPredictor"
     assert declared["heliostat:index:Application"]["contract"] == "workloads.flights.contract:CONTRACT"
     assert declared["heliostat:index:Dataset"]["parameters"]["first_day"] == "2013-01-01"
+
+
+@pytest.mark.parametrize("field", ["data_parameters", "parameters"])
+def test_parameters_that_an_earlier_release_took_are_refused_with_what_to_write(field: str) -> None:
+    given: dict[str, Any] = {"data_parameters": JobParameters(), "parameters": JobParameters(), field: {"rounds": 300}}
+    with pytest.raises(
+        pulumi.RunError, match=r"parameters of mine\.\w+:f are a dict: declare them in a class .*JobParameters"
+    ):
+        ServedModelArgs(ROOT, "mine.data:f", "mine.train:f", "mine.predictor:Model", "mine.contract:CONTRACT", **given)
