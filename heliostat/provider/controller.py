@@ -217,7 +217,8 @@ def _service(directory: Path, settings: ControllerSettings) -> processes.Service
 def _secrets(settings: ControllerSettings) -> tuple[str, ...]:
     """The variables that hold what the controller is let in with, and who calls it."""
     inputs = settings.inputs
-    named = (*variables_of(inputs.ray.credential), *variables_of(inputs.credential))
+    mlflow = inputs.tracking_access.credential if inputs.tracking_access else None
+    named = (each for found in (inputs.ray.credential, inputs.credential, mlflow) for each in variables_of(found))
     return tuple(sorted({*named, *TRACKING_VARIABLES} & os.environ.keys()))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources.base import Address, Resource
-from heliostat.spec.addresses import SharedToken
+from heliostat.spec.addresses import KubernetesSecret, TokenVariable
 from heliostat.spec.code import controllers_digest
 
 
@@ -28,7 +28,7 @@ class ControllerArgs:
     """Where its API and the traffic plane listen: a name or an address of this machine, by which others reach it."""
     api_port: int | None = None
     """The port of its API, 1024 to 65535; by default a free one is chosen and kept."""
-    credential: SharedToken | None = None
+    credential: TokenVariable | KubernetesSecret | None = None
     """The variable or the secret that its token is in; by default one is made, in a file of the data folder."""
     public_port: int | None = None
     """The port at which clients reach every application, 1024 to 65535; by default a free one is chosen and kept."""

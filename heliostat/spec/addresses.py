@@ -7,7 +7,7 @@ uses it finds one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -131,9 +131,17 @@ def service_of(url: str) -> Service:
     found = _HOST_OF_SERVICE.fullmatch(parts.hostname or "")
     if found is None:
         raise ValueError(
-            f"through an API server a service of its cluster is reached, http://NAME.NAMESPACE.svc:PORT, not {url}"
+            f"{url} names no service of a Kubernetes cluster: through a proxy it is http://NAME.NAMESPACE.svc:PORT"
         )
     return Service(found[3], found[1], parts.scheme, parts.port or (443 if parts.scheme == "https" else 80))
+
+
+def no_service(url: str) -> Iterator[str]:
+    """What is wrong with a URL that is to name a service, if anything."""
+    try:
+        service_of(url)
+    except ValueError as error:
+        yield str(error)
 
 
 class Access(Model):
@@ -148,16 +156,17 @@ class Access(Model):
     """What carries a token past an API server, which keeps `Authorization` to itself; empty where the API reads no other."""
 
     @model_validator(mode="after")
-    def _travels(self) -> Self:
-        if self.proxy is None or self.credential is None:
-            return self
-        if not self.proxied_header:
-            raise ValueError(
-                "through an API server no credential travels: it keeps Authorization, and this API reads no other"
-            )
-        if isinstance(self.credential, BasicVariables):
-            raise ValueError("through an API server a token travels, and no name and password: it keeps Authorization")
+    def _gets_through(self) -> Self:
+        if self.proxy is not None and (wrong := list(self._stopped())):
+            raise ValueError("; ".join(wrong))
         return self
+
+    def _stopped(self) -> Iterator[str]:
+        """What does not get through the proxy."""
+        if self.credential is not None and not self.proxied_header:
+            yield "no credential gets through an API server: it keeps Authorization, and this API reads no other header"
+        elif isinstance(self.credential, BasicVariables):
+            yield "no name and password get through an API server: it keeps Authorization, and another header has a token"
 
 
 class HttpAddress(Access):
@@ -177,11 +186,9 @@ class HttpAddress(Access):
         found = next((path for path in paths if path), None)
         return values | {"credential": {"kind": "file", "path": found}} if isinstance(found, str) else values
 
-    @model_validator(mode="after")
-    def _names_a_service(self) -> Self:
-        if self.proxy is not None:
-            service_of(self.url)
-        return self
+    def _stopped(self) -> Iterator[str]:
+        yield from super()._stopped()
+        yield from no_service(self.url)
 
 
 class RayAddress(HttpAddress):

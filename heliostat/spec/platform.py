@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
-from heliostat.spec.addresses import Access, HttpUrl, RayAddress, SharedToken, service_of
+from heliostat.spec.addresses import Access, HttpUrl, RayAddress, SharedToken, no_service
 from heliostat.spec.base import Model
 
 Port = Annotated[int, Field(ge=1024, le=65535)]
@@ -110,11 +110,9 @@ class ExistingTracking(Access):
     uri: HttpUrl
     """The address that `mlflow.set_tracking_uri` takes, on the cluster's nodes in any case."""
 
-    @model_validator(mode="after")
-    def _names_a_service(self) -> Self:
-        if self.proxy is not None:
-            service_of(self.uri)
-        return self
+    def _stopped(self) -> Iterator[str]:
+        yield from super()._stopped()
+        yield from no_service(self.uri)
 
     @property
     def access(self) -> Access | None:

@@ -230,6 +230,15 @@ def test_what_a_config_says_is_there_is_asked(checked, tmp_path):
     assert found["port 9123"]["detail"] == "platform.controller.apiPort: free"
 
 
+def test_what_is_wrong_with_the_way_into_a_kubernetes_cluster_is_told_of_each_part(checked, tmp_path):
+    proxy = f"proxy: {{kind: kubernetes, kubeconfig: {tmp_path}/none}}"
+    parts = f"ray: {{url: 'http://head.ml.svc:8265', {proxy}}}, tracking: {{uri: 'http://mlflow.ml.svc:5000', {proxy}}}"
+    platform(checked.stack, f"{{kind: ray, {parts}, store: {{kind: directory, path: {tmp_path}}}}}")
+    found = checked(1)
+    for part in ("ray", "mlflow"):
+        assert found[part]["detail"].endswith(f"there is no kubeconfig {tmp_path}/none: write it, or name another")
+
+
 def test_what_is_there_and_answers_is_shown_with_its_version():
     there = PartHealth("ray", "http://10.0.0.2:8265", Health.OK, "2.60.0", "2 nodes, 6 CPUs")
     found = of(on(existing=(there,)), "ray")

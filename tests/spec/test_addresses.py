@@ -108,7 +108,7 @@ def test_what_names_no_service_is_reached_through_no_api_server(url: str) -> Non
         lambda: ExistingTracking(uri=url, proxy=KubernetesProxy()),
     ):
         with pytest.raises(
-            ValidationError, match=r"a service of its cluster is reached, http://NAME\.NAMESPACE\.svc:PORT, not"
+            ValidationError, match=r"names no service of a Kubernetes cluster: .* http://NAME\.NAMESPACE\.svc:PORT"
         ):
             wrong()
 
@@ -122,11 +122,16 @@ def test_through_an_api_server_travels_what_can() -> None:
     )
     for kind in (RayAddress, ControllerAddress):
         assert kind(url=url, credential=token, proxy=proxy).credential == token
-        with pytest.raises(ValidationError, match="a token travels, and no name and password"):
+        with pytest.raises(ValidationError, match="no name and password get through"):
             kind(url=url, credential=basic, proxy=proxy)
     for wrong in (lambda: HttpAddress(url=url, credential=token, proxy=proxy), lambda: Access(credential=token, proxy=proxy)):
-        with pytest.raises(ValidationError, match="no credential travels"):
+        with pytest.raises(ValidationError, match="no credential gets through"):
             wrong()
+
+
+def test_all_that_does_not_get_through_is_told_at_once() -> None:
+    with pytest.raises(ValidationError, match=r"no credential gets through .*; http://mlflow:5000 names no service"):
+        ExistingTracking(uri="http://mlflow:5000", credential=TokenVariable(variable="T"), proxy=KubernetesProxy())
 
 
 def test_how_mlflow_is_reached_from_outside_is_said_where_it_is_otherwise_than_inside() -> None:

@@ -1,0 +1,152 @@
+"""The same against a real API server: a cluster that HELIOSTAT_TEST_KUBECONFIG names, as its administrator, with no images.
+
+The services are the API server's own, which everybody may ask for its version, and ones that nothing is behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from heliostat.spec.addresses import HttpAddress, KubernetesCluster, KubernetesProxy, KubernetesSecret
+from heliostat.systems import http, kubernetes_secrets
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.kubernetes_api import to_api
+from heliostat.systems.kubernetes_secrets import read_secret
+
+NAMED = os.environ.get("HELIOSTAT_TEST_KUBECONFIG", "")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not NAMED, reason="HELIOSTAT_TEST_KUBECONFIG names no cluster that tests may write to"),
+]
+ITSELF = "https://kubernetes.default.svc"
+
+
+class Cluster:
+    """A namespace of its own in the cluster, and calls of the cluster's API."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        transport = to_api(KubernetesCluster(kubeconfig=NAMED), "the test's own objects")
+        self._client = httpx.Client(transport=transport, base_url="http://kubernetes", timeout=30)
+
+    def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        content: dict[str, Any] = self._client.request(method, path, json=body or None).raise_for_status().json()
+        return content
+
+    def make(self, kind: str, name: str, api: str = "api/v1", **content: Any) -> dict[str, Any]:
+        return self.call("POST", f"/{api}/namespaces/{self.namespace}/{kind}", metadata={"name": name}, **content)
+
+    def secret(self, method: str, token: str) -> None:
+        data = {"token": b64encode(token.encode()).decode()}
+        name = "/ray" if method == "PUT" else ""
+        self.call(method, f"/api/v1/namespaces/{self.namespace}/secrets{name}", metadata={"name": "ray"}, data=data)
+
+    def user(self, folder: Path) -> str:
+        """The kubeconfig of a service account that may do nothing yet."""
+        self.make("serviceaccounts", "guest")
+        path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/guest/token"
+        token = self.call("POST", path, spec={"expirationSeconds": 3600})["status"]["token"]
+        from heliostat.systems.kubernetes_config import api_server
+
+        known = self.call("GET", "/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt")["data"]["ca.crt"]
+        cluster = {
+            "server": api_server(KubernetesCluster(kubeconfig=NAMED)).url,
+            "certificate-authority-data": b64encode(known.encode()).decode(),
+        }
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "guest",
+            "clusters": [{"name": "c", "cluster": cluster}],
+            "users": [{"name": "u", "user": {"token": token}}],
+            "contexts": [{"name": "guest", "context": {"cluster": "c", "user": "u"}}],
+        }
+        path_of_it = folder / "guest"
+        path_of_it.write_text(json.dumps(config))
+        return str(path_of_it)
+
+    def let(self, resources: list[str], verbs: list[str]) -> None:
+        """Let that service account do something."""
+        api = "apis/rbac.authorization.k8s.io/v1"
+        self.make("roles", "guest", api, rules=[{"apiGroups": [""], "resources": resources, "verbs": verbs}])
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "guest"}
+        subject = {"kind": "ServiceAccount", "name": "guest", "namespace": self.namespace}
+        self.make("rolebindings", "guest", api, roleRef=role, subjects=[subject])
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    found = Cluster(f"heliostat-{os.urandom(4).hex()}")
+    found.call("POST", "/api/v1/namespaces", metadata={"name": found.namespace})
+    try:
+        yield found
+    finally:
+        found.call("DELETE", f"/api/v1/namespaces/{found.namespace}")
+
+
+def test_a_secret_is_read_and_read_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_secrets, "_AGAIN_SECONDS", 0.0)
+    secret = KubernetesSecret(namespace=cluster.namespace, name="ray", key="token", kubeconfig=NAMED)
+    with pytest.raises(PermanentError, match=r'\(404\): secrets "ray" not found; make it'):
+        read_secret(secret)
+    cluster.secret("POST", "first")
+    assert read_secret(secret) == "first"
+    cluster.secret("PUT", "second")
+    assert (read_secret(secret), read_secret(secret, refused="first")) == ("first", "second")
+    with pytest.raises(PermanentError, match=r"has no key password \(there are: token\)"):
+        read_secret(secret.model_copy(update={"key": "password"}))
+
+
+async def test_a_service_is_reached_and_who_asks_does_not_travel_there(cluster: Cluster) -> None:
+    address = HttpAddress(url=ITSELF, proxy=KubernetesProxy(kubeconfig=NAMED))
+    async with http.open_client(address) as client:
+        assert (await client.get("/version")).json()["gitVersion"].startswith("v1.")
+        # The second of the two API servers on the way says so, of nobody.
+        with pytest.raises(PermanentError, match="system:anonymous"):
+            await client.get("/api/v1/nodes")
+    with http.open_sync_client(address) as client:
+        assert client.get("/version").status_code == 200
+
+
+def test_services_that_are_not_there_are_final_and_pods_may_come(cluster: Cluster) -> None:
+    cluster.make("services", "empty", spec={"ports": [{"port": 80}], "selector": {"nobody": "is-this"}})
+
+    def ask(name: str, port: int) -> None:
+        address = HttpAddress(url=f"http://{name}.{cluster.namespace}.svc:{port}", proxy=KubernetesProxy(kubeconfig=NAMED))
+        with http.open_sync_client(address) as client:
+            client.get("/")
+
+    with pytest.raises(PermanentError, match='services "missing" not found'):
+        ask("missing", 80)
+    with pytest.raises(PermanentError, match=r'no service port "?81"? found for service "empty"'):
+        ask("empty", 81)
+    with pytest.raises(RetryableError, match='no endpoints available for service "http:empty:80"'):
+        ask("empty", 80)
+
+
+def test_a_user_is_told_what_to_be_let_do_and_then_does_it(cluster: Cluster, tmp_path: Path) -> None:
+    guest = cluster.user(tmp_path)
+    cluster.secret("POST", "first")
+    cluster.make("services", "empty", spec={"ports": [{"port": 80}]})
+    secret = KubernetesSecret(namespace=cluster.namespace, name="ray", key="token", kubeconfig=guest)
+    address = HttpAddress(url=f"http://empty.{cluster.namespace}.svc", proxy=KubernetesProxy(kubeconfig=guest))
+    with http.open_sync_client(address) as client:
+        with pytest.raises(PermanentError, match=r'cannot get resource "secrets" .*; let this user do that'):
+            read_secret(secret)
+        with pytest.raises(PermanentError, match=r'cannot get resource "services/proxy" .*; let this user do that'):
+            client.get("/")
+        cluster.let(["secrets", "services/proxy"], ["get"])
+        assert read_secret(secret) == "first"
+        with pytest.raises(RetryableError, match="no endpoints available"):
+            client.get("/")
+        with pytest.raises(PermanentError, match='cannot create resource "services/proxy"'):
+            client.post("/")
