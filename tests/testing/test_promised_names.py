@@ -45,8 +45,10 @@ def test_the_tests_of_a_new_repository_import_nothing_else_of_it() -> None:
     assert {(module, name) for module, name in imported if name not in PROMISED.get(module or "", ())} == set()
 
 
-def test_no_test_runner_is_needed_but_for_the_suites() -> None:
-    code = f"import sys; sys.modules['pytest'] = None; import {', '.join(set(PROMISED) - {'heliostat.testing.conformance'})}"
+def test_neither_a_test_runner_nor_linux_is_needed_but_for_the_suites_and_the_stack() -> None:
+    modules = ", ".join(set(PROMISED) - {"heliostat.testing.conformance"})
+    absent = "sys.modules.update({'pytest': None, 'heliostat.systems.processes': None})"
+    code = f"import sys; {absent}; import {modules}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
