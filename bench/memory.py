@@ -44,7 +44,7 @@ def _before(session: Session) -> Mapping[str, float]:
     try:
         return _settled(workspace, session.tell)
     finally:
-        workspace.down()
+        workspace.destroy()
 
 
 def _settled(workspace: Workspace, tell: Callable[[str], None]) -> Mapping[str, float]:

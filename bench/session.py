@@ -23,6 +23,7 @@ from bench.workspace import Workspace, until
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.processes import Service
+from heliostat.testing import CommandError
 
 SOURCE = Path(__file__).resolve().parents[1]
 
@@ -64,11 +65,11 @@ class Session:
         """The whole local stack, brought up from nothing when first asked for, as `make up` does.
 
         Raises:
-            MeasurementError: it did not come up.
+            CommandError: it did not come up.
         """
         self.tell("bringing up a stack from nothing")
         done = self.workspace.first_up()
-        outputs = dict(self.workspace.outputs())
+        outputs = self.workspace.outputs()
         application = outputs["flights"]["url"]
         inputs = self.workspace.resources()["Application"]["inputs"]
         stack = Stack(self.workspace, done.seconds, application, outputs, int(inputs["replicas"]))
@@ -138,8 +139,8 @@ class Session:
 
     def _destroy(self, workspace: Workspace) -> None:
         try:
-            workspace.down()
-        except (MeasurementError, OSError) as error:
+            workspace.close()
+        except (CommandError, OSError) as error:
             self.tell(f"the stack did not go down in order; its processes are killed: {error}")
 
 

@@ -12,7 +12,7 @@ from bench.memory import members
 from bench.numbers import alternate, paired_ratio
 from bench.rows import BY_NAME, Result
 from bench.session import Session
-from bench.workspace import STACK, Workspace
+from bench.workspace import Workspace
 
 _ROUNDS = 5
 _SETTLE_S = 5.0
@@ -34,7 +34,6 @@ def unchanged(session: Session) -> Iterable[Result]:
     """
     here, before = session.stack.workspace, session.workspace_before
     session.tell(f"bringing up a stack of {COMMIT}")
-    before.heliostat("stack", "select", "--create", STACK)  # where this row is measured alone
     before.up()
 
     def timed(workspace: Workspace) -> float:
@@ -46,7 +45,7 @@ def unchanged(session: Session) -> Iterable[Result]:
     try:
         now, then = alternate(lambda: timed(here), lambda: timed(before), _ROUNDS)
     finally:
-        before.down()
+        before.destroy()
     yield BY_NAME["stack/up-unchanged"].result(median(now), seconds=now)
     yield BY_NAME["stack/up-unchanged-before"].result(paired_ratio(now, then), seconds=now, seconds_before=then)
 

@@ -42,11 +42,13 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {"Strategy": "heliostat.spec.strategies.Strategy"}  # not all that it may be, each time
 
 # Every name in a signature leads somewhere, but for what other packages describe: no network is needed to build this.
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(pulumi|pydantic|pa|pyarrow|numpy|np|NDArray|lightgbm|collections|pathlib|Path|Enum|IntEnum|StrEnum)\b.*"),
+    (r"py:.*", r"(httpx|os|psutil)\b.*"),
     (r"py:.*", r"(.*\.)?(Row|Answer|P)"),  # what a contract, and a training, is generic in
     (r"py:.*", r".*\.MetricLogger"),  # written by the context itself
 ]

@@ -26,6 +26,7 @@ docs/reference/config
 docs/reference/commands
 docs/reference/resources
 docs/reference/workloads
+docs/reference/testing
 ```
 
 ```{toctree}

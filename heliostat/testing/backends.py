@@ -17,6 +17,8 @@ from heliostat.spec.routes import PREDICT
 from heliostat.spec.strategies import Affinity
 from heliostat.systems.errors import RetryableError
 
+__all__ = ["MemoryRouter", "MemoryServing"]
+
 HOST = "127.0.0.1"
 _FIRST_PORT = 30_000
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, Version
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.workload import Limits, PredictionLog
+
+AT_ONCE: Final = BlueGreen(retention_seconds=0)
+"""Moves a version in as fast as can be, and keeps nothing."""
 
 
 def version(number: int = 1, **changes: Any) -> Version:
@@ -26,7 +29,7 @@ def version(number: int = 1, **changes: Any) -> Version:
     return Version(**{**given, **changes})
 
 
-def desired(number: int = 1, strategy: Strategy | None = None, *, replicas: int = 2, **changes: Any) -> Desired:
+def desired(number: int = 1, strategy: Strategy = AT_ONCE, *, replicas: int = 2, **changes: Any) -> Desired:
     """The declaration of version `number`, which moves in by `strategy`, by default blue-green that keeps nothing.
 
     `changes` are other values of its fields; `version` is one of them.
@@ -37,6 +40,6 @@ def desired(number: int = 1, strategy: Strategy | None = None, *, replicas: int 
         "cpus_per_replica": 1,
         "max_ongoing_requests": 8,
         "startup_timeout_seconds": 20.0,
-        "strategy": strategy or BlueGreen(retention_seconds=0),
+        "strategy": strategy,
     }
     return Desired(**{**given, **changes})

@@ -12,6 +12,8 @@ from typing import Any, Self
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_jobs import LIVE, PROGRESS, Job, JobInterrupted
 
+__all__ = ["JobResult", "MemoryJobs", "Submission"]
+
 
 @dataclass(frozen=True)
 class Submission:

@@ -5,40 +5,8 @@ import yaml
 
 from bench.commands import MeasurementError
 from bench.session import SOURCE
-from bench.workspace import Workspace, until, without_addresses
-from heliostat.spec.stack import parse
-
-LOCAL = yaml.safe_load((SOURCE / "configs" / "Pulumi.local.yaml").read_text())
-
-
-def _sections(config):
-    return {key.partition(":")[2]: value for key, value in config["config"].items()}
-
-
-def test_the_copy_of_a_config_has_no_fixed_addresses_and_keeps_no_data():
-    config = {
-        "encryptionsalt": "v1:salt",
-        "config": {
-            "heliostat:platform": {
-                "kind": "local", "publicPort": 8080, "tracking": {"port": 5000},
-                "store": {"kind": "directory", "path": "/data"},
-                "ray": {"dashboardPort": 8265, "workers": {"count": 2}},
-            },
-            "heliostat:workloads": {"flights": {}},
-        },
-    }  # fmt: skip
-    copied = without_addresses(config)
-    assert copied == {
-        "config": {
-            "heliostat:platform": {"kind": "local", "ray": {"workers": {"count": 2}}, "onDestroy": "delete"},
-            "heliostat:workloads": {"flights": {}},
-        }
-    }
-    assert config["config"]["heliostat:platform"]["publicPort"] == 8080
-
-
-def test_the_copy_of_the_local_stacks_config_is_valid():
-    parse(_sections(without_addresses(LOCAL)), "Pulumi.bench.yaml", ["flights"])
+from bench.workspace import Workspace, until
+from heliostat.testing import load_stack
 
 
 def test_a_workspace_has_all_that_a_checkout_needs_and_nothing_of_the_real_one_is_written(tmp_path):
@@ -48,20 +16,21 @@ def test_a_workspace_has_all_that_a_checkout_needs_and_nothing_of_the_real_one_i
     assert (root / "infra" / "__main__.py").is_file()
     assert (root / "workloads" / "flights" / "workload.py").is_file()
     assert not (root / "infra").is_symlink()
-    assert (root / ".venv").readlink() == SOURCE / ".venv"
-    assert [path.name for path in (root / "configs").iterdir()] == ["Pulumi.bench.yaml"]
+    assert (root / "heliostat").readlink() == SOURCE / "heliostat"
+    assert not (root / "tests").exists()
+    assert load_stack(root).workloads.keys() == {"flights"}
     assert os.fspath(root) in workspace.environment["PULUMI_BACKEND_URL"]
 
 
 def test_edits_of_the_config_add_up_and_leave_what_the_engine_wrote_into_it(tmp_path):
     workspace = Workspace(SOURCE, tmp_path / "checkout")
     workspace.make()
-    file = tmp_path / "checkout" / "configs" / "Pulumi.bench.yaml"
-    file.write_text("encryptionsalt: v1:salt\n" + file.read_text())
+    file = tmp_path / "checkout" / "configs" / "Pulumi.local.yaml"
+    file.write_text(file.read_text().replace("encryptionsalt: v1:", "encryptionsalt: v1:salt:"))
     workspace.edit("workloads", lambda workloads: workloads["flights"].update(gate={"margin": 0.1}))
     workspace.edit("workloads", lambda workloads: workloads["flights"].update(serving={"replicas": 1}))
     config = yaml.safe_load(file.read_text())
-    assert config["encryptionsalt"] == "v1:salt"
+    assert config["encryptionsalt"].startswith("v1:salt:")
     flights = config["config"]["heliostat:workloads"]["flights"]
     assert flights["gate"] == {"margin": 0.1}
     assert flights["serving"] == {"replicas": 1}

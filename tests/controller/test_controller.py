@@ -10,34 +10,19 @@ import pytest
 from fake_cluster import TOKEN, TRACEBACK, FakeCluster
 
 from heliostat.controller.api import create_app
-from heliostat.spec.resources import StoreAddress
-from heliostat.spec.rollouts import Declaration, Desired, Phase, Status, Version
+from heliostat.spec.rollouts import Declaration, Desired, Phase, Status
 from heliostat.spec.strategies import BlueGreen, Recreate, Rolling, Strategy
-from heliostat.spec.workload import Limits, PredictionLog
 from heliostat.systems.controller_api import ENDS, ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.testing import declarations
 
 
 def desired(number: int, behaviour: str = "fine", strategy: Strategy | None = None, replicas: int = 2) -> Desired:
-    version = Version(
-        digest=f"{number:064x}",
-        label=f"{number}-{behaviour}",
-        code_uri="file:///code.zip",
-        contract=f"app:{behaviour}",
-        model_uri=f"models:/flights/{number}",
-        tracking_uri="http://mlflow",
-        store=StoreAddress(uri="file:///objects"),
-        prediction_log=PredictionLog(),
-        limits=Limits(),
+    version = declarations.version(
+        number, label=f"{number}-{behaviour}", contract=f"app:{behaviour}", model_uri=f"models:/flights/{number}"
     )
-    return Desired(
-        version=version,
-        replicas=replicas,
-        cpus_per_replica=1,
-        max_ongoing_requests=8,
-        startup_timeout_seconds=5,
-        strategy=strategy or BlueGreen(retention_seconds=0),
-    )
+    strategy = strategy or BlueGreen(retention_seconds=0)
+    return declarations.desired(number, strategy, replicas=replicas, version=version, startup_timeout_seconds=5)
 
 
 @pytest.fixture

@@ -198,6 +198,13 @@ def test_all_that_workloads_are_promised_is_there(site: Site) -> None:
     assert promised - {name for kind, names in site.names.items() if kind.startswith("py:") for name in names} == set()
 
 
+def test_all_that_tests_are_promised_is_there(site: Site) -> None:
+    described = {name for kind, names in site.names.items() if kind.startswith("py:") for name in names}
+    for package in ("heliostat.testing", "heliostat.testing.conformance"):
+        promised = {f"{package}.{name}" for name in importlib.import_module(package).__all__}
+        assert promised - described == set()
+
+
 def test_all_that_a_workload_imports_of_the_library_is_there(site: Site) -> None:
     imported = set()
     for path in [*(ROOT / "workloads").rglob("*.py"), *(template.FOLDER / "workloads").rglob("*.py")]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from heliostat.testing import CommandResult
 from tests.e2e.load import Load
-from tests.e2e.stack import Done, LocalStack
+from tests.e2e.stack import Checkout
 
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
 
@@ -34,81 +35,75 @@ def analysis(*checks: dict[str, Any], seconds: float = 4) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    stack = LocalStack(tmp_path_factory.mktemp("project"))
-    stack.configure(training={"parameters": {"rounds": 40}})
-    use(stack, {"kind": "blue-green", "retentionSeconds": 1})
-    done = stack.up()
-    assert done.code == 0, done.text
-    yield stack
-    stack.heliostat("destroy", "-s", "local", "--yes", "--skip-preview")
-    left = stack.processes()
-    for process in left:
-        process.kill()
-    assert not left, f"processes outlived destroy: {left}"
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    with Checkout(tmp_path_factory.mktemp("project")) as stack:
+        stack.flights(training={"parameters": {"rounds": 40}})
+        use(stack, {"kind": "blue-green", "retentionSeconds": 1})
+        stack.up()
+        yield stack
 
 
-def use(stack: LocalStack, strategy: dict[str, Any]) -> None:
+def use(stack: Checkout, strategy: dict[str, Any]) -> None:
     """Choose a strategy; the old one's options go."""
-    stack.configure(serving={"strategy": None})
-    stack.configure(serving={"strategy": strategy})
+    stack.flights(serving={"strategy": None})
+    stack.flights(serving={"strategy": strategy})
 
 
-def next_version(stack: LocalStack, rows: int) -> None:
+def next_version(stack: Checkout, rows: int) -> None:
     """Another version of the application for which nothing is trained: by the limit of the rows of a request."""
-    stack.configure(serving={"limits": {"maxRows": rows}})
+    stack.flights(serving={"limits": {"maxRows": rows}})
 
 
-def up(stack: LocalStack, *flags: str) -> Done:
-    return stack.heliostat("up", "-s", "local", "--yes", "--skip-preview", *flags)
+def up(stack: Checkout, *flags: str) -> CommandResult:
+    return stack.tried("up", "-s", "local", "--yes", "--skip-preview", *flags)
 
 
-def serving(stack: LocalStack) -> str:
+def serving(stack: Checkout) -> str:
     return str(stack.predict().headers["x-heliostat-version"])
 
 
-def status(stack: LocalStack) -> dict[str, Any]:
-    done = stack.heliostat("rollout", "status", "flights", "-s", "local", "--json")
-    assert done.code == 0, done.text
-    found: dict[str, Any] = json.loads(done.text)
+def status(stack: Checkout) -> dict[str, Any]:
+    done = stack.tried("rollout", "status", "flights", "-s", "local", "--json")
+    assert done.code == 0, done.output
+    found: dict[str, Any] = json.loads(done.output)
     return found
 
 
-def loaded(stack: LocalStack) -> Load:
+def loaded(stack: Checkout) -> Load:
     question = stack.predict().request.content
-    return Load(f"{stack.output('flights')['url']}/predict", json.loads(question))
+    return Load(f"{stack.url('flights')}/predict", json.loads(question))
 
 
-def test_a_canary_goes_through_its_steps_and_loses_nothing(stack: LocalStack) -> None:
+def test_a_canary_goes_through_its_steps_and_loses_nothing(stack: Checkout) -> None:
     steps = [{"weight": 20}, {"weight": 60}]
     use(stack, {"kind": "canary", "steps": steps, "analysis": analysis(ANSWERS_AT_ALL, SAME_ANSWERS), "retentionSeconds": 1})
     next_version(stack, 901)
     before = serving(stack)
-    preview = stack.heliostat("preview", "-s", "local")
-    assert "20 %" in preview.text and "60 %" in preview.text, preview.text
+    preview = stack.tried("preview", "-s", "local")
+    assert "20 %" in preview.output and "60 %" in preview.output, preview.output
     with loaded(stack) as load:
         done = up(stack)
-    assert done.code == 0, done.text
+    assert done.code == 0, done.output
     assert not load.failures, load.failures
     assert set(load.versions) == {before, serving(stack)}
 
 
-def test_up_leaves_where_a_person_is_awaited_and_an_approval_goes_on(stack: LocalStack) -> None:
+def test_up_leaves_where_a_person_is_awaited_and_an_approval_goes_on(stack: Checkout) -> None:
     steps = [{"weight": 50, "approval": True}]
     use(stack, {"kind": "canary", "steps": steps, "retentionSeconds": 1})
     next_version(stack, 902)
     before = serving(stack)
     done = up(stack)
-    assert done.code == 0, done.text
-    assert "heliostat rollout approve flights" in done.text
+    assert done.code == 0, done.output
+    assert "heliostat rollout approve flights" in done.output
     assert status(stack)["rollout"]["phase"] == "waiting"
-    approved = stack.heliostat("rollout", "approve", "flights", "-s", "local")
-    assert approved.code == 0, approved.text
-    watched = stack.heliostat("rollout", "watch", "flights", "-s", "local")
-    assert watched.code == 0, watched.text
+    approved = stack.tried("rollout", "approve", "flights", "-s", "local")
+    assert approved.code == 0, approved.output
+    watched = stack.tried("rollout", "watch", "flights", "-s", "local")
+    assert watched.code == 0, watched.output
     assert serving(stack) != before
-    nothing = stack.heliostat("rollout", "approve", "flights", "-s", "local")
-    assert nothing.code == 1, nothing.text
+    nothing = stack.tried("rollout", "approve", "flights", "-s", "local")
+    assert nothing.code == 1, nothing.output
     assert up(stack, "--expect-no-changes").code == 0
 
 
@@ -121,7 +116,7 @@ def test_up_leaves_where_a_person_is_awaited_and_an_approval_goes_on(stack: Loca
         pytest.param("LATE_FROM = 0.5", "LATE_FROM = float('half')", "could not convert string", id="not loading"),
     ],
 )
-def test_a_bad_candidate_is_refused_with_its_figures(stack: LocalStack, good: str, bad: str, told: str) -> None:
+def test_a_bad_candidate_is_refused_with_its_figures(stack: Checkout, good: str, bad: str, told: str) -> None:
     strategy = {"kind": "blue-green", "before": analysis(SAME_ANSWERS, ANSWERS_AT_ALL, AS_FAST), "retentionSeconds": 1}
     use(stack, strategy)
     assert up(stack).code == 0
@@ -133,58 +128,58 @@ def test_a_bad_candidate_is_refused_with_its_figures(stack: LocalStack, good: st
         done = up(stack)
     path.write_text(text)
     assert done.code != 0
-    assert told in done.text, done.text
+    assert told in done.output, done.output
     assert not load.failures, load.failures
     assert set(load.versions) == {before}, "it got no request of a client"
     assert up(stack, "--expect-no-changes").code == 0, "the program of before is what serves"
 
 
-def test_what_was_rolled_back_is_not_shipped_again_until_someone_says_so(stack: LocalStack) -> None:
+def test_what_was_rolled_back_is_not_shipped_again_until_someone_says_so(stack: Checkout) -> None:
     before, path = serving(stack), stack.root / CONTRACT
     text = path.read_text()
     path.write_text(text.replace("LATE_FROM = 0.5", "LATE_FROM = 0.05"))
     again = up(stack)
     assert again.code != 0
-    assert "--retry-refused" in again.text and "rolled back" in again.text, again.text
+    assert "--retry-refused" in again.output and "rolled back" in again.output, again.output
     number = status(stack)["rollout"]["number"]
     insisted = up(stack, "--retry-refused")
     assert insisted.code != 0
-    assert status(stack)["rollout"]["number"] == number + 1, insisted.text
+    assert status(stack)["rollout"]["number"] == number + 1, insisted.output
     use(stack, {"kind": "blue-green", "retentionSeconds": 60})
     accepted = up(stack)
-    assert accepted.code == 0, f"another strategy is another declaration: {accepted.text}"
+    assert accepted.code == 0, f"another strategy is another declaration: {accepted.output}"
     assert serving(stack) != before
 
 
-def test_a_rollback_returns_to_an_exact_entry_and_up_does_not_undo_it(stack: LocalStack) -> None:
+def test_a_rollback_returns_to_an_exact_entry_and_up_does_not_undo_it(stack: Checkout) -> None:
     wrong = serving(stack)
-    done = stack.heliostat("rollback", "flights", "-s", "local", "--yes", "--reason", "late is wrong")
-    assert done.code == 0, done.text
+    done = stack.tried("rollback", "flights", "-s", "local", "--yes", "--reason", "late is wrong")
+    assert done.code == 0, done.output
     right = serving(stack)
     assert right != wrong
     undone = up(stack)
-    assert undone.code != 0 and "late is wrong" in undone.text, undone.text
+    assert undone.code != 0 and "late is wrong" in undone.output, undone.output
     assert serving(stack) == right
-    history = stack.heliostat("history", "flights", "-s", "local", "--json")
-    entries = json.loads(history.text)
+    history = stack.tried("history", "flights", "-s", "local", "--json")
+    entries = json.loads(history.output)
     assert [entry["number"] for entry in entries] == sorted((entry["number"] for entry in entries), reverse=True)
-    gone = stack.heliostat("rollback", "flights", "-s", "local", "--yes", "--to", "4711")
-    assert gone.code == 1 and "4711" in gone.text, gone.text
+    gone = stack.tried("rollback", "flights", "-s", "local", "--yes", "--to", "4711")
+    assert gone.code == 1 and "4711" in gone.output, gone.output
     (stack.root / CONTRACT).write_text((stack.root / CONTRACT).read_text().replace("LATE_FROM = 0.05", "LATE_FROM = 0.5"))
     assert up(stack).code == 0
 
 
-def test_a_report_is_one_file_with_its_pictures(stack: LocalStack) -> None:
+def test_a_report_is_one_file_with_its_pictures(stack: Checkout) -> None:
     target = stack.root / "report.html"
-    done = stack.heliostat("rollout", "report", "flights", "-s", "local", "-o", str(target))
-    assert done.code == 0, done.text
+    done = stack.tried("rollout", "report", "flights", "-s", "local", "-o", str(target))
+    assert done.code == 0, done.output
     page = target.read_text()
     assert "<svg" in page
     assert not re.search(r"""(src|href)=["']https?://""", page), "it loads nothing from elsewhere"
 
 
-def test_the_ledger_outlives_the_stack(stack: LocalStack) -> None:
-    assert stack.heliostat("destroy", "-s", "local", "--yes", "--skip-preview").code == 0
-    done = stack.heliostat("history", "flights", "-s", "local", "--json")
-    assert done.code == 0, done.text
-    assert json.loads(done.text)[0]["kind"] == "removed"
+def test_the_ledger_outlives_the_stack(stack: Checkout) -> None:
+    assert stack.tried("destroy", "-s", "local", "--yes", "--skip-preview").code == 0
+    done = stack.tried("history", "flights", "-s", "local", "--json")
+    assert done.code == 0, done.output
+    assert json.loads(done.output)[0]["kind"] == "removed"

@@ -18,6 +18,7 @@ from heliostat.spec.analysis import (
     OnInconclusive,
     PredictionDistance,
     RejectionRate,
+    Source,
     SuccessRate,
     Verdict,
 )
@@ -90,6 +91,15 @@ def test_a_candidate_is_held_against_what_serves() -> None:
     relative = Canary(steps=(CanaryStep(weight=50),), analysis=Analysis(checks=(SuccessRate(margin=0.01),)))
     assert not simulate(relative, FAILS).promoted
     assert simulate(relative, FAILS, stable=FAILS).promoted
+
+
+def test_a_candidate_with_all_traffic_is_held_against_what_served_before() -> None:
+    relative = BlueGreen(after=Analysis(checks=(Latency(times=1.5),), seconds=20))
+    nothing_to_replay = Traffic(recorded_requests=0)
+    outcome = simulate(relative, VersionBehaviour(latency_ms=30), traffic=nothing_to_replay)
+    ((finding,),) = (each.findings for each in outcome.analyses)
+    assert (finding.verdict, finding.source) == (Verdict.FAIL, Source.TRAFFIC)
+    assert simulate(relative, traffic=nothing_to_replay).promoted
 
 
 def test_recreate_has_a_gap_in_which_requests_fail() -> None:
@@ -223,6 +233,15 @@ def test_what_serves_outlives_the_loss_of_a_replica_the_cluster_the_router_and_t
         fault()
         simulation.settle()
         assert len(simulation.cluster.usable(Colour.BLUE)) == 2
+
+
+def test_a_router_that_starts_again_has_to_find_out_who_is_healthy() -> None:
+    simulation = started(VersionBehaviour())
+    assert len(simulation.observe().blue.healthy) == 2
+    simulation.restart_router()
+    assert simulation.observe().blue.healthy == frozenset()
+    simulation.reconcile()
+    assert len(simulation.observe().blue.healthy) == 2
 
 
 def test_what_never_comes_is_told_with_the_story() -> None:
