@@ -244,6 +244,24 @@ def test_a_strategy_can_be_a_value_in_code() -> None:
     assert parsed.strategy == strategy, "the plugin reads what the program meant"
 
 
+@pytest.mark.parametrize("access", [None, {"proxy": {"kind": "kubernetes"}}])
+def test_a_stack_exports_how_mlflow_is_reached_only_where_there_is_something_to_say(access: dict[str, Any] | None) -> None:
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(Recorder(), project="heliostat", stack="test", preview=False)
+    found = []
+
+    @pulumi.runtime.test
+    def program() -> Any:
+        address = {"url": "http://head.ml.svc:8265"}
+        # As a stack reads it from another one: known in time.
+        later = pulumi.Output.from_input(access)
+        platform = Platform({"uri": "file:///o"}, address, "http://mlflow", address, "http://public", tracking_access=later)
+        return platform.exported().apply(found.append)
+
+    program()
+    assert [each.get("trackingAccess", "none") for each in found] == [access or "none"]
+
+
 def test_a_mistaken_config_is_one_error_with_every_mistake() -> None:
     with pytest.raises(pulumi.RunError) as refused:
         run({"platform": {**LOCAL, "publicPort": 1}, "workloads": {"flights": {"replicas": 3}}})

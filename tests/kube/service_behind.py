@@ -27,6 +27,7 @@ class Service:
     def __init__(self) -> None:
         self.seen: list[Asked] = []
         self.answer: Callable[[Asked], tuple[int, object]] = lambda asked: (200, {"path": asked.path})
+        self.encoding, self.encode = "", bytes
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,9 +36,11 @@ class Service:
                 asked = Asked(self.command, self.path, {key.lower(): each for key, each in self.headers.items()}, body)
                 service.seen.append(asked)
                 status, content = service.answer(asked)
-                parts = content if isinstance(content, Iterator) else iter([json.dumps(content).encode()])
+                parts = content if isinstance(content, Iterator) else iter([service.encode(json.dumps(content).encode())])
                 self.send_response(status)
                 self.send_header("Content-Type", "text/plain" if content is parts else "application/json")
+                if service.encoding:
+                    self.send_header("Content-Encoding", service.encoding)
                 self.end_headers()
                 for part in parts:
                     self.wfile.write(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,15 @@ async def test_what_the_service_itself_refuses_is_its_own_answer(
     async with http.open_client(RayAddress(url=URL, proxy=proxy)) as client:
         answer = await client.get("/")
     assert (answer.status_code, answer.json()) == (status, {"detail": "mine"})
+
+
+async def test_a_refusal_of_the_service_that_is_compressed_is_read_all_the_same(
+    service: Service, proxy: KubernetesProxy
+) -> None:
+    service.encoding, service.encode = "gzip", gzip.compress
+    service.answer = lambda _: (404, {"detail": "mine"})
+    async with http.open_client(RayAddress(url=URL, proxy=proxy)) as client:
+        assert (await client.get("/")).json() == {"detail": "mine"}
 
 
 async def test_ray_that_refuses_the_token_is_told_from_a_cluster_that_refuses_the_user(

@@ -88,6 +88,10 @@ async def test_a_user_who_may_not_and_a_context_that_is_not_there_are_told(
         await unanswered(inputs)
     for resource in ("secrets", "services/proxy"):
         assert f'User "ada" cannot get resource "{resource}"' in str(found.value)
+    api_server.forbidden.remove("secrets")
+    with pytest.raises(PermanentError) as found:
+        await unanswered(inputs)
+    assert str(found.value).count('services "http:head:8265" is forbidden') == 1, "Ray is asked for two things"
     elsewhere = Access(proxy=KubernetesProxy(kubeconfig=inputs.ray.proxy and inputs.ray.proxy.kubeconfig, context="prod"))
     with pytest.raises(PermanentError, match=r"object with name prod in .*\(there are the contexts test\)"):
         await unanswered(inputs.model_copy(update={"tracking_access": elsewhere}))
