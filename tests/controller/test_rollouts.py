@@ -146,7 +146,7 @@ async def test_a_rollback_inside_the_window_is_warm_and_refuses_what_it_leaves_w
 
 async def test_a_rollback_to_an_entry_starts_exactly_what_served_then(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     gone: list[str] = []
-    monkeypatch.setattr(rollback_targets, "missing", lambda version: tuple(gone))
+    monkeypatch.setattr(rollback_targets, "missing", lambda version, access: tuple(gone))
     for number in (2, 3):
         await bring(world.client, desired(number))
     served = {each.number: max(each.weights, key=lambda digest: each.weights[digest]) for each in await world.entries()}
@@ -167,7 +167,7 @@ async def test_what_a_rollback_would_go_back_to_is_told_with_the_entry_that_says
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone: list[str] = []
-    monkeypatch.setattr(rollback_targets, "missing", lambda version: tuple(gone))
+    monkeypatch.setattr(rollback_targets, "missing", lambda version, access: tuple(gone))
     status = await bring(world.client, desired(2))
     entries = {each.number: each for each in await world.entries()}
     shown = await world.client.way_back("flights")
@@ -187,7 +187,7 @@ async def test_what_a_rollback_would_go_back_to_is_told_with_the_entry_that_says
 async def test_a_rollback_never_goes_back_to_anything_else_than_what_was_shown(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollback_targets, "missing", lambda version: ())
+    monkeypatch.setattr(rollback_targets, "missing", lambda version, access: ())
     await world.declare(2, BlueGreen(retention_seconds=600))
     await world.phase(Phase.RETAINING)
     shown = await world.client.way_back("flights")
@@ -205,7 +205,7 @@ async def test_a_rollback_never_goes_back_to_anything_else_than_what_was_shown(
 async def test_what_was_shown_warm_and_went_away_meanwhile_is_started_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollback_targets, "missing", lambda version: ())
+    monkeypatch.setattr(rollback_targets, "missing", lambda version, access: ())
     await world.declare(2, BlueGreen(retention_seconds=600))
     await world.phase(Phase.RETAINING)
     shown = await world.client.way_back("flights")
@@ -223,7 +223,7 @@ async def test_a_rollback_while_a_rollout_is_on_its_way_is_a_conflict_before_any
 
 
 async def test_what_is_being_taken_away_has_no_way_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollback_targets, "missing", lambda version: ())
+    monkeypatch.setattr(rollback_targets, "missing", lambda version, access: ())
     await bring(world.client, desired(2))
     await world.entries()
     world.cluster.serve.away = True

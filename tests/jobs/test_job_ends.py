@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from heliostat.spec.jobs import Where
+from heliostat.spec.jobs import SpecificationAddress
 from heliostat.spec.resources import StoreAddress
 
 JOB = """
 import atexit, sys
 from heliostat.jobs.specification import run
-from heliostat.spec.jobs import Where
+from heliostat.spec.jobs import SpecificationAddress
 atexit.register(lambda: print("took itself apart"))
 
 def work(specification):
@@ -20,14 +20,14 @@ def work(specification):
     if specification.key == "wrong":
         raise ValueError("went wrong")
 
-run(Where, work)
+run(SpecificationAddress, work)
 """
 
 
 def ended(folder: Path, key: str) -> subprocess.CompletedProcess[str]:
     address = StoreAddress(uri=folder.as_uri())
-    (folder / "job.json").write_text(Where(store=address, key=key).model_dump_json(by_alias=True))
-    where = Where(store=address, key="job.json").model_dump_json(by_alias=True)
+    (folder / "job.json").write_text(SpecificationAddress(store=address, key=key).model_dump_json(by_alias=True))
+    where = SpecificationAddress(store=address, key="job.json").model_dump_json(by_alias=True)
     return subprocess.run([sys.executable, "-c", JOB, where], capture_output=True, text=True, check=False)
 
 
