@@ -20,18 +20,14 @@ BY_HAND = frozenset({"long", "faults"})
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Keeps what shares fixtures on one worker: the tests of a file, all of whole stacks, all of parts of a stack.
-
-    So there are never more than two clusters at once, and while they are waited for a third worker runs the others.
+    """Keeps what shares fixtures on one worker: the tests of a file, and all that start a stack's processes.
 
     xdist has the same as `--dist loadgroup` with marks, which this pytest's node ids no longer carry to it.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        if not _starts_processes(file):
-            return file
-        return "whole stacks" if file.startswith("tests/e2e/") else "parts of a stack"
+        return "local_stack" if _starts_processes(file) else file
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 
@@ -31,13 +32,20 @@ def compare() -> ModuleType:
     return module
 
 
+def differences(case: str) -> list[str]:
+    found: list[str] = compare().check(FOLDER / "cases", case, [str(HELIOSTAT), "--engine", "embedded"], sys.executable)
+    return found
+
+
 @pytest.fixture(scope="module")
 def found(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[list[str]]]]:
-    """What each chosen case finds different, with a few of them running at once."""
-    check, engine = compare().check, [str(HELIOSTAT), "--engine", "embedded"]
+    """What each chosen case finds different, with a few of them running at once.
+
+    In processes: a case takes this one's environment, which pytest changes meanwhile.
+    """
     chosen = [item.callspec.params["case"] for item in request.session.items if item.path == Path(__file__)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {case: pool.submit(check, FOLDER / "cases", case, engine, sys.executable) for case in chosen}
+    with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as pool:
+        yield {case: pool.submit(differences, case) for case in chosen}
 
 
 @pytest.mark.parametrize("case", CASES or ["none"])

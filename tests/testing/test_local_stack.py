@@ -144,7 +144,7 @@ def test_what_is_not_up_cannot_be_asked(repository: Path) -> None:
 
 def test_a_process_that_stays_is_killed_and_told(repository: Path) -> None:
     stack = LocalStack(repository)
-    with pytest.raises(CommandError, match=r"processes outlived `destroy` and were killed: sleep \(\d+\)"), stack:
+    with pytest.raises(CommandError, match=r"processes outlived `destroy` and were killed: (setsid|sleep) \(\d+\)"), stack:
         stack.run(["sh", "-c", "setsid sleep 600 >/dev/null 2>&1 &"])
         (process,) = stack.processes()
     assert not process.is_running()
