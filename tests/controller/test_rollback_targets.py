@@ -8,15 +8,19 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from api_server import ApiServer, api_server
 from test_controller import desired
 
 from heliostat.controller.rollback_targets import NoRollbackTargetError, at, before, is_warm, kept, missing, served
 from heliostat.rollout.model import Colour, ColourStatus, Observed, Progress, State
 from heliostat.rollout.refusals import remember
+from heliostat.spec.addresses import Access, KubernetesProxy
 from heliostat.spec.ledger import Entry, EntryKind
 from heliostat.spec.rollouts import Desired, Phase, Runtime
 from heliostat.spec.strategies import BlueGreen
-from heliostat.systems.errors import RetryableError
+from heliostat.systems.errors import PermanentError, RetryableError
+
+__all__ = ["api_server"]
 
 
 def entry(number: int, target: int, previous: int | None = None, weight: float = 1.0) -> Entry:
@@ -167,3 +171,15 @@ def test_a_library_that_is_gone_is_named(tmp_path: Path, tracking_uri: str) -> N
 def test_a_registry_that_is_away_is_no_verdict(tmp_path: Path) -> None:
     with pytest.raises(RetryableError):
         missing(version(1, tmp_path, "http://127.0.0.1:1").version)
+
+
+def test_a_registry_inside_of_a_cluster_is_asked_and_one_that_lets_nobody_in_is_no_verdict(
+    tmp_path: Path, tracking_uri: str, api_server: ApiServer
+) -> None:
+    api_server.services["ml", "mlflow", 5000] = tracking_uri
+    access = Access(proxy=KubernetesProxy(kubeconfig=str(api_server.kubeconfig({"token": "ada-token"}))))
+    wanted = version(2, tmp_path, "http://mlflow.ml.svc:5000").version
+    assert missing(wanted, access)[1] == "the files of models:/flights/2 at mlflow-artifacts:/models/2"
+    api_server.forbidden.add("services/proxy")
+    with pytest.raises(PermanentError, match="let this user do that"):
+        missing(wanted, access)

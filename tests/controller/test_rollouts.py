@@ -12,6 +12,7 @@ from heliostat.controller import changes, rollback_targets
 from heliostat.controller.backends import ray_serve
 from heliostat.rollout.model import Colour
 from heliostat.rollout.orders import fingerprint
+from heliostat.spec.addresses import Access, KubernetesProxy
 from heliostat.spec.analysis import Analysis, CustomCheck, Latency, Source, Verdict
 from heliostat.spec.rollouts import ActionRequest, Declaration, Origin, Phase, RollbackRequest
 from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep
@@ -200,6 +201,21 @@ async def test_a_rollback_never_goes_back_to_anything_else_than_what_was_shown(
     found = await world.client.read("flights")
     assert found is not None
     assert (found.desired, found.refused) == (before.desired, ())
+
+
+async def test_a_rollback_asks_the_registry_in_the_way_that_leads_there_from_the_controller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Access | None] = []
+    monkeypatch.setattr(rollback_targets, "missing", lambda version, access: asked.append(access) or ())
+    await world.declare(2, BlueGreen(retention_seconds=0))
+    await world.phase(Phase.SUCCEEDED)
+    settings, through = world.cluster.reconciler.settings, Access(proxy=KubernetesProxy())
+    for uri, access in ((desired(1).version.tracking_uri, through), ("http://another", None)):
+        inputs = settings.inputs.model_copy(update={"tracking_uri": uri, "tracking_access": through})
+        monkeypatch.setattr(world.cluster.reconciler, "settings", settings.model_copy(update={"inputs": inputs}))
+        await world.client.way_back("flights")
+        assert asked[-1] == access, uri
 
 
 async def test_what_was_shown_warm_and_went_away_meanwhile_is_started_again(
