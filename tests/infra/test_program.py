@@ -111,6 +111,11 @@ def test_the_controller_is_declared_with_the_code_that_it_runs() -> None:
     assert run({"platform": LOCAL})["heliostat:index:Controller"]["code"] == controllers_digest()
 
 
+def test_the_tracking_server_is_among_what_is_started_again_when_it_dies() -> None:
+    declared = run({"platform": LOCAL})
+    assert declared["heliostat:index:Controller"]["keeps"] == [declared["heliostat:index:TrackingServer"]["directory"]]
+
+
 def test_a_workload_stack_takes_its_platform_from_the_stack_that_made_it() -> None:
     declared = run({"platformStack": "organization/heliostat/platform-prod", "workloads": {"flights": {}}})
     assert types(declared) == WORKLOAD

@@ -28,6 +28,14 @@ def test_everything_listens_on_loopback(plane: Plane) -> None:
     assert binds == [f"127.0.0.1:{plane.public_port}"]
 
 
+def test_every_error_that_haproxy_makes_by_itself_is_json(plane: Plane) -> None:
+    """Those that nothing asked for: 401, 403, 405, 407, 410, 425 and 429 are made by rules that are not there."""
+    replies = [line.split()[2:5] for line in render(plane, ()).splitlines() if line.strip().startswith("http-error ")]
+    assert sorted(replies) == [
+        [status, "content-type", "application/json"] for status in ("400", "408", "413", "500", "501", "502", "503", "504")
+    ]
+
+
 @pytest.mark.local_stack
 async def test_the_path_is_rewritten_for_the_colour(running: Plane, replicas: dict[str, FakeReplica]) -> None:
     answer = await ask(running, "/flights/predict?x=1")

@@ -1,0 +1,52 @@
+"""The `heliostat` commands of documents, in lines of their own or within a sentence: they can be called as they stand."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from heliostat.cli.commands import heliostat as root
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+_LINE = re.compile(r"^ {4,}(?:\.venv/bin/)?heliostat (.*?)(?:  .*| *[#|&].*)?$", re.MULTILINE)
+_CODE = re.compile(r"`heliostat ([a-z][^`\n]*)`")
+
+
+def named(text: str) -> list[str]:
+    """The words after `heliostat`, of each command."""
+    return [*_LINE.findall(text), *_CODE.findall(text)]
+
+
+def mistake(line: str) -> str:
+    """What cannot be called; empty where all can."""
+    command: click.Command = root
+    words = [word for word in shlex.split(line) if word != "…"]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        found = command.get_command(click.Context(command), name)
+        if found is None and command.name == "new":  # `heliostat new DIRECTORY`, which is short for this
+            found = command.commands["repository"]
+        if found is None:
+            return f"{line}: there is no such command"
+        command = found
+    known = {name for one in (*root.params, *command.params) for name in (*one.opts, *one.secondary_opts)}
+    return "".join(f"{line}: there is no {word}" for word in words if word.startswith("-") and word.split("=")[0] not in known)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_that_a_document_names_can_be_called(document: str) -> None:
+    assert [found for line in named((ROOT / document).read_text()) if (found := mistake(line))] == []
+
+
+def test_commands_are_found_in_lines_and_in_sentences_and_mistakes_are_noticed() -> None:
+    lines = "       .venv/bin/heliostat rollout watch flights   # live\n    heliostat new my && cd my\n"
+    text = f"Say `heliostat up --detach`, or\n\n{lines}"
+    assert named(text) == ["rollout watch flights", "new my", "up --detach"]
+    assert [mistake(line) for line in named(text)] == ["", "", ""]
+    assert mistake("rollout wait flights") == "rollout wait flights: there is no such command"
+    assert mistake("up --wiat") == "up --wiat: there is no --wiat"
