@@ -131,7 +131,8 @@ def legend(records: Mapping[str, Record]) -> str:
     lines = [_counted(known), _READ]
     if known:
         commits = sorted({str(each.get("commit", "unknown"))[:12] for each in known})
-        lines.append(f"Measured on {known[0].get('machine', 'an unknown machine')}; commits: {', '.join(commits)}.")
+        machines = sorted({str(each.get("machine", "an unknown machine")) for each in known})
+        lines.append(f"Measured on {' and '.join(machines)}; commits: {', '.join(commits)}.")
     return "\n".join(lines) + "\n"
 
 

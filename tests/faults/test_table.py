@@ -228,3 +228,8 @@ def test_the_table_names_what_does_not_hold_and_what_is_missing():
     assert f"{len(list(cells())) - 1} are not measured" in text
     assert "| a replica that serves | · | · | · | ✗ 0 | · | · | · |" in text
     assert kept.slowest([record(CELL, seconds=9.0)]) == [(CELL.name, 9.0)]
+
+
+def test_the_table_names_every_machine_and_every_commit_that_cells_were_measured_on():
+    cells_of_two = {name: record(CELL, machine=f"a {name}", commit=f"{name}123") for name in ("xeon", "epyc")}
+    assert "Measured on a epyc and a xeon; commits: epyc123, xeon123." in kept.legend(cells_of_two)
