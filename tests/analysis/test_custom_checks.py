@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import zipfile
@@ -12,6 +13,8 @@ import pytest
 from replicas import until, version
 
 from heliostat.analysis.custom_checks import fetch_code, run
+from heliostat.analysis.custom_function import figure_of
+from heliostat.ml.checks import Outcome
 from heliostat.spec.analysis import CustomCheck, Verdict
 from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.resources import StoreAddress
@@ -41,29 +44,38 @@ def check(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "limits", "verdict", "value", "text"),
+    ("answer", "limited", "verdict", "value", "text"),
     [
-        ("True", {}, PASS, None, ""),
-        ("False", {}, FAIL, None, ""),
-        ("0.5", {"at_least": 0.1}, None, 0.5, ""),
-        ("3", {"at_most": 0.1}, None, 3.0, ""),
-        ("0.5", {}, INCONCLUSIVE, 0.5, "neither"),
-        ("float('nan')", {"at_least": 0.1}, INCONCLUSIVE, None, "nan"),
-        ("None", {}, INCONCLUSIVE, None, "mine:check answered None"),
-        ("'yes'", {}, INCONCLUSIVE, None, "answered 'yes'"),
-        ("Outcome(Verdict.FAIL, 0.2, rows=7, text='why')", {}, FAIL, 0.2, "why"),
-        ("Outcome(value=0.2)", {"at_most": 1}, None, 0.2, ""),
-        ("Outcome()", {"at_most": 1}, INCONCLUSIVE, None, "no verdict"),
-        ("Outcome(Verdict.PASS, 0.42)", {"at_least": 0.9}, None, 0.42, ""),
-        ("Outcome(Verdict.FAIL, 0.95)", {"at_least": 0.9}, FAIL, 0.95, ""),
-        ("True", {"at_least": 0.9}, INCONCLUSIVE, None, "without a number"),
+        (True, False, PASS, None, ""),
+        (False, False, FAIL, None, ""),
+        (0.5, True, None, 0.5, ""),
+        (3, True, None, 3.0, ""),
+        (0.5, False, INCONCLUSIVE, 0.5, "neither"),
+        (math.nan, True, INCONCLUSIVE, None, "nan"),
+        (None, False, INCONCLUSIVE, None, "mine:check answered None"),
+        ("yes", False, INCONCLUSIVE, None, "answered 'yes'"),
+        (Outcome(FAIL, 0.2, rows=7, text="why"), False, FAIL, 0.2, "why"),
+        (Outcome(value=0.2), True, None, 0.2, ""),
+        (Outcome(), True, INCONCLUSIVE, None, "no verdict"),
+        (Outcome(PASS, 0.42), True, None, 0.42, ""),
+        (Outcome(FAIL, 0.95), True, FAIL, 0.95, ""),
+        (True, True, INCONCLUSIVE, None, "without a number"),
     ],
 )
-async def test_what_a_function_answers_is_a_verdict_or_a_figure(check, answer, limits, verdict, value, text):
-    head = "from heliostat.ml.checks import Outcome\nfrom heliostat.spec.analysis import Verdict\n"
-    figure = await check(f"{head}def check(candidate):\n    return {answer}\n", **limits)
+def test_what_a_function_answers_is_a_verdict_or_a_figure(answer, limited, verdict, value, text):
+    figure = figure_of(answer, "mine:check", limited)
     assert (figure.verdict, figure.candidate) == (verdict, value)
     assert text in figure.text
+
+
+@pytest.mark.parametrize("limits", [{}, {"at_least": 0.1}])
+async def test_a_function_answers_from_a_process_of_its_own(check, limits):
+    head = "import os\nfrom heliostat.ml.checks import Outcome\nfrom heliostat.spec.analysis import Verdict\n"
+    figure = await check(
+        f"{head}def check(candidate):\n    return Outcome(Verdict.PASS, 0.42, text=str(os.getpid()))\n", **limits
+    )
+    assert (figure.verdict, figure.candidate) == (None if limits else PASS, 0.42)
+    assert int(figure.text) != os.getpid()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""The real controller, HAProxy and Ray: an update under load that loses nothing, and kills that it survives."""
+"""The real controller, HAProxy and Ray: updates under load that lose nothing, kills that they survive, and rollouts that are
+judged by clients' requests, taken back, and brought back warm.
+
+The tests run in this order on one cluster: each begins where the one before it ended.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,17 @@ import pytest
 from api_server import ApiServer, api_server
 from live_stack import Load, Stack, stack
 
+from heliostat.controller.ledger import newest_first
 from heliostat.spec.addresses import KubernetesProxy, RayAddress
+from heliostat.spec.analysis import Analysis, Latency, SuccessRate, Verdict
 from heliostat.spec.controller import SERVICE, TRAFFIC_SERVICE
-from heliostat.spec.rollouts import Phase
-from heliostat.spec.strategies import Rolling
+from heliostat.spec.ledger import EntryKind
+from heliostat.spec.rollouts import Declaration, Phase, RollbackRequest, Status
+from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep, Rolling
 from heliostat.systems import processes
+from heliostat.systems.controller_api import ConflictError
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import Directory
 from heliostat.systems.ray_capacity import read_nodes
 from heliostat.systems.ray_jobs import RayJobs
 from heliostat.systems.ray_logs import RayLogs
@@ -27,6 +36,19 @@ from heliostat.systems.ray_serve import ServeClient
 __all__ = ["api_server", "stack"]
 
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
+
+
+def analysis(seconds: float) -> Analysis:
+    return Analysis(checks=(SuccessRate(at_least=0.99), Latency(at_most_ms=2_000)), seconds=seconds, min_requests=20)
+
+
+async def phase(stack: Stack, *phases: Phase) -> Status:
+    status = await stack.client.read("flights")
+    assert status is not None
+    async for each in stack.client.follow("flights", status, 1.0):
+        if each.rollout is not None and each.rollout.phase in phases:
+            return each
+    raise AssertionError(f"it never came to {phases}")
 
 
 async def test_updates_faults_and_kills_lose_no_request(stack: Stack) -> None:
@@ -129,6 +151,62 @@ async def test_ray_is_reached_through_a_kubernetes_api_server_with_its_own_token
         await jobs.delete("echo-1")
     with pytest.raises(PermanentError, match=r"Ray at http://head.ml.svc:8265 refuses the token \(401\)"):
         await read_nodes(ray.model_copy(update={"credential": None}))
+
+
+async def test_a_canary_goes_through_its_steps_and_loses_nothing(stack: Stack) -> None:
+    load = Load(stack.url)
+    steps = (CanaryStep(weight=10), CanaryStep(weight=50))
+    async with load.running():
+        strategy = Canary(steps=steps, analysis=analysis(3), affinity=Affinity(header="x-user"), retention_seconds=1)
+        status = await stack.bring(stack.desired(5, strategy=strategy))
+        await asyncio.sleep(0.5)
+    assert status.rollout is not None
+    assert status.rollout.phase is Phase.SUCCEEDED, status.rollout.error
+    assert set(load.ends) == {"200"}, load.ends
+    assert [each.verdict for each in status.rollout.analyses] == [Verdict.PASS, Verdict.PASS]
+    record = await stack.client.record("flights", status.rollout.number)
+    assert record is not None
+    assert {0.0, 0.1, 0.5, 1.0} <= {each.candidate_weight for each in record.samples}
+    entries = list(newest_first(Directory(stack.directory.parent / "objects"), "flights"))
+    assert [each.kind for each in entries if each.rollout == status.rollout.number] == [EntryKind.END, *[EntryKind.SHIFT] * 3]
+
+
+async def test_a_canary_that_begins_to_fail_is_taken_back_and_refused(stack: Stack) -> None:
+    strategy = Canary(steps=(CanaryStep(weight=10),), analysis=analysis(300), retention_seconds=1)
+    load = Load(stack.url)
+    async with load.running():
+        await stack.client.declare("flights", Declaration(desired=stack.desired(6, strategy=strategy)))
+        await phase(stack, Phase.ANALYSING)
+        stack.fault("6-fine", "0.5")
+        began = time.monotonic()
+        status = await phase(stack, Phase.FAILED)
+        await asyncio.sleep(0.2)
+    back = max(at for at, _, label in load.times if label == "6-fine") - began
+    assert back < 10
+    assert load.ends.get("500", 0) <= 0.1 * sum(load.ends.values())
+    assert status.serving is not None
+    assert status.serving.label == "5-fine"
+    assert status.rollout is not None
+    assert status.rollout.analyses[-1].verdict is Verdict.FAIL
+    with pytest.raises(ConflictError, match="6-fine was rolled back"):
+        await stack.client.declare("flights", Declaration(desired=stack.desired(6, strategy=strategy)))
+
+
+async def test_a_version_inside_its_window_is_back_within_a_second(stack: Stack) -> None:
+    await stack.client.declare("flights", Declaration(desired=stack.desired(7, strategy=BlueGreen(retention_seconds=600))))
+    status = await phase(stack, Phase.RETAINING)
+    assert status.rollout is not None
+    assert 0 < status.rollout.figures["shift_milliseconds"] < 100
+    load = Load(stack.url)
+    async with load.running():
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        await stack.client.rollback("flights", RollbackRequest(by="ada"))
+        await asyncio.sleep(2)
+    took = max(at for at, _, label in load.times if label == "7-fine") - began
+    assert took < 1
+    assert set(load.ends) == {"200"}, load.ends
+    assert load.times[-1][2] == "5-fine"
 
 
 async def test_a_deleted_application_leaves_nothing_in_serve(stack: Stack) -> None:

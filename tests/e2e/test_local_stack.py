@@ -13,7 +13,6 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx
@@ -21,7 +20,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e import readme
+from heliostat.cli.commands.open_ import PAGES
+from heliostat.cli.operators.completing import PARTS
+from tests.e2e import documents, readme
 from tests.e2e.load import Load
 from tests.e2e.stack import Checkout
 
@@ -38,11 +39,10 @@ def is_loopback(address: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    with Checkout(tmp_path_factory.mktemp("project")) as stack:
-        # Only what a reader would have to wait for.
-        stack.flights(serving={"strategy": {"retentionSeconds": 1}, "predictionLog": {"rollSeconds": 2}})
-        yield stack
+def stack(checkout: Checkout) -> Checkout:
+    # Only what a reader would have to wait for.
+    checkout.flights(serving={"strategy": {"retentionSeconds": 1}, "predictionLog": {"rollSeconds": 2}})
+    return checkout
 
 
 def test_up_ends_with_a_prediction(stack: Checkout) -> None:
@@ -167,6 +167,15 @@ def test_step_6_shows_what_replicas_print(stack: Checkout) -> None:
     shown = stack.tried("logs", "flights")
     assert shown.code == 0, shown.output
     assert shown.output.count("==>") == 2, "one heading a replica"
+
+
+def test_the_commands_of_operating_md_work_on_what_runs(stack: Checkout) -> None:
+    for words in documents.commands("operating.md"):
+        done = stack.tried(*words)
+        assert done.code == 0, f"{words}: {done.output}"
+    for words in (*(["logs", part] for part in PARTS), *(["open", page, "--print"] for page in PAGES)):
+        done = stack.tried(*words)
+        assert done.code == 0 and done.output, f"{words}: {done.output}"
 
 
 def test_step_7_after_every_process_was_killed_a_plain_up_brings_all_back(stack: Checkout) -> None:

@@ -1,18 +1,20 @@
 """Each strategy and each kind of bad candidate on a real stack, as a user meets them.
 
-The tests run in this order on one stack: each begins where the one before it ended.
+The tests run in this order on one stack, that of `test_local_stack` where it ran before: each begins where the one before it
+ended.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from heliostat.testing import CommandResult
+from tests.e2e import documents
 from tests.e2e.load import Load
 from tests.e2e.stack import Checkout
 
@@ -35,12 +37,10 @@ def analysis(*checks: dict[str, Any], seconds: float = 4) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    with Checkout(tmp_path_factory.mktemp("project")) as stack:
-        stack.flights(training={"parameters": {"rounds": 40}})
-        use(stack, {"kind": "blue-green", "retentionSeconds": 1})
-        stack.up()
-        yield stack
+def stack(checkout: Checkout) -> Checkout:
+    use(checkout, {"kind": "blue-green", "retentionSeconds": 1})
+    checkout.up()
+    return checkout
 
 
 def use(stack: Checkout, strategy: dict[str, Any]) -> None:
@@ -56,6 +56,14 @@ def next_version(stack: Checkout, rows: int) -> None:
 
 def up(stack: Checkout, *flags: str) -> CommandResult:
     return stack.tried("up", "-s", "local", "--yes", "--skip-preview", *flags)
+
+
+def tried(stack: Checkout, words: list[str]) -> str:
+    """What a command says that has to succeed; where it would ask, it is told yes."""
+    asks = words[0] in {"up", "rollback"}
+    done = stack.tried(*words, "-s", "local", *(["--yes"] if asks else []))
+    assert done.code == 0, f"{words}: {done.output}"
+    return done.output
 
 
 def serving(stack: Checkout) -> str:
@@ -88,23 +96,31 @@ def test_a_canary_goes_through_its_steps_and_loses_nothing(stack: Checkout) -> N
     assert set(load.versions) == {before, serving(stack)}
 
 
-def test_up_leaves_where_a_person_is_awaited_and_an_approval_goes_on(stack: Checkout) -> None:
-    steps = [{"weight": 50, "approval": True}]
-    use(stack, {"kind": "canary", "steps": steps, "retentionSeconds": 1})
+def test_the_commands_of_rollouts_md_take_a_canary_to_its_end_back_and_there_again(stack: Checkout) -> None:
+    use(stack, {"kind": "canary", "steps": [{"weight": 50, "approval": True}], "retentionSeconds": 60})
     next_version(stack, 902)
     before = serving(stack)
-    done = up(stack)
-    assert done.code == 0, done.output
-    assert "heliostat rollout approve flights" in done.output
-    assert status(stack)["rollout"]["phase"] == "waiting"
-    approved = stack.tried("rollout", "approve", "flights", "-s", "local")
-    assert approved.code == 0, approved.output
-    watched = stack.tried("rollout", "watch", "flights", "-s", "local")
-    assert watched.code == 0, watched.output
-    assert serving(stack) != before
+    named = iter(documents.commands("rollouts.md"))
+    said = {" ".join(words[:2]): tried(stack, words) for words in itertools.islice(named, 5)}
+    assert list(said) == ["preview", "up", "up --detach", "rollout status", "rollout approve"]
+    assert "canary" in said["preview"] and "heliostat rollout approve flights" in said["up"], said
+    assert "waiting" in said["rollout status"]
+    assert "50 %" in said["rollout status"], "`up --detach` changed nothing"
+    tried(stack, ["rollout", "watch"])
+    after = serving(stack)
+    assert after != before
+    entry = json.loads(tried(stack, ["history", "flights", "--json"]))[0]["number"]
+    assert after in tried(stack, next(named))
+    tried(stack, next(named))
+    assert serving(stack) == before, "`rollback` goes back to what served before"
+    assert before in tried(stack, next(named))
+    (*at, _), (*to, _) = named
+    assert after not in tried(stack, [*at, "2026-11-22T18:00"])
+    tried(stack, [*to, str(entry)])
+    assert serving(stack) == after, "`--to` goes to an exact entry"
+    assert up(stack, "--expect-no-changes").code == 0
     nothing = stack.tried("rollout", "approve", "flights", "-s", "local")
     assert nothing.code == 1, nothing.output
-    assert up(stack, "--expect-no-changes").code == 0
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ from pathlib import Path
 
 import grpc
 from google.protobuf import any_pb2, empty_pb2, json_format, struct_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2_grpc, status_pb2
-from pulumi.runtime.proto import provider_pb2 as pb
+
+from heliostat.pulumi_proto import plugin_pb2, provider_pb2_grpc, status_pb2
+from heliostat.pulumi_proto import provider_pb2 as pb
 
 SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 
