@@ -23,6 +23,7 @@ APPLICATION = "flights"
 _ENDS_S = 240.0
 _WRITTEN_S = 10.0
 _numbers = itertools.count(1)
+_MAX_ROWS = 1_000
 
 
 class ReleaseDriver:
@@ -45,10 +46,14 @@ class ReleaseDriver:
         return status.desired.model_copy(update={"version": status.serving})
 
     def next(self, strategy: Strategy, **changes: Any) -> Desired:
-        """Another version of what serves, the same but for `changes`."""
-        serving = self.serving()
+        """Another version of what serves, the same but for `changes` and a limit.
+
+        Names alone make no other version: one that was rolled back would come again, and be refused.
+        """
+        serving, number = self.serving(), next(_numbers)
         digest = hashlib.sha256(f"{serving.version.digest} {time.time_ns()}".encode()).hexdigest()
-        named = {"digest": digest, "label": f"bench-{next(_numbers)}-{digest[:6]}", **changes}
+        limits = serving.version.limits.model_copy(update={"max_rows": _MAX_ROWS + number})
+        named = {"digest": digest, "label": f"bench-{number}-{digest[:6]}", "limits": limits, **changes}
         return serving.model_copy(update={"version": serving.version.model_copy(update=named), "strategy": strategy})
 
     def begin(self, desired: Desired) -> int:
