@@ -81,7 +81,7 @@ def main(names: tuple[str, ...], list_: bool, output: Path) -> None:
 
 
 def measure(wanted: Iterable[Row], session: Session, output: Path) -> list[Result]:
-    """Measure the rows, writing each into `output` as soon as it is known."""
+    """Measure the rows, and what is measured along with them, writing each into `output` as soon as it is known."""
     console = session.console
     machine, commit = report.machine(), report.commit(SOURCE)
     chosen = {row.name for row in wanted}
@@ -90,7 +90,7 @@ def measure(wanted: Iterable[Row], session: Session, output: Path) -> list[Resul
         if not chosen.intersection(names):
             continue
         console.print(f"[bold]{', '.join(names)}[/]", highlight=False)
-        found = [result for result in _measured(entry_point, names, session) if result.row.name in chosen]
+        found = _measured(entry_point, names, session)
         report.write(output, report.records(found, machine, commit), list(BY_NAME))
         results += found
     return results

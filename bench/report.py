@@ -16,6 +16,8 @@ from rich.table import Table
 from bench.numbers import rounded
 from bench.rows import Result
 
+_WRITTEN = (":(exclude)bench/*.json", ":(exclude)tests/faults/results.json")
+
 
 def machine() -> str:
     """This machine in words."""
@@ -26,11 +28,15 @@ def machine() -> str:
 
 
 def commit(root: Path) -> str:
-    """The commit of the checkout, with `-dirty` where files that git knows were changed; `unknown` outside of git."""
+    """The commit of the checkout, with `-dirty` where files that git knows were changed; `unknown` outside of git.
+
+    What measurements themselves write counts for nothing.
+    """
     found = _git(root, "rev-parse", "HEAD")
     if not found:
         return "unknown"
-    return f"{found}-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else found
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *_WRITTEN)
+    return f"{found}-dirty" if changed else found
 
 
 def records(results: Sequence[Result], machine_: str, commit_: str) -> list[dict[str, Any]]:

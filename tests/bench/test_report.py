@@ -87,11 +87,14 @@ def test_a_commit_with_changes_says_so(tmp_path):
     assert report.commit(tmp_path / "nowhere") == "unknown"
     git("init")
     (tmp_path / "file").write_text("1")
-    git("add", "file")
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/results.json").write_text("[]")
+    git("add", "file", "bench")
     git("commit", "-m", "one")
     clean = report.commit(tmp_path)
     assert len(clean) == 40
     (tmp_path / "untracked").write_text("1")
+    (tmp_path / "bench/results.json").write_text("[1]")
     assert report.commit(tmp_path) == clean
     (tmp_path / "file").write_text("2")
     assert report.commit(tmp_path) == f"{clean}-dirty"
