@@ -20,14 +20,14 @@ BY_HAND = frozenset({"long", "faults"})
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Keeps what shares fixtures on one worker: the tests of a file, and all that start a stack's processes.
+    """Keeps what shares fixtures on one worker: the tests of a file, and all that have a cluster serve under load.
 
     xdist has the same as `--dist loadgroup` with marks, which this pytest's node ids no longer carry to it.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "local_stack" if _starts_processes(file) else file
+        return "cluster" if _has_a_cluster(file) else file
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,13 +44,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What starts a stack's processes comes first: it takes longest. What takes long is for runs by hand."""
+    """What has a cluster comes first: it takes longest. What takes long is for runs by hand."""
     asked = {mark for mark in BY_HAND if config.getoption(f"--{mark}")}
     others = [item for item in items if not _is_asked_for(item, asked)]
     config.hook.pytest_deselected(items=others)
     left = set(others)
     items[:] = [item for item in items if item not in left]
-    items.sort(key=lambda item: not _starts_processes(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: not _has_a_cluster(item.nodeid.partition("::")[0]))
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None:
@@ -64,8 +64,8 @@ def _is_asked_for(item: pytest.Item, asked: Set[str]) -> bool:
 
 
 @cache
-def _starts_processes(file: str) -> bool:
-    return "local_stack" in (Path(__file__).parents[1] / file).read_text()
+def _has_a_cluster(file: str) -> bool:
+    return "pytest.mark.cluster" in (Path(__file__).parents[1] / file).read_text()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,13 @@ from heliostat.testing.conformance import ServingBackendConformance
 
 __all__ = ["stack"]
 
-pytestmark = [pytest.mark.local_stack, pytest.mark.long, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.local_stack,
+    pytest.mark.cluster,
+    pytest.mark.long,
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 class TestRayServe(ServingBackendConformance):

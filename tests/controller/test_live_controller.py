@@ -35,7 +35,7 @@ from heliostat.systems.ray_serve import ServeClient
 
 __all__ = ["api_server", "stack"]
 
-pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.local_stack, pytest.mark.cluster, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 
 
 def analysis(seconds: float) -> Analysis:

@@ -29,7 +29,7 @@ from tests.e2e.stack import Checkout
 PARAMETERS = "workloads/flights/parameters.py"
 CONTRACT = "workloads/flights/contract.py"
 
-pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.local_stack, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def is_loopback(address: str) -> bool:

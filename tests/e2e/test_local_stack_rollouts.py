@@ -18,7 +18,7 @@ from tests.e2e import documents
 from tests.e2e.load import Load
 from tests.e2e.stack import Checkout
 
-pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.local_stack, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 CONTRACT = "workloads/flights/contract.py"
 ANSWER = "    return Lateness(late_probability="

@@ -20,7 +20,7 @@ from heliostat.layout import data_folder
 from heliostat.systems import processes
 from tests.installed import environment_with, run, variables, wheel_in
 
-pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.local_stack, pytest.mark.cluster, pytest.mark.timeout(600)]
 _REPLICA = "ray::ServeRepl"
 _HEALED_S = 90.0
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.installed import environment_with, run, wheel_in
 
-pytestmark = [pytest.mark.local_stack, pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.local_stack, pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(1200)]
 
 
 def test_the_whole_stack_of_a_new_repository_goes_up_and_down(tmp_path: Path) -> None:

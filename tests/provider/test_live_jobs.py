@@ -15,7 +15,13 @@ from heliostat.spec.resources import RayClusterInputs, RayWorkers
 from heliostat.systems.ray_nodes import LocalCluster
 from heliostat.testing.conformance import JobRunnerConformance
 
-pytestmark = [pytest.mark.local_stack, pytest.mark.long, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.local_stack,
+    pytest.mark.cluster,
+    pytest.mark.long,
+    pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
