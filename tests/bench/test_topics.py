@@ -68,21 +68,9 @@ def test_rollouts_end_in_one_of_the_phases_that_the_controller_names():
 def test_the_gap_is_read_from_the_plan_that_the_controller_really_makes():
     from heliostat.rollout.model import Colour, ColourSpec, State
     from heliostat.rollout.plan import plan
-    from heliostat.spec.resources import StoreAddress
-    from heliostat.spec.rollouts import Desired, Version
     from heliostat.spec.strategies import Recreate
-    from heliostat.spec.workload import Limits, PredictionLog
+    from heliostat.testing import desired
 
-    def desired(digit):
-        version = Version(
-            digest=digit * 64, label=f"1-{digit}", code_uri="file:///c", contract="a:b", model_uri="models:/m/1", tracking_uri="http://m",
-            store=StoreAddress(uri="file:///s"), prediction_log=PredictionLog(), limits=Limits(),
-        )  # fmt: skip
-        return Desired(
-            version=version, replicas=2, cpus_per_replica=1, max_ongoing_requests=64, startup_timeout_seconds=180,
-            strategy=Recreate(),
-        )  # fmt: skip
-
-    state = State(name="flights", live=Colour.BLUE, blue=ColourSpec(desired=desired("a")))
-    told = "\n".join(plan(state, desired("b"), (5.0, 1), (9.2, 1)).lines)
+    state = State(name="flights", live=Colour.BLUE, blue=ColourSpec(desired=desired(1, Recreate())))
+    told = "\n".join(plan(state, desired(2, Recreate()), (5.0, 1), (9.2, 1)).lines)
     assert gap_told(told) == 9.0

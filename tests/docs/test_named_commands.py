@@ -10,16 +10,16 @@ import click
 import pytest
 
 from heliostat.cli.commands import heliostat as root
+from tests import documents
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
-_LINE = re.compile(r"^ {4,}(?:\.venv/bin/)?heliostat (.*?)(?:  .*| *[#|&].*)?$", re.MULTILINE)
 _CODE = re.compile(r"`heliostat ([a-z][^`\n]*)`")
 
 
 def named(text: str) -> list[str]:
     """The words after `heliostat`, of each command."""
-    return [*_LINE.findall(text), *_CODE.findall(text)]
+    return [*documents.lines(text), *_CODE.findall(text)]
 
 
 def mistake(line: str) -> str:

@@ -22,7 +22,8 @@ import pytest
 
 from heliostat.cli.commands.open_ import PAGES
 from heliostat.cli.operators.completing import PARTS
-from tests.e2e import documents, readme
+from tests import documents
+from tests.e2e import readme
 from tests.e2e.load import Load
 from tests.e2e.stack import Checkout
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from heliostat.testing import CommandResult
-from tests.e2e import documents
+from tests import documents
 from tests.e2e.load import Load
 from tests.e2e.stack import Checkout
 

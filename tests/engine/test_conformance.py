@@ -51,15 +51,15 @@ def compare() -> Any:
 
         def call(self, *args: str) -> subprocess.CompletedProcess[str]:
             stack = ("-s", "dev") if args[:2] != ("stack", "init") else ()
-            out = io.StringIO()
+            out, err = io.StringIO(), io.StringIO()
             with (
                 contextlib.chdir(self.work),
                 mock.patch.dict(os.environ, self.env, clear=True),
                 contextlib.redirect_stdout(out),
-                contextlib.redirect_stderr(out),
+                contextlib.redirect_stderr(err),
             ):
                 code = run([*args, *stack])
-            return subprocess.CompletedProcess(args, code, out.getvalue())
+            return subprocess.CompletedProcess(args, code, out.getvalue(), err.getvalue())
 
         def operate(self, step: dict[str, Any]) -> tuple[int, str]:
             if "kill_on" in step:
@@ -67,7 +67,7 @@ def compare() -> Any:
                 return killed
             yes = module.YES if step["op"] != "preview" else []
             done = self.call(step["op"], *yes, "--parallel", "1", *step.get("args", []))
-            return done.returncode, done.stdout
+            return done.returncode, done.stdout + done.stderr
 
     module.Run = Run
     return module
