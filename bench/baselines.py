@@ -20,7 +20,7 @@ from bench.commands import MeasurementError
 from bench.session import SOURCE, Session, answers
 from bench.workspace import until
 from heliostat.spec.addresses import RayAddress
-from heliostat.spec.platform import LocalRay
+from heliostat.spec.platforms.local import LocalRay
 from heliostat.spec.resources import RayClusterInputs
 from heliostat.systems import ports, processes
 from heliostat.systems.http import open_sync_client

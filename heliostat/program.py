@@ -22,8 +22,8 @@ from heliostat.platforms.local import LocalPlatform
 from heliostat.platforms.ray import RayPlatform
 from heliostat.resources import Platform
 from heliostat.spec.parameters import JobParameters
-from heliostat.spec.platform import LocalPlatform as DeclaredLocal
-from heliostat.spec.platform import RayPlatform as DeclaredRay
+from heliostat.spec.platforms.local import LocalPlatform as DeclaredLocal
+from heliostat.spec.platforms.ray import RayPlatform as DeclaredRay
 from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
 
 

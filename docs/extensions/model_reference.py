@@ -18,8 +18,9 @@ from pydantic import BaseModel
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
-from heliostat.spec import analysis, platform, strategies, workload
+from heliostat.spec import analysis, strategies, workload
 from heliostat.spec.describing import Described
+from heliostat.spec.platforms import base
 from heliostat.spec.stack import Stack
 
 _PLACE = re.compile(r"<!-- models: (\S+) -->")
@@ -180,7 +181,7 @@ def _limits(schema: Schema) -> list[str]:
 
 def _choices(name: str) -> Iterator[str]:
     """What each value of an enumeration means."""
-    for module in (analysis, platform, strategies, workload):
+    for module in (analysis, base, strategies, workload):
         kind = getattr(module, name, None)
         if inspect.isclass(kind) and issubclass(kind, Enum) and kind.__module__ == module.__name__:
             texts = ModuleAnalyzer.for_module(module.__name__).find_attr_docs()

@@ -9,7 +9,7 @@ import pulumi
 from heliostat.platforms.stores import address_of
 from heliostat.resources import Controller, ObjectStore, Platform, RayCluster, TrackingServer
 from heliostat.resources.controller import ControllerArgs
-from heliostat.spec.platform import LocalPlatform as Spec
+from heliostat.spec.platforms.local import LocalPlatform as Spec
 
 
 class LocalPlatform(pulumi.ComponentResource):

@@ -10,7 +10,7 @@ from heliostat.platforms.stores import address_of
 from heliostat.resources import Controller, Platform
 from heliostat.resources.base import wire
 from heliostat.resources.controller import ControllerArgs
-from heliostat.spec.platform import RayPlatform as Spec
+from heliostat.spec.platforms.ray import RayPlatform as Spec
 
 
 class RayPlatform(pulumi.ComponentResource):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from heliostat.spec.platform import DirectoryStore, Store
+from heliostat.spec.platforms.stores import DirectoryStore, Store
 from heliostat.spec.resources import StoreAddress
 
 

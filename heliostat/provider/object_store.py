@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from heliostat.provider.resource import Context, Created, Handler
-from heliostat.spec.platform import OnDestroy
+from heliostat.spec.platforms.base import OnDestroy
 from heliostat.spec.resources import ObjectStoreInputs, ObjectStoreOutputs
 from heliostat.systems import store_lifecycle
 

@@ -6,7 +6,7 @@ what runs on it depends on it.
 
 from __future__ import annotations
 
-from heliostat.spec.platform import RayWorkers
+from heliostat.spec.platforms.local import RayWorkers
 
 _growing: dict[str, tuple[RayWorkers, RayWorkers]] = {}
 """The workers before and after, by the URL of the cluster."""

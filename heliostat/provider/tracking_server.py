@@ -9,7 +9,7 @@ from typing import Any
 
 from heliostat.provider.local import absolute, brought_up, forget, remember, remembered
 from heliostat.provider.resource import Context, Created, Handler
-from heliostat.spec.platform import OnDestroy
+from heliostat.spec.platforms.base import OnDestroy
 from heliostat.spec.resources import TrackingServerInputs, TrackingServerOutputs
 from heliostat.systems.mlflow_server import MlflowServer
 

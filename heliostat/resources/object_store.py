@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from heliostat.resources.base import Address, Resource
-from heliostat.spec.platform import OnDestroy
+from heliostat.spec.platforms.base import OnDestroy
 from heliostat.spec.resources import StoreAddress
 
 

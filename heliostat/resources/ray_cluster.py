@@ -7,7 +7,8 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources.base import Address, Resource
-from heliostat.spec.platform import DirectoryStore, LocalRay, S3Store
+from heliostat.spec.platforms.local import LocalRay
+from heliostat.spec.platforms.stores import DirectoryStore, S3Store
 
 
 class RayCluster(Resource):

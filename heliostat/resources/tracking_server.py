@@ -7,7 +7,8 @@ from pathlib import Path
 import pulumi
 
 from heliostat.resources.base import Address, Resource
-from heliostat.spec.platform import OnDestroy, Tracking
+from heliostat.spec.platforms.base import OnDestroy
+from heliostat.spec.platforms.local import Tracking
 
 
 class TrackingServer(Resource):

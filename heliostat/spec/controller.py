@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field
 
 from heliostat.spec.addresses import ControllerAddress, TokenFile
 from heliostat.spec.base import EntryPoint, Model
-from heliostat.spec.platform import Port
+from heliostat.spec.platforms.base import Port
 from heliostat.spec.resources import ControllerInputs
 
 SETTINGS_FILE = "settings.json"

@@ -13,7 +13,8 @@ from pydantic import AllowInfNan, Field
 
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
-from heliostat.spec.platform import Host, OnDestroy, Port, RayNode, RayWorkers
+from heliostat.spec.platforms.base import Host, OnDestroy, Port
+from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import AnswerSettings, Gate, ReplicaScale, Scaling
 

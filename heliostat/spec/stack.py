@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 from heliostat.spec.base import Model
 from heliostat.spec.mistakes import Path, mistakes_in
 from heliostat.spec.parameters import JobParameters, overrides_schema
-from heliostat.spec.platform import LocalPlatform, Platform
+from heliostat.spec.platforms import Platform
+from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.workload import Workload, Workloads
 
 M = TypeVar("M", bound=Model)

@@ -23,7 +23,8 @@ from heliostat.cli.operators.doctor.level import Level
 from heliostat.cli.operators.health import Health, PartHealth
 from heliostat.cli.rollouts.locate import sections_of
 from heliostat.engine.config.project import load
-from heliostat.spec.platform import LocalPlatform, S3Store
+from heliostat.spec.platforms.local import LocalPlatform
+from heliostat.spec.platforms.stores import S3Store
 
 GIB = 1 << 30
 MACHINE = Machine(

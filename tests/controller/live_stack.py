@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from heliostat.spec.addresses import ControllerAddress, TokenFile
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
-from heliostat.spec.platform import RayNode
+from heliostat.spec.platforms.local import RayNode
 from heliostat.spec.resources import ControllerInputs, RayClusterInputs, RayWorkers, StoreAddress
 from heliostat.spec.rollouts import Declaration, Desired, Status, Version
 from heliostat.spec.strategies import BlueGreen, Strategy

@@ -26,7 +26,7 @@ from heliostat.provider.declaring import desired_of
 from heliostat.spec.addresses import ControllerAddress, TokenFile
 from heliostat.spec.code import code_of
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
-from heliostat.spec.platform import RayNode, RayWorkers
+from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.resources import ApplicationInputs, ControllerInputs, RayClusterInputs, StoreAddress
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.strategies import BlueGreen, Strategy

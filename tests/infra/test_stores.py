@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from heliostat.platforms.stores import address_of
-from heliostat.spec.platform import DirectoryStore, S3Store
+from heliostat.spec.platforms.stores import DirectoryStore, S3Store
 from heliostat.spec.resources import StoreAddress
 
 

@@ -14,7 +14,7 @@ from heliostat.provider import planned_capacity
 from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.ray_cluster import RayClusterHandler
 from heliostat.spec.addresses import RayAddress, TokenFile
-from heliostat.spec.platform import RayWorkers
+from heliostat.spec.platforms.local import RayWorkers
 from heliostat.spec.resources import RayClusterInputs, RayClusterOutputs
 from heliostat.spec.rollouts import Plan
 from heliostat.systems.errors import PermanentError

@@ -10,7 +10,7 @@ from ml_world import World, failure
 
 from heliostat.provider import planned_capacity, train_job
 from heliostat.provider.train_job import TrainJobHandler, identity_of, told, why
-from heliostat.spec.platform import RayWorkers
+from heliostat.spec.platforms.local import RayWorkers
 from heliostat.spec.resources import TrainJobInputs
 from heliostat.spec.workload import Gate, Scaling, Slice
 from heliostat.systems.errors import PermanentError, RetryableError

@@ -20,7 +20,7 @@ from heliostat.spec.addresses import (
     TokenVariable,
     service_of,
 )
-from heliostat.spec.platform import ControllerPlace, ExistingTracking
+from heliostat.spec.platforms.ray import ControllerPlace, ExistingTracking
 
 URL = "http://10.0.0.2:8265"
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from heliostat.spec.analysis import Analysis, SuccessRate
-from heliostat.spec.platform import LocalPlatform, RayPlatform
+from heliostat.spec.platforms.local import LocalPlatform
+from heliostat.spec.platforms.ray import RayPlatform
 from heliostat.spec.stack import PROJECT, ConfigError, json_schema, parse, schema_text
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow
 from workloads.flights.parameters import Training

@@ -21,7 +21,9 @@ from heliostat.engine.state.urns import ROOT_STACK_TYPE
 from heliostat.layout import data_folder
 from heliostat.platforms.stores import address_of
 from heliostat.spec.addresses import ControllerAddress, RayAddress
-from heliostat.spec.platform import LocalPlatform, Platform, RayPlatform
+from heliostat.spec.platforms import Platform
+from heliostat.spec.platforms.local import LocalPlatform
+from heliostat.spec.platforms.ray import RayPlatform
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.stack import PROJECT
 from heliostat.systems.errors import PermanentError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from heliostat.cli.operators.health import PartHealth
-    from heliostat.spec.platform import LocalPlatform, RayPlatform
+    from heliostat.spec.platforms.local import LocalPlatform
+    from heliostat.spec.platforms.ray import RayPlatform
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def facts(stack: str | None) -> Facts:
     """
     from heliostat.cli.operators.doctor import places, stacks
     from heliostat.cli.session import Place
-    from heliostat.spec.platform import DirectoryStore, S3Store
+    from heliostat.spec.platforms.stores import DirectoryStore, S3Store
 
     place = Place.here()
     named = stacks.named(place, stack)

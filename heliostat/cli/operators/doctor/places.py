@@ -17,7 +17,9 @@ from heliostat.cli.operators.doctor.facts import Bucket, FixedPort, Folder
 from heliostat.cli.operators.health import PartHealth
 from heliostat.cli.session import Place
 from heliostat.engine.errors import EngineError
-from heliostat.spec.platform import LocalPlatform, RayPlatform, S3Store
+from heliostat.spec.platforms.local import LocalPlatform
+from heliostat.spec.platforms.ray import RayPlatform
+from heliostat.spec.platforms.stores import S3Store
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import ports as claims
 from heliostat.systems import processes

@@ -11,7 +11,7 @@ from heliostat.cli.operators.doctor.facts import Facts, Machine, Stack
 from heliostat.cli.operators.doctor.level import Finding, Level
 from heliostat.cli.tables import gib
 from heliostat.spec.formatting import counted
-from heliostat.spec.platform import LocalPlatform
+from heliostat.spec.platforms.local import LocalPlatform
 
 MIB = 1 << 20
 _BASE_MIB = 900

@@ -12,7 +12,7 @@ from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.state.backend import StackRef
 from heliostat.engine.state.secrets import PASSPHRASE, PASSPHRASE_FILE, Keyring, read_passphrase
 from heliostat.layout import data_folder, workload_names
-from heliostat.spec.platform import LocalPlatform
+from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.stack import ConfigError, parse
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError
