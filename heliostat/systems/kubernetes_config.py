@@ -106,8 +106,7 @@ def _read(cluster: KubernetesCluster, context: str | None) -> ApiServer:
             raise PermanentError(f"{_named(files)} is no YAML" + ("" if line is None else f": line {line + 1}")) from None
         except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise PermanentError(f"{_named(files)} cannot be used: {type(error).__name__}: {error}") from None
-    known = configuration.get_api_key_with_prefix("BearerToken") or configuration.cert_file
-    if complaints and not known:
+    if complaints and not (configuration.api_key or configuration.cert_file):
         raise PermanentError(f"{_named(files)} lets nobody in: {'; '.join(complaints)}")
     return ApiServer(context, configuration, tls)
 
