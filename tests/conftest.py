@@ -17,6 +17,8 @@ from tests.faults import options as fault_options
 
 BY_HAND = frozenset({"long", "faults"})
 """Marks of what takes many minutes or hours; an option of the same name runs it, and nothing else."""
+_BESIDE_CLUSTERS = 5
+"""The priority (nice) of what runs beside a cluster that serves under load."""
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
@@ -51,6 +53,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left = set(others)
     items[:] = [item for item in items if item not in left]
     items.sort(key=lambda item: not _has_a_cluster(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """One worker more than there are cores works while clusters are waited for; it does not take what their clients need."""
+    beside = "PYTEST_XDIST_WORKER" in os.environ and not _has_a_cluster(item.nodeid.partition("::")[0])
+    if beside and os.getpriority(os.PRIO_PROCESS, 0) < _BESIDE_CLUSTERS:
+        os.setpriority(os.PRIO_PROCESS, 0, _BESIDE_CLUSTERS)
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None:

@@ -112,6 +112,12 @@ class Load:
         self.times: list[tuple[float, str, str]] = []
         """When each answer came (monotonic), how it ended, and by which version."""
 
+    async def until_answered_by(self, label: str, seconds: float = 60.0) -> None:
+        """Return once the version of that label has answered."""
+        async with asyncio.timeout(seconds):
+            while not self.labels.get(label):  # noqa: ASYNC110 - what a client sees
+                await asyncio.sleep(0.02)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with httpx.AsyncClient(timeout=30) as client:

@@ -123,6 +123,15 @@ def test_the_commands_of_rollouts_md_take_a_canary_to_its_end_back_and_there_aga
     assert nothing.code == 1, nothing.output
 
 
+@pytest.fixture(scope="module")
+def judged(stack: Checkout) -> Checkout:
+    """The stack with candidates that are judged before a client sees them."""
+    strategy = {"kind": "blue-green", "before": analysis(SAME_ANSWERS, ANSWERS_AT_ALL, AS_FAST), "retentionSeconds": 1}
+    use(stack, strategy)
+    assert up(stack).code == 0
+    return stack
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "told"),
     [
@@ -132,22 +141,19 @@ def test_the_commands_of_rollouts_md_take_a_canary_to_its_end_back_and_there_aga
         pytest.param("LATE_FROM = 0.5", "LATE_FROM = float('half')", "could not convert string", id="not loading"),
     ],
 )
-def test_a_bad_candidate_is_refused_with_its_figures(stack: Checkout, good: str, bad: str, told: str) -> None:
-    strategy = {"kind": "blue-green", "before": analysis(SAME_ANSWERS, ANSWERS_AT_ALL, AS_FAST), "retentionSeconds": 1}
-    use(stack, strategy)
-    assert up(stack).code == 0
-    before, path = serving(stack), stack.root / CONTRACT
+def test_a_bad_candidate_is_refused_with_its_figures(judged: Checkout, good: str, bad: str, told: str) -> None:
+    before, path = serving(judged), judged.root / CONTRACT
     text = path.read_text()
     assert good in text
     path.write_text(text.replace(good, bad))
-    with loaded(stack) as load:
-        done = up(stack)
+    with loaded(judged) as load:
+        done = up(judged)
     path.write_text(text)
     assert done.code != 0
     assert told in done.output, done.output
     assert not load.failures, load.failures
     assert set(load.versions) == {before}, "it got no request of a client"
-    assert up(stack, "--expect-no-changes").code == 0, "the program of before is what serves"
+    assert up(judged, "--expect-no-changes").code == 0, "the program of before is what serves"
 
 
 def test_what_was_rolled_back_is_not_shipped_again_until_someone_says_so(stack: Checkout) -> None:

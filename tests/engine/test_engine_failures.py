@@ -68,7 +68,7 @@ async def test_all_wrong_inputs_of_a_resource_are_told_at_once(lab: Lab) -> None
 
 
 async def test_a_failure_stops_what_comes_after_and_lets_what_runs_finish(lab: Lab) -> None:
-    program = "Lab('bad', fail='create')\nslow = Lab('slow', hold='create')\nLab('next', v=slow.made)"
+    program = "Lab('bad', fail='create', after='slow')\nslow = Lab('slow', hold='create')\nLab('next', v=slow.made)"
     running = asyncio.create_task(lab.up(program, parallel=2))
     await lab.until_called("create bad")
     await lab.until_called("create slow")

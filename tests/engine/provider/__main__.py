@@ -9,6 +9,7 @@ It keeps no world; each call is a line of JSON in the file LAB_LOG. Inputs that 
   complain    what a create says as it fails
   die         the name of a call at which the process kills itself
   hold        the name of a call that waits until the file LAB_GATE exists
+  after       a name: every call waits until one for the resource of that name has come
   replace_*   a change of any such input needs a replacement; with `first` true, by deletion first
   secret_out  true: the output `token` is a secret inside a list
 
@@ -64,6 +65,7 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         self.creating = 0
         self.together = asyncio.Condition()
         self.cancelled = asyncio.Event()
+        self.noted = set()
 
     async def note(self, method, urn, context, inputs, **more):
         name = urn.split("::")[-1]
@@ -71,6 +73,9 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         if inputs.get("die") == method:
             say(f"{name} takes the process along", sys.stderr)
             os.kill(os.getpid(), signal.SIGKILL)
+        self.noted.add(name)
+        while inputs.get("after", name) not in self.noted:  # noqa: ASYNC110 (a failure leaves by an exception)
+            await asyncio.sleep(0.02)
         while inputs.get("hold") == method and not is_open():  # noqa: ASYNC110 (another process opens it)
             await asyncio.sleep(0.02)
         if inputs.get("fail") == method or (inputs.get("fail_until_open") and not is_open()):
