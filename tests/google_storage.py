@@ -1,7 +1,7 @@
 """A Google Cloud Storage in memory, over HTTP: the calls of its XML and JSON APIs that object stores make.
 
-The servers that package indexes have speak the JSON API only, and objects go through the other one. Generations, preconditions
-and errors are as Google documents them.
+The servers that package indexes have speak the JSON API only, and most of what is done to objects goes through the other one.
+Generations, preconditions and errors are as Google documents them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from hashlib import md5
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 PAGE = 3
 """Objects in one answer to a listing."""
@@ -42,7 +42,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Failure:
-    """What the server answers in place of the next `times` answers to objects; `late` once it did what was asked."""
+    """What the server answers in place of its next `times` answers; `late` once it did what was asked."""
 
     status: int
     code: str
@@ -53,11 +53,13 @@ class Failure:
 @dataclass
 class Cloud:
     buckets: dict[str, dict[str, Stored]] = field(default_factory=dict)
-    made: list[dict[str, object]] = field(default_factory=list)
+    made: list[dict[str, Any]] = field(default_factory=list)
     """The bodies and projects that buckets were asked for with."""
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """Method, path and `Authorization` of each."""
+    tokens: int = 0
+    """How many were given, at `/token`."""
     failures: list[Failure] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
     """Names of buckets that are somebody else's."""
@@ -78,14 +80,18 @@ class Handler(BaseHTTPRequestHandler):
         cloud = self.cloud
         with cloud.lock:
             cloud.requests.append((self.command, self.path, self.headers.get("Authorization", "")))
-            if parts.path.startswith("/storage/v1/b"):
-                self._bucket(parts.path.removeprefix("/storage/v1/b").strip("/"), query, body)
-                return
             failure = self._failure()
             if failure is None or failure.late:
-                bucket, _, key = parts.path.lstrip("/").partition("/")
                 self._silent = failure is not None
-                self._object(unquote(bucket), unquote(key), query, body)
+                if parts.path == "/token":
+                    cloud.tokens += 1
+                    self._json(200, {"access_token": f"token-{cloud.tokens}", "expires_in": 3600, "token_type": "Bearer"})
+                elif parts.path.startswith("/storage/v1/b"):
+                    names = parts.path.removeprefix("/storage/v1/b").strip("/").split("/o/", 1)
+                    self._json_api(names, query, body)
+                else:
+                    bucket, _, key = parts.path.lstrip("/").partition("/")
+                    self._object(unquote(bucket), unquote(key), query, body)
             self._silent = False
             if failure is not None:
                 self._error(failure.status, failure.code)
@@ -101,34 +107,38 @@ class Handler(BaseHTTPRequestHandler):
             self.cloud.failures.insert(0, Failure(first.status, first.code, first.times - 1, first.late))
         return first
 
-    def _bucket(self, path: str, query: dict[str, str], body: bytes) -> None:
-        cloud, name = self.cloud, path.partition("/")[0]
+    def _json_api(self, names: list[str], query: dict[str, str], body: bytes) -> None:
+        cloud, name = self.cloud, names[0].removesuffix("/o")
         if self.command == "POST":
-            asked = json.loads(body)
-            if asked["name"] in cloud.buckets or asked["name"] in cloud.taken:
-                self._json(409, {"error": {"code": 409, "message": "The requested bucket name is not available."}})
-                return
-            cloud.buckets[asked["name"]] = {}
-            cloud.made.append({**asked, "project": query["project"]})
-            self._json(200, asked)
+            self._make(json.loads(body), query["project"])
         elif name in cloud.taken:
             self._json(403, {"error": {"code": 403, "message": "somebody does not have storage.objects.list access"}})
         elif name not in cloud.buckets:
             self._json(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}})
         elif self.command == "GET":
-            self._json(200, {"kind": "storage#objects"})
+            self._list(cloud.buckets[name], query)
+        elif len(names) > 1:
+            gone = cloud.buckets[name].pop(unquote(names[1]), None)
+            self._answer(204 if gone else 404, b"")
         elif cloud.buckets[name]:
             self._json(409, {"error": {"code": 409, "message": "The bucket you tried to delete is not empty."}})
         else:
             del cloud.buckets[name]
             self._answer(204, b"")
 
+    def _make(self, asked: dict[str, Any], project: str) -> None:
+        cloud = self.cloud
+        if asked["name"] in cloud.buckets or asked["name"] in cloud.taken:
+            self._json(409, {"error": {"code": 409, "message": "The requested bucket name is not available."}})
+            return
+        cloud.buckets[asked["name"]] = {}
+        cloud.made.append({**asked, "project": project})
+        self._json(200, asked)
+
     def _object(self, bucket: str, key: str, query: dict[str, str], body: bytes) -> None:
         objects = self.cloud.buckets.get(bucket)
         if objects is None:
             self._error(404, "NoSuchBucket")
-        elif not key:
-            self._list(objects, query)
         elif "uploads" in query or "uploadId" in query:
             self._multipart(objects, key, query, body)
         elif self.command == "PUT":
@@ -161,16 +171,17 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(206, stored.data[first : last + 1], told)
 
     def _list(self, objects: dict[str, Stored], query: dict[str, str]) -> None:
-        after = max(query.get("continuation-token", ""), query.get("start-after", ""))
+        after = query.get("pageToken", "")
         keys = [key for key in sorted(objects, key=str.encode) if key.startswith(query.get("prefix", "")) and key > after]
-        page = "".join(
-            f"<Contents><Key>{escape(key)}</Key><Size>{len(one.data)}</Size><Generation>{one.generation}</Generation>"
-            f"<LastModified>{datetime.fromtimestamp(one.modified, UTC).isoformat()}</LastModified>"
-            f"<ETag>{escape(one.headers['ETag'])}</ETag></Contents>"
-            for key, one in ((key, objects[key]) for key in keys[:PAGE])
-        )
-        more = f"<NextContinuationToken>{escape(keys[PAGE - 1])}</NextContinuationToken>" if len(keys) > PAGE else ""
-        self._answer(200, f"<ListBucketResult>{more}{page}</ListBucketResult>".encode())
+        items = [
+            {
+                "name": key,
+                "size": str(len(objects[key].data)),
+                "updated": datetime.fromtimestamp(objects[key].modified, UTC).isoformat().replace("+00:00", "Z"),
+            }
+            for key in keys[:PAGE]
+        ]
+        self._json(200, {**({"items": items} if items else {}), **({"nextPageToken": keys[PAGE - 1]} if keys[PAGE:] else {})})
 
     def _multipart(self, objects: dict[str, Stored], key: str, query: dict[str, str], body: bytes) -> None:
         uploads, identifier = self.cloud.uploads, query.get("uploadId", "")
@@ -190,7 +201,8 @@ class Handler(BaseHTTPRequestHandler):
             held = uploads.pop(identifier)
             whole = b"".join(held[number] for number in (named or sorted(held)))
             objects[key] = Stored(whole, next(self.cloud.generations), datetime.now(UTC).timestamp())
-            told = f"<CompleteMultipartUploadResult><ETag>{objects[key].headers['ETag']}</ETag></CompleteMultipartUploadResult>"
+            etag = objects[key].headers["ETag"]
+            told = f"<CompleteMultipartUploadResult><ETag>{etag}</ETag></CompleteMultipartUploadResult>"
             self._answer(200, told.encode(), {"x-goog-generation": str(objects[key].generation)})
 
     def _json(self, status: int, told: dict[str, object]) -> None:

@@ -67,6 +67,8 @@ class RayClusterInputs(Model):
     s3_endpoint: str | None = None
     """URL where buckets are, if not at AWS's: Ray itself fetches code packages, and is told by its environment only."""
     s3_region: str | None = None
+    google_storage_endpoint: str | None = None
+    """The same for buckets of Google's."""
 
 
 class RayClusterOutputs(RayClusterInputs):

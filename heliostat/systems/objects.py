@@ -8,7 +8,6 @@ from urllib.parse import unquote, urlsplit
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.storage.base import OWN, BucketStore, ObjectInfo, ObjectMissingError, ObjectStore, checked
 from heliostat.systems.storage.directory import Directory
-from heliostat.systems.storage.gcs import Gcs
 from heliostat.systems.storage.s3 import S3
 
 __all__ = [
@@ -33,6 +32,9 @@ def open_store(address: StoreAddress) -> ObjectStore:
 def open_bucket(address: StoreAddress) -> BucketStore | None:
     """The same where it is in a bucket; None where it is a folder."""
     if address.uri.startswith("gs://"):
+        # Replicas import this module, and most stores are elsewhere.
+        from heliostat.systems.storage.gcs import Gcs
+
         return Gcs(address)
     return S3(address) if address.uri.startswith("s3://") else None
 

@@ -131,7 +131,7 @@ def _ensure_bucket(store: BucketStore) -> bool:
 
 
 def _remove_from_bucket(store: BucketStore, made: bool, ledger: bool) -> str | None:
-    store.delete_all([found.key for found in store.list() if not found.key.startswith(TOP)])
+    store.clear(keep=TOP)
     if ledger:
         return None
     others = store.holds_others(_MARK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,8 +82,8 @@ class BucketStore(ObjectStore, Protocol):
     def delete_bucket(self) -> None:
         """Remove the bucket, which is empty."""
 
-    def delete_all(self, keys: Iterable[str]) -> None:
-        """Remove many objects."""
+    def clear(self, keep: str) -> None:
+        """Remove all of the store, also what listings leave out, but its own keys and those that begin with `keep`."""
 
     def holds_others(self, key: str) -> bool:
         """Whether anything is in the bucket, below the store's prefix or not, but the store's object `key`."""

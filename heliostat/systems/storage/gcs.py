@@ -1,13 +1,16 @@
-"""Objects in a bucket of Google Cloud Storage, by obstore."""
+"""Objects in a bucket of Google Cloud Storage, by obstore.
+
+Listings are not: obstore takes `a/` for `a`, so that it would neither tell apart nor remove the marks that other clients make
+of folders, and fails at a key such as `a//b`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from obstore.store import GCSStore
 
 _CHUNK = 8 << 20
-_BATCH = 1000
 _ANSWER = re.compile(r"Server returned non-2xx status code: (\d{3})[^:]*:(.*?)(?:\n\nDebug source:|\Z)", re.DOTALL)
 
 
@@ -77,14 +79,14 @@ class Gcs:
 
     def get(self, key: str) -> bytes:  # noqa: D102
         path = self._key(key)
-        with self.errors(f"read {self.uri(key)}"):
+        with self.errors(f"read {self.uri(key)}", of_object=True):
             import obstore
 
             return bytes(obstore.get(self.client, path).bytes())
 
     def get_file(self, key: str, path: Path) -> None:  # noqa: D102
         source = self._key(key)
-        with self.errors(f"read {self.uri(key)}"):
+        with self.errors(f"read {self.uri(key)}", of_object=True):
             import obstore
 
             chunks = obstore.get(self.client, source).stream(min_chunk_size=_CHUNK)
@@ -93,7 +95,7 @@ class Gcs:
     def exists(self, key: str) -> bool:  # noqa: D102
         path = self._key(key)
         try:
-            with self.errors(f"look for {self.uri(key)}"):
+            with self.errors(f"look for {self.uri(key)}", of_object=True):
                 import obstore
 
                 obstore.head(self.client, path)
@@ -102,21 +104,16 @@ class Gcs:
             return False
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:  # noqa: D102
-        # obstore's prefixes are whole folders.
-        folder = (self.prefix + prefix).rpartition("/")[0]
-        with self.errors(f"list {self.uri(prefix)}"):
-            import obstore
-
-            for page in obstore.list(self.client, folder or None):
-                for item in page:
-                    key = item["path"].removeprefix(self.prefix)
-                    if key.startswith(prefix) and not key.startswith(f"{OWN}/"):
-                        yield ObjectInfo(key, item["size"], item["last_modified"])
+        for item in self._api.items(self.prefix + prefix, f"list {self.uri(prefix)}"):
+            key = item["name"].removeprefix(self.prefix)
+            # pyarrow marks its folders with empty objects, which are no objects of ours.
+            if not key.startswith(f"{OWN}/") and not item["name"].endswith("/"):
+                yield ObjectInfo(key, int(item["size"]), datetime.fromisoformat(item["updated"]))
 
     def delete(self, key: str) -> None:  # noqa: D102
         path = self._key(key)
         try:
-            with self.errors(f"delete {self.uri(key)}"):
+            with self.errors(f"delete {self.uri(key)}", of_object=True):
                 import obstore
 
                 obstore.delete(self.client, path)
@@ -135,25 +132,14 @@ class Gcs:
     def delete_bucket(self) -> None:  # noqa: D102
         self._api.delete()
 
-    def delete_all(self, keys: Iterable[str]) -> None:  # noqa: D102
-        left = iter(keys)
-        while batch := list(islice(left, _BATCH)):
-            try:
-                with self.errors(f"empty {self.uri('')}"):
-                    import obstore
-
-                    obstore.delete(self.client, [self._key(key) for key in batch])
-            except ObjectMissingError:
-                # One that was gone hides what became of the others.
-                for key in batch:
-                    self.delete(key)
+    def clear(self, keep: str) -> None:  # noqa: D102
+        what, stays = f"empty {self.uri('')}", (f"{self.prefix}{OWN}/", self.prefix + keep)
+        names = [item["name"] for item in self._api.items(self.prefix, what)]
+        self._api.delete_objects([name for name in names if not name.startswith(stays)], what)
 
     def holds_others(self, key: str) -> bool:  # noqa: D102
-        with self.errors(f"list the bucket {self.bucket}"):
-            import obstore
-
-            paths = (item["path"] for page in obstore.list(self.client) for item in page)
-            return any(path != self.prefix + key for path in paths)
+        found = self._api.items("", f"list the bucket {self.bucket}")
+        return any(item["name"] != self.prefix + key for item in found)
 
     @cached_property
     def _api(self) -> BucketApi:
@@ -163,25 +149,29 @@ class Gcs:
         return self.prefix + checked(key)
 
     @contextmanager
-    def errors(self, what: str) -> Iterator[None]:
-        """Whatever goes wrong while doing `what`, as one of our errors. obstore is imported inside of it only."""
+    def errors(self, what: str, of_object: bool = False) -> Iterator[None]:
+        """Whatever goes wrong while doing `what`, as one of our errors; `of_object` where an object is asked for.
+
+        obstore is imported inside of it only.
+        """
         try:
             from obstore.exceptions import BaseError
         except ImportError:
             raise PermanentError(f"cannot {what}: this needs the package obstore, which is missing; {EXTRA}") from None
         try:
             yield
-        except (BaseError, FileNotFoundError) as error:  # a missing object is Python's own error, whatever obstore's are called
-            raise self._explained(error, what) from None
+        # Where an object is missing, obstore raises Python's own error and not the one that it has for that.
+        except (BaseError, FileNotFoundError) as error:
+            raise self._explained(error, what, of_object) from None
 
-    def _explained(self, error: Exception, what: str) -> PermanentError | RetryableError:
+    def _explained(self, error: Exception, what: str, of_object: bool) -> PermanentError | RetryableError:
         from obstore.exceptions import GenericError, UnauthenticatedError
 
         text = str(error)
         if isinstance(error, UnauthenticatedError) and self.tokens and self.tokens.problem:
             return type(self.tokens.problem)(f"cannot {what}: {self.tokens.problem}")
         if answer := _ANSWER.search(text):
-            return refusal(what, self.bucket, int(answer[1]), answer[2].strip())
+            return refusal(what, self.bucket, int(answer[1]), answer[2].strip(), of_object)
         first = text.splitlines()[0]
         if not isinstance(error, GenericError):
             return PermanentError(f"cannot {what}: {first}")

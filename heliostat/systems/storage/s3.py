@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -104,8 +104,8 @@ class S3:
         with self.errors(f"delete the bucket {self.bucket}"):
             self.client.delete_bucket(Bucket=self.bucket)
 
-    def delete_all(self, keys: Iterable[str]) -> None:  # noqa: D102
-        left = iter(keys)
+    def clear(self, keep: str) -> None:  # noqa: D102
+        left = (found.key for found in list(self.list()) if not found.key.startswith(keep))
         with self.errors(f"empty {self.uri('')}"):
             while batch := [{"Key": self.prefix + key} for key in islice(left, _BATCH)]:
                 these: Any = {"Objects": batch, "Quiet": True}
