@@ -125,7 +125,7 @@ def test_a_key_is_kept_to_the_letter(store, key):
 
 def test_marks_that_others_make_of_folders_are_no_objects_and_go_with_the_store(gs_address, store, cloud):
     bucket = gs_address.uri.split("/")[2]
-    for mark in ("some/prefix/", "some/prefix/trainings/", "some/prefix/a//b/"):
+    for mark in ("some/", "some/prefix/", "some/prefix/trainings/", "some/prefix/a//b/"):
         cloud.buckets[bucket][mark] = Stored(b"", 1, 1.0)
     store.put("trainings/x", b"1")
     assert [found.key for found in store.list()] == ["trainings/x"]

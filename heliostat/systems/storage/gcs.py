@@ -130,6 +130,7 @@ class Gcs:
         self._api.create(self.address.region)
 
     def delete_bucket(self) -> None:  # noqa: D102
+        self._api.delete_objects(self._above, f"delete the bucket {self.bucket}")
         self._api.delete()
 
     def clear(self, keep: str) -> None:  # noqa: D102
@@ -139,7 +140,13 @@ class Gcs:
 
     def holds_others(self, key: str) -> bool:  # noqa: D102
         found = self._api.items("", f"list the bucket {self.bucket}")
-        return any(item["name"] != self.prefix + key for item in found)
+        return any(item["name"] not in (self.prefix + key, *self._above) for item in found)
+
+    @property
+    def _above(self) -> tuple[str, ...]:
+        """What pyarrow's marks of the folders above the store are called."""
+        parts = self.prefix.split("/")[:-2]
+        return tuple(f"{'/'.join(parts[: count + 1])}/" for count in range(len(parts)))
 
     @cached_property
     def _api(self) -> BucketApi:
