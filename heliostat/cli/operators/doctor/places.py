@@ -106,7 +106,7 @@ def _looked_at(fixed: FixedPort, directory: Path, claim: str, service: str) -> F
 
 def bucket(declared: Store) -> Bucket | None:
     """Look whether the bucket that the config names can be used with the credentials of this shell; None for a folder."""
-    address = address_of(declared, Path())
+    address = address_of(declared, Path("/"))
     store = open_bucket(address)
     if store is None:
         return None
