@@ -20,6 +20,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 PAGE = 3
 """Objects in one answer to a listing."""
@@ -139,6 +140,8 @@ class Handler(BaseHTTPRequestHandler):
         objects = self.cloud.buckets.get(bucket)
         if objects is None:
             self._error(404, "NoSuchBucket")
+        elif not key:
+            self._list_in_xml(objects, query)
         elif "uploads" in query or "uploadId" in query:
             self._multipart(objects, key, query, body)
         elif self.command == "PUT":
@@ -157,6 +160,12 @@ class Handler(BaseHTTPRequestHandler):
         if wanted is not None and int(wanted) != there:
             self._error(412, "PreconditionFailed")
             return
+        if (source := self.headers.get("x-goog-copy-source")) is not None:
+            bucket, _, name = unquote(source).lstrip("/").partition("/")
+            if name not in self.cloud.buckets.get(bucket, {}):
+                self._error(404, "NoSuchKey")
+                return
+            body = self.cloud.buckets[bucket][name].data
         objects[key] = Stored(body, next(self.cloud.generations), datetime.now(UTC).timestamp())
         self._answer(200, b"", objects[key].headers)
 
@@ -182,6 +191,17 @@ class Handler(BaseHTTPRequestHandler):
             for key in keys[:PAGE]
         ]
         self._json(200, {**({"items": items} if items else {}), **({"nextPageToken": keys[PAGE - 1]} if keys[PAGE:] else {})})
+
+    def _list_in_xml(self, objects: dict[str, Stored], query: dict[str, str]) -> None:
+        after = query.get("continuation-token", "")
+        keys = [key for key in sorted(objects, key=str.encode) if key.startswith(query.get("prefix", "")) and key > after]
+        page = "".join(
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(one.data)}</Size><ETag>{escape(one.headers['ETag'])}</ETag>"
+            f"<LastModified>{datetime.fromtimestamp(one.modified, UTC).isoformat()}</LastModified></Contents>"
+            for key, one in ((key, objects[key]) for key in keys[:PAGE])
+        )
+        more = f"<NextContinuationToken>{escape(keys[PAGE - 1])}</NextContinuationToken>" if keys[PAGE:] else ""
+        self._answer(200, f"<ListBucketResult>{more}{page}</ListBucketResult>".encode())
 
     def _multipart(self, objects: dict[str, Stored], key: str, query: dict[str, str], body: bytes) -> None:
         uploads, identifier = self.cloud.uploads, query.get("uploadId", "")
