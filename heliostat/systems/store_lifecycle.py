@@ -25,8 +25,8 @@ _EMPTIED = f"{OWN}/emptied.json"
 
 def ensure(address: StoreAddress) -> None:
     """Make the store's place where it is not there yet, and see that it can be written."""
-    store = open_store(address)
     bucket = open_bucket(address)
+    store = bucket or open_store(address)
     made = _ensure_bucket(bucket) if bucket is not None else _ensure_folder(directory_of(address))
     if not store.exists(_MARK):
         ours = {"emptyBefore": next(iter(store.list()), None) is None, "madePlace": made}
@@ -38,7 +38,10 @@ def ensure(address: StoreAddress) -> None:
 
 def exists(address: StoreAddress) -> bool:
     """Whether the store's place is there."""
-    bucket = open_bucket(address)
+    return _is_there(open_bucket(address), address)
+
+
+def _is_there(bucket: BucketStore | None, address: StoreAddress) -> bool:
     return _bucket_exists(bucket) if bucket is not None else directory_of(address).is_dir()
 
 
@@ -57,9 +60,10 @@ def remove(address: StoreAddress) -> Removed:
 
     What is gone is a success.
     """
-    store = open_store(address)
-    if not exists(address):
+    bucket = open_bucket(address)
+    if not _is_there(bucket, address):
         return Removed()
+    store = bucket or open_store(address)
     mark = _json(store, _MARK)
     if not mark.get("emptyBefore"):
         return Removed(kept=f"{address.uri} held other things before it became this store, so nothing in it was removed")
@@ -67,7 +71,7 @@ def remove(address: StoreAddress) -> Removed:
     ledger = f"{address.uri.rstrip('/')}/{TOP.rstrip('/')}" if entries else None
     if entries:
         store.put(_EMPTIED, json.dumps(_last_entries(entries)).encode())
-    made, bucket = bool(mark.get("madePlace")), open_bucket(address)
+    made = bool(mark.get("madePlace"))
     if bucket is not None:
         return Removed(_remove_from_bucket(bucket, made, ledger is not None), ledger)
     _remove_folder(directory_of(address), made, ledger is not None)
