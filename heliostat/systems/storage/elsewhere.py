@@ -23,14 +23,13 @@ def client_variables(endpoint: str | None) -> dict[str, str]:
 
 
 def missing_clients() -> str | None:
-    """What MLflow and Ray lack on this machine to reach a bucket of Google's; None where all is there."""
-    names = {"google-cloud-storage": "google.cloud.storage", "smart-open": "smart_open"}
+    """What this machine, with MLflow and Ray on it, lacks to reach a bucket of Google's; None where all is there."""
+    names = {"obstore": "obstore", "google-cloud-storage": "google.cloud.storage", "smart-open": "smart_open"}
     missing = [name for name, module in names.items() if not _is_there(module)]
     if not missing:
         return None
-    return (
-        f"MLflow and Ray reach Google Cloud Storage by {' and '.join(names)}, and {' and '.join(missing)} is missing: {EXTRA}"
-    )
+    told = f"takes {', '.join(names)}, and {' and '.join(missing)} is missing"
+    return f"a store at gs:// with MLflow and Ray on this machine {told}: {EXTRA}"
 
 
 def google_filesystem(address: StoreAddress) -> GcsFileSystem:
