@@ -13,6 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import store_lifecycle
+from tests import google_storage
 from tests.faults import options as fault_options
 
 BY_HAND = frozenset({"long", "faults"})
@@ -90,6 +91,13 @@ def s3_endpoint() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def google_cloud() -> Iterator[tuple[str, google_storage.Cloud]]:
+    """The URL of a Google Cloud Storage in memory, and what is in it."""
+    with google_storage.serving() as found:
+        yield found
+
+
 @pytest.fixture
 def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -100,5 +108,13 @@ def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def s3_address(s3_endpoint: str, s3_credentials: None) -> StoreAddress:
     """A place in a bucket that nobody else has."""
     address = StoreAddress(uri=f"s3://bucket-{os.urandom(4).hex()}/some/prefix", endpoint=s3_endpoint)
+    store_lifecycle.ensure(address)
+    return address
+
+
+@pytest.fixture
+def gs_address(google_cloud: tuple[str, google_storage.Cloud]) -> StoreAddress:
+    """The same in Google's."""
+    address = StoreAddress(uri=f"gs://bucket-{os.urandom(4).hex()}/some/prefix", endpoint=google_cloud[0])
     store_lifecycle.ensure(address)
     return address

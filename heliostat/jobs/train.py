@@ -23,6 +23,7 @@ from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import directory_of
+from heliostat.systems.storage.elsewhere import google_filesystem
 
 if TYPE_CHECKING:
     from heliostat.jobs.trainer import Trainer
@@ -149,6 +150,8 @@ def _fit(specification: TrainSpecification, trainer: Trainer, folder: Path) -> N
 
 def _storage(address: StoreAddress, prefix: str) -> tuple[str, Any]:
     """Where Ray Train keeps its checkpoints, and the file system that it needs where the path does not say it."""
+    if address.uri.startswith("gs://"):
+        return f"{address.uri.removeprefix('gs://')}/{prefix}", google_filesystem(address)
     if not address.uri.startswith("s3://"):
         return str(directory_of(address) / prefix), None
     if not address.endpoint:

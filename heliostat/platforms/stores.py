@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from heliostat.spec.platforms.stores import DirectoryStore, Store
+from heliostat.spec.platforms.stores import DirectoryStore, GcsStore, Store
 from heliostat.spec.resources import StoreAddress
 
 
@@ -12,4 +12,6 @@ def address_of(store: Store, directory: Path) -> StoreAddress:
     """The address of a declared store; `directory` is the stack's data folder."""
     if isinstance(store, DirectoryStore):
         return StoreAddress(uri=Path(store.path or directory / "objects").as_uri())
-    return StoreAddress(uri=f"s3://{store.bucket}/{store.prefix}".rstrip("/"), endpoint=store.endpoint, region=store.region)
+    scheme = "gs" if isinstance(store, GcsStore) else "s3"
+    uri = f"{scheme}://{store.bucket}/{store.prefix}".rstrip("/")
+    return StoreAddress(uri=uri, endpoint=store.endpoint, region=store.region)

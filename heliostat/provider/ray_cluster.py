@@ -22,7 +22,9 @@ class RayClusterHandler(Handler[RayClusterInputs, RayClusterOutputs]):
     inputs = RayClusterInputs
     outputs = RayClusterOutputs
     gone = "its head does not run any more, and what ran on it is gone with it; the next `up` starts the cluster anew"
-    replace_on = frozenset({"directory", "head", "object_store_mib", "dashboard_port", "s3_endpoint", "s3_region"})
+    replace_on = frozenset(
+        {"directory", "head", "object_store_mib", "dashboard_port", "s3_endpoint", "s3_region", "google_storage_endpoint"}
+    )
     delete_before_replace = True
 
     async def preview(self, context: Context, old: RayClusterOutputs | None, new: RayClusterInputs) -> None:

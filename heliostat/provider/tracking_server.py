@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.provider.local import absolute, brought_up, forget, remember, remembered
-from heliostat.provider.resource import Context, Created, Handler
+from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.spec.platforms.base import OnDestroy
 from heliostat.spec.resources import TrackingServerInputs, TrackingServerOutputs
 from heliostat.systems.mlflow_server import MlflowServer
+from heliostat.systems.storage.elsewhere import missing_clients
 
 
 class TrackingServerHandler(Handler[TrackingServerInputs, TrackingServerOutputs]):
@@ -23,6 +24,13 @@ class TrackingServerHandler(Handler[TrackingServerInputs, TrackingServerOutputs]
     gone = "MLflow does not run any more; the next `up` starts it again with all that it knew"
     replace_on = frozenset({"directory"})
     delete_before_replace = True
+
+    async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
+        """A bucket that MLflow, and Ray beside it on this machine, have no client of."""
+        artifacts = given.get("artifacts")
+        uri = artifacts.get("uri") if isinstance(artifacts, Mapping) else None
+        problem = missing_clients() if isinstance(uri, str) and uri.startswith("gs://") else None
+        return [Failure("artifacts.uri", problem)] if problem else []
 
     def preview_outputs(self, old: TrackingServerOutputs | None, new: TrackingServerInputs) -> Mapping[str, Any]:
         """The address, where its port is declared or stays."""

@@ -10,7 +10,7 @@ from heliostat.spec.resources import StoreAddress
 
 
 class ObjectStore(Resource):
-    """A directory, or a bucket of anything that speaks S3.
+    """A directory, or a bucket of Google Cloud Storage or anything that speaks S3.
 
     Args:
         name: The resource's name.

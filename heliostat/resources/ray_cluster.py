@@ -8,7 +8,7 @@ import pulumi
 
 from heliostat.resources.base import Address, Resource
 from heliostat.spec.platforms.local import LocalRay
-from heliostat.spec.platforms.stores import DirectoryStore, S3Store
+from heliostat.spec.platforms.stores import GcsStore, S3Store, Store
 
 
 class RayCluster(Resource):
@@ -18,7 +18,7 @@ class RayCluster(Resource):
         name: The resource's name.
         spec: How many nodes, and how large.
         directory: Absolute path of its data folder: the token and the logs' link.
-        store: Where code packages will lie; the cluster is told how to reach a bucket that is not AWS's.
+        store: Where code packages will lie; the cluster is told how to reach a bucket that is not AWS's or Google's.
         opts: Pulumi's resource options.
     """
 
@@ -30,10 +30,10 @@ class RayCluster(Resource):
         name: str,
         spec: LocalRay,
         directory: Path,
-        store: DirectoryStore | S3Store,
+        store: Store,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        # Elsewhere than at AWS alone: there, Ray finds a bucket by itself.
+        # Elsewhere than at AWS or Google alone: there, Ray finds a bucket by itself.
         bucket = store if isinstance(store, S3Store) and store.endpoint else None
         super().__init__(
             name,
@@ -45,6 +45,7 @@ class RayCluster(Resource):
             dashboard_port=spec.dashboard_port,
             s3_endpoint=bucket and bucket.endpoint,
             s3_region=bucket and bucket.region,
+            google_storage_endpoint=store.endpoint if isinstance(store, GcsStore) else None,
         )
 
     @property

@@ -22,9 +22,10 @@ from heliostat.spec.workload import AnswerSettings, Gate, ReplicaScale, Scaling
 class StoreAddress(Model):
     """Where objects lie; whoever has this can open the store."""
 
-    uri: Annotated[str, Field(pattern=r"^(file:///|s3://).+")]
-    """`file:///absolute/path` or `s3://bucket/prefix`."""
+    uri: Annotated[str, Field(pattern=r"^(file:///|s3://|gs://).+")]
+    """`file:///absolute/path`, `s3://bucket/prefix` or `gs://bucket/prefix`."""
     endpoint: str | None = None
+    """URL of a bucket's server, where that is another than AWS's or Google's."""
     region: str | None = None
 
 
@@ -66,6 +67,8 @@ class RayClusterInputs(Model):
     s3_endpoint: str | None = None
     """URL where buckets are, if not at AWS's: Ray itself fetches code packages, and is told by its environment only."""
     s3_region: str | None = None
+    google_storage_endpoint: str | None = None
+    """The same for buckets of Google's."""
 
 
 class RayClusterOutputs(RayClusterInputs):

@@ -19,6 +19,7 @@ from heliostat.systems import ports, processes
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client
 from heliostat.systems.objects import open_store
+from heliostat.systems.storage.elsewhere import client_variables
 
 HOST = "127.0.0.1"
 NAME = "mlflow"
@@ -97,10 +98,7 @@ class MlflowServer:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        if inputs.artifacts.endpoint:
-            environment["MLFLOW_S3_ENDPOINT_URL"] = inputs.artifacts.endpoint
-        if inputs.artifacts.region:
-            environment["AWS_DEFAULT_REGION"] = inputs.artifacts.region
+        environment |= _bucket_variables(inputs.artifacts)
         arguments = ("--host", HOST, "--port", str(port), "--workers", "1", "--no-access-log", "mlflow.server.fastapi_app:app")
         return processes.Service(self.directory, NAME, (sys.executable, "-m", "uvicorn", *arguments), environment, kept=True)
 
@@ -130,6 +128,14 @@ class MlflowServer:
                     raise RetryableError(f"MLflow runs, but did not answer at {self.url} in {START_SECONDS:g} s; see {log}")
                 say("waiting for MLflow")
                 await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _bucket_variables(artifacts: StoreAddress) -> dict[str, str]:
+    """What MLflow cannot tell by the URI of where its artifacts are."""
+    if artifacts.uri.startswith("gs://"):
+        return client_variables(artifacts.endpoint)
+    endpoint = {"MLFLOW_S3_ENDPOINT_URL": artifacts.endpoint} if artifacts.endpoint else {}
+    return {**endpoint, **({"AWS_DEFAULT_REGION": artifacts.region} if artifacts.region else {})}
 
 
 async def _healthy(client: httpx.AsyncClient) -> bool:

@@ -22,6 +22,7 @@ from heliostat.spec.resources import RayClusterInputs
 from heliostat.systems import ports, processes, serve_proxies
 from heliostat.systems.errors import PermanentError, RetryableError, explained
 from heliostat.systems.http import open_client
+from heliostat.systems.storage.elsewhere import client_variables
 
 HOST = "127.0.0.1"
 HEAD = "head"
@@ -257,6 +258,7 @@ class LocalCluster:
             "SPT_NOENV": "1",
             **({"AWS_ENDPOINT_URL_S3": inputs.s3_endpoint} if inputs.s3_endpoint else {}),
             **({"AWS_DEFAULT_REGION": inputs.s3_region} if inputs.s3_region else {}),
+            **client_variables(inputs.google_storage_endpoint),
         }
 
     async def _stop_nodes(self, names: list[str]) -> None:

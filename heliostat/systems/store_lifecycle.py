@@ -15,19 +15,19 @@ from typing import Any
 from heliostat.spec.ledger import TOP, place_of
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, explained
-from heliostat.systems.objects import OWN, S3, Directory, ObjectMissingError, ObjectStore, open_store
+from heliostat.systems.objects import OWN, BucketStore, ObjectMissingError, ObjectStore, directory_of, open_bucket, open_store
 
 _MARK = f"{OWN}/store.json"
 """Says whether the place was empty, and the bucket absent, when the store was made: only then may they be removed."""
 _EMPTIED = f"{OWN}/emptied.json"
 """The last entry of each application's ledger when all else was removed: what those name was made anew since, if at all."""
-_BATCH = 1000
 
 
 def ensure(address: StoreAddress) -> None:
     """Make the store's place where it is not there yet, and see that it can be written."""
-    store = open_store(address)
-    made = _ensure_bucket(store, address) if isinstance(store, S3) else _ensure_folder(store)
+    bucket = open_bucket(address)
+    store = bucket or open_store(address)
+    made = _ensure_bucket(bucket) if bucket is not None else _ensure_folder(directory_of(address))
     if not store.exists(_MARK):
         ours = {"emptyBefore": next(iter(store.list()), None) is None, "madePlace": made}
         store.put(_MARK, json.dumps(ours).encode(), only_if_absent=True)
@@ -38,8 +38,11 @@ def ensure(address: StoreAddress) -> None:
 
 def exists(address: StoreAddress) -> bool:
     """Whether the store's place is there."""
-    store = open_store(address)
-    return _bucket_exists(store) if isinstance(store, S3) else store.root.is_dir() if isinstance(store, Directory) else False
+    return _is_there(open_bucket(address), address)
+
+
+def _is_there(bucket: BucketStore | None, address: StoreAddress) -> bool:
+    return _bucket_exists(bucket) if bucket is not None else directory_of(address).is_dir()
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ def remove(address: StoreAddress) -> Removed:
 
     What is gone is a success.
     """
-    store = open_store(address)
-    if not exists(address):
+    bucket = open_bucket(address)
+    if not _is_there(bucket, address):
         return Removed()
+    store = bucket or open_store(address)
     mark = _json(store, _MARK)
     if not mark.get("emptyBefore"):
         return Removed(kept=f"{address.uri} held other things before it became this store, so nothing in it was removed")
@@ -67,10 +71,10 @@ def remove(address: StoreAddress) -> Removed:
     ledger = f"{address.uri.rstrip('/')}/{TOP.rstrip('/')}" if entries else None
     if entries:
         store.put(_EMPTIED, json.dumps(_last_entries(entries)).encode())
-    if isinstance(store, S3):
-        return Removed(_remove_from_bucket(store, bool(mark.get("madePlace")), ledger is not None), ledger)
-    if isinstance(store, Directory):
-        _remove_folder(store.root, bool(mark.get("madePlace")), ledger is not None)
+    made = bool(mark.get("madePlace"))
+    if bucket is not None:
+        return Removed(_remove_from_bucket(bucket, made, ledger is not None), ledger)
+    _remove_folder(directory_of(address), made, ledger is not None)
     return Removed(ledger=ledger)
 
 
@@ -88,8 +92,7 @@ def _last_entries(keys: Iterable[str]) -> dict[str, int]:
     return dict(sorted(place for key in keys if (place := place_of(key)) is not None))
 
 
-def _ensure_folder(store: Any) -> bool:
-    root: Path = store.root
+def _ensure_folder(root: Path) -> bool:
     if root in (Path("/"), Path.home()) or len(root.parts) < 3:
         raise PermanentError(f"{root} cannot be an object store: it would mix with everything else; name a folder of its own")
     made = not root.exists()
@@ -116,41 +119,29 @@ def _remove_folder(root: Path, made: bool, ledger: bool) -> None:
         raise explained(error, f"remove the object store {root}") from error
 
 
-def _bucket_exists(store: S3) -> bool:
+def _bucket_exists(store: BucketStore) -> bool:
     try:
-        with store.errors(f"look for the bucket {store.bucket}"):
-            store.client.head_bucket(Bucket=store.bucket)
+        store.look()
         return True
-    except ObjectMissingError:  # that is how a HEAD without a body reads
+    except ObjectMissingError:
         return False
 
 
-def _ensure_bucket(store: S3, address: StoreAddress) -> bool:
+def _ensure_bucket(store: BucketStore) -> bool:
     if _bucket_exists(store):
         return False
-    region = address.region or store.client.meta.region_name
-    with store.errors(f"create the bucket {store.bucket}"):
-        if region in (None, "us-east-1", "aws-global"):
-            store.client.create_bucket(Bucket=store.bucket)
-        else:
-            where: Any = {"LocationConstraint": region}
-            store.client.create_bucket(Bucket=store.bucket, CreateBucketConfiguration=where)
+    store.create_bucket()
     return True
 
 
-def _remove_from_bucket(store: S3, made: bool, ledger: bool) -> str | None:
-    with store.errors(f"empty s3://{store.bucket}/{store.prefix}"):
-        keys = [store.prefix + found.key for found in store.list() if not found.key.startswith(TOP)]
-        for first in range(0, len(keys), _BATCH):
-            batch: Any = {"Objects": [{"Key": key} for key in keys[first : first + _BATCH]], "Quiet": True}
-            store.client.delete_objects(Bucket=store.bucket, Delete=batch)
-        if ledger:
-            return None
-        left = store.client.list_objects_v2(Bucket=store.bucket, MaxKeys=2).get("Contents", [])
-        others = [item for item in left if item["Key"] != store.prefix + _MARK]
-        store.client.delete_object(Bucket=store.bucket, Key=store.prefix + _MARK)
-        if made and not others:
-            store.client.delete_bucket(Bucket=store.bucket)
+def _remove_from_bucket(store: BucketStore, made: bool, ledger: bool) -> str | None:
+    store.clear(keep=TOP)
+    if ledger:
+        return None
+    others = store.holds_others(_MARK)
+    store.delete(_MARK)
+    if made and not others:
+        store.delete_bucket()
     return f"the bucket {store.bucket} holds other things too, so it was kept" if made and others else None
 
 

@@ -24,7 +24,7 @@ from heliostat.cli.operators.health import Health, PartHealth
 from heliostat.cli.rollouts.locate import sections_of
 from heliostat.engine.config.project import load
 from heliostat.spec.platforms.local import LocalPlatform
-from heliostat.spec.platforms.stores import S3Store
+from heliostat.spec.platforms.stores import DirectoryStore, GcsStore, S3Store
 
 GIB = 1 << 30
 MACHINE = Machine(
@@ -113,6 +113,7 @@ HUGE = LocalPlatform.model_validate({"ray": {"objectStoreMib": 32768}})
         ),
         (on(ports=(FixedPort("platform.publicPort", 8080, "nginx (process 7)"),)), "port 8080", Level.ERROR, "nginx"),
         (on(bucket=Bucket("s3://b", "no AWS credentials")), "object store", Level.ERROR, "no AWS credentials"),
+        (on(bucket=Bucket("gs://b", "no credentials")), "object store", Level.ERROR, "gs://b: no credentials"),
         (on(bucket=Bucket("s3://b", clock_skew=-4000.0)), "clock", Level.ERROR, "4,000 s behind"),
         (with_machine(now=100.0), "clock", Level.WARNING, "800 s behind"),
         (on(environment={"https_proxy": "http://p"}), "proxy", Level.WARNING, "other programs"),
@@ -280,6 +281,31 @@ def test_a_bucket_is_asked_with_the_credentials_that_are_there(s3_address):
     assert (found.problem, found.missing) == ("", False)
     assert found.clock_skew is None or abs(found.clock_skew) < 60
     assert places.bucket(S3Store(bucket="never-made", endpoint=s3_address.endpoint)).missing
+
+
+def test_a_bucket_of_googles_is_asked_too(gs_address):
+    bucket = gs_address.uri.split("/")[2]
+    found = places.bucket(GcsStore(bucket=bucket, endpoint=gs_address.endpoint))
+    assert (found.problem, found.missing) == ("", False)
+    assert abs(found.clock_skew) < 60
+    assert places.bucket(GcsStore(bucket="never-made", endpoint=gs_address.endpoint)).missing
+
+
+def test_a_bucket_of_googles_without_credentials_is_told_with_where_they_are_looked_for(monkeypatch, tmp_path):
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    assert "no Google Cloud credentials" in places.bucket(GcsStore(bucket="some-bucket")).problem
+
+
+def test_each_kind_of_bucket_has_its_own_variables_in_the_fix():
+    fixes = [of(on(bucket=Bucket(f"{scheme}://b", "no")), "object store").fix for scheme in ("s3", "gs")]
+    assert ["AWS_PROFILE" in fix for fix in fixes] == [True, False]
+    assert ["GOOGLE_APPLICATION_CREDENTIALS" in fix for fix in fixes] == [False, True]
+
+
+def test_a_store_in_a_folder_is_no_bucket():
+    assert places.bucket(DirectoryStore()) is None
 
 
 def test_a_bucket_without_credentials_or_without_a_server_is_told(s3_endpoint, monkeypatch, tmp_path):

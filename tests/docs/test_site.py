@@ -124,7 +124,7 @@ def test_every_key_of_the_config_is_there_with_its_type_and_default(site: Site, 
         ("CanaryStep.weight", "Number, more than 0, at most 100, a multiple of 0.01; has to be given."),
         ("LocalRay.objectStoreMib", "Whole number, in MiB, at least 80, at most 65536; by default 200."),
         ("Canary.steps", "List, each CanaryStep, 1 or more of them, 50 or fewer of them; has to be given."),
-        ("LocalPlatform.store", "One of DirectoryStore, S3Store; by default kind: directory, with its defaults."),
+        ("LocalPlatform.store", "One of DirectoryStore, S3Store, GcsStore; by default kind: directory, with its defaults."),
         ("Workload.model", "Text, matches ^models:/[a-z0-9-]+/[1-9][0-9]*$; by default unset."),
     ],
 )

@@ -1,10 +1,12 @@
 import errno
 import os
+import sys
 
 import pytest
 
 from heliostat.engine.stackerrors import StackError, StorageError
 from heliostat.engine.state import bucket as buckets
+from heliostat.engine.state import bucket_gcs
 from heliostat.engine.state.bucket import FileBucket, open_bucket
 
 
@@ -24,7 +26,16 @@ def s3_bucket(s3_endpoint, s3_credentials):
         client.delete_object(Bucket="states", Key=found["Key"])
 
 
-@pytest.fixture(params=["file_bucket", "s3_bucket"])
+@pytest.fixture
+def gcs_bucket(google_cloud, monkeypatch):
+    url, cloud = google_cloud
+    cloud.buckets["states"] = {}
+    cloud.failures.clear()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+    return open_bucket("gs://states?prefix=some/prefix/")
+
+
+@pytest.fixture(params=["file_bucket", "s3_bucket", "gcs_bucket"])
 def bucket(request):
     return request.getfixturevalue(request.param)
 
@@ -117,3 +128,52 @@ def test_an_s3_bucket_that_is_not_there_is_told_by_its_name(s3_endpoint, s3_cred
     missing = open_bucket(f"s3://nowhere?endpoint={s3_endpoint}&region=us-east-1&s3ForcePathStyle=true")
     with pytest.raises(StorageError, match=r"s3://nowhere/a\.json"):
         missing.write("a.json", b"")
+
+
+def test_a_prefix_of_googles_is_named_either_way(gcs_bucket):
+    gcs_bucket.write("a", b"1")
+    assert open_bucket("gs://states/some/prefix").read("a") == b"1"
+    assert gcs_bucket.describe("a") == "gs://states/some/prefix/a"
+
+
+def test_a_bucket_of_googles_that_is_not_there_is_told(gcs_bucket):
+    absent = open_bucket("gs://absent")
+    for call in (lambda: absent.read("a"), lambda: absent.write("a", b""), lambda: absent.list("a")):
+        with pytest.raises(StorageError, match="NoSuchBucket"):
+            call()
+
+
+@pytest.mark.parametrize(("url", "told"), [("gs://", "names no bucket"), ("gs://b?region=x", "region; known is prefix")])
+def test_a_url_of_googles_that_is_wrong_is_refused(url, told):
+    with pytest.raises(StackError, match=told):
+        open_bucket(url)
+
+
+def test_without_obstore_the_official_cli_is_named_for_googles(monkeypatch):
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(StackError, match=r"heliostat\[gcp\].*official Pulumi CLI"):
+        open_bucket("gs://states")
+
+
+def test_a_key_that_is_none_is_refused_without_being_shown(monkeypatch):
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_CREDENTIALS", '{"private_key": "sesame"}')
+    with pytest.raises(StackError, match="credentials for gs:// are refused") as raised:
+        open_bucket("gs://states")
+    assert "sesame" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings"),
+    [
+        ({}, {}),
+        (
+            {"STORAGE_EMULATOR_HOST": "h:1", "GOOGLE_CREDENTIALS": "{}"},
+            {"base_url": "http://h:1", "bearer_token": "anonymous"},
+        ),
+        ({"GOOGLE_OAUTH_ACCESS_TOKEN": "t", "GOOGLE_CREDENTIALS": "{}"}, {"bearer_token": "t"}),
+        ({"GOOGLE_CREDENTIALS": "{}"}, {"service_account_key": "{}"}),
+    ],
+)
+def test_googles_credentials_are_those_of_the_environment(environment, settings):
+    assert bucket_gcs._settings(environment) == settings

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from heliostat.platforms.stores import address_of
-from heliostat.spec.platforms.stores import DirectoryStore, S3Store
+from heliostat.spec.platforms.stores import DirectoryStore, GcsStore, S3Store
 from heliostat.spec.resources import StoreAddress
 
 
@@ -18,6 +18,11 @@ from heliostat.spec.resources import StoreAddress
         (
             S3Store(bucket="bucket-1", prefix="p/q", endpoint="http://127.0.0.1:9", region="eu-west-1"),
             StoreAddress(uri="s3://bucket-1/p/q", endpoint="http://127.0.0.1:9", region="eu-west-1"),
+        ),
+        (GcsStore(bucket="bucket_1"), StoreAddress(uri="gs://bucket_1")),
+        (
+            GcsStore(bucket="bucket-1", prefix="p/q", endpoint="http://127.0.0.1:9", region="EU"),
+            StoreAddress(uri="gs://bucket-1/p/q", endpoint="http://127.0.0.1:9", region="EU"),
         ),
     ],
 )

@@ -103,12 +103,18 @@ async def test_a_cluster_comes_up_survives_kills_and_leaves_nothing(base):
 
         await _kill(head)
         assert await plugin.refresh("RayCluster") is None
-        elsewhere = ray(base, workers=0, s3Endpoint="http://127.0.0.1:1", s3Region="eu-central-1")
+        buckets = {
+            "s3Endpoint": "http://127.0.0.1:1",
+            "s3Region": "eu-central-1",
+            "googleStorageEndpoint": "http://127.0.0.1:2",
+        }
+        elsewhere = ray(base, workers=0, **buckets)
         anew = await plugin.up("RayCluster", elsewhere)
         assert anew["address"]["url"] == url, "on the same ports"
         assert anew["session"] != made["session"] != "", "what ran on the old head is known to be gone"
         told = Path(f"/proc/{_root(base, 'ray', 'head').pid}/environ").read_bytes().split(b"\0")
         assert {b"AWS_ENDPOINT_URL_S3=http://127.0.0.1:1", b"AWS_DEFAULT_REGION=eu-central-1"} <= set(told)
+        assert b"STORAGE_EMULATOR_HOST=http://127.0.0.1:2" in told
         await plugin.destroy("RayCluster")
         assert _all(base) == []
         assert not (base / "ray").exists()

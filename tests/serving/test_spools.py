@@ -221,6 +221,8 @@ def test_a_store_is_itself_however_its_address_is_written():
             StoreAddress(uri="s3://b/p", endpoint="http://localhost:1/"),
         ],
         [StoreAddress(uri="s3://b")],
+        [StoreAddress(uri="gs://b/p"), StoreAddress(uri="gs://b/p/", region="EU")],
+        [StoreAddress(uri="gs://b")],
         [StoreAddress(uri="file:///a")],
     ]
     names = [{identity(address) for address in group} for group in same]

@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from heliostat.spec.resources import StoreAddress
-from heliostat.systems import objects, store_lifecycle
+from heliostat.systems import store_lifecycle
 from heliostat.systems.errors import DiskFullError, PermanentError, RetryableError
 from heliostat.systems.objects import open_store
 from heliostat.testing.conformance import ObjectStoreConformance
@@ -23,11 +24,17 @@ class TestBucket(ObjectStoreConformance):
         return open_store(s3_address)
 
 
-@pytest.fixture(params=["file", "s3"])
+class TestGoogleBucket(ObjectStoreConformance):
+    @pytest.fixture
+    def store(self, gs_address):
+        return open_store(gs_address)
+
+
+@pytest.fixture(params=["file", "s3", "gs"])
 def address(request, tmp_path):
     if request.param == "file":
         return StoreAddress(uri=f"file://{tmp_path}/my%20objects")
-    return request.getfixturevalue("s3_address")
+    return request.getfixturevalue(f"{request.param}_address")
 
 
 @pytest.fixture
@@ -90,7 +97,7 @@ def test_a_full_disk_leaves_the_old_object_and_says_what_to_do(tmp_path, monkeyp
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(objects.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFullError, match="free some space"):
         store.put("a", b"new")
     monkeypatch.undo()

@@ -15,11 +15,11 @@ ENTRIES = [key_of("flights", number) for number in (1, 2)]
 OTHERS = ["code/a.zip", "ledger-of-mine", "mlflow/1/model/x", "logs/ledger/1.json"]
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", "s3", "gs"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> StoreAddress:
     if request.param == "file":
         return StoreAddress(uri=f"file://{tmp_path}/my%20objects")
-    found = request.getfixturevalue("s3_address")
+    found = request.getfixturevalue(f"{request.param}_address")
     assert isinstance(found, StoreAddress)
     return found
 

@@ -27,7 +27,7 @@ from heliostat.systems.haproxy import running_version
 from heliostat.systems.http import open_client, reason
 from heliostat.systems.loopback import is_loopback
 from heliostat.systems.mlflow_registry import Registry
-from heliostat.systems.objects import S3, directory_of
+from heliostat.systems.objects import BucketStore, directory_of, open_bucket
 from heliostat.systems.ray_capacity import read_nodes, read_version
 from heliostat.systems.ray_serve import ServeClient
 
@@ -69,8 +69,8 @@ async def in_thread(function: Callable[[], T], seconds: float = SECONDS) -> T:
 
 async def store(address: StoreAddress) -> PartHealth:
     """Look whether the object store is there and can be written."""
-    if address.uri.startswith("s3://"):
-        return await _bucket(address)
+    if (bucket := open_bucket(address)) is not None:
+        return await _bucket(address, bucket)
     folder = directory_of(address)
     if not folder.is_dir():
         return PartHealth("store", address.uri, Health.DOWN, detail=f"there is no folder {folder}")
@@ -83,15 +83,9 @@ async def store(address: StoreAddress) -> PartHealth:
     return PartHealth("store", address.uri, Health.OK, detail=told)
 
 
-async def _bucket(address: StoreAddress) -> PartHealth:
+async def _bucket(address: StoreAddress, opened: BucketStore) -> PartHealth:
     try:
-        opened = S3(address)
-
-        def look() -> None:
-            with opened.errors(f"look for the bucket {opened.bucket}"):
-                opened.client.head_bucket(Bucket=opened.bucket)
-
-        await in_thread(look)
+        await in_thread(opened.look)
     except (PermanentError, RetryableError) as error:
         return PartHealth("store", address.uri, Health.DOWN, detail=str(error))
     return PartHealth("store", address.uri, Health.OK, detail=f"at {address.endpoint}" if address.endpoint else "")

@@ -1,4 +1,4 @@
-"""Where the backend's files are: a directory, or an S3 bucket behind the same five calls.
+"""Where the backend's files are: a directory, or a bucket of S3 or Google Cloud Storage behind the same five calls.
 
 Keys are slash-separated paths below the backend's root. A write is atomic and durable: afterwards either the old
 content is there or the new, whole, also where the machine or the process dies half way.
@@ -145,18 +145,22 @@ def _sync_folder(folder: Path) -> None:
 
 
 def open_bucket(url: str) -> Bucket:
-    """The store that a backend URL (`file://…`, `s3://…`) names; raises StackError for any other."""
+    """The store that a backend URL (`file://…`, `s3://…`, `gs://…`) names; raises StackError for any other."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         raw = url.removeprefix("file://").split("?", 1)[0]
         return FileBucket(Path(raw).expanduser().absolute(), url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    if parts.scheme == "gs":
+        from heliostat.engine.state.bucket_gcs import GcsBucket
+
+        return GcsBucket(parts.netloc, parts.path.strip("/"), query, url)
     if parts.scheme == "s3":
         from heliostat.engine.state.bucket_s3 import S3Bucket
 
-        query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         return S3Bucket(parts.netloc, parts.path.strip("/"), query, url)
     raise StackError(
-        f"the embedded engine keeps state at file:// and s3:// URLs, not at {_without_credentials(url)!r}: set "
+        f"the embedded engine keeps state at file://, s3:// and gs:// URLs, not at {_without_credentials(url)!r}: set "
         "PULUMI_BACKEND_URL to one of these, or use the official Pulumi CLI (https://www.pulumi.com/docs/install/)"
     )
 

@@ -64,7 +64,7 @@ def identity(address: StoreAddress) -> str:
     if address.uri.startswith("file:"):
         return f"file://{posixpath.normpath(directory_of(address).as_posix())}"
     parts = urlsplit(address.uri)
-    return f"{(address.endpoint or '').rstrip('/')} s3://{parts.netloc}/{parts.path.strip('/')}"
+    return f"{(address.endpoint or '').rstrip('/')} {parts.scheme}://{parts.netloc}/{parts.path.strip('/')}"
 
 
 def default_spool() -> Path:

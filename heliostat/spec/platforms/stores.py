@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from heliostat.spec.addresses import HttpUrl
 from heliostat.spec.base import Model
 
 
@@ -31,4 +32,18 @@ class S3Store(Model):
     """By default the one that boto3 finds."""
 
 
-Store = Annotated[DirectoryStore | S3Store, Field(discriminator="kind")]
+class GcsStore(Model):
+    """Objects in a bucket of Google Cloud Storage. Credentials are Google's Application Default Credentials."""
+
+    kind: Literal["gcs"] = "gcs"
+    bucket: Annotated[str, Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9._-]+[a-z0-9]$")]
+    """Its name. The local platform makes one that is not there, in the project that GOOGLE_CLOUD_PROJECT names."""
+    prefix: str = ""
+    """Everything lies below this key; by default at the bucket's top."""
+    endpoint: HttpUrl | None = None
+    """URL of another server. None but Google's own (`https://….googleapis.com`) is sent credentials."""
+    region: str | None = None
+    """Location of a bucket that is made; by default Google's, which is `US`."""
+
+
+Store = Annotated[DirectoryStore | S3Store | GcsStore, Field(discriminator="kind")]

@@ -83,7 +83,7 @@ class Passphrase:
 
 @dataclass(frozen=True)
 class Bucket:
-    """The S3 store that the config names."""
+    """The store that the config names, where it is in a bucket."""
 
     place: str
     problem: str = ""

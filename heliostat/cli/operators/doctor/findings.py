@@ -139,7 +139,10 @@ def _bucket(bucket: Bucket | None) -> Iterator[Finding]:
     if bucket is None:
         return
     if bucket.problem:
-        fix = "correct the credentials (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or platform.store"
+        named = "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        if bucket.place.startswith("gs://"):
+            named = "GOOGLE_APPLICATION_CREDENTIALS, or those of `gcloud auth application-default login`"
+        fix = f"correct the credentials ({named}) or platform.store"
         yield Finding("object store", Level.ERROR, f"{bucket.place}: {bucket.problem}", fix)
     else:
         found = f"{bucket.place}{', which `up` makes' if bucket.missing else ''}"

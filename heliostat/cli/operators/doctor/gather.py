@@ -23,7 +23,7 @@ def facts(stack: str | None) -> Facts:
     """
     from heliostat.cli.operators.doctor import places, stacks
     from heliostat.cli.session import Place
-    from heliostat.spec.platforms.stores import DirectoryStore, S3Store
+    from heliostat.spec.platforms.stores import DirectoryStore
 
     place = Place.here()
     named = stacks.named(place, stack)
@@ -40,7 +40,7 @@ def facts(stack: str | None) -> Facts:
         ports=places.ports(declared.platform, data),
         folders=(*places.state(place), places.folder("data", data), *objects, places.runtime()),
         passphrase=stacks.passphrase(place, declared),
-        bucket=places.bucket(store) if isinstance(store, S3Store) else None,
+        bucket=places.bucket(store) if store else None,
         existing=places.existing(declared.platform),
         tools=tools.tools(os.environ),
         environment=shell_environment(),

@@ -7,9 +7,8 @@ import os
 import tempfile
 import time
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from heliostat.cli.operators import probes
 from heliostat.cli.operators.doctor import tools
@@ -17,14 +16,14 @@ from heliostat.cli.operators.doctor.facts import Bucket, FixedPort, Folder
 from heliostat.cli.operators.health import PartHealth
 from heliostat.cli.session import Place
 from heliostat.engine.errors import EngineError
+from heliostat.platforms.stores import address_of
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.platforms.ray import RayPlatform
-from heliostat.spec.platforms.stores import S3Store
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.platforms.stores import Store
 from heliostat.systems import ports as claims
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.objects import S3, ObjectMissingError
+from heliostat.systems.objects import ObjectMissingError, open_bucket
 
 _STORE_SECONDS = 15.0
 
@@ -105,19 +104,16 @@ def _looked_at(fixed: FixedPort, directory: Path, claim: str, service: str) -> F
     return replace(fixed, holder=claims.holder(fixed.port) or "", ours=ours)
 
 
-def bucket(declared: S3Store) -> Bucket:
-    """Look whether the bucket that the config names can be used, with the credentials that boto3 finds."""
-    uri = f"s3://{declared.bucket}/{declared.prefix}".rstrip("/")
-    place = f"{uri} at {declared.endpoint}" if declared.endpoint else uri
-    store = S3(StoreAddress(uri=uri, endpoint=declared.endpoint, region=declared.region))
-
-    def look() -> dict[str, Any]:
-        with store.errors(f"look for the bucket {declared.bucket}"):
-            return dict(store.client.head_bucket(Bucket=declared.bucket))
-
+def bucket(declared: Store) -> Bucket | None:
+    """Look whether the bucket that the config names can be used with the credentials of this shell; None for a folder."""
+    address = address_of(declared, Path("/"))
+    store = open_bucket(address)
+    if store is None:
+        return None
+    place = f"{address.uri} at {address.endpoint}" if address.endpoint else address.uri
     try:
-        return Bucket(place, clock_skew=_skew(asyncio.run(probes.in_thread(look, _STORE_SECONDS))))
-    except ObjectMissingError:  # that is how a HEAD without a body reads
+        return Bucket(place, clock_skew=_skew(asyncio.run(probes.in_thread(store.look, _STORE_SECONDS))))
+    except ObjectMissingError:
         return Bucket(place, missing=True)
     except TimeoutError:
         return Bucket(place, f"no answer within {_STORE_SECONDS:g} s")
@@ -125,9 +121,5 @@ def bucket(declared: S3Store) -> Bucket:
         return Bucket(place, str(error))
 
 
-def _skew(answer: dict[str, Any]) -> float | None:
-    said = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    try:
-        return time.time() - parsedate_to_datetime(said).timestamp() if said else None
-    except ValueError:
-        return None
+def _skew(server_time: datetime | None) -> float | None:
+    return time.time() - server_time.timestamp() if server_time else None

@@ -1,0 +1,159 @@
+"""Objects in a bucket of S3, or of anything that speaks its protocol, by boto3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, checked, reading, server_time, write_whole
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_BATCH = 1000
+
+
+class S3:
+    """Objects in a bucket, below a prefix."""
+
+    def __init__(self, address: StoreAddress) -> None:
+        parts = urlsplit(address.uri)
+        self.bucket = parts.netloc
+        self.prefix = f"{unquote(parts.path).strip('/')}/".lstrip("/")
+        self.address = address
+        self._client: S3Client | None = None
+
+    @property
+    def client(self) -> S3Client:
+        """boto3's client, made at the first use: importing it takes a third of a second."""
+        if self._client is None:
+            import boto3
+            from botocore.config import Config
+
+            config = Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 5, "mode": "standard"})
+            session = boto3.session.Session(region_name=self.address.region)
+            region = session.region_name or "us-east-1"
+            self._client = session.client("s3", endpoint_url=self.address.endpoint, region_name=region, config=config)
+        return self._client
+
+    def put(self, key: str, data: bytes, *, only_if_absent: bool = False) -> bool:  # noqa: D102
+        with self.errors(f"write {self.uri(key)}"):
+            if not only_if_absent:
+                self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
+                return True
+            return self._put_first(key, data)
+
+    def put_file(self, key: str, path: Path) -> None:  # noqa: D102
+        with self.errors(f"write {self.uri(key)}"), reading(path) as source:
+            self.client.upload_fileobj(source, self.bucket, self._key(key))
+
+    def get(self, key: str) -> bytes:  # noqa: D102
+        with self.errors(f"read {self.uri(key)}"):
+            return self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+
+    def get_file(self, key: str, path: Path) -> None:  # noqa: D102
+        with self.errors(f"read {self.uri(key)}"):
+            write_whole(path, lambda file: self.client.download_fileobj(self.bucket, self._key(key), file), path.parent)
+
+    def exists(self, key: str) -> bool:  # noqa: D102
+        try:
+            with self.errors(f"look for {self.uri(key)}"):
+                self.client.head_object(Bucket=self.bucket, Key=self._key(key))
+            return True
+        except ObjectMissingError:
+            return False
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:  # noqa: D102
+        with self.errors(f"list {self.uri(prefix or '')}"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    key = item["Key"].removeprefix(self.prefix)
+                    if not key.startswith(f"{OWN}/"):
+                        yield ObjectInfo(key, item["Size"], item["LastModified"])
+
+    def delete(self, key: str) -> None:  # noqa: D102
+        with self.errors(f"delete {self.uri(key)}"):
+            self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
+
+    def uri(self, key: str) -> str:  # noqa: D102
+        return f"s3://{self.bucket}/{self.prefix}{key}"
+
+    def look(self) -> datetime | None:  # noqa: D102 - see BucketStore
+        with self.errors(f"look for the bucket {self.bucket}"):
+            answer: Any = self.client.head_bucket(Bucket=self.bucket)
+        return server_time(answer["ResponseMetadata"]["HTTPHeaders"].get("date"))
+
+    def create_bucket(self) -> None:  # noqa: D102
+        region = self.address.region or self.client.meta.region_name
+        with self.errors(f"create the bucket {self.bucket}"):
+            if region in (None, "us-east-1", "aws-global"):
+                self.client.create_bucket(Bucket=self.bucket)
+            else:
+                where: Any = {"LocationConstraint": region}
+                self.client.create_bucket(Bucket=self.bucket, CreateBucketConfiguration=where)
+
+    def delete_bucket(self) -> None:  # noqa: D102
+        with self.errors(f"delete the bucket {self.bucket}"):
+            self.client.delete_bucket(Bucket=self.bucket)
+
+    def clear(self, keep: str) -> None:  # noqa: D102
+        left = (found.key for found in list(self.list()) if not found.key.startswith(keep))
+        with self.errors(f"empty {self.uri('')}"):
+            while batch := [{"Key": self.prefix + key} for key in islice(left, _BATCH)]:
+                these: Any = {"Objects": batch, "Quiet": True}
+                self.client.delete_objects(Bucket=self.bucket, Delete=these)
+
+    def holds_others(self, key: str) -> bool:  # noqa: D102
+        with self.errors(f"list the bucket {self.bucket}"):
+            found = self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=2).get("Contents", [])
+        return any(item["Key"] != self.prefix + key for item in found)
+
+    def _key(self, key: str) -> str:
+        return self.prefix + checked(key)
+
+    def _put_first(self, key: str, data: bytes) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*")
+            return True
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("PreconditionFailed", "412"):
+                return False
+            raise
+
+    @contextmanager
+    def errors(self, what: str) -> Iterator[None]:
+        """Whatever S3 says no with while doing `what`, as one of our errors."""
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+        try:
+            yield
+        except ClientError as error:
+            raise self._explained(error.response, what) from None
+        except NoCredentialsError:
+            fix = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            raise PermanentError(f"cannot {what}: no AWS credentials; {fix}") from None
+        except BotoCoreError as error:
+            raise RetryableError(f"cannot {what}: {error}") from None
+
+    def _explained(self, response: object, what: str) -> PermanentError | RetryableError:
+        answer = response if isinstance(response, dict) else {}
+        code = str(answer.get("Error", {}).get("Code", ""))
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code == "NoSuchBucket":
+            return PermanentError(f"cannot {what}: there is no bucket {self.bucket}; create it, or correct its name")
+        if code in ("NoSuchKey", "404", "NotFound"):
+            return ObjectMissingError(f"cannot {what}: there is no such object")
+        if status >= 500 or code in ("SlowDown", "RequestTimeout", "Throttling", "ConditionalRequestConflict"):
+            return RetryableError(f"cannot {what}: the store answered {status} {code}")
+        reason = answer.get("Error", {}).get("Message", "")
+        return PermanentError(f"cannot {what}: the store answered {status} {code}: {reason}")
