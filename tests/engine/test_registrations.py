@@ -20,7 +20,7 @@ async def _both_ends(register: registrations.Register, limit: int = 32) -> tuple
     ours, theirs = socket.socketpair()
     pipe = await registrations.RegistrationPipe.open(ours, register)
     loop = asyncio.get_running_loop()
-    _, client = await loop.create_connection(lambda: program_side.Registrations(Response, limit), sock=theirs)
+    _, client = await loop.create_connection(lambda: program_side.Registrations(Response, limit, lambda asked: asked[::-1]), sock=theirs)
     return pipe, client
 
 

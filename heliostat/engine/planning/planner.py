@@ -116,7 +116,7 @@ class Planner:
             self.operated.add(new.urn)
             return await self._run(new, lambda: self.steps.create(new, old, delete_old_later=True))
         if not targeted:
-            return Registered(await self._carry(old))
+            return Registered(await self.carry(old))
         diff = await self.checks.diff(goal, old, new, self._replaced)
         if new.urn in self.deleted:
             return await self._recreated(new)
@@ -241,9 +241,9 @@ class Planner:
             for urn in sorted(dependencies_of(resource)):
                 old = self.op.old(urn)
                 if old and not self.is_operated(urn) and not self.claims.is_seen(urn):
-                    await self._carry(old)
+                    await self.carry(old)
 
-    async def _carry(self, old: Resource) -> Resource:
+    async def carry(self, old: Resource) -> Resource:
         """Keeps a resource that is no target as the old state has it, after what it needs."""
         self.claims.see(old.urn)
         self.operated.add(self.claims.claimant(old.urn))
