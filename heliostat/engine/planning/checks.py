@@ -64,11 +64,16 @@ class Checks:
         return inputs
 
     def refuse(self, new: Resource, failures: Sequence[CheckFailure]) -> None:
-        """Tells all that is wrong with the inputs of `new`. Raises Reported where anything is."""
-        for failure in failures[:-1]:
+        """Tells all that is wrong with the inputs of `new`. Raises Reported where anything is, and so ends the operation.
+
+        A preview by SDKs alone goes on, since nothing comes of it: the mistakes of all resources are told at once.
+        """
+        for failure in failures:
             self.op.tell("error", _rejection(new, failure), new.urn)
-        if failures:
-            raise self.op.fail(_rejection(new, failures[-1]), new.urn)
+        if failures and self.op.registry.is_stood_in(new.type):
+            self.op.errored = True
+        elif failures:
+            raise self.op.stop(_rejection(new, failures[-1]))
 
     def is_forced(self, urn: Urn, old: Resource | None) -> bool:
         """Whether a resource is to be replaced whatever it says, by `--replace` or since it was marked (`state taint`)."""

@@ -166,8 +166,12 @@ class Registry:
 
     def stand_in_of_components(self, type_: str) -> StandIn | None:
         """What stands in, in this preview, for the plugin whose components a type is of; None where it is there, or needed."""
-        package = type_.split(":", 1)[0]
-        return self._stand_in(package) if self.stands_in and self.plugins.find(package) is None else None
+        return self._stand_in(type_.split(":", 1)[0]) if self.is_stood_in(type_) else None
+
+    def is_stood_in(self, type_: str) -> bool:
+        """Whether this is a preview that goes by the SDK of a type's package, since there is no plugin."""
+        package = type_.removeprefix(PROVIDER_TYPE_PREFIX).split(":", 1)[0]
+        return self.stands_in and package != BUILTIN and self.plugins.find(package) is None
 
     def missing(self, package: str) -> str:
         """What to say where a plugin is needed that is not on this machine."""

@@ -74,7 +74,8 @@ class RegistrationPipe(asyncio.Protocol):
             raise Unanswered(ENDED)
         number = QUESTION | self._questions
         self._questions = (self._questions + 1) % QUESTION
-        self._asked[number] = answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
         self._transport.write(FRAME.pack(number, 0, len(payload)) + payload)
         try:
             return await answer

@@ -129,16 +129,16 @@ class StandIn:
         sdk = f" {self.module} {self.version}" if self.module else ""
         told = [
             f"no provider has checked this plan's resources of '{self.package}': its plugin is not on this machine.",
-            f"Inputs are held to the types of the SDK{sdk} alone, outputs that only the cloud can know are unknown, and whether a "
-            "change replaces a resource is not known.",
+            f"Inputs are held to the types of the SDK{sdk} alone, outputs that only the cloud can know are unknown,",
+            "and whether a change replaces a resource is not known.",
         ]
-        told += [f"{self.unread} were taken as the state has them, and not read."] if self.unread else []
-        told += [f"Of types that the SDK does not know, nothing was checked: {', '.join(sorted(self.untyped))}."] * bool(
-            self.untyped
-        )
+        if self.unread:
+            told.append(f"{self.unread} were taken as the state has them, and not read.")
+        if self.untyped:
+            told.append(f"Of types that the SDK does not know, nothing was checked: {', '.join(sorted(self.untyped))}.")
         if self.unexpanded:
             urns = ", ".join(sorted(self.unexpanded))
             told.append(
-                f"What these components hold only the plugin can tell; it is not shown, and what the state has of it stands: {urns}."
+                f"What these components hold only the plugin can tell; what the state has of it is shown as it was: {urns}."
             )
         return " ".join([*told, "The official CLI installs the plugin: `pulumi preview` asks it, and `pulumi up` makes this."])

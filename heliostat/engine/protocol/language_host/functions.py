@@ -1,4 +1,4 @@
-"""Says of a function whose result is not known yet what to call in its place, where the SDK would fail on the missing result."""
+"""Says of a function whose result is not known yet what to call in its place; the SDK would fail on the missing result."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def message(token: str) -> str:
     """What to do about a function of which a plain value is asked that is not known."""
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", token.rpartition(":")[2]).lower()
     return (
-        f"the result of the function {token} is not known in this preview: it depends on what is not made yet, or no plugin of "
-        f"its provider is on this machine. Call {name}_output(...) instead, whose result is an output and may be unknown, write "
-        "the value into the stack's configuration, or use the official CLI for this program"
+        f"the result of the function {token} is not known in this preview: it depends on what is not made yet, or no plugin "
+        f"of its provider is on this machine. Call {name}_output(...) instead, whose result is an output and may be unknown, "
+        "write the value into the stack's configuration, or use the official CLI for this program"
     )
 
 

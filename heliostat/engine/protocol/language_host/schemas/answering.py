@@ -15,8 +15,8 @@ from .values import plain
 def answer(payload: bytes) -> bytes:
     """The answer to one question, a Struct either way.
 
-    Of a `package`: its SDK's `module` and `version`, nothing where there is none. Of a `check` (a type) with `inputs`: whether an
-    SDK `knows` the type, and the `mistakes`. Of `outputs` (a type) with `inputs` and `before`: the outputs.
+    Of a `package`: its SDK's `module` and `version`, nothing where there is none. Of a `check` (a type) with `inputs`: whether
+    an SDK `knows` the type, and the `mistakes`. Of `outputs` (a type) with `inputs` and `before`: the outputs.
     """
     message = struct_pb2.Struct.FromString(payload)
     question = {key: plain(value) for key, value in message.fields.items()}

@@ -107,8 +107,9 @@ def _of_names(values: Mapping[str, Any], described: type, path: str) -> Iterator
         if name not in known.hints and not name.startswith("__"):
             yield Mistake(_joined(path, name), f"there is no such argument{_suggestion(name, known.python)}")
     for name in sorted(known.required):
-        if values.get(name) is None:
-            yield Mistake(_joined(path, _python(described, name)), "is required, and missing")
+        written = _python(described, name)
+        if values.get(name) is None and values.get(written) is None:
+            yield Mistake(_joined(path, written), "is required, and missing")
 
 
 def _suggestion(name: str, python: Mapping[str, str]) -> str:

@@ -20,7 +20,9 @@ def outputs(token: str, inputs: Mapping[str, Any], before: Mapping[str, Any]) ->
     return _completed(inputs, hints, before)
 
 
-def _completed(values: Mapping[str, Any], hints: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+def _completed(inputs: Mapping[str, Any], hints: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    # notes of the provider among its inputs, which are no outputs
+    values = {key: value for key, value in inputs.items() if not key.startswith("__")}
     given = {key: _of(value, shape_of(hints[key]), before.get(key)) for key, value in values.items() if key in hints}
     rest = {key: value for key, value in values.items() if key not in hints}
     known = {key: value for key, value in before.items() if key not in values}
@@ -41,7 +43,7 @@ def _part(opened: Opened, shape: Shape, before: Any) -> Any:
         return _completed(value, sdk.outputs(shape.described), before if isinstance(before, Mapping) else {})
     if isinstance(shape, MapOf) and isinstance(value, Mapping):
         known = before if isinstance(before, Mapping) else {}
-        return {key: _of(item, shape.value, known.get(key)) for key, item in value.items()}
+        return {key: _of(item, shape.value, known.get(key)) for key, item in value.items() if not key.startswith("__")}
     if isinstance(shape, ListOf) and isinstance(value, list | tuple):
         olds = before if isinstance(before, list) and len(before) == len(value) else [None] * len(value)
         return [_of(item, shape.element, old) for item, old in zip(value, olds, strict=True)]

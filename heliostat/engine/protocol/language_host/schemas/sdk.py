@@ -71,7 +71,7 @@ def resource_class(token: str) -> type | None:
 
 @cache
 def arguments_class(resource: type) -> type | None:
-    """The class of a resource's arguments: `BucketVersioningInitArgs` where `BucketVersioningArgs` is a block's, which it says."""
+    """The class of a resource's arguments, which is called `...InitArgs` where `...Args` is that of a block."""
     module = sys.modules[resource.__module__]
     names = (f"{resource.__name__}InitArgs", f"{resource.__name__}Args")
     return next((found for name in names if is_input(found := getattr(module, name, None))), None)

@@ -32,7 +32,7 @@ class Opened:
     @property
     def is_reference(self) -> bool:
         """Whether a resource stands for its id."""
-        return self.mark == sdk.REFERENCE
+        return bool(self.mark == sdk.REFERENCE)
 
     @property
     def is_content(self) -> bool:
