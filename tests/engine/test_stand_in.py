@@ -29,10 +29,17 @@ socket.socket.connect = only_here
 """
 
 
+@pytest.fixture
+def lab(lab: Lab) -> Lab:
+    """One that keeps what Python compiles of an SDK; each of these tests has its program in a folder of its own."""
+    lab.environment = {"PYTHONDONTWRITEBYTECODE": ""}
+    return lab
+
+
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, Summary]:
     """The platform's preview, in an environment that holds nothing but where programs are."""
-    lab = Lab(tmp_path_factory.mktemp("platform"))
+    lab = Lab(tmp_path_factory.mktemp("platform"), environment={"PYTHONDONTWRITEBYTECODE": ""})
     lab.stacks.others = {"other": {"x": Secret("opensesame")}}
     with pytest.MonkeyPatch.context() as patch:
         for name in set(os.environ) - {"PATH", "PYTHONPATH"}:
@@ -109,7 +116,7 @@ async def test_the_mistakes_of_all_resources_are_told_at_once_each_with_its_path
         assert f"resource 'group' has a problem; property scaling_config.{name}:" in told
     assert "property versioning_configuration.state: there is no such argument; there is" in told
     assert "property versioning_configuration.status: is required, and missing" in told
-    assert "property default_tags: has to be a mapping" in told
+    assert "property default_tags: is a string, and has to be a mapping as ProviderDefaultTagsArgs describes it" in told
     assert told.count("has a problem") == 7
     assert not lab.checkpoint.saves
 

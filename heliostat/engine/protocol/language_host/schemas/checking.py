@@ -56,8 +56,8 @@ def _of_text(value: Any, shape: Shape, path: str) -> Iterator[Mistake]:
         except ValueError:
             yield Mistake(path, f"has to be {_noun(shape)} in JSON")
             return
-        if isinstance(shape, Scalar):
-            yield from _of(read, shape, path)
+        if not any(_fits(Opened(read), one) for one in _options(shape)):
+            yield Mistake(path, _wrong(Opened(read), shape))
 
 
 def _of(value: Any, shape: Shape, path: str) -> Iterator[Mistake]:
