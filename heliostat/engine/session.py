@@ -171,7 +171,9 @@ class Session:
 
     async def _parts(self, kind: Kind) -> None:
         self._warn_of_pending_operations()
-        if kind != "import":
+        if kind == "import":
+            self.op.registry.stands_in = False  # what is taken over has to be read
+        else:
             require_plugins(self.op)
         try:
             await self._part(kind)

@@ -12,6 +12,7 @@ from engine_harness import Lab
 from stand_in_program import PLATFORM
 
 from heliostat.engine.events import Diagnostic, Outputs, StepStarted, Summary
+from heliostat.engine.planning.request import Import
 from heliostat.engine.state.snapshot import UNKNOWN, Resource, Secret, Snapshot
 from heliostat.engine.state.urns import name_of, type_of
 
@@ -226,7 +227,7 @@ async def test_against_a_state_of_the_cli_what_is_new_changed_gone_or_as_before_
     assert [one.path for one in steps_of(lab)["group"].changes] == ["scalingConfig"]
     assert steps_of(lab)["new"].inputs["bucket"] == "kept-1234567"
     assert outputs_of(lab) == {"arns": ["arn:kept", "arn:group"], "name": "cm-0f15016a"}
-    assert ("were taken as the state has them, and not read" in notices(lab)[0]) is refresh
+    assert ("were taken as the state or the program has them, and not read" in notices(lab)[0]) is refresh
 
 
 @pytest.mark.parametrize("kind", ["refresh", "destroy"])
@@ -258,3 +259,45 @@ async def test_a_preview_with_all_its_plugins_says_nothing_of_them(lab: Lab) -> 
     result = await lab.preview("Lab('own', size=1)")
     assert result.succeeded
     assert notices(lab) == []
+
+
+async def test_a_program_that_ends_in_the_middle_is_told_of_and_nothing_of_what_was_asked_of_it(lab: Lab) -> None:
+    result = await lab.preview("""
+        import os
+        import pulumi_aws as aws
+
+        def end(_):
+            pulumi.log.error("that is all")
+            os._exit(3)
+
+        first = aws.s3.Bucket("first")
+        for number in range(20):
+            aws.s3.Bucket(f"b{number}")
+        pulumi.Output.from_input(1).apply(end)
+        """)
+    assert not result.succeeded
+    assert "that is all" in lab.said("error")
+    assert "SDK" not in lab.said("error")
+
+
+async def test_an_import_reads_what_it_takes_over_and_so_needs_the_plugin(lab: Lab) -> None:
+    taken = Import("aws:s3/bucket:Bucket", "bucket", "some-bucket")
+    result = await lab.operate("import", imports=(taken,), preview_only=True)
+    assert not result.succeeded
+    assert "no plugin for provider 'aws'" in lab.said("error")
+
+
+async def test_the_option_import_takes_over_what_the_program_says_and_tells_that_nothing_was_read(lab: Lab) -> None:
+    result = await lab.preview(
+        "import pulumi_aws as aws\naws.s3.Bucket('b', tags={'a': 'b'}, opts=Options(import_='some-bucket'))"
+    )
+    assert result.succeeded, lab.said("error")
+    assert [f"{one.op}" for name, one in steps_of(lab).items() if name == "b"] == ["import"]
+
+
+async def test_a_program_without_the_sdk_on_its_path_still_shows_what_of_the_state_goes(lab: Lab) -> None:
+    lab.checkpoint.snapshot = stack_of_the_cli()
+    result = await lab.preview("pass")
+    assert result.succeeded, lab.said("error")
+    deleted = {name for name, one in steps_of(lab).items() if one.op == "delete"}
+    assert deleted >= {"kept", "gone", "group", "cm", "held", "within"}

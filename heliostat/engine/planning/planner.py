@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from heliostat.engine.errors import ProviderError, Reported
+from heliostat.engine.errors import ProgramEnded, ProviderError, Reported
 from heliostat.engine.planning.checks import Checks
 from heliostat.engine.planning.claims import Claims
 from heliostat.engine.planning.condemned import condemned_with
 from heliostat.engine.planning.defaults import DefaultProviders
 from heliostat.engine.planning.goals import Goal
-from heliostat.engine.planning.operation import Operation
+from heliostat.engine.planning.operation import Operation, Stopped
 from heliostat.engine.planning.steps import Steps
 from heliostat.engine.protocol.diffs import Diff
 from heliostat.engine.state.graph import dependencies_of
@@ -88,6 +88,8 @@ class Planner:
         new = goal.resource(urn, old, alias)
         try:
             return await self._settle(goal, old, new)
+        except ProgramEnded:
+            raise Stopped from None
         except ProviderError as error:
             raise self.op.fail(str(error), urn) from None
         except Reported:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from heliostat.engine.errors import ProviderError
+from heliostat.engine.errors import ProgramEnded, ProviderError
 from heliostat.engine.planning.goals import Goal
-from heliostat.engine.planning.operation import Operation
+from heliostat.engine.planning.operation import Operation, Stopped
 from heliostat.engine.planning.planner import Planner, Registered, Result
 from heliostat.engine.planning.registry import BUILTIN, is_served
 from heliostat.engine.protocol.stand_in import StandIn
@@ -49,6 +49,8 @@ async def register_opaque(planner: Planner, goal: Goal, stand_in: StandIn) -> Re
     urn = planner.claims.urn(goal)
     try:
         failures = await stand_in.failures(goal.type, goal.inputs)
+    except ProgramEnded:
+        raise Stopped from None
     except ProviderError as error:
         raise planner.op.fail(str(error), urn) from None
     planner.checks.refuse(goal.resource(urn, None, None), failures)

@@ -24,11 +24,15 @@ QUESTION = 1 << 31
 Register = Callable[[Any, Any], Awaitable[resource_pb2.RegisterResourceResponse]]
 
 
-ENDED = "the program has ended"
-
-
 class Unanswered(Exception):
     """A question to the program's host that has no answer; the message says why."""
+
+
+class HasEnded(Unanswered):
+    """The program, and its host with it, has ended."""
+
+    def __init__(self) -> None:
+        super().__init__("the program has ended")
 
 
 class _Aborted(Exception):
@@ -69,9 +73,9 @@ class RegistrationPipe(asyncio.Protocol):
         self._transport.write(FRAME.pack(0, 0, len(payload)) + payload)
 
     async def ask(self, payload: bytes) -> bytes:
-        """What the program's host answers. Raises Unanswered where it cannot, or has ended."""
+        """What the program's host answers. Raises Unanswered where it cannot, HasEnded where it is gone."""
         if self._transport.is_closing():
-            raise Unanswered(ENDED)
+            raise HasEnded()
         number = QUESTION | self._questions
         self._questions = (self._questions + 1) % QUESTION
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -92,7 +96,7 @@ class RegistrationPipe(asyncio.Protocol):
         """The program has ended: whoever asked it something is told."""
         for answer in self._asked.values():
             if not answer.done():
-                answer.set_exception(Unanswered(ENDED))
+                answer.set_exception(HasEnded())
 
     def connection_made(self, transport: Any) -> None:
         """The pipe is open."""

@@ -11,13 +11,13 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
-from heliostat.engine.errors import CheckFailure, ProviderError
+from heliostat.engine.errors import CheckFailure, ProgramEnded, ProviderError
 from heliostat.engine.protocol.carried import carried
 from heliostat.engine.protocol.diffs import SAME, Diff, local_diff
 from heliostat.engine.protocol.ignored import ignoring
 from heliostat.engine.protocol.properties import from_struct, to_struct
 from heliostat.engine.protocol.providers import Made, Subject, Values
-from heliostat.engine.protocol.registrations import Unanswered
+from heliostat.engine.protocol.registrations import HasEnded, Unanswered
 from heliostat.engine.state.snapshot import UNKNOWN, Resource
 from heliostat.engine.state.urns import Urn, type_of
 
@@ -38,7 +38,7 @@ class StandIn:
     module: str = ""
     version: str = ""
     unread: int = 0
-    """How many resources were taken as the state has them, where a plugin would have read them."""
+    """How many resources were taken as the state or the program has them, where a plugin would have read them."""
     untyped: set[str] = field(default_factory=set)
     """Types that the SDK does not know, of which nothing was checked."""
     unexpanded: set[Urn] = field(default_factory=set)
@@ -90,8 +90,8 @@ class StandIn:
     async def read(self, subject: Subject) -> Made | None:
         """The resource as the state has it; of one that it does not have, nothing is known but what was said of it."""
         known = self.known(subject.urn)
+        self.unread += 1
         if known is not None and known.id == subject.id:
-            self.unread += 1
             return Made(known.id, known.outputs, known.inputs)
         self._imported.add(subject.urn)
         return Made(subject.id, await self.outputs(type_of(subject.urn), subject.inputs, {}), subject.inputs)
@@ -120,6 +120,8 @@ class StandIn:
             raise ProviderError(f"there is no program that could tell of the SDK of '{self.package}'")
         try:
             answer = await self.ask(to_struct(question).SerializeToString())
+        except HasEnded as error:
+            raise ProgramEnded(str(error)) from None
         except Unanswered as error:
             raise ProviderError(f"what the SDK of '{self.package}' takes could not be told: {error}") from None
         return from_struct(struct_pb2.Struct.FromString(answer))
@@ -133,7 +135,7 @@ class StandIn:
             "and whether a change replaces a resource is not known.",
         ]
         if self.unread:
-            told.append(f"{self.unread} were taken as the state has them, and not read.")
+            told.append(f"{self.unread} were taken as the state or the program has them, and not read.")
         if self.untyped:
             told.append(f"Of types that the SDK does not know, nothing was checked: {', '.join(sorted(self.untyped))}.")
         if self.unexpanded:
