@@ -21,7 +21,7 @@ from heliostat.engine.planning.refresh import refresh
 from heliostat.engine.planning.registry import Registry
 from heliostat.engine.planning.request import Kind, Options, Target
 from heliostat.engine.planning.scope import Scope
-from heliostat.engine.planning.unplugged import require_plugins, tell_of_stand_ins
+from heliostat.engine.planning.unplugged import missing_plugins
 from heliostat.engine.protocol.builtin import BuiltinProvider, StackReader
 from heliostat.engine.protocol.callbacks import Callbacks
 from heliostat.engine.protocol.engine_service import EngineService
@@ -171,14 +171,8 @@ class Session:
 
     async def _parts(self, kind: Kind) -> None:
         self._warn_of_pending_operations()
-        if kind == "import":
-            self.op.registry.stands_in = False  # what is taken over has to be read
-        else:
-            require_plugins(self.op)
-        try:
+        with missing_plugins(self.op, kind):
             await self._part(kind)
-        finally:
-            tell_of_stand_ins(self.op)
 
     async def _part(self, kind: Kind) -> None:
         if kind in ("refresh", "destroy"):

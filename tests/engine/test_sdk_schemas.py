@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -232,3 +236,17 @@ def test_a_value_that_is_an_enum_is_its_value() -> None:
     import pulumi_aws as aws
 
     assert told("aws:s3/bucket:Bucket", {"acl": aws.s3.CannedAcl.PRIVATE}) == {}
+
+
+@pytest.mark.parametrize(("package", "modules"), [("aws", ["eks", "ecr", "kms"]), ("gcp", ["container", "storage"])])
+def test_nothing_of_the_examples_in_the_sdk_s_own_documentation_is_refused(
+    package: str, modules: list[str], tmp_path: Path
+) -> None:
+    script = Path(__file__).with_name("documented_examples.py")
+    command = [sys.executable, str(script), package, *modules]
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[2])}
+    told = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
+    ).stdout.splitlines()
+    assert int(told[0]) > 30
+    assert told[1:] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from heliostat.engine.errors import ProgramEnded, ProviderError
@@ -9,13 +11,31 @@ from heliostat.engine.planning.goals import Goal
 from heliostat.engine.planning.operation import Operation, Stopped
 from heliostat.engine.planning.planner import Planner, Registered, Result
 from heliostat.engine.planning.registry import BUILTIN, is_served
+from heliostat.engine.planning.request import Kind
 from heliostat.engine.protocol.stand_in import StandIn
 from heliostat.engine.state.snapshot import Resource
 from heliostat.engine.state.urns import PROVIDER_TYPE_PREFIX, Urn, provider_of_reference, type_of
 
 
-def require_plugins(op: Operation) -> None:
-    """Raises Reported before an operation begins that acts, or leads to one, where the state has what no plugin here serves.
+@contextmanager
+def missing_plugins(op: Operation, kind: Kind) -> Iterator[None]:
+    """Surrounds an operation: what acts is refused at once, of a preview is told in the end what it could not know.
+
+    Raises Reported.
+    """
+    if kind == "import":
+        op.registry.stands_in = False  # what is taken over has to be read
+    else:
+        _require_plugins(op)
+    try:
+        yield
+    finally:
+        for _, stand_in in sorted(op.registry.stand_ins.items()):
+            op.tell("warning", stand_in.notice())
+
+
+def _require_plugins(op: Operation) -> None:
+    """Raises Reported where the state has what no plugin here serves, and the operation acts or leads to one that does.
 
     What a new resource needs is known once the program declares it, and what a target needs once it has its turn.
     """
@@ -33,12 +53,6 @@ def require_plugins(op: Operation) -> None:
 
 def _package_of(resource: Resource) -> str:
     return type_of(provider_of_reference(resource.provider)).removeprefix(PROVIDER_TYPE_PREFIX)
-
-
-def tell_of_stand_ins(op: Operation) -> None:
-    """Says, once a package, what a preview could not know without its plugin."""
-    for _, stand_in in sorted(op.registry.stand_ins.items()):
-        op.tell("warning", stand_in.notice())
 
 
 async def register_opaque(planner: Planner, goal: Goal, stand_in: StandIn) -> Registered:

@@ -24,7 +24,7 @@ class Mistake(NamedTuple):
 
 
 def mistakes(token: str, inputs: Mapping[str, Any]) -> list[Mistake]:
-    """All that is wrong with the inputs of a resource of the type `token`, which are as the SDK sends them.
+    """All that is wrong with the inputs of a resource of the type `token`, as the SDK sends them, or as its mocks get them.
 
     Nothing is told of a type that no SDK knows, of what is not known yet, and of values that an SDK leaves open.
     """

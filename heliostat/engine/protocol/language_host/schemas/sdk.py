@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pulumi
 from pulumi import _types
+from pulumi.output import Unknown as Unknown
 from pulumi.runtime import rpc
 
 PROVIDERS = "pulumi:providers:"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import Any
 
+import pulumi
 from google.protobuf import struct_pb2
 
 from . import sdk
@@ -21,23 +23,23 @@ class Opened:
             if isinstance(value, Mapping) and value.get(sdk.SIGNATURE_KEY) in (sdk.SECRET, sdk.OUTPUT):
                 self.secret = self.secret or value[sdk.SIGNATURE_KEY] == sdk.SECRET or value.get("secret") is True
                 value = value.get("value", sdk.UNKNOWN)
-            elif not isinstance(value, str | int | float | list | tuple | Mapping) and hasattr(value, "value"):
-                # the engine's own mark of a secret, or an enum
-                self.secret, value = True, value.value
+            elif not isinstance(value, str | int | float | pulumi.Output) and hasattr(value, "value"):
+                # an enum, or the engine's own mark of a secret
+                self.secret, value = not isinstance(value, enum.Enum), value.value
             else:
                 break
         self.value = value
-        self.known = not (isinstance(value, str) and value == sdk.UNKNOWN)
+        self.known = not (isinstance(value, pulumi.Output | sdk.Unknown) or (isinstance(value, str) and value == sdk.UNKNOWN))
 
     @property
     def is_reference(self) -> bool:
         """Whether a resource stands for its id."""
-        return bool(self.mark == sdk.REFERENCE)
+        return bool(self.mark == sdk.REFERENCE) or isinstance(self.value, pulumi.Resource)
 
     @property
     def is_content(self) -> bool:
         """Whether it is an asset or an archive."""
-        return self.mark in sdk.CONTENT
+        return self.mark in sdk.CONTENT or isinstance(self.value, pulumi.Asset | pulumi.Archive)
 
     @property
     def mark(self) -> Any:
