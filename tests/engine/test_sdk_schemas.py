@@ -176,6 +176,13 @@ def test_a_required_argument_missing_deep_in_a_pod_is_told() -> None:
     }
 
 
+def test_the_metadata_of_a_custom_resource_is_held_to_its_type_and_its_spec_to_nothing() -> None:
+    named = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"nam": "x", "labels": {"a": 1}}, "spec": {"nam": 1}}
+    found = told("kubernetes:ray.io/v1:RayCluster", named)
+    assert found.keys() == {"metadata.nam", "metadata.labels['a']"}
+    assert "'name'" in found["metadata.nam"]
+
+
 def test_a_placement_without_its_type_is_told_which_the_sdk_lets_pass() -> None:
     assert told(NODE_POOL, {"cluster": "c", "placementPolicy": {"tpuTopology": "2x4"}}) == {
         "placement_policy.type": "is required, and missing"
