@@ -27,6 +27,7 @@ Measurement = Callable[[Session], Iterable[Result]]
 
 MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.engine:preview", ("engine/preview-1000", "engine/preview-before", "engine/preview-growth")),
+    ("bench.unplugged:preview", ("engine/preview-unplugged", "engine/preview-unplugged-more")),
     ("bench.memory:idle", ("stack/memory", "stack/memory-before")),
     ("bench.stack:first_prediction", ("stack/first-prediction",)),
     ("bench.stack:unchanged", ("stack/up-unchanged", "stack/up-unchanged-before")),

@@ -42,7 +42,7 @@ for group in range({groups}):
 
 def preview(session: Session) -> Iterable[Result]:
     """Previews of new stacks with `FEW` and with `MANY` resources, each with about ten inputs' worth of structure."""
-    environment = _environment(session.folder / "engine")
+    environment = own_environment(session.folder / "engine")
     before = {**environment, **baseline.environment(session.baseline)}
     few, many = (_project(session.folder / "engine", count, environment) for count in (FEW, MANY))
 
@@ -59,7 +59,8 @@ def preview(session: Session) -> Iterable[Result]:
     yield BY_NAME["engine/preview-growth"].result(ratio, seconds_1000=short, seconds_10000=long)
 
 
-def _environment(folder: Path) -> Mapping[str, str]:
+def own_environment(folder: Path) -> Mapping[str, str]:
+    """The environment of a stack of the bench's own, whose state lies below `folder`."""
     return {
         "PULUMI_BACKEND_URL": (folder / "state").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": "bench",
@@ -85,18 +86,19 @@ def _project(folder: Path, count: int, environment: Mapping[str, str]) -> Path:
         yaml.safe_dump({"runtime": {"name": "python", "options": {"virtualenv": str(SOURCE / ".venv")}}})
     )
     (project / "__main__.py").write_text(textwrap.dedent(_PROGRAM.format(groups=count // _GROUP, group=_GROUP)))
-    run([_heliostat(), "stack", "init", "bench"], project, environment, seconds=60)
+    run([heliostat(), "stack", "init", "bench"], project, environment, seconds=60)
     return project
 
 
 def _preview(project: Path, count: int, environment: Mapping[str, str]) -> float:
     """Seconds of one preview, after seeing that it previewed what it should."""
-    done = run([_heliostat(), "preview", "--stack", "bench"], project, environment, seconds=300)
+    done = run([heliostat(), "preview", "--stack", "bench"], project, environment, seconds=300)
     # The stack itself is a resource too, and is counted.
     if str(count + 1) not in done.output.splitlines()[-1] and f"{count + 1} to create" not in done.output:
         raise MeasurementError(f"the preview did not see {count} resources to create:\n{done.output[-2000:]}")
     return done.seconds
 
 
-def _heliostat() -> str:
+def heliostat() -> str:
+    """The command of these sources."""
     return str(SOURCE / ".venv" / "bin" / "heliostat")

@@ -74,6 +74,8 @@ ROWS = (
     Row("engine/preview-1000", "preview of a program with 1,000 resources", "s", _at_most(5)),
     Row("engine/preview-before", "the same ÷ the build of e029389", "ratio", _at_most(0.6)),
     Row("engine/preview-growth", "the same with 10,000 resources ÷ with 1,000", "ratio", _at_most(11)),
+    Row("engine/preview-unplugged", "preview of 60 resources of AWS and Kubernetes without their plugins", "s", _at_most(5)),
+    Row("engine/preview-unplugged-more", "each further resource of it, with 100 workloads instead of 1", "ms", _at_most(30)),
     Row("stack/memory", "memory of the idle stack (PSS)", "MiB"),
     Row("stack/memory-before", "the same ÷ the build of e029389", "ratio", _at_most(0.75)),
     Row("stack/first-prediction", "first prediction on an empty machine, set-up excluded", "s", _at_most(35)),

@@ -149,7 +149,8 @@ class _Work:
 
     def _preview(self) -> Summary:
         kind: Kind = "preview" if self.request.kind == "update" else self.request.kind
-        options = dataclasses.replace(self.options, preview_only=kind != "preview")
+        # what follows needs the plugins that a preview alone could do without
+        options = dataclasses.replace(self.options, preview_only=kind != "preview", stand_in=False)
         display = self._display(preview=True, silent=self.request.as_json)
         result = self._run(kind, options, display, None)
         if result.succeeded and not self.request.yes:

@@ -18,6 +18,10 @@ class ProviderError(Exception):
     """A provider refused or failed a call; the message is the provider's own."""
 
 
+class ProgramEnded(ProviderError):
+    """The program ended while something was asked of it that a step needs; why it did is told apart."""
+
+
 class Unimplemented(ProviderError):
     """A provider does not know the call at all."""
 

@@ -164,7 +164,7 @@ class Masker:
         if isinstance(event, StepFailed):
             return replace(event, message=self.text(event.message))
         if isinstance(event, StepStarted):
-            return replace(event, changes=self._changes(event.changes)) if event.changes else event
+            return replace(event, changes=self._changes(event.changes), inputs=self.value(event.inputs))
         if isinstance(event, StepSucceeded):
             return replace(event, outputs=self.value(event.outputs), changes=self._changes(event.changes))
         if isinstance(event, Outputs):

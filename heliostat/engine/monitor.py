@@ -16,6 +16,7 @@ from heliostat.engine.planning.goals import goal_of, position_of
 from heliostat.engine.planning.operation import Operation, Stopped
 from heliostat.engine.planning.planner import Planner, Registered, Result
 from heliostat.engine.planning.transforms import Transforms
+from heliostat.engine.planning.unplugged import register_opaque
 from heliostat.engine.protocol.archives import with_hashes
 from heliostat.engine.protocol.callbacks import CallbackError, Callbacks
 from heliostat.engine.protocol.properties import from_struct, has_unknowns, to_struct
@@ -130,7 +131,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def RegisterResource(self, request: Any, context: Any) -> resource_pb2.RegisterResourceResponse:
         """A resource that the program wants."""
-        await _refuse(context, refusal(request))
+        stand_in = self.op.registry.stand_in_of_components(request.type) if request.remote else None
+        await _refuse(context, refusal(request, ("remote",) if stand_in else ()))
         try:
             values = from_struct(request.object)
             if functions := self.transforms.of(request):
@@ -142,7 +144,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             await context.abort(grpc.StatusCode.UNKNOWN, f"invoke transform: {error}")
         except EngineError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        work = self.planner.register(goal, version=request.version, url=request.pluginDownloadURL)
+        if stand_in:
+            work = register_opaque(self.planner, goal, stand_in)
+        else:
+            work = self.planner.register(goal, version=request.version, url=request.pluginDownloadURL)
         registered = await self._work(work)
         if registered.result != Result.SUCCESS and not request.supportsResultReporting:
             await context.abort(grpc.StatusCode.INTERNAL, "resource registration failed")
@@ -162,7 +167,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     def _answer(self, registered: Registered, request: Any) -> resource_pb2.RegisterResourceResponse:
         resource, succeeded = registered.resource, registered.result == Result.SUCCESS
-        outputs = resource.outputs if request.custom and succeeded else {}
+        outputs = resource.outputs if (request.custom or request.remote) and succeeded else {}
         if not request.supportsPartialValues:
             outputs = {key: value for key, value in outputs.items() if not has_unknowns(value)}
         return resource_pb2.RegisterResourceResponse(
@@ -219,8 +224,11 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         except ProviderError as error:
             await context.abort(grpc.StatusCode.UNKNOWN, f"invocation of {request.tok} returned an error: {error}")
         answer = resource_pb2.ResourceInvokeResponse(
-            failures=[provider_pb2.CheckFailure(property=one.property, reason=one.reason) for one in failures]
+            failures=[provider_pb2.CheckFailure(property=one.property, reason=one.reason) for one in failures],
+            unknown=values is None,
         )
+        if values is None:
+            return answer
         keeps = request.acceptResources or request.tok == "pulumi:pulumi:getResource"
         getattr(answer, "return").CopyFrom(to_struct(values, references=keeps))
         return answer

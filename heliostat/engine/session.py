@@ -21,6 +21,7 @@ from heliostat.engine.planning.refresh import refresh
 from heliostat.engine.planning.registry import Registry
 from heliostat.engine.planning.request import Kind, Options, Target
 from heliostat.engine.planning.scope import Scope
+from heliostat.engine.planning.unplugged import missing_plugins
 from heliostat.engine.protocol.builtin import BuiltinProvider, StackReader
 from heliostat.engine.protocol.callbacks import Callbacks
 from heliostat.engine.protocol.engine_service import EngineService
@@ -67,7 +68,8 @@ class Session:
             target.ahead,
         )
         places = PluginPlaces.of(target.plugins, target.runtime_options, target.project_root, around.environment)
-        registry = Registry(places, around, BuiltinProvider(stacks, self._find), preview, self._find_old)
+        builtin = BuiltinProvider(stacks, self._find)
+        registry = Registry(places, around, builtin, preview, self._find_old, preview and options.stand_in)
         self._callbacks = Callbacks()
         self.op = Operation(
             preview=preview,
@@ -169,6 +171,10 @@ class Session:
 
     async def _parts(self, kind: Kind) -> None:
         self._warn_of_pending_operations()
+        with missing_plugins(self.op, kind):
+            await self._part(kind)
+
+    async def _part(self, kind: Kind) -> None:
         if kind in ("refresh", "destroy"):
             self._require("Target", self.options.targets)
             self._require("Excluded resource", self.options.excludes if kind == "refresh" else ())
@@ -192,6 +198,7 @@ class Session:
 
     async def _update(self) -> None:
         program = await Program.start(self._invocation(), self.monitor.RegisterResource, self._program_says)
+        self.op.registry.ask = program.ask
         try:
             if not await self._refreshed():
                 return

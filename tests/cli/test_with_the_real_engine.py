@@ -115,3 +115,31 @@ def test_a_secret_is_in_nothing_that_is_printed_or_recorded(heliostat, tmp_path)
     assert len(kept) > 4
     assert not [file for file in kept if b"geheim" in file.read_bytes()]
     assert heliostat("stack", "output", "url", "--show-secrets", "-s", "dev").stdout == "https://me:geheim@host\n"
+
+
+UNPLUGGED = """
+import pulumi
+import pulumi_aws as aws
+
+versions = {"status": "Enabled"}
+bucket = aws.s3.Bucket("bucket", tags={"token": pulumi.Config().require_secret("token")})
+aws.s3.BucketVersioning("versions", bucket=bucket.bucket, versioning_configuration=versions)
+"""
+
+
+def test_a_preview_without_a_plugin_lists_its_steps_with_their_inputs_and_up_makes_nothing(heliostat, tmp_path):
+    (tmp_path / "infra/__main__.py").write_text(UNPLUGGED)
+    told = heliostat("preview", "--json", "-s", "dev").stdout
+    document = json.loads(told)
+    news = {step["urn"].rsplit("::", 1)[1]: step.get("newState", {}) for step in document["steps"]}
+    assert news["bucket"]["inputs"] == {"tags": {"token": "[secret]"}}
+    assert news["versions"]["inputs"] == {"bucket": "[unknown]", "versioningConfiguration": {"status": "Enabled"}}
+    assert news["bucket"]["outputs"]["arn"] == "[unknown]"
+    assert "geheim" not in told
+    notices = [one for one in document["diagnostics"] if one["message"].startswith("no provider has checked this plan's")]
+    assert [one["severity"] for one in notices] == ["warning"]
+
+    refused = heliostat("up", "--yes", "-s", "dev", code=1)
+    assert "no plugin for provider 'aws'" in refused.stdout
+    assert "official CLI" in refused.stdout
+    assert not json.loads(heliostat("stack", "export", "-s", "dev").stdout)["deployment"].get("resources")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from typing import Any
+from unittest.mock import AsyncMock
 
 import grpc
 import pytest
@@ -20,12 +21,14 @@ async def _both_ends(register: registrations.Register, limit: int = 32) -> tuple
     ours, theirs = socket.socketpair()
     pipe = await registrations.RegistrationPipe.open(ours, register)
     loop = asyncio.get_running_loop()
-    _, client = await loop.create_connection(lambda: program_side.Registrations(Response, limit), sock=theirs)
+    _, client = await loop.create_connection(
+        lambda: program_side.Registrations(Response, limit, lambda asked: asked[::-1]), sock=theirs
+    )
     return pipe, client
 
 
 def test_both_ends_agree_on_what_stands_before_a_message() -> None:
-    assert registrations.FRAME.format == program_side.FRAME.format
+    assert (registrations.FRAME.format, registrations.QUESTION) == (program_side.FRAME.format, program_side.QUESTION)
 
 
 async def test_registrations_are_answered_each_with_its_own_answer_whatever_their_order() -> None:
@@ -123,3 +126,38 @@ async def test_a_program_that_ends_in_the_middle_of_a_message_starts_nothing() -
     assert registrations.FRAME.unpack(answer)[:2] == (1, 0)
     assert asked == ["one"]
     pipe.close()
+
+
+async def test_what_the_engine_asks_is_answered_between_registrations() -> None:
+    async def register(request: Any, context: Any) -> Any:
+        return Response(urn=(await pipe.ask(request.name.encode())).decode())
+
+    pipe, client = await _both_ends(register)
+    answers = await asyncio.gather(*(client.register(Request(name=name)) for name in ("one", "two")))
+    assert [answer.urn for answer in answers] == ["eno", "owt"]
+    pipe.close()
+
+
+async def test_a_question_that_the_program_s_host_cannot_answer_is_told_as_that() -> None:
+    def answer(asked: bytes) -> bytes:
+        raise LookupError(asked.decode())
+
+    ours, theirs = socket.socketpair()
+    pipe = await registrations.RegistrationPipe.open(ours, AsyncMock())
+    loop = asyncio.get_running_loop()
+    await loop.create_connection(lambda: program_side.Registrations(Response, 1, answer), sock=theirs)
+    with pytest.raises(registrations.Unanswered, match="LookupError: what"):
+        await pipe.ask(b"what")
+    pipe.close()
+
+
+async def test_a_question_to_a_program_that_ends_or_has_ended_is_told_as_that() -> None:
+    ours, theirs = socket.socketpair()
+    pipe = await registrations.RegistrationPipe.open(ours, AsyncMock())
+    asked = asyncio.ensure_future(pipe.ask(b"one"))
+    await asyncio.to_thread(theirs.recv, registrations.FRAME.size)
+    theirs.close()
+    with pytest.raises(registrations.Unanswered, match="has ended"):
+        await asked
+    with pytest.raises(registrations.Unanswered, match="has ended"):
+        await pipe.ask(b"two")

@@ -88,13 +88,11 @@ class DigestDisplay:
             said |= {"provider": old.provider} if old.provider else {}
             if step.op is not Op.CREATE:
                 said["oldState"] = encode_resource(self._hidden(old), _never)
-        outputs = self._news.get((step.urn, step.op))
-        if outputs is not None and step.op not in {Op.DELETE, Op.DELETE_REPLACED}:
-            said["newState"] = {
-                "urn": step.urn,
-                "type": urns.type_of(step.urn),
-                "outputs": encode_value(messages.shown(outputs, show_secrets=False), _never, step.urn),
-            }
+        values = {"inputs": step.inputs, "outputs": self._news.get((step.urn, step.op))}
+        shown = {key: messages.shown(value, show_secrets=False) for key, value in values.items() if value}
+        if shown and step.op not in {Op.DELETE, Op.DELETE_REPLACED}:
+            encoded = {key: encode_value(value, _never, step.urn) for key, value in shown.items()}
+            said["newState"] = {"urn": step.urn, "type": urns.type_of(step.urn), **encoded}
         if step.changes:
             said["diffReasons"] = sorted({_root(change) for change in step.changes})
             said["replaceReasons"] = sorted({_root(change) for change in step.changes if change.replaces})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from heliostat.engine.errors import CheckFailure
@@ -60,11 +60,20 @@ class Checks:
         else:
             provider = await self.op.registry.provider(new.provider)
             inputs, failures = await provider.check(new.urn, olds, news, os.urandom(SEED_BYTES))
-        if failures:
-            for failure in failures[:-1]:
-                self.op.tell("error", _rejection(new, failure), new.urn)
-            raise self.op.fail(_rejection(new, failures[-1]), new.urn)
+        self.refuse(new, failures)
         return inputs
+
+    def refuse(self, new: Resource, failures: Sequence[CheckFailure]) -> None:
+        """Tells all that is wrong with the inputs of `new`. Raises Reported where anything is, and so ends the operation.
+
+        A preview by SDKs alone goes on, since nothing comes of it: the mistakes of all resources are told at once.
+        """
+        for failure in failures:
+            self.op.tell("error", _rejection(new, failure), new.urn)
+        if failures and self.op.registry.is_stood_in(new.type):
+            self.op.errored = True
+        elif failures:
+            raise self.op.stop(_rejection(new, failures[-1]))
 
     def is_forced(self, urn: Urn, old: Resource | None) -> bool:
         """Whether a resource is to be replaced whatever it says, by `--replace` or since it was marked (`state taint`)."""
@@ -80,7 +89,7 @@ class Checks:
             return Diff(changes=True, replaces=("id",))
         if replaced & {*goal.replace_with, goal.deleted_with}:
             return Diff(changes=True, replaces=("replaceWith" if replaced & set(goal.replace_with) else "deletedWith",))
-        if await self._provider_changed(old, new):
+        if new.custom and await self._provider_changed(old, new):
             return Diff(changes=True, replaces=("provider",))
         if not new.custom:
             diff = SAME if alike(old.inputs, new.inputs) else Diff(changes=True)

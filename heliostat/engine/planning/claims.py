@@ -18,6 +18,10 @@ class Claims:
         self._claimants: dict[Urn, Urn] = {}
         self._names = Names(stack, project, self._former.get)
 
+    def urn(self, goal: Goal) -> Urn:
+        """The URN of a goal."""
+        return self._names.urn(goal)
+
     def name(self, goal: Goal) -> Urn:
         """The URN of a goal, which nothing else of this run may have."""
         urn = self._names.urn(goal)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from heliostat.engine.errors import EngineError, ProviderError, Reported
+from heliostat.engine.errors import EngineError, ProgramEnded, ProviderError, Reported
 from heliostat.engine.events import Diagnostic, Event, Op, PropertyChange, StepFailed, StepStarted, StepSucceeded
 from heliostat.engine.planning.hooks import Hooks
 from heliostat.engine.planning.registry import Registry
@@ -139,10 +139,12 @@ class Operation:
                 raise Stopped
             hidden = is_default_provider(resource.urn)
             if not hidden:
-                self.sink(StepStarted(resource.urn, op, changes, resource.parent))
+                self.sink(StepStarted(resource.urn, op, changes, resource.parent, resource.inputs))
             started, outcome = time.monotonic(), Outcome()
             try:
                 yield outcome
+            except ProgramEnded:
+                raise Stopped from None
             except ProviderError as error:
                 self._step_failed(op, resource.urn, time.monotonic() - started, str(error), lenient=lenient)
                 raise Reported(str(error)) from None

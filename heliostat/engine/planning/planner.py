@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from heliostat.engine.errors import ProviderError, Reported
+from heliostat.engine.errors import ProgramEnded, ProviderError, Reported
 from heliostat.engine.planning.checks import Checks
 from heliostat.engine.planning.claims import Claims
 from heliostat.engine.planning.condemned import condemned_with
 from heliostat.engine.planning.defaults import DefaultProviders
 from heliostat.engine.planning.goals import Goal
-from heliostat.engine.planning.operation import Operation
+from heliostat.engine.planning.operation import Operation, Stopped
 from heliostat.engine.planning.steps import Steps
 from heliostat.engine.protocol.diffs import Diff
 from heliostat.engine.state.graph import dependencies_of
@@ -88,6 +88,8 @@ class Planner:
         new = goal.resource(urn, old, alias)
         try:
             return await self._settle(goal, old, new)
+        except ProgramEnded:
+            raise Stopped from None
         except ProviderError as error:
             raise self.op.fail(str(error), urn) from None
         except Reported:
@@ -116,7 +118,7 @@ class Planner:
             self.operated.add(new.urn)
             return await self._run(new, lambda: self.steps.create(new, old, delete_old_later=True))
         if not targeted:
-            return Registered(await self._carry(old))
+            return Registered(await self.carry(old))
         diff = await self.checks.diff(goal, old, new, self._replaced)
         if new.urn in self.deleted:
             return await self._recreated(new)
@@ -241,9 +243,9 @@ class Planner:
             for urn in sorted(dependencies_of(resource)):
                 old = self.op.old(urn)
                 if old and not self.is_operated(urn) and not self.claims.is_seen(urn):
-                    await self._carry(old)
+                    await self.carry(old)
 
-    async def _carry(self, old: Resource) -> Resource:
+    async def carry(self, old: Resource) -> Resource:
         """Keeps a resource that is no target as the old state has it, after what it needs."""
         self.claims.see(old.urn)
         self.operated.add(self.claims.claimant(old.urn))

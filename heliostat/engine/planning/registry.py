@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from heliostat.engine.errors import CheckFailure, EngineError, ProviderError
 from heliostat.engine.planning.goals import INTERNAL_KEY
 from heliostat.engine.protocol.builtin import BuiltinProvider
-from heliostat.engine.protocol.diffs import SAME, Diff
+from heliostat.engine.protocol.diffs import SAME, Diff, local_diff
 from heliostat.engine.protocol.launching import Ahead, executable_of
 from heliostat.engine.protocol.locating import PluginPlaces
 from heliostat.engine.protocol.plugins import Plugin, Surroundings
 from heliostat.engine.protocol.providers import PluginProvider, Provider, Values
+from heliostat.engine.protocol.stand_in import Ask, StandIn
 from heliostat.engine.state.snapshot import UNKNOWN, Resource
 from heliostat.engine.state.urns import PROVIDER_TYPE_PREFIX, Urn, is_provider_type, type_of
 
@@ -32,6 +33,12 @@ class Registry:
     builtin: BuiltinProvider
     preview: bool
     find_old: Callable[[Urn], Resource | None]
+    stands_in: bool = False
+    """Whether a preview goes by the SDK of a package where there is no plugin."""
+    ask: Ask | None = None
+    """Asks the program's host about the SDKs of its Python, once it is started."""
+    stand_ins: dict[str, StandIn] = field(default_factory=dict)
+    """Those that were needed, by package."""
     running: list[Plugin] = field(default_factory=list)
     _ahead: dict[str, asyncio.Task[Plugin]] = field(default_factory=dict)
     _ready: dict[str, asyncio.Future[Provider]] = field(default_factory=dict)
@@ -63,7 +70,7 @@ class Registry:
         provider = running or await self._launched(urn, news)
         if not isinstance(provider, PluginProvider):
             self._unconfigured[urn] = provider
-            return news, []
+            return news, await provider.failures(type_of(urn), _said(news)) if isinstance(provider, StandIn) else []
         inputs, failures = await provider.check_config(urn, _of_plugin(olds), _of_plugin(news))
         if not running:
             self._unconfigured[urn] = provider
@@ -72,6 +79,8 @@ class Registry:
     async def diff(self, urn: Urn, old: Resource, news: Values) -> Diff:
         """How a provider resource's inputs differ from those of before."""
         provider = self._unconfigured.get(urn) or await self._running(urn)
+        if isinstance(provider, StandIn):
+            return local_diff(_said(old.inputs), _said(news))
         if not isinstance(provider, PluginProvider):
             return SAME
         return await provider.diff_config(urn, _of_plugin(old.inputs), old.outputs, _of_plugin(news))
@@ -140,11 +149,9 @@ class Registry:
             return self.builtin
         folder = self.plugins.find(package)
         if folder is None:
-            raise ProviderError(
-                f"no plugin for provider '{package}': Pulumi.yaml names none under plugins.providers "
-                f"({', '.join(sorted(self.plugins.named)) or 'nothing is there'}), and no {executable_of(package)} lies "
-                "beside the program's Python or on PATH; the official CLI would install it: run this program with that"
-            )
+            if self.stands_in:
+                return self._stand_in(package)
+            raise ProviderError(self.missing(package))
         try:
             around = self._around(inputs)
             ahead = self._ahead.pop(package, None) if around is self.around else None
@@ -153,6 +160,26 @@ class Registry:
             raise ProviderError(str(error)) from None
         self.running.append(plugin)
         return PluginProvider(plugin, self.preview)
+
+    def _stand_in(self, package: str) -> StandIn:
+        return self.stand_ins.setdefault(package, StandIn(package, self.ask, self.find_old))
+
+    def stand_in_of_components(self, type_: str) -> StandIn | None:
+        """What stands in, in this preview, for the plugin whose components a type is of; None where it is there, or needed."""
+        return self._stand_in(type_.split(":", 1)[0]) if self.is_stood_in(type_) else None
+
+    def is_stood_in(self, type_: str) -> bool:
+        """Whether this is a preview that goes by the SDK of a type's package, since there is no plugin."""
+        package = type_.removeprefix(PROVIDER_TYPE_PREFIX).split(":", 1)[0]
+        return self.stands_in and package != BUILTIN and self.plugins.find(package) is None
+
+    def missing(self, package: str) -> str:
+        """What to say where a plugin is needed that is not on this machine."""
+        return (
+            f"no plugin for provider '{package}': Pulumi.yaml names none under plugins.providers "
+            f"({', '.join(sorted(self.plugins.named)) or 'nothing is there'}), and no {executable_of(package)} lies "
+            "beside the program's Python or on PATH; the official CLI would install it: run this program with that"
+        )
 
     def _around(self, inputs: Values) -> Surroundings:
         """What a plugin is started with: an environment in which a variable may have the value of another."""
@@ -179,6 +206,11 @@ def _env_var_mappings(inputs: Values) -> dict[str, str]:
 
 def _of_plugin(inputs: Values) -> Values:
     return {key: value for key, value in inputs.items() if key != INTERNAL_KEY}
+
+
+def _said(inputs: Values) -> Values:
+    """What a program says of a provider itself, without what it says of the plugin."""
+    return {key: value for key, value in inputs.items() if key not in OWN_KEYS}
 
 
 def is_served(resource: Resource) -> bool:

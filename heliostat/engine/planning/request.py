@@ -37,6 +37,7 @@ class Options:
     together. `ignore_protect` deletes and replaces protected resources, too.
     `refresh` reads the world first, in the same operation. `preview_only` is for `refresh` and `destroy`: plan only.
     `agree` is asked before an update deletes what the program no longer declares, and says why it may not (empty: it may).
+    With `stand_in`, a preview shows resources whose plugin is not on this machine as their SDK has them; else it refuses them.
     `imports` are what an `import` takes over.
     A plugin that has not said its port after `plugin_start_timeout_s` seconds is given up.
     """
@@ -51,6 +52,7 @@ class Options:
     continue_on_error: bool = False
     replace: tuple[Urn, ...] = ()
     preview_only: bool = False
+    stand_in: bool = True
     plugin_start_timeout_s: float = 60.0
     imports: tuple[Import, ...] = ()
     agree: Callable[[Sequence[Resource]], Awaitable[str]] | None = None

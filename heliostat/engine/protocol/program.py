@@ -76,7 +76,7 @@ class Invocation:
 
 
 class Program:
-    """A program that runs; `wait` gives its exit code, `stop` ends it."""
+    """A program that runs; `wait` gives its exit code, `ask` asks its host, `stop` ends it."""
 
     def __init__(self, process: Child, pipe: RegistrationPipe, readers: list[asyncio.Task[None]]) -> None:
         self._process, self._pipe, self._readers = process, pipe, readers
@@ -92,6 +92,10 @@ class Program:
         pipe.send(json.dumps([invocation.arguments(), invocation.variables()]).encode())
         readers = [asyncio.create_task(_follow(stream, log)) for stream in (process.stdout, process.stderr)]
         return cls(process, pipe, readers)
+
+    async def ask(self, question: bytes) -> bytes:
+        """What its host answers, which knows the SDKs of its Python. Raises Unanswered."""
+        return await self._pipe.ask(question)
 
     async def wait(self) -> int:
         """Its exit code, with all that it printed told."""

@@ -64,8 +64,8 @@ class Provider(Protocol):
     async def delete(self, subject: Subject) -> None:
         """Deletes a resource."""
 
-    async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values, list[CheckFailure]]:
-        """Calls a function."""
+    async def invoke(self, token: str, arguments: Values, preview: bool) -> tuple[Values | None, list[CheckFailure]]:
+        """Calls a function; None where a preview cannot know its result."""
 
 
 @dataclass

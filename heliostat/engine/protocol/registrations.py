@@ -18,8 +18,21 @@ from heliostat.pulumi_proto import resource_pb2
 
 FRAME = struct.Struct("!III")
 """What stands before a message: its number, a gRPC status (0: well), its length in bytes. `language_host` says the same."""
+QUESTION = 1 << 31
+"""In a number, the mark of what the engine asks; the answer has the same number."""
 
 Register = Callable[[Any, Any], Awaitable[resource_pb2.RegisterResourceResponse]]
+
+
+class Unanswered(Exception):
+    """A question to the program's host that has no answer; the message says why."""
+
+
+class HasEnded(Unanswered):
+    """The program, and its host with it, has ended."""
+
+    def __init__(self) -> None:
+        super().__init__("the program has ended")
 
 
 class _Aborted(Exception):
@@ -45,6 +58,8 @@ class RegistrationPipe(asyncio.Protocol):
         self._register = register
         self._received = bytearray()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: dict[int, asyncio.Future[bytes]] = {}
+        self._questions = 0
         self._transport: Any = None
 
     @classmethod
@@ -57,11 +72,31 @@ class RegistrationPipe(asyncio.Protocol):
         """What the program is told before it begins."""
         self._transport.write(FRAME.pack(0, 0, len(payload)) + payload)
 
+    async def ask(self, payload: bytes) -> bytes:
+        """What the program's host answers. Raises Unanswered where it cannot, HasEnded where it is gone."""
+        if self._transport.is_closing():
+            raise HasEnded()
+        number = QUESTION | self._questions
+        self._questions = (self._questions + 1) % QUESTION
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        self._transport.write(FRAME.pack(number, 0, len(payload)) + payload)
+        try:
+            return await answer
+        finally:
+            self._asked.pop(number, None)
+
     def close(self) -> None:
         """Answers nothing any more."""
         for task in self._tasks:
             task.cancel()
         self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The program has ended: whoever asked it something is told."""
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(HasEnded())
 
     def connection_made(self, transport: Any) -> None:
         """The pipe is open."""
@@ -72,16 +107,32 @@ class RegistrationPipe(asyncio.Protocol):
         self._received += data
         start = 0
         while len(self._received) - start >= FRAME.size:
-            number, _, length = FRAME.unpack_from(self._received, start)
+            number, status, length = FRAME.unpack_from(self._received, start)
             end = start + FRAME.size + length
             if len(self._received) < end:
                 break
-            request = resource_pb2.RegisterResourceRequest.FromString(bytes(self._received[start + FRAME.size : end]))
-            task = asyncio.ensure_future(self._answer(number, request))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            payload = bytes(self._received[start + FRAME.size : end])
+            if number & QUESTION:
+                self._take(number, status, payload)
+            else:
+                self._begin(number, payload)
             start = end
         del self._received[:start]
+
+    def _begin(self, number: int, payload: bytes) -> None:
+        request = resource_pb2.RegisterResourceRequest.FromString(payload)
+        task = asyncio.ensure_future(self._answer(number, request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _take(self, number: int, status: int, payload: bytes) -> None:
+        answer = self._asked.get(number)
+        if answer is None or answer.done():
+            return
+        if status:
+            answer.set_exception(Unanswered(payload.decode(errors="replace")))
+        else:
+            answer.set_result(payload)
 
     async def _answer(self, number: int, request: Any) -> None:
         try:

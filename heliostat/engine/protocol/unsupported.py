@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 CLI = "use the official CLI for this program"
@@ -18,9 +19,10 @@ REFUSED = {
 """Fields of a request that no value but the empty one may have."""
 
 
-def refusal(request: Any) -> str:
-    """What of a request cannot be done, and what to do; empty where all of it can."""
-    names = [field.name for field in request.DESCRIPTOR.fields if field.name in REFUSED and getattr(request, field.name)]
+def refusal(request: Any, taken: Collection[str] = ()) -> str:
+    """What of a request cannot be done, but for the fields `taken`, and what to do; empty where all of it can."""
+    refused = REFUSED.keys() - set(taken)
+    names = [field.name for field in request.DESCRIPTOR.fields if field.name in refused and getattr(request, field.name)]
     reasons = "; ".join(REFUSED[name] for name in names)
     what = getattr(request, "type", "") or getattr(request, "tok", "")
     return f"{what} asks for {reasons}" if reasons else ""

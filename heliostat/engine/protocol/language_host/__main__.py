@@ -29,6 +29,7 @@ import struct
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, NoReturn
 
 TOLD_ALREADY = 32
@@ -39,13 +40,22 @@ IN_FLIGHT_PER_OPERATION = 4
 
 
 def _own(name: str) -> Any:
-    """A module beside this one, under a name that no program's module has."""
-    spec = importlib.util.spec_from_file_location(f"_heliostat_language_host_{name}", os.path.join(_FOLDER, f"{name}.py"))  # noqa: PTH118
+    """A module or package beside this one, under a name that no program's module has."""
+    folder = os.path.join(_FOLDER, name)  # noqa: PTH118
+    file = os.path.join(folder, "__init__.py") if os.path.isdir(folder) else f"{folder}.py"  # noqa: PTH112, PTH118
+    spec = importlib.util.spec_from_file_location(f"_heliostat_language_host_{name}", file)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{name}.py is missing in {_FOLDER}; install heliostat anew")
+        raise ImportError(f"{file} is missing; install heliostat anew")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@cache
+def _schemas() -> Any:
+    """What the SDKs say of their resources, which only a preview without a plugin asks for."""
+    return _own("schemas")
 
 
 class _Lazily:
@@ -148,7 +158,8 @@ def main() -> int:
     )
     in_flight = max(int(arguments.parallel), 1) * IN_FLIGHT_PER_OPERATION
     settings.monitor = registrations.without_threads(loop, settings.monitor)
-    loop.registrations = registrations.opened(loop, descriptor, in_flight)
+    loop.registrations = registrations.opened(loop, descriptor, in_flight, lambda asked: _schemas().answer(asked))
+    _own("functions").explain_unknown_results()
     runtime.configure(settings)
     program = os.path.abspath(arguments.program)  # noqa: PTH100
     if not os.path.exists(os.path.join(program, "__main__.py")):  # noqa: PTH110, PTH118

@@ -12,8 +12,11 @@ from typing import Any
 import grpc
 
 UNAVAILABLE = 14
+UNKNOWN = 2
 FRAME = struct.Struct("!III")
 """What stands before a message on the registrations' pipe: its number, a gRPC status (0: well), its length in bytes."""
+QUESTION = 1 << 31
+"""In a number, the mark of what the engine asks; the answer has the same number."""
 
 
 class Refusal(grpc.RpcError):
@@ -39,8 +42,8 @@ class Registrations(asyncio.Protocol):
     time a resource, where a message on a pipe costs a tenth of that.
     """
 
-    def __init__(self, response: Any, limit: int) -> None:
-        self._response, self._slots = response, asyncio.Semaphore(limit)
+    def __init__(self, response: Any, limit: int, answer: Callable[[bytes], bytes]) -> None:
+        self._response, self._slots, self._asked = response, asyncio.Semaphore(limit), answer
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._number, self._received = 0, bytearray()
         self._transport: Any = None
@@ -68,7 +71,17 @@ class Registrations(asyncio.Protocol):
                 return
             payload = bytes(self._received[FRAME.size : end])
             del self._received[:end]
-            self._answer(self._waiting.pop(number), status, payload)
+            if number & QUESTION:
+                self._reply(number, payload)
+            else:
+                self._answer(self._waiting.pop(number), status, payload)
+
+    def _reply(self, number: int, payload: bytes) -> None:
+        try:
+            status, reply = 0, self._asked(payload)
+        except Exception as error:  # an SDK may be built differently: the engine tells it
+            status, reply = UNKNOWN, f"{type(error).__name__}: {error}".encode()
+        self._transport.write(FRAME.pack(number, status, len(reply)) + reply)
 
     def _answer(self, waiting: asyncio.Future[Any], status: int, payload: bytes) -> None:
         if waiting.done():
@@ -136,12 +149,12 @@ def without_threads(loop: Loop, monitor: Any) -> Any:
     return Monitor()
 
 
-def opened(loop: Loop, descriptor: int, limit: int) -> Registrations:
-    """The engine's pipe, which what the program starts does not get."""
+def opened(loop: Loop, descriptor: int, limit: int, answer: Callable[[bytes], bytes]) -> Registrations:
+    """The engine's pipe, which what the program starts does not get; `answer` answers what the engine asks on it."""
     from pulumi.runtime.proto import resource_pb2
 
     os.set_inheritable(descriptor, False)
     made = loop.create_connection(
-        lambda: Registrations(resource_pb2.RegisterResourceResponse, limit), sock=socket.socket(fileno=descriptor)
+        lambda: Registrations(resource_pb2.RegisterResourceResponse, limit, answer), sock=socket.socket(fileno=descriptor)
     )
     return loop.run_until_complete(made)[1]
