@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from heliostat.controller.api import create_app
-from heliostat.controller.backends.haproxy import HAProxyRouter
+from heliostat.controller.backends.haproxy import plane_of
 from heliostat.controller.backends.ray_serve import RayServe
 from heliostat.controller.backends.serving import ServingBackend
 from heliostat.controller.keeping import watch_over_keeper
@@ -36,6 +36,7 @@ from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import read_token
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_serve import ServeClient
+from heliostat.traffic.haproxy import HAProxyRouter
 
 _log = logging.getLogger("heliostat.controller")
 _GRACE_SECONDS = 1
@@ -123,7 +124,7 @@ def flush(directory: Path, seconds: float) -> Backlog:
 async def serve(settings: ControllerSettings, token: str) -> None:
     """HAProxy first, so that clients are answered while the rest starts; then the API and the loop."""
     store = Store(settings.directory)
-    traffic = HAProxyRouter(settings, store)
+    traffic = HAProxyRouter(plane_of(settings), store)
     await traffic.adopt()
     backend = RayServe(ServeClient(settings.inputs.ray, settings.serve_port), settings)
     async with httpx.AsyncClient() as replicas:

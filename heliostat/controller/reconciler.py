@@ -12,7 +12,7 @@ import httpx
 
 from heliostat.controller.action_executor import ActionExecutor
 from heliostat.controller.analysis_runners import AnalysisRunners
-from heliostat.controller.backends.routing import ApplicationRoute, TrafficRouter
+from heliostat.controller.backends.routing import TrafficRouter
 from heliostat.controller.backends.serving import Deployments, ServingBackend
 from heliostat.controller.clock import Clock
 from heliostat.controller.deployment_changes import DeploymentChange, DeploymentChanges, changes_in, deferred
@@ -36,6 +36,7 @@ from heliostat.spec.endpoints import TrafficSnapshot
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import ActionRequest, Declaration, Desired, Origin, RollbackRequest
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.traffic.routes import ApplicationRoute
 
 _log = logging.getLogger(__name__)
 

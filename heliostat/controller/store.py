@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from heliostat.controller.faults import Faults
 from heliostat.controller.points import Point, dumped, loaded
 from heliostat.controller.schema import migrate
 from heliostat.rollout.model import ENDS, Colour, Progress, State
@@ -20,6 +19,7 @@ from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Phase, RolloutEvent
 from heliostat.spec.strategies import Affinity
 from heliostat.systems.errors import PermanentError, explained
+from heliostat.systems.faults import Faults
 from heliostat.systems.haproxy_config import Route
 
 FILE = "controller.sqlite"
