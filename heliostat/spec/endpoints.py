@@ -48,6 +48,10 @@ class TrafficSnapshot:
     """What clients are known by, by application; those without are not among them."""
     salts: dict[str, str] = field(default_factory=dict)
     """Of affinities, by application."""
+    worker: str = ""
+    """Which of HAProxy's processes this is of: another one counts from 0."""
+    parts: dict[str, dict[str, dict[str, Counts]]] = field(default_factory=dict)
+    """Of a plane of several HAProxies the counts of each, by the name that goes with its worker; `counts` is empty then."""
 
 
 def backend_name(application: str, colour: str) -> str:
