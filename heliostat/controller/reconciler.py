@@ -58,6 +58,8 @@ class Reconciler:
     ledger: Ledger
     states: dict[str, State] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
+    looked_at: float = field(default_factory=time.monotonic)
+    """When the last pass began, monotonic."""
     _lost: set[str] = field(default_factory=set)
     _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -220,7 +222,7 @@ class Reconciler:
         seen = still(self._seen(name), name, snapshot)
         if deployments is not None:
             seen = observe(name, deployments, snapshot, self._golden.of(name))
-        self.meter.record(state, seen, snapshot.counts, now)
+        self.meter.record(state, seen, snapshot.counts, now, snapshot.parts)
         share, took = self._moved.get(name, (-1, 0.0))
         observed = self.observed[name] = replace(
             seen,
@@ -258,6 +260,7 @@ class Reconciler:
         return Evidence(windows, self.analysis_runners.figures(state.name, found.key), self.meter.before(state, found))
 
     async def _reconcile_safely(self) -> float:
+        self.looked_at = time.monotonic()
         try:
             delay = await self.reconcile()
             self._complaint = ""

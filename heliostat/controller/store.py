@@ -176,6 +176,15 @@ class Store:
         """What HAProxy is about to be told of one application."""
         self._db.execute("REPLACE INTO traffic VALUES (?, ?)", (route.application, json.dumps(_kept(route))))
 
+    def plane(self, name: str) -> str | None:
+        """What is kept by a name of a traffic plane of several members."""
+        found = self._db.execute("SELECT value FROM plane WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else None
+
+    def save_plane(self, name: str, value: str) -> None:
+        """Keep it."""
+        self._db.execute("REPLACE INTO plane VALUES (?, ?)", (name, value))
+
     # The traffic's figures
 
     def save_traffic(self, name: str, rollout: int | None, points: list[Point], counters: str) -> None:

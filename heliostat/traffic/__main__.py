@@ -19,7 +19,6 @@ import uvicorn
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from heliostat.spec.addresses import ControllerAddress, TokenFile, TokenVariable
 from heliostat.spec.controller import TrafficSettings
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.traffic.agent import Agent
@@ -79,10 +78,10 @@ def settings_of(arguments: argparse.Namespace) -> AgentSettings:
     given = {key: value for key, value in vars(arguments).items() if value is not None}
     traffic = {key: given.pop(key) for key in TrafficSettings.model_fields if key in given}
     file, variable, url = given.pop("token_file", None), given.pop("token_variable", None), given.pop("controller")
+    credential = {"kind": "file", "path": file} if file else {"kind": "environment", "variable": variable}
     try:
-        credential = TokenFile(path=file) if file else TokenVariable(variable=variable)
-        address = ControllerAddress(url=url, credential=credential)
-        return AgentSettings.model_validate({**given, "controller": address, "traffic": traffic})
+        controller = {"url": url, "credential": credential}
+        return AgentSettings.model_validate({**given, "controller": controller, "traffic": traffic})
     except ValidationError as error:
         mistakes = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}, not {each['input']!r}" for each in error.errors())
         raise PermanentError("; ".join(mistakes)) from None

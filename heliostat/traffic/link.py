@@ -59,8 +59,8 @@ class ControllerLink:
             return model.model_validate_json(answer.content)
         except ValidationError as error:
             raise PermanentError(
-                f"the controller at {self._address.url} says what this release does not know ({error.error_count()} mistakes): "
-                "give both the same image"
+                f"the controller at {self._address.url} says what this release does not know "
+                f"({error.error_count()} mistakes): give both the same image"
             ) from None
 
     async def _call(self, method: str, path: str, seconds: float, body: str | None = None) -> httpx.Response:
