@@ -62,7 +62,7 @@ class Controller:
         await self._serving
         self.store.close()
 
-    async def until(self, holds: Callable[[FleetRouter], bool], seconds: float = 20.0) -> None:
+    async def until(self, holds: Callable[[FleetRouter], bool], seconds: float = 60.0) -> None:
         """Wait until something holds of the members."""
         async with asyncio.timeout(seconds):
             while not holds(self.fleet):
@@ -96,14 +96,26 @@ class Agent:
         return self
 
     @property
-    def log(self) -> str:
-        """What it said."""
-        return (self.directory / "agent.log").read_text()
+    def runs(self) -> bool:
+        """Whether the process is there."""
+        return self.process is not None and self.process.returncode is None
 
     async def ready(self) -> str:
-        """What its probe answers."""
+        """What its probe answers; why it does not, where it does not."""
         async with httpx.AsyncClient() as client:
-            return (await client.get(f"http://127.0.0.1:{self.port}/readyz")).text.strip()
+            try:
+                return (await client.get(f"http://127.0.0.1:{self.port}/readyz")).text.strip()
+            except httpx.HTTPError as error:
+                return type(error).__name__
+
+    async def says(self, text: str) -> None:
+        """Wait until its probe answers that."""
+        async with asyncio.timeout(60):
+            while True:
+                found = await self.ready()
+                if found == text:
+                    return
+                await asyncio.sleep(0.05)
 
     async def kill(self) -> None:
         """End all of it at once, as a node that is lost does."""
@@ -117,13 +129,13 @@ class Agent:
         """End it in order; its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 
 @asynccontextmanager
 async def plane(directory: Path, *names: str) -> AsyncIterator[tuple[Controller, dict[str, Agent]]]:
-    """A controller and members, all of them ready."""
+    """A controller and members, all of them ready; more may be added."""
     controller = Controller(directory / "controller")
     await controller.start()
     agents = {name: Agent(name, directory, controller.port) for name in names}
