@@ -62,6 +62,7 @@ class Reconciler:
     """When the last pass began, monotonic."""
     _lost: set[str] = field(default_factory=set)
     _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _moving: dict[str, tuple[int, float]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _complaint: str = ""
@@ -244,9 +245,15 @@ class Reconciler:
     async def _carry_out(self, state: State, decision: Decision, began: float) -> tuple[bool, tuple[Action, ...]]:
         name = state.name
         moves = [action for action in decision.actions if isinstance(action, SetShare)]
+        if not moves:
+            self._moving.pop(name, None)
         for action in moves:
+            # Where some of the traffic plane lags behind, the same move is asked for again.
+            share, since = self._moving.get(name, (action.share, began))
+            since = since if share == action.share else began
+            self._moving[name] = (action.share, since)
             await self.traffic.set_share(name, action.share)
-            self._moved[name] = (action.share, round((time.perf_counter() - began) * 1000, 2))
+            self._moved[name] = (action.share, round((time.perf_counter() - since) * 1000, 2))
         for phase, text in decision.events:
             _log.info("%s: %s: %s", name, phase, text)
         changed = bool(moves or decision.events or decision.state != state)
@@ -292,7 +299,7 @@ class Reconciler:
         self.meter.forget(name)
         self._golden.drop(name)
         self.changes.forget(name)
-        for kept in (self.observed, self._moved):
+        for kept in (self.observed, self._moved, self._moving):
             kept.pop(name, None)
 
     def _seen(self, name: str) -> Observed:

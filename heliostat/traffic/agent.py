@@ -52,7 +52,7 @@ class Agent:
         """The newest revision that is wholly so."""
         self._caught_up = False
         """Whether it once did what the controller wanted then, or all there is to know while that does not answer."""
-        self._lease_until = 0.0
+        self._lease_until = self._sighted_at = 0.0
         self._acknowledged: Acknowledgement | None = None
         self._before = self._memory.wanted is not None
         self._behind = 0
@@ -69,11 +69,12 @@ class Agent:
     @property
     def sight(self) -> Sight:
         """How it is."""
-        found, routes = self._snapshot, self._wanted.routes
+        now = time.monotonic()
         return Sight(
-            serves=found is not None and self._caught_up and not self._leaving,
-            sighted=found is not None and readiness.is_sighted(routes, found),
-            leased=time.monotonic() < self._lease_until,
+            serves=self._snapshot is not None and self._caught_up and not self._leaving,
+            # A probe or two that went astray are no reason to send clients away.
+            sighted=now - self._sighted_at < LEASE_SECONDS,
+            leased=now < self._lease_until,
         )
 
     @property
@@ -86,10 +87,6 @@ class Agent:
         if not self._caught_up:
             return "it does not do yet what the controller wants"
         return self._worse
-
-    @property
-    def _wanted(self) -> WantedRoutes:
-        return self._memory.wanted or WantedRoutes()
 
     async def adopt(self) -> None:
         """Have HAProxy run with what was applied last.
@@ -193,6 +190,9 @@ class Agent:
 
     def _take(self, found: TrafficSnapshot | None) -> None:
         self._snapshot = found
+        wanted = self._memory.wanted or WantedRoutes()
+        if found is not None and readiness.is_sighted(wanted.routes, found):
+            self._sighted_at = time.monotonic()
         told = (found and readiness.shape(found), self._applied, self.unready)
         if told != self._told:
             self._told = told

@@ -66,6 +66,6 @@ class Sight(Model):
     serves: bool
     """Whether it could have clients: it neither starts nor ends, and its HAProxy answers."""
     sighted: bool
-    """Whether it reaches a replica, where there shall be any."""
+    """Whether it reached a replica of late, where there shall be any."""
     leased: bool
     """Whether it hears from the controller."""

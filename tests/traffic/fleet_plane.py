@@ -51,7 +51,7 @@ class Controller:
         self.fleet = FleetRouter(self.store, self.clock)
         app = FastAPI(dependencies=[Depends(Guard(Door(TOKEN)))])
         add_traffic(app, self.fleet)
-        config = uvicorn.Config(app, port=self.port, log_level="warning", timeout_graceful_shutdown=0, lifespan="off")
+        config = uvicorn.Config(app, port=self.port, log_level="critical", timeout_graceful_shutdown=0, lifespan="off")
         self._server = uvicorn.Server(config)
         self._serving = asyncio.create_task(self._server._serve())
         return self.fleet
