@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Coroutine
 
@@ -52,7 +53,7 @@ class Agent:
         """The newest revision that is wholly so."""
         self._caught_up = False
         """Whether it once did what the controller wanted then, or all there is to know while that does not answer."""
-        self._lease_until = self._sighted_at = 0.0
+        self._lease_until = self._sighted_at = -math.inf
         self._acknowledged: Acknowledgement | None = None
         self._before = self._memory.wanted is not None
         self._behind = 0

@@ -25,6 +25,11 @@ from heliostat.spec.controller import TRAFFIC_SERVICE
 from heliostat.systems import processes
 
 TOKEN = "secret-token"
+_PROGRAM = """
+from heliostat.traffic import __main__, agent
+agent.LEASE_SECONDS = 2.0  # as a test's time is short
+__main__.main()
+"""
 
 
 class Clock:
@@ -89,7 +94,7 @@ class Agent:
         ports = ("--public-port", str(self.public_port), "--port", str(self.port), "--url", f"http://127.0.0.1:{self.port}")
         of = ("--controller", self.controller, "--token-file", str(token), "--directory", str(self.directory))
         limits = ("--settle-seconds", "0.3", "--drain-seconds", "10", "--host", "127.0.0.1", "--member", self.name)
-        argv = (sys.executable, "-P", "-m", "heliostat.traffic", *of, *ports, *limits)
+        argv = (sys.executable, "-P", "-c", _PROGRAM, *of, *ports, *limits)
         self.directory.mkdir(exist_ok=True)
         with (self.directory / "agent.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(*argv, stdin=DEVNULL, stdout=log, stderr=log)
