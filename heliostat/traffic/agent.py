@@ -17,7 +17,15 @@ from heliostat.traffic import readiness
 from heliostat.traffic.haproxy import HAProxyRouter
 from heliostat.traffic.link import ControllerLink
 from heliostat.traffic.memory import AgentMemory
-from heliostat.traffic.messages import LEASE_SECONDS, REPORT_SECONDS, Acknowledgement, Report, Sight, WantedRoutes
+from heliostat.traffic.messages import (
+    BEHIND_SECONDS,
+    LEASE_SECONDS,
+    REPORT_SECONDS,
+    Acknowledgement,
+    Report,
+    Sight,
+    WantedRoutes,
+)
 from heliostat.traffic.settings import AgentSettings
 
 _log = logging.getLogger(__name__)
@@ -62,7 +70,7 @@ class Agent:
         self._leaving = False
         self._sent_away = False
         self._failures = 0
-        self._began = self.looked_at = time.monotonic()
+        self._began = self._wanted_at = self.looked_at = time.monotonic()
         self._told: object = None
         self._complaints: dict[str, str] = {}
         self._wake, self._news = asyncio.Event(), asyncio.Event()
@@ -76,7 +84,13 @@ class Agent:
             # A probe or two that went astray are no reason to send clients away.
             sighted=now - self._sighted_at < LEASE_SECONDS,
             leased=now < self._lease_until,
+            current=self._is_current or now - self._wanted_at < BEHIND_SECONDS,
         )
+
+    @property
+    def _is_current(self) -> bool:
+        wanted = self._memory.wanted
+        return wanted is not None and self._applied == wanted.revision
 
     @property
     def unready(self) -> str | None:
@@ -205,7 +219,7 @@ class Agent:
             self._news.set()
         known = self._acknowledged
         alone = known is None and time.monotonic() - self._began > LEASE_SECONDS
-        if not self._caught_up and (alone or (known is not None and revision == known.revision)):
+        if not self._caught_up and (alone or (known is not None and revision >= known.revision)):
             self._caught_up = True
             _log.info("revision %s is applied; clients may come", revision)
             self._news.set()
@@ -231,6 +245,8 @@ class Agent:
                 continue
             found = self._poll.result()
             if found is not None:
+                if self._is_current:
+                    self._wanted_at = time.monotonic()
                 self._memory.save_wanted(found)
                 self._wake.set()
 
@@ -272,8 +288,7 @@ class Agent:
     async def _compare_on(self) -> None:
         while True:
             own = self.sight
-            best = own.leased and own.sighted
-            worse = None if best else readiness.worse_off(own, await self._link.sights(self._memory.peers))
+            worse = None if readiness.is_best(own) else readiness.worse_off(own, await self._link.sights(self._memory.peers))
             if worse != self._worse:
                 _log.warning("%s", worse or "clients may come again")
                 self._worse = worse

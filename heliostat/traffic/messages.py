@@ -18,6 +18,8 @@ LEASE_SECONDS = 5.0
 HEARD_SECONDS = 15.0
 """How long a controller takes a silent member to route as it last said. It has to be longer than it takes a member without a
 lease to lose its clients: the lease, a question to its peers, its readiness probe, and the news of that on every node."""
+BEHIND_SECONDS = 10.0
+"""How long a member may take to do what is wanted, until clients are better off at one that does."""
 LONGEST_WAIT_SECONDS = 60.0
 """How long a question for news may wait."""
 
@@ -69,3 +71,5 @@ class Sight(Model):
     """Whether it reached a replica of late, where there shall be any."""
     leased: bool
     """Whether it hears from the controller."""
+    current: bool
+    """Whether it does what is wanted, or had no time to yet."""

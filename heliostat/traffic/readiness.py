@@ -47,19 +47,26 @@ def is_sighted(routes: Mapping[str, ApplicationRoute], found: TrafficSnapshot) -
 def worse_off(own: Sight, peers: Iterable[Sight]) -> str | None:
     """Why clients had better go to one of the `peers`; None where none is better off.
 
-    Members are in one order, those that reach replicas first, and of these those that hear from the controller, so that
-    never all of them send their clients away.
+    Members are in one order, those that reach replicas first, and of these those that hear from the controller and do what
+    it wants, so that never all of them send their clients away.
     """
     best = max((each for each in peers if each.serves), key=_rank, default=None)
     if best is None or _rank(best) <= _rank(own):
         return None
     if best.sighted and not own.sighted:
         return "it reaches no replica, and another member does"
-    return "it does not hear from the controller, and another member does"
+    if best.leased and not own.leased:
+        return "it does not hear from the controller, and another member does"
+    return "it cannot do what the controller wants, and another member does"
 
 
-def _rank(sight: Sight) -> tuple[bool, bool]:
-    return sight.sighted, sight.leased
+def is_best(sight: Sight) -> bool:
+    """Whether no other member can be better off."""
+    return all(_rank(sight))
+
+
+def _rank(sight: Sight) -> tuple[bool, bool, bool]:
+    return sight.sighted, sight.leased, sight.current
 
 
 def shape(found: TrafficSnapshot) -> TrafficSnapshot:

@@ -187,3 +187,30 @@ async def test_only_what_changed_wakes_the_controller(world: World) -> None:
         await asyncio.sleep(0)
         assert len(told) == expected, (requests, share)
     task.cancel()
+
+
+async def test_a_member_that_is_unready_for_long_counts_no_more_until_it_asks_for_clients(
+    world: World,
+) -> None:
+    world.tell("one")
+    world.tell("two", ready=False)
+    for _ in range(int(HEARD_SECONDS)):
+        world.now += 1
+        world.tell("one")
+        world.tell("two", ready=False)
+    assert world.names == ["one"]
+    world.tell("two", ready=False)
+    assert world.names == ["one"], "it does not count anew with each report"
+    world.tell("two")
+    assert world.names == ["one", "two"]
+
+
+async def test_a_member_that_ends_counts_as_long_as_it_has_something_to_answer(world: World) -> None:
+    state = EndpointState(Endpoint("a", "10.0.0.1", 80), True, True, False, 1, "L7OK 200")
+    busy = TrafficSnapshot({"flights-blue": {"a": state}}, {"flights": 0}, worker="1")
+    for _ in range(int(HEARD_SECONDS) + 5):
+        world.tell("one", ready=False, snapshot=busy)
+        world.now += 1
+    assert world.names == ["one"]
+    world.tell("one", ready=False)
+    assert world.names == []

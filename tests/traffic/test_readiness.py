@@ -66,26 +66,27 @@ def test_a_member_that_reaches_no_replica_is_blind_unless_there_shall_be_none() 
     assert is_sighted({}, TrafficSnapshot({}, {}))
 
 
-ALL = [Sight(serves=True, sighted=sighted, leased=leased) for sighted, leased in product((True, False), repeat=2)]
+BOTH = (True, False)
+ALL = [Sight(serves=True, sighted=a, leased=b, current=c) for a, b, c in product(BOTH, repeat=3)]
 
 
 @pytest.mark.parametrize(("one", "other"), [*product(ALL, repeat=2)])
 def test_of_two_members_never_both_send_their_clients_away(one: Sight, other: Sight) -> None:
     away = [worse_off(one, [other]), worse_off(other, [one])]
     assert None in away
-    assert (away == [None, None]) is ((one.sighted, one.leased) == (other.sighted, other.leased))
+    assert (away == [None, None]) is (one == other)
 
 
 def test_why_is_told() -> None:
-    best = Sight(serves=True, sighted=True, leased=True)
-    assert "reaches no replica" in (worse_off(Sight(serves=True, sighted=False, leased=True), [best]) or "")
-    assert "hear from the controller" in (worse_off(Sight(serves=True, sighted=True, leased=False), [best]) or "")
+    best = Sight(serves=True, sighted=True, leased=True, current=True)
+    for lacks, text in (("sighted", "reaches no replica"), ("leased", "hear from"), ("current", "cannot do what")):
+        assert text in (worse_off(best.model_copy(update={lacks: False}), [best]) or "")
 
 
 def test_a_member_that_could_have_no_clients_is_no_alternative() -> None:
-    alone = Sight(serves=True, sighted=True, leased=False)
+    alone = Sight(serves=True, sighted=True, leased=False, current=True)
     assert worse_off(alone, []) is None
-    assert worse_off(alone, [Sight(serves=False, sighted=True, leased=True)]) is None
+    assert worse_off(alone, [Sight(serves=False, sighted=True, leased=True, current=True)]) is None
 
 
 def test_what_is_counted_and_on_its_way_is_no_news_but_the_end_of_what_drains_is() -> None:

@@ -39,13 +39,20 @@ class Member:
     """The last that it told."""
     heard_at: float
     """When that was, monotonic."""
+    ready_at: float
+    """When it asked for clients last, or came, monotonic."""
+
+    def counts(self, now: float) -> bool:
+        """Whether it may have clients, or something of theirs."""
+        busy = any(state.in_flight for servers in self.snapshot.backends.values() for state in servers.values())
+        return now - self.heard_at < HEARD_SECONDS and (busy or now - self.ready_at < HEARD_SECONDS)
 
 
 class FleetRouter:
     """A `TrafficRouter`: as many HAProxies as there are agents, which come and go as they like.
 
     A member counts for as long as it may have clients: from its first report that says so until its farewell, or until it
-    was silent for so long that its own agent has sent them away.
+    was silent, or unready, for so long that they have gone.
     """
 
     capabilities = HAProxyRouter.capabilities
@@ -59,6 +66,8 @@ class FleetRouter:
         self._kept = True
         """Whether the store has all of it."""
         self._members: dict[str, Member] = {}
+        self._unready: dict[str, tuple[float, float]] = {}
+        """Since when those are that report and ask for no clients, and when they did so last, monotonic."""
         self._known: set[str] = set(json.loads(store.plane(_MEMBERS) or "[]"))
         """Who counted last. They are waited for after a start: what they do is not known, and may be anything."""
         self._began = now()
@@ -144,20 +153,33 @@ class FleetRouter:
         if snapshot is not None:
             self._counts[f"{name}/{snapshot.worker}"] = PartCounts(self._now(), snapshot.counts)
         if report.gone or not report.routes:
+            self._unready.pop(name, None)
             self._drop(name, "left" if report.gone else "has no clients yet")
         elif snapshot is not None:
-            self._members[name] = Member(name, report, snapshot, self._now())
-            if before is None:
-                _log.info("%s of the traffic plane counts from here on", name)
-                self._remember({*self._known, name})
-            if before is None or shape(before.snapshot) != shape(snapshot) or before.report.ready != report.ready:
-                self._news.fire()
+            self._meet(name, report, snapshot)
         elif before is not None:
             # Its HAProxy does not answer. It may route as before, so what it did counts until that is too long ago.
             self._members[name] = replace(before, report=report)
         self._heard.fire()
         peers = (each.report.url for each in self.members() if each.name != name)
         return Acknowledgement(revision=self.wanted.revision, peers=tuple(url for url in peers if url is not None))
+
+    def _meet(self, name: str, report: Report, snapshot: TrafficSnapshot) -> None:
+        """Have a member count, as it now is."""
+        before, now = self._members.get(name), self._now()
+        since, _ = self._unready.pop(name, (now, now))
+        if not report.ready:
+            self._unready[name] = (since, now)
+        member = Member(name, report, snapshot, now, now if report.ready else since)
+        if not member.counts(now):
+            self._drop(name, f"was not ready for {HEARD_SECONDS:g} s")
+            return
+        self._members[name] = member
+        if before is None:
+            _log.info("%s of the traffic plane counts from here on", name)
+            self._remember({*self._known, name})
+        if before is None or shape(before.snapshot) != shape(snapshot) or before.report.ready != report.ready:
+            self._news.fire()
 
     def _publish(self, routes: dict[str, ApplicationRoute]) -> bool:
         new = routes != self.wanted.routes
@@ -175,10 +197,12 @@ class FleetRouter:
     def _sweep(self) -> None:
         """Forget who was silent for too long."""
         now = self._now()
-        for member in [each for each in self._members.values() if now - each.heard_at >= HEARD_SECONDS]:
-            self._drop(member.name, f"was silent for {HEARD_SECONDS:g} s")
+        for member in [each for each in self._members.values() if not each.counts(now)]:
+            self._drop(member.name, f"was silent or not ready for {HEARD_SECONDS:g} s")
         if now - self._began >= HEARD_SECONDS and self._known - self._members.keys():
             self._remember(set(self._members))
+        for name in [name for name, (_, told) in self._unready.items() if now - told >= HEARD_SECONDS]:
+            del self._unready[name]
         for part in [part for part, each in self._counts.items() if now - each.heard_at >= _COUNTED_SECONDS]:
             del self._counts[part]
 
