@@ -17,6 +17,7 @@ import sys
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import httpx
 import uvicorn
@@ -152,7 +153,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
             # Clients that wait for news come again.
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        server = uvicorn.Server(config)
+        server = _Server(config, traffic)
         # The server raises the signal that ended it once more, and that would be the end of all that is done at the end.
         signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
         # What is loaded by now stays; the collector need not look at it again.
@@ -176,6 +177,19 @@ async def serve(settings: ControllerSettings, token: str) -> None:
                 _log.warning("%s entries wait for the ledger until the next start: %s", backlog.waiting, backlog.error)
             await backend.close()
             store.close()
+
+
+class _Server(uvicorn.Server):
+    """One that ends without waiting for agents that wait for news."""
+
+    def __init__(self, config: uvicorn.Config, traffic: TrafficRouter) -> None:
+        super().__init__(config)
+        self._traffic = traffic
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if isinstance(self._traffic, FleetRouter):
+            self._traffic.close()
+        super().handle_exit(sig, frame)
 
 
 def agents_door(settings: ControllerSettings) -> Door | None:

@@ -6,7 +6,8 @@ import asyncio
 import json
 import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from heliostat.controller.doors import Door
 from heliostat.spec.addresses import TokenFile
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import TrafficSnapshot
+from heliostat.spec.rollouts import Health
 from heliostat.traffic.messages import Acknowledgement, Report
 
 AGENTS = "agents-token"
@@ -147,13 +149,42 @@ async def test_the_program_begins_with_a_mounted_file_and_ends_in_order(tmp_path
                     await asyncio.sleep(0.05)
             wanted = await client.get("/v1/traffic/wanted", headers={"Authorization": f"Bearer {AGENTS}"})
             assert wanted.json() == {"revision": 0, "routes": {}}
+            member = await _member(tmp_path, f"http://127.0.0.1:{port}")
+            try:
+                await _until(client, lambda health: health.haproxy)
+            finally:
+                member.send_signal(signal.SIGTERM)
+                assert await member.wait() == 0
+            await _until(client, lambda health: not health.haproxy)
             other = await asyncio.create_subprocess_exec(*argv, env=environment, stdout=PIPE, stderr=PIPE)
             _, complaint = await other.communicate()
             assert (other.returncode, b"another controller runs" in complaint) == (1, True)
-        process.send_signal(signal.SIGTERM)
+            url, of = "/v1/traffic/wanted?revision=0&seconds=30", {"Authorization": f"Bearer {AGENTS}"}
+            waiting = asyncio.create_task(client.get(url, headers=of, timeout=40))
+            # By the time that this is answered, the one before has arrived.
+            await client.get("/v1/health", headers={"Authorization": f"Bearer {TOKEN}"})
+            process.send_signal(signal.SIGTERM)
+            assert (await waiting).status_code == 204
         async with asyncio.timeout(30):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def _member(directory: Path, controller: str) -> asyncio.subprocess.Process:
+    """A member of the traffic plane, with the token that is the agents' own."""
+    (directory / "agents-token").write_text(AGENTS)
+    of = ("--controller", controller, "--token-file", str(directory / "agents-token"), "--directory", str(directory / "one"))
+    here = ("--host", "127.0.0.1", "--public-port", str(free_port()), "--port", str(free_port()))
+    argv = (sys.executable, "-P", "-m", "heliostat.traffic", *of, *here, "--settle-seconds", "0", "--drain-seconds", "1")
+    return await asyncio.create_subprocess_exec(*argv, stdout=DEVNULL, stderr=DEVNULL)
+
+
+async def _until(client: httpx.AsyncClient, holds: Callable[[Health], bool]) -> None:
+    while True:
+        answer = await client.get("/v1/health", headers={"Authorization": f"Bearer {TOKEN}"})
+        if holds(Health.model_validate_json(answer.content)):
+            return
+        await asyncio.sleep(0.05)

@@ -214,3 +214,12 @@ async def test_a_member_that_ends_counts_as_long_as_it_has_something_to_answer(w
     assert world.names == ["one"]
     world.tell("one", ready=False)
     assert world.names == []
+
+
+async def test_who_waits_for_news_is_answered_when_the_controller_ends(world: World) -> None:
+    waiting = asyncio.create_task(world.fleet.wanted_after(0, 30))
+    await asyncio.sleep(0)
+    world.fleet.close()
+    async with asyncio.timeout(5):
+        assert await waiting is None
+        assert await world.fleet.wanted_after(0, 30) is None

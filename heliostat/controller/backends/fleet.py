@@ -70,7 +70,7 @@ class FleetRouter:
         """Since when those are that report and ask for no clients, and when they did so last, monotonic."""
         self._known: set[str] = set(json.loads(store.plane(_MEMBERS) or "[]"))
         """Who counted last. They are waited for after a start: what they do is not known, and may be anything."""
-        self._began = now()
+        self._began, self._ends = now(), False
         self._counts: dict[str, PartCounts] = {}
         self._published, self._heard, self._news = _Signal(), _Signal(), _Signal()
 
@@ -141,11 +141,16 @@ class FleetRouter:
         """What shall be, once it is another revision; None where it is the same after `seconds`."""
         deadline = self._now() + seconds
         while self.wanted.revision == revision:
-            left = deadline - self._now()
+            left = deadline - self._now() if not self._ends else 0.0
             if left <= 0:
                 return None
             await self._published.wait(left)
         return self.wanted
+
+    def close(self) -> None:
+        """Answer all that wait for news, as there will be none: they come again, to another controller."""
+        self._ends = True
+        self._published.fire()
 
     def take(self, name: str, report: Report) -> Acknowledgement:
         """Take note of what a member does."""
