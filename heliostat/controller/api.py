@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import hmac
 import sqlite3
 import time
 from collections.abc import Callable
@@ -15,14 +12,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 import heliostat
+from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.changes import add_changes
+from heliostat.controller.doors import Door, Guard
 from heliostat.controller.metrics import CONTENT_TYPE, Metrics
 from heliostat.controller.points import samples
+from heliostat.controller.probes import add_probes
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.traffic_api import add_traffic
 from heliostat.controller.views import current, past
 from heliostat.controller.views import status as status_of
 from heliostat.rollout.model import Observed, State
-from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.base import Name, make_all
 from heliostat.spec.rollouts import Health, Record, Rollout, RolloutEvent, Status
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -77,17 +77,27 @@ class Views:
 
 
 def create_app(
-    reconciler: Reconciler, token: str, public_url: str, read_again: Callable[[str], str] = lambda refused: refused
+    reconciler: Reconciler,
+    token: str,
+    public_url: str,
+    read_again: Callable[[str], str] = lambda refused: refused,
+    agents_door: Door | None = None,
 ) -> FastAPI:
-    """The application; every call needs `token`, or what `read_again` finds in its place where a call carries another."""
+    """The application; every call needs `token`, or what `read_again` finds in its place where a call carries another.
+
+    `agents_door` lets in to what agents of the traffic plane ask, and to nothing else. Probes need nothing.
+    """
     make_all()  # FastAPI misreads what is not
-    guard = Depends(_Guard(token, read_again))
+    guard = Depends(Guard(Door(token, read_again), agents_door))
     version = heliostat.__version__
     app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)
     views = Views(reconciler, public_url)
     _add_health(app, reconciler, public_url)
     _add_reads(app, reconciler, views)
     add_changes(app, reconciler, views.state, views.status)
+    if isinstance(reconciler.traffic, FleetRouter):
+        add_traffic(app, reconciler.traffic)
+    add_probes(app, reconciler)
     _add_errors(app)
     return app
 
@@ -171,25 +181,3 @@ def _add_errors(app: FastAPI) -> None:
     async def unwritten(request: Request, error: Exception) -> Response:
         text = f"nothing was changed: it cannot be written down: {error}; where the disk is full, free some space"
         return JSONResponse({"detail": text}, status.HTTP_503_SERVICE_UNAVAILABLE)
-
-
-class _Guard:
-    """Lets in who has the token. One that is changed where it is kept counts from the first call that carries it."""
-
-    def __init__(self, token: str, read_again: Callable[[str], str]) -> None:
-        self._token, self._read_again, self._lock = token, read_again, asyncio.Lock()
-
-    async def __call__(self, request: Request) -> None:
-        # A Kubernetes API server, as a way here, keeps Authorization to itself.
-        given = request.headers.get("authorization") or request.headers.get(ControllerAddress.proxied_header, "")
-        if self._fits(given):
-            return
-        if given:
-            async with self._lock:
-                with contextlib.suppress(RetryableError, PermanentError):
-                    self._token = await asyncio.to_thread(self._read_again, self._token)
-        if not self._fits(given):
-            raise HTTPException(status.HTTP_401_UNAUTHORIZED, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
-
-    def _fits(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode())

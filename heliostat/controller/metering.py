@@ -1,4 +1,8 @@
-"""Counts what each version answered, from HAProxy's own counters, which begin anew with each start of HAProxy."""
+"""Counts what each version answered, from HAProxy's own counters, which begin anew with each start of HAProxy.
+
+Of a traffic plane of several HAProxies each is counted by itself (a part), and added up: so it is all the same which of them
+come, go or begin anew, also while no controller is there to see it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour, Observed, State, Window
 from heliostat.rollout.show import Gathering
 from heliostat.spec.base import Model
-from heliostat.spec.endpoints import backend_name
+from heliostat.spec.endpoints import PartCounts, backend_name
 from heliostat.spec.latencies import Counts
 from heliostat.spec.routes import PREDICT
 from heliostat.systems.haproxy_config import NOBODY
@@ -23,11 +27,25 @@ _KEPT_VERSIONS = 20
 """Versions of an application that are still told of: a counter that vanishes is no harm, one that each version leaves is."""
 
 
+_SILENT_SECONDS = 5.0
+"""Without a word from a HAProxy, until what it then says may be of versions that were there before."""
+_KEPT_PARTS = 64
+"""HAProxies of an application whose counters are known; one of before that comes again would count twice."""
+
 _NONE = Counts()
 
 
 ByRoute = dict[str, Counts]
 """Of `heliostat.spec.routes.ROUTES`; one that was asked for nothing yet is not among them."""
+
+
+class Part(Model):
+    """One HAProxy of several, as it was read last."""
+
+    last: dict[str, ByRoute] = {}
+    """Its counters, by colour or `NOBODY`."""
+    labels: dict[Colour, str] = {}
+    """Of the version that each colour had then: what is heard late counts for that."""
 
 
 class Counters(Model):
@@ -40,6 +58,31 @@ class Counters(Model):
     """By label, the oldest first."""
     labels: dict[Colour, str] = {}
     """Of the version that each colour has, or had last."""
+    parts: dict[str, Part] = {}
+    """HAProxies of a plane of several, by name, the one that was heard of last at the end."""
+
+
+def counted_part(
+    before: Counters, name: str, found: Mapping[str, ByRoute], labels: dict[Colour, str], silent: bool = False
+) -> Counters:
+    """`before` with what one HAProxy of several counted since it was heard of last.
+
+    It may have been `silent` while a colour got another version: what it counted then is none of that one's.
+    """
+    labels = {**before.labels, **labels}
+    part = before.parts.get(name, Part(labels=labels))
+    late = {colour for colour, label in part.labels.items() if silent and label != labels.get(colour)}
+    after = counted(before.model_copy(update={"last": part.last}), {k: v for k, v in found.items() if k not in late}, labels)
+    versions, last = dict(after.versions), dict(after.last)
+    for colour in late & found.keys():
+        known, label = part.last.get(colour, {}), part.labels[Colour(colour)]
+        new = {route: counts.since(known.get(route, _NONE)) for route, counts in found[colour].items()}
+        last[colour] = found[colour]
+        if label in versions:
+            versions[label] = _plus(versions[label], new)
+    others = {each: kept for each, kept in before.parts.items() if each != name}
+    parts = {**dict([*others.items()][1 - _KEPT_PARTS :]), name: Part(last=last, labels=labels)}
+    return after.model_copy(update={"versions": versions, "last": before.last, "parts": parts})
 
 
 def counted(before: Counters, found: Mapping[str, ByRoute], labels: dict[Colour, str]) -> Counters:
@@ -61,6 +104,12 @@ def counted(before: Counters, found: Mapping[str, ByRoute], labels: dict[Colour,
     surplus = [label for label in versions if label not in current][: max(0, len(versions) - _KEPT_VERSIONS)]
     kept = {label: counts for label, counts in versions.items() if label not in surplus}
     return Counters(last=last, colours=colours, versions=kept, labels=labels)
+
+
+def _sides(application: str, counts: Mapping[str, ByRoute]) -> dict[str, ByRoute]:
+    """Of both colours and of what no version could answer."""
+    sides = (*(colour.value for colour in Colour), NOBODY)
+    return {side: counts[name] for side in sides if (name := backend_name(application, side)) in counts}
 
 
 def _plus(before: ByRoute, new: ByRoute) -> ByRoute:
@@ -85,6 +134,8 @@ class _Track:
     dirty: bool = False
     saved_at: float = 0.0
     now: Point | None = None
+    heard: dict[str, float] = field(default_factory=dict)
+    """When each HAProxy of several was heard of last."""
     shape: tuple[object, ...] = ()
     """Of the last pass; a change begins a new stretch."""
 
@@ -96,14 +147,24 @@ class Meter:
         self._store = store
         self._tracks: dict[str, _Track] = {}
 
-    def record(self, state: State, observed: Observed, counts: Mapping[str, ByRoute], now: float) -> None:
-        """Count what happened since the pass before; keeps it in memory only."""
-        track, sides = self._track(state), (*(colour.value for colour in Colour), NOBODY)
-        found = {side: counts[name] for side in sides if (name := backend_name(state.name, side)) in counts}
+    def record(
+        self,
+        state: State,
+        observed: Observed,
+        counts: Mapping[str, ByRoute],
+        now: float,
+        parts: Mapping[str, PartCounts] | None = None,
+    ) -> None:
+        """Count what happened since the pass before; keeps it in memory only. `parts` are the counts of several HAProxies."""
+        track = self._track(state)
+        desired = {colour: state.slot(colour).desired for colour in Colour}
+        labels = {colour: each.version.label for colour, each in desired.items() if each is not None}
+        found = _sides(state.name, counts)
         if any(track.counters.last.get(side) != each for side, each in found.items()):
-            desired = {colour: state.slot(colour).desired for colour in Colour}
-            labels = {colour: each.version.label for colour, each in desired.items() if each is not None}
             track.counters, track.dirty = counted(track.counters, found, labels), True
+        for name, each in (parts or {}).items():
+            self._record_part(track, name, each, _sides(state.name, each.counts), labels)
+        track.heard = {name: each.heard_at for name, each in (parts or {}).items()}
         blue, green = (track.counters.colours.get(colour, {}) for colour in Colour)
         track.now = Point(
             now,
@@ -116,6 +177,17 @@ class Meter:
             _others(blue),
             _others(green),
         )
+
+    def _record_part(
+        self, track: _Track, name: str, part: PartCounts, found: dict[str, ByRoute], labels: dict[Colour, str]
+    ) -> None:
+        before, known = track.heard.get(name), track.counters.parts.get(name)
+        if part.heard_at == before:
+            return
+        now = {**track.counters.labels, **labels}
+        if known is None or known.labels != now or any(known.last.get(side) != each for side, each in found.items()):
+            silent = before is None or part.heard_at - before > _SILENT_SECONDS
+            track.counters, track.dirty = counted_part(track.counters, name, found, labels, silent), True
 
     def windows(self, state: State, since: float, seconds: float) -> tuple[Window, ...]:
         """What clients' requests showed since `since`, at most over `seconds`, as of the last pass."""

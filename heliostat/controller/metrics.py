@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.reconciler import Reconciler
 from heliostat.rollout import refusals, show
 from heliostat.rollout.model import SHARES, Colour, Observed, State
@@ -59,12 +60,23 @@ class _Collector(Collector):
         yield _gauge("heliostat_ledger_waiting", "Entries that are not in the ledger yet", reconciler.store.count_waiting())
         yield _gauge("heliostat_cluster_answers", "Whether Ray answers", reconciler.ray_answers)
         yield _gauge("heliostat_traffic_plane_up", "Whether HAProxy runs", reconciler.traffic.alive)
+        if isinstance(reconciler.traffic, FleetRouter):
+            yield _members(reconciler.traffic)
         written = not reconciler.store.faults.error
         yield _gauge("heliostat_store_writes", "Whether what is decided can be written down", written)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _members(fleet: FleetRouter) -> Metric:
+    told = GaugeMetricFamily("heliostat_traffic_members", "HAProxies of the traffic plane, by state", labels=["state"])
+    members = fleet.members()
+    told.add_metric(["counts"], len(members))
+    told.add_metric(["ready"], sum(each.report.ready for each in members))
+    told.add_metric(["current"], sum(each.report.revision == fleet.wanted.revision for each in members))
+    return told
 
 
 def _traffic(versions: dict[str, dict[str, dict[str, Counts]]]) -> Iterator[Metric]:

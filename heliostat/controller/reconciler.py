@@ -12,7 +12,7 @@ import httpx
 
 from heliostat.controller.action_executor import ActionExecutor
 from heliostat.controller.analysis_runners import AnalysisRunners
-from heliostat.controller.backends.routing import ApplicationRoute, TrafficRouter
+from heliostat.controller.backends.routing import TrafficRouter
 from heliostat.controller.backends.serving import Deployments, ServingBackend
 from heliostat.controller.clock import Clock
 from heliostat.controller.deployment_changes import DeploymentChange, DeploymentChanges, changes_in, deferred
@@ -36,6 +36,7 @@ from heliostat.spec.endpoints import TrafficSnapshot
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import ActionRequest, Declaration, Desired, Origin, RollbackRequest
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.traffic.routes import ApplicationRoute
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +58,11 @@ class Reconciler:
     ledger: Ledger
     states: dict[str, State] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
+    looked_at: float = field(default_factory=time.monotonic)
+    """When the last pass began, monotonic."""
     _lost: set[str] = field(default_factory=set)
     _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _moving: dict[str, tuple[int, float]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _complaint: str = ""
@@ -219,7 +223,7 @@ class Reconciler:
         seen = still(self._seen(name), name, snapshot)
         if deployments is not None:
             seen = observe(name, deployments, snapshot, self._golden.of(name))
-        self.meter.record(state, seen, snapshot.counts, now)
+        self.meter.record(state, seen, snapshot.counts, now, snapshot.parts)
         share, took = self._moved.get(name, (-1, 0.0))
         observed = self.observed[name] = replace(
             seen,
@@ -241,9 +245,15 @@ class Reconciler:
     async def _carry_out(self, state: State, decision: Decision, began: float) -> tuple[bool, tuple[Action, ...]]:
         name = state.name
         moves = [action for action in decision.actions if isinstance(action, SetShare)]
+        if not moves:
+            self._moving.pop(name, None)
         for action in moves:
+            # Where some of the traffic plane lags behind, the same move is asked for again.
+            share, since = self._moving.get(name, (action.share, began))
+            since = since if share == action.share else began
+            self._moving[name] = (action.share, since)
             await self.traffic.set_share(name, action.share)
-            self._moved[name] = (action.share, round((time.perf_counter() - began) * 1000, 2))
+            self._moved[name] = (action.share, round((time.perf_counter() - since) * 1000, 2))
         for phase, text in decision.events:
             _log.info("%s: %s: %s", name, phase, text)
         changed = bool(moves or decision.events or decision.state != state)
@@ -257,6 +267,7 @@ class Reconciler:
         return Evidence(windows, self.analysis_runners.figures(state.name, found.key), self.meter.before(state, found))
 
     async def _reconcile_safely(self) -> float:
+        self.looked_at = time.monotonic()
         try:
             delay = await self.reconcile()
             self._complaint = ""
@@ -288,7 +299,7 @@ class Reconciler:
         self.meter.forget(name)
         self._golden.drop(name)
         self.changes.forget(name)
-        for kept in (self.observed, self._moved):
+        for kept in (self.observed, self._moved, self._moving):
             kept.pop(name, None)
 
     def _seen(self, name: str) -> Observed:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute
 from heliostat.controller.backends.serving import Deployments
 from heliostat.rollout.actions import admitted
 from heliostat.rollout.model import SHARES, Colour, Observed, State
 from heliostat.spec.strategies import Affinity, Canary
+from heliostat.traffic.routes import ApplicationRoute, ColourRoute
 
 Known = tuple[Affinity | None, str]
 """What clients are known by, and the salt that deals them."""

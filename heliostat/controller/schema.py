@@ -14,7 +14,7 @@ from heliostat.rollout.refusals import entry_of
 from heliostat.spec.rollouts import Desired
 from heliostat.systems.errors import PermanentError
 
-VERSION = 4
+VERSION = 5
 
 _FIRST = """
 CREATE TABLE applications (name TEXT PRIMARY KEY, state TEXT NOT NULL);
@@ -80,7 +80,10 @@ def _declarations(found: Any) -> list[Desired]:
 # What was counted before is of all routes, and judges none; samples that stay tell of what was, and no window begins in them.
 _FOURTH = "DELETE FROM counters;"
 
-_MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {1: _FIRST, 2: _SECOND, 3: _third, 4: _FOURTH}
+# Of a traffic plane of several members: what they shall do, and who they were.
+_FIFTH = "CREATE TABLE IF NOT EXISTS plane (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
+
+_MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {1: _FIRST, 2: _SECOND, 3: _third, 4: _FOURTH, 5: _FIFTH}
 """By the version that each leads to, from the one before."""
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from heliostat.controller.faults import Faults
 from heliostat.controller.points import Point, dumped, loaded
 from heliostat.controller.schema import migrate
 from heliostat.rollout.model import ENDS, Colour, Progress, State
@@ -20,6 +19,7 @@ from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Phase, RolloutEvent
 from heliostat.spec.strategies import Affinity
 from heliostat.systems.errors import PermanentError, explained
+from heliostat.systems.faults import Faults
 from heliostat.systems.haproxy_config import Route
 
 FILE = "controller.sqlite"
@@ -175,6 +175,15 @@ class Store:
     def save_route(self, route: Route) -> None:
         """What HAProxy is about to be told of one application."""
         self._db.execute("REPLACE INTO traffic VALUES (?, ?)", (route.application, json.dumps(_kept(route))))
+
+    def plane(self, name: str) -> str | None:
+        """What is kept by a name of a traffic plane of several members."""
+        found = self._db.execute("SELECT value FROM plane WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else None
+
+    def save_plane(self, name: str, value: str) -> None:
+        """Keep it."""
+        self._db.execute("REPLACE INTO plane VALUES (?, ?)", (name, value))
 
     # The traffic's figures
 

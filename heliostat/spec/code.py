@@ -20,7 +20,7 @@ from heliostat.spec.resources import Code
 WORKLOADS = "workloads"
 """The folder of a repository whose code travels wherever it runs."""
 _LIBRARY = (heliostat.__name__,)
-_CONTROLLER = ("controller", "rollout", "spec", "systems")
+_CONTROLLER = ("controller", "rollout", "spec", "systems", "traffic")
 """What is loaded for as long as a controller runs; analysis runners and replicas load theirs at each start."""
 
 

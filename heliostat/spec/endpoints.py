@@ -35,6 +35,16 @@ class EndpointState:
 
 
 @dataclass(frozen=True)
+class PartCounts:
+    """What one HAProxy of several counted since its start."""
+
+    heard_at: float
+    """When it said so, by the clock of whoever heard it."""
+    counts: dict[str, dict[str, Counts]]
+    """By backend and route."""
+
+
+@dataclass(frozen=True)
 class TrafficSnapshot:
     """What the traffic plane does now."""
 
@@ -48,6 +58,10 @@ class TrafficSnapshot:
     """What clients are known by, by application; those without are not among them."""
     salts: dict[str, str] = field(default_factory=dict)
     """Of affinities, by application."""
+    worker: str = ""
+    """Which of HAProxy's processes this is of: another one counts from 0."""
+    parts: dict[str, PartCounts] = field(default_factory=dict)
+    """Of a plane of several HAProxies the counts of each, by the name that goes with its worker; `counts` is empty then."""
 
 
 def backend_name(application: str, colour: str) -> str:

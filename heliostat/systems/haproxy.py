@@ -13,6 +13,7 @@ from heliostat.systems.errors import PermanentError, RetryableError, explained
 from heliostat.systems.haproxy_config import (
     CHECKS,
     COLOURS,
+    LEAVING,
     NOBODY,
     RUNTIME_SOCKET,
     SUCCESSOR,
@@ -23,6 +24,7 @@ from heliostat.systems.haproxy_config import (
     render_map,
     render_salt_map,
 )
+from heliostat.systems.haproxy_counts import TABLE
 
 _ANSWER_SECONDS = 5.0
 _RELOAD_SECONDS = 20.0
@@ -121,7 +123,8 @@ async def snapshot(plane: Plane) -> TrafficSnapshot:
         RetryableError: it does not answer.
     """
     maps = (plane.map_file, plane.affinity_file, plane.salt_file)
-    commands = ("show servers state", "show stat -1 6 -1", *(f"show map {path}" for path in maps), haproxy_counts.SHOW)
+    shown = (*(f"show map {path}" for path in maps), haproxy_counts.SHOW, "show info")
+    commands = ("show servers state", "show stat -1 6 -1", *shown)
     answers = split_answers(await _ask(plane.runtime_socket, ";".join(commands)), len(commands))
     held_back = _held_back(answers[0])
     backends: dict[str, dict[str, EndpointState]] = {}
@@ -141,6 +144,7 @@ async def snapshot(plane: Plane) -> TrafficSnapshot:
         counts={backend: {} for backend in backends} | haproxy_counts.parse(answers[5], ended),
         affinities=haproxy_affinity.parse_affinities(affinities),
         salts=haproxy_affinity.parse_salts(salts),
+        worker="{Pid}-{Start_time_sec}".format_map(_info(answers[6])),
     )
 
 
@@ -150,9 +154,30 @@ async def running_version(runtime_directory: Path) -> str:
     Raises:
         RetryableError: it does not answer.
     """
-    info = await _ask(runtime_directory / RUNTIME_SOCKET, "show info")
-    found = dict(line.split(": ", 1) for line in info.splitlines() if ": " in line)
-    return found.get("Version", "").partition("-")[0]
+    info = _info(await _ask(runtime_directory / RUNTIME_SOCKET, "show info"))
+    return info.get("Version", "").partition("-")[0]
+
+
+def _info(answer: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in answer.splitlines() if ": " in line)
+
+
+async def send_away(plane: Plane, leaving: bool) -> None:
+    """Have each client that is answered close its connection, so that the next request comes to another HAProxy; or not.
+
+    Only where `plane` says that there are others. A worker that takes over does not know of it yet.
+    """
+    await _command(plane, f"experimental-mode on; set var {LEAVING} bool({'true' if leaving else 'false'})")
+
+
+async def connections(plane: Plane) -> int:
+    """How many connections clients have to this worker, idle ones among them.
+
+    Raises:
+        RetryableError: it does not answer.
+    """
+    rows = csv.DictReader(io.StringIO((await _ask(plane.runtime_socket, f"show stat {TABLE} 1 -1")).removeprefix("# ")))
+    return sum(int(row["scur"] or 0) for row in rows)
 
 
 def split_answers(text: str, count: int) -> list[str]:

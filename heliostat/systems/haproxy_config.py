@@ -58,6 +58,9 @@ NOBODY = "nobody"
 CHECKS = "check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1 observe layer4 error-limit 1 on-error sudden-death"
 """Also for servers that are added at run time, which inherit nothing."""
 
+LEAVING = "proc.leaving"
+"""A variable of the worker: whether clients are to go to another HAProxy."""
+
 RUNTIME_SOCKET = "haproxy.sock"
 _CONNECT_SECONDS = 0.2
 _KEPT_SECONDS = 75
@@ -92,6 +95,8 @@ class Plane:
     threads: int
     max_connections: int
     answer_timeout_seconds: float
+    one_of_several: bool = False
+    """Whether clients may be sent away to another HAProxy."""
 
     @property
     def config_file(self) -> Path:
@@ -214,7 +219,7 @@ frontend public
     bind {host}:{port}
 {before}    http-request allow if {{ stopping }}
     {large_head}
-    http-after-response set-header connection close if {{ stopping }}
+    http-after-response set-header connection close if {{ stopping }}{leaving}
     use_backend {successor} unless {{ var(txn.app) -m found }}
     http-request set-var(txn.app) path,field(2,/)
     http-request set-var(txn.share) var(txn.app),map_str_int({map},-1)
@@ -265,6 +270,7 @@ def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
         nobody=NOBODY,
         request_id=REQUEST_ID,
         large_head=haproxy_errors.large_head(),
+        leaving=f" || {{ var({LEAVING}) -m bool }}" if plane.one_of_several else "",
         no_application=haproxy_errors.not_found("No such application."),
         nothing_there=haproxy_errors.not_found("Not Found"),
         before=_lines(haproxy_counts.table()),

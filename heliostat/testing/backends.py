@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
-from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute, endpoint_steps
 from heliostat.controller.backends.serving import Deployment, Deployments, Room
 from heliostat.rollout.model import Colour, Condition, DeployColour, identity
 from heliostat.spec.capabilities import ALL
@@ -16,6 +15,7 @@ from heliostat.spec.rollouts import Desired
 from heliostat.spec.routes import PREDICT
 from heliostat.spec.strategies import Affinity
 from heliostat.systems.errors import RetryableError
+from heliostat.traffic.routes import ApplicationRoute, ColourRoute, endpoint_steps
 
 __all__ = ["MemoryRouter", "MemoryServing"]
 

@@ -14,12 +14,12 @@ import pytest
 from rollouts_in_memory import ADA, WELL, World, canary, quick, world
 from test_controller import bring, desired
 
-from heliostat.controller import faults
 from heliostat.controller.clock import Clock
 from heliostat.controller.store import Store
 from heliostat.rollout.model import State
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import Canary, CanaryStep
+from heliostat.systems import faults
 from heliostat.systems.errors import RetryableError
 
 __all__ = ["quick", "world"]

@@ -12,14 +12,15 @@ import pytest
 import pytest_asyncio
 from test_full_disk import calm, full
 
-from heliostat.controller.backends.haproxy import HAProxyRouter
-from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute
+from heliostat.controller.backends.haproxy import plane_of
 from heliostat.controller.store import Store
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot
 from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.systems.errors import PermanentError
+from heliostat.traffic.haproxy import HAProxyRouter
+from heliostat.traffic.routes import ApplicationRoute, ColourRoute
 
 __all__ = ["calm"]
 
@@ -54,7 +55,7 @@ class Plane:
         self.directory = directory
         self.socket = socket
         self.store = Store(directory)
-        self.traffic = HAProxyRouter(settings, self.store)
+        self.traffic = HAProxyRouter(plane_of(settings), self.store)
         self.found: dict[str, dict[str, EndpointState]] = {"flights-blue": {}, "flights-green": {}}
 
     async def apply(self, *names: str, share: int = 0) -> list[str]:

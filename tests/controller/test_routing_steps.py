@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from heliostat.controller.backends.routing import ColourRoute, endpoint_steps
 from heliostat.spec.endpoints import Endpoint, EndpointState
+from heliostat.traffic.routes import ColourRoute, endpoint_steps
 
 R1, R2 = Endpoint("r1", "127.0.0.1", 30001), Endpoint("r2", "127.0.0.1", 30002)
 

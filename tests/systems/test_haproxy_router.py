@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from traffic_plane import FakeReplica, free_port
 
-from heliostat.controller.backends.haproxy import HAProxyRouter
+from heliostat.controller.backends.haproxy import plane_of
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour
 from heliostat.spec.addresses import RayAddress
@@ -17,6 +17,7 @@ from heliostat.spec.endpoints import Endpoint
 from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.systems import processes
 from heliostat.testing.conformance import TrafficRouterConformance
+from heliostat.traffic.haproxy import HAProxyRouter
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ class TestHAProxy(TrafficRouterConformance):
     @pytest.fixture
     async def router(self, settings: ControllerSettings) -> AsyncIterator[HAProxyRouter]:
         store = Store(settings.directory)
-        found = HAProxyRouter(settings, store)
+        found = HAProxyRouter(plane_of(settings), store)
         await found.adopt()
         yield found
         await processes.stop(settings.directory, TRAFFIC_SERVICE, grace_seconds=0)
@@ -55,7 +56,7 @@ class TestHAProxy(TrafficRouterConformance):
         wanted = self.route(2_500, endpoints[Colour.BLUE], endpoints[Colour.GREEN])
         before = await self.settled(router, wanted)
         store = Store(settings.directory)
-        successor = HAProxyRouter(settings, store)
+        successor = HAProxyRouter(plane_of(settings), store)
         await successor.adopt()
         assert (await successor.snapshot()).backends == before.backends
         assert successor.as_before(self.application) == wanted

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from heliostat.controller.backends.routing import ApplicationRoute, ColourRoute, TrafficRouter
+from heliostat.controller.backends.routing import TrafficRouter
 from heliostat.rollout.model import Colour
 from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot, backend_name
 from heliostat.spec.strategies import Affinity
+from heliostat.traffic.routes import ApplicationRoute, ColourRoute
 
 _LOOK_SECONDS = 0.02
 BLUE, GREEN = Colour.BLUE, Colour.GREEN

@@ -1,0 +1,52 @@
+"""Who is let in to the controller's API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+from collections.abc import Callable
+
+from fastapi import HTTPException, Request, status
+
+from heliostat.controller.traffic_api import PREFIX
+from heliostat.spec.addresses import ControllerAddress
+from heliostat.systems.errors import PermanentError, RetryableError
+
+
+class Door:
+    """Lets in who has the token. One that is changed where it is kept counts from the first call that carries it."""
+
+    def __init__(self, token: str, read_again: Callable[[str], str] = lambda refused: refused) -> None:
+        """`read_again` reads the token where it is kept, given the one that was refused."""
+        self._token, self._read_again, self._lock = token, read_again, asyncio.Lock()
+
+    async def lets_in(self, given: str) -> bool:
+        """Whether a header is the right one."""
+        if self._fits(given):
+            return True
+        if given:
+            async with self._lock:
+                with contextlib.suppress(RetryableError, PermanentError):
+                    self._token = await asyncio.to_thread(self._read_again, self._token)
+        return self._fits(given)
+
+    def _fits(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode())
+
+
+class Guard:
+    """Lets in by one door to everything, and by another one to what agents of the traffic plane ask."""
+
+    def __init__(self, door: Door, agents_door: Door | None = None) -> None:
+        self._door, self._agents_door = door, agents_door
+
+    async def __call__(self, request: Request) -> None:
+        """Raise 401 for who is not let in."""
+        # A Kubernetes API server, as a way here, keeps Authorization to itself.
+        given = request.headers.get("authorization") or request.headers.get(ControllerAddress.proxied_header, "")
+        of_agents = self._agents_door is not None and request.url.path.startswith(PREFIX)
+        if of_agents and self._agents_door is not None and await self._agents_door.lets_in(given):
+            return
+        if not await self._door.lets_in(given):
+            raise HTTPException(status.HTTP_401_UNAUTHORIZED, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})

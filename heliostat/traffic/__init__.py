@@ -1,0 +1,1 @@
+"""The traffic plane: HAProxy's owner, and the program that runs one of several HAProxies as a controller says."""
