@@ -30,8 +30,8 @@ _TAIL = 2000
 Tell = Callable[[str], None]
 
 
-async def ensure(pack: PackProject, environment: Mapping[str, str], tell: Tell) -> None:
-    """Makes the environment that a pack names, where it is not there, not whole, or made of other requirements.
+async def ensure(pack: PackProject, environment: Mapping[str, str], tell: Tell, python: str = sys.executable) -> None:
+    """Makes the environment that a pack names, by `python`, where it is not there, not whole, or made of other requirements.
 
     `tell` is told what is done and what pip prints. Raises EngineError with pip's last words where it cannot be made.
     """
@@ -41,7 +41,7 @@ async def ensure(pack: PackProject, environment: Mapping[str, str], tell: Tell) 
     async with _lock(pack.folder / DESCRIPTION, tell):
         if reason := _reason(pack, folder):  # another may have made it meanwhile
             tell(f"making the virtual environment {folder} of the policy pack, which {reason}")
-            await _make(pack, folder, environment, tell)
+            await _make(pack, folder, python, environment, tell)
 
 
 def _reason(pack: PackProject, folder: Path) -> str:
@@ -61,9 +61,9 @@ def _digest(pack: PackProject) -> str:
     return hashlib.sha256(file.read_bytes() if file.exists() else b"").hexdigest()
 
 
-async def _make(pack: PackProject, folder: Path, environment: Mapping[str, str], tell: Tell) -> None:
+async def _make(pack: PackProject, folder: Path, python: str, environment: Mapping[str, str], tell: Tell) -> None:
     await asyncio.to_thread(_clear, folder)
-    await _run([sys.executable, "-m", "venv", str(folder)], pack.folder, environment, tell)
+    await _run([python, "-m", "venv", str(folder)], pack.folder, environment, tell)
     if (pack.folder / _REQUIREMENTS).exists():
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         await _run([*pip, "-r", _REQUIREMENTS], pack.folder, environment, tell)
