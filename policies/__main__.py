@@ -1,8 +1,9 @@
 """The policy pack: `pulumi preview --policy-pack policies`. Making it serves it, so nothing may import this file."""
 
 import importlib
+import importlib.util
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,19 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UnknownValueError
 
 # The folder is run as a program; its modules are a package all the same, whatever the folder is called.
-_FOLDER = Path(__file__).resolve().parent
-sys.path.append(str(_FOLDER.parent))
-catalog = importlib.import_module(f"{_FOLDER.name}.catalog")
-model = importlib.import_module(f"{_FOLDER.name}.model")
+_PACKAGE, _FOLDER = "heliostat_policies", Path(__file__).resolve().parent
+_SPEC = importlib.util.spec_from_file_location(_PACKAGE, _FOLDER / "__init__.py", submodule_search_locations=[str(_FOLDER)])
+assert _SPEC is not None  # noqa: S101 - the file is there
+sys.modules[_PACKAGE] = importlib.util.module_from_spec(_SPEC)
+catalog = importlib.import_module(f"{_PACKAGE}.catalog")
+model = importlib.import_module(f"{_PACKAGE}.model")
 
 
 def plain(value: Any) -> Any:
     """A value of the SDK's, which raises where it is not known yet, as one in which that stands as such."""
     if isinstance(value, Mapping):
         return {key: _item(value, key) for key in value}
-    if isinstance(value, Iterable) and hasattr(value, "__len__") and not isinstance(value, str | bytes):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_item(value, at) for at in range(len(value))]
     return value
 

@@ -80,7 +80,7 @@ def read(file: Path) -> Settings:
     mistakes += wrong_packs
     if mistakes:
         raise CheckoutError(f"{file} has mistakes:" + "".join(f"\n  {one}" for one in sorted(mistakes)))
-    return Settings(said.get("stack", ""), *tables, standing)
+    return Settings(said.get("stack", ""), tables[0], tables[1], standing)
 
 
 def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Found:

@@ -87,6 +87,7 @@ class Analyzer(Plugin):
         return analyzer
 
     async def _shake_hands(self, folder: Path, around: Surroundings) -> None:
+        assert self.channel is not None  # noqa: S101 - it has just been opened
         self.stub = analyzer_pb2_grpc.AnalyzerStub(self.channel)
         request = analyzer_pb2.AnalyzerHandshakeRequest(
             engine_address=around.engine_address, root_directory=str(folder), program_directory=str(folder)
