@@ -52,6 +52,10 @@ class Found:
     note: str = ""
     stack_flag: str = ""
     """The stack that `-s` names."""
+    root: Path | None = field(default=None, compare=False)
+    """Where the project lies."""
+    stack: str = field(default="", compare=False)
+    """The stack's own name, whoever names it."""
 
 
 def read(file: Path) -> Settings:
@@ -114,7 +118,8 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
         parts.insert(0, f"stack {stack} ({FILE})")
     parts += _passphrase(settings, stack.rpartition("/")[2], file.parent, environment, variables)
     quiet = environment.get(TOLD) or words[0] in _PLACELESS
-    return Found({**variables, TOLD: "1"} if parts else variables, "" if quiet else ", ".join(parts), named)
+    noted = {**variables, TOLD: "1"} if parts else variables
+    return Found(noted, "" if quiet else ", ".join(parts), named, file.parent, stack.rpartition("/")[2])
 
 
 def _argument(words: Sequence[str]) -> str:

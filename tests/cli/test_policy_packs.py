@@ -8,6 +8,7 @@ from test_operations import THING, Engine
 
 from heliostat.cli import operate
 from heliostat.cli.checkout import CheckoutError, read
+from heliostat.cli.policypacks import flags_for_cli, with_standing
 from heliostat.cli.standing import StandingPack
 from heliostat.engine.events import Op, PackLoaded, PolicyRemediation, PolicyViolation, PropertyChange, StepStarted, Summary
 from heliostat.engine.protocol.packs import PolicyPack
@@ -181,3 +182,44 @@ def test_all_mistakes_of_the_settings_are_told_at_once(tmp_path: Path):
         "policy-packs.b.config",
     ):
         assert part in str(caught.value)
+
+
+RULES, MORE = Path("/p/rules"), Path("/p/more")
+
+
+@pytest.mark.parametrize(
+    ("standing", "arguments", "flags"),
+    [
+        ([], ["up"], []),
+        ([(RULES, None)], ["up"], ["--policy-pack=/p/rules"]),
+        ([(RULES, Path("/c"))], ["up"], ["--policy-pack=/p/rules", "--policy-pack-config=/c"]),
+        (
+            [(RULES, Path("/c")), (MORE, None)],
+            ["up", "--policy-pack", "x"],
+            [
+                *("--policy-pack=/p/rules", "--policy-pack=/p/more"),
+                *("--policy-pack-config=/c", "--policy-pack-config=/dev/null", "--policy-pack-config=/dev/null"),
+            ],
+        ),
+        (
+            [(RULES, None)],
+            ["up", "--policy-pack=x", "--policy-pack-config=y"],
+            ["--policy-pack=/p/rules", "--policy-pack-config=/dev/null"],
+        ),
+        ([(RULES, Path("/c"))], ["up", "--policy-pack", "/p/rules"], []),
+    ],
+)
+def test_the_official_cli_gets_the_packs_of_the_settings_as_flags(standing, arguments, flags):
+    assert flags_for_cli(standing, arguments) == flags
+
+
+def test_the_flags_stand_after_the_command_and_other_projects_get_none(tmp_path):
+    (tmp_path / "heliostat.toml").write_text('[policy-packs.rules]\nstacks = ["aws"]\n')
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/PulumiPolicy.yaml").write_text("runtime: python\n")
+    (tmp_path / "rules/__main__.py").touch()
+    given = ["-C", "x", "preview", "-s", "aws"]
+    added = f"--policy-pack={tmp_path}/rules"
+    assert with_standing("preview", given, tmp_path, "aws") == ["-C", "x", "preview", added, "-s", "aws"]
+    assert with_standing("preview", given, tmp_path, "dev") == given
+    assert with_standing("preview", given, None, "aws") == given
