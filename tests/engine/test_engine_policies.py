@@ -110,6 +110,17 @@ async def test_a_stack_policy_sees_all_resources_with_what_they_depend_on(judged
     assert last["parents"] == {"a": ROOT, "b": ROOT}
 
 
+async def test_a_stack_policy_sees_in_a_preview_what_was_declared_of_a_provider_that_is_not_asked_yet(judged: Lab) -> None:
+    program = """
+        first = Lab("a", size=1, label="x")
+        later = pulumi.ProviderResource("lab", "later", {"region": first.made})
+        Lab("b", size=2, label="y", opts=Options(provider=later))
+    """
+    assert (await judged.preview(program, policy_packs=pack(judged))).succeeded
+    (last,) = asked(judged, "analyze-stack")
+    assert (last["values"]["b"]["size"], last["values"]["b"]["label"]) == (2, "y")
+
+
 async def test_a_stack_policy_s_violation_makes_a_preview_fail(judged: Lab) -> None:
     packs = pack(judged, not_alone="mandatory")
     assert not (await judged.preview('Lab("a", label="x")\n', policy_packs=packs)).succeeded
