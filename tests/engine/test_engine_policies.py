@@ -58,7 +58,7 @@ async def test_a_preview_tells_every_violation_and_fails_at_its_end(judged: Lab)
     told = [("mandatory", "no-hoarding", judged.urn(name)) for name in ("a", "b")]
     assert sorted(violations(judged)) == told
     assert "create c" in judged.steps()
-    (one, _) = [e for e in judged.events if isinstance(e, PolicyViolation)]
+    (one,) = [e for e in judged.events if isinstance(e, PolicyViolation) and e.urn == judged.urn("a")]
     assert one.message == "size is 50, at most 10: ask for less"
     assert (one.pack, one.version, one.severity) == ("lab-pack", "1.2.3", "high")
 
