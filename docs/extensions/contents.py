@@ -15,6 +15,7 @@ docs/platforms
 docs/operating
 docs/rollouts
 docs/prediction-log
+docs/policies
 docs/engine
 ```
 

@@ -15,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from heliostat.cli.standing import StandingPack, packs_of
 from heliostat.layout import SETTINGS, source_mistakes
 
 FILE = SETTINGS
-_KEYS = ("stack", "passphrases", "passphrase-files", "sources")
+_KEYS = ("stack", "passphrases", "passphrase-files", "sources", "policy-packs")
 TOLD = "HELIOSTAT_PLACE_TOLD"
 """Set where the place was told already, by whoever calls several commands after each other."""
 _FLAGS = {"-s": "stack", "--stack": "stack", "-C": "folder", "--cwd": "folder"}
@@ -33,11 +34,14 @@ class CheckoutError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """`heliostat.toml`: the stack where none is selected, and the passphrases of stacks whose secrets are worth nothing."""
+    """`heliostat.toml`: the stack where none is selected, the passphrases of stacks whose secrets are worth nothing, and the
+    policy packs that always run.
+    """
 
     stack: str = ""
     passphrases: Mapping[str, str] = field(default_factory=dict)
     passphrase_files: Mapping[str, str] = field(default_factory=dict)
+    policy_packs: tuple[StandingPack, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Found:
     note: str = ""
     stack_flag: str = ""
     """The stack that `-s` names."""
+    root: Path | None = field(default=None, compare=False)
+    """Where the project lies."""
+    stack: str = field(default="", compare=False)
+    """The stack's own name, whoever names it."""
 
 
 def read(file: Path) -> Settings:
@@ -62,9 +70,7 @@ def read(file: Path) -> Settings:
         raise CheckoutError(f"cannot read {file}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise CheckoutError(f"{file} is not valid TOML: {error}") from None
-    mistakes = [
-        f"{key}: there is no such key; there are stack, passphrases, passphrase-files, sources" for key in said.keys() - _KEYS
-    ]
+    mistakes = [f"{key}: there is no such key; there are {', '.join(_KEYS)}" for key in said.keys() - set(_KEYS)]
     mistakes += source_mistakes(said.get("sources", []))  # the program reads them, with either engine
     if not isinstance(said.get("stack", ""), str):
         mistakes.append(f"stack: {said['stack']!r} is no name")
@@ -74,9 +80,11 @@ def read(file: Path) -> Settings:
         wrong = not isinstance(table, dict) or any(not isinstance(value, str) for value in table.values())
         mistakes += [f"{key}: has to be a table of texts, one a stack"] if wrong else []
         tables.append({} if wrong else table)
+    standing, wrong_packs = packs_of(said.get("policy-packs", {}))
+    mistakes += wrong_packs
     if mistakes:
         raise CheckoutError(f"{file} has mistakes:" + "".join(f"\n  {one}" for one in sorted(mistakes)))
-    return Settings(said.get("stack", ""), *tables)
+    return Settings(said.get("stack", ""), tables[0], tables[1], standing)
 
 
 def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Found:
@@ -110,7 +118,8 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
         parts.insert(0, f"stack {stack} ({FILE})")
     parts += _passphrase(settings, stack.rpartition("/")[2], file.parent, environment, variables)
     quiet = environment.get(TOLD) or words[0] in _PLACELESS
-    return Found({**variables, TOLD: "1"} if parts else variables, "" if quiet else ", ".join(parts), named)
+    noted = {**variables, TOLD: "1"} if parts else variables
+    return Found(noted, "" if quiet else ", ".join(parts), named, file.parent, stack.rpartition("/")[2])
 
 
 def _argument(words: Sequence[str]) -> str:

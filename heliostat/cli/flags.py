@@ -17,7 +17,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
 _CLOUD = "it is Pulumi Cloud's, and the embedded engine speaks to no service: leave it out"
-_POLICIES = "the embedded engine runs no policy packs: use `--engine pulumi`"
 _PLANS = "the embedded engine keeps no update plans (they are experimental in the CLI): leave it out, and look at the preview"
 _PROGRAM = (
     "the embedded engine refreshes and destroys by the state alone, without the program: run `up` first where providers need "
@@ -58,9 +57,6 @@ _REFUSED_EVERYWHERE: _Refusals = {
     "--memprofilerate": ("", True, _TRACES),
 }
 _REFUSED_IN_PROGRAMS: _Refusals = {
-    "--policy-pack": ("", True, _POLICIES),
-    "--policy-pack-config": ("", True, _POLICIES),
-    "--show-policy-remediations": ("", False, _POLICIES),
     "--attach-debugger": ("", None, _DEBUGGER),
     "--neo-task-on-failure": ("", False, _CLOUD),
 }
@@ -200,6 +196,17 @@ ROLLOUTS: tuple[Decorator, ...] = (
     click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; it goes on by itself."),
     click.option(switches.WAIT, is_flag=True, help="Stay to the end of each rollout, through pauses and approvals."),
     RETRY_REFUSED,
+)
+POLICIES: tuple[Decorator, ...] = (
+    click.option("--policy-pack", "policy_packs", multiple=True, metavar="DIR", help="Run this policy pack, too."),
+    click.option(
+        "--policy-pack-config",
+        "policy_pack_configs",
+        multiple=True,
+        metavar="FILE",
+        help="The config of the --policy-pack at the same place (JSON); one each, or none.",
+    ),
+    click.option("--show-policy-remediations", is_flag=True, help="Show each property that a policy changed."),
 )
 _TOGETHER = (
     ("targets", "--target", "excludes", "--exclude"),

@@ -18,6 +18,8 @@ Engine = Literal["embedded", "pulumi"]
 SHARED_COMMANDS = frozenset(
     {"up", "update", "preview", "pre", "refresh", "destroy", "down", "dn", "import", "stack", "state", "config", "cancel"}
 )
+JUDGED = frozenset({"up", "update", "preview", "pre"})
+"""Those that policy packs judge."""
 _WITH_VALUE = frozenset({"-C", "--cwd", "--color"})
 PULUMI_INSTALL = "https://www.pulumi.com/docs/install/"
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from heliostat.cli.checkout import CheckoutError, find, invocation
-from heliostat.cli.handover import EngineChoiceError, choose, path_of_plugins
+from heliostat.cli.checkout import CheckoutError, Found, find, invocation
+from heliostat.cli.handover import JUDGED, EngineChoiceError, choose, command_of, path_of_plugins
 from heliostat.systems.loopback import past_proxies
 
 _GC_THRESHOLDS = (50_000, 20, 20)
@@ -35,8 +35,24 @@ def main() -> NoReturn:
     if chosen.engine == "pulumi":
         sys.stdout.flush()
         os.environ["PATH"] = path_of_plugins(os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent))
-        os.execvp("pulumi", ["pulumi", *chosen.arguments])  # noqa: S606, S607 -- this process becomes the official CLI
+        os.execvp("pulumi", ["pulumi", *_judged(chosen.arguments, place)])  # noqa: S606, S607 -- this process becomes the official CLI
     sys.exit(run(chosen.arguments, invocation(chosen.arguments, Path.cwd()), place.stack_flag))
+
+
+def _judged(arguments: Sequence[str], place: Found) -> Sequence[str]:
+    """The official CLI's arguments, with the policy packs that always run."""
+    command = command_of(arguments)
+    if command not in JUDGED:
+        return arguments
+    from heliostat.cli.exits import UsageError
+    from heliostat.cli.policypacks import with_standing
+    from heliostat.engine.errors import EngineError
+
+    try:
+        return with_standing(command, arguments, place.root, place.stack)
+    except (UsageError, EngineError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
 
 
 def run(arguments: Sequence[str], command: str = "heliostat", stack: str = "") -> int:

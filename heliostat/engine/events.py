@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from heliostat.engine.state.urns import Urn
 
@@ -98,7 +98,43 @@ class Outputs:
     new: dict[str, Any]
 
 
-Event = StepStarted | StepSucceeded | StepFailed | Diagnostic | Outputs
+@dataclass(frozen=True)
+class PackLoaded:
+    """A policy pack judges this operation by so many policies; those that are disabled are not counted."""
+
+    pack: str
+    version: str
+    policies: int
+
+
+@dataclass(frozen=True)
+class PolicyViolation:
+    """A policy is broken by the resource `urn`, or by the stack as a whole, whose URN it then is."""
+
+    urn: Urn
+    policy: str
+    pack: str
+    version: str
+    level: Literal["advisory", "mandatory"]
+    """A mandatory one makes the operation fail."""
+    message: str
+    severity: str = ""
+    """`low`, `medium`, `high` or `critical`; empty where the pack does not say."""
+
+
+@dataclass(frozen=True)
+class PolicyRemediation:
+    """A policy has changed what the program declared of a resource."""
+
+    urn: Urn
+    policy: str
+    pack: str
+    version: str
+    changes: tuple[PropertyChange, ...]
+
+
+PolicyEvent = PackLoaded | PolicyViolation | PolicyRemediation
+Event = StepStarted | StepSucceeded | StepFailed | Diagnostic | Outputs | PolicyEvent
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,17 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from heliostat.engine.events import Diagnostic, Event, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded
+from heliostat.engine.events import (
+    Diagnostic,
+    Event,
+    Outputs,
+    PolicyRemediation,
+    PolicyViolation,
+    PropertyChange,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+)
 from heliostat.engine.state import snapshot as state
 from heliostat.engine.state.snapshot import SECRET_SIGNATURE_KEY, UNKNOWN, Secret
 
@@ -159,12 +169,12 @@ class Masker:
 
     def event(self, event: Event) -> Event:
         """What an operation tells, masked."""
-        if isinstance(event, Diagnostic):
-            return replace(event, message=self.text(event.message))
-        if isinstance(event, StepFailed):
+        if isinstance(event, Diagnostic | StepFailed | PolicyViolation):
             return replace(event, message=self.text(event.message))
         if isinstance(event, StepStarted):
             return replace(event, changes=self._changes(event.changes), inputs=self.value(event.inputs))
+        if isinstance(event, PolicyRemediation):
+            return replace(event, changes=self._changes(event.changes))
         if isinstance(event, StepSucceeded):
             return replace(event, outputs=self.value(event.outputs), changes=self._changes(event.changes))
         if isinstance(event, Outputs):

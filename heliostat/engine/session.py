@@ -17,11 +17,13 @@ from heliostat.engine.planning.hooks import Hooks
 from heliostat.engine.planning.importing import import_all
 from heliostat.engine.planning.operation import Operation
 from heliostat.engine.planning.planner import Planner
+from heliostat.engine.planning.policies import Policies
 from heliostat.engine.planning.refresh import refresh
 from heliostat.engine.planning.registry import Registry
 from heliostat.engine.planning.request import Kind, Options, Target
 from heliostat.engine.planning.scope import Scope
 from heliostat.engine.planning.unplugged import missing_plugins
+from heliostat.engine.protocol.analyzers import StackFacts
 from heliostat.engine.protocol.builtin import BuiltinProvider, StackReader
 from heliostat.engine.protocol.callbacks import Callbacks
 from heliostat.engine.protocol.engine_service import EngineService
@@ -92,11 +94,16 @@ class Session:
             options.replace,
             {key: Secret(value) if key in secret else value for key, value in target.config.items()},
         )
+        facts = StackFacts(
+            target.organization, target.project_name, target.stack_name, preview, target.config, target.config_secret_keys
+        )
         place = Place(target.project_name, target.stack_name, target.organization, target.project_root, target.main)
         self.monitor = Monitor(self.op, self.planner, place, self._callbacks)
         self._stack = make(
             target.stack_name, target.project_name, None, ROOT_STACK_TYPE, f"{target.project_name}-{target.stack_name}"
         )
+        if options.policy_packs:
+            self.planner.policies = Policies(self.op, options.policy_packs, facts, around, self._find, self._stack)
 
     def _tell(self, severity: str, message: str, urn: str) -> None:
         self._sink(Diagnostic(severity, message, urn))
@@ -160,6 +167,8 @@ class Session:
         finally:
             await self.op.registry.cancel()
             await self.op.registry.close()
+            if self.planner.policies:
+                await self.planner.policies.close()
             await self._callbacks.close()
             await self._server.stop(grace=None)
             for stream in (self._program_says, self._plugins_say):
@@ -189,6 +198,8 @@ class Session:
             await self._update()
         finally:
             await self._export()
+        if self.planner.policies:
+            await self.planner.policies.judge_stack()
 
     async def _refreshed(self, *, always: bool = False) -> bool:
         """Refreshes where that is wanted; whether the operation can go on."""
@@ -197,12 +208,16 @@ class Session:
         return not (self.op.errored or self.op.halted.is_set())
 
     async def _update(self) -> None:
+        if self.planner.policies:
+            self.planner.policies.begin()
         program = await Program.start(self._invocation(), self.monitor.RegisterResource, self._program_says)
         self.op.registry.ask = program.ask
         try:
             if not await self._refreshed():
                 return
             self._require("Resource to replace", self.options.replace)
+            if self.planner.policies:
+                await self.planner.policies.ready()
             self.monitor.open.set()
             if await self._declared(program):
                 self._require("Target", self.options.targets)

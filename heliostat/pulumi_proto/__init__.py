@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pulumi.runtime.proto import alias_pb2 as alias_pb2
+    from pulumi.runtime.proto import analyzer_pb2 as analyzer_pb2
+    from pulumi.runtime.proto import analyzer_pb2_grpc as analyzer_pb2_grpc
     from pulumi.runtime.proto import callback_pb2 as callback_pb2
     from pulumi.runtime.proto import callback_pb2_grpc as callback_pb2_grpc
     from pulumi.runtime.proto import engine_pb2 as engine_pb2

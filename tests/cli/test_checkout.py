@@ -132,7 +132,19 @@ def test_a_wrong_file_is_named_with_its_mistakes(tmp_path, text, told):
 
 
 def test_this_checkout_says_how_its_local_stack_is_found():
-    assert read(ROOT / "heliostat.toml") == Settings("local", {"local": "local"}, {})
+    said = read(ROOT / "heliostat.toml")
+    assert said == Settings("local", {"local": "local"}, {}, said.policy_packs)
+
+
+def test_no_policy_pack_judges_this_checkout_s_local_stack_and_one_each_other():
+    (pack,) = read(ROOT / "heliostat.toml").policy_packs
+    assert not pack.judges("local")
+    for stack in ("aws", "gcp", "kubernetes"):
+        assert pack.judges(stack)
+        assert (ROOT / pack.config_of(stack)).is_file()
+
+
+def test_this_checkout_s_makefile_sets_no_variable_of_the_place():
     assert "PULUMI" not in (ROOT / "Makefile").read_text()
 
 

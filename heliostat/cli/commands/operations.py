@@ -36,6 +36,7 @@ def _default_parallel() -> int:
     *known.REPLACE,
     *known.ROLLOUTS,
     known.CONFIRM_DELETES,
+    *known.POLICIES,
     known.refused("up"),
 )
 def up(**flags: Any) -> int:
@@ -51,6 +52,7 @@ def up(**flags: Any) -> int:
     known.REFRESH,
     *known.REPLACE,
     known.RETRY_REFUSED,
+    *known.POLICIES,
     known.refused("preview"),
 )
 def preview(**flags: Any) -> int:
@@ -101,7 +103,7 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
     with ahead(session, variables, program=kind in {"update", "preview"}) as started:  # beside the imports, too
         from heliostat.cli.operate import operate
 
-        code = operate(session, _request(kind, flags, variables, refresh_always=session.project.refresh_always), started)
+        code = operate(session, _request(kind, flags, variables, session), started)
     if show_permalink and not flags["as_json"]:
         say.out(f"Permalink: {session.place.backend.bucket.describe(session.ref.file)}")
     if flags.get("remove") and code == Exit.OK and not flags["preview_only"]:
@@ -123,9 +125,10 @@ def _variables(flags: dict[str, Any]) -> dict[str, str]:
     return {**found, switches.VARIABLES[switches.CONFIRM_DELETES]: ""}  # this engine asks itself
 
 
-def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, refresh_always: bool) -> Any:
+def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], session: Session) -> Any:
     from heliostat.cli.display.report import Look
     from heliostat.cli.operate import Request
+    from heliostat.cli.policypacks import packs_for
     from heliostat.engine.deployment import Options
 
     both = flags.get("target_replaces", ())
@@ -136,10 +139,11 @@ def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, re
         excludes=flags["excludes"],
         exclude_dependents=flags["exclude_dependents"],
         ignore_protect=flags.get("ignore_protect", False),
-        refresh=_wants_refresh(flags, refresh_always),
+        refresh=_wants_refresh(flags, session.project.refresh_always),
         continue_on_error=flags.get("continue_on_error", False),
         replace=(*flags.get("replaces", ()), *both),
         preview_only=flags.get("preview_only", False),
+        policy_packs=packs_for(kind, session, flags),
     )
     look = Look(
         preview=False,
@@ -153,6 +157,7 @@ def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], *, re
         urns=flags["urns"],
         replacement_steps=flags["show_replacement_steps"],
         suppress_progress=flags["suppress_progress"],
+        policy_remediations=flags.get("show_policy_remediations", False),
     )
     return Request(
         kind=kind,

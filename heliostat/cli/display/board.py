@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from heliostat.cli.say import clean, line
-from heliostat.engine.events import Diagnostic, Event, Op, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded
+from heliostat.engine.events import (
+    Diagnostic,
+    Event,
+    Op,
+    Outputs,
+    PolicyEvent,
+    PolicyViolation,
+    PropertyChange,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+)
 from heliostat.engine.state import urns
 from heliostat.engine.state.urns import Urn
 
@@ -64,6 +75,7 @@ class Board:
     clock: Callable[[], float] = time.monotonic
     rows: dict[Urn, Row] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    policies: list[PolicyEvent] = field(default_factory=list)
     outputs: Outputs | None = None
     replacement_steps: bool = False
 
@@ -77,8 +89,10 @@ class Board:
             self._end(event.urn, event.op, event.seconds, Status.FAILED, ())
         elif isinstance(event, Diagnostic):
             self._tell(event)
-        else:
+        elif isinstance(event, Outputs):
             self.outputs = event
+        else:
+            self.policies.append(event)
 
     def _start(self, event: StepStarted) -> None:
         whole = self._whole(event.op)
@@ -144,8 +158,9 @@ class Board:
         return sum(row.status is status for row in self.rows.values())
 
     def troubled(self) -> set[Urn]:
-        """The resources that a warning or an error concerns."""
-        return {d.urn for d in self.diagnostics if d.urn and d.severity in {"warning", "error"}}
+        """The resources that a warning, an error or a broken policy concerns."""
+        broken = {event.urn for event in self.policies if isinstance(event, PolicyViolation)}
+        return broken | {d.urn for d in self.diagnostics if d.urn and d.severity in {"warning", "error"}}
 
     def visible(self, limit: int, *, sames: bool, reads: bool = True) -> tuple[list[tuple[int, Row]], int]:
         """At most `limit` rows with their depth, parents before children, and how many more there would be.

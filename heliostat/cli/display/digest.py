@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from heliostat.cli.display import messages
+from heliostat.cli.display import judged, messages
 from heliostat.cli.display.board import Board
 from heliostat.engine.events import Event, Op, PropertyChange, StepStarted, StepSucceeded, Summary
 from heliostat.engine.masking import Masker
@@ -72,6 +72,7 @@ class DigestDisplay:
             "config": self._config,
             "steps": [self._step(step) for step in self._steps],
             "diagnostics": self._diagnostics(),
+            **judged.document(self.board),
             "duration": int(result.seconds * _NANOSECONDS),
             "changeSummary": {str(op): count for op, count in result.changes.items() if count},
             "result": "succeeded" if result.succeeded else "failed",

@@ -6,7 +6,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from heliostat.cli.display import messages, report
+from heliostat.cli.display import judged, messages, report
 from heliostat.cli.display.board import Board, Row, Status
 from heliostat.cli.display.report import Look
 from heliostat.cli.say import clean
@@ -60,6 +60,7 @@ class LiveDisplay:
         self._live.stop()
         if result is None:
             report.diagnostics(self.console, self.board, _severities(self.look) - {"info"}, self.look)
+            judged.policies(self.console, self.board, self.look)
             return
         self._over = True
         rows, more = self.board.visible(_LONGEST_FINAL_TREE, sames=self.look.show_sames, reads=self.look.show_reads)
@@ -70,6 +71,7 @@ class LiveDisplay:
         if self.look.diff:
             report.differences(self.console, self.board, self.look)
         report.diagnostics(self.console, self.board, _severities(self.look), self.look)
+        judged.policies(self.console, self.board, self.look)
         if self.board.outputs:
             report.outputs(self.console, self.board.outputs, self.look)
         report.summary(self.console, self.board, result, self.look)

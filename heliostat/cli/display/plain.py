@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from heliostat.cli.display import messages, report
+from heliostat.cli.display import judged, messages, report
 from heliostat.cli.display.board import HALVES, Board
 from heliostat.cli.display.report import Look
 from heliostat.engine.events import Diagnostic, Event, Op, StepFailed, StepStarted, StepSucceeded, Summary
@@ -49,6 +49,7 @@ class PlainDisplay:
         if result is not None and self.look.diff:
             report.differences(self.console, self.board, self.look)
         report.diagnostics(self.console, self.board, _AT_THE_END, self.look)
+        judged.policies(self.console, self.board, self.look)
         if result is None:
             return
         if self.board.outputs:

@@ -35,6 +35,8 @@ class Look:
     """The two halves of a replacement are shown as what they are."""
     suppress_progress: bool = False
     """What comes and goes while a step runs is not shown."""
+    policy_remediations: bool = False
+    """What policies changed of a resource is shown property by property."""
 
 
 def label(urn: str, look: Look | None = None) -> str:

@@ -13,6 +13,7 @@ from heliostat.engine.planning.condemned import condemned_with
 from heliostat.engine.planning.defaults import DefaultProviders
 from heliostat.engine.planning.goals import Goal
 from heliostat.engine.planning.operation import Operation, Stopped
+from heliostat.engine.planning.policies import Policies
 from heliostat.engine.planning.steps import Steps
 from heliostat.engine.protocol.diffs import Diff
 from heliostat.engine.state.graph import dependencies_of
@@ -47,6 +48,7 @@ class Planner:
     forced: tuple[str, ...]
     """URNs, or patterns of them, to replace even where nothing changed."""
     config: Mapping[str, str | Secret]
+    policies: Policies | None = None
     steps: Steps = field(init=False)
     checks: Checks = field(init=False)
     claims: Claims = field(init=False)
@@ -105,7 +107,7 @@ class Planner:
             old = await self.steps.import_(new, goal.import_id, old)
             # As with the CLI, a trigger counts from the update after the import on.
             new, imported = replace(new, created=old.created, modified=old.modified, replacement_trigger=None), True
-        new = await self.checks.checked(goal, old, new, gone=new.urn in self.deleted)
+        new = await self._judged(goal, await self.checks.checked(goal, old, new, gone=new.urn in self.deleted))
         targeted = self.op.scope.includes(new)
         self.op.scope.note(new)
         if targeted:
@@ -123,6 +125,9 @@ class Planner:
         if new.urn in self.deleted:
             return await self._recreated(new)
         return await self._apply(goal, old, new, diff, imported=imported)
+
+    async def _judged(self, goal: Goal, new: Resource) -> Resource:
+        return await self.policies.judged(goal, new) if self.policies else new
 
     def _is_import(self, goal: Goal, old: Resource | None) -> bool:
         return old is None or old.external or (old.extra.get("importID") or old.id) != goal.import_id
@@ -201,7 +206,7 @@ class Planner:
         self._replaced.add(new.urn)
         if new.custom and not self.checks.is_forced(new.urn, old):
             # What was carried over from the old resource (generated names, defaults) is not the new one's.
-            new = replace(new, inputs=await self.checks.check(new, {}, goal.inputs))
+            new = await self._judged(goal, replace(new, inputs=await self.checks.check(new, {}, goal.inputs)))
         first = diff.delete_before_replace if goal.delete_before_replace is None else goal.delete_before_replace
         if not first:
             later = not old.pending_replacement

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from heliostat.engine.masking import Masker
 from heliostat.engine.protocol.launching import Ahead
+from heliostat.engine.protocol.packs import PolicyPack
 from heliostat.engine.state.snapshot import Resource, Snapshot
 from heliostat.engine.state.urns import Urn
 
@@ -40,6 +41,7 @@ class Options:
     With `stand_in`, a preview shows resources whose plugin is not on this machine as their SDK has them; else it refuses them.
     `imports` are what an `import` takes over.
     A plugin that has not said its port after `plugin_start_timeout_s` seconds is given up.
+    `policy_packs` judge a preview or an update; violations are told, and those of mandatory policies make it fail.
     """
 
     parallel: int = 16
@@ -56,6 +58,7 @@ class Options:
     plugin_start_timeout_s: float = 60.0
     imports: tuple[Import, ...] = ()
     agree: Callable[[Sequence[Resource]], Awaitable[str]] | None = None
+    policy_packs: tuple[PolicyPack, ...] = ()
 
 
 @dataclass(frozen=True)
