@@ -8,7 +8,7 @@ import pulumi
 
 from heliostat.resources.base import Address, Resource
 from heliostat.spec.platforms.local import LocalRay
-from heliostat.spec.platforms.stores import GcsStore, S3Store, Store
+from heliostat.spec.platforms.stores import DirectoryStore, GcsStore, S3Store
 
 
 class RayCluster(Resource):
@@ -30,7 +30,7 @@ class RayCluster(Resource):
         name: str,
         spec: LocalRay,
         directory: Path,
-        store: Store,
+        store: DirectoryStore | S3Store | GcsStore,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         # Elsewhere than at AWS or Google alone: there, Ray finds a bucket by itself.
