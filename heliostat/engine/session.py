@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 
@@ -13,6 +13,7 @@ from heliostat.engine.events import Diagnostic, Event, Outputs
 from heliostat.engine.masking import Lines, watching
 from heliostat.engine.monitor import Monitor, Place
 from heliostat.engine.planning.deletes import delete_the_rest
+from heliostat.engine.planning.flagged import Flagged
 from heliostat.engine.planning.hooks import Hooks
 from heliostat.engine.planning.importing import import_all
 from heliostat.engine.planning.operation import Operation
@@ -94,6 +95,7 @@ class Session:
             options.replace,
             {key: Secret(value) if key in secret else value for key, value in target.config.items()},
         )
+        self._flagged = Flagged(self.op, self.planner.claims)
         facts = StackFacts(
             target.organization, target.project_name, target.stack_name, preview, target.config, target.config_secret_keys
         )
@@ -185,10 +187,10 @@ class Session:
 
     async def _part(self, kind: Kind) -> None:
         if kind in ("refresh", "destroy"):
-            self._require("Target", self.options.targets)
-            self._require("Excluded resource", self.options.excludes if kind == "refresh" else ())
+            self._flagged.require("Target", self.options.targets)
+            self._flagged.require("Excluded resource", self.options.excludes if kind == "refresh" else ())
             if await self._refreshed(always=kind == "refresh") and kind == "destroy":
-                self._warn_of_excludes()
+                self._flagged.warn_of_excludes(self.options.excludes)
                 await delete_the_rest(self.op, self.planner)
             return
         if kind == "import":
@@ -215,13 +217,13 @@ class Session:
         try:
             if not await self._refreshed():
                 return
-            self._require("Resource to replace", self.options.replace)
+            self._flagged.require("Resource to replace", self.options.replace)
             if self.planner.policies:
                 await self.planner.policies.ready()
             self.monitor.open.set()
             if await self._declared(program):
-                self._require("Target", self.options.targets)
-                self._warn_of_excludes()
+                self._flagged.require("Target", self.options.targets)
+                self._flagged.warn_of_excludes(self.options.excludes)
                 await delete_the_rest(self.op, self.planner)
                 self.monitor.finished.set()
                 await self._ended(program)
@@ -293,23 +295,6 @@ class Session:
             environment=target.environment,
             ahead=target.ahead,
         )
-
-    def _require(self, flag: str, named: Iterable[str]) -> None:
-        """Ends the operation where a flag names a resource that is nowhere; a pattern may fit nothing."""
-        missing = self._unknown(named)
-        for urn in missing[:-1]:
-            self.op.tell("error", f"{flag} '{urn}' could not be found in the stack.")
-        if missing:
-            raise self.op.fail(f"{flag} '{missing[-1]}' could not be found in the stack.")
-
-    def _unknown(self, named: Iterable[str]) -> list[str]:
-        known = {one.urn for one in self.op.previous}
-        return [one for one in named if "*" not in one and one not in known and not self.planner.claims.is_seen(one)]
-
-    def _warn_of_excludes(self) -> None:
-        """Tells, once all that a program declares is known, what nobody had to leave alone."""
-        for urn in self._unknown(self.options.excludes):
-            self.op.tell("warning", f"--exclude names '{urn}', which could not be found in the stack.")
 
     def _warn_of_pending_operations(self) -> None:
         pending = self.target.previous.pending_operations
