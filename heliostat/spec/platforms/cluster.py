@@ -174,6 +174,9 @@ class ClusterServices(Model):
     """The head of the Ray cluster."""
     groups: Annotated[Groups, Field(min_length=1)]
     """The workers of the Ray cluster, by kind of node."""
+    quota: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """The most accelerators that the groups may have in all, by type, as `H100` or `v6e` (chips); 0 allows none. What is not
+    named is not limited."""
     redis: Redis = Field(default_factory=Redis)
     """Where the head keeps what outlives it."""
     mlflow: MLflow = Field(default_factory=MLflow)
