@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import yaml
 from kubernetes.client import models
 
-DEFINITIONS = Path(__file__).parents[3] / "shared" / "data" / "kuberay-crds"
+SHARED = Path(os.environ.get("HELIOSTAT_SHARED") or Path(__file__).parents[3] / "shared")
+"""What lies beside the checkout where there is a node to test on."""
+DEFINITIONS = SHARED / "data" / "kuberay-crds"
 
 
 def mistakes_in(manifest: Mapping[str, Any]) -> list[str]:
@@ -33,13 +36,13 @@ def _of_model(value: Any, model: Any, path: str) -> Iterator[str]:
 
 
 def _of_type(value: Any, kind: str, path: str) -> Iterator[str]:
-    if listed := re.fullmatch(r"list\[(.+)\]", kind):
+    if listed := re.fullmatch(r"List\[(.+)\]", kind):
         if not isinstance(value, list):
             yield f"{path} is no list"
             return
         for number, each in enumerate(value):
             yield from _of_type(each, listed[1], f"{path}[{number}]")
-    elif mapped := re.fullmatch(r"dict\(str, (.+)\)", kind):
+    elif mapped := re.fullmatch(r"Dict\[str, (.+)\]", kind):
         for key, each in value.items():
             yield from _of_type(each, mapped[1], f"{path}.{key}")
     elif model := getattr(models, kind, None):

@@ -117,16 +117,13 @@ def test_each_pod_has_the_account_of_its_part():
 def test_no_secret_is_in_the_plan_and_none_is_an_argument_or_a_plain_variable():
     for each in map(manifest, OBJECTS):
         if each["kind"] == "Secret":
-            assert set(each["stringData"].values()) == {golden_secret}
+            assert each["stringData"] == "(secret)"
     for whose, found in containers():
         arguments = " ".join(found.get("command", []))
         assert "sesame" not in arguments, whose
         for variable in found["env"]:
             if re.search("PASSWORD|TOKEN$|URI$", variable["name"]) and variable["name"] != "MLFLOW_ARTIFACTS_DESTINATION":
                 assert "valueFrom" in variable, (whose, variable["name"])
-
-
-golden_secret = "(secret)"
 
 
 def test_every_program_that_a_pod_runs_is_in_the_package():
