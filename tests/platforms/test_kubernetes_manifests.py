@@ -55,6 +55,8 @@ def test_a_manifest_has_no_key_that_kubernetes_does_not_know(entry):
     found = manifest(entry)
     if found["kind"] in ("RayCluster", "PodMonitor", "ServiceMonitor"):
         pytest.skip("a kind of somebody else's")
+    if found["kind"] == "Secret":
+        found["stringData"] = {"what": "a plan does not show"}
     assert strict.mistakes_in(found) == []
 
 
