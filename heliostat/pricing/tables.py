@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 Cloud = Literal["aws", "gcp"]
 
@@ -67,4 +67,4 @@ def _at(
     prices: Mapping[str, Mapping[str, tuple[float | None, float | None]]], region: str | None, name: str, *, spot: bool
 ) -> float | None:
     both = prices.get(region or "", {}).get(name)
-    return cast("float | None", both[1 if spot else 0]) if both is not None else None
+    return both[1 if spot else 0] if both is not None else None

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from heliostat.cli.display.digest import DigestDisplay
+from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.pricing import PlannedPrice, document, lines
-from heliostat.engine.events import Op, StepStarted
+from heliostat.cli.display.report import Look
+from heliostat.engine.events import Op, StepStarted, Summary
+from heliostat.engine.masking import Masker
 from heliostat.engine.state.snapshot import UNKNOWN, Resource, Secret
 from heliostat.pricing import HOURS_A_MONTH, Declared, Estimate, compare, price
 from heliostat.pricing.estimate import region_of
@@ -239,3 +246,38 @@ def test_the_table_reads_as_people_read_it() -> None:
         "not known, not in it: node group a10g: 0 to 4 x9.huge in us-east-1",
         "list prices of aws, 2026-07-20, without taxes and discounts",
     ]
+
+
+def shown(preview: bool, before: list[Resource], *steps: StepStarted) -> str:
+    console = Console(file=io.StringIO(), width=200, force_terminal=False, color_system=None)
+    display = PlainDisplay(console, Look(preview))
+    if preview:
+        display.board.price = PlannedPrice(before)
+    for step in steps:
+        display(step)
+    display.stop(Summary(True, {}, 1.0))
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def test_a_preview_ends_with_its_price_and_an_update_does_not() -> None:
+    cluster = Declared("aws:eks/cluster:Cluster", "c", {})
+    step = StepStarted(urn(cluster), Op.CREATE)
+    text = shown(True, [], step)
+    assert "Price by list:\n" in text and "difference       +0.100          +73" in text
+    assert text.index("Price by list:") < text.index("Resources:")
+    assert "Price" not in shown(False, [], step)
+    assert "Price" not in shown(True, [], StepStarted(urn(Declared("heliostat:index:Dataset", "d", {})), Op.CREATE))
+
+
+def test_the_digest_has_each_item_and_where_its_price_is_from() -> None:
+    written: list[str] = []
+    display = DigestDisplay(written.append, {}, {}, Masker(), preview=True)
+    display.board.price = PlannedPrice([])
+    display(StepStarted(urn(node_group()), Op.CREATE, inputs={**node_group().inputs, "region": "us-east-1"}))
+    display.stop(Summary(True, {}, 1.0))
+    [found] = [json.loads(each)["price"] for each in written]
+    assert found["before"]["hourAtMaximum"] == 0
+    assert found["after"]["items"][0] == {
+        "what": "node group a10g: 0 to 4 g5.xlarge", "hourAtMinimum": 0.0, "hourAtMaximum": 4.024, "spot": False,
+    }  # fmt: skip
+    assert "karpenter" in found["after"]["sources"][0]

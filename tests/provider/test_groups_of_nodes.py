@@ -1,4 +1,4 @@
-"""A training and an application that name a group of nodes: what the plugin refuses, what is asked of Ray, what stays the same."""
+"""What names a group of nodes: what the plugin refuses of it, what is asked of Ray, and that all else stays the same."""
 
 from __future__ import annotations
 
