@@ -65,7 +65,7 @@ def unknown(name: str, known: tuple[str, ...]) -> str:
 
 
 def chosen(groups: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
-    """A `ChosenGroup` as a property, of the groups that a platform exports; one that is not there is refused by who reads it."""
+    """A `ChosenGroup` as a property, of a platform's exported groups; one that is not there is refused by who reads it."""
     found = (groups or {}).get(name)
     return {"name": name, "group": found} if found is not None else {"name": name, "known": sorted(groups or ())}
 
