@@ -3,11 +3,13 @@
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.controller import Controller, ControllerArgs
 from heliostat.resources.dataset import Dataset
+from heliostat.resources.existing_cluster import ExistingCluster
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.object_store import ObjectStore
 from heliostat.resources.platform import Platform
 from heliostat.resources.ray_cluster import RayCluster
 from heliostat.resources.served_model import ServedModel, ServedModelArgs
+from heliostat.resources.token import Token
 from heliostat.resources.tracking_server import TrackingServer
 from heliostat.resources.train_job import TrainJob
 
@@ -17,6 +19,7 @@ __all__ = [
     "Controller",
     "ControllerArgs",
     "Dataset",
+    "ExistingCluster",
     "ModelVersion",
     "ObjectStore",
     "Platform",
@@ -24,6 +27,7 @@ __all__ = [
     "ServedModel",
     "ServedModelArgs",
     "ServedVersion",
+    "Token",
     "TrackingServer",
     "TrainJob",
 ]

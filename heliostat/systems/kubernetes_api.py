@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import httpx
 
-from heliostat.spec.addresses import KubernetesCluster, KubernetesProxy, service_of
+from heliostat.spec.addresses import ClusterAddress, KubernetesProxy, service_of
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.kubernetes_config import ApiServer, api_server
+from heliostat.systems.kubernetes_access import ApiServer, api_server
 from heliostat.systems.loopback import is_loopback
 
 _LATER: Final = ("address not allowed",)
@@ -20,17 +20,25 @@ _NEVER: Final = ("no service port",)
 """What it says with a status of 5xx that does not pass."""
 
 
+class RefusedError(PermanentError):
+    """An API server's own refusal."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def through(proxy: KubernetesProxy, url: str) -> httpx.AsyncBaseTransport:
     """Make the transport to the service that a URL names. Its requests raise PermanentError and RetryableError, too."""
-    return _AsyncTransport(proxy, *_way(url))
+    return _AsyncTransport(proxy.where, *_way(url))
 
 
 def through_sync(proxy: KubernetesProxy, url: str) -> httpx.BaseTransport:
     """Make the same for code that is not asynchronous."""
-    return _Transport(proxy, *_way(url))
+    return _Transport(proxy.where, *_way(url))
 
 
-def to_api(cluster: KubernetesCluster, what: str) -> httpx.BaseTransport:
+def to_api(cluster: ClusterAddress, what: str) -> httpx.BaseTransport:
     """Make the transport to a cluster's API itself; errors say that `what` was asked for."""
     return _Transport(cluster, "", what)
 
@@ -42,7 +50,7 @@ def _way(url: str) -> tuple[str, str]:
     return path, f"the service {service.name} in the namespace {service.namespace}"
 
 
-def _ready(cluster: KubernetesCluster, refused: ApiServer | None) -> tuple[ApiServer, str]:
+def _ready(cluster: ClusterAddress, refused: ApiServer | None) -> tuple[ApiServer, str]:
     server = api_server(cluster, refused)
     return server, server.authorization()
 
@@ -80,14 +88,13 @@ def _own_words(answer: httpx.Response) -> str | None:
 def _refusal(server: ApiServer, what: str, status: int, told: str) -> Exception:
     """The error that an API server's own answer is."""
     if status == httpx.codes.UNAUTHORIZED:
-        return PermanentError(
-            f"{server} does not know who asks for {what} (401): log in to the cluster, or name another context"
-        )
+        text = f"{server} does not know who asks for {what} (401): log in to the cluster, or name another context"
+        return RefusedError(text, status)
     later = any(text in told for text in _LATER)
     if later or ((status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS) and not any(text in told for text in _NEVER)):
         return RetryableError(f"{server} does not reach {what} ({status}): {told}")
     fix = {403: "; let this user do that", 404: "; make it, or correct the address"}.get(status, "")
-    return PermanentError(f"{server} refuses {what} ({status}): {told}{fix}")
+    return RefusedError(f"{server} refuses {what} ({status}): {told}{fix}", status)
 
 
 def _away(server: ApiServer, what: str, error: httpx.HTTPError) -> Exception:
@@ -115,7 +122,7 @@ def _passed_on(answer: httpx.Response, content: bytes | None = None) -> httpx.Re
 class _Transport(httpx.BaseTransport):
     """Requests below a path of an API server. A client of its own goes with each reading of the kubeconfig."""
 
-    def __init__(self, cluster: KubernetesCluster, path: str, what: str) -> None:
+    def __init__(self, cluster: ClusterAddress, path: str, what: str) -> None:
         self._cluster, self._path, self._what = cluster, path, what
         self._clients: list[tuple[ApiServer, httpx.Client]] = []
 
@@ -157,7 +164,7 @@ class _Transport(httpx.BaseTransport):
 class _AsyncTransport(httpx.AsyncBaseTransport):
     """The same for asynchronous code, which no plugin of a kubeconfig holds up."""
 
-    def __init__(self, cluster: KubernetesCluster, path: str, what: str) -> None:
+    def __init__(self, cluster: ClusterAddress, path: str, what: str) -> None:
         self._cluster, self._path, self._what = cluster, path, what
         self._clients: list[tuple[ApiServer, httpx.AsyncClient]] = []
 

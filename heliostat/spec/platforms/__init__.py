@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
+from heliostat.spec.platforms.aws import AwsPlatform
+from heliostat.spec.platforms.gcp import GcpPlatform
+from heliostat.spec.platforms.kubernetes import KubernetesPlatform
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.platforms.ray import RayPlatform
 
@@ -18,7 +21,11 @@ def _kind(given: Any) -> str:
 
 
 Platform = Annotated[
-    Annotated[LocalPlatform, Tag("local")] | Annotated[RayPlatform, Tag("ray")],
+    Annotated[LocalPlatform, Tag("local")]
+    | Annotated[RayPlatform, Tag("ray")]
+    | Annotated[KubernetesPlatform, Tag("kubernetes")]
+    | Annotated[AwsPlatform, Tag("aws")]
+    | Annotated[GcpPlatform, Tag("gcp")],
     Discriminator(_kind),
 ]
 """What the workloads run on, of any kind."""
