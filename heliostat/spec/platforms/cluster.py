@@ -62,6 +62,8 @@ class RayHead(Compute):
     """Requested, and the limit."""
     memory_gib: Gib = 8.0
     """Requested, and the limit."""
+    autoscaler: Compute = Field(default_factory=lambda: Compute(cpus=0.5, memory_gib=0.5))
+    """What the autoscaler beside it may take."""
 
 
 class Redis(Model):
@@ -125,6 +127,9 @@ class TrafficPods(Compute):
     """How clients reach it: inside of the cluster, or by a load balancer of the cloud's."""
     internal: bool = True
     """Of a load balancer: whether it is reached from the cloud's own network only."""
+    url: HttpUrl | None = None
+    """Where clients reach it, as `http://predict.example.com`, where a name or a gateway of somebody else's leads to it; by default its
+    service's name, or the load balancer's."""
 
 
 class Monitoring(Model):
@@ -153,6 +158,8 @@ class ClusterServices(Model):
     """What all pods of Ray, MLflow and the controller run; docs/platforms.md says how it is built."""
     storage_class: str | None = None
     """Of volumes; by default the cluster's own default."""
+    priority_class: SecretName | None = None
+    """The PriorityClass, which has to be there, of what must not give way to trainings: head, MLflow, controller, traffic plane."""
     api_server_cidrs: tuple[Cidr, ...] = ()
     """Where the API server's calls to pods come from, as network policies see them: without these, only through agents in
     kube-system, and from the pods' own nodes. Calls from outside of the cluster come this way."""
