@@ -74,8 +74,8 @@ def _token() -> tuple[str, float | None]:
         credentials.refresh(Request())
     except DefaultCredentialsError as error:
         raise PermanentError(
-            f"there are no credentials of Google Cloud: {_first_line(error)}; run `gcloud auth application-default login`, or name "
-            "a file in GOOGLE_APPLICATION_CREDENTIALS"
+            f"there are no credentials of Google Cloud: {_first_line(error)}; run `gcloud auth application-default login`, or "
+            "name a file in GOOGLE_APPLICATION_CREDENTIALS"
         ) from None
     except TransportError as error:
         raise RetryableError(f"Google's tokens cannot be fetched: {_first_line(error)}") from None

@@ -1,5 +1,4 @@
-"""The platform on Google Cloud: what a project needs, a network, keys, a bucket, a database, a registry and a GKE cluster; then
-what runs in every cluster."""
+"""The platform on Google Cloud: what is made in a project, and what runs in every cluster."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -13,7 +13,7 @@ from pulumi_gcp import container
 
 from heliostat.platforms.gcp.identity import Keys, NodeIdentity
 from heliostat.platforms.gcp.network import PODS, SERVICES, Network
-from heliostat.platforms.gcp.node_pools import declare_pool, node_config
+from heliostat.platforms.gcp.node_pools import Nodes, declare_pool, node_config
 from heliostat.platforms.gcp.observability import logging_config, monitoring_config
 from heliostat.platforms.gcp.pools import NodePool
 from heliostat.spec.platforms.gcp import GcpPlatform
@@ -42,7 +42,8 @@ class Cluster(pulumi.ComponentResource):
         self.name = args.prefix
         self.cluster = self._cluster(args)
         child = pulumi.ResourceOptions(parent=self)
-        self.pools = {each.name: declare_pool(each, args.prefix, self.cluster, args.nodes, args.keys.disks, child) for each in args.pools}
+        nodes = Nodes(args.prefix, args.labels, args.nodes, args.keys.disks)
+        self.pools = {each.name: declare_pool(each, nodes, self.cluster, child) for each in args.pools}
         self.provider = kubernetes.Provider(
             f"{args.prefix}-kubernetes",
             kubeconfig=pulumi.Output.all(self.cluster.endpoint, self.cluster.master_auth).apply(
@@ -57,7 +58,6 @@ class Cluster(pulumi.ComponentResource):
 
     def _cluster(self, args: ClusterArgs) -> container.Cluster:
         spec = args.spec
-        ready = [*args.keys.cluster.grants, *args.keys.disks.grants, *args.nodes.rights]
         return container.Cluster(
             args.prefix,
             name=args.prefix,
@@ -65,26 +65,6 @@ class Cluster(pulumi.ComponentResource):
             node_locations=list(spec.zones),
             deletion_protection=spec.gke.deletion_protection,
             resource_labels=args.labels,
-            network=args.network.network.id,
-            subnetwork=args.network.subnet.id,
-            networking_mode="VPC_NATIVE",
-            datapath_provider="ADVANCED_DATAPATH",
-            ip_allocation_policy=container.ClusterIpAllocationPolicyArgs(
-                cluster_secondary_range_name=PODS, services_secondary_range_name=SERVICES
-            ),
-            private_cluster_config=container.ClusterPrivateClusterConfigArgs(
-                enable_private_nodes=True,
-                enable_private_endpoint=not spec.gke.public_endpoint_cidrs,
-                master_ipv4_cidr_block=spec.network.control_plane_cidr,
-            ),
-            master_authorized_networks_config=_authorized(spec.gke.public_endpoint_cidrs),
-            master_auth=container.ClusterMasterAuthArgs(
-                client_certificate_config=container.ClusterMasterAuthClientCertificateConfigArgs(issue_client_certificate=False)
-            ),
-            workload_identity_config=container.ClusterWorkloadIdentityConfigArgs(workload_pool=f"{spec.project}.svc.id.goog"),
-            database_encryption=container.ClusterDatabaseEncryptionArgs(state="ENCRYPTED", key_name=args.keys.cluster.id),
-            enable_shielded_nodes=True,
-            enable_legacy_abac=False,
             release_channel=container.ClusterReleaseChannelArgs(channel=spec.gke.release_channel),
             maintenance_policy=container.ClusterMaintenancePolicyArgs(
                 daily_maintenance_window=container.ClusterMaintenancePolicyDailyMaintenanceWindowArgs(
@@ -96,20 +76,14 @@ class Cluster(pulumi.ComponentResource):
             cluster_autoscaling=container.ClusterClusterAutoscalingArgs(
                 enabled=False, autoscaling_profile="OPTIMIZE_UTILIZATION"
             ),
-            security_posture_config=container.ClusterSecurityPostureConfigArgs(
-                mode="BASIC", vulnerability_mode="VULNERABILITY_DISABLED"
-            ),
             logging_config=logging_config(),
             monitoring_config=monitoring_config(),
-            # GKE makes no cluster without nodes; its first ones go at once, and have no more rights than the others.
-            remove_default_node_pool=True,
-            initial_node_count=1,
-            node_config=container.ClusterNodeConfigArgs(
-                service_account=args.nodes.email, boot_disk_kms_key=args.keys.disks.id, **node_config()
-            ),
+            **_networking(args),
+            **_security(args),
+            **_first_nodes(args),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=ready,
+                depends_on=[*args.keys.cluster.grants, *args.keys.disks.grants, *args.nodes.rights],
                 ignore_changes=["nodeConfig", "initialNodeCount"],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m", update="120m", delete="60m"),
             ),
@@ -129,6 +103,55 @@ class Cluster(pulumi.ComponentResource):
         )
 
 
+def _networking(args: ClusterArgs) -> dict[str, Any]:
+    """Pods and services with addresses of the subnet, network policies that are enforced, and who reaches the API."""
+    spec = args.spec
+    return {
+        "network": args.network.network.id,
+        "subnetwork": args.network.subnet.id,
+        "networking_mode": "VPC_NATIVE",
+        "datapath_provider": "ADVANCED_DATAPATH",
+        "ip_allocation_policy": container.ClusterIpAllocationPolicyArgs(
+            cluster_secondary_range_name=PODS, services_secondary_range_name=SERVICES
+        ),
+        "private_cluster_config": container.ClusterPrivateClusterConfigArgs(
+            enable_private_nodes=True,
+            enable_private_endpoint=not spec.gke.public_endpoint_cidrs,
+            master_ipv4_cidr_block=spec.network.control_plane_cidr,
+        ),
+        "master_authorized_networks_config": _authorized(spec.gke.public_endpoint_cidrs),
+    }
+
+
+def _security(args: ClusterArgs) -> dict[str, Any]:
+    """Secrets encrypted with the project's key, pods with identities of their own, and nobody let in by a certificate."""
+    return {
+        "database_encryption": container.ClusterDatabaseEncryptionArgs(state="ENCRYPTED", key_name=args.keys.cluster.id),
+        "workload_identity_config": container.ClusterWorkloadIdentityConfigArgs(
+            workload_pool=f"{args.spec.project}.svc.id.goog"
+        ),
+        "master_auth": container.ClusterMasterAuthArgs(
+            client_certificate_config=container.ClusterMasterAuthClientCertificateConfigArgs(issue_client_certificate=False)
+        ),
+        "enable_shielded_nodes": True,
+        "enable_legacy_abac": False,
+        "security_posture_config": container.ClusterSecurityPostureConfigArgs(
+            mode="BASIC", vulnerability_mode="VULNERABILITY_DISABLED"
+        ),
+    }
+
+
+def _first_nodes(args: ClusterArgs) -> dict[str, Any]:
+    """GKE makes no cluster without nodes: its first ones go at once, and have no more rights than the others."""
+    return {
+        "remove_default_node_pool": True,
+        "initial_node_count": 1,
+        "node_config": container.ClusterNodeConfigArgs(
+            service_account=args.nodes.email, boot_disk_kms_key=args.keys.disks.id, **node_config()
+        ),
+    }
+
+
 def _authorized(cidrs: Sequence[str]) -> container.ClusterMasterAuthorizedNetworksConfigArgs:
     """Who reaches the API beside the subnet itself; nobody where none is named."""
     blocks = [container.ClusterMasterAuthorizedNetworksConfigCidrBlockArgs(cidr_block=cidr) for cidr in cidrs]
@@ -136,7 +159,7 @@ def _authorized(cidrs: Sequence[str]) -> container.ClusterMasterAuthorizedNetwor
 
 
 def _addons(*, ray_operator: bool) -> container.ClusterAddonsConfigArgs:
-    """GKE's own operator of Ray where none is installed here; it brings the webhook that tells a slice's hosts of each other."""
+    """GKE's own operator of Ray where none is installed here: it has the webhook by which a slice's hosts find each other."""
     return container.ClusterAddonsConfigArgs(
         http_load_balancing=container.ClusterAddonsConfigHttpLoadBalancingArgs(disabled=False),
         gce_persistent_disk_csi_driver_config=container.ClusterAddonsConfigGcePersistentDiskCsiDriverConfigArgs(enabled=True),

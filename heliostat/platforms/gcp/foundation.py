@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import pulumi
 import pulumi_gcp as gcp
@@ -15,13 +16,14 @@ from heliostat.platforms.gcp.network import Network, NetworkArgs, let_control_pl
 from heliostat.platforms.gcp.pools import NodePool, cloud_pools, node_pools
 from heliostat.platforms.gcp.registry import Registry
 from heliostat.platforms.gcp.store import Store
+from heliostat.platforms.kubernetes import controller, mlflow, ray_cluster
 from heliostat.platforms.kubernetes.site import CONTROLLER, MLFLOW, RAY
 from heliostat.platforms.underlay import Underlay
 from heliostat.spec.machines import Pool
 from heliostat.spec.platforms.gcp import GcpPlatform as Spec
 
-_PROXIED_PORTS = (443, 5000, 8265, 9000)
-"""Of services that the API server's proxy leads to."""
+_PROXIED_PORTS: Final = (mlflow.PORT, ray_cluster.DASHBOARD, controller.PORT)
+"""Of pods that the API server's proxy leads to."""
 
 
 class Foundation(pulumi.ComponentResource):
@@ -38,7 +40,12 @@ class Foundation(pulumi.ComponentResource):
         prefix, self.pools, declared = _decided(spec)
         labels = labels_of(spec.tags)
         google = gcp.Provider(
-            prefix, project=spec.project, region=spec.region, default_labels=labels, add_pulumi_attribution_label=False, opts=opts
+            prefix,
+            project=spec.project,
+            region=spec.region,
+            default_labels=labels,
+            add_pulumi_attribution_label=False,
+            opts=opts,
         )
         own = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[google]))
         super().__init__("heliostat:gcp:Foundation", name, {}, own)
@@ -50,7 +57,15 @@ class Foundation(pulumi.ComponentResource):
         database = Database(
             "database",
             DatabaseArgs(
-                prefix, spec.region, spec.cloud_sql, network.network, network.database_access, keys.database, labels, password, keep
+                prefix,
+                spec.region,
+                spec.cloud_sql,
+                network.network,
+                network.database_access,
+                keys.database,
+                labels,
+                password,
+                keep,
             ),
             child,
         )

@@ -68,10 +68,12 @@ class Project(pulumi.ComponentResource):
 class Keys(pulumi.ComponentResource):
     """A ring of keys, each for one purpose, which the agents of that purpose alone may use.
 
-    Google Cloud never removes a ring or the name of a key: names have a random end, so that the next platform can have its own.
+    Google Cloud never removes a ring or the name of a key: names have a random end, so that the next platform has its own.
     """
 
-    def __init__(self, name: str, prefix: str, region: str, project: Project, keep: bool, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, prefix: str, region: str, project: Project, keep: bool, opts: pulumi.ResourceOptions
+    ) -> None:
         super().__init__("heliostat:gcp:Keys", name, {}, opts)
         self._project, self._keep = project, keep
         self._prefix = prefix
@@ -87,7 +89,11 @@ class Keys(pulumi.ComponentResource):
     def _key(self, purpose: str, *agents: str) -> Key:
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=self._keep)
         key = kms.CryptoKey(
-            f"{self._prefix}-{purpose}", key_ring=self._ring.id, purpose="ENCRYPT_DECRYPT", rotation_period=_ROTATION, opts=kept
+            f"{self._prefix}-{purpose}",
+            key_ring=self._ring.id,
+            purpose="ENCRYPT_DECRYPT",
+            rotation_period=_ROTATION,
+            opts=kept,
         )
         # What was encrypted is unreadable when its service may not use the key any more: the right stays with the data.
         grant = pulumi.ResourceOptions(parent=self, depends_on=self._project.agents, retain_on_delete=self._keep)
@@ -115,7 +121,9 @@ class Key:
 class NodeIdentity(pulumi.ComponentResource):
     """The service account of the nodes: it writes logs and metrics, and pulls images of the platform's registry."""
 
-    def __init__(self, name: str, prefix: str, project: str, ready: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, prefix: str, project: str, ready: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions
+    ) -> None:
         super().__init__("heliostat:gcp:NodeIdentity", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self, depends_on=list(ready))
         account = serviceaccount.Account(
@@ -160,7 +168,7 @@ def let_pods_in(
 
 
 def pod_member(project: str, number: pulumi.Output[str], namespace: str, account: str) -> pulumi.Output[str]:
-    """A Kubernetes service account of the project's clusters as a member of a policy: Workload Identity, with no key anywhere."""
+    """A Kubernetes service account as a member of a policy: Workload Identity, without a key anywhere."""
     return pulumi.Output.format(
         "principal://iam.googleapis.com/projects/{0}/locations/global/workloadIdentityPools/{1}.svc.id.goog/subject/ns/{2}/sa/{3}",
         number,

@@ -24,8 +24,8 @@ def prefix_of(spec: GcpPlatform, stack: str) -> str:
     found = spec.name or f"heliostat-{stack}"
     if not _PREFIX.fullmatch(found):
         raise ValueError(
-            f"{found} cannot begin the names of Google Cloud's resources: at most 22 small letters, digits and dashes, a letter "
-            "first and no dash last. Say `name` in the platform's config"
+            f"{found} cannot begin the names of Google Cloud's resources: at most 22 small letters, digits and dashes, a "
+            "letter first and no dash last. Say `name` in the platform's config"
         )
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
@@ -26,17 +28,21 @@ def node_config() -> dict[str, Any]:
     }
 
 
-def declare_pool(
-    pool: NodePool,
-    prefix: str,
-    cluster: container.Cluster,
-    nodes: NodeIdentity,
-    disks: Key,
-    opts: pulumi.ResourceOptions,
-) -> container.NodePool:
+@dataclass(frozen=True)
+class Nodes:
+    """What the nodes of all pools have in common."""
+
+    prefix: str
+    labels: Mapping[str, str]
+    """Of the machines and their disks."""
+    identity: NodeIdentity
+    disks: Key
+
+
+def declare_pool(pool: NodePool, nodes: Nodes, cluster: container.Cluster, opts: pulumi.ResourceOptions) -> container.NodePool:
     """Declare a node pool of a cluster."""
     return container.NodePool(
-        f"{prefix}-{pool.name}",
+        f"{nodes.prefix}-{pool.name}",
         name=pool.name,
         cluster=cluster.name,
         location=cluster.location,
@@ -49,7 +55,7 @@ def declare_pool(
         management=container.NodePoolManagementArgs(auto_repair=True, auto_upgrade=True),
         upgrade_settings=_upgrade(pool),
         network_config=container.NodePoolNetworkConfigArgs(enable_private_nodes=True),
-        node_config=_config(pool, prefix, nodes, disks),
+        node_config=_config(pool, nodes),
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(
@@ -86,19 +92,20 @@ def _upgrade(pool: NodePool) -> container.NodePoolUpgradeSettingsArgs:
     return container.NodePoolUpgradeSettingsArgs(strategy="SURGE", max_surge=1, max_unavailable=0)
 
 
-def _config(pool: NodePool, prefix: str, nodes: NodeIdentity, disks: Key) -> container.NodePoolNodeConfigArgs:
+def _config(pool: NodePool, nodes: Nodes) -> container.NodePoolNodeConfigArgs:
     return container.NodePoolNodeConfigArgs(
         machine_type=pool.machine,
         spot=pool.spot or None,
-        service_account=nodes.email,
+        service_account=nodes.identity.email,
         disk_size_gb=_DISK_GIB,
-        boot_disk_kms_key=disks.id,
+        boot_disk_kms_key=nodes.disks.id,
         labels=dict(pool.labels or {}),
+        resource_labels=dict(nodes.labels),
         taints=[
             container.NodePoolNodeConfigTaintArgs(key=each.key, value=each.value, effect=_TAINTS[each.effect])
             for each in pool.taints
         ],
-        tags=[f"{prefix}-nodes"],
+        tags=[f"{nodes.prefix}-nodes"],
         guest_accelerators=[_gpu(*pool.gpu)] if pool.gpu else None,
         gvnic=container.NodePoolNodeConfigGvnicArgs(enabled=True),
         shielded_instance_config=container.NodePoolNodeConfigShieldedInstanceConfigArgs(

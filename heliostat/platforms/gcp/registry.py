@@ -15,7 +15,7 @@ _KEPT: Final = 20
 
 
 class Registry(pulumi.ComponentResource):
-    """A Docker repository of Artifact Registry, whose tags never move. It goes with the platform; images can be built again."""
+    """A Docker repository whose tags never move. It goes with the platform: images can be built again."""
 
     def __init__(
         self, name: str, prefix: str, region: str, key: Key, readers: Sequence[pulumi.Input[str]], opts: pulumi.ResourceOptions

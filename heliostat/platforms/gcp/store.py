@@ -44,6 +44,4 @@ class Store(pulumi.ComponentResource):
 
 
 def _rule(action: str, condition: storage.BucketLifecycleRuleConditionArgs) -> storage.BucketLifecycleRuleArgs:
-    return storage.BucketLifecycleRuleArgs(
-        action=storage.BucketLifecycleRuleActionArgs(type=action), condition=condition
-    )
+    return storage.BucketLifecycleRuleArgs(action=storage.BucketLifecycleRuleActionArgs(type=action), condition=condition)

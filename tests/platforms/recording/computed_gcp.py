@@ -3,7 +3,6 @@
 from typing import Any
 
 NUMBER = "123456789012"
-SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 
 
 def computed(kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def computed(kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
 
 def replaces(kind: str) -> tuple[str, ...]:
     immutable = {
-        "gcp:container/nodePool:NodePool": ("cluster", "location", "initialNodeCount", "nodeConfig.machineType", "placementPolicy"),
+        "gcp:container/nodePool:NodePool": ("cluster", "initialNodeCount", "nodeConfig.machineType", "placementPolicy"),
         "gcp:container/cluster:Cluster": ("location", "network", "subnetwork", "initialNodeCount", "nodeConfig"),
         "gcp:sql/databaseInstance:DatabaseInstance": ("region", "encryptionKeyName"),
         "gcp:storage/bucket:Bucket": ("location",),
