@@ -58,6 +58,18 @@ class KubernetesCluster(Model):
     """Path. By default what KUBECONFIG names, or ~/.kube/config, or the service account of the pod."""
 
 
+class GkeCluster(Model):
+    """A cluster of Google's, found by its name with the credentials that Google's own clients find."""
+
+    kind: Literal["gke"] = "gke"
+    project: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
+    """The project's id."""
+    location: Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]+(-[a-z])?$")]
+    """Its region, or its zone."""
+    name: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
+    """Its name."""
+
+
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 

@@ -64,12 +64,13 @@ def node_pools(spec: GcpPlatform, pools: Mapping[str, Pool]) -> list[NodePool]:
     """All node pools of a platform: one for the system's own pods, and those of each group.
 
     Raises:
-        ValueError: names clash or are too long, or there are more nodes than addresses; with every mistake.
+        ValueError: names clash or are too long, there are more nodes than addresses, or the hosts of a slice would not find
+            each other; with every mistake.
     """
     system = spec.gke.system_nodes * len(spec.zones)
     first = NodePool(_SYSTEM, "cpu", spec.gke.system_machine, spec.zones, Scale(system, system, by_demand=False))
     found = [first, *(each for name, group in spec.groups.items() for each in _of_group(name, group, pools[name]))]
-    if wrong := [*_clashes(found), *_too_many(found, spec)]:
+    if wrong := [*_clashes(found), *_too_many(found, spec), *_lonely(pools, spec)]:
         raise ValueError("; ".join(wrong))
     return found
 
@@ -120,4 +121,14 @@ def _too_many(pools: list[NodePool], spec: GcpPlatform) -> Iterator[str]:
         yield (
             f"there may be {most} nodes, and the network has room for {spec.network.nodes}: widen network.podsCidr, of which "
             "each node holds 256 addresses, and network.cidr, or lower groups' max"
+        )
+
+
+def _lonely(pools: Mapping[str, Pool], spec: GcpPlatform) -> Iterator[str]:
+    """Groups whose hosts nobody would tell of each other: KubeRay's own operator does not."""
+    groups = [name for name, pool in pools.items() if pool.hosts > 1]
+    if groups and spec.operator.install:
+        yield (
+            f"slices of {', '.join(groups)} have several hosts, which find each other by the webhook of GKE's own operator: set "
+            "operator.install to false, and GKE's is switched on; or choose a topology of one host"
         )
