@@ -101,13 +101,13 @@ def test_credentials_that_are_none_are_told_and_not_shown(
     file = tmp_path / "other.json"
     file.write_text(content)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
-    with pytest.raises(PermanentError, match="GOOGLE_APPLICATION_CREDENTIALS|cannot be used"):
+    with pytest.raises(PermanentError, match=r"GOOGLE_APPLICATION_CREDENTIALS|cannot be used"):
         access(CLUSTER)
 
 
 def test_a_file_of_credentials_that_is_not_there_is_named(google_cloud: GoogleCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
-    with pytest.raises(PermanentError, match="/nowhere/key.json"):
+    with pytest.raises(PermanentError, match=r"/nowhere/key\.json"):
         access(CLUSTER)
 
 

@@ -129,6 +129,6 @@ def _lonely(pools: Mapping[str, Pool], spec: GcpPlatform) -> Iterator[str]:
     groups = [name for name, pool in pools.items() if pool.hosts > 1]
     if groups and spec.operator.install:
         yield (
-            f"slices of {', '.join(groups)} have several hosts, which find each other by the webhook of GKE's own operator: set "
-            "operator.install to false, and GKE's is switched on; or choose a topology of one host"
+            f"slices of {', '.join(groups)} have several hosts, which find each other by the webhook of GKE's own operator: "
+            "set operator.install to false, and GKE's is switched on; or choose a topology of one host"
         )
