@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import os
 from collections.abc import Mapping
 from datetime import UTC
@@ -60,7 +61,7 @@ def api_of(cluster: GkeCluster, described: Mapping[str, Any]) -> tuple[str, str]
         raise PermanentError(f"the certificate of {_named(cluster)} is not what Google Cloud's interface says") from None
 
 
-def _token() -> tuple[str, float | None]:
+def _token() -> tuple[str, float]:
     try:
         import google.auth
         from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
@@ -86,7 +87,7 @@ def _token() -> tuple[str, float | None]:
         raise PermanentError(f"the credentials of Google Cloud cannot be used: {_first_line(error)}") from None
     # google-auth's times are UTC and do not say so.
     expiry = credentials.expiry
-    return str(credentials.token), expiry.replace(tzinfo=UTC).timestamp() if expiry else None
+    return str(credentials.token), expiry.replace(tzinfo=UTC).timestamp() if expiry else math.inf
 
 
 def _described(cluster: GkeCluster, token: str) -> Mapping[str, Any]:

@@ -9,35 +9,33 @@ from typing import Any
 import pytest
 
 from heliostat.engine.state.snapshot import Resource
+from heliostat.engine.state.urns import name_of
 from tests.platforms import golden
 from tests.platforms.gcp_specs import section
 from tests.platforms.recorded_stack import RecordedStack
 
-PROGRAM = """
+CLOUD = """
 import pulumi
 from heliostat.platforms.gcp.foundation import Foundation
 from heliostat.spec.platforms.gcp import GcpPlatform
 
 spec = GcpPlatform.model_validate_json(pulumi.Config("heliostat").require("platform"))
 made = Foundation("google-cloud", spec, pulumi.Output.secret("sesame"), pulumi.ResourceOptions())
-pulumi.export("database", made.underlay.database_uri)
-pulumi.export("cluster", made.underlay.cluster)
-pulumi.export("store", made.underlay.store)
-pulumi.export("images", made.images)
 """
-PACKAGES = ("gcp", "kubernetes")
+"""What is made in Google Cloud, without what runs in the cluster."""
+PACKAGES = ("gcp", "kubernetes", "heliostat")
 LABELS = {"owner": "ml", "environment": "production", "cost-centre": "c-42"}
 AGENT = "serviceAccount:service-123456789012@{}.iam.gserviceaccount.com"
 
 
-def stack_in(folder: Path, **changes: Any) -> RecordedStack:
-    folder.mkdir(exist_ok=True)
-    return RecordedStack(folder, {"heliostat:platform": section(**changes)}, PACKAGES, PROGRAM)
+def cloud_in(folder: Path, **changes: Any) -> RecordedStack:
+    return RecordedStack(folder, {"heliostat:platform": section(**changes)}, PACKAGES, CLOUD)
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> RecordedStack:
-    return stack_in(tmp_path_factory.mktemp("gcp"))
+    """The whole platform, by the program of every stack."""
+    return RecordedStack(tmp_path_factory.mktemp("gcp"), {"heliostat:platform": section()}, PACKAGES)
 
 
 @pytest.fixture
@@ -140,7 +138,7 @@ async def test_whoever_pays_is_on_everything(made: RecordedStack) -> None:
 
 
 async def test_slices_are_whole_and_each_in_one_zone(made: RecordedStack) -> None:
-    pools = {each.inputs["name"]: each.inputs for each in of_kind(made, "gcp:container/nodePool:NodePool")}
+    pools = {name_of(each.urn): each.inputs for each in of_kind(made, "gcp:container/nodePool:NodePool")}
     assert set(pools) == {"system", "cpu", "l4", "v6e-0", "v6e-1"}
     stays, comes = pools["v6e-0"], pools["v6e-1"]
     assert stays["nodeCount"] == 4
@@ -157,20 +155,17 @@ async def test_slices_are_whole_and_each_in_one_zone(made: RecordedStack) -> Non
 
 async def test_the_password_is_in_no_state_and_the_address_needs_none(made: RecordedStack) -> None:
     assert "sesame" not in made.stored()
-    assert made.outputs()["cluster"] == {
-        "kind": "gke",
-        "project": "acme-ml",
-        "location": "europe-west4",
-        "name": "heliostat-dev",
-    }
-    assert made.outputs()["store"] == {"uri": "gs://acme-models"}
+    exported = made.outputs()["platform"]
+    cluster = {"kind": "gke", "project": "acme-ml", "location": "europe-west4", "name": "heliostat-dev"}
+    assert exported["controller"]["proxy"]["cluster"] == exported["ray"]["credential"]["cluster"] == cluster
+    assert exported["store"] == {"uri": "gs://acme-models"}
     kubeconfig = next(each for each in made.resources() if each.type == "pulumi:providers:kubernetes").inputs["kubeconfig"]
     assert "gke-gcloud-auth-plugin" in kubeconfig
     assert not any(word in kubeconfig for word in ("token", "password", "client-key"))
 
 
 async def test_data_and_what_it_cannot_be_read_without_outlive_destroy(tmp_path: Path) -> None:
-    stack = stack_in(tmp_path, groups={"cpu": {"kind": "cpu", "cpus": 6, "memoryGib": 20, "max": 1}})
+    stack = cloud_in(tmp_path, groups={"cpu": {"kind": "cpu", "cpus": 6, "memoryGib": 20, "max": 1}})
     assert (await stack.up()).succeeded, stack.errors()
     assert (await stack.destroy()).succeeded, stack.errors()
     left = {urn.split("$")[-1].split("::")[0] for urn in stack.world()}
@@ -190,14 +185,14 @@ async def test_data_and_what_it_cannot_be_read_without_outlive_destroy(tmp_path:
 
 async def test_a_change_touches_what_it_should_and_everything_goes_where_that_was_asked_for(tmp_path: Path) -> None:
     groups = section()["groups"]
-    stack = stack_in(tmp_path, onDestroy="delete")
+    stack = cloud_in(tmp_path, onDestroy="delete")
     assert (await stack.up()).succeeded, stack.errors()
     larger = {**groups, "v6e": {**groups["v6e"], "max": 3}, "cpu": {**groups["cpu"], "min": 2, "max": 6}}
     stack.config["heliostat:platform"] = section(onDestroy="delete", groups=larger)
     assert (await stack.up()).succeeded, stack.errors()
     assert stack.touched() == [
-        "update gcp:container/nodePool:NodePool heliostat-dev-cpu",
-        "create gcp:container/nodePool:NodePool heliostat-dev-v6e-2",
+        "update gcp:container/nodePool:NodePool cpu",
+        "create gcp:container/nodePool:NodePool v6e-2",
     ]
     stack.config["heliostat:platform"] = section(
         onDestroy="delete", groups=larger, gke={"publicEndpointCidrs": ["203.0.113.0/24"]}, cloudSql={"storageGib": 100}
@@ -212,7 +207,7 @@ async def test_a_change_touches_what_it_should_and_everything_goes_where_that_wa
 
 
 async def test_what_does_not_fit_is_refused_in_the_preview_with_every_mistake(tmp_path: Path) -> None:
-    stack = stack_in(tmp_path, operator={"install": True}, network={"podsCidr": "10.16.0.0/21"})
+    stack = cloud_in(tmp_path, operator={"install": True}, network={"podsCidr": "10.16.0.0/21"})
     assert not (await stack.preview()).succeeded
     assert "room for 8" in stack.errors()
     assert "set operator.install to false" in stack.errors()

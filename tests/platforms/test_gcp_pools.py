@@ -75,7 +75,7 @@ def test_a_group_called_as_a_slice_or_as_the_system_s_pool_is_refused() -> None:
 
 def test_a_pool_s_name_that_is_too_long_is_refused() -> None:
     name = "v" * (LONGEST_POOL - 1)
-    with pytest.raises(ValueError, match=f"{name}-0 has a name of 41 characters, and 40"):
+    with pytest.raises(ValueError, match=f"{name}-0 has a name of 33 characters, and 32"):
         pools_of(groups={name: tpu()["v6e"]})
 
 

@@ -78,12 +78,14 @@ class GoogleCloud:
         found = self.clusters.get(path.removeprefix("/v1/"))
         return (200, found) if found else (404, {"error": {"code": 404, "message": f"Not found: {path[4:]}."}})
 
-    def make(self, name: str = NAME, status: str = "RUNNING") -> dict[str, Any]:
+    def make(
+        self, status: str = "RUNNING", endpoint: str = "172.16.0.2", authority: bytes = AUTHORITY.encode(), name: str = NAME
+    ) -> dict[str, Any]:
         self.clusters[name] = {
             "name": name.rpartition("/")[2],
             "status": status,
-            "endpoint": "172.16.0.2",
-            "masterAuth": {"clusterCaCertificate": b64encode(AUTHORITY.encode()).decode()},
+            "endpoint": endpoint,
+            "masterAuth": {"clusterCaCertificate": b64encode(authority).decode()},
         }
         return self.clusters[name]
 

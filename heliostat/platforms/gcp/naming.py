@@ -10,8 +10,8 @@ from heliostat.spec.platforms.base import OnDestroy
 from heliostat.spec.platforms.cluster import Tags
 from heliostat.spec.platforms.gcp import GcpPlatform
 
-LONGEST_POOL: Final = 40
-"""Of a node pool's name, and of a cluster's."""
+LONGEST_POOL: Final = 32
+"""Of a node pool's name: Google Cloud takes 40 characters, of which a dash and seven digits are what makes it another one."""
 _PREFIX: Final = re.compile(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?")
 
 
@@ -31,14 +31,14 @@ def prefix_of(spec: GcpPlatform, stack: str) -> str:
 
 
 def pool_name(group: Name, slice_number: int | None = None) -> str:
-    """The name of a group's node pool, or of that of one of its slices. It is the cluster's own: no prefix is needed.
+    """What the name of a group's node pool, or of that of one of its slices, begins with. It is unique in the cluster.
 
     Raises:
-        ValueError: it is longer than Google Cloud takes.
+        ValueError: it is too long.
     """
     found = group if slice_number is None else f"{group}-{slice_number}"
     if len(found) > LONGEST_POOL:
-        raise ValueError(f"the node pool {found} has a name of {len(found)} characters, and {LONGEST_POOL} are allowed")
+        raise ValueError(f"the node pool {found} has a name of {len(found)} characters, and {LONGEST_POOL} are taken")
     return found
 
 

@@ -42,8 +42,8 @@ class Nodes:
 def declare_pool(pool: NodePool, nodes: Nodes, cluster: container.Cluster, opts: pulumi.ResourceOptions) -> container.NodePool:
     """Declare a node pool of a cluster."""
     return container.NodePool(
-        f"{nodes.prefix}-{pool.name}",
-        name=pool.name,
+        # No name of its own: one of another machine type is there before this one goes.
+        pool.name,
         cluster=cluster.name,
         location=cluster.location,
         node_locations=list(pool.zones),
@@ -61,8 +61,8 @@ def declare_pool(pool: NodePool, nodes: Nodes, cluster: container.Cluster, opts:
             pulumi.ResourceOptions(
                 # How many there were at first is nobody's wish later: a change of it would make the pool anew.
                 ignore_changes=["initialNodeCount"],
-                # A machine type or a topology is another pool's, of the same name.
-                delete_before_replace=True,
+                # There may be no accelerators for both.
+                delete_before_replace=pool.kind != "cpu",
                 custom_timeouts=pulumi.CustomTimeouts(create="60m", update="120m", delete="60m"),
             ),
         ),
