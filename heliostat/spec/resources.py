@@ -1,8 +1,8 @@
 """Inputs and outputs of the provider's resources: what the classes in `heliostat.resources` declare, what the plugin's
 `check` validates, and what stands in a stack's state.
 
-Nothing here is secret but a Token's value: addresses say where a token is found. Nothing here changes while the declared thing stays the same:
-process ids and times live beside the processes, or every refresh would find drift.
+Nothing here is secret but a Token's value: addresses say where a token is found. Nothing here changes while the declared thing
+stays the same: process ids and times live beside the processes, or every refresh would find drift.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pydantic import AllowInfNan, Field
 
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.cluster_requirements import ClusterRequirements
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.strategies import Strategy
@@ -106,6 +107,17 @@ class ControllerOutputs(ControllerInputs):
     address: ControllerAddress
     public_url: str
     """Where clients reach the applications: `<public_url>/<application>/...`."""
+
+
+class ExistingClusterInputs(ClusterRequirements):
+    """A Kubernetes cluster that somebody else made, with what a stack needs of it."""
+
+
+class ExistingClusterOutputs(ExistingClusterInputs):
+    """The same, once it was looked at."""
+
+    uid: str = ""
+    """Of its namespace kube-system, by which it is told from others; empty where that may not be seen."""
 
 
 class TokenInputs(Model):

@@ -1,7 +1,7 @@
 """A stack whose program is run by the embedded engine, and whose resources a provider records that makes nothing.
 
-    stack = RecordedStack(tmp_path, {"heliostat:platform": {...}}, packages=("kubernetes", "heliostat"))
-    await stack.preview(); await stack.up(); stack.plan()
+stack = RecordedStack(tmp_path, {"heliostat:platform": {...}}, packages=("kubernetes", "heliostat"))
+await stack.preview(); await stack.up(); stack.plan()
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class RecordedStack:
 
     def resource(self, kind: str, name: str) -> Resource:
         found = [each for each in self.resources() if (each.type, name_of(each.urn)) == (kind, name)]
-        assert len(found) == 1, f"{len(found)} of {kind} {name}: there are {[(e.type, name_of(e.urn)) for e in self.resources()]}"
+        assert len(found) == 1, f"{len(found)} of {kind} {name}"
         return found[0]
 
     def outputs(self) -> dict[str, Any]:

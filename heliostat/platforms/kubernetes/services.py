@@ -41,7 +41,13 @@ class KubernetesServices(pulumi.ComponentResource):
         self._spec, self._under = spec, under
         self._database: Database | None = getattr(spec, "database", None)
         self._site = Site(
-            spec.namespace, spec.tags, spec.image, spec.storage_class, under.environment, under.store_secret, spec.priority_class
+            spec.namespace,
+            spec.tags,
+            spec.image,
+            spec.storage_class,
+            under.environment,
+            under.store_secret,
+            spec.priority_class,
         )
         self._options = self._after(*under.ready)
         if spec.create_namespace:
