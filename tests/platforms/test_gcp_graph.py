@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +17,19 @@ from tests.platforms import golden
 from tests.platforms.gcp_specs import section
 from tests.platforms.recorded_stack import RecordedStack
 
-CLOUD = """
-import pulumi
-from heliostat.platforms.gcp.foundation import Foundation
-from heliostat.spec.platforms.gcp import GcpPlatform
-
-spec = GcpPlatform.model_validate_json(pulumi.Config("heliostat").require("platform"))
-made = Foundation("google-cloud", spec, pulumi.Output.secret("sesame"), pulumi.ResourceOptions())
-"""
-"""What is made in Google Cloud, without what runs in the cluster."""
 PACKAGES = ("gcp", "kubernetes", "heliostat")
 LABELS = {"owner": "ml", "environment": "production", "cost-centre": "c-42"}
 AGENT = "serviceAccount:service-123456789012@{}.iam.gserviceaccount.com"
 
 
-def cloud_in(folder: Path, **changes: Any) -> RecordedStack:
-    return RecordedStack(folder, {"heliostat:platform": section(**changes)}, PACKAGES, CLOUD)
+def stack_in(folder: Path, **changes: Any) -> RecordedStack:
+    return RecordedStack(folder, {"heliostat:platform": section(**changes)}, PACKAGES)
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> RecordedStack:
     """The whole platform, by the program of every stack."""
-    return RecordedStack(tmp_path_factory.mktemp("gcp"), {"heliostat:platform": section()}, PACKAGES)
+    return stack_in(tmp_path_factory.mktemp("gcp"))
 
 
 @pytest.fixture
@@ -164,12 +158,11 @@ async def test_the_password_is_in_no_state_and_the_address_needs_none(made: Reco
     assert not any(word in kubeconfig for word in ("token", "password", "client-key"))
 
 
-async def test_data_and_what_it_cannot_be_read_without_outlive_destroy(tmp_path: Path) -> None:
-    stack = cloud_in(tmp_path, groups={"cpu": {"kind": "cpu", "cpus": 6, "memoryGib": 20, "max": 1}})
-    assert (await stack.up()).succeeded, stack.errors()
+async def test_data_and_what_it_cannot_be_read_without_outlive_destroy(made: RecordedStack, tmp_path: Path) -> None:
+    stack = copy_of(made, tmp_path)
     assert (await stack.destroy()).succeeded, stack.errors()
-    left = {urn.split("$")[-1].split("::")[0] for urn in stack.world()}
-    assert left == {
+    assert stack.resources() == []
+    assert kinds(stack.world()) == {
         "gcp:compute/globalAddress:GlobalAddress",
         "gcp:compute/network:Network",
         "gcp:kms/cryptoKey:CryptoKey",
@@ -183,31 +176,42 @@ async def test_data_and_what_it_cannot_be_read_without_outlive_destroy(tmp_path:
     }
 
 
-async def test_a_change_touches_what_it_should_and_everything_goes_where_that_was_asked_for(tmp_path: Path) -> None:
-    groups = section()["groups"]
-    stack = cloud_in(tmp_path, onDestroy="delete")
-    assert (await stack.up()).succeeded, stack.errors()
-    larger = {**groups, "v6e": {**groups["v6e"], "max": 3}, "cpu": {**groups["cpu"], "min": 2, "max": 6}}
-    stack.config["heliostat:platform"] = section(onDestroy="delete", groups=larger)
-    assert (await stack.up()).succeeded, stack.errors()
-    assert stack.touched() == [
-        "update gcp:container/nodePool:NodePool cpu",
-        "create gcp:container/nodePool:NodePool v6e-2",
-    ]
+async def test_a_change_touches_what_it_should_and_everything_goes_where_that_was_asked_for(
+    made: RecordedStack, tmp_path: Path
+) -> None:
+    stack, groups = copy_of(made, tmp_path), section()["groups"]
     stack.config["heliostat:platform"] = section(
-        onDestroy="delete", groups=larger, gke={"publicEndpointCidrs": ["203.0.113.0/24"]}, cloudSql={"storageGib": 100}
+        onDestroy="delete",
+        cloudSql={"storageGib": 100},
+        gke={"publicEndpointCidrs": ["203.0.113.0/24"]},
+        groups={**groups, "l4": {**groups["l4"], "max": 6}, "v6e": {**groups["v6e"], "max": 3}},
     )
     assert (await stack.up()).succeeded, stack.errors()
-    assert stack.touched() == [
-        "update gcp:sql/databaseInstance:DatabaseInstance heliostat-dev-mlflow",
+    changed = [each for each in stack.touched() if not each.startswith("update kubernetes:")]
+    assert sorted(changed) == [
+        "create gcp:container/nodePool:NodePool v6e-2",
         "update gcp:container/cluster:Cluster heliostat-dev",
+        "update gcp:container/nodePool:NodePool l4",
+        "update gcp:sql/databaseInstance:DatabaseInstance heliostat-dev-mlflow",
+        "update gcp:storage/bucket:Bucket acme-models",
     ]
     assert (await stack.destroy()).succeeded, stack.errors()
-    assert stack.world() == {}
+    # These went with their instance.
+    assert kinds(stack.world()) == {"gcp:sql/database:Database", "gcp:sql/user:User"}
+
+
+def copy_of(stack: RecordedStack, folder: Path) -> RecordedStack:
+    """The same stack, to be changed."""
+    shutil.copytree(stack.folder, folder, dirs_exist_ok=True)
+    return replace(stack, folder=folder, config=dict(stack.config), events=[], checkpoint=deepcopy(stack.checkpoint))
+
+
+def kinds(world: dict[str, str]) -> set[str]:
+    return {urn.split("::")[2].rpartition("$")[2] for urn in world}
 
 
 async def test_what_does_not_fit_is_refused_in_the_preview_with_every_mistake(tmp_path: Path) -> None:
-    stack = cloud_in(tmp_path, operator={"install": True}, network={"podsCidr": "10.16.0.0/21"})
+    stack = stack_in(tmp_path, operator={"install": True}, network={"podsCidr": "10.16.0.0/21"})
     assert not (await stack.preview()).succeeded
     assert "room for 8" in stack.errors()
     assert "set operator.install to false" in stack.errors()

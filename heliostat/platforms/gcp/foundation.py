@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pulumi
 import pulumi_gcp as gcp
+from pulumi_gcp import storage
 
 from heliostat.platforms.gcp.cluster import STORAGE_CLASS, Cluster, ClusterArgs
 from heliostat.platforms.gcp.database import Database, DatabaseArgs
@@ -38,63 +39,77 @@ class Foundation(pulumi.ComponentResource):
 
     def __init__(self, name: str, spec: Spec, password: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
         prefix, self.pools, declared = _decided(spec)
-        labels = labels_of(spec.tags)
+        self._prefix, self._spec, self._labels = prefix, spec, labels_of(spec.tags)
         google = gcp.Provider(
             prefix,
             project=spec.project,
             region=spec.region,
-            default_labels=labels,
+            default_labels=self._labels,
             add_pulumi_attribution_label=False,
             opts=opts,
         )
-        own = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[google]))
-        super().__init__("heliostat:gcp:Foundation", name, {}, own)
-        child, keep = pulumi.ResourceOptions(parent=self), keeps(spec)
-        project = Project("project", child)
-        keys = Keys("keys", prefix, spec.region, project, keep, child)
-        network = Network("network", NetworkArgs(prefix, spec.region, spec.network, project.services, keep), child)
-        store = Store("store", spec.bucket, spec.region, keys.store, keep, child)
-        database = Database(
-            "database",
-            DatabaseArgs(
-                prefix,
-                spec.region,
-                spec.cloud_sql,
-                network.network,
-                network.database_access,
-                keys.database,
-                labels,
-                password,
-                keep,
-            ),
-            child,
+        super().__init__(
+            "heliostat:gcp:Foundation",
+            name,
+            {},
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[google])),
         )
-        nodes = NodeIdentity("nodes", prefix, spec.project, project.services, child)
-        self.images = Registry("registry", prefix, spec.region, keys.registry, [nodes.member], child).uri
+        self._child, keep = pulumi.ResourceOptions(parent=self), keeps(spec)
+        project = Project("project", self._child)
+        keys = Keys("keys", prefix, spec.region, project, keep, self._child)
+        network = Network("network", NetworkArgs(prefix, spec.region, spec.network, project.services, keep), self._child)
+        store = Store("store", spec.bucket, spec.region, keys.store, keep, self._child)
+        database = self._database(network, keys, password)
+        nodes = NodeIdentity("nodes", prefix, spec.project, project.services, self._child)
+        self.images = Registry("registry", prefix, spec.region, keys.registry, [nodes.member], self._child).uri
         """Where images are pushed to."""
-        cluster = Cluster("cluster", ClusterArgs(prefix, spec, labels, network, nodes, keys, declared), child)
-        let_control_plane_in(prefix, network.network, spec.network.control_plane_cidr, nodes.email, _PROXIED_PORTS, child)
-        members = {each: pod_member(spec.project, project.number, spec.namespace, each) for each in (RAY, MLFLOW, CONTROLLER)}
-        # An identity of the cluster's pods is known once there is a cluster in the project.
-        rights = let_pods_in(prefix, store.bucket, members, _after(child, cluster))
+        args = ClusterArgs(prefix, spec, self._labels, network, nodes, keys, declared)
+        cluster = Cluster("cluster", args, self._child)
+        let_control_plane_in(
+            prefix, network.network, spec.network.control_plane_cidr, nodes.email, _PROXIED_PORTS, self._child
+        )
         self.services_spec = spec.model_copy(update={"storage_class": spec.storage_class or STORAGE_CLASS})
         """The config as what runs in the cluster takes it."""
-        self.underlay = Underlay(
+        self.underlay = self._underlay(cluster, store, database.uri, self._rights(project, store, cluster))
+        self.register_outputs({"images": self.images})
+
+    def _database(self, network: Network, keys: Keys, password: pulumi.Input[str]) -> Database:
+        args = DatabaseArgs(
+            prefix=self._prefix,
+            region=self._spec.region,
+            spec=self._spec.cloud_sql,
+            network=network.network,
+            access=network.database_access,
+            key=keys.database,
+            labels=self._labels,
+            password=password,
+            keep=keeps(self._spec),
+        )
+        return Database("database", args, self._child)
+
+    def _rights(self, project: Project, store: Store, cluster: Cluster) -> list[storage.BucketIAMMember]:
+        """What pods may do with the bucket."""
+        spec = self._spec
+        members = {each: pod_member(spec.project, project.number, spec.namespace, each) for each in (RAY, MLFLOW, CONTROLLER)}
+        # The identities of a project's pods begin with its first cluster.
+        after = pulumi.ResourceOptions(parent=self, depends_on=[cluster.cluster])
+        return let_pods_in(self._prefix, store.bucket, members, after)
+
+    def _underlay(
+        self, cluster: Cluster, store: Store, database_uri: pulumi.Output[str], rights: Sequence[pulumi.Resource]
+    ) -> Underlay:
+        spec = self._spec
+        return Underlay(
             provider=cluster.provider,
             cluster={"kind": "gke", "project": spec.project, "location": spec.region, "name": cluster.name},
             store=store.address,
-            database_uri=database.uri,
+            database_uri=database_uri,
             environment={"GOOGLE_CLOUD_PROJECT": spec.project},
             load_balancer_annotations={"networking.gke.io/load-balancer-type": "Internal"} if spec.traffic.internal else {},
             api_server_cidrs=[spec.network.control_plane_cidr],
             api_server_host=cluster.cluster.endpoint,
             ready=(cluster.storage_class, *cluster.pools.values(), *rights),
         )
-        self.register_outputs({"images": self.images})
-
-
-def _after(opts: pulumi.ResourceOptions, cluster: Cluster) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[cluster.cluster]))
 
 
 def _decided(spec: Spec) -> tuple[str, Mapping[str, Pool], list[NodePool]]:
