@@ -33,6 +33,6 @@ class Underlay:
     api_server_host: pulumi.Input[str] | None = None
     """By which host, with a port that is not 443, the API server is called; None where that differs by kubeconfig."""
     store_secret: str | None = None
-    """A secret of the namespace whose entries are variables with the bucket's credentials; None where an identity has a right."""
+    """A secret of the namespace whose entries are variables with the bucket's credentials; None where an identity has it."""
     ready: tuple[pulumi.Resource, ...] = ()
     """What has to be there before anything is made in the cluster: add-ons, node pools."""

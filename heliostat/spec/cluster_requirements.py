@@ -146,8 +146,8 @@ def _kinds(found: Survey, wanted: ClusterRequirements) -> Iterator[str]:
         )
     if found.definitions.get(RAY_CLUSTERS) and found.lacking:
         yield (
-            f"the cluster's definition of RayClusters does not know {', '.join(found.lacking)}, and would drop it: it is older "
-            f"than {wanted.operator_version}, and Helm leaves definitions as they are. Apply those of KubeRay "
+            f"the cluster's definition of RayClusters does not know {', '.join(found.lacking)}, and would drop it: it is older"
+            f" than {wanted.operator_version}, and Helm leaves definitions as they are. Apply those of KubeRay "
             f"{wanted.operator_version} with `kubectl apply --server-side`"
         )
     missing = [name for name in MONITORS if found.definitions.get(name) is False]
@@ -166,8 +166,8 @@ def _operator(found: Survey, wanted: ClusterRequirements) -> Iterator[str]:
     old = [each for each in found.operators if _numbers(each) and _numbers(each) < _numbers(wanted.operator_version)]
     if old:
         yield (
-            f"KubeRay's operator is {', '.join(old)}, and {wanted.operator_version} is the oldest that works: upgrade it, with "
-            "its definitions"
+            f"KubeRay's operator is {', '.join(old)}, and {wanted.operator_version} is the oldest that works: upgrade it, "
+            "with its definitions"
         )
 
 

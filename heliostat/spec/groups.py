@@ -65,7 +65,7 @@ def unknown(name: str, known: tuple[str, ...]) -> str:
 
 
 def chosen(groups: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
-    """A `ChosenGroup` as a property, of the groups that a platform exports; one that is not there is refused by who reads it."""
+    """A `ChosenGroup` as a property, of a platform's exported groups; one that is not there is refused by who reads it."""
     found = (groups or {}).get(name)
     return {"name": name, "group": found} if found is not None else {"name": name, "known": sorted(groups or ())}
 
@@ -88,14 +88,14 @@ def replicas_misfit(cpus: float, gpus: float, chosen_group: ChosenGroup) -> str 
     """Why a replica of so many CPUs and GPUs runs on no worker of a group; None where it does."""
     group, name = _required(chosen_group), chosen_group.name
     if cpus > group.cpus:
-        return f"a replica of {cpus:g} CPUs fits on no worker of the group {name}: each has {group.cpus}"
+        return f"a replica of {cpus:g} CPUs fits on no worker of {name}: each has {group.cpus}"
     if group.kind == "gpu" and not 0 < gpus <= group.accelerators:
-        return f"a replica on the group {name} holds more than 0 and up to {group.accelerators} GPUs, not {gpus:g}: gpusPerReplica"
+        return f"a replica on {name} holds more than 0 and up to {group.accelerators} GPUs: gpusPerReplica is {gpus:g}"
     if group.kind != "gpu" and gpus:
         has = "TPUs, which a replica holds all of" if group.kind == "tpu" else "no accelerators"
-        return f"a replica cannot hold {gpus:g} GPUs on the group {name}: its workers have {has}; leave gpusPerReplica out"
+        return f"a replica on {name} cannot hold {gpus:g} GPUs, its workers have {has}: leave gpusPerReplica out"
     if group.hosts > 1:
-        return f"a slice of the group {name} is {group.hosts} hosts: a replica runs on one; name a group whose slices are one host"
+        return f"a slice of {name} is {group.hosts} hosts and a replica runs on one: name a group whose slices are one host"
     return None
 
 

@@ -14,7 +14,7 @@ def misfit(scaling: Scaling, chosen: ChosenGroup) -> str | None:
     if group is None:
         return None
     if scaling.cpus_per_worker > group.cpus:
-        return f"a worker of {scaling.cpus_per_worker:g} CPUs fits on no node of the group {chosen.name}: each leaves {group.cpus}"
+        return f"a worker of {scaling.cpus_per_worker:g} CPUs fits on no node of {chosen.name}: each leaves {group.cpus}"
     if group.kind == "tpu":
         return _slices_misfit(scaling, chosen.name, group)
     if group.kind == "cpu" and scaling.gpus_per_worker:

@@ -23,7 +23,7 @@ _NEVER: Final = ("no service port",)
 class RefusedError(PermanentError):
     """An API server's own refusal."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
 

@@ -33,7 +33,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         provider = kubernetes.Provider(
             "cluster",
             context=spec.context,
-            kubeconfig=spec.kubeconfig,
+            kubeconfig=spec.kubeconfig and str(Path(spec.kubeconfig).expanduser()),
             enable_server_side_apply=True,
             # A cluster that does not answer is no reason to forget what is in it.
             delete_unreachable=False,

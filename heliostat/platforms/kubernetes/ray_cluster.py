@@ -138,8 +138,9 @@ def _head(site: Site, head: RayHead, environment: Mapping[str, Any]) -> Manifest
 
 def _group(site: Site, workers: Workers, environment: Mapping[str, Any]) -> Manifest:
     group, shape = workers.group, workers.shape
-    taken = {shape.resource: shape.resource_count} if shape.resource else {}
-    size = {"cpu": quantity(shape.cpus), "memory": memory(shape.memory_gib), **{k: str(v) for k, v in taken.items()}}
+    size = {"cpu": quantity(shape.cpus), "memory": memory(shape.memory_gib)}
+    if shape.resource is not None:
+        size[shape.resource] = str(shape.resource_count)
     alive = http_probe("/api/local_raylet_healthz", AGENT, period=10, failures=12, timeout=5)
     ready = http_probe("/api/local_raylet_healthz", AGENT)
     ports = {"metrics": METRICS}

@@ -48,8 +48,8 @@ def over_quota(groups: Mapping[str, Group], quota: Mapping[str, int]) -> Iterato
 
 
 def misplaced(platform: Mapping[str, Any] | None, workload: Workload) -> Iterator[tuple[Path, str]]:
-    """What is wrong with the groups that a workload names, each with its path below the workload; nothing where the platform is
-    another stack's, which its own update looks at."""
+    """What is wrong with the groups that a workload names, each with its path below the workload. Where the platform is
+    another stack's, None, the plugin looks at what that exports."""
     scaling, serving = workload.training.scaling, workload.serving
     if platform is None:
         return
@@ -133,5 +133,6 @@ def _quota(platform: Mapping[str, Any]) -> Mapping[str, int]:
     quota = platform.get("quota")
     if not isinstance(quota, Mapping):
         return {}
-    return {str(name): allowed for name, allowed in quota.items() if isinstance(allowed, int) and not isinstance(allowed, bool)}
-
+    return {
+        str(name): allowed for name, allowed in quota.items() if isinstance(allowed, int) and not isinstance(allowed, bool)
+    }

@@ -25,8 +25,8 @@ def worker_shape(group: Group, pool: Pool | None, name: str | None = None) -> Wo
     Args:
         group: The group. Without a pool, one of GPUs says its `cpus` and `memory_gib`.
         pool: Its machines; None in a cluster that somebody else made.
-        name: The group's name, whose label the pool's nodes and whose resource Ray's have: trainings and applications that name
-            the group find it by that.
+        name: The group's name, whose label the pool's nodes and whose resource Ray's have: what names the group finds it
+            by that.
 
     Raises:
         ValueError: neither the pool nor the group says how large a worker is.
@@ -56,8 +56,8 @@ def taints_of(name: str, group: Group, pool: Pool) -> tuple[Taint, ...]:
 def ray_resources(group: Group, name: str | None = None) -> dict[str, int]:
     """What Ray's nodes of a group have, by which what is to run on them asks for them.
 
-    A node finds out its accelerators' type itself; the autoscaler has to know it of a group without nodes. Of the two A100s a node
-    knows only that it is one.
+    A node finds out its accelerators' type itself; the autoscaler has to know it of a group without nodes. Of the two A100s
+    a node knows only that it is one.
     """
     accelerator = accelerator_type(group)
     types = {f"accelerator_type:{accelerator}": 1} if accelerator else {}

@@ -109,9 +109,9 @@ class MLflow(Compute):
     workers: Annotated[int, Field(ge=1, le=16)] = 2
     """Processes of the pod."""
     hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.*:-]+$")], ...] = ()
-    """Hosts, with ports other than 80 and 443 (`10.0.0.1:6443`, `*.example.com`), by which it may be called beside its service's
-    name. The API server hands on the host that it was called by, so that of each kubeconfig belongs here; by default every host
-    may be named."""
+    """Hosts, with ports other than 80 and 443 (`10.0.0.1:6443`, `*.example.com`), by which it may be called beside its
+    service's name. The API server hands on the host that it was called by, so that of each kubeconfig belongs here; by default
+    every host may be named."""
 
 
 class ControllerPod(Compute):
