@@ -62,7 +62,7 @@ class GcpNetwork(Model):
     @property
     def nodes(self) -> int:
         """How many nodes have room."""
-        blocks = 2 ** max(0, _BITS_OF_NODE - IPv4Network(self.pods_cidr).prefixlen)
+        blocks = 1 << max(0, _BITS_OF_NODE - IPv4Network(self.pods_cidr).prefixlen)
         return min(blocks, IPv4Network(self.cidr).num_addresses - _RESERVED)
 
     @model_validator(mode="after")
