@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -158,22 +159,29 @@ async def test_the_password_is_in_no_state_and_the_address_needs_none(made: Reco
     assert not any(word in kubeconfig for word in ("token", "password", "client-key"))
 
 
-async def test_data_and_what_it_cannot_be_read_without_outlive_destroy(made: RecordedStack, tmp_path: Path) -> None:
-    stack = copy_of(made, tmp_path)
-    assert (await stack.destroy()).succeeded, stack.errors()
-    assert stack.resources() == []
-    assert kinds(stack.world()) == {
+async def test_data_and_what_it_cannot_be_read_without_are_protected_and_outlive_what_lifts_that(made: RecordedStack) -> None:
+    data = {
+        "gcp:kms/cryptoKey:CryptoKey",
+        "gcp:sql/databaseInstance:DatabaseInstance",
+        "gcp:storage/bucket:Bucket",
+    }
+    assert kinds(each.urn for each in made.resources() if each.protect) == data
+    assert kinds(each.urn for each in made.resources() if each.retain_on_delete) == data | {
         "gcp:compute/globalAddress:GlobalAddress",
         "gcp:compute/network:Network",
-        "gcp:kms/cryptoKey:CryptoKey",
         "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember",
         "gcp:kms/keyRing:KeyRing",
         "gcp:servicenetworking/connection:Connection",
         "gcp:sql/database:Database",
-        "gcp:sql/databaseInstance:DatabaseInstance",
         "gcp:sql/user:User",
-        "gcp:storage/bucket:Bucket",
     }
+
+
+async def test_destroy_refuses_what_is_protected(made: RecordedStack, tmp_path: Path) -> None:
+    stack = copy_of(made, tmp_path)
+    assert not (await stack.destroy()).succeeded
+    assert "acme-models" in stack.errors()
+    assert kinds(stack.world()) >= {"gcp:storage/bucket:Bucket", "gcp:sql/databaseInstance:DatabaseInstance"}
 
 
 async def test_a_change_touches_what_it_should_and_everything_goes_where_that_was_asked_for(
@@ -206,8 +214,8 @@ def copy_of(stack: RecordedStack, folder: Path) -> RecordedStack:
     return replace(stack, folder=folder, config=dict(stack.config), events=[], checkpoint=deepcopy(stack.checkpoint))
 
 
-def kinds(world: dict[str, str]) -> set[str]:
-    return {urn.split("::")[2].rpartition("$")[2] for urn in world}
+def kinds(urns: Iterable[str]) -> set[str]:
+    return {urn.split("::")[2].rpartition("$")[2] for urn in urns}
 
 
 async def test_what_does_not_fit_is_refused_in_the_preview_with_every_mistake(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class Database(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[args.access, *args.key.grants],
+                protect=args.keep,
                 retain_on_delete=args.keep,
                 # An hour is the provider's own limit; standby and encryption take their part of it.
                 custom_timeouts=pulumi.CustomTimeouts(create="60m", update="60m", delete="30m"),

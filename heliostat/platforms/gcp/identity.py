@@ -87,7 +87,7 @@ class Keys(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _key(self, purpose: str, *agents: str) -> Key:
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=self._keep)
+        kept = pulumi.ResourceOptions(parent=self, protect=self._keep, retain_on_delete=self._keep)
         key = kms.CryptoKey(
             f"{self._prefix}-{purpose}",
             key_ring=self._ring.id,

@@ -36,7 +36,7 @@ class Store(pulumi.ComponentResource):
                 _rule("AbortIncompleteMultipartUpload", storage.BucketLifecycleRuleConditionArgs(age=_UNFINISHED_DAYS)),
             ],
             force_destroy=not keep,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=key.grants, retain_on_delete=keep),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=key.grants, protect=keep, retain_on_delete=keep),
         )
         self.address: Address = {"uri": f"gs://{bucket}"}
         """Its `StoreAddress`."""
