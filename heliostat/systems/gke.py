@@ -72,7 +72,7 @@ def _token() -> tuple[str, float]:
         ) from None
     try:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
-        credentials.refresh(Request())
+        credentials.refresh(Request())  # type: ignore[no-untyped-call]
     except DefaultCredentialsError as error:
         raise PermanentError(
             f"there are no credentials of Google Cloud: {_first_line(error)}; run `gcloud auth application-default login`, or "

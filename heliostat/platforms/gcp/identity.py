@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pulumi
@@ -147,7 +147,7 @@ class NodeIdentity(pulumi.ComponentResource):
 def let_pods_in(
     prefix: str,
     bucket: storage.Bucket,
-    members: dict[str, pulumi.Input[str]],
+    members: Mapping[str, pulumi.Input[str]],
     opts: pulumi.ResourceOptions,
 ) -> list[storage.BucketIAMMember]:
     """Give pods the right to the bucket's objects.
