@@ -60,6 +60,13 @@ def _ordered(value: Any) -> Any:
     return [_ordered(each) for each in value] if isinstance(value, list) else value
 
 
+async def test_every_argument_is_one_that_the_typed_sdk_takes(made: RecordedStack) -> None:
+    schemas = pytest.importorskip("heliostat.engine.protocol.language_host.schemas", reason="no schemas in this checkout")
+    entries = [each for each in made.plan() if each["type"].startswith("gcp:")]
+    assert len(entries) > 50
+    assert [wrong for each in entries for wrong in schemas.mistakes(each["type"], each.get("inputs", {}))] == []
+
+
 async def test_a_second_up_touches_nothing(made: RecordedStack) -> None:
     assert (await made.up()).succeeded, made.errors()
     assert made.touched() == []
