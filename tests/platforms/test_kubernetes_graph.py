@@ -82,11 +82,17 @@ def test_a_second_time_nothing_is_to_do_and_a_change_touches_what_it_should_and_
     platform = stack.config["heliostat:platform"]
     assert asyncio.run(stack.up()).succeeded, stack.errors()
     assert stack.touched() == []
+    assert stack.told("warning") == ""
+    # As a refresh reads it, after the autoscaler brought workers: they stay when something else changes.
+    cluster = next(each for each in stack.resources() if each.type.endswith("RayCluster"))
+    cluster.inputs["spec"]["workerGroupSpecs"][1]["replicas"] = 5
     platform["traffic"] = {"pods": 3}
     platform["groups"]["l4"]["max"] = 9
     assert asyncio.run(stack.up()).succeeded, stack.errors()
     kinds = [each.rpartition(" ")[0] for each in stack.touched() if "pulumi:pulumi:Stack" not in each]
     assert sorted(kinds) == ["update kubernetes:apps/v1:Deployment", "update kubernetes:ray.io/v1:RayCluster"]
+    cluster = next(each for each in stack.resources() if each.type.endswith("RayCluster"))
+    assert [each["replicas"] for each in cluster.inputs["spec"]["workerGroupSpecs"]] == [1, 5, 0]
     platform["ray"] = {"memoryGib": 16}
     assert asyncio.run(stack.up()).succeeded, stack.errors()
     kinds = [each.rpartition(" ")[0] for each in stack.touched() if "pulumi:pulumi:Stack" not in each]
