@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 from pulumi.runtime import config as runtime_config
@@ -20,10 +20,18 @@ from pulumi.runtime import config as runtime_config
 from heliostat.layout import data_folder, workload_names
 from heliostat.resources import Platform
 from heliostat.spec.parameters import JobParameters
+from heliostat.spec.platforms.gcp import GcpPlatform as DeclaredGcp
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform as DeclaredKubernetes
 from heliostat.spec.platforms.local import LocalPlatform as DeclaredLocal
 from heliostat.spec.platforms.ray import RayPlatform as DeclaredRay
 from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
+
+_EXTRAS: Final = {
+    "pulumi_aws": "aws,kubernetes",
+    "pulumi_gcp": "gcp,kubernetes",
+    "pulumi_kubernetes": "kubernetes",
+}
+"""Which of the library's extras brings a package that declares a platform's resources."""
 
 
 def run() -> None:
@@ -36,10 +44,23 @@ def run() -> None:
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     stack = read(root / "workloads")
-    platform = _platform(stack, root)
+    platform = _with_its_packages(stack, root)
     pulumi.export("platform", platform.exported())
     for name, spec in stack.workloads.items():
         pulumi.export(name, _workload(name).declare(name, spec, root, platform).exported())
+
+
+def _with_its_packages(stack: Stack, root: Path) -> Platform:
+    try:
+        return _platform(stack, root)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(error.name or "")
+        if extra is None:
+            raise
+        raise pulumi.RunError(
+            f"the stack's platform needs the package {error.name}, which is not installed: name heliostat[{extra}] in the "
+            "requirements"
+        ) from None
 
 
 def _platform(stack: Stack, root: Path) -> Platform:
@@ -58,6 +79,10 @@ def _platform(stack: Stack, root: Path) -> Platform:
             from heliostat.platforms.kubernetes import KubernetesPlatform
 
             return KubernetesPlatform("kubernetes", stack.platform).platform
+        case DeclaredGcp():
+            from heliostat.platforms.gcp import GcpPlatform
+
+            return GcpPlatform("gcp", stack.platform).platform
     return Platform.of_stack(str(stack.platform_stack))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heliostat.cli import say
 from heliostat.cli.checkout import FILE, CheckoutError, read
 from heliostat.cli.exits import UsageError
 from heliostat.cli.standing import StandingPack
@@ -75,13 +75,9 @@ def with_standing(command: str, arguments: Sequence[str], root: Path | None, sta
     from heliostat.engine.protocol.packs import read as read_pack
 
     for folder, _ in packs:
-        asyncio.run(packenvs.ensure(read_pack(folder), os.environ, _told))
+        asyncio.run(packenvs.ensure(read_pack(folder), os.environ, say.told))
     at = list(arguments).index(command) + 1
     return [*arguments[:at], *flags_for_cli(packs, arguments), *arguments[at:]]
-
-
-def _told(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 def _rooted(root: Path, pack: StandingPack, stack: str) -> Path | None:

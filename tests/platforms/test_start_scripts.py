@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,19 +86,25 @@ def postgres_programs() -> Path | None:
 PROGRAMS = postgres_programs()
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder whose parents let any user in, as pytest's own do not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(PROGRAMS is None, reason="there is no PostgreSQL")
 @pytest.mark.skipif(os.getuid() == 0 and shutil.which("setpriv") is None, reason="PostgreSQL does not run as root")
-def test_postgres_is_made_once_and_lets_in_who_has_the_password(tmp_path: Path) -> None:
+def test_postgres_is_made_once_and_lets_in_who_has_the_password(open_folder: Path) -> None:
     import psycopg2
 
     port = free_port()
     found = container(postgres.manifests(SITE, ClusterDatabase(kind="cluster")))
-    scratch, data = tmp_path / "scratch", tmp_path / "data"
+    scratch, data = open_folder / "scratch", open_folder / "data"
     for folder in (scratch, data):
         folder.mkdir()
         folder.chmod(0o777)
-    for parent in (tmp_path, *list(tmp_path.parents)[:2]):
-        parent.chmod(0o755)
 
     def here(parts: list[str]) -> list[str]:
         return [part.replace("/tmp", str(scratch)).replace("exec postgres", f"exec postgres -p {port}") for part in parts]
