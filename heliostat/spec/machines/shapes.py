@@ -19,4 +19,4 @@ def worker_shape(group: Group, pool: Pool | None, name: str | None = None) -> Wo
 
 def taints_of(name: str, group: Group, pool: Pool) -> tuple[Taint, ...]:
     """The taints that whoever makes the pool has to put on its nodes; GKE puts its own on those with accelerators."""
-    return (Taint("nvidia.com/gpu","present"),) if group.kind=="gpu" else (Taint("heliostat/group",name),)
+    raise NotImplementedError
