@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -28,5 +28,11 @@ class Underlay:
     """Variables of every pod, none of them secret: a region, an endpoint."""
     load_balancer_annotations: Mapping[str, str] = field(default_factory=dict)
     """Of the traffic plane's service, where it is a load balancer."""
+    api_server_cidrs: Sequence[pulumi.Input[str]] = ()
+    """Where the API server's calls to pods come from, beside those that the config names."""
+    api_server_host: pulumi.Input[str] | None = None
+    """The host, with the port where that is not 443, by which the API server is called; None where that differs by kubeconfig."""
+    store_secret: str | None = None
+    """A secret of the namespace whose entries are variables with the bucket's credentials; None where an identity has the right."""
     ready: tuple[pulumi.Resource, ...] = ()
     """What has to be there before anything is made in the cluster: add-ons, node pools."""

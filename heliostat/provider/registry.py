@@ -17,6 +17,7 @@ HANDLERS = {
     "heliostat:index:TrainJob": "heliostat.provider.train_job:TrainJobHandler",
     "heliostat:index:ModelVersion": "heliostat.provider.model_version:ModelVersionHandler",
     "heliostat:index:Application": "heliostat.provider.application:ApplicationHandler",
+    "heliostat:index:Token": "heliostat.provider.token:TokenHandler",
 }
 
 _AT_FIRST_CALL = ("anyio", "h11", "httpcore")

@@ -68,6 +68,8 @@ class Handler(ABC, Generic[I, O]):
     """The type, e.g. `heliostat:index:TrainJob`."""
     inputs: type[I]
     outputs: type[O]
+    secret_outputs: ClassVar[frozenset[str]] = frozenset()
+    """Outputs (snake case) that are encrypted in the state and never shown."""
     replace_on: frozenset[str] = frozenset()
     """Inputs (snake case) whose change needs a new resource."""
     delete_before_replace: bool = False

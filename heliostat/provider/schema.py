@@ -38,6 +38,8 @@ def schema() -> dict[str, Any]:
 def _resource(handler: Any, types: dict[str, Any]) -> dict[str, Any]:
     inputs = _object(handler.inputs, "validation", types)
     outputs = _object(handler.outputs, "serialization", types)
+    for name in handler.secret_outputs:
+        outputs["properties"][name]["secret"] = True
     return {
         "description": inspect.cleandoc(handler.inputs.__doc__ or ""),
         "inputProperties": inputs["properties"],

@@ -136,7 +136,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 created = await _within(call.context, call.handler.create(call.context, inputs))
             except PartialError as error:
                 await self._abort_partial(call, error, given)
-            return pb.CreateResponse(id=created.identifier, properties=encode(_outputs(created.outputs, given)))
+            return pb.CreateResponse(id=created.identifier, properties=encode(_outputs(call.handler, created.outputs, given)))
 
     async def Update(self, request: Any, context: Any) -> pb.UpdateResponse:
         """Change it in place, or tell what that would give."""
@@ -150,7 +150,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 after = await _within(call.context, call.handler.update(call.context, request.id, before, inputs))
             except PartialError as error:
                 await self._abort_partial(call, error, given)
-            return pb.UpdateResponse(properties=encode(_outputs(after, given)))
+            return pb.UpdateResponse(properties=encode(_outputs(call.handler, after, given)))
 
     async def Read(self, request: Any, context: Any) -> pb.ReadResponse:
         """What the world has: nothing where it is gone; without a state, what the id alone names."""
@@ -167,7 +167,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 return pb.ReadResponse()
             source = Properties({**inputs.values, **state.values}, inputs.secrets | state.secrets)
             values = _inputs_of(call.handler, checks.dumped(found), inputs.values if state.values else None)
-            declared, known = encode(carried(values, source)), encode(_outputs(found, source))
+            declared, known = encode(carried(values, source)), encode(_outputs(call.handler, found, source))
             return pb.ReadResponse(id=request.id, inputs=declared, properties=known)
 
     async def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
@@ -209,7 +209,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Fail, and have the engine keep what exists."""
         message = call.reports.redacted(str(error))
         failed = pb.ErrorResourceInitFailed(
-            id=error.identifier, properties=encode(_outputs(error.outputs, given)), inputs=encode(given), reasons=[message]
+            id=error.identifier, properties=encode(_outputs(call.handler, error.outputs, given)), inputs=encode(given), reasons=[message]
         )
         code = grpc.StatusCode.UNKNOWN
         await self._reporter.flush()
@@ -265,8 +265,9 @@ def _supposing(handler: Handler[Any, Any], given: Properties) -> Properties:
     return Properties(values, given.secrets)
 
 
-def _outputs(outputs: Model, given: Properties) -> Properties:
-    return carried(checks.dumped(outputs), given)
+def _outputs(handler: Handler[Any, Any], outputs: Model, given: Properties) -> Properties:
+    found = carried(checks.dumped(outputs), given)
+    return Properties(found.values, found.secrets | {(_alias(handler, name),) for name in handler.secret_outputs})
 
 
 def _inputs_of(handler: Handler[Any, Any], outputs: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:

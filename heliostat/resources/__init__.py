@@ -8,6 +8,7 @@ from heliostat.resources.object_store import ObjectStore
 from heliostat.resources.platform import Platform
 from heliostat.resources.ray_cluster import RayCluster
 from heliostat.resources.served_model import ServedModel, ServedModelArgs
+from heliostat.resources.token import Token
 from heliostat.resources.tracking_server import TrackingServer
 from heliostat.resources.train_job import TrainJob
 
@@ -24,6 +25,7 @@ __all__ = [
     "ServedModel",
     "ServedModelArgs",
     "ServedVersion",
+    "Token",
     "TrackingServer",
     "TrainJob",
 ]

@@ -1,7 +1,7 @@
 """Inputs and outputs of the provider's resources: what the classes in `heliostat.resources` declare, what the plugin's
 `check` validates, and what stands in a stack's state.
 
-Nothing here is secret: addresses say where a token is found. Nothing here changes while the declared thing stays the same:
+Nothing here is secret but a Token's value: addresses say where a token is found. Nothing here changes while the declared thing stays the same:
 process ids and times live beside the processes, or every refresh would find drift.
 """
 
@@ -106,6 +106,20 @@ class ControllerOutputs(ControllerInputs):
     address: ControllerAddress
     public_url: str
     """Where clients reach the applications: `<public_url>/<application>/...`."""
+
+
+class TokenInputs(Model):
+    """A random secret."""
+
+    generation: Annotated[int, Field(ge=1)] = 1
+    """Another number makes another one."""
+
+
+class TokenOutputs(TokenInputs):
+    """The same, with what it is."""
+
+    value: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """A secret: it is encrypted in the state, and shown nowhere."""
 
 
 class Code(Model):

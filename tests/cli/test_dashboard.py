@@ -5,7 +5,7 @@ from pathlib import Path
 import promql_parser
 import pytest
 
-from heliostat.cli.rollouts.dashboard import as_json
+from heliostat.platforms.grafana import as_json
 
 # what a controller tells of itself, and its labels
 METRICS = {

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from heliostat.spec.accelerators import Groups
-from heliostat.spec.addresses import Namespace
+from heliostat.spec.addresses import HttpUrl, Namespace
 from heliostat.spec.base import Model
 
 SecretName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+Cidr = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/[0-9]+$")]
 Gib = Annotated[float, Field(gt=0, le=65_536)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
 """A value that labels of Kubernetes and of Google Cloud, and tags of AWS, all take."""
@@ -47,7 +48,11 @@ class Operator(Model):
     install: bool = True
     """Whether it is installed here, as a Helm release; otherwise one that watches the namespace has to be there."""
     version: Annotated[str, Field(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.7.0"
-    """Of its chart."""
+    """Of its chart; of one that is there already the oldest that will do."""
+    repository: HttpUrl = "https://ray-project.github.io/kuberay-helm"
+    """Where the chart is."""
+    image: Image | None = None
+    """The operator's own image; by default the chart's, which is named by a tag."""
 
 
 class RayHead(Compute):
@@ -57,6 +62,8 @@ class RayHead(Compute):
     """Requested, and the limit."""
     memory_gib: Gib = 8.0
     """Requested, and the limit."""
+    autoscaler: Compute = Field(default_factory=lambda: Compute(cpus=0.5, memory_gib=0.5))
+    """What the autoscaler beside it may take."""
 
 
 class Redis(Model):
@@ -93,8 +100,15 @@ Database = Annotated[ClusterDatabase | ExistingDatabase, Field(discriminator="ki
 class MLflow(Compute):
     """The tracking server and registry."""
 
+    cpus: Annotated[float, Field(gt=0, le=448)] = 1.0
+    """Requested, and the limit."""
+    memory_gib: Gib = 3.0
+    """Requested, and the limit: about 1 GiB a worker, and as much for the schema's upgrade at the start."""
     workers: Annotated[int, Field(ge=1, le=16)] = 2
-    """Processes of a pod."""
+    """Processes of the pod."""
+    hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.*:-]+$")], ...] = ()
+    """Hosts, with ports other than 80 and 443 (`10.0.0.1:6443`, `*.example.com`), by which it may be called beside its service's name. The API server
+    hands on the host that it was called by, so that of each kubeconfig belongs here; by default every host may be named."""
 
 
 class ControllerPod(Compute):
@@ -113,6 +127,9 @@ class TrafficPods(Compute):
     """How clients reach it: inside of the cluster, or by a load balancer of the cloud's."""
     internal: bool = True
     """Of a load balancer: whether it is reached from the cloud's own network only."""
+    url: HttpUrl | None = None
+    """Where clients reach it, as `http://predict.example.com`, where a name or a gateway of somebody else's leads to it; by default its
+    service's name, or the load balancer's."""
 
 
 class Monitoring(Model):
@@ -120,6 +137,10 @@ class Monitoring(Model):
 
     service_monitors: bool = True
     """Whether ServiceMonitors of the Prometheus operator are made; its resource definitions have to be there."""
+    namespace: Namespace = "monitoring"
+    """Where Prometheus is: from there metrics may be read."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of ServiceMonitors and PodMonitors, where the Prometheus operator asks for some, as `release: prometheus`."""
     dashboards: bool = True
     """Whether Grafana's dashboards are made, as config maps with its sidecar's label."""
 
@@ -128,13 +149,22 @@ class ClusterServices(Model):
     """What runs in a Kubernetes cluster, on every platform that has one."""
 
     namespace: Namespace = "heliostat"
-    """Made here; everything is in it."""
+    """Everything is in it."""
+    create_namespace: bool = True
+    """Whether it is made here. Where secrets are named in this section, it has to be there with them before."""
     tags: Tags
     """On every resource."""
     image: Image
     """What all pods of Ray, MLflow and the controller run; docs/platforms.md says how it is built."""
     storage_class: str | None = None
     """Of volumes; by default the cluster's own default."""
+    priority_class: SecretName | None = None
+    """The PriorityClass, which has to be there, of what must not give way to trainings: head, MLflow, controller, traffic plane."""
+    api_server_cidrs: tuple[Cidr, ...] = ()
+    """Where the API server's calls to pods come from, as network policies see them: without these, only through agents in
+    kube-system, and from the pods' own nodes. Calls from outside of the cluster come this way."""
+    client_cidrs: tuple[Cidr, ...] = ("0.0.0.0/0",)
+    """Who may reach the traffic plane, as network policies see them."""
     operator: Operator = Field(default_factory=Operator)
     """KubeRay's operator."""
     ray: RayHead = Field(default_factory=RayHead)

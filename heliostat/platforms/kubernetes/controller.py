@@ -1,0 +1,115 @@
+"""The controller in the cluster: one pod with a volume. Pure but for what is not known yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+import pulumi
+
+from heliostat.platforms.kubernetes import mlflow
+from heliostat.platforms.kubernetes.pods import (
+    SCRATCH,
+    Container,
+    claim,
+    empty,
+    http_probe,
+    pod,
+    service,
+    stateful,
+)
+from heliostat.platforms.kubernetes.ray_cluster import DASHBOARD, TOKEN_KEY, TOKEN_SECRET
+from heliostat.platforms.kubernetes.site import CONTROLLER, RAY, TRAFFIC, Manifest, Site
+from heliostat.resources.base import Address
+from heliostat.spec.controller import SETTINGS_FILE
+from heliostat.spec.platforms.cluster import ControllerPod
+
+PORT: Final = 8500
+PUBLIC_PORT: Final = 8080
+SECRET, AGENTS_SECRET, KEY = "controller-token", "traffic-token", "token"  # noqa: S105 - names
+SETTINGS: Final = "controller-settings"
+TOKENS: Final = "/run/secrets/heliostat"  # noqa: S105 - a folder
+_DIRECTORY: Final = "/var/lib/heliostat/controller"
+_SERVE_PORT: Final = 8000
+
+
+def url(site: Site) -> str:
+    """Where its API answers, inside of the cluster."""
+    return f"http://{site.host(CONTROLLER)}:{PORT}"
+
+
+def settings(site: Site, store: Address, clients_url: str) -> str:
+    """What it is started with, as its data folder has it."""
+    token = f"{TOKENS}/{CONTROLLER}/{KEY}"
+    ray = {
+        "url": f"http://{site.host(RAY)}:{DASHBOARD}",
+        "credential": {"kind": "file", "path": f"{TOKENS}/{RAY}/{TOKEN_KEY}"},
+    }
+    inputs = {
+        "directory": _DIRECTORY,
+        "ray": ray,
+        "store": dict(store),
+        "trackingUri": mlflow.uri(site),
+        "host": site.host(CONTROLLER),
+    }
+    found: dict[str, Any] = {
+        "inputs": inputs,
+        "apiPort": PORT,
+        "publicPort": PUBLIC_PORT,
+        "servePort": _SERVE_PORT,
+        "listen": "0.0.0.0",  # noqa: S104 - a pod's
+        "tokenFile": token,
+        "trafficPlane": "fleet",
+        "agentsCredential": {"kind": "file", "path": f"{TOKENS}/{TRAFFIC}/{KEY}"},
+        "clientsUrl": clients_url,
+    }
+    return json.dumps(found, indent=2, sort_keys=True) + "\n"
+
+
+def manifests(site: Site, controller: ControllerPod, store: pulumi.Input[Address], clients_url: str) -> list[Manifest]:
+    """Its settings, its pod and its service."""
+    text = pulumi.Output.from_input(store).apply(lambda address: settings(site, address, clients_url))
+    config: Manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": site.metadata(SETTINGS, CONTROLLER),
+        "data": {SETTINGS_FILE: text},
+    }
+    digest = text.apply(lambda written: hashlib.sha256(written.encode()).hexdigest()[:16])
+    container = Container(
+        name=CONTROLLER,
+        command=("python", "-m", "heliostat.controller", "--directory", _DIRECTORY),
+        compute=controller,
+        environment={"HOME": SCRATCH, "HELIOSTAT_RUNTIME_DIR": f"{SCRATCH}/run"},
+        ports={"api": PORT},
+        mounts={
+            _DIRECTORY: "data",
+            SCRATCH: "scratch",
+            **{f"{TOKENS}/{part}": f"{part}-token" for part in (CONTROLLER, RAY, TRAFFIC)},
+        },
+        probes={
+            "startupProbe": http_probe("/healthz", "api", failures=60),
+            "readinessProbe": http_probe("/readyz", "api"),
+            "livenessProbe": http_probe("/healthz", "api", period=10, failures=6),
+        },
+    ).manifest(site)
+    # A file within the volume: the controller finds its settings beside its database.
+    container["volumeMounts"].append(
+        {"name": "settings", "mountPath": f"{_DIRECTORY}/{SETTINGS_FILE}", "subPath": SETTINGS_FILE, "readOnly": True}
+    )
+    secrets = {CONTROLLER: SECRET, RAY: TOKEN_SECRET, TRAFFIC: AGENTS_SECRET}
+    volumes: list[Manifest] = [
+        empty("scratch", 2),
+        {"name": "settings", "configMap": {"name": SETTINGS}},
+        *({"name": f"{part}-token", "secret": {"secretName": name}} for part, name in secrets.items()),
+    ]
+    spec = pod(site, CONTROLLER, [container], volumes=volumes, priorityClassName=site.priority_class)
+    claims = [claim(site, "data", controller.storage_gib)]
+    # It reads its settings at the start only.
+    annotations = {"heliostat/settings": digest}
+    return [
+        config,
+        service(site, CONTROLLER, {"api": PORT}),
+        stateful(site, CONTROLLER, spec, claims, annotations=annotations),
+    ]
