@@ -9,6 +9,10 @@ from pydantic import Field, model_validator
 from heliostat.spec.base import Model, Name
 
 
+LabelKey = Annotated[str, Field(max_length=317, pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$")]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$")]
+
+
 class NodeGroup(Model):
     """Nodes that are alike, as many as are needed between a minimum and a maximum."""
 
@@ -18,6 +22,8 @@ class NodeGroup(Model):
     """How many stay when nothing needs them; of slices where these are TPUs."""
     max: Annotated[int, Field(ge=1, le=1000)]
     """How many there are at most; of slices where these are TPUs."""
+    node_selector: dict[LabelKey, LabelValue] = {}
+    """Labels of the group's nodes, in a cluster that somebody else made. Those of a cloud's platform have the group's own."""
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:
@@ -31,9 +37,9 @@ class CpuGroup(NodeGroup):
 
     kind: Literal["cpu"]
     cpus: Annotated[int, Field(ge=1, le=448)]
-    """CPUs of a worker: a node has at least as many."""
+    """CPUs of a worker; a node has more, which Kubernetes and what runs on each node keep."""
     memory_gib: Annotated[float, Field(gt=0, le=24_576)]
-    """Memory of a worker, in GiB."""
+    """Memory of a worker, in GiB; a node has more."""
 
 
 class GpuGroup(NodeGroup):

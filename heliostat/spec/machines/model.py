@@ -15,6 +15,11 @@ GROUP_LABEL: Final = "heliostat/group"
 class NoSuchMachineError(ValueError):
     """A cloud has no machine for a group where it is wanted; its text says what would fit."""
 
+    def __init__(self, key: str, text: str) -> None:
+        """`key` is the group's key that is at fault, as the config spells it."""
+        super().__init__(text)
+        self.key = key
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -28,7 +33,8 @@ class Machine:
     """The GPU as Ray calls it, or the TPU's generation, as `v6e`; None for a machine without."""
     accelerators: int = 0
     """GPUs, or chips of a TPU, of one machine."""
-    architecture: str = "x86_64"
+    architecture: Literal["x86_64"] = "x86_64"
+    """Images are made for this one; machines of another are in no catalog."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,22 @@ class Pool:
     """Chips of a slice by dimension; None where these are no TPUs."""
     accelerator_type: str | None = None
     """The accelerator as the cloud calls it, as `nvidia-l4` or `tpu-v6e-slice`; None where the machine type says all."""
+    pods: int = 110
+    """Pods that one of the machines may have as a node."""
+
+    @property
+    def is_several_hosts(self) -> bool:
+        """Whether machines of it come and go together."""
+        return self.hosts > 1
+
+    def sizes(self, least: int, most: int) -> tuple[tuple[int, int], ...]:
+        """The least and most machines of each node pool that a cloud makes of it, for a group of so many nodes or slices.
+
+        GKE makes one slice of several hosts a node pool; everything else is one node pool.
+        """
+        if not self.is_several_hosts:
+            return ((least, most),)
+        return tuple((self.hosts if number < least else 0, self.hosts) for number in range(most))
 
 
 @dataclass(frozen=True)
@@ -80,6 +102,7 @@ class WorkerShape:
     resource: Literal["nvidia.com/gpu", "google.com/tpu"] | None = None
     """What a device plugin offers accelerators as."""
     resource_count: int = 0
+    """Of each pod."""
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     hosts: int = 1
