@@ -58,6 +58,16 @@ class KubernetesCluster(Model):
     """Path. By default what KUBECONFIG names, or ~/.kube/config, or the service account of the pod."""
 
 
+class EksCluster(Model):
+    """A cluster of AWS's EKS, found with AWS's own credentials by whoever uses it."""
+
+    kind: Literal["eks"] = "eks"
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+    """As `eu-central-1`."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+    """The cluster's name."""
+
+
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pulumi
@@ -18,18 +18,18 @@ from heliostat.spec.platforms.aws import Eks
 
 GPU_LABEL: Final = "nvidia.com/gpu.present"
 """What NVIDIA's device plugin looks for."""
+CAPACITY_LABEL: Final = "eks.amazonaws.com/capacityType"
+"""EKS's own."""
 SYSTEM_DISK_GIB: Final = 100
 _ACCELERATOR_LABEL: Final = "k8s.amazonaws.com/accelerator"
 """By this the autoscaler knows that a node is not ready before its GPUs are."""
 _TEMPLATE: Final = "k8s.io/cluster-autoscaler/node-template"
-_LABELS_SET_BY_EKS: Final = ("eks.amazonaws.com/", "node.kubernetes.io/", "topology.kubernetes.io/", "kubernetes.io/")
 _EFFECTS: Final = {"NoSchedule": "NO_SCHEDULE"}
 
 
 def image_of(pool: Pool) -> str:
     """The kind of image that a pool's nodes start from: Amazon Linux 2023, with NVIDIA's driver where there are GPUs."""
-    processor = {"x86_64": "x86_64", "arm64": "ARM_64"}[pool.machine.architecture]
-    return f"AL2023_{processor}_{'NVIDIA' if pool.machine.accelerators else 'STANDARD'}"
+    return f"AL2023_{pool.machine.architecture}_{'NVIDIA' if pool.machine.accelerators else 'STANDARD'}"
 
 
 def labels_of(name: str, pool: Pool) -> dict[str, str]:
@@ -38,9 +38,11 @@ def labels_of(name: str, pool: Pool) -> dict[str, str]:
     return {GROUP_LABEL: name, **({GPU_LABEL: "true", _ACCELERATOR_LABEL: gpu.lower()} if gpu else {})}
 
 
-def template_of(pool: Pool, labels: Mapping[str, str], taints: Sequence[Taint], disk_gib: int) -> dict[str, str]:
+def template_of(
+    pool: Pool, labels: Mapping[str, str], taints: Sequence[Taint], capacity: str, disk_gib: int
+) -> dict[str, str]:
     """What the autoscaler is told of a group that has no node to look at, as tags of its scaling group."""
-    told = {f"{_TEMPLATE}/label/{key}": value for key, value in labels.items()}
+    told = {f"{_TEMPLATE}/label/{key}": value for key, value in {**labels, CAPACITY_LABEL: capacity}.items()}
     told |= {f"{_TEMPLATE}/taint/{each.key}": f"{each.value}:{each.effect}" for each in taints}
     told[f"{_TEMPLATE}/resources/ephemeral-storage"] = f"{disk_gib}Gi"
     if pool.machine.accelerators:
@@ -105,12 +107,13 @@ class Nodes(pulumi.ComponentResource):
         # How many there are is the autoscaler's to say, once they are made. Another machine is another group, made before the
         # old one goes, hence a prefix.
         opts = self._scope.child(self, depends_on=self._after, ignore_changes=["scalingConfig.desiredSize"])
+        capacity = "SPOT" if group.spot else "ON_DEMAND"
         nodes = eks.NodeGroup(
             name,
             node_group_name_prefix=f"{name}-",
             ami_type=image_of(pool),
             instance_types=[pool.machine.name],
-            capacity_type="SPOT" if group.spot else "ON_DEMAND",
+            capacity_type=capacity,
             scaling_config=eks.NodeGroupScalingConfigArgs(min_size=group.min, desired_size=group.min, max_size=group.max),
             subnet_ids=self._network.subnets_of(pool.zones),
             cluster_name=self._cluster,
@@ -125,7 +128,7 @@ class Nodes(pulumi.ComponentResource):
             opts=opts,
         )
         scaling_group = nodes.resources.apply(lambda made: made[0].autoscaling_groups[0].name)
-        for key, value in template_of(pool, labels, taints, self._spec.disk_gib).items():
+        for key, value in template_of(pool, labels, taints, capacity, self._spec.disk_gib).items():
             # EKS hands a node group's own tags to nothing.
             autoscaling.Tag(
                 f"{name}-{key.removeprefix(f'{_TEMPLATE}/')}",
@@ -158,10 +161,3 @@ class Nodes(pulumi.ComponentResource):
         )
         version = template.latest_version.apply(str)
         return eks.NodeGroupLaunchTemplateArgs(id=template.id, version=version)
-
-
-def unlabelled(selector: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[str]:
-    """The labels that a pod asks for and neither a group's nodes nor EKS's own labels have."""
-    for key, value in selector.items():
-        if not key.startswith(_LABELS_SET_BY_EKS) and labels.get(key) != value:
-            yield f"{key}={value}"

@@ -14,7 +14,7 @@ from heliostat.platforms.aws.cluster import Cluster
 from heliostat.platforms.aws.database import Database
 from heliostat.platforms.aws.identity import Keys, ServiceRole, pod_identity
 from heliostat.platforms.aws.names import Names
-from heliostat.platforms.aws.network import Network
+from heliostat.platforms.aws.network import Network, addresses
 from heliostat.platforms.aws.nodes import Nodes
 from heliostat.platforms.aws.observability import Costs, Logs
 from heliostat.platforms.aws.registry import Registry
@@ -80,6 +80,9 @@ class AwsUnderlay(pulumi.ComponentResource):
             database_uri=self._database(password).uri,
             environment={"AWS_REGION": names.region, "AWS_DEFAULT_REGION": names.region},
             load_balancer_annotations=balancer(spec.traffic, scope.tags),
+            # The control plane has addresses in the nodes' own subnets.
+            api_server_cidrs=[addresses(spec.network.cidr, zone).private for zone in spec.network.zones],
+            api_server_host=self._cluster.eks.endpoint.apply(lambda url: url.removeprefix("https://")),
             ready=tuple(ready),
         )
         self.register_outputs({"cluster": names.cluster, "images": self.registry.url})
