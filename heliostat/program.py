@@ -18,10 +18,9 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 
 from heliostat.layout import data_folder, workload_names
-from heliostat.platforms.local import LocalPlatform
-from heliostat.platforms.ray import RayPlatform
 from heliostat.resources import Platform
 from heliostat.spec.parameters import JobParameters
+from heliostat.spec.platforms.kubernetes import KubernetesPlatform as DeclaredKubernetes
 from heliostat.spec.platforms.local import LocalPlatform as DeclaredLocal
 from heliostat.spec.platforms.ray import RayPlatform as DeclaredRay
 from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
@@ -45,11 +44,20 @@ def run() -> None:
 
 def _platform(stack: Stack, root: Path) -> Platform:
     folder = data_folder(root, pulumi.get_stack())
+    # A cloud's SDK takes seconds to import: whoever does not need it does not wait for it.
     match stack.platform:
         case DeclaredLocal():
+            from heliostat.platforms.local import LocalPlatform
+
             return LocalPlatform("local", stack.platform, folder).platform
         case DeclaredRay():
+            from heliostat.platforms.ray import RayPlatform
+
             return RayPlatform("ray", stack.platform, folder).platform
+        case DeclaredKubernetes():
+            from heliostat.platforms.kubernetes import KubernetesPlatform
+
+            return KubernetesPlatform("kubernetes", stack.platform).platform
     return Platform.of_stack(str(stack.platform_stack))
 
 

@@ -59,19 +59,56 @@ class KubernetesCluster(Model):
 
 
 class EksCluster(Model):
-    """A cluster of AWS's EKS, found with AWS's own credentials by whoever uses it."""
+    """A cluster of AWS's, found and opened with the AWS credentials of whoever uses it."""
 
     kind: Literal["eks"] = "eks"
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
     """As `eu-central-1`."""
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
-    """The cluster's name."""
+    name: Annotated[str, Field(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
+    """The cluster's name there."""
+
+
+class GkeCluster(Model):
+    """A cluster of Google's, found and opened with the Google credentials of whoever uses it."""
+
+    kind: Literal["gke"] = "gke"
+    project: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
+    """The project's id."""
+    location: Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]+(-[a-z])?$")]
+    """A region or a zone, as `europe-west4`."""
+    name: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
+    """The cluster's name there."""
+
+
+CloudCluster = Annotated[EksCluster | GkeCluster, Field(discriminator="kind")]
+"""A cluster that its cloud knows by name, whatever kubeconfig there is."""
+
+ClusterAddress = KubernetesCluster | EksCluster | GkeCluster
+"""How a Kubernetes cluster is found by whoever uses it."""
+
+
+class InCluster(KubernetesCluster):
+    """Something in a Kubernetes cluster: one of a kubeconfig, or one of a cloud's."""
+
+    cluster: CloudCluster | None = None
+    """One that its cloud knows; `context` and `kubeconfig` say which one otherwise."""
+
+    @model_validator(mode="after")
+    def _is_in_one(self) -> Self:
+        if self.cluster is not None and (self.context or self.kubeconfig):
+            raise ValueError("`cluster` and `context` or `kubeconfig` exclude each other: each says which cluster it is")
+        return self
+
+    @property
+    def where(self) -> ClusterAddress:
+        """The cluster."""
+        return self.cluster or KubernetesCluster(context=self.context, kubeconfig=self.kubeconfig)
 
 
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
-class KubernetesSecret(KubernetesCluster):
+class KubernetesSecret(InCluster):
     """A bearer token in a secret of a Kubernetes cluster."""
 
     kind: Literal["kubernetes"] = "kubernetes"
@@ -83,7 +120,7 @@ class KubernetesSecret(KubernetesCluster):
     """The entry of its data that the token is in."""
 
 
-class KubernetesProxy(KubernetesCluster):
+class KubernetesProxy(InCluster):
     """The way through a Kubernetes cluster's API server, to a URL that names a service of the cluster."""
 
     kind: Literal["kubernetes"] = "kubernetes"

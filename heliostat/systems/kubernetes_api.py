@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import httpx
 
-from heliostat.spec.addresses import KubernetesCluster, KubernetesProxy, service_of
+from heliostat.spec.addresses import ClusterAddress, KubernetesProxy, service_of
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.kubernetes_config import ApiServer, api_server
+from heliostat.systems.kubernetes_access import ApiServer, api_server
 from heliostat.systems.loopback import is_loopback
 
 _LATER: Final = ("address not allowed",)
@@ -22,15 +22,15 @@ _NEVER: Final = ("no service port",)
 
 def through(proxy: KubernetesProxy, url: str) -> httpx.AsyncBaseTransport:
     """Make the transport to the service that a URL names. Its requests raise PermanentError and RetryableError, too."""
-    return _AsyncTransport(proxy, *_way(url))
+    return _AsyncTransport(proxy.where, *_way(url))
 
 
 def through_sync(proxy: KubernetesProxy, url: str) -> httpx.BaseTransport:
     """Make the same for code that is not asynchronous."""
-    return _Transport(proxy, *_way(url))
+    return _Transport(proxy.where, *_way(url))
 
 
-def to_api(cluster: KubernetesCluster, what: str) -> httpx.BaseTransport:
+def to_api(cluster: ClusterAddress, what: str) -> httpx.BaseTransport:
     """Make the transport to a cluster's API itself; errors say that `what` was asked for."""
     return _Transport(cluster, "", what)
 
@@ -42,7 +42,7 @@ def _way(url: str) -> tuple[str, str]:
     return path, f"the service {service.name} in the namespace {service.namespace}"
 
 
-def _ready(cluster: KubernetesCluster, refused: ApiServer | None) -> tuple[ApiServer, str]:
+def _ready(cluster: ClusterAddress, refused: ApiServer | None) -> tuple[ApiServer, str]:
     server = api_server(cluster, refused)
     return server, server.authorization()
 
@@ -115,7 +115,7 @@ def _passed_on(answer: httpx.Response, content: bytes | None = None) -> httpx.Re
 class _Transport(httpx.BaseTransport):
     """Requests below a path of an API server. A client of its own goes with each reading of the kubeconfig."""
 
-    def __init__(self, cluster: KubernetesCluster, path: str, what: str) -> None:
+    def __init__(self, cluster: ClusterAddress, path: str, what: str) -> None:
         self._cluster, self._path, self._what = cluster, path, what
         self._clients: list[tuple[ApiServer, httpx.Client]] = []
 
@@ -157,7 +157,7 @@ class _Transport(httpx.BaseTransport):
 class _AsyncTransport(httpx.AsyncBaseTransport):
     """The same for asynchronous code, which no plugin of a kubeconfig holds up."""
 
-    def __init__(self, cluster: KubernetesCluster, path: str, what: str) -> None:
+    def __init__(self, cluster: ClusterAddress, path: str, what: str) -> None:
         self._cluster, self._path, self._what = cluster, path, what
         self._clients: list[tuple[ApiServer, httpx.AsyncClient]] = []
 

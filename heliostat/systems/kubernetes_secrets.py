@@ -42,7 +42,7 @@ def read_secret(secret: KubernetesSecret, refused: str = "") -> str:
 
 
 def _fetch(secret: KubernetesSecret) -> Mapping[str, str]:
-    transport = to_api(secret, _named(secret))
+    transport = to_api(secret.where, _named(secret))
     with httpx.Client(transport=transport, base_url="http://kubernetes", timeout=_CALL_SECONDS) as client:
         try:
             answer = client.get(f"/api/v1/namespaces/{secret.namespace}/secrets/{secret.name}").raise_for_status()

@@ -23,6 +23,8 @@ from heliostat.engine.state.urns import name_of
 ROOT = Path(__file__).parents[2]
 RECORDING = Path(__file__).with_name("recording")
 PROGRAM = "from heliostat.program import run\n\nrun()\n"
+LONGEST_TEXT = 3000
+"""Longer ones are files of the library, which have tests of their own."""
 UNKNOWN, SECRET = "(known after up)", "(secret)"
 
 
@@ -181,9 +183,11 @@ def plain(value: Any) -> Any:
             return SECRET
         if value.keys() == {"unknown"}:
             return UNKNOWN
-        return {key: plain(each) for key, each in value.items() if not key.startswith("__")}
+        return {key: plain(value[key]) for key in sorted(value) if not key.startswith("__")}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"({len(value)} characters)"
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -151,7 +151,7 @@ def _group(site: Site, workers: Workers, environment: Mapping[str, Any]) -> Mani
     }
     if shape.hosts == 1:
         more["topologySpreadConstraints"] = zones(RAY)
-    template = _template(site, container, {GROUP_LABEL: workers.name}, max(20, shape.memory_gib), more)
+    template = _template(site, container, {GROUP_LABEL: workers.name}, min(100, max(20, shape.memory_gib)), more)
     start = {"metrics-export-port": str(METRICS), **shape.ray_start_params}
     return {
         "groupName": workers.name,

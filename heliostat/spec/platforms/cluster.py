@@ -49,6 +49,8 @@ class Operator(Model):
     """Whether it is installed here, as a Helm release; otherwise one that watches the namespace has to be there."""
     version: Annotated[str, Field(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.7.0"
     """Of its chart; of one that is there already the oldest that will do."""
+    namespace: Namespace = "default"
+    """Where one that is there already runs; one that is installed here is in the platform's own."""
     repository: HttpUrl = "https://ray-project.github.io/kuberay-helm"
     """Where the chart is."""
     image: Image | None = None

@@ -8,14 +8,14 @@ from pydantic import Field
 
 from heliostat.spec.addresses import KubernetesCluster
 from heliostat.spec.platforms.cluster import ClusterDatabase, ClusterServices, Database, SecretName
-from heliostat.spec.platforms.stores import Store
+from heliostat.spec.platforms.stores import S3Store
 
 
 class KubernetesPlatform(ClusterServices, KubernetesCluster):
     """Everything in one namespace of a Kubernetes cluster that exists."""
 
     kind: Literal["kubernetes"]
-    store: Store
+    store: S3Store
     """A bucket that is there."""
     store_secret: SecretName | None = None
     """A secret of the namespace whose entries are environment variables with the bucket's credentials, as `AWS_ACCESS_KEY_ID`
