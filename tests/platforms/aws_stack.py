@@ -23,25 +23,8 @@ PLATFORM: dict[str, Any] = {
         "l4": {"kind": "gpu", "type": "L4", "spot": True, "max": 4},
     },
 }
-# What is in the cluster has a golden plan of its own, so here is AWS's part alone.
-PROGRAM = """
-import json
-
-import pulumi
-
-from heliostat.platforms.aws.names import Names
-from heliostat.platforms.aws.underlay import AwsUnderlay
-from heliostat.spec.machines import pool_of
-from heliostat.spec.platforms.aws import AwsPlatform
-
-spec = AwsPlatform.model_validate_json(pulumi.Config("heliostat").require("platform"))
-pools = {name: pool_of("aws", group, spec.region, spec.network.zones) for name, group in spec.groups.items()}
-names = Names.of("heliostat", pulumi.get_stack(), spec.region, spec.account)
-made = AwsUnderlay("underlay", spec, names, pools, pulumi.Output.secret("sesame"))
-pulumi.export("databaseUri", made.under.database_uri)
-"""
 
 
 def aws_stack(folder: Path, **changed: Any) -> RecordedStack:
-    """A stack of AWS's part of the platform, with some keys of its config changed."""
-    return RecordedStack(folder, {"heliostat:platform": PLATFORM | changed}, ("aws", "kubernetes"), PROGRAM)
+    """A stack of the platform, with some keys of its config changed."""
+    return RecordedStack(folder, {"heliostat:platform": PLATFORM | changed}, ("aws", "kubernetes", "heliostat"))

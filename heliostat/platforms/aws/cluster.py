@@ -65,7 +65,12 @@ class Cluster(pulumi.ComponentResource):
         self.security_group_id: pulumi.Output[str] = self.eks.vpc_config.cluster_security_group_id
         """Of the control plane, the nodes and the pods; EKS makes it."""
         self.provider = kubernetes.Provider(
-            "cluster", kubeconfig=self._kubeconfig(), opts=scope.child(self, depends_on=admins)
+            "cluster",
+            kubeconfig=self._kubeconfig(),
+            enable_server_side_apply=True,
+            # A cluster that does not answer is no reason to forget what is in it.
+            delete_unreachable=False,
+            opts=scope.child(self, depends_on=admins),
         )
         self.register_outputs({"name": self.name})
 
