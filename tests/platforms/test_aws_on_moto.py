@@ -90,7 +90,7 @@ def resources_of(config: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]
 
     def program() -> None:
         pools = {name: pool_of("aws", group, spec.region, spec.network.zones) for name, group in spec.groups.items()}
-        AwsUnderlay("underlay", spec, Names.of("heliostat", "dev", spec.region, spec.account), pools, pulumi.Output.from_input("s" * 64))
+        AwsUnderlay("underlay", spec, Names.of("heliostat-dev", spec.region, spec.account), pools, pulumi.Output.from_input("s" * 64))
 
     found = translated(program)
     assert NOT_ON_MOTO <= found.keys(), "the test names what there is not"

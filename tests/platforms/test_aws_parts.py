@@ -17,7 +17,7 @@ REGION = "eu-central-1"
 
 
 def named(stack: str, region: str = REGION) -> Names:
-    return Names.of("heliostat", stack, region, "123456789012")
+    return Names.of(f"heliostat-{stack}", region, "123456789012")
 
 
 @pytest.mark.parametrize(("stack", "text"), [("a" * 40, "48 are the limit"), ("My_Stack", "small letters"), ("a--b", "hyphens")])

@@ -18,20 +18,19 @@ class Names:
     """The names of one platform. What has to be one of its kind in an account begins with its base."""
 
     base: str
-    """The project's and the stack's name."""
+    """What the config says, or the project's and the stack's name."""
     region: str
     account: str
 
     @classmethod
-    def of(cls, project: str, stack: str, region: str, account: str) -> Names:
-        """Name the platform of a stack.
+    def of(cls, base: str, region: str, account: str) -> Names:
+        """Name what belongs to a platform.
 
         Raises:
             ValueError: AWS would not take a name; the text has all reasons.
         """
-        base = f"{project}-{stack}"
         if wrong := list(_mistakes(base)):
-            raise ValueError(f"the platform is called {base}, by the project and the stack: {'; '.join(wrong)}: rename the stack")
+            raise ValueError(f"{base} cannot begin the names of AWS's resources: {'; '.join(wrong)}: say `name` in the platform")
         return cls(base, region, account)
 
     @property

@@ -19,12 +19,13 @@ class AwsPlatform(pulumi.ComponentResource):
         """Declare it.
 
         Raises:
-            pulumi.RunError: AWS would not take a name that follows from the stack's.
+            pulumi.RunError: AWS would not take a name that follows from the stack's, where the config says none.
         """
         super().__init__("heliostat:index:AwsPlatform", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         try:
-            names = Names.of(pulumi.get_project(), pulumi.get_stack(), spec.region, spec.account)
+            base = spec.name or f"{pulumi.get_project()}-{pulumi.get_stack()}"
+            names = Names.of(base, spec.region, spec.account)
         except ValueError as error:
             raise pulumi.RunError(str(error)) from None
         zones = spec.network.zones

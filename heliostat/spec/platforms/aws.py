@@ -116,6 +116,8 @@ class AwsPlatform(ClusterServices):
     kind: Literal["aws"]
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
     """As `eu-central-1`."""
+    name: Annotated[str, Field(max_length=48, pattern=r"^[a-z](-?[a-z0-9])*$")] | None = None
+    """What the names of everything in the account begin with; by default the project's and the stack's, `heliostat-STACK`."""
     account: Annotated[str, Field(pattern=r"^[0-9]{12}$")]
     """The account's number; credentials of another one are refused."""
     network: AwsNetwork
