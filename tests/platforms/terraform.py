@@ -1,7 +1,7 @@
 """A Pulumi program's resources of AWS as a configuration of Terraform's: Pulumi's provider is made of Terraform's own.
 
-A resource's outputs are Terraform's references, `${aws_vpc.network.id}`, so that what a program makes of them, however deep in a
-text, is what Terraform makes of them. Dependencies that no output carries are not seen.
+A resource's outputs are Terraform's references, `${aws_vpc.network.id}`, so that what a program makes of them, however deep in
+a text, is what Terraform makes of them. Dependencies that no output carries are not seen.
 """
 
 from __future__ import annotations

@@ -27,13 +27,19 @@ def _addon(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _node_group(inputs: dict[str, Any]) -> dict[str, Any]:
-    kept = _same("clusterName", "amiType", "instanceTypes", "capacityType", "scalingConfig", "labels", "taints", "launchTemplate")
+    kept = _same(
+        "clusterName", "amiType", "instanceTypes", "capacityType", "scalingConfig", "labels", "taints", "launchTemplate"
+    )
     more = _same("updateConfig", "nodeRepairConfig", "tags", "version")
-    return kept(inputs) | more(inputs) | {
-        "nodegroupName": inputs["nodeGroupNamePrefix"] + "0" * 26,
-        "subnets": inputs["subnetIds"],
-        "nodeRole": inputs["nodeRoleArn"],
-    }
+    return (
+        kept(inputs)
+        | more(inputs)
+        | {
+            "nodegroupName": inputs["nodeGroupNamePrefix"] + "0" * 26,
+            "subnets": inputs["subnetIds"],
+            "nodeRole": inputs["nodeRoleArn"],
+        }
+    )
 
 
 def _scaling_tag(inputs: dict[str, Any]) -> dict[str, Any]:

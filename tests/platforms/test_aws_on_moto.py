@@ -1,7 +1,7 @@
 """The platform's part of AWS really made, on moto's server, by the provider that Pulumi's is made of.
 
-Run with --long, where `terraform` is on the PATH and TERRAFORM_PLUGINS names a folder of plugins (as `terraform providers mirror`
-makes it) with hashicorp/aws. Some minutes: the provider itself waits before it looks at databases and lifecycles.
+Run with --long, where `terraform` is on the PATH and TERRAFORM_PLUGINS names a folder of plugins, as `terraform providers
+mirror` makes it, with hashicorp/aws. Some minutes: the provider itself waits before it looks at databases and lifecycles.
 """
 
 from __future__ import annotations
@@ -90,10 +90,12 @@ def resources_of(config: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]
 
     def program() -> None:
         pools = {name: pool_of("aws", group, spec.region, spec.network.zones) for name, group in spec.groups.items()}
-        AwsUnderlay("underlay", spec, Names.of("heliostat-dev", spec.region, spec.account), pools, pulumi.Output.from_input("s" * 64))
+        AwsUnderlay(
+            "underlay", spec, Names.of("heliostat-dev", spec.region, spec.account), pools, pulumi.Output.from_input("s" * 64)
+        )
 
     found = translated(program)
-    assert NOT_ON_MOTO <= found.keys(), "the test names what there is not"
+    assert found.keys() >= NOT_ON_MOTO, "the test names what there is not"
     kept = {kind: each for kind, each in found.items() if kind not in NOT_ON_MOTO}
     for kind, ignored in IGNORED.items():
         for each in kept[kind].values():

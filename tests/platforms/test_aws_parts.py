@@ -20,7 +20,9 @@ def named(stack: str, region: str = REGION) -> Names:
     return Names.of(f"heliostat-{stack}", region, "123456789012")
 
 
-@pytest.mark.parametrize(("stack", "text"), [("a" * 40, "48 are the limit"), ("My_Stack", "small letters"), ("a--b", "hyphens")])
+@pytest.mark.parametrize(
+    ("stack", "text"), [("a" * 40, "48 are the limit"), ("My_Stack", "small letters"), ("a--b", "hyphens")]
+)
 def test_a_stack_whose_name_aws_would_not_take_is_refused_with_the_limit(stack, text):
     with pytest.raises(ValueError, match=text):
         named(stack)

@@ -1,4 +1,4 @@
-"""What holds of every resource of AWS in the plan that was reviewed: encrypted, private, tagged, with no more rights than needed."""
+"""What holds of all of AWS in the plan that was reviewed: encrypted, private, tagged, with no more rights than needed."""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +77,11 @@ def test_nothing_is_reached_from_outside_but_the_clusters_api_by_those_who_are_n
 
 def test_no_pod_reaches_the_rights_of_its_node():
     for template in inputs("LaunchTemplate"):
-        assert template["metadataOptions"] == {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1}
+        assert template["metadataOptions"] == {
+            "httpEndpoint": "enabled",
+            "httpTokens": "required",
+            "httpPutResponseHopLimit": 1,
+        }
 
 
 def test_a_bucket_is_spoken_to_by_tls_alone_and_keeps_what_was_written_over():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -18,6 +18,13 @@ from heliostat.platforms.aws.scope import Scope
 SYSTEM: Final = "kube-system"
 STORAGE_CLASS: Final = "gp3"
 _AUTOSCALER: Final = "cluster-autoscaler"
+
+
+class PodRole(NamedTuple):
+    """A service account of an add-on's, and the role that its pods act as."""
+
+    service_account: str
+    role: ServiceRole
 
 
 class BaseAddons(pulumi.ComponentResource):
@@ -36,8 +43,7 @@ class BaseAddons(pulumi.ComponentResource):
             self,
             # Without it the cluster takes network policies and enforces none.
             settings={"enableNetworkPolicy": "true"},
-            service_account="aws-node",
-            role=role,
+            pods=PodRole("aws-node", role),
             after=(identity,),
         )
         self.ready: tuple[pulumi.Resource, ...] = (identity, cni, addon("kube-proxy", cluster, scope, self))
@@ -89,8 +95,7 @@ class Addons(pulumi.ComponentResource):
             scope,
             self,
             settings=tags,
-            service_account="ebs-csi-controller-sa",
-            role=role,
+            pods=PodRole("ebs-csi-controller-sa", role),
         )
         gp3 = kubernetes.storage.v1.StorageClass(
             STORAGE_CLASS,
@@ -167,14 +172,13 @@ def addon(
     parent: pulumi.Resource,
     *,
     settings: dict[str, Any] | None = None,
-    service_account: str | None = None,
-    role: ServiceRole | None = None,
+    pods: PodRole | None = None,
     after: tuple[pulumi.Resource, ...] = (),
 ) -> eks.Addon:
-    """An add-on of EKS in the version that EKS prefers; its pods of `service_account` act as the role."""
+    """An add-on of EKS in the version that EKS prefers, whose `pods` act as a role."""
     identities = None
-    if role is not None and service_account is not None:
-        identities = [eks.AddonPodIdentityAssociationArgs(role_arn=role.arn, service_account=service_account)]
+    if pods is not None:
+        identities = [eks.AddonPodIdentityAssociationArgs(role_arn=pods.role.arn, service_account=pods.service_account)]
     return eks.Addon(
         name,
         addon_name=name,
@@ -184,5 +188,5 @@ def addon(
         resolve_conflicts_on_create="OVERWRITE",
         resolve_conflicts_on_update="OVERWRITE",
         tags=scope.tagged(),
-        opts=scope.child(parent, depends_on=[*after, *(role.rights if role else ())]),
+        opts=scope.child(parent, depends_on=[*after, *(pods.role.rights if pods else ())]),
     )

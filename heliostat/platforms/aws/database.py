@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -16,6 +17,20 @@ NAME = "mlflow"
 PORT = 5432
 
 
+@dataclass(frozen=True)
+class DatabaseArgs:
+    """Where the database is, and what it is made with."""
+
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    clients: pulumi.Input[str]
+    """The security group of those who may reach it."""
+    key_arn: pulumi.Input[str]
+    password: pulumi.Input[str]
+    log_groups: Sequence[pulumi.Resource]
+    """Where RDS writes its logs; made before."""
+
+
 class Database(pulumi.ComponentResource):
     """The instance, with what it stands on."""
 
@@ -24,24 +39,17 @@ class Database(pulumi.ComponentResource):
         name: str,
         spec: Rds,
         scope: Scope,
-        *,
-        vpc_id: pulumi.Input[str],
-        subnet_ids: Sequence[pulumi.Input[str]],
-        clients: pulumi.Input[str],
-        key_arn: pulumi.Input[str],
-        password: pulumi.Input[str],
-        log_groups: Sequence[pulumi.Resource],
+        args: DatabaseArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Make it in a network; `clients` is the security group of those who may reach it."""
         super().__init__("heliostat:aws:Database", name, {}, opts)
         self._scope = scope
-        group = self._security_group(vpc_id, clients)
+        group = self._security_group(args.vpc_id, args.clients)
         subnets = rds.SubnetGroup(
             "database",
             name=scope.names.base,
             description="Private subnets",
-            subnet_ids=subnet_ids,
+            subnet_ids=args.subnet_ids,
             tags=scope.tagged(),
             opts=scope.kept(self),
         )
@@ -50,16 +58,16 @@ class Database(pulumi.ComponentResource):
             **self._sizes(spec),
             **self._keeping(spec),
             username=NAME,
-            password=pulumi.Output.secret(password),
-            kms_key_id=key_arn,
+            password=pulumi.Output.secret(args.password),
+            kms_key_id=args.key_arn,
             db_subnet_group_name=subnets.name,
             vpc_security_group_ids=[group.id],
             parameter_group_name=self._parameters(spec.version).name,
             tags=scope.tagged(),
-            opts=scope.kept(self, depends_on=list(log_groups)),
+            opts=scope.kept(self, depends_on=list(args.log_groups)),
         )
         self.uri = pulumi.Output.secret(
-            pulumi.Output.format("postgresql://{0}:{1}@{2}/{0}?sslmode=require", NAME, password, self.instance.endpoint)
+            pulumi.Output.format("postgresql://{0}:{1}@{2}/{0}?sslmode=require", NAME, args.password, self.instance.endpoint)
         )
         """With the password, so a secret."""
         self.register_outputs({"endpoint": self.instance.endpoint})

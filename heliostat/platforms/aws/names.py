@@ -30,7 +30,9 @@ class Names:
             ValueError: AWS would not take a name; the text has all reasons.
         """
         if wrong := list(_mistakes(base)):
-            raise ValueError(f"{base} cannot begin the names of AWS's resources: {'; '.join(wrong)}: say `name` in the platform")
+            raise ValueError(
+                f"{base} cannot begin the names of AWS's resources: {'; '.join(wrong)}: say `name` in the platform"
+            )
         return cls(base, region, account)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import pulumi
@@ -50,6 +51,20 @@ def template_of(
     return told
 
 
+@dataclass(frozen=True)
+class NodesArgs:
+    """Where nodes are, and of what."""
+
+    cluster: pulumi.Input[str]
+    """The cluster's name."""
+    network: Network
+    groups: Mapping[str, Group]
+    pools: Mapping[str, Pool]
+    """The machines of each group."""
+    after: Sequence[pulumi.Resource]
+    """What a node needs to become ready."""
+
+
 class Nodes(pulumi.ComponentResource):
     """All node groups, with the role that their machines have."""
 
@@ -58,17 +73,11 @@ class Nodes(pulumi.ComponentResource):
         name: str,
         spec: Eks,
         scope: Scope,
-        *,
-        cluster: pulumi.Input[str],
-        network: Network,
-        groups: Mapping[str, Group],
-        pools: Mapping[str, Pool],
-        after: Sequence[pulumi.Resource],
+        args: NodesArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Make the groups of `pools`; `after` is what a node needs to become ready."""
         super().__init__("heliostat:aws:Nodes", name, {}, opts)
-        self._spec, self._scope, self._cluster, self._network = spec, scope, cluster, network
+        self._spec, self._scope, self._cluster, self._network = spec, scope, args.cluster, args.network
         self._role = ServiceRole(
             "node",
             scope,
@@ -76,9 +85,9 @@ class Nodes(pulumi.ComponentResource):
             managed=("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly"),
             opts=scope.child(self),
         )
-        self._after = [*self._role.rights, *network.ready, *after]
+        self._after = [*self._role.rights, *args.network.ready, *args.after]
         self.system = self._system()
-        workers = [self._workers(each, groups[each], pool) for each, pool in pools.items()]
+        workers = [self._workers(each, args.groups[each], pool) for each, pool in args.pools.items()]
         self.ready: tuple[pulumi.Resource, ...] = (self.system, *workers)
         self.register_outputs({})
 

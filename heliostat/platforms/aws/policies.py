@@ -32,7 +32,9 @@ def allow(actions: Sequence[str], resources: Sequence[Any], condition: Mapping[s
     return {**statement, "Condition": condition} if condition else statement
 
 
-def trust(service: str, condition: Mapping[str, Any] | None = None, actions: Sequence[str] = ("sts:AssumeRole",)) -> dict[str, Any]:
+def trust(
+    service: str, condition: Mapping[str, Any] | None = None, actions: Sequence[str] = ("sts:AssumeRole",)
+) -> dict[str, Any]:
     """Let a service of AWS act as a role."""
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": list(actions)}
     return document({**statement, "Condition": condition} if condition else statement)

@@ -11,11 +11,11 @@ import pulumi_aws as aws
 from heliostat.platforms.aws import policies
 from heliostat.platforms.aws.addons import Addons, BaseAddons
 from heliostat.platforms.aws.cluster import Cluster
-from heliostat.platforms.aws.database import Database
+from heliostat.platforms.aws.database import Database, DatabaseArgs
 from heliostat.platforms.aws.identity import Keys, ServiceRole, pod_identity
 from heliostat.platforms.aws.names import Names
 from heliostat.platforms.aws.network import Network, addresses
-from heliostat.platforms.aws.nodes import Nodes
+from heliostat.platforms.aws.nodes import Nodes, NodesArgs
 from heliostat.platforms.aws.observability import Costs, Logs
 from heliostat.platforms.aws.registry import Registry
 from heliostat.platforms.aws.scope import Scope, tags_of
@@ -95,12 +95,8 @@ class AwsUnderlay(pulumi.ComponentResource):
             "nodes",
             eks,
             scope,
-            cluster=self._cluster.name,
-            network=self._network,
-            groups=self._spec.groups,
-            pools=self._pools,
-            after=base.ready,
-            opts=self._inside,
+            NodesArgs(self._cluster.name, self._network, self._spec.groups, self._pools, base.ready),
+            self._inside,
         )
         addons = Addons(
             "addons",
@@ -136,18 +132,15 @@ class AwsUnderlay(pulumi.ComponentResource):
         ]
 
     def _database(self, password: pulumi.Input[str]) -> Database:
-        return Database(
-            "database",
-            self._spec.rds,
-            self._scope,
+        args = DatabaseArgs(
             vpc_id=self._network.vpc.id,
             subnet_ids=self._network.private_subnet_ids,
             clients=self._cluster.security_group_id,
             key_arn=self._keys.data.arn,
             password=password,
             log_groups=self._logs.database,
-            opts=self._inside,
         )
+        return Database("database", self._spec.rds, self._scope, args, self._inside)
 
 
 def balancer(traffic: TrafficPods, tags: Mapping[str, str]) -> dict[str, str]:

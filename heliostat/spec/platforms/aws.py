@@ -47,7 +47,9 @@ def _distinct(zones: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _no_reserved_name(bucket: str) -> str:
-    if bucket.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or bucket.endswith(("-s3alias", "--ol-s3", "--x-s3", "--table-s3")):
+    if bucket.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or bucket.endswith(
+        ("-s3alias", "--ol-s3", "--x-s3", "--table-s3")
+    ):
         raise ValueError(f"{bucket} begins or ends as names do that AWS keeps for itself: choose another")
     return bucket
 
@@ -124,7 +126,9 @@ class AwsPlatform(ClusterServices):
     """The VPC."""
     eks: Eks = Field(default_factory=Eks)
     """The Kubernetes cluster."""
-    bucket: Annotated[str, Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9-]+[a-z0-9]$"), AfterValidator(_no_reserved_name)]
+    bucket: Annotated[
+        str, Field(min_length=3, max_length=63, pattern=r"^[a-z0-9][a-z0-9-]+[a-z0-9]$"), AfterValidator(_no_reserved_name)
+    ]
     """The name of the bucket that is made; bucket names are one name space for all of AWS."""
     rds: Rds = Field(default_factory=Rds)
     """MLflow's database."""
@@ -147,6 +151,7 @@ class AwsPlatform(ClusterServices):
         wrong = [zone for zone in self.network.zones if zone[:-1] != self.region or zone[-1] not in ZONES]
         if wrong:
             raise ValueError(
-                f"network.zones: {', '.join(wrong)}: zones of {self.region} are needed, {self.region}a to {self.region}{ZONES[-1]}"
+                f"network.zones: {', '.join(wrong)}: zones of {self.region} are needed, "
+                f"{self.region}a to {self.region}{ZONES[-1]}"
             )
         return self
