@@ -127,6 +127,33 @@ def test_the_key_of_data_outlives_the_stack_and_the_clusters_goes_with_it():
     assert keys == {"data": True, "cluster": False}
 
 
+def after(kind: str, name: str) -> set[str]:
+    """What something is made after."""
+    (found,) = [each for each in golden.load("aws") if (each["type"], each["name"]) == (kind, name)]
+    return set(found["dependsOn"])
+
+
+def test_nodes_come_after_what_makes_them_ready_and_before_what_runs_on_them():
+    for group in ("system", "cpu", "l4"):
+        before = after("aws:eks/nodeGroup:NodeGroup", group)
+        assert {f"aws:eks/addon:Addon {each}" for each in ("eks-pod-identity-agent", "kube-proxy", "vpc-cni")} <= before
+        assert "aws:ec2/route:Route private-eu-central-1a" in before
+    for kind, name in (
+        ("aws:eks/addon:Addon", "coredns"),
+        ("aws:eks/addon:Addon", "aws-ebs-csi-driver"),
+        ("kubernetes:helm.sh/v3:Release", "cluster-autoscaler"),
+        ("kubernetes:helm.sh/v3:Release", "nvidia-device-plugin"),
+    ):
+        assert "aws:eks/nodeGroup:NodeGroup system" in after(kind, name)
+
+
+def test_pods_start_when_they_can_act_as_their_role():
+    pods = [each for each in golden.load("aws") if each["type"] == "kubernetes:ray.io/v1:RayCluster"]
+    identities = {f"aws:eks/podIdentityAssociation:PodIdentityAssociation {each}" for each in ("ray", "mlflow", "controller")}
+    assert identities <= set(pods[0]["dependsOn"])
+    assert "aws:iam/rolePolicy:RolePolicy ray-objects" in after("aws:eks/podIdentityAssociation:PodIdentityAssociation", "ray")
+
+
 def test_no_secret_stands_in_the_plan():
     assert inputs("Instance")[0]["password"] == "(secret)"
 

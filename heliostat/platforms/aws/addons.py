@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import pulumi
@@ -25,6 +27,20 @@ class PodRole(NamedTuple):
 
     service_account: str
     role: ServiceRole
+
+
+@dataclass(frozen=True)
+class AddonsArgs:
+    """What the add-ons are made with."""
+
+    version: str
+    """Kubernetes', which the autoscaler's has to be."""
+    key_arn: pulumi.Input[str]
+    """The key of volumes."""
+    gpus: bool
+    """Whether any node may have some."""
+    after: Sequence[pulumi.Resource]
+    """The nodes that they run on: an add-on whose pods find none is never ready."""
 
 
 class BaseAddons(pulumi.ComponentResource):
@@ -58,21 +74,17 @@ class Addons(pulumi.ComponentResource):
         name: str,
         cluster: Cluster,
         scope: Scope,
-        *,
-        version: str,
-        key_arn: pulumi.Input[str],
-        gpus: bool,
+        args: AddonsArgs,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Make them; `version` is Kubernetes', which the autoscaler's has to be, and `gpus` whether any node may have some."""
         super().__init__("heliostat:aws:Addons", name, {}, opts)
-        self._cluster, self._scope = cluster, scope
+        self._cluster, self._scope, self._after = cluster, scope, tuple(args.after)
         self._inside = scope.child(self, provider=cluster.provider)
         made = [
-            addon("coredns", cluster, scope, self),
-            *self._volumes(key_arn),
-            self._autoscaler(version),
-            *([self._device_plugin()] if gpus else []),
+            addon("coredns", cluster, scope, self, after=self._after),
+            *self._volumes(args.key_arn),
+            self._autoscaler(args.version),
+            *([self._device_plugin()] if args.gpus else []),
         ]
         self.ready: tuple[pulumi.Resource, ...] = tuple(made)
         self.register_outputs({})
@@ -96,6 +108,7 @@ class Addons(pulumi.ComponentResource):
             self,
             settings=tags,
             pods=PodRole("ebs-csi-controller-sa", role),
+            after=self._after,
         )
         gp3 = kubernetes.storage.v1.StorageClass(
             STORAGE_CLASS,
@@ -113,11 +126,11 @@ class Addons(pulumi.ComponentResource):
         )
         return [driver, gp3]
 
-    def _device_plugin(self) -> pulumi.Resource:
+    def _device_plugin(self) -> kubernetes.helm.v3.Release:
         values = {"nodeSelector": {GPU_LABEL: "true"}}
         return self._release("nvidia-device-plugin", "0.18.2", "https://nvidia.github.io/k8s-device-plugin", values)
 
-    def _autoscaler(self, version: str) -> pulumi.Resource:
+    def _autoscaler(self, version: str) -> kubernetes.helm.v3.Release:
         """What makes nodes for pods that find none, and takes away those that nobody needs."""
         scope, names = self._scope, self._scope.names
         role = ServiceRole(
@@ -150,7 +163,7 @@ class Addons(pulumi.ComponentResource):
 
     def _release(
         self, chart: str, version: str, repository: str, values: dict[str, Any], *after: pulumi.Resource
-    ) -> pulumi.Resource:
+    ) -> kubernetes.helm.v3.Release:
         return kubernetes.helm.v3.Release(
             chart,
             kubernetes.helm.v3.ReleaseArgs(
@@ -161,7 +174,7 @@ class Addons(pulumi.ComponentResource):
                 repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=repository),
                 values=values,
             ),
-            pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=list(after))),
+            pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[*self._after, *after])),
         )
 
 

@@ -66,7 +66,7 @@ class Database(pulumi.ComponentResource):
             tags=scope.tagged(),
             opts=scope.kept(self, depends_on=list(args.log_groups)),
         )
-        self.uri = pulumi.Output.secret(
+        self.uri: pulumi.Output[str] = pulumi.Output.secret(
             pulumi.Output.format("postgresql://{0}:{1}@{2}/{0}?sslmode=require", NAME, args.password, self.instance.endpoint)
         )
         """With the password, so a secret."""

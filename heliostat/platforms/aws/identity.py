@@ -95,7 +95,7 @@ def pod_identity(
     account: str,
     scope: Scope,
     parent: pulumi.Resource,
-) -> pulumi.Resource:
+) -> eks.PodIdentityAssociation:
     """Let the pods of a service account act as a role. Only pods that start afterwards do."""
     return eks.PodIdentityAssociation(
         name,

@@ -34,7 +34,7 @@ class Store(pulumi.ComponentResource):
         """The bucket's `StoreAddress`."""
         self.register_outputs({"uri": self.address["uri"]})
 
-    def _close(self, bucket: str) -> pulumi.Resource:
+    def _close(self, bucket: str) -> s3.BucketPolicy:
         """Keep the public out, whatever anybody says of single objects."""
         block = s3.BucketPublicAccessBlock(
             "objects",
@@ -72,7 +72,7 @@ class Store(pulumi.ComponentResource):
             "objects", bucket=self.bucket.bucket, rules=[rule], opts=self._scope.kept(self)
         )
 
-    def _keep_versions(self) -> pulumi.Resource:
+    def _keep_versions(self) -> s3.BucketVersioning:
         return s3.BucketVersioning(
             "objects",
             bucket=self.bucket.bucket,

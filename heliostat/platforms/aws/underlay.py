@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 import pulumi_aws as aws
 
 from heliostat.platforms.aws import policies
-from heliostat.platforms.aws.addons import Addons, BaseAddons
+from heliostat.platforms.aws.addons import Addons, AddonsArgs, BaseAddons
 from heliostat.platforms.aws.cluster import Cluster
 from heliostat.platforms.aws.database import Database, DatabaseArgs
 from heliostat.platforms.aws.identity import Keys, ServiceRole, pod_identity
@@ -98,21 +98,15 @@ class AwsUnderlay(pulumi.ComponentResource):
             NodesArgs(self._cluster.name, self._network, self._spec.groups, self._pools, base.ready),
             self._inside,
         )
-        addons = Addons(
-            "addons",
-            self._cluster,
-            scope,
-            version=eks.version,
-            key_arn=self._keys.cluster.arn,
-            gpus=any(pool.machine.accelerators for pool in self._pools.values()),
-            opts=pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[nodes.system])),
-        )
+        gpus = any(pool.machine.accelerators for pool in self._pools.values())
+        args = AddonsArgs(eks.version, self._keys.cluster.arn, gpus, (nodes.system,))
+        addons = Addons("addons", self._cluster, scope, args, self._inside)
         return [*base.ready, *nodes.ready, *addons.ready]
 
     def _identities(self) -> list[pulumi.Resource]:
         """A role for each service account that uses the bucket."""
         scope, key_arn = self._scope, pulumi.Output.from_input(self._keys.data.arn)
-        rights = {
+        rights: dict[str, pulumi.Input[Mapping[str, Any]]] = {
             "objects": policies.objects(scope.names.bucket_arn(self._spec.bucket)),
             "key": key_arn.apply(policies.objects_key),
         }
