@@ -33,6 +33,8 @@ _SINGULAR: Final = {
     ("aws_s3_bucket_server_side_encryption_configuration", "rules"): "rule",
 }
 """Lists of blocks, which Pulumi calls by their plural."""
+_SECRET: Final = "4dabf18193072939515e22adb298388d"
+"""The key that makes a map a secret."""
 _MAPS: Final = ("tags", "labels")
 """Whose keys are nobody's to rename."""
 
@@ -56,6 +58,8 @@ def arguments(kind: str, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(key: str, value: Any) -> Any:
+    if isinstance(value, dict) and _SECRET in value:
+        return _value(key, value["value"])
     if isinstance(value, dict):
         return value if key in _MAPS else {to_snake(each): _value(each, it) for each, it in value.items()}
     return [_value(key, each) for each in value] if isinstance(value, list) else value
