@@ -4,10 +4,10 @@ STACK ?= local
 HELIOSTAT := .venv/bin/heliostat
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down predict test long lint bench soak faults schema docs lock clean
+.PHONY: help setup up preview down predict test long test-kubernetes lint bench soak faults schema docs lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Make the virtual environment from the lock (the others do it themselves)
 	@scripts/setup
@@ -29,6 +29,9 @@ test: setup ## Lint, check types and architecture, and run the tests
 
 long: setup ## Run the tests that take many minutes: real clusters, a network of its own (as root)
 	@.venv/bin/python -m pytest --long -n 0
+
+test-kubernetes: setup ## Run the tests on a real Kubernetes: one that HELIOSTAT_TEST_KUBECONFIG names, or a node of this machine (as root)
+	@.venv/bin/python -m pytest --kubernetes -n 0 tests/kubernetes
 
 lint: setup ## Lint and check types and architecture only
 	@scripts/lint

@@ -26,10 +26,12 @@ def main() -> None:
     order = sorted(chosen, key=lambda name: (_vcpus(chosen[name]), _memory(chosen[name]), name))
     zones = _zones(frozenset(order))
     lines = [
-        f'  "source": "AWS DescribeInstanceTypes and DescribeInstanceTypeOfferings, as moto {version("moto")} ships their answers",',
+        f'  "source": "DescribeInstanceTypes and DescribeInstanceTypeOfferings, as moto {version("moto")} has the answers",',
         '  "date": "2026",',
         '  "machines": {',
-        ",\n".join(f"    {json.dumps(name)}: {json.dumps(_machine(chosen[name], zones[name]))}" for name in order if zones[name]),
+        ",\n".join(
+            f"    {json.dumps(name)}: {json.dumps(_machine(chosen[name], zones[name]))}" for name in order if zones[name]
+        ),
         "  }",
     ]
     _TARGET.write_text("{\n" + "\n".join(lines) + "\n}\n")

@@ -15,7 +15,7 @@ from heliostat.spec.resources import StoreAddress
 from heliostat.systems import store_lifecycle
 from tests.faults import options as fault_options
 
-BY_HAND = frozenset({"long", "faults"})
+BY_HAND = frozenset({"long", "faults", "kubernetes"})
 """Marks of what takes many minutes or hours; an option of the same name runs it, and nothing else."""
 
 
@@ -32,6 +32,7 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests that take many minutes, and only those")
+    parser.addoption("--kubernetes", action="store_true", help="run the tests on a real Kubernetes, and only those")
     fault_options.add(parser)
 
 

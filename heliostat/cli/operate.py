@@ -22,6 +22,7 @@ from heliostat.cli.display import messages, report
 from heliostat.cli.display.digest import DigestDisplay
 from heliostat.cli.display.live import LiveDisplay
 from heliostat.cli.display.plain import PlainDisplay
+from heliostat.cli.display.pricing import PlannedPrice
 from heliostat.cli.display.report import Look
 from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
@@ -261,6 +262,12 @@ class _Work:
         )
 
     def _display(self, *, preview: bool, silent: bool) -> Display:
+        display = self._plain_display(preview=preview, silent=silent)
+        if preview:
+            display.board.price = PlannedPrice(each for each in self.previous.resources if not each.delete)
+        return display
+
+    def _plain_display(self, *, preview: bool, silent: bool) -> Display:
         look = dataclasses.replace(self.request.look, preview=preview)
         if self.request.as_json:
             olds = {resource.urn: resource for resource in self.previous.resources if not resource.delete}

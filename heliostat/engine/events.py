@@ -50,6 +50,8 @@ class StepStarted:
     op: Op
     changes: tuple[PropertyChange, ...] = ()
     parent: Urn | None = None
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """The resource's, as its provider has checked them, secrets still wrapped; what is not known yet is UNKNOWN."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from heliostat.ml.pyfunc import RESULT_FILE
 from heliostat.ml.training import run_worker
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.scaling import scaling_arguments
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import directory_of
 
@@ -111,7 +112,6 @@ def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
     if len({node["NodeManagerAddress"] for node in ray.nodes()}) == 1:  # type: ignore[no-untyped-call]
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away; one process less to start
     path, filesystem = _storage(specification.store, f"trainings/{specification.name}")
-    resources = {"CPU": scaling.cpus_per_worker, **({"GPU": scaling.gpus_per_worker} if scaling.gpus_per_worker else {})}
     return Trainer(
         run_worker,
         train_loop_config={
@@ -124,9 +124,7 @@ def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
             "run_id": run_id,
         },
         backend_config=PeersConfig(),
-        scaling_config=ScalingConfig(
-            num_workers=scaling.workers, use_gpu=scaling.gpus_per_worker > 0, resources_per_worker=resources
-        ),
+        scaling_config=ScalingConfig(**scaling_arguments(scaling, specification.group)),
         run_config=RunConfig(
             name=specification.digest[:32],
             storage_path=path,

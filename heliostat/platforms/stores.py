@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from heliostat.spec.platforms import Platform
+from heliostat.spec.platforms.aws import AwsPlatform
+from heliostat.spec.platforms.gcp import GcpPlatform
 from heliostat.spec.platforms.stores import DirectoryStore, Store
 from heliostat.spec.resources import StoreAddress
 
@@ -13,3 +16,14 @@ def address_of(store: Store, directory: Path) -> StoreAddress:
     if isinstance(store, DirectoryStore):
         return StoreAddress(uri=Path(store.path or directory / "objects").as_uri())
     return StoreAddress(uri=f"s3://{store.bucket}/{store.prefix}".rstrip("/"), endpoint=store.endpoint, region=store.region)
+
+
+def store_of(platform: Platform, directory: Path) -> StoreAddress:
+    """The address of the store of a declared platform, also of one that makes its bucket itself."""
+    match platform:
+        case AwsPlatform():
+            return StoreAddress(uri=f"s3://{platform.bucket}", region=platform.region)
+        case GcpPlatform():
+            return StoreAddress(uri=f"gs://{platform.bucket}")
+        case _:
+            return address_of(platform.store, directory)

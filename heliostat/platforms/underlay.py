@@ -31,8 +31,8 @@ class Underlay:
     api_server_cidrs: Sequence[pulumi.Input[str]] = ()
     """Where the API server's calls to pods come from, beside those that the config names."""
     api_server_host: pulumi.Input[str] | None = None
-    """The host, with the port where that is not 443, by which the API server is called; None where that differs by kubeconfig."""
+    """By which host, with a port that is not 443, the API server is called; None where that differs by kubeconfig."""
     store_secret: str | None = None
-    """A secret of the namespace whose entries are variables with the bucket's credentials; None where an identity has the right."""
+    """A secret of the namespace whose entries are variables with the bucket's credentials; None where an identity has it."""
     ready: tuple[pulumi.Resource, ...] = ()
     """What has to be there before anything is made in the cluster: add-ons, node pools."""

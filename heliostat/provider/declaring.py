@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from heliostat.spec.base import Model, shared
+from heliostat.spec.groups import placement
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Phase, Runtime, Status, Version
 from heliostat.spec.workload import AnswerSettings, ReplicaScale
@@ -39,6 +40,7 @@ def desired_of(inputs: ApplicationInputs, code_uri: str, runtime: Runtime) -> De
         version=version,
         startup_timeout_seconds=inputs.startup_timeout_seconds,
         strategy=inputs.strategy,
+        placement=placement(inputs.group) if inputs.group is not None else None,
         **shared(inputs, ReplicaScale),
     )
 

@@ -209,7 +209,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Fail, and have the engine keep what exists."""
         message = call.reports.redacted(str(error))
         failed = pb.ErrorResourceInitFailed(
-            id=error.identifier, properties=encode(_outputs(call.handler, error.outputs, given)), inputs=encode(given), reasons=[message]
+            id=error.identifier,
+            properties=encode(_outputs(call.handler, error.outputs, given)),
+            inputs=encode(given),
+            reasons=[message],
         )
         code = grpc.StatusCode.UNKNOWN
         await self._reporter.flush()

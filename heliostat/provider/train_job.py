@@ -13,7 +13,7 @@ from heliostat.provider.snapshots import require_judgeable
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
-from heliostat.spec.workload import workers_that_fit
+from heliostat.spec.workload import Scaling, workers_that_fit
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RESUMED_TAG, Run
 from heliostat.systems.ray_capacity import read_nodes
@@ -21,7 +21,7 @@ from heliostat.systems.ray_capacity import read_nodes
 TRAINING_TAG: Final = "heliostat.training"
 COMPLETE_TAG: Final = "heliostat.complete"
 MODEL_TAG: Final = "heliostat.model_uri"
-_OF_THE_WORK: Final = frozenset({"max_failures", "timeout_seconds", "ray", "gate"})
+_OF_THE_WORK: Final = frozenset({"max_failures", "timeout_seconds", "ray", "gate", "group"})
 """Inputs that decide nothing about the model that comes out."""
 _NOT_QUALITY: Final = ("fit_seconds", "loop_seconds")
 
@@ -111,7 +111,7 @@ def why(old: TrainJobOutputs | None, new: TrainJobInputs) -> str:
     if old.dataset.digest != new.dataset.digest:
         changes.append(f"its data changed ({old.dataset.digest[:12]} -> {new.dataset.digest[:12]})")
     if old.scaling != new.scaling:
-        changes.append(f"its scaling changed (workers {old.scaling.workers} -> {new.scaling.workers})")
+        changes.append(f"its scaling changed ({_width(old.scaling)} -> {_width(new.scaling).removeprefix('workers ')})")
     return f": {', '.join(changes)}" if changes else ""
 
 
@@ -151,6 +151,8 @@ async def _require_worth_it(inputs: TrainJobInputs) -> None:
 async def _require_room(inputs: TrainJobInputs) -> None:
     """See that the cluster could hold all workers at once, were nothing else on it; else Ray Train waits for ever."""
     scaling = inputs.scaling
+    if inputs.group is not None:
+        return  # its nodes come when they are asked for, and the declaration was held against the most that there can be
     try:
         nodes = await read_nodes(inputs.ray)
     except RetryableError:
@@ -175,6 +177,10 @@ def _tell_resumed(context: Context, inputs: TrainJobInputs, run: Run) -> None:
 
 def _work(inputs: TrainJobInputs) -> ray_work.Work:
     digest = identity_of(inputs)
+    if inputs.scaling.group is not None and inputs.group is None:
+        raise PermanentError(
+            f"the platform's groups of nodes are not known: the group {inputs.scaling.group!r} cannot be found"
+        )
 
     def specification(submission_id: str) -> TrainSpecification:
         return TrainSpecification(
@@ -186,6 +192,7 @@ def _work(inputs: TrainJobInputs) -> ray_work.Work:
             dataset_digest=inputs.dataset.digest,
             parameters=inputs.parameters,
             scaling=inputs.scaling,
+            group=inputs.group,
             max_failures=inputs.max_failures,
             store=inputs.store,
             tracking_uri=inputs.tracking_uri,
@@ -238,6 +245,10 @@ def _outputs(inputs: TrainJobInputs, run: Run) -> TrainJobOutputs:
         model_uri=run.tags[MODEL_TAG],
         metrics=metrics,
     )
+
+
+def _width(scaling: Scaling) -> str:
+    return f"workers {scaling.workers}" + (f" on {scaling.group}" if scaling.group else "")
 
 
 def _shown(value: object) -> str:

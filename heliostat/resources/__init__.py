@@ -3,6 +3,7 @@
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.controller import Controller, ControllerArgs
 from heliostat.resources.dataset import Dataset
+from heliostat.resources.existing_cluster import ExistingCluster
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.object_store import ObjectStore
 from heliostat.resources.platform import Platform
@@ -18,6 +19,7 @@ __all__ = [
     "Controller",
     "ControllerArgs",
     "Dataset",
+    "ExistingCluster",
     "ModelVersion",
     "ObjectStore",
     "Platform",

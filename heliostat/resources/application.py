@@ -69,6 +69,7 @@ class Application(Resource):
             data_digest=model.data_digest,
             **shared(serving, ReplicaScale),
             **shared(serving, AnswerSettings),
+            group=platform.group(serving.group),
             startup_timeout_seconds=serving.startup_timeout_seconds,
             strategy=serving.strategy,
             store=platform.store,

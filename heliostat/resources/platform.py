@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 
 from heliostat.resources.base import Address, all_or_nothing
+from heliostat.spec.groups import chosen
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Platform:
     """The cluster's `session`, another one each time it is made anew: what ran on it is awaited again."""
     tracking_access: pulumi.Input[Address] | None = None
     """How MLflow is reached from outside of the cluster, where that is otherwise than inside: an `Access`."""
+    groups: pulumi.Input[Mapping[str, Any]] | None = None
+    """The groups of its nodes by name, each a `heliostat.spec.groups.WorkerGroup`, by alias; None where it has none."""
+
+    def group(self, name: str | None) -> pulumi.Output[Any] | None:
+        """The group of a name, as a `ChosenGroup`; None where none is named."""
+        return None if name is None else pulumi.Output.from_input(self.groups).apply(lambda groups: chosen(groups, name))
 
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output `platform`."""
@@ -39,6 +47,7 @@ class Platform:
             publicUrl=self.public_url,
             raySession=self.ray_session,
             trackingAccess=self.tracking_access,
+            groups=self.groups,
         )
 
     @classmethod
@@ -54,4 +63,5 @@ class Platform:
             # A platform that an older version of this library brought up does not export it.
             ray_session=exported.apply(lambda found: found.get("raySession", "")),
             tracking_access=exported.apply(lambda found: found.get("trackingAccess")),
+            groups=exported.apply(lambda found: found.get("groups")),
         )

@@ -51,6 +51,7 @@ class TrainJob(Resource):
             dataset=dataset,
             parameters=parameters,
             scaling=training.scaling,
+            group=platform.group(training.scaling.group),
             gate=gate,
             max_failures=training.max_failures,
             timeout_seconds=training.timeout_seconds,

@@ -11,6 +11,7 @@ from pydantic import Field
 from heliostat.rollout.observed import SHARES, Colour, ColourStatus, Condition, Evidence, Observed, Window
 from heliostat.spec.analysis import Analysis, AnalysisResult, Verdict
 from heliostat.spec.base import Model, Name
+from heliostat.spec.groups import Placement
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.rollouts import BlockedVersion, Desired, Origin, Phase
 from heliostat.spec.strategies import Strategy
@@ -34,12 +35,17 @@ class Admission(StrEnum):
 
 def identity(desired: Desired) -> str:
     """What needs new replicas when it changes; all else is changed in place."""
-    return identity_of(desired.version.digest, desired.cpus_per_replica, desired.gpus_per_replica)
+    return identity_of(desired.version.digest, desired.cpus_per_replica, desired.gpus_per_replica, desired.placement)
 
 
-def identity_of(digest: str, cpus_per_replica: float, gpus_per_replica: float = 0.0) -> str:
+def identity_of(
+    digest: str, cpus_per_replica: float, gpus_per_replica: float = 0.0, placement: Placement | None = None
+) -> str:
     """The same, of what Serve was told."""
-    return f"{digest}/{cpus_per_replica:g}" + (f"/{gpus_per_replica:g}" if gpus_per_replica else "")
+    parts = [digest, f"{cpus_per_replica:g}"]
+    if gpus_per_replica or placement is not None:
+        parts.append(f"{gpus_per_replica:g}")
+    return "/".join([*parts, *([placement.model_dump_json()] if placement is not None else [])])
 
 
 class ColourSpec(Model):

@@ -39,6 +39,7 @@ def as_judged(desired: Desired) -> str:
     parts = {
         "version": _answers(desired.version),
         "replica": [desired.cpus_per_replica, desired.gpus_per_replica],
+        **({"placement": desired.placement.model_dump(mode="json")} if desired.placement is not None else {}),
         "startup": desired.startup_timeout_seconds,
         "strategy": strategy,
     }

@@ -42,7 +42,7 @@ def deployed(args: dict[str, Any], replica: type[Replica]) -> Any:
         name="model",
         num_replicas=arguments.replicas,
         max_ongoing_requests=arguments.max_ongoing_requests,
-        ray_actor_options={"num_cpus": arguments.cpus_per_replica, "num_gpus": arguments.gpus_per_replica},
+        ray_actor_options=actor_options(arguments),
         health_check_period_s=2,
         health_check_timeout_s=10,
         # What cannot load a model now will hardly do so at the seventh try, and an update waits for the answer.
@@ -51,6 +51,16 @@ def deployed(args: dict[str, Any], replica: type[Replica]) -> Any:
         graceful_shutdown_timeout_s=10,
         logging_config={"enable_access_log": False},
     ).bind(arguments.model_dump(mode="json", by_alias=True))
+
+
+def actor_options(arguments: ServingArguments) -> dict[str, Any]:
+    """What each replica asks of Ray."""
+    options: dict[str, Any] = {"num_cpus": arguments.cpus_per_replica, "num_gpus": arguments.gpus_per_replica}
+    if arguments.placement is not None:
+        options["resources"] = arguments.placement.resources
+        if arguments.placement.accelerator_type is not None:
+            options["accelerator_type"] = arguments.placement.accelerator_type
+    return options
 
 
 class Replica:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import Gate, Scaling
 
@@ -29,6 +30,8 @@ class TrainSpecification(Model):
     dataset_digest: Digest
     parameters: Parameters
     scaling: Scaling
+    group: ChosenGroup | None = None
+    """The nodes that it runs on; by default wherever there is room."""
     max_failures: int
     store: StoreAddress
     tracking_uri: str

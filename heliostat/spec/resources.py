@@ -1,20 +1,23 @@
 """Inputs and outputs of the provider's resources: what the classes in `heliostat.resources` declare, what the plugin's
 `check` validates, and what stands in a stack's state.
 
-Nothing here is secret but a Token's value: addresses say where a token is found. Nothing here changes while the declared thing stays the same:
-process ids and times live beside the processes, or every refresh would find drift.
+Nothing here is secret but a Token's value: addresses say where a token is found. Nothing here changes while the declared thing
+stays the same: process ids and times live beside the processes, or every refresh would find drift.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AllowInfNan, Field
+from pydantic import AllowInfNan, Field, model_validator
 
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.cluster_requirements import ClusterRequirements
+from heliostat.spec.groups import ChosenGroup, replicas_misfit
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
+from heliostat.spec.scaling import misfit
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import AnswerSettings, Gate, ReplicaScale, Scaling
 
@@ -108,6 +111,17 @@ class ControllerOutputs(ControllerInputs):
     """Where clients reach the applications: `<public_url>/<application>/...`."""
 
 
+class ExistingClusterInputs(ClusterRequirements):
+    """A Kubernetes cluster that somebody else made, with what a stack needs of it."""
+
+
+class ExistingClusterOutputs(ExistingClusterInputs):
+    """The same, once it was looked at."""
+
+    uid: str = ""
+    """Of its namespace kube-system, by which it is told from others; empty where that may not be seen."""
+
+
 class TokenInputs(Model):
     """A random secret."""
 
@@ -174,6 +188,8 @@ class TrainJobInputs(Model):
     dataset: DatasetAddress
     parameters: Parameters = {}
     scaling: Scaling = Field(default_factory=Scaling)
+    group: ChosenGroup | None = None
+    """The nodes that it runs on, where the scaling names some."""
     gate: Gate | None = None
     """What its model will be judged by; a training whose model could not be judged is not begun."""
     max_failures: Annotated[int, Field(ge=0)] = 2
@@ -182,6 +198,12 @@ class TrainJobInputs(Model):
     ray: RayAddress
     tracking_uri: str
     tracking_access: Access | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.group is not None and (problem := misfit(self.scaling, self.group)):
+            raise ValueError(problem)
+        return self
 
 
 class TrainJobOutputs(TrainJobInputs):
@@ -248,6 +270,8 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     data_digest: str = ""
     """Of the data that the model was trained on, for the ledger; it decides nothing by itself."""
     startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
+    group: ChosenGroup | None = None
+    """The nodes that its replicas run on, where it names some."""
     strategy: Strategy
     store: StoreAddress
     tracking_uri: str
@@ -256,6 +280,12 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     cluster_session: str = ""
     """The cluster's `session`. It decides nothing of what is served: on a cluster that was made anew the application starts
     again, and an update waits for that."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.group is not None and (problem := replicas_misfit(self.cpus_per_replica, self.gpus_per_replica, self.group)):
+            raise ValueError(problem)
+        return self
 
 
 class ApplicationOutputs(ApplicationInputs):

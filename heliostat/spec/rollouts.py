@@ -30,9 +30,10 @@ from pydantic import Field
 
 from heliostat.spec.analysis import AnalysisResult
 from heliostat.spec.base import Digest, EntryPoint, Model, Name
+from heliostat.spec.groups import Placement
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
-from heliostat.spec.workload import Limits, PredictionLog, ReplicaScale, WebOrigin
+from heliostat.spec.workload import Limits, PredictionLog, ReplicaScale, WebOrigin, is_none
 
 
 class Runtime(Model):
@@ -74,6 +75,8 @@ class Desired(ReplicaScale):
     version: Version
     startup_timeout_seconds: Annotated[float, Field(gt=0)]
     strategy: Strategy
+    placement: Placement | None = Field(default=None, exclude_if=is_none)
+    """Where its replicas run; None: wherever there is room."""
 
 
 class Origin(Model):
@@ -143,6 +146,7 @@ class ServingArguments(Model):
     replicas: int
     cpus_per_replica: float
     gpus_per_replica: float = 0.0
+    placement: Placement | None = None
     max_ongoing_requests: int
     version: Version
     spool: str | None = None

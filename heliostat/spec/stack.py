@@ -81,7 +81,7 @@ def parse(
     except ValidationError as error:
         told |= _told(sections, error)
     told |= _wrong_parameters(sections, workloads, parameters_of)
-    told |= {path: text for path, text in _too_large(sections) if path not in told}
+    told |= {path: text for path, text in (*_too_large(sections), *_misplaced_groups(sections)) if path not in told}
     if told:
         count = f"{len(told)} mistake" + ("s" if len(told) > 1 else "")
         lines = [f"  {file}{_at(locate(path))}: {path_of(path)}: {text}" for path, text in told.items()]
@@ -147,6 +147,23 @@ def _too_large(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             if fits < count:
                 text = f"{count} {what} of {each:g} CPUs need more than there is: {cluster}, room for {fits}"
                 yield ("workloads", name, *place), f"{text}; declare fewer, or more below platform.ray"
+
+
+def _misplaced_groups(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """What is wrong with groups of nodes, and with workloads that name one."""
+    # What has no groups needs no catalog of machines, which takes a moment to read.
+    platform = sections.get("platform")
+    if isinstance(platform, Mapping) and "groups" in platform:
+        from heliostat.spec.machines.declared import group_mistakes
+
+        yield from ((("platform", *path), text) for path, text in group_mistakes(platform))
+    for name, given in _mapping(sections.get("workloads")).items():
+        workload = _right(Workload, given)
+        if workload is not None and (workload.training.scaling.group or workload.serving.group):
+            from heliostat.spec.machines.declared import misplaced
+
+            here = platform if isinstance(platform, Mapping) else None
+            yield from ((("workloads", name, *path), text) for path, text in misplaced(here, workload))
 
 
 def _demands(workload: Workload) -> Iterator[tuple[Path, str, int, float]]:

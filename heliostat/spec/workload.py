@@ -14,6 +14,12 @@ from heliostat.spec.strategies import BlueGreen, Strategy
 
 _ROUNDING = 1e-9
 
+
+def is_none(value: object) -> bool:
+    """Whether a field is left out where a model is written: what was written before it came is what is written still."""
+    return value is None
+
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -29,7 +35,9 @@ class Scaling(Model):
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
     """What each of them holds of its node."""
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
-    """Accelerators that each of them holds."""
+    """Accelerators that each of them holds; on a group with GPUs one where nothing is said, of TPUs all of a host."""
+    group: Name | None = Field(default=None, exclude_if=is_none)
+    """The group of the platform's nodes that it runs on; by default wherever there is room."""
 
 
 def workers_that_fit(scaling: Scaling, cpus: float, gpus: float) -> int:
@@ -141,6 +149,8 @@ class Serving(ReplicaScale, AnswerSettings):
     """How the next version takes the place of this one: by default all at once, when its golden requests are right."""
     startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
     """How long a new version may take until it is healthy."""
+    group: Name | None = Field(default=None, exclude_if=is_none)
+    """The group of the platform's nodes that its replicas run on; by default wherever there is room."""
 
 
 class Workload(Model):

@@ -1,4 +1,4 @@
-"""Which API server a cluster's address leads to, and what lets this user in there: by a kubeconfig, or by a cloud's credentials."""
+"""Which API server a cluster's address leads to, and what lets this user in: a kubeconfig, or a cloud's credentials."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Final, Protocol, cast
 
@@ -26,10 +26,11 @@ class ClusterAccess:
     server: str
     """The API server's URL."""
     ca_pem: str
-    """The certificate that its own is signed with."""
-    token: str
-    expires: float
-    """When the token ends, in seconds since 1970."""
+    """The certificate of its authority, PEM."""
+    token: str = field(repr=False)
+    """A bearer token."""
+    expires: float | None
+    """When the token is of no use any more, in seconds since 1970; None where nobody says."""
 
 
 class ApiServer(Protocol):
@@ -65,7 +66,7 @@ class CloudApiServer:
     def authorization(self) -> str:
         """Make the value of `Authorization`, with another token where this one is about to end. This may block."""
         with self._lock:
-            if time.time() > self._known.expires - _EARLY_SECONDS:
+            if self._known.expires is not None and time.time() > self._known.expires - _EARLY_SECONDS:
                 self._known = self._access()
             return f"Bearer {self._known.token}"
 

@@ -20,6 +20,14 @@ _NEVER: Final = ("no service port",)
 """What it says with a status of 5xx that does not pass."""
 
 
+class RefusedError(PermanentError):
+    """An API server's own refusal."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def through(proxy: KubernetesProxy, url: str) -> httpx.AsyncBaseTransport:
     """Make the transport to the service that a URL names. Its requests raise PermanentError and RetryableError, too."""
     return _AsyncTransport(proxy.where, *_way(url))
@@ -80,14 +88,13 @@ def _own_words(answer: httpx.Response) -> str | None:
 def _refusal(server: ApiServer, what: str, status: int, told: str) -> Exception:
     """The error that an API server's own answer is."""
     if status == httpx.codes.UNAUTHORIZED:
-        return PermanentError(
-            f"{server} does not know who asks for {what} (401): log in to the cluster, or name another context"
-        )
+        text = f"{server} does not know who asks for {what} (401): log in to the cluster, or name another context"
+        return RefusedError(text, status)
     later = any(text in told for text in _LATER)
     if later or ((status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS) and not any(text in told for text in _NEVER)):
         return RetryableError(f"{server} does not reach {what} ({status}): {told}")
     fix = {403: "; let this user do that", 404: "; make it, or correct the address"}.get(status, "")
-    return PermanentError(f"{server} refuses {what} ({status}): {told}{fix}")
+    return RefusedError(f"{server} refuses {what} ({status}): {told}{fix}", status)
 
 
 def _away(server: ApiServer, what: str, error: httpx.HTTPError) -> Exception:

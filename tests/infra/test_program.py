@@ -48,7 +48,8 @@ class Recorder(Mocks):
         if args.typ == "pulumi:pulumi:StackReference":
             store = {"uri": "file:///o"}
             platform = {"store": store, "ray": address, "trackingUri": "t", "controller": address, "publicUrl": "p"}
-            outputs = {"outputs": {"platform": platform}}
+            groups = {"groups": {"a10g": {"kind": "gpu"}}} if args.inputs["name"].endswith("/groups") else {}
+            outputs = {"outputs": {"platform": platform | groups}}
         return f"{args.name}-id", {**args.inputs, **outputs}
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:
@@ -121,6 +122,17 @@ def test_a_workload_stack_takes_its_platform_from_the_stack_that_made_it() -> No
     assert types(declared) == WORKLOAD
     assert declared["heliostat:index:Application"]["controller"]["url"] == "http://127.0.0.1:1"
     assert not any("trackingAccess" in inputs for inputs in declared.values()), "an older platform exports none"
+    assert not any("group" in inputs for inputs in declared.values()), "nothing names one"
+
+
+def test_a_workload_finds_the_group_that_it_names_in_the_platform_s_stack() -> None:
+    workload = {"training": {"scaling": {"group": "a10g"}}, "serving": {"group": "v6e"}}
+    declared = run({"platformStack": "organization/heliostat/groups", "workloads": {"flights": workload}})
+    assert declared["heliostat:index:TrainJob"]["group"] == {"name": "a10g", "group": {"kind": "gpu"}}
+    assert declared["heliostat:index:TrainJob"]["scaling"]["group"] == "a10g"
+    assert declared["heliostat:index:Application"]["group"] == {"name": "v6e", "known": ["a10g"]}
+    older = run({"platformStack": "organization/heliostat/platform-prod", "workloads": {"flights": workload}})
+    assert older["heliostat:index:TrainJob"]["group"] == {"name": "a10g", "known": []}, "the plugin refuses it"
 
 
 RAY = {

@@ -9,6 +9,7 @@ PLATFORM: dict[str, Any] = {
     "kind": "kubernetes",
     "context": "prod",
     "namespace": "ml",
+    "createNamespace": False,
     "tags": {"owner": "vision", "environment": "production", "costCentre": "cc-42"},
     "image": IMAGE,
     "store": {"kind": "s3", "bucket": "models", "endpoint": "http://10.0.0.4:9000"},

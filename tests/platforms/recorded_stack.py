@@ -1,7 +1,7 @@
 """A stack whose program is run by the embedded engine, and whose resources a provider records that makes nothing.
 
-    stack = RecordedStack(tmp_path, {"heliostat:platform": {...}}, packages=("kubernetes", "heliostat"))
-    await stack.preview(); await stack.up(); stack.plan()
+stack = RecordedStack(tmp_path, {"heliostat:platform": {...}}, packages=("kubernetes", "heliostat"))
+await stack.preview(); await stack.up(); stack.plan()
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class RecordedStack:
     packages: tuple[str, ...] = ("heliostat", "kubernetes")
     """Whose resources are recorded. Of each of them a process is started when it is needed."""
     program: str = PROGRAM
+    plugins: dict[str, Path] = field(default_factory=dict)
+    """Folders of plugins that are not recorded, by package."""
     environment: dict[str, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     checkpoint: _Checkpoint = field(default_factory=_Checkpoint)
@@ -85,7 +87,7 @@ class RecordedStack:
             main,
             self.checkpoint.snapshot,
             config={key: each if isinstance(each, str) else json.dumps(each) for key, each in self.config.items()},
-            plugins=dict.fromkeys(self.packages, RECORDING),
+            plugins={**dict.fromkeys(self.packages, RECORDING), **self.plugins},
             environment={**_without_credentials(os.environ), **own},
         )
         return await run(kind, target, Options(), self.events.append, self.checkpoint, _NoStacks(), asyncio.Event())
@@ -118,7 +120,7 @@ class RecordedStack:
 
     def resource(self, kind: str, name: str) -> Resource:
         found = [each for each in self.resources() if (each.type, name_of(each.urn)) == (kind, name)]
-        assert len(found) == 1, f"{len(found)} of {kind} {name}: there are {[(e.type, name_of(e.urn)) for e in self.resources()]}"
+        assert len(found) == 1, f"{len(found)} of {kind} {name}"
         return found[0]
 
     def outputs(self) -> dict[str, Any]:

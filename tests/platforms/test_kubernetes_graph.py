@@ -3,22 +3,108 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import copy
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from heliostat.engine.state.snapshot import Secret
+from heliostat.resources import Platform
+from heliostat.spec.addresses import Access, ControllerAddress, RayAddress
 from tests.platforms import golden
 from tests.platforms.kubernetes_config import CONFIG
-from tests.platforms.recorded_stack import RecordedStack
+from tests.platforms.recorded_stack import UNKNOWN, RecordedStack
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    made = RecordedStack(tmp_path_factory.mktemp("kubernetes"), json.loads(json.dumps(CONFIG)))
+def stack(tmp_path_factory: pytest.TempPathFactory) -> RecordedStack:
+    """Previewed, made, and made once more."""
+    made = RecordedStack(tmp_path_factory.mktemp("kubernetes"), copy.deepcopy(CONFIG))
     assert asyncio.run(made.preview()).succeeded, made.errors()
+    assert made.world() == {}
     assert asyncio.run(made.up()).succeeded, made.errors()
     return made
 
 
-def test_the_plan_is_the_one_that_was_reviewed(stack):
+def test_the_plan_is_the_one_that_was_reviewed(stack: RecordedStack) -> None:
     golden.check("kubernetes", stack.plan())
+
+
+def test_only_what_is_made_of_a_new_secret_is_unknown_before(stack: RecordedStack) -> None:
+    unknown = {(each["name"], path) for each in stack.plan() for path in _unknown(each.get("inputs", {}), "")}
+    assert unknown == {("mlflow", ".spec.template.metadata.annotations.heliostat/database")}
+
+
+def test_no_secret_stands_in_clear_in_the_state(stack: RecordedStack) -> None:
+    assert "sesame" not in stack.stored()
+    tokens = [each for each in stack.resources() if each.type == "heliostat:index:Token"]
+    assert len(tokens) == 5
+    assert all(isinstance(each.outputs["value"], Secret) for each in tokens)
+
+
+def test_what_is_exported_are_addresses_that_anybody_can_open(stack: RecordedStack) -> None:
+    exported = stack.outputs()["platform"]
+    ray, controller = (
+        kind.model_validate(exported[key]) for kind, key in ((RayAddress, "ray"), (ControllerAddress, "controller"))
+    )
+    assert ray.url == "http://ray.ml.svc:8265"
+    assert controller.credential.name == "controller-token"
+    assert ray.credential.context == ray.proxy.context == "prod"
+    assert Access.model_validate(exported["trackingAccess"]).proxy.context == "prod"
+    assert exported["trackingUri"] == "http://mlflow.ml.svc:5000"
+    assert exported["publicUrl"] == "http://traffic.ml.svc"
+    assert exported["store"] == {"uri": "s3://models", "endpoint": "http://10.0.0.4:9000"}
+    assert exported["raySession"] in {each["name"] for each in stack.plan()}
+    assert exported["groups"].keys() == {"cpu", "l4", "v6e"}
+    assert Platform.__dataclass_fields__.keys() >= {"groups"}
+
+
+def test_nothing_is_made_before_the_cluster_was_looked_at(stack: RecordedStack) -> None:
+    looked_at = stack.resource("heliostat:index:ExistingCluster", "cluster").urn
+    for each in stack.resources():
+        if each.type.startswith("kubernetes:"):
+            assert looked_at in each.dependencies, each.urn
+
+
+def test_a_secret_and_an_account_are_there_before_the_pods_that_have_them(stack: RecordedStack) -> None:
+    order = [(each.type.rpartition(":")[2], each.urn.rpartition("::")[2]) for each in stack.resources()]
+    cluster = next(index for index, (kind, _) in enumerate(order) if kind == "RayCluster")
+    first = [("Secret", "ray-token"), ("Secret", "redis-password"), ("ServiceAccount", "ray"), ("NetworkPolicy", "ray")]
+    first += [("StatefulSet", "redis"), ("Release", "kuberay-operator")]
+    assert all(order.index(each) < cluster for each in first)
+    assert order.index(("StatefulSet", "postgres")) < order.index(("Deployment", "mlflow"))
+    assert order.index(("StatefulSet", "controller")) < order.index(("Deployment", "traffic"))
+
+
+def test_a_second_time_nothing_is_to_do_and_a_change_touches_what_it_should_and_no_more(stack: RecordedStack) -> None:
+    platform = stack.config["heliostat:platform"]
+    assert asyncio.run(stack.up()).succeeded, stack.errors()
+    assert stack.touched() == []
+    platform["traffic"] = {"pods": 3}
+    platform["groups"]["l4"]["max"] = 9
+    assert asyncio.run(stack.up()).succeeded, stack.errors()
+    kinds = [each.rpartition(" ")[0] for each in stack.touched() if "pulumi:pulumi:Stack" not in each]
+    assert sorted(kinds) == ["update kubernetes:apps/v1:Deployment", "update kubernetes:ray.io/v1:RayCluster"]
+    platform["ray"] = {"memoryGib": 16}
+    assert asyncio.run(stack.up()).succeeded, stack.errors()
+    kinds = [each.rpartition(" ")[0] for each in stack.touched() if "pulumi:pulumi:Stack" not in each]
+    # The new cluster is there, and whoever calls the head comes to it, before the old one goes.
+    assert kinds == [
+        "create kubernetes:ray.io/v1:RayCluster",
+        "update kubernetes:core/v1:Service",
+        "delete kubernetes:ray.io/v1:RayCluster",
+    ]
+    assert asyncio.run(stack.destroy()).succeeded, stack.errors()
+    assert stack.world() == {}
+
+
+def _unknown(value: Any, path: str) -> Iterator[str]:
+    if value == UNKNOWN:
+        yield path
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _unknown(each, f"{path}.{key}")
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _unknown(each, f"{path}[{number}]")

@@ -11,7 +11,7 @@ import click
 from heliostat.cli import options, say
 
 if TYPE_CHECKING:
-    from heliostat.spec.addresses import Credential, KubernetesProxy, RayAddress
+    from heliostat.spec.addresses import CloudCluster, Credential, KubernetesProxy, RayAddress
 
 PAGES = ("mlflow", "ray", "report", "docs", "app")
 _SECONDS = 300
@@ -135,11 +135,21 @@ def _forwarded(page: str, url: str, proxy: KubernetesProxy) -> str:
 
     service = service_of(url)
     options = [f"--{name}={value}" for name, value in (("kubeconfig", proxy.kubeconfig), ("context", proxy.context)) if value]
+    log_in = _log_in_to(proxy.cluster) if proxy.cluster else ""
     ends = (f"--namespace={service.namespace}", "port-forward", f"service/{service.name}", str(service.port))
+    command = " ".join(["kubectl", *options, *ends])
     return (
-        f"{page} is {url} inside of its cluster, where no browser gets to: run `{' '.join(['kubectl', *options, *ends])}` "
+        f"{page} is {url} inside of its cluster, where no browser gets to: run {log_in}`{command}` "
         f"and open {service.scheme}://127.0.0.1:{service.port}"
     )
+
+
+def _log_in_to(cluster: CloudCluster) -> str:
+    """Say how kubectl gets to know a cluster of a cloud's."""
+    if cluster.kind == "eks":
+        return f"`aws eks update-kubeconfig --region {cluster.region} --name {cluster.name}`, then "
+    options = f"--project {cluster.project} --location {cluster.location}"
+    return f"`gcloud container clusters get-credentials {cluster.name} {options}`, then "
 
 
 def _where(credential: Credential) -> str:

@@ -209,7 +209,7 @@ def dashboard(file: str) -> None:
 
     JSON to import, over the metrics that the controller gives Prometheus.
     """
-    from heliostat.platforms.grafana import as_json
     from heliostat.cli.rollouts.files import write
+    from heliostat.platforms.grafana import as_json
 
     write(as_json(), file)

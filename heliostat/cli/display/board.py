@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from heliostat.cli.display.pricing import PlannedPrice
 from heliostat.cli.say import clean, line
 from heliostat.engine.events import Diagnostic, Event, Op, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded
 from heliostat.engine.state import urns
@@ -66,10 +67,14 @@ class Board:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     outputs: Outputs | None = None
     replacement_steps: bool = False
+    price: PlannedPrice | None = None
+    """Where a price is to be told, of what is planned."""
 
     def apply(self, event: Event) -> None:
         """Takes one event in."""
         if isinstance(event, StepStarted):
+            if self.price is not None:
+                self.price.apply(event)
             self._start(event)
         elif isinstance(event, StepSucceeded):
             self._end(event.urn, event.op, event.seconds, Status.DONE, event.changes)

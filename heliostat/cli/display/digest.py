@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from heliostat.cli.display import messages
+from heliostat.cli.display import messages, pricing
 from heliostat.cli.display.board import Board
 from heliostat.engine.events import Event, Op, PropertyChange, StepStarted, StepSucceeded, Summary
 from heliostat.engine.masking import Masker
@@ -76,6 +76,8 @@ class DigestDisplay:
             "changeSummary": {str(op): count for op, count in result.changes.items() if count},
             "result": "succeeded" if result.succeeded else "failed",
         }
+        if self.board.price is not None:
+            document["price"] = pricing.document(self.board.price.comparison())
         if self.board.outputs:
             document["outputs"] = encode_value(messages.shown(self.board.outputs.new, show_secrets=False), _never, "outputs")
         empty: tuple[Any, ...] = ({}, [])

@@ -19,11 +19,9 @@ from heliostat.engine.stackerrors import NotFoundError, StackError
 from heliostat.engine.state.backend import StackRef
 from heliostat.engine.state.urns import ROOT_STACK_TYPE
 from heliostat.layout import data_folder
-from heliostat.platforms.stores import address_of
+from heliostat.platforms import stores
 from heliostat.spec.addresses import ControllerAddress, RayAddress
 from heliostat.spec.platforms import Platform
-from heliostat.spec.platforms.local import LocalPlatform
-from heliostat.spec.platforms.ray import RayPlatform
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.stack import PROJECT
 from heliostat.systems.errors import PermanentError
@@ -200,8 +198,8 @@ def _declared(stack: str) -> StoreAddress:
             f"the stack {stack!r} exports no platform, and {file} declares none: name the stack that made it with -s"
         )
     try:
-        declared = TypeAdapter[LocalPlatform | RayPlatform](Platform).validate_python(platform)
+        declared = TypeAdapter[Platform](Platform).validate_python(platform)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
         raise PermanentError(f"{file}: {PROJECT}:platform has mistakes: {wrong}") from None
-    return address_of(declared.store, data_folder(Place.here().require_project().root, name))
+    return stores.store_of(declared, data_folder(Place.here().require_project().root, name))

@@ -13,6 +13,7 @@ from heliostat.rollout.model import Colour, Condition, DeployColour, identity_of
 from heliostat.spec.capabilities import Capability
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import backend_name
+from heliostat.spec.groups import Placement
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_capacity import read_nodes
 from heliostat.systems.ray_serve import ServeApplication, ServeClient, ServeInstance, ServeStatus
@@ -107,4 +108,6 @@ def identity_in(arguments: dict[str, Any]) -> str | None:
     version, cpus, gpus = (arguments.get(key) for key in ("version", "cpusPerReplica", "gpusPerReplica"))
     if not isinstance(version, dict) or not isinstance(cpus, (int, float)):
         return None
-    return identity_of(str(version.get("digest")), cpus, gpus if isinstance(gpus, (int, float)) else 0.0)
+    where = arguments.get("placement")
+    placement = Placement.model_validate(where) if isinstance(where, dict) else None
+    return identity_of(str(version.get("digest")), cpus, gpus if isinstance(gpus, (int, float)) else 0.0, placement)

@@ -41,6 +41,7 @@ def serve_application(
         replicas=action.replicas,
         cpus_per_replica=action.desired.cpus_per_replica,
         gpus_per_replica=action.desired.gpus_per_replica,
+        placement=action.desired.placement,
         max_ongoing_requests=action.desired.max_ongoing_requests,
         version=version,
     )

@@ -139,7 +139,7 @@ class Operation:
                 raise Stopped
             hidden = is_default_provider(resource.urn)
             if not hidden:
-                self.sink(StepStarted(resource.urn, op, changes, resource.parent))
+                self.sink(StepStarted(resource.urn, op, changes, resource.parent, resource.inputs))
             started, outcome = time.monotonic(), Outcome()
             try:
                 yield outcome

@@ -27,9 +27,9 @@ from heliostat.spec.platforms.cluster import ControllerPod
 
 PORT: Final = 8500
 PUBLIC_PORT: Final = 8080
-SECRET, AGENTS_SECRET, KEY = "controller-token", "traffic-token", "token"  # noqa: S105 - names
+SECRET, AGENTS_SECRET, KEY = "controller-token", "traffic-token", "token"
 SETTINGS: Final = "controller-settings"
-TOKENS: Final = "/run/secrets/heliostat"  # noqa: S105 - a folder
+TOKENS: Final = "/run/secrets/heliostat"
 _DIRECTORY: Final = "/var/lib/heliostat/controller"
 _SERVE_PORT: Final = 8000
 

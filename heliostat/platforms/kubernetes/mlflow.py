@@ -110,7 +110,6 @@ def manifests(
     ]
 
 
-
 def revision_of(key: str, value: str) -> str:
     """What says that a secret is another one, and nothing of it to who has not the key."""
     return hmac.new(key.encode(), value.encode(), "sha256").hexdigest()[:16]

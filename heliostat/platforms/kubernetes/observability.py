@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from heliostat.platforms.grafana import as_json
 from heliostat.platforms.kubernetes import controller
 from heliostat.platforms.kubernetes.site import CONTROLLER, RAY, Manifest, Site, selector
-from heliostat.platforms.grafana import as_json
 from heliostat.spec.platforms.cluster import Monitoring
 
 _API: Final = "monitoring.coreos.com/v1"
@@ -14,7 +14,7 @@ _SECONDS: Final = "15s"
 
 
 def monitors(site: Site, monitoring: Monitoring) -> list[Manifest]:
-    """What Prometheus reads: Ray's nodes, and the controller, which counts for the whole traffic plane. MLflow tells nothing."""
+    """What Prometheus reads: Ray's nodes, and the controller, which counts for the traffic plane. MLflow tells nothing."""
     if not monitoring.service_monitors:
         return []
     ray = {"port": "metrics", "interval": _SECONDS, "relabelings": [_label("ray_io_node_type"), _label("ray_io_cluster")]}
@@ -38,7 +38,12 @@ def dashboards(site: Site, monitoring: Monitoring) -> list[Manifest]:
 def _monitor(site: Site, monitoring: Monitoring, kind: str, part: str, spec: Manifest) -> Manifest:
     metadata = site.metadata(part, part)
     metadata["labels"] |= monitoring.labels
-    return {"apiVersion": _API, "kind": kind, "metadata": metadata, "spec": {"selector": {"matchLabels": selector(part)}, **spec}}
+    return {
+        "apiVersion": _API,
+        "kind": kind,
+        "metadata": metadata,
+        "spec": {"selector": {"matchLabels": selector(part)}, **spec},
+    }
 
 
 def _label(name: str) -> Manifest:

@@ -10,8 +10,10 @@ import pulumi_kubernetes as kubernetes
 from heliostat.platforms.kubernetes.services import KubernetesServices
 from heliostat.platforms.stores import address_of
 from heliostat.platforms.underlay import Underlay
+from heliostat.resources import ExistingCluster
 from heliostat.resources.base import wire
 from heliostat.spec.addresses import KubernetesCluster
+from heliostat.spec.cluster_requirements import requirements_of
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform as Spec
 
 
@@ -27,10 +29,11 @@ class KubernetesPlatform(pulumi.ComponentResource):
     def __init__(self, name: str, spec: Spec, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("heliostat:index:KubernetesPlatform", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
+        looked_at = ExistingCluster("cluster", requirements_of(spec), child)
         provider = kubernetes.Provider(
             "cluster",
             context=spec.context,
-            kubeconfig=spec.kubeconfig,
+            kubeconfig=spec.kubeconfig and str(Path(spec.kubeconfig).expanduser()),
             enable_server_side_apply=True,
             # A cluster that does not answer is no reason to forget what is in it.
             delete_unreachable=False,
@@ -44,6 +47,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
             store=wire(store),
             environment={name: value for name, value in environment.items() if value},
             store_secret=spec.store_secret,
+            ready=(looked_at,),
         )
         services = KubernetesServices("services", spec, under, dict.fromkeys(spec.groups), child)
         self.platform = services.platform

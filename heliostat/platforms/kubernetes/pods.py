@@ -113,7 +113,12 @@ def http_probe(path: str, port: int | str, *, period: int = 5, failures: int = 3
 
 def exec_probe(command: Sequence[str], *, period: int = 10, failures: int = 3, timeout: int = 5) -> Manifest:
     """A probe by a command."""
-    return {"exec": {"command": list(command)}, "periodSeconds": period, "failureThreshold": failures, "timeoutSeconds": timeout}
+    return {
+        "exec": {"command": list(command)},
+        "periodSeconds": period,
+        "failureThreshold": failures,
+        "timeoutSeconds": timeout,
+    }
 
 
 def pod(site: Site, part: str, containers: Sequence[Manifest], **more: Any) -> Manifest:

@@ -18,7 +18,7 @@ from heliostat.platforms.kubernetes.pods import (
 from heliostat.platforms.kubernetes.site import POSTGRES, Manifest, Site
 from heliostat.spec.platforms.cluster import ClusterDatabase, Compute
 
-SECRET, PASSWORD_KEY, URI_KEY = "mlflow-database", "password", "uri"  # noqa: S105 - names
+SECRET, PASSWORD_KEY, URI_KEY = "mlflow-database", "password", "uri"
 USER, DATABASE, PORT = "mlflow", "postgres", 5432
 _DATA: Final = "/var/lib/postgresql/data"
 _START: Final = f"""\

@@ -26,11 +26,11 @@ from heliostat.platforms.kubernetes.site import RAY, Manifest, Site, tag_labels
 from heliostat.spec.accelerators import Group
 from heliostat.spec.controller import DRAIN_SECONDS
 from heliostat.spec.machines import GROUP_LABEL, WorkerShape
-from heliostat.spec.platforms.cluster import Redis, RayHead
+from heliostat.spec.platforms.cluster import RayHead, Redis
 
 API_VERSION: Final = "ray.io/v1"
-TOKEN_SECRET, TOKEN_KEY = "ray-token", "auth_token"  # noqa: S105 - names; the key is the one that KubeRay reads
-REDIS_SECRET, REDIS_KEY = "redis-password", "password"  # noqa: S105
+TOKEN_SECRET, TOKEN_KEY = "ray-token", "auth_token"
+REDIS_SECRET, REDIS_KEY = "redis-password", "password"
 DASHBOARD, GCS, METRICS, AGENT = 8265, 6379, 8080, 52365
 REPLICA_PORTS: Final = (25_000, 25_199)
 """Where replicas listen for the traffic plane: outside of the ports that Ray gives its workers."""
@@ -138,12 +138,15 @@ def _head(site: Site, head: RayHead, environment: Mapping[str, Any]) -> Manifest
 
 def _group(site: Site, workers: Workers, environment: Mapping[str, Any]) -> Manifest:
     group, shape = workers.group, workers.shape
-    taken = {shape.resource: shape.resource_count} if shape.resource else {}
-    size = {"cpu": quantity(shape.cpus), "memory": memory(shape.memory_gib), **{k: str(v) for k, v in taken.items()}}
+    size = {"cpu": quantity(shape.cpus), "memory": memory(shape.memory_gib)}
+    if shape.resource is not None:
+        size[shape.resource] = str(shape.resource_count)
     alive = http_probe("/api/local_raylet_healthz", AGENT, period=10, failures=12, timeout=5)
     ready = http_probe("/api/local_raylet_healthz", AGENT)
     ports = {"metrics": METRICS}
-    container = _container(site, "ray-worker", environment, {"requests": dict(size), "limits": dict(size)}, ports, ready, alive)
+    container = _container(
+        site, "ray-worker", environment, {"requests": dict(size), "limits": dict(size)}, ports, ready, alive
+    )
     more: dict[str, Any] = {
         "nodeSelector": dict(shape.node_selector),
         "tolerations": [each.manifest() for each in shape.tolerations],
@@ -207,4 +210,3 @@ def _identity(site: Site, group: Manifest) -> Manifest:
 def _digest(value: Any) -> str:
     # What is not known yet has no part in a name.
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=lambda _: None).encode()).hexdigest()[:8]
-

@@ -13,8 +13,9 @@ from heliostat.platforms.kubernetes.ray_cluster import DASHBOARD, REDIS_KEY, RED
 from heliostat.platforms.kubernetes.site import CONTROLLER, RAY, REDIS, TRAFFIC, Manifest, Site, make
 from heliostat.platforms.underlay import Underlay
 from heliostat.resources import Platform, Token
-from heliostat.resources.base import Address
-from heliostat.spec.machines import Pool
+from heliostat.resources.base import Address, wire
+from heliostat.spec.groups import WorkerGroup
+from heliostat.spec.machines import Pool, worker_groups
 from heliostat.spec.platforms.cluster import ClusterServices, Database
 
 
@@ -41,7 +42,13 @@ class KubernetesServices(pulumi.ComponentResource):
         self._spec, self._under = spec, under
         self._database: Database | None = getattr(spec, "database", None)
         self._site = Site(
-            spec.namespace, spec.tags, spec.image, spec.storage_class, under.environment, under.store_secret, spec.priority_class
+            spec.namespace,
+            spec.tags,
+            spec.image,
+            spec.storage_class,
+            under.environment,
+            under.store_secret,
+            spec.priority_class,
         )
         self._options = self._after(*under.ready)
         if spec.create_namespace:
@@ -49,6 +56,7 @@ class KubernetesServices(pulumi.ComponentResource):
         key = self._secrets()
         self._guard()
         session, ray = self._ray(pools)
+        self._groups = _exported(worker_groups(spec.groups, pools))
         tracking = database.make_tracking(self._site, spec, self._database, under, key, self._options)
         balancer = self._serving(ray, tracking)
         self._observe()
@@ -123,6 +131,7 @@ class KubernetesServices(pulumi.ComponentResource):
             controller=_address(site, cluster, controller.url(site), controller.SECRET, controller.KEY),
             public_url=balancer.status.apply(_balanced_url) if balanced else url,  # type: ignore[attr-defined]
             ray_session=session,
+            groups=self._groups,
             tracking_access=cluster.apply(lambda found: {"proxy": _proxy(found)}),
         )
 
@@ -135,6 +144,11 @@ def _address(site: Site, cluster: pulumi.Output[Address], url: str, secret: str,
         return {"url": url, "credential": where, "proxy": _proxy(address)}
 
     return cluster.apply(found)
+
+
+def _exported(groups: Mapping[str, WorkerGroup]) -> dict[str, Any]:
+    """The groups as a stack exports them."""
+    return {name: wire(group) for name, group in groups.items()}
 
 
 def _proxy(cluster: Address) -> Address:

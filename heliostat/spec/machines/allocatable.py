@@ -1,10 +1,10 @@
 """What of a node is left for a worker: Kubernetes, the machine's own kernel and the daemon sets take their part.
 
-EKS: the node's bootstrap keeps 255 MiB and 11 MiB a pod, and by cores 6 % of the first, 1 % of the second, half a percent of the
-next two, a quarter of a percent of each more. GKE: the same of cores, and of memory 25 % of the first 4 GiB, 20 % of the next 4,
-10 % of the next 8, 6 % of the next 112 and 2 % of what is above. Both keep 100 MiB free before they evict. Of a machine's nominal memory
-the kernel and the hypervisor take up to 7.5 % on AWS (Karpenter's own allowance) and about 2 % on Google Cloud. The daemon
-sets' part is an allowance of this library's: network, proxy, volumes, logs, device plugin.
+EKS: the node's bootstrap keeps 255 MiB and 11 MiB a pod, and by cores 6 % of the first, 1 % of the second, half a percent of
+the next two, a quarter of a percent of each more. GKE: the same of cores, and of memory 25 % of the first 4 GiB, 20 % of the
+next 4, 10 % of the next 8, 6 % of the next 112 and 2 % of what is above. Both keep 100 MiB free before they evict. Of a
+machine's nominal memory the kernel and the hypervisor take up to 7.5 % on AWS (Karpenter's own allowance) and about 2 % on
+Google Cloud. The daemon sets' part is an allowance of this library's: network, proxy, volumes, logs, device plugin.
 """
 
 from __future__ import annotations

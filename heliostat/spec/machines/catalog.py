@@ -26,7 +26,7 @@ class Offer:
 
     def in_region(self, cloud: Cloud, region: str) -> frozenset[str]:
         """Its zones in a region."""
-        return frozenset(zone for zone in self.zones if region_of(cloud, zone) == region)
+        return self.zones & frozenset(zones_of(cloud, region))
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,6 @@ class Catalog:
     source: str
     date: str
     offers: tuple[Offer, ...]
-
-    def regions(self, cloud: Cloud) -> list[str]:
-        """Where there are any, by name."""
-        return sorted({region_of(cloud, zone) for offer in self.offers for zone in offer.zones})
 
     def with_accelerator(self, accelerator: str | None) -> Iterator[Offer]:
         """Those with this accelerator; with none where that is None."""
@@ -53,14 +49,22 @@ def catalog(cloud: Cloud) -> Catalog:
     return Catalog(read["source"], read["date"], tuple(_offer(cloud, name, said) for name, said in read["machines"].items()))
 
 
+@cache
+def regions_of(cloud: Cloud) -> tuple[str, ...]:
+    """The regions where a cloud has any machine, by name."""
+    return tuple(sorted({region_of(cloud, zone) for offer in catalog(cloud).offers for zone in offer.zones}))
+
+
 def region_of(cloud: Cloud, zone: str) -> str:
     """The region of a zone: `eu-central-1` of `eu-central-1a`, `us-central1` of `us-central1-a`."""
     return zone[:-1] if cloud == "aws" else zone[:-2]
 
 
-def zones_of(cloud: Cloud, region: str) -> list[str]:
+@cache
+def zones_of(cloud: Cloud, region: str) -> tuple[str, ...]:
     """The zones of a region where there is any machine, by name."""
-    return sorted({zone for offer in catalog(cloud).offers for zone in offer.in_region(cloud, region)})
+    zones = {zone for offer in catalog(cloud).offers for zone in offer.zones}
+    return tuple(sorted(zone for zone in zones if region_of(cloud, zone) == region))
 
 
 def accelerators(offers: Iterable[Offer]) -> list[str]:

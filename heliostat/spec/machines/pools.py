@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from heliostat.spec.accelerators import CpuGroup, GpuGroup, Group, TpuGroup
 from heliostat.spec.machines import tpus
 from heliostat.spec.machines.allocatable import cpus_for_a_worker, gib_for_a_worker
-from heliostat.spec.machines.catalog import Offer, accelerators, catalog, region_of, zones_of
+from heliostat.spec.machines.catalog import Offer, accelerators, catalog, region_of, regions_of, zones_of
 from heliostat.spec.machines.model import Cloud, NoSuchMachineError, Pool
 from heliostat.spec.mistakes import Path
 
@@ -33,7 +33,7 @@ def pool_of(cloud: Cloud, group: Group, region: str, zones: Collection[str]) -> 
 
 def mistakes(cloud: Cloud, region: str, zones: Collection[str], groups: Mapping[str, Group]) -> Iterator[tuple[Path, str]]:
     """What is wrong with region, zones and groups on a cloud, each with its path below the platform."""
-    known = catalog(cloud).regions(cloud)
+    known = regions_of(cloud)
     if region not in known:
         near = difflib.get_close_matches(region, known, n=3) or known
         yield ("region",), f"{_CLOUDS[cloud]} has no machines known in {region!r}; there are: {', '.join(near)}"
@@ -71,7 +71,9 @@ def _cpu_pool(cloud: Cloud, group: CpuGroup, region: str, zones: Collection[str]
 
 
 def _gpu_pool(cloud: Cloud, group: GpuGroup, region: str, zones: Collection[str]) -> Pool:
-    offers = list(catalog(cloud).with_accelerator(group.type)) if group.type not in tpus.GENERATIONS else []
+    if group.type in tpus.GENERATIONS:
+        raise NoSuchMachineError("type", f"{group.type} is a TPU: declare the group with `kind: tpu` and a `topology`")
+    offers = list(catalog(cloud).with_accelerator(group.type))
     there = _there(cloud, group.type, offers, region, zones)
     counted = [offer for offer in there if offer.machine.accelerators == group.count]
     if not counted:
@@ -91,6 +93,8 @@ def _gpu_pool(cloud: Cloud, group: GpuGroup, region: str, zones: Collection[str]
 
 
 def _tpu_pool(cloud: Cloud, group: TpuGroup, region: str, zones: Collection[str]) -> Pool:
+    if cloud != "gcp":
+        raise NoSuchMachineError("kind", f"{_CLOUDS[cloud]} has no TPUs, which are on Google Cloud: declare GPUs")
     if group.topology not in tpus.topologies(group.type):
         near = ", ".join(tpus.near(group.type, group.topology))
         raise NoSuchMachineError("topology", f"{group.type} has no topology {group.topology}; nearest are: {near}")
@@ -100,9 +104,7 @@ def _tpu_pool(cloud: Cloud, group: TpuGroup, region: str, zones: Collection[str]
     return _pool(cloud, there[0], zones, tpus.hosts_of(group.type, group.topology), group.topology)
 
 
-def _there(
-    cloud: Cloud, accelerator: str, offers: Sequence[Offer], region: str, zones: Collection[str]
-) -> list[Offer]:
+def _there(cloud: Cloud, accelerator: str, offers: Sequence[Offer], region: str, zones: Collection[str]) -> list[Offer]:
     """Those of the offers that are in the zones.
 
     Raises:
@@ -116,10 +118,11 @@ def _there(
         known = ", ".join(near or accelerators(everywhere))
         raise NoSuchMachineError("type", f"{_CLOUDS[cloud]} has no {accelerator} known; there are: {known}")
     elsewhere = sorted({zone for offer in offers for zone in offer.in_region(cloud, region)})
-    here = ", ".join(accelerators(_in_zones(everywhere, zones))) or "none"
     if elsewhere:
-        text = f"{', '.join(zones)} have no {accelerator}, {', '.join(elsewhere)} have; in the declared zones there are: {here}"
+        here = ", ".join(accelerators(_in_zones(everywhere, zones))) or "none"
+        text = f"{', '.join(zones)} have no {accelerator}, {', '.join(elsewhere)} have; in the declared zones are: {here}"
         raise NoSuchMachineError("type", text)
+    here = ", ".join(accelerators(_in_zones(everywhere, zones_of(cloud, region)))) or "no others either"
     regions = sorted({region_of(cloud, zone) for offer in offers for zone in offer.zones})
     text = f"{region} has no {accelerator}; there are: {here}; {accelerator} is in {', '.join(regions)}"
     raise NoSuchMachineError("type", text)
@@ -134,14 +137,16 @@ def _large_enough(cloud: Cloud, offers: Sequence[Offer], cpus: float, gib: float
     return [offer for offer in offers if worker_of(cloud, offer) >= (cpus, 0) and worker_of(cloud, offer)[1] >= gib]
 
 
-def _too_large(
-    cloud: Cloud, offers: Sequence[Offer], cpus: float, gib: float, region: str, zones: Collection[str]
-) -> str:
+def _too_large(cloud: Cloud, offers: Sequence[Offer], cpus: float, gib: float, region: str, zones: Collection[str]) -> str:
     """That no machine leaves a worker so much, and the largest that there are."""
     left = [(worker_of(cloud, offer), offer.machine) for offer in _in_zones(offers, zones)]
     most = f"a worker of {cpus:g} CPUs and {gib:g} GiB fits on no machine in {_places(region, zones)}"
-    largest = {max(left, key=lambda each: each[0])[1].name: 0, max(left, key=lambda each: each[0][1])[1].name: 1} if left else {}
-    told = [f"{name} leaves {had[0]} CPUs and {had[1]} GiB" for had, machine in left for name in largest if name == machine.name]
+    largest = (
+        {max(left, key=lambda each: each[0])[1].name: 0, max(left, key=lambda each: each[0][1])[1].name: 1} if left else {}
+    )
+    told = [
+        f"{name} leaves {had[0]} CPUs and {had[1]} GiB" for had, machine in left for name in largest if name == machine.name
+    ]
     return f"{most}; {' and '.join(told)}" if told else f"{most}, which have none"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from heliostat.spec.accelerators import CpuGroup, GpuGroup, Group, TpuGroup
+from heliostat.spec.groups import resource_of
 from heliostat.spec.machines import tpus
 from heliostat.spec.machines.allocatable import cpus_for_a_worker, gib_for_a_worker
 from heliostat.spec.machines.catalog import catalog
@@ -24,13 +25,14 @@ def worker_shape(group: Group, pool: Pool | None, name: str | None = None) -> Wo
     Args:
         group: The group. Without a pool, one of GPUs says its `cpus` and `memory_gib`.
         pool: Its machines; None in a cluster that somebody else made.
-        name: The group's name, whose label the pool's nodes have.
+        name: The group's name, whose label the pool's nodes and whose resource Ray's have: what names the group finds it
+            by that.
 
     Raises:
         ValueError: neither the pool nor the group says how large a worker is.
     """
     cpus, gib = _size(group, pool)
-    resources = ray_resources(group)
+    resources = ray_resources(group, name)
     return WorkerShape(
         cpus=cpus,
         memory_gib=gib,
@@ -51,14 +53,15 @@ def taints_of(name: str, group: Group, pool: Pool) -> tuple[Taint, ...]:
     return (Taint(GPU, _PRESENT),) if pool.cloud == "aws" else ()
 
 
-def ray_resources(group: Group) -> dict[str, int]:
-    """What Ray's nodes of a group have that workers ask for by the accelerator's type.
+def ray_resources(group: Group, name: str | None = None) -> dict[str, int]:
+    """What Ray's nodes of a group have, by which what is to run on them asks for them.
 
-    A node finds out its type itself; the autoscaler has to know it of a group without nodes. Of the two A100s a node knows only
-    that it is one.
+    A node finds out its accelerators' type itself; the autoscaler has to know it of a group without nodes. Of the two A100s
+    a node knows only that it is one.
     """
     accelerator = accelerator_type(group)
-    return {f"accelerator_type:{accelerator}": 1} if accelerator else {}
+    types = {f"accelerator_type:{accelerator}": 1} if accelerator else {}
+    return types | ({resource_of(name): 1} if name is not None else {})
 
 
 def accelerator_type(group: Group) -> str | None:

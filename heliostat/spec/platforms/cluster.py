@@ -109,8 +109,9 @@ class MLflow(Compute):
     workers: Annotated[int, Field(ge=1, le=16)] = 2
     """Processes of the pod."""
     hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.*:-]+$")], ...] = ()
-    """Hosts, with ports other than 80 and 443 (`10.0.0.1:6443`, `*.example.com`), by which it may be called beside its service's name. The API server
-    hands on the host that it was called by, so that of each kubeconfig belongs here; by default every host may be named."""
+    """Hosts, with ports other than 80 and 443 (`10.0.0.1:6443`, `*.example.com`), by which it may be called beside its
+    service's name. The API server hands on the host that it was called by, so that of each kubeconfig belongs here; by default
+    every host may be named."""
 
 
 class ControllerPod(Compute):
@@ -130,8 +131,8 @@ class TrafficPods(Compute):
     internal: bool = True
     """Of a load balancer: whether it is reached from the cloud's own network only."""
     url: HttpUrl | None = None
-    """Where clients reach it, as `http://predict.example.com`, where a name or a gateway of somebody else's leads to it; by default its
-    service's name, or the load balancer's."""
+    """Where clients reach it, as `http://predict.example.com`, where a name or a gateway of somebody else's leads to it; by
+    default its service's name, or the load balancer's."""
 
 
 class Monitoring(Model):
@@ -161,7 +162,7 @@ class ClusterServices(Model):
     storage_class: str | None = None
     """Of volumes; by default the cluster's own default."""
     priority_class: SecretName | None = None
-    """The PriorityClass, which has to be there, of what must not give way to trainings: head, MLflow, controller, traffic plane."""
+    """Of head, MLflow, controller and traffic plane, so that they do not give way to trainings; it has to be there."""
     api_server_cidrs: tuple[Cidr, ...] = ()
     """Where the API server's calls to pods come from, as network policies see them: without these, only through agents in
     kube-system, and from the pods' own nodes. Calls from outside of the cluster come this way."""
@@ -173,6 +174,9 @@ class ClusterServices(Model):
     """The head of the Ray cluster."""
     groups: Annotated[Groups, Field(min_length=1)]
     """The workers of the Ray cluster, by kind of node."""
+    quota: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """The most accelerators that the groups may have in all, by type, as `H100` or `v6e` (chips); 0 allows none. What is not
+    named is not limited."""
     redis: Redis = Field(default_factory=Redis)
     """Where the head keeps what outlives it."""
     mlflow: MLflow = Field(default_factory=MLflow)

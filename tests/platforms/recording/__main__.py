@@ -132,8 +132,7 @@ class Recording(provider_pb2_grpc.ResourceProviderServicer):
         return pb.UpdateResponse(properties=struct({**inputs, **more}))
 
     async def Read(self, request: Any, context: Any) -> Any:
-        kind, name = kind_and_name(request.urn)
-        if name == os.environ.get("RECORDING_GONE"):
+        if kind_and_name(request.urn)[1] == os.environ.get("RECORDING_GONE"):
             return pb.ReadResponse()
         state = json_format.MessageToDict(request.properties)
         return pb.ReadResponse(id=request.id, properties=struct(state), inputs=request.inputs)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from heliostat.cli.operators.health import PartHealth
-    from heliostat.spec.platforms.local import LocalPlatform
-    from heliostat.spec.platforms.ray import RayPlatform
+    from heliostat.spec.platforms import Platform
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Stack:
     config_file: str = ""
     mistakes: str = ""
     """What is wrong with its config, all of it."""
-    platform: LocalPlatform | RayPlatform | None = None
+    platform: Platform | None = None
     """What it declares; None where that is another stack's, or has mistakes."""
     platform_stack: str = ""
     replicas: int = 0

@@ -28,7 +28,8 @@ def facts(stack: str | None) -> Facts:
     place = Place.here()
     named = stacks.named(place, stack)
     declared = stacks.of(place, named)
-    store = declared.platform.store if declared.platform else None
+    # Of a platform that makes its bucket itself there is nothing to look at before.
+    store = getattr(declared.platform, "store", None)
     elsewhere = store.path if isinstance(store, DirectoryStore) else None
     objects = (places.folder("object store", Path(elsewhere)),) if elsewhere else ()
     root = place.project.root if place.project else Path.cwd()

@@ -14,9 +14,12 @@ from typing import Any
 from heliostat.cli.operators import probes
 from heliostat.cli.operators.doctor import tools
 from heliostat.cli.operators.doctor.facts import Bucket, FixedPort, Folder
-from heliostat.cli.operators.health import PartHealth
+from heliostat.cli.operators.health import Health, PartHealth
 from heliostat.cli.session import Place
 from heliostat.engine.errors import EngineError
+from heliostat.spec.cluster_requirements import problems, requirements_of
+from heliostat.spec.platforms import Platform
+from heliostat.spec.platforms.kubernetes import KubernetesPlatform
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.platforms.ray import RayPlatform
 from heliostat.spec.platforms.stores import S3Store
@@ -24,6 +27,7 @@ from heliostat.spec.resources import StoreAddress
 from heliostat.systems import ports as claims
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.kubernetes_survey import survey
 from heliostat.systems.objects import S3, ObjectMissingError
 
 _STORE_SECONDS = 15.0
@@ -67,9 +71,9 @@ def runtime() -> Folder:
     return Folder("sockets", str(path))
 
 
-def ports(platform: LocalPlatform | RayPlatform | None, data: Path) -> tuple[FixedPort, ...]:
-    """The ports that the config fixes, and who is there."""
-    if platform is None:
+def ports(platform: Platform | None, data: Path) -> tuple[FixedPort, ...]:
+    """The ports of this machine that the config fixes, and who is there."""
+    if not isinstance(platform, (LocalPlatform, RayPlatform)):
         return ()
     fixed = [(FixedPort("platform.publicPort", platform.public_port or 0), "controller", ("public", "haproxy"))]
     if isinstance(platform, LocalPlatform):
@@ -83,8 +87,10 @@ def ports(platform: LocalPlatform | RayPlatform | None, data: Path) -> tuple[Fix
     return tuple(_looked_at(one, data / folder, *names) for one, folder, names in fixed if one.port)
 
 
-def existing(platform: LocalPlatform | RayPlatform | None) -> tuple[PartHealth, ...]:
+def existing(platform: Platform | None) -> tuple[PartHealth, ...]:
     """Ask what the config says is there already."""
+    if isinstance(platform, KubernetesPlatform):
+        return (_cluster(platform),)
     if not isinstance(platform, RayPlatform):
         return ()
     ray, mlflow = platform.ray, platform.tracking
@@ -97,6 +103,19 @@ def existing(platform: LocalPlatform | RayPlatform | None) -> tuple[PartHealth, 
         return tuple(await asyncio.gather(*(probes.ask(each) for each in asked)))
 
     return asyncio.run(ask())
+
+
+def _cluster(platform: KubernetesPlatform) -> PartHealth:
+    """Look whether the cluster that the config names has what the platform needs, and lets this user make the rest."""
+    wanted = requirements_of(platform)
+    named = f"the context {platform.context}" if platform.context else "the current context"
+    try:
+        found = survey(wanted)
+    except (PermanentError, RetryableError) as error:
+        return PartHealth("kubernetes", named, Health.DOWN, detail=str(error))
+    if wrong := problems(found, wanted):
+        return PartHealth("kubernetes", named, Health.UNFIT, found.version, "; ".join(wrong))
+    return PartHealth("kubernetes", named, Health.OK, found.version)
 
 
 def _looked_at(fixed: FixedPort, directory: Path, claim: str, service: str) -> FixedPort:

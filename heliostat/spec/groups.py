@@ -1,0 +1,104 @@
+"""What a platform tells of its groups of nodes, and what a training or an application that names one may ask of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from heliostat.spec.base import Model, Name
+
+SHARE: Final = 0.001
+"""What each process holds of its group's resource: it says where it runs, and counts nothing."""
+
+
+class WorkerGroup(Model):
+    """Workers of a Ray cluster that are alike, as the platform exports them."""
+
+    kind: Literal["cpu", "gpu", "tpu"]
+    cpus: Annotated[int, Field(ge=1)]
+    """Of a worker."""
+    memory_gib: Annotated[float, Field(gt=0)]
+    """Of a worker."""
+    accelerator: str | None = None
+    """Its accelerators' type, as Ray calls it."""
+    accelerators: Annotated[int, Field(ge=0)] = 0
+    """GPUs, or chips, of a worker."""
+    topology: str | None = None
+    """Chips of a slice by dimension."""
+    hosts: Annotated[int, Field(ge=1)] = 1
+    """Workers of a slice."""
+    max: Annotated[int, Field(ge=1)]
+    """How many workers there are at most; of slices where these are TPUs."""
+
+
+class ChosenGroup(Model):
+    """The group that something is to run on, as the platform tells it."""
+
+    name: Name
+    group: WorkerGroup | None = None
+    """None where the platform has none of that name."""
+    known: tuple[Name, ...] = ()
+    """Those that it has, where it has not this one."""
+
+    @model_validator(mode="after")
+    def _is_there(self) -> Self:
+        if self.group is None:
+            raise ValueError(unknown(self.name, self.known))
+        return self
+
+
+class Placement(Model):
+    """Where the replicas of an application run, in the words of Ray's actors."""
+
+    accelerator_type: str | None = None
+    resources: dict[str, float] = {}
+    """Custom resources that each replica holds."""
+
+
+def unknown(name: str, known: tuple[str, ...]) -> str:
+    """That a platform has no group of a name."""
+    if not known:
+        return f"the platform has no groups of nodes: {name!r} can be named on `kubernetes`, `aws` and `gcp` only"
+    return f"the platform has no group {name!r}; there are: {', '.join(known)}"
+
+
+def chosen(groups: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    """A `ChosenGroup` as a property, of a platform's exported groups; one that is not there is refused by who reads it."""
+    found = (groups or {}).get(name)
+    return {"name": name, "group": found} if found is not None else {"name": name, "known": sorted(groups or ())}
+
+
+def resource_of(name: str) -> str:
+    """The custom resource of Ray that the workers of a group have."""
+    return f"heliostat-group:{name}"
+
+
+def placement(chosen_group: ChosenGroup) -> Placement:
+    """What each replica of an application on a group asks of Ray."""
+    group = _required(chosen_group)
+    resources: dict[str, float] = {resource_of(chosen_group.name): SHARE}
+    if group.kind == "tpu":
+        resources["TPU"] = float(group.accelerators)
+    return Placement(accelerator_type=group.accelerator, resources=resources)
+
+
+def replicas_misfit(cpus: float, gpus: float, chosen_group: ChosenGroup) -> str | None:
+    """Why a replica of so many CPUs and GPUs runs on no worker of a group; None where it does."""
+    group, name = _required(chosen_group), chosen_group.name
+    if cpus > group.cpus:
+        return f"a replica of {cpus:g} CPUs fits on no worker of {name}: each has {group.cpus}"
+    if group.kind == "gpu" and not 0 < gpus <= group.accelerators:
+        return f"a replica on {name} holds more than 0 and up to {group.accelerators} GPUs: gpusPerReplica is {gpus:g}"
+    if group.kind != "gpu" and gpus:
+        has = "TPUs, which a replica holds all of" if group.kind == "tpu" else "no accelerators"
+        return f"a replica on {name} cannot hold {gpus:g} GPUs, its workers have {has}: leave gpusPerReplica out"
+    if group.hosts > 1:
+        return f"a slice of {name} is {group.hosts} hosts and a replica runs on one: name a group whose slices are one host"
+    return None
+
+
+def _required(chosen_group: ChosenGroup) -> WorkerGroup:
+    assert chosen_group.group is not None  # noqa: S101 - its validator saw to it
+    return chosen_group.group
