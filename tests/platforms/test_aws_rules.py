@@ -122,9 +122,14 @@ def test_data_and_what_it_stands_on_outlives_the_stack(kind):
     assert all(each["retainOnDelete"] for each in PLAN if each["type"].endswith(f":{kind}"))
 
 
-def test_the_key_of_data_outlives_the_stack_and_the_clusters_goes_with_it():
-    keys = {each["name"]: each.get("retainOnDelete", False) for each in PLAN if each["type"] == "aws:kms/key:Key"}
-    assert keys == {"data": True, "cluster": False}
+def test_data_is_protected_and_so_is_its_key_and_nothing_else():
+    assert {(each["type"], each["name"]) for each in PLAN if each.get("protect")} == {
+        ("aws:kms/key:Key", "data"),
+        ("aws:rds/instance:Instance", "database"),
+        ("aws:s3/bucket:Bucket", "objects"),
+    }
+    (database,) = inputs("Instance")
+    assert (database["deletionProtection"], database["skipFinalSnapshot"]) == (True, False)
 
 
 def after(kind: str, name: str) -> set[str]:

@@ -64,7 +64,7 @@ class Database(pulumi.ComponentResource):
             vpc_security_group_ids=[group.id],
             parameter_group_name=self._parameters(spec.version).name,
             tags=scope.tagged(),
-            opts=scope.kept(self, depends_on=list(args.log_groups)),
+            opts=scope.protected(self, depends_on=list(args.log_groups)),
         )
         self.uri: pulumi.Output[str] = pulumi.Output.secret(
             pulumi.Output.format("postgresql://{0}:{1}@{2}/{0}?sslmode=require", NAME, args.password, self.instance.endpoint)

@@ -19,7 +19,7 @@ class Keys(pulumi.ComponentResource):
     def __init__(self, name: str, scope: Scope, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("heliostat:aws:Keys", name, {}, opts)
         self._scope = scope
-        self.data = self._key("data", policies.key(scope.names), scope.kept(self), "bucket and database")
+        self.data = self._key("data", policies.key(scope.names), scope.protected(self), "bucket and database")
         self.cluster = self._key("cluster", policies.cluster_key(scope.names), scope.child(self), "secrets, volumes and logs")
         self.register_outputs({"data": self.data.arn, "cluster": self.cluster.arn})
 

@@ -41,5 +41,9 @@ class Scope:
         return pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=parent), pulumi.ResourceOptions(**options))  # type: ignore[arg-type]
 
     def kept(self, parent: pulumi.Resource, **options: object) -> pulumi.ResourceOptions:
-        """Options of a part of a component that has data, or that such a part stands on."""
+        """Options of what data stands on, or is no use without."""
         return self.child(parent, retain_on_delete=self.keeps, **options)
+
+    def protected(self, parent: pulumi.Resource, **options: object) -> pulumi.ResourceOptions:
+        """Options of what has data, or what nobody reads it without: to delete it is refused before anything goes."""
+        return self.kept(parent, protect=self.keeps, **options)

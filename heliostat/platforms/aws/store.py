@@ -24,7 +24,7 @@ class Store(pulumi.ComponentResource):
         super().__init__("heliostat:aws:Store", name, {}, opts)
         self._scope = scope
         self.bucket = s3.Bucket(
-            "objects", bucket=bucket, force_destroy=not scope.keeps, tags=scope.tagged(bucket), opts=scope.kept(self)
+            "objects", bucket=bucket, force_destroy=not scope.keeps, tags=scope.tagged(bucket), opts=scope.protected(self)
         )
         closed = self._close(bucket)
         self._encrypt(key_arn)

@@ -135,7 +135,8 @@ class AwsPlatform(ClusterServices):
     budget: Budget | None = None
     """Who is told when it costs more than that."""
     on_destroy: OnDestroy = OnDestroy.KEEP
-    """Whether bucket, database and their key outlive `destroy`, with the network that the database stands in."""
+    """Whether bucket, database and their key outlive the rest. Where they do, `destroy` asks for `--exclude-protected`, and
+    leaves them in the stack with the network that the database stands in."""
 
     @model_validator(mode="after")
     def _has_names_for_its_groups(self) -> Self:
@@ -144,14 +145,4 @@ class AwsPlatform(ClusterServices):
         long = [name for name in self.groups if len(name) > _GROUP_NAME]
         if long:
             raise ValueError(f"groups: {', '.join(long)}: a node group's name has at most {_GROUP_NAME} characters")
-        return self
-
-    @model_validator(mode="after")
-    def _has_zones_of_its_region(self) -> Self:
-        wrong = [zone for zone in self.network.zones if zone[:-1] != self.region or zone[-1] not in ZONES]
-        if wrong:
-            raise ValueError(
-                f"network.zones: {', '.join(wrong)}: zones of {self.region} are needed, "
-                f"{self.region}a to {self.region}{ZONES[-1]}"
-            )
         return self
