@@ -122,8 +122,9 @@ def test_data_and_what_it_stands_on_outlives_the_stack(kind):
     assert all(each["retainOnDelete"] for each in PLAN if each["type"].endswith(f":{kind}"))
 
 
-def test_data_is_protected_and_so_is_its_key_and_nothing_else():
+def test_data_is_protected_and_so_are_the_keys_and_nothing_else():
     assert {(each["type"], each["name"]) for each in PLAN if each.get("protect")} == {
+        ("aws:kms/key:Key", "cluster"),
         ("aws:kms/key:Key", "data"),
         ("aws:rds/instance:Instance", "database"),
         ("aws:s3/bucket:Bucket", "objects"),

@@ -19,11 +19,11 @@ class Keys(pulumi.ComponentResource):
     def __init__(self, name: str, scope: Scope, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("heliostat:aws:Keys", name, {}, opts)
         self._scope = scope
-        self.data = self._key("data", policies.key(scope.names), scope.protected(self), "bucket and database")
-        self.cluster = self._key("cluster", policies.cluster_key(scope.names), scope.child(self), "secrets, volumes and logs")
+        self.data = self._key("data", policies.key(scope.names), "bucket and database")
+        self.cluster = self._key("cluster", policies.cluster_key(scope.names), "secrets, volumes and logs")
         self.register_outputs({"data": self.data.arn, "cluster": self.cluster.arn})
 
-    def _key(self, name: str, policy: dict[str, Any], opts: pulumi.ResourceOptions, what: str) -> kms.Key:
+    def _key(self, name: str, policy: dict[str, Any], what: str) -> kms.Key:
         base = self._scope.names.base
         key = kms.Key(
             name,
@@ -33,7 +33,7 @@ class Keys(pulumi.ComponentResource):
             # AWS takes a deletion back for that long: what was encrypted with a key is lost with it.
             deletion_window_in_days=30,
             tags=self._scope.tagged(f"{base}-{name}"),
-            opts=opts,
+            opts=self._scope.protected(self),
         )
         kms.Alias(name, name=f"alias/{base}-{name}", target_key_id=key.key_id, opts=self._scope.child(self))
         return key

@@ -135,7 +135,7 @@ class AwsPlatform(ClusterServices):
     budget: Budget | None = None
     """Who is told when it costs more than that."""
     on_destroy: OnDestroy = OnDestroy.KEEP
-    """Whether bucket, database and their key outlive the rest. Where they do, `destroy` asks for `--exclude-protected`, and
+    """Whether bucket, database and keys outlive the rest. Where they do, `destroy` asks for `--exclude-protected`, and
     leaves them in the stack with the network that the database stands in."""
 
     @model_validator(mode="after")
