@@ -2,6 +2,9 @@
 
 A server refuses a database of an older release, and one that is empty is filled by whichever of its processes comes first. The
 database is named by MLFLOW_BACKEND_STORE_URI, as for the server: an argument would show its password.
+
+With arguments it becomes the command that they are, with the database named as the installed driver takes it: SQLAlchemy means
+psycopg by `postgresql://` since 2.1, and psycopg2 before.
 """
 
 from __future__ import annotations
@@ -9,7 +12,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final, cast
 
 from tenacity import RetryError, Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -26,7 +31,18 @@ def main() -> None:
     uri = os.environ.get(VARIABLE)
     if not uri:
         sys.exit(f"{VARIABLE} is not set: name MLflow's database there")
+    uri = driven(uri, lambda package: find_spec(package) is not None)
+    if len(sys.argv) > 1:
+        os.environ[VARIABLE] = uri
+        os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - what the pod's manifest says
     prepare(uri, _SECONDS)
+
+
+def driven(uri: str, is_installed: Callable[[str], bool]) -> str:
+    """The URI with the driver of PostgreSQL that is installed, where it names none. Pure."""
+    scheme, separator, rest = uri.partition("://")
+    driver = next((each for each in ("psycopg", "psycopg2") if is_installed(each)), None)
+    return f"postgresql+{driver}{separator}{rest}" if scheme in ("postgresql", "postgres") and driver else uri
 
 
 def prepare(uri: str, seconds: float) -> None:

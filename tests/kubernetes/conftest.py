@@ -1,7 +1,7 @@
 """A real Kubernetes for the tests of this folder, which `make test-kubernetes` runs and nothing else does.
 
-HELIOSTAT_TEST_KUBECONFIG names a cluster that tests may write to, as its administrator. Without it a node of this machine is brought
-up by the scripts in HELIOSTAT_KUBERNETES_NODE, or beside the checkout, with the programs in KUBERNETES_NODE_CACHE.
+HELIOSTAT_TEST_KUBECONFIG names a cluster that tests may write to, as its administrator. Without it a node of this machine is
+brought up by the scripts in HELIOSTAT_KUBERNETES_NODE, or beside the checkout, with the programs in KUBERNETES_NODE_CACHE.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if not (NODE / "up.sh").exists():
         pytest.skip(f"HELIOSTAT_TEST_KUBECONFIG names no cluster, and there is no {NODE}/up.sh")
     if not (CACHE / "bin" / "kubelet").exists():
-        pytest.skip(f"{CACHE} has no kubelet: build one with {NODE}/build.sh {CACHE}, or name its place in KUBERNETES_NODE_CACHE")
+        pytest.skip(
+            f"{CACHE} has no kubelet: build one with {NODE}/build.sh {CACHE}, or name its place in KUBERNETES_NODE_CACHE"
+        )
     state = tmp_path_factory.mktemp("node")
     command = [str(NODE / "up.sh"), "-s", str(state), "-c", str(CACHE)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=_UP_SECONDS, check=False)

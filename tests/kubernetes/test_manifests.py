@@ -1,4 +1,4 @@
-"""Every manifest of the reviewed plan, on a real API server with strict validation: applied, applied again, changed, deleted."""
+"""Every manifest of the reviewed plan, on a real API server with strict validation: applied, again, changed, deleted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def namespace(cluster: Cluster) -> str:
 
 
 @pytest.mark.parametrize("entry", PLAN, ids=lambda each: f"{each['type'].rpartition(':')[2]} {each['name']}")
-def test_it_is_applied_again_without_a_change_changed_and_deleted(cluster: Cluster, namespace: str, entry: dict[str, Any]) -> None:
+def test_it_is_applied_again_without_a_change_changed_and_deleted(
+    cluster: Cluster, namespace: str, entry: dict[str, Any]
+) -> None:
     made = manifest(entry)
     if made["kind"] in FOREIGN:
         pytest.skip("the Prometheus operator's definitions are not at hand")
@@ -73,7 +75,9 @@ def test_a_misspelt_key_is_refused(cluster: Cluster, namespace: str) -> None:
 
 def _templates() -> dict[str, dict[str, Any]]:
     """Those of all pods, by a name."""
-    specs = {each["name"]: manifest(each)["spec"] for each in PLAN if re.search("Deployment|StatefulSet|RayCluster", each["type"])}
+    specs = {
+        each["name"]: manifest(each)["spec"] for each in PLAN if re.search("Deployment|StatefulSet|RayCluster", each["type"])
+    }
     found = {name: spec["template"] for name, spec in specs.items() if "template" in spec}
     for spec in specs.values():
         if "headGroupSpec" in spec:

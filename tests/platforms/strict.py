@@ -1,4 +1,4 @@
-"""Holds manifests against what Kubernetes' own client and KubeRay's definitions know: a key that neither knows is a mistake."""
+"""Holds manifests against what Kubernetes' own client and KubeRay's definitions know: any other key is a mistake."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from kubernetes.client import models
 SHARED = Path(os.environ.get("HELIOSTAT_SHARED") or Path(__file__).parents[3] / "shared")
 """What lies beside the checkout where there is a node to test on."""
 DEFINITIONS = SHARED / "data" / "kuberay-crds"
+
+
+_SCALARS = {"str": str, "int": int, "bool": bool, "string": str, "integer": int, "boolean": bool}
+"""As Kubernetes' client calls them, and as definitions do."""
 
 
 def mistakes_in(manifest: Mapping[str, Any]) -> list[str]:
@@ -49,9 +53,8 @@ def _of_type(value: Any, kind: str, path: str) -> Iterator[str]:
         # Ports and quantities are numbers or texts.
         if kind not in ("IntOrString", "ResourceQuantity"):
             yield from _of_model(value, model, path)
-    elif wanted := {"str": str, "int": int, "bool": bool}.get(kind):
-        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-            yield f"{path} is {value!r}, and no {kind}"
+    elif kind in _SCALARS and type(value) is not _SCALARS[kind]:
+        yield f"{path} is {value!r}, and no {kind}"
 
 
 def definition(name: str) -> dict[str, Any]:
@@ -71,9 +74,8 @@ def mistakes_by_definition(value: Any, schema: Mapping[str, Any], path: str = ""
     elif kind == "array":
         for number, each in enumerate(value):
             yield from mistakes_by_definition(each, schema["items"], f"{path}[{number}]")
-    elif wanted := {"string": str, "integer": int, "boolean": bool}.get(str(kind)):
-        if not isinstance(value, wanted):
-            yield f"{path} is {value!r}, and no {kind}"
+    elif kind in _SCALARS and type(value) is not _SCALARS[str(kind)]:
+        yield f"{path} is {value!r}, and no {kind}"
     if "enum" in schema and value not in schema["enum"]:
         yield f"{path} is {value!r}, and none of {schema['enum']}"
 

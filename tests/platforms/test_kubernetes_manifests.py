@@ -129,7 +129,10 @@ def test_no_secret_is_in_the_plan_and_none_is_an_argument_or_a_plain_variable():
 
 
 def test_every_program_that_a_pod_runs_is_in_the_package():
-    modules = {found["command"][2] for _, found in containers() if found.get("command", [""])[:2] == ["python", "-m"]}
+    commands = [found["command"] for _, found in containers() if "command" in found]
+    modules = {each[3] for each in commands if each[:3] == ["python", "-P", "-m"]}
+    others = {each[0] for each in commands if each[0] != "python"}
+    assert others == {"sh"}
     assert modules == {"heliostat.controller", "heliostat.traffic", mlflow_database.__name__}
     for module in modules:
         if module == "heliostat.traffic" and find_spec(module) is None:

@@ -30,6 +30,7 @@ PUBLIC_PORT: Final = 8080
 SECRET, AGENTS_SECRET, KEY = "controller-token", "traffic-token", "token"
 SETTINGS: Final = "controller-settings"
 TOKENS: Final = "/run/secrets/heliostat"
+_SETTINGS: Final = "/etc/heliostat"
 _DIRECTORY: Final = "/var/lib/heliostat/controller"
 _SERVE_PORT: Final = 8000
 
@@ -79,13 +80,20 @@ def manifests(site: Site, controller: ControllerPod, store: pulumi.Input[Address
     digest = text.apply(lambda written: hashlib.sha256(written.encode()).hexdigest()[:16])
     container = Container(
         name=CONTROLLER,
-        command=("python", "-m", "heliostat.controller", "--directory", _DIRECTORY),
+        command=(
+            *("python", "-P", "-m", "heliostat.controller"),
+            "--directory",
+            _DIRECTORY,
+            "--settings",
+            f"{_SETTINGS}/{SETTINGS_FILE}",
+        ),
         compute=controller,
         environment={"HOME": SCRATCH, "HELIOSTAT_RUNTIME_DIR": f"{SCRATCH}/run"},
         ports={"api": PORT},
         mounts={
             _DIRECTORY: "data",
             SCRATCH: "scratch",
+            _SETTINGS: "settings",
             **{f"{TOKENS}/{part}": f"{part}-token" for part in (CONTROLLER, RAY, TRAFFIC)},
         },
         probes={
@@ -94,17 +102,15 @@ def manifests(site: Site, controller: ControllerPod, store: pulumi.Input[Address
             "livenessProbe": http_probe("/healthz", "api", period=10, failures=6),
         },
     ).manifest(site)
-    # A file within the volume: the controller finds its settings beside its database.
-    container["volumeMounts"].append(
-        {"name": "settings", "mountPath": f"{_DIRECTORY}/{SETTINGS_FILE}", "subPath": SETTINGS_FILE, "readOnly": True}
-    )
     secrets = {CONTROLLER: SECRET, RAY: TOKEN_SECRET, TRAFFIC: AGENTS_SECRET}
     volumes: list[Manifest] = [
         empty("scratch", 2),
         {"name": "settings", "configMap": {"name": SETTINGS}},
         *({"name": f"{part}-token", "secret": {"secretName": name}} for part, name in secrets.items()),
     ]
-    spec = pod(site, CONTROLLER, [container], volumes=volumes, priorityClassName=site.priority_class)
+    # The runners of analyses are its children, and theirs are nobody's when they end.
+    more = {"shareProcessNamespace": True, "priorityClassName": site.priority_class}
+    spec = pod(site, CONTROLLER, [container], volumes=volumes, **more)
     claims = [claim(site, "data", controller.storage_gib)]
     # It reads its settings at the start only.
     annotations = {"heliostat/settings": digest}

@@ -73,12 +73,13 @@ def manifests(
     }
     prepare = Container(
         name="schema",
-        command=("python", "-m", "heliostat.systems.mlflow_database"),
+        command=("python", "-P", "-m", "heliostat.systems.mlflow_database"),
         compute=mlflow,
         environment=environment,
         mounts={SCRATCH: "scratch"},
     )
     arguments: Sequence[str] = (
+        *prepare.command,
         *("mlflow", "server", "--host", "0.0.0.0", "--port", str(PORT)),  # noqa: S104 - a pod's
         *("--workers", str(mlflow.workers), "--serve-artifacts"),
     )

@@ -47,7 +47,7 @@ def _pods(site: Site, traffic: TrafficPods) -> Manifest:
     token = f"{controller.TOKENS}/{TRAFFIC}"
     directory = f"{SCRATCH}/traffic"
     arguments = (
-        *("python", "-m", "heliostat.traffic", "--controller", controller.url(site)),
+        *("python", "-P", "-m", "heliostat.traffic", "--controller", controller.url(site)),
         *("--token-file", f"{token}/{controller.KEY}", "--directory", directory, "--member", "$(POD_NAME)"),
         *("--public-port", str(PUBLIC_PORT), "--port", str(AGENT_PORT), "--url", f"http://$(POD_IP):{AGENT_PORT}"),
         *("--settle-seconds", str(SETTLE_SECONDS), "--drain-seconds", str(DRAIN_SECONDS)),
@@ -78,6 +78,8 @@ def _pods(site: Site, traffic: TrafficPods) -> Manifest:
         volumes=[empty("scratch", 1), {"name": "token", "secret": {"secretName": controller.AGENTS_SECRET}}],
         affinity=spread(TRAFFIC),
         topologySpreadConstraints=zones(TRAFFIC),
+        # What HAProxy leaves behind when it is started anew is for the pod's first process to end.
+        shareProcessNamespace=True,
         terminationGracePeriodSeconds=SETTLE_SECONDS + DRAIN_SECONDS + 15,
         priorityClassName=site.priority_class,
     )
