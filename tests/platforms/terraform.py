@@ -16,6 +16,10 @@ import pulumi
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 from pydantic.alias_generators import to_snake
 
+from heliostat.platforms.aws.names import Names
+from heliostat.spec.machines import pool_of
+from heliostat.spec.platforms.aws import AwsPlatform
+
 _SHORT: Final = {"ec2", "vpc", "rds", "cloudwatch"}
 """Modules whose name Terraform's types do not have, or have otherwise."""
 _TYPES: Final = {
@@ -37,6 +41,10 @@ _SECRET: Final = "4dabf18193072939515e22adb298388d"
 """The key that makes a map a secret."""
 _MAPS: Final = ("tags", "labels")
 """Whose keys are nobody's to rename."""
+
+
+Resources = dict[str, dict[str, dict[str, Any]]]
+"""Arguments by label, by Terraform's type."""
 
 
 def type_of(token: str) -> str:
@@ -65,12 +73,25 @@ def _value(key: str, value: Any) -> Any:
     return [_value(key, each) for each in value] if isinstance(value, list) else value
 
 
+def of_platform(config: dict[str, Any]) -> Resources:
+    """What the platform `aws` of a config has outside of the cluster."""
+    from heliostat.platforms.aws.underlay import AwsUnderlay
+
+    spec = AwsPlatform.model_validate(config)
+
+    def program() -> None:
+        pools = {name: pool_of("aws", group, spec.region, spec.network.zones) for name, group in spec.groups.items()}
+        names = Names.of("heliostat-dev", spec.region, spec.account)
+        AwsUnderlay("underlay", spec, names, pools, pulumi.Output.from_input("s" * 64))
+
+    return translated(program)
+
+
 class _Translator(Mocks):
     """An engine that makes nothing, and answers with references."""
 
     def __init__(self) -> None:
-        self.resources: dict[str, dict[str, dict[str, Any]]] = {}
-        self.left_out: set[str] = set()
+        self.resources: Resources = {}
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         if not args.typ.startswith("aws:"):
@@ -110,8 +131,8 @@ def _outputs(kind: str, label: str, inputs: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def translated(program: Callable[[], None]) -> dict[str, dict[str, dict[str, Any]]]:
-    """The resources of AWS that a program declares: arguments by label, by Terraform's type."""
+def translated(program: Callable[[], None]) -> Resources:
+    """The resources of AWS that a program declares."""
     translator = _Translator()
     asyncio.set_event_loop(asyncio.new_event_loop())
     pulumi.runtime.set_mocks(translator, project="heliostat", stack="dev", preview=False)

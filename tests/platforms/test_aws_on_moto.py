@@ -16,15 +16,10 @@ from typing import Any
 
 import boto3
 import httpx
-import pulumi
 import pytest
 
-from heliostat.platforms.aws.names import Names
-from heliostat.platforms.aws.underlay import AwsUnderlay
-from heliostat.spec.machines import pool_of
-from heliostat.spec.platforms.aws import AwsPlatform
 from tests.platforms.aws_stack import PLATFORM
-from tests.platforms.terraform import translated
+from tests.platforms.terraform import Resources, of_platform
 
 PLUGINS = os.environ.get("TERRAFORM_PLUGINS", "")
 REGION, ACCOUNT = PLATFORM["region"], PLATFORM["account"]
@@ -48,6 +43,8 @@ DEFAULT_GROUP = "${aws_default_security_group.default.id}"
 SERVICES = ("cloudwatchlogs", "ec2", "ecr", "eks", "iam", "kms", "rds", "s3", "sts")
 
 pytestmark = [
+    # pulumi-aws warns of its own deprecated classes while Python loads it.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:pulumi_aws"),
     pytest.mark.long,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not on the PATH"),
@@ -63,7 +60,7 @@ class Terraform:
         installation = f'provider_installation {{ filesystem_mirror {{ path = "{PLUGINS}" }} }}\n'
         (folder / "terraformrc").write_text(installation)
 
-    def write(self, resources: dict[str, dict[str, dict[str, Any]]], tags: dict[str, str]) -> None:
+    def write(self, resources: Resources, tags: dict[str, str]) -> None:
         provider = {
             "region": REGION,
             "access_key": "testing",
@@ -87,16 +84,8 @@ class Terraform:
         return done.returncode
 
 
-def resources_of(config: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    spec = AwsPlatform.model_validate(config)
-
-    def program() -> None:
-        pools = {name: pool_of("aws", group, spec.region, spec.network.zones) for name, group in spec.groups.items()}
-        AwsUnderlay(
-            "underlay", spec, Names.of("heliostat-dev", spec.region, spec.account), pools, pulumi.Output.from_input("s" * 64)
-        )
-
-    found = translated(program)
+def resources_of(config: dict[str, Any]) -> Resources:
+    found = of_platform(config)
     assert found.keys() >= NOT_ON_MOTO, "the test names what there is not"
     kept = {kind: each for kind, each in found.items() if kind not in NOT_ON_MOTO}
     # Moto gives a cluster no security group of its own.

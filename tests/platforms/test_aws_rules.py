@@ -8,7 +8,8 @@ import pytest
 
 from tests.platforms import golden
 
-PLAN = [each for each in golden.load("aws") if each["type"].startswith("aws:")]
+WHOLE = golden.load("aws")
+PLAN = [each for each in WHOLE if each["type"].startswith("aws:")]
 UNTAGGED = {
     "aws:autoscaling/tag:Tag",
     "aws:ec2/route:Route",
@@ -135,7 +136,7 @@ def test_data_is_protected_and_so_are_the_keys_and_nothing_else():
 
 def after(kind: str, name: str) -> set[str]:
     """What something is made after."""
-    (found,) = [each for each in golden.load("aws") if (each["type"], each["name"]) == (kind, name)]
+    (found,) = [each for each in WHOLE if (each["type"], each["name"]) == (kind, name)]
     return set(found["dependsOn"])
 
 
@@ -154,7 +155,7 @@ def test_nodes_come_after_what_makes_them_ready_and_before_what_runs_on_them():
 
 
 def test_pods_start_when_they_can_act_as_their_role():
-    pods = [each for each in golden.load("aws") if each["type"] == "kubernetes:ray.io/v1:RayCluster"]
+    pods = [each for each in WHOLE if each["type"] == "kubernetes:ray.io/v1:RayCluster"]
     identities = {f"aws:eks/podIdentityAssociation:PodIdentityAssociation {each}" for each in ("ray", "mlflow", "controller")}
     assert identities <= set(pods[0]["dependsOn"])
     assert "aws:iam/rolePolicy:RolePolicy ray-objects" in after("aws:eks/podIdentityAssociation:PodIdentityAssociation", "ray")
