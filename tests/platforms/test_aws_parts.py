@@ -1,9 +1,11 @@
 """What follows from names, addresses and groups before AWS is asked for anything."""
 
 import ipaddress
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from heliostat.platforms.aws import policies
@@ -12,6 +14,7 @@ from heliostat.spec.accelerators import Group
 from heliostat.spec.machines import pool_of, taints_of, worker_shape
 from heliostat.spec.machines.catalog import regions_of, zones_of
 from heliostat.spec.platforms.aws import ZONES, AwsPlatform
+from heliostat.spec.stack import parse
 from tests.platforms.aws_stack import PLATFORM
 
 REGION = "eu-central-1"
@@ -131,3 +134,11 @@ def test_a_kubeconfig_holds_no_token():
 def test_what_aws_would_refuse_is_refused_before_it_is_asked(changed: dict[str, Any], text: str):
     with pytest.raises(ValidationError, match=text):
         AwsPlatform.model_validate(PLATFORM | changed)
+
+
+def test_the_example_of_a_stack_is_a_whole_one():
+    file = Path(__file__).parents[2] / "configs" / "Pulumi.aws.yaml"
+    config = {key.partition(":")[2]: each for key, each in yaml.safe_load(file.read_text())["config"].items()}
+    stack = parse(config, file.name, ["flights"])
+    assert isinstance(stack.platform, AwsPlatform)
+    assert stack.workloads.keys() == {"flights"}
