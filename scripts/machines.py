@@ -16,11 +16,16 @@ _FAMILIES = ("c7i", "m7i", "r7i", "g4dn", "g5", "g6", "gr6", "g6e", "g7e", "p4d"
 _MEMORY_MIB = {("A100", 40960): "A100-40G", ("A100", 81920): "A100-80G"}
 _NAMES = {"RTX PRO Server 6000": "RTX-PRO-6000"}
 _RESOURCES = files("moto.ec2") / "resources"
-_TARGET = Path(__file__).parents[1] / "heliostat" / "spec" / "machines" / "data" / "aws.json"
+TARGET = Path(__file__).parents[1] / "heliostat" / "spec" / "machines" / "data" / "aws.json"
 
 
 def main() -> None:
     """Write the file."""
+    TARGET.write_text(text())
+
+
+def text() -> str:
+    """The file, of the moto that is installed."""
     types = _read("instance_types.json.gz")
     chosen = {name: entry for name, entry in types.items() if name.split(".")[0] in _FAMILIES and ".metal" not in name}
     order = sorted(chosen, key=lambda name: (_vcpus(chosen[name]), _memory(chosen[name]), name))
@@ -34,7 +39,7 @@ def main() -> None:
         ),
         "  }",
     ]
-    _TARGET.write_text("{\n" + "\n".join(lines) + "\n}\n")
+    return "{\n" + "\n".join(lines) + "\n}\n"
 
 
 def _machine(entry: dict[str, Any], zones: dict[str, str]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from heliostat.pricing.tables import Table
 _NODE_DISK_GIB = 20
 """What a node group's nodes have where it does not say."""
 _GATEWAY = "Gateway"
+_DISK_TYPE = "diskType"
+"""No input of a node group: its launch template's says it."""
 
 
 def findings(kind: str, name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
@@ -19,6 +21,16 @@ def findings(kind: str, name: str, inputs: Any, region: str | None, prices: Tabl
     priced = _PRICED.get(kind)
     if priced is not None:
         yield from priced(name, inputs, region, prices)
+
+
+def with_disk(group: Mapping[str, Any], template: Any) -> dict[str, Any]:
+    """A node group's inputs with the disk that its launch template gives its nodes."""
+    disk = at(template, "blockDeviceMappings", 0, "ebs")
+    size, kind = number(disk, "volumeSize"), text(disk, "volumeType")
+    if size is None or kind is None:
+        return dict(group)
+    without = {key: value for key, value in group.items() if key != "launchTemplate"}
+    return {**without, "diskSize": size, _DISK_TYPE: kind}
 
 
 def volume(what: str, gib: float | None, kind: str, region: str | None, prices: Table, count: float = 1) -> Finding:
@@ -46,7 +58,7 @@ def _node_group(name: str, inputs: Any, region: str | None, prices: Table) -> It
     if at(inputs, "launchTemplate") is not None:
         yield Unknown(f"disks of the nodes of {name}, which its launch template has")
         return
-    disk = prices.service(region, "volumeGibMonth", "gp2")
+    disk = prices.service(region, "volumeGibMonth", text(inputs, _DISK_TYPE) or "gp2")
     gib = number(inputs, "diskSize") or _NODE_DISK_GIB
     if disk is None:
         yield Unknown(f"disks of the nodes of {name} in {region}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from heliostat.pricing import aws, gcp, kubernetes
@@ -13,6 +13,8 @@ from heliostat.pricing.model import Estimate, Finding
 from heliostat.pricing.tables import Cloud, Table, table
 
 _CLOUDS: tuple[Cloud, ...] = ("aws", "gcp")
+_NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
+_LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,22 @@ def region_of(cloud: Cloud, resources: Iterable[Declared]) -> str | None:
 def _findings(cloud: Cloud, resources: list[Declared], prices: Table) -> Iterator[Finding]:
     usual = region_of(cloud, resources)
     kinds = aws if cloud == "aws" else gcp
-    for resource in resources:
+    for resource in _with_disks(resources):
         if resource.type.startswith(f"{cloud}:"):
             region = _region(cloud, resource) or usual
             yield from kinds.findings(resource.type, resource.name, resource.inputs, region, prices)
         elif resource.type.startswith("kubernetes:"):
             yield from kubernetes.findings(resource.type, resource.name, resource.inputs, usual, prices)
+
+
+def _with_disks(resources: list[Declared]) -> Iterator[Declared]:
+    """The resources, node groups with what their launch templates say. A plan does not know a template's id: it is the one
+    that is called like the group."""
+    templates = {each.name: each.inputs for each in resources if each.type == _LAUNCH_TEMPLATE}
+    for resource in resources:
+        if resource.type == _NODE_GROUP and resource.name in templates and "launchTemplate" in resource.inputs:
+            resource = replace(resource, inputs=aws.with_disk(resource.inputs, templates[resource.name]))
+        yield resource
 
 
 def _is_used(cloud: Cloud, resources: list[Declared]) -> bool:

@@ -106,7 +106,10 @@ class RecordedStack:
         return [f"{each.op} {_kind(each.urn)} {name_of(each.urn)}" for each in steps]
 
     def errors(self) -> str:
-        return "\n".join(each.message for each in self.events if isinstance(each, Diagnostic) and each.severity == "error")
+        return self.told("error")
+
+    def told(self, severity: str) -> str:
+        return "\n".join(each.message for each in self.events if isinstance(each, Diagnostic) and each.severity == severity)
 
     def world(self) -> dict[str, str]:
         """What providers made and did not delete: ids by URN."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from heliostat.engine.state.snapshot import Secret
 from heliostat.resources import Platform
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress
 from tests.platforms import golden
-from tests.platforms.kubernetes_config import CONFIG
+from tests.platforms.kubernetes_config import CONFIG, changed
 from tests.platforms.recorded_stack import UNKNOWN, RecordedStack
 
 
@@ -81,11 +82,17 @@ def test_a_second_time_nothing_is_to_do_and_a_change_touches_what_it_should_and_
     platform = stack.config["heliostat:platform"]
     assert asyncio.run(stack.up()).succeeded, stack.errors()
     assert stack.touched() == []
+    assert stack.told("warning") == ""
+    # As a refresh reads it, after the autoscaler brought workers: they stay when something else changes.
+    cluster = next(each for each in stack.resources() if each.type.endswith("RayCluster"))
+    cluster.inputs["spec"]["workerGroupSpecs"][1]["replicas"] = 5
     platform["traffic"] = {"pods": 3}
     platform["groups"]["l4"]["max"] = 9
     assert asyncio.run(stack.up()).succeeded, stack.errors()
     kinds = [each.rpartition(" ")[0] for each in stack.touched() if "pulumi:pulumi:Stack" not in each]
     assert sorted(kinds) == ["update kubernetes:apps/v1:Deployment", "update kubernetes:ray.io/v1:RayCluster"]
+    cluster = next(each for each in stack.resources() if each.type.endswith("RayCluster"))
+    assert [each["replicas"] for each in cluster.inputs["spec"]["workerGroupSpecs"]] == [1, 5, 0]
     platform["ray"] = {"memoryGib": 16}
     assert asyncio.run(stack.up()).succeeded, stack.errors()
     kinds = [each.rpartition(" ")[0] for each in stack.touched() if "pulumi:pulumi:Stack" not in each]
@@ -96,6 +103,37 @@ def test_a_second_time_nothing_is_to_do_and_a_change_touches_what_it_should_and_
         "delete kubernetes:ray.io/v1:RayCluster",
     ]
     assert asyncio.run(stack.destroy()).succeeded, stack.errors()
+    assert stack.world() == {}
+
+
+async def test_what_is_there_is_not_made_and_a_load_balancer_is_where_clients_go(tmp_path: Path) -> None:
+    own = changed(
+        operator={"install": False, "namespace": "kuberay"},
+        redis={"address": "redis://10.0.0.9:6379"},
+        database={"kind": "postgres", "secret": "mine"},
+        monitoring={"serviceMonitors": False, "dashboards": False},
+        traffic={"service": "LoadBalancer"},
+    )
+    stack = RecordedStack(tmp_path, own)
+    assert (await stack.up()).succeeded, stack.errors()
+    made = {(each.type.rpartition(":")[2], each.urn.rpartition("::")[2]) for each in stack.resources()}
+    assert not {kind for kind, _ in made} & {"Release", "PodMonitor", "ServiceMonitor", "Namespace"}
+    assert not {name for _, name in made} & {"redis", "postgres", "redis-password", "mlflow-database", "heliostat-rollouts"}
+    assert stack.outputs()["platform"]["publicUrl"] == "http://traffic.elb.example"
+    server = stack.resource("kubernetes:apps/v1:Deployment", "mlflow").inputs["spec"]["template"]["spec"]["containers"][0]
+    uri = next(each for each in server["env"] if each["name"] == "MLFLOW_BACKEND_STORE_URI")
+    assert uri["valueFrom"] == {"secretKeyRef": {"name": "mine", "key": "uri"}}
+    rules = stack.resource("kubernetes:networking.k8s.io/v1:NetworkPolicy", "ray").inputs["spec"]["ingress"]
+    assert "kuberay" in repr(rules)
+
+
+async def test_a_resource_that_fails_leaves_a_stack_that_can_be_finished_and_taken_down(tmp_path: Path) -> None:
+    stack = RecordedStack(tmp_path, copy.deepcopy(CONFIG), environment={"RECORDING_FAIL": "mlflow"})
+    assert not (await stack.up()).succeeded
+    assert "mlflow was told to fail" in stack.errors()
+    stack.environment.clear()
+    assert (await stack.up()).succeeded, stack.errors()
+    assert (await stack.destroy()).succeeded, stack.errors()
     assert stack.world() == {}
 
 

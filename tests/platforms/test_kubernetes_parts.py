@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from heliostat.platforms.kubernetes import controller, mlflow, network, postgres, redis
 from heliostat.platforms.kubernetes.cluster import operator_values
@@ -186,3 +187,8 @@ def test_an_empty_list_of_sources_is_never_written_as_it_would_let_everybody_in(
 
 def test_a_database_is_reached_by_its_services_name():
     assert postgres.uri(site(), "pw") == "postgresql://mlflow:pw@postgres.ml.svc:5432/postgres"
+
+
+def test_an_image_without_a_digest_is_refused_with_what_to_write():
+    with pytest.raises(ValidationError, match=r"registry\.example/heliostat:1 names no digest: write REGISTRY/NAME@sha256:"):
+        KubernetesPlatform.model_validate({**PLATFORM, "image": "registry.example/heliostat:1"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,6 +72,16 @@ def test_the_machines_that_groups_are_made_of_have_a_price_where_the_tables_are_
 def test_a_node_group_costs_from_its_minimum_to_its_maximum() -> None:
     disk = 20 * 0.10 / HOURS_A_MONTH
     assert cost(VIRGINIA, node_group(least=1)) == pytest.approx((1.006 + disk, 4 * (1.006 + disk)))
+
+
+def test_the_disks_of_a_node_group_are_those_of_the_launch_template_that_is_called_like_it() -> None:
+    disk = {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 73, "volumeType": "gp3"}}
+    template = Declared("aws:ec2/launchTemplate:LaunchTemplate", "a10g", {"blockDeviceMappings": [disk]})
+    group = node_group(least=1, most=1, launchTemplate={"id": UNKNOWN, "version": UNKNOWN})
+    assert cost(VIRGINIA, template, group) == pytest.approx((1.006 + 0.008, 1.006 + 0.008))
+    assert price([VIRGINIA, group]).unknown == ("disks of the nodes of a10g, which its launch template has",)
+    other = replace(template, name="other")
+    assert price([VIRGINIA, other, group]).unknown
 
 
 def test_what_is_at_spot_is_told_apart() -> None:

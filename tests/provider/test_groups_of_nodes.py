@@ -10,7 +10,7 @@ from heliostat.controller.backends.ray_serve import identity_in
 from heliostat.provider.checks import check
 from heliostat.provider.declaring import desired_of
 from heliostat.provider.properties import UNKNOWN, Properties
-from heliostat.provider.train_job import identity_of, why
+from heliostat.provider.train_job import TrainJobHandler, identity_of, why
 from heliostat.rollout.model import identity
 from heliostat.rollout.refusals import as_judged
 from heliostat.serving.replica import actor_options
@@ -96,6 +96,7 @@ def test_a_training_on_another_group_is_another_one_and_what_the_group_has_decid
     assert identity_of(here) != identity_of(training())
     larger = here.model_copy(update={"group": ChosenGroup(name="a10g", group=A10G.model_copy(update={"max": 9}))})
     assert identity_of(larger) == identity_of(here)
+    assert "group" in TrainJobHandler().insignificant_inputs(here, larger), "nothing is to be updated for it"
     old = TrainJobOutputs(**dict(training()), digest="d" * 64, run_id="r", model_uri="m", metrics={})
     assert why(old, here) == ": its scaling changed (workers 2 -> 2 on a10g)"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from heliostat.provider.properties import Properties
 from heliostat.provider.schema import schema
+from heliostat.provider.servicer import _outputs
 from heliostat.provider.token import TokenHandler
 from heliostat.spec.resources import TokenInputs, TokenOutputs
 from tests.platforms.recorded_stack import ROOT, RecordedStack
@@ -48,3 +50,8 @@ async def test_it_stays_until_another_is_asked_for_and_is_a_secret_all_the_time(
     second = stack.outputs()["token"].value
     assert second != first
     assert second not in stack.stored()
+
+
+def test_the_plugin_hands_it_on_as_a_secret():
+    outputs = TokenOutputs(value="a" * 64)
+    assert _outputs(TokenHandler(), outputs, Properties({})).secrets == {("value",)}

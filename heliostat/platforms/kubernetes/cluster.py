@@ -61,7 +61,7 @@ def make_ray(
     workers = [Workers(name, group, worker_shape(group, pools.get(name), name)) for name, group in spec.groups.items()]
     manifest = ray_cluster(site, spec.ray, spec.redis, redis.address(site, spec.redis), release(), workers)
     timeouts = pulumi.CustomTimeouts(create=f"{_CREATE_MINUTES}m", update=f"{_CREATE_MINUTES}m")
-    kept = pulumi.ResourceOptions(ignore_changes=list(REPLICAS), custom_timeouts=timeouts)
+    kept = pulumi.ResourceOptions(ignore_changes=[REPLICAS], custom_timeouts=timeouts)
     cluster = make(manifest, pulumi.ResourceOptions.merge(opts, kept))
     name = str(manifest["metadata"]["name"])
     # Who calls the head comes to the new cluster once that is there.

@@ -34,8 +34,9 @@ REDIS_SECRET, REDIS_KEY = "redis-password", "password"
 DASHBOARD, GCS, METRICS, AGENT = 8265, 6379, 8080, 52365
 REPLICA_PORTS: Final = (25_000, 25_199)
 """Where replicas listen for the traffic plane: outside of the ports that Ray gives its workers."""
-REPLICAS: Final = ("spec.workerGroupSpecs[*].replicas", "spec.workerGroupSpecs[*].scaleStrategy")
-"""What the autoscaler says."""
+REPLICAS: Final = "spec.workerGroupSpecs[*].replicas"
+"""What the autoscaler says. The list of groups is written as a whole, so what it said last, which a refresh reads, is written
+with it; without it, the API server would fill in 0."""
 _IN_PLACE: Final = ("replicas", "minReplicas", "maxReplicas")
 _KEPT: Final = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 """Who takes a node away takes along what runs on it; Ray's autoscaler takes idle ones away itself."""

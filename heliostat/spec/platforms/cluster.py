@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from heliostat.spec.accelerators import Groups
 from heliostat.spec.addresses import HttpUrl, Namespace
@@ -16,7 +17,19 @@ Gib = Annotated[float, Field(gt=0, le=65_536)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
 """A value that labels of Kubernetes and of Google Cloud, and tags of AWS, all take."""
 
-Image = Annotated[str, Field(pattern=r"^[^@\s]+@sha256:[0-9a-f]{64}$")]
+_BY_DIGEST: Final = r"^[^@\s]+@sha256:[0-9a-f]{64}$"
+
+
+def _by_digest(image: str) -> str:
+    if not re.fullmatch(_BY_DIGEST, image):
+        raise ValueError(
+            f"{image} names no digest: write REGISTRY/NAME@sha256:..., as scripts/image says it; a tag can name another image "
+            "tomorrow"
+        )
+    return image
+
+
+Image = Annotated[str, AfterValidator(_by_digest), Field(json_schema_extra={"pattern": _BY_DIGEST})]
 """An image by its digest, `REGISTRY/NAME@sha256:...`: a tag can name another one tomorrow."""
 
 
