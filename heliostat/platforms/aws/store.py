@@ -9,6 +9,7 @@ from pulumi_aws import s3
 
 from heliostat.platforms.aws import policies
 from heliostat.platforms.aws.scope import Scope
+from heliostat.resources.base import Address
 
 OLD_VERSIONS_DAYS = 30
 """How long an object that was written over, or deleted, can be had back."""
@@ -30,9 +31,11 @@ class Store(pulumi.ComponentResource):
         self._encrypt(key_arn)
         self._expire(self._keep_versions())
         self.ready: tuple[pulumi.Resource, ...] = (self.bucket, closed)
-        self.address = {"uri": f"s3://{bucket}", "region": scope.names.region}
+        # By its id, which is its name once it is there: whoever reads the bucket in a preview has to know that it is not.
+        uri = self.bucket.id.apply(lambda made: f"s3://{made}")
+        self.address: pulumi.Output[Address] = pulumi.Output.all(uri=uri, region=scope.names.region)
         """The bucket's `StoreAddress`."""
-        self.register_outputs({"uri": self.address["uri"]})
+        self.register_outputs({"uri": uri})
 
     def _close(self, bucket: str) -> s3.BucketPolicy:
         """Keep the public out, whatever anybody says of single objects."""
