@@ -1,7 +1,16 @@
 """What a config changes of AWS's part of the platform."""
 
-import pytest
+import asyncio
+from typing import Any
 
+import pulumi
+import pytest
+from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
+
+from heliostat.platforms.aws.names import Names
+from heliostat.platforms.aws.scope import Scope
+from heliostat.platforms.aws.store import Store
+from heliostat.spec.platforms.base import OnDestroy
 from tests.platforms.aws_stack import PLATFORM
 from tests.platforms.terraform import of_platform
 
@@ -60,3 +69,30 @@ def test_without_a_budget_there_is_none():
 def test_a_database_whose_size_changes_stays_the_one_it_is(key, value, touched):
     before, after = (of_platform(PLATFORM | {"rds": rds})["aws_db_instance"]["database"] for rds in ({}, {key: value}))
     assert {each for each in before if before[each] != after[each]} == touched
+
+
+class Planned(Mocks):
+    """An engine that plans and makes nothing: what is new has no id yet."""
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        return None, dict(args.inputs)
+
+    def call(self, args: MockCallArgs) -> dict[str, Any]:
+        return {}
+
+
+def test_a_bucket_that_is_not_there_yet_has_no_address_to_look_into():
+    known: list[Any] = []
+
+    def program() -> pulumi.Output[Any]:
+        scope = Scope(Names.of("heliostat-dev", "eu-central-1", "123456789012"), {}, OnDestroy.KEEP)
+        store = Store("store", "bucket", "arn:aws:kms:eu-central-1:123456789012:key/1", scope)
+        return pulumi.Output.from_input(asyncio.ensure_future(keep(store.address)))
+
+    async def keep(address: pulumi.Output[Any]) -> None:
+        known.append(await address.is_known())
+
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    pulumi.runtime.set_mocks(Planned(), project="heliostat", stack="dev", preview=True)
+    pulumi.runtime.test(program)()
+    assert known == [False]
