@@ -20,6 +20,7 @@ from pulumi.runtime import config as runtime_config
 from heliostat.layout import data_folder, workload_names
 from heliostat.resources import Platform
 from heliostat.spec.parameters import JobParameters
+from heliostat.spec.platforms.aws import AwsPlatform as DeclaredAws
 from heliostat.spec.platforms.gcp import GcpPlatform as DeclaredGcp
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform as DeclaredKubernetes
 from heliostat.spec.platforms.local import LocalPlatform as DeclaredLocal
@@ -79,6 +80,10 @@ def _platform(stack: Stack, root: Path) -> Platform:
             from heliostat.platforms.kubernetes import KubernetesPlatform
 
             return KubernetesPlatform("kubernetes", stack.platform).platform
+        case DeclaredAws():
+            from heliostat.platforms.aws import AwsPlatform
+
+            return AwsPlatform("aws", stack.platform).platform
         case DeclaredGcp():
             from heliostat.platforms.gcp import GcpPlatform
 

@@ -88,6 +88,16 @@ def test_outputs_are_known_as_far_as_the_program_says_them_and_secrets_stay_secr
     assert "hunter2" not in repr(platform[0].events)
 
 
+async def test_what_is_made_of_an_id_that_only_the_cloud_gives_is_not_known(lab: Lab) -> None:
+    result = await lab.preview("""
+        import pulumi_aws as aws
+        made = aws.s3.Bucket("made", bucket="models")
+        pulumi.export("uri", pulumi.Output.concat("s3://", made.id))
+    """)
+    assert result.succeeded, lab.said("error")
+    assert outputs_of(lab)["uri"] == UNKNOWN
+
+
 def test_each_package_is_told_once_with_its_sdk_and_version_as_unchecked(platform: tuple[Lab, Summary]) -> None:
     told = notices(platform[0])
     for text, package in zip(told, ("aws", "gcp", "kubernetes"), strict=True):

@@ -66,13 +66,13 @@ class RecordedStack:
     async def up(self) -> Summary:
         return await self._operate("update")
 
-    async def destroy(self) -> Summary:
-        return await self._operate("destroy")
+    async def destroy(self, **options: Any) -> Summary:
+        return await self._operate("destroy", Options(**options))
 
     async def refresh(self) -> Summary:
         return await self._operate("refresh")
 
-    async def _operate(self, kind: Kind) -> Summary:
+    async def _operate(self, kind: Kind, options: Options | None = None) -> Summary:
         main = self.folder / "infra"
         main.mkdir(exist_ok=True)
         (self.folder / "workloads").mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ class RecordedStack:
             plugins={**dict.fromkeys(self.packages, RECORDING), **self.plugins},
             environment={**_without_credentials(os.environ), **own},
         )
-        return await run(kind, target, Options(), self.events.append, self.checkpoint, _NoStacks(), asyncio.Event())
+        return await run(kind, target, options or Options(), self.events.append, self.checkpoint, _NoStacks(), asyncio.Event())
 
     @property
     def _log(self) -> Path:
