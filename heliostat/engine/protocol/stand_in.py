@@ -18,7 +18,7 @@ from heliostat.engine.protocol.ignored import ignoring
 from heliostat.engine.protocol.properties import from_struct, to_struct
 from heliostat.engine.protocol.providers import Made, Subject, Values
 from heliostat.engine.protocol.registrations import HasEnded, Unanswered
-from heliostat.engine.state.snapshot import UNKNOWN, Resource
+from heliostat.engine.state.snapshot import Resource
 from heliostat.engine.state.urns import Urn, type_of
 
 Ask = Callable[[bytes], Awaitable[bytes]]
@@ -80,7 +80,7 @@ class StandIn:
 
     async def create(self, urn: Urn, inputs: Values, within: float, preview: bool) -> Made:
         """See Provider."""
-        return Made(UNKNOWN, await self.outputs(type_of(urn), inputs, {}))
+        return Made("", await self.outputs(type_of(urn), inputs, {}))
 
     async def update(self, old: Subject, news: Values, ignore: list[str], preview: bool) -> Made:
         """See Provider. What was output before is taken to stay, but for inputs that are withdrawn."""
