@@ -280,6 +280,8 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     tracking_uri: str
     tracking_access: Access | None = None
     controller: ControllerAddress
+    cluster: str = ""
+    """The URL of the Ray cluster that it is to run on: another one beside it is moved to by the strategy."""
     cluster_session: str = ""
     """The cluster's `session`. It decides nothing of what is served: on a cluster that was made anew the application starts
     again, and an update waits for that."""
