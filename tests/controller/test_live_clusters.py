@@ -1,11 +1,10 @@
-"""An upgrade of Ray, for real: a second cluster beside the first, and applications that move over under load, each by its strategy."""
+"""An upgrade of Ray, for real: a second cluster beside the first, and applications that move over under load."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -71,7 +70,8 @@ async def bring(stack: Stack, name: str, cluster: str) -> Status:
 async def work_on(stack: Stack, cluster: LocalCluster) -> None:
     """Have the controller work on another cluster: its settings are written, and it is started anew."""
     inputs = stack.settings.inputs.model_copy(update={"ray": cluster.address})
-    Path(stack.directory, SETTINGS_FILE).write_text(stack.settings.model_copy(update={"inputs": inputs}).model_dump_json())
+    file = stack.directory / SETTINGS_FILE
+    file.write_text(stack.settings.model_copy(update={"inputs": inputs}).model_dump_json())
     stack.kill(SERVICE)
     stack.start()
     await healthy(stack)
@@ -88,6 +88,27 @@ async def healthy(stack: Stack) -> None:
             await asyncio.sleep(0.1)
 
 
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110 - what a client sees
+            await asyncio.sleep(0.1)
+
+
+async def has_a_share(stack: Stack, name: str) -> bool:
+    """Whether the candidate of an application has part of the traffic."""
+    status = await stack.client.read(name)
+    return status is not None and status.rollout is not None and status.rollout.candidate_weight > 0
+
+
+async def is_alone(stack: Stack) -> bool:
+    """Whether the controller knows of no other cluster any more."""
+    return not (await stack.client.health()).former_ray_urls
+
+
+async def answers_on(loads: dict[str, Load], before: dict[str, int]) -> bool:
+    return all(load.ends["200"] >= before[name] + 20 for name, load in loads.items())
+
+
 async def test_applications_move_to_the_new_cluster_by_their_strategies_and_lose_no_request(
     stack: Stack, beside: LocalCluster
 ) -> None:
@@ -102,9 +123,7 @@ async def test_applications_move_to_the_new_cluster_by_their_strategies_and_lose
         assert (await stack.client.health()).former_ray_urls == (old.url,)
         moves = [asyncio.create_task(bring(stack, name, new.url)) for name in STRATEGIES]
         # In the middle of it.
-        async with asyncio.timeout(120):
-            while (status := await stack.client.read("steps")) is None or not status.rollout or not status.rollout.candidate_weight:
-                await asyncio.sleep(0.1)
+        await until(lambda: has_a_share(stack, "steps"), 120)
         stack.kill(SERVICE)
         stack.start()
         for move in asyncio.as_completed(moves):
@@ -112,9 +131,7 @@ async def test_applications_move_to_the_new_cluster_by_their_strategies_and_lose
             assert status.rollout is not None
             assert (status.rollout.phase, status.cluster) == (Phase.SUCCEEDED, new.url), status.rollout.events
             assert status.rollout.moves
-        async with asyncio.timeout(30):
-            while (await stack.client.health()).former_ray_urls:
-                await asyncio.sleep(0.1)
+        await until(lambda: is_alone(stack), 30)
         former = ServeClient(old, stack.settings.serve_port)
         assert not (await former.read()).applications
         await former.close()
@@ -125,7 +142,5 @@ async def test_applications_move_to_the_new_cluster_by_their_strategies_and_lose
         again = await bring(stack, "flights", new.url)
         assert again.rollout is not None
         assert again.rollout.number == 2
-        async with asyncio.timeout(60):
-            while any(loads[name].ends["200"] < before[name] + 20 for name in loads):
-                await asyncio.sleep(0.1)
+        await until(lambda: answers_on(loads, before), 60)
     assert {name: set(loads[name].ends) for name in WITHOUT_A_GAP} == {name: {"200"} for name in WITHOUT_A_GAP}

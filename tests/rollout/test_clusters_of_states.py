@@ -44,7 +44,9 @@ def test_what_is_declared_is_for_the_cluster_that_is_worked_on() -> None:
     for cluster in ("", OLD, NEW):
         assert aimed(one(cluster), (NEW, OLD)) == one(NEW)
     assert aimed(one(OLD), ("",)) == one(), "a backend of one cluster gives it no name"
-    with pytest.raises(orders.OrderError, match="declared for the cluster http://other, and the controller works on http://new"):
+    with pytest.raises(
+        orders.OrderError, match="declared for the cluster http://other, and the controller works on http://new"
+    ):
         aimed(one("http://other"), (NEW, OLD))
 
 
