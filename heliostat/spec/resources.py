@@ -139,6 +139,18 @@ class TokenOutputs(TokenInputs):
     """A secret: it is encrypted in the state, and shown nowhere."""
 
 
+class HandoverInputs(Model):
+    """That a controller has all its applications on one cluster."""
+
+    controller: ControllerAddress
+    cluster: str
+    """The URL of Ray there."""
+
+
+class HandoverOutputs(HandoverInputs):
+    """The same, once it is so."""
+
+
 class Code(Model):
     """The source files that an entry point needs, at one state: what runs on the cluster is a copy, never the checkout."""
 

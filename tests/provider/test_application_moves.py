@@ -14,9 +14,11 @@ from test_application import inputs as application_inputs
 from test_application_reverted import Stack
 from two_clusters import NEW, OLD, TwoClusters
 
+from heliostat.provider import switches
 from heliostat.provider.application import ApplicationHandler
+from heliostat.provider.handover import HandoverHandler
 from heliostat.rollout.model import ColourStatus, Observed
-from heliostat.spec.resources import ApplicationInputs
+from heliostat.spec.resources import ApplicationInputs, HandoverInputs
 from heliostat.spec.rollouts import ActionRequest
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
 from heliostat.systems import controller_api
@@ -99,6 +101,22 @@ async def test_a_move_that_waits_for_a_person_fails_the_update_so_that_the_old_c
         assert two.apps() == {OLD: set(), NEW: {"flights-green"}}
 
 
+@pytest.mark.parametrize("asked", ["to leave it", "to keep the old version for long"])
+async def test_a_move_that_is_left_fails_the_update_whyever_it_is(
+    two: TwoClusters, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    stack = Stack(told)
+    async with running(two):
+        await stack.up(inputs(two, tmp_path, OLD))
+    two.work_on(NEW)
+    if asked == "to leave it":
+        monkeypatch.setenv(switches.DETACH, "1")
+    async with running(two):
+        with pytest.raises(RetryableError, match=rf"leaves the cluster {OLD}, which stays until it has"):
+            await stack.up(inputs(two, tmp_path, NEW, strategy=BlueGreen(retention_seconds=7200)))
+    assert "flights-blue" in two.apps()[OLD]
+
+
 async def test_a_program_that_goes_back_to_the_old_cluster_ends_the_move_that_was_left(
     two: TwoClusters, tmp_path: Path, told: Told
 ) -> None:
@@ -157,3 +175,51 @@ async def test_a_state_that_names_no_cluster_has_nothing_to_do_after_it_was_look
         assert stack.outputs.cluster == ""
         assert not await stack.up(inputs(two, tmp_path, OLD))
         assert two.serves[OLD].deploys == ["flights-blue"]
+
+
+# A platform whose applications are declared in other stacks
+
+
+async def test_a_handover_fails_while_an_application_stays_and_is_through_once_it_has_moved(
+    two: TwoClusters, tmp_path: Path, told: Told
+) -> None:
+    handler, stack = HandoverHandler(), Stack(told)
+    async with running(two):
+        await stack.up(inputs(two, tmp_path, OLD))
+        before = HandoverInputs(controller=two.address, cluster=OLD)
+        made = await handler.create(told.context, before)
+        assert await handler.read(told.context, made.identifier, made.outputs) == made.outputs
+    two.work_on(NEW)
+    after = before.model_copy(update={"cluster": NEW})
+    async with running(two):
+        for _ in range(2):
+            with pytest.raises(RetryableError, match=rf"not left {OLD} yet: flights is still there .* `up` in the stacks"):
+                await handler.update(told.context, made.identifier, made.outputs, after)
+        await stack.up(inputs(two, tmp_path, NEW))
+        assert (await handler.update(told.context, made.identifier, made.outputs, after)).cluster == NEW
+
+
+async def test_a_handover_waits_for_what_is_on_its_way(two: TwoClusters, tmp_path: Path, told: Told) -> None:
+    stack, after = Stack(told), HandoverInputs(controller=two.address, cluster=NEW)
+    async with running(two):
+        await stack.up(inputs(two, tmp_path, OLD))
+    two.work_on(NEW)
+    async with running(two) as client:
+        with pytest.raises(RetryableError):
+            await stack.up(inputs(two, tmp_path, NEW, strategy=ASKS))
+        waiting = asyncio.create_task(HandoverHandler().create(told.context, after))
+        async with asyncio.timeout(5):
+            while not any("have not left" in line for line in told.lines):  # noqa: ASYNC110 - what a user sees
+                await asyncio.sleep(0.01)
+        assert not waiting.done()
+        await client.approve("flights", ActionRequest(by="ada"))
+        assert (await asyncio.wait_for(waiting, 5)).outputs.cluster == NEW
+
+
+async def test_a_handover_to_a_cluster_that_the_controller_does_not_know_is_none(
+    two: TwoClusters, tmp_path: Path, told: Told
+) -> None:
+    told.context.cancelled.set()
+    async with two.running():
+        with pytest.raises(RetryableError, match=f"works on {OLD}, and not on {NEW} yet"):
+            await HandoverHandler().create(told.context, HandoverInputs(controller=two.address, cluster=NEW))
