@@ -54,8 +54,8 @@ class HandoverHandler(Handler[HandoverInputs, HandoverOutputs]):
                 if staying := stays(await controller.list(), health):
                     verb = "is" if len(staying) == 1 else "are"
                     raise RetryableError(
-                        f"{missing}: {', '.join(staying)} {verb} still there, with no rollout that moves. Run `up` in the stacks "
-                        "that declare what is left, then here again; what is to be deleted stays until then"
+                        f"{missing}: {', '.join(staying)} {verb} still there, with no rollout that moves. Run `up` in the "
+                        "stacks that declare what is left, then here again; what is to be deleted stays until then"
                     )
                 if loop.time() > deadline or context.cancelled.is_set():
                     raise RetryableError(f"{missing}; run it again to see the end. What is to be deleted stays until then")

@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from fake_cluster import FakeServe
+from fake_cluster import TOKEN, FakeServe
+from prometheus_client.parser import text_string_to_metric_families
 from rollouts_in_memory import canary, quick
 from test_controller import bring, desired
 from test_serve_config import SETTINGS
@@ -153,6 +154,22 @@ async def test_a_version_that_was_refused_is_refused_on_every_cluster(two: TwoCl
     async with two.running() as client:
         with pytest.raises(ConflictError, match="--retry-refused"):
             await client.declare("flights", Declaration(desired=on(desired(2, "crashes"), NEW)))
+
+
+async def test_the_metrics_of_a_version_that_is_on_two_clusters_at_once_are_a_scrape(two: TwoClusters) -> None:
+    await served_by_old(two)
+    two.work_on(NEW)
+    asks = Canary(steps=(CanaryStep(weight=10, approval=True),), retention_seconds=0)
+    async with two.running() as client, two.raw() as raw:
+        await client.declare("flights", Declaration(desired=on(desired(1, strategy=asks), NEW)))
+        await until(two, client, lambda found: bool(found.rollout and found.rollout.phase is Phase.WAITING))
+        answer = await raw.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        samples = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
+        keys = [(each.name, *sorted(each.labels.items())) for each in samples]
+        assert len(set(keys)) == len(keys)
+        assert [each.value for each in samples if each.name == "heliostat_traffic_weight"] == [1.0]
+        await client.approve("flights", ActionRequest(by="ada"))
+        await until(two, client, lambda found: found.cluster == NEW)
 
 
 async def test_a_controller_that_is_killed_at_any_look_moves_it_all_the_same(two: TwoClusters) -> None:
