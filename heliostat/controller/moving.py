@@ -59,26 +59,23 @@ class Moves:
             await self._backend.release(frozenset[str]().union(*(used(state) for state in states)))
 
     def _waits(self, state: State, deployments: Deployments, snapshot: TrafficSnapshot) -> bool:
-        kept = let_go(state, deployments.silent)
-        if kept != state:
-            text = "what was kept beside it is let go: its cluster does not answer"
-            if not self._written(kept, text):
-                return False
+        lost = {url for url, seconds in deployments.silent.items() if seconds >= LOST_SECONDS}
+        kept = let_go(state, lost)
+        if kept != state and not self._written(kept, "what was kept beside it is let go: its cluster does not answer"):
+            return False
         colours = awaiting(kept, deployments.silent)
         if not colours:
             return False
-        silent = {url for url, seconds in deployments.silent.items() if seconds >= LOST_SECONDS}
         answers = any(
             server.answers
             for colour in colours
             for server in snapshot.backends.get(backend_name(kept.name, colour), {}).values()
         )
-        if answers or set(awaiting(kept, silent)) != set(colours):
+        if answers or awaiting(kept, lost) != colours:
             return True
-        current = self._backend.clusters[0]
-        lost = ", ".join(sorted(silent & used(kept)))
-        text = f"the cluster {lost} is gone, and its replicas with it: they start again on {current}"
-        return not self._written(begun_anew(kept, silent, current), text)
+        current, gone = self._backend.clusters[0], ", ".join(sorted(lost & used(kept)))
+        text = f"the cluster {gone} is gone, and its replicas with it: they start again on {current}"
+        return not self._written(begun_anew(kept, lost, current), text)
 
     def _written(self, state: State, text: str) -> bool:
         phase = state.rollout.phase if state.rollout is not None else Phase.PENDING

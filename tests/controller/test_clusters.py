@@ -20,8 +20,8 @@ from heliostat.controller.backends.ray_serve import RayServe
 from heliostat.rollout.model import Colour, DeployColour, identity
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.analysis import Analysis, CustomCheck, SuccessRate
-from heliostat.spec.rollouts import Declaration, Desired, Phase, RollbackRequest, Status
-from heliostat.spec.strategies import BlueGreen, Recreate, Rolling, Shadow, Strategy
+from heliostat.spec.rollouts import ActionRequest, Declaration, Desired, Phase, RollbackRequest, Status
+from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow, Strategy
 from heliostat.systems.controller_api import ConflictError, ControllerClient
 from heliostat.testing.conformance import ServingBackendConformance
 
@@ -305,7 +305,28 @@ async def test_what_was_on_a_cluster_that_is_gone_starts_again_on_the_new_one(
         assert again.rollout.number == 1, "it is there"
 
 
-async def test_what_is_kept_on_a_cluster_that_is_gone_is_let_go_and_what_serves_is_looked_after(two: TwoClusters) -> None:
+async def test_what_is_kept_on_a_cluster_that_is_silent_for_a_moment_is_still_a_way_back(two: TwoClusters) -> None:
+    keeps = BlueGreen(retention_seconds=60)
+    await served_by_old(two, on(desired(1, strategy=keeps), OLD))
+    two.work_on(NEW)
+    async with two.running() as client:
+        await client.declare("flights", Declaration(desired=on(desired(1, strategy=keeps), NEW)))
+        await until(two, client, lambda found: bool(found.rollout and found.rollout.phase is Phase.RETAINING))
+        two.serves[OLD].away = True
+        two.reconciler._observer.expire()
+        for _ in range(3):
+            await two.reconciler.reconcile()
+        two.serves[OLD].away = False
+        await client.rollback("flights", RollbackRequest(by="ada"))
+        await until(two, client, lambda found: found.cluster == OLD)
+        assert two.serves[OLD].deploys == ["flights-blue"]
+
+
+async def test_what_is_kept_on_a_cluster_that_is_gone_is_let_go_and_what_serves_is_looked_after(
+    two: TwoClusters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (moving, clusters_module):
+        monkeypatch.setattr(module, "LOST_SECONDS", 0.0)
     keeps = BlueGreen(retention_seconds=60)
     await served_by_old(two, on(desired(1, strategy=keeps), OLD))
     two.work_on(NEW)

@@ -138,7 +138,7 @@ class _Former:
     def __init__(self, address: RayAddress, backend: ServingBackend) -> None:
         self.address = address
         self.backend = backend
-        self.colours: dict[Key, Deployment] = {}
+        self._seen: dict[Key, Deployment] = {}
         self.answers = True
         self._silent_since = 0.0
         self._search: asyncio.Task[None] | None = None
@@ -152,8 +152,13 @@ class _Former:
         """For how long it has not answered."""
         return 0.0 if self.answers else time.monotonic() - self._silent_since
 
+    @property
+    def colours(self) -> dict[Key, Deployment]:
+        """What runs there, as far as anybody knows: nothing, of a cluster that has been silent for long."""
+        return self._seen if self.silent_seconds < LOST_SECONDS else {}
+
     async def look(self) -> None:
-        """Have `colours` be what runs there: nothing, of a cluster that does not answer."""
+        """Find out what runs there."""
         if self.answers:
             await self._read()
         elif self._search is None or self._search.done():
@@ -173,9 +178,8 @@ class _Former:
     async def _read(self) -> None:
         try:
             async with asyncio.timeout(_READ_SECONDS):
-                self.colours = dict((await self.backend.observe()).colours)
+                self._seen = dict((await self.backend.observe()).colours)
         except (RetryableError, PermanentError, TimeoutError) as error:
-            self.colours = {}
             if self.answers:
                 self._silent_since = time.monotonic()
                 text = str(error) or f"no answer within {_READ_SECONDS:g} s"

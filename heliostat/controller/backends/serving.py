@@ -37,7 +37,7 @@ class Deployments:
 
     colours: Mapping[tuple[str, Colour], Deployment] = field(default_factory=dict)
     silent: Mapping[str, float] = field(default_factory=dict)
-    """Clusters that did not answer, by URL, and for how many seconds by now: what is there is not among the colours."""
+    """Clusters that did not answer, by URL, and for how many seconds by now: the colours there are old news."""
 
     def of(self, application: str, colour: Colour) -> Deployment | None:
         """One colour; None where nothing is left of it."""
