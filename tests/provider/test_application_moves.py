@@ -47,7 +47,7 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoClusters
 async def running(two: TwoClusters) -> AsyncIterator[controller_api.ControllerClient]:
     """The controller, once it has seen what serves."""
     async with two.running() as client:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while any(not seen.usable for seen in serving(two)):
                 await two.reconciler.news(0.02)
         yield client
@@ -130,7 +130,7 @@ async def test_a_program_that_goes_back_to_the_old_cluster_ends_the_move_that_wa
     two.work_on(OLD)
     async with running(two):
         assert await stack.up(serves), "else the move would go on"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while two.apps() != {OLD: {"flights-blue"}, NEW: set()}:
                 await two.reconciler.news(0.02)
         assert not await stack.up(serves)
@@ -208,12 +208,12 @@ async def test_a_handover_waits_for_what_is_on_its_way(two: TwoClusters, tmp_pat
         with pytest.raises(RetryableError):
             await stack.up(inputs(two, tmp_path, NEW, strategy=ASKS))
         waiting = asyncio.create_task(HandoverHandler().create(told.context, after))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not any("have not left" in line for line in told.lines):  # noqa: ASYNC110 - what a user sees
                 await asyncio.sleep(0.01)
         assert not waiting.done()
         await client.approve("flights", ActionRequest(by="ada"))
-        assert (await asyncio.wait_for(waiting, 5)).outputs.cluster == NEW
+        assert (await asyncio.wait_for(waiting, 60)).outputs.cluster == NEW
 
 
 async def test_a_handover_to_a_cluster_that_the_controller_does_not_know_is_none(
