@@ -193,7 +193,7 @@ async def test_a_handover_fails_while_an_application_stays_and_is_through_once_i
     after = before.model_copy(update={"cluster": NEW})
     async with running(two):
         for _ in range(2):
-            with pytest.raises(RetryableError, match=rf"not left {OLD} yet: flights is still there .* `up` in the stacks"):
+            with pytest.raises(RetryableError, match=rf"not left {OLD} yet: flights is still there, .*`up` in the stacks"):
                 await handler.update(told.context, made.identifier, made.outputs, after)
         await stack.up(inputs(two, tmp_path, NEW))
         assert (await handler.update(told.context, made.identifier, made.outputs, after)).cluster == NEW
