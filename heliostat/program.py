@@ -18,7 +18,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 
 from heliostat.layout import data_folder, workload_names
-from heliostat.resources import Platform
+from heliostat.resources import Handover, Platform
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.platforms.aws import AwsPlatform as DeclaredAws
 from heliostat.spec.platforms.gcp import GcpPlatform as DeclaredGcp
@@ -47,8 +47,12 @@ def run() -> None:
     stack = read(root / "workloads")
     platform = _with_its_packages(stack, root)
     pulumi.export("platform", platform.exported())
-    for name, spec in stack.workloads.items():
-        pulumi.export(name, _workload(name).declare(name, spec, root, platform).exported())
+    declared = {name: _workload(name).declare(name, spec, root, platform) for name, spec in stack.workloads.items()}
+    for name, each in declared.items():
+        pulumi.export(name, each.exported())
+    if platform.ready:
+        after = pulumi.ResourceOptions(depends_on=[*platform.ready, *declared.values()])
+        Handover("handover", platform.controller, platform.ray, after)
 
 
 def _with_its_packages(stack: Stack, root: Path) -> Platform:

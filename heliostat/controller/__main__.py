@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from heliostat.controller.api import create_app
+from heliostat.controller.backends.clusters import Clusters
 from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.backends.haproxy import plane_of
 from heliostat.controller.backends.ray_serve import RayServe
@@ -33,8 +34,10 @@ from heliostat.controller.backends.serving import ServingBackend
 from heliostat.controller.doors import Door
 from heliostat.controller.keeping import watch_over_keeper
 from heliostat.controller.ledger import Backlog, Ledger
+from heliostat.controller.moving import known_clusters
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import FILE, Store
+from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings, TrafficPlane
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import read_token
@@ -138,7 +141,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
     fleet = settings.traffic_plane is TrafficPlane.FLEET
     traffic: TrafficRouter = FleetRouter(store) if fleet else HAProxyRouter(plane_of(settings), store)
     await traffic.adopt()
-    backend = RayServe(ServeClient(settings.inputs.ray, settings.serve_port), settings)
+    backend = clusters_of(store, settings)
     async with httpx.AsyncClient() as replicas:
         ledger = Ledger(store, open_store(settings.inputs.store))
         reconciler = Reconciler(store, backend, traffic, replicas, settings, ledger)
@@ -177,6 +180,19 @@ async def serve(settings: ControllerSettings, token: str) -> None:
                 _log.warning("%s entries wait for the ledger until the next start: %s", backlog.waiting, backlog.error)
             await backend.close()
             store.close()
+
+
+def clusters_of(store: Store, settings: ControllerSettings) -> Clusters:
+    """The clusters that applications are on, and come to."""
+
+    def open_cluster(address: RayAddress) -> RayServe:
+        inputs = settings.inputs.model_copy(update={"ray": address})
+        return RayServe(ServeClient(address, settings.serve_port), settings.model_copy(update={"inputs": inputs}))
+
+    def keep(clusters: tuple[RayAddress, ...]) -> bool:
+        return store.faults.attempt(lambda: store.save_clusters(clusters))
+
+    return Clusters(known_clusters(store, settings), open_cluster, keep)
 
 
 class _Server(uvicorn.Server):

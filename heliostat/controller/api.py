@@ -112,6 +112,7 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
             haproxy=reconciler.traffic.alive,
             ray=reconciler.ray_answers,
             ray_url=reconciler.settings.inputs.ray.url,
+            former_ray_urls=reconciler.backend.clusters[1:],
             public_url=public_url,
             store_error=reconciler.store.faults.error,
         )

@@ -12,7 +12,7 @@ from fastapi import FastAPI, HTTPException, status
 
 from heliostat.controller import ledger, rollback_targets
 from heliostat.controller.reconciler import Reconciler
-from heliostat.rollout import orders
+from heliostat.rollout import clusters, orders
 from heliostat.rollout.model import Observed, State, Step
 from heliostat.rollout.plan import plan
 from heliostat.rollout.shares import problem
@@ -39,6 +39,9 @@ class Changes:
     async def declare(self, name: str, declaration: Declaration) -> Status:
         """Take a declaration, and answer once the rollout that it began is to be seen."""
         self._refuse(declaration.desired)
+        with _conflicts():
+            desired = clusters.aimed(declaration.desired, self._reconciler.backend.clusters)
+        declaration = declaration.model_copy(update={"desired": desired})
         await self._fits(name, declaration)
         with _conflicts():
             self._reconciler.declare(name, declaration)
@@ -48,8 +51,11 @@ class Changes:
         """What declaring it would do."""
         desired = declaration.desired
         self._refuse(desired)
-        store = self._reconciler.store
-        room = await self._reconciler.backend.room(name)
+        store, backend = self._reconciler.store, self._reconciler.backend
+        # What is to come to a cluster that is yet to be made finds the room there that its own stack asks for.
+        known = not backend.clusters[0] or desired.cluster in ("", *backend.clusters)
+        desired = clusters.aimed(desired, backend.clusters) if known else desired
+        room = await backend.room(name) if known else None
         nodes, held = room if room is not None else (None, ())
         state = self._reconciler.states.get(name, State(name=name))
         if declaration.retry_refused:
@@ -82,7 +88,8 @@ class Changes:
     async def _chosen(self, name: str, order: RollbackRequest) -> RollbackTarget:
         """What to go back to, where that can be; what is still warm needs nothing, and is asked nothing."""
         state = self._state(name)
-        desired, entry = await self._goal(state, order.to)
+        served, entry = await self._goal(state, order.to)
+        desired = clusters.aimed_back(state, served, self._reconciler.backend.clusters)
         fingerprint = orders.fingerprint(desired)
         if order.expected is not None and order.expected != fingerprint:
             raise rollback_targets.NoRollbackTargetError(

@@ -19,6 +19,7 @@ from heliostat.controller.deployment_changes import DeploymentChange, Deployment
 from heliostat.controller.golden import GoldenAnswers, GoldenTests
 from heliostat.controller.ledger import Ledger
 from heliostat.controller.metering import Meter
+from heliostat.controller.moving import Moves
 from heliostat.controller.observer import BackendObserver
 from heliostat.controller.observing import observe, still
 from heliostat.controller.requeueing import IDLE_SECONDS, requeue_after
@@ -61,6 +62,8 @@ class Reconciler:
     looked_at: float = field(default_factory=time.monotonic)
     """When the last pass began, monotonic."""
     _lost: set[str] = field(default_factory=set)
+    _waiting: frozenset[str] = frozenset()
+    """Of applications on a former cluster that does not answer: it is away for them alone."""
     _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
     _moving: dict[str, tuple[int, float]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,6 +78,7 @@ class Reconciler:
         self._clock = Clock(self.store)
         self._writer = StateWriter(self.store, self.now, self.ledger.wake)
         self.states = self._writer.states
+        self._moves = Moves(self.backend, self._writer, self.store)
         self._executor = ActionExecutor(tests, self.analysis_runners, self.now)
         self._observer = BackendObserver(self.backend, self.now)
         self.changes = DeploymentChanges(self.backend, self._observer, self._begins, self.wake)
@@ -172,15 +176,18 @@ class Reconciler:
         found = await self._observer.read()
         deployments = self.changes.overlay(found, self._observer.knows) if found is not None else None
         snapshot = await self.traffic.snapshot()
+        self._waiting = self._moves.look(deployments, snapshot) if deployments is not None else frozenset()
         names, changed, rest = list(self.states), False, list[tuple[str, Action]]()
         for name in names:
-            acted, later = await self._reconcile_application_safely(name, deployments, snapshot)
+            there = None if name in self._waiting else deployments
+            acted, later = await self._reconcile_application_safely(name, there, snapshot)
             changed |= acted
             rest += [(name, action) for action in later]
         if deployments is not None:
             self.changes.want([*changes_in(rest), *deferred(left, self.states, self.observed)])
             self._executor.begin([(self.states[name], self.observed[name], action) for name, action in rest], deployments)
             self.analysis_runners.sweep()
+            await self._moves.release()
         else:
             self.analysis_runners.end_but(
                 {name for name, each in self.states.items() if each.rollout and each.rollout.phase in GATHERING}
@@ -310,6 +317,6 @@ class Reconciler:
             self._news.notify_all()
 
     def _wanted(self, name: str, deployments: Deployments | None) -> ApplicationRoute:
-        if deployments is None or name in self._lost or name not in self.observed:
+        if deployments is None or name in self._lost | self._waiting or name not in self.observed:
             return self.traffic.as_before(name)
         return wanted(self.states[name], self.observed[name], deployments, self.traffic.affinity(name))

@@ -14,7 +14,7 @@ from heliostat.rollout.refusals import entry_of
 from heliostat.spec.rollouts import Desired
 from heliostat.systems.errors import PermanentError
 
-VERSION = 5
+VERSION = 6
 
 _FIRST = """
 CREATE TABLE applications (name TEXT PRIMARY KEY, state TEXT NOT NULL);
@@ -83,7 +83,17 @@ _FOURTH = "DELETE FROM counters;"
 # Of a traffic plane of several members: what they shall do, and who they were.
 _FIFTH = "CREATE TABLE IF NOT EXISTS plane (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
 
-_MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {1: _FIRST, 2: _SECOND, 3: _third, 4: _FOURTH, 5: _FIFTH}
+# The one to work on first, then those that something is left on.
+_SIXTH = "CREATE TABLE IF NOT EXISTS clusters (position INTEGER PRIMARY KEY, address TEXT NOT NULL);"
+
+_MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {
+    1: _FIRST,
+    2: _SECOND,
+    3: _third,
+    4: _FOURTH,
+    5: _FIFTH,
+    6: _SIXTH,
+}
 """By the version that each leads to, from the one before."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from heliostat.controller.points import Point, dumped, loaded
 from heliostat.controller.schema import migrate
 from heliostat.rollout.model import ENDS, Colour, Progress, State
+from heliostat.spec.addresses import RayAddress
 from heliostat.spec.endpoints import Endpoint
 from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Phase, RolloutEvent
@@ -184,6 +185,20 @@ class Store:
     def save_plane(self, name: str, value: str) -> None:
         """Keep it."""
         self._db.execute("REPLACE INTO plane VALUES (?, ?)", (name, value))
+
+    def clusters(self) -> tuple[RayAddress, ...]:
+        """The cluster that was worked on last, and those before it that something may be left on."""
+        rows = self._db.execute("SELECT address FROM clusters ORDER BY position")
+        return tuple(RayAddress.model_validate_json(address) for (address,) in rows)
+
+    def save_clusters(self, clusters: tuple[RayAddress, ...], states: Iterable[State] = ()) -> None:
+        """Keep them, with the states that changed with them."""
+        with self._all_or_nothing():
+            self._db.execute("DELETE FROM clusters")
+            rows = [(position, each.model_dump_json()) for position, each in enumerate(clusters)]
+            self._db.executemany("INSERT INTO clusters VALUES (?, ?)", rows)
+            for state in states:
+                self._db.execute("REPLACE INTO applications VALUES (?, ?)", (state.name, state.model_dump_json()))
 
     # The traffic's figures
 

@@ -22,6 +22,7 @@ def status(state: State, observed: Observed | None, events: Events, public_url: 
         rollout=current(state, observed or Observed(), events, now) if state.rollout is not None else None,
         refused=refusals.shown(state),
         url=f"{public_url}/{state.name}",
+        cluster=live.cluster if live is not None and usable else "",
     )
 
 
@@ -57,4 +58,6 @@ def past(progress: Progress, events: Events = ()) -> Rollout:
         figures=progress.figures,
         analyses=progress.analyses,
         origin=progress.origin,
+        from_cluster=progress.previous.cluster if progress.previous is not None else "",
+        to_cluster=progress.target.cluster,
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from heliostat.provider import inspecting, planned_capacity, planned_releases
-from heliostat.provider.declaring import as_found, desired_of, digest_of
+from heliostat.provider.declaring import as_found, as_taken, desired_of, digest_of
 from heliostat.provider.following import Followed, follow, is_through
 from heliostat.provider.messages import refused
 from heliostat.provider.resource import Context, Created, Failure, Handler
@@ -43,7 +43,12 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     gone = ""
     replace_on = frozenset({"name"})
     # Which version a candidate becomes is known once the gate has let it pass; how it will be moved is known before.
-    preview_placeholders: ClassVar[Mapping[str, Any]] = {"model_uri": _NEXT, "data_digest": "", "cluster_session": ""}
+    preview_placeholders: ClassVar[Mapping[str, Any]] = {
+        "model_uri": _NEXT,
+        "data_digest": "",
+        "cluster": "",
+        "cluster_session": "",
+    }
 
     def insignificant_inputs(self, old: ApplicationInputs, new: ApplicationInputs) -> frozenset[str]:
         """The same code in another checkout is the same code."""
@@ -81,7 +86,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         if found is None:
             return
         plan, cluster = found
-        if old is not None and old.cluster_session not in ("", new.cluster_session):
+        stays = old is not None and (not old.cluster or not new.cluster or old.cluster == new.cluster)
+        if old is not None and stays and old.cluster_session not in ("", new.cluster_session):
             context.warn(f"{new.name} starts again with its cluster, which is made anew; it does not answer until it has")
         for line in plan.lines:
             context.info(line)
@@ -166,6 +172,11 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         )
         if followed.left is None:
             return outputs
+        if status.rollout is not None and status.rollout.moves:
+            # What this update would delete at its end is the cluster that still serves.
+            raise RetryableError(
+                f"{followed.left}. It leaves the cluster {status.rollout.from_cluster}, which stays until it has; run it again"
+            )
         context.info(followed.left)
         # The state says what serves, not what is on its way: so the next update has something to do, and follows it up.
         return as_found(outputs, status)
@@ -173,8 +184,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     async def _follow(
         self, context: Context, controller: ControllerClient, name: str, declaration: Declaration, switches: Switches
     ) -> Followed:
-        desired = declaration.desired
         status = await controller.declare(name, declaration)
+        desired = as_taken(declaration.desired, status)
         if is_through(status, desired, to_the_end=switches.wait):
             return Followed(status)
         return await follow(context, controller, desired, status, switches)

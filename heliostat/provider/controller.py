@@ -20,7 +20,7 @@ from heliostat.provider import planned_releases, underlying
 from heliostat.provider.checks import dumped
 from heliostat.provider.local import absolute, brought_up
 from heliostat.provider.resource import Context, Created, Handler
-from heliostat.spec.addresses import variables_of
+from heliostat.spec.addresses import RayAddress, variables_of
 from heliostat.spec.controller import KEEPER_SERVICE, SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.resources import ControllerInputs, ControllerOutputs
 from heliostat.systems import keeper, ports, processes
@@ -123,6 +123,7 @@ def _prepare(directory: Path, inputs: ControllerInputs) -> ControllerSettings:
     """
     settings = ControllerSettings(
         inputs=inputs,
+        before=_before(directory, inputs),
         api_port=ports.claim(directory, "api", inputs.api_port),
         public_port=ports.claim(directory, "public", inputs.public_port),
         serve_port=ports.claim(directory, "serve"),
@@ -137,6 +138,15 @@ def _prepare(directory: Path, inputs: ControllerInputs) -> ControllerSettings:
         raise explained(error, f"write the controller's settings in {directory}") from error
     read_token(settings.address)
     return settings
+
+
+def _before(directory: Path, inputs: ControllerInputs) -> RayAddress | None:
+    """The cluster that the controller of this folder worked on before, where it is another one."""
+    try:
+        known = ControllerSettings.model_validate_json((directory / SETTINGS_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return known.before if known.inputs.ray.url == inputs.ray.url else known.inputs.ray
 
 
 async def _start(context: Context, directory: Path, settings: ControllerSettings) -> None:
@@ -218,7 +228,8 @@ def _secrets(settings: ControllerSettings) -> tuple[str, ...]:
     """The variables that hold what the controller is let in with, and who calls it."""
     inputs = settings.inputs
     mlflow = inputs.tracking_access.credential if inputs.tracking_access else None
-    named = (each for found in (inputs.ray.credential, inputs.credential, mlflow) for each in variables_of(found))
+    before = settings.before.credential if settings.before else None
+    named = (each for found in (inputs.ray.credential, before, inputs.credential, mlflow) for each in variables_of(found))
     return tuple(sorted({*named, *TRACKING_VARIABLES} & os.environ.keys()))
 
 

@@ -41,6 +41,7 @@ def desired_of(inputs: ApplicationInputs, code_uri: str, runtime: Runtime) -> De
         startup_timeout_seconds=inputs.startup_timeout_seconds,
         strategy=inputs.strategy,
         placement=placement(inputs.group) if inputs.group is not None else None,
+        cluster=inputs.cluster,
         **shared(inputs, ReplicaScale),
     )
 
@@ -69,10 +70,18 @@ def _settings(source: Model) -> dict[str, Any]:
     return {name: value.model_dump(mode="json") if isinstance(value, Model) else value for name, value in found}
 
 
+def as_taken(desired: Desired, status: Status) -> Desired:
+    """`desired` as the controller took it: what names no cluster, or one that is left, comes to the one that it works on."""
+    taken = desired.model_copy(update={"cluster": status.desired.cluster}) if status.desired is not None else desired
+    return taken if taken == status.desired else desired
+
+
 def as_found(outputs: ApplicationOutputs, status: Status) -> ApplicationOutputs:
     """`outputs` as the world has them: what differs from what is declared shows as drift, which the next update follows up."""
     found: dict[str, object] = {}
     desired, serving = status.desired, status.serving
+    if status.cluster:
+        found["cluster"] = status.cluster
     if desired is not None and not _has_failed(status, desired):
         found |= shared(desired, ReplicaScale)
     if serving is not None and serving.digest != outputs.digest:
@@ -106,7 +115,9 @@ def _code_found(outputs: ApplicationOutputs, status: Status) -> str:
 def _moves(status: Status) -> bool:
     """Whether another version than what serves is declared, and still on its way."""
     rollout, desired, serving = status.rollout, status.desired, status.serving
-    if desired is None or serving is None or desired.version.digest == serving.digest:
+    if desired is None or serving is None:
+        return False
+    if desired.version.digest == serving.digest and desired.cluster == status.cluster:
         return False
     return status.pending or (rollout is not None and rollout.phase not in ENDS)
 

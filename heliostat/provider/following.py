@@ -66,12 +66,15 @@ async def follow(
 
 
 def is_through(status: Status, desired: Desired, *, to_the_end: bool = False) -> bool:
-    """Whether the rollout to what is declared has brought it all the traffic; `to_the_end`: and is over altogether."""
+    """Whether the rollout to what is declared has brought it all the traffic; `to_the_end`: and is over altogether.
+
+    One that leaves a cluster goes to its end in any case: that cluster goes with the update.
+    """
     rollout = status.rollout
     if rollout is None or status.desired != desired:
         return False
     if rollout.to_version == desired.version.label and rollout.phase is not Phase.SUPERSEDED:
-        return rollout.phase in (_SERVES & ENDS if to_the_end else _SERVES) and not _grows(status, desired)
+        return rollout.phase in (_SERVES & ENDS if to_the_end or rollout.moves else _SERVES) and not _grows(status, desired)
     # Where what was declared served already, no rollout was needed: the newest one is older.
     return serves_as_declared(status)
 
@@ -89,7 +92,8 @@ def to_leave(status: Status, desired: Desired, switches: Switches, now: float) -
     if rollout is None or rollout.phase in ENDS or rollout.to_version != desired.version.label or switches.wait:
         return None
     long = rollout.until is not None and rollout.until - now > _LONG_SECONDS
-    waits = rollout.phase is Phase.WAITING or (rollout.phase in (Phase.PAUSED, Phase.ANALYSING) and long)
+    timed = (Phase.PAUSED, Phase.ANALYSING, *((Phase.RETAINING,) if rollout.moves else ()))
+    waits = rollout.phase is Phase.WAITING or (rollout.phase in timed and long)
     return why_left(status.name, rollout, switches.detach) if waits or switches.detach else None
 
 

@@ -70,6 +70,8 @@ def why_left(name: str, rollout: Rollout, detached: bool) -> str:
         )
     if detached:
         return f"the rollout to {label} has begun and goes on by itself: {watch}"
+    if rollout.phase is Phase.RETAINING:
+        return f"{label} has all the traffic, and the version before is kept{until}: {watch}"
     doing = "is paused" if rollout.phase is Phase.PAUSED else "is analysed"
     share = f"at {percent(rollout.candidate_weight)} of the traffic" if rollout.candidate_weight else "without traffic"
     return f"{label} {doing} {share}{until}; the rollout goes on by itself: {watch}"

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from heliostat.provider.resource import Context
 from heliostat.provider.runners import JobRunner, open_runner
 from heliostat.spec.addresses import RayAddress
@@ -18,10 +20,12 @@ from heliostat.spec.base import Model
 from heliostat.spec.resources import Code, StoreAddress
 from heliostat.systems import code_packages
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.objects import ObjectStore, open_store
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
 from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, entrypoint, failure_in
 
 _TAIL_LINES = 30
+_FORMER_SECONDS = 10.0
+"""How long a cluster that is left may take to say whether the work still runs there."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any
         RetryableError: Ctrl-C; the job goes on.
     """
     tell = on_progress or (lambda told: context.progress(str(told.get("text", told))))
-    async with open_runner(work.ray) as jobs:
+    async with open_runner(await _cluster_of(work)) as jobs:
         attempts = await jobs.attempts(work.base)
         if attempts and attempts[-1].status in LIVE:
             submission_id = attempts[-1].submission_id
@@ -84,6 +88,32 @@ async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any
         return job
 
 
+async def _cluster_of(work: Work) -> RayAddress:
+    """The cluster that an attempt still runs on, where the platform's is another one by now; else the platform's."""
+    before = await asyncio.to_thread(_noted, work)
+    if before is None or before.url == work.ray.url:
+        return work.ray
+    try:
+        async with asyncio.timeout(_FORMER_SECONDS), open_runner(before) as jobs:
+            attempts = await jobs.attempts(work.base)
+    except (RetryableError, PermanentError, TimeoutError):
+        # It is gone, and what ran on it too.
+        return work.ray
+    return before if attempts and attempts[-1].status in LIVE else work.ray
+
+
+def _note_key(work: Work) -> str:
+    return f"jobs/{work.base}.ray.json"
+
+
+def _noted(work: Work) -> RayAddress | None:
+    """The cluster that the newest attempt was submitted to; None where none was."""
+    try:
+        return RayAddress.model_validate_json(open_store(work.store).get(_note_key(work)))
+    except (ObjectMissingError, ValidationError):
+        return None
+
+
 async def _submit(work: Work, jobs: JobRunner, submission_id: str) -> None:
     store = open_store(work.store)
     key = f"jobs/{submission_id}.json"
@@ -96,6 +126,7 @@ async def _submit(work: Work, jobs: JobRunner, submission_id: str) -> None:
 
 def _prepare(work: Work, store: ObjectStore, key: str, submission_id: str) -> str:
     store.put(key, work.specification(submission_id).model_dump_json().encode())
+    store.put(_note_key(work), work.ray.model_dump_json(exclude_none=True).encode())
     return code_packages.upload(work.code, store)
 
 

@@ -13,6 +13,7 @@ HANDLERS = {
     "heliostat:index:TrackingServer": "heliostat.provider.tracking_server:TrackingServerHandler",
     "heliostat:index:RayCluster": "heliostat.provider.ray_cluster:RayClusterHandler",
     "heliostat:index:Controller": "heliostat.provider.controller:ControllerHandler",
+    "heliostat:index:Handover": "heliostat.provider.handover:HandoverHandler",
     "heliostat:index:Dataset": "heliostat.provider.dataset:DatasetHandler",
     "heliostat:index:TrainJob": "heliostat.provider.train_job:TrainJobHandler",
     "heliostat:index:ModelVersion": "heliostat.provider.model_version:ModelVersionHandler",

@@ -4,6 +4,7 @@ from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.controller import Controller, ControllerArgs
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.existing_cluster import ExistingCluster
+from heliostat.resources.handover import Handover
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.object_store import ObjectStore
 from heliostat.resources.platform import Platform
@@ -20,6 +21,7 @@ __all__ = [
     "ControllerArgs",
     "Dataset",
     "ExistingCluster",
+    "Handover",
     "ModelVersion",
     "ObjectStore",
     "Platform",

@@ -76,6 +76,7 @@ class Application(Resource):
             tracking_uri=platform.tracking_uri,
             tracking_access=platform.tracking_access,
             controller=platform.controller,
+            cluster=pulumi.Output.from_input(platform.ray).apply(lambda address: address["url"]),
             cluster_session=platform.ray_session,
         )
 

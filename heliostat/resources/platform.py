@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,10 @@ class Platform:
     def group(self, name: str | None) -> pulumi.Output[Any] | None:
         """The group of a name, as a `ChosenGroup`; None where none is named."""
         return None if name is None else pulumi.Output.from_input(self.groups).apply(lambda groups: chosen(groups, name))
+
+    ready: Sequence[pulumi.Resource] = ()
+    """What workloads of the same stack come after, where no address hangs on it: as pods that are found by their names. Where
+    these are replaced, `Handover` keeps the old ones until nothing is left there."""
 
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output `platform`."""

@@ -104,7 +104,7 @@ class ServedModel(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("heliostat:index:ServedModel", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self, depends_on=list(platform.ready))
         data = Dataset(name, args.code(args.dataset), args.dataset, args.data_parameters.values(), platform, child)
         candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data)
         version = ModelVersion(
@@ -128,7 +128,7 @@ class ServedModel(pulumi.ComponentResource):
             args.training_parameters(name, spec.training.parameters),
             spec.training,
             platform,
-            pulumi.ResourceOptions(parent=self),
+            pulumi.ResourceOptions(parent=self, depends_on=list(platform.ready)),
             gate=spec.gate,
         )
         return Candidate(run_id=run.run_id, model_uri=run.model_uri)

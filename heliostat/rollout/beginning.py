@@ -149,7 +149,9 @@ def _opening(rollout: Progress) -> str:
     if rollout.previous is None:
         return f"{label} is the first version"
     back = ", back to what served before" if rollout.direct else ""
-    return f"from {rollout.previous.version.label} to {label} by {rollout.strategy.kind}{back}"
+    before, after = rollout.previous.cluster, rollout.target.cluster
+    moves = f", and from the cluster {before} to {after}" if before != after else ""
+    return f"from {rollout.previous.version.label} to {label} by {rollout.strategy.kind}{moves}{back}"
 
 
 __all__ = ["declared_meanwhile", "declared_of", "end_of", "nothing_to_do", "start"]

@@ -35,6 +35,11 @@ class Admission(StrEnum):
 
 def identity(desired: Desired) -> str:
     """What needs new replicas when it changes; all else is changed in place."""
+    return on_cluster(identity_anywhere(desired), desired.cluster)
+
+
+def identity_anywhere(desired: Desired) -> str:
+    """The same without the cluster."""
     return identity_of(desired.version.digest, desired.cpus_per_replica, desired.gpus_per_replica, desired.placement)
 
 
@@ -46,6 +51,11 @@ def identity_of(
     if gpus_per_replica or placement is not None:
         parts.append(f"{gpus_per_replica:g}")
     return "/".join([*parts, *([placement.model_dump_json()] if placement is not None else [])])
+
+
+def on_cluster(identity: str, cluster: str) -> str:
+    """The identity of what runs as `identity` on a cluster, by its URL; the same on another one is another thing."""
+    return f"{identity}@{cluster}" if cluster else identity
 
 
 class ColourSpec(Model):
@@ -268,5 +278,7 @@ __all__ = [
     "TestGolden",
     "Window",
     "identity",
+    "identity_anywhere",
     "identity_of",
+    "on_cluster",
 ]

@@ -112,7 +112,7 @@ def roll_back(
     reason = f"{order.by} went back to {label}{_because(order.reason)}"
     for left in (live, target):
         if left is not None and identity(left) != identity(desired):
-            state = remember(state, left, number, now, reason)
+            state = remember(state, left, number, now, reason, desired)
     state = forget(state, desired)
     return state.but(declared=desired, origin=origin, pending=True, returning=True)
 

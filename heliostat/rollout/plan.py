@@ -90,11 +90,14 @@ def _first(desired: Desired, startup: Measured) -> Plan:
 
 
 def _by_strategy(case: _Case) -> Plan:
-    if isinstance(case.desired.strategy, Recreate):
-        return _recreate(case)
-    if isinstance(case.desired.strategy, Rolling):
-        return _rolling(case, case.desired.strategy)
-    return _besides(case, case.desired.strategy)
+    way = case.desired.strategy
+    if isinstance(way, Recreate):
+        found = _recreate(case)
+    else:
+        found = _rolling(case, way) if isinstance(way, Rolling) else _besides(case, way)
+    before, after = case.live.cluster, case.desired.cluster
+    moves = (f"moves from the cluster {before} to {after}",) if before != after else ()
+    return found.model_copy(update={"lines": (*moves, *found.lines)})
 
 
 def _in_place(live: Desired, desired: Desired) -> Plan:

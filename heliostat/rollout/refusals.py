@@ -2,7 +2,8 @@
 
 A refusal is of a version and of how it is judged. How many replicas of it run, how many requests each takes at a time, how the
 replicas move and what follows once it is through decide neither what it answers nor what it has to pass: a change of them
-alone brings nothing back. Once the version serves all the same, its refusals are forgotten.
+alone brings nothing back, and no other cluster does. But where a version that serves did not do well on another cluster, only
+that move is refused. Once the version serves all the same, its refusals are forgotten.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from heliostat.rollout.model import SETTLED, Progress, State, identity
+from heliostat.rollout.model import SETTLED, Progress, State, identity, identity_anywhere
 from heliostat.spec.rollouts import BlockedVersion, Desired, Version
 
 MOST = 100
@@ -72,12 +73,14 @@ def hold(state: State, rollout: Progress, at: float, reason: str) -> State:
     """
     if rollout.in_place or rollout.excused or rollout.direct:
         return state
-    return remember(state, rollout.target, rollout.number, at, reason)
+    return remember(state, rollout.target, rollout.number, at, reason, rollout.previous)
 
 
-def remember(state: State, desired: Desired, rollout: int, at: float, reason: str) -> State:
-    """`state` that refuses `desired` from now on."""
+def remember(state: State, desired: Desired, rollout: int, at: float, reason: str, instead: Desired | None = None) -> State:
+    """`state` that refuses `desired` from now on; `instead` is what it goes on with."""
     entry = entry_of(desired, rollout, at, reason)
+    if instead is not None and identity_anywhere(instead) == identity_anywhere(desired):
+        entry = entry.model_copy(update={"cluster": desired.cluster})
     return withdrawn(state.but(refused=(entry, *forget(state, desired).refused)[:MOST]))
 
 
@@ -92,7 +95,7 @@ def entry_of(desired: Desired, rollout: int, at: float, reason: str) -> BlockedV
     """The refusal of `desired`."""
     return BlockedVersion(
         fingerprint=as_judged(desired),
-        identity=identity(desired),
+        identity=identity_anywhere(desired),
         label=desired.version.label,
         rollout=rollout,
         at=at,
@@ -111,13 +114,13 @@ def forgiven(state: State) -> State:
     if live is None or not state.refused:
         return state
     state = forget(state, live)
-    return state.but(refused=tuple(each for each in state.refused if each.identity != identity(live)))
+    return state.but(refused=tuple(each for each in state.refused if not _runs_as(each, live)))
 
 
 def shown(state: State) -> tuple[BlockedVersion, ...]:
     """The refusals for people, the newest first: what serves is not among them, not even while it is being left."""
     live = state.slot(state.live).desired if state.live is not None else None
-    return tuple(each for each in state.refused if live is None or each.identity != identity(live))
+    return tuple(each for each in state.refused if live is None or not _runs_as(each, live))
 
 
 def is_refused(state: State, desired: Desired) -> bool:
@@ -128,7 +131,11 @@ def is_refused(state: State, desired: Desired) -> bool:
 def _is_of(refused: BlockedVersion, desired: Desired) -> bool:
     if not refused.identity:
         return refused.label == desired.version.label
-    return refused.fingerprint == as_judged(desired)
+    return refused.fingerprint == as_judged(desired) and refused.cluster in ("", desired.cluster)
+
+
+def _runs_as(refused: BlockedVersion, live: Desired) -> bool:
+    return refused.identity == identity_anywhere(live) and refused.cluster in ("", live.cluster)
 
 
 def _settled(state: State) -> Desired | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
-from heliostat.spec.addresses import ControllerAddress, HttpUrl, TokenFile, TokenVariable
+from heliostat.spec.addresses import ControllerAddress, HttpUrl, RayAddress, TokenFile, TokenVariable
 from heliostat.spec.base import EntryPoint, Model
 from heliostat.spec.platforms.base import Host, Port
 from heliostat.spec.resources import ControllerInputs
@@ -64,6 +64,8 @@ class ControllerSettings(Model):
     """Where the API listens, e.g. 0.0.0.0 in a pod; by default at the `host` by which others reach it."""
     token_file: Annotated[str, Field(pattern=r"^/")] | None = None
     """A file that holds the token, as a secret that is mounted; by default the `credential` of the inputs says where it is."""
+    before: RayAddress | None = None
+    """The cluster that the data folder's settings named before these, for a database that does not know yet where it was."""
     agents_credential: Annotated[TokenFile | TokenVariable, Field(discriminator="kind")] | None = None
     """Where another token is that lets in the agents of a fleet, and to nothing else; without one they have the same."""
     clients_url: HttpUrl | None = None

@@ -139,6 +139,18 @@ class TokenOutputs(TokenInputs):
     """A secret: it is encrypted in the state, and shown nowhere."""
 
 
+class HandoverInputs(Model):
+    """That a controller has all its applications on one cluster."""
+
+    controller: ControllerAddress
+    cluster: str
+    """The URL of Ray there."""
+
+
+class HandoverOutputs(HandoverInputs):
+    """The same, once it is so."""
+
+
 class Code(Model):
     """The source files that an entry point needs, at one state: what runs on the cluster is a copy, never the checkout."""
 
@@ -280,6 +292,8 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     tracking_uri: str
     tracking_access: Access | None = None
     controller: ControllerAddress
+    cluster: str = ""
+    """The URL of the Ray cluster that it is to run on: another one beside it is moved to by the strategy."""
     cluster_session: str = ""
     """The cluster's `session`. It decides nothing of what is served: on a cluster that was made anew the application starts
     again, and an update waits for that."""

@@ -36,6 +36,10 @@ from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import Limits, PredictionLog, ReplicaScale, WebOrigin, is_none
 
 
+def _is_empty(value: str) -> bool:
+    return not value
+
+
 class Runtime(Model):
     """The library that a version runs on, beside its own code."""
 
@@ -77,6 +81,9 @@ class Desired(ReplicaScale):
     strategy: Strategy
     placement: Placement | None = Field(default=None, exclude_if=is_none)
     """Where its replicas run; None: wherever there is room."""
+    cluster: str = Field(default="", exclude_if=_is_empty)
+    """The URL of the Ray cluster that its replicas are to run on; empty for whichever the controller works on. The same
+    version on another cluster is a rollout."""
 
 
 class Origin(Model):
@@ -223,6 +230,14 @@ class Rollout(Model):
     analyses: tuple[AnalysisResult, ...] = ()
     """Those that ended, and last the one that goes on."""
     origin: Origin | None = None
+    from_cluster: str = ""
+    """The cluster that what served before runs on; empty where that is not known, or nothing served."""
+    to_cluster: str = ""
+
+    @property
+    def moves(self) -> bool:
+        """Whether it leaves a cluster: it is through once nothing of it is left there, as that cluster may go then."""
+        return "" not in (self.from_cluster, self.to_cluster) and self.from_cluster != self.to_cluster
 
 
 class VersionSample(Model):
@@ -272,6 +287,8 @@ class BlockedVersion(Model):
     rollout: int
     at: float
     reason: str
+    cluster: str = Field(default="", exclude_if=_is_empty)
+    """Where it is not to come, where it serves elsewhere; empty: nowhere."""
 
 
 class Status(Model):
@@ -289,6 +306,8 @@ class Status(Model):
     refused: tuple[BlockedVersion, ...] = ()
     """What was rolled back and is not shipped again by itself, the newest first."""
     url: str
+    cluster: str = ""
+    """The cluster that `serving` runs on; empty where that is not known."""
 
 
 class Plan(Model):
@@ -316,6 +335,8 @@ class Health(Model):
     ray: bool
     ray_url: str = ""
     """The cluster that it works on; empty from a controller that is older than this."""
+    former_ray_urls: tuple[str, ...] = ()
+    """Clusters that it worked on before, and that something of an application is left on."""
     public_url: str
     store_error: str = ""
     """Why what is decided could not be written down of late, as on a full disk; empty where it is."""

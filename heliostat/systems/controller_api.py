@@ -217,7 +217,7 @@ def serves_as_declared(status: Status) -> bool:
     """Whether what is declared is what serves, and nothing is on its way: what served already had needed no rollout."""
     rollout, desired = status.rollout, status.desired
     over = rollout is not None and rollout.phase in ENDS and not status.pending
-    return over and desired is not None and status.serving == desired.version
+    return over and desired is not None and status.serving == desired.version and status.cluster in ("", desired.cluster)
 
 
 def _is_through(status: Status, rollout: Rollout) -> bool:

@@ -37,6 +37,7 @@ class MemoryServing:
 
     def __init__(self, failure: Callable[[Desired], str | None] = lambda _: None) -> None:
         self.capabilities = ALL
+        self.clusters = ("",)
         self.away = False
         """Whether it does not answer."""
         self.deployed: list[tuple[str, Colour]] = []
@@ -68,6 +69,9 @@ class MemoryServing:
 
     async def prepare(self) -> None:  # noqa: D102
         self._require_answer()
+
+    async def release(self, needed: frozenset[str]) -> None:  # noqa: D102
+        return
 
     async def close(self) -> None:  # noqa: D102
         return

@@ -12,6 +12,7 @@ import httpx
 
 from heliostat.controller.api import create_app
 from heliostat.controller.backends.ray_serve import RayServe
+from heliostat.controller.backends.serving import ServingBackend
 from heliostat.controller.ledger import Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import Store
@@ -36,12 +37,14 @@ def behaviour(config: dict[str, Any]) -> str:
 class FakeServe:
     """Starts whatever it is given at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_port: int = 30_000) -> None:
         self.apps: dict[str, dict[str, Any]] = {}
         self.away = False
+        self.failing = False
+        """Whether everything on it crashes."""
         self.deploys: list[str] = []
         self._ports: dict[tuple[str, int], int] = {}
-        self._free = count(30_000)
+        self._free = count(first_port)
 
     async def read(self) -> ServeInstance:
         if self.away:
@@ -71,7 +74,7 @@ class FakeServe:
         return next(self.apps[name] for (name, _), each in self._ports.items() if each == port and name in self.apps)
 
     def _application(self, name: str, config: dict[str, Any]) -> ServeApplication:
-        failed = behaviour(config) == "crashes"
+        failed = behaviour(config) == "crashes" or self.failing
         replicas = 0 if failed else config["deployments"][0]["num_replicas"]
         ports = [
             self._ports.get((name, index)) or self._ports.setdefault((name, index), next(self._free))
@@ -91,6 +94,8 @@ class FakeServe:
 class FakeCluster:
     """A controller with everything around it, in one process."""
 
+    ray_url = "http://127.0.0.1:1"
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.serve = FakeServe()
@@ -103,7 +108,7 @@ class FakeCluster:
         """The controller, as after it was killed: all it knows is what it kept."""
         inputs = ControllerInputs(
             directory=str(self.directory),
-            ray=RayAddress(url="http://127.0.0.1:1"),
+            ray=RayAddress(url=self.ray_url),
             store=StoreAddress(uri=f"file://{self.directory}/objects"),
             tracking_uri="http://mlflow",
         )
@@ -118,10 +123,17 @@ class FakeCluster:
         client = httpx.AsyncClient(transport=httpx.MockTransport(self._golden))
         store, objects = Store(self.directory), Directory(self.directory / "objects")
         self.ledger = Ledger(store, objects)
-        backend = RayServe(self.serve, settings)  # type: ignore[arg-type]
-        self.reconciler = Reconciler(store, backend, self.traffic, client, settings, self.ledger)
+        self.reconciler = Reconciler(store, self.backend(store, settings), self.traffic, client, settings, self.ledger)
         self.app = create_app(self.reconciler, TOKEN, "http://public")
         return self.reconciler
+
+    def backend(self, store: Store, settings: ControllerSettings) -> ServingBackend:
+        """What the controller has replicas run by."""
+        return RayServe(self.serve, settings)  # type: ignore[arg-type]
+
+    def config_at(self, port: int) -> dict[str, Any]:
+        """What the replica at a port was deployed with."""
+        return self.serve.config_at(port)
 
     def client(self) -> ControllerClient:
         return ControllerClient(self.address, httpx.ASGITransport(self.app))
@@ -143,6 +155,6 @@ class FakeCluster:
             await self.reconciler.close()
 
     def _golden(self, call: httpx.Request) -> httpx.Response:
-        if behaviour(self.serve.config_at(call.url.port or 0)) == "wrong":
+        if behaviour(self.config_at(call.url.port or 0)) == "wrong":
             return httpx.Response(500, json={"failures": [{"name": "request 1", "reason": "expected late"}]})
         return httpx.Response(200, json={"passed": 1})

@@ -49,7 +49,7 @@ def test_what_is_exported_are_addresses_that_anybody_can_open(stack: RecordedSta
     ray, controller = (
         kind.model_validate(exported[key]) for kind, key in ((RayAddress, "ray"), (ControllerAddress, "controller"))
     )
-    assert ray.url == "http://ray.ml.svc:8265"
+    assert ray.url == f"http://{exported['raySession']}.ml.svc:8265"
     assert controller.credential.name == "controller-token"
     assert ray.credential.context == ray.proxy.context == "prod"
     assert Access.model_validate(exported["trackingAccess"]).proxy.context == "prod"
@@ -96,10 +96,12 @@ def test_a_second_time_nothing_is_to_do_and_a_change_touches_what_it_should_and_
     platform["ray"] = {"memoryGib": 16}
     assert asyncio.run(stack.up()).succeeded, stack.errors()
     kinds = [each.rpartition(" ")[0] for each in stack.touched() if "pulumi:pulumi:Stack" not in each]
-    # The new cluster is there, and whoever calls the head comes to it, before the old one goes.
-    assert kinds == [
-        "create kubernetes:ray.io/v1:RayCluster",
-        "update kubernetes:core/v1:Service",
+    # The new cluster is there, and the controller works on it, and nothing is left on the old one, before that goes.
+    assert kinds[:2] == ["create kubernetes:ray.io/v1:RayCluster", "create kubernetes:core/v1:Service"]
+    assert sorted(kinds[2:4]) == ["update kubernetes:apps/v1:StatefulSet", "update kubernetes:core/v1:ConfigMap"]
+    assert kinds[4:] == [
+        "update heliostat:index:Handover",
+        "delete kubernetes:core/v1:Service",
         "delete kubernetes:ray.io/v1:RayCluster",
     ]
     assert asyncio.run(stack.destroy()).succeeded, stack.errors()

@@ -103,17 +103,17 @@ def test_a_revision_tells_another_password_from_this_one_to_who_has_the_key():
 
 
 def test_the_controllers_settings_are_what_it_reads():
-    text = controller.settings(site(), {"uri": "s3://models"}, "http://traffic.ml.svc")
+    text = controller.settings(site(), "ray-1", {"uri": "s3://models"}, "http://traffic.ml.svc")
     if "traffic_plane" not in ControllerSettings.model_fields:
         pytest.skip("the traffic plane of several is not in this checkout")
     found = ControllerSettings.model_validate_json(text)
     assert found.public_url == "http://traffic.ml.svc"
-    assert found.inputs.ray.url == "http://ray.ml.svc:8265"
+    assert found.inputs.ray.url == "http://ray-1.ml.svc:8265"
 
 
 def test_other_settings_make_another_digest():
-    assert json.loads(controller.settings(site(), {"uri": "s3://a"}, "http://x.ml.svc")) != json.loads(
-        controller.settings(site(), {"uri": "s3://b"}, "http://x.ml.svc")
+    assert json.loads(controller.settings(site(), "ray-1", {"uri": "s3://a"}, "http://x.ml.svc")) != json.loads(
+        controller.settings(site(), "ray-1", {"uri": "s3://b"}, "http://x.ml.svc")
     )
 
 

@@ -8,8 +8,9 @@ import json
 import pytest
 from ml_world import World, failure
 
-from heliostat.provider import planned_capacity, train_job
+from heliostat.provider import planned_capacity, ray_work, train_job
 from heliostat.provider.train_job import TrainJobHandler, identity_of, told, why
+from heliostat.spec.addresses import RayAddress
 from heliostat.spec.platforms.local import RayWorkers
 from heliostat.spec.resources import TrainJobInputs
 from heliostat.spec.workload import Gate, Scaling, Slice
@@ -17,7 +18,7 @@ from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Run
 from heliostat.systems.ray_capacity import NodeTotals
 from heliostat.systems.ray_jobs import PROGRESS
-from heliostat.testing.jobs import JobResult
+from heliostat.testing.jobs import JobResult, MemoryJobs
 
 HANDLER = TrainJobHandler()
 
@@ -94,6 +95,41 @@ async def test_a_running_job_is_attached_to(world):
     world.jobs.end(job_id, trained(world.specification(job_id)))
     assert (await waiting).outputs.run_id == "run-1"
     assert len(world.submitted) == 1
+
+
+@pytest.fixture
+def moved(world, monkeypatch):
+    """The jobs of a second cluster, which the work is for by now; and the work."""
+    jobs = {world.ray.url: world.jobs, "http://new": MemoryJobs(world._run)}
+    monkeypatch.setattr(ray_work, "open_runner", lambda address: jobs[address.url])
+    return jobs["http://new"], inputs(world, ray=RayAddress(url="http://new"))
+
+
+async def test_a_job_that_still_runs_on_the_cluster_before_is_attached_to(world, moved):
+    new, wanted = moved
+    trained, world.outcome = world.outcome, lambda _: None
+    world.cancelled.set()
+    with pytest.raises(RetryableError, match="goes on as Ray job"):
+        await HANDLER.create(world.context, inputs(world))
+    world.cancelled.clear()
+    world.jobs.followed.clear()
+    waiting = asyncio.create_task(HANDLER.create(world.context, wanted))
+    await world.jobs.followed.wait()
+    [job] = world.jobs.submitted
+    world.jobs.end(job.submission_id, trained(world.specification(job.submission_id)))
+    assert (await waiting).outputs.run_id == "run-1"
+    assert new.submitted == []
+
+
+@pytest.mark.parametrize("ends", ["failed", "gone"])
+async def test_what_no_longer_runs_on_the_cluster_before_is_trained_on_the_one_that_is_there(world, moved, ends):
+    new, wanted = moved
+    trained, world.outcome = world.outcome, lambda _: JobResult("FAILED", failure("failed", "ValueError: no"))
+    with pytest.raises(PermanentError, match="ValueError"):
+        await HANDLER.create(world.context, inputs(world))
+    world.outcome, world.jobs.away = trained, ends == "gone"
+    assert (await HANDLER.create(world.context, wanted)).outputs.run_id == "run-1"
+    assert (len(world.jobs.submitted), len(new.submitted)) == (1, 1)
 
 
 async def test_after_a_failure_the_next_attempt_has_the_next_number(world):

@@ -38,6 +38,7 @@ class RayServe:
     """A `ServingBackend`: one cluster's Serve."""
 
     capabilities = frozenset({Capability.ACCELERATORS, Capability.SHADOW})
+    clusters = ("",)
 
     def __init__(self, serve: ServeClient, settings: ControllerSettings) -> None:
         self._serve = serve
@@ -67,6 +68,9 @@ class RayServe:
 
     async def prepare(self) -> None:  # noqa: D102
         await self._serve.prepare()
+
+    async def release(self, needed: frozenset[str]) -> None:  # noqa: D102
+        return
 
     async def close(self) -> None:  # noqa: D102
         await self._serve.close()

@@ -36,6 +36,8 @@ class Deployments:
     """All that a backend runs."""
 
     colours: Mapping[tuple[str, Colour], Deployment] = field(default_factory=dict)
+    silent: Mapping[str, float] = field(default_factory=dict)
+    """Clusters that did not answer, by URL, and for how many seconds by now: the colours there are old news."""
 
     def of(self, application: str, colour: Colour) -> Deployment | None:
         """One colour; None where nothing is left of it."""
@@ -73,6 +75,10 @@ class ServingBackend(Protocol):
     capabilities: frozenset[Capability]
     """What it can do of that which not every backend can."""
 
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Its clusters, as a declaration names them; new colours come to the first. `("",)`: there is one, without a name."""
+
     async def observe(self) -> Deployments:
         """Tell what runs. One that has just come back itself, and does not know yet, raises RetryableError."""
 
@@ -87,6 +93,9 @@ class ServingBackend(Protocol):
 
     async def prepare(self) -> None:
         """Start what the first deployment would wait for; nothing where it runs."""
+
+    async def release(self, needed: frozenset[str]) -> None:
+        """Let go of clusters that nothing is left on and that are not `needed`; nothing where there is one."""
 
     async def close(self) -> None:
         """Give connections back."""

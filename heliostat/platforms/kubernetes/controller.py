@@ -19,7 +19,7 @@ from heliostat.platforms.kubernetes.pods import (
     service,
     stateful,
 )
-from heliostat.platforms.kubernetes.ray_cluster import DASHBOARD, TOKEN_KEY, TOKEN_SECRET
+from heliostat.platforms.kubernetes.ray_cluster import TOKEN_KEY, TOKEN_SECRET, ray_url
 from heliostat.platforms.kubernetes.site import CONTROLLER, RAY, TRAFFIC, Manifest, Site
 from heliostat.resources.base import Address
 from heliostat.spec.controller import SETTINGS_FILE
@@ -40,11 +40,11 @@ def url(site: Site) -> str:
     return f"http://{site.host(CONTROLLER)}:{PORT}"
 
 
-def settings(site: Site, store: Address, clients_url: str) -> str:
-    """What it is started with, as its data folder has it."""
+def settings(site: Site, cluster: str, store: Address, clients_url: str) -> str:
+    """What it is started with, as its data folder has it; `cluster` is the name of the Ray cluster that it works on."""
     token = f"{TOKENS}/{CONTROLLER}/{KEY}"
     ray = {
-        "url": f"http://{site.host(RAY)}:{DASHBOARD}",
+        "url": ray_url(site, cluster),
         "credential": {"kind": "file", "path": f"{TOKENS}/{RAY}/{TOKEN_KEY}"},
     }
     inputs = {
@@ -68,9 +68,11 @@ def settings(site: Site, store: Address, clients_url: str) -> str:
     return json.dumps(found, indent=2, sort_keys=True) + "\n"
 
 
-def manifests(site: Site, controller: ControllerPod, store: pulumi.Input[Address], clients_url: str) -> list[Manifest]:
+def manifests(
+    site: Site, controller: ControllerPod, cluster: str, store: pulumi.Input[Address], clients_url: str
+) -> list[Manifest]:
     """Its settings, its pod and its service."""
-    text = pulumi.Output.from_input(store).apply(lambda address: settings(site, address, clients_url))
+    text = pulumi.Output.from_input(store).apply(lambda address: settings(site, cluster, address, clients_url))
     config: Manifest = {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -116,11 +116,16 @@ def ray_cluster(
 
 
 def head_service(site: Site, cluster: str) -> Manifest:
-    """The service by which everybody finds the head, whichever cluster it is of: KubeRay's own has the cluster's name."""
+    """The service by which everybody finds a cluster's head: each has its own, as applications move from one to the other."""
     chosen = {"ray.io/cluster": cluster, "ray.io/node-type": "head"}
     ports = [{"name": "dashboard", "port": DASHBOARD, "targetPort": DASHBOARD}]
     spec = {"selector": chosen, "ports": ports}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": site.metadata(RAY, RAY, NOT_AWAITED), "spec": spec}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": site.metadata(cluster, RAY, NOT_AWAITED), "spec": spec}
+
+
+def ray_url(site: Site, cluster: str) -> str:
+    """Where a cluster's REST APIs answer, inside of Kubernetes."""
+    return f"http://{site.host(cluster)}:{DASHBOARD}"
 
 
 def _head(site: Site, head: RayHead, environment: Mapping[str, Any]) -> Manifest:

@@ -9,7 +9,7 @@ import pulumi
 
 from heliostat.platforms.kubernetes import controller, database, identity, mlflow, network, observability, redis, traffic
 from heliostat.platforms.kubernetes.cluster import install_operator, make_ray
-from heliostat.platforms.kubernetes.ray_cluster import DASHBOARD, REDIS_KEY, REDIS_SECRET, TOKEN_KEY, TOKEN_SECRET
+from heliostat.platforms.kubernetes.ray_cluster import REDIS_KEY, REDIS_SECRET, TOKEN_KEY, TOKEN_SECRET, ray_url
 from heliostat.platforms.kubernetes.site import CONTROLLER, RAY, REDIS, TRAFFIC, Manifest, Site, make
 from heliostat.platforms.underlay import Underlay
 from heliostat.resources import Platform, Token
@@ -58,7 +58,7 @@ class KubernetesServices(pulumi.ComponentResource):
         session, ray = self._ray(pools)
         self._groups = _exported(worker_groups(spec.groups, pools))
         tracking = database.make_tracking(self._site, spec, self._database, under, key, self._options)
-        balancer = self._serving(ray, tracking)
+        balancer = self._serving(session, ray, tracking)
         self._observe()
         self.platform = self._platform(session, balancer)
         self.register_outputs({"publicUrl": self.platform.public_url})
@@ -106,11 +106,11 @@ class KubernetesServices(pulumi.ComponentResource):
             before.append(install_operator(self._spec.operator, self._spec.namespace, self._options))
         return make_ray(self._site, self._spec, pools, self._after(*guarded, *before))
 
-    def _serving(self, ray: pulumi.Resource, tracking: pulumi.Resource) -> pulumi.CustomResource:
+    def _serving(self, cluster: str, ray: pulumi.Resource, tracking: pulumi.Resource) -> pulumi.CustomResource:
         """Controller and traffic plane; gives the service that clients reach."""
         spec, site = self._spec, self._site
         url = traffic.url(site, spec.traffic)
-        manifests = controller.manifests(site, spec.controller, self._under.store, url)
+        manifests = controller.manifests(site, spec.controller, cluster, self._under.store, url)
         running = self._make(manifests, self._after(*self._accounts, ray, tracking))
         *pods, service = traffic.manifests(site, spec.traffic, self._under.load_balancer_annotations)
         made = self._make(pods, self._after(*running))
@@ -126,12 +126,13 @@ class KubernetesServices(pulumi.ComponentResource):
         balanced = self._spec.traffic.service == "LoadBalancer" and self._spec.traffic.url is None
         return Platform(
             store=self._under.store,
-            ray=_address(site, cluster, f"http://{site.host(RAY)}:{DASHBOARD}", TOKEN_SECRET, TOKEN_KEY),
+            ray=_address(site, cluster, ray_url(site, session), TOKEN_SECRET, TOKEN_KEY),
             tracking_uri=mlflow.uri(site),
             controller=_address(site, cluster, controller.url(site), controller.SECRET, controller.KEY),
             public_url=balancer.status.apply(_balanced_url) if balanced else url,  # type: ignore[attr-defined]
             ray_session=session,
             groups=self._groups,
+            ready=(self,),
             tracking_access=cluster.apply(lambda found: {"proxy": _proxy(found)}),
         )
 
