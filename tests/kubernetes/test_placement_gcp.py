@@ -1,0 +1,50 @@
+"""Google Cloud: 1,000 nodes with GPUs, TPUs of one host and slices of TPUs of four and sixteen hosts, and all their workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kubernetes import kwok
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.placement import ABSENT, Placement, PlacementTests, made, placed, slices
+from tests.kubernetes.played_operator import interleaved
+from tests.platforms.gcp_specs import section
+from tests.platforms.recorded_stack import RecordedStack
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1200)]
+GROUPS: dict[str, Any] = {
+    "cpu": {"kind": "cpu", "cpus": 6, "memoryGib": 20, "min": 1, "max": 160},
+    "spot-cpu": {"kind": "cpu", "cpus": 6, "memoryGib": 20, "spot": True, "max": 100},
+    "spot-gpu": {"kind": "gpu", "type": "L4", "spot": True, "max": 160},
+    "l4": {"kind": "gpu", "type": "L4", "max": 80},
+    "t4": {"kind": "gpu", "type": "T4", "max": 100},
+    "a100": {"kind": "gpu", "type": "A100-40G", "max": 74},
+    "v5e": {"kind": "tpu", "type": "v5e", "topology": "2x4", "max": 60},
+    "v6e": {"kind": "tpu", "type": "v6e", "topology": "4x4", "min": 1, "max": 30},
+    "spot-v6e": {"kind": "tpu", "type": "v6e", "topology": "4x4", "spot": True, "max": 10},
+    "pod": {"kind": "tpu", "type": "v6e", "topology": "8x8", "max": 2},
+    "v5p": {"kind": "tpu", "type": "v5p", "topology": "2x2x4", "max": 18},
+    ABSENT: {"kind": "gpu", "type": "H100", "count": 8, "max": 2},
+}
+SEVERAL_HOSTS = ("v6e", "spot-v6e", "pod", "v5p")
+
+
+@pytest.fixture(scope="module")
+async def plan(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What is declared."""
+    kwok.program()
+    stack = RecordedStack(
+        tmp_path_factory.mktemp("gcp"), {"heliostat:platform": section(groups=GROUPS)}, ("gcp", "kubernetes", "heliostat")
+    )
+    return await made(stack)
+
+
+@pytest.fixture(scope="module")
+def platform(cluster: Cluster, plan: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placement]:
+    """All of it, in its place."""
+    with placed(cluster, tmp_path_factory.mktemp("kwok"), plan, gke=True) as found:
+        yield found
