@@ -23,7 +23,9 @@ class Cluster:
 
     def run(self, *arguments: str, text: str | None = None) -> str:
         """Run kubectl."""
-        ran = subprocess.run(self._command(arguments), input=text, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        ran = subprocess.run(
+            self._command(arguments), input=text, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
         if ran.returncode:
             raise Refused(ran.stderr.strip())
         return ran.stdout

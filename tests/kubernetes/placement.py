@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.kubernetes import kwok
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.played_operator import GROUP, REPLICA_NAME, RayPods, interleaved
@@ -62,24 +60,30 @@ async def made(stack: RecordedStack) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def placed(cluster: Cluster, folder: Path, plan: list[dict[str, Any]], gke: bool) -> Iterator[Placement]:
-    """A plan's nodes with all pods that it may have on them, as long as it is asked for."""
+def simulated(cluster: Cluster, folder: Path, namespace: str) -> Iterator[Simulation]:
+    """A namespace whose pods go to simulated nodes alone; it and the nodes are gone afterwards."""
     program = kwok.program()
-    pools = [each for each in of_plan(plan) if each.group != ABSENT]
-    namespace = f"placement-{pools[0].cloud}"
     simulation = Simulation(cluster, namespace)
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    # Nodes that are there are not part of this.
     real = cluster.run("get", "nodes", "-o", "name", "-l", f"!{SIMULATED}").split()
     cluster.run("cordon", *real)
     try:
         with kwok.running(program, cluster.kubeconfig, folder / "kwok.log"):
             try:
-                yield _full(simulation, pools, RayPods(_ray_cluster(plan), namespace, gke), plan)
+                yield simulation
             finally:
                 simulation.clear()
     finally:
         cluster.run("uncordon", *real)
+
+
+@contextmanager
+def placed(cluster: Cluster, folder: Path, plan: list[dict[str, Any]], gke: bool) -> Iterator[Placement]:
+    """A plan's nodes with all pods that it may have on them, as long as it is asked for."""
+    pools = [each for each in of_plan(plan) if each.group != ABSENT]
+    namespace = f"placement-{pools[0].cloud}"
+    with simulated(cluster, folder, namespace) as simulation:
+        yield _full(simulation, pools, RayPods(_ray_cluster(plan), namespace, gke), plan)
 
 
 def _full(simulation: Simulation, pools: list[NodesOfPool], ray: RayPods, plan: list[dict[str, Any]]) -> Placement:
@@ -98,8 +102,10 @@ def _full(simulation: Simulation, pools: list[NodesOfPool], ray: RayPods, plan: 
     simulation.scheduled(workers)
     simulation.this_many_scheduled("heliostat/part", len(workers) + count)
     done = time.monotonic()
-    print(f"\n{simulation.namespace}: {sum(each.count for each in pools)} nodes ready in {nodes_ready - began:.0f} s, "
-          f"{len(workers)} workers and {count} other pods made and placed in {done - nodes_ready:.0f} s")
+    print(
+        f"\n{simulation.namespace}: {sum(each.count for each in pools)} nodes ready in {nodes_ready - began:.0f} s, "
+        f"{len(workers)} workers and {count} other pods made and placed in {done - nodes_ready:.0f} s"
+    )
     return Placement(simulation, pools, ray, workers, simulation.pods(), simulation.nodes())
 
 
@@ -137,7 +143,9 @@ class PlacementTests:
         simulation = platform.simulation
         container = {"name": "idle", "image": "idle", "resources": {"requests": {"cpu": "3500m"}}}
         metadata = {"name": "strangers", "namespace": simulation.namespace}
-        names = simulation.make([{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}])
+        names = simulation.make(
+            [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}]
+        )
         simulation.unschedulable(names)
         assert "untolerated taint" in simulation.pods()["strangers"].told
         simulation.delete("pod", names)
@@ -174,7 +182,22 @@ class PlacementTests:
         assert simulation.pods()[names[0]].node == new["metadata"]["name"]
 
 
-def slices(platform: Placement, group: str, pods: Mapping[str, Placed]) -> dict[str, list[Placed]]:
+def whole_slices(simulation: Simulation, group: str) -> int:
+    """How many slices of a group there are, each of which has a pool of its own and a node of it for each of its pods."""
+    nodes, found = simulation.nodes(), slices(simulation.pods(), group)
+    used: list[str] = []
+    for name, pods in found.items():
+        on = {str(pod.node) for pod in pods}
+        pools = {nodes[node][SIMULATED] for node in on}
+        assert len(pools) == 1, f"{name} is on nodes of {sorted(pools)}"
+        size = sum(labels[SIMULATED] in pools for labels in nodes.values())
+        assert len(on) == len(pods) == size, f"{name} has {len(pods)} pods on {len(on)} of {size} nodes"
+        used += pools
+    assert len(set(used)) == len(used), "two slices are in one pool"
+    return len(found)
+
+
+def slices(pods: Mapping[str, Placed], group: str) -> dict[str, list[Placed]]:
     """The workers of a group by the name of their slice."""
     found: dict[str, list[Placed]] = {}
     for each in pods.values():

@@ -28,7 +28,9 @@ class RayPods:
     def head(self) -> dict[str, Any]:
         """The head's, with the autoscaler beside it."""
         spec = self.cluster["spec"]
-        pod = self._pod(spec["headGroupSpec"]["template"], f"{self._name}-head", {GROUP: "headgroup", "ray.io/node-type": "head"})
+        pod = self._pod(
+            spec["headGroupSpec"]["template"], f"{self._name}-head", {GROUP: "headgroup", "ray.io/node-type": "head"}
+        )
         pod["spec"]["containers"].append(
             {"name": "autoscaler", "image": "autoscaler", "resources": spec["autoscalerOptions"]["resources"]}
         )

@@ -102,7 +102,7 @@ def _gke(name: str, inputs: Mapping[str, Any]) -> NodesOfPool:
     whole = scaling.get("totalMaxNodeCount")
     of_a_zone = scaling.get("maxNodeCount") or inputs.get("nodeCount")
     gpus = config.get("guestAccelerators", [])
-    machine = _machine("gcp", config["machineType"])
+    machine = machine_of("gcp", config["machineType"])
     labels = {"cloud.google.com/gke-nodepool": name, **config.get("labels", {})}
     if config.get("spot"):
         labels |= {"cloud.google.com/gke-spot": "true", "cloud.google.com/gke-provisioning": "spot"}
@@ -124,7 +124,7 @@ def _gke(name: str, inputs: Mapping[str, Any]) -> NodesOfPool:
 
 
 def _eks(name: str, inputs: Mapping[str, Any]) -> NodesOfPool:
-    machine = _machine("aws", inputs["instanceTypes"][0])
+    machine = machine_of("aws", inputs["instanceTypes"][0])
     capacity = inputs.get("capacityType", "ON_DEMAND")
     labels = {"eks.amazonaws.com/nodegroup": name, "eks.amazonaws.com/capacityType": capacity, **inputs["labels"]}
     count = int(inputs["scalingConfig"]["maxSize"])
@@ -140,7 +140,8 @@ def _tainted(said: Mapping[str, str]) -> dict[str, str]:
     return {"key": said["key"], "value": said["value"], "effect": "NoSchedule"}
 
 
-def _machine(cloud: Cloud, name: str) -> Machine:
+def machine_of(cloud: Cloud, name: str) -> Machine:
+    """A machine type of a cloud."""
     return next(each.machine for each in catalog(cloud).offers if each.machine.name == name)
 
 

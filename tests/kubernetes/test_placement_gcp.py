@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.kubernetes import kwok
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.placement import ABSENT, Placement, PlacementTests, made, placed, slices
-from tests.kubernetes.played_operator import interleaved
+from tests.kubernetes.placement import ABSENT, NODES, Placement, PlacementTests, made, placed, slices, whole_slices
 from tests.platforms.gcp_specs import section
 from tests.platforms.recorded_stack import RecordedStack
 
@@ -48,3 +46,24 @@ def platform(cluster: Cluster, plan: list[dict[str, Any]], tmp_path_factory: pyt
     """All of it, in its place."""
     with placed(cluster, tmp_path_factory.mktemp("kwok"), plan, gke=True) as found:
         yield found
+
+
+class TestPlacementOnGoogleCloud(PlacementTests):
+    def test_each_slice_is_whole_and_two_are_never_mixed(self, platform: Placement) -> None:
+        found = {group: whole_slices(platform.simulation, group) for group in SEVERAL_HOSTS}
+        assert found == {group: GROUPS[group]["max"] for group in SEVERAL_HOSTS}
+
+    def test_a_slice_whose_nodes_are_taken_away_comes_back_whole(self, platform: Placement) -> None:
+        simulation = platform.simulation
+        pods = slices(platform.pods, "spot-v6e")["spot-v6e-3"]
+        pool = next(each for each in platform.pools if each.name == platform.pool_of(pods[0]))
+        simulation.delete("node", [str(each.node) for each in pods])
+        simulation.delete("pod", [each.name for each in pods])
+        names = simulation.make(platform.ray.replica("spot-v6e", 3, "again-"))
+        simulation.unschedulable(names)
+        new = list(pool.nodes(first=NODES))
+        simulation.make_nodes(new)
+        simulation.scheduled(names)
+        found = simulation.pods()
+        assert {found[each].node for each in names} == {each["metadata"]["name"] for each in new}
+        assert whole_slices(simulation, "spot-v6e") == GROUPS["spot-v6e"]["max"]
