@@ -1,14 +1,14 @@
-"""Where a real scheduler puts what a platform declares, on 1,000 simulated nodes. A class of tests for each cloud inherits these.
+"""Where a real scheduler puts what a platform declares, on 1,000 simulated nodes. Tests of each cloud inherit these.
 
-The plan is made by the platform's own program. All its groups have as many nodes as they may, and as many workers: one that the
-cloud did not give has to wait, and one that is in the wrong place keeps another from its own.
+The plan is made by the platform's own program. All its groups have as many nodes as they may, and as many workers, so that one
+in the wrong place keeps another from its own.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.kubernetes.simulation import Placed, Simulation
 from tests.platforms.recorded_stack import RecordedStack
 
 NODES = 1000
+Tell = Callable[[str], None]
 ABSENT = "absent"
 """The group whose nodes are not there: to bring them is the autoscaler's work."""
 
@@ -78,23 +79,21 @@ def simulated(cluster: Cluster, folder: Path, namespace: str) -> Iterator[Simula
 
 
 @contextmanager
-def placed(cluster: Cluster, folder: Path, plan: list[dict[str, Any]], gke: bool) -> Iterator[Placement]:
+def placed(cluster: Cluster, folder: Path, plan: list[dict[str, Any]], gke: bool, tell: Tell) -> Iterator[Placement]:
     """A plan's nodes with all pods that it may have on them, as long as it is asked for."""
     pools = [each for each in of_plan(plan) if each.group != ABSENT]
     namespace = f"placement-{pools[0].cloud}"
     with simulated(cluster, folder, namespace) as simulation:
-        yield _full(simulation, pools, RayPods(_ray_cluster(plan), namespace, gke), plan)
+        yield _full(simulation, pools, RayPods(_ray_cluster(plan), namespace, gke), plan, tell)
 
 
-def _full(simulation: Simulation, pools: list[NodesOfPool], ray: RayPods, plan: list[dict[str, Any]]) -> Placement:
+def _full(simulation: Simulation, pools: list[NodesOfPool], ray: RayPods, plan: list[dict[str, Any]], tell: Tell) -> Placement:
     began = time.monotonic()
     simulation.make_nodes(node for pool in pools for node in pool.nodes())
     nodes_ready = time.monotonic()
-    parts = {each["type"].rpartition(":")[2]: [] for each in plan}  # type: dict[str, list[Mapping[str, Any]]]
-    for each in plan:
-        parts[each["type"].rpartition(":")[2]].append(each["inputs"])
-    simulation.accounts([each["metadata"]["name"] for each in parts["ServiceAccount"]])
-    kinds = [(kind, inputs) for kind in ("Deployment", "StatefulSet") for inputs in parts[kind]]
+    declared = [(each["type"].rpartition(":")[2], each["inputs"]) for each in plan if "kubernetes:" in each["type"]]
+    simulation.accounts([inputs["metadata"]["name"] for kind, inputs in declared if kind == "ServiceAccount"])
+    kinds = [(kind, inputs) for kind, inputs in declared if kind in ("Deployment", "StatefulSet")]
     simulation.make([ray.head()])
     count = 1 + sum(simulation.apply_template(kind, inputs) for kind, inputs in kinds)
     slices = [ray.replica(group, number) for group, most in ray.groups().items() if group != ABSENT for number in range(most)]
@@ -102,8 +101,9 @@ def _full(simulation: Simulation, pools: list[NodesOfPool], ray: RayPods, plan: 
     simulation.scheduled(workers)
     simulation.this_many_scheduled("heliostat/part", len(workers) + count)
     done = time.monotonic()
-    print(
-        f"\n{simulation.namespace}: {sum(each.count for each in pools)} nodes ready in {nodes_ready - began:.0f} s, "
+    all_nodes = sum(each.count for each in pools)
+    tell(
+        f"{simulation.namespace}: {all_nodes} nodes ready in {nodes_ready - began:.0f} s, "
         f"{len(workers)} workers and {count} other pods made and placed in {done - nodes_ready:.0f} s"
     )
     return Placement(simulation, pools, ray, workers, simulation.pods(), simulation.nodes())

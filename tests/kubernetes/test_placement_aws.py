@@ -33,9 +33,12 @@ async def plan(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def platform(cluster: Cluster, plan: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placement]:
+def platform(
+    request: pytest.FixtureRequest, cluster: Cluster, plan: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Placement]:
     """All of it, in its place."""
-    with placed(cluster, tmp_path_factory.mktemp("kwok"), plan, gke=False) as found:
+    tell = request.config.get_terminal_writer().line
+    with placed(cluster, tmp_path_factory.mktemp("kwok"), plan, gke=False, tell=tell) as found:
         yield found
 
 

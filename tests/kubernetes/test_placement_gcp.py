@@ -1,4 +1,4 @@
-"""Google Cloud: 1,000 nodes with GPUs, TPUs of one host and slices of TPUs of four and sixteen hosts, and all their workers."""
+"""Google Cloud: 1,000 nodes with GPUs, TPUs of one host and slices of four and of sixteen hosts, and all their workers."""
 
 from __future__ import annotations
 
@@ -42,9 +42,12 @@ async def plan(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def platform(cluster: Cluster, plan: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Placement]:
+def platform(
+    request: pytest.FixtureRequest, cluster: Cluster, plan: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Placement]:
     """All of it, in its place."""
-    with placed(cluster, tmp_path_factory.mktemp("kwok"), plan, gke=True) as found:
+    tell = request.config.get_terminal_writer().line
+    with placed(cluster, tmp_path_factory.mktemp("kwok"), plan, gke=True, tell=tell) as found:
         yield found
 
 

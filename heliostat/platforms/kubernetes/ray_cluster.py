@@ -56,7 +56,7 @@ class Workers:
     group: Group
     shape: WorkerShape
     keeps_slices_whole: bool = False
-    """Whether its pods say themselves that those of a slice belong together. On Google Cloud GKE's webhook says it for them."""
+    """Whether its pods say themselves that those of a slice belong together; on Google Cloud GKE's webhook says it."""
 
 
 def labels_slices(operator: Operator) -> bool:
