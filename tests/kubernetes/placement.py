@@ -6,6 +6,7 @@ in the wrong place keeps another from its own.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -53,10 +54,10 @@ class Placement:
         return [each for name, each in self.pods.items() if name not in set(self.workers)]
 
 
-async def made(stack: RecordedStack) -> list[dict[str, Any]]:
+def made(stack: RecordedStack) -> list[dict[str, Any]]:
     """What a stack's program declares."""
-    assert (await stack.preview()).succeeded, stack.errors()
-    assert (await stack.up()).succeeded, stack.errors()
+    assert asyncio.run(stack.preview()).succeeded, stack.errors()
+    assert asyncio.run(stack.up()).succeeded, stack.errors()
     return stack.plan()
 
 
@@ -139,9 +140,9 @@ class PlacementTests:
         assert len({platform.nodes[str(each)]["topology.kubernetes.io/zone"] for each in nodes}) >= 2
 
     def test_a_pod_that_asks_for_nothing_special_is_on_no_node_of_a_group(self, platform: Placement) -> None:
-        """Of somebody else's, beside the platform: it waits, or is with the system's."""
+        """One of somebody else's, which is too large for the system's nodes and not for those of groups."""
         simulation = platform.simulation
-        container = {"name": "idle", "image": "idle", "resources": {"requests": {"cpu": "3500m"}}}
+        container = {"name": "idle", "image": "idle", "resources": {"requests": {"cpu": "3900m"}}}
         metadata = {"name": "strangers", "namespace": simulation.namespace}
         names = simulation.make(
             [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}]

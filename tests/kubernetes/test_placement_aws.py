@@ -26,10 +26,10 @@ GROUPS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-async def plan(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def plan(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What is declared."""
     kwok.program()
-    return await made(aws_stack(tmp_path_factory.mktemp("aws"), groups=GROUPS))
+    return made(aws_stack(tmp_path_factory.mktemp("aws"), groups=GROUPS))
 
 
 @pytest.fixture(scope="module")

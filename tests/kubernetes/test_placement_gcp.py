@@ -32,13 +32,13 @@ SEVERAL_HOSTS = ("v6e", "spot-v6e", "pod", "v5p")
 
 
 @pytest.fixture(scope="module")
-async def plan(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def plan(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What is declared."""
     kwok.program()
     stack = RecordedStack(
         tmp_path_factory.mktemp("gcp"), {"heliostat:platform": section(groups=GROUPS)}, ("gcp", "kubernetes", "heliostat")
     )
-    return await made(stack)
+    return made(stack)
 
 
 @pytest.fixture(scope="module")
