@@ -29,6 +29,8 @@ _ONE_HOST = {"1t": "1x1", "4t": "2x2", "8t": "2x4"}
 """The topology of a slice of one host, by how the machine's name ends."""
 _OF_FOUR_GIB = ((4.0, 0.25), (4.0, 0.20), (8.0, 0.10), (112.0, 0.06), (math.inf, 0.02))
 _OF_CORES = ((1.0, 0.06), (1.0, 0.01), (2.0, 0.005), (math.inf, 0.0025))
+_SEEN: Mapping[Cloud, float] = {"aws": 0.97, "gcp": 0.98}
+"""What a kernel has of a machine's memory."""
 _DAEMONS = {"cpu": 0.35, "memory": 0.6}
 """What a cloud's own pods on each node ask for: cores and GiB."""
 
@@ -79,8 +81,8 @@ class NodesOfPool:
         return self.machine.vcpus - _stepped(self.machine.vcpus, _OF_CORES) - _DAEMONS["cpu"]
 
     def _gib(self) -> float:
-        """Of what the kernel sees, about 97 hundredths, the cloud's own part and what is kept before pods are evicted."""
-        seen = self.machine.memory_gib * 0.97
+        """Of what the kernel sees, without the cloud's own part and what is kept before pods are evicted."""
+        seen = self.machine.memory_gib * _SEEN[self.cloud]
         kept = (255 + 11 * 110) / 1024 if self.cloud == "aws" else _stepped(seen, _OF_FOUR_GIB)
         return seen - kept - 0.1 - _DAEMONS["memory"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.simulated_nodes import SIMULATED
 
-_SECONDS = 420
+_SECONDS = 300
 _AT_ONCE = 200
 _SEEN = r'{.metadata.name}|{.spec.nodeName}|{.status.conditions[?(@.type=="PodScheduled")].reason}{"\n"}'
 
