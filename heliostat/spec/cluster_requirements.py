@@ -22,8 +22,9 @@ RAY_FIELDS: Final = (
     "workerGroupSpecs.numOfHosts",
 )
 """Of a RayCluster's `spec` what a platform uses and older definitions lack: an API server drops what it does not know."""
-OLDEST: Final = (1, 30)
-"""The oldest Kubernetes that works: containers' probes and policies' port ranges are as they are used from there on."""
+OLDEST: Final = (1, 31)
+"""The oldest Kubernetes that works: from there on it knows affinities by the value of a pod's own label, which keep slices of
+TPUs whole. An older one drops them, and no second slice would start."""
 KINDS: Final = (
     ("", "secrets"),
     ("", "services"),

@@ -37,7 +37,7 @@ def test_a_cluster_that_has_all_of_it_is_no_problem():
 @pytest.mark.parametrize(
     ("found", "wanted", "told"),
     [
-        ({"version": "v1.27.4"}, {}, "Kubernetes is v1.27.4, and 1.30 is the oldest"),
+        ({"version": "v1.27.4"}, {}, "Kubernetes is v1.27.4, and 1.31 is the oldest"),
         ({"denied": ("create secrets",)}, {}, "this user may not create secrets in the namespace ml"),
         ({"definitions": {"rayclusters.ray.io": False}}, {"installs_operator": False}, "knows no RayClusters"),
         ({"lacking": ("authOptions.secretName",)}, {}, "does not know authOptions.secretName, and would drop it"),

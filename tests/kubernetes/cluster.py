@@ -23,11 +23,16 @@ class Cluster:
 
     def run(self, *arguments: str, text: str | None = None) -> str:
         """Run kubectl."""
-        command = [self._kubectl, "--kubeconfig", str(self.kubeconfig), *arguments]
-        ran = subprocess.run(command, input=text, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        ran = subprocess.run(
+            self._command(arguments), input=text, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
         if ran.returncode:
             raise Refused(ran.stderr.strip())
         return ran.stdout
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Have kubectl run on, for what it writes meanwhile."""
+        return subprocess.Popen(self._command(arguments), stdout=subprocess.PIPE, text=True)
 
     def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Apply it as the platform does: on the server, with strict validation; what is there then."""
@@ -47,3 +52,6 @@ class Cluster:
         """Have it know a kind; by the client alone such definitions are too large."""
         self.run("apply", "--server-side", "--force-conflicts", "-f", str(file))
         self.run("wait", "--for=condition=Established", "--timeout=60s", "-f", str(file))
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return [self._kubectl, "--kubeconfig", str(self.kubeconfig), *arguments]

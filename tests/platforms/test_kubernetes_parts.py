@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from heliostat.platforms.kubernetes import controller, mlflow, network, postgres, redis
 from heliostat.platforms.kubernetes.cluster import operator_values
-from heliostat.platforms.kubernetes.ray_cluster import Workers, ray_cluster
+from heliostat.platforms.kubernetes.ray_cluster import Workers, labels_slices, ray_cluster
 from heliostat.platforms.kubernetes.site import CONTROLLER, MLFLOW, POSTGRES, RAY, REDIS, TRAFFIC, Site
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.machines import worker_shape
 from heliostat.spec.platforms.cluster import MLflow, Operator, Redis
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform
+from tests.platforms import strict
 from tests.platforms.kubernetes_config import IMAGE, PLATFORM
 
 ALL = (RAY, CONTROLLER, TRAFFIC, MLFLOW, POSTGRES, REDIS)
@@ -69,6 +70,47 @@ def test_the_order_of_groups_means_nothing():
 
 def test_the_name_leaves_room_for_what_kuberay_makes_of_it():
     assert len(name_of(cluster())) <= 53
+
+
+def affinity_of(keeps_slices_whole: bool = True, **group: Any) -> dict[str, Any] | None:
+    """Of the workers of a group, in a cluster that somebody else made."""
+    declared = KubernetesPlatform.model_validate({**PLATFORM, "groups": {"one": {"max": 2, **group}}})
+    workers = Workers("one", declared.groups["one"], worker_shape(declared.groups["one"], None, "one"), keeps_slices_whole)
+    made = ray_cluster(site(), declared.ray, declared.redis, "redis://redis:6379", "2.60.0", [workers])
+    spec: dict[str, Any] = made["spec"]["workerGroupSpecs"][0]["template"]["spec"]
+    assert strict.mistakes_in({"kind": "Pod", "spec": spec}) == []
+    return spec.get("affinity")
+
+
+def test_the_pods_of_a_slice_are_in_one_node_pool_and_no_others_are():
+    found = affinity_of(kind="tpu", type="v6e", topology="4x4")
+    assert found is not None
+    together, apart = (
+        found[kind]["requiredDuringSchedulingIgnoredDuringExecution"][0] for kind in ("podAffinity", "podAntiAffinity")
+    )
+    assert together["topologyKey"] == apart["topologyKey"] == "cloud.google.com/gke-nodepool"
+    assert together["matchLabelKeys"] == apart["mismatchLabelKeys"] == ["ray.io/worker-group-replica-name"]
+    # Another stack's are in another namespace.
+    assert apart["namespaceSelector"] == {}
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        {"kind": "tpu", "type": "v6e", "topology": "2x4"},
+        {"kind": "gpu", "type": "L4", "cpus": 6, "memoryGib": 24},
+        {"kind": "cpu", "cpus": 4, "memoryGib": 16},
+    ],
+    ids=["a slice of one host", "GPUs", "CPUs"],
+)
+def test_pods_that_belong_to_no_slice_of_several_hosts_go_where_there_is_room(group):
+    assert affinity_of(**group) is None
+
+
+def test_where_the_operator_does_not_label_slices_pods_do_not_ask_for_its_label():
+    """They would all be taken for one slice's."""
+    assert affinity_of(keeps_slices_whole=False, kind="tpu", type="v6e", topology="4x4") is None
+    assert [labels_slices(Operator(version=each)) for each in ("1.6.9", "1.7.0", "1.10.0")] == [False, True, True]
 
 
 def test_a_redis_without_a_password_gets_none():

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from heliostat.platforms.kubernetes import redis
-from heliostat.platforms.kubernetes.ray_cluster import REPLICAS, Workers, head_service, ray_cluster
+from heliostat.platforms.kubernetes.ray_cluster import REPLICAS, Workers, head_service, labels_slices, ray_cluster
 from heliostat.platforms.kubernetes.site import Site, make
 from heliostat.spec.machines import Pool, worker_shape
 from heliostat.spec.platforms.cluster import ClusterServices, Operator
@@ -58,7 +58,11 @@ def make_ray(
     site: Site, spec: ClusterServices, pools: Mapping[str, Pool | None], opts: pulumi.ResourceOptions
 ) -> tuple[str, pulumi.Resource]:
     """The Ray cluster and the service that leads to its head; the cluster's name, which another one has, and the cluster."""
-    workers = [Workers(name, group, worker_shape(group, pools.get(name), name)) for name, group in spec.groups.items()]
+    # Which release GKE's own operator is, which labels them or not, is GKE's to choose.
+    whole = {name: pools.get(name) is None and labels_slices(spec.operator) for name in spec.groups}
+    workers = [
+        Workers(name, group, worker_shape(group, pools.get(name), name), whole[name]) for name, group in spec.groups.items()
+    ]
     manifest = ray_cluster(site, spec.ray, spec.redis, redis.address(site, spec.redis), release(), workers)
     timeouts = pulumi.CustomTimeouts(create=f"{_CREATE_MINUTES}m", update=f"{_CREATE_MINUTES}m")
     kept = pulumi.ResourceOptions(ignore_changes=[REPLICAS], custom_timeouts=timeouts)

@@ -26,7 +26,7 @@ from heliostat.platforms.kubernetes.site import RAY, Manifest, Site, tag_labels
 from heliostat.spec.accelerators import Group
 from heliostat.spec.controller import DRAIN_SECONDS
 from heliostat.spec.machines import GROUP_LABEL, WorkerShape
-from heliostat.spec.platforms.cluster import RayHead, Redis
+from heliostat.spec.platforms.cluster import Operator, RayHead, Redis
 
 API_VERSION: Final = "ray.io/v1"
 TOKEN_SECRET, TOKEN_KEY = "ray-token", "auth_token"
@@ -40,6 +40,12 @@ with it; without it, the API server would fill in 0."""
 _IN_PLACE: Final = ("replicas", "minReplicas", "maxReplicas")
 _KEPT: Final = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 """Who takes a node away takes along what runs on it; Ray's autoscaler takes idle ones away itself."""
+_SLICE: Final = "ray.io/worker-group-replica-name"
+"""KubeRay's label of the pods of a slice, with another value for each."""
+_LABELS_SLICES: Final = (1, 7)
+"""The release from which on KubeRay sets it without being asked."""
+_SLICE_OF_NODES: Final = "cloud.google.com/gke-nodepool"
+"""GKE's label of a slice's nodes: each slice of several hosts is a node pool."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,14 @@ class Workers:
     name: str
     group: Group
     shape: WorkerShape
+    keeps_slices_whole: bool = False
+    """Whether its pods say themselves that those of a slice belong together; on Google Cloud GKE's webhook says it."""
+
+
+def labels_slices(operator: Operator) -> bool:
+    """Whether a release of KubeRay's operator tells the pods of one slice from those of another."""
+    major, minor, _ = operator.version.split(".")
+    return (int(major), int(minor)) >= _LABELS_SLICES
 
 
 def settings() -> dict[str, str]:
@@ -160,6 +174,8 @@ def _group(site: Site, workers: Workers, environment: Mapping[str, Any]) -> Mani
     }
     if shape.hosts == 1:
         more["topologySpreadConstraints"] = zones(RAY)
+    elif workers.keeps_slices_whole:
+        more["affinity"] = _one_slice()
     template = _template(site, container, {GROUP_LABEL: workers.name}, min(100, max(20, shape.memory_gib)), more)
     start = {"metrics-export-port": str(METRICS), **shape.ray_start_params}
     return {
@@ -171,6 +187,19 @@ def _group(site: Site, workers: Workers, environment: Mapping[str, Any]) -> Mani
         "numOfHosts": shape.hosts,
         "rayStartParams": start,
         "template": template,
+    }
+
+
+def _one_slice() -> Manifest:
+    """All pods of a slice are on one slice's nodes, and no other slice's with them: type and topology are those of many."""
+    workers = {"matchExpressions": [{"key": GROUP_LABEL, "operator": "Exists"}]}
+    term = {"labelSelector": workers, "topologyKey": _SLICE_OF_NODES}
+    together = {**term, "matchLabelKeys": [_SLICE]}
+    # Those of other stacks, too, which are in namespaces of their own.
+    apart = {**term, "mismatchLabelKeys": [_SLICE], "namespaceSelector": {}}
+    return {
+        "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [together]},
+        "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]},
     }
 
 
