@@ -112,6 +112,7 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
             haproxy=reconciler.traffic.alive,
             ray=reconciler.ray_answers,
             ray_url=reconciler.settings.inputs.ray.url,
+            groups={name: group.most for name, group in reconciler.settings.groups.items()},
             public_url=public_url,
             store_error=reconciler.store.faults.error,
         )

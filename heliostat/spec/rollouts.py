@@ -316,6 +316,8 @@ class Health(Model):
     ray: bool
     ray_url: str = ""
     """The cluster that it works on; empty from a controller that is older than this."""
+    groups: dict[str, int] = {}
+    """The most workers that each group of nodes may come to, where an autoscaler brings them."""
     public_url: str
     store_error: str = ""
     """Why what is decided could not be written down of late, as on a full disk; empty where it is."""

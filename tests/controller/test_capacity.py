@@ -45,11 +45,11 @@ def body(*nodes: dict[str, object]) -> dict[str, object]:
 
 
 def test_a_node_has_what_no_replica_holds() -> None:
-    one, two = free((HEAD, WORKER), HOLDINGS)
+    one, two = free((HEAD, WORKER), HOLDINGS, {})
     assert (one.cpus, one.gpus) == (1.0, 0.0)
     assert (two.cpus, two.gpus) == (2.5, 0.0)
     assert one.name != two.name
-    assert free((HEAD,), ()) == (Node("127.0.0.1", 2.0, 0.0),)
+    assert free((HEAD,), (), {}) == (Node("127.0.0.1", 2.0, 0.0),)
 
 
 def test_an_applications_own_replicas_are_told_by_colour_and_node() -> None:
