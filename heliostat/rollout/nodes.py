@@ -24,9 +24,10 @@ def waiting(state: State, observed: Observed, now: float) -> Step | None:
     # Nobody saw what happened before the cluster was looked at again.
     if now <= max(until, observed.watched_since + rollout.target.startup_timeout_seconds):
         return Step(state)
+    limit = f"{duration(seen.awaits.timeout_seconds)} (controller.nodeTimeoutSeconds)"
     text = (
-        f"no node of group {rollout.awaits} came within {duration(seen.awaits.timeout_seconds)} (controller.nodeTimeoutSeconds):"
-        " the cloud may have none left, or the quota is used up; the autoscaler's log says which"
+        f"no node of group {rollout.awaits} came within {limit}: the cloud may have none left, or the quota is used up; the "
+        "autoscaler's log says which"
     )
     return fail(state, now, text, held=False)
 
