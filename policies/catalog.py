@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from . import encryption, exposure, identity, images, limits, retention, tagging
+from . import encryption, exposure, identity, images, limits, prices, retention, tagging
 from .model import Resource, ResourceCheck, Settings, StackCheck
 from .rules import ADVISORY, RULES, Rule
 
@@ -66,5 +66,7 @@ POLICIES = (
         of_stack=limits.accelerator_quota,
         schema={"most": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}}},
     ),
+    Policy("within-price", of_stack=prices.within_price, schema={"maxHourlyUsd": {"type": "number", "minimum": 0}}),
+    Policy("price-known", of_stack=prices.price_known, level="advisory"),
 )
 """In the order in which they are asked."""

@@ -21,6 +21,7 @@ _AWS = {
     "p5e.48xlarge": ("H200", 8),
     "p5en.48xlarge": ("H200", 8),
     "p6-b200.48xlarge": ("B200", 8),
+    "g7e.12xlarge": ("RTX-PRO-6000", 2),
     "g4dn.12xlarge": ("T4", 4),
     "g4dn.metal": ("T4", 8),
     "trn1.2xlarge": ("Trainium", 1),
@@ -32,10 +33,10 @@ _AWS = {
     "inf2.xlarge": ("Inferentia2", 1),
     "inf2.8xlarge": ("Inferentia2", 1),
 }
-_AWS_FAMILIES = {"g4dn": "T4", "g5": "A10G", "g6": "L4", "g6e": "L40S"}
+_AWS_FAMILIES = {"g4dn": "T4", "g5": "A10G", "g6": "L4", "gr6": "L4", "g6e": "L40S", "g7e": "RTX-PRO-6000"}
 """Families whose sizes have one accelerator each, but for some."""
 _AWS_SIZES = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
-_AWS_ACCELERATED = re.compile(r"(p\d|g\d|trn\d|inf\d|dl\d)")
+_AWS_ACCELERATED = re.compile(r"(p\d|gr?\d|trn\d|inf\d|dl\d)")
 _GCP_GPUS = re.compile(r"(a\d)-(\w+?)-(\d+)g")
 _GCP_GPU_TYPES = {"a2": "A100", "a3-ultragpu": "H200", "a3": "H100", "a4": "B200"}
 _GCP_TPUS = re.compile(r"(ct4p|ct5lp|ct5p|ct6e|tpu7x)-\w+-(\d+)t")

@@ -113,6 +113,7 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
             ray=reconciler.ray_answers,
             ray_url=reconciler.settings.inputs.ray.url,
             former_ray_urls=reconciler.backend.clusters[1:],
+            groups={name: group.most for name, group in reconciler.settings.groups.items()},
             public_url=public_url,
             store_error=reconciler.store.faults.error,
         )

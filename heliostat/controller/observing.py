@@ -42,6 +42,7 @@ def _see(name: str, colour: Colour, deployments: Deployments, traffic: TrafficSn
         identity=found.identity,
         replicas=found.replicas,
         max_ongoing_requests=found.max_ongoing_requests,
+        awaits=found.awaits,
         error=found.error or _probes(servers, running),
         running=running,
         healthy=frozenset(server for server, state in servers.items() if state.answers) & running,

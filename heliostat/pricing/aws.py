@@ -7,7 +7,7 @@ from typing import Any
 
 from heliostat.pricing.inputs import at, flag, number, text
 from heliostat.pricing.model import HOURS_A_MONTH, ByUse, Finding, Item, Unknown
-from heliostat.pricing.tables import Table
+from heliostat.pricing.tables import NOWHERE, Table
 
 _NODE_DISK_GIB = 20
 """What a node group's nodes have where it does not say."""
@@ -54,14 +54,14 @@ def _node_group(name: str, inputs: Any, region: str | None, prices: Table) -> It
         return
     told = f"node group {name}: {least:g} to {most:g} {machine}{' at spot' if spot else ''}"
     each = prices.machine(region, machine, spot=spot)
-    yield Item(told, least * each, most * each, spot) if each is not None else Unknown(f"{told} in {region}")
+    yield Item(told, least * each, most * each, spot) if each is not None else Unknown(f"{told} in {region or NOWHERE}")
     if at(inputs, "launchTemplate") is not None:
         yield Unknown(f"disks of the nodes of {name}, which its launch template has")
         return
     disk = prices.service(region, "volumeGibMonth", text(inputs, _DISK_TYPE) or "gp2")
     gib = number(inputs, "diskSize") or _NODE_DISK_GIB
     if disk is None:
-        yield Unknown(f"disks of the nodes of {name} in {region}")
+        yield Unknown(f"disks of the nodes of {name} in {region or NOWHERE}")
     else:
         hour = gib * disk / HOURS_A_MONTH
         yield Item(f"disks of the nodes of {name}", least * hour, most * hour)

@@ -8,7 +8,7 @@ from typing import Any
 
 from heliostat.pricing.inputs import at, flag, number, text
 from heliostat.pricing.model import HOURS_A_MONTH, ByUse, Finding, Item, Unknown
-from heliostat.pricing.tables import Table
+from heliostat.pricing.tables import NOWHERE, Table
 
 _NODE_DISK_GIB = 100
 _NODE_DISK = "pd-balanced"
@@ -63,13 +63,13 @@ def _node_pool(name: str, inputs: Any, region: str | None, prices: Table) -> Ite
     each = prices.machine(region, machine, spot=spot)
     beside = _beside(inputs, region, prices, spot=spot)
     if each is None or beside is None:
-        yield Unknown(f"{told} in {region}")
+        yield Unknown(f"{told} in {region or NOWHERE}")
     else:
         yield Item(told, least * (each + beside), most * (each + beside), spot)
     kind = text(inputs, "nodeConfig", "diskType") or _NODE_DISK
     disk = prices.service(region, "volumeGibMonth", kind)
     if disk is None:
-        yield Unknown(f"disks of the nodes of {name} ({kind}) in {region}")
+        yield Unknown(f"disks of the nodes of {name} ({kind}) in {region or NOWHERE}")
         return
     hour = (number(inputs, "nodeConfig", "diskSizeGb") or _NODE_DISK_GIB) * disk / HOURS_A_MONTH
     yield Item(f"disks of the nodes of {name}", least * hour, most * hour)

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 Cloud = Literal["aws", "gcp"]
+NOWHERE = "a region that nothing names"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.switches import Switches, switches_of
 from heliostat.spec.inspection import ServedModelAddress
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
-from heliostat.spec.rollouts import Declaration, Plan
+from heliostat.spec.rollouts import Declaration, Health, Plan
 from heliostat.systems import code_packages, library_packages
 from heliostat.systems.controller_api import ControllerClient, OtherReleaseError
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -85,7 +85,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             found = await _planned(context, controller, new, declaration)
         if found is None:
             return
-        plan, cluster = found
+        plan, health = found
         stays = old is not None and (not old.cluster or not new.cluster or old.cluster == new.cluster)
         if old is not None and stays and old.cluster_session not in ("", new.cluster_session):
             context.warn(f"{new.name} starts again with its cluster, which is made anew; it does not answer until it has")
@@ -93,9 +93,9 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             context.info(line)
         if plan.refused is not None and not switches.retry_refused:
             context.warn(refused(plan.refused))
-        if plan.shortage is None:
+        if plan.shortage is None or health is None:
             return
-        grows = planned_capacity.growth(cluster)
+        grows = planned_capacity.growth(health.ray_url) or planned_capacity.group_growth(health.groups, new.group)
         if grows is None:
             raise PermanentError(plan.shortage)
         context.warn(
@@ -193,16 +193,16 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
 
 async def _planned(
     context: Context, controller: ControllerClient, inputs: ApplicationInputs, declaration: Declaration
-) -> tuple[Plan, str] | None:
-    """What the controller would do, and where it lacks room, on which cluster; None, with a warning, where the update itself
-    has to bring it up first.
+) -> tuple[Plan, Health | None] | None:
+    """What the controller would do, and where it lacks room, which cluster it has; None, with a warning, where the update
+    itself has to bring it up first.
 
     Raises:
         OtherReleaseError: it is of another release, and stays so.
     """
     try:
         plan = await controller.plan(inputs.name, declaration)
-        return plan, (await controller.health()).ray_url if plan.shortage is not None else ""
+        return plan, await controller.health() if plan.shortage is not None else None
     except RetryableError as error:
         context.warn(f"what this does cannot be said before the controller is up ({error})")
     except OtherReleaseError:

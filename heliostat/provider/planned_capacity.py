@@ -6,6 +6,9 @@ what runs on it depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.platforms.local import RayWorkers
 
 _growing: dict[str, tuple[RayWorkers, RayWorkers]] = {}
@@ -24,6 +27,21 @@ def growth(cluster: str) -> str | None:
     """How a cluster grows in this update, in words; None where it does not, or is not made by it."""
     changes = _growing.get(cluster)
     return f"from {_words(changes[0])} to {_words(changes[1])}" if changes is not None else None
+
+
+def group_growth(known: Mapping[str, int], chosen: ChosenGroup | None) -> str | None:
+    """How the group that an application runs on grows in this update, in words; None where it does not.
+
+    Args:
+        known: The most workers of each group, as the controller has it before the update.
+        chosen: The group as the update declares it; None where the application names none.
+    """
+    if chosen is None or chosen.group is None or not known:
+        return None
+    before = known.get(chosen.name, 0)
+    return (
+        f"the group {chosen.name} from at most {before} to {chosen.group.most} workers" if chosen.group.most > before else None
+    )
 
 
 def _words(workers: RayWorkers) -> str:

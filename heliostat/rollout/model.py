@@ -89,6 +89,10 @@ class Progress(Model):
     ended_at: float | None = None
     since: float
     """When the present phase, or a rolling update's present batch, began."""
+    awaits: str = ""
+    """The groups of which nodes have to come before the candidate can start; empty where it waits for none."""
+    nodes_until: float | None = None
+    """When its patience with them ends, since it began to wait for the first; None where it did not wait."""
     cold_since: float | None = None
     """When the candidate was asked for where nothing of it was there."""
     way_back: Strategy

@@ -40,6 +40,16 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True)
+class AwaitedNodes:
+    """Nodes that an autoscaler has to bring."""
+
+    groups: str
+    """Of which groups, in words."""
+    timeout_seconds: float
+    """How long that may take."""
+
+
+@dataclass(frozen=True)
 class ColourStatus:
     """One colour, as Serve and HAProxy see it."""
 
@@ -50,6 +60,8 @@ class ColourStatus:
     max_ongoing_requests: int = 0
     """Asked for."""
     error: str = ""
+    awaits: AwaitedNodes | None = None
+    """The nodes that its replicas wait for; None where they wait for none."""
     running: frozenset[str] = frozenset()
     """Replicas that Serve lists."""
     healthy: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heliostat.rollout import rolling
 from heliostat.rollout.model import Admission, ColourStatus, Condition, Observed, Progress, State, Step, identity
+from heliostat.rollout.nodes import settled, waiting
 from heliostat.rollout.shares import scale_down
 from heliostat.rollout.stages import is_alone
 from heliostat.rollout.turns import access, all_wanted, as_wanted, enter, fail, is_rolling, or_fail, patient_since, progress
@@ -43,16 +44,16 @@ def starting(state: State, observed: Observed, now: float) -> Step:
     seen, wanted = observed.seen(rollout.candidate), state.slot(rollout.candidate).replicas
     surplus = rollout.in_place and len(seen.running) > wanted
     if surplus or not as_wanted(state, seen) or len(seen.healthy) < wanted:
-        return or_fail(state, observed, now)
+        return waiting(state, observed, now) or or_fail(state, observed, now)
     total = all_wanted(state, rollout)
     text = f"{wanted} of {max(wanted, total)} replicas are healthy"
     if rollout.in_place:
-        return enter(state, Phase.SUCCEEDED, now, text)
+        return enter(settled(state), Phase.SUCCEEDED, now, text)
     state = _started(state, rollout, now)
     if wanted < total:
         state = state.with_slot(rollout.candidate, replicas=total).with_rollout(cold_since=now)
         return enter(state, Phase.STARTING, now, f"{text}, the others start")
-    return enter(state, Phase.TESTING, now, text)
+    return enter(settled(state), Phase.TESTING, now, text)
 
 
 def testing(state: State, observed: Observed, now: float) -> Step:

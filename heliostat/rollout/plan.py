@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from heliostat.rollout.capacity import Held, Node
+from heliostat.rollout.capacity import Held, Node, awaits
 from heliostat.rollout.model import SETTLED, ColourSpec, State, identity
 from heliostat.rollout.refusals import refusal
 from heliostat.rollout.shares import least_healthy
-from heliostat.rollout.shortage import shortage_of
+from heliostat.rollout.shortage import awaited_by, shortage_of
 from heliostat.rollout.stages import WHOLE, Stage, approval_timeout, begins_anew, retention, stages
 from heliostat.rollout.steps import checked, in_short, rolling_words, stage_words
 from heliostat.spec.analysis import Analysis, OnInconclusive
@@ -56,9 +56,14 @@ def plan(
     """
     found = _plan(state, desired, startup, gap)
     extra = found.extra_replicas
-    short = shortage_of(state, desired, extra, nodes, held) if nodes is not None and found.changes else None
+    short, lines = None, found.lines
+    if nodes is not None and found.changes:
+        short = shortage_of(state, desired, extra, nodes, held)
+        groups = awaited_by(state, desired, extra, nodes, held) if short is None else ()
+        lines += (awaits(groups),) if groups else ()
     return found.model_copy(
         update={
+            "lines": lines,
             "extra_cpus": extra * desired.cpus_per_replica,
             "extra_gpus": extra * desired.gpus_per_replica,
             "shortage": short,

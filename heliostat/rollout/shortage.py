@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from heliostat.rollout.capacity import Held, Need, Node, freed, shortage
+from heliostat.rollout.capacity import Held, Need, Node, awaited, freed, shortage
 from heliostat.rollout.model import Colour, State, identity
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.strategies import Recreate, Rolling
 
-_SMALLER = "give the cluster another node, or ask for fewer replicas or less for each"
+_SMALLER = "or ask for fewer replicas or less for each"
 
 
 def shortage_of(state: State, desired: Desired, extra: int, nodes: tuple[Node, ...], held: tuple[Held, ...]) -> str | None:
@@ -24,6 +24,15 @@ def shortage_of(state: State, desired: Desired, extra: int, nodes: tuple[Node, .
     if live is None or in_place or state.live is None:
         return None
     return shortage(freed(nodes, held, state.live, live), Need(max(0, desired.replicas - there), desired), _SMALLER)
+
+
+def awaited_by(state: State, desired: Desired, extra: int, nodes: tuple[Node, ...], held: tuple[Held, ...]) -> tuple[str, ...]:
+    """The groups of which nodes have to come before `extra` replicas on top have a place."""
+    candidate = state.live.other if state.live is not None else Colour.BLUE
+    live = state.slot(state.live).desired if state.live is not None else None
+    in_place = live is not None and identity(live) == identity(desired)
+    need = Need(extra - (0 if in_place else _there(state, candidate, desired, held)), desired)
+    return awaited(_without_leftovers(state, candidate, desired, nodes, held), need.ask, need.replicas)
 
 
 def _there(state: State, candidate: Colour, desired: Desired, held: tuple[Held, ...]) -> int:
@@ -48,7 +57,5 @@ def _without_leftovers(
 
 def _way_out(desired: Desired) -> str:
     if isinstance(desired.strategy, Rolling):
-        return (
-            "a lower maxSurge needs less on top (0 nothing, with minHealthyPercentage below 100); or give the cluster a node"
-        )
-    return "give the cluster another node, ask for fewer replicas, or choose `rolling` or `recreate`, which need less on top"
+        return "or take a lower maxSurge, which needs less on top (0 nothing, with minHealthyPercentage below 100)"
+    return "ask for fewer replicas, or choose `rolling` or `recreate`, which need less on top"

@@ -77,6 +77,8 @@ def until(state: State) -> float | None:
     match rollout.phase:
         case Phase.PENDING:
             return rollout.since + patience + CLEARING_SECONDS
+        case Phase.STARTING if rollout.awaits and rollout.nodes_until is not None:
+            return rollout.nodes_until
         case Phase.STARTING | Phase.TESTING | Phase.SHIFTING:
             return rollout.since + patience
         case Phase.ANALYSING:

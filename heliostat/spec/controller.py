@@ -9,7 +9,8 @@ from typing import Annotated, Self
 from pydantic import AliasChoices, Field, model_validator
 
 from heliostat.spec.addresses import ControllerAddress, HttpUrl, RayAddress, TokenFile, TokenVariable
-from heliostat.spec.base import EntryPoint, Model
+from heliostat.spec.base import EntryPoint, Model, Name
+from heliostat.spec.groups import NODE_TIMEOUT_SECONDS, WorkerGroup
 from heliostat.spec.platforms.base import Host, Port
 from heliostat.spec.resources import ControllerInputs
 
@@ -70,6 +71,10 @@ class ControllerSettings(Model):
     """Where another token is that lets in the agents of a fleet, and to nothing else; without one they have the same."""
     clients_url: HttpUrl | None = None
     """Where clients reach a fleet; by default the `host` with the public port."""
+    groups: dict[Name, WorkerGroup] = {}
+    """Groups whose workers an autoscaler brings when something waits for them; what they may still come to is room."""
+    node_timeout_seconds: Annotated[float, Field(gt=0)] = NODE_TIMEOUT_SECONDS
+    """How long a version may wait for nodes of the groups, on top of its own time to start."""
     serving_entry_point: EntryPoint = "heliostat.serving.replica:build"
     """What Serve imports: a function `(ServingArguments as JSON) -> serve.Application`."""
     analysis_module: str = Field("heliostat.analysis", validation_alias=AliasChoices("analysisModule", "analystModule"))

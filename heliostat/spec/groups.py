@@ -12,6 +12,11 @@ from heliostat.spec.base import Model, Name
 SHARE: Final = 0.001
 """What each process holds of its group's resource: it says where it runs, and counts nothing."""
 
+NODE_TIMEOUT_SECONDS: Final = 1800.0
+"""How long nodes may take to come: those with accelerators are bought first."""
+TPU: Final = "TPU"
+"""Ray's resource for chips of TPUs."""
+
 
 class WorkerGroup(Model):
     """Workers of a Ray cluster that are alike, as the platform exports them."""
@@ -31,6 +36,11 @@ class WorkerGroup(Model):
     """Workers of a slice."""
     max: Annotated[int, Field(ge=1)]
     """How many workers there are at most; of slices where these are TPUs."""
+
+    @property
+    def most(self) -> int:
+        """How many workers there are at most."""
+        return self.max * self.hosts
 
 
 class ChosenGroup(Model):
@@ -75,12 +85,18 @@ def resource_of(name: str) -> str:
     return f"heliostat-group:{name}"
 
 
+def group_in(resources: Mapping[str, float]) -> str:
+    """The group that custom resources are of, of a node or of what is to run on one; empty where they are of none."""
+    prefix = resource_of("")
+    return next((name.removeprefix(prefix) for name in resources if name.startswith(prefix)), "")
+
+
 def placement(chosen_group: ChosenGroup) -> Placement:
     """What each replica of an application on a group asks of Ray."""
     group = _required(chosen_group)
     resources: dict[str, float] = {resource_of(chosen_group.name): SHARE}
     if group.kind == "tpu":
-        resources["TPU"] = float(group.accelerators)
+        resources[TPU] = float(group.accelerators)
     return Placement(accelerator_type=group.accelerator, resources=resources)
 
 

@@ -337,6 +337,8 @@ class Health(Model):
     """The cluster that it works on; empty from a controller that is older than this."""
     former_ray_urls: tuple[str, ...] = ()
     """Clusters that it worked on before, and that something of an application is left on."""
+    groups: dict[str, int] = {}
+    """The most workers that each group of nodes may come to, where an autoscaler brings them."""
     public_url: str
     store_error: str = ""
     """Why what is decided could not be written down of late, as on a full disk; empty where it is."""

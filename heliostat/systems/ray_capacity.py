@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from heliostat.spec.addresses import RayAddress
+from heliostat.spec.groups import TPU, group_in
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client, reason
 
@@ -23,6 +24,10 @@ class NodeTotals:
     name: str
     cpus: float
     gpus: float
+    tpus: float = 0.0
+    """Chips."""
+    group: str = ""
+    """The group of a platform that it is of; empty where it is of none."""
 
 
 async def read_nodes(address: RayAddress, transport: httpx.AsyncBaseTransport | None = None) -> tuple[NodeTotals, ...]:
@@ -72,6 +77,8 @@ def parse(body: dict[str, Any]) -> tuple[NodeTotals, ...]:
             name=node["node_name"] or node["node_ip"],
             cpus=float(node["resources_total"].get("CPU", 0)),
             gpus=float(node["resources_total"].get("GPU", 0)),
+            tpus=float(node["resources_total"].get(TPU, 0)),
+            group=group_in(node["resources_total"]),
         )
         for node in found
     )

@@ -18,6 +18,7 @@ from filelock import AsyncFileLock, Timeout
 
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.endpoints import Endpoint
+from heliostat.spec.groups import TPU
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client, reason, timeout_of
@@ -66,12 +67,13 @@ class ServeApplication:
 
 @dataclass(frozen=True)
 class Holding:
-    """What one replica holds of a node, in logical CPUs and GPUs."""
+    """What one replica holds of a node, in logical CPUs, GPUs and chips of TPUs."""
 
     application: str
     node_id: str
     cpus: float
     gpus: float
+    tpus: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -242,10 +244,11 @@ def _holdings(name: str, found: dict[str, Any]) -> Iterator[Holding]:
     for deployment in found.get("deployments", {}).values():
         options = (deployment.get("deployment_config") or {}).get("ray_actor_options") or {}
         # What Serve gives a replica that asks for nothing.
-        cpus, gpus = options.get("num_cpus"), options.get("num_gpus")
+        cpus, gpus, resources = options.get("num_cpus"), options.get("num_gpus"), options.get("resources") or {}
+        each = 1.0 if cpus is None else float(cpus), float(gpus or 0), float(resources.get(TPU) or 0)
         for replica in deployment.get("replicas", []):
             if replica.get("node_id"):
-                yield Holding(name, replica["node_id"], 1.0 if cpus is None else float(cpus), float(gpus or 0))
+                yield Holding(name, replica["node_id"], *each)
 
 
 def _targets(details: dict[str, Any]) -> dict[str, tuple[Endpoint, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -9,14 +10,17 @@ import pytest
 from test_serve_config import SETTINGS
 
 from heliostat.controller.backends import ray_serve
+from heliostat.controller.backends.node_watch import NodeWatch
 from heliostat.controller.backends.ray_serve import RayServe
-from heliostat.controller.backends.serve_capacity import free, held
+from heliostat.controller.backends.serve_capacity import free, held, waits_for
 from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import Colour
+from heliostat.rollout.observed import AwaitedNodes
 from heliostat.spec.addresses import RayAddress, TokenFile
+from heliostat.spec.groups import WorkerGroup, resource_of
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_capacity import NodeTotals, parse, read_nodes
-from heliostat.systems.ray_serve import Holding, ServeInstance
+from heliostat.systems.ray_serve import Holding, ServeApplication, ServeInstance, ServeStatus
 
 HEAD, WORKER = NodeTotals("aaaaaaaaaaaa", "127.0.0.1", 2.0, 0.0), NodeTotals("bbbbbbbbbbbb", "127.0.0.1", 4.0, 1.0)
 HOLDINGS = (
@@ -45,11 +49,11 @@ def body(*nodes: dict[str, object]) -> dict[str, object]:
 
 
 def test_a_node_has_what_no_replica_holds() -> None:
-    one, two = free((HEAD, WORKER), HOLDINGS)
+    one, two = free((HEAD, WORKER), HOLDINGS, {})
     assert (one.cpus, one.gpus) == (1.0, 0.0)
     assert (two.cpus, two.gpus) == (2.5, 0.0)
     assert one.name != two.name
-    assert free((HEAD,), ()) == (Node("127.0.0.1", 2.0, 0.0),)
+    assert free((HEAD,), (), {}) == (Node("127.0.0.1", 2.0, 0.0),)
 
 
 def test_an_applications_own_replicas_are_told_by_colour_and_node() -> None:
@@ -110,3 +114,112 @@ async def test_what_the_cluster_refuses_to_say_is_not_known_either(monkeypatch: 
 
     monkeypatch.setattr(ray_serve, "read_nodes", nodes)
     assert await RayServe(Refusing(), SETTINGS).room("flights") is None  # type: ignore[arg-type]
+
+
+GROUPS = {
+    "a10": WorkerGroup(kind="gpu", cpus=7, memory_gib=28, accelerator="A10G", accelerators=1, max=3),
+    "v6e": WorkerGroup(kind="tpu", cpus=40, memory_gib=160, accelerator="TPU-V6E", accelerators=4, hosts=4, max=2),
+}
+RAY_HEAD, A10 = NodeTotals("head", "head", 0.0, 0.0), NodeTotals("n1", "n1", 7.0, 1.0, group="a10")
+
+
+def test_a_node_s_group_and_chips_are_read() -> None:
+    (found,) = parse(body(node(CPU=4.0, TPU=4.0, **{resource_of("v6e"): 1.0})))
+    assert (found.group, found.tpus) == ("v6e", 4.0)
+    (plain,) = parse(body(node(CPU=4.0)))
+    assert (plain.group, plain.tpus) == ("", 0.0)
+
+
+def test_what_groups_may_still_come_to_is_room_beside_what_is_there() -> None:
+    head, worker, more, hosts = free((RAY_HEAD, A10), (Holding("x-blue", "n1", 2.0, 1.0),), GROUPS)
+    assert (head.group, worker) == ("", Node("n1", 5.0, 0.0, group="a10"))
+    assert (more.cpus, more.gpus, more.group, more.to_come) == (7.0, 1.0, "a10", 2)
+    assert (hosts.cpus, hosts.tpus, hosts.group, hosts.to_come) == (40.0, 4.0, "v6e", 8)
+
+
+def test_a_group_at_its_maximum_brings_no_more() -> None:
+    full = tuple(NodeTotals(f"n{number}", f"n{number}", 7.0, 1.0, group="a10") for number in range(4))
+    assert [each.name for each in free(full, (), {"a10": GROUPS["a10"]})] == ["n0", "n1", "n2", "n3"]
+
+
+def application(status: ServeStatus = ServeStatus.DEPLOYING, asked: int = 3, **arguments: object) -> ServeApplication:
+    where = {"resources": {resource_of("a10"): 0.001}}
+    config = {"args": {"cpusPerReplica": 1.0, "gpusPerReplica": 1.0, "placement": where, **arguments}}
+    return ServeApplication("flights-blue", status, "", config, {"model": asked}, (), 0)
+
+
+def waited(found: ServeApplication, nodes: tuple[NodeTotals, ...], *holdings: Holding) -> str:
+    return waits_for(found, nodes, ServeInstance({found.name: found}, holdings), GROUPS)
+
+
+def test_replicas_that_have_no_place_yet_wait_for_nodes_of_their_group() -> None:
+    assert waited(application(), (RAY_HEAD,)) == "a10"
+    assert waited(application(), (RAY_HEAD, A10)) == "a10"
+    assert waited(application(asked=1), (RAY_HEAD, A10)) == ""
+    placed = Holding("flights-blue", "n1", 1.0, 1.0)
+    assert waited(application(asked=1), (RAY_HEAD, A10), placed) == ""
+    assert waited(application(asked=2), (RAY_HEAD, A10), placed) == "a10"
+
+
+def test_what_runs_or_has_failed_or_could_never_come_waits_for_nothing() -> None:
+    assert waited(application(ServeStatus.RUNNING), (RAY_HEAD,)) == ""
+    assert waited(application(ServeStatus.DEPLOY_FAILED), (RAY_HEAD,)) == ""
+    assert waited(application(placement={"resources": {resource_of("gone"): 0.001}}), (RAY_HEAD,)) == ""
+    assert waited(application(cpusPerReplica=8.0), (RAY_HEAD,)) == ""
+    assert waited(application(cpusPerReplica=None), (RAY_HEAD,)) == ""
+
+
+async def test_what_waits_for_nodes_is_told_with_how_long_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = asyncio.Event()
+
+    async def nodes(address: RayAddress) -> tuple[NodeTotals, ...]:
+        read.set()
+        return (RAY_HEAD,)
+
+    class Starting:
+        async def read(self) -> ServeInstance:
+            return ServeInstance({"flights-blue": application()})
+
+        async def close(self) -> None:
+            return
+
+    monkeypatch.setattr(ray_serve, "read_nodes", nodes)
+    settings = SETTINGS.model_copy(update={"groups": GROUPS, "node_timeout_seconds": 90.0})
+    backend = RayServe(Starting(), settings)  # type: ignore[arg-type]
+    before = (await backend.observe()).of("flights", Colour.BLUE)
+    await read.wait()
+    after = (await backend.observe()).of("flights", Colour.BLUE)
+    await backend.close()
+    assert before is not None and after is not None
+    assert (before.awaits, after.awaits) == (None, AwaitedNodes("a10", 90.0))
+    ungrouped = RayServe(Starting(), SETTINGS)  # type: ignore[arg-type]
+    read.clear()
+    found = (await ungrouped.observe()).of("flights", Colour.BLUE)
+    assert found is not None and found.awaits is None
+    assert not read.is_set()
+
+
+async def test_nodes_are_read_beside_and_count_no_more_once_they_are_old() -> None:
+    now, answers = [0.0], [(A10,), RetryableError("away")]
+    read = asyncio.Event()
+
+    async def reading() -> tuple[NodeTotals, ...]:
+        read.set()
+        found = answers.pop(0)
+        if isinstance(found, RetryableError):
+            raise found
+        return found
+
+    watch = NodeWatch(reading, lambda: now[0])
+    assert watch.nodes() is None
+    await read.wait()
+    assert watch.nodes() == (A10,)
+    read.clear()
+    now[0] = 5.0
+    assert watch.nodes() == (A10,), "what was read stands until the next answer"
+    await read.wait()
+    now[0] = 31.0
+    assert answers == []
+    answers.append((A10,))
+    assert watch.nodes() is None
+    await watch.close()

@@ -47,10 +47,11 @@ async def test_the_repository_s_pack_judges_a_preview_and_what_only_the_update_k
         ("buckets-versioned", "open", "mandatory"),
         ("backed-up", "db", "mandatory"),
         ("tagged", "db", "mandatory"),
+        ("price-known", "lab-dev", "advisory"),
         ("two-replicas", "flights", "mandatory"),
         ("analysed", "flights", "advisory"),
     }
-    assert [one.policies for one in lab.events if isinstance(one, PackLoaded)] == [20]
+    assert [one.policies for one in lab.events if isinstance(one, PackLoaded)] == [22]
     assert not any("can't run policy" in one.message for one in lab.events if isinstance(one, PolicyViolation))
 
     alone = "\n".join(line for line in PROGRAM.splitlines() if not line.startswith(('Thing("aws', 'Thing("helio')))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from test_cloud_rules import BY_NAME, ray, settings_of
 
+from heliostat.spec.machines.catalog import catalog
+from heliostat.spec.machines.model import Cloud
 from policies.machines import of_machine
 from policies.model import UNKNOWN, Resource
 
@@ -120,3 +123,18 @@ def test_an_accelerated_machine_that_the_table_does_not_know_is_told() -> None:
 @pytest.mark.parametrize("name", ["m7i.large", "n2-standard-4", "c3-standard-8"])
 def test_a_machine_without_accelerators_has_none(name: str) -> None:
     assert of_machine(name) is None
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_the_table_of_accelerators_says_of_each_machine_what_the_catalog_says(cloud: Cloud) -> None:
+    # An n1 has the GPUs that are put beside it, which its own type does not say.
+    machines = [offer.machine for offer in catalog(cloud).offers if not offer.machine.name.startswith("n1-")]
+    assert len(machines) > 40
+    for machine in machines:
+        expected = (quota_name(machine.accelerator), machine.accelerators) if machine.accelerator else None
+        assert of_machine(machine.name) == expected, machine.name
+
+
+def quota_name(accelerator: str) -> str:
+    """A quota counts GPUs of any memory together, and TPUs by their generation."""
+    return f"TPU {accelerator}" if re.match(r"v\d", accelerator) else re.sub(r"-\d+G$", "", accelerator)

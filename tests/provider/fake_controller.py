@@ -50,6 +50,7 @@ class FakeController:
         self.refused: list[BlockedVersion] = []
         self.holds_against = True
         self.healthy = 2
+        self.groups: dict[str, int] = {}
         self.unknown: str | None = None
         """What it says that a declaration has too much, as a controller of an earlier release does."""
         self.lookers = asyncio.Event()
@@ -61,7 +62,9 @@ class FakeController:
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == "Bearer t"
         if request.url.path == "/v1/health":
-            return _ok(Health(version="1", haproxy=True, ray=True, ray_url=RAY_URL, public_url="http://public"))
+            return _ok(
+                Health(version="1", haproxy=True, ray=True, ray_url=RAY_URL, groups=self.groups, public_url="http://public")
+            )
         found = re.fullmatch(r"/v1/applications/flights(/\w+)?", request.url.path)
         assert found, request.url.path
         if self.unknown is not None and request.method in ("POST", "PUT"):

@@ -14,6 +14,7 @@ from heliostat.provider import planned_capacity
 from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.ray_cluster import RayClusterHandler
 from heliostat.spec.addresses import RayAddress, TokenFile
+from heliostat.spec.groups import ChosenGroup, WorkerGroup
 from heliostat.spec.platforms.local import RayWorkers
 from heliostat.spec.resources import RayClusterInputs, RayClusterOutputs
 from heliostat.spec.rollouts import Plan
@@ -98,3 +99,23 @@ async def test_a_preview_over_the_protocol_notes_it(plugin, settled, tmp_path):
 async def test_a_cluster_that_is_only_created_is_nothing_to_note(told):
     await RayClusterHandler().preview(told.context, None, RayClusterInputs(directory="/data/ray"))
     assert planned_capacity._growing == {}
+
+
+def on_group(most: int) -> ChosenGroup:
+    return ChosenGroup(name="a10", group=WorkerGroup(kind="gpu", cpus=7, memory_gib=28, accelerators=1, max=most))
+
+
+async def test_replicas_that_fit_once_their_group_may_grow_in_the_same_update_are_a_warning(settled, tmp_path, told):
+    settled.groups = {"a10": 2}
+    await HANDLER.preview(told.context, None, inputs(settled, tmp_path, gpus_per_replica=1, group=on_group(4)))
+    (warning,) = told.warnings
+    assert "This update changes its nodes first (the group a10 from at most 2 to 4 workers)" in warning
+
+
+@pytest.mark.parametrize("known", [{"a10": 4}, {}])
+async def test_a_group_that_does_not_grow_or_that_the_controller_does_not_know_fails_the_preview(
+    settled, tmp_path, told, known
+):
+    settled.groups = known
+    with pytest.raises(PermanentError, match="4 replicas of 1-x"):
+        await HANDLER.preview(told.context, None, inputs(settled, tmp_path, gpus_per_replica=1, group=on_group(4)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rollout_world import World, desired
 
@@ -11,6 +13,8 @@ from heliostat.rollout.plan import plan
 from heliostat.rollout.shares import problem
 from heliostat.spec.analysis import Analysis, Latency, OnInconclusive, SuccessRate
 from heliostat.spec.controller import DRAIN_SECONDS
+from heliostat.spec.groups import Placement
+from heliostat.spec.rollouts import Plan
 from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow, Strategy
 
 
@@ -306,3 +310,55 @@ def test_what_cannot_work_is_said_with_the_fix(strategy: Strategy, text: str) ->
 def test_what_can_work_is_no_problem() -> None:
     for strategy in (Recreate(), Rolling(analysis=RATE), BlueGreen(before=RATE), Shadow(analysis=RATE)):
         assert problem(desired(1, strategy)) is None
+
+
+GROUPED = Placement(accelerator_type="A10G", resources={"heliostat-group:a10": 0.001})
+NO_NODES = (Node("head", 0, group=""),)
+
+
+def on_group(replicas: int, *nodes: Node, strategy: Strategy | None = None, placement: Placement | None = GROUPED) -> Plan:
+    wanted = desired(2, strategy or BlueGreen(), replicas).model_copy(update={"gpus_per_replica": 1.0, "placement": placement})
+    return plan(serving(), wanted, None, None, (*NO_NODES, *nodes), HELD)
+
+
+def test_nodes_that_may_still_come_are_room_and_the_preview_says_what_it_waits_for() -> None:
+    coming = Node("a10", 7, 1, group="a10", to_come=3)
+    found = on_group(3, coming)
+    assert found.shortage is None
+    assert "waits for a node of group a10: the autoscaler brings it" in found.lines
+    there = Node("worker", 7, 3, group="a10")
+    assert not any("waits for a node" in line for line in on_group(3, there, coming).lines)
+
+
+def test_two_versions_beside_each_other_are_held_against_the_group_s_maximum() -> None:
+    found = on_group(4, Node("worker", 0, 0, group="a10"), Node("a10", 7, 1, group="a10", to_come=3))
+    assert found.shortage is not None
+    assert "the group a10 has room for 3" in found.shortage
+    assert "worker: 0 CPUs, 3 more nodes of group a10, each: 7 CPUs, 1 GPU)" in found.shortage
+    assert "raise `max` of the group a10, ask for fewer replicas, or choose `rolling` or `recreate`" in found.shortage
+    assert on_group(3, Node("a10", 7, 1, group="a10", to_come=3)).shortage is None
+
+
+def test_a_version_that_names_a_group_has_no_room_in_another_and_one_that_names_none_has_it_everywhere() -> None:
+    other = Node("t4", 8, 4, group="t4")
+    assert "the group a10 has room for 0 (free: it has no node)" in (on_group(2, other).shortage or "")
+    assert on_group(2, other, placement=None).shortage is None
+    full = on_group(5, other, placement=None).shortage or ""
+    assert "the cluster has room for 4" in full
+    assert "raise `max` of a group, ask for fewer" in full
+
+
+def test_a_replica_on_tpus_takes_all_chips_of_its_host() -> None:
+    chips = Placement(resources={"heliostat-group:v6e": 0.001, "TPU": 4.0})
+    wanted = desired(2, BlueGreen(), 2).model_copy(update={"placement": chips})
+    host = Node("v6e", 40, tpus=4, group="v6e", to_come=1)
+    found = plan(serving(), wanted, None, None, (*NO_NODES, host), HELD)
+    assert "1 CPU and 4 TPU chips each" in (found.shortage or "")
+    assert plan(serving(), wanted, None, None, (*NO_NODES, replace(host, to_come=2)), HELD).shortage is None
+
+
+def test_where_the_controller_knows_no_groups_every_node_counts_as_ever() -> None:
+    wanted = desired(2, BlueGreen(), 2).model_copy(update={"placement": GROUPED})
+    assert plan(serving(), wanted, None, None, (Node("a", 2),), HELD).shortage is None
+    text = plan(serving(), wanted, None, None, (Node("a", 1),), HELD).shortage or ""
+    assert "the cluster has room for 1 (free: a: 1 CPU): give the cluster another node, ask for fewer replicas" in text

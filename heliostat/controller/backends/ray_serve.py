@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
-from heliostat.controller.backends.serve_capacity import free, held
+from heliostat.controller.backends.node_watch import NodeWatch
+from heliostat.controller.backends.serve_capacity import free, held, waits_for
 from heliostat.controller.backends.serve_config import serve_application
 from heliostat.controller.backends.serving import Deployment, Deployments, Room
 from heliostat.rollout.model import Colour, Condition, DeployColour, identity_of
+from heliostat.rollout.observed import AwaitedNodes
 from heliostat.spec.capabilities import Capability
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import backend_name
@@ -44,10 +47,21 @@ class RayServe:
         self._serve = serve
         self._settings = settings
         self._found = ServeInstance({})
+        self._nodes = NodeWatch(lambda: read_nodes(settings.inputs.ray))
 
     async def observe(self) -> Deployments:  # noqa: D102 - see ServingBackend
         self._found = await self._serve.read()
-        return deployments(self._found)
+        return deployments(self._found, self._awaited())
+
+    def _awaited(self) -> dict[str, AwaitedNodes]:
+        """The nodes that applications wait for, by Serve's name; none where no autoscaler brings any."""
+        groups, timeout = self._settings.groups, self._settings.node_timeout_seconds
+        starting = [each for each in self._found.applications.values() if each.status is not ServeStatus.RUNNING]
+        nodes = self._nodes.nodes() if groups and starting else None
+        if nodes is None:
+            return {}
+        waits = {each.name: waits_for(each, nodes, self._found, groups) for each in starting}
+        return {name: AwaitedNodes(text, timeout) for name, text in waits.items() if text}
 
     async def deploy(self, application: str, wanted: DeployColour) -> None:  # noqa: D102
         found = self._found.applications.get(backend_name(application, wanted.colour))
@@ -64,7 +78,7 @@ class RayServe:
             reason = str(error) or f"no answer within {_ROOM_SECONDS:g} s"
             _log.info("whether the cluster holds %s is not known: %s", application, reason)
             return None
-        return free(nodes, instance.holdings), held(application, nodes, instance.holdings)
+        return free(nodes, instance.holdings, self._settings.groups), held(application, nodes, instance.holdings)
 
     async def prepare(self) -> None:  # noqa: D102
         await self._serve.prepare()
@@ -73,20 +87,21 @@ class RayServe:
         return
 
     async def close(self) -> None:  # noqa: D102
+        await self._nodes.close()
         await self._serve.close()
 
 
-def deployments(instance: ServeInstance) -> Deployments:
-    """What Serve runs of a controller's, by application and colour. Pure."""
+def deployments(instance: ServeInstance, awaited: Mapping[str, AwaitedNodes] | None = None) -> Deployments:
+    """What Serve runs of a controller's, by application and colour, with the nodes that it waits for. Pure."""
     found: dict[tuple[str, Colour], Deployment] = {}
     for name, application in instance.applications.items():
         label, _, colour = name.rpartition("-")
         if label and colour in _COLOURS:
-            found[label, _COLOURS[colour]] = _deployment(application)
+            found[label, _COLOURS[colour]] = _deployment(application, (awaited or {}).get(name))
     return Deployments(found)
 
 
-def _deployment(found: ServeApplication) -> Deployment:
+def _deployment(found: ServeApplication, awaits: AwaitedNodes | None) -> Deployment:
     replicas, ongoing = asked(found.config or {})
     nowhere = found.status is ServeStatus.RUNNING and replicas and not found.replicas and any(found.deployments.values())
     return Deployment(
@@ -96,6 +111,7 @@ def _deployment(found: ServeApplication) -> Deployment:
         max_ongoing_requests=ongoing,
         error=found.error or (_NOWHERE if nowhere else ""),
         endpoints=found.replicas,
+        awaits=awaits,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from heliostat.rollout.capacity import Held, Node
 from heliostat.rollout.model import Colour, Condition, DeployColour, identity
+from heliostat.rollout.observed import AwaitedNodes
 from heliostat.spec.capabilities import Capability
 from heliostat.spec.endpoints import Endpoint
 
@@ -29,6 +30,8 @@ class Deployment:
     """Why it is not well, with the application's own traceback; empty where it is."""
     endpoints: tuple[Endpoint, ...] = ()
     """Replicas that run."""
+    awaits: AwaitedNodes | None = None
+    """The nodes that have to come before all of it runs; None where none has to, or where that is not known."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pulumi
@@ -21,8 +22,9 @@ from heliostat.platforms.kubernetes.pods import (
 )
 from heliostat.platforms.kubernetes.ray_cluster import TOKEN_KEY, TOKEN_SECRET, ray_url
 from heliostat.platforms.kubernetes.site import CONTROLLER, RAY, TRAFFIC, Manifest, Site
-from heliostat.resources.base import Address
+from heliostat.resources.base import Address, wire
 from heliostat.spec.controller import SETTINGS_FILE
+from heliostat.spec.groups import WorkerGroup
 from heliostat.spec.platforms.cluster import ControllerPod
 
 PORT: Final = 8500
@@ -40,8 +42,11 @@ def url(site: Site) -> str:
     return f"http://{site.host(CONTROLLER)}:{PORT}"
 
 
-def settings(site: Site, cluster: str, store: Address, clients_url: str) -> str:
-    """What it is started with, as its data folder has it; `cluster` is the name of the Ray cluster that it works on."""
+def settings(
+    site: Site, cluster: str, store: Address, clients_url: str, controller: ControllerPod, groups: Mapping[str, WorkerGroup]
+) -> str:
+    """What it is started with, as its data folder has it; `cluster` is the name of the Ray cluster that it works on, `groups`
+    are what its autoscaler brings."""
     token = f"{TOKENS}/{CONTROLLER}/{KEY}"
     ray = {
         "url": ray_url(site, cluster),
@@ -64,15 +69,23 @@ def settings(site: Site, cluster: str, store: Address, clients_url: str) -> str:
         "trafficPlane": "fleet",
         "agentsCredential": {"kind": "file", "path": f"{TOKENS}/{TRAFFIC}/{KEY}"},
         "clientsUrl": clients_url,
+        "groups": {name: wire(group) for name, group in groups.items()},
+        "nodeTimeoutSeconds": controller.node_timeout_seconds,
     }
     return json.dumps(found, indent=2, sort_keys=True) + "\n"
 
 
 def manifests(
-    site: Site, controller: ControllerPod, cluster: str, store: pulumi.Input[Address], clients_url: str
+    site: Site,
+    controller: ControllerPod,
+    cluster: str,
+    store: pulumi.Input[Address],
+    clients_url: str,
+    groups: Mapping[str, WorkerGroup],
 ) -> list[Manifest]:
     """Its settings, its pod and its service."""
-    text = pulumi.Output.from_input(store).apply(lambda address: settings(site, cluster, address, clients_url))
+    address = pulumi.Output.from_input(store)
+    text = address.apply(lambda known: settings(site, cluster, known, clients_url, controller, groups))
     config: Manifest = {
         "apiVersion": "v1",
         "kind": "ConfigMap",

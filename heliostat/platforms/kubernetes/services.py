@@ -56,7 +56,7 @@ class KubernetesServices(pulumi.ComponentResource):
         key = self._secrets()
         self._guard()
         session, ray = self._ray(pools)
-        self._groups = _exported(worker_groups(spec.groups, pools))
+        self._groups = worker_groups(spec.groups, pools)
         tracking = database.make_tracking(self._site, spec, self._database, under, key, self._options)
         balancer = self._serving(session, ray, tracking)
         self._observe()
@@ -110,7 +110,7 @@ class KubernetesServices(pulumi.ComponentResource):
         """Controller and traffic plane; gives the service that clients reach."""
         spec, site = self._spec, self._site
         url = traffic.url(site, spec.traffic)
-        manifests = controller.manifests(site, spec.controller, cluster, self._under.store, url)
+        manifests = controller.manifests(site, spec.controller, cluster, self._under.store, url, self._groups)
         running = self._make(manifests, self._after(*self._accounts, ray, tracking))
         *pods, service = traffic.manifests(site, spec.traffic, self._under.load_balancer_annotations)
         made = self._make(pods, self._after(*running))
@@ -131,7 +131,7 @@ class KubernetesServices(pulumi.ComponentResource):
             controller=_address(site, cluster, controller.url(site), controller.SECRET, controller.KEY),
             public_url=balancer.status.apply(_balanced_url) if balanced else url,  # type: ignore[attr-defined]
             ray_session=session,
-            groups=self._groups,
+            groups=_exported(self._groups),
             ready=(self,),
             tracking_access=cluster.apply(lambda found: {"proxy": _proxy(found)}),
         )

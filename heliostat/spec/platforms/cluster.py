@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from heliostat.spec.accelerators import Groups
 from heliostat.spec.addresses import HttpUrl, Namespace
 from heliostat.spec.base import Model
+from heliostat.spec.groups import NODE_TIMEOUT_SECONDS
 
 SecretName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 Cidr = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/[0-9]+$")]
@@ -132,6 +133,8 @@ class ControllerPod(Compute):
 
     storage_gib: Gib = 4.0
     """Of its volume."""
+    node_timeout_seconds: Annotated[float, Field(gt=0, le=86_400)] = NODE_TIMEOUT_SECONDS
+    """How long a version may wait for nodes that the autoscaler brings, on top of its own time to start."""
 
 
 class TrafficPods(Compute):
