@@ -13,8 +13,8 @@ from heliostat.platforms.kubernetes.cluster import operator_values
 from heliostat.platforms.kubernetes.ray_cluster import Workers, labels_slices, ray_cluster
 from heliostat.platforms.kubernetes.site import CONTROLLER, MLFLOW, POSTGRES, RAY, REDIS, TRAFFIC, Site
 from heliostat.spec.controller import ControllerSettings
-from heliostat.spec.machines import worker_shape
-from heliostat.spec.platforms.cluster import MLflow, Operator, Redis
+from heliostat.spec.machines import worker_groups, worker_shape
+from heliostat.spec.platforms.cluster import ControllerPod, MLflow, Operator, Redis
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform
 from tests.platforms import strict
 from tests.platforms.kubernetes_config import IMAGE, PLATFORM
@@ -151,6 +151,14 @@ def test_the_controllers_settings_are_what_it_reads():
     found = ControllerSettings.model_validate_json(text)
     assert found.public_url == "http://traffic.ml.svc"
     assert found.inputs.ray.url == "http://ray-1.ml.svc:8265"
+
+
+def test_the_controller_knows_what_the_groups_may_come_to_and_how_long_their_nodes_may_take():
+    groups = KubernetesPlatform.model_validate(PLATFORM).groups
+    known = controller.brought(ControllerPod(node_timeout_seconds=600), worker_groups(groups, dict.fromkeys(groups)))
+    found = ControllerSettings.model_validate_json(controller.settings(site(), {"uri": "s3://a"}, "http://x.ml.svc", known))
+    assert {name: group.most for name, group in found.groups.items()} == {"cpu": 4, "l4": 8, "v6e": 8}
+    assert found.node_timeout_seconds == 600
 
 
 def test_other_settings_make_another_digest():

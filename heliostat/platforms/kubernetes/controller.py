@@ -42,11 +42,9 @@ def url(site: Site) -> str:
     return f"http://{site.host(CONTROLLER)}:{PORT}"
 
 
-def settings(
-    site: Site, cluster: str, store: Address, clients_url: str, controller: ControllerPod, groups: Mapping[str, WorkerGroup]
-) -> str:
-    """What it is started with, as its data folder has it; `cluster` is the name of the Ray cluster that it works on, `groups`
-    are what its autoscaler brings."""
+def settings(site: Site, cluster: str, store: Address, clients_url: str, nodes: Mapping[str, Any] | None = None) -> str:
+    """What it is started with, as its data folder has it; `cluster` is the name of the Ray cluster that it works on, `nodes`
+    what it knows of those that are brought."""
     token = f"{TOKENS}/{CONTROLLER}/{KEY}"
     ray = {
         "url": ray_url(site, cluster),
@@ -69,10 +67,17 @@ def settings(
         "trafficPlane": "fleet",
         "agentsCredential": {"kind": "file", "path": f"{TOKENS}/{TRAFFIC}/{KEY}"},
         "clientsUrl": clients_url,
+        **(nodes or {}),
+    }
+    return json.dumps(found, indent=2, sort_keys=True) + "\n"
+
+
+def brought(controller: ControllerPod, groups: Mapping[str, WorkerGroup]) -> dict[str, Any]:
+    """What the controller knows of the nodes that Ray's autoscaler brings."""
+    return {
         "groups": {name: wire(group) for name, group in groups.items()},
         "nodeTimeoutSeconds": controller.node_timeout_seconds,
     }
-    return json.dumps(found, indent=2, sort_keys=True) + "\n"
 
 
 def manifests(
@@ -85,7 +90,7 @@ def manifests(
 ) -> list[Manifest]:
     """Its settings, its pod and its service."""
     address = pulumi.Output.from_input(store)
-    text = address.apply(lambda known: settings(site, cluster, known, clients_url, controller, groups))
+    text = address.apply(lambda known: settings(site, cluster, known, clients_url, brought(controller, groups)))
     config: Manifest = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
