@@ -135,8 +135,8 @@ def notice(stand_ins: Sequence[StandIn]) -> str:
     told = [
         f"no provider has checked this plan's resources of {packages}: no plugin of {'theirs' if several else 'its'} is on "
         "this machine.",
-        f"Inputs are held to the types of the SDK{several} alone{f' ({sdks})' if sdks else ''}, outputs that only the cloud can",
-        "know are unknown, and whether a change replaces a resource is not known.",
+        f"Inputs are held to the types of the SDK{several} alone{f' ({sdks})' if sdks else ''},",
+        "outputs that only the cloud can know are unknown, and whether a change replaces a resource is not known.",
     ]
     if unread := sum(one.unread for one in stand_ins):
         told.append(f"{unread} were taken as the state or the program has them, and not read.")
