@@ -76,8 +76,8 @@ def _token() -> tuple[str, float]:
         credentials.refresh(Request())  # type: ignore[no-untyped-call]
     except DefaultCredentialsError as error:
         raise NoAccessError(
-            f"there are no credentials of Google Cloud: {_first_line(error)}; run `gcloud auth application-default login`, or "
-            "name a file in GOOGLE_APPLICATION_CREDENTIALS"
+            f"there are no credentials of Google Cloud: {_first_line(error).split('. ')[0]}; run `gcloud auth "
+            "application-default login`, or name a file in GOOGLE_APPLICATION_CREDENTIALS"
         ) from None
     except TransportError as error:
         raise RetryableError(f"Google's tokens cannot be fetched: {_first_line(error)}") from None

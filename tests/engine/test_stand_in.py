@@ -100,7 +100,7 @@ async def test_what_is_made_of_an_id_that_only_the_cloud_gives_is_not_known(lab:
 
 def test_all_packages_are_told_at_once_with_their_sdks_and_versions_as_unchecked(platform: tuple[Lab, Summary]) -> None:
     (told,) = notices(platform[0])
-    assert "resources of 'aws', 'gcp' and 'kubernetes': no plugin of theirs is on this machine" in told
+    assert "resources of 'aws', 'gcp' and 'kubernetes': their plugins are not on this machine" in told
     for package in ("aws", "gcp", "kubernetes"):
         assert f"pulumi_{package} {version(f'pulumi-{package}')}" in told
     assert "`pulumi up`" in told

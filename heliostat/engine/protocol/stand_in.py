@@ -133,8 +133,8 @@ def notice(stand_ins: Sequence[StandIn]) -> str:
     packages = _listed([f"'{one.package}'" for one in stand_ins])
     sdks = ", ".join(f"{one.module} {one.version}" for one in stand_ins if one.module)
     told = [
-        f"no provider has checked this plan's resources of {packages}: no plugin of {'theirs' if several else 'its'} is on "
-        "this machine.",
+        f"no provider has checked this plan's resources of {packages}: "
+        f"{'their plugins are' if several else 'its plugin is'} not on this machine.",
         f"Inputs are held to the types of the SDK{several} alone{f' ({sdks})' if sdks else ''},",
         "outputs that only the cloud can know are unknown, and whether a change replaces a resource is not known.",
     ]
