@@ -107,15 +107,15 @@ class _Work:
         self.session = session
         self.ahead = ahead
         self.request = request
-        self.document: Document = session.place.backend.read(session.ref)
+        self.document: Document = session.state()
         self.values = session.merged_values(required=request.check_config and request.kind in {"update", "preview"})
         self.acts = request.kind != "preview" and not request.options.preview_only
         # a wrong passphrase has to show before anything is made, or told as if it could be
         if self.acts:
             self.crypter = session.crypter(self.document)
             self.crypter.verify()
-        elif session.config.salt or self.document.salt:
-            session.place.keyring.of(session.config.salt or self.document.salt).verify()
+        elif session.salt:
+            session.place.keyring.of(session.salt).verify()
         self.previous = checkpoint.decode(self.document, session.place.keyring)
         self.options = request.options
         self.protected = protected(self.previous.resources) if request.exclude_protected else []

@@ -121,24 +121,49 @@ def elsewhere(place: Place, ref: StackRef) -> str:
 
 @dataclass
 class Session:
-    """One existing stack of the project at hand."""
+    """One stack of the project at hand, which exists unless it is only `planned`."""
 
     place: Place
     ref: StackRef
     config_file: Path | None = None
     seen: Document | None = None
-    """The state as it was before it was locked."""
+    """The state as it was before it was locked; None of a stack that was never made."""
 
     @classmethod
-    def open(cls, stack: str | None, config_file: str | None = None) -> Session:
-        """The stack that the options name; raises NotFoundError or StackError where there is none."""
+    def open(cls, stack: str | None, config_file: str | None = None, *, planned: bool = False) -> Session:
+        """The stack that the options name. Of a `planned` one that has a config, and no state here, `seen` is None.
+
+        Raises:
+            NotFoundError: there is no such stack.
+            StackError: its state or its project is not what it should be.
+        """
         place = Place.here()
         project = place.require_project()
         ref = place.stack(stack)
         if ref.project != project.name:
             raise UsageError(f"the stack {ref.full_name} is not of this project, {project.name!r} ({project.file})")
-        document = place.backend.read(ref)  # it has to exist
-        return cls(place, ref, Path(config_file).absolute() if config_file else None, document)
+        session = cls(place, ref, Path(config_file).absolute() if config_file else None)
+        try:
+            session.seen = place.backend.read(ref)
+        except NotFoundError:
+            # One that another place has is there: a plan that began with nothing would be none of it.
+            if not (planned and session.config.file.is_file()) or elsewhere(place, ref):
+                raise
+        return session
+
+    def state(self) -> Document:
+        """The state as it stands now; an empty one of a stack that was never made.
+
+        Raises StackError where it is damaged, NotFoundError where the stack is gone since.
+        """
+        return Document(self.ref.full_name, None) if self.seen is None else self.place.backend.read(self.ref)
+
+    @property
+    def salt(self) -> str:
+        """The salt of what a passphrase protects; empty where there is nothing of that kind to be read."""
+        if self.seen is None:
+            return self.config.salt if any(map(has_secret, self.config.values.values())) else ""
+        return self.config.salt or self.seen.salt
 
     @property
     def project(self) -> Project:

@@ -26,6 +26,10 @@ class Unimplemented(ProviderError):
     """A provider does not know the call at all."""
 
 
+class NoCredentials(ProviderError):
+    """A provider was not let in to what it was asked about, for want of credentials."""
+
+
 @dataclass
 class InitFailed(ProviderError):
     """A provider made or changed a resource that did not come up: there is something, and it is not well."""

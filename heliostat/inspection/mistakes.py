@@ -22,15 +22,15 @@ _NUMBERS: Final = frozenset({"number", "integer", "boolean"})
 def inspected(task: InspectionTask) -> Inspection:
     """Every mistake in what is asked about."""
     told: list[Told] = []
-    answer, model = None, ""
+    answer, model, closed = None, "", ""
     for asked in task.asked:
         found, texts = _loaded(asked)
         if isinstance(found, Contract):
             texts += mistakes_of(found, task.limits)
             answer = _answer_fields(found.answer) if _is_model(found.answer) else None
-            model = _unservable(found, task.model) if task.model is not None and not texts else ""
+            model, closed = _unservable(found, task.model) if task.model is not None and not texts else ("", "")
         told += [Told(entry_point=asked.entry_point, text=text) for text in texts]
-    return Inspection(mistakes=tuple(told), model=model, answer=answer)
+    return Inspection(mistakes=tuple(told), model=model, closed=closed, answer=answer)
 
 
 def _loaded(asked: Asked) -> tuple[Any, list[str]]:
@@ -147,22 +147,27 @@ def _numeric(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:
     return kinds is None or bool(_NUMBERS & set([kinds] if isinstance(kinds, str) else kinds))
 
 
-def _unservable(contract: Contract[Any, Any], model: ServedModelAddress) -> str:
-    """Why the contract's predictor cannot serve a model; empty where it can, or where MLflow is not up to tell."""
+def _unservable(contract: Contract[Any, Any], model: ServedModelAddress) -> tuple[str, str]:
+    """Why the contract's predictor cannot serve a model, and why nobody is let in to the model.
+
+    Both are empty where it can, or where MLflow is not up to tell.
+    """
     from heliostat.serving import model_cache
-    from heliostat.systems.errors import PermanentError, RetryableError
+    from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 
     try:
         folder = model_cache.fetch(model.uri, model.tracking_uri, model.tracking_access)
     except RetryableError:
-        return ""
+        return "", ""
+    except NoAccessError as error:
+        return "", str(error)
     except (PermanentError, ValueError) as error:
-        return str(error)
+        return str(error), ""
     try:
         contract.predictor.load(folder)
     except Exception as error:
-        return f"the predictor of the contract does not load it: {_why(error)}"
-    return ""
+        return f"the predictor of the contract does not load it: {_why(error)}", ""
+    return "", ""
 
 
 def _is_model(given: Any) -> bool:

@@ -24,7 +24,7 @@ from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Declaration, Health, Plan
 from heliostat.systems import code_packages, library_packages
 from heliostat.systems.controller_api import ControllerClient, OtherReleaseError
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.git import origin_of
 from heliostat.systems.objects import open_store
 
@@ -216,10 +216,13 @@ async def _require_loadable(inputs: ApplicationInputs) -> None:
     """See that the declared version can be loaded by the declared code, as a replica would.
 
     Raises:
+        NoAccessError: nobody is let in to where it lies.
         PermanentError: it cannot.
     """
     given = inputs.model_dump(mode="json", by_alias=True)
     model = ServedModelAddress(uri=inputs.model_uri, tracking_uri=inputs.tracking_uri, tracking_access=inputs.tracking_access)
     found, _ = await inspecting.inspect_application(given, model)
+    if found.closed:
+        raise NoAccessError(f"{inputs.model_uri}: {found.closed}")
     if found.model:
         raise PermanentError(f"{inputs.model_uri} cannot be served: {found.model}")

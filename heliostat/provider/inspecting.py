@@ -46,7 +46,7 @@ def _inspected(code: Code, task: InspectionTask) -> Inspection:
     with contextlib.suppress(OSError, ValidationError):
         return Inspection.model_validate_json(kept.read_bytes())
     found = _asked(code, task)
-    if not (found.mistakes or found.model):
+    if not (found.mistakes or found.model or found.closed):
         with contextlib.suppress(OSError):
             _keep(kept, found)
     return found

@@ -22,6 +22,7 @@ from heliostat.provider.switches import refuse_delete
 from heliostat.pulumi_proto import plugin_pb2, provider_pb2_grpc
 from heliostat.pulumi_proto import provider_pb2 as pb
 from heliostat.spec.base import Model
+from heliostat.systems.errors import NoAccessError
 
 _OF_THE_ENGINE = ("version", "pluginDownloadURL", "pluginChecksums", "parameterization", "__internal")
 """Keys of a provider's configuration that engines read themselves. All others are the stack's config, which has the same
@@ -232,6 +233,8 @@ def _handler(token: str) -> Handler[Any, Any]:
 
 
 def _status(error: BaseException) -> grpc.StatusCode:
+    if isinstance(error, NoAccessError):
+        return grpc.StatusCode.UNAUTHENTICATED
     return grpc.StatusCode.UNAVAILABLE if isinstance(error, RetryableError) else grpc.StatusCode.UNKNOWN
 
 
@@ -255,7 +258,11 @@ async def _previewed(call: _Call, old: Properties | None, given: Properties) -> 
     before = checks.is_known(call.handler.outputs, old) if old else None
     known = {_alias(call.handler, name): value for name, value in call.handler.early_outputs(given.values).items()}
     if told is not None and (before is not None or old is None):
-        await _within(call.context, call.handler.preview(call.context, before, told))
+        try:
+            await _within(call.context, call.handler.preview(call.context, before, told))
+        except NoAccessError as error:
+            # A plan can be made without; what acts fails by the same error.
+            call.context.warn(f"could not be looked at: {error}; what comes of it is not known")
     if inputs is not None and (before is not None or old is None):
         known |= {_alias(call.handler, name): value for name, value in call.handler.preview_outputs(before, inputs).items()}
     values = dict.fromkeys(_names(call.handler.outputs) - _names(call.handler.inputs), UNKNOWN)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from heliostat.provider.records import open_registry
 from heliostat.spec.addresses import ControllerAddress, KubernetesSecret, RayAddress
 from heliostat.spec.resources import ControllerInputs
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.http import read_token
 from heliostat.systems.loopback import is_loopback
 from heliostat.systems.objects import open_store
@@ -34,12 +34,14 @@ async def _errors(*asked: Awaitable[object]) -> list[RetryableError]:
     """What may pass of all that goes wrong.
 
     Raises:
+        NoAccessError: some will not, all of them since nothing lets this process in.
         PermanentError: some will not; the text has all of it.
     """
     found = await asyncio.gather(*asked, return_exceptions=True)
-    wrong = dict.fromkeys(str(each) for each in found if isinstance(each, PermanentError))
+    wrong = [each for each in found if isinstance(each, PermanentError)]
     if wrong:
-        raise PermanentError("; ".join(wrong))
+        kind = NoAccessError if all(isinstance(each, NoAccessError) for each in wrong) else PermanentError
+        raise kind("; ".join(dict.fromkeys(map(str, wrong))))
     for each in found:
         if isinstance(each, BaseException) and not isinstance(each, RetryableError):
             raise each

@@ -61,6 +61,8 @@ class Inspection(Model):
     mistakes: tuple[Told, ...] = ()
     model: str = ""
     """Why the contract's predictor cannot serve the model; empty where it can, or nobody asked."""
+    closed: str = ""
+    """Why nobody is let in to the model, so that it was not looked at."""
     answer: dict[str, bool] | None = None
     """The fields of the contract's answer, and whether each can be a number; None where there is no contract, or it can
     have any field."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from heliostat.spec.addresses import EksCluster
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.kubernetes_access import ClusterAccess
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def access(cluster: EksCluster) -> ClusterAccess:
     """Find a cluster's API server, and make a token for it that lives for a quarter of an hour. This blocks.
 
     Raises:
-        PermanentError: there are no credentials, or the cluster is not there or not to be seen.
+        NoAccessError: there are no credentials.
+        PermanentError: the cluster is not there or not to be seen.
         RetryableError: AWS does not answer, or the cluster is not ready.
     """
     import boto3
@@ -112,7 +113,7 @@ def _errors(cluster: EksCluster) -> Iterator[None]:
         raise refusal(cluster, error.response) from None
     except (NoCredentialsError, ProfileNotFound) as error:
         fix = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        raise PermanentError(f"{_named(cluster)} cannot be reached: {str(error).rstrip('.')}; {fix}") from None
+        raise NoAccessError(f"{_named(cluster)} cannot be reached: {str(error).rstrip('.')}; {fix}") from None
     except BotoCoreError as error:
         raise RetryableError(f"{_named(cluster)} cannot be reached: {error}") from None
 

@@ -9,6 +9,10 @@ class PermanentError(Exception):
     """It will fail again until somebody changes something; the text says what was found, the limit and the fix."""
 
 
+class NoAccessError(PermanentError):
+    """This process has nothing to be let in with: no credential was sent, so none was refused."""
+
+
 class RetryableError(Exception):
     """It may go well when tried again as it is; the text says what was waited for, and how long."""
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx
 
 from heliostat.spec.addresses import GkeCluster
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.kubernetes_access import ClusterAccess
 
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -34,7 +34,8 @@ def access(cluster: GkeCluster) -> ClusterAccess:
     """Find a cluster's API server, and make a token for it that lives for up to an hour. This blocks.
 
     Raises:
-        PermanentError: google-auth is not installed, nobody is logged in, or the cluster is not there or not to be seen.
+        NoAccessError: nobody is logged in.
+        PermanentError: google-auth is not installed, or the cluster is not there or not to be seen.
         RetryableError: Google Cloud does not answer, or the cluster is not ready.
     """
     token, expires = _token()
@@ -74,9 +75,9 @@ def _token() -> tuple[str, float]:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
         credentials.refresh(Request())  # type: ignore[no-untyped-call]
     except DefaultCredentialsError as error:
-        raise PermanentError(
-            f"there are no credentials of Google Cloud: {_first_line(error)}; run `gcloud auth application-default login`, or "
-            "name a file in GOOGLE_APPLICATION_CREDENTIALS"
+        raise NoAccessError(
+            f"there are no credentials of Google Cloud: {_first_line(error).split('. ')[0]}; run `gcloud auth "
+            "application-default login`, or name a file in GOOGLE_APPLICATION_CREDENTIALS"
         ) from None
     except TransportError as error:
         raise RetryableError(f"Google's tokens cannot be fetched: {_first_line(error)}") from None

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from heliostat.spec.addresses import BasicVariables, Credential, HttpAddress, KubernetesSecret, TokenFile, TokenVariable
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.kubernetes_api import through, through_sync
 from heliostat.systems.kubernetes_secrets import read_secret
 from heliostat.systems.loopback import is_loopback
@@ -71,6 +71,7 @@ def read_token(address: HttpAddress, refused: str = "") -> str:
 
     Raises:
         RetryableError: its file cannot be read, or what keeps its secret does not answer.
+        NoAccessError: its variable is not set, or there is no way to what keeps its secret.
         PermanentError: this process cannot have it, or a name and a password are asked for.
     """
     if isinstance(address.credential, BasicVariables):
@@ -161,7 +162,7 @@ def _token(credential: TokenFile | TokenVariable | KubernetesSecret, url: str, r
 def _variable(name: str, what: str, url: str) -> str:
     value = os.environ.get(name, "").strip()
     if not value:
-        raise PermanentError(f"the {what} of {url} is to be in the environment variable {name}: set it here")
+        raise NoAccessError(f"the {what} of {url} is to be in the environment variable {name}: set it here")
     return value
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from heliostat.spec.addresses import KubernetesCluster
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 
 _AMBIENT: Final = "~/.kube/config"
 _lock = threading.Lock()
@@ -66,7 +66,8 @@ def api_server(cluster: KubernetesCluster, refused: ApiServer | None = None) -> 
     This blocks: files are read, and a plugin may run.
 
     Raises:
-        PermanentError: Kubernetes' client is not installed, or the kubeconfig is not there, is wrong or has no such context.
+        NoAccessError: the kubeconfig is not there, or has no such context.
+        PermanentError: Kubernetes' client is not installed, or the kubeconfig is wrong.
     """
     key = (cluster.context, cluster.kubeconfig, os.environ.get("KUBECONFIG"))
     with _lock:
@@ -99,7 +100,9 @@ def _read(cluster: KubernetesCluster, context: str | None) -> ApiServer:
                 config.load_kube_config(files, context, configuration, persist_config=False, temp_file_path=folder)
             tls = _tls(configuration) if configuration.host.startswith("https:") else None
         except config.ConfigException as error:
-            raise PermanentError(f"{_named(files)} cannot be used: {error}{_contexts(config, files, context)}") from None
+            others = _contexts(config, files, context)
+            kind = NoAccessError if others else PermanentError
+            raise kind(f"{_named(files)} cannot be used: {error}{others}") from None
         except yaml.YAMLError as error:
             # Not its text, which may show a line.
             line = getattr(getattr(error, "problem_mark", None), "line", None)
@@ -115,7 +118,7 @@ def _files(cluster: KubernetesCluster) -> str | None:
     """The kubeconfig, or several as KUBECONFIG names them; None where the pod's service account is what there is.
 
     Raises:
-        PermanentError: nothing is there.
+        NoAccessError: nothing is there.
     """
     named = cluster.kubeconfig or os.environ.get("KUBECONFIG") or ""
     files = named or _AMBIENT
@@ -123,10 +126,10 @@ def _files(cluster: KubernetesCluster) -> str | None:
         return files
     if named:
         source = "" if cluster.kubeconfig else ", which KUBECONFIG names"
-        raise PermanentError(f"there is no kubeconfig {named}{source}: write it, or name another")
+        raise NoAccessError(f"there is no kubeconfig {named}{source}: write it, or name another")
     if os.environ.get("KUBERNETES_SERVICE_HOST") and cluster.context is None:
         return None
-    raise PermanentError(f"there is no kubeconfig: write {_AMBIENT}, or name one in KUBECONFIG")
+    raise NoAccessError(f"there is no kubeconfig: write {_AMBIENT}, or name one in KUBECONFIG")
 
 
 def _named(files: str | None) -> str:

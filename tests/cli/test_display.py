@@ -7,7 +7,7 @@ from rich.console import Console
 from heliostat.cli.display import messages
 from heliostat.cli.display.board import Board, Status
 from heliostat.cli.display.digest import DigestDisplay
-from heliostat.cli.display.live import LiveDisplay, cut, fit
+from heliostat.cli.display.live import LiveDisplay, cut, cut_front, fit, short
 from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.report import Look
 from heliostat.engine.events import Diagnostic, Op, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded, Summary
@@ -237,6 +237,13 @@ def test_the_type_is_cut_before_the_name_and_the_status_last():
     assert fit([40, 30, 20], 60) == [16, 18, 20]
     assert cut("abcdef", 4) == "abc…"
     assert cut("abc", 0) == ""
+
+
+def test_a_type_that_is_cut_keeps_its_indentation_and_its_end():
+    assert short("kubernetes:core/v1:Secret") == "Secret"
+    assert cut_front("   ServiceAccount", 20) == "   ServiceAccount"
+    assert cut_front("   ServiceAccount", 12) == "   …eAccount"
+    assert cut_front("      Secret", 7) == "      …"
 
 
 def test_the_tally_counts_a_replacement_once_and_says_so_when_nothing_happens():

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -113,6 +114,30 @@ async def test_a_read_that_fails_in_a_refresh_keeps_the_state_and_the_others_go_
     summary = await lab.refresh()
     assert not summary.succeeded
     assert lab.names() == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["preview", "refresh"])
+async def test_a_preview_takes_what_nobody_is_let_in_to_as_the_state_has_it_and_says_so(lab: Lab, kind: Any) -> None:
+    program = "Lab('a', closed=True, v=1)\nLab('b', v=1)"
+    await lab.up(program)
+    summary = await lab.operate(kind, program, refresh=True, preview_only=kind == "refresh")
+    assert summary.succeeded, lab.said("error")
+    assert not summary.changes.get(Op.UPDATE)
+    assert lab.said("warning") == "not read, and taken as the state has it: nothing lets anybody in to a"
+
+
+async def test_a_preview_fails_where_a_read_fails_otherwise(lab: Lab) -> None:
+    await lab.up("Lab('a', fail='read', v=1)")
+    assert not (await lab.preview("Lab('a', fail='read', v=1)", refresh=True)).succeeded
+
+
+@pytest.mark.parametrize("kind", ["update", "refresh", "preview"])
+async def test_what_acts_and_its_own_preview_fail_where_nobody_is_let_in(lab: Lab, kind: Any) -> None:
+    program = "Lab('a', closed=True, v=1)"
+    await lab.up(program)
+    summary = await lab.operate(kind, program, refresh=True, stand_in=False)
+    assert not summary.succeeded
+    assert lab.said("error") == "nothing lets anybody in to a"
 
 
 async def test_a_failed_deletion_keeps_what_the_resource_depends_on(lab: Lab) -> None:

@@ -98,17 +98,17 @@ async def test_what_is_made_of_an_id_that_only_the_cloud_gives_is_not_known(lab:
     assert outputs_of(lab)["uri"] == UNKNOWN
 
 
-def test_each_package_is_told_once_with_its_sdk_and_version_as_unchecked(platform: tuple[Lab, Summary]) -> None:
-    told = notices(platform[0])
-    for text, package in zip(told, ("aws", "gcp", "kubernetes"), strict=True):
-        assert f"'{package}'" in text
-        assert f"pulumi_{package} {version(f'pulumi-{package}')}" in text
-        assert "`pulumi up`" in text
+def test_all_packages_are_told_at_once_with_their_sdks_and_versions_as_unchecked(platform: tuple[Lab, Summary]) -> None:
+    (told,) = notices(platform[0])
+    assert "resources of 'aws', 'gcp' and 'kubernetes': their plugins are not on this machine" in told
+    for package in ("aws", "gcp", "kubernetes"):
+        assert f"pulumi_{package} {version(f'pulumi-{package}')}" in told
+    assert "`pulumi up`" in told
 
 
 def test_a_component_that_only_the_plugin_could_expand_is_shown_and_told_of(platform: tuple[Lab, Summary]) -> None:
     assert steps_of(platform[0])["held"].op == "create"
-    assert f"{STACK}::kubernetes:yaml/v2:ConfigGroup::held" in notices(platform[0])[2]
+    assert f"{STACK}::kubernetes:yaml/v2:ConfigGroup::held" in notices(platform[0])[0]
 
 
 async def test_the_mistakes_of_all_resources_are_told_at_once_each_with_its_path(lab: Lab) -> None:

@@ -13,7 +13,7 @@ from moto.eks.models import eks_backends
 
 from heliostat.spec.addresses import EksCluster
 from heliostat.systems import eks
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 
 PEM = "-----BEGIN CERTIFICATE-----"
 AUTHORITY = {"data": base64.b64encode(PEM.encode()).decode()}
@@ -73,7 +73,7 @@ def test_without_credentials_it_says_how_to_have_some(aws, monkeypatch, tmp_path
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(PermanentError, match="set AWS_PROFILE, or AWS_ACCESS_KEY_ID"):
+    with pytest.raises(NoAccessError, match="set AWS_PROFILE, or AWS_ACCESS_KEY_ID"):
         eks.access(CLUSTER)
 
 

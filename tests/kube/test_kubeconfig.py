@@ -15,7 +15,7 @@ import pytest
 from api_server import ApiServer, api_server, data
 
 from heliostat.spec.addresses import KubernetesCluster, KubernetesSecret
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.kubernetes_secrets import read_secret
 
 __all__ = ["api_server"]
@@ -125,7 +125,7 @@ def test_a_plugin_that_fails_is_told_with_what_it_said_and_nothing_is_logged(
 def test_where_nothing_is_named_it_is_KUBECONFIG_then_the_home_s_then_the_pod_s(
     api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(PermanentError, match=r"there is no kubeconfig: write ~/\.kube/config, or name one in KUBECONFIG"):
+    with pytest.raises(NoAccessError, match=r"there is no kubeconfig: write ~/\.kube/config, or name one in KUBECONFIG"):
         read()
     _in_a_pod(api_server, monkeypatch)
     assert read() == "s3cret"
@@ -181,7 +181,7 @@ def test_a_process_stays_with_the_context_that_was_current_when_it_began(api_ser
 
 def test_a_context_that_is_not_there_is_told_with_those_that_are(api_server: ApiServer) -> None:
     config = api_server.kubeconfig({"token": "ada-token"})
-    with pytest.raises(PermanentError, match=r"object with name prod in .*\(there are the contexts test\)"):
+    with pytest.raises(NoAccessError, match=r"object with name prod in .*\(there are the contexts test\)"):
         read(kubeconfig=str(config), context="prod")
 
 
@@ -189,10 +189,10 @@ def test_what_is_no_kubeconfig_is_told_and_not_shown(
     api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "config"
-    with pytest.raises(PermanentError, match=f"there is no kubeconfig {config}: write it, or name another"):
+    with pytest.raises(NoAccessError, match=f"there is no kubeconfig {config}: write it, or name another"):
         read(kubeconfig=str(config))
     monkeypatch.setenv("KUBECONFIG", str(config))
-    with pytest.raises(PermanentError, match=f"there is no kubeconfig {config}, which KUBECONFIG names"):
+    with pytest.raises(NoAccessError, match=f"there is no kubeconfig {config}, which KUBECONFIG names"):
         read()
     for wrong in ("users: [{token: hush\n", "users: 1\ncontexts: hush", "", "- hush"):
         config.write_text(wrong)

@@ -57,8 +57,8 @@ class RecordedStack:
     events: list[Event] = field(default_factory=list)
     checkpoint: _Checkpoint = field(default_factory=_Checkpoint)
 
-    async def preview(self) -> Summary:
-        summary = await self._operate("preview")
+    async def preview(self, *, refresh: bool = False) -> Summary:
+        summary = await self._operate("preview", Options(refresh=refresh))
         if not self.resources() and not self._first_preview.exists():
             self._first_preview.write_text(self._log.read_text())
         return summary

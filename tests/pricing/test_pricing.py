@@ -210,6 +210,15 @@ def test_nothing_is_told_where_nothing_costs_anything() -> None:
     assert Estimate().is_empty
 
 
+def test_what_runs_in_somebody_else_s_cluster_is_said_to_have_no_price() -> None:
+    planned = PlannedPrice([])
+    assert planned.lines() == []
+    planned.apply(StepStarted(urn(Declared("kubernetes:core/v1:Service", "s")), Op.CREATE, inputs={}))
+    assert planned.lines() == [
+        "none: nodes, volumes and load balancers are the cluster's, and no table says what they cost there"
+    ]
+
+
 def resource(declared: Declared) -> Resource:
     return Resource(urn=urn(declared), type=declared.type, custom=True, inputs=dict(declared.inputs))
 
@@ -251,7 +260,7 @@ def test_the_table_reads_as_people_read_it() -> None:
         "before                     0.000            0",
         "after             0.100 to 1.081    73 to 789",
         "difference      +0.100 to +1.081  +73 to +789",
-        "after, at spot    0.000 to 0.965     0 to 704",
+        "of it, at spot    0.000 to 0.965     0 to 704",
         "from the groups' minimum to their maximum; a month is 730 hours",
         "by use, not in it: bucket models ($0.023 a GiB and month)",
         "not known, not in it: node group a10g: 0 to 4 x9.huge in us-east-1",

@@ -6,6 +6,7 @@ import asyncio
 
 from heliostat.provider.resource import Created, Handler, PartialError, PermanentError, RetryableError
 from heliostat.spec.base import Model
+from heliostat.systems.errors import NoAccessError
 
 
 class FakeInputs(Model):
@@ -37,6 +38,10 @@ class FakeHandler(Handler[FakeInputs, FakeOutputs]):
 
     async def preview(self, context, old, new):
         context.info(f"would {'update' if old else 'create'} {new.name} {new.place}")
+        if new.fail == "closed":
+            raise NoAccessError(f"no key for {new.password}")
+        if new.fail == "refused":
+            raise PermanentError("the key is refused")
 
     async def create(self, context, inputs):
         context.progress("working")
@@ -44,6 +49,8 @@ class FakeHandler(Handler[FakeInputs, FakeOutputs]):
         await asyncio.to_thread(context.progress, "still working")
         outputs = FakeOutputs(**inputs.model_dump(), url=f"http://{inputs.password}@{inputs.place}")
         match inputs.fail:
+            case "closed":
+                raise NoAccessError("no key")
             case "permanent":
                 raise PermanentError(f"{inputs.name} with {inputs.password} is too much; take less")
             case "retryable":
@@ -60,6 +67,8 @@ class FakeHandler(Handler[FakeInputs, FakeOutputs]):
         return Created(inputs.name, outputs)
 
     async def read(self, context, identifier, outputs):
+        if outputs.fail == "closed":
+            raise NoAccessError("no key")
         return None if outputs.name == "gone" else outputs.model_copy(update={"size": 7})
 
     async def update(self, context, identifier, old, new):

@@ -90,6 +90,28 @@ async def test_a_preview_shows_what_is_known_and_creates_nothing(plugin):
     assert told(plugin) == [(engine_pb2.INFO, "would create a here", False)]
 
 
+async def test_a_preview_that_nobody_is_let_in_for_warns_and_knows_nothing(plugin):
+    made = await create(plugin, preview=True, name="a", password=secret("hush-hush"), fail="closed")
+    assert plain(made.properties)["url"] == UNKNOWN
+    text = "could not be looked at: no key for [secret]; what comes of it is not known"
+    assert told(plugin)[-1] == (engine_pb2.WARNING, text, False)
+
+
+async def test_a_preview_that_is_refused_fails(plugin):
+    with pytest.raises(grpc.aio.AioRpcError, match="the key is refused"):
+        await create(plugin, preview=True, name="a", fail="refused")
+
+
+async def test_what_acts_and_what_reads_say_that_nobody_is_let_in_as_the_protocol_does(plugin):
+    with pytest.raises(grpc.aio.AioRpcError, match="no key") as failed:
+        await create(plugin, name="a", fail="closed")
+    assert failed.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    state = struct({"name": "a", "fail": "closed", "url": "u"})
+    with pytest.raises(grpc.aio.AioRpcError, match="no key") as unread:
+        await plugin.stub.Read(pb.ReadRequest(urn=urn_of("Fake"), id="a", properties=state))
+    assert unread.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_a_preview_with_unknown_inputs_asks_the_handler_nothing(plugin):
     made = await create(plugin, preview=True, name=UNKNOWN)
     assert plain(made.properties)["name"] == UNKNOWN

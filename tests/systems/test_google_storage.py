@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import store_lifecycle
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, open_bucket, open_store
 from heliostat.systems.storage import elsewhere, gcs
 from heliostat.systems.storage.google_cloud import Tokens, is_googles, refusal
@@ -264,7 +264,7 @@ def test_without_credentials_each_place_for_them_is_named(googles, tmp_path, mon
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     for call in (lambda store: store.put("a", b"1"), lambda store: list(store.list())):
-        with pytest.raises(PermanentError, match=r"no Google Cloud credentials.*GOOGLE_APPLICATION_CREDENTIALS.*gcloud auth"):
+        with pytest.raises(NoAccessError, match=r"no Google Cloud credentials.*GOOGLE_APPLICATION_CREDENTIALS.*gcloud auth"):
             call(open_store(googles))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from heliostat.spec.addresses import BasicVariables, Credential, HttpAddress, TokenFile, TokenVariable
 from heliostat.systems import http
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 
 URL = "http://ray"
 
@@ -76,7 +76,7 @@ async def test_a_token_in_a_variable_is_read_from_it(monkeypatch: pytest.MonkeyP
 
 async def test_a_variable_that_is_not_set_is_named_with_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_TOKEN", raising=False)
-    with pytest.raises(PermanentError, match="the token of http://ray is to be in the environment variable RAY_TOKEN"):
+    with pytest.raises(NoAccessError, match="the token of http://ray is to be in the environment variable RAY_TOKEN"):
         await asked(TokenVariable(variable="RAY_TOKEN"))
 
 

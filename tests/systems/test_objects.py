@@ -5,7 +5,7 @@ import pytest
 
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import store_lifecycle
-from heliostat.systems.errors import DiskFullError, PermanentError, RetryableError
+from heliostat.systems.errors import DiskFullError, NoAccessError, PermanentError, RetryableError
 from heliostat.systems.objects import open_store
 from heliostat.testing.conformance import ObjectStoreConformance
 
@@ -108,6 +108,21 @@ def test_a_full_disk_leaves_the_old_object_and_says_what_to_do(tmp_path, monkeyp
 def test_a_bucket_that_is_not_there_is_said(s3_endpoint, s3_credentials):
     with pytest.raises(PermanentError, match="no bucket absent-bucket"):
         open_store(StoreAddress(uri="s3://absent-bucket", endpoint=s3_endpoint)).put("a", b"")
+
+
+@pytest.mark.parametrize(
+    ("profile", "told"), [(None, "no AWS credentials; set AWS_PROFILE"), ("absent", "correct AWS_PROFILE")]
+)
+def test_a_bucket_that_nobody_has_credentials_for_is_said(s3_endpoint, tmp_path, monkeypatch, profile, told):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    if profile:
+        monkeypatch.setenv("AWS_PROFILE", profile)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(NoAccessError, match=told):
+        open_store(StoreAddress(uri="s3://bucket", endpoint=s3_endpoint)).get("a")
 
 
 def test_a_store_that_does_not_answer_may_be_tried_again(s3_credentials, monkeypatch):

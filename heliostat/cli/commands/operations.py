@@ -89,22 +89,25 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
     known.check_together(flags)
     show_permalink = _boolean("--suppress-permalink", flags["suppress_permalink"], otherwise=True) is False
     variables = _variables(flags)
-    session = Session.open(flags["stack"], flags["config_file"])
+    session = Session.open(flags["stack"], flags["config_file"], planned=kind == "preview")
+    if session.seen is None:
+        name = session.ref.name
+        say.told(f"there is no stack {name} yet: this is what its first `up` makes, after `heliostat stack init {name}`")
     if flags["config_pairs"]:
         from heliostat.cli.commands.config import save_from_flags
 
         save_from_flags(session, flags["config_pairs"], path=flags["config_path"])
     refreshes = kind in {"refresh", "destroy"} or _wants_refresh(flags, session.project.refresh_always)
     known.refuse_program(os.environ, refreshes=refreshes)
-    if session.config.salt:
-        session.place.keyring.of(session.config.salt).prepare()  # beside the imports that follow
+    if salt := session.salt:
+        session.place.keyring.of(salt).prepare()  # beside the imports that follow
     from heliostat.cli.ahead import ahead
 
     with ahead(session, variables, program=kind in {"update", "preview"}) as started:  # beside the imports, too
         from heliostat.cli.operate import operate
 
         code = operate(session, _request(kind, flags, variables, session), started)
-    if show_permalink and not flags["as_json"]:
+    if show_permalink and session.seen and not flags["as_json"]:
         say.out(f"Permalink: {session.place.backend.bucket.describe(session.ref.file)}")
     if flags.get("remove") and code == Exit.OK and not flags["preview_only"]:
         from heliostat.cli.commands.stack_manage import forget, refuse_resources

@@ -90,7 +90,12 @@ class LiveDisplay:
         """One line a row: sign, type, name and status in columns, and what room is left for the rest."""
         named = [(depth, row, row.urn if self.look.urns else row.name) for depth, row in rows]
         cells = [("   " * depth + row.type, name, self._status(row)) for depth, row, name in named]
-        widths = fit([max((len(row[n]) for row in cells), default=0) for n in range(3)], self.console.width - _SIGN_WIDTH)
+        natural = [max((len(row[n]) for row in cells), default=0) for n in range(3)]
+        widths = fit(natural, self.console.width - _SIGN_WIDTH)
+        if widths[0] < natural[0]:
+            cells = [("   " * depth + short(row.type), name, self._status(row)) for depth, row, name in named]
+            natural[0] = max(len(row[0]) for row in cells)
+            widths = fit(natural, self.console.width - _SIGN_WIDTH)
         room = self.console.width - _SIGN_WIDTH - sum(widths) - _GAP * 3
         lines = []
         for (_, row), (kind, name, status) in zip(rows, cells, strict=True):
@@ -98,7 +103,7 @@ class LiveDisplay:
             colour = "red" if row.status is Status.FAILED else colour
             drawn = Text(no_wrap=True, overflow="crop")
             drawn.append(sign.rjust(2) + " ", style=colour)
-            drawn.append(cut(kind, widths[0]).ljust(widths[0] + _GAP))
+            drawn.append(cut_front(kind, widths[0]).ljust(widths[0] + _GAP))
             drawn.append(cut(name, widths[1]).ljust(widths[1] + _GAP))
             drawn.append(cut(status, widths[2]).ljust(widths[2] + _GAP), style=colour)
             drawn.append(cut(self._info(row), max(room, 0)), style="dim")
@@ -139,6 +144,20 @@ def fit(widths: list[int], room: int) -> list[int]:
         fitted[column] -= min(max(over, 0), spare)
         over -= min(max(over, 0), spare)
     return fitted
+
+
+def short(kind: str) -> str:
+    """The last part of a type, which says what it is: `Secret` of `kubernetes:core/v1:Secret`."""
+    return kind.rpartition(":")[2]
+
+
+def cut_front(text: str, width: int) -> str:
+    """`text` in at most `width` columns, with its indentation and its end as far as there is room for both."""
+    indented = len(text) - len(text.lstrip())
+    end = width - indented - 1
+    if len(text) <= width or end < 1:
+        return cut(text, width)
+    return f"{text[:indented]}…{text[-end:]}"
 
 
 def cut(text: str, width: int) -> str:

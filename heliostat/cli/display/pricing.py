@@ -12,6 +12,7 @@ from heliostat.engine.state.urns import Urn
 from heliostat.pricing import HOURS_A_MONTH, Comparison, Declared, Estimate, compare
 
 _STAYS = frozenset({Op.CREATE, Op.UPDATE, Op.SAME, Op.CREATE_REPLACEMENT, Op.IMPORT})
+_NO_PRICE = "none: nodes, volumes and load balancers are the cluster's, and no table says what they cost there"
 _MANY = 8
 """Names of a list that are shown."""
 
@@ -34,6 +35,11 @@ class PlannedPrice:
         """What it costs before and after."""
         return compare(_declared(self._before), _declared(self._after))
 
+    def lines(self) -> list[str]:
+        """The price of the plan, for people; of what runs in somebody else's cluster alone, why it has none."""
+        in_a_cluster = any(urns.type_of(urn).startswith("kubernetes:") for urn in {**self._before, **self._after})
+        return lines(self.comparison()) or ([_NO_PRICE] if in_a_cluster else [])
+
 
 def lines(comparison: Comparison) -> list[str]:
     """The price of a plan, for people; nothing where nobody pays for anything."""
@@ -47,7 +53,7 @@ def lines(comparison: Comparison) -> list[str]:
         ("difference", *_range(after.least() - before.least(), after.most() - before.most(), sign="+")),
     ]
     if any(item.spot for item in after.items):
-        rows.append(("after, at spot", *_range(after.least(spot=True), after.most(spot=True))))
+        rows.append(("of it, at spot", *_range(after.least(spot=True), after.most(spot=True))))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     table = [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}".rstrip() for row in rows]
     return [*table, *_beside(after)]

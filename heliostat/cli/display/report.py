@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from heliostat.cli.display import messages, pricing
+from heliostat.cli.display import messages
 from heliostat.cli.display.board import Board
 from heliostat.cli.say import clean, line, runnable
 from heliostat.engine.events import Diagnostic, Op, Outputs, Summary
@@ -96,7 +96,7 @@ def outputs(console: Console, told: Outputs, look: Look) -> None:
 
 def price(console: Console, board: Board) -> None:
     """What is planned costs by list, before and after; nothing where nothing costs anything."""
-    lines = pricing.lines(board.price.comparison()) if board.price is not None else []
+    lines = board.price.lines() if board.price is not None else []
     if lines:
         say(console, "\nPrice by list:", "bold magenta")
     for text in lines:

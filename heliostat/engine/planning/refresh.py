@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from heliostat.engine.errors import Reported
+from heliostat.engine.errors import NoCredentials, Reported
 from heliostat.engine.events import Op
 from heliostat.engine.planning.operation import Operation, Stopped, timestamp
 from heliostat.engine.planning.registry import is_served
@@ -20,7 +20,8 @@ async def refresh(op: Operation, *, counted: bool) -> None:
     """Refreshes the resources that `op` is about, and makes what was found the old state of what follows.
 
     As with the CLI, only a refresh of its own is `counted` in the summary; one before an update or a destroy is not.
-    A resource that cannot be read keeps its old state and makes the operation fail in the end; the others go on.
+    A resource that cannot be read keeps its old state and makes the operation fail in the end; the others go on. In a
+    preview that nothing follows, one that nobody was let in to is told and does not fail it: what it would show is a plan.
     """
     chosen = {id(one) for one in op.scope.to_refresh(op.previous)}
     refreshed = await asyncio.gather(
@@ -43,7 +44,14 @@ async def _refresh_one(op: Operation, old: Resource, *, counted: bool) -> Resour
         async with op.step(Op.REFRESH, old, lenient=True, counted=counted) as outcome:
             provider = await op.registry.provider(old.provider)
             timeout = old.custom_timeouts.get("read", 0.0)
-            found = await provider.read(Subject(old.urn, old.id, old.inputs, old.outputs, timeout))
+            try:
+                found = await provider.read(Subject(old.urn, old.id, old.inputs, old.outputs, timeout))
+            except NoCredentials as error:
+                if not op.registry.stands_in:
+                    raise
+                op.tell("warning", f"not read, and taken as the state has it: {error}", old.urn)
+                outcome.op, outcome.outputs = Op.SAME, old.outputs
+                return old
             if found is None:
                 outcome.op = Op.DELETE
                 return None

@@ -12,7 +12,7 @@ from heliostat.engine.planning.operation import Operation, Stopped
 from heliostat.engine.planning.planner import Planner, Registered, Result
 from heliostat.engine.planning.registry import BUILTIN, is_served
 from heliostat.engine.planning.request import Kind
-from heliostat.engine.protocol.stand_in import StandIn
+from heliostat.engine.protocol.stand_in import StandIn, notice
 from heliostat.engine.state.snapshot import Resource
 from heliostat.engine.state.urns import PROVIDER_TYPE_PREFIX, Urn, provider_of_reference, type_of
 
@@ -30,8 +30,8 @@ def missing_plugins(op: Operation, kind: Kind) -> Iterator[None]:
     try:
         yield
     finally:
-        for _, stand_in in sorted(op.registry.stand_ins.items()):
-            op.tell("warning", stand_in.notice())
+        if stand_ins := [one for _, one in sorted(op.registry.stand_ins.items())]:
+            op.tell("warning", notice(stand_ins))
 
 
 def _require_plugins(op: Operation) -> None:

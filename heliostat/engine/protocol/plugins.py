@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2
 
-from heliostat.engine.errors import EngineError, InitFailed, ProviderError, Unimplemented
+from heliostat.engine.errors import EngineError, InitFailed, NoCredentials, ProviderError, Unimplemented
 from heliostat.engine.protocol.children import MAX_MESSAGE_BYTES, Child
 from heliostat.engine.protocol.launching import Ahead, command_of, start
 from heliostat.engine.protocol.properties import from_struct
@@ -188,6 +188,8 @@ def explained(error: grpc.aio.AioRpcError) -> ProviderError:
     packed = next((value for key, value in metadata if key == "grpc-status-details-bin"), None)
     if error.code() == grpc.StatusCode.UNIMPLEMENTED:
         return Unimplemented(message)
+    if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+        return NoCredentials(message)
     if packed is None:
         return ProviderError(message)
     status = status_pb2.Status.FromString(packed)

@@ -13,7 +13,7 @@ from heliostat.engine.protocol.ignored import ignoring
 from heliostat.engine.protocol.plugins import Plugin
 from heliostat.engine.protocol.properties import annotated, from_struct, has_unknowns, to_struct
 from heliostat.engine.state.marked import with_contents_of, without_contents
-from heliostat.engine.state.snapshot import UNKNOWN, Secret
+from heliostat.engine.state.snapshot import Secret
 from heliostat.engine.state.urns import Urn, name_of, type_of
 from heliostat.pulumi_proto import provider_pb2 as pb
 
@@ -179,9 +179,9 @@ class PluginProvider:
     async def create(self, urn: Urn, inputs: Values, within: float, preview: bool) -> Made:
         """See Provider."""
         if preview and not self.known:
-            return Made(UNKNOWN, {})
+            return Made("", {})
         if preview and not self.plugin.supports_preview:
-            return Made(UNKNOWN, inputs)
+            return Made("", inputs)
         try:
             answer = await self.plugin.call(
                 "Create",

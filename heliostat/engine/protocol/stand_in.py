@@ -5,7 +5,7 @@ Nothing outside is asked: no plugin, no cloud, no credentials. What only the pro
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,21 +126,32 @@ class StandIn:
             raise ProviderError(f"what the SDK of '{self.package}' takes could not be told: {error}") from None
         return from_struct(struct_pb2.Struct.FromString(answer))
 
-    def notice(self) -> str:
-        """What a preview has to say of all that went by this."""
-        sdk = f" {self.module} {self.version}" if self.module else ""
-        told = [
-            f"no provider has checked this plan's resources of '{self.package}': its plugin is not on this machine.",
-            f"Inputs are held to the types of the SDK{sdk} alone, outputs that only the cloud can know are unknown,",
-            "and whether a change replaces a resource is not known.",
-        ]
-        if self.unread:
-            told.append(f"{self.unread} were taken as the state or the program has them, and not read.")
-        if self.untyped:
-            told.append(f"Of types that the SDK does not know, nothing was checked: {', '.join(sorted(self.untyped))}.")
-        if self.unexpanded:
-            urns = ", ".join(sorted(self.unexpanded))
-            told.append(
-                f"What these components hold only the plugin can tell; what the state has of it is shown as it was: {urns}."
-            )
-        return " ".join([*told, "The official CLI installs the plugin: `pulumi preview` asks it, and `pulumi up` makes this."])
+
+def notice(stand_ins: Sequence[StandIn]) -> str:
+    """What a preview has to say of all that went by `stand_ins`, of which there are some."""
+    several = "s" if len(stand_ins) > 1 else ""
+    packages = _listed([f"'{one.package}'" for one in stand_ins])
+    sdks = ", ".join(f"{one.module} {one.version}" for one in stand_ins if one.module)
+    told = [
+        f"no provider has checked this plan's resources of {packages}: "
+        f"{'their plugins are' if several else 'its plugin is'} not on this machine.",
+        f"Inputs are held to the types of the SDK{several} alone{f' ({sdks})' if sdks else ''},",
+        "outputs that only the cloud can know are unknown, and whether a change replaces a resource is not known.",
+    ]
+    if unread := sum(one.unread for one in stand_ins):
+        told.append(f"{unread} were taken as the state or the program has them, and not read.")
+    if untyped := sorted({token for one in stand_ins for token in one.untyped}):
+        told.append(f"Of types that no SDK knows, nothing was checked: {', '.join(untyped)}.")
+    if unexpanded := sorted({urn for one in stand_ins for urn in one.unexpanded}):
+        told.append(
+            "What these components hold only the plugin can tell; what the state has of it is shown as it was: "
+            f"{', '.join(unexpanded)}."
+        )
+    asked = "them" if several else "it"
+    told.append(f"The official CLI installs the plugin{several}: `pulumi preview` asks {asked}, and `pulumi up` makes this.")
+    return " ".join(told)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

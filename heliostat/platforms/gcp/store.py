@@ -38,7 +38,8 @@ class Store(pulumi.ComponentResource):
             force_destroy=not keep,
             opts=pulumi.ResourceOptions(parent=self, depends_on=key.grants, protect=keep, retain_on_delete=keep),
         )
-        self.address: Address = {"uri": f"gs://{bucket}"}
+        # By what the bucket says once it is there: whoever reads it in a preview has to know that it is not.
+        self.address: pulumi.Output[Address] = pulumi.Output.all(uri=self.bucket.url)
         """Its `StoreAddress`."""
         self.register_outputs({"bucket": self.bucket.name})
 

@@ -18,7 +18,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from heliostat.spec.addresses import HttpAddress
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.http import open_sync_client, reason
 from heliostat.systems.storage.base import ObjectMissingError, server_time
 
@@ -213,7 +213,7 @@ def _credential_errors() -> Iterator[None]:
     try:
         yield
     except DefaultCredentialsError as error:
-        raise PermanentError(f"no Google Cloud credentials ({_first_sentence(error)}); {_WANTED}") from None
+        raise NoAccessError(f"no Google Cloud credentials ({_first_sentence(error)}); {_WANTED}") from None
     except GoogleAuthError as error:
         told = f"Google gives no token for the credentials: {_first_sentence(error)}"
         if isinstance(error, TransportError) or error.retryable:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from heliostat.spec.resources import StoreAddress
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, checked, reading, server_time, write_whole
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class S3:
     @contextmanager
     def errors(self, what: str) -> Iterator[None]:
         """Whatever S3 says no with while doing `what`, as one of our errors."""
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
 
         try:
             yield
@@ -141,7 +141,9 @@ class S3:
             raise self._explained(error.response, what) from None
         except NoCredentialsError:
             fix = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            raise PermanentError(f"cannot {what}: no AWS credentials; {fix}") from None
+            raise NoAccessError(f"cannot {what}: no AWS credentials; {fix}") from None
+        except ProfileNotFound as error:
+            raise NoAccessError(f"cannot {what}: {error}; write it, or correct AWS_PROFILE") from None
         except BotoCoreError as error:
             raise RetryableError(f"cannot {what}: {error}") from None
 

@@ -4,6 +4,7 @@ It keeps no world; each call is a line of JSON in the file LAB_LOG. Inputs that 
 
   wait_for    a number: a create waits until this many creates are under way at once (at most 20 s)
   fail        the name of a call that fails ("create", "update", "delete", "read")
+  closed      true: a read is let in to nothing, for want of credentials
   fail_until_open  true: every call fails until the file LAB_GATE exists
   half        true: a create leaves something behind that is not well, unless an update comes
   complain    what a create says as it fails
@@ -80,6 +81,8 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
             await asyncio.sleep(0.02)
         if inputs.get("fail") == method or (inputs.get("fail_until_open") and not is_open()):
             await context.abort(grpc.StatusCode.UNKNOWN, f"{method} of {name} was told to fail")
+        if method == "read" and inputs.get("closed"):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, f"nothing lets anybody in to {name}")
         if method == "create" and inputs.get("complain"):
             await context.abort(grpc.StatusCode.UNKNOWN, inputs["complain"])
         return name

@@ -19,6 +19,8 @@ def computed(kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
         case "Account":
             email = f"{inputs['accountId']}@{project}.iam.gserviceaccount.com"
             found |= {"email": email, "member": f"serviceAccount:{email}"}
+        case "Bucket":
+            found |= {"url": f"gs://{called}"}
         case "DatabaseInstance":
             found |= {"privateIpAddress": "10.21.0.3", "connectionName": f"{project}:{location}:{called}"}
         case "Cluster":
