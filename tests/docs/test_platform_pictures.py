@@ -10,8 +10,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.platforms import golden
-
 SCRIPT = Path(__file__).parents[2] / "scripts" / "platform_pictures.py"
 KINDS = ("kubernetes", "aws", "gcp")
 
@@ -35,12 +33,13 @@ def test_the_committed_pictures_are_those_that_the_script_draws(pictures: dict[P
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_resource_of_a_plan_is_in_one_box(made: dict[str, Any], kind: str) -> None:
-    around, parts = made["Plan"](golden.load(kind)).boxes()
+    plan = made["reviewed"](kind)
+    around, parts = plan.boxes()
     drawn: Counter[str] = sum((box.inside for box in (*around, *parts)), Counter())
     components = {"ServiceRole", *made["CONTAINERS"], made["SERVICES"]}
     declared = Counter(
         each["type"].rpartition(":")[2]
-        for each in golden.load(kind)
+        for each in plan.entries
         if not each["type"].startswith(("pulumi:", "heliostat:aws:", "heliostat:gcp:"))
     )
     assert drawn == Counter({each: count for each, count in declared.items() if each not in components})
@@ -49,8 +48,12 @@ def test_every_resource_of_a_plan_is_in_one_box(made: dict[str, Any], kind: str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_names_every_component_of_the_plan(pictures: dict[Path, str], made: dict[str, Any], kind: str) -> None:
     text = next(text for path, text in pictures.items() if path.stem == kind)
-    shown = {each.text for each in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - ours
-    types = {each["type"] for each in golden.load(kind) if each["type"].startswith(("heliostat:aws:", "heliostat:gcp:"))}
+    shown = {each.text for each in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")}
+    types = {
+        each["type"]
+        for each in made["reviewed"](kind).entries
+        if each["type"].startswith(("heliostat:aws:", "heliostat:gcp:"))
+    }
     components = {each.rpartition(":")[2] for each in types} - {"Underlay", "Foundation"}
     assert {made["words"](each) for each in components} - shown == set()
     assert {"ray", "mlflow", "redis", "controller", "traffic", "What runs in the cluster"} - shown == set()
