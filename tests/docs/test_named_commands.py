@@ -13,7 +13,10 @@ from heliostat.cli.commands import heliostat as root
 from tests import documents
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+DECISIONS = ROOT / "docs" / "adr"
+"""What they name was true when they were made."""
+PAGES = sorted(path for path in (ROOT / "docs").glob("**/*.md") if not path.is_relative_to(DECISIONS))
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in PAGES)]
 _CODE = re.compile(r"`heliostat ([a-z][^`\n]*)`")
 
 
@@ -41,6 +44,11 @@ def mistake(line: str) -> str:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_that_a_document_names_can_be_called(document: str) -> None:
     assert [found for line in named((ROOT / document).read_text()) if (found := mistake(line))] == []
+
+
+def test_pages_of_every_folder_are_read() -> None:
+    assert {"docs/engine.md", "docs/platforms/aws.md", "docs/reference/testing.md"} <= set(DOCUMENTS)
+    assert "docs/adr/README.md" not in DOCUMENTS
 
 
 def test_commands_are_found_in_lines_and_in_sentences_and_mistakes_are_noticed() -> None:
