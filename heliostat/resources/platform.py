@@ -10,6 +10,8 @@ import pulumi
 
 from heliostat.resources.base import Address, all_or_nothing
 from heliostat.spec.groups import chosen
+from heliostat.spec.own_cluster import own_cluster
+from heliostat.spec.workload import TrainingCluster
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,19 @@ class Platform:
     groups: pulumi.Input[Mapping[str, Any]] | None = None
     """The groups of its nodes by name, each a `heliostat.spec.groups.WorkerGroup`, by alias; None where it has none."""
 
+    ray_cluster: pulumi.Input[Address] | None = None
+    """The Ray cluster as KubeRay has it, a `RayClusterAddress`: what clusters of trainings' own are made as; None where no
+    KubeRay is."""
+
     def group(self, name: str | None) -> pulumi.Output[Any] | None:
         """The group of a name, as a `ChosenGroup`; None where none is named."""
         return None if name is None else pulumi.Output.from_input(self.groups).apply(lambda groups: chosen(groups, name))
+
+    def own_cluster(self, wanted: TrainingCluster) -> pulumi.Output[Any] | None:
+        """The `OwnCluster` of a training; None where it runs on the platform's."""
+        if wanted is TrainingCluster.SHARED:
+            return None
+        return pulumi.Output.from_input(self.ray_cluster).apply(own_cluster)
 
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output `platform`."""
@@ -48,6 +60,7 @@ class Platform:
             raySession=self.ray_session,
             trackingAccess=self.tracking_access,
             groups=self.groups,
+            rayCluster=self.ray_cluster,
         )
 
     @classmethod
@@ -64,4 +77,5 @@ class Platform:
             ray_session=exported.apply(lambda found: found.get("raySession", "")),
             tracking_access=exported.apply(lambda found: found.get("trackingAccess")),
             groups=exported.apply(lambda found: found.get("groups")),
+            ray_cluster=exported.apply(lambda found: found.get("rayCluster")),
         )
