@@ -20,7 +20,7 @@ class OwnCluster(Model):
     """That a training runs on a cluster of its own."""
 
     pattern: RayClusterAddress | None = None
-    """The platform's cluster, as which it is made: image, settings, head and the nodes of one group. None where it has none."""
+    """The platform's, as which it is made: image, settings, head, and nodes of one group. None where that has none."""
 
     @model_validator(mode="after")
     def _can_be_made(self) -> Self:
