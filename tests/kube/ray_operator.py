@@ -158,7 +158,14 @@ class RayOperator:
 
 def status_of(code: int, reason: str, message: str) -> tuple[int, object]:
     """An API server's own refusal."""
-    return code, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code}
+    return code, {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,17 @@ ID = "train-flights-0123456789ab-1"
 INSUFFICIENT = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
 
+@cache
+def _planned() -> dict[str, Any]:
+    return next(each for each in golden.load("kubernetes") if each["type"].endswith(":RayCluster"))["inputs"]
+
+
 def pattern() -> dict[str, Any]:
     """The RayCluster of the reviewed plan."""
-    found = next(each for each in golden.load("kubernetes") if each["type"].endswith(":RayCluster"))
-    spec = json.loads(json.dumps(found["inputs"]["spec"]))
-    labels = found["inputs"]["metadata"]["labels"]
-    return {"kind": "RayCluster", "metadata": {"name": CLUSTER, "namespace": NAMESPACE, "labels": labels}, "spec": spec}
+    found = json.loads(json.dumps(_planned()))
+
+    metadata = {"name": CLUSTER, "namespace": NAMESPACE, "labels": found["metadata"]["labels"]}
+    return {"kind": "RayCluster", "metadata": metadata, "spec": found["spec"]}
 
 
 @pytest.fixture
