@@ -69,8 +69,8 @@ class KeptLog:
 
 def run(command: str, put: Callable[[bytes], object]) -> int:
     """Run a shell's command; its exit code, as a shell tells it."""
-    child = subprocess.Popen(
-        ["/bin/sh", "-c", command],  # noqa: S603 - as Ray would run it
+    child = subprocess.Popen(  # noqa: S603 - what Ray would run itself
+        ["/bin/sh", "-c", command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

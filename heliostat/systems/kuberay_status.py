@@ -110,7 +110,7 @@ def _of_pod(pod: Mapping[str, Any]) -> tuple[str, str] | None:
         return kind, f"waiting for a node: {unplaced[0].get('message') or unplaced[0].get('reason') or 'none fits'}"
     stuck = [each for each in _waiting_containers(status) if each.get("reason") not in _NOT_YET]
     if stuck:
-        return kind, f"cannot start: {stuck[0].get('reason')}: {stuck[0].get('message') or 'see its events'}"
+        return kind, f"unable to start: {stuck[0].get('reason')}: {stuck[0].get('message') or 'see its events'}"
     return kind, "starting"
 
 

@@ -7,6 +7,7 @@ suspend, shutdownAfterJobFinishes. What it does not read it refuses where the op
 from __future__ import annotations
 
 import copy
+import datetime
 import json
 import os
 import re
@@ -107,7 +108,7 @@ class RayOperator:
 
     def _begin(self, name: str) -> None:
         job = self.jobs[name]
-        began = subprocess.run(["date", "-u", "+%FT%TZ"], capture_output=True, text=True, check=True).stdout.strip()
+        began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         job["status"] = {"jobDeploymentStatus": "Initializing", "rayClusterName": f"{name}-abcde", "startTime": began}
         if self.holds:
             return
@@ -158,14 +159,8 @@ class RayOperator:
 
 def status_of(code: int, reason: str, message: str) -> tuple[int, object]:
     """An API server's own refusal."""
-    return code, {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "status": "Failure",
-        "message": message,
-        "reason": reason,
-        "code": code,
-    }
+    told = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+    return code, {**told, "message": message, "reason": reason, "code": code}
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ async def runner(
         timeout_seconds=3600,
         store=StoreAddress(uri=f"file://{tmp_path}/objects"),
     )
-    async with KubeRayJobs(own, address, poll_seconds=0.02) as found:
+    async with KubeRayJobs(own, address, poll_seconds=0.1) as found:
         yield found
 
 
