@@ -20,6 +20,7 @@ from heliostat.spec.base import Model
 from heliostat.spec.resources import Code, StoreAddress
 from heliostat.systems import code_packages
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.kuberay_jobs import OwnClusters
 from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
 from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, entrypoint, failure_in
 
@@ -44,6 +45,8 @@ class Work:
     ray: RayAddress
     timeout_seconds: float = 3600.0
     variables: dict[str, str] = field(default_factory=dict)
+    own: OwnClusters | None = None
+    """What a cluster for this job alone is made as; None where it runs on that of `ray`."""
 
 
 def digest_of(value: object) -> str:
@@ -71,7 +74,8 @@ async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any
         RetryableError: Ctrl-C; the job goes on.
     """
     tell = on_progress or (lambda told: context.progress(str(told.get("text", told))))
-    async with open_runner(await _cluster_of(work)) as jobs:
+    # One of its own is found by its name in Kubernetes, whatever the platform's cluster is.
+    async with open_runner(work.ray if work.own else await _cluster_of(work), work.own) as jobs:
         attempts = await jobs.attempts(work.base)
         if attempts and attempts[-1].status in LIVE:
             submission_id = attempts[-1].submission_id

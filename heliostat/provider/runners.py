@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from heliostat.spec.addresses import RayAddress
+from heliostat.systems.kuberay_jobs import KubeRayJobs, OwnClusters
 from heliostat.systems.ray_jobs import Job, RayJobs
 
 
@@ -46,6 +47,6 @@ class JobRunner(Protocol):
         """
 
 
-def open_runner(address: RayAddress) -> AbstractAsyncContextManager[JobRunner]:
-    """Open the runner of a cluster."""
-    return RayJobs(address)
+def open_runner(address: RayAddress, own: OwnClusters | None = None) -> AbstractAsyncContextManager[JobRunner]:
+    """Open the runner of a cluster, or of clusters that are made as it, one for each job."""
+    return RayJobs(address) if own is None else KubeRayJobs(own, address)

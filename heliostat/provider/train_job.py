@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from heliostat.provider import inspecting, planned_capacity, ray_work
+from heliostat.provider import inspecting, own_clusters, planned_capacity, ray_work
 from heliostat.provider.records import open_registry, unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
@@ -21,7 +21,7 @@ from heliostat.systems.ray_capacity import read_nodes
 TRAINING_TAG: Final = "heliostat.training"
 COMPLETE_TAG: Final = "heliostat.complete"
 MODEL_TAG: Final = "heliostat.model_uri"
-_OF_THE_WORK: Final = frozenset({"max_failures", "timeout_seconds", "ray", "gate", "group"})
+_OF_THE_WORK: Final = frozenset({"max_failures", "timeout_seconds", "ray", "gate", "group", "own_cluster"})
 """Inputs that decide nothing about the model that comes out."""
 _NOT_QUALITY: Final = ("fit_seconds", "loop_seconds")
 
@@ -58,7 +58,9 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
             return
         await _require_worth_it(new)
         await _require_room(new)
-        context.info(f"will train {new.name}{why(old, new)}")
+        await own_clusters.rehearse(new, f"{_base(new)}-1")
+        where = "" if new.own_cluster is None else " on a Ray cluster of its own"
+        context.info(f"will train {new.name}{where}{why(old, new)}")
 
     async def create(self, context: Context, inputs: TrainJobInputs) -> Created[TrainJobOutputs]:
         """Train, or adopt what an earlier `up` trained."""
@@ -80,7 +82,8 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
         return await _trained(context, new)
 
     async def delete(self, context: Context, identifier: str, outputs: TrainJobOutputs) -> None:
-        """Nothing: runs are the history of the models."""
+        """Nothing but what is left of clusters of its own: runs are the history of the models."""
+        await own_clusters.forget(context, outputs, _work_name(outputs))
 
 
 def identity_of(inputs: TrainJobInputs) -> str:
@@ -202,13 +205,22 @@ def _work(inputs: TrainJobInputs) -> ray_work.Work:
     return ray_work.Work(
         what=f"the training of {inputs.name}",
         module="heliostat.jobs.train",
-        base=f"train-{inputs.name}-{digest[:12]}",
+        base=_base(inputs),
         specification=specification,
         code=inputs.code,
         store=inputs.store,
         ray=inputs.ray,
         timeout_seconds=inputs.timeout_seconds,
+        own=own_clusters.own_clusters(inputs),
     )
+
+
+def _base(inputs: TrainJobInputs) -> str:
+    return f"{_work_name(inputs)}-{identity_of(inputs)[:12]}"
+
+
+def _work_name(inputs: TrainJobInputs) -> str:
+    return f"train-{inputs.name}"
 
 
 def _key(inputs: TrainJobInputs) -> str:

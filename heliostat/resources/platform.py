@@ -10,6 +10,8 @@ import pulumi
 
 from heliostat.resources.base import Address, all_or_nothing
 from heliostat.spec.groups import chosen
+from heliostat.spec.own_cluster import own_cluster
+from heliostat.spec.workload import TrainingCluster
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,22 @@ class Platform:
     """How MLflow is reached from outside of the cluster, where that is otherwise than inside: an `Access`."""
     groups: pulumi.Input[Mapping[str, Any]] | None = None
     """The groups of its nodes by name, each a `heliostat.spec.groups.WorkerGroup`, by alias; None where it has none."""
+    ray_cluster: pulumi.Input[Address] | None = None
+    """The Ray cluster as KubeRay has it, a `RayClusterAddress`: what clusters of trainings' own are made as; None where no
+    KubeRay is."""
+    ready: Sequence[pulumi.Resource] = ()
+    """What workloads of the same stack come after, where no address hangs on it: as pods that are found by their names. Where
+    these are replaced, `Handover` keeps the old ones until nothing is left there."""
 
     def group(self, name: str | None) -> pulumi.Output[Any] | None:
         """The group of a name, as a `ChosenGroup`; None where none is named."""
         return None if name is None else pulumi.Output.from_input(self.groups).apply(lambda groups: chosen(groups, name))
 
-    ready: Sequence[pulumi.Resource] = ()
-    """What workloads of the same stack come after, where no address hangs on it: as pods that are found by their names. Where
-    these are replaced, `Handover` keeps the old ones until nothing is left there."""
+    def own_cluster(self, wanted: TrainingCluster) -> pulumi.Output[Any] | None:
+        """The `OwnCluster` of a training; None where it runs on the platform's."""
+        if wanted is TrainingCluster.SHARED:
+            return None
+        return pulumi.Output.from_input(self.ray_cluster).apply(own_cluster)
 
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output `platform`."""
@@ -52,6 +62,7 @@ class Platform:
             raySession=self.ray_session,
             trackingAccess=self.tracking_access,
             groups=self.groups,
+            rayCluster=self.ray_cluster,
         )
 
     @classmethod
@@ -68,4 +79,5 @@ class Platform:
             ray_session=exported.apply(lambda found: found.get("raySession", "")),
             tracking_access=exported.apply(lambda found: found.get("trackingAccess")),
             groups=exported.apply(lambda found: found.get("groups")),
+            ray_cluster=exported.apply(lambda found: found.get("rayCluster")),
         )

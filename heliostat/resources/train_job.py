@@ -52,6 +52,7 @@ class TrainJob(Resource):
             parameters=parameters,
             scaling=training.scaling,
             group=platform.group(training.scaling.group),
+            own_cluster=platform.own_cluster(training.cluster),
             gate=gate,
             max_failures=training.max_failures,
             timeout_seconds=training.timeout_seconds,

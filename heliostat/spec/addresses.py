@@ -120,6 +120,15 @@ class KubernetesSecret(InCluster):
     """The entry of its data that the token is in."""
 
 
+class RayClusterAddress(InCluster):
+    """A Ray cluster that KubeRay looks after."""
+
+    namespace: Namespace
+    """Where it is."""
+    name: Annotated[str, Field(max_length=63, pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")]
+    """Of the RayCluster."""
+
+
 class KubernetesProxy(InCluster):
     """The way through a Kubernetes cluster's API server, to a URL that names a service of the cluster."""
 

@@ -15,6 +15,7 @@ from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, Shar
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.cluster_requirements import ClusterRequirements
 from heliostat.spec.groups import ChosenGroup, replicas_misfit
+from heliostat.spec.own_cluster import OwnCluster, groupless
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.scaling import misfit
@@ -205,6 +206,8 @@ class TrainJobInputs(Model):
     scaling: Scaling = Field(default_factory=Scaling)
     group: ChosenGroup | None = None
     """The nodes that it runs on, where the scaling names some."""
+    own_cluster: OwnCluster | None = None
+    """That it runs on a Ray cluster of its own; by default on the one that is there."""
     gate: Gate | None = None
     """What its model will be judged by; a training whose model could not be judged is not begun."""
     max_failures: Annotated[int, Field(ge=0)] = 2
@@ -218,6 +221,8 @@ class TrainJobInputs(Model):
     def _fits(self) -> Self:
         if self.group is not None and (problem := misfit(self.scaling, self.group)):
             raise ValueError(problem)
+        if self.own_cluster is not None and self.group is None:
+            raise ValueError(groupless(()))
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from heliostat.spec.groups import SHARE, ChosenGroup, WorkerGroup, resource_of
@@ -30,6 +31,21 @@ def misfit(scaling: Scaling, chosen: ChosenGroup) -> str | None:
         f"{scaling.workers} workers of {each} need more than the group {chosen.name} ever has: {group.max} nodes with room "
         f"for {fits} each; ask for {fits * group.max} or fewer, or raise the group's `max`"
     )
+
+
+def nodes_needed(scaling: Scaling, chosen: ChosenGroup) -> int:
+    """How many nodes of its group a training fills, with nothing else on them; of TPUs how many slices.
+
+    Raises:
+        ValueError: it does not fit on the group.
+    """
+    if chosen.group is None or (problem := misfit(scaling, chosen)):
+        raise ValueError(problem if chosen.group is not None else f"the group {chosen.name} is not known")
+    group = chosen.group
+    if group.kind == "tpu":
+        return scaling.workers // group.hosts
+    holds = scaling.model_copy(update={"gpus_per_worker": _accelerators(scaling, group)})
+    return math.ceil(scaling.workers / workers_that_fit(holds, group.cpus, group.accelerators))
 
 
 def scaling_arguments(scaling: Scaling, chosen: ChosenGroup | None) -> dict[str, Any]:

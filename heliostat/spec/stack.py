@@ -14,7 +14,7 @@ from heliostat.spec.mistakes import Path, mistakes_in
 from heliostat.spec.parameters import JobParameters, overrides_schema
 from heliostat.spec.platforms import Platform
 from heliostat.spec.platforms.local import LocalPlatform
-from heliostat.spec.workload import Workload, Workloads
+from heliostat.spec.workload import TrainingCluster, Workload, Workloads
 
 M = TypeVar("M", bound=Model)
 
@@ -159,11 +159,17 @@ def _misplaced_groups(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]
         yield from ((("platform", *path), text) for path, text in group_mistakes(platform))
     for name, given in _mapping(sections.get("workloads")).items():
         workload = _right(Workload, given)
-        if workload is not None and (workload.training.scaling.group or workload.serving.group):
+        if workload is not None and _names_nodes(workload):
             from heliostat.spec.machines.declared import misplaced
 
             here = platform if isinstance(platform, Mapping) else None
             yield from ((("workloads", name, *path), text) for path, text in misplaced(here, workload))
+
+
+def _names_nodes(workload: Workload) -> bool:
+    """Whether a workload says which nodes it runs on."""
+    training = workload.training
+    return bool(training.scaling.group or workload.serving.group or training.cluster is TrainingCluster.OWN)
 
 
 def _demands(workload: Workload) -> Iterator[tuple[Path, str, int, float]]:

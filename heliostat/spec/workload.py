@@ -46,9 +46,20 @@ def workers_that_fit(scaling: Scaling, cpus: float, gpus: float) -> int:
     return min(by_cpus, math.floor(gpus / scaling.gpus_per_worker + _ROUNDING)) if scaling.gpus_per_worker else by_cpus
 
 
+class TrainingCluster(StrEnum):
+    """The Ray cluster that a training runs on."""
+
+    SHARED = "shared"
+    """The platform's, whose autoscaler brings nodes and takes them away."""
+    OWN = "own"
+    """One that KubeRay makes for it, with nodes of its group alone, and that goes with its end."""
+
+
 class Training(Model):
     """How a training runs."""
 
+    cluster: TrainingCluster = TrainingCluster.SHARED
+    """The Ray cluster that it runs on. One of its `own` needs a platform in Kubernetes, and `scaling.group`."""
     scaling: Scaling = Field(default_factory=Scaling)
     """How many workers there are, and how large."""
     max_failures: Annotated[int, Field(ge=0, le=100)] = 2

@@ -43,6 +43,11 @@ def to_api(cluster: ClusterAddress, what: str) -> httpx.BaseTransport:
     return _Transport(cluster, "", what)
 
 
+def to_api_async(cluster: ClusterAddress, what: str) -> httpx.AsyncBaseTransport:
+    """Make the same for asynchronous code."""
+    return _AsyncTransport(cluster, "", what)
+
+
 def _way(url: str) -> tuple[str, str]:
     """The path of a service's proxy, and what people call the service."""
     service = service_of(url)

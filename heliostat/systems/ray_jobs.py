@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -123,8 +123,8 @@ class RayJobs:
             if job is None:
                 raise RetryableError(f"Ray no longer knows the job {submission_id}: the cluster is a new one; run it again")
             text = await self.logs(submission_id)
-            for line in text[seen:].splitlines():
-                _tell(line, on_progress)
+            for told in progress_in(text[seen:]):
+                on_progress(told)
             seen = text.rfind("\n") + 1
             if job.status not in LIVE:
                 return job
@@ -180,13 +180,15 @@ def failure_in(logs: str) -> dict[str, str] | None:
     return None
 
 
-def _tell(line: str, on_progress: Callable[[dict[str, Any]], None]) -> None:
-    _, mark, told = line.partition(PROGRESS)
-    if mark:
-        try:
-            on_progress(json.loads(told))
-        except ValueError:
-            return
+def progress_in(logs: str) -> Iterator[dict[str, Any]]:
+    """All that a job told of how far it was, in order; a line that is not whole yet is left out."""
+    for line in logs.splitlines():
+        _, mark, told = line.partition(PROGRESS)
+        if mark:
+            try:
+                yield json.loads(told)
+            except ValueError:
+                continue
 
 
 def _job(item: Mapping[str, Any]) -> Job:

@@ -13,7 +13,7 @@ import json
 import re
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -77,6 +77,8 @@ class ApiServer:
         """URLs of what is behind each."""
         self.forbidden: set[str] = set()
         """Resources that nobody may use."""
+        self.objects: Callable[[str, str, str, bytes], tuple[int, object] | None] = lambda *_: None
+        """What is answered, by method, path, query and body, to what is asked of other kinds; None where there is no such."""
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         """User, path and headers of each request."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.authority.file)
@@ -131,10 +133,12 @@ class Handler(BaseHTTPRequestHandler):
             self._secret(user, found[1], found[2])
         elif found := SERVICE.fullmatch(path):
             self._service(user, found, body)
+        elif answer := self.server_of.objects(self.command, path, urlsplit(self.path).query, body):
+            self._json(*answer)
         else:
             self._status(404, "NotFound", "the server could not find the requested resource")
 
-    do_GET = do_POST = do_PUT = do_DELETE = _any
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any
 
     def _user(self) -> str | None:
         certificate: Any = self.connection.getpeercert()  # type: ignore[attr-defined]

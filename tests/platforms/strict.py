@@ -57,9 +57,13 @@ def _of_type(value: Any, kind: str, path: str) -> Iterator[str]:
         yield f"{path} is {value!r}, and no {kind}"
 
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""These definitions are long: libyaml reads one in a tenth of the time."""
+
+
 def definition(name: str) -> dict[str, Any]:
     """The schema of a kind of KubeRay's, as an API server holds objects against it."""
-    document = yaml.safe_load((DEFINITIONS / f"ray.io_{name}.yaml").read_text())
+    document = yaml.load((DEFINITIONS / f"ray.io_{name}.yaml").read_text(), _LOADER)
     found = next(each for each in document["spec"]["versions"] if each["name"] == "v1")
     return dict(found["schema"]["openAPIV3Schema"])
 

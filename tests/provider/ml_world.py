@@ -51,7 +51,7 @@ class World:
     def install(self, monkeypatch: Any) -> None:
         from heliostat.provider import model_version, ray_work, train_job
 
-        monkeypatch.setattr(ray_work, "open_runner", lambda address: self.jobs)
+        monkeypatch.setattr(ray_work, "open_runner", lambda address, own=None: self.jobs)
         monkeypatch.setattr(train_job, "open_registry", lambda inputs: FakeRegistry(self))
         monkeypatch.setattr(model_version, "open_registry", lambda inputs: FakeRegistry(self))
 

@@ -60,7 +60,7 @@ class KubernetesServices(pulumi.ComponentResource):
         tracking = database.make_tracking(self._site, spec, self._database, under, key, self._options)
         balancer = self._serving(session, ray, tracking)
         self._observe()
-        self.platform = self._platform(session, balancer)
+        self.platform = self._platform(session, ray, balancer)
         self.register_outputs({"publicUrl": self.platform.public_url})
 
     def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
@@ -120,7 +120,7 @@ class KubernetesServices(pulumi.ComponentResource):
         monitoring = self._spec.monitoring
         self._make([*observability.monitors(self._site, monitoring), *observability.dashboards(self._site, monitoring)])
 
-    def _platform(self, session: str, balancer: pulumi.CustomResource) -> Platform:
+    def _platform(self, session: str, ray: pulumi.Resource, balancer: pulumi.CustomResource) -> Platform:
         site, cluster = self._site, pulumi.Output.from_input(self._under.cluster)
         url = traffic.url(site, self._spec.traffic)
         balanced = self._spec.traffic.service == "LoadBalancer" and self._spec.traffic.url is None
@@ -134,6 +134,10 @@ class KubernetesServices(pulumi.ComponentResource):
             groups=_exported(self._groups),
             ready=(self,),
             tracking_access=cluster.apply(lambda found: {"proxy": _proxy(found)}),
+            ray_cluster=pulumi.Output.all(cluster, ray.urn).apply(
+                # By its URN: what a training made there is deleted before the operator is.
+                lambda found: {"namespace": site.namespace, "name": session, **_where(found[0])}
+            ),
         )
 
 

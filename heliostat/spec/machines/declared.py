@@ -18,8 +18,9 @@ from heliostat.spec.machines.exported import worker_group
 from heliostat.spec.machines.model import Cloud, NoSuchMachineError
 from heliostat.spec.machines.pools import mistakes, pool_of
 from heliostat.spec.mistakes import Path
+from heliostat.spec.own_cluster import NOWHERE, groupless
 from heliostat.spec.scaling import misfit
-from heliostat.spec.workload import Workload
+from heliostat.spec.workload import TrainingCluster, Workload
 
 _CLOUDS = ("aws", "gcp")
 
@@ -53,6 +54,8 @@ def misplaced(platform: Mapping[str, Any] | None, workload: Workload) -> Iterato
     scaling, serving = workload.training.scaling, workload.serving
     if platform is None:
         return
+    if workload.training.cluster is TrainingCluster.OWN and workload.model is None:
+        yield from _clusterless(platform, scaling.group)
     if scaling.group is not None and workload.model is None:
         found = _chosen(platform, scaling.group)
         problem = found if isinstance(found, str) else misfit(scaling, found) if found else None
@@ -64,6 +67,14 @@ def misplaced(platform: Mapping[str, Any] | None, workload: Workload) -> Iterato
         problem = found if isinstance(found, str) else replicas_misfit(cpus, gpus, found) if found else None
         if problem is not None:
             yield ("serving", "group"), problem
+
+
+def _clusterless(platform: Mapping[str, Any], group: str | None) -> Iterator[tuple[Path, str]]:
+    """Why a training can have no cluster of its own."""
+    if platform.get("kind", "local") not in (*_CLOUDS, "kubernetes"):
+        yield ("training", "cluster"), NOWHERE
+    elif group is None:
+        yield ("training", "cluster"), groupless(_names(platform))
 
 
 def groups_in(platform: Mapping[str, Any]) -> dict[str, Group]:
@@ -85,13 +96,17 @@ def _groups() -> TypeAdapter[Group]:
 
 def _chosen(platform: Mapping[str, Any], name: str) -> ChosenGroup | str | None:
     """The group of a name, or that there is none; None where it is wrong itself, which is told already."""
-    groups = platform.get("groups")
-    known = tuple(sorted(map(str, groups))) if isinstance(groups, Mapping) else ()
+    known = _names(platform)
     if name not in known:
         return unknown(name, known)
     group = groups_in(platform).get(name)
     found = _worker_group(platform, group) if group is not None else None
     return ChosenGroup(name=name, group=found) if found is not None else None
+
+
+def _names(platform: Mapping[str, Any]) -> tuple[str, ...]:
+    groups = platform.get("groups")
+    return tuple(sorted(map(str, groups))) if isinstance(groups, Mapping) else ()
 
 
 def _worker_group(platform: Mapping[str, Any], group: Group) -> WorkerGroup | None:
