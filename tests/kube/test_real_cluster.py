@@ -1,6 +1,7 @@
 """The same against a real API server: a cluster that HELIOSTAT_TEST_KUBECONFIG names, as its administrator, with no images.
 
-The services are the API server's own, which everybody may ask for its version, and ones that nothing is behind.
+The services are one that leads to the API server itself, which everybody may ask for its version, and ones that nothing is
+behind.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ from heliostat.systems.kubernetes_secrets import read_secret
 
 NAMED = os.environ.get("HELIOSTAT_TEST_KUBECONFIG", "")
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.kubernetes,
     pytest.mark.timeout(300),
     pytest.mark.skipif(not NAMED, reason="HELIOSTAT_TEST_KUBECONFIG names no cluster that tests may write to"),
 ]
-ITSELF = "https://kubernetes.default.svc"
 
 
 class Cluster:
@@ -44,6 +44,26 @@ class Cluster:
 
     def make(self, kind: str, name: str, api: str = "api/v1", **content: Any) -> dict[str, Any]:
         return self.call("POST", f"/{api}/namespaces/{self.namespace}/{kind}", metadata={"name": name}, **content)
+
+    def behind_it(self) -> str:
+        """The URL of a service that leads to the API server.
+
+        Its proxy goes to what Endpoints say is a pod, so there is one that no scheduler takes, with the API server's address.
+        """
+        found = self.call("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes")
+        address, port = found["endpoints"][0]["addresses"][0], found["ports"][0]["port"]
+        container = {"name": "none", "image": "node.invalid/none"}
+        self.make("serviceaccounts", "nobody")
+        self.make("pods", "itself", spec={"schedulerName": "none", "serviceAccountName": "nobody", "containers": [container]})
+        pod = f"/api/v1/namespaces/{self.namespace}/pods/itself/status"
+        status = {"podIP": address, "podIPs": [{"ip": address}]}
+        patch = {"Content-Type": "application/merge-patch+json"}
+        self._client.patch(pod, content=json.dumps({"status": status}), headers=patch).raise_for_status()
+        target = {"kind": "Pod", "namespace": self.namespace, "name": "itself"}
+        subset = {"addresses": [{"ip": address, "targetRef": target}], "ports": [{"port": port}]}
+        self.make("services", "itself", spec={"ports": [{"port": 443}]})
+        self.make("endpoints", "itself", subsets=[subset])
+        return f"https://itself.{self.namespace}.svc"
 
     def secret(self, method: str, token: str) -> None:
         data = {"token": b64encode(token.encode()).decode()}
@@ -107,7 +127,7 @@ def test_a_secret_is_read_and_read_again(cluster: Cluster, monkeypatch: pytest.M
 
 
 async def test_a_service_is_reached_and_who_asks_does_not_travel_there(cluster: Cluster) -> None:
-    address = HttpAddress(url=ITSELF, proxy=KubernetesProxy(kubeconfig=NAMED))
+    address = HttpAddress(url=cluster.behind_it(), proxy=KubernetesProxy(kubeconfig=NAMED))
     async with http.open_client(address) as client:
         assert (await client.get("/version")).json()["gitVersion"].startswith("v1.")
         # The second of the two API servers on the way says so, of nobody.
@@ -129,14 +149,14 @@ def test_services_that_are_not_there_are_final_and_pods_may_come(cluster: Cluste
         ask("missing", 80)
     with pytest.raises(PermanentError, match=r'no service port "?81"? found for service "empty"'):
         ask("empty", 81)
-    with pytest.raises(RetryableError, match='no endpoints available for service "http:empty:80"'):
+    with pytest.raises(RetryableError, match='no endpoints available for service "empty"'):
         ask("empty", 80)
 
 
 def test_a_user_is_told_what_to_be_let_do_and_then_does_it(cluster: Cluster, tmp_path: Path) -> None:
     guest = cluster.user(tmp_path)
     cluster.secret("POST", "first")
-    cluster.make("services", "empty", spec={"ports": [{"port": 80}]})
+    cluster.make("services", "empty", spec={"ports": [{"port": 80}], "selector": {"nobody": "is-this"}})
     secret = KubernetesSecret(namespace=cluster.namespace, name="ray", key="token", kubeconfig=guest)
     address = HttpAddress(url=f"http://empty.{cluster.namespace}.svc", proxy=KubernetesProxy(kubeconfig=guest))
     with http.open_sync_client(address) as client:
