@@ -1,0 +1,147 @@
+"""The platform `kubernetes` as running pods on a real node: made by its program, from a machine beside the cluster.
+
+What is not the real thing here: pulumi-kubernetes' provider (`applying`) and KubeRay's operator (`ray_operator`) are in no
+registry, and each is played for what the program asks of it. The pods ask for less CPU and memory than declared, as the node
+is small; what they may take at most is as declared. The bucket is moto's, on a machine of its own. The node enforces no network
+policies: nothing is said of those here but that the API server takes them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kubernetes import platform_stack, prometheus, site
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.flights import WORK, Flights
+from tests.kubernetes.node import Node
+from tests.kubernetes.platform_stack import STACK, PlatformStack, eventually
+from tests.kubernetes.ray_operator import is_ready
+from tests.platforms import strict
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(3600)]
+
+
+@pytest.fixture(scope="module")
+def platform(image: str, node: Node, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformStack]:
+    if not strict.DEFINITIONS.exists():
+        pytest.skip(f"KubeRay's definitions are not in {strict.DEFINITIONS}")
+    with platform_stack.made(node, cluster, image, tmp_path_factory.mktemp("platform")) as found:
+        yield found
+
+
+def test_every_part_runs_and_is_ready(platform: PlatformStack) -> None:
+    pods = platform.get("pods")
+    parts = sorted(each["metadata"]["labels"]["heliostat/part"] for each in pods)
+    assert parts == ["controller", "mlflow", "postgres", "ray", "ray", "ray", "redis", "traffic", "traffic"]
+    for pod in pods:
+        statuses = pod["status"]["containerStatuses"]
+        assert all(each["ready"] and each["restartCount"] == 0 for each in statuses), pod["metadata"]["name"]
+
+
+def test_an_update_with_nothing_to_do_does_nothing(platform: PlatformStack) -> None:
+    before = {each["metadata"]["name"]: each["metadata"]["uid"] for each in platform.get("pods")}
+    assert "unchanged" in platform.checkout(STACK, "preview", "--expect-no-changes")
+    platform.checkout.up(STACK)
+    assert {each["metadata"]["name"]: each["metadata"]["uid"] for each in platform.get("pods")} == before
+
+
+def test_prometheus_reads_what_the_monitors_name(platform: PlatformStack, image: str) -> None:
+    monitors = [*platform.get("podmonitors"), *platform.get("servicemonitors")]
+    assert {each["metadata"]["name"] for each in monitors} == {"ray", "controller"}
+    named = {
+        endpoint["authorization"]["credentials"]["name"]
+        for each in monitors
+        for endpoint in each["spec"].get("endpoints", ())
+        if "authorization" in endpoint
+    }
+    secrets = [each for each in platform.get("secrets") if each["metadata"]["name"] in named]
+    platform.cluster.apply_all(list(prometheus.manifests(monitors, secrets, image)))
+    place = ("-n", prometheus.NAMESPACE, "pod/prometheus")
+    platform.cluster.run("wait", *place, "--for=condition=Ready", "--timeout=110s")
+    proxied = f"/api/v1/namespaces/{prometheus.NAMESPACE}/pods/http:prometheus:{prometheus.PORT}/proxy/api/v1"
+
+    def healthy() -> bool:
+        targets = json.loads(platform.cluster.run("get", "--raw", f"{proxied}/targets?state=active"))["data"]["activeTargets"]
+        states = sorted((each["labels"]["job"], each["health"], each["lastError"]) for each in targets)
+        return states == [("PodMonitor/ray", "up", "")] * 3 + [("ServiceMonitor/controller", "up", "")]
+
+    eventually(healthy, "four targets are up")
+    query = f"{proxied}/query?query=heliostat_traffic_members"
+    found = json.loads(platform.cluster.run("get", "--raw", query))["data"]["result"]
+    assert {each["value"][1] for each in found} == {"2"}, found
+
+
+@pytest.fixture(scope="module")
+def flights(platform: PlatformStack) -> Flights:
+    found = Flights(platform)
+    platform.checkout(WORK, "stack", "init")
+    found.use({"kind": "blue-green", "retentionSeconds": 0})
+    platform.checkout.up(WORK)
+    return found
+
+
+def test_flights_is_trained_on_the_cluster_and_served_through_the_traffic_planes_service(flights: Flights) -> None:
+    with flights.loaded() as load:
+        pass
+    assert load.failures == {}
+    assert sum(load.versions.values()) > 0
+    assert flights.status()["serving"]
+
+
+def test_workloads_with_nothing_to_do_are_left_alone(flights: Flights) -> None:
+    assert "unchanged" in flights.checkout(WORK, "preview", "--expect-no-changes")
+
+
+def test_a_canary_and_a_rollback_lose_nothing(flights: Flights) -> None:
+    before = flights.serving()
+    steps = [{"weight": 20}, {"weight": 60}]
+    checks = {"seconds": 4, "minRequests": 20, "checks": [{"kind": "success-rate", "atLeast": 0.98}]}
+    flights.use({"kind": "canary", "steps": steps, "analysis": checks, "retentionSeconds": 600}, rows=901)
+    with flights.loaded() as load:
+        flights.checkout.up(WORK)
+    after = flights.serving()
+    assert after != before
+    assert load.failures == {}
+    assert set(load.versions) == {before, after}
+    with flights.loaded() as load:
+        flights.checkout(WORK, "rollback", "flights", "--yes")
+    assert flights.serving() == before
+    assert load.failures == {}
+
+
+def test_a_worker_with_a_replica_that_is_killed_loses_nothing_and_comes_back(flights: Flights) -> None:
+    pods = flights.replica_pods()
+    assert len(pods) == 2, "the replicas are on two workers"
+    with flights.loaded() as load:
+        flights.platform.cluster.run("delete", "pod", pods[0], "-n", site.NAMESPACE, "--force", "--grace-period=0")
+        eventually(lambda: len(flights.replica_pods()) == 2, "there are two replicas again")
+    assert pods[0] not in flights.replica_pods()
+    assert load.failures == {}
+
+
+def test_a_traffic_pod_that_is_drained_loses_nothing_and_another_takes_its_place(flights: Flights) -> None:
+    def names() -> set[str]:
+        return {each["metadata"]["name"] for each in flights.platform.get("pods", "heliostat/part=traffic") if is_ready(each)}
+
+    before = names()
+    (drained, *_) = sorted(before)
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": drained, "namespace": site.NAMESPACE}}
+    with flights.loaded() as load:
+        path = f"/api/v1/namespaces/{site.NAMESPACE}/pods/{drained}/eviction"
+        flights.platform.cluster.run("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
+        eventually(lambda: drained not in flights.platform.names("pods"), "the drained pod is gone")
+        eventually(lambda: len(names()) == 2, "two are ready")
+    assert drained not in names()
+    assert load.failures == {}
+
+
+def test_taking_all_down_leaves_the_namespace_with_what_was_there_before(flights: Flights) -> None:
+    flights.checkout(WORK, "destroy", "--yes", "--skip-preview")
+    flights.checkout(STACK, "destroy", "--yes", "--skip-preview")
+    eventually(lambda: flights.platform.names("pods") == set(), "no pod is left")
+    assert flights.platform.names("secrets") == {"bucket"}
+    for kind in ("services", "deployments", "statefulsets", "networkpolicies", "rayclusters", "poddisruptionbudgets"):
+        assert flights.platform.names(kind) == set(), kind
