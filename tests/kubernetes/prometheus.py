@@ -1,7 +1,7 @@
 """A Prometheus in the cluster that reads what PodMonitors and ServiceMonitors name, by a config made of them.
 
-The Prometheus operator does that where it is; here the program is Debian's, and the config is made by this module, for the fields
-that the platform sets.
+The Prometheus operator does that where it is; here the program is Debian's, and the config is made by this module for the
+fields that the platform sets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Plays KubeRay's operator for RayClusters of one namespace, whose binary is in no registry: a test that has one uses that.
+"""Plays KubeRay's operator for the RayClusters of one namespace: its binary is in no registry.
 
-What it does with a RayCluster is what KubeRay 1.7 does with the fields that the platform sets: the head's service, the rights of
-the autoscaler, a pod for the head with the autoscaler beside it, pods for the workers that wait for the head, tokens, fault
+It does with a RayCluster what KubeRay 1.7 does with the fields that the platform sets: the head's service, the rights of the
+autoscaler, a pod for the head with the autoscaler beside it, pods for the workers that wait for the head, tokens, fault
 tolerance by Redis, probes, ports and start parameters as they are declared, a pod again for one that ended, and the two
 conditions that `up` waits for. It has no finalizer that empties Redis, and knows no upgrades, RayJobs, TPUs or ingresses.
 """

@@ -2,8 +2,8 @@
 
 What is not the real thing here: pulumi-kubernetes' provider (`applying`) and KubeRay's operator (`ray_operator`) are in no
 registry, and each is played for what the program asks of it. The pods ask for less CPU and memory than declared, as the node
-is small; what they may take at most is as declared. The bucket is moto's, on a machine of its own. The node enforces no network
-policies: nothing is said of those here but that the API server takes them.
+is small; what they may take at most is as declared. The bucket is moto's, on a machine of its own. The node enforces no
+network policies: of those the API server takes what is written, and that is all that is seen here.
 """
 
 from __future__ import annotations
