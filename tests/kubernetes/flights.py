@@ -42,10 +42,6 @@ class Flights:
         }
         self.checkout.declare(WORK, {"platformStack": "organization/heliostat/platform", "workloads": {"flights": flights}})
 
-    def status(self) -> dict[str, Any]:
-        """What the controller says of it."""
-        return dict(json.loads(self.checkout(WORK, "rollout", "status", "flights", "--json")))
-
     def serving(self) -> str:
         """The version that answers."""
         code, _, headers = self._ask(f"{self._url}/predict", json.dumps(self._question()))
@@ -57,7 +53,7 @@ class Flights:
         return SteadyLoad(self.platform.node, f"{self._url}/predict", self._question())
 
     def replica_pods(self) -> list[str]:
-        """The ready pods that replicas of the version that serves run in."""
+        """The pods that replicas run in, one for each replica."""
         by_address = {
             each["status"].get("podIP"): each["metadata"]["name"] for each in self.platform.get("pods", "ray.io/cluster")
         }
@@ -65,8 +61,8 @@ class Flights:
         code, text, _ = self._ask(f"http://{self.platform.service('ray')}:8265/api/serve/applications/", token=token)
         assert code == 200, text
         groups = json.loads(text).get("target_groups") or ()
-        targets = [each for group in groups for each in group["targets"] if "REPLICA" in each.get("name", "REPLICA")]
-        return sorted({by_address[each["ip"]] for each in targets if each["ip"] in by_address})
+        targets = [each for group in groups for each in group["targets"] if "REPLICA" in each["name"]]
+        return sorted(by_address.get(each["ip"], each["ip"]) for each in targets)
 
     @property
     def _url(self) -> str:

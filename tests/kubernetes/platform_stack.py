@@ -15,7 +15,7 @@ from tests.kubernetes import site
 from tests.kubernetes.checkout import Checkout
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.node import Node
-from tests.kubernetes.ray_operator import PlayedOperator
+from tests.kubernetes.ray_operator import PlayedOperator, is_ready
 from tests.network.lan import Machine
 
 BIN = Path(sys.executable).parent
@@ -64,6 +64,10 @@ class PlatformStack:
     def names(self, kind: str) -> set[str]:
         """Those of a kind."""
         return {each["metadata"]["name"] for each in self.get(kind)}
+
+    def ready(self, selector: str) -> set[str]:
+        """The pods that are ready."""
+        return {each["metadata"]["name"] for each in self.get("pods", selector) if is_ready(each)}
 
     def service(self, name: str) -> str:
         """The address of a service, as the node has it."""

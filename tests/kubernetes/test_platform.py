@@ -18,7 +18,6 @@ from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.flights import WORK, Flights
 from tests.kubernetes.node import Node
 from tests.kubernetes.platform_stack import STACK, PlatformStack, eventually
-from tests.kubernetes.ray_operator import is_ready
 from tests.platforms import strict
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(3600)]
@@ -84,11 +83,7 @@ def flights(platform: PlatformStack) -> Flights:
 
 
 def test_flights_is_trained_on_the_cluster_and_served_through_the_traffic_planes_service(flights: Flights) -> None:
-    with flights.loaded() as load:
-        pass
-    assert load.failures == {}
-    assert sum(load.versions.values()) > 0
-    assert flights.status()["serving"]
+    assert flights.serving() in flights.checkout(WORK, "history", "flights")
 
 
 def test_workloads_with_nothing_to_do_are_left_alone(flights: Flights) -> None:
@@ -113,28 +108,23 @@ def test_a_canary_and_a_rollback_lose_nothing(flights: Flights) -> None:
 
 
 def test_a_worker_with_a_replica_that_is_killed_loses_nothing_and_comes_back(flights: Flights) -> None:
-    pods = flights.replica_pods()
-    assert len(pods) == 2, "the replicas are on two workers"
+    before = flights.replica_pods()
+    assert len(set(before)) == 2, f"the replicas are on {before}, not on two workers"
     with flights.loaded() as load:
-        flights.platform.cluster.run("delete", "pod", pods[0], "-n", site.NAMESPACE, "--force", "--grace-period=0")
-        eventually(lambda: len(flights.replica_pods()) == 2, "there are two replicas again")
-    assert pods[0] not in flights.replica_pods()
+        flights.platform.cluster.run("delete", "pod", before[0], "-n", site.NAMESPACE, "--force", "--grace-period=0")
+        eventually(lambda: before[0] not in (now := flights.replica_pods()) and len(now) == 2, "there are two replicas again")
+        eventually(lambda: len(flights.platform.ready("ray.io/node-type=worker")) >= 2, "there are two workers again")
     assert load.failures == {}
 
 
 def test_a_traffic_pod_that_is_drained_loses_nothing_and_another_takes_its_place(flights: Flights) -> None:
-    def names() -> set[str]:
-        return {each["metadata"]["name"] for each in flights.platform.get("pods", "heliostat/part=traffic") if is_ready(each)}
-
-    before = names()
-    (drained, *_) = sorted(before)
+    (drained, *_) = sorted(flights.platform.ready("heliostat/part=traffic"))
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": drained, "namespace": site.NAMESPACE}}
     with flights.loaded() as load:
         path = f"/api/v1/namespaces/{site.NAMESPACE}/pods/{drained}/eviction"
         flights.platform.cluster.run("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
         eventually(lambda: drained not in flights.platform.names("pods"), "the drained pod is gone")
-        eventually(lambda: len(names()) == 2, "two are ready")
-    assert drained not in names()
+        eventually(lambda: len(flights.platform.ready("heliostat/part=traffic")) == 2, "two are ready")
     assert load.failures == {}
 
 
