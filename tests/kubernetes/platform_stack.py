@@ -14,8 +14,9 @@ from typing import Any
 from tests.kubernetes import site
 from tests.kubernetes.checkout import Checkout
 from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.kuberay import operating
 from tests.kubernetes.node import Node
-from tests.kubernetes.ray_operator import PlayedOperator, is_ready
+from tests.kubernetes.ray_operator import is_ready
 from tests.network.lan import Machine
 
 BIN = Path(sys.executable).parent
@@ -53,8 +54,8 @@ def config(image: str, endpoint: str) -> dict[str, Any]:
 class PlatformStack:
     """One that is up."""
 
-    def __init__(self, node: Node, cluster: Cluster, checkout: Checkout, operator: PlayedOperator) -> None:
-        self.node, self.cluster, self.checkout, self.operator = node, cluster, checkout, operator
+    def __init__(self, node: Node, cluster: Cluster, checkout: Checkout) -> None:
+        self.node, self.cluster, self.checkout = node, cluster, checkout
 
     def get(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
         """The objects of a kind in the platform's namespace."""
@@ -91,9 +92,9 @@ def made(node: Node, cluster: Cluster, image: str, folder: Path) -> Iterator[Pla
         _start_bucket(bucket, endpoint, checkout.environment)
         checkout.declare(STACK, {"platform": config(image, endpoint)})
         checkout(STACK, "stack", "init")
-        with PlayedOperator(cluster, site.NAMESPACE) as operator:
+        with operating(cluster, site.NAMESPACE, logs):
             checkout.up(STACK)
-            yield PlatformStack(node, cluster, checkout, operator)
+            yield PlatformStack(node, cluster, checkout)
 
 
 def _start_bucket(bucket: Machine, endpoint: str, environment: dict[str, str]) -> None:

@@ -29,7 +29,9 @@ def prepare(cluster: Cluster, folder: Path) -> None:
         folder: Where the volumes' files lie on the node.
     """
     cluster.apply_all([*_namespace(), *_small_node(), *_storage(folder), *_monitors()])
-    cluster.define(strict.DEFINITIONS / "ray.io_rayclusters.yaml")
+    # The operator watches all of its kinds.
+    for file in sorted(strict.DEFINITIONS.glob("ray.io_*.yaml")):
+        cluster.define(file)
 
 
 def _namespace() -> list[Object]:

@@ -1,9 +1,10 @@
 """The platform `kubernetes` as running pods on a real node: made by its program, from a machine beside the cluster.
 
-What is not the real thing here: pulumi-kubernetes' provider (`applying`) and KubeRay's operator (`ray_operator`) are in no
-registry, and each is played for what the program asks of it. The pods ask for less CPU and memory than declared, as the node
-is small; what they may take at most is as declared. The bucket is moto's, on a machine of its own. The node enforces no
-network policies: of those the API server takes what is written, and that is all that is seen here.
+What is not the real thing here: pulumi-kubernetes' provider (`applying`) is in no registry, and is played for what the
+program asks of it. So is KubeRay's operator (`ray_operator`), where HELIOSTAT_KUBERAY_OPERATOR names no program of it. The
+pods ask for less CPU and memory than declared, as the node is small; what they may take at most is as declared. The bucket
+is moto's, on a machine of its own. The node enforces no network policies: of those the API server takes what is written, and
+that is all that is seen here.
 """
 
 from __future__ import annotations
@@ -50,14 +51,8 @@ def test_an_update_with_nothing_to_do_does_nothing(platform: PlatformStack) -> N
 def test_prometheus_reads_what_the_monitors_name(platform: PlatformStack, image: str) -> None:
     monitors = [*platform.get("podmonitors"), *platform.get("servicemonitors")]
     assert {each["metadata"]["name"] for each in monitors} == {"ray", "controller"}
-    named = {
-        endpoint["authorization"]["credentials"]["name"]
-        for each in monitors
-        for endpoint in each["spec"].get("endpoints", ())
-        if "authorization" in endpoint
-    }
-    secrets = [each for each in platform.get("secrets") if each["metadata"]["name"] in named]
-    platform.cluster.apply_all(list(prometheus.manifests(monitors, secrets, image)))
+    there = prometheus.Found(*(platform.get(kind) for kind in ("pods", "services", "endpointslices", "secrets")))
+    platform.cluster.apply_all(list(prometheus.manifests(monitors, there, image)))
     place = ("-n", prometheus.NAMESPACE, "pod/prometheus")
     platform.cluster.run("wait", *place, "--for=condition=Ready", "--timeout=110s")
     proxied = f"/api/v1/namespaces/{prometheus.NAMESPACE}/pods/http:prometheus:{prometheus.PORT}/proxy/api/v1"
