@@ -31,7 +31,7 @@ long: setup ## Run the tests that take many minutes: real clusters, a network of
 	@.venv/bin/python -m pytest --long -n 0
 
 test-kubernetes: setup ## Run the tests on a real Kubernetes: one that HELIOSTAT_TEST_KUBECONFIG names, or a node of this machine (as root)
-	@.venv/bin/python -m pytest --kubernetes -n 0 tests/kubernetes
+	@.venv/bin/python -m pytest --kubernetes -n 0 -rs tests/kubernetes
 
 lint: setup ## Lint and check types and architecture only
 	@scripts/lint

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
+import time
 from typing import Any, Final
 
 import httpx
@@ -18,6 +20,9 @@ _LATER: Final = ("address not allowed",)
 """What an API server says with a status of 4xx while a service's pod has no address yet."""
 _NEVER: Final = ("no service port",)
 """What it says with a status of 5xx that does not pass."""
+_TRIES, _PAUSE_SECONDS = 10, 0.2
+"""An API server's proxy goes by the Endpoints that a controller writes a moment after a service was made, and says until then
+that there is no such service."""
 
 
 class RefusedError(PermanentError):
@@ -90,6 +95,11 @@ def _own_words(answer: httpx.Response) -> str | None:
         return None
 
 
+def _is_unseen(answer: httpx.Response, told: str | None) -> bool:
+    """Whether an API server's proxy knows of no such service, which may have been made a moment ago."""
+    return answer.status_code == httpx.codes.NOT_FOUND and re.fullmatch('services ".*" not found', told or "") is not None
+
+
 def _refusal(server: ApiServer, what: str, status: int, told: str) -> Exception:
     """The error that an API server's own answer is."""
     if status == httpx.codes.UNAUTHORIZED:
@@ -137,6 +147,11 @@ class _Transport(httpx.BaseTransport):
         if told is not None and answer.status_code == httpx.codes.UNAUTHORIZED:
             server, authorization = _ready(self._cluster, server)
             answer, told = self._send(request, server, authorization)
+        for _ in range(_TRIES):
+            if not _is_unseen(answer, told):
+                break
+            time.sleep(_PAUSE_SECONDS)
+            answer, told = self._send(request, server, authorization)
         if told is not None:
             raise _refusal(server, self._what, answer.status_code, told)
         return answer
@@ -178,6 +193,11 @@ class _AsyncTransport(httpx.AsyncBaseTransport):
         answer, told = await self._send(request, server, authorization)
         if told is not None and answer.status_code == httpx.codes.UNAUTHORIZED:
             server, authorization = await asyncio.to_thread(_ready, self._cluster, server)
+            answer, told = await self._send(request, server, authorization)
+        for _ in range(_TRIES):
+            if not _is_unseen(answer, told):
+                break
+            await asyncio.sleep(_PAUSE_SECONDS)
             answer, told = await self._send(request, server, authorization)
         if told is not None:
             raise _refusal(server, self._what, answer.status_code, told)

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from heliostat.systems import kubernetes_config, kubernetes_secrets
+from heliostat.systems import kubernetes_api, kubernetes_config, kubernetes_secrets
 
 SERVICE = re.compile(r"/api/v1/namespaces/([^/]+)/services/(https?):([^/:]+):(\d+)/proxy(/.*)?")
 SECRET = re.compile(r"/api/v1/namespaces/([^/]+)/secrets/([^/]+)")
@@ -75,6 +75,8 @@ class ApiServer:
         self.secrets: dict[tuple[str, str], dict[str, str]] = {}
         self.services: dict[tuple[str, str, int], str] = {}
         """URLs of what is behind each."""
+        self.unseen = 0
+        """How many more calls come before services have endpoints, as just after one was made."""
         self.forbidden: set[str] = set()
         """Resources that nobody may use."""
         self.objects: Callable[[str, str, str, bytes], tuple[int, object] | None] = lambda *_: None
@@ -162,7 +164,8 @@ class Handler(BaseHTTPRequestHandler):
             what = f'services "{scheme}:{name}:{port}" is forbidden: User "{user}" cannot get resource "services/proxy"'
             return self._status(403, "Forbidden", f'{what} in API group "" in the namespace "{namespace}"')
         ports = {each[2]: url for each, url in self.server_of.services.items() if each[:2] == (namespace, name)}
-        if not ports:
+        unseen, self.server_of.unseen = self.server_of.unseen, max(0, self.server_of.unseen - 1)
+        if unseen or not ports:
             return self._status(404, "NotFound", f'services "{name}" not found')
         if port not in ports:
             return self._status(503, "ServiceUnavailable", f'no service port {port} found for service "{name}"')
@@ -216,6 +219,7 @@ def api_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiS
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(kubernetes_config, "_known", {})
     monkeypatch.setattr(kubernetes_secrets, "_known", {})
+    monkeypatch.setattr(kubernetes_api, "_PAUSE_SECONDS", 0.0)
     folder = tmp_path / "kubernetes"
     folder.mkdir()
     server = ApiServer(folder)

@@ -163,6 +163,19 @@ async def test_mistakes_are_final_and_what_may_come_is_not(
     assert "which leads to the service head in the namespace ml, does not answer" in away
 
 
+async def test_a_service_that_was_just_made_is_asked_again_until_its_endpoints_are_there(
+    api_server: ApiServer, service: Service, proxy: KubernetesProxy
+) -> None:
+    address = RayAddress(url=URL, proxy=proxy)
+    api_server.unseen = 3
+    async with http.open_client(address) as client:
+        assert (await client.post("/", json=1)).status_code == 200
+    api_server.unseen = 3
+    with http.open_sync_client(address) as sync:
+        assert sync.post("/", json=2).status_code == 200
+    assert [asked.body for asked in service.seen] == [b"1", b"2"]
+
+
 async def test_an_answer_is_passed_on_while_it_still_comes(service: Service, proxy: KubernetesProxy) -> None:
     go_on = threading.Event()
 

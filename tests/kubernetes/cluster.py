@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,24 @@ class Cluster:
         found = self.run("get", "--ignore-not-found", "-o", "name", "-f", "-", text=json.dumps(manifest))
         return bool(found.strip())
 
+    def apply_all(self, manifests: Sequence[Mapping[str, Any]]) -> None:
+        """Apply several at once."""
+        found = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
+        self.run("apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(found))
+
     def define(self, file: Path) -> None:
         """Have it know a kind; by the client alone such definitions are too large."""
         self.run("apply", "--server-side", "--force-conflicts", "-f", str(file))
-        self.run("wait", "--for=condition=Established", "--timeout=60s", "-f", str(file))
+        # kubectl ends where the server has not written any condition yet.
+        end = time.monotonic() + _SECONDS
+        while True:
+            try:
+                self.run("wait", "--for=condition=Established", "--timeout=60s", "-f", str(file))
+            except Refused as error:
+                if "conditions accessor error" not in str(error) or time.monotonic() > end:
+                    raise
+            else:
+                return
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [self._kubectl, "--kubeconfig", str(self.kubeconfig), *arguments]

@@ -56,7 +56,8 @@ def manifests(site: Site, database: ClusterDatabase) -> list[Manifest]:
             # It may have to read what it wrote before a crash.
             "startupProbe": exec_probe(probe, period=5, failures=60),
             "readinessProbe": exec_probe(probe, period=5),
-            "livenessProbe": exec_probe(probe, period=20),
+            # One that is slow is not helped by another start.
+            "livenessProbe": exec_probe(probe, period=20, failures=6, timeout=15),
         },
         # SIGTERM waits until all clients are gone, and MLflow keeps its connections.
         more={"lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", _STOP]}}}},

@@ -47,7 +47,8 @@ def manifests(site: Site, redis: Redis) -> list[Manifest]:
         mounts={_DATA: "data", SCRATCH: "scratch"},
         probes={
             "readinessProbe": exec_probe(("sh", "-c", _PING), period=5),
-            "livenessProbe": exec_probe(("sh", "-c", _PING), period=20),
+            # One that is slow is not helped by another start, which takes the Ray cluster along for as long.
+            "livenessProbe": exec_probe(("sh", "-c", _PING), period=20, failures=6, timeout=15),
         },
     )
     spec = pod(site, REDIS, [container.manifest(site.without_store())], volumes=[empty("scratch", 0.25)])
