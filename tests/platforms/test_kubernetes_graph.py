@@ -12,7 +12,7 @@ import pytest
 
 from heliostat.engine.state.snapshot import Secret
 from heliostat.resources import Platform
-from heliostat.spec.addresses import Access, ControllerAddress, RayAddress
+from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, RayClusterAddress
 from tests.platforms import golden
 from tests.platforms.kubernetes_config import CONFIG, changed
 from tests.platforms.recorded_stack import UNKNOWN, RecordedStack
@@ -58,6 +58,8 @@ def test_what_is_exported_are_addresses_that_anybody_can_open(stack: RecordedSta
     assert exported["store"] == {"uri": "s3://models", "endpoint": "http://10.0.0.4:9000"}
     assert exported["raySession"] in {each["name"] for each in stack.plan()}
     assert exported["groups"].keys() == {"cpu", "l4", "v6e"}
+    pattern = RayClusterAddress.model_validate(exported["rayCluster"])
+    assert (pattern.namespace, pattern.name, pattern.context) == ("ml", exported["raySession"], "prod")
     assert Platform.__dataclass_fields__.keys() >= {"groups"}
 
 

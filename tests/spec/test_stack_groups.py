@@ -117,3 +117,29 @@ def test_gpus_of_a_cluster_that_exists_say_how_large_a_worker_is() -> None:
 def test_a_pinned_version_is_not_trained_wherever_its_training_would_run() -> None:
     sections = stack(AWS, model="models:/flights/7", training=on("nowhere"))
     assert parse(sections, "c.yaml", ["flights"]).workloads["flights"].model
+
+
+def own(group: str | None = None) -> dict[str, Any]:
+    return {"cluster": "own", **(on(group, workers=1) if group else {})}
+
+
+def test_a_training_with_a_cluster_of_its_own_names_the_group_that_this_has() -> None:
+    assert parse(stack(AWS, training=own("a10g")), "c.yaml", ["flights"])
+    text = told(stack(AWS, training=own()))["heliostat:workloads.flights.training.cluster"]
+    assert "name it in training.scaling.group (there are: a10g, few)" in text
+
+
+@pytest.mark.parametrize("platform", [{}, {"kind": "local"}, {"kind": "ray"}])
+def test_without_kubernetes_a_training_has_no_cluster_of_its_own(platform: dict[str, Any]) -> None:
+    found = told({"platform": platform, "workloads": {"flights": {"training": own()}}})
+    text = found["heliostat:workloads.flights.training.cluster"]
+    assert "leave `cluster` out, or take a platform of the kinds `kubernetes`, `aws` or `gcp`" in text
+
+
+def test_of_a_version_that_is_pinned_no_training_is_judged() -> None:
+    assert parse(stack(AWS, training=own(), model="models:/flights/1"), "c.yaml", ["flights"])
+
+
+def test_where_the_platform_is_another_stacks_the_plugin_judges() -> None:
+    sections = {"platformStack": "organization/heliostat/prod", "workloads": {"flights": {"training": own()}}}
+    assert parse(sections, "c.yaml", ["flights"])
