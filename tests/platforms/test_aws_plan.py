@@ -25,8 +25,13 @@ async def test_a_stack_is_made_as_was_reviewed_changed_where_its_config_is_and_d
     larger = PLATFORM["groups"] | {"l4": PLATFORM["groups"]["l4"] | {"max": 6}}
     stack.config["heliostat:platform"] = PLATFORM | {"groups": larger}
     assert (await stack.up()).succeeded, stack.errors()
-    nodes, cluster = sorted(stack.touched())
+    nodes, *controller, cluster = sorted(stack.touched())
     assert nodes == "update aws:eks/nodeGroup:NodeGroup l4"
+    # It is told what the groups may come to.
+    assert controller == [
+        "update kubernetes:apps/v1:StatefulSet controller",
+        "update kubernetes:core/v1:ConfigMap controller-settings",
+    ]
     assert cluster.startswith("update kubernetes:ray.io/v1:RayCluster ray-")
 
     assert not (await stack.destroy(preview_only=True)).succeeded

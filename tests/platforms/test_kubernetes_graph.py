@@ -92,7 +92,13 @@ def test_a_second_time_nothing_is_to_do_and_a_change_touches_what_it_should_and_
     platform["groups"]["l4"]["max"] = 9
     assert asyncio.run(stack.up()).succeeded, stack.errors()
     kinds = [each.rpartition(" ")[0] for each in stack.touched() if "pulumi:pulumi:Stack" not in each]
-    assert sorted(kinds) == ["update kubernetes:apps/v1:Deployment", "update kubernetes:ray.io/v1:RayCluster"]
+    # The controller is told what the groups may come to.
+    assert sorted(kinds) == [
+        "update kubernetes:apps/v1:Deployment",
+        "update kubernetes:apps/v1:StatefulSet",
+        "update kubernetes:core/v1:ConfigMap",
+        "update kubernetes:ray.io/v1:RayCluster",
+    ]
     cluster = next(each for each in stack.resources() if each.type.endswith("RayCluster"))
     assert [each["replicas"] for each in cluster.inputs["spec"]["workerGroupSpecs"]] == [1, 5, 0]
     platform["ray"] = {"memoryGib": 16}
