@@ -156,7 +156,8 @@ def test_the_controllers_settings_are_what_it_reads():
 def test_the_controller_knows_what_the_groups_may_come_to_and_how_long_their_nodes_may_take():
     groups = KubernetesPlatform.model_validate(PLATFORM).groups
     known = controller.brought(ControllerPod(node_timeout_seconds=600), worker_groups(groups, dict.fromkeys(groups)))
-    found = ControllerSettings.model_validate_json(controller.settings(site(), {"uri": "s3://a"}, "http://x.ml.svc", known))
+    text = controller.settings(site(), "ray-1", {"uri": "s3://a"}, "http://x.ml.svc", known)
+    found = ControllerSettings.model_validate_json(text)
     assert {name: group.most for name, group in found.groups.items()} == {"cpu": 4, "l4": 8, "v6e": 8}
     assert found.node_timeout_seconds == 600
 
