@@ -12,6 +12,7 @@ _CONTENTS = """
 docs/own-repository
 docs/architecture
 docs/platforms
+docs/platforms/kubernetes
 docs/platforms/aws
 docs/platforms/gcp
 docs/operating
