@@ -1,7 +1,7 @@
 """RayJobs on a real API server, with KubeRay's definitions. Its operator is in no registry: the test says what it would say.
 
-Played: the status of a RayJob. Real: strict validation, the rehearsal, adoption by name, labels, suspension, deletion, and the pod
-that the scheduler finds no node for.
+Played: the status of a RayJob. Real: strict validation, the rehearsal, adoption by name, labels, suspension, deletion, and the
+scheduler's word on a pod that fits on no node.
 """
 
 from __future__ import annotations
