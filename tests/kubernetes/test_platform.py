@@ -14,8 +14,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from heliostat.platforms.kubernetes import ray_cluster
 from tests.kubernetes import platform_stack, prometheus, site
-from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.cluster import Cluster, Refused
 from tests.kubernetes.flights import WORK, Flights
 from tests.kubernetes.node import Node
 from tests.kubernetes.platform_stack import STACK, PlatformStack, eventually
@@ -79,6 +80,17 @@ def flights(platform: PlatformStack) -> Flights:
 
 def test_flights_is_trained_on_the_cluster_and_served_through_the_traffic_planes_service(flights: Flights) -> None:
     assert flights.serving() in flights.checkout(WORK, "history", "flights")
+
+
+def test_who_has_no_business_with_replicas_does_not_reach_them(flights: Flights) -> None:
+    address = next(each["status"]["podIP"] for each in flights.platform.get("pods", "ray.io/node-type=worker"))
+    asked = ("wget", "-q", "-T", "5", "-t", "1", "-O", "-", f"http://{address}:{ray_cluster.METRICS}/metrics")
+    try:
+        flights.platform.cluster.run("exec", "-n", site.NAMESPACE, "redis-0", "--", *asked)
+    except Refused as refused:
+        assert "exit code 4" in str(refused), refused
+    else:
+        pytest.skip("the node's network enforces no policies: Redis reaches Ray's workers")
 
 
 def test_workloads_with_nothing_to_do_are_left_alone(flights: Flights) -> None:
