@@ -12,8 +12,8 @@ from typing import Final
 import httpx
 
 from heliostat.spec.addresses import KubernetesSecret
-from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.kubernetes_api import to_api
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
+from heliostat.systems.kubernetes_api import RefusedError, to_api
 
 _SECONDS: Final = 30.0
 """How long what a secret held is taken for what it holds."""
@@ -28,7 +28,8 @@ def read_secret(secret: KubernetesSecret, refused: str = "") -> str:
     """Read what a secret holds; it may be what it held half a minute ago, unless that was `refused`. This blocks.
 
     Raises:
-        PermanentError: there is no such secret or key, it is empty, or this user may not read it.
+        NoAccessError: there is no such secret.
+        PermanentError: there is no such key, it is empty, or this user may not read it.
         RetryableError: the API server does not answer.
     """
     with _lock:
@@ -47,6 +48,11 @@ def _fetch(secret: KubernetesSecret) -> Mapping[str, str]:
         try:
             answer = client.get(f"/api/v1/namespaces/{secret.namespace}/secrets/{secret.name}").raise_for_status()
             return dict(answer.json().get("data") or {})
+        except RefusedError as error:
+            # A preview may come before whoever makes it.
+            if error.status != httpx.codes.NOT_FOUND:
+                raise
+            raise NoAccessError(str(error)) from None
         except httpx.HTTPError as error:
             raise RetryableError(f"{_named(secret)} cannot be read: {error or type(error).__name__}") from None
         except (ValueError, TypeError, AttributeError):

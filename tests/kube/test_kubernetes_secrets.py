@@ -8,7 +8,7 @@ from service_behind import Asked, Service, service
 
 from heliostat.spec.addresses import HttpAddress, KubernetesSecret, RayAddress
 from heliostat.systems import http, kubernetes_secrets
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.kubernetes_secrets import read_secret
 
 __all__ = ["api_server", "service"]
@@ -99,6 +99,8 @@ def test_what_is_wrong_with_a_secret_is_final_and_says_what_to_do(api_server: Ap
         assert told().endswith(f"the key token of the secret ray in the namespace ml {why}: write the token into it")
         assert "sh" not in told().rpartition(why)[0].removeprefix("the token of http://ray")
     api_server.secrets.clear()
+    with pytest.raises(NoAccessError):
+        http.read_token(address)  # which a preview takes for what comes later
     assert told().endswith(
         'refuses the secret ray in the namespace ml (404): secrets "ray" not found; make it, or correct the address'
     )
