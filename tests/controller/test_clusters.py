@@ -77,7 +77,7 @@ class TestClusters(ServingBackendConformance):
         return on(desired(number, "fine" if starts else "crashes"), NEW)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda each: f"{each.kind}-{each.__hash__() % 97}")
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda each: each.kind)
 async def test_an_application_moves_by_its_own_strategy_and_leaves_nothing_behind(
     two: TwoClusters, strategy: Strategy
 ) -> None:
