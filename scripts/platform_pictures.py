@@ -89,8 +89,10 @@ class Plan:
     def title(self, entry: Entry) -> str | None:
         """The title of the box that a resource is in; None of what is in none."""
         kind, parent = kind_of(entry), self._parent(entry)
-        if entry["type"].startswith("pulumi:") or kind in CONTAINERS or parent is None:
+        if entry["type"].startswith("pulumi:") or kind in CONTAINERS:
             return None
+        if parent is None:  # of the stack itself
+            return words(kind)
         if kind == SERVICES:
             return SERVICES
         if kind == "Token":
@@ -113,7 +115,7 @@ class Plan:
         return self.title(users[0]) if users else None
 
     def boxes(self) -> tuple[list[Box], list[Box]]:
-        """What is made around the cluster, the last of it being what runs in it; and the parts of that."""
+        """What is made around what runs in the cluster, with that as one of it; and the parts of that."""
         around: dict[str, Box] = {}
         parts: dict[str, Box] = {}
         for entry in self.entries:
@@ -126,7 +128,7 @@ class Plan:
                 box.inside[kind_of(entry)] += 1
             box.protected |= bool(entry.get("protect"))
             for other in self._needed(entry):
-                needed = self.title(other)
+                needed = self.title(other) if within or not self.in_cluster(other) else SERVICES
                 if within and not self.in_cluster(other):
                     around.setdefault(SERVICES, Box(SERVICES)).needs |= {needed} if needed else set()
                 elif needed and needed != title and not (within and kind_of(other) in GUARDS | {"Token"}):
@@ -145,11 +147,11 @@ def words(kind: str) -> str:
 def ordered(boxes: Mapping[str, Box]) -> list[Box]:
     """The boxes, each after what it needs, and without the needs that follow from others."""
     graph = {title: box.needs & boxes.keys() for title, box in sorted(boxes.items())}
-    order = list(TopologicalSorter(graph).static_order())
-    order.sort(key=lambda title: title == SERVICES)
     before: dict[str, set[str]] = {}
-    for title in order:
+    for title in TopologicalSorter(graph).static_order():
         before[title] = set().union(*(before[each] | {each} for each in graph[title]), set())
+    order = sorted(before, key=lambda title: (SERVICES in before[title]) + (SERVICES in before[title] | {title}))
+    for title in order:
         boxes[title].needs = {each for each in graph[title] if not any(each in before[other] for other in graph[title])}
     return [boxes[title] for title in order]
 
@@ -169,7 +171,8 @@ def place(around: Sequence[Box], parts: Sequence[Box]) -> list[Placed]:
     """Each box below the one before it; the cluster's parts below the head of what runs in it."""
     found: list[Placed] = []
     top = GAP
-    for box, indent in [*((each, 0) for each in around), *((each, 1) for each in parts)]:
+    shown = [each for box in around for each in ((box, 0), *((part, 1) for part in parts if box.title == SERVICES))]
+    for box, indent in shown:
         inside = ", ".join(
             f"{count}\N{NO-BREAK SPACE}{kind}" if count > 1 else kind for kind, count in sorted(box.inside.items())
         )
@@ -235,7 +238,8 @@ def _shown(title: str) -> str:
 def _frame(placed: Sequence[Placed]) -> Iterator[str]:
     """The line around what runs in the cluster."""
     head = next(each for each in placed if each.box.title == SERVICES)
-    height = placed[-1].top + placed[-1].height - head.top + GAP // 2
+    last = [each for each in placed if each.indent][-1]
+    height = last.top + last.height - head.top + GAP // 2
     yield _rect(GUTTER, head.top, WIDTH - GUTTER - 4, height, ' stroke-dasharray="3 3"')
 
 
