@@ -44,7 +44,7 @@ class Flights:
 
     def serving(self) -> str:
         """The version that answers."""
-        code, _, headers = self._ask(f"{self._url}/predict", json.dumps(self._question()))
+        code, _, headers = self.ask(f"{self._url}/predict", json.dumps(self._question()))
         assert code == 200
         return str(headers["x-heliostat-version"])
 
@@ -58,7 +58,7 @@ class Flights:
             each["status"].get("podIP"): each["metadata"]["name"] for each in self.platform.get("pods", "ray.io/cluster")
         }
         token = self.platform.secret("ray-token", "auth_token")
-        code, text, _ = self._ask(f"http://{self.platform.service('ray')}:8265/api/serve/applications/", token=token)
+        code, text, _ = self.ask(f"http://{self.platform.service('ray')}:8265/api/serve/applications/", token=token)
         assert code == 200, text
         groups = json.loads(text).get("target_groups") or ()
         targets = [each for group in groups for each in group["targets"] if "REPLICA" in each["name"]]
@@ -69,13 +69,14 @@ class Flights:
         return f"http://{self.platform.service('traffic')}/flights"
 
     def _question(self) -> Any:
-        code, text, _ = self._ask(f"{self._url}/openapi.json")
+        code, text, _ = self.ask(f"{self._url}/openapi.json")
         assert code == 200, text
         (predict,) = (each for path, each in json.loads(text)["paths"].items() if path.endswith("/predict"))
         (example, *_) = predict["post"]["requestBody"]["content"]["application/json"]["examples"].values()
         return example["value"]
 
-    def _ask(self, url: str, body: str = "", token: str = "") -> tuple[int, str, dict[str, str]]:
+    def ask(self, url: str, body: str = "", token: str = "") -> tuple[int, str, dict[str, str]]:
+        """Ask from within the node's network: status, text and headers of the answer."""
         program = _ASK.replace("headers={", f"headers={{'Authorization': 'Bearer {token}', ") if token else _ASK
         command = self.platform.node.within([sys.executable, "-c", program, url, body])
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

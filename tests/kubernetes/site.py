@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tests.kubernetes import prometheus
 from tests.kubernetes.cluster import Cluster
 from tests.platforms import strict
 
@@ -28,6 +29,8 @@ def prepare(cluster: Cluster, folder: Path) -> None:
         cluster: Where.
         folder: Where the volumes' files lie on the node.
     """
+    # Of an earlier run on a node that stays up.
+    cluster.run("delete", "namespace", NAMESPACE, prometheus.NAMESPACE, "--ignore-not-found")
     cluster.apply_all([*_namespace(), *_small_node(), *_storage(folder), *_monitors()])
     # The operator watches all of its kinds.
     for file in sorted(strict.DEFINITIONS.glob("ray.io_*.yaml")):
@@ -93,7 +96,8 @@ def _storage(folder: Path) -> list[Object]:
             "persistentVolumeReclaimPolicy": "Retain",
             "hostPath": {"path": str(path), "type": "Directory"},
         }
-        name = f"{folder.name}-{number}".lower()
+        # One that stays with a claim of an earlier run is no other run's.
+        name = f"{folder.name}-{os.getpid()}-{number}"
         found.append({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
     return found
 

@@ -142,3 +142,13 @@ def test_taking_all_down_leaves_the_namespace_with_what_was_there_before(flights
     assert flights.platform.names("secrets") == {"bucket"}
     for kind in ("services", "deployments", "statefulsets", "networkpolicies", "rayclusters", "poddisruptionbudgets"):
         assert flights.platform.names(kind) == set(), kind
+
+
+def test_a_stack_that_is_made_anew_has_the_runs_of_the_one_before(flights: Flights) -> None:
+    assert flights.platform.names("persistentvolumeclaims") >= {"data-postgres-0"}
+    flights.checkout.up(STACK)
+    assert flights.platform.names("secrets") > {"bucket"}
+    host = f"http://{flights.platform.service('mlflow')}:5000"
+    code, text, _ = flights.ask(f"{host}/api/2.0/mlflow/experiments/search", json.dumps({"max_results": 100}))
+    assert code == 200, text
+    assert len(json.loads(text)["experiments"]) > 1

@@ -96,7 +96,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.mark.skipif(PROGRAMS is None, reason="there is no PostgreSQL")
 @pytest.mark.skipif(os.getuid() == 0 and shutil.which("setpriv") is None, reason="PostgreSQL does not run as root")
-def test_postgres_is_made_once_and_lets_in_who_has_the_password(open_folder: Path) -> None:
+def test_postgres_is_made_once_and_lets_in_who_has_the_password_of_the_last_start(open_folder: Path) -> None:
     import psycopg2
 
     port = free_port()
@@ -118,12 +118,13 @@ def test_postgres_is_made_once_and_lets_in_who_has_the_password(open_folder: Pat
     }
     probe = [part.replace("5432", str(port)) for part in found["readinessProbe"]["exec"]["command"]]
     target = {"host": "127.0.0.1", "port": port, "user": postgres.USER, "dbname": postgres.DATABASE}
-    for again in (False, True):
+    for again, password, other in ((False, PASSWORD, "wrong"), (True, "another", PASSWORD)):
+        environment["POSTGRES_PASSWORD"] = password
         with started([*unprivileged, *here(found["command"])], environment):
             until_well(probe, environment)
             with pytest.raises(psycopg2.OperationalError):
-                psycopg2.connect(**target, password="wrong")
-            connection = psycopg2.connect(**target, password=PASSWORD)
+                psycopg2.connect(**target, password=other)
+            connection = psycopg2.connect(**target, password=password)
             with connection, connection.cursor() as cursor:
                 cursor.execute("create table if not exists kept (value int)")
                 cursor.execute("select count(*) from kept")

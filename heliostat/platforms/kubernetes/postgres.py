@@ -21,6 +21,7 @@ from heliostat.spec.platforms.cluster import ClusterDatabase, Compute
 SECRET, PASSWORD_KEY, URI_KEY = "mlflow-database", "password", "uri"
 USER, DATABASE, PORT = "mlflow", "postgres", 5432
 _DATA: Final = "/var/lib/postgresql/data"
+# A volume outlives its stack, and the password of the next one is another.
 _START: Final = f"""\
 PATH="$PATH:$(echo /usr/lib/postgresql/*/bin)"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
@@ -30,6 +31,8 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   rm {SCRATCH}/password
   echo 'host all all all scram-sha-256' >> "$PGDATA.new/pg_hba.conf"
   mv "$PGDATA.new" "$PGDATA"
+else
+  printf "ALTER USER {USER} PASSWORD '%s'\\n" "$POSTGRES_PASSWORD" | postgres --single -D "$PGDATA" {DATABASE} > /dev/null
 fi
 exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories={SCRATCH} -c max_connections=100
 """
