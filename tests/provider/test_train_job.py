@@ -101,7 +101,7 @@ async def test_a_running_job_is_attached_to(world):
 def moved(world, monkeypatch):
     """The jobs of a second cluster, which the work is for by now; and the work."""
     jobs = {world.ray.url: world.jobs, "http://new": MemoryJobs(world._run)}
-    monkeypatch.setattr(ray_work, "open_runner", lambda address: jobs[address.url])
+    monkeypatch.setattr(ray_work, "open_runner", lambda address, own=None: jobs[address.url])
     return jobs["http://new"], inputs(world, ray=RayAddress(url="http://new"))
 
 
