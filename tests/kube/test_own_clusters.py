@@ -112,15 +112,24 @@ async def test_a_job_has_ended_when_its_ray_job_says_so_and_not_before(runner: K
 
 
 async def test_what_its_cluster_waits_for_is_told_once_and_again_at_its_deadline(
-    runner: KubeRayJobs, operator: RayOperator
+    api_server: ApiServer, runner: KubeRayJobs, operator: RayOperator
 ) -> None:
+    looks: list[str] = []
+
+    def looked(method: str, path: str, query: str, body: bytes) -> tuple[int, object] | None:
+        looks.append(path)
+        if sum(each.endswith("/pods") for each in looks) == 3:
+            operator.settle(name_of(ID), startTime="2026-01-01T00:00:00Z")
+        return operator.answer(method, path, query, body)
+
+    api_server.objects = looked
     operator.holds = True
     operator.pods = [pending(f"w{number}", "worker", INSUFFICIENT) for number in range(2)]
     operator.events = [{"reason": "NotTriggerScaleUp", "message": "pod didn't trigger scale-up: max node group size reached"}]
     await runner.submit(ID, "true", {}, {})
     told: list[dict[str, Any]] = []
     with pytest.raises(PermanentError, match=r"was stopped: its cluster was not there: 2 workers are waiting for a node: 0/3"):
-        await runner.follow(ID, told.append, asyncio.Event(), 1.0)
+        await runner.follow(ID, told.append, asyncio.Event(), 3600)
     [waits] = told
     assert waits["text"].startswith(f"2 workers are waiting for a node: {INSUFFICIENT}")
     assert waits["text"].endswith("the autoscaler: pod didn't trigger scale-up: max node group size reached")
