@@ -111,7 +111,8 @@ class Simulation:
     def _watch(self, what: list[str], shown: str, done: Callable[[dict[str, str]], bool]) -> None:
         """Follow objects, by name what is shown of each, until they are as wanted."""
         seen: dict[str, str] = {}
-        process = self.cluster.start("get", *what, "--watch", "-o", f"jsonpath={shown}")
+        # In chunks it would not show what is there to begin with.
+        process = self.cluster.start("get", *what, "--watch", "--chunk-size=0", "-o", f"jsonpath={shown}")
         alarm = threading.Timer(_SECONDS, process.kill)
         alarm.start()
         try:
@@ -125,15 +126,15 @@ class Simulation:
             alarm.cancel()
             process.kill()
             process.wait()
-        raise AssertionError(f"not within {_SECONDS} s: {_few(seen)}")
+        raise AssertionError(f"not within {_SECONDS} s; of {len(seen)} there are {_few(seen)}")
 
 
 _READY = r'{.metadata.name}|{.status.conditions[?(@.type=="Ready")].status}{"\n"}'
 
 
 def _few(seen: Mapping[str, str]) -> dict[str, str]:
-    """Some of those that are on no node."""
-    return dict([each for each in seen.items() if each[1].startswith("|")][:20])
+    """Some of those that do not seem to be as wanted."""
+    return dict([each for each in seen.items() if each[1] != "True" and (each[1] or "|").startswith("|")][:20])
 
 
 def _placed(pod: Mapping[str, Any]) -> Placed:
