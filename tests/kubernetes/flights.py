@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from heliostat.platforms.kubernetes import ray_cluster
 from tests.kubernetes.checkout import Checkout
 from tests.kubernetes.platform_stack import PlatformStack
 from tests.kubernetes.steady_load import SteadyLoad
@@ -58,7 +59,8 @@ class Flights:
             each["status"].get("podIP"): each["metadata"]["name"] for each in self.platform.get("pods", "ray.io/cluster")
         }
         token = self.platform.secret("ray-token", "auth_token")
-        code, text, _ = self.ask(f"http://{self.platform.service('ray')}:8265/api/serve/applications/", token=token)
+        (head,) = (each["status"]["podIP"] for each in self.platform.get("pods", "ray.io/node-type=head"))
+        code, text, _ = self.ask(f"http://{head}:{ray_cluster.DASHBOARD}/api/serve/applications/", token=token)
         assert code == 200, text
         groups = json.loads(text).get("target_groups") or ()
         targets = [each for group in groups for each in group["targets"] if "REPLICA" in each["name"]]
