@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from heliostat.pricing.hourly import hourly
 from heliostat.pricing.inputs import at, flag, number, text
 from heliostat.pricing.model import HOURS_A_MONTH, ByUse, Finding, Item, Unknown
 from heliostat.pricing.tables import NOWHERE, Table
@@ -19,7 +20,7 @@ def findings(kind: str, name: str, inputs: Any, region: str | None, prices: Tabl
     """What a resource of a type costs; nothing where it costs nothing."""
     match kind:
         case "gcp:container/cluster:Cluster":
-            yield _hourly(f"control plane {name}", prices.everywhere["clusterHour"])
+            yield hourly(f"control plane {name}", prices.everywhere["clusterHour"])
             if not flag(inputs, "removeDefaultNodePool") and number(inputs, "initialNodeCount"):
                 yield Unknown(f"default node pool of {name}")
         case "gcp:container/nodePool:NodePool":
@@ -27,7 +28,7 @@ def findings(kind: str, name: str, inputs: Any, region: str | None, prices: Tabl
         case "gcp:sql/databaseInstance:DatabaseInstance":
             yield from _database(name, inputs, region, prices)
         case "gcp:kms/cryptoKey:CryptoKey":
-            yield _hourly(f"key {name}, each version", prices.everywhere["keyVersionMonth"] / HOURS_A_MONTH)
+            yield hourly(f"key {name}, each version", prices.everywhere["keyVersionMonth"] / HOURS_A_MONTH)
         case "gcp:compute/routerNat:RouterNat":
             yield ByUse(f"NAT {name}, by machine and traffic")
         case "gcp:compute/address:Address" | "gcp:compute/forwardingRule:ForwardingRule":
@@ -36,20 +37,6 @@ def findings(kind: str, name: str, inputs: Any, region: str | None, prices: Tabl
             yield ByUse(f"bucket {name}")
         case "gcp:artifactregistry/repository:Repository":
             yield ByUse(f"images in {name}")
-
-
-def volume(what: str, gib: float | None, kind: str, region: str | None, prices: Table, count: float = 1) -> Finding:
-    """A disk's price."""
-    each = prices.service(region, "volumeGibMonth", kind)
-    if gib is None or each is None:
-        return Unknown(f"{what} ({kind})")
-    return _hourly(what, gib * each * count / HOURS_A_MONTH)
-
-
-def load_balancer(what: str, region: str | None, prices: Table) -> Finding:
-    """A load balancer's price."""
-    hour = prices.service(region, "loadBalancerHour")
-    return _hourly(what, hour) if hour is not None else Unknown(what)
 
 
 def _node_pool(name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
@@ -112,14 +99,10 @@ def _database(name: str, inputs: Any, region: str | None, prices: Table) -> Iter
         yield Unknown(told)
     else:
         cpus, gib = int(custom[1]), int(custom[2]) / 1024
-        yield _hourly(told, cpus * costs["vcpuHour"][place] + gib * costs["memoryGibMonth"][place] / HOURS_A_MONTH)
+        yield hourly(told, cpus * costs["vcpuHour"][place] + gib * costs["memoryGibMonth"][place] / HOURS_A_MONTH)
     gib_of_disk = number(inputs, "settings", "diskSize")
     if gib_of_disk is None or costs is None or (text(inputs, "settings", "diskType") or "PD_SSD") != "PD_SSD":
         yield Unknown(f"storage of database {name}")
     else:
-        yield _hourly(f"storage of database {name}", gib_of_disk * costs["storageGibMonth"][place] / HOURS_A_MONTH)
+        yield hourly(f"storage of database {name}", gib_of_disk * costs["storageGibMonth"][place] / HOURS_A_MONTH)
     yield ByUse(f"backups of database {name}")
-
-
-def _hourly(what: str, hour: float) -> Item:
-    return Item(what, hour, hour)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from heliostat.pricing import aws, gcp
+from heliostat.pricing.hourly import load_balancer, volume
 from heliostat.pricing.inputs import at, number, text
 from heliostat.pricing.model import Finding
 from heliostat.pricing.tables import Table
@@ -18,19 +18,18 @@ _UNITS = {"Ki": 1 / 1024**2, "Mi": 1 / 1024, "Gi": 1.0, "Ti": 1024.0}
 
 def findings(kind: str, name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
     """What an object of a type costs; nothing where it costs nothing."""
-    cloud = aws if prices.cloud == "aws" else gcp
     disk = _DISKS[prices.cloud]
     match kind:
         case "kubernetes:core/v1:Service":
             if text(inputs, "spec", "type") == "LoadBalancer":
-                yield cloud.load_balancer(f"load balancer {name}", region, prices)
+                yield load_balancer(f"load balancer {name}", region, prices)
         case "kubernetes:core/v1:PersistentVolumeClaim":
-            yield cloud.volume(f"volume {name}", gib_of(inputs), disk, region, prices)
+            yield volume(f"volume {name}", gib_of(inputs), disk, region, prices)
         case "kubernetes:apps/v1:StatefulSet":
             replicas = number(inputs, "spec", "replicas")
             for claim in at(inputs, "spec", "volumeClaimTemplates") or ():
                 count = 1 if replicas is None else replicas
-                yield cloud.volume(f"volumes of {name}", gib_of(claim), disk, region, prices, count)
+                yield volume(f"volumes of {name}", gib_of(claim), disk, region, prices, count)
 
 
 def gib_of(claim: Any) -> float | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from .hourly import hourly, listed, load_balancer, volume
 from .inputs import at, flag, number, text
 from .model import HOURS_A_MONTH, ByUse, Finding, Item, Unknown
 from .tables import NOWHERE, Table
@@ -34,19 +35,6 @@ def with_disk(group: Mapping[str, Any], template: Any) -> dict[str, Any]:
     return {**without, "diskSize": size, _DISK_TYPE: kind}
 
 
-def volume(what: str, gib: float | None, kind: str, region: str | None, prices: Table, count: float = 1) -> Finding:
-    """A disk's price."""
-    each = prices.service(region, "volumeGibMonth", kind)
-    if gib is None or each is None:
-        return Unknown(f"{what} ({kind})")
-    return _hourly(what, gib * each * count / HOURS_A_MONTH)
-
-
-def load_balancer(what: str, region: str | None, prices: Table) -> Finding:
-    """A network load balancer's price."""
-    return _service(what, prices.service(region, "loadBalancerHour"))
-
-
 def _node_group(name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
     least, most = number(inputs, "scalingConfig", "minSize"), number(inputs, "scalingConfig", "maxSize")
     machine, spot = text(inputs, "instanceTypes", 0), text(inputs, "capacityType") == "SPOT"
@@ -72,11 +60,11 @@ def _database(name: str, inputs: Any, region: str | None, prices: Table) -> Iter
     machine, place = text(inputs, "instanceClass"), 1 if flag(inputs, "multiAz") else 0
     both = prices.service(region, "database", machine) if machine else None
     told = f"database {name}: {machine or 'its class is not known'}{' in two zones' if place else ''}"
-    yield _service(told, both[place] if both else None)
+    yield listed(told, both[place] if both else None)
     kind, gib = text(inputs, "storageType") or "gp2", number(inputs, "allocatedStorage")
     each = prices.service(region, "database", "storageGibMonth", kind)
     disk = gib * each[place] / HOURS_A_MONTH if gib is not None and each else None
-    yield _service(f"storage of database {name} ({kind})", disk)
+    yield listed(f"storage of database {name} ({kind})", disk)
     yield ByUse(f"backups of database {name} beyond its size")
 
 
@@ -86,15 +74,15 @@ def _endpoint(name: str, inputs: Any, region: str | None, prices: Table) -> Iter
     subnets = at(inputs, "subnetIds")
     each = prices.service(region, "interfaceEndpointHour")
     zones = len(subnets) if isinstance(subnets, (list, tuple)) else None
-    yield _service(f"endpoint {name}", each * zones if each is not None and zones else None)
+    yield listed(f"endpoint {name}", each * zones if each is not None and zones else None)
 
 
 def _cluster(name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
-    yield _hourly(f"control plane {name}", prices.everywhere["clusterHour"])
+    yield hourly(f"control plane {name}", prices.everywhere["clusterHour"])
 
 
 def _nat(name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
-    yield _service(f"NAT gateway {name}", prices.service(region, "natGatewayHour"))
+    yield listed(f"NAT gateway {name}", prices.service(region, "natGatewayHour"))
     yield ByUse(f"traffic through NAT gateway {name}")
 
 
@@ -103,11 +91,11 @@ def _balancer(name: str, inputs: Any, region: str | None, prices: Table) -> Iter
 
 
 def _address(name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
-    yield _hourly(f"public address {name}", prices.everywhere["publicAddressHour"])
+    yield hourly(f"public address {name}", prices.everywhere["publicAddressHour"])
 
 
 def _key(name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
-    yield _hourly(f"key {name}", prices.everywhere["keyMonth"] / HOURS_A_MONTH)
+    yield hourly(f"key {name}", prices.everywhere["keyMonth"] / HOURS_A_MONTH)
 
 
 def _bucket(name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
@@ -125,14 +113,6 @@ def _logs(name: str, inputs: Any, region: str | None, prices: Table) -> Iterator
 
 def _volume(name: str, inputs: Any, region: str | None, prices: Table) -> Iterator[Finding]:
     yield volume(f"volume {name}", number(inputs, "size"), text(inputs, "type") or "gp2", region, prices)
-
-
-def _hourly(what: str, hour: float) -> Item:
-    return Item(what, hour, hour)
-
-
-def _service(what: str, hour: float | None) -> Finding:
-    return _hourly(what, hour) if hour is not None else Unknown(what)
 
 
 _PRICED: Mapping[str, Callable[[str, Any, str | None, Table], Iterator[Finding]]] = {
