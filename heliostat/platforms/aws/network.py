@@ -65,7 +65,6 @@ class Network(pulumi.ComponentResource):
         out = self._ways_out(public)
         routes = [*out, *self._ways_through_nat(public, private, out)]
         self.private_subnet_ids = [subnet.id for subnet in private.values()]
-        self.public_subnet_ids = [subnet.id for subnet in public.values()]
         self.ready: tuple[pulumi.Resource, ...] = tuple(routes)
         """What nodes need to get out."""
         self._flow_log(log_group)

@@ -11,6 +11,7 @@ from pulumi_gcp import container
 
 from heliostat.platforms.gcp.identity import Key, NodeIdentity
 from heliostat.platforms.gcp.pools import NodePool
+from heliostat.spec.platforms.gcp import MAX_PODS_OF_NODE
 
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 _TAINTS: Final = {"NoSchedule": "NO_SCHEDULE"}
@@ -48,7 +49,7 @@ def declare_pool(pool: NodePool, nodes: Nodes, cluster: container.Cluster, opts:
         location=cluster.location,
         node_locations=list(pool.zones),
         **_size(pool),
-        max_pods_per_node=110,
+        max_pods_per_node=MAX_PODS_OF_NODE,
         placement_policy=container.NodePoolPlacementPolicyArgs(type="COMPACT", tpu_topology=pool.topology)
         if pool.topology
         else None,
