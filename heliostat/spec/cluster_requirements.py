@@ -10,8 +10,6 @@ from typing import Final
 from pydantic import Field
 
 from heliostat.spec.addresses import InCluster, Namespace
-from heliostat.spec.platforms.cluster import ExistingDatabase
-from heliostat.spec.platforms.kubernetes import KubernetesPlatform
 
 RAY_CLUSTERS: Final = "rayclusters.ray.io"
 MONITORS: Final = ("servicemonitors.monitoring.coreos.com", "podmonitors.monitoring.coreos.com")
@@ -80,28 +78,6 @@ class Survey:
     """Whether each is the default one."""
     secrets: Mapping[str, frozenset[str] | None] | None = None
     """The entries of those that are named; of one that is not there None."""
-
-
-def requirements_of(platform: KubernetesPlatform) -> ClusterRequirements:
-    """What a declared platform needs."""
-    secrets: dict[str, tuple[str, ...]] = {}
-    if platform.store_secret:
-        secrets[platform.store_secret] = ()
-    if isinstance(platform.database, ExistingDatabase):
-        secrets[platform.database.secret] = ("uri",)
-    if platform.redis.address and platform.redis.password_secret:
-        secrets[platform.redis.password_secret] = ("password",)
-    return ClusterRequirements(
-        context=platform.context,
-        kubeconfig=platform.kubeconfig,
-        namespace=platform.namespace,
-        creates_namespace=platform.create_namespace,
-        installs_operator=platform.operator.install,
-        operator_version=platform.operator.version,
-        monitors=platform.monitoring.service_monitors,
-        storage_class=platform.storage_class,
-        secrets=secrets,
-    )
 
 
 def problems(found: Survey, wanted: ClusterRequirements) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from heliostat.spec.base import Model
 from heliostat.spec.mistakes import Path, mistakes_in
 from heliostat.spec.parameters import JobParameters, overrides_schema
-from heliostat.spec.platforms import Platform
+from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.workload import TrainingCluster, Workload, Workloads
 

@@ -11,8 +11,9 @@ import pytest
 
 from heliostat.provider.existing_cluster import ExistingClusterHandler
 from heliostat.provider.resource import PermanentError, RetryableError
-from heliostat.spec.cluster_requirements import ClusterRequirements, Survey, another_cluster, problems, requirements_of
+from heliostat.spec.cluster_requirements import ClusterRequirements, Survey, another_cluster, problems
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform
+from heliostat.spec.platforms.requirements import requirements_of
 from heliostat.spec.resources import ExistingClusterInputs, ExistingClusterOutputs
 from heliostat.systems import kubernetes_survey
 from heliostat.systems.kubernetes_api import RefusedError

@@ -13,8 +13,8 @@ from heliostat.platforms.underlay import Underlay
 from heliostat.resources import ExistingCluster
 from heliostat.resources.base import wire
 from heliostat.spec.addresses import KubernetesCluster
-from heliostat.spec.cluster_requirements import requirements_of
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform as Spec
+from heliostat.spec.platforms.requirements import requirements_of
 
 
 class KubernetesPlatform(pulumi.ComponentResource):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from heliostat.cli.operators.health import PartHealth
-    from heliostat.spec.platforms import Platform
+    from heliostat.spec.platforms.declared import Platform
 
 
 @dataclass(frozen=True)

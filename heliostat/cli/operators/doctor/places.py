@@ -17,11 +17,12 @@ from heliostat.cli.operators.health import Health, PartHealth
 from heliostat.cli.session import Place
 from heliostat.engine.errors import EngineError
 from heliostat.platforms.stores import address_of
-from heliostat.spec.cluster_requirements import problems, requirements_of
-from heliostat.spec.platforms import Platform
+from heliostat.spec.cluster_requirements import problems
+from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.platforms.ray import RayPlatform
+from heliostat.spec.platforms.requirements import requirements_of
 from heliostat.spec.platforms.stores import Store
 from heliostat.systems import ports as claims
 from heliostat.systems import processes
