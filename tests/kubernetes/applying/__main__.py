@@ -9,17 +9,18 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf import empty_pb2, json_format, struct_pb2
+from google.protobuf import empty_pb2, json_format
 
-from heliostat.pulumi_proto import plugin_pb2, provider_pb2_grpc
 from heliostat.pulumi_proto import provider_pb2 as pb
 
-SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-MESSAGES = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from played_provider import UNKNOWN, PlayedProvider, at, bare, difference, kind_and_name, serve, struct
+
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SKIP, WAIT = "pulumi.com/skipAwait", "pulumi.com/waitFor"
 REPLACES = (
@@ -48,34 +49,10 @@ async def kubectl(*arguments: str, text: str = "") -> str:
     return out.decode()
 
 
-def bare(value: Any) -> Any:
-    if isinstance(value, dict):
-        return bare(value["value"]) if value.get(SIGNATURE) == SECRET else {key: bare(each) for key, each in value.items()}
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return [bare(each) for each in value] if isinstance(value, list) else value
-
-
-def at(values: Any, path: str) -> Any:
-    for part in path.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
-
-
-def struct(values: dict[str, Any]) -> struct_pb2.Struct:
-    message = struct_pb2.Struct()
-    message.update(values)
-    return message
-
-
 def manifest(urn: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    group, version_kind = kind_of(urn).removeprefix("kubernetes:").split("/", 1)
+    group, version_kind = kind_and_name(urn)[0].removeprefix("kubernetes:").split("/", 1)
     version, kind = version_kind.split(":")
     return {**bare(inputs), "apiVersion": version if group == "core" else f"{group}/{version}", "kind": kind}
-
-
-def kind_of(urn: str) -> str:
-    return urn.split("::")[2].rpartition("$")[2]
 
 
 def place(found: dict[str, Any]) -> list[str]:
@@ -93,7 +70,7 @@ async def live(wanted: dict[str, Any]) -> dict[str, Any] | None:
 
 async def apply(urn: str, inputs: dict[str, Any]) -> dict[str, Any]:
     """Apply, wait, and give what is there as the state."""
-    if kind_of(urn) == RELEASE:
+    if kind_and_name(urn)[0] == RELEASE:
         return {**inputs, "status": {"status": "deployed"}}
     wanted = manifest(urn, inputs)
     annotations = wanted["metadata"].get("annotations") or {}
@@ -108,27 +85,14 @@ async def apply(urn: str, inputs: dict[str, Any]) -> dict[str, Any]:
     return {**inputs, **({"status": found["status"]} if "status" in found else {})}
 
 
-class Applying(provider_pb2_grpc.ResourceProviderServicer):
-    async def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        return plugin_pb2.PluginInfo(version="4.0.0")
-
-    async def GetSchema(self, request: Any, context: Any) -> Any:
-        return pb.GetSchemaResponse(schema=json.dumps({"name": "kubernetes", "version": "4.0.0"}))
-
-    async def CheckConfig(self, request: Any, context: Any) -> Any:
-        return pb.CheckResponse(inputs=request.news)
+class Applying(PlayedProvider):
+    name, version = "kubernetes", "4.0.0"
 
     async def DiffConfig(self, request: Any, context: Any) -> Any:
-        return difference(request)
-
-    async def Configure(self, request: Any, context: Any) -> Any:
-        return pb.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=False)
-
-    async def Check(self, request: Any, context: Any) -> Any:
-        return pb.CheckResponse(inputs=request.news)
+        return difference(request, REPLACES)
 
     async def Diff(self, request: Any, context: Any) -> Any:
-        return difference(request)
+        return difference(request, REPLACES)
 
     async def Create(self, request: Any, context: Any) -> Any:
         inputs = json_format.MessageToDict(request.properties)
@@ -148,12 +112,12 @@ class Applying(provider_pb2_grpc.ResourceProviderServicer):
         try:
             return await apply(urn, inputs)
         except Refused as error:
-            await context.abort(grpc.StatusCode.UNKNOWN, f"{kind_of(urn)}: {error}")
+            await context.abort(grpc.StatusCode.UNKNOWN, f"{kind_and_name(urn)[0]}: {error}")
             raise
 
     async def Read(self, request: Any, context: Any) -> Any:
         state, inputs = json_format.MessageToDict(request.properties), json_format.MessageToDict(request.inputs)
-        if kind_of(request.urn) == RELEASE:
+        if kind_and_name(request.urn)[0] == RELEASE:
             return pb.ReadResponse(id=request.id, properties=struct(state), inputs=struct(inputs))
         found = await live(manifest(request.urn, inputs))
         if found is None:
@@ -165,12 +129,9 @@ class Applying(provider_pb2_grpc.ResourceProviderServicer):
         return pb.ReadResponse(id=request.id, properties=struct(state), inputs=struct(inputs))
 
     async def Delete(self, request: Any, context: Any) -> Any:
-        if kind_of(request.urn) != RELEASE:
+        if kind_and_name(request.urn)[0] != RELEASE:
             wanted = manifest(request.urn, json_format.MessageToDict(request.properties))
             await kubectl("delete", *place(wanted), "--ignore-not-found", f"--timeout={AWAITED}")
-        return empty_pb2.Empty()
-
-    async def Cancel(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()
 
 
@@ -180,22 +141,4 @@ def groups(values: dict[str, Any]) -> list[dict[str, Any]]:
     return found if isinstance(found, list) else []
 
 
-def difference(request: Any) -> Any:
-    olds, news = bare(json_format.MessageToDict(request.old_inputs)), bare(json_format.MessageToDict(request.news))
-    changed = sorted(key for key in olds.keys() | news.keys() if olds.get(key) != news.get(key) and key != "version")
-    replaced = [path for path in REPLACES if at(olds, path) != at(news, path)]
-    changes = pb.DiffResponse.DIFF_SOME if changed else pb.DiffResponse.DIFF_NONE
-    return pb.DiffResponse(changes=changes, diffs=changed, replaces=replaced, deleteBeforeReplace=bool(replaced))
-
-
-async def main() -> None:
-    server = grpc.aio.server(options=MESSAGES)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Applying(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    await server.wait_for_termination()
-
-
-asyncio.run(main())
+serve(Applying())

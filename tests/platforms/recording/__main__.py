@@ -11,7 +11,6 @@ are the inputs with what `computed_PACKAGE.py` says that a cloud would add; in a
 RECORDING_FAIL names a resource (its URN's end) whose create fails; RECORDING_GONE one that a read does not find.
 """
 
-import asyncio
 import importlib
 import json
 import os
@@ -20,24 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf import empty_pb2, json_format, struct_pb2
+from google.protobuf import empty_pb2, json_format
 
-from heliostat.pulumi_proto import plugin_pb2, provider_pb2_grpc
 from heliostat.pulumi_proto import provider_pb2 as pb
 
-SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from played_provider import SECRET, SIGNATURE, UNKNOWN, PlayedProvider, bare, difference, kind_and_name, serve, struct
+
 LOG = Path(os.environ["RECORDING"])
-MESSAGES = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-
-
-def bare(value: Any) -> Any:
-    """Values as they are, secrets laid open."""
-    if isinstance(value, dict):
-        return bare(value["value"]) if value.get(SIGNATURE) == SECRET else {key: bare(each) for key, each in value.items()}
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return [bare(each) for each in value] if isinstance(value, list) else value
 
 
 def shown(value: Any) -> Any:
@@ -49,22 +39,10 @@ def shown(value: Any) -> Any:
     return {"unknown": True} if value == UNKNOWN else bare(value)
 
 
-def struct(values: dict[str, Any]) -> struct_pb2.Struct:
-    message = struct_pb2.Struct()
-    message.update(values)
-    return message
-
-
 def unknown(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(unknown, value.values()))
     return any(map(unknown, value)) if isinstance(value, list) else value == UNKNOWN
-
-
-def at(values: Any, path: str) -> Any:
-    for part in path.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
 
 
 def cloud(token: str) -> Any:
@@ -81,32 +59,12 @@ def added(kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
     return {"id": f"{name}-id", **found}
 
 
-def kind_and_name(urn: str) -> tuple[str, str]:
-    kind, name = urn.split("::")[2:4]
-    return kind.rpartition("$")[2], name
-
-
-class Recording(provider_pb2_grpc.ResourceProviderServicer):
-    async def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        return plugin_pb2.PluginInfo(version="1.0.0")
-
-    async def GetSchema(self, request: Any, context: Any) -> Any:
-        return pb.GetSchemaResponse(schema=json.dumps({"name": "any", "version": "1.0.0"}))
-
-    async def CheckConfig(self, request: Any, context: Any) -> Any:
-        return pb.CheckResponse(inputs=request.news)
-
+class Recording(PlayedProvider):
     async def DiffConfig(self, request: Any, context: Any) -> Any:
-        return difference("", request)
-
-    async def Configure(self, request: Any, context: Any) -> Any:
-        return pb.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=False)
-
-    async def Check(self, request: Any, context: Any) -> Any:
-        return pb.CheckResponse(inputs=request.news)
+        return difference(request, ())
 
     async def Diff(self, request: Any, context: Any) -> Any:
-        return difference(kind_and_name(request.urn)[0], request)
+        return difference(request, replaced_by(kind_and_name(request.urn)[0]))
 
     async def Create(self, request: Any, context: Any) -> Any:
         kind, name = kind_and_name(request.urn)
@@ -150,18 +108,11 @@ class Recording(provider_pb2_grpc.ResourceProviderServicer):
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"nobody says what {request.tok} answers")
         return pb.InvokeResponse(**{"return": struct(package.invoke(request.tok, bare(arguments)))})
 
-    async def Cancel(self, request: Any, context: Any) -> Any:
-        return empty_pb2.Empty()
 
-
-def difference(kind: str, request: Any) -> Any:
-    olds, news = bare(json_format.MessageToDict(request.old_inputs)), bare(json_format.MessageToDict(request.news))
-    changed = sorted(key for key in olds.keys() | news.keys() if olds.get(key) != news.get(key) and key != "version")
+def replaced_by(kind: str) -> tuple[str, ...]:
+    """The paths of inputs whose change needs a new resource."""
     package = cloud(kind) if kind else None
-    paths = package.replaces(kind) if hasattr(package, "replaces") else ()
-    replaced = [path for path in paths if at(olds, path) != at(news, path)]
-    changes = pb.DiffResponse.DIFF_SOME if changed else pb.DiffResponse.DIFF_NONE
-    return pb.DiffResponse(changes=changes, diffs=changed, replaces=replaced, deleteBeforeReplace=bool(replaced))
+    return tuple(package.replaces(kind)) if hasattr(package, "replaces") else ()
 
 
 def note(call: str, urn: str, inputs: dict[str, Any]) -> None:
@@ -180,14 +131,4 @@ def keep(urn: str, identifier: str | None, gone: str = "") -> None:
     file.write_text(json.dumps(world))
 
 
-async def main() -> None:
-    server = grpc.aio.server(options=MESSAGES)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Recording(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    await server.wait_for_termination()
-
-
-asyncio.run(main())
+serve(Recording())
