@@ -106,7 +106,7 @@ class ServedModel(pulumi.ComponentResource):
         super().__init__("heliostat:index:ServedModel", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self, depends_on=list(platform.ready))
         data = Dataset(name, args.code(args.dataset), args.dataset, args.data_parameters.values(), platform, child)
-        candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data)
+        candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data, child)
         version = ModelVersion(
             name, candidate, args.code(args.predictor), args.predictor, data.address, spec.gate, platform, child
         )
@@ -119,7 +119,15 @@ class ServedModel(pulumi.ComponentResource):
         self.model_uri = version.model_uri
         self.register_outputs({"url": self.url, "openapiUrl": self.openapi_url, "modelUri": self.model_uri})
 
-    def _trained(self, name: str, args: ServedModelArgs, spec: Workload, platform: Platform, data: Dataset) -> Candidate:
+    def _trained(
+        self,
+        name: str,
+        args: ServedModelArgs,
+        spec: Workload,
+        platform: Platform,
+        data: Dataset,
+        child: pulumi.ResourceOptions,
+    ) -> Candidate:
         run = TrainJob(
             name,
             args.code(args.train),
@@ -128,7 +136,7 @@ class ServedModel(pulumi.ComponentResource):
             args.training_parameters(name, spec.training.parameters),
             spec.training,
             platform,
-            pulumi.ResourceOptions(parent=self, depends_on=list(platform.ready)),
+            child,
             gate=spec.gate,
         )
         return Candidate(run_id=run.run_id, model_uri=run.model_uri)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shlex
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.kuberay import KubeRay
 from heliostat.systems.kuberay_status import is_told_to_stop, job_of, waiting
 from heliostat.systems.objects import ObjectMissingError, open_store
-from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, RayJobs, progress_in
+from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, RayJobs, attempts_of, entrypoint, progress_in
 
 _POLL_SECONDS: Final = 1.0
 _BYTES_A_SECOND: Final = 2_000_000
@@ -64,9 +63,7 @@ class KubeRayJobs:
 
     async def attempts(self, base: str) -> list[Job]:
         """The jobs `<base>-<attempt>`, oldest first."""
-        found = [job_of(each) for each in await self._api.jobs({JOB_LABEL: shortened(base, _MAX_LABEL)})]
-        ours = [job for job in found if job.submission_id.rpartition("-")[0] == base and job.attempt]
-        return sorted(ours, key=lambda job: job.attempt)
+        return attempts_of(base, map(job_of, await self._api.jobs({JOB_LABEL: shortened(base, _MAX_LABEL)})))
 
     async def find(self, submission_id: str) -> Job | None:
         """The job, or None where there is none."""
@@ -198,8 +195,7 @@ class KubeRayJobs:
 
 def keeping_logs(command: str, store: StoreAddress, key: str) -> str:
     """The command that does `command` and keeps what it writes at `key`, which outlives its cluster."""
-    where = json.dumps({"store": store.model_dump(mode="json", by_alias=True, exclude_none=True), "key": key})
-    return f"python -m heliostat.jobs.kept_log {shlex.quote(where)} {shlex.quote(command)}"
+    return f"{entrypoint('heliostat.jobs.kept_log', store, key)} {shlex.quote(command)}"
 
 
 def _log_key(submission_id: str) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -70,9 +70,8 @@ class RayJobs:
 
     async def attempts(self, base: str) -> list[Job]:
         """The jobs `<base>-<attempt>`, oldest first."""
-        found = [_job(item) for item in (await self._call("GET", "/api/jobs/")).json() if item.get("submission_id")]
-        ours = [job for job in found if job.submission_id.rpartition("-")[0] == base and job.attempt]
-        return sorted(ours, key=lambda job: job.attempt)
+        found = (await self._call("GET", "/api/jobs/")).json()
+        return attempts_of(base, (_job(item) for item in found if item.get("submission_id")))
 
     async def find(self, submission_id: str) -> Job | None:
         """The job, or None where there is none."""
@@ -161,8 +160,14 @@ class RayJobs:
         return response
 
 
+def attempts_of(base: str, jobs: Iterable[Job]) -> list[Job]:
+    """Those of `jobs` that are called `<base>-<attempt>`, the oldest first."""
+    ours = [job for job in jobs if job.submission_id.rpartition("-")[0] == base and job.attempt]
+    return sorted(ours, key=lambda job: job.attempt)
+
+
 def entrypoint(module: str, store: StoreAddress, key: str) -> str:
-    """The command of a job of ours: `python -m <module>` with where its specification lies."""
+    """The command of a program of ours: `python -m <module>` with the place in the store that it works with."""
     where = json.dumps({"store": store.model_dump(mode="json", by_alias=True, exclude_none=True), "key": key})
     return f"python -m {module} {shlex.quote(where)}"
 
