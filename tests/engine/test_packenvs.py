@@ -68,7 +68,7 @@ async def test_an_environment_that_is_not_there_is_made_of_the_requirements_once
     await made.ensure()
     assert made.calls.read_text().splitlines() == [
         f"-m venv {made.venv}",
-        "-m pip install --disable-pip-version-check --no-input -r requirements.txt",
+        "-m pip install --quiet --disable-pip-version-check --no-input -r requirements.txt",
     ]
     assert "which is not there" in made.told[0]
     assert not (made.venv / packenvs.MAKING).exists()

@@ -65,7 +65,7 @@ async def _make(pack: PackProject, folder: Path, python: str, environment: Mappi
     await asyncio.to_thread(_clear, folder)
     await _run([python, "-m", "venv", str(folder)], pack.folder, environment, tell)
     if (pack.folder / _REQUIREMENTS).exists():
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
         await _run([*pip, "-r", _REQUIREMENTS], pack.folder, environment, tell)
     (folder / MADE_FROM).write_text(_digest(pack))
     (folder / MAKING).unlink()
