@@ -34,5 +34,7 @@ class Underlay:
     """By which host, with a port that is not 443, the API server is called; None where that differs by kubeconfig."""
     store_secret: str | None = None
     """A secret of the namespace whose entries are variables with the bucket's credentials; None where an identity has it."""
+    system_nodes: int | None = None
+    """How many nodes there are for all but Ray's workers; None in a cluster whose nodes are not ours."""
     ready: tuple[pulumi.Resource, ...] = ()
     """What has to be there before anything is made in the cluster: add-ons, node pools."""

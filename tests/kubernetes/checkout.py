@@ -41,10 +41,9 @@ class Checkout:
             source = ROOT / part
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, self.root / part)
-        shutil.copytree(_APPLYING, self.root / "applying")
         (self.root / ".venv").symlink_to(ROOT / ".venv")
         project = self.root / "Pulumi.yaml"
-        project.write_text(project.read_text().rstrip() + "\n    - name: kubernetes\n      path: applying\n")
+        project.write_text(project.read_text().rstrip() + f"\n    - name: kubernetes\n      path: {_APPLYING}\n")
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(_elsewhere(node.kubeconfig.read_text()))
         kubeconfig.chmod(0o600)

@@ -7,6 +7,7 @@ import pulumi
 from heliostat.platforms.aws.names import Names
 from heliostat.platforms.aws.underlay import AwsUnderlay
 from heliostat.platforms.kubernetes import KubernetesServices
+from heliostat.platforms.room import too_little
 from heliostat.resources import Token
 from heliostat.spec.machines import pool_of
 from heliostat.spec.platforms.aws import AwsPlatform as Spec
@@ -19,7 +20,8 @@ class AwsPlatform(pulumi.ComponentResource):
         """Declare it.
 
         Raises:
-            pulumi.RunError: AWS would not take a name that follows from the stack's, where the config says none.
+            pulumi.RunError: AWS would not take a name that follows from the stack's, where the config says none; or the
+                system's nodes are too small or too few.
         """
         super().__init__("heliostat:index:AwsPlatform", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -28,6 +30,8 @@ class AwsPlatform(pulumi.ComponentResource):
             names = Names.of(base, spec.region, spec.account)
         except ValueError as error:
             raise pulumi.RunError(str(error)) from None
+        if crowded := too_little("aws", spec.eks.system_machine, spec.eks.system_nodes, spec):
+            raise pulumi.RunError("; ".join(crowded))
         zones = spec.network.zones
         pools = {group: pool_of("aws", each, spec.region, zones) for group, each in spec.groups.items()}
         password = Token("database-password", opts=child)

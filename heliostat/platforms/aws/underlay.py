@@ -83,6 +83,7 @@ class AwsUnderlay(pulumi.ComponentResource):
             # The control plane has addresses in the nodes' own subnets.
             api_server_cidrs=[addresses(spec.network.cidr, zone).private for zone in spec.network.zones],
             api_server_host=self._cluster.eks.endpoint.apply(lambda url: url.removeprefix("https://")),
+            system_nodes=spec.eks.system_nodes,
             ready=tuple(ready),
         )
         self.register_outputs({"cluster": names.cluster, "images": self.registry.url})

@@ -108,6 +108,7 @@ class Foundation(pulumi.ComponentResource):
             load_balancer_annotations={"networking.gke.io/load-balancer-type": "Internal"} if spec.traffic.internal else {},
             api_server_cidrs=[spec.network.control_plane_cidr],
             api_server_host=cluster.cluster.endpoint,
+            system_nodes=spec.system_nodes,
             ready=(cluster.storage_class, *cluster.pools.values(), *rights),
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from heliostat.platforms.gcp.naming import pool_name
+from heliostat.platforms.room import too_little
 from heliostat.spec.accelerators import Group
 from heliostat.spec.machines import GROUP_LABEL, Pool, Taint, pool_of, taints_of
 from heliostat.spec.platforms.gcp import GcpPlatform
@@ -67,12 +68,16 @@ def node_pools(spec: GcpPlatform, pools: Mapping[str, Pool]) -> list[NodePool]:
         ValueError: names clash or are too long, there are more nodes than addresses, or the hosts of a slice would not find
             each other; with every mistake.
     """
-    system = spec.gke.system_nodes * len(spec.zones)
+    system = spec.system_nodes
     first = NodePool(_SYSTEM, "cpu", spec.gke.system_machine, spec.zones, Scale(system, system, by_demand=False))
     found = [first, *(each for name, group in spec.groups.items() for each in _of_group(name, group, pools[name]))]
-    if wrong := [*_clashes(found), *_too_many(found, spec), *_lonely(pools, spec)]:
+    if wrong := [*_clashes(found), *_too_many(found, spec), *_lonely(pools, spec), *_crowded(spec)]:
         raise ValueError("; ".join(wrong))
     return found
+
+
+def _crowded(spec: GcpPlatform) -> list[str]:
+    return too_little("gcp", spec.gke.system_machine, spec.system_nodes, spec)
 
 
 def _of_group(name: str, group: Group, pool: Pool) -> Iterator[NodePool]:

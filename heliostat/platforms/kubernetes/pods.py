@@ -134,11 +134,9 @@ def pod(site: Site, part: str, containers: Sequence[Manifest], **more: Any) -> M
     return found | {key: value for key, value in more.items() if value}
 
 
-def spread(part: str, *, required: bool = False) -> Manifest:
-    """Pods of a part on nodes of their own, or as far apart as can be."""
+def spread(part: str) -> Manifest:
+    """Pods of a part as far apart as can be."""
     term = {"labelSelector": {"matchLabels": selector(part)}, "topologyKey": HOST_KEY}
-    if required:
-        return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
     weighted = {"weight": 100, "podAffinityTerm": term}
     return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [weighted]}}
 
@@ -151,6 +149,26 @@ def zones(part: str) -> list[Manifest]:
             "topologyKey": "topology.kubernetes.io/zone",
             "whenUnsatisfiable": "ScheduleAnyway",
             "labelSelector": {"matchLabels": selector(part)},
+        }
+    ]
+
+
+def apart(part: str, nodes: int) -> list[Manifest]:
+    """Even over at least so many nodes: a pod that would be one too many on a node waits for another.
+
+    A preference is not enough where nodes come one after another: the first would have all pods, and keep them.
+    """
+    return [
+        {
+            "maxSkew": 1,
+            "minDomains": nodes,
+            "topologyKey": HOST_KEY,
+            "whenUnsatisfiable": "DoNotSchedule",
+            # Ray's own nodes are tainted, and no place for these.
+            "nodeTaintsPolicy": "Honor",
+            "labelSelector": {"matchLabels": selector(part)},
+            # An update's pods come beside those that they replace.
+            "matchLabelKeys": ["pod-template-hash"],
         }
     ]
 

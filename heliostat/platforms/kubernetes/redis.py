@@ -20,6 +20,7 @@ from heliostat.platforms.kubernetes.site import REDIS, Manifest, Site
 from heliostat.spec.platforms.cluster import Compute, Redis
 
 PORT: Final = 6379
+COMPUTE: Final = Compute(cpus=0.5, memory_gib=1)
 _DATA: Final = "/data"
 # The password comes by standard input: an argument would show it to whoever lists processes.
 _START: Final = (
@@ -41,7 +42,7 @@ def manifests(site: Site, redis: Redis) -> list[Manifest]:
     container = Container(
         name=REDIS,
         command=("sh", "-ec", _START),
-        compute=Compute(cpus=0.5, memory_gib=1),
+        compute=COMPUTE,
         environment={"REDIS_PASSWORD": from_secret(REDIS_SECRET, REDIS_KEY)},
         ports={REDIS: PORT},
         mounts={_DATA: "data", SCRATCH: "scratch"},

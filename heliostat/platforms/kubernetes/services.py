@@ -112,7 +112,7 @@ class KubernetesServices(pulumi.ComponentResource):
         url = traffic.url(site, spec.traffic)
         manifests = controller.manifests(site, spec.controller, cluster, self._under.store, url, self._groups)
         running = self._make(manifests, self._after(*self._accounts, ray, tracking))
-        *pods, service = traffic.manifests(site, spec.traffic, self._under.load_balancer_annotations)
+        *pods, service = traffic.manifests(site, spec.traffic, self._under.load_balancer_annotations, self._under.system_nodes)
         made = self._make(pods, self._after(*running))
         return make(service, self._after(*made))
 

@@ -10,6 +10,7 @@ from heliostat.platforms.kubernetes.pods import (
     NOT_AWAITED,
     SCRATCH,
     Container,
+    apart,
     empty,
     from_field,
     http_probe,
@@ -32,18 +33,21 @@ def url(site: Site, traffic: TrafficPods) -> str:
     return traffic.url or f"http://{site.host(TRAFFIC)}"
 
 
-def manifests(site: Site, traffic: TrafficPods, annotations: Mapping[str, str]) -> list[Manifest]:
-    """The pods, how many of them may be away, and their service, the last."""
+def manifests(site: Site, traffic: TrafficPods, annotations: Mapping[str, str], nodes: int | None) -> list[Manifest]:
+    """The pods, how many of them may be away, and their service, the last.
+
+    `nodes`: how many there are for them; None where nobody knows.
+    """
     budget: Manifest = {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": site.metadata(TRAFFIC, TRAFFIC),
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(TRAFFIC)}},
     }
-    return [_pods(site, traffic), budget, _service(site, traffic, annotations)]
+    return [_pods(site, traffic, nodes), budget, _service(site, traffic, annotations)]
 
 
-def _pods(site: Site, traffic: TrafficPods) -> Manifest:
+def _pods(site: Site, traffic: TrafficPods, nodes: int | None) -> Manifest:
     token = f"{controller.TOKENS}/{TRAFFIC}"
     directory = f"{SCRATCH}/traffic"
     arguments = (
@@ -77,7 +81,7 @@ def _pods(site: Site, traffic: TrafficPods) -> Manifest:
         [container.manifest(site.without_store())],
         volumes=[empty("scratch", 1), {"name": "token", "secret": {"secretName": controller.AGENTS_SECRET}}],
         affinity=spread(TRAFFIC),
-        topologySpreadConstraints=zones(TRAFFIC),
+        topologySpreadConstraints=[*zones(TRAFFIC), *(apart(TRAFFIC, min(nodes, traffic.pods)) if nodes else ())],
         # What HAProxy leaves behind when it is started anew is for the pod's first process to end.
         shareProcessNamespace=True,
         terminationGracePeriodSeconds=SETTLE_SECONDS + DRAIN_SECONDS + 15,

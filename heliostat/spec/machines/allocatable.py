@@ -14,6 +14,8 @@ from typing import Final
 
 from heliostat.spec.machines.model import Cloud, Machine
 
+MOST_PODS: Final = 110
+"""Of a node, where nothing else is said."""
 _EVICTION_GIB: Final = 100 / 1024
 _OVERHEAD: Final = {"aws": 0.075, "gcp": 0.02}
 _DAEMON_CPUS: Final = {"aws": 0.4, "gcp": 0.5}
@@ -24,19 +26,29 @@ _BY_GIB: Final = ((4.0, 0.25), (4.0, 0.20), (8.0, 0.10), (112.0, 0.06), (math.in
 
 def cpus_for_a_worker(cloud: Cloud, machine: Machine) -> int:
     """Whole CPUs that a pod can ask for; it is alone on its node, but for daemon sets."""
-    return math.floor(machine.vcpus - _stepped(machine.vcpus, _BY_CORES) - _DAEMON_CPUS[cloud])
+    return math.floor(cpus_for_pods(cloud, machine))
 
 
 def gib_for_a_worker(cloud: Cloud, machine: Machine, pods: int) -> int:
     """Whole GiB that a pod can ask for on a node that may have so many pods."""
+    return math.floor(gib_for_pods(cloud, machine, pods))
+
+
+def cpus_for_pods(cloud: Cloud, machine: Machine) -> float:
+    """CPUs that all pods of a node can ask for, but for daemon sets."""
+    return machine.vcpus - _stepped(machine.vcpus, _BY_CORES) - _DAEMON_CPUS[cloud]
+
+
+def gib_for_pods(cloud: Cloud, machine: Machine, pods: int = MOST_PODS) -> float:
+    """GiB that all pods can ask for of a node that may have so many."""
     there = machine.memory_gib * (1 - _OVERHEAD[cloud])
     kept = (255 + 11 * min(pods, _most_pods(machine))) / 1024 if cloud == "aws" else _stepped(there, _BY_GIB)
-    return math.floor(there - kept - _EVICTION_GIB - _DAEMON_GIB[cloud])
+    return there - kept - _EVICTION_GIB - _DAEMON_GIB[cloud]
 
 
 def _most_pods(machine: Machine) -> int:
     """EKS allows no more pods than Kubernetes was tried with, however many addresses a machine has."""
-    return 110 if machine.vcpus <= 30 else 250
+    return MOST_PODS if machine.vcpus <= 30 else 250
 
 
 def _stepped(amount: float, steps: tuple[tuple[float, float], ...]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from itertools import combinations
@@ -15,6 +16,8 @@ from heliostat.spec.platforms.cluster import ClusterServices
 
 MAX_PODS_OF_NODE: Final = 110
 """GKE's default; each node holds a /24 of the pods' addresses for them."""
+_SYSTEM_NODES: Final = 2
+"""In all zones together, the least where nothing is said."""
 _BITS_OF_NODE: Final = 24
 _RESERVED: Final = 4
 """Addresses of a subnet that Google Cloud keeps."""
@@ -83,10 +86,11 @@ class Gke(Model):
     """When Google may upgrade it, every day for four hours from then on, in UTC."""
     public_endpoint_cidrs: tuple[Annotated[Cidr, AfterValidator(_somebody)], ...] = ()
     """Who reaches its API from outside of the network; nobody by default: then `up` has to run inside."""
-    system_machine: str = "e2-standard-4"
+    system_machine: str = "e2-standard-8"
     """The machine type of the nodes for all but Ray's workers."""
-    system_nodes: Annotated[int, Field(ge=1, le=50)] = 1
-    """How many of them in each zone."""
+    system_nodes: Annotated[int, Field(ge=1, le=50)] | None = None
+    """How many of them in each zone; by default one, or in a single zone two: the traffic plane's pods are on nodes of
+    their own."""
     deletion_protection: bool = True
     """Whether Google Cloud refuses to delete it: set it to false, and run `up`, before `destroy`."""
 
@@ -127,6 +131,12 @@ class GcpPlatform(ClusterServices):
     """MLflow's database."""
     on_destroy: OnDestroy = OnDestroy.KEEP
     """Whether bucket, database and keys outlive `destroy`, with the network that the database is reached in."""
+
+    @property
+    def system_nodes(self) -> int:
+        """How many nodes there are for all but Ray's workers."""
+        of_a_zone = self.gke.system_nodes or math.ceil(_SYSTEM_NODES / len(self.zones))
+        return of_a_zone * len(self.zones)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
