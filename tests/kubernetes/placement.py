@@ -142,7 +142,8 @@ class PlacementTests:
     def test_a_pod_that_asks_for_nothing_special_is_on_no_node_of_a_group(self, platform: Placement) -> None:
         """One of somebody else's, which is too large for the system's nodes and not for those of groups."""
         simulation = platform.simulation
-        container = {"name": "idle", "image": "idle", "resources": {"requests": {"cpu": "3900m"}}}
+        cpus = next(each.machine.vcpus for each in platform.pools if each.group == "system")
+        container = {"name": "idle", "image": "idle", "resources": {"requests": {"cpu": str(cpus)}}}
         metadata = {"name": "strangers", "namespace": simulation.namespace}
         names = simulation.make(
             [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}]
