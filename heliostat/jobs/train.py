@@ -13,18 +13,16 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heliostat.jobs.specification import fail, progress, run
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.pyfunc import RESULT_FILE
 from heliostat.ml.training import run_worker
 from heliostat.spec.jobs import TrainSpecification
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.scaling import scaling_arguments
 from heliostat.systems.mlflow_registry import Registry
-from heliostat.systems.objects import directory_of
-from heliostat.systems.storage.elsewhere import google_filesystem
+from heliostat.systems.objects import arrow_location
 
 if TYPE_CHECKING:
     from heliostat.jobs.trainer import Trainer
@@ -112,7 +110,7 @@ def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
     progress("starting the workers")
     if len({node["NodeManagerAddress"] for node in ray.nodes()}) == 1:  # type: ignore[no-untyped-call]
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away; one process less to start
-    path, filesystem = _storage(specification.store, f"trainings/{specification.name}")
+    path, filesystem = arrow_location(specification.store, f"trainings/{specification.name}")
     return Trainer(
         run_worker,
         train_loop_config={
@@ -144,20 +142,6 @@ def _fit(specification: TrainSpecification, trainer: Trainer, folder: Path) -> N
     checkpoint.to_directory(folder)
     if not (folder / RESULT_FILE).is_file():
         raise RuntimeError(f"{specification.entry_point} returned without Context.finish: its last checkpoint is no result")
-
-
-def _storage(address: StoreAddress, prefix: str) -> tuple[str, Any]:
-    """Where Ray Train keeps its checkpoints, and the file system that it needs where the path does not say it."""
-    if address.uri.startswith("gs://"):
-        return f"{address.uri.removeprefix('gs://')}/{prefix}", google_filesystem(address)
-    if not address.uri.startswith("s3://"):
-        return str(directory_of(address) / prefix), None
-    if not address.endpoint:
-        return f"{address.uri}/{prefix}", None
-    from pyarrow.fs import S3FileSystem
-
-    filesystem = S3FileSystem(endpoint_override=address.endpoint, region=address.region)
-    return f"{address.uri.removeprefix('s3://')}/{prefix}", filesystem
 
 
 def _logged_model(specification: TrainSpecification, run_id: str, folder: Path) -> str:

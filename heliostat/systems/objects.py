@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from heliostat.spec.resources import StoreAddress
@@ -17,6 +18,7 @@ __all__ = [
     "ObjectInfo",
     "ObjectMissingError",
     "ObjectStore",
+    "arrow_location",
     "checked",
     "directory_of",
     "open_bucket",
@@ -42,3 +44,19 @@ def open_bucket(address: StoreAddress) -> BucketStore | None:
 def directory_of(address: StoreAddress) -> Path:
     """The folder that a `file:///` address names."""
     return Path(unquote(urlsplit(address.uri).path))
+
+
+def arrow_location(address: StoreAddress, key: str) -> tuple[str, Any]:
+    """Where pyarrow and Ray find what is below `key`, and the file system that they need where the path does not say it."""
+    if address.uri.startswith("gs://"):
+        from heliostat.systems.storage.elsewhere import google_filesystem
+
+        return f"{address.uri.removeprefix('gs://')}/{key}", google_filesystem(address)
+    if not address.uri.startswith("s3://"):
+        return str(directory_of(address) / key), None
+    if not address.endpoint:
+        return f"{address.uri}/{key}", None
+    from pyarrow.fs import S3FileSystem
+
+    filesystem = S3FileSystem(endpoint_override=address.endpoint, region=address.region)
+    return f"{address.uri.removeprefix('s3://')}/{key}", filesystem

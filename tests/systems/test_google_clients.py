@@ -14,10 +14,9 @@ import httpx
 import pytest
 from traffic_plane import free_port
 
-from heliostat.jobs.train import _storage
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import store_lifecycle
-from heliostat.systems.objects import open_bucket, open_store
+from heliostat.systems.objects import arrow_location, open_bucket, open_store
 from heliostat.systems.storage import elsewhere
 
 SERVER = os.environ.get("HELIOSTAT_FAKE_GCS_SERVER") or shutil.which("fake-gcs-server")
@@ -85,7 +84,7 @@ def test_objects_are_read_listed_and_removed(address):
 
 
 def test_checkpoints_of_a_training_lie_in_the_store_and_go_with_it(address):
-    path, filesystem = _storage(address, "trainings/flights")
+    path, filesystem = arrow_location(address, "trainings/flights")
     filesystem.create_dir(f"{path}/run")
     with filesystem.open_output_stream(f"{path}/run/checkpoint") as file:
         file.write(b"weights")
