@@ -13,13 +13,14 @@ from heliostat.systems.objects import open_store
 def snapshot(specification: SnapshotSpecification) -> None:
     """Call the workload's data function and keep what it returns."""
     progress("reading the data")
-    tables = load_entry_point(specification.entry_point)(specification.parameters)
-    if not isinstance(tables, datasets.Tables):
-        found = type(tables).__name__
-        raise PermanentError(f"{specification.entry_point} returned {found}: it must return heliostat.ml.datasets.Tables")
-    progress("writing the snapshot")
+    data = load_entry_point(specification.entry_point)(specification.parameters)
+    if not isinstance(data, datasets.Tables | datasets.Parts):
+        found = type(data).__name__
+        raise PermanentError(
+            f"{specification.entry_point} returned {found}: it must return Tables or Parts of heliostat.ml.datasets"
+        )
     store = open_store(specification.store)
-    manifest = datasets.save(tables, specification.name, store)
+    manifest = datasets.save(data, specification.name, store, progress)
     datasets.put_json(store, specification.result_key, manifest)
 
 

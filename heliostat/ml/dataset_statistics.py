@@ -1,9 +1,15 @@
-"""What a table holds, in figures and as a schema: plain JSON that people read and monitors compare with."""
+"""What a split holds, in figures and as a schema: plain JSON that people read and monitors compare with.
+
+Every figure is exact, whatever the number of rows: a column is read once, in pieces, and the values of one column at a time
+are sorted on disk where memory does not hold them.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,107 +17,147 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from heliostat.ml.snapshots import distributions
+from heliostat.ml.snapshots.distributions import Distribution, Moments
+from heliostat.ml.snapshots.splits import Split
+from heliostat.ml.snapshots.value_counts import ValueCounts, counted
+
 BINS = 20
 TOP = 50
 DOMAIN = 1_000
 """A text column with more distinct values than this has no domain: it names things instead of sorting them."""
 
 
-def of(tables: Any) -> dict[str, Any]:
-    """The statistics of each split, and how its label is spread. Histograms share the train split's edges, to compare them."""
+def of(splits: Mapping[str, Split], label: str, folder: Path) -> dict[str, Any]:
+    """The statistics of each split, and how its label is spread. Histograms share the train split's edges, to compare them.
+
+    `folder` takes what memory does not hold: 32 bytes for each distinct value of a column of numbers.
+    """
     edges: dict[str, NDArray[np.float64]] = {}
     result: dict[str, Any] = {}
-    for split, table in tables:
-        columns = {name: _column(name, table[name], edges) for name in table.column_names}
-        result[split] = {"rows": table.num_rows, "columns": columns, **_balance(table[tables.label])}
+    for name, split in splits.items():
+        columns = {column: _column(column, split, edges, folder) for column in split.schema.names}
+        result[name] = {"rows": split.rows, "columns": columns, **_balance(split.column(label))}
     return result
 
 
-def _balance(label: pa.ChunkedArray) -> dict[str, Any]:
+def _balance(label: Iterable[pa.ChunkedArray]) -> dict[str, Any]:
     """How often each class is there; nothing where a label has too many values to be one."""
-    counts = pc.value_counts(label)
-    if len(counts) > DOMAIN:
-        return {}
-    balance = {_text(item["values"]): item["counts"] for item in counts.to_pylist()}
+    counts: Counter[Any] = Counter()
+    for piece in label:
+        counts.update({item["values"]: item["counts"] for item in pc.value_counts(piece).to_pylist()})
+        if len(counts) > DOMAIN:
+            return {}
+    balance = {_text(value): count for value, count in counts.items()}
     return {"classBalance": dict(sorted(balance.items()))}
 
 
-def schema_of(table: pa.Table, label: str) -> dict[str, Any]:
+def schema_of(split: Split, label: str) -> dict[str, Any]:
     """Type, presence and domain of each column, as the train split has them."""
     columns: dict[str, Any] = {}
-    for field in table.schema:
-        column = table[field.name]
-        entry: dict[str, Any] = {"type": str(field.type), "required": column.null_count == 0, "role": "input"}
+    for field in split.schema:
+        missing = split.null_count(field.name)
+        entry: dict[str, Any] = {"type": str(field.type), "required": missing == 0, "role": "input"}
         if field.name == label:
             entry["role"] = "label"
         if _is_text(field.type):
-            values = sorted(value for value in column.unique().to_pylist() if value is not None)
+            values = _domain(split.column(field.name))
             if len(values) <= DOMAIN:
-                entry["values"] = values
-        elif not pa.types.is_boolean(field.type) and column.null_count < len(column):
-            bounds = pc.min_max(_numeric(column)).as_py()
-            entry["min"], entry["max"] = _number(bounds["min"]), _number(bounds["max"])
+                entry["values"] = sorted(values)
+        elif not pa.types.is_boolean(field.type) and missing < split.rows:
+            entry["min"], entry["max"] = _bounds(split.column(field.name))
         columns[field.name] = entry
     return {"label": label, "columns": columns}
 
 
-def _column(name: str, column: pa.ChunkedArray, edges: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    common = {"type": str(column.type), "count": len(column) - column.null_count, "missing": column.null_count}
-    present = column.drop_null()
-    if not len(present):
+def _domain(pieces: Iterable[pa.ChunkedArray]) -> set[Any]:
+    """The values that are there; no more are looked for once there are too many."""
+    found: set[Any] = set()
+    for piece in pieces:
+        values = (value for value in piece.unique().to_pylist() if value is not None)
+        found.update(value if isinstance(value, str | int | float) else _text(value) for value in values)
+        if len(found) > DOMAIN:
+            break
+    return found
+
+
+def _bounds(pieces: Iterable[pa.ChunkedArray]) -> list[float | int | None]:
+    """The least and the greatest value that is a number."""
+    found = [pc.min_max(_numeric(piece)).as_py() for piece in pieces if piece.null_count < len(piece)]
+    least, greatest = (pa.array([float(bounds[end]) for bounds in found]) for end in ("min", "max"))
+    return _all([pc.min(least).as_py(), pc.max(greatest).as_py()])
+
+
+def _column(name: str, split: Split, edges: dict[str, NDArray[np.float64]], folder: Path) -> dict[str, Any]:
+    kind, missing = split.schema.field(name).type, split.null_count(name)
+    present = split.rows - missing
+    common = {"type": str(kind), "count": present, "missing": missing}
+    if not present:
         return common
-    if _is_text(column.type) or pa.types.is_boolean(column.type):
-        return {**common, **_categories(present)}
-    numbers = _numeric(present).to_numpy().astype(np.float64)
-    finite = numbers[np.isfinite(numbers)]
-    if not finite.size:
-        return {**common, "notFinite": int(numbers.size)}
-    return {**common, "notFinite": int(numbers.size - finite.size), **_numbers(name, finite, edges)}
-
-
-def _categories(present: pa.ChunkedArray) -> dict[str, Any]:
-    counts = sorted(
-        ((_text(item["values"]), item["counts"]) for item in pc.value_counts(present).to_pylist()),
-        key=lambda item: (-item[1], item[0]),
-    )
-    return {"distinct": len(counts), "mode": counts[0][0], "top": dict(counts[:TOP])}
-
-
-def _numbers(name: str, values: NDArray[np.float64], edges: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    distinct, counts = np.unique(values, return_counts=True)
+    if _is_text(kind) or pa.types.is_boolean(kind):
+        return {**common, **_categories(split.column(name), folder)}
+    found = distributions.described(map(_finite, split.column(name)), folder)
+    if found is None:
+        return {**common, "notFinite": present}
+    moments, distribution = found
     if name not in edges:
-        edges[name] = _edges(values)
-    histogram, _ = np.histogram(np.clip(values, edges[name][0], edges[name][-1]), edges[name])
+        edges[name] = _edges(distribution)
+    return {**common, "notFinite": present - moments.count, **_numbers(moments, distribution, edges[name])}
+
+
+def _categories(pieces: Iterable[pa.ChunkedArray], folder: Path) -> dict[str, Any]:
+    counts = ValueCounts(folder)
+    for piece in pieces:
+        values, numbers = counted(piece)
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            counts.add(values.cast(pa.large_string()), numbers)
+        else:
+            counts.add(pa.array(map(_text, values.to_pylist()), pa.large_string()), numbers)
+    distinct, top = 0, None
+    for table in counts.merged():
+        distinct += table.num_rows
+        best = pa.concat_tables([top, table]) if top else table
+        order = pc.select_k_unstable(best, TOP, sort_keys=[("count", "descending"), ("value", "ascending")])
+        top = best.take(order)
+    most = {item["value"]: item["count"] for item in top.to_pylist()} if top else {}
+    return {"distinct": distinct, "mode": next(iter(most), None), "top": most}
+
+
+def _finite(piece: pa.ChunkedArray) -> NDArray[np.float64]:
+    numbers: NDArray[np.float64] = _numeric(piece.drop_null()).to_numpy().astype(np.float64)
+    return numbers[np.isfinite(numbers)]
+
+
+def _numbers(moments: Moments, distribution: Distribution, edges: NDArray[np.float64]) -> dict[str, Any]:
     return {
-        "mean": _number(values.mean()),
-        "std": _number(values.std()),
-        "min": _number(values.min()),
-        "max": _number(values.max()),
-        "median": _number(np.median(values)),
-        "mode": _number(distinct[counts.argmax()]),
-        "distinct": int(distinct.size),
-        "zeros": int((values == 0).sum()),
-        "histogram": {"edges": _all(edges[name]), "counts": [int(count) for count in histogram]},
+        "mean": _number(moments.mean),
+        "std": _number(moments.deviation),
+        "min": _number(distribution.values[0]),
+        "max": _number(distribution.values[-1]),
+        "median": _number(distribution.median),
+        "mode": _number(distribution.mode),
+        "distinct": len(distribution.values),
+        "zeros": distribution.not_above(0) - distribution.below(0),
+        "histogram": {"edges": _all(edges), "counts": distribution.histogram(edges)},
     }
 
 
-def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _edges(distribution: Distribution) -> NDArray[np.float64]:
     """Of bins of equal width over all that is not far out: beyond three times the distance of the quartiles, as Tukey has it.
 
     What is far out shares the first or the last bin: one such value would put all others into one bin otherwise.
     """
-    low, high = float(values.min()), float(values.max())
+    low, high = float(distribution.values[0]), float(distribution.values[-1])
     if high <= low:
         return np.linspace(low, low + 1.0, BINS + 1)
-    inner = values
-    for numbers in (values, np.unique(values)):  # where most are the same, what is far is told from the others
-        first, third = np.quantile(numbers, (0.25, 0.75))
+    inner_low, inner_high = low, high
+    # Where most are the same, what is far is told from the others.
+    for quantile in (distribution.quantile, distribution.quantile_of_distinct):
+        first, third = quantile(0.25), quantile(0.75)
         if third > first:
-            with np.errstate(over="ignore"):
-                reach = 3 * (third - first)
-            inner = values[(values >= first - reach) & (values <= third + reach)]
+            reach = 3 * (third - first)
+            inner_low, inner_high = distribution.within(first - reach, third + reach)
             break
-    inner_low, inner_high = float(inner.min()), float(inner.max())
     below, above = [low] * (inner_low > low), [high] * (inner_high < high)
     return np.concatenate((below, np.linspace(inner_low, inner_high, BINS + 1 - len(below) - len(above)), above))
 

@@ -1,33 +1,35 @@
 """Snapshots of data: what a workload's data function returns, how it is kept, and how a training reads it.
 
-A snapshot is immutable and named by its content. Below its key lie `train.parquet`, `validation.parquet`, `test.parquet`,
-`statistics.json`, `schema.json` and, written last, `manifest.json`: without a manifest there is no snapshot.
+A snapshot is immutable and named by its content. Below its key lie the Parquet files of the splits (`train.parquet`; where a
+split is more than one file holds, `train/rows-<first>-<end>.parquet`), `statistics.json`, `schema.json` and, written last,
+`manifest.json`, which names the files: without a manifest there is no snapshot.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from heliostat.ml import dataset_statistics
-from heliostat.spec.resources import StoreAddress
+from heliostat.ml.snapshots.digest import content_digest
+from heliostat.ml.snapshots.parts import SplitCheck, parts_of
+from heliostat.ml.snapshots.reader import Snapshot
+from heliostat.ml.snapshots.splits import FileSplit, TableSplit
+from heliostat.ml.snapshots.writer import SplitWriter
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectStore, open_store
+from heliostat.systems.objects import ObjectStore
+from heliostat.systems.scratch import scratch_folder
 
-__all__ = ["Snapshot", "Tables", "check"]
+__all__ = ["Parts", "Snapshot", "Tables", "check"]
 
 SPLITS: Final = ("train", "validation", "test")
-ROW_GROUP_ROWS: Final = 65_536
-"""Rows of a Parquet row group: the unit that is read at once."""
 
 
 @dataclass(frozen=True)
@@ -46,28 +48,74 @@ class Tables:
         return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))
 
 
-def check(tables: Tables) -> None:
-    """Whether the tables can be a snapshot.
+@dataclass(frozen=True)
+class Parts:
+    """The data of one snapshot where memory does not hold them, split; all parts with the same columns.
+
+    A split is an iterable of `pyarrow.Table` or `pyarrow.RecordBatch`, a `pyarrow.dataset.Dataset` or a `ray.data.Dataset`,
+    whose rows are taken in their order, or a function without arguments that returns one of these. A column may be of the type
+    null in parts that have no value of it, but not in the first. The same rows are the same snapshot, whatever the parts.
+
+    Memory holds a part, and about 0.5 GiB besides. The disk of the node that makes the snapshot (`TMPDIR`) holds its Parquet
+    files until all are in the object store, and 32 bytes for each distinct value of one column. A file a day, for example:
+
+        def snapshot(parameters):
+            def days(first, last):
+                for day in range(first, last):
+                    yield pyarrow.parquet.read_table(f"/data/{day:03}.parquet")
+
+            return Parts(lambda: days(0, 300), lambda: days(300, 330), lambda: days(330, 365), label="late")
+    """
+
+    train: Any
+    validation: Any
+    test: Any
+    label: str
+    """The column to predict."""
+    notes: Sequence[str] = ()
+    """As in `Tables`. It is read after the last part: what makes parts may add to a list."""
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))
+
+
+def check(data: Tables | Parts) -> None:
+    """Whether the data can be a snapshot. Parts are made for it, and iterators are used up.
 
     Raises:
         PermanentError: with every reason why not.
     """
-    reasons = [f"the {split} split is empty" for split, table in tables if not table.num_rows]
-    reasons += [
+    checks = _checks(data.label)
+    for split, source in data:
+        for number, part in parts_of(split, source):
+            if part.num_rows:
+                checks[split].add(number, part)
+    _require(checks)
+
+
+def _checks(label: str) -> dict[str, SplitCheck]:
+    return {split: SplitCheck(split, label, _wrong_label) for split in SPLITS}
+
+
+def _require(checks: Mapping[str, SplitCheck]) -> None:
+    empty = [f"the {split} split is empty" for split, found in checks.items() if not found.rows]
+    if reasons := empty + _mistakes(checks):
+        raise PermanentError("the data cannot be a snapshot: " + "; ".join(reasons))
+
+
+def _mistakes(checks: Mapping[str, SplitCheck]) -> list[str]:
+    """Why the rows that were seen cannot be a snapshot, whatever follows them."""
+    first = next((found for found in checks.values() if found.schema is not None), None)
+    if first is None or first.schema is None:
+        return []
+    reasons = [
         f"the column {field.name!r} is of type {field.type}: a snapshot holds numbers, text, booleans and times"
-        for field in tables.train.schema
+        for field in first.schema
         if not _is_kept(field.type)
     ]
-    for split, table in tables:
-        if table.schema != tables.train.schema:
-            found, expected = _named(table), _named(tables.train)
-            reasons.append(f"the columns of the {split} split differ from the train split's: {found} and {expected}")
-        if tables.label not in table.column_names:
-            reasons.append(f"the {split} split has no column {tables.label!r}, the label")
-        elif problem := _wrong_label(table[tables.label]):
-            reasons.append(f"the label {tables.label!r} {problem} of the {split} split")
-    if reasons:
-        raise PermanentError("the data cannot be a snapshot: " + "; ".join(reasons))
+    for found in checks.values():
+        reasons += found.reasons(first.split, first.schema)
+    return reasons
 
 
 def _is_kept(kind: pa.DataType) -> bool:
@@ -84,55 +132,50 @@ def _is_kept(kind: pa.DataType) -> bool:
     )
 
 
-def _wrong_label(label: pa.ChunkedArray) -> str:
-    """Why models cannot be judged by a label; empty where they can."""
+def _wrong_label(label: pa.ChunkedArray) -> Counter[str]:
+    """Why models cannot be judged by labels, and by how many of them."""
     kind = label.type
     if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return f"is of type {kind}, it must be a number or a boolean: give classes numbers from 0 on; so in the rows"
-    if label.null_count:
-        return f"is missing in {label.null_count} rows"
+        return Counter(
+            {f"is of type {kind}, it must be a number or a boolean: give classes numbers from 0 on; so": len(label)}
+        )
     endless = int(pc.sum(pc.invert(pc.is_finite(label))).as_py() or 0) if pa.types.is_floating(kind) else 0
-    return f"is no finite number in {endless} rows" if endless else ""
+    return +Counter({"is missing": label.null_count, "is no finite number": endless})
 
 
-def content_digest(tables: Tables) -> str:
-    """SHA-256 of the values themselves: the same on every machine and for every way of chunking or compressing them."""
-    digest = hashlib.sha256(f"label {tables.label}\n".encode())
-    for split, table in tables:
-        digest.update(f"split {split} {table.num_rows}\n".encode())
-        for name in table.column_names:
-            _hash_column(digest, name, table[name])
-    return digest.hexdigest()
+def save(
+    data: Tables | Parts, name: str, store: ObjectStore, tell: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Keep `data` as a snapshot of the data set `name` and return its manifest; one that is there is adopted as it is.
 
-
-def save(tables: Tables, name: str, store: ObjectStore) -> dict[str, Any]:
-    """Keep `tables` as a snapshot of the data set `name` and return its manifest; one that is there is adopted as it is.
+    Killed at any moment, nothing of it is read: the manifest comes last, and the next attempt writes the same rows anew.
 
     Raises:
-        PermanentError: the tables do not fit together.
+        PermanentError: the splits or the parts do not fit together.
     """
-    check(tables)
-    tables = _storable(tables)
-    digest = content_digest(tables)
-    prefix = f"datasets/{name}/{digest}"
-    if store.exists(f"{prefix}/manifest.json"):
-        found: dict[str, Any] = json.loads(store.get(f"{prefix}/manifest.json"))
-        return found
-    with tempfile.TemporaryDirectory() as folder:
-        for split, table in tables:
-            path = Path(folder, f"{split}.parquet")
-            pq.write_table(table, path, row_group_size=ROW_GROUP_ROWS, compression="zstd", coerce_timestamps=None)
-            store.put_file(f"{prefix}/{split}.parquet", path)
-    put_json(store, f"{prefix}/statistics.json", dataset_statistics.of(tables))
-    put_json(store, f"{prefix}/schema.json", dataset_statistics.schema_of(tables.train, tables.label))
+    with scratch_folder() as folder:
+        splits: Mapping[str, TableSplit | FileSplit]
+        splits = _written(data, folder, tell) if isinstance(data, Parts) else _in_memory(data)
+        tell("computing the digest")
+        digest = content_digest(data.label, splits)
+        prefix = f"datasets/{name}/{digest}"
+        if store.exists(f"{prefix}/manifest.json"):
+            found: dict[str, Any] = json.loads(store.get(f"{prefix}/manifest.json"))
+            return found
+        tell("storing the snapshot")
+        files = {split: _stored(split, rows, folder, prefix, store) for split, rows in splits.items()}
+        tell("computing the statistics")
+        put_json(store, f"{prefix}/statistics.json", dataset_statistics.of(splits, data.label, folder))
+        put_json(store, f"{prefix}/schema.json", dataset_statistics.schema_of(splits["train"], data.label))
     manifest = {
         "name": name,
         "digest": digest,
         "uri": store.uri(prefix),
-        "label": tables.label,
-        "rows": {split: table.num_rows for split, table in tables},
-        "columns": {field.name: str(field.type) for field in tables.train.schema},
-        "notes": list(tables.notes),
+        "label": data.label,
+        "rows": {split: rows.rows for split, rows in splits.items()},
+        "columns": {field.name: str(field.type) for field in splits["train"].schema},
+        "files": files,
+        "notes": list(data.notes),
         "statisticsUri": store.uri(f"{prefix}/statistics.json"),
         "schemaUri": store.uri(f"{prefix}/schema.json"),
     }
@@ -140,73 +183,62 @@ def save(tables: Tables, name: str, store: ObjectStore) -> dict[str, Any]:
     return manifest
 
 
-def _storable(tables: Tables) -> Tables:
+def _in_memory(tables: Tables) -> dict[str, TableSplit]:
+    check(tables)
+    return {split: TableSplit(_storable(table)) for split, table in tables}
+
+
+def _written(parts: Parts, folder: Path, tell: Callable[[str], None]) -> dict[str, FileSplit]:
+    """The parts in Parquet files, checked on the way; once something is wrong, they are only checked."""
+    checks = _checks(parts.label)
+    splits: dict[str, FileSplit] = {}
+    for split, source in parts:
+        writer: SplitWriter | None = None
+        for number, part in parts_of(split, source):
+            if not part.num_rows:
+                continue
+            kept = checks[split].add(number, part.replace_schema_metadata(None))
+            if _mistakes(checks):
+                continue
+            kept = _storable(kept)
+            writer = writer or SplitWriter(_folder(folder, split), kept.schema)
+            if writer.add(kept):
+                tell(f"reading the data: {checks[split].rows:,} rows of the {split} split")
+        if writer is not None:
+            splits[split] = writer.close()
+    _require(checks)
+    return splits
+
+
+def _stored(split: str, rows: TableSplit | FileSplit, folder: Path, prefix: str, store: ObjectStore) -> list[str]:
+    """Put a split's files into the store. A file is named by its rows, so that attempts that cut otherwise do not mix."""
+    if isinstance(rows, TableSplit):
+        writer = SplitWriter(_folder(folder, split), rows.schema)
+        writer.add(rows.table)
+        rows = writer.close()
+    keys = []
+    for file in rows.files:
+        alone = len(rows.files) == 1
+        keys.append(f"{split}.parquet" if alone else f"{split}/rows-{file.first:012d}-{file.first + file.rows:012d}.parquet")
+        store.put_file(f"{prefix}/{keys[-1]}", file.path)
+    return keys
+
+
+def _folder(folder: Path, split: str) -> Path:
+    found = folder / split
+    found.mkdir()
+    return found
+
+
+def _storable(table: pa.Table) -> pa.Table:
     """With the types that Parquet gives back as they were: it has no time of whole seconds."""
     schema = pa.schema(
         field.with_type(pa.timestamp("ms", field.type.tz)) if str(field.type).startswith("timestamp[s") else field
-        for field in tables.train.schema
+        for field in table.schema
     )
-    return replace(tables, **{split: table.cast(schema) for split, table in tables})
-
-
-def _named(table: pa.Table) -> str:
-    return ", ".join(f"{field.name} {field.type}" for field in table.schema)
+    return table.cast(schema)
 
 
 def put_json(store: ObjectStore, key: str, value: object) -> None:
     """Store `value` as readable JSON."""
     store.put(key, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A snapshot to read from, wherever it lies."""
-
-    key: str
-    store: StoreAddress
-
-    def manifest(self) -> dict[str, Any]:
-        """Its manifest, as JSON."""
-        found: dict[str, Any] = json.loads(open_store(self.store).get(f"{self.key}/manifest.json"))
-        return found
-
-    def table(self, split: str, columns: Sequence[str] | None = None, shard: int = 0, shards: int = 1) -> pa.Table:
-        """A split, or one of `shards` equal parts of it: every `shards`-th row from row `shard` on.
-
-        Memory holds the part and one row group. Interleaved parts look alike, which contiguous ones do not where the data
-        is ordered: LightGBM's workers each find the bins of some columns in their own part.
-        """
-        store = open_store(self.store)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"{split}.parquet")
-            store.get_file(f"{self.key}/{split}.parquet", path)
-            file = pq.ParquetFile(path)
-            names = list(columns) if columns is not None else None
-            parts, before = [], 0
-            for number in range(file.num_row_groups):
-                group = file.read_row_group(number, columns=names)
-                first = (shard - before) % shards
-                parts.append(group.take(pa.array(range(first, group.num_rows, shards), pa.int64())) if shards > 1 else group)
-                before += group.num_rows
-            return pa.concat_tables(parts)
-
-
-def _hash_column(digest: hashlib._Hash, name: str, column: pa.ChunkedArray) -> None:
-    kind = column.type
-    digest.update(f"column {name} {kind} {column.null_count}\n".encode())
-    if column.null_count:
-        digest.update(pc.is_valid(column).to_numpy().astype("u1").tobytes())
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        text = [value.encode() if value is not None else b"" for value in column.to_pylist()]
-        digest.update(pa.array(map(len, text), pa.int64()).to_numpy().astype("<i8").tobytes())
-        digest.update(b"".join(text))
-        return
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    elif pa.types.is_temporal(column.type):
-        column = column.cast(pa.int64() if column.type.bit_width == 64 else pa.int32())
-    values = pc.fill_null(column, 0) if column.null_count else column
-    array = values.to_numpy()
-    digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())

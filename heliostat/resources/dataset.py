@@ -16,7 +16,7 @@ class Dataset(Resource):
     Args:
         name: The data set's name: lower case, digits and dashes, 40 characters at most.
         code: The source files that the entry point needs.
-        entry_point: A function `(parameters) -> heliostat.ml.datasets.Tables`, as `package.module:name`.
+        entry_point: A function `(parameters) -> Tables | Parts` of `heliostat.ml.datasets`, as `package.module:name`.
         parameters: The values that the function is called with.
         platform: Where the function runs and the snapshot is kept.
         opts: Pulumi's resource options.

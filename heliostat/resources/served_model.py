@@ -31,7 +31,7 @@ class ServedModelArgs:
     root: Path
     """The checkout, which the entry points' modules are relative to."""
     dataset: str
-    """A function `(parameters) -> heliostat.ml.datasets.Tables`."""
+    """A function `(parameters) -> Tables | Parts`, both of `heliostat.ml.datasets`."""
     train: str
     """A function `(heliostat.ml.training.Context) -> None`."""
     predictor: str

@@ -168,7 +168,7 @@ class DatasetInputs(Model):
     name: Name
     code: Code
     entry_point: EntryPoint
-    """A function `(parameters) -> heliostat.ml.datasets.Tables` of the workload."""
+    """A function `(parameters) -> Tables | Parts` of the workload, both of `heliostat.ml.datasets`."""
     parameters: Parameters = {}
     store: StoreAddress
     ray: RayAddress
