@@ -44,6 +44,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.rollbacks:rollback", ("rollouts/rollback", "rollouts/rollback-failed")),
     ("bench.starting:while_starting", ("rollouts/p99-starting",)),
     ("bench.rollouts:recreate", ("rollouts/recreate-gap", "rollouts/recreate-told")),
+    ("bench.snapshots:in_parts", ("snapshot/parts-memory", "snapshot/parts-time")),
     ("bench.training:train_job", ("training/overhead", "training/loop")),
     ("bench.soak:soak", ("soak/failed",)),
 )

@@ -111,6 +111,13 @@ ROWS = (
     Row("rollouts/p99-starting", "p99 while candidates start ÷ p99 under another load of the same CPU", "ratio", _at_most(2)),
     Row("rollouts/recreate-gap", "gap without service when recreated", "s"),
     Row("rollouts/recreate-told", "the gap that the preview told beforehand", "s"),
+    Row(
+        "snapshot/parts-memory",
+        "peak memory of a snapshot of 5 million rows x 12 that come in parts ÷ as tables in memory",
+        "ratio",
+        _at_most(0.6),
+    ),
+    Row("snapshot/parts-time", "time of the same", "ratio"),
     Row("training/overhead", "TrainJob on a cluster that is up: what it adds to the fit", "s", _at_most(7)),
     Row("training/loop", "workers' loop ÷ the same fit called directly", "ratio", _at_most(1.3)),
     Row("soak/failed", "failed requests of 1,000,000 over repeated rollouts", "requests", Reach("=", 0), is_long=True),
