@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from heliostat.ml.snapshots.value_counts import ValueCounts
 
-BLOCK: Final = 1 << 21
+BLOCK: Final = 1 << 20
 """Values of a block: a column that has no more is computed with at once."""
 Numbers = NDArray[np.float64]
 

@@ -66,7 +66,7 @@ class _Run:
     """A sorted run, whose batches are looked at one by one."""
 
     def __init__(self, path: Path) -> None:
-        self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        self._reader = pa.ipc.open_file(pa.OSFile(str(path)))
         self._next = 0
         self._head = pa.Table.from_batches([], self._reader.schema)
 
