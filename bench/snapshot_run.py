@@ -46,7 +46,7 @@ def data(how: str, rows: int) -> Tables | Parts:
     train, validation, test = (pieces(share, seed) for seed, share in enumerate((rows * 8 // 10, rows // 10, rows // 10)))
     if how == "parts":
         return Parts(train, validation, test, "label")
-    return Tables(*(pa.concat_tables(split) for split in (train, validation, test)), label="label")
+    return Tables(pa.concat_tables(train), pa.concat_tables(validation), pa.concat_tables(test), "label")
 
 
 def measured(how: str, rows: int, folder: str) -> dict[str, Any]:
