@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
@@ -44,7 +45,8 @@ def create() -> FastAPI:
     async def predict(flight: Flight, request: Request) -> Response:
         started = time.perf_counter()
         request_id = request.headers.get("x-request-id") or uuid.uuid4().hex
-        score = float(predictor.predict(CONTRACT.columns([flight]))[0])
+        scores: Any = predictor.predict(CONTRACT.columns([flight]))
+        score = float(scores[0])
         answer = CONTRACT.respond(score).model_dump_json().encode()
         log.add(request_id.encode(), await request.body(), 1, answer, time.perf_counter() - started)
         headers = {"x-request-id": request_id, "x-heliostat-version": version.label}

@@ -25,6 +25,7 @@ from heliostat.spec.platforms.gcp import GcpPlatform as DeclaredGcp
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform as DeclaredKubernetes
 from heliostat.spec.platforms.local import LocalPlatform as DeclaredLocal
 from heliostat.spec.platforms.ray import RayPlatform as DeclaredRay
+from heliostat.spec.problem import Problem
 from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
 
 _EXTRAS: Final = {
@@ -110,6 +111,7 @@ def read(workloads: Path) -> Stack:
             workload_names(workloads),
             lambda path: _place(file, path),
             parameters_of,
+            problem_of,
         )
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None
@@ -132,6 +134,12 @@ def parameters_of(name: str) -> JobParameters | None:
     """The training's parameters that a workload declares as `TRAINING` in its workload.py."""
     found = getattr(_workload(name), "TRAINING", None)
     return found if isinstance(found, JobParameters) else None
+
+
+def problem_of(name: str) -> Problem | None:
+    """The task and the metrics that a workload's `declare` was made with."""
+    found = getattr(_workload(name).declare, "problem", None)
+    return found if isinstance(found, Problem) else None
 
 
 def _workload(name: str) -> ModuleType:

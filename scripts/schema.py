@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from heliostat.program import problem_of
+from heliostat.spec.problem import Problem
 from heliostat.spec.stack import schema_text
 from workloads.flights.parameters import Training
 
-Path(__file__).parents[1].joinpath("configs", "stack.schema.json").write_text(schema_text({"flights": Training}))
+schema = schema_text({"flights": Training}, {"flights": problem_of("flights") or Problem()})
+Path(__file__).parents[1].joinpath("configs", "stack.schema.json").write_text(schema)

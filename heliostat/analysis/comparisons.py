@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from heliostat.analysis.answers import MISSING, Pair, shown, value_of
 from heliostat.analysis.ground_truth import GroundTruth
-from heliostat.analysis.scores import NO_SERVING, Distances, Metrics
+from heliostat.analysis.model_metrics import Metrics
+from heliostat.analysis.scores import NO_SERVING, Distances
 from heliostat.spec.analysis import Check, Disagreement, Measurement, ModelMetric, PredictionDistance
 from heliostat.spec.routes import Ending
 

@@ -42,12 +42,12 @@ async def run(check: CustomCheck, task: AnalysisTask, endpoints: Endpoints, pair
         "HELIOSTAT_CANDIDATE_URL": endpoints.candidate[0],
         "HELIOSTAT_SERVING_URL": endpoints.serving[0] if endpoints.serving else "",
     }
-    ended = await _process(check.command or (), environment, code, check.timeout_seconds)
+    ended = await process(check.command or (), environment, code, check.timeout_seconds)
     if isinstance(ended, Measurement):
         return ended
     status, out, error = ended
     verdict = _VERDICTS.get(status, Verdict.INCONCLUSIVE)
-    text = "" if verdict is Verdict.PASS else f"exit code {status}: {_tail(error or out)}"
+    text = "" if verdict is Verdict.PASS else f"exit code {status}: {tail(error or out)}"
     return held_to_limits(Measurement(candidate=_number(out), verdict=verdict, text=text), _is_limited(check))
 
 
@@ -68,7 +68,7 @@ async def _function(
         asked = _written(Path(folder), given)
         command = (sys.executable, "-m", "heliostat.analysis.custom_function", str(asked), str(asked.with_name(_ANSWER)))
         path = os.pathsep.join([str(code), *filter(None, [os.environ.get("PYTHONPATH")])])
-        ended = await _process(command, {"PYTHONPATH": path}, code, check.timeout_seconds)
+        ended = await process(command, {"PYTHONPATH": path}, code, check.timeout_seconds)
         return ended if isinstance(ended, Measurement) else _answered(function, asked.with_name(_ANSWER), ended)
 
 
@@ -86,10 +86,10 @@ def _answered(function: str, answer: Path, ended: tuple[int, str, str]) -> Measu
     if answer.exists():
         return Measurement.model_validate_json(answer.read_bytes())
     status, _, error = ended
-    return Measurement(verdict=Verdict.INCONCLUSIVE, text=f"{function} ended with {status}: {_tail(error)}")
+    return Measurement(verdict=Verdict.INCONCLUSIVE, text=f"{function} ended with {status}: {tail(error)}")
 
 
-async def _process(
+async def process(
     command: tuple[str, ...], environment: dict[str, str], folder: Path, seconds: float
 ) -> tuple[int, str, str] | Measurement:
     """Exit code, stdout and stderr; a Figure that says why where there are none."""
@@ -105,7 +105,7 @@ async def _process(
             status = await asyncio.wait_for(process.wait(), seconds)
         except TimeoutError:
             return Measurement(
-                verdict=Verdict.INCONCLUSIVE, text=f"not done within {seconds:g} s. {_tail(_read(error))}".strip()
+                verdict=Verdict.INCONCLUSIVE, text=f"not done within {seconds:g} s. {tail(_read(error))}".strip()
             )
         finally:
             with contextlib.suppress(ProcessLookupError):  # with all that it started
@@ -169,6 +169,7 @@ def _read(file: io.BufferedRandom) -> str:
     return file.read().decode(errors="replace")
 
 
-def _tail(text: str) -> str:
+def tail(text: str) -> str:
+    """The end of what a process said."""
     text = text.strip()
     return text if len(text) <= _TAIL else f"…{text[-_TAIL:]}"

@@ -1,8 +1,8 @@
 """The labels that are known of an application's predictions, read from `ground-truth/<application>/**` in the object store.
 
 One label a row, in any of the forms of `heliostat.analysis.label_files`: `request_id` as the answer's `x-request-id` header
-had it, `row` in the request (0 where the column is missing), and `label`, a number or a boolean, or nothing where it is not
-known yet. `heliostat.ml.ground_truth.record` writes them, or whoever puts such files there.
+had it, `row` in the request (0 where the column is missing), and `label`, a number or a boolean, one of the task's classes, or
+nothing where it is not known yet. `heliostat.ml.ground_truth.record` writes them, or whoever puts such files there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _OLDEST: Final[_Age] = (datetime.min.replace(tzinfo=UTC), "")
 class GroundTruth:
     """The labels of one application; objects that were read are not read again."""
 
-    def __init__(self, address: StoreAddress, application: Name, most: int = _MOST_LABELS) -> None:
+    def __init__(
+        self, address: StoreAddress, application: Name, most: int = _MOST_LABELS, classes: tuple[str, ...] = ()
+    ) -> None:
         self.labels: Labels = {}
         self.requests: frozenset[str] = frozenset()
         """Ids of the requests that labels are about."""
@@ -39,6 +41,7 @@ class GroundTruth:
         self._store = open_store(address)
         self._prefix = prefix(application)
         self._most = most
+        self._classes = classes
         self._read: set[tuple[str, int, datetime]] = set()
         self._ages: dict[tuple[str, int], _Age] = {}
         """Of the object that each label is from."""
@@ -92,7 +95,7 @@ class GroundTruth:
         except ObjectMissingError:
             return {}
         self.mistakes.pop(key, None)
-        found = read(key, content)
+        found = read(key, content, self._classes)
         if found.problem:
             self.mistakes[key] = found.problem
             _log.warning("labels are left out, %s: %s", key, found.problem)

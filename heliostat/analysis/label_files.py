@@ -49,8 +49,8 @@ def is_data(key: str) -> bool:
     return bool(name) and not name.startswith(("_", "."))
 
 
-def read(key: str, content: bytes) -> Found:
-    """The labels in an object; never raises."""
+def read(key: str, content: bytes, classes: tuple[str, ...] = ()) -> Found:
+    """The labels in an object, those of `classes` as their places; never raises."""
     name = key.rpartition("/")[2].lower()
     packed = name.endswith(".gz")
     kind = name.removesuffix(".gz").rpartition(".")[2]
@@ -63,20 +63,20 @@ def read(key: str, content: bytes) -> Found:
         content, torn = _unpacked(content)
     found = Found()
     try:
-        _take(lines(content), found)
+        _take(lines(content), found, {name: float(place) for place, name in enumerate(classes)})
     except Exception as error:  # it is no such table, whatever a library calls that
         found.problem = f"{type(error).__name__}: {error}"
     found.problem = "; ".join(filter(None, (found.problem, torn)))
     return found
 
 
-def _take(lines: Lines, found: Found) -> None:
+def _take(lines: Lines, found: Found, classes: Mapping[str, float]) -> None:
     for number, row in lines:
         found.lines += 1
         try:
             if isinstance(row, Exception):
                 raise row
-            place, label = _label(row)
+            place, label = _label(row, classes)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, csv.Error) as error:
             found.wrong += 1
             found.problem = found.problem or f"line {number} first: {error}"
@@ -87,7 +87,7 @@ def _take(lines: Lines, found: Found) -> None:
         found.problem = f"{found.wrong} of {found.lines} lines are no labels, {found.problem}"
 
 
-def _label(row: Mapping[str, Any]) -> tuple[tuple[str, int], float | None]:
+def _label(row: Mapping[str, Any], classes: Mapping[str, float]) -> tuple[tuple[str, int], float | None]:
     """The place of a label and the label; None for one that is not known yet.
 
     Raises:
@@ -104,12 +104,14 @@ def _label(row: Mapping[str, Any]) -> tuple[tuple[str, int], float | None]:
     place = 0 if number is None or number == "" or number != number else float(number)
     if not (math.isfinite(place) and place >= 0 and place == int(place)):
         raise ValueError(f"the row {_shown(number)} is no number from 0")
-    return (str(request_id), int(place)), _number(row["label"])
+    return (str(request_id), int(place)), _number(row["label"], classes)
 
 
-def _number(label: Any) -> float | None:
+def _number(label: Any, classes: Mapping[str, float]) -> float | None:
     if label is None or label == "":
         return None
+    if isinstance(label, str) and label in classes:
+        return classes[label]
     number = _TRUTHS.get(label.strip().lower()) if isinstance(label, str) else None
     try:
         number = float(label) if number is None else number

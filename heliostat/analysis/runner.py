@@ -18,8 +18,9 @@ from typing import IO, Final
 
 from pydantic import ValidationError
 
-from heliostat.analysis import custom_checks, distances
+from heliostat.analysis import custom_checks, custom_metrics, distances
 from heliostat.analysis.client import session
+from heliostat.analysis.model_metrics import Metrics
 from heliostat.analysis.replay import Replay
 from heliostat.analysis.shadow import Shadow
 from heliostat.analysis.state import AnalysisState
@@ -32,6 +33,8 @@ _LOOK_SECONDS: Final = 0.1
 _TRUTH_SECONDS: Final = 30.0
 _CUSTOM_SECONDS: Final = 60.0
 """Between two runs of a custom check, at least."""
+_METRIC_SECONDS: Final = 2.0
+"""Between two calls of the workload's own metrics."""
 _CUSTOM_AFTER: Final = 0.2
 """Share of the time that was left at the beginning after which it runs, however few requests were compared until then."""
 _STAND_IN_AFTER: Final = 0.5
@@ -104,6 +107,8 @@ class AnalysisRunner:
                 group.create_task(self._stand_in())
             if self._state.custom_checks:
                 group.create_task(self._run_custom_checks())
+            if self._state.custom_metrics:
+                group.create_task(self._run_custom_metrics())
 
     def _warm_up(self) -> None:
         """Import now what would hold up requests later, and their times with them."""
@@ -159,6 +164,25 @@ class AnalysisRunner:
             for place, check in self._state.custom_checks:
                 self._state.custom_figures[place] = await self._custom_check(check)
             await asyncio.sleep(max(_CUSTOM_SECONDS, self._task.analysis.seconds))
+
+    async def _run_custom_metrics(self) -> None:
+        """Call the workload's functions, and again whenever more rows have a truth."""
+        rows: dict[int, int] = {}
+        while True:
+            for number, metrics in enumerate(self._state.custom_metrics):
+                if metrics.rows and metrics.rows != rows.get(number):
+                    rows[number] = metrics.rows
+                    await self._custom_metric(metrics)
+            await asyncio.sleep(_METRIC_SECONDS)
+
+    async def _custom_metric(self, metrics: Metrics) -> None:
+        own = metrics.custom
+        assert own is not None  # noqa: S101 - the state has none but those
+        try:
+            code = await asyncio.to_thread(custom_checks.fetch_code, self._task.candidate)
+            metrics.measured_outside = await custom_metrics.measure(metrics, own, code)
+        except Exception as error:  # whatever it is, it is this check's alone
+            metrics.measured_outside = Measurement(text=f"it could not be computed: {type(error).__name__}: {error}")
 
     def _ready_for_custom_checks(self) -> bool:
         enough = self._state.exhausted or max(self._state.replayed, self._state.copied) >= self._task.analysis.min_requests

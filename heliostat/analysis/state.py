@@ -12,10 +12,12 @@ from heliostat.analysis.answers import Pair
 from heliostat.analysis.client import Reply, VersionClient
 from heliostat.analysis.comparisons import comparison, figures
 from heliostat.analysis.ground_truth import GroundTruth
+from heliostat.analysis.model_metrics import Metrics
 from heliostat.spec.analysis import CustomCheck, Measurement, Measurements, ModelMetric, Source
 from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts
 from heliostat.spec.routes import Ending
+from heliostat.spec.tasks import Multiclass
 
 _SAMPLE_BYTES: Final = 1 << 17
 """A larger one is not shown."""
@@ -54,7 +56,7 @@ class AnalysisState:
     def __init__(self, task: AnalysisTask, session: aiohttp.ClientSession) -> None:
         self.task = task
         self.candidate, self.serving = VersionClient(session), VersionClient(session)
-        self.truth = GroundTruth(task.candidate.store, task.application)
+        self.truth = GroundTruth(task.candidate.store, task.application, classes=_classes(task))
         self.scored: set[str] = set()
         """Ids of requests that were compared when their truth was known."""
         self.samples: deque[Pair] = deque(maxlen=_SAMPLES)
@@ -90,6 +92,11 @@ class AnalysisState:
     def custom_checks(self) -> list[tuple[int, CustomCheck]]:
         """The custom checks, by their place."""
         return [(place, check) for place, check in enumerate(self.task.analysis.checks) if isinstance(check, CustomCheck)]
+
+    @property
+    def custom_metrics(self) -> list[Metrics]:
+        """The checks of a metric of the workload's own."""
+        return [found for _, found in self._comparisons if isinstance(found, Metrics) and found.custom is not None]
 
     @property
     def replayed(self) -> int:
@@ -140,3 +147,9 @@ class AnalysisState:
             exhausted=self.exhausted,
             error="; ".join(f"no replica of {version} takes connections now" for version in sorted(self.waits_for)),
         )
+
+
+def _classes(task: AnalysisTask) -> tuple[str, ...]:
+    """The classes that labels may be called by, where the workload's task has some."""
+    tasks = [check.of.task for check in task.analysis.checks if isinstance(check, ModelMetric) and check.of is not None]
+    return next((found.classes for found in tasks if isinstance(found, Multiclass)), ())

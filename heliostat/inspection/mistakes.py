@@ -48,14 +48,14 @@ def _why(error: Exception) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
-def _takes(given: Any, what: str) -> Iterator[str]:
-    """That a function is none, or does not take one argument."""
+def _takes(given: Any, what: str, arguments: int = 1) -> Iterator[str]:
+    """That a function is none, or does not take so many arguments."""
     if not callable(given):
         yield f"is a {type(given).__name__}: it must be a function of {what}"
         return
     try:
         signature = inspect.signature(given)
-        signature.bind(None)
+        signature.bind(*[None] * arguments)
     except ValueError:  # of some built-ins nothing is known
         return
     except TypeError as error:
@@ -89,6 +89,7 @@ _ROLES: Final[Mapping[Role, Callable[[Any], Iterator[str]]]] = {
     Role.PREDICTOR: _predictor,
     Role.CONTRACT: _is_contract,
     Role.CHECK: lambda given: _takes(given, "one argument, the candidate"),
+    Role.METRIC: lambda given: _takes(given, "two arguments, the labels and the predictions", 2),
 }
 
 

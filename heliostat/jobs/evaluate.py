@@ -9,80 +9,123 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from heliostat.jobs import scoring
 from heliostat.jobs.specification import progress, run
-from heliostat.ml import datasets, metrics
+from heliostat.ml import datasets, predictions
+from heliostat.ml.tasks.base import OtherPredictionsError
+from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.spec.jobs import EvaluateSpecification
+from heliostat.spec.judging import judged_by
+from heliostat.spec.problem import Problem
+from heliostat.spec.workload import Gate
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import open_store
 
+PICTURES: Final = "evaluation"
+"""The folder of the run's artifacts that has the pictures."""
+_PICTURE_SECONDS: Final = 60.0
+
 
 def evaluate(specification: EvaluateSpecification) -> None:
-    """Write the report: metrics overall and by slice, of the candidate, its baseline and the incumbent."""
-    metric = metrics.metric_of(specification.gate.metric)
+    """Write the report: metrics overall and by slice, of the candidate, its baseline and the incumbent.
+
+    An incumbent whose predictions are of another form was made for another task: there is nothing to compare with, and the
+    report says so.
+    """
+    problem = specification.problem or Problem()
+    metric = judged_by(specification.gate, problem)
     snapshot = datasets.Snapshot(specification.dataset_key, specification.store)
     table, label = snapshot.table("test"), snapshot.manifest()["label"]
-    labels = table[label].to_numpy().astype(np.float64)
+    evaluation = Evaluation(problem, table, label)
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder, "test.parquet")
         pq.write_table(table.drop_columns([label]), rows)
         progress(f"scoring {specification.candidate}")
         scores, baseline = _scores(specification, specification.candidate, rows, Path(folder, "candidate"))
+        if baseline is None and specification.gate.beat_baseline_by > 0:
+            asked = f"the gate asks for {specification.gate.beat_baseline_by:g} more than the baseline"
+            raise PermanentError(f"{asked}, and the training saved none: save one, or set gate.beatBaselineBy to 0")
+        drawing = threading.Thread(target=_draw, args=(specification, evaluation, scores), daemon=True)
+        drawing.start()
         incumbent = None
         if specification.incumbent:
             progress(f"scoring {specification.incumbent}, which serves")
             incumbent, _ = _scores(specification, specification.incumbent, rows, Path(folder, "incumbent"))
 
-    def judged(found: NDArray[np.float64] | None) -> dict[str, Any] | None:
-        return None if found is None else _judged(specification, table, labels, found)
+    def judged(found: Any) -> dict[str, Any] | None:
+        return None if found is None else measured(evaluation, specification.gate, metric, found)
 
+    stable, incomparable = None, ""
+    try:
+        stable = judged(incumbent)
+    except OtherPredictionsError as error:
+        incomparable = f"{specification.incumbent} is of another task: {error}"
+        progress(incomparable)
     datasets.put_json(
         open_store(specification.store),
         specification.result_key,
         {
-            "metric": specification.gate.metric,
-            "higherIsBetter": metric.higher_is_better,
+            "metric": metric,
+            "task": evaluation.kind.task.kind,
+            "higherIsBetter": metric is None or problem.higher_is_better(metric),
             "rows": table.num_rows,
             "dataset": specification.dataset_digest,
             "candidate": {"model": specification.candidate, **(judged(scores) or {})},
             "baseline": judged(baseline),
-            "incumbent": {"model": specification.incumbent, **(judged(incumbent) or {})} if incumbent is not None else None,
+            "incumbent": {"model": specification.incumbent, **stable} if stable is not None else None,
+            "incomparable": incomparable,
         },
     )
+    drawing.join(_PICTURE_SECONDS)
 
 
-def _judged(
-    specification: EvaluateSpecification, table: pa.Table, labels: NDArray[np.float64], scores: NDArray[np.float64]
-) -> dict[str, Any]:
-    gate = specification.gate
-    overall = metrics.overall(labels, scores)
-    if gate.metric not in overall:
+def _draw(specification: EvaluateSpecification, evaluation: Evaluation, found: Any) -> None:
+    """Put pictures of the candidate's predictions beside its model; no measurement fails for want of one."""
+    if specification.run_id is None:
+        return
+    try:
+        from heliostat.ml.tasks.pictures import pictures
+
+        files = pictures(evaluation.kind, evaluation.truth, evaluation.checked(found))
+        with Registry(specification.tracking_uri) as registry:
+            registry.attach(specification.run_id, files, PICTURES)
+    except Exception as error:
+        progress(f"no pictures of the evaluation: {type(error).__name__}: {error}")
+
+
+def measured(evaluation: Evaluation, gate: Gate, metric: str | None, found: Any) -> dict[str, Any]:
+    """Every metric of a model's predictions, and the gate's `metric` on its slices; nothing of slices where there is none.
+
+    Raises:
+        PermanentError: the predictions are none of the task's, or the metric is not defined on the test split.
+    """
+    overall = evaluation.overall(found)
+    if metric is None:
+        return {"overall": overall, "slices": {}}
+    if metric not in overall:
         raise PermanentError(
-            f"{gate.metric} is not defined on the {len(labels)} labels of the test split; there are {', '.join(overall)}"
+            f"{metric} is not defined on the {len(evaluation.truth.labels)} labels of the test split, for "
+            f"{evaluation.why_undefined(metric)}; there are {', '.join(overall)}"
         )
-    return {"overall": overall, "slices": metrics.by_slice(table, labels, scores, gate.metric, gate.slices)}
+    return {"overall": overall, "slices": evaluation.by_slice(found, metric, gate.slices)}
 
 
-def _scores(
-    specification: EvaluateSpecification, model_uri: str, rows: Path, folder: Path
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """The scores of a model, and of its baseline, in a process of its own with the model's own code."""
+def _scores(specification: EvaluateSpecification, model_uri: str, rows: Path, folder: Path) -> tuple[Any, Any]:
+    """The predictions of a model, and of its baseline, in a process of its own with the model's own code."""
     with Registry(specification.tracking_uri) as registry:
         registry.download(registry.location(model_uri), folder)
     return scored(folder, rows, model_uri)
 
 
-def scored(folder: Path, rows: Path, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """The scores of the MLflow model in `folder`, called `name`, and of its baseline.
+def scored(folder: Path, rows: Path, name: str) -> tuple[Any, Any]:
+    """The predictions of the MLflow model in `folder`, called `name`, and of its baseline; None where it has none.
 
     Raises:
         PermanentError: its program fails.
@@ -100,8 +143,7 @@ def scored(folder: Path, rows: Path, name: str) -> tuple[NDArray[np.float64], ND
     if done.returncode:
         how = f"was ended by signal {-done.returncode}" if done.returncode < 0 else "failed"
         raise PermanentError(f"scoring {name} {how}:\n{done.stderr.strip()[-4000:]}")
-    found = np.load(result)
-    return found["model"], found["baseline"] if found["baseline"].size else None
+    return predictions.load(result, "model"), predictions.load(result, "baseline")
 
 
 if __name__ == "__main__":

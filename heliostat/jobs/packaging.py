@@ -18,7 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from heliostat.jobs import scoring
-from heliostat.ml.pyfunc import RESULT_FILE
+from heliostat.ml.pyfunc import RESULT_FILE, columns_in
 from heliostat.spec.code import code_of, library_of, others_of
 
 NAME: Final = "model"
@@ -58,7 +58,7 @@ def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
             loader_module=_LOADER,
             data_path=str(data),
             code_paths=_code(Path(temporary, "code"), root),
-            signature=_signature(inputs.schema),
+            signature=_signature(inputs.schema, columns_in(folder)),
             input_example=inputs.to_pandas(),
             pip_requirements=_requirements(root, entry_points),
             metadata={scoring.METADATA_KEY: scoring.PROGRAM},
@@ -105,12 +105,14 @@ def _code(folder: Path, root: Path) -> list[str]:
     return [str(target), *(str(folder / path.name) for path in sorted(root.iterdir()) if (folder / path.name).exists())]
 
 
-def _signature(schema: pa.Schema) -> Any:
+def _signature(schema: pa.Schema, columns: Sequence[str]) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, Schema
 
     inputs: list[Any] = [ColSpec(_mlflow_type(field.type), field.name) for field in schema]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("double", "score")]))
+    # What the task leaves open, the signature does: MLflow has no name for an answer of any shape.
+    outputs = Schema([ColSpec("double", name) for name in columns]) if columns else None
+    return ModelSignature(inputs=Schema(inputs), outputs=outputs)
 
 
 def _mlflow_type(kind: pa.DataType) -> str:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 
+from heliostat.ml import predictions
 from heliostat.ml.contracts import columns_of
 from heliostat.ml.pyfunc import load, trained_folder
 
 
 def main(model: str, table: str, scores: str) -> None:
-    """Write the scores of the model and of its baseline, as arrays `model` and `baseline` (empty where there is none)."""
+    """Write the predictions of the model and of its baseline as `model` and `baseline`, as `heliostat.ml.predictions` does."""
     predictor, baseline = load(trained_folder(Path(model)))
     columns = columns_of(pq.read_table(table))
-    found = baseline.predict(columns) if baseline else np.empty(0)
-    np.savez(scores, model=predictor.predict(columns), baseline=found)
+    found = baseline.predict(columns) if baseline else None
+    predictions.save(scores, model=predictor.predict(columns), baseline=found)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def snapshot(specification: SnapshotSpecification) -> None:
             f"{specification.entry_point} returned {found}: it must return Tables or Parts of heliostat.ml.datasets"
         )
     store = open_store(specification.store)
-    manifest = datasets.save(data, specification.name, store, progress)
+    manifest = datasets.save(data, specification.name, store, progress, specification.task)
     datasets.put_json(store, specification.result_key, manifest)
 
 

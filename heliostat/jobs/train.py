@@ -116,6 +116,7 @@ def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
         train_loop_config={
             "entry_point": specification.entry_point,
             "parameters": specification.parameters,
+            "problem": specification.problem,
             "dataset_key": specification.dataset_key,
             "store": specification.store,
             "cpus_per_worker": scaling.cpus_per_worker,

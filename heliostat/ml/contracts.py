@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from heliostat.ml.predictions import Predictions
 from heliostat.spec.base import EntryPoint
 
 __all__ = ["Columns", "Contract", "Golden", "Predictor", "columns_of"]
@@ -37,8 +37,9 @@ class Predictor(Protocol):
             ValueError: what lies there was made by other code than this and would be misread.
         """
 
-    def predict(self, columns: Columns) -> NDArray[np.float64]:
-        """One score a row, or rows x scores; columns that the model does not use are not looked at. Called from any thread."""
+    def predict(self, columns: Columns) -> Predictions:
+        """What the task's predictions are: an array of any shape with the rows first, or for the task Free a list of texts or
+        a mapping of these by name. Columns that the model does not use are not looked at. Called from any thread."""
 
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -76,7 +77,8 @@ class Contract(Generic[Row, Answer]):
     """The answer to one row."""
     predictor: type[Predictor]
     respond: Callable[[Any], Answer]
-    """The answer that a row's score means: a float, or a list of them where the predictor gives several a row."""
+    """The answer that a row's part of the predictions means: a float, a list of them where the predictor gives several a row,
+    a text, or a dictionary of these where it gives several by name."""
     examples: tuple[Row, ...]
     """Shown in OpenAPI and in the docs; the first is the request that people try."""
     golden: tuple[Golden, ...] = ()
@@ -98,14 +100,21 @@ class Contract(Generic[Row, Answer]):
 
 
 def columns_of(table: Any) -> Columns:
-    """The columns of an Arrow table, in the form that predictors take."""
+    """The columns of an Arrow table, in the form that predictors take; lists of one length as an array with the rows first."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     def convert(column: Any) -> Any:
         if pa.types.is_timestamp(column.type):
             return column.cast(pa.timestamp("s", column.type.tz), safe=False).cast(pa.int64()).to_numpy()
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             return column.to_pylist()
+        if pa.types.is_fixed_size_list(column.type) and not column.null_count:
+            shape, kind = [len(column)], column.type
+            while pa.types.is_fixed_size_list(kind):
+                shape.append(kind.list_size)
+                kind, column = kind.value_type, pc.list_flatten(column)
+            return column.to_numpy().reshape(shape)
         return column.to_numpy()
 
     return {name: convert(table[name]) for name in table.column_names}

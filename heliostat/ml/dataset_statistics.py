@@ -21,6 +21,9 @@ from heliostat.ml.snapshots import distributions
 from heliostat.ml.snapshots.distributions import Distribution, Moments
 from heliostat.ml.snapshots.splits import Split
 from heliostat.ml.snapshots.value_counts import ValueCounts, counted
+from heliostat.ml.tasks.base import is_list
+from heliostat.ml.tasks.evaluation import kind_of
+from heliostat.spec.tasks import DeclaredTask, Task
 
 BINS = 20
 TOP = 50
@@ -28,8 +31,10 @@ DOMAIN = 1_000
 """A text column with more distinct values than this has no domain: it names things instead of sorting them."""
 
 
-def of(splits: Mapping[str, Split], label: str, folder: Path) -> dict[str, Any]:
+def of(splits: Mapping[str, Split], label: str, folder: Path, task: DeclaredTask = None) -> dict[str, Any]:
     """The statistics of each split, and how its label is spread. Histograms share the train split's edges, to compare them.
+
+    With a task, each split has a `label`: what the task tells of its own label, and which metrics are not defined on it.
 
     `folder` takes what memory does not hold: 32 bytes for each distinct value of a column of numbers.
     """
@@ -38,13 +43,32 @@ def of(splits: Mapping[str, Split], label: str, folder: Path) -> dict[str, Any]:
     for name, split in splits.items():
         columns = {column: _column(column, split, edges, folder) for column in split.schema.names}
         result[name] = {"rows": split.rows, "columns": columns, **_balance(split.column(label))}
+        if task is not None:
+            result[name]["label"] = label_of(split, label, task)
     return result
 
 
+def columns_for(task: Task, label: str, split: Split) -> pa.Table:
+    """The label, and the columns that a task names, as far as they are there."""
+    names = [name for name in dict.fromkeys((label, *task.columns_needed)) if name in split.schema.names]
+    pieces = {name: [chunk for piece in split.column(name) for chunk in piece.chunks] for name in names}
+    return pa.table({name: pa.chunked_array(chunks) if chunks else pa.array([]) for name, chunks in pieces.items()})
+
+
+def label_of(split: Split, label: str, task: Task) -> dict[str, Any]:
+    """What a task tells of a label, as JSON: its statistics, and what metrics may need of labels that these do not have."""
+    kind = kind_of(task)
+    truth = kind.truth(columns_for(task, label, split), label)
+    unmet = {str(need): reason for need, reason in kind.unmet(truth).items()}
+    return {"kind": task.kind, "unmet": unmet, **kind.statistics(truth)}
+
+
 def _balance(label: Iterable[pa.ChunkedArray]) -> dict[str, Any]:
-    """How often each class is there; nothing where a label has too many values to be one."""
+    """How often each class is there; nothing where a label has too many values to be one, or several in a row."""
     counts: Counter[Any] = Counter()
     for piece in label:
+        if is_list(piece.type):
+            return {}
         counts.update({item["values"]: item["counts"] for item in pc.value_counts(piece).to_pylist()})
         if len(counts) > DOMAIN:
             return {}
@@ -64,7 +88,7 @@ def schema_of(split: Split, label: str) -> dict[str, Any]:
             values = _domain(split.column(field.name))
             if len(values) <= DOMAIN:
                 entry["values"] = sorted(values)
-        elif not pa.types.is_boolean(field.type) and missing < split.rows:
+        elif not (pa.types.is_boolean(field.type) or is_list(field.type)) and missing < split.rows:
             entry["min"], entry["max"] = _bounds(split.column(field.name))
         columns[field.name] = entry
     return {"label": label, "columns": columns}
@@ -94,6 +118,8 @@ def _column(name: str, split: Split, edges: dict[str, NDArray[np.float64]], fold
     common = {"type": str(kind), "count": present, "missing": missing}
     if not present:
         return common
+    if is_list(kind):
+        return {**common, "lengths": _lengths(split.column(name))}
     if _is_text(kind) or pa.types.is_boolean(kind):
         return {**common, **_categories(split.column(name), folder)}
     found = distributions.described(map(_finite, split.column(name)), folder)
@@ -103,6 +129,11 @@ def _column(name: str, split: Split, edges: dict[str, NDArray[np.float64]], fold
     if name not in edges:
         edges[name] = _edges(distribution)
     return {**common, "notFinite": present - moments.count, **_numbers(moments, distribution, edges[name])}
+
+
+def _lengths(pieces: Iterable[pa.ChunkedArray]) -> dict[str, int]:
+    found = [pc.min_max(pc.list_value_length(piece)).as_py() for piece in pieces if piece.null_count < len(piece)]
+    return {"min": min(each["min"] for each in found), "max": max(each["max"] for each in found)}
 
 
 def _categories(pieces: Iterable[pa.ChunkedArray], folder: Path) -> dict[str, Any]:

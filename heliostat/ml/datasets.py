@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from heliostat.ml import dataset_statistics
 from heliostat.ml.snapshots.digest import content_digest
 from heliostat.ml.snapshots.parts import SplitCheck, parts_of
 from heliostat.ml.snapshots.reader import Snapshot
-from heliostat.ml.snapshots.splits import FileSplit, TableSplit
+from heliostat.ml.snapshots.splits import FileSplit, Split, TableSplit
 from heliostat.ml.snapshots.writer import SplitWriter
+from heliostat.ml.tasks.base import Kind, is_list, wrong_label
+from heliostat.ml.tasks.evaluation import kind_of
+from heliostat.spec.tasks import DeclaredTask
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
 from heliostat.systems.scratch import scratch_folder
@@ -79,22 +81,35 @@ class Parts:
         return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))
 
 
-def check(data: Tables | Parts) -> None:
-    """Whether the data can be a snapshot. Parts are made for it, and iterators are used up.
+def check(data: Tables | Parts, task: DeclaredTask = None) -> None:
+    """Whether the data can be a snapshot, for the task that the workload declares. Parts are made for it, and iterators are
+    used up; what a task asks of splits as wholes is looked at where a snapshot of them is saved, of tables here too.
 
     Raises:
         PermanentError: with every reason why not.
     """
-    checks = _checks(data.label)
+    checks = _checks(data.label, task)
     for split, source in data:
         for number, part in parts_of(split, source):
             if part.num_rows:
                 checks[split].add(number, part)
     _require(checks)
+    if isinstance(data, Tables):
+        _require_testable({split: TableSplit(table) for split, table in data}, data.label, task)
 
 
-def _checks(label: str) -> dict[str, SplitCheck]:
-    return {split: SplitCheck(split, label, _wrong_label) for split in SPLITS}
+def _checks(label: str, task: DeclaredTask) -> dict[str, SplitCheck]:
+    kind = kind_of(task) if task is not None else None
+    return {split: SplitCheck(split, label, lambda column: _wrong_label(column, kind)) for split in SPLITS}
+
+
+def _require_testable(splits: Mapping[str, Split], label: str, task: DeclaredTask) -> None:
+    """See that models of a task can be trained and tested on splits; memory holds the label and the columns that it names."""
+    if task is None:
+        return
+    tables = {split: dataset_statistics.columns_for(task, label, rows) for split, rows in splits.items()}
+    if reasons := [*kind_of(task).wrong_tables(tables, label)]:
+        raise PermanentError("the data cannot be a snapshot: " + "; ".join(reasons))
 
 
 def _require(checks: Mapping[str, SplitCheck]) -> None:
@@ -109,7 +124,7 @@ def _mistakes(checks: Mapping[str, SplitCheck]) -> list[str]:
     if first is None or first.schema is None:
         return []
     reasons = [
-        f"the column {field.name!r} is of type {field.type}: a snapshot holds numbers, text, booleans and times"
+        f"the column {field.name!r} is of type {field.type}: it must be of numbers, text, booleans, times or lists of these"
         for field in first.schema
         if not _is_kept(field.type)
     ]
@@ -122,6 +137,8 @@ def _is_kept(kind: pa.DataType) -> bool:
     """Whether a snapshot can hold a column of this type, and give it back as it was."""
     if pa.types.is_dictionary(kind):
         return _is_kept(kind.value_type) and not pa.types.is_dictionary(kind.value_type)
+    if is_list(kind):
+        return _is_kept(kind.value_type) and not pa.types.is_dictionary(kind.value_type)
     return bool(
         pa.types.is_boolean(kind)
         or pa.types.is_integer(kind)
@@ -132,40 +149,42 @@ def _is_kept(kind: pa.DataType) -> bool:
     )
 
 
-def _wrong_label(label: pa.ChunkedArray) -> Counter[str]:
+def _wrong_label(label: pa.ChunkedArray, kind: Kind[Any] | None) -> Counter[str]:
     """Why models cannot be judged by labels, and by how many of them."""
-    kind = label.type
-    if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return Counter(
-            {f"is of type {kind}, it must be a number or a boolean: give classes numbers from 0 on; so": len(label)}
-        )
-    endless = int(pc.sum(pc.invert(pc.is_finite(label))).as_py() or 0) if pa.types.is_floating(kind) else 0
-    return +Counter({"is missing": label.null_count, "is no finite number": endless})
+    return Counter(wrong_label(kind, label))
 
 
 def save(
-    data: Tables | Parts, name: str, store: ObjectStore, tell: Callable[[str], None] = lambda text: None
+    data: Tables | Parts,
+    name: str,
+    store: ObjectStore,
+    tell: Callable[[str], None] = lambda text: None,
+    task: DeclaredTask = None,
 ) -> dict[str, Any]:
     """Keep `data` as a snapshot of the data set `name` and return its manifest; one that is there is adopted as it is.
 
     Killed at any moment, nothing of it is read: the manifest comes last, and the next attempt writes the same rows anew.
 
+    The values alone name it. What is told of the label is told as the task has it, also of one that is adopted.
+
     Raises:
-        PermanentError: the splits or the parts do not fit together.
+        PermanentError: the splits or the parts do not fit together, or their label is none of the task.
     """
     with scratch_folder() as folder:
         splits: Mapping[str, TableSplit | FileSplit]
-        splits = _written(data, folder, tell) if isinstance(data, Parts) else _in_memory(data)
+        splits = _written(data, folder, tell, task) if isinstance(data, Parts) else _in_memory(data, task)
+        _require_testable(splits, data.label, task)
         tell("computing the digest")
         digest = content_digest(data.label, splits)
         prefix = f"datasets/{name}/{digest}"
         if store.exists(f"{prefix}/manifest.json"):
             found: dict[str, Any] = json.loads(store.get(f"{prefix}/manifest.json"))
+            _tell_label(store, f"{prefix}/statistics.json", splits, data.label, task)
             return found
         tell("storing the snapshot")
         files = {split: _stored(split, rows, folder, prefix, store) for split, rows in splits.items()}
         tell("computing the statistics")
-        put_json(store, f"{prefix}/statistics.json", dataset_statistics.of(splits, data.label, folder))
+        put_json(store, f"{prefix}/statistics.json", dataset_statistics.of(splits, data.label, folder, task))
         put_json(store, f"{prefix}/schema.json", dataset_statistics.schema_of(splits["train"], data.label))
     manifest = {
         "name": name,
@@ -183,14 +202,24 @@ def save(
     return manifest
 
 
-def _in_memory(tables: Tables) -> dict[str, TableSplit]:
-    check(tables)
+def _tell_label(store: ObjectStore, key: str, splits: Mapping[str, Split], label: str, task: DeclaredTask) -> None:
+    """Write the statistics of a snapshot that is adopted anew where they are of the label as another task has it."""
+    if task is None:
+        return
+    told = json.loads(store.get(key))
+    labels = {split: dataset_statistics.label_of(rows, label, task) for split, rows in splits.items()}
+    if any(told[split].get("label") != found for split, found in labels.items()):
+        put_json(store, key, {split: {**told[split], "label": found} for split, found in labels.items()})
+
+
+def _in_memory(tables: Tables, task: DeclaredTask) -> dict[str, TableSplit]:
+    check(tables, task)
     return {split: TableSplit(_storable(table)) for split, table in tables}
 
 
-def _written(parts: Parts, folder: Path, tell: Callable[[str], None]) -> dict[str, FileSplit]:
+def _written(parts: Parts, folder: Path, tell: Callable[[str], None], task: DeclaredTask) -> dict[str, FileSplit]:
     """The parts in Parquet files, checked on the way; once something is wrong, they are only checked."""
-    checks = _checks(parts.label)
+    checks = _checks(parts.label, task)
     splits: dict[str, FileSplit] = {}
     for split, source in parts:
         writer: SplitWriter | None = None

@@ -1,6 +1,7 @@
 """What turned out to be true of predictions, as labels in the object store: `ground-truth/<application>/**`.
 
-One label a row: `request_id` as the answer's `x-request-id` header had it, `row` in the request, and `label`, a number.
+One label a row: `request_id` as the answer's `x-request-id` header had it, `row` in the request, and `label`, a number, or
+for the task Multiclass one of its classes.
 Whoever learns the truth calls `record`, or puts files there in any form of `heliostat.analysis.label_files`. Checks of the
 model's own metric compare with it.
 """
@@ -12,7 +13,7 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
@@ -29,7 +30,7 @@ class Label:
     """The truth about one row of a request."""
 
     request_id: str
-    label: float
+    label: float | str
     row: int = 0
 
 
@@ -43,16 +44,18 @@ def record(address: StoreAddress, application: Name, labels: Iterable[Label]) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = sorted(set(labels), key=lambda item: (item.request_id, item.row, item.label))
+    found = sorted(set(labels), key=lambda item: (item.request_id, item.row, isinstance(item.label, str), item.label))
     if not found:
         return None
     _check(found)
     columns = {
         "request_id": pa.array([item.request_id for item in found], pa.string()),
         "row": pa.array([item.row for item in found], pa.int32()),
-        "label": pa.array([float(item.label) for item in found], pa.float64()),
+        "label": _column([item.label for item in found]),
     }
-    digest = hashlib.sha256(repr([(item.request_id, item.row, float(item.label)) for item in found]).encode()).hexdigest()
+    values = [item.label if isinstance(item.label, str) else float(item.label) for item in found]
+    named = [(item.request_id, item.row, value) for item, value in zip(found, values, strict=True)]
+    digest = hashlib.sha256(repr(named).encode()).hexdigest()
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, compression="zstd")
     store, key = open_store(address), f"{prefix(application)}{digest[:32]}.parquet"
@@ -65,10 +68,22 @@ def prefix(application: Name) -> str:
     return f"ground-truth/{application}/"
 
 
+def _column(labels: list[float | str]) -> Any:
+    import pyarrow as pa
+
+    if any(isinstance(label, str) for label in labels):
+        return pa.array([label if isinstance(label, str) else repr(float(label)) for label in labels], pa.string())
+    return pa.array([float(label) for label in labels], pa.float64())
+
+
+def _is_label(label: float | str) -> bool:
+    return bool(label) if isinstance(label, str) else math.isfinite(label)
+
+
 def _check(labels: list[Label]) -> None:
-    wrong = [item for item in labels if not item.request_id or item.row < 0 or not math.isfinite(item.label)]
+    wrong = [item for item in labels if not item.request_id or item.row < 0 or not _is_label(item.label)]
     if wrong:
         shown = "; ".join(str(item) for item in wrong[:_MOST_SHOWN])
         more = f" and {len(wrong) - _MOST_SHOWN} more" if len(wrong) > _MOST_SHOWN else ""
-        rule = "a request id, a row of 0 or more and a finite number are needed"
+        rule = "a request id, a row of 0 or more and a finite number, or a class, are needed"
         raise PermanentError(f"labels that cannot be stored: {shown}{more}: {rule}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -10,11 +11,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from heliostat.ml import metrics
 from heliostat.ml.contracts import Columns, columns_of
 from heliostat.ml.datasets import Tables
+from heliostat.ml.predictions import Predictions
+from heliostat.ml.tasks.baselines import Baseline
+from heliostat.ml.tasks.evaluation import Evaluation, kind_of
 from heliostat.ml.training import Context, Trained
 from heliostat.spec.parameters import JobParameters
+from heliostat.spec.problem import Problem
+from heliostat.spec.tasks import DeclaredTask
 
 __all__ = ["Matrix", "SavedPredictor", "examples", "measured", "split_at_random", "training"]
 
@@ -26,8 +31,8 @@ P = TypeVar("P", bound=JobParameters)
 class SavedPredictor(Protocol):
     """A predictor that has just been fitted."""
 
-    def predict(self, columns: Columns) -> Matrix:
-        """One score a row."""
+    def predict(self, columns: Columns) -> Predictions:
+        """What the task's predictions are; one score a row where there is none."""
 
     def save(self, directory: Path) -> None:
         """Write what its class's `load` reads."""
@@ -43,14 +48,16 @@ def split_at_random(table: pa.Table, label: str, seed: int = 7) -> Tables:
     return Tables(table.take(train), table.take(validation), table.take(test), label)
 
 
-def examples(table: pa.Table, label: str, transform: Callable[[Columns], Matrix]) -> tuple[Matrix, Matrix]:
-    """The features and the labels of a table's rows."""
-    return transform(columns_of(table)), _labels(table, label)
+def examples(
+    table: pa.Table, label: str, transform: Callable[[Columns], Matrix], task: DeclaredTask = None
+) -> tuple[Matrix, Matrix]:
+    """The features and the labels of a table's rows; the labels as the task has them, classes by their place from 0."""
+    return transform(columns_of(table)), _labels(table, label, task)
 
 
-def measured(model: SavedPredictor, table: pa.Table, label: str) -> dict[str, float]:
+def measured(model: SavedPredictor, table: pa.Table, label: str, problem: Problem | None = None) -> dict[str, float]:
     """Every metric of a model on the rows of a table."""
-    return metrics.overall(_labels(table, label), model.predict(columns_of(table)))
+    return Evaluation(problem or Problem(), table, label).overall(model.predict(columns_of(table)))
 
 
 def training(
@@ -59,6 +66,7 @@ def training(
     """The training function of a `fit` that takes features, labels and parameters.
 
     One worker fits on the train split and measures on the validation split; others, where the config has some, do nothing.
+    Where the workload declares a task that has one, its baseline is fitted beside, for the gate to compare with.
     """
 
     def train(context: Context) -> None:
@@ -67,12 +75,18 @@ def training(
             return
         label = context.dataset.manifest()["label"]
         given = parameters.model_validate(context.parameters)
-        model = fit(*examples(context.dataset.table("train"), label, transform), given)
-        figures = measured(model, context.dataset.table("validation"), label)
-        context.finish(Trained(model.save, type(model), figures))
+        table, validation, problem = context.dataset.table("train"), context.dataset.table("validation"), context.problem
+        model = fit(*examples(table, label, transform, problem.task), given)
+        trained = Trained(model.save, type(model), measured(model, validation, label, problem))
+        if problem.task is not None and problem.task.has_baseline:
+            baseline = Baseline.fit(problem.task, table, label)
+            figures = measured(baseline, validation, label, problem)
+            trained = replace(trained, save_baseline=baseline.save, baseline=Baseline, baseline_metrics=figures)
+        context.finish(trained)
 
     return train
 
 
-def _labels(table: pa.Table, label: str) -> Matrix:
-    return np.asarray(table[label].to_numpy(), dtype=np.float64)
+def _labels(table: pa.Table, label: str, task: DeclaredTask) -> Matrix:
+    found: Matrix = kind_of(task).labels(table[label]) if task is not None else table[label].to_numpy()
+    return found if found.dtype.kind not in "iufb" else found.astype(np.float64)

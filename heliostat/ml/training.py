@@ -25,6 +25,8 @@ from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.priority import lower_priority
 from heliostat.ml.pyfunc import BASELINE_FOLDER, MODEL_FOLDER, RESULT_FILE
 from heliostat.spec.base import Parameters
+from heliostat.spec.problem import Problem
+from heliostat.spec.tasks import DeclaredTask
 from heliostat.systems.ray_jobs import PROGRESS
 
 __all__ = ["Context", "Trained"]
@@ -61,8 +63,15 @@ class Context:
     machines: tuple[str, ...]
     """`address:port` of every worker by rank, for libraries that connect them themselves; empty where there is one."""
     metric_logger: MetricLogger
+    problem: Problem = field(default_factory=Problem)
+    """The workload's task and its own metrics, as `workload.py` declares them."""
     _last_told: float = 0.0
     _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def task(self) -> DeclaredTask:
+        """The workload's task; None where it declares none."""
+        return self.problem.task
 
     @contextmanager
     def resumed(self) -> Any:
@@ -109,7 +118,8 @@ class Context:
             self._report(None, {})
             return
         loop_seconds = time.monotonic() - self._began
-        self._report(lambda folder: _save(trained, folder, loop_seconds), trained.metrics)
+        columns = self.problem.task.columns if self.problem.task is not None else ("score",)
+        self._report(lambda folder: _save(trained, folder, loop_seconds, columns), trained.metrics)
 
     def _report(self, save: Callable[[Path], None] | None, metrics: Mapping[str, float]) -> None:
         from ray import train
@@ -143,6 +153,7 @@ def run_worker(config: dict[str, Any]) -> None:
     rank = train.get_context().get_world_rank()
     context = Context(
         parameters=config["parameters"],
+        problem=config.get("problem") or Problem(),
         dataset=Snapshot(config["dataset_key"], config["store"]),
         rank=rank,
         workers=train.get_context().get_world_size(),
@@ -160,7 +171,7 @@ def run_worker(config: dict[str, Any]) -> None:
         raise
 
 
-def _save(trained: Trained, folder: Path, loop_seconds: float) -> None:
+def _save(trained: Trained, folder: Path, loop_seconds: float, columns: tuple[str, ...] = ("score",)) -> None:
     (folder / MODEL_FOLDER).mkdir()
     trained.save_model(folder / MODEL_FOLDER)
     result: dict[str, Any] = {
@@ -169,6 +180,7 @@ def _save(trained: Trained, folder: Path, loop_seconds: float) -> None:
         "baseline": None,
         "baselineMetrics": {name: float(value) for name, value in trained.baseline_metrics.items()},
         "loopSeconds": round(loop_seconds, 3),
+        "columns": columns,
     }
     if trained.save_baseline and trained.baseline:
         (folder / BASELINE_FOLDER).mkdir()

@@ -58,7 +58,13 @@ class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
 
 def _identity(inputs: DatasetInputs) -> str:
     parts = {"code": inputs.code.digest, "entry_point": inputs.entry_point, "parameters": inputs.parameters}
+    if task := _task(inputs):
+        parts["task"] = task
     return ray_work.digest_of({"name": inputs.name, **parts})
+
+
+def _task(inputs: DatasetInputs) -> dict[str, Any] | None:
+    return inputs.problem.task_identity if inputs.problem is not None else None
 
 
 def _result_key(inputs: DatasetInputs) -> str:
@@ -102,6 +108,7 @@ def _work(inputs: DatasetInputs) -> ray_work.Work:
         name=inputs.name,
         entry_point=inputs.entry_point,
         parameters=inputs.parameters,
+        task=inputs.problem.task if inputs.problem is not None else None,
         store=inputs.store,
         result_key=_result_key(inputs),
     )
@@ -118,6 +125,8 @@ def _work(inputs: DatasetInputs) -> ray_work.Work:
 
 def _same(old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:
     same = {"ray"}
+    if _task(old) == _task(new):
+        same.add("problem")  # metrics of the workload's own are nothing to a snapshot
     if old.code.digest == new.code.digest:
         same.add("code")
     return frozenset(same)
@@ -133,4 +142,6 @@ def _why(old: DatasetOutputs | None, new: DatasetInputs) -> str:
     ]
     if old.code.digest != new.code.digest:
         changes.insert(0, "its code changed")
+    if _task(old) != _task(new):
+        changes.append("its task changed")
     return f": {', '.join(changes)}" if changes else ""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from heliostat.spec.metrics import canonical
 from heliostat.spec.workload import Gate
 
 _EVERYTHING: Final = "all rows"
@@ -104,18 +105,24 @@ def judge(
         pairs = [(_EVERYTHING, candidate.overall, incumbent.overall, gate.margin), *_slices(gate, candidate, incumbent)]
         for place, ours, theirs, margin in pairs:
             found.append(Comparison(place, incumbent.model, ours, theirs, sign * (theirs - ours), margin))
-    return Verdict(gate.metric, tuple(found), _summary(gate, candidate, baseline, incumbent))
+    return Verdict(gate.metric or "", tuple(found), _summary(gate, candidate, baseline, incumbent))
+
+
+def unjudged() -> Verdict:
+    """The verdict where there is no metric to judge by: the candidate answered on the test data, and passes."""
+    return Verdict("", (), "not judged: the task has no metric, and the workload none of its own")
 
 
 def figures_of(name: str, report: Mapping[str, Any] | None, metric: str) -> Measurements | None:
-    """The gate's figures in one model's part of a report."""
+    """The gate's figures in one model's part of a report; an earlier release's may have the metric's former name."""
     if report is None:
         return None
     slices = {
         column: {value: float(entry["value"]) for value, entry in values.items()}
         for column, values in report["slices"].items()
     }
-    return Measurements(name, float(report["overall"][metric]), slices)
+    overall = {canonical(found): value for found, value in report["overall"].items()}
+    return Measurements(name, float(overall[metric]), slices)
 
 
 def _slices(gate: Gate, candidate: Measurements, incumbent: Measurements) -> Iterator[tuple[str, float, float, float]]:

@@ -19,14 +19,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 import heliostat
 from heliostat.provider.properties import text_of
 from heliostat.provider.resource import Failure
+from heliostat.spec import judging
 from heliostat.spec.code import digest_of
 from heliostat.spec.inspection import Asked, Inspection, InspectionTask, Role, ServedModelAddress, Told
+from heliostat.spec.judging import check_mistakes, gate_mistakes
+from heliostat.spec.problem import Problem, scores_are_numbers
 from heliostat.spec.resources import Code
-from heliostat.spec.workload import Limits
+from heliostat.spec.workload import Gate, Limits
 
 _SECONDS: Final = 120.0
 _TAIL: Final = 2_000
@@ -59,27 +63,59 @@ async def of_entry_point(given: Mapping[str, Any], role: Role, place: str) -> li
     return entry_point_mistakes(await inspect(Code.model_validate(given["code"]), task), {entry_point: place})
 
 
+async def of_metric(given: Mapping[str, Any], function: str, place: str) -> list[Failure]:
+    """Mistakes in a metric of the workload's own, which stands at `place`."""
+    task = InspectionTask(asked=(Asked(entry_point=function, role=Role.METRIC),))
+    return entry_point_mistakes(await inspect(Code.model_validate(given["code"]), task), {function: place})
+
+
+def gate_failures(given: Mapping[str, Any]) -> Iterator[Failure]:
+    """What the gate in some inputs asks for and the task beside it does not have."""
+    if not isinstance(given.get("gate"), Mapping):
+        return
+    try:
+        gate = Gate.model_validate(given["gate"])
+        problem = Problem.model_validate(given.get("problem") or {})
+    except ValidationError:
+        return  # told already
+    for path, text in gate_mistakes(gate, problem):
+        yield Failure(text_of(("gate", to_camel(str(path[0])), *path[1:])), text)
+
+
 async def of_application(given: Mapping[str, Any]) -> list[Failure]:
     """Mistakes in an application's contract, its golden requests and its strategy's checks."""
     found, places = await inspect_application(given)
-    return [*entry_point_mistakes(found, places), *answer_mistakes(given["strategy"], found.answer)]
+    return [
+        *entry_point_mistakes(found, places),
+        *answer_mistakes(given["strategy"], found.answer),
+        *metric_failures(given["strategy"]),
+    ]
+
+
+def metric_failures(strategy: Mapping[str, Any]) -> Iterator[Failure]:
+    """Checks of a strategy (as it stands in the inputs) by a metric that the task in the check does not have."""
+    for path, check in checks_of(strategy):
+        if check.get("kind") == "model-metric":
+            for place, text in check_mistakes(check, Problem.model_validate(check.get("of") or {})):
+                yield Failure(text_of((*path, *place)), text)
 
 
 async def inspect_application(
     given: Mapping[str, Any], model: ServedModelAddress | None = None
 ) -> tuple[Inspection, dict[str, str]]:
     """What is wrong with an application's code, and where each entry point is named; with `model`, whether it is loaded."""
-    functions = functions_asked(given["strategy"])
+    functions, metrics = functions_asked(given["strategy"]), metrics_asked(given["strategy"])
     contract = str(given["contract"])
     task = InspectionTask(
         asked=(
             Asked(entry_point=contract, role=Role.CONTRACT),
             *(Asked(entry_point=function, role=Role.CHECK) for function in functions if function != contract),
+            *(Asked(entry_point=function, role=Role.METRIC) for function in metrics if function not in functions),
         ),
         limits=Limits.model_validate(given["limits"]),
         model=model,
     )
-    return await inspect(Code.model_validate(given["code"]), task), {**functions, contract: "contract"}
+    return await inspect(Code.model_validate(given["code"]), task), {**metrics, **functions, contract: "contract"}
 
 
 def entry_point_mistakes(found: Inspection, places: Mapping[str, str]) -> list[Failure]:
@@ -146,9 +182,22 @@ def answer_mistakes(strategy: Mapping[str, Any], answer: Mapping[str, bool] | No
         if field not in answer:
             known = ", ".join(answer) or "nothing"
             yield Failure(place, f"the contract's answer has no field {field!r}: it has {known}")
-        elif check.get("kind") in _OF_NUMBERS and not answer[field]:
+        elif check.get("kind") in _OF_NUMBERS and not answer[field] and scores_are_numbers(_problem_of(check)):
             numbers = ", ".join(name for name, numeric in answer.items() if numeric) or "none"
             yield Failure(place, f"the field {field!r} of the contract's answer is no number; of those there are: {numbers}")
+
+
+def metrics_asked(strategy: Mapping[str, Any]) -> dict[str, str]:
+    """The workload's own metrics that a strategy's checks name, and where each is named first."""
+    found: dict[str, str] = {}
+    for path, check in checks_of(strategy):
+        for metric in (check.get("of") or {}).get("metrics", ()):
+            found.setdefault(metric["function"], text_of((*path, "metric")))
+    return found
+
+
+def _problem_of(check: Mapping[str, Any]) -> Problem | None:
+    return Problem.model_validate(check["of"]) if check.get("of") else None
 
 
 def functions_asked(strategy: Mapping[str, Any]) -> dict[str, str]:
@@ -162,13 +211,4 @@ def functions_asked(strategy: Mapping[str, Any]) -> dict[str, str]:
 
 def checks_of(strategy: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
     """Every check in a strategy, as it stands in the inputs, with its path from the resource."""
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [(("strategy",), strategy)]
-    while waiting:
-        path, value = waiting.pop(0)
-        if isinstance(value, Mapping):
-            if path[-2:-1] == ("checks",):
-                yield path, value
-                continue
-            waiting += [((*path, key), item) for key, item in value.items()]
-        elif isinstance(value, list):
-            waiting += [((*path, index), item) for index, item in enumerate(value)]
+    yield from ((("strategy", *path), check) for path, check in judging.checks_of(strategy))

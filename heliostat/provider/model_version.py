@@ -16,6 +16,8 @@ from heliostat.provider.snapshots import require_judgeable
 from heliostat.provider.switches import switches_of
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import EvaluateSpecification
+from heliostat.spec.judging import judged_by
+from heliostat.spec.metrics import former
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.workload import OnRefusal
 from heliostat.systems.controller_api import ControllerClient
@@ -54,11 +56,15 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
 
     def insignificant_inputs(self, old: ModelVersionInputs, new: ModelVersionInputs) -> frozenset[str]:
         """Where things are reached means nothing, nor does the code: a model is judged with the code it was logged with."""
-        return _PLACES - {"tracking_access"}
+        same = {"problem"} if _problem(old) == _problem(new) else set()
+        return _PLACES - {"tracking_access"} | same
 
     async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
-        """That the entry point is no predictor."""
-        return await inspecting.of_entry_point(given, Role.PREDICTOR, "entryPoint")
+        """That the entry point is no predictor, or that the gate asks for what the task does not have."""
+        failures = [*inspecting.gate_failures(given)]
+        for number, metric in enumerate((given.get("problem") or {}).get("metrics", ())):
+            failures += await inspecting.of_metric(given, str(metric["function"]), f"problem.metrics[{number}].function")
+        return [*failures, *await inspecting.of_entry_point(given, Role.PREDICTOR, "entryPoint")]
 
     def early_outputs(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Which version a pin takes, whatever the data will be."""
@@ -75,7 +81,7 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
             await asyncio.to_thread(_pinned, new)
             return
         if new.dataset.digest != _UNSEEN:
-            await require_judgeable(new.gate, new.dataset, new.store)
+            await require_judgeable(new.gate, new.problem, new.dataset, new.store)
         if old is None or old.model_uri != new.model_uri:
             try:
                 incumbent = await _incumbent(new)
@@ -129,6 +135,8 @@ async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersion
         context.info(f"{inputs.name}: the candidate was refused before; it is measured again")
         report, report_uri, known = await _report(context, inputs, serving, again=True)
         verdict = _judged(inputs, report, serving)
+    if report.get("incomparable"):
+        context.warn(f"{inputs.name}: judged against the baseline alone, for {report['incomparable']}")
     if verdict.accepted:
         version = await asyncio.to_thread(_register, inputs, verdict, report_uri)
         context.info(f"{inputs.name}: accepted as version {version.version}: {verdict.summary}")
@@ -188,7 +196,8 @@ async def _report(
             "candidate": inputs.model_uri,
             "incumbent": serving.source if serving else None,
             "dataset": inputs.dataset.digest,
-            "metric": inputs.gate.metric,
+            "metric": former(metric) if (metric := judged_by(inputs.gate, inputs.problem)) else None,
+            **({"problem": problem} if (problem := _problem(inputs)) else {}),
             "slices": [{"column": item.column, "min_rows": item.min_rows} for item in inputs.gate.slices],
         }
     )
@@ -216,10 +225,12 @@ def _work(inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: st
     specification = EvaluateSpecification(
         name=inputs.name,
         candidate=inputs.model_uri or "",
+        run_id=inputs.run_id,
         incumbent=serving.uri if serving else None,
         dataset_key=ray_work.key_of(inputs.dataset.uri, inputs.store),
         dataset_digest=inputs.dataset.digest,
         gate=inputs.gate,
+        problem=inputs.problem,
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
         result_key=key,
@@ -237,12 +248,21 @@ def _work(inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: st
 
 
 def _judged(inputs: ModelVersionInputs, report: dict[str, Any], serving: RegisteredVersion | None) -> gate.Verdict:
-    metric = inputs.gate.metric
+    metric = judged_by(inputs.gate, inputs.problem)
+    if metric is None:
+        return gate.unjudged()
     candidate = gate.figures_of(inputs.model_uri or "", report["candidate"], metric)
     assert candidate is not None  # noqa: S101 - a report has a candidate
     baseline = gate.figures_of("the baseline", report["baseline"], metric)
     incumbent = gate.figures_of(serving.uri, report["incumbent"], metric) if serving else None
-    return gate.judge(inputs.gate, report["higherIsBetter"], candidate, baseline, incumbent)
+    asked = inputs.gate.model_copy(update={"metric": metric})
+    return gate.judge(asked, report["higherIsBetter"], candidate, baseline, incumbent)
+
+
+def _problem(inputs: ModelVersionInputs) -> dict[str, Any] | None:
+    """What the task and the workload's own metrics decide of a measurement."""
+    found = inputs.problem
+    return None if found is None or found.says_nothing else found.model_dump(mode="json")
 
 
 def _register(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str) -> RegisteredVersion:

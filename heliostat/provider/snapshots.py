@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 from heliostat.provider import ray_work
-from heliostat.spec.analysis import metrics_for
+from heliostat.spec.judging import judged_by
+from heliostat.spec.metrics import Needs, needs
+from heliostat.spec.problem import Problem, undeclared_of
 from heliostat.spec.resources import DatasetAddress, StoreAddress
+from heliostat.spec.tasks import Binary, Task
 from heliostat.spec.workload import Gate
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, open_store
 
 _CLASSES: Final = frozenset({"0", "1", "0.0", "1.0", "false", "true"})
-_UNLIKE: Final = frozenset({"roc_auc", "pr_auc", "r2"})
-"""Metrics that are not defined where all labels are alike."""
 
 
-async def require_judgeable(gate: Gate, dataset: DatasetAddress, store: StoreAddress) -> None:
-    """See that models of a snapshot can be judged by a gate.
+async def require_judgeable(gate: Gate, problem: Problem | None, dataset: DatasetAddress, store: StoreAddress) -> None:
+    """See that models of a snapshot can be judged by a gate, as the problem has it.
 
     Raises:
         PermanentError: they cannot, with every reason.
     """
-    if reasons := await asyncio.to_thread(_reasons, gate, dataset, store):
+    if reasons := await asyncio.to_thread(_reasons, gate, problem or Problem(), dataset, store):
         raise PermanentError("\n  ".join([f"the gate does not fit the data at {dataset.uri}:", *reasons]))
 
 
-def _reasons(gate: Gate, dataset: DatasetAddress, store: StoreAddress) -> list[str]:
+def _reasons(gate: Gate, problem: Problem, dataset: DatasetAddress, store: StoreAddress) -> list[str]:
     key = ray_work.key_of(dataset.uri, store)
     opened = open_store(store)
     try:
@@ -36,28 +38,44 @@ def _reasons(gate: Gate, dataset: DatasetAddress, store: StoreAddress) -> list[s
         statistics = json.loads(opened.get(f"{key}/statistics.json"))
     except ObjectMissingError:
         return []  # whoever reads the data tells that it is gone
-    return [*_slices(gate, manifest), *_metric(gate, manifest["label"], statistics["test"])]
+    return [*_slices(gate, manifest), *_metric(gate, problem, manifest["label"], statistics["test"])]
 
 
-def _slices(gate: Gate, manifest: dict[str, Any]) -> list[str]:
+def _slices(gate: Gate, manifest: dict[str, Any]) -> Iterator[str]:
     columns = [name for name in manifest["columns"] if name != manifest["label"]]
-    return [
-        f"gate.slices[{number}].column: the data has no column {item.column!r} to slice by; it has {', '.join(columns)}"
-        for number, item in enumerate(gate.slices)
-        if item.column not in columns
-    ]
+    for number, item in enumerate(gate.slices):
+        if item.column not in columns:
+            text = f"the data has no column {item.column!r} to slice by"
+            if item.column == manifest["label"]:
+                text = f"{item.column!r} is the label, and all rows of a slice by it are alike"
+            yield f"gate.slices[{number}].column: {text}; it has {', '.join(columns)}"
 
 
-def _metric(gate: Gate, label: str, test: dict[str, Any]) -> list[str]:
-    """That the metric is not defined on the labels of the test split; where they are counted, each value is known."""
-    values: dict[str, int] | None = test.get("classBalance")
-    two_classes = values is not None and values.keys() <= _CLASSES
-    alike = values is not None and len(values) == 1
-    defined = [name for name in metrics_for(two_classes) if not (alike and name in _UNLIKE)]
-    if gate.metric in defined:
+def _metric(gate: Gate, problem: Problem, label: str, test: dict[str, Any]) -> list[str]:
+    """That the metric is not defined on the labels of the test split, as far as the snapshot tells of them."""
+    metric, told = judged_by(gate, problem), test.get("label")
+    if metric is None or problem.custom(metric) is not None:
         return []
-    if alike:
-        found = "all labels of the test split are alike"
+    if problem.task is not None and told is not None and told["kind"] == problem.task.kind:
+        unmet: dict[str, str] = told["unmet"]
+        reason, task = unmet.get(needs(metric)) or unmet.get(Needs.ANY), problem.task
+        defined = [name for name in task.metrics if needs(name) not in unmet] if Needs.ANY not in unmet else []
     else:
-        found = "its labels are 0 and 1" if two_classes else "its labels are numbers, not 0 and 1 alone"
-    return [f"gate.metric: {gate.metric} is not defined on {label!r}, for {found}; there are {', '.join(defined)}"]
+        reason, task = _by_values(problem.task, metric, test.get("classBalance"))
+        alike = test.get("classBalance") is not None and len(test["classBalance"]) == 1
+        defined = [name for name in task.metrics if not (alike and needs(name) is Needs.UNLIKE)]
+    there = f"; there are {', '.join(defined)}" if defined else ""
+    return [f"gate.metric: {metric} is not defined on {label!r}, for {reason}{there}"] if reason else []
+
+
+def _by_values(task: Task | None, metric: str, values: dict[str, int] | None) -> tuple[str, Task]:
+    """Why a metric is not defined on labels of which only some values are known, and what they are judged as."""
+    two_classes = values is not None and values.keys() <= _CLASSES
+    judged_as = task or undeclared_of(two_classes)
+    if isinstance(task, Binary) and values is not None and not two_classes:
+        other = next(iter(values.keys() - _CLASSES))
+        return f"a label of the test split is {other}, and the task binary has 0 and 1", judged_as
+    if metric not in judged_as.metrics:
+        return "its labels are 0 and 1" if two_classes else "its labels are numbers, not 0 and 1 alone", judged_as
+    alike = values is not None and len(values) == 1 and needs(metric) is Needs.UNLIKE
+    return "all labels of the test split are alike" if alike else "", judged_as

@@ -21,7 +21,7 @@ from heliostat.systems.ray_capacity import read_nodes
 TRAINING_TAG: Final = "heliostat.training"
 COMPLETE_TAG: Final = "heliostat.complete"
 MODEL_TAG: Final = "heliostat.model_uri"
-_OF_THE_WORK: Final = frozenset({"max_failures", "timeout_seconds", "ray", "gate", "group", "own_cluster"})
+_OF_THE_WORK: Final = frozenset({"max_failures", "timeout_seconds", "ray", "gate", "group", "own_cluster", "problem"})
 """Inputs that decide nothing about the model that comes out."""
 _NOT_QUALITY: Final = ("fit_seconds", "loop_seconds")
 
@@ -42,8 +42,11 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
         return _OF_THE_WORK
 
     async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
-        """That the entry point is no function that trains."""
-        return await inspecting.of_entry_point(given, Role.TRAINING, "entryPoint")
+        """That the entry point is no function that trains, or that its model could not be judged as the gate asks."""
+        return [
+            *inspecting.gate_failures(given),
+            *await inspecting.of_entry_point(given, Role.TRAINING, "entryPoint"),
+        ]
 
     async def preview(self, context: Context, old: TrainJobOutputs | None, new: TrainJobInputs) -> None:
         """Say whether it will train, and why.
@@ -88,6 +91,7 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
 
 def identity_of(inputs: TrainJobInputs) -> str:
     """The training's identity: what decides the model that comes out."""
+    task = _task(inputs)
     return ray_work.digest_of(
         {
             "name": inputs.name,
@@ -96,8 +100,14 @@ def identity_of(inputs: TrainJobInputs) -> str:
             "dataset": inputs.dataset.digest,
             "parameters": inputs.parameters,
             "scaling": inputs.scaling.model_dump(mode="json"),
+            **({"task": task} if task else {}),
         }
     )
+
+
+def _task(inputs: TrainJobInputs) -> dict[str, Any] | None:
+    """What the task decides of the model; metrics only measure it."""
+    return inputs.problem.task_identity if inputs.problem is not None else None
 
 
 def why(old: TrainJobOutputs | None, new: TrainJobInputs) -> str:
@@ -115,6 +125,8 @@ def why(old: TrainJobOutputs | None, new: TrainJobInputs) -> str:
         changes.append(f"its data changed ({old.dataset.digest[:12]} -> {new.dataset.digest[:12]})")
     if old.scaling != new.scaling:
         changes.append(f"its scaling changed ({_width(old.scaling)} -> {_width(new.scaling).removeprefix('workers ')})")
+    if _task(old) != _task(new):
+        changes.append("its task changed")
     return f": {', '.join(changes)}" if changes else ""
 
 
@@ -148,7 +160,7 @@ async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
 async def _require_worth_it(inputs: TrainJobInputs) -> None:
     """See that what comes out can be judged, before minutes go into it."""
     if inputs.gate is not None:
-        await require_judgeable(inputs.gate, inputs.dataset, inputs.store)
+        await require_judgeable(inputs.gate, inputs.problem, inputs.dataset, inputs.store)
 
 
 async def _require_room(inputs: TrainJobInputs) -> None:
@@ -194,6 +206,7 @@ def _work(inputs: TrainJobInputs) -> ray_work.Work:
             dataset_key=_key(inputs),
             dataset_digest=inputs.dataset.digest,
             parameters=inputs.parameters,
+            problem=inputs.problem,
             scaling=inputs.scaling,
             group=inputs.group,
             max_failures=inputs.max_failures,

@@ -7,6 +7,7 @@ import pulumi
 from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import Parameters
+from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
 
 
@@ -20,6 +21,7 @@ class Dataset(Resource):
         parameters: The values that the function is called with.
         platform: Where the function runs and the snapshot is kept.
         opts: Pulumi's resource options.
+        problem: What its label is held against; by default it is a number.
     """
 
     token = "heliostat:index:Dataset"  # noqa: S105 - a type, no secret
@@ -33,6 +35,8 @@ class Dataset(Resource):
         parameters: Parameters,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        problem: Problem | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -41,6 +45,7 @@ class Dataset(Resource):
             code=code,
             entry_point=entry_point,
             parameters=parameters,
+            problem=problem,
             store=platform.store,
             ray=platform.ray,
         )

@@ -8,6 +8,7 @@ import pulumi
 
 from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
+from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
 from heliostat.spec.workload import Gate
 
@@ -36,6 +37,7 @@ class ModelVersion(Resource):
         gate: What the candidate has to reach.
         platform: Where it is measured and registered.
         opts: Pulumi's resource options.
+        problem: The task that it is judged by, and the workload's own metrics, whose functions `code` holds too.
     """
 
     token = "heliostat:index:ModelVersion"  # noqa: S105 - a type, no secret
@@ -51,6 +53,8 @@ class ModelVersion(Resource):
         gate: Gate,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        problem: Problem | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -64,6 +68,7 @@ class ModelVersion(Resource):
             entry_point=entry_point,
             dataset=dataset,
             gate=gate,
+            problem=problem,
             store=platform.store,
             ray=platform.ray,
             tracking_uri=platform.tracking_uri,

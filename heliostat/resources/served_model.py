@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ from heliostat.resources.platform import Platform
 from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
 from heliostat.spec.code import CodeError, code_of
+from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
+from heliostat.spec.problem import CustomMetric, Problem
 from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
+from heliostat.spec.tasks import DeclaredTask
 from heliostat.spec.workload import Workload
 
 
@@ -42,6 +45,8 @@ class ServedModelArgs:
     """The parameters of the function `dataset`."""
     parameters: JobParameters
     """The parameters of the training; a stack's config overrides them."""
+    problem: Problem = field(default_factory=Problem)
+    """The task, and metrics of the workload's own."""
 
     def __post_init__(self) -> None:
         """Refuse what an earlier release took.
@@ -78,6 +83,28 @@ class ServedModelArgs:
             raise pulumi.RunError(f"the training parameters of {name} do not fit: {told}")
         return self.parameters.overridden(overrides).values()
 
+    def declared_problem(self) -> Problem | None:
+        """The problem with the digests of what its own metrics compute; None where nothing is declared."""
+        if self.problem == Problem():
+            return None
+        metrics = [
+            metric.model_copy(update={"code_digest": self.code(metric.function).digest}) for metric in self.problem.metrics
+        ]
+        return self.problem.model_copy(update={"metrics": tuple(metrics)})
+
+    def require_judgeable(self, name: str, spec: Workload) -> None:
+        """See that the gate and the strategy's checks ask for what the task has; a config that is read says so with its line.
+
+        Raises:
+            pulumi.RunError: with every mistake.
+        """
+        written = spec.serving.strategy.model_dump(mode="json", by_alias=True)
+        found = [("gate", *path, text) for path, text in gate_mistakes(spec.gate, self.problem)]
+        found += [("serving", "strategy", *path, text) for path, text in strategy_mistakes(written, self.problem)]
+        if found:
+            told = "; ".join(f"{'.'.join(map(str, each[:-1]))}: {each[-1]}" for each in found)
+            raise pulumi.RunError(f"what {name} is judged by does not fit its task: {told}")
+
 
 class ServedModel(pulumi.ComponentResource):
     """Dataset, TrainJob, ModelVersion and Application of one workload. A pinned version is served without a training.
@@ -103,17 +130,26 @@ class ServedModel(pulumi.ComponentResource):
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        args.require_judgeable(name, spec)
         super().__init__("heliostat:index:ServedModel", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self, depends_on=list(platform.ready))
-        data = Dataset(name, args.code(args.dataset), args.dataset, args.data_parameters.values(), platform, child)
+        declared = args.declared_problem()
+        problem = declared or Problem()
+        data_code, parameters = args.code(args.dataset), args.data_parameters.values()
+        data = Dataset(name, data_code, args.dataset, parameters, platform, child, problem=declared)
+        spec = spec.model_copy(update={"gate": resolved_gate(spec.gate, problem)})
         candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data, child)
+        # A metric of the workload's own is computed with the code of the evaluation.
+        code = args.code(args.predictor, *problem.functions)
         version = ModelVersion(
-            name, candidate, args.code(args.predictor), args.predictor, data.address, spec.gate, platform, child
+            name, candidate, code, args.predictor, data.address, spec.gate, platform, child, problem=declared
         )
         model = ServedVersion(version.model_uri, version.data_digest)
         # The checks of one's own run beside the traffic, with the code that the application is deployed with.
-        code = args.code(args.contract, *functions_of(spec.serving.strategy))
-        application = Application(name, code, args.contract, model, spec.serving, platform, child)
+        strategy = resolved_strategy(spec.serving.strategy, problem)
+        code = args.code(args.contract, *functions_of(strategy), *metric_functions(strategy))
+        serving = spec.serving.model_copy(update={"strategy": strategy})
+        application = Application(name, code, args.contract, model, serving, platform, child)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
@@ -138,6 +174,7 @@ class ServedModel(pulumi.ComponentResource):
             platform,
             child,
             gate=spec.gate,
+            problem=args.declared_problem(),
         )
         return Candidate(run_id=run.run_id, model_uri=run.model_uri)
 
@@ -150,7 +187,7 @@ Declare = Callable[[str, Workload, Path, Platform], ServedModel]
 """What a `workload.py` calls `declare`: name, the stack's part, the checkout and the platform to the workload's resources."""
 
 
-def by_convention(
+def by_convention(  # noqa: PLR0913 - a declaration names its parts
     module: str,
     parameters: JobParameters,
     data_parameters: JobParameters | None = None,
@@ -159,6 +196,8 @@ def by_convention(
     train: str = "train:train",
     predictor: str = "predictor:Model",
     contract: str = "contract:CONTRACT",
+    task: DeclaredTask = None,
+    metrics: Sequence[CustomMetric] = (),
 ) -> Declare:
     """The `declare` of a workload whose entry points have the usual names.
 
@@ -170,19 +209,36 @@ def by_convention(
         train: The training's function.
         predictor: The class that answers.
         contract: The application's contract.
+        task: The kind of problem, one of `heliostat.spec.tasks`. By default labels that are 0 and 1 alone are classes, others
+            numbers.
+        metrics: The workload's own, beside the task's; their functions are named as the others are.
     """
     package = module.rpartition(".")[0]
+    own = tuple(metric.model_copy(update={"function": f"{package}.{metric.function}"}) for metric in metrics)
+    entry_points = {
+        "dataset": f"{package}.{dataset}",
+        "train": f"{package}.{train}",
+        "predictor": f"{package}.{predictor}",
+        "contract": f"{package}.{contract}",
+    }
+    return _Convention(entry_points, parameters, data_parameters or JobParameters(), Problem(task=task, metrics=own))
 
-    def declare(name: str, spec: Workload, root: Path, platform: Platform) -> ServedModel:
+
+@dataclass(frozen=True)
+class _Convention:
+    """The `declare` of a workload, which whoever reads a config asks for its problem as well."""
+
+    entry_points: Mapping[str, str]
+    parameters: JobParameters
+    data_parameters: JobParameters
+    problem: Problem
+
+    def __call__(self, name: str, spec: Workload, root: Path, platform: Platform) -> ServedModel:
         args = ServedModelArgs(
             root=root,
-            dataset=f"{package}.{dataset}",
-            train=f"{package}.{train}",
-            predictor=f"{package}.{predictor}",
-            contract=f"{package}.{contract}",
-            data_parameters=data_parameters or JobParameters(),
-            parameters=parameters,
+            data_parameters=self.data_parameters,
+            parameters=self.parameters,
+            problem=self.problem,
+            **self.entry_points,
         )
         return ServedModel(name, args, spec, platform)
-
-    return declare

@@ -7,6 +7,7 @@ import pulumi
 from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import Parameters
+from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
 from heliostat.spec.workload import Gate, Training
 
@@ -24,6 +25,7 @@ class TrainJob(Resource):
         platform: Where it runs.
         opts: Pulumi's resource options.
         gate: What its model will be judged by: a training whose model could not be judged is not begun.
+        problem: The task that the model is for, which the function finds in `context.task`, and the workload's own metrics.
     """
 
     token = "heliostat:index:TrainJob"  # noqa: S105 - a type, no secret
@@ -41,6 +43,7 @@ class TrainJob(Resource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         gate: Gate | None = None,
+        problem: Problem | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -54,6 +57,7 @@ class TrainJob(Resource):
             group=platform.group(training.scaling.group),
             own_cluster=platform.own_cluster(training.cluster),
             gate=gate,
+            problem=problem,
             max_failures=training.max_failures,
             timeout_seconds=training.timeout_seconds,
             store=platform.store,

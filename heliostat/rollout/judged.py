@@ -104,7 +104,7 @@ def _verdict(check: Measured, figure: Measurement, exhausted: bool, least: int) 
 
 
 def _metric(check: ModelMetric, candidate: float, serving: float | None) -> tuple[Verdict, str]:
-    sign = -1.0 if check.metric in limits.LOWER_IS_BETTER else 1.0
+    sign = 1.0 if check.higher_is_better else -1.0
     if check.limit is not None and sign * (candidate - check.limit) < -_ROUNDING:
         return Verdict.FAIL, ""
     if check.margin is None:

@@ -16,9 +16,6 @@ from heliostat.spec.analysis import (
 )
 from heliostat.spec.formatting import duration, percent
 
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mean_bias"})
-"""Of the model's own metrics; of the others more is better."""
-
 
 def name(check: Check) -> str:
     """A check, e.g. `latency p99`."""
@@ -84,7 +81,7 @@ def _limits(check: Check) -> list[str]:
         case PredictionDistance():
             found = [f"at most {check.at_most:g}"]
         case ModelMetric():
-            word = "at most" if check.metric in LOWER_IS_BETTER else "at least"
+            word = "at least" if check.higher_is_better else "at most"
             margin = check.margin and f"at most {check.margin:g} worse than what serves"
             found = [_some(word, check.limit), margin or _zero(check.margin, "not worse than what serves")]
         case CustomCheck():

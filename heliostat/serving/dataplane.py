@@ -10,9 +10,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from pydantic_core import ValidationError, to_json
 
 from heliostat.ml.contracts import Contract, Predictor
+from heliostat.ml.predictions import parts_of
 from heliostat.serving import golden
 from heliostat.serving.bodies import Bodies, problems, request_id
 from heliostat.serving.errors import HttpError
@@ -112,7 +114,9 @@ class DataPlane:
         return rows, to_json(self.contract.respond(self._scores(rows)[0]) if single else {"rows": self.answers(rows)})
 
     def _scores(self, rows: Sequence[Any]) -> list[Any]:
-        scores: list[Any] = self._predictor.predict(self.contract.columns(rows)).tolist()
+        predicted = self._predictor.predict(self.contract.columns(rows))
+        # An array is the usual answer, and NumPy takes it apart by itself.
+        scores: list[Any] = predicted.tolist() if isinstance(predicted, np.ndarray) else parts_of(predicted)
         if len(scores) != len(rows):
             raise ValueError(f"the predictor gave {len(scores)} scores for {len(rows)} rows")
         return scores

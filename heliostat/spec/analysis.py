@@ -9,35 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 from pydantic_core import PydanticCustomError
 
 from heliostat.spec.base import EntryPoint, Model, Name
 from heliostat.spec.latencies import Counts
+from heliostat.spec.metrics import MetricName
 from heliostat.spec.mistakes import beside, not_one_of
-
-Metric = Literal[
-    "roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "mean_bias", "rmse", "mae", "r2"
-]
-"""As `heliostat.ml.metrics` computes them."""
-
-NUMBER_METRICS: Final[frozenset[Metric]] = frozenset({"rmse", "mae", "r2", "mean_bias"})
-"""Metrics of models that say a number: defined on every label that is one."""
-CLASS_METRICS: Final[frozenset[Metric]] = frozenset(get_args(Metric)) - {"rmse", "mae", "r2"}
-"""Metrics of models that say a probability: labels are 0 and 1."""
-
-
-def metrics_for(two_classes: bool) -> tuple[Metric, ...]:
-    """The metrics that are defined on labels that are 0 and 1 alone, or on any numbers."""
-    chosen = CLASS_METRICS if two_classes else NUMBER_METRICS
-    return tuple(name for name in get_args(Metric) if name in chosen)
-
+from heliostat.spec.problem import Problem
 
 Quantile = Annotated[float, Field(gt=0, lt=1)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 def _known(figure: Any) -> Any:
@@ -124,19 +113,28 @@ class ModelMetric(Model):
     """The model's own metric on the rows whose truth is known by now."""
 
     kind: Literal["model-metric"] = "model-metric"
-    metric: Metric
-    """Computed on the answers and the labels that came for them."""
+    metric: MetricName
+    """One of the workload's task, or of its own; computed on the answers and the labels that came for them."""
     field: str
-    """The numeric field of the answer that is the score."""
+    """The field of the answer that holds the prediction: a number, or for tasks whose prediction is several of them a list in
+    their order, or an object with one for each name. For Multiclass it may be the class itself, where the metric needs no
+    more."""
     limit: float | None = None
     """The worst value that is good enough; the metric knows which direction is better."""
     margin: Annotated[float, Field(ge=0)] | None = None
     """How much worse than the serving version's on the same rows it may be."""
+    of: Problem | None = Field(default=None, exclude_if=_is_none)
+    """The workload's task, and its own metric where it is that one: the program fills it in from the declaration."""
 
     @model_validator(mode="wrap")
     @classmethod
     def _limited(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return beside(given, handler, *_unlimited(cls, given, "limit", "margin"))
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Which direction of the metric is better."""
+        return (self.of or Problem()).higher_is_better(self.metric)
 
 
 class CustomCheck(Model):

@@ -22,6 +22,7 @@ class Role(StrEnum):
     PREDICTOR = "predictor"
     CONTRACT = "contract"
     CHECK = "check"
+    METRIC = "metric"
 
 
 class Asked(Model):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.groups import ChosenGroup
+from heliostat.spec.problem import Problem
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.tasks import Task
 from heliostat.spec.workload import Gate, Scaling
 
 
@@ -14,6 +16,8 @@ class SnapshotSpecification(Model):
     name: Name
     entry_point: EntryPoint
     parameters: Parameters
+    task: Task | None = None
+    """What the label is held against."""
     store: StoreAddress
     result_key: str
 
@@ -29,6 +33,8 @@ class TrainSpecification(Model):
     dataset_key: str
     dataset_digest: Digest
     parameters: Parameters
+    problem: Problem | None = None
+    """The task that the model is for, and the workload's own metrics."""
     scaling: Scaling
     group: ChosenGroup | None = None
     """The nodes that it runs on; by default wherever there is room."""
@@ -44,11 +50,15 @@ class EvaluateSpecification(Model):
     name: Name
     candidate: str
     """`models:/<model id>`"""
+    run_id: str | None = None
+    """MLflow's run that made it, which the pictures are put to."""
     incumbent: str | None
     """`models:/<name>/<version>`; None where nothing serves."""
     dataset_key: str
     dataset_digest: Digest
     gate: Gate
+    problem: Problem | None = None
+    """What is measured; by default the labels decide."""
     store: StoreAddress
     tracking_uri: str
     result_key: str

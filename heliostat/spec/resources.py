@@ -18,6 +18,7 @@ from heliostat.spec.groups import ChosenGroup, replicas_misfit
 from heliostat.spec.own_cluster import OwnCluster, groupless
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
+from heliostat.spec.problem import Problem
 from heliostat.spec.scaling import misfit
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import AnswerSettings, Gate, ReplicaScale, Scaling
@@ -170,6 +171,8 @@ class DatasetInputs(Model):
     entry_point: EntryPoint
     """A function `(parameters) -> Tables | Parts` of the workload, both of `heliostat.ml.datasets`."""
     parameters: Parameters = {}
+    problem: Problem | None = None
+    """What its label is held against; by default it is a number."""
     store: StoreAddress
     ray: RayAddress
 
@@ -210,6 +213,8 @@ class TrainJobInputs(Model):
     """That it runs on a Ray cluster of its own; by default on the one that is there."""
     gate: Gate | None = None
     """What its model will be judged by; a training whose model could not be judged is not begun."""
+    problem: Problem | None = None
+    """The task that its model is for, and the workload's own metrics."""
     max_failures: Annotated[int, Field(ge=0)] = 2
     timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
     store: StoreAddress
@@ -256,6 +261,8 @@ class ModelVersionInputs(Model):
     """A class `heliostat.ml.contracts.Predictor` of the workload: how its models answer."""
     dataset: DatasetAddress
     gate: Gate = Field(default_factory=Gate)
+    problem: Problem | None = None
+    """The task that it is judged by, and the workload's own metrics."""
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str

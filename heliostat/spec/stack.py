@@ -8,13 +8,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
 
 from heliostat.spec.base import Model
+from heliostat.spec.judging import gate_mistakes, strategy_mistakes
+from heliostat.spec.metrics import FORMER
 from heliostat.spec.mistakes import Path, mistakes_in
 from heliostat.spec.parameters import JobParameters, overrides_schema
 from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.platforms.local import LocalPlatform
-from heliostat.spec.workload import TrainingCluster, Workload, Workloads
+from heliostat.spec.problem import Problem
+from heliostat.spec.workload import Gate, TrainingCluster, Workload, Workloads
 
 M = TypeVar("M", bound=Model)
 
@@ -62,6 +66,9 @@ Locate = Callable[[tuple[str | int, ...]], tuple[int, int] | None]
 ParametersOf = Callable[[str], JobParameters | None]
 """The parameters of a workload's training, which the config overrides; None where it has no types for them."""
 
+ProblemOf = Callable[[str], Problem | None]
+"""What a workload declares of its task and metrics; None where that is not known here."""
+
 
 def parse(
     sections: Mapping[str, Any],
@@ -69,6 +76,7 @@ def parse(
     workloads: Collection[str],
     locate: Locate = lambda _: None,
     parameters_of: ParametersOf = lambda _: None,
+    problem_of: ProblemOf = lambda _: None,
 ) -> Stack:
     """The stack that `sections` (by name: `platform`, ...) declare, of the `workloads` that there are.
 
@@ -81,7 +89,8 @@ def parse(
     except ValidationError as error:
         told |= _told(sections, error)
     told |= _wrong_parameters(sections, workloads, parameters_of)
-    told |= {path: text for path, text in (*_too_large(sections), *_misplaced_groups(sections)) if path not in told}
+    others = (*_too_large(sections), *_misplaced_groups(sections), *_unjudgeable(sections, workloads, problem_of))
+    told |= {path: text for path, text in others if path not in told}
     if told:
         count = f"{len(told)} mistake" + ("s" if len(told) > 1 else "")
         lines = [f"  {file}{_at(locate(path))}: {path_of(path)}: {text}" for path, text in told.items()]
@@ -128,6 +137,26 @@ def _wrong_parameters(sections: Mapping[str, Any], known: Collection[str], param
             if not isinstance(given.get(str(mistake.path[0]) if mistake.path else ""), (dict, list)):
                 told[("workloads", name, "training", "parameters", *mistake.path)] = mistake.text
     return told
+
+
+def _unjudgeable(sections: Mapping[str, Any], known: Collection[str], problem_of: ProblemOf) -> Iterator[tuple[Path, str]]:
+    """What gates and checks ask for and the workload's task does not have."""
+    for name, given in _mapping(sections.get("workloads")).items():
+        problem = problem_of(name) if name in known else None
+        if problem is None:
+            continue
+        raw = _mapping(_mapping(given).get("gate"))
+        gate = _right(Gate, raw) or _right(Gate, {"metric": raw.get("metric")}) or Gate()
+        for path, text in gate_mistakes(gate, problem):
+            yield ("workloads", name, "gate", *_as_written(raw, path)), text
+        strategy = _mapping(_mapping(given).get("serving")).get("strategy")
+        for path, text in strategy_mistakes(strategy, problem):
+            yield ("workloads", name, "serving", "strategy", *path), text
+
+
+def _as_written(given: Mapping[str, Any], path: Path) -> Path:
+    """A path whose first key is spelt as the config spells it."""
+    return path if path[0] in given else (to_camel(str(path[0])), *path[1:])
 
 
 def _too_large(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -198,13 +227,18 @@ def path_of(location: tuple[int | str, ...]) -> str:
     return f"{PROJECT}:{path.removeprefix('.')}" if path else "config"
 
 
-def json_schema(parameters: Mapping[str, type[JobParameters]]) -> dict[str, Any]:
-    """The JSON Schema of a `Pulumi.<stack>.yaml`, Pulumi's own keys included, with the training `parameters` by workload."""
+def json_schema(
+    parameters: Mapping[str, type[JobParameters]], problems: Mapping[str, Problem] | None = None
+) -> dict[str, Any]:
+    """The JSON Schema of a `Pulumi.<stack>.yaml`, Pulumi's own keys included, with the training `parameters` by workload, and
+    the metrics that the gates of those have whose `problems` are given."""
     from heliostat.spec.describing import Described
 
     schema = Stack.model_json_schema(by_alias=True, schema_generator=Described)
     properties = schema["properties"]
-    properties["workloads"]["properties"] = {name: _with_parameters(typed) for name, typed in parameters.items()}
+    properties["workloads"]["properties"] = {
+        name: _with_parameters(typed, (problems or {}).get(name)) for name, typed in parameters.items()
+    }
     config = {f"{PROJECT}:{name}": properties[name] for name in SECTIONS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -228,11 +262,14 @@ def json_schema(parameters: Mapping[str, type[JobParameters]]) -> dict[str, Any]
     }
 
 
-def _with_parameters(typed: type[JobParameters]) -> dict[str, Any]:
-    training = {"properties": {"parameters": overrides_schema(typed)}}
-    return {"allOf": [{"$ref": "#/$defs/Workload"}, {"properties": {"training": training}}]}
+def _with_parameters(typed: type[JobParameters], problem: Problem | None) -> dict[str, Any]:
+    parts: dict[str, Any] = {"training": {"properties": {"parameters": overrides_schema(typed)}}}
+    if problem is not None and problem.names:
+        known = [*problem.names, *(name for name, now in FORMER.items() if now in problem.names)]
+        parts["gate"] = {"properties": {"metric": {"enum": known}}}
+    return {"allOf": [{"$ref": "#/$defs/Workload"}, {"properties": parts}]}
 
 
-def schema_text(parameters: Mapping[str, type[JobParameters]]) -> str:
+def schema_text(parameters: Mapping[str, type[JobParameters]], problems: Mapping[str, Problem] | None = None) -> str:
     """The schema as the committed file holds it."""
-    return json.dumps(json_schema(parameters), indent=2) + "\n"
+    return json.dumps(json_schema(parameters, problems), indent=2) + "\n"

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from heliostat.spec.analysis import Metric
 from heliostat.spec.base import Model, Name, Parameters
+from heliostat.spec.metrics import MetricName
 from heliostat.spec.strategies import BlueGreen, Strategy
 
 _ROUNDING = 1e-9
@@ -92,8 +92,9 @@ class Slice(Model):
 class Gate(Model):
     """What a candidate must reach before it is registered."""
 
-    metric: Metric = "roc_auc"
-    """One of the metrics that `heliostat.ml.metrics` computes; it knows which direction is better."""
+    metric: MetricName | None = None
+    """One of the metrics of the workload's task, or of its own; it knows which direction is better. By default the task's
+    first, and `roc_auc` where the workload declares no task."""
     margin: Annotated[float, Field(ge=0)] = 0.005
     """How much worse than the serving version a candidate may be overall, in the metric's unit."""
     slices: tuple[Slice, ...] = ()

@@ -289,6 +289,20 @@ class Registry:
             else:
                 yield name
 
+    def attach(self, run_id: str, files: Mapping[str, bytes], below: str) -> None:
+        """Put files beside a run's model, into its folder `below`; those that are there are written over.
+
+        Raises:
+            PermanentError: the run is gone, or the server does not keep its artifacts.
+        """
+        found = self._call("GET", "runs/get", params={"run_id": run_id}) or {}
+        location = str(found["run"]["info"]["artifact_uri"])
+        if not location.startswith("mlflow-artifacts:"):
+            raise PermanentError(f"the artifacts at {location} are not served by {self._uri}: start it with --serve-artifacts")
+        top = location.removeprefix("mlflow-artifacts:").lstrip("/")
+        for name, content in files.items():
+            self._send("PUT", f"{_ARTIFACTS}/{quote(f'{top}/{below}/{name}')}", content=content)
+
     # The wire
 
     def _post(self, path: str, **body: Any) -> dict[str, Any]:

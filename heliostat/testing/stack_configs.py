@@ -29,11 +29,11 @@ def load_stack(repository: str | os.PathLike[str], stack: str = "local") -> Stac
         ConfigError: with every mistake in it.
         FileNotFoundError: the repository has no such stack.
     """
-    from heliostat.program import parameters_of
+    from heliostat.program import parameters_of, problem_of
 
     root = Path(repository)
     file, names = stack_file(root, stack), workload_names(root / "workloads")
-    return parse(sections_of(file), str(file.relative_to(root)), names, parameters_of=parameters_of)
+    return parse(sections_of(file), str(file.relative_to(root)), names, parameters_of=parameters_of, problem_of=problem_of)
 
 
 def sections_of(file: Path) -> dict[str, Any]:

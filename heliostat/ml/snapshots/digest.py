@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from heliostat.ml.snapshots.splits import Split
+from heliostat.ml.tasks.base import is_list
 
 
 def content_digest(label: str, splits: Mapping[str, Split]) -> str:
@@ -31,6 +33,11 @@ def _hash_column(digest: hashlib._Hash, field: pa.Field, split: Split) -> None:
     if missing:
         for piece in split.column(name):
             digest.update(pc.is_valid(piece).to_numpy().astype("u1").tobytes())
+    if is_list(field.type):
+        for piece in split.column(name):
+            digest.update(pc.fill_null(pc.list_value_length(piece), 0).to_numpy().astype("<i8").tobytes())
+        _hash_column(digest, pa.field(f"{name}[]", field.type.value_type), _Flattened(split, name))
+        return
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         for piece in split.column(name):
@@ -41,6 +48,29 @@ def _hash_column(digest: hashlib._Hash, field: pa.Field, split: Split) -> None:
         return
     for piece in split.column(name):
         digest.update(_values(piece))
+
+
+@dataclass(frozen=True)
+class _Flattened:
+    """The values in the lists of one column of a split, as a column of their own, whatever it is called."""
+
+    split: Split
+    of: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.split.schema
+
+    @property
+    def rows(self) -> int:
+        return sum(len(piece) for piece in self.column(""))
+
+    def null_count(self, name: str) -> int:
+        return sum(piece.null_count for piece in self.column(name))
+
+    def column(self, name: str) -> Iterator[pa.ChunkedArray]:
+        for piece in self.split.column(self.of):
+            yield pc.list_flatten(piece)
 
 
 def _text(chunk: pa.Array) -> memoryview:

@@ -104,7 +104,7 @@ def figure_name(metric: str) -> str:
     return f"validation_{_NAMES.get(metric, metric.replace('@', '_at_'))}"
 
 
-_NAMES: Final = {"auc": "roc_auc", "binary_logloss": "log_loss", "average_precision": "pr_auc"}
+_NAMES: Final = {"auc": "roc_auc", "binary_logloss": "log_loss"}
 """Where the figures of `heliostat.ml.metrics` have another name for the same."""
 
 
