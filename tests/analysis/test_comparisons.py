@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import typing
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from heliostat.analysis.comparisons import alike, comparison, figures
 from heliostat.analysis.distances import DISTANCES
 from heliostat.analysis.ground_truth import GroundTruth
 from heliostat.analysis.reservoir import Reservoir
-from heliostat.ml.metrics import METRICS
-from heliostat.spec.analysis import Analysis, Metric, Verdict
+from heliostat.spec.analysis import Analysis, Verdict
 from heliostat.spec.resources import StoreAddress
 
 
@@ -198,10 +196,6 @@ def test_one_check_that_cannot_be_computed_leaves_the_others(made, monkeypatch):
     found = figures([(0, bad), (1, good)])
     assert "ZeroDivisionError" in found[0].text
     assert found[1].candidate == 0
-
-
-def test_the_metrics_of_a_check_are_those_that_can_be_computed():
-    assert set(typing.get_args(Metric)) == set(METRICS)
 
 
 NUMBERS = [number / 100 for number in range(100)]

@@ -167,7 +167,7 @@ def test_a_label_that_no_model_can_be_judged_by_is_refused_before_anything_is_tr
 
 
 def test_every_column_of_a_type_that_a_snapshot_cannot_hold_is_named_at_once():
-    odd = {"rows": pa.array([[1], [2]] * 10), "raw": pa.array([b"a", b"b"] * 10), "none": pa.nulls(20)}
+    odd = {"rows": pa.array([[b"a"], [b"b"]] * 10), "raw": pa.array([b"a", b"b"] * 10), "none": pa.nulls(20)}
     train = table(20)
     for name, column in odd.items():
         train = train.append_column(name, column)
@@ -209,3 +209,41 @@ def test_a_label_of_many_values_is_a_number_and_has_no_classes(address):
     statistics = json.loads(open_store(address).get(f"{snapshot.key}/statistics.json"))["train"]
     assert "classBalance" not in statistics
     assert statistics["columns"]["late"]["distinct"] == 3000
+
+
+LISTS = {
+    "words": (pa.list_(pa.string()), [["a", None], [], None, ["b"]]),
+    "vectors": (pa.list_(pa.float32(), 2), [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]),
+    "images": (pa.list_(pa.list_(pa.uint8(), 2), 2), [[[1, 2], [3, 4]]] * 4),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_columns_of_lists_are_kept_and_named_by_their_values_however_they_are_cut(name, address):
+    kind, values = LISTS[name]
+    given = pa.table({"odd": pa.array(values, kind), "late": [True, False, True, False]})
+    cut = pa.concat_tables([given.slice(0, 3), given.slice(3)])
+    snapshot, manifest = saved(address, tables(train=given, validation=given, test=given))
+    assert snapshot.table("train")["odd"].to_pylist() == values
+    assert digest(tables(train=cut, validation=cut, test=given)) == manifest["digest"]
+    told = json.loads(open_store(address).get(f"{snapshot.key}/statistics.json"))["train"]["columns"]["odd"]
+    assert told["lengths"] == {"min": 0 if name == "words" else 2, "max": 2}
+    assert json.loads(open_store(address).get(f"{snapshot.key}/schema.json"))["columns"]["odd"]["role"] == "input"
+    other = [values[0], values[1], values[2], values[0]] if name != "images" else [*values[:3], [[1, 2], [3, 5]]]
+    changed = given.set_column(0, "odd", pa.array(other, kind))
+    assert digest(tables(train=changed, validation=given, test=given)) != manifest["digest"]
+
+
+def test_lists_of_one_length_are_an_array_for_predictors_with_the_rows_first():
+    kind, values = LISTS["images"]
+    found = columns_of(pa.table({"image": pa.chunked_array([pa.array(values[:1], kind), pa.array(values[1:], kind)])}))
+    assert found["image"].shape == (4, 2, 2)
+    assert found["image"].tolist() == values
+
+
+def test_where_lists_are_cut_is_part_of_the_digest():
+    def of_lists(values):
+        given = pa.table({"odd": pa.array(values), "late": [True, False]})
+        return digest(tables(train=given, validation=given, test=given))
+
+    assert of_lists([["a"], ["b", "c"]]) != of_lists([["a", "b"], ["c"]])

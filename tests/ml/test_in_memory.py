@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from heliostat.ml.arrays import ArrayModel
 from heliostat.ml.in_memory import examples, measured, split_at_random, training
 from heliostat.spec.parameters import JobParameters
+from heliostat.spec.problem import Problem
+from heliostat.spec.tasks import Binary
 
 TABLE = pa.table({"x": [float(number) for number in range(50)], "big": [number >= 25 for number in range(50)]})
 
@@ -38,8 +40,8 @@ def transform(columns: Any) -> Any:
 class Context:
     """A worker's view of a training, without a cluster."""
 
-    def __init__(self, rank: int = 0, **parameters: Any) -> None:
-        self.rank, self.parameters = rank, parameters
+    def __init__(self, rank: int = 0, problem: Problem | None = None, **parameters: Any) -> None:
+        self.rank, self.parameters, self.problem = rank, parameters, problem or Problem()
         self.trained: Any = "nothing yet"
         tables = split_at_random(TABLE, "big")
         self.dataset = SimpleNamespace(
@@ -75,6 +77,23 @@ def test_one_worker_trains_with_the_parameters_that_were_given_and_hands_the_mod
     assert model.arrays["middle"] == smallest + 2.0
     assert context.trained.metrics == measured(model, context.dataset.table("validation"), "big")
     assert context.trained.metrics["roc_auc"] == 1.0
+
+
+def test_a_workload_with_a_task_has_its_baseline_beside_the_model_without_a_line(tmp_path: Path) -> None:
+    context = Context(problem=Problem(task=Binary()))
+    training(fit, transform, Settings)(context)  # type: ignore[arg-type]
+    assert context.trained.metrics["roc_auc"] == 1.0
+    assert context.trained.baseline_metrics["roc_auc"] == 0.5
+    context.trained.save_baseline(tmp_path)
+    (share,) = set(context.trained.baseline.load(tmp_path).predict({"x": [1.0, 2.0]}))
+    assert share == sum(context.dataset.table("train")["big"].to_pylist()) / 30
+    assert Context().problem.task is None
+
+
+def test_without_a_task_there_is_no_baseline_but_the_workload_s_own() -> None:
+    context = Context()
+    training(fit, transform, Settings)(context)  # type: ignore[arg-type]
+    assert context.trained.baseline is None
 
 
 def test_the_other_workers_do_nothing() -> None:

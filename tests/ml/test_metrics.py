@@ -18,7 +18,7 @@ def test_known_figures_come_out():
     found = metrics.overall(LABELS, SCORES)
     assert found["roc_auc"] == 0.75
     assert found["accuracy"] == 0.75
-    assert found["brier"] == pytest.approx(((0.1**2) + 0.4**2 + 0.65**2 + 0.2**2) / 4)
+    assert found["brier_score"] == pytest.approx(((0.1**2) + 0.4**2 + 0.65**2 + 0.2**2) / 4)
     assert found["log_loss"] == pytest.approx(-np.mean(np.log([0.9, 0.6, 0.35, 0.8])))
     assert found["mean_bias"] == pytest.approx(0.0875)
 
@@ -33,7 +33,7 @@ def test_a_perfect_model_is_best_in_every_direction():
 
 
 def test_where_all_labels_are_alike_the_areas_are_left_out():
-    assert not {"roc_auc", "pr_auc"} & metrics.overall(np.ones(3), np.array([0.1, 0.2, 0.9])).keys()
+    assert not {"roc_auc", "average_precision"} & metrics.overall(np.ones(3), np.array([0.1, 0.2, 0.9])).keys()
 
 
 def test_slices_are_judged_by_value_where_there_are_enough_rows():
@@ -59,9 +59,12 @@ def test_numbers_are_judged_as_numbers_and_have_no_classes():
     found = metrics.overall(np.array([1.0, 2, 4]), np.array([1.5, 2, 3]))
     assert found == {
         "mean_bias": pytest.approx(1 / 6),
-        "rmse": pytest.approx(np.sqrt(1.25 / 3)),
-        "mae": 0.5,
+        "root_mean_squared_error": pytest.approx(np.sqrt(1.25 / 3)),
+        "mean_absolute_error": 0.5,
         "r2": pytest.approx(1 - 1.25 / (14 / 3)),
+        "mean_squared_error": pytest.approx(1.25 / 3),
+        "median_absolute_error": 0.5,
+        "mean_absolute_percentage_error": pytest.approx((0.5 + 0.25) / 3),
     }
     assert "r2" not in metrics.overall(np.array([2.0, 2.0]), np.array([1.0, 3.0])), "nothing varies"
-    assert {"rmse", "r2"}.isdisjoint(metrics.overall(LABELS, SCORES))
+    assert {"root_mean_squared_error", "r2"}.isdisjoint(metrics.overall(LABELS, SCORES))

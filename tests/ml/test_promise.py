@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROMISED = {
     "heliostat.ml": {
         "arrays", "checks", "contracts", "datasets", "extras", "frameworks", "ground_truth", "in_memory", "metrics",
-        "training",
+        "predictions", "tasks", "training",
     },
     "heliostat.ml.arrays": {"ArrayModel"},
     "heliostat.ml.checks": {"Body", "Candidate", "Outcome", "Reply", "Sample"},
@@ -28,6 +28,10 @@ PROMISED = {
     "heliostat.ml.metrics": {
         "METRICS", "Labels", "Metric", "Scores", "by_slice", "has_two_classes", "metric_of", "metrics_of", "overall",
     },
+    "heliostat.ml.predictions": {"Predictions"},
+    "heliostat.ml.tasks": {"baselines", "evaluation"},
+    "heliostat.ml.tasks.baselines": {"Baseline"},
+    "heliostat.ml.tasks.evaluation": {"Evaluation"},
     "heliostat.ml.training": {"Context", "Trained"},
 }  # fmt: skip
 

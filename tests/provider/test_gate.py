@@ -7,7 +7,7 @@ import pytest
 from heliostat.provider.gate import Measurements, judge
 from heliostat.spec.workload import Gate, Slice
 
-GATE = Gate(margin=0.01, slices=(Slice(column="origin", margin=0.03),))
+GATE = Gate(metric="roc_auc", margin=0.01, slices=(Slice(column="origin", margin=0.03),))
 
 
 def figures(overall: float, name: str = "new", **origins: float) -> Measurements:
@@ -65,7 +65,7 @@ def test_the_summary_names_every_figure():
 
 
 def test_a_refusal_is_a_table_with_the_worst_first_that_fits_a_terminal():
-    gate = Gate(margin=0.01, beat_baseline_by=0.005, slices=(Slice(column="origin", margin=0.03),))
+    gate = Gate(metric="roc_auc", margin=0.01, beat_baseline_by=0.005, slices=(Slice(column="origin", margin=0.03),))
     candidate = figures(0.68, EWR=0.6, JFK=0.55, LGA=0.7)
     refused = verdict(candidate, figures(0.682, "the baseline"), figures(0.7, "models:/m/3", EWR=0.65, JFK=0.7, LGA=0.7), gate)
     assert refused.table() == [

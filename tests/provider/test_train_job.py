@@ -239,17 +239,24 @@ BALANCED = {"false": 5, "true": 4}
         (
             BALANCED,
             Gate(metric="rmse"),
-            ["rmse is not defined on 'late', for its labels are 0 and 1; there are roc_auc, pr_auc"],
+            ["root_mean_squared_error is not defined on 'late', for its labels are 0 and 1; there are roc_auc"],
         ),
-        (None, Gate(), ["roc_auc is not defined on 'late', for its labels are numbers", "there are mean_bias, rmse, mae, r2"]),
-        ({"true": 9}, Gate(), ["all labels of the test split are alike; there are log_loss, brier"]),
+        (
+            None,
+            Gate(),
+            [
+                "roc_auc is not defined on 'late', for its labels are numbers",
+                "there are r2, mean_bias, root_mean_squared_error",
+            ],
+        ),
+        ({"true": 9}, Gate(), ["all labels of the test split are alike; there are log_loss, brier_score"]),
         (
             {"0": 1, "1": 2, "2": 3},
             Gate(metric="f1", slices=(Slice(column="origin"), Slice(column="orign"), Slice(column="late"))),
             [
                 "gate.metric: f1 is not defined",
                 "gate.slices[1].column: the data has no column 'orign' to slice by; it has origin, carrier",
-                "gate.slices[2].column: the data has no column 'late'",
+                "gate.slices[2].column: 'late' is the label, and all rows of a slice by it are alike; it has origin",
             ],
         ),
     ],

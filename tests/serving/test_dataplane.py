@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 from serving_fakes import Ask, Halves, Log, Told, body, contract, version
 
 from heliostat.ml.contracts import Golden
@@ -115,3 +116,48 @@ def test_golden_requests_that_are_answered_otherwise_are_named(log: Log) -> None
 def test_the_end_of_the_plane_closes_the_log(log: Log) -> None:
     plane(log).close()
     assert log.entries == ["closed"]
+
+
+class Labelled(BaseModel):
+    text: str
+    image: list[list[float]] = []
+
+
+class Texts(Halves):
+    def predict(self, columns: Any) -> Any:
+        return [f"size {size:g}" for size in columns["size"]]
+
+
+class Named(Halves):
+    """A text and an image for each row."""
+
+    def predict(self, columns: Any) -> Any:
+        sizes = np.asarray(columns["size"])
+        return {"text": [f"size {size:g}" for size in sizes], "image": sizes[:, None, None] * np.ones((1, 1, 2))}
+
+
+class Uneven(Halves):
+    def predict(self, columns: Any) -> Any:
+        return {"text": ["one"] * (len(columns["size"]) + 1), "image": np.zeros((len(columns["size"]), 1, 1))}
+
+
+@pytest.mark.parametrize(
+    ("predictor", "respond", "expected"),
+    [
+        (Texts, lambda text: Labelled(text=text), {"text": "size 4", "image": []}),
+        (Named, lambda row: Labelled(**row), {"text": "size 4", "image": [[4.0, 4.0]]}),
+    ],
+)
+def test_a_row_s_part_of_any_predictions_is_responded_to(log: Log, predictor: Any, respond: Any, expected: Any) -> None:
+    given = plane(log, predictor, answer=Labelled, respond=respond, golden=())
+    assert json.loads(given.predict(Call(b"a", replayed=False), body(), time.perf_counter())) == expected
+    sent = b'{"rows":[%b,%b]}' % (body(), body(size=6.0))
+    many = json.loads(given.predict(Call(b"b", replayed=False), sent, time.perf_counter()))["rows"]
+    assert many[0] == expected
+    assert many[1]["text"] == "size 6"
+
+
+def test_parts_that_are_not_as_many_as_rows_are_an_error_and_no_answer(log: Log) -> None:
+    given = plane(log, Uneven, answer=Labelled, golden=())
+    with pytest.raises(ValueError, match="parts of different length"):
+        given.predict(Call(b"a", replayed=False), body(), time.perf_counter())

@@ -10,8 +10,10 @@ from ruamel.yaml import YAML
 from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.platforms.ray import RayPlatform
+from heliostat.spec.problem import Problem
 from heliostat.spec.stack import PROJECT, ConfigError, json_schema, parse, schema_text
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow
+from heliostat.spec.tasks import Binary
 from workloads.flights.parameters import Training
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +23,7 @@ CHECK = {"kind": "success-rate", "atLeast": 0.9}
 
 def mistakes_of(sections: dict[str, Any]) -> list[str]:
     with pytest.raises(ConfigError) as refused:
-        parse(sections, FILE, ["flights"])
+        parse(sections, FILE, ["flights"], problem_of=lambda _: Problem())
     return str(refused.value).splitlines()
 
 
@@ -31,7 +33,9 @@ def flights(**serving: Any) -> dict[str, Any]:
 
 def test_the_committed_schema_is_the_one_that_the_models_make() -> None:
     committed = (ROOT / "configs" / "stack.schema.json").read_text()
-    assert committed == schema_text({"flights": Training}), "the schema is stale: run `make schema` and commit it"
+    assert committed == schema_text({"flights": Training}, {"flights": Problem(task=Binary())}), (
+        "the schema is stale: run `make schema` and commit it"
+    )
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("Pulumi.*.yaml")), ids=lambda path: path.name)
@@ -125,8 +129,10 @@ def test_every_mistake_of_a_strategy_is_told_at_once_where_it_stands_and_nothing
         "steps[0].analysis.checks[0]": "a check without a limit passes everything: give `atMostMs`, `times`, or both",
         "steps[0].analysis.checks[1].kind": "'sucess-rate' is none of success-rate, rejection-rate, latency, disagreement, "
         "prediction-distance, model-metric, custom; did you mean `success-rate`?",
-        "steps[0].analysis.checks[2].metric": "'auc' is none of roc_auc, pr_auc, log_loss, brier, accuracy, f1, precision, "
-        "recall, mean_bias, rmse, mae, r2; did you mean `pr_auc`?",
+        "steps[0].analysis.checks[2].metric": "'auc' is none of roc_auc, average_precision, log_loss, brier_score, "
+        "accuracy, balanced_accuracy, f1, precision, recall, matthews_corrcoef, mean_bias, r2, root_mean_squared_error, "
+        "mean_absolute_error, mean_squared_error, median_absolute_error, mean_absolute_percentage_error; did you mean "
+        "`roc_auc`?",
         "steps[0].analysis.checks[2]": "a check without a limit passes everything: give `limit`, `margin`, or both",
         "steps[1].weight": "the weights of a canary's steps must rise: 20 does not, after 50",
         "steps[2].weight": "is missing",
@@ -198,7 +204,7 @@ def test_what_several_kinds_of_a_value_say_is_one_mistake() -> None:
 
 def test_a_metric_of_the_gate_that_does_not_exist_is_refused() -> None:
     (_, told) = mistakes_of({"platform": {"kind": "local"}, "workloads": {"flights": {"gate": {"metric": "auc"}}}})
-    assert "heliostat:workloads.flights.gate.metric: 'auc' is none of roc_auc, pr_auc" in told
+    assert "heliostat:workloads.flights.gate.metric: 'auc' is none of roc_auc, average_precision" in told
 
 
 def test_a_missing_platform_is_told_beside_other_mistakes() -> None:

@@ -71,3 +71,20 @@ def test_whether_a_models_files_are_there_is_asked_of_who_hands_them_out(files: 
 def test_files_of_which_the_server_knows_nothing_are_not_there() -> None:
     with Registry("http://mlflow", httpx.MockTransport(lambda _: httpx.Response(404))) as registry:
         assert not registry.hands_out("mlflow-artifacts:/models/1")
+
+
+def test_files_are_put_beside_a_run_s_model_where_the_server_keeps_its_artifacts() -> None:
+    put: dict[str, bytes] = {}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT":
+            put[request.url.path] = request.content
+            return httpx.Response(200, json={})
+        uri = "mlflow-artifacts:/1/r/artifacts" if request.url.params["run_id"] == "r" else "s3://elsewhere/r"
+        return httpx.Response(200, json={"run": {"info": {"run_id": "r", "artifact_uri": uri}}})
+
+    with Registry("http://mlflow", httpx.MockTransport(answer)) as registry:
+        registry.attach("r", {"roc.svg": b"<svg/>"}, "evaluation")
+        assert put == {"/api/2.0/mlflow-artifacts/artifacts/1/r/artifacts/evaluation/roc.svg": b"<svg/>"}
+        with pytest.raises(PermanentError, match="start it with --serve-artifacts"):
+            registry.attach("other", {"roc.svg": b"<svg/>"}, "evaluation")
