@@ -42,7 +42,11 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-autodoc_type_aliases = {"Strategy": "heliostat.spec.strategies.Strategy"}  # not all that it may be, each time
+autodoc_type_aliases = {  # not all that they may be, each time
+    "Strategy": "heliostat.spec.strategies.Strategy",
+    "Task": "heliostat.spec.tasks.Task",
+    "DeclaredTask": "heliostat.spec.tasks.DeclaredTask",
+}
 
 # Every name in a signature leads somewhere, but for what other packages describe: no network is needed to build this.
 nitpicky = True
