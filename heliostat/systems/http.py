@@ -6,19 +6,17 @@ A cluster or a controller that is made anew has a new token; a client that has l
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Generator
 from functools import cache
-from pathlib import Path
 
 import httpx
 
-from heliostat.spec.addresses import BasicVariables, Credential, HttpAddress, KubernetesSecret, TokenFile, TokenVariable
-from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
+from heliostat.spec.addresses import BasicVariables, Credential, HttpAddress, KubernetesSecret
+from heliostat.systems.credentials import read_pair, read_text
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.kubernetes_api import through, through_sync
-from heliostat.systems.kubernetes_secrets import read_secret
 from heliostat.systems.loopback import is_loopback
 
 _CONNECT_SECONDS = 2.0
@@ -76,7 +74,7 @@ def read_token(address: HttpAddress, refused: str = "") -> str:
     """
     if isinstance(address.credential, BasicVariables):
         raise PermanentError(f"{address.url} asks for a name and a password, not for a token")
-    return "" if address.credential is None else _token(address.credential, address.url, refused)
+    return "" if address.credential is None else read_text(address.credential, address.url, refused)
 
 
 def reason(error: httpx.HTTPError) -> str:
@@ -102,17 +100,17 @@ class _SecretAuthorization(httpx.Auth):
         self._secret, self._url, self._header = secret, url, header
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        token = _token(self._secret, self._url)
+        token = read_text(self._secret, self._url)
         answer = yield self._let_in(request, token)
-        if answer.status_code in _REFUSED and (newer := _token(self._secret, self._url, token)) != token:
+        if answer.status_code in _REFUSED and (newer := read_text(self._secret, self._url, token)) != token:
             yield self._let_in(request, newer)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        token = await asyncio.to_thread(_token, self._secret, self._url)
+        token = await asyncio.to_thread(read_text, self._secret, self._url)
         answer = yield self._let_in(request, token)
         if answer.status_code not in _REFUSED:
             return
-        newer = await asyncio.to_thread(_token, self._secret, self._url, token)
+        newer = await asyncio.to_thread(read_text, self._secret, self._url, token)
         if newer != token:
             yield self._let_in(request, newer)
 
@@ -134,36 +132,9 @@ def _auth(address: HttpAddress) -> httpx.Auth | None:
 
 def _authorization(credential: Credential, url: str) -> str:
     if isinstance(credential, BasicVariables):
-        names = (credential.username_variable, credential.password_variable)
-        pair = ":".join(_variable(name, "credential", url) for name in names)
+        pair = ":".join(read_pair(credential, url))
         return f"Basic {b64encode(pair.encode()).decode()}"
-    return f"Bearer {_token(credential, url)}"
-
-
-def _token(credential: TokenFile | TokenVariable | KubernetesSecret, url: str, refused: str = "") -> str:
-    if isinstance(credential, TokenVariable):
-        return _variable(credential.variable, "token", url)
-    if isinstance(credential, KubernetesSecret):
-        try:
-            return read_secret(credential, refused)
-        except (PermanentError, RetryableError) as error:
-            raise type(error)(f"the token of {url}: {error}") from None
-    try:
-        token = Path(credential.path).read_text().strip()
-    except OSError as error:
-        raise RetryableError(
-            f"the token of {url} cannot be read from {credential.path}: {error.strerror}; is it up, on this machine?"
-        ) from None
-    if not token:
-        raise RetryableError(f"the token of {url} is not written yet: {credential.path} is empty")
-    return token
-
-
-def _variable(name: str, what: str, url: str) -> str:
-    value = os.environ.get(name, "").strip()
-    if not value:
-        raise NoAccessError(f"the {what} of {url} is to be in the environment variable {name}: set it here")
-    return value
+    return f"Bearer {read_text(credential, url)}"
 
 
 def _authorities(url: str) -> ssl.SSLContext | bool:

@@ -5,11 +5,22 @@ A backend's tests inherit its suite and give the fixtures that the suite leaves 
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"{__name__}.{each}" for each in ("jobs", "routing", "serving", "storage")))
+pytest.register_assert_rewrite(*(f"{__name__}.{each}" for each in ("brokers", "jobs", "routing", "serving", "storage")))
 
-from heliostat.testing.conformance.jobs import JobRunnerConformance  # noqa: E402 - rewritten before it is imported
+from heliostat.testing.conformance.brokers import (  # noqa: E402 - rewritten before it is imported
+    BatchBrokerConformance,
+    TaskBrokerConformance,
+)
+from heliostat.testing.conformance.jobs import JobRunnerConformance  # noqa: E402
 from heliostat.testing.conformance.routing import TrafficRouterConformance  # noqa: E402
 from heliostat.testing.conformance.serving import ServingBackendConformance  # noqa: E402
 from heliostat.testing.conformance.storage import ObjectStoreConformance  # noqa: E402
 
-__all__ = ["JobRunnerConformance", "ObjectStoreConformance", "ServingBackendConformance", "TrafficRouterConformance"]
+__all__ = [
+    "BatchBrokerConformance",
+    "JobRunnerConformance",
+    "ObjectStoreConformance",
+    "ServingBackendConformance",
+    "TaskBrokerConformance",
+    "TrafficRouterConformance",
+]

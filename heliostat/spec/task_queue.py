@@ -1,0 +1,97 @@
+"""Tasks that an application takes now and answers later, through a broker."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from heliostat.spec.addresses import Credential, HttpUrl, TokenFile, TokenVariable
+from heliostat.spec.base import Model
+
+Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$")]
+"""Scheme, host in lower case, and a port if not the scheme's own."""
+
+
+class SqliteBroker(Model):
+    """Tasks in a file beside the object store: for a platform on one machine, with no server."""
+
+    kind: Literal["sqlite"] = "sqlite"
+
+
+class RedisBroker(Model):
+    """Tasks in a Redis that is there. It is to keep what it has: `appendonly yes` and `maxmemory-policy noeviction`."""
+
+    kind: Literal["redis"] = "redis"
+    url: Annotated[str, Field(pattern=r"^rediss?://[^\s/?#@]+(/[0-9]{1,3})?$")]
+    """`redis://host:port/database`, or `rediss://` with TLS; never with a name and a password in it."""
+    credential: Credential | None = None
+    """Where its password is, or a user's name and password; by default it asks for none."""
+
+
+class SqsBroker(Model):
+    """Tasks in queues of SQS, one a version, and what is known of each task in the object store."""
+
+    kind: Literal["sqs"] = "sqs"
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+    """Of the queues, as `eu-central-1`."""
+    endpoint: HttpUrl | None = None
+    """URL of the server, where that is another than AWS's."""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,20}$")] = "heliostat"
+    """What the queues' names begin with. Replicas make the queues and remove them: they may do so below this prefix."""
+
+
+Broker = Annotated[SqliteBroker | RedisBroker | SqsBroker, Field(discriminator="kind")]
+
+
+class TaskWorkers(Model):
+    """What works on tasks, beside the replicas that answer requests."""
+
+    replicas: Annotated[int, Field(ge=1, le=256)] = 1
+    """Replicas of Serve that look after workers."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes of each of them, which load the model and work on one task at a time."""
+    cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
+    """What each replica with its processes holds of its node."""
+    gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
+    """Accelerators that each of them holds."""
+
+
+class TaskWebhooks(Model):
+    """Where clients may have the end of their tasks told to."""
+
+    origins: Annotated[tuple[Origin, ...], Field(min_length=1)]
+    """The only ones that are called, as `https://hooks.example.com`: a task that names another is refused."""
+    secret: Annotated[TokenFile | TokenVariable, Field(discriminator="kind")]
+    """Where the secret is that calls are signed with."""
+    attempts: Annotated[int, Field(ge=1, le=20)] = 8
+    """How often one is called until it answers with 2xx: after 5 s, and each time after twice as long."""
+
+
+class TaskQueue(Model):
+    """Takes tasks, keeps them in a broker until they are answered, and answers them with the application's own model."""
+
+    broker: Broker = Field(default_factory=SqliteBroker)
+    """What keeps the tasks."""
+    workers: TaskWorkers = Field(default_factory=TaskWorkers)
+    """What works on them."""
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 4
+    """How often a task is tried before it goes to the dead letters."""
+    retry_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    """How long after a failure it is tried again; each time twice as long, 60 s at most, or this where it is more."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """How long one attempt may take; then its process is ended, and it has failed."""
+    deadline_seconds: Annotated[float, Field(gt=0, le=1_209_600)] = 86_400.0
+    """How long after it was taken a task is still worth an answer; a client may ask for less."""
+    lease_seconds: Annotated[float, Field(ge=3, le=25)] = 15.0
+    """How long a task stays with a worker of which nothing is heard; the others have it after that."""
+    drain_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """How long a worker that is to end goes on with the task that it has; then another one begins it anew."""
+    result_seconds: Annotated[int, Field(ge=60)] = 86_400
+    """How long an answer is kept."""
+    dead_letter_seconds: Annotated[int, Field(ge=60)] = 1_209_600
+    """How long a task that failed is kept, with its payload."""
+    max_open: Annotated[int, Field(ge=1)] = 100_000
+    """Tasks that may wait or be worked on; more are refused (503)."""
+    webhooks: TaskWebhooks | None = None
+    """By default no webhook is taken."""
