@@ -73,6 +73,16 @@ class DataPlane:
             call.logged = self._log.add(call.request_id, body, len(rows), answer, seconds)
         return answer
 
+    def check(self, body: bytes) -> None:
+        """Hold a body to the limits and the contract as `predict` does, and predict nothing.
+
+        Raises:
+            HttpError: it does not fit.
+        """
+        if len(body) > self.max_body_bytes:
+            raise self.oversized(len(body))
+        self._read(body)
+
     def answers(self, rows: Sequence[Any]) -> list[Any]:
         """The contract's answers to rows of it, in their order; neither kept nor logged."""
         respond = self.contract.respond
@@ -104,14 +114,18 @@ class DataPlane:
 
     def _answered(self, body: bytes) -> tuple[Sequence[Any], bytes]:
         """The rows in a body and the answer to them."""
+        rows, single = self._read(body)
+        # A single row is the usual request, and needs no list.
+        return rows, to_json(self.contract.respond(self._scores(rows)[0]) if single else {"rows": self.answers(rows)})
+
+    def _read(self, body: bytes) -> tuple[Sequence[Any], bool]:
+        """The rows in a body, and whether it was a single one."""
         if not body.strip():
             raise HttpError(422, 'the body is empty: send one row as a JSON object, or many as {"rows": [...]}')
         try:
-            rows, single = self._bodies.read(body)
+            return self._bodies.read(body)
         except ValidationError as error:
             raise HttpError(422, problems(error, body)) from None
-        # A single row is the usual request, and needs no list.
-        return rows, to_json(self.contract.respond(self._scores(rows)[0]) if single else {"rows": self.answers(rows)})
 
     def _scores(self, rows: Sequence[Any]) -> list[Any]:
         predicted = self._predictor.predict(self.contract.columns(rows))

@@ -8,23 +8,16 @@ scikit-learn.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import heliostat
-from heliostat.ml.contracts import Contract, load_entry_point
-from heliostat.serving import model_cache
-from heliostat.serving.dataplane import DataPlane
-from heliostat.serving.prediction_log.columns import Columns
-from heliostat.serving.prediction_log.spools import default_spool
-from heliostat.serving.prediction_log.writer import PredictionLog
+from heliostat.serving.opening import open_plane
 from heliostat.serving.rest.application import RestApplication
 from heliostat.serving.rest.asgi import AsgiApplication
 from heliostat.serving.rest.connection import Connection
+from heliostat.serving.rest.exchange import Application
 from heliostat.serving.slots import Slots
-from heliostat.spec.rollouts import ReplicaSettings, ServingArguments, Version
-from heliostat.systems import library_packages, serve_ingress
-from heliostat.systems.errors import PermanentError
+from heliostat.spec.rollouts import ReplicaSettings, ServingArguments
+from heliostat.systems import serve_ingress
 
 
 def build(args: dict[str, Any]) -> Any:
@@ -38,6 +31,8 @@ def deployed(args: dict[str, Any], replica: type[Replica]) -> Any:
 
     arguments = ServingArguments.model_validate(args)
     deployment: Any = serve.deployment(serve.ingress()(replica))
+    # What works on tasks is a deployment beside the ingress: it comes, stays and goes with it.
+    tasks = (task_workers(arguments),) if arguments.version.queue is not None else ()
     return deployment.options(
         name="model",
         num_replicas=arguments.replicas,
@@ -50,12 +45,24 @@ def deployed(args: dict[str, Any], replica: type[Replica]) -> Any:
         graceful_shutdown_wait_loop_s=0.2,
         graceful_shutdown_timeout_s=10,
         logging_config={"enable_access_log": False},
-    ).bind(arguments.model_dump(mode="json", by_alias=True))
+    ).bind(arguments.model_dump(mode="json", by_alias=True), *tasks)
+
+
+def task_workers(arguments: ServingArguments) -> Any:
+    """The deployment of a version's workers, whose processes hold the model."""
+    from heliostat.serving.queue.task_consumer import deployment
+
+    return deployment(arguments, placed(arguments))
 
 
 def actor_options(arguments: ServingArguments) -> dict[str, Any]:
     """What each replica asks of Ray."""
-    options: dict[str, Any] = {"num_cpus": arguments.cpus_per_replica, "num_gpus": arguments.gpus_per_replica}
+    return {"num_cpus": arguments.cpus_per_replica, "num_gpus": arguments.gpus_per_replica, **placed(arguments)}
+
+
+def placed(arguments: ServingArguments) -> dict[str, Any]:
+    """What says on which nodes it runs, as Ray's options."""
+    options: dict[str, Any] = {}
     if arguments.placement is not None:
         options["resources"] = arguments.placement.resources
         if arguments.placement.accelerator_type is not None:
@@ -66,7 +73,8 @@ def actor_options(arguments: ServingArguments) -> dict[str, Any]:
 class Replica:
     """One replica: loads the model, opens the prediction log and answers on the port that Serve gives it."""
 
-    def __init__(self, args: dict[str, Any]) -> None:
+    def __init__(self, args: dict[str, Any], *tasks: Any) -> None:
+        """`tasks`: the handle of what works on tasks, which has them from the broker alone."""
         arguments = ServingArguments.model_validate(args)
         self._prefix = arguments.route_prefix
         self._slots = Slots(arguments.max_ongoing_requests)
@@ -94,37 +102,17 @@ class Replica:
         """Asked by Serve every few seconds; the prediction log's state is none of it: it never fails a request."""
 
 
-def open_application(arguments: ServingArguments) -> RestApplication:
+def open_application(arguments: ServingArguments) -> Application:
     """What answers requests in one replica.
 
     Raises:
         PermanentError: the contract or the model cannot be loaded, or the library is not the version's.
     """
-    version = arguments.version
-    _require_library(version)
-    contract = load_entry_point(version.contract)
-    if not isinstance(contract, Contract):
-        found = type(contract).__name__
-        raise PermanentError(f"{version.contract} is a {found}: it must be a heliostat.ml.contracts.Contract")
-    folder = model_cache.fetch(version.model_uri, version.tracking_uri)
-    predictor = contract.predictor.load(folder)
-    spool = Path(arguments.spool) if arguments.spool else default_spool()
-    columns = Columns.of(contract.row, contract.answer)
-    log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
-    return RestApplication(DataPlane(contract, predictor, version, log), arguments.public_path)
+    plane = open_plane(arguments)
+    application = RestApplication(plane, arguments.public_path)
+    if arguments.version.queue is None:
+        return application
+    # Most applications take no tasks, and need no client of a broker.
+    from heliostat.serving.queue.api import open_tasks
 
-
-def _require_library(version: Version) -> None:
-    """See that this is the library that the version was declared with, which Ray was asked to put first.
-
-    Raises:
-        PermanentError: it is another one, and would answer as that does.
-    """
-    runtime = version.runtime
-    if runtime is not None and (here := library_packages.here()) != runtime.library_digest:
-        raise PermanentError(
-            f"{version.label} was declared with heliostat {runtime.library} ({runtime.library_digest[:12]}), and this replica "
-            f"runs heliostat {heliostat.__version__} ({here[:12]}) from {Path(heliostat.__file__).parent}: "
-            f"{runtime.library_uri} was not put before it. Install heliostat {runtime.library} where replicas run, or declare "
-            "the version again"
-        )
+    return open_tasks(application, plane, arguments)

@@ -33,6 +33,7 @@ from heliostat.spec.base import Digest, EntryPoint, Model, Name
 from heliostat.spec.groups import Placement
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
+from heliostat.spec.task_queue import TaskQueue
 from heliostat.spec.workload import Limits, PredictionLog, ReplicaScale, WebOrigin, is_none
 
 
@@ -69,6 +70,8 @@ class Version(Model):
     limits: Limits
     cors_origins: tuple[WebOrigin, ...] = ()
     """Pages of these origins may ask it."""
+    queue: TaskQueue | None = Field(default=None, exclude_if=is_none)
+    """How it takes tasks; None: it takes none."""
     runtime: Runtime | None = None
     """None where it was declared before this was recorded: it runs on the library that is installed where a replica starts."""
 

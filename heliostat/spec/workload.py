@@ -11,6 +11,7 @@ from pydantic import Field
 from heliostat.spec.base import Model, Name, Parameters
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.strategies import BlueGreen, Strategy
+from heliostat.spec.task_queue import TaskQueue
 
 _ROUNDING = 1e-9
 
@@ -152,6 +153,8 @@ class AnswerSettings(Model):
     """What one request may hold."""
     cors_origins: tuple[WebOrigin, ...] = ()
     """Origins whose pages may use the application from a browser, as `https://app.example.com`; `*` is every origin."""
+    queue: TaskQueue | None = Field(default=None, exclude_if=is_none)
+    """That it takes tasks too, which are answered later; by default it takes none."""
 
 
 class Serving(ReplicaScale, AnswerSettings):

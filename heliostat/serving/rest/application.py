@@ -125,14 +125,8 @@ class RestApplication:
         raise HttpError(404, f"there is nothing at {path}: there are {known}")
 
     def _predict(self, request: Request, call: Call) -> tuple[bytes, bytes]:
-        started, body = time.perf_counter(), request.body
-        kind = request.headers.get(b"content-type")
-        if kind and kind != JSON and not _is_json(kind):
-            raise HttpError(415, f"the content type is {kind.decode('latin-1')}: it must be application/json")
-        encoding = request.headers.get(b"content-encoding")
-        if encoding:
-            body = decoded(body, encoding, self.max_body_bytes)
-        return JSON, self._plane.predict(call, body, started)
+        started = time.perf_counter()
+        return JSON, self._plane.predict(call, json_body(request, self.max_body_bytes), started)
 
     def _golden(self, request: Request, call: Call) -> tuple[bytes, bytes]:
         return JSON, json.dumps({"passed": self._plane.check_golden()}).encode()
@@ -143,6 +137,19 @@ class RestApplication:
         except ValueError as error:
             raise HttpError(422, str(error)) from None
         return JSON, self._plane.tap.page(query).model_dump_json().encode()
+
+
+def json_body(request: Request, limit: int) -> bytes:
+    """A request's body, decoded to at most `limit` bytes.
+
+    Raises:
+        HttpError: it is said to be no JSON, or its encoding is not taken.
+    """
+    kind = request.headers.get(b"content-type")
+    if kind and kind != JSON and not _is_json(kind):
+        raise HttpError(415, f"the content type is {kind.decode('latin-1')}: it must be application/json")
+    encoding = request.headers.get(b"content-encoding")
+    return decoded(request.body, encoding, limit) if encoding else request.body
 
 
 def _takes_long(request: Request) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from inspect import isawaitable
 from typing import Any
 
-from heliostat.serving.rest.application import RestApplication
-from heliostat.serving.rest.exchange import Request, Response, error_response
+from heliostat.serving.rest.exchange import Application, Request, Response, error_response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -18,9 +18,9 @@ _INTERNAL = "/-/"
 
 
 class AsgiApplication:
-    """`RestApplication` by ASGI."""
+    """An application by ASGI."""
 
-    def __init__(self, answers: RestApplication) -> None:
+    def __init__(self, answers: Application) -> None:
         self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +50,9 @@ class AsgiApplication:
                 return self._answers.too_large(request, len(body))
         request.body = bytes(body)
         reply = self._answers.reply(request)
-        return reply if isinstance(reply, Response) else await asyncio.get_running_loop().run_in_executor(None, reply)
+        if isinstance(reply, Response):
+            return reply
+        return await reply if isawaitable(reply) else await asyncio.get_running_loop().run_in_executor(None, reply)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -19,13 +19,14 @@ import asyncio
 import logging
 from collections import deque
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
 
 from heliostat.serving.rest import foreign
-from heliostat.serving.rest.exchange import Application, Request, Response, error_response
+from heliostat.serving.rest.exchange import Application, Request, Response, awaited, error_response
 from heliostat.serving.slots import Slots
 
 _logger = logging.getLogger("ray.serve")
@@ -253,6 +254,12 @@ class Connection(asyncio.Protocol):
         if isinstance(reply, Response):
             self._busy = False
             self._send(reply, request.method != "HEAD", closes)
+            return
+        if isawaitable(reply):
+            task = self._loop.create_task(awaited(reply))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._end, request, closes))
             return
         self._slots.take()
         future = self._loop.run_in_executor(None, reply)

@@ -19,8 +19,12 @@ _REMEMBERED_SECONDS: Final = b"600"
 class Cors:
     """The origins that may ask."""
 
-    def __init__(self, origins: Sequence[str]) -> None:
-        """`origins`: as browsers send them, e.g. `https://app.example.com`; `*` is every origin, none is no CORS at all."""
+    def __init__(self, origins: Sequence[str], tasks: bool = False) -> None:
+        """`origins`: as browsers send them, e.g. `https://app.example.com`; `*` is every origin, none is no CORS at all.
+        `tasks`: whether pages may submit and cancel those too."""
+        self._methods = _METHODS + (b", DELETE" if tasks else b"")
+        self._headers = _HEADERS + (b", idempotency-key" if tasks else b"")
+        self._exposed = _EXPOSED + (b", location, retry-after" if tasks else b"")
         self._origins = frozenset(origin.encode() for origin in origins)
 
     def fields(self, request: Request) -> Fields:
@@ -29,11 +33,11 @@ class Cors:
             return ()
         allowed = self._allowed(request)
         if allowed == b"*":
-            return ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED))
+            return ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", self._exposed))
         varies = (b"vary", b"origin")  # also for the origins that may not: a cache must not give one's answer to another
         if allowed is None:
             return (varies,)
-        return ((b"access-control-allow-origin", allowed), (b"access-control-expose-headers", _EXPOSED), varies)
+        return ((b"access-control-allow-origin", allowed), (b"access-control-expose-headers", self._exposed), varies)
 
     def preflight(self, request: Request) -> Response | None:
         """The answer to a browser's question before a request; None for other requests, or where no origin may ask."""
@@ -45,8 +49,8 @@ class Cors:
             text = f"the origin {given!r} is not among those that may use this application"
             return error_response(403, text, self.fields(request))
         fields = (
-            (b"access-control-allow-methods", _METHODS),
-            (b"access-control-allow-headers", _HEADERS),
+            (b"access-control-allow-methods", self._methods),
+            (b"access-control-allow-headers", self._headers),
             (b"access-control-max-age", _REMEMBERED_SECONDS),
         )
         return Response(204, b"", b"", (*self.fields(request), *fields))

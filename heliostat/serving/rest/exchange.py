@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -62,6 +62,10 @@ Work = Callable[[], Response]
 """An answer that takes long: to be called in another thread."""
 
 
+Reply = Response | Work | Awaitable[Response]
+"""An answer, or how to get it: what is awaited holds up no thread, and takes no slot of the replica."""
+
+
 class Application(Protocol):
     """What answers requests."""
 
@@ -69,11 +73,19 @@ class Application(Protocol):
     def max_body_bytes(self) -> int:
         """The largest body that is taken."""
 
-    def reply(self, request: Request) -> Response | Work:
-        """The answer, or how to get it. Never raises."""
+    def reply(self, request: Request) -> Reply:
+        """The answer, or how to get it. Called in the event loop; never raises."""
 
     def too_large(self, request: Request, size: int) -> Response:
         """The answer to a request whose body has `size` bytes or more, which is over the limit."""
+
+    def close(self) -> None:
+        """Write and store what is still to be logged."""
+
+
+async def awaited(reply: Awaitable[Response]) -> Response:
+    """What is awaited, as a coroutine, which a task can be made of."""
+    return await reply
 
 
 def error_response(status: int, text: str, fields: Fields = ()) -> Response:

@@ -22,7 +22,9 @@ def open_broker(queue: TaskQueue, application: str, store: StoreAddress) -> Task
             from heliostat.systems.brokers.sqlite import Sqlite
 
             if not store.uri.startswith("file:///"):
-                raise PermanentError(f"a broker of kind sqlite lies beside a store on this machine, and this one is {store.uri}")
+                raise PermanentError(
+                    f"a broker of kind sqlite lies beside a store on this machine, and this one is {store.uri}"
+                )
             return Sqlite(directory_of(store) / OWN / "tasks" / f"{application}.sqlite", keep)
         case RedisBroker():
             try:

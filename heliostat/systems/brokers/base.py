@@ -3,8 +3,8 @@
 A task is executed at least once and answered once: of several answers the first that is stored stands, by a write that fails
 where one is there. Who works on a task has a lease, which it renews; a lease that ends without a word gives the task back.
 
-A worker may hold several leases and work on them one after another. Where it dies, nobody knows which task killed it: tasks that
-were lost in company are only suspected, and leased alone from then on. One that is lost alone has failed an attempt.
+A worker may hold several leases and work on them one after another. Where it dies, nobody knows which task killed it: tasks
+that were lost in company are only suspected, and leased alone from then on. One that is lost alone has failed an attempt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Tasks in Redis: leases with an end, by the server's clock, and every step one script.
 
 What a 202 promises is kept as Redis keeps what it has: with an append-only file through the end of its process, with
-`appendfsync always` through that of its machine, and with `maxmemory-policy noeviction` nothing is thrown away for lack of room.
+`appendfsync always` through that of its machine, and with `maxmemory-policy noeviction` nothing is thrown away for lack of
+room.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
-    ConnectionError,  # noqa: A004 - Redis' own is none of Python's
+    ConnectionError,
     OutOfMemoryError,
     RedisError,
     ResponseError,
-    TimeoutError,  # noqa: A004
+    TimeoutError,
 )
 from redis.retry import Retry
 
@@ -53,6 +54,8 @@ T = TypeVar("T")
 
 _CONNECT_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 5.0
+_PASSING: Final = ("LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "MISCONF", "NOAUTH", "WRONGPASS")
+"""What Redis' errors begin with that go away without a change of ours."""
 _FIELDS: Final = ("v", "s", "p", "sub", "dl", "att", "err", "ans", "by", "end", "hook", "note", "tries")
 
 
@@ -69,7 +72,7 @@ def _told(call: Callable[P, T]) -> Callable[P, T]:
         except (AuthenticationError, ConnectionError, TimeoutError) as error:
             raise BrokerAwayError(f"Redis at {where} does not answer: {type(error).__name__}: {error}") from None
         except ResponseError as error:
-            if str(error).startswith(("LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "MISCONF", "NOAUTH", "WRONGPASS")):
+            if str(error).startswith(_PASSING):
                 raise BrokerAwayError(f"Redis at {where} takes nothing now: {error}") from None
             raise PermanentError(f"Redis at {where} refused a step of the queue: {error}") from None
         except (NoAccessError, RetryableError) as error:

@@ -1,12 +1,12 @@
 """What the Redis broker does, in Lua: each step is whole or not at all, by the server's own clock.
 
-    P:t:<id>         hash: s(tate) v(ersion) p(ayload) sub(mitted) dl (deadline) max att(empts) err ans by end hook note tries
-                     tok(en) con(sumer) alone sus(pected)
-    P:ready:<label>  ids by submission        P:delayed   ids by when they are ready again
-    P:leased         ids by end of lease      P:deadlines ids of open tasks by deadline
-    P:dead           ids by end               P:hooks     ids by when their webhook is due
-    P:open           open tasks, a number     P:labels    versions that tasks are for
-    P:alive          label to end of its beat P:bell:<label>  wakes a worker
+P:t:<id>         hash: s(tate) v(ersion) p(ayload) sub(mitted) dl (deadline) max att(empts) err ans by end hook note tries
+                 tok(en) con(sumer) alone sus(pected)
+P:ready:<label>  ids by submission        P:delayed   ids by when they are ready again
+P:leased         ids by end of lease      P:deadlines ids of open tasks by deadline
+P:dead           ids by end               P:hooks     ids by when their webhook is due
+P:open           open tasks, a number     P:labels    versions that tasks are for
+P:alive          label to end of its beat P:bell:<label>  wakes a worker
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tasks in a file of this machine, for a platform that is on one: no server, and every step a transaction that is on the disk.
 
-`synchronous=FULL`: a task that was taken is there after a loss of power. Several processes share the file; writers wait for each
-other, and answers of one worker are written together.
+`synchronous=FULL`: a task that was taken is there after a loss of power. Several processes share the file; writers wait for
+each other, and answers of one worker are written together.
 """
 
 from __future__ import annotations

@@ -199,8 +199,8 @@ def depth(db: sqlite3.Connection, now: float) -> Depth:
 def revive(db: sqlite3.Connection, task_id: str, deadline: float) -> bool:
     """Have a dead letter wait again."""
     query = (
-        "UPDATE task SET state = 'waiting', attempts = 0, error = '', suspected = 0, ended_at = NULL, deadline = ?, ready_at = 0,"
-        " hook_due = NULL, tries = 0, note = '' WHERE id = ? AND state = 'failed'"
+        "UPDATE task SET state = 'waiting', attempts = 0, error = '', suspected = 0, ended_at = NULL, deadline = ?,"
+        " ready_at = 0, hook_due = NULL, tries = 0, note = '' WHERE id = ? AND state = 'failed'"
     )
     return db.execute(query, (deadline, task_id)).rowcount == 1
 

@@ -1,13 +1,13 @@
 """Tasks in SQS: a queue for each version, and what is known of a task in the object store.
 
-SQS has leases (the visibility timeout) and counts how often it gave a message; it keeps no answers and takes no conditions. So a
-task is an object, written before its message is sent, and its end is another, of which the first that is written stands:
+SQS has leases (the visibility timeout) and counts how often it gave a message; it keeps no answers and takes no conditions. So
+a task is an object, written before its message is sent, and its end is another, of which the first that is written stands:
 
     tasks/<application>/of/<id>/task, end, tried
     tasks/<application>/dead/<id>, hooks/<id>, alive/<label>
 
-A message has the id alone. One that comes twice finds the end and goes. A worker takes one at a time, so whoever dies with one has
-failed an attempt of that one. How many tasks are open SQS says about, and late.
+A message has the id alone. One that comes twice finds the end and goes. A worker takes one at a time, so whoever dies with one
+has failed an attempt of that one. How many tasks are open SQS says about, and late.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Sqs:
                 return None
         return lease
 
-    def wait(self, labels: Sequence[str], seconds: float) -> None:  # noqa: D102
+    def wait(self, labels: Sequence[str], seconds: float) -> None:
         """Nothing: a lease waits by itself."""
 
     def renew(self, leases: Sequence[Lease], seconds: float) -> set[str]:  # noqa: D102
@@ -138,9 +138,9 @@ class Sqs:
             return False
         match outcome:
             case Answered():
-                ending = Ending(
-                    TaskState.SUCCEEDED, self._clock(), outcome.answer, outcome.by, lease.attempts + 1, self._objects.tried(lease.id).error
-                )
+                error = self._objects.tried(lease.id).error
+                attempts = lease.attempts + 1
+                ending = Ending(TaskState.SUCCEEDED, self._clock(), outcome.answer, outcome.by, attempts, error)
                 stands = self._end(task, ending)
                 self._queues.delete(label, receipt)
                 return stands
@@ -166,7 +166,9 @@ class Sqs:
     def orphans(self, grace: float) -> list[str]:  # noqa: D102
         beats = self._objects.beats()
         since = self._clock() - grace
-        return [label for label in self._queues.labels() if beats.get(label, 0.0) < since and self._queues.size(label) != (0, 0)]
+        return [
+            label for label in self._queues.labels() if beats.get(label, 0.0) < since and self._queues.size(label) != (0, 0)
+        ]
 
     def alive(self) -> list[str]:  # noqa: D102
         now = self._clock()
@@ -226,4 +228,3 @@ class Sqs:
         if task.webhook and not self._objects.has_hook(task.id):
             self._objects.note_hook(task.id, "", self._clock())
         return stands
-

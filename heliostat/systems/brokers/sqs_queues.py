@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
@@ -20,8 +21,10 @@ T = TypeVar("T")
 
 _KEPT_SECONDS: Final = 1_209_600
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "InvalidClientTokenId", "SignatureDoesNotMatch"})
-_GONE: Final = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "AWS.SimpleQueueService.QueueDeletedRecently"})
-_STALE: Final = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"})
+_GONE: Final = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
+_STALE: Final = frozenset(
+    {"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"}
+)
 
 
 def _told(call: Callable[P, T]) -> Callable[P, T]:
@@ -32,7 +35,9 @@ def _told(call: Callable[P, T]) -> Callable[P, T]:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in _DENIED:
-                raise PermanentError(f"SQS refuses {error.operation_name}: {code}; allow it for whoever runs replicas") from None
+                raise PermanentError(
+                    f"SQS refuses {error.operation_name}: {code}; allow it for whoever runs replicas"
+                ) from None
             raise BrokerAwayError(f"SQS: {error}") from None
         except BotoCoreError as error:
             raise BrokerAwayError(f"SQS does not answer: {error}") from None
@@ -57,12 +62,12 @@ class Queues:
     def send(self, label: str, body: str) -> None:
         """Put a message into a version's queue."""
         try:
-            self._client.send_message(QueueUrl=self._url(label), MessageBody=body)
+            self._client.send_message(QueueUrl=self._url(label, make=True), MessageBody=body)
         except ClientError as error:
             if _code(error) not in _GONE:
                 raise
-            del self._urls[label]
-            self._client.send_message(QueueUrl=self._url(label), MessageBody=body)
+            self._urls.pop(label, None)
+            self._client.send_message(QueueUrl=self._url(label, make=True), MessageBody=body)
 
     @_told
     def receive(self, label: str, seconds: float, wait_seconds: int) -> dict[str, Any] | None:
@@ -79,6 +84,8 @@ class Queues:
             if _code(error) not in _GONE:
                 raise
             self._urls.pop(label, None)
+            # Nobody has sent anything to it yet.
+            time.sleep(wait_seconds)
             return None
         return next(iter(found.get("Messages") or ()), None)
 
@@ -110,7 +117,9 @@ class Queues:
         pages = self._client.get_paginator("list_queues").paginate(QueueNamePrefix=self._prefix)
         names = [url.rpartition("/")[2] for page in pages for url in page.get("QueueUrls") or ()]
         # Another application's name may begin with this one's and a dash; a label has a number, a dash and eight digits.
-        return sorted(label for name in names if re.fullmatch(r"([0-9]+-)?[0-9a-z]+", label := name.removeprefix(self._prefix)))
+        return sorted(
+            label for name in names if re.fullmatch(r"([0-9]+-)?[0-9a-z]+", label := name.removeprefix(self._prefix))
+        )
 
     @_told
     def size(self, label: str) -> tuple[int, int]:
@@ -135,8 +144,10 @@ class Queues:
         """Let go of connections."""
         self._client.close()
 
-    def _url(self, label: str) -> str:
+    def _url(self, label: str, make: bool = False) -> str:
         found = self._urls.get(label)
+        if found is None and not make:
+            found = self._urls[label] = self._client.get_queue_url(QueueName=f"{self._prefix}{label}")["QueueUrl"]
         if found is None:
             attributes = {"MessageRetentionPeriod": str(_KEPT_SECONDS)}
             made = self._client.create_queue(QueueName=f"{self._prefix}{label}", Attributes=attributes)

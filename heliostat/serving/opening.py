@@ -1,0 +1,52 @@
+"""From a version to its data plane in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import heliostat
+from heliostat.ml.contracts import Contract, load_entry_point
+from heliostat.serving import model_cache
+from heliostat.serving.dataplane import DataPlane
+from heliostat.serving.prediction_log.columns import Columns
+from heliostat.serving.prediction_log.spools import default_spool
+from heliostat.serving.prediction_log.writer import PredictionLog
+from heliostat.spec.rollouts import ServingArguments, Version
+from heliostat.systems import library_packages
+from heliostat.systems.errors import PermanentError
+
+
+def open_plane(arguments: ServingArguments) -> DataPlane:
+    """What answers, whatever carries the requests.
+
+    Raises:
+        PermanentError: the contract or the model cannot be loaded, or the library is not the version's.
+    """
+    version = arguments.version
+    _require_library(version)
+    contract = load_entry_point(version.contract)
+    if not isinstance(contract, Contract):
+        found = type(contract).__name__
+        raise PermanentError(f"{version.contract} is a {found}: it must be a heliostat.ml.contracts.Contract")
+    folder = model_cache.fetch(version.model_uri, version.tracking_uri)
+    predictor = contract.predictor.load(folder)
+    spool = Path(arguments.spool) if arguments.spool else default_spool()
+    columns = Columns.of(contract.row, contract.answer)
+    log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
+    return DataPlane(contract, predictor, version, log)
+
+
+def _require_library(version: Version) -> None:
+    """See that this is the library that the version was declared with, which Ray was asked to put first.
+
+    Raises:
+        PermanentError: it is another one, and would answer as that does.
+    """
+    runtime = version.runtime
+    if runtime is not None and (here := library_packages.here()) != runtime.library_digest:
+        raise PermanentError(
+            f"{version.label} was declared with heliostat {runtime.library} ({runtime.library_digest[:12]}), and this replica "
+            f"runs heliostat {heliostat.__version__} ({here[:12]}) from {Path(heliostat.__file__).parent}: "
+            f"{runtime.library_uri} was not put before it. Install heliostat {runtime.library} where replicas run, or declare "
+            "the version again"
+        )
