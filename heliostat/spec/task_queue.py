@@ -83,7 +83,7 @@ class TaskQueue(Model):
     """How long one attempt may take; then its process is ended, and it has failed."""
     deadline_seconds: Annotated[float, Field(gt=0, le=1_209_600)] = 86_400.0
     """How long after it was taken a task is still worth an answer; a client may ask for less."""
-    lease_seconds: Annotated[float, Field(ge=3, le=25)] = 15.0
+    lease_seconds: Annotated[float, Field(ge=1, le=25)] = 15.0
     """How long a task stays with a worker of which nothing is heard; the others have it after that."""
     drain_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """How long a worker that is to end goes on with the task that it has; then another one begins it anew."""

@@ -72,3 +72,16 @@ def sqs_endpoint():
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "test")
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def own_redis(tmp_path):
+    """One that a test may kill."""
+    pytest.importorskip("redis", reason="the extra `queue` is not installed")
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server")
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    server = RedisServer(folder)
+    yield server
+    server.kill()

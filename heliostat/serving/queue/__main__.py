@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import IO
 
 from heliostat.serving.dataplane import Call, DataPlane
@@ -22,12 +23,13 @@ from heliostat.serving.opening import open_plane
 from heliostat.serving.queue.adoption import Labels
 from heliostat.serving.queue.consumer import Consumer, Work
 from heliostat.serving.queue.settings import WorkerSettings
+from heliostat.spec.rollouts import ServingArguments
 from heliostat.systems.brokers import open_broker
 from heliostat.systems.brokers.base import Lease
 
 
-def main() -> int:
-    """Work on tasks until SIGTERM or the end of the input."""
+def main(opened: Callable[[ServingArguments], DataPlane] = open_plane) -> int:
+    """Work on tasks until SIGTERM or the end of the input, with the data plane that `opened` makes."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s tasks: %(message)s")
     # What the workload prints is no answer to whoever started this.
     told = os.fdopen(os.dup(1), "w")
@@ -39,7 +41,7 @@ def main() -> int:
     try:
         if version.queue is None:
             raise ValueError(f"{version.label} takes no tasks")
-        plane = open_plane(arguments)
+        plane = opened(arguments)
         broker = open_broker(version.queue, arguments.application, version.store)
     except Exception as error:
         traceback.print_exc()

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import json
 import logging
 import re
 import secrets
@@ -29,6 +28,8 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
+
+from pydantic_core import to_json
 
 from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.errors import HttpError
@@ -121,7 +122,7 @@ class TaskApplication:
         except Exception as error:
             _log.exception("%s %s failed", request.method, request.path)
             status, value, extra = 500, {"detail": f"the application failed on this request ({type(error).__name__})"}, ()
-        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        body = value if isinstance(value, bytes) else to_json(value, inf_nan_mode="strings")
         fields = extra if any(name == b"x-heliostat-version" for name, _ in extra) else (*self._fields(request), *extra)
         return Response(status, JSON, body, fields)
 

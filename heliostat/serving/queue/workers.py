@@ -26,8 +26,6 @@ _log = logging.getLogger("ray.serve")
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
-_STEADY_SECONDS: Final = 60.0
-"""A process that lived for so long is started again at once."""
 _LOOK_SECONDS: Final = 0.2
 
 
@@ -39,7 +37,7 @@ class Worker:
         self._command = command
         self.name = ""
         self.process: subprocess.Popen[str] | None = None
-        self._began = 0.0
+        self._ready = False
         self._pause = _FIRST_PAUSE
         self.due = 0.0
         """When it may be started again, by `time.monotonic`."""
@@ -51,7 +49,7 @@ class Worker:
         self.process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
         )
-        self._began = time.monotonic()
+        self._ready = False
         settings = WorkerSettings(name=self.name, arguments=self._arguments)
         assert self.process.stdin is not None  # noqa: S101 - for mypy
         try:
@@ -68,18 +66,22 @@ class Worker:
         line = self.process.stdout.readline()
         if not line:
             return f"the process ended with {self.process.wait()} before it was ready; the replica's log has more"
-        return str(json.loads(line).get("error", ""))
+        error = str(json.loads(line).get("error", ""))
+        self._ready = not error
+        return error
 
     def ended(self) -> int | None:
         """The exit code of a process that has ended and was not looked at yet."""
         code = None if self.process is None else self.process.poll()
         if code is None or self.process is None:
             return None
+        if self._ready or not self.await_ready():
+            # A task ended it; the next one can start at once.
+            self._pause, self.due = _FIRST_PAUSE, 0.0
+        else:
+            self.due = time.monotonic() + self._pause
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
         self._close()
-        lived = time.monotonic() - self._began
-        self._pause = _FIRST_PAUSE if lived >= _STEADY_SECONDS or code == TOOK_TOO_LONG else self._pause
-        self.due = 0.0 if lived >= _STEADY_SECONDS else time.monotonic() + self._pause
-        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
         return code
 
     def terminate(self) -> None:
