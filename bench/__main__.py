@@ -46,6 +46,8 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.rollouts:recreate", ("rollouts/recreate-gap", "rollouts/recreate-told")),
     ("bench.snapshots:in_parts", ("snapshot/parts-memory", "snapshot/parts-time")),
     ("bench.training:train_job", ("training/overhead", "training/loop")),
+    ("bench.task_queue:throughput", ("tasks/celery",)),
+    ("bench.task_kills:lost", ("tasks/lost",)),
     ("bench.soak:soak", ("soak/failed",)),
 )
 """What measures which rows, in the order in which they are run: what needs an idle stack comes before what moves it."""

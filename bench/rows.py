@@ -120,6 +120,14 @@ ROWS = (
     Row("snapshot/parts-time", "time of the same", "ratio"),
     Row("training/overhead", "TrainJob on a cluster that is up: what it adds to the fit", "s", _at_most(7)),
     Row("training/loop", "workers' loop ÷ the same fit called directly", "ratio", _at_most(1.3)),
+    Row("tasks/celery", "tasks/s through Redis ÷ bare Celery, as many workers", "ratio", _at_least(1)),
+    Row(
+        "tasks/lost",
+        "lost, answered twice or wrongly of 100,000 tasks while workers and broker are killed",
+        "tasks",
+        Reach("=", 0),
+        is_long=True,
+    ),
     Row("soak/failed", "failed requests of 1,000,000 over repeated rollouts", "requests", Reach("=", 0), is_long=True),
 )
 BY_NAME = {row.name: row for row in ROWS}

@@ -19,6 +19,7 @@ from heliostat.controller.metrics import CONTENT_TYPE, Metrics
 from heliostat.controller.points import samples
 from heliostat.controller.probes import add_probes
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.task_queues import TaskQueues, add_task_queues
 from heliostat.controller.traffic_api import add_traffic
 from heliostat.controller.views import current, past
 from heliostat.controller.views import status as status_of
@@ -92,8 +93,11 @@ def create_app(
     version = heliostat.__version__
     app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)
     views = Views(reconciler, public_url)
+    queues = TaskQueues(reconciler)
     _add_health(app, reconciler, public_url)
+    _add_metrics(app, reconciler, queues)
     _add_reads(app, reconciler, views)
+    add_task_queues(app, queues, views.state)
     add_changes(app, reconciler, views.state, views.status)
     if isinstance(reconciler.traffic, FleetRouter):
         add_traffic(app, reconciler.traffic)
@@ -103,8 +107,6 @@ def create_app(
 
 
 def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
-    metrics = Metrics(reconciler)
-
     @app.get("/v1/health")
     async def health() -> Health:
         return Health(
@@ -118,8 +120,13 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
             store_error=reconciler.store.faults.error,
         )
 
+
+def _add_metrics(app: FastAPI, reconciler: Reconciler, queues: TaskQueues) -> None:
+    metrics = Metrics(reconciler, queues)
+
     @app.get("/metrics")
     async def scrape() -> Response:
+        await queues.refresh()
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -10,12 +10,14 @@ from prometheus_client.registry import Collector
 
 from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.task_queues import TaskQueues
 from heliostat.rollout import refusals, show
 from heliostat.rollout.model import SHARES, Colour, Observed, State
 from heliostat.spec.analysis import Verdict
 from heliostat.spec.latencies import BOUNDS_MS, Counts
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.routes import PREDICT, REJECTIONS
+from heliostat.spec.task_queue import QueueDepth
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _VERSION = ["application", "version"]
@@ -26,9 +28,9 @@ _VERDICTS = {Verdict.PASS: 1, Verdict.INCONCLUSIVE: 0, Verdict.FAIL: -1}
 class Metrics:
     """One registry of one controller."""
 
-    def __init__(self, reconciler: Reconciler) -> None:
+    def __init__(self, reconciler: Reconciler, queues: TaskQueues) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(reconciler))
+        self._registry.register(_Collector(reconciler, queues))
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -36,8 +38,9 @@ class Metrics:
 
 
 class _Collector(Collector):
-    def __init__(self, reconciler: Reconciler) -> None:
+    def __init__(self, reconciler: Reconciler, queues: TaskQueues) -> None:
         self._reconciler = reconciler
+        self._queues = queues
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: what there is to tell is known at a scrape."""
@@ -62,12 +65,30 @@ class _Collector(Collector):
         yield _gauge("heliostat_traffic_plane_up", "Whether HAProxy runs", reconciler.traffic.alive)
         if isinstance(reconciler.traffic, FleetRouter):
             yield _members(reconciler.traffic)
+        yield from _tasks(self._queues.depths)
         written = not reconciler.store.faults.error
         yield _gauge("heliostat_store_writes", "Whether what is decided can be written down", written)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _tasks(depths: Mapping[str, QueueDepth]) -> Iterator[Metric]:
+    """What is in the queues of applications that take tasks."""
+    tasks = GaugeMetricFamily("heliostat_tasks", "Tasks of an application, by state", labels=["application", "state"])
+    oldest = GaugeMetricFamily(
+        "heliostat_tasks_oldest_seconds", "Age of the task that waits longest; 0 where none does", labels=["application"]
+    )
+    ended = CounterMetricFamily("heliostat_tasks_ended", "Tasks that ended", labels=["application", "state"])
+    for name, depth in sorted(depths.items()):
+        for state, count in (("waiting", depth.waiting), ("running", depth.running), ("dead", depth.dead)):
+            tasks.add_metric([name, state], count)
+        if depth.oldest_seconds is not None or not depth.waiting:
+            oldest.add_metric([name], depth.oldest_seconds or 0.0)
+        for state, count in sorted(depth.ended.items()):
+            ended.add_metric([name, state], count)
+    yield from (tasks, oldest, ended)
 
 
 def _members(fleet: FleetRouter) -> Metric:

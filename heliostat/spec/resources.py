@@ -314,6 +314,11 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     def _fits(self) -> Self:
         if self.group is not None and (problem := replicas_misfit(self.cpus_per_replica, self.gpus_per_replica, self.group)):
             raise ValueError(problem)
+        if self.queue is not None and self.queue.broker.kind == "sqlite" and not self.store.uri.startswith("file:///"):
+            raise ValueError(
+                f"queue.broker: one of kind sqlite is a file beside a store on one machine, and this store is "
+                f"{self.store.uri}: declare one of kind redis or sqs"
+            )
         return self
 
 

@@ -11,6 +11,11 @@
     POST   /v1/applications/{name}/rollback             GoBack      -> Status    serve again what served before
     GET    /v1/applications/{name}/rollouts                         -> [Rollout] the newest first, without their events
     GET    /v1/applications/{name}/rollouts/{number}                -> Record
+    GET    /v1/applications/{name}/tasks                            -> QueueDepth   404 where it takes no tasks
+    GET    /v1/applications/{name}/tasks/dead                       -> [TaskView]   dead letters: ?most=N
+    GET    /v1/applications/{name}/tasks/{id}                       -> TaskView     with its payload
+    POST   /v1/applications/{name}/tasks/{id}/retry                 -> TaskView     a dead letter, as if it were new
+    POST   /v1/applications/{name}/tasks/{id}/cancel                -> TaskView
     DELETE /v1/applications/{name}                                  -> Status    stop serving it (202; wait with GET until 404)
     GET    /v1/health                                               -> Health
     GET    /metrics                                                 -> text      Prometheus' format

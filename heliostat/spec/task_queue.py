@@ -9,6 +9,9 @@ from pydantic import Field
 from heliostat.spec.addresses import Credential, HttpUrl, TokenFile, TokenVariable
 from heliostat.spec.base import Model
 
+TASKS = "/-/tasks"
+"""Where replicas tell of their application's tasks, and take what operators say about them."""
+
 Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$")]
 """Scheme, host in lower case, and a port if not the scheme's own."""
 
@@ -95,3 +98,47 @@ class TaskQueue(Model):
     """Tasks that may wait or be worked on; more are refused (503)."""
     webhooks: TaskWebhooks | None = None
     """By default no webhook is taken."""
+
+
+class QueueDepth(Model):
+    """What is in an application's queue."""
+
+    waiting: int
+    running: int
+    dead: int
+    """Dead letters."""
+    oldest_seconds: float | None = None
+    """Age of the task that waits longest; None where none does, or the broker does not say."""
+    versions: tuple[str, ...] = ()
+    """Labels of versions that tasks were taken by, and may be left of."""
+    ended: dict[str, int] = {}
+    """How many tasks ever ended, by state; empty where the broker does not count."""
+
+
+class WebhookView(Model):
+    """A task's webhook."""
+
+    url: str
+    note: str
+    """How its call ended, or how the last try did."""
+
+
+class TaskView(Model):
+    """A task as clients and operators see it. Times are Unix times in seconds."""
+
+    id: str
+    status: str
+    """`waiting`, `running`, `succeeded`, `failed` or `cancelled`."""
+    attempts: int
+    version: str
+    """The label of the version that answered it, or that it is for."""
+    submitted_at: float
+    deadline: float
+    ended_at: float | None = None
+    error: str | None = None
+    """Of the last attempt that failed."""
+    webhook: WebhookView | None = None
+    payload: str | None = None
+    """The request's body in base64, where it was asked for."""
+    result: str | None = None
+    """The answer in base64, where it was asked for."""

@@ -25,6 +25,7 @@ from heliostat.spec.rollouts import (
     Rollout,
     Status,
 )
+from heliostat.spec.task_queue import QueueDepth, TaskView
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client, reason, timeout_of
 
@@ -38,6 +39,7 @@ _GRACE_SECONDS = 60.0
 _LATER = ConfigDict(defer_build=True)
 _STATUSES = TypeAdapter(tuple[Status, ...], config=_LATER)
 _ROLLOUTS = TypeAdapter(tuple[Rollout, ...], config=_LATER)
+_TASKS = TypeAdapter(tuple[TaskView, ...], config=_LATER)
 
 
 class ConflictError(PermanentError):
@@ -142,6 +144,41 @@ class ControllerClient:
         """One rollout with its events and figures over time; None where it is not remembered."""
         found = await self._call("GET", f"/v1/applications/{name}/rollouts/{number}", none_at_404=True)
         return Record.model_validate(found) if found is not None else None
+
+    async def queue(self, name: str) -> QueueDepth | None:
+        """What is in an application's queue of tasks; None where it takes none, or there is no such application."""
+        found = await self._call("GET", f"/v1/applications/{name}/tasks", none_at_404=True)
+        return QueueDepth.model_validate(found) if found is not None else None
+
+    async def dead_letters(self, name: str, most: int) -> tuple[TaskView, ...]:
+        """Its tasks that failed, the newest first.
+
+        Raises:
+            PermanentError: it takes no tasks.
+        """
+        return _TASKS.validate_python(await self._call("GET", f"/v1/applications/{name}/tasks/dead?most={most}"))
+
+    async def task(self, name: str, task: str) -> TaskView | None:
+        """One task, with its payload; None where there is none, or not any more."""
+        found = await self._call("GET", f"/v1/applications/{name}/tasks/{task}", none_at_404=True)
+        return TaskView.model_validate(found) if found is not None else None
+
+    async def retry_task(self, name: str, task: str) -> TaskView:
+        """Have a dead letter tried again as if it were new.
+
+        Raises:
+            ConflictError: it is none.
+        """
+        return TaskView.model_validate(await self._call("POST", f"/v1/applications/{name}/tasks/{task}/retry"))
+
+    async def cancel_task(self, name: str, task: str) -> TaskView:
+        """End a task that has not ended.
+
+        Raises:
+            ConflictError: it has.
+            PermanentError: there is no such task.
+        """
+        return TaskView.model_validate(await self._call("POST", f"/v1/applications/{name}/tasks/{task}/cancel"))
 
     async def delete(self, name: str) -> None:
         """Begin to take an application away; nothing where it is gone."""

@@ -66,6 +66,22 @@ def _show_applications(applications: tuple[Application, ...] | None) -> None:
     heads = ("APPLICATION", "VERSION", "ROLE", "WEIGHT", "REPLICAS", "SINCE")
     rows = [row for one in applications for row in _rows(one)]
     write([*(Column(head, whole=True) for head in heads[:5]), Column(heads[5]), Column("ROLLOUT")], rows)
+    _show_queues(applications)
+
+
+def _show_queues(applications: tuple[Application, ...]) -> None:
+    from heliostat.cli.operators.tables import Column, write
+    from heliostat.cli.rollouts import messages
+
+    queues = [(one.name, one.queue) for one in applications if one.queue is not None]
+    if not queues:
+        return
+    say.out("")
+    rows = [
+        (name, str(depth.waiting), str(depth.running), str(depth.dead), messages.span(depth.oldest_seconds or 0.0))
+        for name, depth in queues
+    ]
+    write([Column(head, whole=True) for head in ("TASKS", "WAITING", "RUNNING", "DEAD", "OLDEST")], rows)
 
 
 def _rows(one: Application) -> list[tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from heliostat.cli.rollouts import messages
 from heliostat.spec.rollouts import Rollout, Sample, Status
+from heliostat.spec.task_queue import QueueDepth
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Application:
     desired_replicas: int | None
     rollout: Rollout | None
     """The one that is under way."""
+    queue: QueueDepth | None = None
+    """What is in its queue of tasks; None where it takes none, or that is not known."""
 
     @property
     def is_well(self) -> bool:
@@ -61,6 +64,7 @@ class Application:
                 for one in self.versions
             ],
             "rollout": rollout.model_dump(mode="json", exclude={"events", "analyses", "figures"}) if rollout else None,
+            "tasks": self.queue.model_dump(mode="json") if self.queue else None,
         }
 
 
@@ -69,12 +73,14 @@ def under_way(status: Status) -> Rollout | None:
     return status.rollout if status.rollout is not None and status.rollout.phase not in messages.ENDS else None
 
 
-def application(status: Status, sample: Sample | None, past: Sequence[Rollout]) -> Application:
+def application(
+    status: Status, sample: Sample | None, past: Sequence[Rollout], queue: QueueDepth | None = None
+) -> Application:
     """The versions and the rollout of `status`; `sample` are the newest figures of one under way, `past` are those before."""
     going = under_way(status)
     versions = _settled(status, past) if going is None else _moving(status, going, sample, past)
     desired = status.desired.replicas if status.desired is not None else None
-    return Application(status.name, status.url, versions, desired, going)
+    return Application(status.name, status.url, versions, desired, going, queue)
 
 
 def _settled(status: Status, past: Sequence[Rollout]) -> tuple[ServedVersion, ...]:

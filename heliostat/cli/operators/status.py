@@ -11,6 +11,7 @@ from heliostat.cli.operators.serving import Application, application, under_way
 from heliostat.cli.rollouts.watch import newest
 from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.rollouts import Status
+from heliostat.spec.task_queue import QueueDepth
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 
@@ -48,4 +49,14 @@ async def _serving(address: ControllerAddress | None) -> tuple[Application, ...]
 async def _detailed(client: ControllerClient, status: Status) -> Application:
     # The figures of a rollout are many: they are fetched only where they say how many replicas the candidate has.
     sample = await newest(client, status) if under_way(status) else None
-    return application(status, sample, await client.rollouts(status.name))
+    return application(status, sample, await client.rollouts(status.name), await _queue(client, status))
+
+
+async def _queue(client: ControllerClient, status: Status) -> QueueDepth | None:
+    """What is in its queue, where it takes tasks; a broker that is away does not hide what serves."""
+    if status.desired is None or status.desired.version.queue is None:
+        return None
+    try:
+        return await client.queue(status.name)
+    except (RetryableError, PermanentError):
+        return None

@@ -30,7 +30,7 @@ class Labels:
     def __init__(self, broker: TaskBroker, own: str) -> None:
         self._broker = broker
         self._own = own
-        self._labels = (own,)
+        self._labels: tuple[str, ...] = (own,)
 
     def __call__(self) -> tuple[str, ...]:
         """As they were found last."""

@@ -26,6 +26,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
@@ -40,6 +41,7 @@ from heliostat.serving.rest.application import RestApplication, json_body
 from heliostat.serving.rest.cors import Cors
 from heliostat.serving.rest.exchange import JSON, Fields, Reply, Request, Response
 from heliostat.spec.rollouts import ServingArguments
+from heliostat.spec.task_queue import TASKS, QueueDepth, TaskView, WebhookView
 from heliostat.systems.brokers import open_broker
 from heliostat.systems.brokers.base import ENDED, NewTask, Task, TaskBroker, TaskConflictError, TaskState
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -94,7 +96,7 @@ class TaskApplication:
     def reply(self, request: Request) -> Reply:
         """The answer, or how to get it. Never raises."""
         path = request.path
-        if path == "/tasks" or path.startswith(("/tasks/", "/-/tasks")):
+        if path == "/tasks" or path.startswith(("/tasks/", TASKS)):
             return self._cors.preflight(request) or self._replied(request)
         if path == "/openapi.json" and request.method in ("GET", "HEAD"):
             return Response(200, JSON, self._openapi, self._fields(request))
@@ -152,16 +154,13 @@ class TaskApplication:
         match method, parts:
             case "GET", []:
                 depth = await self._call(self._broker.depth)
-                told = {"waiting": depth.waiting, "running": depth.running, "dead": depth.dead, "versions": depth.versions}
-                return 200, {**told, "oldestSeconds": depth.oldest_seconds}, ()
+                return 200, _dumped(QueueDepth(**asdict(depth))), ()
             case "GET", ["dead"]:
                 most = min(_MOST_LISTED, int(_number(request, "most", 100)))
                 found = await self._call(lambda: self._broker.dead_letters(most))
                 return 200, [_shown(task) for task in found], ()
             case "GET", [task_id]:
-                task = await self._task(task_id, request)
-                shown = {**_shown(task), "payload": base64.b64encode(task.payload).decode()}
-                return 200, {**shown, "result": base64.b64encode(task.answer).decode()}, ()
+                return 200, _shown(await self._task(task_id, request), whole=True), ()
             case "POST", [task_id, "retry"]:
                 deadline = time.time() + self._queue.deadline_seconds
                 if not await self._call(lambda: self._broker.revive(task_id, deadline)):
@@ -247,21 +246,27 @@ class TaskApplication:
             self._calls -= 1
 
 
-def _shown(task: Task) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "id": task.id,
-        "status": task.state.value,
-        "attempts": task.attempts,
-        "version": task.answered_by or task.version,
-        "submittedAt": task.submitted_at,
-        "deadline": task.deadline,
-        "endedAt": task.ended_at,
-    }
-    if task.error:
-        told["error"] = task.error
-    if task.webhook:
-        told["webhook"] = {"url": task.webhook, "note": task.webhook_note}
-    return told
+def _shown(task: Task, whole: bool = False) -> dict[str, Any]:
+    """A task as it is told; `whole`: with its payload and its answer."""
+    return _dumped(
+        TaskView(
+            id=task.id,
+            status=task.state.value,
+            attempts=task.attempts,
+            version=task.answered_by or task.version,
+            submitted_at=task.submitted_at,
+            deadline=task.deadline,
+            ended_at=task.ended_at,
+            error=task.error or None,
+            webhook=WebhookView(url=task.webhook, note=task.webhook_note) if task.webhook else None,
+            payload=base64.b64encode(task.payload).decode() if whole else None,
+            result=base64.b64encode(task.answer).decode() if whole and task.state is TaskState.SUCCEEDED else None,
+        )
+    )
+
+
+def _dumped(value: QueueDepth | TaskView) -> dict[str, Any]:
+    return value.model_dump(mode="json", exclude_none=True)
 
 
 def _cancelled(task: Task) -> tuple[int, Any, Fields]:

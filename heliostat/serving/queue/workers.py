@@ -26,6 +26,9 @@ _log = logging.getLogger("ray.serve")
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
+_MORE_STARTS: Final = 2
+_FAILED: Final = 1
+"""The exit code of a worker that has said why, or of a program that Python could not run."""
 _LOOK_SECONDS: Final = 0.2
 
 
@@ -61,21 +64,25 @@ class Worker:
 
     def await_ready(self) -> str:
         """Why it cannot answer; empty once it can."""
+        error = self._told()
+        self._ready = not error
+        return error
+
+    def _told(self) -> str:
+        """What it says of its start: why it cannot answer, or nothing."""
         assert self.process is not None  # noqa: S101
         assert self.process.stdout is not None  # noqa: S101
         line = self.process.stdout.readline()
         if not line:
             return f"the process ended with {self.process.wait()} before it was ready; the replica's log has more"
-        error = str(json.loads(line).get("error", ""))
-        self._ready = not error
-        return error
+        return str(json.loads(line).get("error", ""))
 
     def ended(self) -> int | None:
         """The exit code of a process that has ended and was not looked at yet."""
         code = None if self.process is None else self.process.poll()
         if code is None or self.process is None:
             return None
-        if self._ready or not self.await_ready():
+        if self._ready or not self._told():
             # A task ended it; the next one can start at once.
             self._pause, self.due = _FIRST_PAUSE, 0.0
         else:
@@ -142,11 +149,21 @@ class Workers:
         """
         for worker in self._workers:
             worker.start()
-        problems = [problem for worker in self._workers if (problem := worker.await_ready())]
+        problems = [problem for worker in self._workers if (problem := self._problem_of(worker))]
         if problems:
             self._end(time.monotonic())
             raise PermanentError(f"the workers of tasks do not start: {problems[0]}")
         self._minder.start()
+
+    def _problem_of(self, worker: Worker) -> str:
+        """Why one does not start; one that died without a word may have been killed, and is started again."""
+        problem = worker.await_ready()
+        for _ in range(_MORE_STARTS):
+            if worker.ended() in (None, 0, _FAILED):
+                break
+            worker.start()
+            problem = worker.await_ready()
+        return problem
 
     def stop(self, seconds: float) -> None:
         """Have each finish the task that it has, for so long; what is not finished then another worker begins anew."""

@@ -9,7 +9,7 @@ that were lost in company are only suspected, and leased alone from then on. One
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -149,6 +149,8 @@ class Depth:
     """Age of the task that waits longest; None where none waits, or the broker does not say."""
     versions: tuple[str, ...] = field(default=())
     """Labels of versions that tasks were taken by, and may be left of."""
+    ended: Mapping[str, int] = field(default_factory=dict)
+    """How many tasks ever ended, by state; empty where the broker does not count."""
 
 
 class TaskBroker(Protocol):

@@ -176,9 +176,10 @@ class Redis:
 
     @_told
     def depth(self) -> Depth:  # noqa: D102
-        opened, running, dead, oldest, labels = self._run(scripts.DEPTH)
+        opened, running, dead, oldest, labels, ended = self._run(scripts.DEPTH)
         versions = tuple(sorted(label.decode() for label in labels))
-        return Depth(max(0, opened - running), running, dead, float(oldest) if oldest else None, versions)
+        counts = {state.decode(): int(count) for state, count in zip(ended[::2], ended[1::2], strict=True)}
+        return Depth(max(0, opened - running), running, dead, float(oldest) if oldest else None, versions, counts)
 
     @_told
     def dead_letters(self, most: int) -> list[Task]:  # noqa: D102

@@ -7,6 +7,7 @@ P:leased         ids by end of lease      P:deadlines ids of open tasks by deadl
 P:dead           ids by end               P:hooks     ids by when their webhook is due
 P:open           open tasks, a number     P:labels    versions that tasks are for
 P:alive          label to end of its beat P:bell:<label>  wakes a worker
+P:ended          state to how many ended
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ local function over(id, state, keep)
   call('ZREM', P .. ':deadlines', id)
   call('ZREM', P .. ':ready:' .. f[1], id)
   call('DECR', P .. ':open')
+  call('HINCRBY', P .. ':ended', state, 1)
   call('HSET', T(id), 's', state, 'end', now)
   call('HDEL', T(id), 'tok', 'con')
   call('EXPIRE', T(id), keep)
@@ -233,7 +235,8 @@ for _, label in ipairs(labels) do
   if #first > 0 and (oldest == '' or tonumber(first[2]) < tonumber(oldest)) then oldest = first[2] end
 end
 local age = oldest == '' and '' or tostring(now - tonumber(oldest))
-return {tonumber(call('GET', P .. ':open') or '0'), call('ZCARD', P .. ':leased'), call('ZCARD', P .. ':dead'), age, labels}
+return {tonumber(call('GET', P .. ':open') or '0'), call('ZCARD', P .. ':leased'), call('ZCARD', P .. ':dead'), age, labels,
+  call('HGETALL', P .. ':ended')}
 """
 )
 

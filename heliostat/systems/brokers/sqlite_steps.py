@@ -35,6 +35,8 @@ CREATE INDEX IF NOT EXISTS hooks ON task(hook_due) WHERE hook_due IS NOT NULL;
 CREATE TABLE IF NOT EXISTS alive (label TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS label (label TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tally (state TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ended (state TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO ended VALUES ('succeeded', 0), ('failed', 0), ('cancelled', 0);
 INSERT OR IGNORE INTO tally VALUES ('waiting', 0), ('running', 0), ('succeeded', 0), ('failed', 0), ('cancelled', 0);
 CREATE TRIGGER IF NOT EXISTS came AFTER INSERT ON task BEGIN
     UPDATE tally SET count = count + 1 WHERE state = new.state;
@@ -43,6 +45,7 @@ END;
 CREATE TRIGGER IF NOT EXISTS moved AFTER UPDATE OF state ON task WHEN old.state <> new.state BEGIN
     UPDATE tally SET count = count - 1 WHERE state = old.state;
     UPDATE tally SET count = count + 1 WHERE state = new.state;
+    UPDATE ended SET count = count + 1 WHERE state = new.state;
     INSERT OR IGNORE INTO label VALUES (new.label);
 END;
 CREATE TRIGGER IF NOT EXISTS went AFTER DELETE ON task BEGIN
@@ -59,7 +62,26 @@ _READY: Final = "SELECT {what} FROM task WHERE state = 'waiting' AND label = ? A
 def tasks(db: sqlite3.Connection, condition: str, *given: Any) -> list[Task]:
     """Tasks by a condition of ours."""
     found = db.execute(f"SELECT {_COLUMNS} FROM task WHERE {condition}", given)  # noqa: S608 - no value is in the text
-    return [Task(row[0], row[1], TaskState(row[2]), bytes(row[3]), *row[4:8], bytes(row[8]), *row[9:]) for row in found]
+    return [_task(*row) for row in found]
+
+
+def _task(task_id: str, label: str, state: str, payload: bytes, *rest: Any) -> Task:
+    submitted_at, deadline, attempts, error, answer, answered_by, ended_at, hook, note = rest
+    return Task(
+        id=task_id,
+        version=label,
+        state=TaskState(state),
+        payload=bytes(payload),
+        submitted_at=submitted_at,
+        deadline=deadline,
+        attempts=attempts,
+        error=error,
+        answer=bytes(answer),
+        answered_by=answered_by,
+        ended_at=ended_at,
+        webhook=hook,
+        webhook_note=note,
+    )
 
 
 def open_tasks(db: sqlite3.Connection) -> int:
@@ -193,7 +215,8 @@ def depth(db: sqlite3.Connection, now: float) -> Depth:
     query = "SELECT min(submitted_at) FROM task WHERE state = 'waiting' AND label = ?"
     oldest = [first for label in labels if (first := db.execute(query, (label,)).fetchone()[0]) is not None]
     age = max(0.0, now - min(oldest)) if oldest else None
-    return Depth(counts["waiting"], counts["running"], counts["failed"], age, tuple(labels))
+    ended = dict(db.execute("SELECT state, count FROM ended WHERE count > 0").fetchall())
+    return Depth(counts["waiting"], counts["running"], counts["failed"], age, tuple(labels), ended)
 
 
 def revive(db: sqlite3.Connection, task_id: str, deadline: float) -> bool:
