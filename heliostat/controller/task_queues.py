@@ -79,7 +79,7 @@ class TaskQueues:
 
 def takes_tasks(state: State) -> bool:
     """Whether what is declared of an application does."""
-    return state.desired is not None and state.desired.version.queue is not None
+    return state.declared is not None and state.declared.version.queue is not None
 
 
 def add_task_queues(app: FastAPI, queues: TaskQueues, known: Callable[[str], State]) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
@@ -37,6 +38,8 @@ class FakeController:
         self.records = {}
         self.ways_back = {}
         self.patience = []
+        self.queues = {}
+        """Depth of the queue and dead letters, by application."""
         self.said = []
         self.waited = threading.Event()
         self.go_on = threading.Event()
@@ -114,6 +117,37 @@ class FakeController:
         self.said.append(("rollback", name, order))
         return self.next(name)
 
+    def depth(self, name: str) -> Any:
+        return self._queue(name)[0]
+
+    def dead(self, name: str, most: int) -> Any:
+        return [task for task in self._queue(name)[1] if task["status"] == "failed"][:most]
+
+    def task(self, name: str, task: str) -> Any:
+        for found in self._queue(name)[1]:
+            if found["id"] == task:
+                return found
+        raise HTTPException(404, f"there is no task {task}")
+
+    def retry(self, name: str, task: str) -> Any:
+        found = self.task(name, task)
+        if found["status"] != "failed":
+            raise HTTPException(409, f"the task {task} is no dead letter")
+        found["status"] = "waiting"
+        return found
+
+    def cancel(self, name: str, task: str) -> Any:
+        found = self.task(name, task)
+        if found["status"] != "waiting":
+            raise HTTPException(409, f"the task has ended: it {found['status']}")
+        found["status"] = "cancelled"
+        return found
+
+    def _queue(self, name):
+        if name not in self.queues:
+            raise HTTPException(404, f"{name} takes no tasks: declare serving.queue")
+        return self.queues[name]
+
     def _now(self, name, **changes):
         before = self.statuses[name]
         self.statuses[name] = before.model_copy(update={"rollout": before.rollout.model_copy(update=changes)})
@@ -138,6 +172,11 @@ def app_of(controller):
     route("GET", "/{name}/rollouts", controller.rollouts)
     route("GET", "/{name}/rollouts/{number}", controller.record)
     route("GET", "/{name}/rollback", controller.way_back)
+    route("GET", "/{name}/tasks", controller.depth)
+    route("GET", "/{name}/tasks/dead", controller.dead)
+    route("GET", "/{name}/tasks/{task}", controller.task)
+    route("POST", "/{name}/tasks/{task}/retry", controller.retry)
+    route("POST", "/{name}/tasks/{task}/cancel", controller.cancel)
     route("POST", "/{name}/approve", controller.approve)
     route("POST", "/{name}/abort", controller.abort)
     route("POST", "/{name}/rollback", controller.rollback)

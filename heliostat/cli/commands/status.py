@@ -71,17 +71,21 @@ def _show_applications(applications: tuple[Application, ...] | None) -> None:
 
 def _show_queues(applications: tuple[Application, ...]) -> None:
     from heliostat.cli.operators.tables import Column, write
-    from heliostat.cli.rollouts import messages
 
     queues = [(one.name, one.queue) for one in applications if one.queue is not None]
     if not queues:
         return
     say.out("")
     rows = [
-        (name, str(depth.waiting), str(depth.running), str(depth.dead), messages.span(depth.oldest_seconds or 0.0))
-        for name, depth in queues
+        (name, str(depth.waiting), str(depth.running), str(depth.dead), _age(depth.oldest_seconds)) for name, depth in queues
     ]
     write([Column(head, whole=True) for head in ("TASKS", "WAITING", "RUNNING", "DEAD", "OLDEST")], rows)
+
+
+def _age(seconds: float | None) -> str:
+    from heliostat.cli.rollouts import messages
+
+    return messages.NOTHING if seconds is None else messages.span(seconds)
 
 
 def _rows(one: Application) -> list[tuple[str, ...]]:
