@@ -18,6 +18,7 @@ docs/platforms/gcp
 docs/operating
 docs/rollouts
 docs/prediction-log
+docs/patterns/on-demand
 docs/policies
 docs/engine
 ```

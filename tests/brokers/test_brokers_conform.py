@@ -41,7 +41,7 @@ class TestSqs(TaskBrokerConformance):
         from heliostat.systems.brokers.sqs import Sqs
 
         address = SqsBroker(region="eu-central-1", endpoint=sqs_endpoint, prefix=f"t{next(_names)}")
-        self.made = lambda: Sqs(address, "app", Directory(tmp_path), KEEP)
+        self.made = lambda: Sqs(address, "app", Directory(tmp_path), KEEP, poll_seconds=0)
         broker = self.made()
         yield broker
         broker.close()

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.spec.base import Model, shared
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Runtime, Status, Version
+from heliostat.spec.task_queue import RedisBroker, TaskQueue
 from heliostat.spec.workload import AnswerSettings, Limits, PredictionLog, ReplicaScale, Serving
 
 SCALE = ReplicaScale(replicas=5, cpus_per_replica=0.25, gpus_per_replica=0.5, max_ongoing_requests=7)
 SETTINGS = AnswerSettings(
-    prediction_log=PredictionLog(sampling_rate=0.5), limits=Limits(max_rows=3), cors_origins=("https://app.example.com",)
+    prediction_log=PredictionLog(sampling_rate=0.5),
+    limits=Limits(max_rows=3),
+    cors_origins=("https://app.example.com",),
+    queue=TaskQueue(max_attempts=2),
 )
 RUNTIME = Runtime(library="0.1.0", library_digest="b" * 64, library_uri="file:///library.zip")
 
@@ -72,3 +77,14 @@ def test_each_setting_makes_another_version_and_no_scale_does() -> None:
     for name in AnswerSettings.model_fields:
         one = inputs(AnswerSettings(**{name: getattr(SETTINGS, name)}))
         assert digest_of(one, RUNTIME) != plain, name
+
+
+def test_a_queue_in_a_file_needs_a_store_on_this_machine() -> None:
+    bucket = inputs().model_dump() | {"store": {"uri": "s3://models"}}
+    with pytest.raises(
+        ValidationError, match="one of kind sqlite is a file beside a store on one machine, and this store is s3://"
+    ):
+        ApplicationInputs.model_validate(bucket | {"queue": TaskQueue().model_dump()})
+    elsewhere = TaskQueue(broker=RedisBroker(url="redis://h:1"))
+    assert ApplicationInputs.model_validate(bucket | {"queue": elsewhere.model_dump()}).queue == elsewhere
+    assert ApplicationInputs.model_validate(bucket).queue is None

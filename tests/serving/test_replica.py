@@ -18,6 +18,7 @@ from heliostat.serving.rest.connection import Connection
 from heliostat.serving.slots import Slots
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Runtime, ServingArguments
+from heliostat.spec.task_queue import TaskQueue, TaskWorkers
 from heliostat.systems import library_packages, serve_ingress
 from heliostat.systems.errors import PermanentError
 
@@ -138,6 +139,20 @@ def test_a_replica_takes_the_cores_and_accelerators_that_are_declared(tmp_path):
     deployment = application._bound_deployment
     assert (deployment.ray_actor_options["num_cpus"], deployment.ray_actor_options["num_gpus"]) == (0.5, 0.25)
     assert (deployment.num_replicas, deployment.max_ongoing_requests) == (3, 8)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_application_that_takes_tasks_has_workers_beside_its_replicas_and_no_other_has(tmp_path):
+    queue = TaskQueue(workers=TaskWorkers(replicas=2, concurrency=4, cpus_per_replica=0.5), drain_seconds=100)
+    arguments = on_library(tmp_path, "a" * 64)
+    plain = build(arguments.model_dump(mode="json"))
+    assert plain._bound_deployment.init_args[1:] == ()
+    with_queue = arguments.model_copy(update={"version": arguments.version.model_copy(update={"queue": queue})})
+    [workers] = build(with_queue.model_dump(mode="json"))._bound_deployment.init_args[1:]
+    deployment = workers._bound_deployment
+    assert (deployment.name, deployment.num_replicas, deployment.max_ongoing_requests) == ("tasks", 2, 4)
+    assert deployment.ray_actor_options["num_cpus"] == 0.5
+    assert deployment._deployment_config.graceful_shutdown_timeout_s > 100, "Serve waits for longer than workers drain"
 
 
 def on_library(tmp_path, digest):

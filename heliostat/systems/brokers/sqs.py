@@ -13,7 +13,7 @@ has failed an attempt of that one. How many tasks are open SQS says about, and l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from heliostat.spec.task_queue import SqsBroker
@@ -51,12 +51,14 @@ class Sqs:
         application: str,
         store: ObjectStore,
         retention: Retention,
-        clock: Callable[[], float] = time.time,
+        poll_seconds: int = _POLL_SECONDS,
     ) -> None:
+        """`poll_seconds`: how long a lease waits for a message."""
         self._queues = Queues(address, application)
         self._objects = TaskObjects(store, application)
         self._retention = retention
-        self._clock = clock
+        self._clock = time.time
+        self._poll_seconds = poll_seconds
         self._size = (0, 0.0)
 
     def submit(self, task: NewTask, max_open: int) -> TaskState:  # noqa: D102 - see TaskBroker
@@ -89,7 +91,7 @@ class Sqs:
 
     def lease(self, labels: Sequence[str], consumer: str, most: int, seconds: float) -> list[Lease]:  # noqa: D102
         for n, label in enumerate(labels):
-            message = self._queues.receive(label, seconds, _POLL_SECONDS if n == 0 else 0)
+            message = self._queues.receive(label, seconds, self._poll_seconds if n == 0 else 0)
             if message is not None and (lease := self._lease(label, message)) is not None:
                 return [lease]
         return []
