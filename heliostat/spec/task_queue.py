@@ -9,6 +9,9 @@ from pydantic import Field
 from heliostat.spec.addresses import Credential, HttpUrl, TokenFile, TokenVariable
 from heliostat.spec.base import Model
 
+WORKERS = "tasks"
+"""Serve's name of the deployment of workers, beside the one that clients reach."""
+
 TASKS = "/-/tasks"
 """Where replicas tell of their application's tasks, and take what operators say about them."""
 

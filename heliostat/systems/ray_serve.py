@@ -19,6 +19,7 @@ from filelock import AsyncFileLock, Timeout
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.endpoints import Endpoint
 from heliostat.spec.groups import TPU
+from heliostat.spec.task_queue import WORKERS
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client, reason, timeout_of
@@ -74,6 +75,8 @@ class Holding:
     cpus: float
     gpus: float
     tpus: float = 0.0
+    answers: bool = True
+    """It is of those that clients reach, and no worker of tasks beside them."""
 
 
 @dataclass(frozen=True)
@@ -241,14 +244,14 @@ def _application(name: str, found: dict[str, Any], replicas: tuple[Endpoint, ...
 
 def _holdings(name: str, found: dict[str, Any]) -> Iterator[Holding]:
     """Of the replicas that are on a node; one that waits for a place holds nothing yet."""
-    for deployment in found.get("deployments", {}).values():
+    for kind, deployment in found.get("deployments", {}).items():
         options = (deployment.get("deployment_config") or {}).get("ray_actor_options") or {}
         # What Serve gives a replica that asks for nothing.
         cpus, gpus, resources = options.get("num_cpus"), options.get("num_gpus"), options.get("resources") or {}
         each = 1.0 if cpus is None else float(cpus), float(gpus or 0), float(resources.get(TPU) or 0)
         for replica in deployment.get("replicas", []):
             if replica.get("node_id"):
-                yield Holding(name, replica["node_id"], *each)
+                yield Holding(name, replica["node_id"], *each, answers=kind != WORKERS)
 
 
 def _targets(details: dict[str, Any]) -> dict[str, tuple[Endpoint, ...]]:

@@ -69,7 +69,7 @@ def held(name: str, nodes: tuple[NodeTotals, ...], holdings: tuple[Holding, ...]
     """Where this application's replicas are."""
     names = names_of(nodes)
     colours = {backend_name(name, colour): colour for colour in Colour}
-    counts = Counter((each.application, each.node_id) for each in holdings if each.application in colours)
+    counts = Counter((each.application, each.node_id) for each in holdings if each.answers and each.application in colours)
     return tuple(
         Held(colours[application], names[node], count) for (application, node), count in counts.items() if node in names
     )

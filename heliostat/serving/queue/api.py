@@ -37,9 +37,9 @@ from heliostat.serving.errors import HttpError
 from heliostat.serving.queue import webhooks
 from heliostat.serving.queue.openapi import with_tasks
 from heliostat.serving.queue.waiting import Waiting
-from heliostat.serving.rest.application import RestApplication, json_body
+from heliostat.serving.rest.application import json_body
 from heliostat.serving.rest.cors import Cors
-from heliostat.serving.rest.exchange import JSON, Fields, Reply, Request, Response
+from heliostat.serving.rest.exchange import JSON, Application, Fields, Reply, Request, Response
 from heliostat.spec.rollouts import ServingArguments
 from heliostat.spec.task_queue import TASKS, QueueDepth, TaskView, WebhookView
 from heliostat.systems.brokers import open_broker
@@ -61,7 +61,7 @@ _SOON: Final = ((b"retry-after", b"1"),)
 _MOST_LISTED: Final = 1_000
 
 
-def open_tasks(application: RestApplication, plane: DataPlane, arguments: ServingArguments) -> TaskApplication:
+def open_tasks(application: Application, plane: DataPlane, arguments: ServingArguments) -> TaskApplication:
     """The application of `arguments`, which takes tasks.
 
     Raises:
@@ -76,11 +76,12 @@ def open_tasks(application: RestApplication, plane: DataPlane, arguments: Servin
 class TaskApplication:
     """An `exchange.Application` that takes tasks too."""
 
-    def __init__(self, rest: RestApplication, plane: DataPlane, broker: TaskBroker, arguments: ServingArguments) -> None:
+    def __init__(self, inner: Application, plane: DataPlane, broker: TaskBroker, arguments: ServingArguments) -> None:
+        """`inner`: answers all that is no task's."""
         version = arguments.version
         assert version.queue is not None  # noqa: S101 - for mypy
-        self.max_body_bytes = rest.max_body_bytes
-        self._rest = rest
+        self.max_body_bytes = inner.max_body_bytes
+        self._inner = inner
         self._plane = plane
         self._broker = broker
         self._queue = version.queue
@@ -91,7 +92,7 @@ class TaskApplication:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tasks")
         self._calls = 0
         self._waiting = Waiting(self._ended)
-        self._openapi = with_tasks(rest.reply(Request("GET", "/openapi.json", b"", {})), arguments.public_path, self._queue)
+        self._openapi = with_tasks(inner.reply(Request("GET", "/openapi.json", b"", {})), arguments.public_path, self._queue)
 
     def reply(self, request: Request) -> Reply:
         """The answer, or how to get it. Never raises."""
@@ -100,17 +101,17 @@ class TaskApplication:
             return self._cors.preflight(request) or self._replied(request)
         if path == "/openapi.json" and request.method in ("GET", "HEAD"):
             return Response(200, JSON, self._openapi, self._fields(request))
-        return self._rest.reply(request)
+        return self._inner.reply(request)
 
     def too_large(self, request: Request, size: int) -> Response:
         """The answer to a request whose body has `size` bytes or more, which is over the limit."""
-        return self._rest.too_large(request, size)
+        return self._inner.too_large(request, size)
 
     def close(self) -> None:
         """Write and store what is still to be logged."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._broker.close()
-        self._rest.close()
+        self._inner.close()
 
     async def _replied(self, request: Request) -> Response:
         try:

@@ -6,6 +6,7 @@ Serve places it, starts it again, and has it end in order; Celery, which Serve's
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -18,12 +19,12 @@ from ray.serve.task_consumer import task_consumer
 from heliostat.serving.queue.webhooks import WebhookCaller
 from heliostat.serving.queue.workers import Workers
 from heliostat.spec.rollouts import ServingArguments
-from heliostat.spec.task_queue import TaskQueue
+from heliostat.spec.task_queue import WORKERS, TaskQueue
 from heliostat.systems.brokers import open_broker, retention
 from heliostat.systems.brokers.base import NewTask
 from heliostat.systems.errors import PermanentError, RetryableError
 
-NAME: Final = "tasks"
+_log = logging.getLogger("ray.serve")
 _SWEEP_SECONDS: Final = 30.0
 _END_SECONDS: Final = 10.0
 """What Serve gives a replica to end, beside what its workers may take."""
@@ -42,7 +43,7 @@ def deployment(arguments: ServingArguments, placed: dict[str, Any]) -> Any:
     made: Any = serve.deployment(task_consumer(task_processor_config=config)(TaskWorkers))
     workers = queue.workers
     return made.options(
-        name=NAME,
+        name=WORKERS,
         num_replicas=workers.replicas,
         # Serve hands this to the adapter as its concurrency.
         max_ongoing_requests=workers.concurrency,
@@ -105,6 +106,7 @@ class BrokerAdapter(TaskProcessorAdapter):  # type: ignore[misc] - Ray has no ty
         Raises:
             PermanentError: they cannot answer with this version.
         """
+        self._warn()
         self._workers = Workers(self._arguments, self._broker, self._concurrency)
         self._workers.start()
         if self._queue.webhooks is not None:
@@ -135,6 +137,14 @@ class BrokerAdapter(TaskProcessorAdapter):  # type: ignore[misc] - Ray has no ty
     def health_check_sync(self) -> list[dict[str, Any]]:
         """The workers' processes."""
         return [{str(pid): {"ok": "running"}} for pid in (self._workers.pids if self._workers else ())]
+
+    def _warn(self) -> None:
+        try:
+            problem = self._broker.volatile()
+        except (RetryableError, PermanentError):
+            return  # the workers say so
+        if problem:
+            _log.warning("%s", problem)
 
     def _sweep(self) -> None:
         keep = retention(self._queue)

@@ -215,6 +215,9 @@ class TaskBroker(Protocol):
     def note_webhook(self, task_id: str, note: str, again_after: float | None) -> None:
         """Say how a call went; None: it is not made again."""
 
+    def volatile(self) -> str:
+        """Why what it was given may be lost with its process; empty where it is not, or nobody knows."""
+
     def sweep(self, keep: Retention) -> None:
         """Fail what is past its deadline, and forget what was kept for long enough."""
 

@@ -211,8 +211,7 @@ class Redis:
         self._client.close()
 
     @_told
-    def volatile(self) -> str:
-        """Why what is in this Redis may be lost with its process; empty where it is not, or Redis does not say."""
+    def volatile(self) -> str:  # noqa: D102
         found = cast("dict[str, Any]", self._client.info())
         if not found.get("aof_enabled", 1):
             return f"Redis at {self.where} has no append-only file: tasks that it took are lost with it; set appendonly yes"

@@ -154,6 +154,9 @@ class Sqlite:
         with self._write() as db:
             db.execute("UPDATE task SET note = ?, hook_due = ?, tries = tries + 1 WHERE id = ?", (note, due, task_id))
 
+    def volatile(self) -> str:  # noqa: D102
+        return ""
+
     def sweep(self, keep: Retention) -> None:  # noqa: D102
         with self._write() as db:
             steps.sweep(db, keep, self._clock())

@@ -199,6 +199,9 @@ class Sqs:
     def note_webhook(self, task_id: str, note: str, again_after: float | None) -> None:  # noqa: D102
         self._objects.note_hook(task_id, note, None if again_after is None else self._clock() + again_after)
 
+    def volatile(self) -> str:  # noqa: D102
+        return ""
+
     def sweep(self, keep: Retention) -> None:  # noqa: D102
         now = self._clock()
         beats = self._objects.beats()

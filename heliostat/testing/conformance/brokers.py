@@ -264,6 +264,9 @@ class TaskBrokerConformance:
         broker.note_webhook("one", "delivered", None)
         assert broker.due_webhooks(10, 0.0) == []
 
+    def test_a_broker_that_keeps_what_it_has_says_nothing(self, broker: TaskBroker) -> None:
+        assert broker.volatile() == ""
+
     def test_what_is_past_its_time_is_swept(self, broker: TaskBroker) -> None:
         broker.submit(new("one"), 10)
         [lease] = taken(broker)
