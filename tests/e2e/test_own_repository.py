@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from heliostat.layout import data_folder
@@ -33,6 +34,10 @@ class Repository:
         self.bin = environment_with(wheel_in(folder / "wheel"), folder / "environment")
         run(self.bin / "heliostat", folder, "new", "mine")
         self.root = folder / "mine"
+        config = self.root / "configs/Pulumi.local.yaml"
+        with_queue = config.read_text().replace("        replicas: 2\n", "        replicas: 2\n        queue: {}\n")
+        assert "queue" in with_queue
+        config.write_text(with_queue)
 
     def heliostat(self, *arguments: str) -> str:
         return run(self.bin / "heliostat", self.root, *arguments, timeout=500)
@@ -69,6 +74,21 @@ def test_a_new_repository_goes_from_nothing_to_a_prediction(repository: Reposito
     found = repository.prediction()
     assert found["answered"] == {"probability": pytest.approx(found["answered"]["probability"]), "malignant": True}
     assert found["version"].startswith("1-")
+
+
+def test_a_task_is_answered_to_the_byte_as_a_prediction_is(repository: Repository) -> None:
+    found = repository.prediction()
+    url = found["url"].removesuffix("/predict")
+    with httpx.Client(timeout=30) as client:
+        taken = client.post(f"{url}/tasks", json=found["asked"])
+        assert taken.status_code == httpx.codes.ACCEPTED
+        deadline = time.monotonic() + _HEALED_S
+        while (result := client.get(f"{url}/tasks/{taken.json()['id']}/result", params={"wait": 5})).status_code == 202:
+            assert time.monotonic() < deadline, "nobody answers it"
+        predicted = client.post(f"{url}/predict", json=found["asked"])
+    assert (result.status_code, result.content) == (httpx.codes.OK, predicted.content)
+    assert result.headers["x-heliostat-version"] == found["version"]
+    assert "tumours: 0 wait, 0 run, 0 dead letters" in repository.heliostat("tasks", "list")
 
 
 def test_a_second_up_changes_nothing(repository: Repository) -> None:
