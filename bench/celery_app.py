@@ -26,7 +26,7 @@ def _plane() -> DataPlane:
     return opened(arguments(_URL, "/nowhere"))
 
 
-@app.task
+@app.task  # type: ignore[untyped-decorator]
 def double(body: str) -> str:
     """One task: text in and out, as Celery's JSON has it."""
     return _plane().predict(Call(None, replayed=False), body.encode(), time.perf_counter()).decode()

@@ -54,7 +54,7 @@ CONTRACT: Contract[Any, Any] = Contract(
     description="Twice a number.",
     row=Number,
     answer=Doubled,
-    predictor=Doubler,  # type: ignore[arg-type] - it is made here, and loaded from nowhere
+    predictor=Doubler,  # type: ignore[arg-type]
     respond=lambda score: Doubled(twice=score),
     examples=(Number(value=1),),
     golden=(),

@@ -61,11 +61,11 @@ class TaskWorkers:
     """What Serve makes a replica of; its adapter has the workers."""
 
 
-class BrokerAdapter(TaskProcessorAdapter):  # type: ignore[misc] - Ray has no types
+class BrokerAdapter(TaskProcessorAdapter):
     """Between Serve and a broker of ours."""
 
     def __init__(self, config: TaskProcessorConfig) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._arguments = ServingArguments.model_validate(config.adapter_config)
         self._queue = _queue_of(self._arguments)
         self._broker = open_broker(self._queue, self._arguments.application, self._arguments.version.store)

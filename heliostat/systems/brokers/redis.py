@@ -94,7 +94,7 @@ class Redis:
         self._retention = retention
         self._address = address
         self._tokens = itertools.count()
-        self._client = redis.Redis.from_url(
+        self._client: Any = redis.Redis.from_url(
             address.url,
             credential_provider=_Credential(address) if address.credential is not None else None,
             socket_connect_timeout=_CONNECT_SECONDS,
@@ -212,7 +212,7 @@ class Redis:
 
     @_told
     def volatile(self) -> str:  # noqa: D102
-        found = cast("dict[str, Any]", self._client.info())
+        found = self._client.info()
         if not found.get("aof_enabled", 1):
             return f"Redis at {self.where} has no append-only file: tasks that it took are lost with it; set appendonly yes"
         if (policy := found.get("maxmemory_policy", "noeviction")) != "noeviction":
