@@ -46,6 +46,13 @@ def running(folder, queue=QUEUE, count=1, **changes):
         broker.close()
 
 
+def recorded(broker, monkeypatch):
+    """Whether each worker that was given up was to blame."""
+    abandon, blames = broker.abandon, []
+    monkeypatch.setattr(broker, "abandon", lambda name, blame: blames.append(blame) or abandon(name, blame))
+    return blames
+
+
 def executions(marks, value):
     return len(list(marks.glob(f"{value:g}.*")))
 
@@ -84,13 +91,15 @@ def test_a_poisoned_task_becomes_a_dead_letter_and_takes_no_other_along(tmp_path
         assert first not in eventually(lambda: workers.pids, "no worker runs")
 
 
-def test_the_task_of_a_worker_that_is_killed_is_back_at_once_and_answered_by_another(tmp_path, marks):
+def test_the_task_of_a_worker_that_is_killed_is_back_at_once_and_answered_by_another(tmp_path, marks, monkeypatch):
     with running(tmp_path, count=2) as (broker, workers):
+        abandoned = recorded(broker, monkeypatch)
         submit(broker, "long", b'{"do":"sleep","value":7}')
         [mark] = eventually(lambda: list(marks.glob("7.*")), "nobody began")
         os.kill(int(mark.name.split(".")[-1]), signal.SIGKILL)
         assert ended(broker, "long").answer == b'{"twice":14.0}'
         assert executions(marks, 7) == 2
+        assert abandoned == [True], "nobody waits for the end of its lease"
         assert len(eventually(lambda: len(workers.pids) == 2 and workers.pids, "there is no other")) == 2
 
 
@@ -130,14 +139,16 @@ def test_a_task_that_outlasts_the_drain_is_not_to_blame(tmp_path, marks):
     broker.close()
 
 
-def test_an_attempt_that_takes_too_long_is_ended_and_has_failed(tmp_path, marks):
+def test_an_attempt_that_takes_too_long_is_ended_and_has_failed(tmp_path, marks, monkeypatch):
     queue = QUEUE.model_copy(update={"timeout_seconds": 0.5})
     with running(tmp_path, queue) as (broker, _):
+        abandoned = recorded(broker, monkeypatch)
         submit(broker, "hangs", b'{"do":"hang","value":1}', attempts=1)
         submit(broker, "after", b'{"value":2}')
         dead = ended(broker, "hangs")
         assert (dead.state, dead.attempts, dead.error) == (TaskState.FAILED, 1, "the attempt took longer than 0.5 s")
         assert ended(broker, "after").attempts == 1
+        assert abandoned == [False], "it has said so itself"
 
 
 def test_workers_end_with_whoever_looks_after_them(tmp_path, marks):
