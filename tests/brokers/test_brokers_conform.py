@@ -35,6 +35,7 @@ class TestRedis(BatchBrokerConformance):
 
 class TestSqs(TaskBrokerConformance):
     soon = 1.0
+    fences = False
 
     @pytest.fixture
     def broker(self, sqs_endpoint, tmp_path):
