@@ -25,7 +25,7 @@ from heliostat.systems.brokers.base import (
 T = TypeVar("T")
 
 KEEP = Retention(results=600, dead_letters=600)
-_LONG = 20.0
+LONG = 20.0
 _PATIENCE = 15.0
 
 
@@ -51,20 +51,20 @@ class TaskBrokerConformance:
         assert broker.submit(new("one", b'{"a":1}'), 10) is TaskState.WAITING
         [lease] = taken(broker)
         assert (lease.id, lease.payload, lease.attempts, lease.version) == ("one", b'{"a":1}', 0, "1-a")
-        assert broker.lease(["1-a"], "other", 1, _LONG) == [], "it is the first worker's"
+        assert broker.lease(["1-a"], "other", 1, LONG) == [], "it is the first worker's"
         assert broker.settle([Answered(lease, b'{"b":2}', "1-a")], KEEP) == [True]
         task = broker.read("one")
         assert task is not None
         assert (task.state, task.answer, task.answered_by, task.attempts) == (TaskState.SUCCEEDED, b'{"b":2}', "1-a", 1)
         assert task.ended_at is not None
-        assert broker.lease(["1-a"], "w", 1, _LONG) == []
+        assert broker.lease(["1-a"], "w", 1, LONG) == []
 
     def test_nothing_is_known_of_a_task_that_nobody_submitted(self, broker: TaskBroker) -> None:
         assert broker.read("none") is None
         assert broker.ended({"none"}) == {"none"}
         assert broker.cancel("none") is None
         assert not broker.revive("none", time.time() + 10)
-        assert broker.lease(["1-a"], "w", 1, _LONG) == []
+        assert broker.lease(["1-a"], "w", 1, LONG) == []
         assert broker.abandon("w", blame=True) == 0
 
     def test_the_same_task_twice_is_one(self, broker: TaskBroker) -> None:
@@ -73,7 +73,7 @@ class TaskBrokerConformance:
         [lease] = taken(broker)
         broker.settle([Answered(lease, b"x", "1-a")], KEEP)
         assert broker.submit(new("one"), 10) is TaskState.SUCCEEDED
-        assert broker.lease(["1-a"], "w", 1, _LONG) == []
+        assert broker.lease(["1-a"], "w", 1, LONG) == []
 
     def test_another_payload_under_the_same_id_is_refused(self, broker: TaskBroker) -> None:
         broker.submit(new("one", b"1"), 10)
@@ -111,9 +111,9 @@ class TaskBrokerConformance:
     def test_a_lease_that_is_renewed_stays_and_one_that_is_not_is_back(self, broker: TaskBroker) -> None:
         broker.submit(new("one"), 10)
         [lease] = taken(broker, seconds=self.soon)
-        assert broker.renew([lease], _LONG) == set()
+        assert broker.renew([lease], LONG) == set()
         time.sleep(self.soon)
-        assert broker.lease(["1-a"], "w2", 1, _LONG) == []
+        assert broker.lease(["1-a"], "w2", 1, LONG) == []
         assert broker.renew([lease], self.soon) == set()
         [again] = taken(broker)
         assert again.id == "one"
@@ -136,7 +136,7 @@ class TaskBrokerConformance:
             broker.settle([Failed(lease, "no", 0.0)], KEEP)
         [dead] = broker.dead_letters(10)
         assert (dead.id, dead.state, dead.payload, dead.error, dead.attempts) == ("one", TaskState.FAILED, b"[1]", "no", 2)
-        assert broker.lease(["1-a"], "w", 1, _LONG) == []
+        assert broker.lease(["1-a"], "w", 1, LONG) == []
 
     def test_what_would_fail_again_is_a_dead_letter_at_once(self, broker: TaskBroker) -> None:
         broker.submit(new("one"), 10)
@@ -160,11 +160,11 @@ class TaskBrokerConformance:
         cancelled = broker.cancel("waits")
         assert cancelled is not None
         assert cancelled.state is TaskState.CANCELLED
-        assert broker.lease(["1-a"], "w", 1, _LONG) == []
+        assert broker.lease(["1-a"], "w", 1, LONG) == []
         broker.submit(new("runs"), 10)
         [lease] = taken(broker)
         broker.cancel("runs")
-        assert broker.renew([lease], _LONG) == {"runs"}, "its worker is told"
+        assert broker.renew([lease], LONG) == {"runs"}, "its worker is told"
         assert broker.settle([Answered(lease, b"x", "1-a")], KEEP) == [False]
         task = broker.read("runs")
         assert task is not None
@@ -180,7 +180,7 @@ class TaskBrokerConformance:
 
     def test_a_task_past_its_deadline_is_a_dead_letter(self, broker: TaskBroker) -> None:
         broker.submit(new("late", seconds=-1), 10)
-        assert broker.lease(["1-a"], "w", 1, _LONG) == []
+        assert broker.lease(["1-a"], "w", 1, LONG) == []
         [dead] = until(lambda: broker.dead_letters(10))
         assert dead.error.startswith("its deadline passed")
 
@@ -203,14 +203,14 @@ class TaskBrokerConformance:
         if not self.fences:
             pytest.skip("this broker knows a lease by what it may do with it")
         assert broker.settle([Failed(stale, "stale", None)], KEEP) == [False]
-        assert broker.renew([stale], _LONG) == {"one"}
+        assert broker.renew([stale], LONG) == {"one"}
         assert broker.settle([Answered(second, b"x", "1-a")], KEEP) == [True]
 
     def test_a_task_that_kills_its_worker_becomes_a_dead_letter(self, broker: TaskBroker) -> None:
         broker.submit(new("poison", attempts=2), 10)
         for _ in range(2):
             taken(broker, seconds=self.soon)
-        dead = until(lambda: broker.dead_letters(10) if broker.lease(["1-a"], "w", 1, _LONG) == [] else [])
+        dead = until(lambda: broker.dead_letters(10) if broker.lease(["1-a"], "w", 1, LONG) == [] else [])
         assert [(task.id, task.attempts) for task in dead] == [("poison", 2)]
         assert dead[0].error.startswith("its worker was lost")
 
@@ -219,7 +219,7 @@ class TaskBrokerConformance:
         broker.submit(new("green", version="2-b"), 10)
         [lease] = taken(broker, labels=["2-b"])
         assert lease.id == "green"
-        assert broker.lease(["2-b"], "w", 1, _LONG) == []
+        assert broker.lease(["2-b"], "w", 1, LONG) == []
         [lease] = taken(broker, labels=["2-b", "1-a"])
         assert lease.id == "blue", "whoever names another version has its tasks"
 
@@ -279,71 +279,7 @@ class TaskBrokerConformance:
         assert broker.read("one") is not None
 
 
-class BatchBrokerConformance(TaskBrokerConformance):
-    """For brokers that give several tasks at once; inherit it in the other's place."""
-
-    def test_tasks_are_given_in_the_order_in_which_they_came(self, broker: TaskBroker) -> None:
-        for n in range(5):
-            broker.submit(new(f"t{n}"), 10)
-        assert [lease.id for lease in broker.lease(["1-a"], "w", 3, _LONG)] == ["t0", "t1", "t2"]
-        assert [lease.id for lease in broker.lease(["1-a"], "w", 3, _LONG)] == ["t3", "t4"]
-
-    def test_what_a_dead_worker_had_is_back_at_once_and_then_alone(self, broker: TaskBroker) -> None:
-        for n in range(3):
-            broker.submit(new(f"t{n}", attempts=1), 10)
-        broker.lease(["1-a"], "dead", 3, _LONG)
-        assert broker.abandon("dead", blame=True) == 3
-        for n in range(3):
-            [lease] = broker.lease(["1-a"], "w", 3, _LONG)
-            assert (lease.id, lease.attempts) == (f"t{n}", 0), "it was lost in company, and is not to blame"
-            broker.settle([Answered(lease, b"x", "1-a")], KEEP)
-
-    def test_a_suspected_task_is_given_with_no_other_that_came_before_it(self, broker: TaskBroker) -> None:
-        for n in range(3):
-            broker.submit(new(f"t{n}"), 10)
-        first = broker.lease(["1-a"], "w", 1, _LONG)
-        broker.lease(["1-a"], "dead", 2, _LONG)
-        broker.abandon("dead", blame=True)
-        broker.settle([Returned(lease) for lease in first], KEEP)
-        assert [[lease.id for lease in broker.lease(["1-a"], "w", 3, _LONG)] for _ in range(3)] == [["t0"], ["t1"], ["t2"]]
-
-    def test_a_poisoned_task_takes_no_other_along(self, broker: TaskBroker) -> None:
-        for name in ("a", "poison", "b"):
-            broker.submit(new(name, attempts=2), 10)
-        answered = []
-        for _ in range(20):
-            leases = broker.lease(["1-a"], "w", 10, _LONG)
-            for lease in leases:
-                if lease.id == "poison":
-                    broker.abandon("w", blame=True)
-                    break
-                answered += [lease.id] if broker.settle([Answered(lease, b"x", "1-a")], KEEP) == [True] else []
-        assert sorted(answered) == ["a", "b"]
-        assert [(task.id, task.attempts) for task in broker.dead_letters(10)] == [("poison", 2)]
-
-    def test_what_a_worker_gave_up_without_fault_is_not_suspected(self, broker: TaskBroker) -> None:
-        broker.submit(new("t0"), 10)
-        broker.submit(new("t1"), 10)
-        broker.lease(["1-a"], "w", 2, _LONG)
-        assert broker.abandon("w", blame=False) == 2
-        assert len(broker.lease(["1-a"], "w", 2, _LONG)) == 2
-
-    def test_a_worker_that_waits_is_woken_by_a_task(self, broker: TaskBroker) -> None:
-        woken = threading.Event()
-
-        def wait() -> None:
-            while not broker.lease(["1-a"], "w", 1, _LONG):
-                broker.wait(["1-a"], 2)
-            woken.set()
-
-        thread = threading.Thread(target=wait)
-        thread.start()
-        broker.submit(new("one"), 10)
-        assert woken.wait(10)
-        thread.join()
-
-
-def taken(broker: TaskBroker, *, labels: list[str] | None = None, seconds: float = _LONG) -> list[Lease]:
+def taken(broker: TaskBroker, *, labels: list[str] | None = None, seconds: float = LONG) -> list[Lease]:
     """One task, once there is one."""
     return until(lambda: broker.lease(labels or ["1-a"], "w", 1, seconds))
 
