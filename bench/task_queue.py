@@ -22,7 +22,7 @@ from heliostat.systems import ports
 from heliostat.systems.brokers import open_broker
 from heliostat.systems.brokers.base import NewTask
 
-TASKS = 2_000
+TASKS = 3_000
 WORKERS = 2
 _ROUNDS = 3
 _PATIENCE = 300.0
