@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -19,6 +19,29 @@ _MOST_PROBLEMS: Final = 100
 _LONGEST_TEXT: Final = 200
 
 
+class LateBody:
+    """JSON that is written when somebody reads it: of a request or an answer that travelled in another form."""
+
+    __slots__ = ("_size", "_write", "_written")
+
+    def __init__(self, write: Callable[[], bytes], size: int) -> None:
+        """`size`: how many bytes it will have, about."""
+        self._write, self._size = write, size
+        self._written: bytes | None = None
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        if self._written is None:
+            self._written = self._write()
+        return self._written
+
+
+Body = bytes | LateBody
+"""A request or an answer in the contract's own JSON; `bytes(body)` is its text."""
+
+
 class Bodies:
     """Reads bodies of one row type."""
 
@@ -27,15 +50,17 @@ class Bodies:
         self._one = TypeAdapter(row).validator
         self._many = TypeAdapter(self.envelope).validator
 
-    def read(self, body: bytes) -> tuple[Sequence[Any], bool]:
+    def read(self, body: bytes, beside: Any = None) -> tuple[Sequence[Any], bool]:
         """The rows, and whether the body was a single row.
+
+        `beside`: tensors that came beside the body, as the row's own types find them in the validation's context.
 
         Raises:
             ValidationError: the body does not fit. Types are taken strictly: "12" is no number.
         """
         if is_many(body):
-            return self._many.validate_json(body, strict=True).rows, False
-        return (self._one.validate_json(body, strict=True),), True
+            return self._many.validate_json(body, strict=True, context=beside).rows, False
+        return (self._one.validate_json(body, strict=True, context=beside),), True
 
 
 def request_id(given: bytes | None) -> bytes:
