@@ -28,19 +28,34 @@ from heliostat.spec.rollouts import Version
 class Call:
     """One request on its way to its answer."""
 
-    __slots__ = ("fields", "logged", "replayed", "request_id", "seconds")
+    __slots__ = ("_named", "fields", "logged", "replayed", "request_id", "seconds")
 
     def __init__(self, given_id: bytes | None, replayed: bool) -> None:
         """`given_id`: what its client calls it; `replayed`: it was sent before, or is a copy of a client's, and is answered as
         any, and neither logged nor kept."""
         self.request_id = request_id(given_id)
+        self._named = given_id is not None
         self.replayed = replayed
         self.logged = False
         """Whether the id is in the prediction log, or in the replica's: one that is nowhere is not told."""
         self.seconds: float | None = None
         """How long its prediction took."""
         self.fields: tuple[tuple[bytes, bytes], ...] = ()
-        """What its transport says of the answer beside it, such as header fields."""
+        """What its transport says of the answer beside it, as header fields."""
+
+    def name(self, given_id: str | None) -> None:
+        """Call it as its message does, where what carried it did not say."""
+        if given_id and not self._named:
+            self.request_id = request_id(given_id.encode())
+
+    def told(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What an answer says of its request, as header fields."""
+        fields = self.fields
+        if self.logged:
+            fields = (*fields, (b"x-request-id", self.request_id))
+        if self.replayed and self.seconds is not None:
+            fields = (*fields, (b"x-heliostat-milliseconds", b"%.4f" % (self.seconds * 1000)))
+        return fields
 
 
 class DataPlane:

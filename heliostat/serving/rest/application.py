@@ -30,9 +30,11 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from heliostat.serving import golden
-from heliostat.serving.bodies import is_many, request_id
+from heliostat.serving.bodies import is_many
 from heliostat.serving.dataplane import Call, DataPlane
 from heliostat.serving.errors import HttpError
+from heliostat.serving.failures import failure, report
+from heliostat.serving.inference.errors import error_text
 from heliostat.serving.rest import inference, pages
 from heliostat.serving.rest.cors import Cors
 from heliostat.serving.rest.encodings import decoded
@@ -106,19 +108,13 @@ class RestApplication:
             # A bug in workload code, sys.exit and a panic in Rust among them: the client hears that, people read the log, and
             # the replica goes on.
             status, kind = 500, JSON
-            text = f"the application failed on this request ({type(error).__name__}); its log has more under this request id"
-            body = _error_body(request, {"detail": text})
-            _report(call.request_id)
+            body = _error_body(request, {"detail": failure(error)})
+            report(call.request_id)
             call.logged = True
         return self._response(request, call, status, kind, body, extra)
 
     def _response(self, request: Request, call: Call, status: int, kind: bytes, body: bytes, extra: Fields = ()) -> Response:
-        fields = (self._version, *call.fields, *extra, *self._cors.fields(request))
-        if call.logged:
-            fields = (*fields, (b"x-request-id", call.request_id))
-        if call.replayed and call.seconds is not None:
-            fields = (*fields, (b"x-heliostat-milliseconds", b"%.4f" % (call.seconds * 1000)))
-        return Response(status, kind, body, fields)
+        return Response(status, kind, body, (self._version, *extra, *self._cors.fields(request), *call.told()))
 
     def _route(self, request: Request, call: Call) -> tuple[bytes, bytes]:
         method, path = request.method, request.path
@@ -145,8 +141,7 @@ class RestApplication:
         if length is None:
             _require_json(request)
         asked = InferRequest(self._body(request), length, self._output_names)
-        if asked.id and b"x-request-id" not in request.headers:
-            call.request_id = request_id(asked.id.encode())
+        call.name(asked.id)
         outputs = self._plane.infer(call, asked.tensors, started)
         body, binary_at = asked.encoded(self._name, self._version_label, outputs)
         if binary_at is not None:
@@ -188,7 +183,7 @@ def _takes_long(request: Request) -> bool:
 
 def _error_body(request: Request, body: dict[str, Any]) -> bytes:
     if request.path.startswith(_INFERENCE):
-        body = {"error": inference.error_text(body.get("detail", "")), **body}
+        body = {"error": error_text(body.get("detail", "")), **body}
     return to_json(body, inf_nan_mode="strings")
 
 
@@ -205,9 +200,3 @@ def _fixed(body: bytes, kind: bytes) -> _Route:
 def _is_json(kind: bytes) -> bool:
     media = kind.partition(b";")[0].strip().lower()
     return media == JSON or (media.startswith(b"application/") and media.endswith(b"+json"))
-
-
-def _report(request_id: bytes) -> None:
-    import logging
-
-    logging.getLogger("ray.serve").exception("request %s failed", request_id.decode("latin-1"))

@@ -134,13 +134,6 @@ def media_type(binary_at: int | None) -> bytes:
     return JSON if binary_at is None else BINARY
 
 
-def error_text(detail: Any) -> str:
-    """An error in one line, as the protocol has it."""
-    if isinstance(detail, str):
-        return detail
-    return "; ".join(f"{'.'.join(map(str, each.get('loc', ())))}: {each.get('msg')}" for each in detail)
-
-
 def _parted(body: bytes, header_length: bytes | None) -> tuple[bytes, memoryview]:
     """The JSON of a body and what is behind it."""
     if header_length is None:
