@@ -15,6 +15,7 @@ import heliostat
 from heliostat.ml.contracts import Contract, load_entry_point
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
+from heliostat.serving.grpc.application import GrpcApplication
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import default_spool
 from heliostat.serving.prediction_log.writer import PredictionLog
@@ -94,7 +95,7 @@ class Replica:
         """Asked by Serve every few seconds; the prediction log's state is none of it: it never fails a request."""
 
 
-def open_application(arguments: ServingArguments) -> RestApplication:
+def open_application(arguments: ServingArguments) -> GrpcApplication:
     """What answers requests in one replica.
 
     Raises:
@@ -111,7 +112,9 @@ def open_application(arguments: ServingArguments) -> RestApplication:
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
-    return RestApplication(DataPlane(contract, predictor, version, log), arguments.public_path)
+    plane = DataPlane(contract, predictor, version, log)
+    rest = RestApplication(plane, arguments.public_path)
+    return GrpcApplication(plane, rest, arguments.application, version.proto)
 
 
 def _require_library(version: Version) -> None:

@@ -14,6 +14,8 @@ from typing import Final
 
 from heliostat.spec.base import Name
 
+PROTO_FILE: Final = "contract.proto"
+"""Beside the contract's module."""
 SERVICE: Final = "Predictor"
 METHOD: Final = "Predict"
 REQUEST: Final = "PredictRequest"

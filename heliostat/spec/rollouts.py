@@ -33,7 +33,7 @@ from heliostat.spec.base import Digest, EntryPoint, Model, Name
 from heliostat.spec.groups import Placement
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
-from heliostat.spec.workload import Limits, PredictionLog, ReplicaScale, WebOrigin, is_none
+from heliostat.spec.workload import Interface, Limits, PredictionLog, ReplicaScale, WebOrigin, is_none, is_rest
 
 
 def _is_empty(value: str) -> bool:
@@ -69,6 +69,10 @@ class Version(Model):
     limits: Limits
     cors_origins: tuple[WebOrigin, ...] = ()
     """Pages of these origins may ask it."""
+    interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
+    """How clients ask it for predictions."""
+    proto: str = Field(default="", exclude_if=_is_empty)
+    """The contract's own definition in Protocol Buffers; empty where it has no such service."""
     runtime: Runtime | None = None
     """None where it was declared before this was recorded: it runs on the library that is installed where a replica starts."""
 

@@ -143,6 +143,31 @@ class ReplicaScale(Model):
     """Requests that one replica works on at a time."""
 
 
+class Interface(StrEnum):
+    """How clients ask for predictions."""
+
+    REST = "rest"
+    """Over HTTP: the contract's own JSON, and the Open Inference Protocol."""
+    GRPC = "grpc"
+    """By calls: the contract's own service, and the Open Inference Protocol. Its pages and its health stay on HTTP."""
+    BOTH = "both"
+
+    @property
+    def has_grpc(self) -> bool:
+        """Whether calls are answered."""
+        return self is not Interface.REST
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether predictions are answered over HTTP."""
+        return self is not Interface.GRPC
+
+
+def is_rest(value: object) -> bool:
+    """Whether an interface is left out where a model is written: it is what there was before there was a choice."""
+    return value is Interface.REST
+
+
 class AnswerSettings(Model):
     """What decides what an application takes, answers and keeps, beside its code and its model. They travel alike."""
 
@@ -152,6 +177,8 @@ class AnswerSettings(Model):
     """What one request may hold."""
     cors_origins: tuple[WebOrigin, ...] = ()
     """Origins whose pages may use the application from a browser, as `https://app.example.com`; `*` is every origin."""
+    interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
+    """How clients ask for predictions. For gRPC `heliostat proto` writes the `contract.proto` of the workload's folder."""
 
 
 class Serving(ReplicaScale, AnswerSettings):

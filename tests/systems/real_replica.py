@@ -18,6 +18,7 @@ from heliostat.serving.rest.connection import Connection
 from heliostat.serving.slots import Slots
 from heliostat.spec.endpoints import Endpoint, route_prefix
 from heliostat.spec.proto import text_of
+from heliostat.spec.workload import Interface
 
 
 async def _serves(scope: Any, receive: Any, send: Any) -> None:
@@ -34,7 +35,7 @@ class RealReplica:
     ) -> None:
         made = given or contract(predictor=Halves)
         self.log = Log()
-        plane = DataPlane(made, made.predictor(), version(label), self.log)  # type: ignore[arg-type, call-arg]
+        plane = DataPlane(made, made.predictor(), version(label, interface=Interface.BOTH), self.log)  # type: ignore[arg-type, call-arg]
         rest = RestApplication(plane, f"/{name}")
         self.application = GrpcApplication(plane, rest, name, text_of(define(made, name)))
         self._label, self._prefix = label, route_prefix(name, colour)

@@ -4,6 +4,7 @@
     /heliostat.<application>.Predictor/...   the contract's own service
     /grpc.health.v1.Health/Check
 
+Where the interface is `rest`, of these the health alone, and what the protocol asks of the server, which has no model in it.
 What is no call is answered by the application over HTTP. Metadata are header fields: `x-request-id` and `x-heliostat-replay`
 mean what they mean there, and an answer has `x-heliostat-version` and `x-request-id`. The deadline of a call is its client's
 to keep.
@@ -48,8 +49,12 @@ class GrpcApplication:
         self._rest, self._name = rest, name
         self.max_body_bytes = rest.max_body_bytes
         self._version = (b"x-heliostat-version", plane.version.label.encode())
-        self._methods: dict[str, _Method] = {**InferenceService(plane, name).methods, _HEALTH: self._health}
-        if definition:
+        self._served = plane.version.interface.has_grpc
+        service = InferenceService(plane, name)
+        self._methods: dict[str, _Method] = {**service.of_the_server, _HEALTH: self._health}
+        if self._served:
+            self._methods |= service.of_the_model
+        if self._served and definition:
             self._methods |= OwnService(plane, parse(definition)).methods
 
     def reply(self, request: Request) -> Response | Work:
@@ -90,7 +95,8 @@ class GrpcApplication:
         method = self._methods.get(request.path)
         if method is None:
             known = ", ".join(self._methods)
-            raise HttpError(501, f"there is no method {request.path[:200]}: there are {known}")
+            why = "" if self._served else f". {self._name} answers predictions over HTTP alone: set its `interface` to both"
+            raise HttpError(501, f"there is no method {request.path[:200]}: there are {known}{why}")
         encoding = request.headers.get(b"grpc-encoding", b"identity")
         message = calls.message_in(request.body, encoding, self.max_body_bytes)
         return method(request.path, message, call, started)

@@ -36,8 +36,8 @@ class InferenceService:
         live, ready = messages.ServerLiveResponse(live=True), messages.ServerReadyResponse(ready=True)
         server = messages.ServerMetadataResponse(name="heliostat", version=heliostat.__version__)
         self._fixed = {"ServerLive": live, "ServerReady": ready, "ServerMetadata": server}
-        self.methods = {
-            **{f"{SERVICE}{method}": self._server for method in self._fixed},
+        self.of_the_server = {f"{SERVICE}{method}": self._server for method in self._fixed}
+        self.of_the_model = {
             f"{SERVICE}ModelReady": self._model_ready,
             f"{SERVICE}ModelMetadata": self._model_metadata,
             f"{SERVICE}ModelInfer": self._infer,

@@ -60,6 +60,7 @@ class RestApplication:
         self._plane = plane
         self.max_body_bytes = plane.max_body_bytes
         contract, version = plane.contract, plane.version
+        self._predicts = version.interface.has_rest
         self._name = public_path.strip("/")
         self._output_names = tuple(field.name for field in plane.signature.outputs)
         self._cors = Cors(version.cors_origins)
@@ -132,11 +133,13 @@ class RestApplication:
 
     def _predict(self, request: Request, call: Call) -> tuple[bytes, bytes]:
         started = time.perf_counter()
+        self._require_predictions(call)
         _require_json(request)
         return JSON, self._plane.predict(call, self._body(request), started)
 
     def _infer(self, request: Request, call: Call) -> tuple[bytes, bytes]:
         started = time.perf_counter()
+        self._require_predictions(call)
         length = request.headers.get(inference.HEADER)
         if length is None:
             _require_json(request)
@@ -147,6 +150,11 @@ class RestApplication:
         if binary_at is not None:
             call.fields = ((inference.HEADER, b"%d" % binary_at),)
         return inference.media_type(binary_at), body
+
+    def _require_predictions(self, call: Call) -> None:
+        """Replays are of the analyses, which ask over HTTP whatever clients ask by."""
+        if not self._predicts and not call.replayed:
+            raise HttpError(400, f"{self._name} answers predictions over gRPC alone: set its `interface` to both, or call it")
 
     def _body(self, request: Request) -> bytes:
         encoding = request.headers.get(b"content-encoding")

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from heliostat.serving.rest.application import RestApplication
-from heliostat.serving.rest.exchange import Request, Response, error_response
+from heliostat.serving.rest.exchange import Application, Request, Response, error_response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -18,9 +17,9 @@ _INTERNAL = "/-/"
 
 
 class AsgiApplication:
-    """`RestApplication` by ASGI."""
+    """An application by ASGI."""
 
-    def __init__(self, answers: RestApplication) -> None:
+    def __init__(self, answers: Application) -> None:
         self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -84,6 +84,9 @@ class Application(Protocol):
     def too_large(self, request: Request, size: int) -> Response:
         """The answer to a request whose body has `size` bytes or more, which is over the limit."""
 
+    def close(self) -> None:
+        """End, with what is still to be written."""
+
 
 def error_response(status: int, text: str, fields: Fields = ()) -> Response:
     """An error."""
