@@ -36,7 +36,7 @@ def build(package: ClientPackage, target: Path) -> Path:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8")
         with contextlib.chdir(folder), _reproducible():
-            return target / build_wheel(str(target))
+            return target / str(build_wheel(str(target)))
 
 
 def models_text(package: ClientPackage) -> str:

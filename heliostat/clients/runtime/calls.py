@@ -54,7 +54,7 @@ class CallClient(Generic[Row, Answer]):
         self._channel = made
         pool = DescriptorPool()
         pool.AddSerializedFile(self.descriptor)
-        self._request = GetMessageClass(pool.FindMessageTypeByName(f"{self.package}.PredictRequest"))
+        self._request: Any = GetMessageClass(pool.FindMessageTypeByName(f"{self.package}.PredictRequest"))
         response = GetMessageClass(pool.FindMessageTypeByName(f"{self.package}.PredictResponse"))
         self._ask: Callable[..., Any] = self._channel.unary_unary(
             f"/{self.package}.Predictor/Predict",

@@ -39,7 +39,7 @@ class Retries:
     def wait(self, failures: int, asked_seconds: float | None) -> float:
         """How long to wait after so many failures; `asked_seconds`: what the last answer asked for."""
         usual = self.first_seconds * 2 ** min(failures - 1, 30) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-        return min(self.most_seconds, max(usual, asked_seconds or 0.0))
+        return float(min(self.most_seconds, max(usual, asked_seconds or 0.0)))
 
 
 @dataclass(frozen=True)
