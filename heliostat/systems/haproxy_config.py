@@ -10,9 +10,11 @@ colour has no usable replica and the other one has, the other one answers: a col
 **A reload for a new application or another affinity, none for anything else.** Backends cannot be added at run time. Slots
 made in advance would avoid the reload, at the price of a limit on the number of applications and of backends that nobody can
 read in the statistics. A reload of the master hands the listening socket to a new worker, and the old one finishes its
-requests. Connections that clients keep to it stay open (`close-spread-time infinite`): one that is closed while a request is
-on its way loses that request. The next request on each is passed on to the new worker, which knows where it belongs, and the
-answer tells the client to close. What nobody uses ends by itself after the time that an idle connection is kept.
+requests. Connections that clients keep to it stay open: one that is closed while a request is on its way loses that request.
+The next request on each is passed on to the new worker, which knows where it belongs, and the answer tells the client to
+close. HTTP/2 has no such answer, but a frame that says the same and loses nothing. HAProxy sends it only where it may also
+close connections by itself, with a chance that grows from 0 to 1 within `close-spread-time`: over HTTP/1.1 it has that chance
+once, at the beginning. What nobody uses ends by itself after the time that an idle connection is kept.
 
 **Retries.** A prediction changes nothing but its log, so asking a second replica the same is safe, POST or not. A request
 is tried again where the connection failed, or closed without an answer, or answered junk: all three are what a replica
@@ -192,7 +194,7 @@ global
     stats socket {runtime_socket} mode 600 level admin expose-fd listeners
     stats timeout 10s
     hard-stop-after {stop_ms}ms
-    close-spread-time infinite
+    close-spread-time {kept}s
 """
 
 _DEFAULTS = """\

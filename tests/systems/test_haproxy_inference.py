@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import httpx
+import psutil
 import pytest
 from real_replica import RealReplica
 from serving_fakes import ROW, contract
@@ -159,7 +160,13 @@ async def test_calls_follow_a_share_that_moves_without_a_reload(stack, channel, 
     assert {(await infer(channel)).model_version for _ in range(40)} == {"1-b", "2-g"}
 
 
-async def test_no_call_is_lost_while_haproxy_is_reloaded(stack, plane):
+def workers(plane: Plane) -> list[int]:
+    """HAProxy's processes: the master, and its workers of before and after a reload."""
+    named = ((each.pid, " ".join(each.info["cmdline"] or [])) for each in psutil.process_iter(["cmdline"]))
+    return [pid for pid, command in named if str(plane.config_file) in command]
+
+
+async def test_no_call_is_lost_while_haproxy_is_reloaded_and_channels_leave_the_worker_of_before(stack, plane):
     answers: asyncio.Queue[str] = asyncio.Queue()
     going = True
 
@@ -179,6 +186,8 @@ async def test_no_call_is_lost_while_haproxy_is_reloaded(stack, plane):
             haproxy.write(plane, routes(stack, share))
             await haproxy.reload(plane)
             await more(50)
+        while len(workers(plane)) > 2:
+            await more(20)
         going = False
         await asyncio.gather(*asking)
 
