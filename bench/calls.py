@@ -76,7 +76,7 @@ def require_answer(ours: str, theirs: str, request: dict[str, Any]) -> None:
     for target in (ours, theirs):
         with grpc.insecure_channel(target) as channel:
             try:
-                channel.unary_unary(_METHOD)(message_of(request), timeout=30, wait_for_ready=True)
+                channel.unary_unary(_METHOD, bytes, bytes)(message_of(request), timeout=30, wait_for_ready=True)
             except grpc.RpcError as error:
                 raise MeasurementError(f"{target} does not answer a call: {error}") from None
 

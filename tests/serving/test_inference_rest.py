@@ -312,3 +312,10 @@ async def test_openapi_has_the_protocols_paths_with_an_example_that_is_answered(
     example = asked["requestBody"]["content"]["application/json"]["example"]
     assert (await call(app, "POST", INFER, json.dumps(example).encode(), **JSON)).status == 200
     assert "InferTensor" in document["components"]["schemas"]
+
+
+async def test_many_inputs_that_nobody_asked_for_are_told_at_once_and_not_endlessly(app):
+    asked = {"inputs": [tensor(f"x{number}", "FP64", [1.0]) for number in range(300)]}
+    detail = (await call(app, "POST", INFER, json.dumps(asked).encode())).json["detail"]
+    assert len(detail) == 101
+    assert detail[-1]["msg"].startswith("and 203 mistakes more")

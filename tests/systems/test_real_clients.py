@@ -1,14 +1,17 @@
 """Clients that others wrote, through the real HAProxy to replicas' own connections.
 
-tritonclient is for development alone: without it its tests are skipped, and say so.
+tritonclient is for development alone, and MLServer has an environment of its own, which the bench makes (`bench.mlserver`) or
+HELIOSTAT_MLSERVER_PYTHON names: without them their tests are skipped, and say so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from real_replica import RealReplica
 from serving_fakes import ROW
 from traffic_plane import serving
 
+from bench.mlserver import VERSION
 from heliostat.systems.haproxy_config import Plane, Route
 
 SIZES = np.array([0.1, 3.0, 1e-300])
@@ -103,6 +107,39 @@ async def test_tritonclient_over_grpc_asks_for_all_that_there_is(replica: RealRe
             return str(refused.value)
 
     assert "inputs.size.data.1: Input should be greater than 0" in await asyncio.to_thread(asks)
+
+
+MLSERVER = Path(
+    os.environ.get("HELIOSTAT_MLSERVER_PYTHON")
+    or Path(__file__).parents[2] / ".heliostat" / "bench" / f"mlserver-{VERSION}" / "bin" / "python"
+)
+_ENCODED_BY_MLSERVER = """
+import json, sys, urllib.request
+import numpy as np
+from mlserver.codecs import NumpyCodec, StringCodec
+from mlserver.types import InferenceRequest, InferenceResponse
+url, when = sys.argv[1:]
+sizes = np.array([0.1, 3.0, 1e-300])
+request = InferenceRequest(inputs=[
+    StringCodec.encode_input("kind", ["a"] * 3), NumpyCodec.encode_input("size", sizes),
+    StringCodec.encode_input("when", [when] * 3),
+])
+asked = urllib.request.Request(url, request.model_dump_json().encode(), {"content-type": "application/json"})
+answer = InferenceResponse.model_validate_json(urllib.request.urlopen(asked).read())
+scores = NumpyCodec.decode_output(answer.outputs[0])
+assert (answer.model_name, scores.ravel().tobytes()) == ("flights", (sizes / 2).tobytes()), answer
+"""
+
+
+@pytest.mark.skipif(not MLSERVER.exists(), reason="MLServer's own environment is not there")
+async def test_mlservers_codecs_write_what_is_asked_and_read_what_is_answered(replica: RealReplica, plane: Plane) -> None:
+    url = f"http://127.0.0.1:{plane.public_port}/v2/models/flights/infer"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    asking = await asyncio.create_subprocess_exec(
+        MLSERVER, "-c", _ENCODED_BY_MLSERVER, url, ROW["when"], env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, error = await asking.communicate()
+    assert asking.returncode == 0, error.decode()
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl on the PATH")

@@ -7,6 +7,7 @@ its JSON is written only for who reads it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -23,7 +24,7 @@ from heliostat.serving.inference.tensors import NamedTensor, TensorError, proble
 
 _JSON_BYTES: Final = 12
 """Of a number in JSON, about."""
-_MOST_ROW_PROBLEMS: Final = 100
+_MOST_PROBLEMS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +126,19 @@ class Rows:
     def _mismatches(self, tensors: Sequence[NamedTensor]) -> list[dict[str, Any]]:
         """What is missing, twice there or not the contract's."""
         found = []
-        names = [tensor.name for tensor in tensors]
-        for name in dict.fromkeys(names):
-            if names.count(name) > 1:
-                found.append(problem("it is there more than once", "inputs", name))
+        names = Counter([tensor.name for tensor in tensors])
+        for name, count in names.items():
+            if count > 1:
+                found.append(problem("it is there more than once", "inputs", name[:80]))
             if name not in self._inputs and not self.signature.takes_others:
                 known = ", ".join(field.name for field in self.signature.inputs)
                 found.append(problem(f"the contract has no such input: it has {known}", "inputs", name[:80]))
         for field in self._required:
             if not any(name in names for name in (field.name, *field.also)):
                 found.append(problem(f"it is missing: {field.datatype} of shape {list(field.shape)}", "inputs", field.name))
+        if len(found) > _MOST_PROBLEMS:
+            more = f"and {len(found) - _MOST_PROBLEMS} mistakes more"
+            found = [*found[:_MOST_PROBLEMS], problem(more, "inputs", kind="more")]
         return found
 
 
