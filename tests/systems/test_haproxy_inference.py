@@ -14,10 +14,12 @@ from real_replica import RealReplica
 from serving_fakes import ROW, contract
 from traffic_plane import predictions, serving, until
 
+from heliostat.cli.operators.calling import called
 from heliostat.serving.grpc import messages
 from heliostat.serving.grpc.definition import define, descriptor_of
 from heliostat.serving.grpc.messages import classes_of
 from heliostat.systems import haproxy
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy_config import Plane, Route, render
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -233,6 +235,19 @@ async def test_what_is_internal_cannot_be_reached_by_the_protocols_paths(stack, 
         for path in ("/-/tap", "/flights/-/golden", "/heliostat.flights/%2d/golden", "/v2/models/flights/-/tap"):
             assert (await http.post(path, headers=call)).status_code == 404
             assert (await http.get(path)).status_code == 404
+
+
+async def test_what_answers_calls_alone_is_asked_by_one_for_the_command_line(stack, plane):
+    target = f"127.0.0.1:{plane.public_port}"
+    async with httpx.AsyncClient(base_url=f"http://{target}") as http:
+        openapi = (await http.get("/flights/openapi.json")).json()
+    infer = openapi["paths"]["/flights/v2/models/flights/infer"]["post"]
+    example = infer["requestBody"]["content"]["application/json"]["example"]
+    assert await asyncio.to_thread(called, target, "flights", example, "x-heliostat-version") == ({"score": 2.0}, "1-b")
+    with pytest.raises(PermanentError, match="UNIMPLEMENTED"):
+        await asyncio.to_thread(called, target, "nobody", example, "x-heliostat-version")
+    with pytest.raises(RetryableError, match="UNAVAILABLE"):
+        await asyncio.to_thread(called, "127.0.0.1:1", "flights", example, "x-heliostat-version")
 
 
 def test_an_application_may_be_called_as_the_protocols_paths_begin(plane: Plane) -> None:
