@@ -319,3 +319,15 @@ async def test_many_inputs_that_nobody_asked_for_are_told_at_once_and_not_endles
     detail = (await call(app, "POST", INFER, json.dumps(asked).encode())).json["detail"]
     assert len(detail) == 101
     assert detail[-1]["msg"].startswith("and 203 mistakes more")
+
+
+async def test_an_answer_may_have_a_field_that_is_called_as_many_answers_are(log):
+    from pydantic import BaseModel
+
+    class Counted(BaseModel):
+        rows: list[int]
+
+    app = answers(log, contract(answer=Counted, respond=lambda score: Counted(rows=[int(score)] * 2), golden=()))
+    for count in (1, 2):
+        [output] = (await call(app, "POST", INFER, rows(*[ROW] * count))).json["outputs"]
+        assert (output["shape"], output["data"]) == ([count, 2], [2] * 2 * count)

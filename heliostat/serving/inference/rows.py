@@ -99,7 +99,7 @@ class Rows:
             rows = [each.model_dump(mode="json", by_alias=True, exclude=self._tensor_outputs) for each in answers]
         else:
             read = from_json(answer)
-            rows = [read] if len(answers) == 1 and "rows" not in read else read["rows"]
+            rows = [read] if len(answers) == 1 else read["rows"]
         return [_FROM_ROWS[field.form](field, rows, answers) for field in self.signature.outputs]
 
     def _count(self, tensors: Sequence[NamedTensor]) -> int:

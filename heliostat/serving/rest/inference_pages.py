@@ -114,6 +114,8 @@ _REFUSALS: Final = {
 def _example(contract: Contract[Any, Any], signature: Signature) -> dict[str, Any]:
     """The contract's first example as tensors; empty where a field of it is more than an element."""
     row = to_jsonable_python(contract.examples[0])
+    if not isinstance(row, dict):
+        return {}
     fields = [field for field in signature.inputs if row.get(field.name) is not None]
     if any(field.form is not Form.ONE for field in fields):
         return {}
