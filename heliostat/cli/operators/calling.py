@@ -31,7 +31,7 @@ def called(target: str, name: str, asked: Mapping[str, Any], version_key: str) -
         getattr(given.contents, _CONTENTS[tensor["datatype"]]).extend(values)
     with grpc.insecure_channel(target) as channel:
         try:
-            answer, call = channel.unary_unary(_METHOD).with_call(request.SerializeToString(), timeout=_SECONDS)
+            answer, call = channel.unary_unary(_METHOD, bytes, bytes).with_call(request.SerializeToString(), timeout=_SECONDS)
         except grpc.RpcError as error:
             kind = RetryableError if error.code() is grpc.StatusCode.UNAVAILABLE else PermanentError
             raise kind(f"{name} does not answer a call: {error.code().name}: {error.details()}") from None
