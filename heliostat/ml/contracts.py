@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
