@@ -34,6 +34,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.serving:ray_haproxy", ("serving/ray-haproxy",)),
     ("bench.serving:ray_proxy", ("serving/ray-proxy",)),
     ("bench.serving:fastapi", ("serving/fastapi",)),
+    ("bench.mlserver:mlserver", ("serving/mlserver", "serving/mlserver-grpc")),
     ("bench.serving:mlflow", ("serving/mlflow",)),
     ("bench.replica_kills:replica_kills", ("serving/replica-kills", "serving/replica-kills-slow")),
     ("bench.rollouts:blue_green", ("rollouts/blue-green",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from difflib import ndiff
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,25 +13,27 @@ from pydantic import BaseModel, ValidationError
 
 from heliostat.ml.contracts import Contract, Golden, load_entry_point
 from heliostat.serving.bodies import Bodies, problems
-from heliostat.spec.inspection import Asked, Inspection, InspectionTask, Role, ServedModelAddress, Told
+from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptProto, Role, ServedModelAddress, Told
 from heliostat.spec.workload import Limits
 
 _OURS: Final = ("heliostat/", "importlib", "<frozen")
+_MOST_CHANGES: Final = 400
 _NUMBERS: Final = frozenset({"number", "integer", "boolean"})
 
 
 def inspected(task: InspectionTask) -> Inspection:
     """Every mistake in what is asked about."""
     told: list[Told] = []
-    answer, model, closed = None, "", ""
+    answer, model, closed, proto = None, "", "", ""
     for asked in task.asked:
         found, texts = _loaded(asked)
         if isinstance(found, Contract):
             texts += mistakes_of(found, task.limits)
             answer = _answer_fields(found.answer) if _is_model(found.answer) else None
             model, closed = _unservable(found, task.model) if task.model is not None and not texts else ("", "")
+            proto = _stale(found, task.proto) if task.proto is not None and not texts else ""
         told += [Told(entry_point=asked.entry_point, text=text) for text in texts]
-    return Inspection(mistakes=tuple(told), model=model, closed=closed, answer=answer)
+    return Inspection(mistakes=tuple(told), model=model, closed=closed, proto=proto, answer=answer)
 
 
 def _loaded(asked: Asked) -> tuple[Any, list[str]]:
@@ -146,6 +149,27 @@ def _numeric(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> bool:
         return any(_numeric(choice, definitions) for choice in choices)
     kinds = schema.get("type")
     return kinds is None or bool(_NUMBERS & set([kinds] if isinstance(kinds, str) else kinds))
+
+
+def _stale(contract: Contract[Any, Any], kept: KeptProto) -> str:
+    """Why the definition that is kept is not the contract's."""
+    from heliostat.serving.grpc.definition import define
+    from heliostat.spec.proto import DefinitionError, parse, text_of
+
+    command = f"`heliostat proto {kept.application}`"
+    if not kept.text:
+        return f"there is none: {command} writes contract.proto beside the contract's module; commit it"
+    try:
+        wanted = text_of(define(contract, kept.application, parse(kept.text)))
+    except DefinitionError as error:
+        return f"contract.proto cannot be read: {error}"
+    except ValueError as error:
+        return str(error)
+    if wanted == kept.text:
+        return ""
+    changes = ndiff(kept.text.splitlines(), wanted.splitlines())
+    shown = "; ".join(line for line in changes if line[:2] in ("- ", "+ "))[:_MOST_CHANGES]
+    return f"contract.proto is not the contract's ({shown}): {command} brings it up to date, and numbers what is new"
 
 
 def _unservable(contract: Contract[Any, Any], model: ServedModelAddress) -> tuple[str, str]:

@@ -14,16 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from heliostat.ml.predictions import Predictions
+from heliostat.ml.tensors import tensor_of
 from heliostat.spec.base import EntryPoint
 
 __all__ = ["Columns", "Contract", "Golden", "Predictor", "columns_of"]
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
-"""Rows by column, all of one length. Times are whole seconds since 1970-01-01T00:00 on the clock that the column keeps."""
+"""Rows by column, all of one length. Times are whole seconds since 1970-01-01T00:00 on the clock that the column keeps; a
+field that is a tensor (`heliostat.ml.tensors`) is one array, rows first."""
 
 
 class Predictor(Protocol):
@@ -88,13 +92,10 @@ class Contract(Generic[Row, Answer]):
         return {name: convert(rows, name) for name, convert in self._converters}
 
     @property
-    def _converters(self) -> tuple[tuple[str, Callable[[Sequence[Row], str], Sequence[Any]]], ...]:
+    def _converters(self) -> tuple[tuple[str, Callable[[Sequence[Row], str], Any]], ...]:
         found = self.__dict__.get("_cached_converters")
         if found is None:
-            found = tuple(
-                (name, _seconds if field.annotation is dt.datetime else _plain)
-                for name, field in self.row.model_fields.items()
-            )
+            found = tuple((name, _converter(field)) for name, field in self.row.model_fields.items())
             self.__dict__["_cached_converters"] = found
         return found
 
@@ -142,6 +143,13 @@ def entry_point_of(thing: Any) -> str:
 _EPOCH: Final = dt.datetime(1970, 1, 1)
 
 
+def _converter(field: FieldInfo) -> Callable[[Sequence[Any], str], Any]:
+    if field.annotation is dt.datetime:
+        return _seconds
+    tensor = tensor_of(field)
+    return _stacked if tensor is not None and tensor.is_fixed else _plain
+
+
 def _seconds(rows: Sequence[Any], name: str) -> list[int]:
     since = [getattr(row, name).replace(tzinfo=None) - _EPOCH for row in rows]
     return [each.days * 86_400 + each.seconds for each in since]
@@ -149,3 +157,7 @@ def _seconds(rows: Sequence[Any], name: str) -> list[int]:
 
 def _plain(rows: Sequence[Any], name: str) -> list[Any]:
     return [getattr(row, name) for row in rows]
+
+
+def _stacked(rows: Sequence[Any], name: str) -> NDArray[Any]:
+    return np.stack([getattr(row, name) for row in rows])

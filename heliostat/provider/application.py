@@ -20,6 +20,7 @@ from heliostat.provider.messages import refused
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.switches import Switches, switches_of
 from heliostat.spec.inspection import ServedModelAddress
+from heliostat.spec.proto import breaks, parse
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Declaration, Health, Plan
 from heliostat.systems import code_packages, library_packages
@@ -72,6 +73,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             PermanentError: the cluster cannot hold what it needs on top and does not grow, the strategy cannot work, or the
                 controller is of another release, and stays so.
         """
+        _require_kept_numbers(old, new)
         switches = switches_of(os.environ)
         if new.model_uri != _NEXT:
             await _require_loadable(new)
@@ -189,6 +191,21 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         if is_through(status, desired, to_the_end=switches.wait):
             return Followed(status)
         return await follow(context, controller, desired, status, switches)
+
+
+def _require_kept_numbers(old: ApplicationOutputs | None, new: ApplicationInputs) -> None:
+    """See that clients of what serves read what is to serve.
+
+    Raises:
+        PermanentError: a number of the contract's definition was moved, or used again.
+    """
+    if old is None or not old.proto or not new.proto:
+        return
+    if broken := list(breaks(parse(old.proto), parse(new.proto))):
+        raise PermanentError(
+            f"contract.proto of {new.name} has other numbers than what serves, so that its clients would misread it: "
+            f"{'; '.join(broken)}. Take the file of the commit that serves, and run `heliostat proto {new.name}` on it"
+        )
 
 
 async def _planned(

@@ -29,6 +29,7 @@ def desired_of(inputs: ApplicationInputs, code_uri: str, runtime: Runtime) -> De
         label=f"{number.group(1)}-{digest[:8]}" if number else digest[:8],
         code_uri=code_uri,
         contract=inputs.contract,
+        proto=inputs.proto,
         model_uri=inputs.model_uri,
         data_digest=inputs.data_digest,
         tracking_uri=inputs.tracking_uri,
@@ -59,6 +60,7 @@ def digest_of(inputs: ApplicationInputs, runtime: Runtime) -> str:
         "model": inputs.model_uri,
         "tracking": inputs.tracking_uri,
         "store": inputs.store.model_dump(mode="json"),
+        **({"proto": inputs.proto} if inputs.proto else {}),
         **{name: value for name, value in settings.items() if name in _ALWAYS or value != unset[name]},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -90,6 +92,7 @@ def as_found(outputs: ApplicationOutputs, status: Status) -> ApplicationOutputs:
             "model_uri": serving.model_uri,
             "data_digest": serving.data_digest,
             "contract": serving.contract,
+            "proto": serving.proto,
             "tracking_uri": serving.tracking_uri,
             "store": serving.store,
             **shared(serving, AnswerSettings),

@@ -26,11 +26,11 @@ from heliostat.provider.properties import text_of
 from heliostat.provider.resource import Failure
 from heliostat.spec import judging
 from heliostat.spec.code import digest_of
-from heliostat.spec.inspection import Asked, Inspection, InspectionTask, Role, ServedModelAddress, Told
+from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptProto, Role, ServedModelAddress, Told
 from heliostat.spec.judging import check_mistakes, gate_mistakes
 from heliostat.spec.problem import Problem, scores_are_numbers
 from heliostat.spec.resources import Code
-from heliostat.spec.workload import Gate, Limits
+from heliostat.spec.workload import Gate, Interface, Limits
 
 _SECONDS: Final = 120.0
 _TAIL: Final = 2_000
@@ -50,7 +50,7 @@ def _inspected(code: Code, task: InspectionTask) -> Inspection:
     with contextlib.suppress(OSError, ValidationError):
         return Inspection.model_validate_json(kept.read_bytes())
     found = _asked(code, task)
-    if not (found.mistakes or found.model or found.closed):
+    if not (found.mistakes or found.model or found.closed or found.proto):
         with contextlib.suppress(OSError):
             _keep(kept, found)
     return found
@@ -87,6 +87,7 @@ async def of_application(given: Mapping[str, Any]) -> list[Failure]:
     found, places = await inspect_application(given)
     return [
         *entry_point_mistakes(found, places),
+        *([Failure("proto", found.proto)] if found.proto else []),
         *answer_mistakes(given["strategy"], found.answer),
         *metric_failures(given["strategy"]),
     ]
@@ -114,8 +115,16 @@ async def inspect_application(
         ),
         limits=Limits.model_validate(given["limits"]),
         model=model,
+        proto=_kept_proto(given),
     )
     return await inspect(Code.model_validate(given["code"]), task), {**metrics, **functions, contract: "contract"}
+
+
+def _kept_proto(given: Mapping[str, Any]) -> KeptProto | None:
+    """The definition of an application that answers calls."""
+    if not Interface(given.get("interface", Interface.REST)).has_grpc:
+        return None
+    return KeptProto(application=str(given["name"]), text=str(given.get("proto", "")))
 
 
 def entry_point_mistakes(found: Inspection, places: Mapping[str, str]) -> list[Failure]:

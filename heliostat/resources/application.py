@@ -44,12 +44,13 @@ class Application(Resource):
         serving: How it answers, and how the next version takes its place.
         platform: Where it runs.
         opts: Pulumi's resource options.
+        proto: The contract's own definition in Protocol Buffers, as `heliostat proto` writes it; for gRPC.
     """
 
     token = "heliostat:index:Application"  # noqa: S105 - a type, no secret
     outputs = ("digest", "url", "openapi_url")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a declaration names its parts
         self,
         name: str,
         code: Code,
@@ -58,6 +59,8 @@ class Application(Resource):
         serving: Serving,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        proto: str | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -65,6 +68,7 @@ class Application(Resource):
             name=name,
             code=code,
             contract=contract,
+            proto=proto,
             model_uri=model.uri,
             data_digest=model.data_digest,
             **shared(serving, ReplicaScale),

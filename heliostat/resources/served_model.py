@@ -21,6 +21,7 @@ from heliostat.spec.code import CodeError, code_of
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.problem import CustomMetric, Problem
+from heliostat.spec.proto import PROTO_FILE
 from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.tasks import DeclaredTask
@@ -71,6 +72,11 @@ class ServedModelArgs:
             return code_of(self.root, *entry_points, sources=sources(self.root))
         except (CodeError, SourcesError) as error:
             raise pulumi.RunError(str(error)) from None
+
+    def proto(self) -> str | None:
+        """The contract's own definition in Protocol Buffers: `contract.proto` beside its module; None where there is none."""
+        path = self.root.joinpath(*self.contract.partition(":")[0].split(".")).with_name(PROTO_FILE)
+        return path.read_text() if path.is_file() else None
 
     def training_parameters(self, name: str, overrides: Parameters) -> Parameters:
         """All parameters of the training of `name`, with a stack's overrides.
@@ -149,7 +155,8 @@ class ServedModel(pulumi.ComponentResource):
         strategy = resolved_strategy(spec.serving.strategy, problem)
         code = args.code(args.contract, *functions_of(strategy), *metric_functions(strategy))
         serving = spec.serving.model_copy(update={"strategy": strategy})
-        application = Application(name, code, args.contract, model, serving, platform, child)
+        proto = args.proto() if serving.interface.has_grpc else None
+        application = Application(name, code, args.contract, model, serving, platform, child, proto=proto)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri

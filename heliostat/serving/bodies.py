@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
-from pydantic_core import from_json, to_json
+from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
 
 from heliostat.spec.base import REQUEST_ID
 
 _REQUEST_ID: Final = re.compile(REQUEST_ID.replace("$", r"\Z").encode())
 _MANY: Final = re.compile(rb'\s*\{\s*"rows"\s*:')
 _POSITION: Final = re.compile(r"at line (\d+) column (\d+)")
+_LONG: Final = re.compile(rb"[0-9]{19}")
+"""Without so many digits in a row no integer has more than 64 bits."""
+_BITS_64: Final = 1 << 63
 _MOST_PROBLEMS: Final = 100
 _LONGEST_TEXT: Final = 200
+
+
+class LateBody:
+    """JSON that is written when somebody reads it: of a request or an answer that travelled in another form."""
+
+    __slots__ = ("_size", "_write", "_written")
+
+    def __init__(self, write: Callable[[], bytes], size: int) -> None:
+        """`size`: how many bytes it will have, about."""
+        self._write, self._size = write, size
+        self._written: bytes | None = None
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        if self._written is None:
+            self._written = self._write()
+        return self._written
+
+
+Body = bytes | LateBody
+"""A request or an answer in the contract's own JSON; `bytes(body)` is its text."""
 
 
 class Bodies:
@@ -27,15 +53,23 @@ class Bodies:
         self._one = TypeAdapter(row).validator
         self._many = TypeAdapter(self.envelope).validator
 
-    def read(self, body: bytes) -> tuple[Sequence[Any], bool]:
+    def read(self, body: bytes, beside: Any = None) -> tuple[Sequence[Any], bool]:
         """The rows, and whether the body was a single row.
 
+        `beside`: tensors that came beside the body, as the row's own types find them in the validation's context.
+
         Raises:
-            ValidationError: the body does not fit. Types are taken strictly: "12" is no number.
+            ValidationError: the body does not fit. Types are taken strictly: "12" is no number, and an integer has 64 bits.
         """
-        if is_many(body):
-            return self._many.validate_json(body, strict=True).rows, False
-        return (self._one.validate_json(body, strict=True),), True
+        single = not is_many(body)
+        rows: Sequence[Any]
+        if single:
+            rows = (self._one.validate_json(body, strict=True, context=beside),)
+        else:
+            rows = self._many.validate_json(body, strict=True, context=beside).rows
+        if _LONG.search(body):
+            _require_64_bits(rows, single)
+        return rows, single
 
 
 def request_id(given: bytes | None) -> bytes:
@@ -77,6 +111,39 @@ def problems(error: ValidationError, body: bytes) -> list[dict[str, Any]]:
     return shown
 
 
+def _require_64_bits(rows: Sequence[Any], single: bool) -> None:
+    """See that every integer is one that columns, tensors and logs can hold.
+
+    Raises:
+        ValidationError: some are not.
+    """
+    found: list[InitErrorDetails] = []
+    for number, row in enumerate(rows):
+        for path, value in _beyond(row, () if single else ("rows", number)):
+            found.append(InitErrorDetails(type=_TOO_LONG, loc=path, input=value))
+    if found:
+        raise ValidationError.from_exception_data("rows", found)
+
+
+_TOO_LONG: Final = PydanticCustomError("int_64_bits", "Input should be an integer of 64 bits")
+
+
+def _beyond(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], int]]:
+    """The integers of more than 64 bits in a value, each with its path."""
+    if type(value) is int:
+        if not -_BITS_64 <= value < _BITS_64:
+            yield path, value
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            yield from _beyond(getattr(value, name), (*path, field.alias or name))
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _beyond(each, (*path, str(name)))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for number, each in enumerate(value):
+            yield from _beyond(each, (*path, number))
+
+
 def _problem(item: Any, body: bytes) -> dict[str, Any]:
     if item["type"] == "json_invalid":
         return {"type": "json_invalid", "loc": ["body", _offset(item["msg"], body)], "msg": item["msg"]}
@@ -86,6 +153,8 @@ def _problem(item: Any, body: bytes) -> dict[str, Any]:
         message = f"{message[:60].rpartition(',')[0]} or another of {known} values: /openapi.json lists them"
     problem = {"type": item["type"], "loc": ["body", *item["loc"]], "msg": message}
     given = item.get("input")
+    if isinstance(given, int) and not -_BITS_64 <= given < _BITS_64:
+        return problem
     if given is None or isinstance(given, bool | int | str) or (isinstance(given, float) and abs(given) < float("inf")):
         problem["input"] = given[:_LONGEST_TEXT] if isinstance(given, str) else given
     elif isinstance(given, float):

@@ -16,8 +16,10 @@ from pydantic_core import ValidationError, to_json
 from heliostat.ml.contracts import Contract, Predictor
 from heliostat.ml.predictions import parts_of
 from heliostat.serving import golden
-from heliostat.serving.bodies import Bodies, problems, request_id
+from heliostat.serving.bodies import Bodies, Body, LateBody, problems, request_id
 from heliostat.serving.errors import HttpError
+from heliostat.serving.inference.rows import Question, Rows
+from heliostat.serving.inference.tensors import NamedTensor
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.serving.tap import Tap
 from heliostat.spec.rollouts import Version
@@ -26,17 +28,34 @@ from heliostat.spec.rollouts import Version
 class Call:
     """One request on its way to its answer."""
 
-    __slots__ = ("logged", "replayed", "request_id", "seconds")
+    __slots__ = ("_named", "fields", "logged", "replayed", "request_id", "seconds")
 
     def __init__(self, given_id: bytes | None, replayed: bool) -> None:
         """`given_id`: what its client calls it; `replayed`: it was sent before, or is a copy of a client's, and is answered as
         any, and neither logged nor kept."""
         self.request_id = request_id(given_id)
+        self._named = given_id is not None
         self.replayed = replayed
         self.logged = False
         """Whether the id is in the prediction log, or in the replica's: one that is nowhere is not told."""
         self.seconds: float | None = None
         """How long its prediction took."""
+        self.fields: tuple[tuple[bytes, bytes], ...] = ()
+        """What its transport says of the answer beside it, as header fields."""
+
+    def name(self, given_id: str | None) -> None:
+        """Call it as its message does, where what carried it did not say."""
+        if given_id and not self._named:
+            self.request_id = request_id(given_id.encode())
+
+    def told(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What an answer says of its request, as header fields."""
+        fields = self.fields
+        if self.logged:
+            fields = (*fields, (b"x-request-id", self.request_id))
+        if self.replayed and self.seconds is not None:
+            fields = (*fields, (b"x-heliostat-milliseconds", b"%.4f" % (self.seconds * 1000)))
+        return fields
 
 
 class DataPlane:
@@ -49,6 +68,8 @@ class DataPlane:
         self.max_body_bytes = version.limits.max_body_bytes
         self._predictor = predictor
         self._bodies = Bodies(contract.row, version.limits.max_rows)
+        self._rows = Rows(contract, version.limits.max_rows)
+        self.signature = self._rows.signature
         self._log = log
         predictor.predict(contract.columns(contract.examples[:1]))  # the first call is slow; no client shall wait for it
 
@@ -83,6 +104,28 @@ class DataPlane:
             raise self.oversized(len(body))
         self._read(body)
 
+    def infer(self, call: Call, tensors: Sequence[NamedTensor], started: float) -> list[NamedTensor]:
+        """Answer rows that came as tensors with tensors, keep both for the tap in the contract's own JSON, and log them.
+
+        `started`: when its transport began with it, by `time.perf_counter`.
+
+        Raises:
+            HttpError: they do not fit the limits or the contract, or the answers are no tensors.
+            BaseException: whatever the workload's code raises.
+        """
+        question = self._rows.question(tensors)
+        try:
+            answers = self.answers(self._rows_of(question))
+            answer = self._in_json(answers)
+            outputs = self._rows.outputs(answers, answer if isinstance(answer, bytes) else None)
+        except BaseException as error:
+            self._note(call, question.sent, error.status if isinstance(error, HttpError) else 500, b"", started)
+            raise
+        seconds = self._note(call, question.sent, 200, answer, started)
+        if not call.replayed:
+            call.logged = self._log.add(call.request_id, question.sent, len(answers), answer, seconds)
+        return outputs
+
     def answers(self, rows: Sequence[Any]) -> list[Any]:
         """The contract's answers to rows of it, in their order; neither kept nor logged."""
         respond = self.contract.respond
@@ -106,7 +149,21 @@ class DataPlane:
         """Write and store what is still to be logged."""
         self._log.close()
 
-    def _note(self, call: Call, body: bytes, status: int, answer: bytes, started: float) -> float:
+    def _rows_of(self, question: Question) -> Sequence[Any]:
+        try:
+            return self._bodies.read(question.json, question.beside)[0]
+        except ValidationError as error:
+            raise self._rows.refusal(error, question) from None
+
+    def _in_json(self, answers: Sequence[Any]) -> Body:
+        """Answers as a body; of tensors, which may be large, only for who reads it."""
+
+        def write() -> bytes:
+            return to_json(answers[0] if len(answers) == 1 else {"rows": answers})
+
+        return LateBody(write, self._rows.size_of(answers)) if self._rows.answers_tensors else write()
+
+    def _note(self, call: Call, body: Body, status: int, answer: Body, started: float) -> float:
         call.seconds = seconds = time.perf_counter() - started
         if not call.replayed:
             self.tap.add(call.request_id, body, status, answer, seconds)

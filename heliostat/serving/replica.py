@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from heliostat.serving.grpc.application import GrpcApplication
 from heliostat.serving.opening import open_plane
 from heliostat.serving.rest.application import RestApplication
 from heliostat.serving.rest.asgi import AsgiApplication
@@ -109,7 +110,8 @@ def open_application(arguments: ServingArguments) -> Application:
         PermanentError: the contract or the model cannot be loaded, or the library is not the version's.
     """
     plane = open_plane(arguments)
-    application = RestApplication(plane, arguments.public_path)
+    rest = RestApplication(plane, arguments.public_path)
+    application = GrpcApplication(plane, rest, arguments.application, arguments.version.proto)
     if arguments.version.queue is None:
         return application
     # Most applications take no tasks, and need no client of a broker.

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import Field, ValidationError
 
+from heliostat.serving.bodies import Body
 from heliostat.spec.base import Model
 
 MOST_REQUESTS: Final = 2_048
@@ -70,13 +71,13 @@ class Tap:
     def __init__(self, most_requests: int = MOST_REQUESTS, most_bytes: int = MOST_BYTES) -> None:
         self._name = uuid.uuid4().hex[:12]
         self._most_requests, self._most_bytes = most_requests, most_bytes
-        self._entries: deque[tuple[bytes, bytes, int, bytes, float]] = deque()
+        self._entries: deque[tuple[bytes, Body, int, Body, float]] = deque()
         self._bytes = 0
         self._end = 0
         """Number of the next entry."""
         self._lock = threading.Lock()
 
-    def add(self, request_id: bytes, body: bytes, status: int, answer: bytes, seconds: float) -> None:
+    def add(self, request_id: bytes, body: Body, status: int, answer: Body, seconds: float) -> None:
         """Keep a request, and forget the oldest where there is no more room."""
         entries = self._entries
         with self._lock:
@@ -104,9 +105,9 @@ class Tap:
                 found.append(
                     RecentRequest(
                         request_id=request_id.decode("latin-1"),
-                        body=body.decode("latin-1"),
+                        body=bytes(body).decode("latin-1"),
                         status=status,
-                        answer=answer.decode("latin-1"),
+                        answer=bytes(answer).decode("latin-1"),
                         milliseconds=round(seconds * 1000, 4),
                     )
                 )

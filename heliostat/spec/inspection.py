@@ -10,7 +10,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from heliostat.spec.addresses import Access
-from heliostat.spec.base import EntryPoint, Model
+from heliostat.spec.base import EntryPoint, Model, Name
 from heliostat.spec.workload import Limits
 
 
@@ -40,6 +40,14 @@ class ServedModelAddress(Model):
     tracking_access: Access | None = None
 
 
+class KeptProto(Model):
+    """A contract's own definition in Protocol Buffers, as the workload's folder has it."""
+
+    application: Name
+    text: str
+    """Empty where there is no file."""
+
+
 class InspectionTask(Model):
     """What is to be looked at; the working directory holds the code."""
 
@@ -47,6 +55,8 @@ class InspectionTask(Model):
     limits: Limits = Field(default_factory=Limits)
     """Of one request, that golden requests have to keep."""
     model: ServedModelAddress | None = None
+    proto: KeptProto | None = None
+    """The definition to hold the contract against; None where it has no such service."""
 
 
 class Told(Model):
@@ -64,6 +74,8 @@ class Inspection(Model):
     """Why the contract's predictor cannot serve the model; empty where it can, or nobody asked."""
     closed: str = ""
     """Why nobody is let in to the model, so that it was not looked at."""
+    proto: str = ""
+    """Why the definition that is kept is not the contract's; empty where it is, or nobody asked."""
     answer: dict[str, bool] | None = None
     """The fields of the contract's answer, and whether each can be a number; None where there is no contract, or it can
     have any field."""

@@ -24,6 +24,10 @@ from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import AnswerSettings, Gate, ReplicaScale, Scaling
 
 
+def _is_empty(value: str) -> bool:
+    return not value
+
+
 class StoreAddress(Model):
     """Where objects lie; whoever has this can open the store."""
 
@@ -292,6 +296,8 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     code: Code
     contract: EntryPoint
     """A `heliostat.ml.contracts.Contract` of the workload."""
+    proto: str = Field(default="", exclude_if=_is_empty)
+    """The contract's own definition in Protocol Buffers (`heliostat.spec.proto`), for gRPC."""
     model_uri: str
     """`models:/<name>/<version>`"""
     data_digest: str = ""

@@ -39,7 +39,7 @@ from heliostat.spec.groups import Placement
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.task_queue import TaskQueue
-from heliostat.spec.workload import Limits, PredictionLog, ReplicaScale, WebOrigin, is_none
+from heliostat.spec.workload import Interface, Limits, PredictionLog, ReplicaScale, WebOrigin, is_none, is_rest
 
 
 def _is_empty(value: str) -> bool:
@@ -77,6 +77,10 @@ class Version(Model):
     """Pages of these origins may ask it."""
     queue: TaskQueue | None = Field(default=None, exclude_if=is_none)
     """How it takes tasks; None: it takes none."""
+    interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
+    """How clients ask it for predictions."""
+    proto: str = Field(default="", exclude_if=_is_empty)
+    """The contract's own definition in Protocol Buffers; empty where it has no such service."""
     runtime: Runtime | None = None
     """None where it was declared before this was recorded: it runs on the library that is installed where a replica starts."""
 

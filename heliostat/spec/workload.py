@@ -144,6 +144,31 @@ class ReplicaScale(Model):
     """Requests that one replica works on at a time."""
 
 
+class Interface(StrEnum):
+    """How clients ask for predictions."""
+
+    REST = "rest"
+    """Over HTTP: the contract's own JSON, and the Open Inference Protocol."""
+    GRPC = "grpc"
+    """By calls: the contract's own service, and the Open Inference Protocol. Its pages and its health stay on HTTP."""
+    BOTH = "both"
+
+    @property
+    def has_grpc(self) -> bool:
+        """Whether calls are answered."""
+        return self is not Interface.REST
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether predictions are answered over HTTP."""
+        return self is not Interface.GRPC
+
+
+def is_rest(value: object) -> bool:
+    """Whether an interface is left out where a model is written: it is what there was before there was a choice."""
+    return value is Interface.REST
+
+
 class AnswerSettings(Model):
     """What decides what an application takes, answers and keeps, beside its code and its model. They travel alike."""
 
@@ -155,6 +180,8 @@ class AnswerSettings(Model):
     """Origins whose pages may use the application from a browser, as `https://app.example.com`; `*` is every origin."""
     queue: TaskQueue | None = Field(default=None, exclude_if=is_none)
     """That it takes tasks too, which are answered later; by default it takes none."""
+    interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
+    """How clients ask for predictions. For gRPC `heliostat proto` writes the `contract.proto` of the workload's folder."""
 
 
 class Serving(ReplicaScale, AnswerSettings):

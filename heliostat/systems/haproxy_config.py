@@ -1,6 +1,7 @@
 """The text of HAProxy's configuration: a pure function from routes to a file.
 
-**One frontend, two backends an application.** Clients call `/<application>/...`; Serve's replicas answer below a
+**One frontend, two backends an application.** Clients call `/<application>/...`, or by the Open Inference Protocol, also over
+gRPC, as `heliostat.systems.haproxy_inference` has it; Serve's replicas answer below a
 prefix of their colour, `/_/<application>/<colour>/...`, so the path is rewritten in the backend, where a retry on another
 replica of the same colour finds it right. Which colour a request goes to is drawn by `rand(10000)` against the share of
 green in a map: one `set map` on the runtime socket moves any share of 1/100 % at once, without a reload. Where the drawn
@@ -9,9 +10,11 @@ colour has no usable replica and the other one has, the other one answers: a col
 **A reload for a new application or another affinity, none for anything else.** Backends cannot be added at run time. Slots
 made in advance would avoid the reload, at the price of a limit on the number of applications and of backends that nobody can
 read in the statistics. A reload of the master hands the listening socket to a new worker, and the old one finishes its
-requests. Connections that clients keep to it stay open (`close-spread-time infinite`): one that is closed while a request is
-on its way loses that request. The next request on each is passed on to the new worker, which knows where it belongs, and the
-answer tells the client to close. What nobody uses ends by itself after the time that an idle connection is kept.
+requests. Connections that clients keep to it stay open: one that is closed while a request is on its way loses that request.
+The next request on each is passed on to the new worker, which knows where it belongs, and the answer tells the client to
+close. HTTP/2 has no such answer, but a frame that says the same and loses nothing. HAProxy sends it only where it may also
+close connections by itself, with a chance that grows from 0 to 1 within `close-spread-time`: over HTTP/1.1 it has that chance
+once, at the beginning. What nobody uses ends by itself after the time that an idle connection is kept.
 
 **Retries.** A prediction changes nothing but its log, so asking a second replica the same is safe, POST or not. A request
 is tried again where the connection failed, or closed without an answer, or answered junk: all three are what a replica
@@ -43,7 +46,7 @@ from heliostat.spec.base import REQUEST_ID
 from heliostat.spec.endpoints import Endpoint, backend_name, route_prefix
 from heliostat.spec.routes import PREDICT
 from heliostat.spec.strategies import Affinity
-from heliostat.systems import haproxy_affinity, haproxy_counts, haproxy_errors
+from heliostat.systems import haproxy_affinity, haproxy_counts, haproxy_errors, haproxy_inference
 
 SHARES = 10_000
 """Weights count in 1/100 %."""
@@ -191,7 +194,7 @@ global
     stats socket {runtime_socket} mode 600 level admin expose-fd listeners
     stats timeout 10s
     hard-stop-after {stop_ms}ms
-    close-spread-time infinite
+    close-spread-time {kept}s
 """
 
 _DEFAULTS = """\
@@ -221,8 +224,7 @@ frontend public
     {large_head}
     http-after-response set-header connection close if {{ stopping }}{leaving}
     use_backend {successor} unless {{ var(txn.app) -m found }}
-    http-request set-var(txn.app) path,field(2,/)
-    http-request set-var(txn.share) var(txn.app),map_str_int({map},-1)
+{application}    http-request set-var(txn.share) var(txn.app),map_str_int({map},-1)
     {no_application} if {{ var(txn.share) -m int lt 0 }}
     acl internal path,url_dec -m sub /-/
     acl internal path,url_dec -m end /-
@@ -259,6 +261,7 @@ backend {successor}
 
 
 def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
+    names = [route.application for route in routes]
     affinities = [route.affinity for route in routes if route.affinity]
     rules = haproxy_affinity.rules(affinities, plane.affinity_file, plane.salt_file, SHARES)
     return _FRONTEND.format(
@@ -274,6 +277,7 @@ def _frontend(plane: Plane, routes: tuple[Route, ...]) -> str:
         no_application=haproxy_errors.not_found("No such application."),
         nothing_there=haproxy_errors.not_found("Not Found"),
         before=_lines(haproxy_counts.table()),
+        application=_lines(haproxy_inference.application(min(names, default=""), "v2" in names)),
         routes=_lines(haproxy_counts.routes()),
         affinity=_lines(rules),
         counting=_lines(haproxy_counts.rules()),
@@ -286,12 +290,15 @@ def _lines(rules: list[str]) -> str:
 
 def _backend(application: str, colour: str, servers: tuple[Endpoint, ...]) -> str:
     prefix = route_prefix(application, colour)
+    call, inference = haproxy_inference.IS_CALL, haproxy_inference.IS_INFERENCE
+    prediction = haproxy_counts.IS_PREDICTION
     lines = [
         f"backend {backend_name(application, colour)}",
         *(f"    {line}" for line in haproxy_counts.begin(f"str({backend_name(application, colour)})")),
         # What counts as a prediction is asked as one, however it was spelt.
-        f"    http-request set-path {prefix}{PREDICT} if {haproxy_counts.IS_PREDICTION}",
-        f"    http-request set-path {prefix}%[path,regsub(^/[^/]+,)] unless {haproxy_counts.IS_PREDICTION}",
+        f"    http-request set-path {prefix}%[path] if {call}",
+        f"    http-request set-path {prefix}%[path,regsub(^/[^/]+,)] if !{call} !{prediction} || {inference}",
+        f"    http-request set-path {prefix}{PREDICT} if {prediction} !{call} !{inference}",
         "    option httpchk",
         *_probe("/-/healthz"),
         *_probe(f"{prefix}/healthz"),

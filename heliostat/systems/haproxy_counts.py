@@ -9,7 +9,8 @@ anew at 0, and what the worker before it still finishes is not counted.
 
 **Predictions alone tell of a version.** The route comes from method and path, as the contract has them, and never from the
 status: a probe that is answered well is no prediction that was. Of a prediction, a status of 2xx is an answer, one that the
-contract rejects with is counted apart, and any other is a failure. Of the other routes, anything below 500 is an answer.
+contract rejects with is counted apart, and any other is a failure. Of the other routes, anything below 500 is an answer. A
+call of gRPC that failed has 200 for its status; it counts by the one that it would have over HTTP (`haproxy_inference`).
 
 **What a client did not do whole is neither.** A body that a client cut off, or sent too slowly, HAProxy answers itself, with
 400 or 408: no replica said anything (`http-response` did not run). A replica itself says 408, 414 or 431. A client that does
@@ -39,6 +40,7 @@ from itertools import pairwise
 
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts
 from heliostat.spec.routes import CUT_OFF, OTHER, PAGES, PREDICT, REJECTIONS, ROUTES
+from heliostat.systems import haproxy_inference
 
 TABLE = "public"
 """The frontend holds the table: as a section of its own it would be listed among the backends."""
@@ -74,6 +76,8 @@ def routes() -> list[str]:
     return [
         f"{rule} path,url_dec,field(3,/,0)",
         f"{rule} str({OTHER}) unless {prediction} || {page}",
+        f"{rule} str({OTHER}) if {haproxy_inference.IS_CALL}",
+        *haproxy_inference.routes(PREDICT.strip("/")),
     ]
 
 
@@ -88,14 +92,18 @@ def begin(key: str) -> list[str]:
 def rules() -> list[str]:
     """Count an answer: the last lines of the frontend, for they end the rules of an answer."""
     rule, took = "http-after-response", "var(txn.took) -m int"
-    answered, rejected = "{ status 200:299 }", f"{{ status {' '.join(map(str, REJECTIONS))} }}"
+    rejections = " ".join(map(str, REJECTIONS))
+    answered, rejected = "{ status 200:299 }", f"{{ status {rejections} }}"
+    said = f"res.hdr({haproxy_inference.SAID})"
+    failed_call, rejected_call = "{ var(txn.said) -m found }", f"{{ var(txn.said) -m int {rejections} }}"
     lines = [
         "http-response set-var(txn.replied) bool(true)",
+        f"http-response set-var(txn.said) {said} if {{ {said} -m found }}",
         f"{rule} allow unless {{ sc0_tracked }}",
         *_counted(_ERRORS, "{ status ge 500 }"),
         *_counted(_CUT_OFF, f"!{{ var(txn.replied) -m found }} || {{ status {' '.join(map(str, CUT_OFF))} }}"),
-        *_counted(_REJECTED, f"{IS_PREDICTION} {rejected}"),
-        *_counted(_UNFIT, f"{IS_PREDICTION} !{answered}"),
+        *_counted(_REJECTED, f"{IS_PREDICTION} {rejected} || {IS_PREDICTION} {rejected_call}"),
+        *_counted(_UNFIT, f"{IS_PREDICTION} !{answered} || {IS_PREDICTION} {failed_call}"),
         f"{rule} set-var(txn.took) date(0,us),sub(txn.began)",
         # A clock that was set back gives a time below 0.
         f"{rule} sc-inc-gpc(0,0) if {{ {took} le {_BOUNDS_US[0]} }}",

@@ -26,6 +26,7 @@ LEFT_OUT: Final = frozenset(
     {
         "analysis",
         "cli",
+        "clients",
         "controller",
         "engine",
         "inspection",

@@ -8,16 +8,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
 from heliostat.layout import data_folder
+from heliostat.serving.grpc import messages
+from heliostat.serving.grpc.definition import descriptor_of
+from heliostat.serving.grpc.messages import classes_of
+from heliostat.spec.proto import parse
 from heliostat.systems import processes
 from tests.installed import environment_with, run, variables, wheel_in
 
@@ -70,6 +76,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]
 
 
 def test_a_new_repository_goes_from_nothing_to_a_prediction(repository: Repository) -> None:
+    repository.heliostat("config", "set", "--path", "heliostat:workloads.tumours.serving.interface", "both", "-s", "local")
+    repository.heliostat("proto", "tumours")
     repository.heliostat("up", "--yes", "--skip-preview")
     found = repository.prediction()
     assert found["answered"] == {"probability": pytest.approx(found["answered"]["probability"]), "malignant": True}
@@ -89,6 +97,27 @@ def test_a_task_is_answered_to_the_byte_as_a_prediction_is(repository: Repositor
     assert (result.status_code, result.content) == (httpx.codes.OK, predicted.content)
     assert result.headers["x-heliostat-version"] == found["version"]
     assert "tumours: 0 wait, 0 run, 0 dead letters" in repository.heliostat("tasks", "list")
+
+
+def test_every_way_to_ask_gives_the_same_answer_to_the_bit(repository: Repository) -> None:
+    found = repository.prediction()
+    url, row = found["url"].removesuffix("/predict"), found["asked"]
+    expected = httpx.post(f"{url}/predict", json=row).json()["probability"]
+    asked = [{"name": name, "datatype": "FP64", "shape": [1], "data": [value]} for name, value in row.items()]
+    told = httpx.post(f"{url}/v2/models/tumours/infer", json={"inputs": asked}).json()["outputs"]
+    assert next(each["data"] for each in told if each["name"] == "probability") == [expected]
+    kept = parse((repository.root / "workloads/tumours/contract.proto").read_text())
+    of = classes_of(descriptor_of(kept), kept.package)
+    call = messages.ModelInferRequest(model_name="tumours")
+    for name, value in row.items():
+        call.inputs.add(name=name, datatype="FP64", shape=[1]).contents.fp64_contents.append(value)
+    with grpc.insecure_channel(url.partition("//")[2].partition("/")[0]) as channel:
+        own = channel.unary_unary("/heliostat.tumours.Predictor/Predict")(of("PredictRequest")(rows=[row]).SerializeToString())
+        answer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(call.SerializeToString())
+    assert of("PredictResponse").FromString(own).rows[0].probability == expected
+    raw = messages.ModelInferResponse.FromString(answer)
+    at = [each.name for each in raw.outputs].index("probability")
+    assert raw.raw_output_contents[at] == struct.pack("<d", expected)
 
 
 def test_a_second_up_changes_nothing(repository: Repository) -> None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROMISED = {
     "heliostat.ml": {
         "arrays", "checks", "contracts", "datasets", "extras", "frameworks", "ground_truth", "in_memory", "metrics",
-        "predictions", "tasks", "training",
+        "predictions", "tasks", "tensors", "training",
     },
     "heliostat.ml.arrays": {"ArrayModel"},
     "heliostat.ml.checks": {"Body", "Candidate", "Outcome", "Reply", "Sample"},
@@ -32,6 +32,7 @@ PROMISED = {
     "heliostat.ml.tasks": {"baselines", "evaluation"},
     "heliostat.ml.tasks.baselines": {"Baseline"},
     "heliostat.ml.tasks.evaluation": {"Evaluation"},
+    "heliostat.ml.tensors": {"Datatype", "Tensor", "tensor_of"},
     "heliostat.ml.training": {"Context", "Trained"},
 }  # fmt: skip
 

@@ -14,8 +14,10 @@ from application_rollouts import RUNTIME, code
 from heliostat.provider.application import ApplicationHandler, desired_of, digest_of
 from heliostat.provider.resource import Context
 from heliostat.rollout.model import State
+from heliostat.spec.proto import Definition, ProtoField, ProtoMessage, text_of
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, StoreAddress
 from heliostat.spec.strategies import BlueGreen, Recreate
+from heliostat.spec.workload import Interface
 from heliostat.systems import controller_api, library_packages
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
@@ -304,3 +306,31 @@ async def test_what_is_asked_for_runs_on_the_library_that_declares_it(
     runtime = library_packages.runtime(store)
     assert config["runtime_env"]["py_modules"] == [runtime.library_uri]
     assert store.exists(f"library/{runtime.library_digest}.zip")
+
+
+async def test_numbers_that_clients_know_may_not_be_moved(cluster: FakeCluster, tmp_path: Path, told: Told) -> None:
+    rows = (ProtoField("optional double", "size", 1), ProtoField("optional bool", "late", 2))
+    proto = Definition("heliostat.flights", "Row", "Row", (ProtoMessage("Row", rows),))
+    turned = Definition("heliostat.flights", "Row", "Row", (ProtoMessage("Row", rows[::-1]),))
+    moved = ProtoMessage("Row", (ProtoField("optional double", "size", 2), ProtoField("optional bool", "late", 1)))
+    both = {"interface": Interface.BOTH, "proto": text_of(proto)}
+    async with cluster.running():
+        old = await create(told, inputs(cluster, tmp_path, **both))
+        assert (old.proto, old.interface) == (text_of(proto), Interface.BOTH)
+        handler = ApplicationHandler()
+        same = {**both, "proto": text_of(turned)}
+        await handler.preview(told.context, old, inputs(cluster, tmp_path, model_uri=_LATER, **same))
+        wrong = {**both, "proto": text_of(Definition("heliostat.flights", "Row", "Row", (moved,)))}
+        with pytest.raises(PermanentError, match=r"Row.late .* has the number 1, which is that of size"):
+            await handler.preview(told.context, old, inputs(cluster, tmp_path, model_uri=_LATER, **wrong))
+
+
+_LATER = "models:/candidate/next"
+
+
+def test_what_answers_as_ever_says_nothing_of_an_interface(cluster: FakeCluster, tmp_path: Path) -> None:
+    base = inputs(cluster, tmp_path)
+    assert not {"interface", "proto"} & base.model_dump(mode="json").keys()
+    assert not {"interface", "proto"} & desired_of(base, "file:///code.zip", RUNTIME).version.model_dump(mode="json").keys()
+    for other in ({"interface": Interface.GRPC}, {"proto": "x"}):
+        assert digest_of(base.model_copy(update=other), RUNTIME) != digest_of(base, RUNTIME)

@@ -257,3 +257,58 @@ async def test_a_model_that_the_predictor_does_not_load_is_told_before_anything_
         assert "there are no artifacts" in await why(4)
         assert "there is no model models:/w/5" in await why(5)
     assert await why(6) == "", "while MLflow is down, the rollout will tell"
+
+
+async def test_an_application_that_answers_calls_has_a_definition_that_is_its_contracts(workload):
+    def given(interface, text=None):
+        found = {**application(workload), "name": "w", "interface": interface}
+        return found if text is None else {**found, "proto": text}
+
+    handler = ApplicationHandler()
+    assert await told(handler, given("rest")) == set()
+    [(path, reason)] = await told(handler, given("grpc"))
+    assert (path, "`heliostat proto w` writes contract.proto" in reason) == ("proto", True)
+    [(path, reason)] = await told(handler, given("both", "message Row {"))
+    assert (path, "cannot be read" in reason) == ("proto", True)
+    text = PROTO.replace("optional double size = 1;", "optional double length = 1;")
+    [(path, reason)] = await told(handler, given("both", text))
+    assert path == "proto"
+    assert "optional double size = 2;" in reason
+    assert await told(handler, given("both", PROTO)) == set()
+
+
+PROTO = """\
+// The requests and answers of heliostat.w, written by `heliostat proto`. A field keeps its number for good.
+
+syntax = "proto3";
+package heliostat.w;
+
+service Predictor {
+  rpc Predict(PredictRequest) returns (PredictResponse);
+}
+
+message PredictRequest {
+  // At least one.
+  repeated Row rows = 1;
+}
+
+message PredictResponse {
+  // In the order of the request's rows.
+  repeated Answer rows = 1;
+}
+
+message Row {
+  optional double size = 1;
+}
+
+message Answer {
+  optional double half = 1;
+  optional bool late = 2;
+  optional string name = 3;
+  AnswerInner inner = 4;
+}
+
+message AnswerInner {
+  optional int64 depth = 1;
+}
+"""

@@ -12,7 +12,7 @@ from heliostat.spec.base import Model, shared
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Runtime, Status, Version
 from heliostat.spec.task_queue import RedisBroker, TaskQueue
-from heliostat.spec.workload import AnswerSettings, Limits, PredictionLog, ReplicaScale, Serving
+from heliostat.spec.workload import AnswerSettings, Interface, Limits, PredictionLog, ReplicaScale, Serving
 
 SCALE = ReplicaScale(replicas=5, cpus_per_replica=0.25, gpus_per_replica=0.5, max_ongoing_requests=7)
 SETTINGS = AnswerSettings(
@@ -20,6 +20,7 @@ SETTINGS = AnswerSettings(
     limits=Limits(max_rows=3),
     cors_origins=("https://app.example.com",),
     queue=TaskQueue(max_attempts=2),
+    interface=Interface.BOTH,
 )
 RUNTIME = Runtime(library="0.1.0", library_digest="b" * 64, library_uri="file:///library.zip")
 

@@ -10,6 +10,7 @@ from echo_server import GET, POST, Server, server, until
 
 from heliostat.serving.rest import connection
 from heliostat.serving.rest.connection import Connection
+from heliostat.serving.rest.exchange import Response
 
 __all__ = ["server"]
 
@@ -44,6 +45,15 @@ async def test_head_and_body_are_one_write(server: Server) -> None:
     assert [write.count(b"HTTP/1.1 200 OK") for write in writes] == [1, 1]
     assert all(write.endswith(b"\r\n\r\nPOST /x? hello") for write in writes)
     made.connection_lost(None)
+
+
+def test_an_answer_with_trailers_is_one_chunk_and_they_follow_it() -> None:
+    response = Response(200, b"application/grpc", b"hello", ((b"a", b"b"),), ((b"grpc-status", b"0"),))
+    head, _, rest = response.encoded(with_body=True, closes=False).partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head
+    assert b"content-length" not in head
+    assert rest == b"5\r\nhello\r\n0\r\ngrpc-status: 0\r\n\r\n"
+    assert response.encoded(with_body=False, closes=False).endswith(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("size", [1, 7, 40])

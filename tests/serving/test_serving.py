@@ -178,7 +178,8 @@ async def test_a_wrong_golden_answer_is_told_with_what_was_expected(log):
 
 async def test_openapi_names_the_public_path_and_the_contracts_types(app):
     document = (await call(app, "GET", "/openapi.json")).json
-    assert list(document["paths"]) == ["/halves/predict", "/halves/healthz", "/halves/openapi.json"]
+    own = [path for path in document["paths"] if "/v2" not in path]
+    assert own == ["/halves/predict", "/halves/healthz", "/halves/openapi.json"]
     assert document["components"]["schemas"]["Ask"]["properties"]["kind"]["enum"] == ["a", "b"]
     assert document["components"]["schemas"]["AskRows"]["properties"]["rows"]["maxItems"] == 100
 

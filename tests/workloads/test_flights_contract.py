@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from heliostat.serving.grpc.definition import define
+from heliostat.spec.proto import parse, text_of
 from workloads.flights.contract import CONTRACT, Flight, respond
 from workloads.flights.data_parameters import Data
 from workloads.flights.parameters import Training
@@ -55,3 +58,8 @@ def test_parameters_come_back_from_a_job_s_json_as_they_were():
 def test_a_window_of_data_begins_before_it_ends():
     with pytest.raises(ValidationError, match="last_day 2013-01-01 is before first_day 2013-02-01"):
         Data.model_validate({"first_day": "2013-02-01", "last_day": "2013-01-01"})
+
+
+def test_its_definition_for_grpc_is_the_contracts() -> None:
+    kept = Path(__file__).parents[2].joinpath("workloads", "flights", "contract.proto").read_text()
+    assert text_of(define(CONTRACT, "flights", parse(kept))) == kept

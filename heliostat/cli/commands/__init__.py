@@ -26,6 +26,8 @@ _COMMANDS = {
     "history": ("history", "history", "Show what served when."),
     "rollback": ("rollback", "rollback", "Go back to what served before."),
     "tasks": ("tasks", "tasks", "Show the queue of tasks and its dead letters, try them again, cancel."),
+    "proto": ("proto", "proto", "Write a contract's definition for gRPC, with numbers that stay."),
+    "client": ("client", "client", "Write a client of a workload as a wheel."),
     "logs": ("logs", "logs", "Show what an application's replicas wrote, or a part."),
     "open": ("open_", "open_", "Open MLflow, Ray's dashboard, a report, an application."),
     "dashboard": ("dashboard", "dashboard", "Open Ray's dashboard, logged in."),

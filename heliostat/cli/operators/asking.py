@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from heliostat.cli.operators.deployed import APPLICATION
-from heliostat.systems.errors import RetryableError
+from heliostat.spec.workload import Interface
+from heliostat.systems.errors import PermanentError, RetryableError
 
 PAUSE_SECONDS = 0.5
 VERSION_HEADER = "x-heliostat-version"
@@ -25,6 +28,8 @@ class Served:
     openapi_url: str
     start_seconds: float
     """How long its start may take, as it was declared."""
+    by_calls: bool = False
+    """Whether it answers predictions over gRPC alone."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ def applications(resources: Sequence[Mapping[str, Any]]) -> list[Served]:
             str(outputs["url"]),
             str(outputs.get("openapiUrl") or f"{outputs['url']}/openapi.json"),
             float(inputs.get("startupTimeoutSeconds", 0)),
+            inputs.get("interface") == Interface.GRPC,
         )
         for inputs, outputs in given
         if outputs.get("name") and outputs.get("url")
@@ -67,7 +73,7 @@ def ask(client: httpx.Client, served: Served, waiting: Callable[[], None]) -> Pr
     while True:
         try:
             return _asked(client, served)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, RetryableError) as error:
             waited = time.monotonic() - began
             if not _is_starting(error) or waited > served.start_seconds:
                 raise RetryableError(f"{served.name} does not answer after {waited:.0f} s: {error}") from error
@@ -79,10 +85,26 @@ def ask(client: httpx.Client, served: Served, waiting: Callable[[], None]) -> Pr
 
 def _asked(client: httpx.Client, served: Served) -> Prediction:
     openapi = client.get(served.openapi_url).raise_for_status().json()
+    if served.by_calls:
+        return _called(served, openapi)
     path = next(path for path in openapi["paths"] if path.endswith("/predict"))
     request = _example(openapi, path)
     answer = client.post(f"{served.url}/predict", json=request).raise_for_status()
     return Prediction(served.name, served.url, request, answer.text, answer.headers.get(VERSION_HEADER, ""))
+
+
+def _called(served: Served, openapi: Mapping[str, Any]) -> Prediction:
+    from heliostat.cli.operators.calling import called
+
+    path = next(path for path in openapi["paths"] if path.endswith("/infer"))
+    content = openapi["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    if "example" not in content:
+        raise PermanentError(
+            f"{served.name} answers calls alone, and its example is more than a row of elements: use a client"
+        )
+    asked = content["example"]
+    answered, version = called(urlsplit(served.url).netloc, served.name, asked, VERSION_HEADER)
+    return Prediction(served.name, served.url, asked, json.dumps(answered), version)
 
 
 def _example(openapi: Mapping[str, Any], path: str) -> Any:
@@ -91,8 +113,8 @@ def _example(openapi: Mapping[str, Any], path: str) -> Any:
     return content["example"] if "example" in content else next(iter(content["examples"].values()))["value"]
 
 
-def _is_starting(error: httpx.HTTPError) -> bool:
+def _is_starting(error: httpx.HTTPError | RetryableError) -> bool:
     """Whether the error is that of an application which has no replica yet, or of a traffic plane that just starts."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code == httpx.codes.SERVICE_UNAVAILABLE
-    return isinstance(error, httpx.TransportError)
+    return isinstance(error, httpx.TransportError | RetryableError)

@@ -226,6 +226,7 @@ def exact(desired: Desired) -> list[tuple[str, str]]:
         ("model", version.model_uri),
         ("replicas", f"{replicas}{gpus}, {desired.max_ongoing_requests} requests at a time"),
         *([("origins of pages", ", ".join(version.cors_origins))] if version.cors_origins else []),
+        *([("interface", version.interface.value)] if version.interface.has_grpc else []),
         ("limits", f"{version.limits.max_body_bytes} bytes, {version.limits.max_rows} rows"),
         ("prediction log", f"{version.prediction_log.sampling_rate:.0%} of the requests"),
         ("strategy", strategy(desired)),

@@ -23,7 +23,7 @@ from typing import Final
 
 from pydantic_core import from_json, to_json
 
-from heliostat.serving.bodies import rows_in
+from heliostat.serving.bodies import Body, rows_in
 from heliostat.serving.prediction_log import sealing
 from heliostat.serving.prediction_log.cells import masked
 from heliostat.serving.prediction_log.columns import Columns
@@ -71,7 +71,7 @@ class PredictionLog:
         """Where an earlier release kept spools, those of all stores together."""
         self._secrets = any(column.kind.has_secrets for column in columns.input)
         self._middle = b'","version":' + to_json(version) + b',"time":'
-        self._waiting: deque[tuple[bytes, float, bytes, int, bytes, float]] = deque()
+        self._waiting: deque[tuple[bytes, float, Body, int, Body, float]] = deque()
         self._waiting_rows = 0
         self._closing = threading.Event()
         self._spool: _Spool | None = None
@@ -84,7 +84,7 @@ class PredictionLog:
             for thread in self._threads:
                 thread.start()
 
-    def add(self, request_id: bytes, body: bytes, rows: int, answer: bytes, seconds: float) -> bool:
+    def add(self, request_id: bytes, body: Body, rows: int, answer: Body, seconds: float) -> bool:
         """Log a request that was answered, or not, as the sampling rate has it; whether it is logged.
 
         `body` is what was sent, so many `rows` of the contract, and `answer` the body of the answer.
@@ -151,9 +151,9 @@ class PredictionLog:
                 time.sleep(0)  # the event loop goes first
         return lines
 
-    def _line(self, request_id: bytes, at: float, body: bytes, answer: bytes, seconds: float) -> bytes:
+    def _line(self, request_id: bytes, at: float, body: Body, answer: Body, seconds: float) -> bytes:
         """What was sent and answered, as it was: only blanks of JSON break lines. A secret goes no further than here."""
-        rows, answers = rows_in(body), rows_in(answer)
+        rows, answers = rows_in(bytes(body)), rows_in(bytes(answer))
         if self._secrets:
             rows = to_json([masked(row, self._head.columns.input) for row in from_json(rows)])
         name = to_json(request_id.decode("latin-1"))

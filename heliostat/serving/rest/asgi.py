@@ -29,6 +29,10 @@ class AsgiApplication:
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
             response = await self._response(scope, receive)
+            if response.trailers:
+                response = error_response(
+                    501, "calls of gRPC come by the traffic plane: Serve's own proxy passes no trailers on"
+                )
             fields = [pair for pair in response.head if pair[0] != _SET_BY_SERVE]
             await send({"type": "http.response.start", "status": response.status, "headers": fields})
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})

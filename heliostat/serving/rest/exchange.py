@@ -40,10 +40,14 @@ class Response:
     body: bytes = b""
     fields: Fields = field(default=())
     """More header fields. What is in them is sent as it is: whoever fills them answers for it."""
+    trailers: Fields = field(default=())
+    """What follows the body, which is sent in one chunk then: of an answer to a call of gRPC."""
 
     @property
     def head(self) -> Fields:
         """All header fields of the answer itself, but for those of the connection."""
+        if self.trailers:
+            return ((b"content-type", self.kind), (b"transfer-encoding", b"chunked"), *self.fields)
         length = b"%d" % len(self.body)
         return ((b"content-type", self.kind), (b"content-length", length), *self.fields) if self.kind else self.fields
 
@@ -53,7 +57,12 @@ class Response:
         for name, value in self.head:
             parts += (name, b": ", value, b"\r\n")
         parts.append(b"connection: close\r\n\r\n" if closes else b"\r\n")
-        if with_body:
+        if with_body and self.trailers:
+            parts += (b"%x\r\n" % len(self.body), self.body, b"\r\n0\r\n")
+            for name, value in self.trailers:
+                parts += (name, b": ", value, b"\r\n")
+            parts.append(b"\r\n")
+        elif with_body:
             parts.append(self.body)
         return b"".join(parts)
 
@@ -80,7 +89,7 @@ class Application(Protocol):
         """The answer to a request whose body has `size` bytes or more, which is over the limit."""
 
     def close(self) -> None:
-        """Write and store what is still to be logged."""
+        """End, with what is still to be written."""
 
 
 async def awaited(reply: Awaitable[Response]) -> Response:

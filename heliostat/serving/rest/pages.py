@@ -10,6 +10,8 @@ from pydantic.json_schema import models_json_schema
 
 from heliostat.ml.contracts import Contract
 from heliostat.serving.bodies import envelope_of
+from heliostat.serving.inference.signature import Signature
+from heliostat.serving.rest import inference_pages
 from heliostat.spec.workload import Limits
 
 _PROBLEM = {
@@ -40,7 +42,8 @@ def openapi(contract: Contract[Any, Any], version: str, public_path: str, limits
     many, answers = envelope_of(row, limits.max_rows), envelope_of(answer, limits.max_rows)
     models = [(row, "validation"), (many, "validation"), (answer, "serialization"), (answers, "serialization")]
     _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
-    schemas["$defs"].update({"Problems": _PROBLEM, "Error": _TEXT})
+    schemas["$defs"].update({"Problems": _PROBLEM, "Error": _TEXT, **inference_pages.SCHEMAS})
+    inference = inference_pages.paths(contract, Signature.of(contract), public_path, public_path.strip("/"))
     return {
         "openapi": "3.1.0",
         "info": {"title": contract.title, "description": contract.description, "version": version},
@@ -48,6 +51,7 @@ def openapi(contract: Contract[Any, Any], version: str, public_path: str, limits
             f"{public_path}/predict": {"post": _predict(contract, many.__name__, answers.__name__, limits)},
             f"{public_path}/healthz": {"get": _get("healthz", "Which version answers.")},
             f"{public_path}/openapi.json": {"get": _get("openapi", "This document.")},
+            **inference,
         },
         "components": {"schemas": schemas["$defs"]},
     }

@@ -1,0 +1,1 @@
+"""Client packages: made of a contract alone, for programs that have nothing of this library."""

@@ -1,0 +1,15 @@
+"""What is said of a request that the application failed on: to its client that, to people why."""
+
+from __future__ import annotations
+
+
+def failure(error: BaseException) -> str:
+    """For the client: no more than the kind of the error."""
+    return f"the application failed on this request ({type(error).__name__}); its log has more under this request id"
+
+
+def report(request_id: bytes) -> None:
+    """Log the error that is being handled."""
+    import logging
+
+    logging.getLogger("ray.serve").exception("request %s failed", request_id.decode("latin-1"))
