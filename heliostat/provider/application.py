@@ -46,6 +46,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     preview_placeholders: ClassVar[Mapping[str, Any]] = {
         "model_uri": _NEXT,
         "data_digest": "",
+        "environment": None,
         "cluster": "",
         "cluster_session": "",
     }
@@ -73,7 +74,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
                 controller is of another release, and stays so.
         """
         switches = switches_of(os.environ)
-        if new.model_uri != _NEXT:
+        # One with an environment of its own is loaded there, and not here.
+        if new.model_uri != _NEXT and new.environment is None:
             await _require_loadable(new)
         store = open_store(new.store)
         desired = desired_of(new, store.uri(f"code/{new.code.digest}.zip"), library_packages.runtime(store))

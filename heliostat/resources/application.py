@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -21,6 +22,8 @@ class ServedVersion:
     """The version as MLflow names it: `models:/<name>/<version>`."""
     data_digest: pulumi.Input[str] | None = None
     """Digest of the data that it was trained on, for the ledger."""
+    environment: pulumi.Input[Any] | None = None
+    """Packages of its own, a `heliostat.spec.environments.ModelEnvironment`, where it does not run in what is installed."""
 
 
 class Application(Resource):
@@ -67,6 +70,7 @@ class Application(Resource):
             contract=contract,
             model_uri=model.uri,
             data_digest=model.data_digest,
+            environment=model.environment,
             **shared(serving, ReplicaScale),
             **shared(serving, AnswerSettings),
             group=platform.group(serving.group),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import heliostat
-from heliostat.ml.contracts import Contract, load_entry_point
+from heliostat.ml.contracts import Contract, load_entry_point, reads_whole
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.prediction_log.columns import Columns
@@ -106,7 +106,8 @@ def open_application(arguments: ServingArguments) -> RestApplication:
     if not isinstance(contract, Contract):
         found = type(contract).__name__
         raise PermanentError(f"{version.contract} is a {found}: it must be a heliostat.ml.contracts.Contract")
-    folder = model_cache.fetch(version.model_uri, version.tracking_uri)
+    whole = reads_whole(contract.predictor)
+    folder = model_cache.fetch(version.model_uri, version.tracking_uri, whole=whole)
     predictor = contract.predictor.load(folder)
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from heliostat.spec.base import Model
+from heliostat.spec.base import Digest, Model
 
 ModelSource = Annotated[
     str,
@@ -60,6 +60,17 @@ class Loader(StrEnum):
     """The object of the flavour's own library, where it has one of those that are known."""
     PYFUNC = "pyfunc"
     """MLflow's wrapper of it."""
+
+
+class ModelEnvironment(Model):
+    """Packages of a model's own, which replicas find before what is installed."""
+
+    digest: Digest
+    """Of what is in it, and for which Python and machine."""
+    uri: str
+    """A zip in the object store, by that digest."""
+    packages: tuple[str, ...]
+    """`name==version` of all that it holds."""
 
 
 class LoggedModel(Model):

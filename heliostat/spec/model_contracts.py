@@ -75,7 +75,20 @@ class Recorded(Model):
     """SHA-256 of its `MLmodel`, by which it is known again under any address."""
 
 
-class ModelContract(Model):
+class ModelInterface(Model):
+    """What a model takes and answers: what a later one is held to."""
+
+    reads: Reads
+    """What the model is given the rows of a request as."""
+    loader: Loader = Loader.NATIVE
+    """What answers; `native` only where it was seen to answer what `pyfunc` does."""
+    request: Annotated[dict[str, ModelField], Field(min_length=1)]
+    """The fields of one row, by the names that clients use."""
+    answer: Annotated[dict[str, ModelField], Field(min_length=1)]
+    """The fields of the answer to one row."""
+
+
+class ModelContract(ModelInterface):
     """What a model of others promises clients."""
 
     title: Annotated[str, Field(min_length=1)]
@@ -86,14 +99,6 @@ class ModelContract(Model):
     """The kind of problem that it solves; a tag of the version in the registry."""
     ranges: Ranges
     """Whether fields have limits beside their types."""
-    reads: Reads
-    """What the model is given the rows of a request as."""
-    loader: Loader = Loader.NATIVE
-    """What answers; `native` only where it was seen to answer what `pyfunc` does."""
-    request: Annotated[dict[str, ModelField], Field(min_length=1)]
-    """The fields of one row, by the names that clients use."""
-    answer: Annotated[dict[str, ModelField], Field(min_length=1)]
-    """The fields of the answer to one row."""
     examples: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
     """Rows that are shown in OpenAPI; the first is the request that people try. Answers are recorded of each of them."""
     recorded: Recorded

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from heliostat.spec.logged_models import LoggedModel, LoggedModelError, Reads
-from heliostat.spec.model_contracts import TODO, ModelContract
+from heliostat.spec.model_contracts import TODO, ModelInterface
 from heliostat.spec.model_fields import DTYPES, FieldType, ModelField
 
 Draft = dict[str, Any]
@@ -153,7 +153,7 @@ def _parameter(said: Mapping[str, Any], wrong: list[str]) -> Draft:
     return {**inner, "required": False, "parameter": True, **({"default": default} if default is not None else {})}
 
 
-def misfits(contract: ModelContract, model: LoggedModel) -> list[str]:
+def misfits(contract: ModelInterface, model: LoggedModel) -> list[str]:
     """What in a model's signature does not fit a contract, each with its place; none where it fits."""
     try:
         reads = reads_of(model)

@@ -31,6 +31,7 @@ from pydantic import Field
 from heliostat.spec.analysis import AnalysisResult
 from heliostat.spec.base import Digest, EntryPoint, Model, Name
 from heliostat.spec.groups import Placement
+from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.workload import Limits, PredictionLog, ReplicaScale, WebOrigin, is_none
@@ -69,6 +70,8 @@ class Version(Model):
     limits: Limits
     cors_origins: tuple[WebOrigin, ...] = ()
     """Pages of these origins may ask it."""
+    environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
+    """Packages of the model's own; None where it runs in what is installed."""
     runtime: Runtime | None = None
     """None where it was declared before this was recorded: it runs on the library that is installed where a replica starts."""
 

@@ -40,7 +40,7 @@ def parsed_texts(name: str, described: str, requirements: str) -> LoggedModel:
 
 
 def contract_in(root: Path, folder: str) -> ModelContract:
-    """The contract in a workload's folder below `root`/workloads.
+    """The contract in a workload's folder below `root`/workloads; mistakes are told with their lines.
 
     Raises:
         ModelContractError: there is none, or it has mistakes or open questions.
@@ -50,7 +50,21 @@ def contract_in(root: Path, folder: str) -> ModelContract:
         text = (root / file).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ModelContractError(f"there is no {file}: `heliostat contract {folder.replace('_', '-')}` writes it") from None
-    return contract_of(read_yaml(text, file, ModelContractError), file)
+    return contract_of(read_yaml(text, file, ModelContractError), file, lambda path: _line(text, path))
+
+
+def _line(text: str, path: tuple[str | int, ...]) -> tuple[int, int] | None:
+    """Line and column of what stands at a path, or of what it would stand in."""
+    here: Any = YAML().load(text)
+    place: tuple[int, int] | None = None
+    for part in path:
+        try:
+            line, column = here.lc.value(part) if isinstance(here, dict) else here.lc.item(part)
+            here = here[part]
+        except (AttributeError, KeyError, IndexError, TypeError):
+            break
+        place = (line + 1, column + 1)
+    return place
 
 
 def on_path(folder: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,6 +12,7 @@ import numpy as np
 from heliostat.ml.contracts import Columns
 from heliostat.ml.mlflow_models import flavours, inputs, outputs
 from heliostat.ml.mlflow_models.described import model_in
+from heliostat.spec.environments import differences, needed
 from heliostat.spec.logged_models import LoggedModel
 from heliostat.spec.model_contracts import ModelContract
 from heliostat.spec.model_signatures import misfits
@@ -46,6 +48,8 @@ class MlflowPredictor:
         model = model_in(directory, cls.contract.recorded.model)
         if found := misfits(cls.contract, model):
             raise ValueError(f"the model's signature does not fit the contract: {'; '.join(found)}")
+        if lacking := differences(needed(model, cls.contract.loader), _version_of):
+            raise ValueError(f"the model's requirements are not met here: {'; '.join(map(str, lacking))}")
         loaded = cls(model, flavours.load(directory, model, cls.contract.reads, cls.contract.loader))
         cls.loaded = flavours.digest_of(directory)
         return loaded
@@ -80,6 +84,13 @@ class MlflowPredictor:
 
     def _parameter(self, name: str, value: Any) -> Any:
         return self._parameters[name] if value is None else value
+
+
+def _version_of(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _taken(columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> dict[str, list[Any]]:
