@@ -52,6 +52,10 @@ class ExternalModelHandler(Handler[ExternalModelInputs, ExternalModelOutputs]):
     gone: ClassVar[str] = "the registry does not have it any more; the next `up` registers it anew"
     replace_on = frozenset({"name"})
 
+    def __init__(self) -> None:
+        self._seen: dict[str, _Seen] = {}
+        """What the newest preview of each has looked at, by name: what comes of it is told without another look."""
+
     def insignificant_inputs(self, old: ExternalModelInputs, new: ExternalModelInputs) -> frozenset[str]:
         """How MLflow is reached says nothing of the model."""
         return _PLACES
@@ -70,8 +74,9 @@ class ExternalModelHandler(Handler[ExternalModelInputs, ExternalModelOutputs]):
         Raises:
             PermanentError: there is no such model, it is not whole, does not fit the contract, or cannot be loaded here.
         """
+        self._seen.pop(new.name, None)
         try:
-            seen = await asyncio.to_thread(_looked_at, new)
+            seen = self._seen[new.name] = await asyncio.to_thread(_looked_at, new)
         except RetryableError as error:
             context.info(f"{new.source} cannot be looked at before MLflow is up ({error})")
             return
@@ -86,6 +91,16 @@ class ExternalModelHandler(Handler[ExternalModelInputs, ExternalModelOutputs]):
                 f"the golden answers in the contract are of {new.recorded.model}: of {new.source}, only the form of its answers is "
                 f"tested before it gets traffic. `heliostat contract {new.name}` records its own"
             )
+
+    def preview_outputs(self, old: ExternalModelOutputs | None, new: ExternalModelInputs) -> Mapping[str, Any]:
+        """Which version it is, where it has one, and its environment, which is named by what is in it."""
+        seen = self._seen.get(new.name)
+        if seen is None:
+            return {}
+        environment = model_environments.named(seen.packages, open_store(new.store)) if seen.packages else None
+        known: dict[str, Any] = {"environment": environment.model_dump(mode="json", by_alias=True) if environment else None}
+        version = seen.located.version
+        return known | ({"served_model_uri": version.uri, "version": version.version} if version is not None else {})
 
     async def create(self, context: Context, inputs: ExternalModelInputs) -> Created[ExternalModelOutputs]:
         """Register it where it is not, and store its environment."""

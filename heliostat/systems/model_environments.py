@@ -69,21 +69,27 @@ def resolved(requirements: Sequence[str]) -> tuple[str, ...]:
     return differing
 
 
+def named(packages: Sequence[str], store: ObjectStore) -> ModelEnvironment:
+    """The environment that holds `packages`, there or not."""
+    digest = digest_of(packages, _minor(), f"{sys.platform} {platform.machine()}")
+    return ModelEnvironment(digest=digest, uri=store.uri(f"environments/{digest}.zip"), packages=tuple(packages))
+
+
 def upload(packages: Sequence[str], store: ObjectStore) -> ModelEnvironment:
     """Store the environment that holds `packages` where it is not there yet.
 
     Raises:
         PermanentError: a package cannot be had or built.
     """
-    digest = digest_of(packages, _minor(), f"{sys.platform} {platform.machine()}")
-    key = f"environments/{digest}.zip"
+    environment = named(packages, store)
+    key = f"environments/{environment.digest}.zip"
     if not store.exists(key):
         with tempfile.TemporaryDirectory(prefix="heliostat-environment-") as folder:
             place, packed = Path(folder, "packages"), Path(folder, "environment.zip")
             install(packages, place)
             _pack(place, packed)
             store.put_file(key, packed)
-    return ModelEnvironment(digest=digest, uri=store.uri(key), packages=tuple(packages))
+    return environment
 
 
 def install(packages: Sequence[str], place: Path) -> None:
