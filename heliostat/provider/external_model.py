@@ -98,7 +98,7 @@ class ExternalModelHandler(Handler[ExternalModelInputs, ExternalModelOutputs]):
         if seen is None:
             return {}
         environment = model_environments.named(seen.packages, open_store(new.store)) if seen.packages else None
-        known: dict[str, Any] = {"environment": environment.model_dump(mode="json", by_alias=True) if environment else None}
+        known: dict[str, Any] = {"environments": [environment.model_dump(mode="json", by_alias=True)] if environment else []}
         version = seen.located.version
         return known | ({"served_model_uri": version.uri, "version": version.version} if version is not None else {})
 
@@ -134,15 +134,16 @@ class ExternalModelHandler(Handler[ExternalModelInputs, ExternalModelOutputs]):
     async def _brought(self, context: Context, inputs: ExternalModelInputs) -> ExternalModelOutputs:
         seen = await asyncio.to_thread(_looked_at, inputs)
         version = await asyncio.to_thread(_registered, inputs, seen)
-        environment: ModelEnvironment | None = None
+        environments: tuple[ModelEnvironment, ...] = ()
         if seen.packages:
             context.progress(f"{inputs.name}: its environment, {', '.join(seen.packages)}")
-            environment = await asyncio.to_thread(model_environments.upload, seen.packages, open_store(inputs.store))
+            store = open_store(inputs.store)
+            environments = (await asyncio.to_thread(model_environments.upload, seen.packages, store),)
         return ExternalModelOutputs(
             **{name: getattr(inputs, name) for name in ExternalModelInputs.model_fields},
             version=version.version,
             served_model_uri=version.uri,
-            environment=environment,
+            environments=environments,
         )
 
 

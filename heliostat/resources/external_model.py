@@ -43,7 +43,7 @@ class ExternalModel(Resource):
     """
 
     token = "heliostat:index:ExternalModel"  # noqa: S105 - a type, no secret
-    outputs = ("version", "served_model_uri", "environment")
+    outputs = ("version", "served_model_uri", "environments")
 
     def __init__(
         self, name: str, model: ModelAddress, platform: Platform, opts: pulumi.ResourceOptions | None = None
@@ -72,7 +72,7 @@ class ExternalModel(Resource):
     @property
     def environment(self) -> pulumi.Output[Any]:
         """Its own environment, as a `heliostat.spec.environments.ModelEnvironment`; None where it runs in what is installed."""
-        return self.output("environment")
+        return self.output("environments").apply(lambda found: found[0] if found else None)
 
 
 class ServedExternalModel(pulumi.ComponentResource):

@@ -311,8 +311,8 @@ class ExternalModelOutputs(ExternalModelInputs):
     version: int
     served_model_uri: str
     """`models:/<name>/<version>`"""
-    environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
-    """Packages of its own; None where it runs in what is installed."""
+    environments: tuple[ModelEnvironment, ...] = ()
+    """Packages of its own; none where it runs in what is installed. A list, for an output that is null is none to Pulumi."""
 
 
 class ApplicationInputs(ReplicaScale, AnswerSettings):

@@ -103,8 +103,8 @@ class ExternalModels(Registry):
                 return version
         source = located.model_uri or located.location
         if files is not None:
-            source = self._upload(files, f"external/{name}/{content[:32]}")
-        return self.register(name, source, located.run_id, f"Served as {located.source}", {**known, **tags})
+            source = self._copied(files, name, known)
+        return self.new_version(name, source, located.run_id, f"Served as {located.source}", {**known, **tags})
 
     def _of_run(self, source: str, run_id: str, path: str) -> Located:
         found = self._call("GET", "runs/get", absent_is_none=True, params={"run_id": run_id})
@@ -154,11 +154,21 @@ class ExternalModels(Registry):
         numbers = [int(item["version"]) for item in found.get("model_versions", [])]
         return [version for number in numbers if (version := self.version(f"models:/{name}/{number}")) is not None]
 
-    def _upload(self, files: Path, path: str) -> str:
+    def _copied(self, files: Path, name: str, tags: Mapping[str, str]) -> str:
+        """A model of MLflow's own, in the experiment `name`, with these files: it registers nothing that is none of its own."""
+        body = {
+            "experiment_id": self.experiment(name),
+            "name": name,
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        info = self._post("logged-models", **body)["model"]["info"]
+        path = str(info["artifact_uri"]).removeprefix("mlflow-artifacts:").lstrip("/")
         for file in sorted(each for each in files.rglob("*") if each.is_file()):
             target = f"{_ARTIFACTS}/{quote(f'{path}/{file.relative_to(files).as_posix()}')}"
             self._send("PUT", target, content=file.read_bytes())
-        return f"mlflow-artifacts:/{path}"
+        done = {"model_id": info["model_id"], "status": "LOGGED_MODEL_READY"}
+        self._call("PATCH", f"logged-models/{quote(info['model_id'])}", json=done)
+        return f"models:/{info['model_id']}"
 
     def _missing(self, source: str) -> ModelMissingError:
         return ModelMissingError(f"there is no model {source} in MLflow at {self._uri}: name one that is there")
