@@ -139,7 +139,9 @@ def _contracts(stack: Stack, root: Path) -> dict[str, ModelContract]:
         if spec.mlflow is None and not coded:
             told.append(f"{name} has a contract and no code ({folder}): name its model in `workloads.{name}.mlflow`")
         elif spec.mlflow is not None and coded:
-            told.append(f"{name} has code of its own ({folder}/{CODE}): `mlflow` is for a model that is served without; `model` pins")
+            told.append(
+                f"{name} has code of its own ({folder}/{CODE}): `mlflow` is for a model that is served without; `model` pins"
+            )
         elif spec.mlflow is not None:
             from heliostat.ml.mlflow_models.described import contract_in
 

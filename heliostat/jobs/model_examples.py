@@ -1,4 +1,7 @@
-"""The input example that MLflow keeps with a model, as rows of a request; and what the model's own object tells of its task."""
+"""The input example that MLflow keeps with a model, as rows of a request; and what the model's own object tells of its task.
+
+Only the process that records a model's answers imports this, for it imports mlflow.
+"""
 
 from __future__ import annotations
 

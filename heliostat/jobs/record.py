@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from heliostat.jobs import model_examples
-from heliostat.ml.mlflow_models import flavours, inputs, outputs
+from heliostat.ml.mlflow_models import flavours, outputs
 from heliostat.ml.mlflow_models.contracts import alike, as_json
 from heliostat.ml.mlflow_models.described import model_in
 from heliostat.ml.mlflow_models.rows import type_of
@@ -83,8 +83,8 @@ def _with_answers(folder: Path, model: LoggedModel, draft: dict[str, Any], known
         rows = [row.model_validate_json(json.dumps(example), strict=True) for example in contract.examples]
     except ValueError as error:
         raise LoggedModelError(
-            f"the input example of {model.name} does not fit its own signature, which therefore tells other than the model takes: "
-            f"{error}. Log it again with a signature that is inferred of this example"
+            f"the input example of {model.name} does not fit its own signature, which tells other than the model takes: {error}. "
+            "Log it again with a signature that is inferred of this example"
         ) from None
     given = {name: [getattr(each, attribute) for each in rows] for attribute, name in _attributes(row)}
     reads, loader, answers = _best(folder, model, contract, given, len(rows))
@@ -145,8 +145,8 @@ def _answered(folder: Path, model: LoggedModel, example: model_examples.Example)
         raise
     except Exception as error:
         raise LoggedModelError(
-            f"{model.name} does not answer its own input example: {type(error).__name__}: {error}. Log it again with an example "
-            "and a signature that it takes"
+            f"{model.name} does not answer its own input example: {type(error).__name__}: {error}. Log it again with one, and a "
+            "signature, that it takes"
         ) from None
 
 

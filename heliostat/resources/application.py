@@ -23,7 +23,7 @@ class ServedVersion:
     data_digest: pulumi.Input[str] | None = None
     """Digest of the data that it was trained on, for the ledger."""
     environment: pulumi.Input[Any] | None = None
-    """Packages of its own, a `heliostat.spec.environments.ModelEnvironment`, where it does not run in what is installed."""
+    """Packages of its own, a `heliostat.spec.logged_models.ModelEnvironment`, where it does not run in what is installed."""
 
 
 class Application(Resource):

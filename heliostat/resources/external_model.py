@@ -45,9 +45,7 @@ class ExternalModel(Resource):
     token = "heliostat:index:ExternalModel"  # noqa: S105 - a type, no secret
     outputs = ("version", "served_model_uri", "environments")
 
-    def __init__(
-        self, name: str, model: ModelAddress, platform: Platform, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, model: ModelAddress, platform: Platform, opts: pulumi.ResourceOptions | None = None) -> None:
         contract = model.contract
         super().__init__(
             name,
@@ -71,7 +69,7 @@ class ExternalModel(Resource):
 
     @property
     def environment(self) -> pulumi.Output[Any]:
-        """Its own environment, as a `heliostat.spec.environments.ModelEnvironment`; None where it runs in what is installed."""
+        """Its own environment, a `heliostat.spec.logged_models.ModelEnvironment`; None where it runs in what is installed."""
         return self.output("environments").apply(lambda found: found[0] if found else None)
 
 
@@ -92,7 +90,7 @@ class ServedExternalModel(pulumi.ComponentResource):
         model_uri: The version that it is served with, as `models:/<name>/<version>`.
     """
 
-    def __init__(  # noqa: PLR0913 - a declaration names its parts
+    def __init__(
         self,
         name: str,
         contract: ModelContract,

@@ -73,7 +73,8 @@ def conflicts(pins: Sequence[str], wanted: Iterable[tuple[str, str]]) -> Iterato
             continue
         version = versions.get(canonicalize_name(requirement.name))
         if version is not None and not requirement.specifier.contains(version, prereleases=True):
-            yield f"{requirement.name}=={version}, and {who}, which replicas run, needs {requirement.name}{requirement.specifier}"
+            needs = f"{requirement.name}{requirement.specifier}"
+            yield f"{requirement.name}=={version}, and {who}, which replicas run, needs {needs}"
 
 
 def digest_of(pins: Iterable[str], python: str, machine: str) -> str:

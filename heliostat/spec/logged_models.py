@@ -1,4 +1,4 @@
-"""A model that MLflow logged, as its `MLmodel` file and its requirements describe it; and the addresses that name one. Pure."""
+"""A model that MLflow logged, as its `MLmodel` and its requirements describe it; and the addresses that name one. Pure."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def parsed(name: str, described: Mapping[str, Any], requirements: str = "") -> L
     signature = described.get("signature") or {}
     if PYFUNC not in flavours:
         raise LoggedModelError(
-            f"{name} has the flavours {', '.join(flavours)}, and none that answers for itself ({PYFUNC}): log it with a flavour of "
-            "MLflow's that has one, or as a mlflow.pyfunc.PythonModel"
+            f"{name} has the flavours {', '.join(flavours)}, and none that answers for itself ({PYFUNC}): log it with a "
+            "flavour of MLflow's that has one, or as a mlflow.pyfunc.PythonModel"
         )
     return LoggedModel(
         name=name,
@@ -162,8 +162,8 @@ def python_mistake(model: LoggedModel, here: str) -> str | None:
     if not model.is_pickled or not model.python or _minor(model.python) == _minor(here):
         return None
     return (
-        f"{model.name} is a pickle of Python {model.python}, and replicas run Python {here}: pickles hold on to the Python that "
-        f"wrote them. Log it again with Python {_minor(here)}, or in a format that is no pickle (skops, ONNX, a library's own)"
+        f"{model.name} is a pickle of Python {model.python}, and replicas run Python {here}: pickles hold on to the Python "
+        f"that wrote them. Log it again with Python {_minor(here)}, or in a format that is no pickle (skops, ONNX, a library's own)"
     )
 
 

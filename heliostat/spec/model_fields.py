@@ -1,4 +1,4 @@
-"""Fields of a request and of an answer of a model that MLflow logged: the types of its signature, with limits of the contract's.
+"""Fields of a request and of an answer of a model that MLflow logged: the types of its signature, with the contract's limits.
 
 A signature's types are MLflow's own: columns of a type, arrays, objects and maps of them, and tensors.
 """
@@ -129,22 +129,24 @@ def _mistakes(field: ModelField) -> Iterator[str]:
         needed = name in _PARTS.get(field.type, ())
         if needed != (getattr(field, name) is not None):
             yield f"{name} is missing: type {field.type} needs it" if needed else f"type {field.type} has no {name}"
-    for limit in ("minimum", "maximum"):
-        if getattr(field, limit) is not None and field.type not in NUMBERS:
-            yield f"{limit} is for numbers, and the type is {field.type}"
-    for limit in ("min_length", "max_length"):
-        if getattr(field, limit) is not None and field.type not in _SIZED:
-            yield f"{limit.replace('_l', 'L')} is for strings, bytes, arrays and maps, and the type is {field.type}"
-    if field.minimum is not None and field.maximum is not None and field.minimum > field.maximum:
-        yield f"minimum {field.minimum} is above maximum {field.maximum}"
-    if field.min_length is not None and field.max_length is not None and field.min_length > field.max_length:
-        yield f"minLength {field.min_length} is above maxLength {field.max_length}"
     if field.choices is not None and not _fit(field.choices, field.type):
         yield f"choices have to be one or more values of type {field.type}: strings, or whole numbers of a whole-numbered type"
     if field.dtype is not None and field.dtype not in DTYPES:
         yield f"dtype {field.dtype!r} is none of {', '.join(DTYPES)}"
     if field.default is not None and not field.parameter:
         yield "default is for parameters: a column that may be left out says required: false"
+    yield from _limit_mistakes("minimum", "maximum", field.minimum, field.maximum, NUMBERS, field.type)
+    yield from _limit_mistakes("minLength", "maxLength", field.min_length, field.max_length, _SIZED, field.type)
+
+
+def _limit_mistakes(
+    lower: str, upper: str, least: float | None, most: float | None, kinds: frozenset[FieldType], kind: FieldType
+) -> Iterator[str]:
+    for name, limit in ((lower, least), (upper, most)):
+        if limit is not None and kind not in kinds:
+            yield f"{name} is for {', '.join(sorted(kinds))}, and the type is {kind}"
+    if least is not None and most is not None and least > most:
+        yield f"{lower} {least} is above {upper} {most}"
 
 
 def _fit(choices: tuple[str | int, ...], kind: FieldType) -> bool:

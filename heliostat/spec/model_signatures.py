@@ -47,8 +47,8 @@ def reads_of(model: LoggedModel) -> Reads:
     inputs = model.inputs
     if not inputs:
         raise LoggedModelError(
-            f"{model.name} has no signature, so nothing says what it takes: log it again with `input_example=` of a few rows, or "
-            "with `signature=mlflow.models.infer_signature(inputs, answers)`"
+            f"{model.name} has no signature, so nothing says what it takes: log it again with `input_example=` of a few rows, "
+            "or with `signature=mlflow.models.infer_signature(inputs, answers)`"
         )
     tensors = [each for each in inputs if each.get("type") == FieldType.TENSOR]
     if tensors and len(tensors) < len(inputs):
@@ -60,8 +60,8 @@ def reads_of(model: LoggedModel) -> Reads:
         return Reads.LIST
     if unnamed:
         raise LoggedModelError(
-            f"{len(unnamed)} of {len(inputs)} columns in the signature of {model.name} have no name: log it with a pandas frame "
-            "as the input example, whose columns have names"
+            f"{len(unnamed)} of {len(inputs)} columns in the signature of {model.name} have no name: log it with a pandas "
+            "frame as the input example, whose columns have names"
         )
     return Reads.FRAME
 
@@ -74,7 +74,9 @@ def request_draft(model: LoggedModel) -> dict[str, Draft]:
     """
     reads = reads_of(model)
     wrong: list[str] = []
-    fields = {str(each.get("name") or INPUT): _draft(each, wrong, str(each.get("name") or INPUT)) for each in model.inputs or ()}
+    fields = {
+        str(each.get("name") or INPUT): _draft(each, wrong, str(each.get("name") or INPUT)) for each in model.inputs or ()
+    }
     for each in model.parameters:
         name = str(each.get("name"))
         if name in fields:
@@ -204,7 +206,12 @@ def _differences(path: str, field: ModelField, said: Mapping[str, Any]) -> Itera
     if draft["type"] != field.type:
         yield f"{path}: the contract has {field.type}, the model {draft['type']}"
         return
-    if not field.required and draft.get("required", True) and path.startswith("request") and field.type is not FieldType.TENSOR:
+    if (
+        not field.required
+        and draft.get("required", True)
+        and path.startswith("request")
+        and field.type is not FieldType.TENSOR
+    ):
         yield f"{path}: the contract lets it be left out, the model needs it"
     if field.type is FieldType.TENSOR:
         yield from _tensor_differences(path, field, draft)
@@ -224,8 +231,6 @@ def _tensor_differences(path: str, field: ModelField, draft: Draft) -> Iterator[
     if not str(draft["dtype"]).startswith(TODO) and draft["dtype"] != field.dtype:
         yield f"{path}.dtype: the contract has {field.dtype}, the model {draft['dtype']}"
     sizes, mine = draft["shape"], field.shape or ()
-    if len(sizes) != len(mine) or any(
-        isinstance(size, int) and size != own for size, own in zip(sizes, mine, strict=False)
-    ):
+    if len(sizes) != len(mine) or any(isinstance(size, int) and size != own for size, own in zip(sizes, mine, strict=False)):
         shown = ["any" if not isinstance(size, int) else size for size in sizes]
         yield f"{path}.shape: the contract has {list(mine)}, the model {shown}"

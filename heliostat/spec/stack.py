@@ -122,7 +122,9 @@ def _unknown_workloads(sections: Mapping[str, Any], known: Collection[str]) -> d
         if name in known:
             continue
         if _mapping(given).get("mlflow"):
-            told["workloads", name] = f"it has no contract yet: `heliostat contract {name}` writes it from the model, to be reviewed"
+            told["workloads", name] = (
+                f"it has no contract yet: `heliostat contract {name}` writes it from the model, to be reviewed"
+            )
             continue
         told["workloads", name] = (
             f"there is no such workload (there are: {', '.join(known) or 'none'}): "

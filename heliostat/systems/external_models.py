@@ -1,4 +1,4 @@
-"""Finds models that others logged, by the addresses that MLflow has for them, and registers those that are in no registry yet."""
+"""Finds models that others logged, by every address that MLflow has for them, and registers those that are not yet."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class ExternalModels(Registry):
         return [version for number in numbers if (version := self.version(f"models:/{name}/{number}")) is not None]
 
     def _copied(self, files: Path, name: str, tags: Mapping[str, str]) -> str:
-        """A model of MLflow's own, in the experiment `name`, with these files: it registers nothing that is none of its own."""
+        """A model of MLflow's own, in the experiment `name`, with these files: for it registers nothing else."""
         body = {
             "experiment_id": self.experiment(name),
             "name": name,

@@ -63,8 +63,8 @@ def resolved(requirements: Sequence[str]) -> tuple[str, ...]:
     wanted = ((line, who) for who in _RUN for line in _requires(who) if not _of_others(line))
     if wrong := list(dict.fromkeys(conflicts(differing, wanted))):
         raise PermanentError(
-            f"the model's requirements cannot be met beside what runs it: {'; '.join(wrong)}. Log it again with versions that go "
-            "together"
+            f"the model's requirements cannot be met beside what runs it: {'; '.join(wrong)}. Log it again with versions that "
+            "go together"
         )
     return differing
 
@@ -132,7 +132,12 @@ def _uv(*arguments: str) -> None:
         ) from None
     try:
         done = subprocess.run(  # noqa: S603 - a program that is installed with this one
-            [find_uv_bin(), *arguments], capture_output=True, text=True, check=False, timeout=_SECONDS, stdin=subprocess.DEVNULL
+            [find_uv_bin(), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
         raise PermanentError(f"the model's requirements were not had in {_SECONDS:g} s: run it again") from None

@@ -68,7 +68,9 @@ def _source(config: Path, name: str, given: str | None) -> str:
 
     source = given or _declared(config, name).get("mlflow")
     if not source:
-        raise UsageError(f"nothing says which model {name!r} is: give --model, or name it in workloads.{name}.mlflow of {config}")
+        raise UsageError(
+            f"nothing says which model {name!r} is: give --model, or name it in workloads.{name}.mlflow of {config}"
+        )
     try:
         return str(TypeAdapter(ModelSource).validate_python(source))
     except ValidationError:
@@ -114,7 +116,9 @@ def _found(source: str, stack: str | None, asked: dict[str, Any] | None) -> Foun
             raise PermanentError(mistake)
         requirements = needed(model, Loader.PYFUNC)
         if lines := unreadable(requirements):
-            raise PermanentError(f"the requirements of {source} have lines that are no package of a registry: {', '.join(lines)}")
+            raise PermanentError(
+                f"the requirements of {source} have lines that are no package of a registry: {', '.join(lines)}"
+            )
         say.told(f"Loading {source}, a {model.flavour} model, to see what it answers")
         return recording.record(folder, source, requirements, asked)
 

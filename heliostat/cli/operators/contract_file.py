@@ -32,7 +32,7 @@ def drafted(name: str, model: str, found: Found) -> str:
     """The first text of a contract."""
     draft = found.draft
     task = found.task or _ASKED["task"]
-    examples = list(draft["examples"]) or [{field: _EXAMPLE for field in draft["request"]}]
+    examples = list(draft["examples"]) or [dict.fromkeys(draft["request"], _EXAMPLE)]
     document = CommentedMap(
         title=name,
         description=_ASKED["description"],

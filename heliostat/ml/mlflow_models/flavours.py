@@ -37,8 +37,8 @@ def load(folder: Path, model: LoggedModel, reads: Reads, loader: Loader = Loader
     except ModuleNotFoundError as error:
         needs = model.library if model.flavour != PYFUNC and error.name == _MODULES.get(model.flavour) else error.name
         raise NotLoadableError(
-            f"{model.name} needs the package {needs}, which is not here: name it in the model's `pip_requirements` when you log "
-            "it, so that it gets an environment that has it, or install it where replicas run"
+            f"{model.name} needs the package {needs}, which is not here: name it in the model's `pip_requirements` when you "
+            "log it, so that it gets an environment that has it, or install it where replicas run"
         ) from None
 
 
@@ -92,9 +92,7 @@ def _onnx(folder: Path, model: LoggedModel, reads: Reads) -> Answering:
     wanted = [tuple(each) if isinstance(each, list) else each for each in said.get("providers") or ["CPUExecutionProvider"]]
     there = set(onnxruntime.get_available_providers())
     providers = [each for each in wanted if (each[0] if isinstance(each, tuple) else each) in there]
-    session = onnxruntime.InferenceSession(
-        str(folder / str(said["data"])), providers=providers or ["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(folder / str(said["data"])), providers=providers or ["CPUExecutionProvider"])
     inputs = {each.name: each.type for each in session.get_inputs()}
     outputs = [each.name for each in session.get_outputs()]
     columnar = reads in (Reads.FRAME, Reads.ARRAY)
@@ -146,7 +144,7 @@ def _serialized(path: Path, said: Mapping[str, Any]) -> Any:
 
 
 def _forget_names(fitted: Any) -> None:
-    """Have an estimator, and those in it, take arrays without a word about names of columns, which cost more than the answer."""
+    """Have an estimator, and those in it, take arrays without a word about columns' names, which costs more than the answer."""
     waiting, seen = [fitted], set[int]()
     while waiting:
         each = waiting.pop()

@@ -63,7 +63,9 @@ def _named(output: Any, column: str, name: str) -> Any:
         if column in output:
             return output[column]
         raise AnswerError(f"{name}: the model answers no {column!r}; it has {', '.join(map(str, output))}")
-    raise AnswerError(f"{name}: the model answers a {type(output).__name__} without names, and the contract has several fields")
+    raise AnswerError(
+        f"{name}: the model answers a {type(output).__name__} without names, and the contract has several fields"
+    )
 
 
 def _column(name: str, field: ModelField, values: Any, rows: int) -> Answers:
@@ -150,5 +152,3 @@ def _time(name: str, value: Any) -> dt.datetime:
     if isinstance(value, dt.datetime):
         return value if type(value) is dt.datetime else dt.datetime.fromisoformat(value.isoformat())
     raise AnswerError(f"{name}: the model answers a {type(value).__name__}, the contract has {FieldType.DATETIME}")
-
-

@@ -1,5 +1,7 @@
-"""The types of a contract's rows and answers, made of its fields. What fits them is decided by the contract alone: strictly, and
-whatever MLflow would have taken."""
+"""The types of a contract's rows and answers, made of its fields.
+
+What fits them is decided by the contract alone: strictly, and whatever MLflow would have taken.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,19 @@ from heliostat.spec.model_fields import FieldType, ModelField
 
 _OLDEST, _NEWEST = dt.datetime(1677, 9, 22), dt.datetime(2262, 4, 11)
 """What fits into nanoseconds since 1970, in 64 bits."""
-_WHOLE: Final = {FieldType.INTEGER: (-(2**31), 2**31 - 1), FieldType.LONG: (-(2**63), 2**63 - 1)}
 _FLOAT32: Final = float(np.finfo(np.float32).max)
+_LIMITS: Final[Mapping[FieldType, tuple[type[int] | type[float], float | None, float | None]]] = {
+    FieldType.INTEGER: (int, -(2**31), 2**31 - 1),
+    FieldType.LONG: (int, -(2**63), 2**63 - 1),
+    FieldType.FLOAT: (float, -_FLOAT32, _FLOAT32),
+    FieldType.DOUBLE: (float, None, None),
+}
+_PLAIN: Final[Mapping[FieldType, Any]] = {
+    FieldType.BOOLEAN: bool,
+    FieldType.STRING: str,
+    FieldType.BINARY: Base64Bytes,
+    FieldType.DATETIME: Annotated[NaiveDatetime, Field(ge=_OLDEST, le=_NEWEST)],
+}
 
 
 class Base(BaseModel):
@@ -62,21 +75,11 @@ def _kind(name: str, field: ModelField) -> Any:
     """The type of a field's values."""
     if field.choices is not None:
         return Literal[field.choices]
+    if field.type in _LIMITS:
+        return _number(*_LIMITS[field.type], field)
+    if field.type in _PLAIN:
+        return _sized(_PLAIN[field.type], field)
     match field.type:
-        case FieldType.BOOLEAN:
-            return bool
-        case FieldType.INTEGER | FieldType.LONG:
-            return _number(int, *_WHOLE[field.type], field)
-        case FieldType.FLOAT:
-            return _number(float, -_FLOAT32, _FLOAT32, field)
-        case FieldType.DOUBLE:
-            return _number(float, None, None, field)
-        case FieldType.STRING:
-            return _sized(str, field)
-        case FieldType.BINARY:
-            return _sized(Base64Bytes, field)
-        case FieldType.DATETIME:
-            return Annotated[NaiveDatetime, Field(ge=_OLDEST, le=_NEWEST)]
         case FieldType.ARRAY if field.items is not None:
             return _sized(list[_kind(name, field.items)], field)  # type: ignore[misc]  # a type that is made here
         case FieldType.MAP if field.values is not None:
