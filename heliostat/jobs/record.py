@@ -83,7 +83,7 @@ def _with_answers(folder: Path, model: LoggedModel, draft: dict[str, Any], known
         rows = [row.model_validate_json(json.dumps(example), strict=True) for example in contract.examples]
     except ValueError as error:
         raise LoggedModelError(
-            f"the input example of {model.name} does not fit its own signature, which tells other than the model takes: {error}. "
+            f"the input example of {model.name} does not fit its own signature, which tells other than it takes: {error}. "
             "Log it again with a signature that is inferred of this example"
         ) from None
     given = {name: [getattr(each, attribute) for each in rows] for attribute, name in _attributes(row)}
@@ -145,8 +145,8 @@ def _answered(folder: Path, model: LoggedModel, example: model_examples.Example)
         raise
     except Exception as error:
         raise LoggedModelError(
-            f"{model.name} does not answer its own input example: {type(error).__name__}: {error}. Log it again with one, and a "
-            "signature, that it takes"
+            f"{model.name} does not answer its own input example: {type(error).__name__}: {error}. Log it again with one, and "
+            "with a signature, that it takes"
         ) from None
 
 

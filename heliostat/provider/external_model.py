@@ -88,8 +88,8 @@ class ExternalModelHandler(Handler[ExternalModelInputs, ExternalModelOutputs]):
             context.info(f"its replicas get packages of its own: {', '.join(seen.packages)}")
         if seen.digest != new.recorded.digest:
             context.warn(
-                f"the golden answers in the contract are of {new.recorded.model}: of {new.source}, only the form of its answers "
-                f"is tested before it gets traffic. `heliostat contract {new.name}` records its own"
+                f"the golden answers in the contract are of {new.recorded.model}: of {new.source}, only the form of "
+                f"answers is tested before it gets traffic. `heliostat contract {new.name}` records its own"
             )
 
     def preview_outputs(self, old: ExternalModelOutputs | None, new: ExternalModelInputs) -> Mapping[str, Any]:

@@ -162,8 +162,9 @@ def python_mistake(model: LoggedModel, here: str) -> str | None:
     if not model.is_pickled or not model.python or _minor(model.python) == _minor(here):
         return None
     return (
-        f"{model.name} is a pickle of Python {model.python}, and replicas run Python {here}: pickles hold on to the Python "
-        f"that wrote them. Log it again with Python {_minor(here)}, or in a format that is no pickle (skops, ONNX, a library's own)"
+        f"{model.name} is a pickle of Python {model.python}, and replicas run Python {here}: it may not load, or "
+        f"as something else. Log it again with Python {_minor(here)}, or in a format that is no pickle (skops, ONNX, or a "
+        "library's own)"
     )
 
 

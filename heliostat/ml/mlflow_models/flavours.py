@@ -144,7 +144,7 @@ def _serialized(path: Path, said: Mapping[str, Any]) -> Any:
 
 
 def _forget_names(fitted: Any) -> None:
-    """Have an estimator, and those in it, take arrays without a word about columns' names, which costs more than the answer."""
+    """Have an estimator, and those in it, take arrays with no word about columns' names, which cost more than the answer."""
     waiting, seen = [fitted], set[int]()
     while waiting:
         each = waiting.pop()
