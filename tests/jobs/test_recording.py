@@ -207,7 +207,7 @@ def test_a_classifier_s_classes_are_told_where_its_answer_is_asked_about(tmp_pat
 
 def test_a_model_without_a_signature_is_refused_with_what_to_do(tmp_path, pipeline):
     folder = saved("sklearn", pipeline, tmp_path / "m")
-    with pytest.raises(LoggedModelError, match="has no signature.*input_example="):
+    with pytest.raises(LoggedModelError, match=r"has no signature.*input_example="):
         looked_at(folder)
 
 
@@ -251,7 +251,7 @@ def test_a_flavour_whose_library_is_absent_is_told_by_name(tmp_path):
     (folder / "input.json").write_text('{"columns": ["area"], "data": [[1.0]]}')
     with (folder / "MLmodel").open("a") as file:
         file.write("saved_input_example_info: {artifact_path: input.json, pandas_orient: split, type: dataframe}\n")
-    with pytest.raises(recording.flavours.NotLoadableError, match="needs the package no_such_library.*pip_requirements"):
+    with pytest.raises(recording.flavours.NotLoadableError, match=r"needs the package no_such_library.*pip_requirements"):
         looked_at(folder)
 
 

@@ -29,7 +29,7 @@ def taken(field, value):
 
 
 def contract(request, answer=None, reads="frame", example=None, **more):
-    example = example if example is not None else {name: 1 for name in request}
+    example = example if example is not None else dict.fromkeys(request, 1)
     answered = more.pop("answered", {"y": 1.0})
     return contract_of(
         {
@@ -64,14 +64,16 @@ def column(kind, name, **more):
         ({"type": "string"}, ["", "Köln"], [1, None]),
         ({"type": "string", "choices": ["a", "b"]}, ["a"], ["c", 1]),
         ({"type": "string", "maxLength": 2}, ["ab"], ["abc"]),
-        ({"type": "datetime"}, ["2024-02-29T12:00:00"], ["2024-02-30T12:00:00", "2024-02-29T12:00:00+01:00", 3, "1500-01-01T00:00:00"]),
+        ({"type": "datetime"}, ["2024-02-29T12:00:00"],
+         ["2024-02-30T12:00:00", "2024-02-29T12:00:00+01:00", 3, "1500-01-01T00:00:00"]),
         ({"type": "binary"}, ["YWI="], ["*", 1]),
         ({"type": "double", "minimum": 0, "maximum": 1}, [0, 1], [-0.1, 1.1]),
         ({"type": "array", "items": {"type": "long"}, "minLength": 1}, [[1, 2]], [[], [1.5], "ab"]),
         ({"type": "map", "values": {"type": "double"}}, [{}, {"a": 1}], [{"a": "1"}, []]),
         ({"type": "object", "properties": {"a": {"type": "long"}, "b": {"type": "long", "required": False}}},
          [{"a": 1}, {"a": 1, "b": None}], [{}, {"a": 1, "c": 2}]),
-        ({"type": "tensor", "dtype": "uint8", "shape": [2, 2]}, [[[0, 255], [1, 2]]], [[[0, 256], [1, 2]], [[0, 1]], [0, 1, 2, 3]]),
+        ({"type": "tensor", "dtype": "uint8", "shape": [2, 2]},
+         [[[0, 255], [1, 2]]], [[[0, 256], [1, 2]], [[0, 1]], [0, 1, 2, 3]]),
         ({"type": "double", "required": False}, [None, 1.0], ["1"]),
     ],
 )  # fmt: skip
@@ -130,7 +132,8 @@ def test_times_of_a_data_set_are_whole_seconds_and_mean_the_same():
 
 def test_lists_and_objects_come_as_they_were_sent():
     request = {"w": {"type": "array", "items": {"type": "string"}},
-               "o": {"type": "object", "properties": {"a b": {"type": "long"}, "c": {"type": "long", "required": False}}}}  # fmt: skip
+               "o": {"type": "object", "properties": {"a b": {"type": "long"},
+                                                      "c": {"type": "long", "required": False}}}}  # fmt: skip
     described = contract(request, example={"w": ["x", "y"], "o": {"a b": 1}})
     found = made(described, "contract.yaml")
     make = inputs.maker(described, model(column("array", "w", items={"type": "string"}), column("object", "o")))
@@ -170,7 +173,8 @@ def test_tensors_have_the_signature_s_type():
         ({"type": "double", "required": False}, np.array([1.0, math.nan]), [1.0, None]),
         ({"type": "tensor", "dtype": "float64", "shape": [2]}, np.array([[0.1, 0.9], [0.2, 0.8]]), [[0.1, 0.9], [0.2, 0.8]]),
         ({"type": "array", "items": {"type": "string"}}, [["a"], []], [["a"], []]),
-        ({"type": "datetime"}, np.array(["2024-01-01", "2024-01-02"], "datetime64[ns]"), [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2)]),
+        ({"type": "datetime"}, np.array(["2024-01-01", "2024-01-02"], "datetime64[ns]"),
+         [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2)]),
     ],
 )  # fmt: skip
 def test_answers_in_every_form_become_one_a_row(field, output, expected):
