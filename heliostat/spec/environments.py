@@ -48,7 +48,7 @@ def differences(requirements: Iterable[str], version_of: VersionOf) -> list[Diff
         requirement = _parsed(line)
         if requirement is None or (requirement.marker is not None and not requirement.marker.evaluate()):
             continue
-        installed = version_of(requirement.name)
+        installed = version_of(canonicalize_name(requirement.name))
         if installed is None or requirement.url or not requirement.specifier.contains(installed, prereleases=True):
             found.append(Difference(line, installed))
     return found

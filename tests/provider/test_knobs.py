@@ -8,6 +8,7 @@ import pytest
 
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.spec.base import Model, shared
+from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Runtime, Status, Version
 from heliostat.spec.workload import AnswerSettings, Limits, PredictionLog, ReplicaScale, Serving
@@ -72,3 +73,11 @@ def test_each_setting_makes_another_version_and_no_scale_does() -> None:
     for name in AnswerSettings.model_fields:
         one = inputs(AnswerSettings(**{name: getattr(SETTINGS, name)}))
         assert digest_of(one, RUNTIME) != plain, name
+
+
+def test_packages_of_a_model_s_own_make_another_version_and_none_make_none() -> None:
+    own = ModelEnvironment(digest="e" * 64, uri="file:///environments/e.zip", packages=("numpy==1.0",))
+    with_them = inputs().model_copy(update={"environment": own})
+    assert digest_of(with_them, RUNTIME) != digest_of(inputs(), RUNTIME)
+    assert desired_of(with_them, "file:///code/a.zip", RUNTIME).version.environment == own
+    assert "environment" not in inputs().model_dump(mode="json")
