@@ -35,6 +35,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.serving:ray_proxy", ("serving/ray-proxy",)),
     ("bench.serving:fastapi", ("serving/fastapi",)),
     ("bench.serving:mlflow", ("serving/mlflow",)),
+    ("bench.models_of_others:served_by_name", ("serving/model-of-others",)),
     ("bench.replica_kills:replica_kills", ("serving/replica-kills", "serving/replica-kills-slow")),
     ("bench.rollouts:blue_green", ("rollouts/blue-green",)),
     ("bench.rollouts:rolling", ("rollouts/rolling",)),

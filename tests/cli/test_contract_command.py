@@ -36,7 +36,8 @@ def model(tmp_path_factory):
 
     place = tmp_path_factory.mktemp("models")
     (place / "code.py").write_text(
-        "import mlflow\n\n\nclass Rent(mlflow.pyfunc.PythonModel):\n    def predict(self, context, model_input, params=None):\n"
+        "import mlflow\n\n\nclass Rent(mlflow.pyfunc.PythonModel):\n"
+        "    def predict(self, context, model_input, params=None):\n"
         "        return model_input['area'].to_numpy() * 12\n\n\nmlflow.models.set_model(Rent())\n"
     )
     example = pd.DataFrame({"area": [50.0, 60.0]})

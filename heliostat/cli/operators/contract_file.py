@@ -57,7 +57,7 @@ def recordable(text: str, file: str) -> dict[str, Any]:
     """
     given = YAML(typ="safe", pure=True).load(text)
     values: dict[str, Any] = plain(given) if isinstance(given, Mapping) else {}
-    kept = {key: values[key] for key in ("reads", "request", "answer", "examples") if key in values}
+    kept: dict[str, Any] = {key: values[key] for key in ("reads", "request", "answer", "examples") if key in values}
     kept["answer"] = _undescribed(kept.get("answer"))
     rest = {
         "title": "title",

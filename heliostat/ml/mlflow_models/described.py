@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from heliostat.spec.logged_models import LoggedModel, LoggedModelError, parsed
 from heliostat.spec.model_contracts import FILE, ModelContract, ModelContractError, contract_of
@@ -59,7 +60,8 @@ def _line(text: str, path: tuple[str | int, ...]) -> tuple[int, int] | None:
     place: tuple[int, int] | None = None
     for part in path:
         try:
-            line, column = here.lc.value(part) if isinstance(here, dict) else here.lc.item(part)
+            marks = here.lc  # of ruamel's own mappings and lists
+            line, column = marks.item(part) if isinstance(part, int) else marks.value(part)
             here = here[part]
         except (AttributeError, KeyError, IndexError, TypeError):
             break
