@@ -87,7 +87,7 @@ class ExternalModels(Registry):
             self.require_artifacts(located.location)
         path = located.location.removeprefix("mlflow-artifacts:").lstrip("/")
         answer = self._send("GET", f"{_ARTIFACTS}/{quote(f'{path}/{name}')}", absent_is_fine=True)
-        return None if answer.status_code == httpx.codes.NOT_FOUND else answer.text
+        return None if answer.status_code == httpx.codes.NOT_FOUND else answer.content.decode()
 
     def registered(self, located: Located, name: str, files: Path | None, tags: Mapping[str, str]) -> RegisteredVersion:
         """The registered version of a model: its own, or one of `name` that is made for it, once.

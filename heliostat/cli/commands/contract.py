@@ -114,7 +114,7 @@ def _found(source: str, stack: str | None, asked: dict[str, Any] | None) -> Foun
             raise PermanentError(str(error)) from None
         if mistake := python_mistake(model, model_environments.python_version()):
             raise PermanentError(mistake)
-        requirements = needed(model, Loader.PYFUNC)
+        requirements = needed(model, Loader.NATIVE)
         if lines := unreadable(requirements):
             raise PermanentError(
                 f"the requirements of {source} have lines that are no package of a registry: {', '.join(lines)}"

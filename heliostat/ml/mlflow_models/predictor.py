@@ -13,7 +13,7 @@ from heliostat.ml.contracts import Columns
 from heliostat.ml.mlflow_models import flavours, inputs, outputs
 from heliostat.ml.mlflow_models.described import model_in
 from heliostat.spec.environments import differences, needed
-from heliostat.spec.logged_models import LoggedModel
+from heliostat.spec.logged_models import LoggedModel, Reads
 from heliostat.spec.model_contracts import ModelContract
 from heliostat.spec.model_signatures import misfits
 
@@ -27,8 +27,8 @@ class MlflowPredictor:
     whole_model: ClassVar[bool] = True
     """`load` is given all of MLflow's folder."""
 
-    def __init__(self, model: LoggedModel, answering: flavours.Answering) -> None:
-        self._make = inputs.maker(self.contract, model)
+    def __init__(self, model: LoggedModel, answering: flavours.Answering, reads: Reads | None = None) -> None:
+        self._make = inputs.maker(self.contract.model_copy(update={"reads": reads or self.contract.reads}), model)
         self._answering = answering
         self._read = outputs.reader(self.contract.answer)
         self._parameters = {name: field.default for name, field in self.contract.request.items() if field.parameter}
@@ -50,8 +50,12 @@ class MlflowPredictor:
             raise ValueError(f"the model's signature does not fit the contract: {'; '.join(found)}")
         if lacking := differences(needed(model, cls.contract.loader), _version_of):
             raise ValueError(f"the model's requirements are not met here: {'; '.join(map(str, lacking))}")
-        loaded = cls(model, flavours.load(directory, model, cls.contract.reads, cls.contract.loader))
-        cls.loaded = flavours.digest_of(directory)
+        digest = flavours.digest_of(directory)
+        reads = cls.contract.reads
+        if reads is Reads.ARRAY and digest != cls.contract.recorded.digest:
+            reads = Reads.FRAME  # that arrays do as well was seen of another model
+        loaded = cls(model, flavours.load(directory, model, reads, cls.contract.loader), reads)
+        cls.loaded = digest
         return loaded
 
     def predict(self, columns: Columns) -> outputs.Answers:
