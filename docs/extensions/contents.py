@@ -16,6 +16,7 @@ docs/platforms/kubernetes
 docs/platforms/aws
 docs/platforms/gcp
 docs/operating
+docs/models-of-others
 docs/rollouts
 docs/prediction-log
 docs/policies
@@ -30,6 +31,7 @@ docs/reference/config
 docs/reference/commands
 docs/reference/resources
 docs/reference/workloads
+docs/reference/contract
 docs/reference/testing
 ```
 

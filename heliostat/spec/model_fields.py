@@ -73,9 +73,9 @@ class ModelField(Model):
     """A parameter of the model's, not a column."""
     default: Any = Field(default=None, exclude_if=is_none)
     """What a parameter is where a request does not say."""
-    minimum: float | int | None = Field(default=None, exclude_if=is_none)
+    minimum: float | None = Field(default=None, exclude_if=is_none)
     """The least number that is taken."""
-    maximum: float | int | None = Field(default=None, exclude_if=is_none)
+    maximum: float | None = Field(default=None, exclude_if=is_none)
     """The largest number that is taken."""
     min_length: Annotated[int, Field(ge=0)] | None = Field(default=None, exclude_if=is_none)
     """The fewest characters, bytes or entries."""
