@@ -146,7 +146,7 @@ def _limit_mistakes(
         if limit is not None and kind not in kinds:
             yield f"{name} is for {', '.join(sorted(kinds))}, and the type is {kind}"
     if least is not None and most is not None and least > most:
-        yield f"{lower} {least} is above {upper} {most}"
+        yield f"{lower} {least:g} is above {upper} {most:g}"
 
 
 def _fit(choices: tuple[str | int, ...], kind: FieldType) -> bool:

@@ -59,6 +59,7 @@ def column(kind, name, **more):
         ({"type": "double"}, [1, 1.5, -0.0], ["1", True, None, [1]]),
         ({"type": "long"}, [0, 2**63 - 1, -(2**63)], [1.0, "1", 2**63, True, 1.5]),
         ({"type": "integer"}, [2**31 - 1], [2**31, -(2**31) - 1]),
+        ({"type": "long", "minimum": 0.5, "maximum": 2}, [1, 2], [0, 3]),
         ({"type": "float"}, [3.4e38], [3.5e38, "0"]),
         ({"type": "boolean"}, [True], [1, "true", 0.0]),
         ({"type": "string"}, ["", "Köln"], [1, None]),

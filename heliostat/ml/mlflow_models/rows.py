@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import keyword
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -110,9 +111,9 @@ def _kind(name: str, field: ModelField) -> Any:
 
 
 def _number(kind: type[int] | type[float], least: float | None, most: float | None, field: ModelField) -> Any:
-    lower = [limit for limit in (least, field.minimum) if limit is not None]
-    upper = [limit for limit in (most, field.maximum) if limit is not None]
-    return Annotated[kind, Field(ge=max(lower, default=None), le=min(upper, default=None), allow_inf_nan=None)]
+    lower = [math.ceil(limit) if kind is int else limit for limit in (least, field.minimum) if limit is not None]
+    upper = [math.floor(limit) if kind is int else limit for limit in (most, field.maximum) if limit is not None]
+    return Annotated[kind, Field(ge=max(lower, default=None), le=min(upper, default=None))]
 
 
 def _sized(kind: Any, field: ModelField) -> Any:
