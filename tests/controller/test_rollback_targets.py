@@ -164,6 +164,9 @@ def test_a_library_that_is_gone_is_named(tmp_path: Path, tracking_uri: str) -> N
     runtime = Runtime(library="0.0.9", library_digest="a" * 64, library_uri=f"file://{tmp_path}/library/a.zip")
     wanted = version(1, tmp_path, tracking_uri).version.model_copy(update={"runtime": runtime})
     assert missing(wanted) == (f"its library 0.0.9 at file://{tmp_path}/library/a.zip",)
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/a.zip").write_bytes(b"zip")
+    assert missing(wanted) == ()
 
 
 def test_an_environment_that_is_gone_is_named(tmp_path: Path, tracking_uri: str) -> None:
@@ -172,9 +175,6 @@ def test_an_environment_that_is_gone_is_named(tmp_path: Path, tracking_uri: str)
     own = ModelEnvironment(digest="e" * 64, uri=f"file://{tmp_path}/environments/e.zip", packages=("numpy==1.0",))
     wanted = version(1, tmp_path, tracking_uri).version.model_copy(update={"environment": own})
     assert missing(wanted) == (f"its environment at file://{tmp_path}/environments/e.zip",)
-    (tmp_path / "library").mkdir()
-    (tmp_path / "library/a.zip").write_bytes(b"zip")
-    assert missing(wanted) == ()
 
 
 def test_a_registry_that_is_away_is_no_verdict(tmp_path: Path) -> None:

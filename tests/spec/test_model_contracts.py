@@ -126,7 +126,7 @@ def test_the_flavour_that_answers_is_the_one_that_pyfunc_loads():
     ("flavours", "wrong"),
     [
         (SKLEARN, False),
-        ({"python_function": {"loader_module": "mlflow.pyfunc.model", "python_model": "p.pkl", "python_version": "3.10"}}, 1),
+        ({"python_function": {"loader_module": "mlflow.pyfunc.model", "python_model": "p", "python_version": "3.11.7"}}, 0),
         ({**SKLEARN, "sklearn": {"pickled_model": "model.pkl", "serialization_format": "cloudpickle"}}, True),
         ({"python_function": {"loader_module": "mlflow.lightgbm", "python_version": "3.11.7"},
           "lightgbm": {"data": "model.lgb", "serialization_format": "skops"}}, False),
