@@ -183,7 +183,7 @@ def is_of_libraries(folder: Path, model: LoggedModel) -> bool:
 
 
 def _parts(values: Iterable[Any]) -> list[Any]:
-    found = []
+    found: list[Any] = []
     for value in values:
         entries = value if isinstance(value, (list, tuple)) else [value]
         for entry in entries:

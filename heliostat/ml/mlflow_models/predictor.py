@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -97,5 +97,5 @@ def _version_of(name: str) -> str | None:
         return None
 
 
-def _taken(columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> dict[str, list[Any]]:
+def _taken(columns: Columns, rows: Sequence[int]) -> dict[str, list[Any]]:
     return {name: [values[row] for row in rows] for name, values in columns.items()}
