@@ -169,16 +169,24 @@ def _place(file: Path, path: tuple[str | int, ...]) -> tuple[int, int] | None:
 
 def parameters_of(name: str) -> JobParameters | None:
     """The training's parameters that a workload declares as `TRAINING` in its workload.py."""
-    if not has_code(Path(pulumi.get_root_directory()) / "workloads", name):
-        return None
-    found = getattr(_workload(name), "TRAINING", None)
+    found = getattr(_code_of(name), "TRAINING", None)
     return found if isinstance(found, JobParameters) else None
 
 
 def problem_of(name: str) -> Problem | None:
     """The task and the metrics that a workload's `declare` was made with."""
-    found = getattr(_workload(name).declare, "problem", None)
+    found = getattr(getattr(_code_of(name), "declare", None), "problem", None)
     return found if isinstance(found, Problem) else None
+
+
+def _code_of(name: str) -> ModuleType | None:
+    """The workload.py of a workload; None of one whose model others logged, which has none."""
+    try:
+        return _workload(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(f"workloads.{name.replace('-', '_')}"):
+            return None
+        raise
 
 
 def _workload(name: str) -> ModuleType:
