@@ -36,6 +36,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.serving:fastapi", ("serving/fastapi",)),
     ("bench.mlserver:mlserver", ("serving/mlserver", "serving/mlserver-grpc")),
     ("bench.serving:mlflow", ("serving/mlflow",)),
+    ("bench.models_of_others:served_by_name", ("serving/model-of-others",)),
     ("bench.replica_kills:replica_kills", ("serving/replica-kills", "serving/replica-kills-slow")),
     ("bench.rollouts:blue_green", ("rollouts/blue-green",)),
     ("bench.rollouts:rolling", ("rollouts/rolling",)),

@@ -98,14 +98,15 @@ def fastapi(session: Session) -> Iterator[str]:
 
 
 @contextmanager
-def mlflow(session: Session) -> Iterator[str]:
-    """`mlflow models serve` with the model of the run that serves, as many workers as the stack has replicas."""
-    folder = session.folder / "mlflow"
+def mlflow(session: Session, model: str = "", row: Any = None, answer: str = "score") -> Iterator[str]:
+    """`mlflow models serve`, as many workers as the stack has replicas, with the model of the run that serves, or with
+    `model`, which answers `row` with something that has `answer` in it."""
+    folder = session.folder / ("mlflow-of-others" if model else "mlflow")
     folder.mkdir()
     port = ports.claim(folder, "http")
     binaries = Path(sys.executable).parent
     argv = (
-        str(binaries / "mlflow"), "models", "serve", "--model-uri", session.stack.outputs["flights"]["modelUri"],
+        str(binaries / "mlflow"), "models", "serve", "--model-uri", model or session.stack.outputs["flights"]["modelUri"],
         "--env-manager", "local", "--workers", str(session.stack.replicas), "--host", "127.0.0.1", "--port", str(port),
     )  # fmt: skip
     environment = {
@@ -115,7 +116,7 @@ def mlflow(session: Session) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/invocations"
 
     def predicts() -> bool:
-        return answers(url, {"dataframe_records": [payloads.flights()[0]]}, "score")
+        return answers(url, {"dataframe_records": [row or payloads.flights()[0]]}, answer)
 
     with session.serving(Service(folder, "mlflow", argv, environment), predicts, seconds=180):
         yield url

@@ -88,6 +88,12 @@ ROWS = (
     Row("serving/mlserver-grpc", "the same over gRPC", "ratio", _at_least(3)),
     Row("serving/mlflow", "requests/s ÷ `mlflow models serve`, as many workers", "ratio", _at_least(1.5)),
     Row(
+        "serving/model-of-others",
+        "requests/s of an MLflow scikit-learn pipeline served by name alone ÷ `mlflow models serve` of it",
+        "ratio",
+        _at_least(3),
+    ),
+    Row(
         "serving/replica-kills",
         "lost requests while one replica of two after another is killed, under 8 busy connections",
         "requests",

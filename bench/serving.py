@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from bench import baselines, payloads
 from bench.commands import MeasurementError
@@ -28,32 +29,46 @@ _WARM_UP_S = 3
 Contender = Callable[[Session], AbstractContextManager[str]]
 
 
+@dataclass(frozen=True)
+class Side:
+    """Where one side predicts, and what it is asked."""
+
+    url: str
+    load: Generator
+
+
 def ray_haproxy(session: Session) -> Iterable[Result]:
     """Serve with RAY_SERVE_ENABLE_HA_PROXY=1 and no other setting, called directly."""
-    yield _against(session, "serving/ray-haproxy", baselines.ray_haproxy, session.rows)
+    yield against(session, "serving/ray-haproxy", baselines.ray_haproxy, session.rows)
 
 
 def ray_proxy(session: Session) -> Iterable[Result]:
     """Serve as it comes: its proxy in Python."""
-    yield _against(session, "serving/ray-proxy", baselines.ray_proxy, session.rows)
+    yield against(session, "serving/ray-proxy", baselines.ray_proxy, session.rows)
 
 
 def fastapi(session: Session) -> Iterable[Result]:
     """`bench.fastapi_app` behind uvicorn."""
-    yield _against(session, "serving/fastapi", baselines.fastapi, session.rows)
+    yield against(session, "serving/fastapi", baselines.fastapi, session.rows)
 
 
 def mlflow(session: Session) -> Iterable[Result]:
     """The run's model behind MLflow's own server, which takes the same rows in its own envelope."""
     bodies = [{"dataframe_records": [row]} for row in payloads.flights()]
     generator = Generator.of(bodies, session.folder / "load", "mlflow")
-    yield _against(session, "serving/mlflow", baselines.mlflow, generator)
+    yield against(session, "serving/mlflow", baselines.mlflow, generator)
 
 
-def _against(session: Session, name: str, contender: Contender, generator: Generator) -> Result:
-    ours = session.stack.predict_url
+def against(session: Session, name: str, contender: Contender, generator: Generator, side: Side | None = None) -> Result:
+    """The row `name`: this stack's application, or what `side` says, against a contender that `generator` asks.
+
+    Raises:
+        MeasurementError: a request failed.
+    """
+    own = side or Side(session.stack.predict_url, session.rows)
+    ours = own.url
     with contender(session) as theirs:
-        _loaded(session.rows, ours, _WARM_UP_S)
+        _loaded(own.load, ours, _WARM_UP_S)
         _loaded(generator, theirs, _WARM_UP_S)
         loads: dict[str, list[Load]] = {"ours": [], "theirs": []}
 
@@ -62,7 +77,7 @@ def _against(session: Session, name: str, contender: Contender, generator: Gener
             return loads[side][-1].rate
 
         first, second = alternate(
-            lambda: measured("ours", session.rows, ours), lambda: measured("theirs", generator, theirs), _ROUNDS
+            lambda: measured("ours", own.load, ours), lambda: measured("theirs", generator, theirs), _ROUNDS
         )
     shown = ", ".join(f"{one:,.0f} ÷ {other:,.0f}" for one, other in zip(first, second, strict=True))
     session.tell(f"requests/s: {shown}")

@@ -9,6 +9,10 @@ from typing import Any, Final
 
 SETTINGS: Final = "heliostat.toml"
 """The file beside Pulumi.yaml with what that has no word for."""
+CODE: Final = "workload.py"
+"""In a workload's folder: its declaration."""
+CONTRACT: Final = "contract.yaml"
+"""In the folder of a workload whose model others logged."""
 _OTHERS: Final = frozenset({"workloads", "heliostat"})
 
 
@@ -22,9 +26,15 @@ def data_folder(root: Path, stack: str) -> Path:
 
 
 def workload_names(workloads: Path) -> list[str]:
-    """The names of the workloads in a folder: each a folder with a `workload.py`, whose name has dashes where the folder's
-    has underscores."""
-    return sorted(path.parent.name.replace("_", "-") for path in workloads.glob("*/workload.py"))
+    """The names of the workloads in a folder: each a folder with a `workload.py`, or with the `contract.yaml` of a model of
+    others, whose name has dashes where the folder's has underscores."""
+    found = (path for file in (CODE, CONTRACT) for path in workloads.glob(f"*/{file}"))
+    return sorted({path.parent.name.replace("_", "-") for path in found})
+
+
+def has_code(workloads: Path, name: str) -> bool:
+    """Whether a workload is declared by code of its own."""
+    return (workloads / name.replace("-", "_") / CODE).is_file()
 
 
 def sources(root: Path) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ from typing import Any, Final
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from heliostat.layout import data_folder, workload_names
-from heliostat.resources import Handover, Platform
+from heliostat.layout import CODE, data_folder, has_code, workload_names
+from heliostat.resources import Handover, Platform, ServedExternalModel
+from heliostat.spec.model_contracts import ModelContract, ModelContractError
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.platforms.aws import AwsPlatform as DeclaredAws
 from heliostat.spec.platforms.gcp import GcpPlatform as DeclaredGcp
@@ -48,7 +49,13 @@ def run() -> None:
     stack = read(root / "workloads")
     platform = _with_its_packages(stack, root)
     pulumi.export("platform", platform.exported())
-    declared = {name: _workload(name).declare(name, spec, root, platform) for name, spec in stack.workloads.items()}
+    contracts = _contracts(stack, root)
+    declared = {
+        name: ServedExternalModel(name, contracts[name], spec, root, platform)
+        if name in contracts
+        else _workload(name).declare(name, spec, root, platform)
+        for name, spec in stack.workloads.items()
+    }
     for name, each in declared.items():
         pulumi.export(name, each.exported())
     if platform.ready:
@@ -117,6 +124,36 @@ def read(workloads: Path) -> Stack:
         raise pulumi.RunError(str(error)) from None
 
 
+def _contracts(stack: Stack, root: Path) -> dict[str, ModelContract]:
+    """The contracts of the workloads whose models others logged.
+
+    Raises:
+        pulumi.RunError: with every mistake in each of them, and each workload that has code beside, or neither.
+    """
+    # What reads them is not imported where no workload has one.
+    found: dict[str, ModelContract] = {}
+    told: list[str] = []
+    for name, spec in stack.workloads.items():
+        folder = f"workloads/{name.replace('-', '_')}"
+        coded = has_code(root / "workloads", name)
+        if spec.mlflow is None and not coded:
+            told.append(f"{name} has a contract and no code ({folder}): name its model in `workloads.{name}.mlflow`")
+        elif spec.mlflow is not None and coded:
+            told.append(
+                f"{name} has code of its own ({folder}/{CODE}): `mlflow` is for a model that is served without; `model` pins"
+            )
+        elif spec.mlflow is not None:
+            from heliostat.ml.mlflow_models.described import contract_in
+
+            try:
+                found[name] = contract_in(root, name.replace("-", "_"))
+            except ModelContractError as error:
+                told.append(str(error))
+    if told:
+        raise pulumi.RunError("\n".join(told))
+    return found
+
+
 def _place(file: Path, path: tuple[str | int, ...]) -> tuple[int, int] | None:
     """Line and column of a mistake: its key may be written with the project's name or without."""
     from heliostat.engine.config.yamledit import position
@@ -132,14 +169,24 @@ def _place(file: Path, path: tuple[str | int, ...]) -> tuple[int, int] | None:
 
 def parameters_of(name: str) -> JobParameters | None:
     """The training's parameters that a workload declares as `TRAINING` in its workload.py."""
-    found = getattr(_workload(name), "TRAINING", None)
+    found = getattr(_code_of(name), "TRAINING", None)
     return found if isinstance(found, JobParameters) else None
 
 
 def problem_of(name: str) -> Problem | None:
     """The task and the metrics that a workload's `declare` was made with."""
-    found = getattr(_workload(name).declare, "problem", None)
+    found = getattr(getattr(_code_of(name), "declare", None), "problem", None)
     return found if isinstance(found, Problem) else None
+
+
+def _code_of(name: str) -> ModuleType | None:
+    """The workload.py of a workload; None of one whose model others logged, which has none."""
+    try:
+        return _workload(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(f"workloads.{name.replace('-', '_')}"):
+            return None
+        raise
 
 
 def _workload(name: str) -> ModuleType:

@@ -17,6 +17,7 @@ docs/platforms/aws
 docs/platforms/gcp
 docs/operating
 docs/serving
+docs/models-of-others
 docs/rollouts
 docs/prediction-log
 docs/patterns/on-demand
@@ -32,6 +33,7 @@ docs/reference/config
 docs/reference/commands
 docs/reference/resources
 docs/reference/workloads
+docs/reference/contract
 docs/reference/testing
 ```
 

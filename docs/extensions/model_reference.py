@@ -148,7 +148,7 @@ def _type(schema: Schema) -> str:
     if schema.get("type") == "object":
         values = [schema["additionalProperties"]] if isinstance(schema.get("additionalProperties"), Mapping) else []
         return f"mapping of names to {_type((values or list(schema.get('patternProperties', {'': {}}).values()))[0])}"
-    return _TYPES[schema["type"]]
+    return _TYPES[schema["type"]] if "type" in schema else "any value"
 
 
 def _link(schema: Schema) -> str:

@@ -14,7 +14,7 @@ from heliostat.engine.protocol.builtin import STACK_REFERENCE
 from heliostat.engine.state.snapshot import Resource
 from heliostat.engine.state.urns import is_provider_type, name_of
 
-_LEFT_BEHIND = frozenset({"heliostat:index:Dataset", "heliostat:index:TrainJob", "heliostat:index:ModelVersion"})
+_LEFT_BEHIND = frozenset(f"heliostat:index:{name}" for name in ("Dataset", "TrainJob", "ModelVersion", "ExternalModel"))
 """Deleting these forgets them: objects, runs and models stay."""
 _ALLOW = "allow it with `make up DELETE=1`, or `heliostat up` without --confirm-deletes"
 

@@ -31,7 +31,7 @@ _called = ("heliostat", "")
 _HINT = re.compile(r"`heliostat ([a-z][^`]*)`")
 _BARE_HINT = re.compile(
     r"(?<![`\w./-])heliostat (?=(?:rollout|history|rollback|up|stack|state|config|cancel|status|doctor|open|logs|predict|proto"
-    r"|client)\b)"
+    r"|client|contract)\b)"
 )
 _OF_NO_STACK = ("stack ls", "stack init", "stack select", "rollout dashboard", "about", "completion")
 

@@ -100,6 +100,8 @@ def missing(version: Version, access: Access | None = None) -> tuple[str, ...]:
     runtime = version.runtime
     if runtime is not None and not _is_there(version, runtime.library_uri):
         gone.append(f"its library {runtime.library} at {runtime.library_uri}")
+    if version.environment is not None and not _is_there(version, version.environment.uri):
+        gone.append(f"its environment at {version.environment.uri}")
     try:
         with Registry(version.tracking_uri, access=access) as registry:
             location = registry.location(version.model_uri)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from heliostat.ml.contracts import Contract, Golden, load_entry_point
+from heliostat.ml.contracts import Contract, Golden, load_entry_point, reads_whole
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptProto, Role, ServedModelAddress, Told
 from heliostat.spec.workload import Limits
@@ -181,7 +181,8 @@ def _unservable(contract: Contract[Any, Any], model: ServedModelAddress) -> tupl
     from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 
     try:
-        folder = model_cache.fetch(model.uri, model.tracking_uri, model.tracking_access)
+        whole = reads_whole(contract.predictor)
+        folder = model_cache.fetch(model.uri, model.tracking_uri, model.tracking_access, whole=whole)
     except RetryableError:
         return "", ""
     except NoAccessError as error:

@@ -135,6 +135,11 @@ def load_entry_point(entry_point: EntryPoint) -> Any:
     return getattr(loaded, name)
 
 
+def reads_whole(predictor: type[Predictor]) -> bool:
+    """Whether a predictor loads from all of MLflow's folder, and not from what a training of ours handed back."""
+    return bool(getattr(predictor, "whole_model", False))
+
+
 def entry_point_of(thing: Any) -> str:
     """The entry point of a class or function at the top of its module."""
     return f"{thing.__module__}:{thing.__qualname__}"

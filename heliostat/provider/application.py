@@ -47,6 +47,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
     preview_placeholders: ClassVar[Mapping[str, Any]] = {
         "model_uri": _NEXT,
         "data_digest": "",
+        "environment": None,
         "cluster": "",
         "cluster_session": "",
     }
@@ -75,7 +76,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         """
         _require_kept_numbers(old, new)
         switches = switches_of(os.environ)
-        if new.model_uri != _NEXT:
+        # One with an environment of its own is loaded there, and not here.
+        if new.model_uri != _NEXT and new.environment is None:
             await _require_loadable(new)
         store = open_store(new.store)
         desired = desired_of(new, store.uri(f"code/{new.code.digest}.zip"), library_packages.runtime(store))

@@ -34,6 +34,7 @@ def desired_of(inputs: ApplicationInputs, code_uri: str, runtime: Runtime) -> De
         data_digest=inputs.data_digest,
         tracking_uri=inputs.tracking_uri,
         store=inputs.store,
+        environment=inputs.environment,
         runtime=runtime,
         **shared(inputs, AnswerSettings),
     )
@@ -61,6 +62,7 @@ def digest_of(inputs: ApplicationInputs, runtime: Runtime) -> str:
         "tracking": inputs.tracking_uri,
         "store": inputs.store.model_dump(mode="json"),
         **({"proto": inputs.proto} if inputs.proto else {}),
+        **({"environment": inputs.environment.digest} if inputs.environment is not None else {}),
         **{name: value for name, value in settings.items() if name in _ALWAYS or value != unset[name]},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -91,6 +93,7 @@ def as_found(outputs: ApplicationOutputs, status: Status) -> ApplicationOutputs:
             "digest": serving.digest,
             "model_uri": serving.model_uri,
             "data_digest": serving.data_digest,
+            "environment": serving.environment,
             "contract": serving.contract,
             "proto": serving.proto,
             "tracking_uri": serving.tracking_uri,

@@ -4,6 +4,7 @@ from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.controller import Controller, ControllerArgs
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.existing_cluster import ExistingCluster
+from heliostat.resources.external_model import ExternalModel, ModelAddress, ServedExternalModel
 from heliostat.resources.handover import Handover
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.object_store import ObjectStore
@@ -21,11 +22,14 @@ __all__ = [
     "ControllerArgs",
     "Dataset",
     "ExistingCluster",
+    "ExternalModel",
     "Handover",
+    "ModelAddress",
     "ModelVersion",
     "ObjectStore",
     "Platform",
     "RayCluster",
+    "ServedExternalModel",
     "ServedModel",
     "ServedModelArgs",
     "ServedVersion",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -21,6 +22,8 @@ class ServedVersion:
     """The version as MLflow names it: `models:/<name>/<version>`."""
     data_digest: pulumi.Input[str] | None = None
     """Digest of the data that it was trained on, for the ledger."""
+    environment: pulumi.Input[Any] | None = None
+    """Packages of its own, a `heliostat.spec.logged_models.ModelEnvironment`, where it does not run in what is installed."""
 
 
 class Application(Resource):
@@ -71,6 +74,7 @@ class Application(Resource):
             proto=proto,
             model_uri=model.uri,
             data_digest=model.data_digest,
+            environment=model.environment,
             **shared(serving, ReplicaScale),
             **shared(serving, AnswerSettings),
             group=platform.group(serving.group),

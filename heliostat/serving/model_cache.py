@@ -13,8 +13,8 @@ from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.private_folder import node_folder
 
 
-def fetch(model_uri: str, tracking_uri: str, access: Access | None = None) -> Path:
-    """The folder that the model's predictor loads from.
+def fetch(model_uri: str, tracking_uri: str, access: Access | None = None, *, whole: bool = False) -> Path:
+    """The folder that the model's predictor loads from: what a training of ours handed back, or with `whole` all of MLflow's.
 
     Raises:
         PermanentError, RetryableError: there is no such model, or MLflow does not answer.
@@ -23,18 +23,19 @@ def fetch(model_uri: str, tracking_uri: str, access: Access | None = None) -> Pa
     with Registry(tracking_uri, access=access) as registry:
         location = registry.location(model_uri)
         name = hashlib.sha256(f"{tracking_uri} {location}".encode()).hexdigest()[:32]
-        target = _cache() / name
+        target = _cache() / (f"{name}-whole" if whole else name)
         if not target.is_dir():
-            _download(registry, location, target)
-    return trained_folder(target) / MODEL_FOLDER
+            _download(registry, location, target, "" if whole else DATA_FOLDER)
+    return target if whole else trained_folder(target) / MODEL_FOLDER
 
 
-def _download(registry: Registry, location: str, target: Path) -> None:
+def _download(registry: Registry, location: str, target: Path, below: str) -> None:
     """Fetch beside, then put in place: two replicas that start at once both end with a whole model."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
     try:
-        registry.download(location, partial, DATA_FOLDER)  # its code is a hundred files, and not what runs here
+        # A model of ours has a hundred files of code, which are not what runs here.
+        registry.download(location, partial, below)
         try:
             partial.rename(target)
         except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import heliostat
-from heliostat.ml.contracts import Contract, load_entry_point
+from heliostat.ml.contracts import Contract, load_entry_point, reads_whole
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.prediction_log.columns import Columns
@@ -28,7 +28,7 @@ def open_plane(arguments: ServingArguments) -> DataPlane:
     if not isinstance(contract, Contract):
         found = type(contract).__name__
         raise PermanentError(f"{version.contract} is a {found}: it must be a heliostat.ml.contracts.Contract")
-    folder = model_cache.fetch(version.model_uri, version.tracking_uri)
+    folder = model_cache.fetch(version.model_uri, version.tracking_uri, whole=reads_whole(contract.predictor))
     predictor = contract.predictor.load(folder)
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)

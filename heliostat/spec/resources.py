@@ -15,13 +15,15 @@ from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, Shar
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.cluster_requirements import ClusterRequirements
 from heliostat.spec.groups import ChosenGroup, replicas_misfit
+from heliostat.spec.logged_models import ModelEnvironment, ModelSource
+from heliostat.spec.model_contracts import ModelInterface, ModelTask, Recorded
 from heliostat.spec.own_cluster import OwnCluster, groupless
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.problem import Problem
 from heliostat.spec.scaling import misfit
 from heliostat.spec.strategies import Strategy
-from heliostat.spec.workload import AnswerSettings, Gate, ReplicaScale, Scaling
+from heliostat.spec.workload import AnswerSettings, Gate, ReplicaScale, Scaling, is_none
 
 
 def _is_empty(value: str) -> bool:
@@ -289,6 +291,34 @@ class ModelVersionOutputs(ModelVersionInputs):
     """The evaluation, as JSON in the object store; empty for a pinned version."""
 
 
+class ExternalModelInputs(Model):
+    """A model that others logged with MLflow, held to a contract, and a version of a registered model in the end."""
+
+    name: Name
+    """Of the registered model that it becomes a version of, where it is none yet."""
+    source: ModelSource
+    """Its address."""
+    interface: ModelInterface
+    """What its signature has to fit."""
+    task: ModelTask
+    """The kind of problem that it solves."""
+    recorded: Recorded
+    """The model that the contract's golden answers are of."""
+    store: StoreAddress
+    tracking_uri: str
+    tracking_access: Access | None = None
+
+
+class ExternalModelOutputs(ExternalModelInputs):
+    """The version to serve."""
+
+    version: int
+    served_model_uri: str
+    """`models:/<name>/<version>`"""
+    environments: tuple[ModelEnvironment, ...] = ()
+    """Packages of its own; none where it runs in what is installed. A list, for an output that is null is none to Pulumi."""
+
+
 class ApplicationInputs(ReplicaScale, AnswerSettings):
     """A Ray Serve application of one model version behind a contract, moved into place by a strategy."""
 
@@ -302,6 +332,8 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     """`models:/<name>/<version>`"""
     data_digest: str = ""
     """Of the data that the model was trained on, for the ledger; it decides nothing by itself."""
+    environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
+    """Packages of the model's own; None where it runs in what is installed."""
     startup_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
     group: ChosenGroup | None = None
     """The nodes that its replicas run on, where it names some."""

@@ -36,6 +36,7 @@ from pydantic import Field
 from heliostat.spec.analysis import AnalysisResult
 from heliostat.spec.base import Digest, EntryPoint, Model, Name
 from heliostat.spec.groups import Placement
+from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.task_queue import TaskQueue
@@ -81,6 +82,8 @@ class Version(Model):
     """How clients ask it for predictions."""
     proto: str = Field(default="", exclude_if=_is_empty)
     """The contract's own definition in Protocol Buffers; empty where it has no such service."""
+    environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
+    """Packages of the model's own; None where it runs in what is installed."""
     runtime: Runtime | None = None
     """None where it was declared before this was recorded: it runs on the library that is installed where a replica starts."""
 

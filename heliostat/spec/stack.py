@@ -116,14 +116,21 @@ def _told(sections: Mapping[str, Any], error: ValidationError) -> dict[Path, str
 
 
 def _unknown_workloads(sections: Mapping[str, Any], known: Collection[str]) -> dict[Path, str]:
-    declared = sections.get("workloads")
-    names = declared if isinstance(declared, Mapping) else ()
-    return {
-        ("workloads", name): f"there is no such workload (there are: {', '.join(known) or 'none'}): "
-        f"make the folder workloads/{str(name).replace('-', '_')} with a workload.py, or correct the name"
-        for name in names
-        if name not in known
-    }
+    """Workloads without a folder; that of a model of others is made by a command."""
+    told: dict[Path, str] = {}
+    for name, given in _mapping(sections.get("workloads")).items():
+        if name in known:
+            continue
+        if _mapping(given).get("mlflow"):
+            told["workloads", name] = (
+                f"it has no contract yet: `heliostat contract {name}` writes it from the model, to be reviewed"
+            )
+            continue
+        told["workloads", name] = (
+            f"there is no such workload (there are: {', '.join(known) or 'none'}): "
+            f"make the folder workloads/{str(name).replace('-', '_')} with a workload.py, or correct the name"
+        )
+    return told
 
 
 def _wrong_parameters(sections: Mapping[str, Any], known: Collection[str], parameters_of: ParametersOf) -> dict[Path, str]:
@@ -205,7 +212,7 @@ def _demands(workload: Workload) -> Iterator[tuple[Path, str, int, float]]:
     """Where a workload says how many of what have to run at once, and the CPUs of each."""
     serving, scaling = workload.serving, workload.training.scaling
     yield ("serving", "replicas"), "replicas", serving.replicas, serving.cpus_per_replica
-    if workload.model is None:
+    if workload.model is None and workload.mlflow is None:
         yield ("training", "scaling", "workers"), "workers", scaling.workers, scaling.cpus_per_worker
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from heliostat.spec.base import Model, Name, Parameters
+from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.task_queue import TaskQueue
@@ -200,12 +201,23 @@ class Workload(Model):
 
     model: Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")] | None = None
     """Pins the served version, as `models:/<name>/<version>`: nothing is trained or judged for it."""
+    mlflow: ModelSource | None = Field(default=None, exclude_if=is_none)
+    """A model that others logged with MLflow, served with no code by the contract in the workload's folder, which
+    `heliostat contract` writes: `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, `runs:/ID/NAME`, or the address
+    (`s3://`, `gs://`, `file:///`) of the folder that holds its `MLmodel`. It excludes `model`, `training` and `gate`."""
     training: Training = Field(default_factory=Training)
     """How its model is trained."""
     gate: Gate = Field(default_factory=Gate)
     """What a candidate is measured against before it is registered."""
     serving: Serving = Field(default_factory=Serving)
     """How it is served."""
+
+    @model_validator(mode="after")
+    def _trains_or_takes(self) -> Self:
+        if self.mlflow is not None and (given := sorted({"model", "training", "gate"} & self.model_fields_set)):
+            names = " and ".join(f"`{name}`" for name in given)
+            raise ValueError(f"`mlflow` names a model that is there, so {names} would do nothing: leave one of them out")
+        return self
 
 
 Workloads = dict[Name, Workload]

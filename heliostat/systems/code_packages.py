@@ -34,10 +34,13 @@ def upload(code: Code, store: ObjectStore) -> str:
     return store.uri(key)
 
 
-def runtime_env(uri: str, variables: dict[str, str] | None = None, library_uri: str | None = None) -> dict[str, Any]:
-    """Ray's runtime environment that runs in the package at `uri`, on the library at `library_uri`, else the installed one."""
-    library = {"py_modules": [library_uri]} if library_uri else {}
-    return {"working_dir": uri, **library, "env_vars": variables or {}}
+def runtime_env(
+    uri: str, variables: dict[str, str] | None = None, library_uri: str | None = None, environment_uri: str | None = None
+) -> dict[str, Any]:
+    """Ray's runtime environment that runs in the package at `uri`, on the library at `library_uri`, else the installed one,
+    and with the packages at `environment_uri` before those that are installed."""
+    modules = [each for each in (library_uri, environment_uri) if each]
+    return {"working_dir": uri, **({"py_modules": modules} if modules else {}), "env_vars": variables or {}}
 
 
 def _pack(code: Code) -> bytes:

@@ -188,6 +188,10 @@ class Registry:
         """The version of `name` that comes from the run: the one that is there, or a new one."""
         if found := self.versions_of_run(name, run_id):
             return found[0]
+        return self.new_version(name, source, run_id, description, tags)
+
+    def new_version(self, name: str, source: str, run_id: str, description: str, tags: Mapping[str, str]) -> RegisteredVersion:
+        """A version of `name`, whatever versions of the run there are."""
         if self._call("GET", "registered-models/get", absent_is_none=True, params={"name": name}) is None:
             try:
                 self._post("registered-models/create", name=name)

@@ -16,6 +16,7 @@ from heliostat.rollout.model import Colour, ColourStatus, Observed, Progress, St
 from heliostat.rollout.refusals import remember
 from heliostat.spec.addresses import Access, KubernetesProxy
 from heliostat.spec.ledger import Entry, EntryKind
+from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.rollouts import Desired, Phase, Runtime
 from heliostat.spec.strategies import BlueGreen
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -166,6 +167,14 @@ def test_a_library_that_is_gone_is_named(tmp_path: Path, tracking_uri: str) -> N
     (tmp_path / "library").mkdir()
     (tmp_path / "library/a.zip").write_bytes(b"zip")
     assert missing(wanted) == ()
+
+
+def test_an_environment_that_is_gone_is_named(tmp_path: Path, tracking_uri: str) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/a.zip").write_bytes(b"zip")
+    own = ModelEnvironment(digest="e" * 64, uri=f"file://{tmp_path}/environments/e.zip", packages=("numpy==1.0",))
+    wanted = version(1, tmp_path, tracking_uri).version.model_copy(update={"environment": own})
+    assert missing(wanted) == (f"its environment at file://{tmp_path}/environments/e.zip",)
 
 
 def test_a_registry_that_is_away_is_no_verdict(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from heliostat.controller.backends.serve_config import serve_application
 from heliostat.rollout.model import Colour, DeployColour, identity
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import ControllerSettings
+from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.spec.rollouts import Runtime, ServingArguments, Version
 from heliostat.systems.ray_serve import ServeApplication, ServeStatus
@@ -103,3 +104,12 @@ def test_what_is_deployed_keeps_the_library_that_it_began_with() -> None:
     newer = RUNTIME.model_copy(update={"library_uri": "file:///objects/library/b.zip"})
     again = of(wanted().version.model_copy(update={"runtime": newer}))
     assert serve_application("flights", again, SETTINGS, found(before))["runtime_env"] == before["runtime_env"]
+
+
+def test_a_model_s_own_packages_come_after_the_library_and_before_what_is_installed() -> None:
+    own = ModelEnvironment(digest="e" * 64, uri="file:///objects/environments/e.zip", packages=("scikit-learn==1.8.0",))
+    version = wanted().version.model_copy(update={"runtime": RUNTIME, "environment": own})
+    config = serve_application("flights", of(version), SETTINGS, None)
+    assert config["runtime_env"]["py_modules"] == ["file:///objects/library/a.zip", "file:///objects/environments/e.zip"]
+    assert ServingArguments.model_validate(config["args"]).version == version
+    assert "environment" not in serve_application("flights", of(wanted().version), SETTINGS, None)["args"]["version"]

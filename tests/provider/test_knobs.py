@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.spec.base import Model, shared
+from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Runtime, Status, Version
 from heliostat.spec.task_queue import RedisBroker, TaskQueue
@@ -89,3 +90,11 @@ def test_a_queue_in_a_file_needs_a_store_on_this_machine() -> None:
     elsewhere = TaskQueue(broker=RedisBroker(url="redis://h:1"))
     assert ApplicationInputs.model_validate(bucket | {"queue": elsewhere.model_dump()}).queue == elsewhere
     assert ApplicationInputs.model_validate(bucket).queue is None
+
+
+def test_packages_of_a_model_s_own_make_another_version_and_none_make_none() -> None:
+    own = ModelEnvironment(digest="e" * 64, uri="file:///environments/e.zip", packages=("numpy==1.0",))
+    with_them = inputs().model_copy(update={"environment": own})
+    assert digest_of(with_them, RUNTIME) != digest_of(inputs(), RUNTIME)
+    assert desired_of(with_them, "file:///code/a.zip", RUNTIME).version.environment == own
+    assert "environment" not in inputs().model_dump(mode="json")

@@ -49,7 +49,11 @@ def serve_application(
         "name": backend_name(name, action.colour),
         "route_prefix": prefix,
         "import_path": settings.serving_entry_point,
-        "runtime_env": runtime_env(version.code_uri, library_uri=version.runtime.library_uri if version.runtime else None),
+        "runtime_env": runtime_env(
+            version.code_uri,
+            library_uri=version.runtime.library_uri if version.runtime else None,
+            environment_uri=version.environment.uri if version.environment else None,
+        ),
         # Without what is as ever: an older library, which a version may run on, refuses what it does not know.
         "args": arguments.model_dump(mode="json", exclude_defaults=True),
         "deployments": [deployment],
