@@ -1,0 +1,304 @@
+"""Takes a program apart: from the statement that fits the model back to the data. Pure, but that it looks up estimators' classes."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from heliostat.convert.effects import effects_of, needed, table
+from heliostat.convert.interpreter import Interpreter
+from heliostat.convert.kinds import Event, Happening, Kind, keyword
+from heliostat.convert.plan import Answer, Plan, Problem
+from heliostat.convert.source import ConversionError, Program, shown
+
+FITTING: Final = frozenset({Happening.AGGREGATE, Happening.FIT, Happening.FIT_TRANSFORM, Happening.DUMMIES})
+_PROBABLE: Final = "predict_proba"
+
+
+def plan_of(program: Program, model: str | None = None) -> Plan:
+    """What each statement of a program is for; `model` names the variable of the model to serve, where there are several.
+
+    Raises:
+        ConversionError: there is nothing to serve, or what there is cannot be taken apart.
+    """
+    seen = Interpreter()
+    seen.run(program.statements)
+    fit = _chosen(program, seen, model)
+    call: ast.Call = fit.node
+    features = call.args[0] if call.args else keyword(call, "X")
+    labels = call.args[1] if len(call.args) > 1 else keyword(call, "y")
+    if features is None or labels is None:
+        raise ConversionError(f"{_at(program, fit)}: `{fit.text}` has no labels: what is told without any is not converted")
+    path = _path(program, seen, _names(features), fit.index)
+    splits = [each for each in seen.events if each.what is Happening.SPLIT and each.index in path and not each.in_function]
+    labels, label_at = _before_split(program, splits, labels, fit.index)
+    start, root = _root(program, seen, path, features, splits[0].index if splits else fit.index, fit.index)
+    name = _variable(call)
+    building, handed = _building(program, seen, call, fit.index, start, path)
+    load = _load(program, seen, path, root, start, splits[0].index if splits else fit.index)
+    plan = Plan(
+        program=program,
+        seen=seen,
+        fit=fit,
+        model=name,
+        problem=_problem(program, fit),
+        features=features,
+        labels=labels,
+        root=root,
+        root_from=start,
+        path=[index for index in path if index >= start],
+        load=load,
+        label_path=needed(program.statements, _names(labels), label_at),
+        label_at=label_at,
+        building=building,
+        handed=handed,
+        splits=splits,
+        leaks=_leaks(seen, path, start, splits),
+        answer=_answer(program, seen, fit, name),
+    )
+    plan.unseeded = [
+        each for each in seen.events if each.what is Happening.UNSEEDED and each.index in {*path, *plan.label_path, *building}
+    ]
+    return plan
+
+
+# The model
+
+
+def _chosen(program: Program, seen: Interpreter, wanted: str | None) -> Event:
+    """Where the model that is served is fitted."""
+    fits = [each for each in seen.events if each.what is Happening.FIT and _tells(each, seen)]
+    if not fits:
+        fitted = [each for each in seen.events if each.what in (Happening.FIT, Happening.FIT_TRANSFORM)]
+        also = f" ({_at(program, fitted[0])} fits `{fitted[0].text}`, which only transforms)" if fitted else ""
+        raise ConversionError(
+            f"there is nothing to serve: no estimator of {', '.join(('scikit-learn', 'LightGBM', 'XGBoost'))} that predicts is fitted "
+            f"in its statements{also}"
+        )
+    named = [each for each in fits if wanted is None or _variable(each.node) == wanted]
+    if not named:
+        there = ", ".join(dict.fromkeys(_variable(each.node) or shown(each.node) for each in fits))
+        raise ConversionError(f"no model called {wanted!r} is fitted: there are {there}")
+    chosen = named[-1]
+    if chosen.in_function or not isinstance(program.statements[chosen.index].node, ast.Expr | ast.Assign):
+        raise ConversionError(
+            f"{_at(program, chosen)}: the model is fitted inside of a function or a loop, `{chosen.text}`: fit the one to serve in a "
+            "statement of its own"
+        )
+    others = [each for each in fits if each is not chosen and _variable(each.node) != _variable(chosen.node)]
+    if others and wanted is None:
+        listed = "; ".join(f"`{each.text}` ({_at(program, each)})" for each in others)
+        program.ask(
+            f"several models are fitted, and the last, `{chosen.text}`, is the one that is served: is it the one that is meant? "
+            f"--model NAME takes another: {listed}",
+            program.statements[chosen.index].place,
+        )
+    return chosen
+
+
+def _tells(event: Event, seen: Interpreter) -> bool:
+    """Whether an estimator predicts, and does not only transform."""
+    if not event.value.classes:
+        return False
+    loaded = class_of(event.value.classes[-1])
+    if loaded is not None:
+        return hasattr(loaded, "predict")
+    name = _variable(event.node)
+    return any(each.what is Happening.PREDICT and _variable(each.node) == name for each in seen.events)
+
+
+def _problem(program: Program, fit: Event) -> Problem:
+    for path in reversed(fit.value.classes):
+        kind = getattr(class_of(path), "_estimator_type", None) or _type_of_tags(path)
+        if kind in ("classifier", "regressor"):
+            return Problem.CLASSES if kind == "classifier" else Problem.NUMBERS
+    place = program.statements[fit.index].place
+    raise ConversionError(
+        f"{place}: `{fit.text}` fits a {fit.value.classes[-1] if fit.value.classes else 'model'}, which is neither a classifier nor a "
+        "regressor that is installed here"
+    )
+
+
+def _type_of_tags(path: str) -> str | None:
+    """What scikit-learn says of a class that has to be made to be asked."""
+    from sklearn.base import ClassifierMixin, RegressorMixin
+
+    loaded = class_of(path)
+    if isinstance(loaded, type):
+        if issubclass(loaded, ClassifierMixin):
+            return "classifier"
+        return "regressor" if issubclass(loaded, RegressorMixin) else None
+    return None
+
+
+def class_of(path: str) -> object | None:
+    """The class at a path, where it is installed here."""
+    module, _, name = path.rpartition(".")
+    try:
+        found: object = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return found
+
+
+def _variable(call: ast.Call) -> str:
+    """The variable that a method is called on; empty where it is on none."""
+    function = call.func
+    return function.value.id if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) else ""
+
+
+# Where what begins
+
+
+def _before_split(program: Program, splits: Sequence[Event], node: ast.expr, at: int) -> tuple[ast.expr, int]:
+    """What goes into the first split as what comes out of the last as `node`, and the place where it does."""
+    for split in reversed(splits):
+        statement = program.statements[split.index].node
+        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Tuple | ast.List):
+            raise ConversionError(f"{_at(program, split)}: the parts of `{split.text}` are not given names at once: name each")
+        names = [each.id if isinstance(each, ast.Name) else "" for each in statement.targets[0].elts]
+        if isinstance(node, ast.Name) and node.id in names:
+            node, at = split.node.args[names.index(node.id) // 2], split.index
+    return node, at
+
+
+def _path(program: Program, seen: Interpreter, names: set[str], at: int) -> list[int]:
+    """The statements that some names depend on at a place: of a split, only on what went into the parts that are used."""
+    whole = needed(program.statements, names, at)
+    splits = [each for each in seen.events if each.what is Happening.SPLIT and each.index in whole and not each.in_function]
+    statement = program.statements[splits[-1].index].node if splits else None
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Tuple | ast.List):
+        return whole
+    split = splits[-1]
+    live = live_names(program, whole, names, split.index + 1, at)
+    targets = [each.id if isinstance(each, ast.Name) else "" for each in statement.targets[0].elts]
+    arguments = split.node.args
+    given = {name for place, target in enumerate(targets) if target in live for name in _names(arguments[place // 2])}
+    before = _path(program, seen, given | (live - {*targets}), split.index)
+    return [*before, split.index, *(index for index in whole if index > split.index)]
+
+
+def _root(
+    program: Program, seen: Interpreter, path: list[int], features: ast.expr, split_at: int, fit_at: int
+) -> tuple[int, str]:
+    """The first place from which on the features need one variable with rows alone, and that variable."""
+    structure = [each.index for each in seen.events if each.what is Happening.STRUCTURE and each.index in path]
+    start = max(structure, default=-1) + 1
+    for place in range(start, split_at + 1):
+        live = live_names(program, path, _names(features), place, fit_at)
+        rows = [name for name in sorted(live) if seen.history[place].get(name) and seen.history[place][name].kind is Kind.ROWS]
+        if len(rows) == 1:
+            return place, rows[0]
+    raise ConversionError(
+        f"the features `{shown(features)}` are made of several tables that are never one: put them into one frame before anything "
+        "is computed, and before the split"
+    )
+
+
+def live_names(program: Program, path: Iterable[int], names: set[str], place: int, at: int) -> set[str]:
+    """The names that are needed at a place, for some names at a later one."""
+    live = set(names)
+    effects = table([each.node for each in program.statements[:at]])
+    for index in sorted((each for each in path if place <= each < at), reverse=True):
+        live -= effects[index].defines - effects[index].changes
+        live |= effects[index].uses
+    return live
+
+
+def _load(program: Program, seen: Interpreter, path: list[int], root: str, start: int, split_at: int) -> list[int]:
+    """The statements that make the rows; those after the root stand there for the rows that they leave out."""
+    filters = [each.index for each in filters_of(seen) if each.index in path and start <= each.index <= split_at]
+    last = max(filters, default=start - 1)
+    return [index for index in path if index < start or index <= last] or needed(program.statements, [root], start)
+
+
+def filters_of(seen: Interpreter) -> list[Event]:
+    """Where rows are left out; not those of which only a mean or the like is taken."""
+    counted = [each.node for each in seen.events if each.what is Happening.AGGREGATE]
+    inside = {id(each) for node in counted for each in ast.walk(node)}
+    return [each for each in seen.events if each.what is Happening.FILTER and id(each.node) not in inside]
+
+
+def _leaks(seen: Interpreter, path: list[int], start: int, splits: Sequence[Event]) -> list[Event]:
+    """What is fitted on all rows although a split comes later."""
+    if not splits:
+        return []
+    return [each for each in seen.events if each.what in FITTING and each.index in path and start <= each.index < splits[0].index]
+
+
+def _building(
+    program: Program, seen: Interpreter, call: ast.Call, at: int, start: int, path: list[int]
+) -> tuple[list[int], dict[int, list[str]]]:
+    """The statements that make the model, and what those before it hand to them that they read off the rows."""
+    assert isinstance(call.func, ast.Attribute)
+    wanted = {*_names(call.func.value), *(name for each in [*call.args[2:], *call.keywords] for name in _names(each))}
+    wanted -= {name for each in call.keywords if each.arg in ("X", "y") for name in _names(each)}
+    all_of_it = [index for index in needed(program.statements, wanted, at) if not _is_fit(seen, index)]
+    effects = table([each.node for each in program.statements[:at]])
+    off_rows = {
+        index
+        for index in all_of_it
+        if any((found := seen.history[index].get(name)) and found.kind is Kind.ROWS for name in effects[index].uses)
+        or _defines_rows(seen, effects[index].defines, index)
+    }
+    building = [index for index in all_of_it if index not in off_rows]
+    used = {name for index in building for name in effects[index].uses} | wanted
+    handed: dict[int, list[str]] = {}
+    for index in sorted(off_rows):
+        names = sorted(name for name in effects[index].defines & used if not _is_rows(seen, name, index + 1))
+        if index >= start and names:
+            handed[index] = names
+    return building, handed
+
+
+def _is_fit(seen: Interpreter, index: int) -> bool:
+    return any(each.index == index and each.what in (Happening.FIT, Happening.FIT_TRANSFORM, Happening.SPLIT) for each in seen.events)
+
+
+def _defines_rows(seen: Interpreter, names: Iterable[str], index: int) -> bool:
+    return any(_is_rows(seen, name, index + 1) for name in names)
+
+
+def _is_rows(seen: Interpreter, name: str, place: int) -> bool:
+    found = seen.history[place].get(name)
+    return found is not None and found.kind in (Kind.ROWS, Kind.BUNCH)
+
+
+# How it answers
+
+
+def _answer(program: Program, seen: Interpreter, fit: Event, name: str) -> Answer:
+    """How the program asks its model: the last time that it asks of the test rows, or of any."""
+    asked = [
+        each
+        for each in seen.events
+        if each.what is Happening.PREDICT and each.index >= fit.index and not each.in_function and _variable(each.node) == name and name
+    ]
+    tested = [each for each in asked if each.part == "test"] or asked
+    probable = [each for each in tested if each.node.func.attr == _PROBABLE]
+    if not tested:
+        return Answer("predict", None, None, fit.part)
+    chosen = tested[-1] if not probable else probable[-1]
+    plain = [each for each in tested if each.node.func.attr == "predict"]
+    after, call = _computed(program.statements[(plain[-1] if plain else chosen).index].node, (plain[-1] if plain else chosen).node)
+    return Answer(chosen.node.func.attr, chosen.index, chosen.node.args[0] if chosen.node.args else None, chosen.part, after, call)
+
+
+def _computed(statement: ast.stmt, call: ast.expr) -> tuple[ast.expr | None, ast.expr | None]:
+    """What an assignment computes from an answer, where that is more than the answer or a column of it."""
+    if not isinstance(statement, ast.Assign):
+        return None, None
+    value = statement.value
+    if value is call or (isinstance(value, ast.Subscript) and value.value is call):
+        return None, None
+    return (value, call) if any(each is call for each in ast.walk(value)) else (None, None)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return set(effects_of(node).uses)
+
+
+def _at(program: Program, event: Event) -> str:
+    return str(program.statements[event.index].place)

@@ -1,0 +1,113 @@
+"""`features.py`: from rows to what the model sees, for training and for serving."""
+
+from __future__ import annotations
+
+import ast
+
+from heliostat.convert.plan import Plan
+from heliostat.convert.rendering.lines import annotated, function_source, imports_of, indented, is_import, tops, verbatim
+from heliostat.convert.rendering.naming import Workload
+from heliostat.convert.rewriting import Rewriter
+
+_WHOLE = "The features of rows, which have the columns of the source."
+_STATE = "from heliostat.ml.frameworks.scikit_learn.state import State"
+
+
+def features_module(workload: Workload) -> str:
+    """The module's text."""
+    code = feature_code(workload.plan, "rows.to_numpy()" if workload.facts and workload.facts.is_array else "rows.copy()")
+    head = (
+        f'"""From rows to what the model sees: the one piece of code for training and for serving.\n\n'
+        f"These are the lines of {workload.source}. What they fit on the rows of a training, `state` keeps for the answers.\n"
+        f'"""\n\nfrom typing import Any\n\n{imports_of(workload.plan, [code])}\n{_STATE}\n'
+    )
+    return f"{head}\n{_constants(workload)}\n\n{code}\n"
+
+
+def probe_code(plan: Plan) -> str:
+    """The same functions, to be run apart from any workload: `as_source` gives them rows as the program had them."""
+    code = feature_code(plan, "as_source(rows)")
+    return f"from typing import Any\n{imports_of(plan, [code])}\n{_STATE}\n\n{code}\n"
+
+
+def feature_code(plan: Plan, rows: str) -> str:
+    """The functions of the module, and what they use; `rows` makes what the program began with."""
+    rewriter = Rewriter(plan)
+    top = tops(plan, plan.path)
+    parts = _top_code(plan, top, rewriter)
+    places = sorted({*plan.path, *(index for index in plan.handed if index >= plan.root_from)} - {*top})
+    body = [index for index in places if not is_import(plan.program.statements[index])]
+    first = f"{plan.root} = {rows}"
+    if not plan.leaks:
+        lines = [first, *_lines(plan, body, rewriter)]
+        return "\n\n\n".join([*parts, _function("features", "rows", _WHOLE, lines, _unparsed(plan.features, rewriter))])
+    split = plan.splits[0]
+    before = [first, *_lines(plan, [index for index in body if index < split.index], rewriter)]
+    crossed = _unparsed(split.node.args[0], rewriter)
+    after = [f"{_crossing(plan)} = rows", *_lines(plan, [index for index in body if index > split.index], rewriter)]
+    return "\n\n\n".join([
+        *parts,
+        _function("before_split", "rows", "What is computed of all rows, before they are split.", before, crossed),
+        _function("after_split", "rows", "What is computed of the rows that a split gave to one part.", after, _unparsed(plan.features, rewriter)),
+        f'def features(rows: Any, state: State) -> Any:\n    """{_WHOLE}"""\n'
+        "    return after_split(before_split(rows, state), state)",
+    ])  # fmt: skip
+
+
+def _top_code(plan: Plan, top: list[int], rewriter: Rewriter) -> list[str]:
+    """Functions of the program, and what they use from outside, in their order."""
+    found = []
+    for index in top:
+        statement = plan.program.statements[index]
+        if isinstance(statement.node, ast.FunctionDef):
+            found.append(function_source(rewriter.function(statement.node), statement.place))
+        else:
+            found.append(statement.text)
+    return found
+
+
+def _lines(plan: Plan, places: list[int], rewriter: Rewriter) -> list[str]:
+    """The lines of statements, and after them what they hand to those that make the model."""
+    lines: list[str] = []
+    run: list[int] = []
+    for index in places:
+        run.append(index)
+        if index in plan.handed:
+            lines += verbatim(plan, run, rewriter)
+            lines += [f"state.value({each!r}, lambda: {each})" for each in plan.handed[index]]
+            run = []
+    return [*lines, *verbatim(plan, run, rewriter)]
+
+
+def _function(name: str, argument: str, text: str, lines: list[str], returned: str) -> str:
+    body = indented([*annotated(lines), f"return {returned}"])
+    return f'def {name}({argument}: Any, state: State) -> Any:\n    """{text}"""\n{body}'
+
+
+def _unparsed(node: ast.expr, rewriter: Rewriter) -> str:
+    return ast.unparse(ast.fix_missing_locations(rewriter.expression(node)))
+
+
+def _crossing(plan: Plan) -> str:
+    """The name that the rows of the training have behind the first split."""
+    statement = plan.program.statements[plan.splits[0].index].node
+    assert isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Tuple | ast.List)
+    first = statement.targets[0].elts[0]
+    return first.id if isinstance(first, ast.Name) else "split_rows"
+
+
+def _constants(workload: Workload) -> str:
+    facts = workload.facts
+    types = {field: (name, "") for name, field in workload.fields.items()}
+    if facts is not None:
+        types = {workload.fields[each.name]: (each.name, each.type) for each in facts.columns}
+    classes = (
+        f'\nCLASSES = {workload.classes!r}\n"""What the model tells apart, in the order of its probabilities."""' if workload.classes else ""
+    )
+    row = '\nROW = "notebook_row"\n"""The place of a row among all of them: something is fitted on all, in their order."""'
+    return (
+        f"COLUMNS: dict[str, tuple[str | int, str]] = {types!r}\n"
+        '"""Every column that the lines below are written for: what they call it, and pandas\' name of its type."""\n'
+        f'INPUTS = {tuple(workload.inputs)!r}\n"""The columns that an answer depends on: what clients send."""\n'
+        f"LABEL = {workload.label!r}{classes}{row if workload.keeps_order else ''}"
+    )
