@@ -33,7 +33,7 @@ def plan_of(program: Program, model: str | None = None) -> Plan:
         raise ConversionError(f"{_at(program, fit)}: `{fit.text}` has no labels: what is told without any is not converted")
     path = _path(program, seen, _names(features), fit.index)
     splits = [each for each in seen.events if each.what is Happening.SPLIT and each.index in path and not each.in_function]
-    labels, label_at = _before_split(program, splits, labels, fit.index)
+    label_path = _path(program, seen, _names(labels), fit.index)
     start, root = _root(program, seen, path, features, splits[0].index if splits else fit.index, fit.index)
     name = _variable(call)
     building, handed = _building(program, seen, call, fit.index, start, path)
@@ -48,14 +48,13 @@ def plan_of(program: Program, model: str | None = None) -> Plan:
         labels=labels,
         root=root,
         root_from=start,
-        path=[index for index in path if index >= start],
+        path=_from_root(program, seen, path, features, root, start, fit.index),
         load=load,
-        label_path=needed(program.statements, _names(labels), label_at),
-        label_at=label_at,
+        label_path=label_path,
         building=building,
         handed=handed,
         splits=splits,
-        leaks=_leaks(seen, path, start, splits),
+        leaks=_leaks(program, seen, path, start, splits),
         answer=_answer(program, seen, fit, name),
     )
     plan.unseeded = [
@@ -152,32 +151,28 @@ def _variable(call: ast.Call) -> str:
 # Where what begins
 
 
-def _before_split(program: Program, splits: Sequence[Event], node: ast.expr, at: int) -> tuple[ast.expr, int]:
-    """What goes into the first split as what comes out of the last as `node`, and the place where it does."""
-    for split in reversed(splits):
-        statement = program.statements[split.index].node
-        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Tuple | ast.List):
-            raise ConversionError(f"{_at(program, split)}: the parts of `{split.text}` are not given names at once: name each")
-        names = [each.id if isinstance(each, ast.Name) else "" for each in statement.targets[0].elts]
-        if isinstance(node, ast.Name) and node.id in names:
-            node, at = split.node.args[names.index(node.id) // 2], split.index
-    return node, at
-
-
 def _path(program: Program, seen: Interpreter, names: set[str], at: int) -> list[int]:
     """The statements that some names depend on at a place: of a split, only on what went into the parts that are used."""
     whole = needed(program.statements, names, at)
-    splits = [each for each in seen.events if each.what is Happening.SPLIT and each.index in whole and not each.in_function]
-    statement = program.statements[splits[-1].index].node if splits else None
-    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Tuple | ast.List):
+    splits = [index for index in whole if index in _splits(program, seen)]
+    if not splits:
         return whole
-    split = splits[-1]
-    live = live_names(program, whole, names, split.index + 1, at)
-    targets = [each.id if isinstance(each, ast.Name) else "" for each in statement.targets[0].elts]
-    arguments = split.node.args
-    given = {name for place, target in enumerate(targets) if target in live for name in _names(arguments[place // 2])}
-    before = _path(program, seen, given | (live - {*targets}), split.index)
-    return [*before, split.index, *(index for index in whole if index > split.index)]
+    last = splits[-1]
+    live = live_names(program, seen, whole, names, last, at)
+    return [*_path(program, seen, live, last), last, *(index for index in whole if index > last)]
+
+
+def _splits(program: Program, seen: Interpreter) -> dict[int, tuple[list[str], list[ast.expr]]]:
+    """The splits whose parts all have names: those names, and what is split."""
+    found: dict[int, tuple[list[str], list[ast.expr]]] = {}
+    for event in seen.events:
+        statement = program.statements[event.index].node
+        if event.what is Happening.SPLIT and not event.in_function and isinstance(statement, ast.Assign):
+            target = statement.targets[0]
+            if isinstance(target, ast.Tuple | ast.List):
+                names = [each.id if isinstance(each, ast.Name) else "" for each in target.elts]
+                found[event.index] = (names, event.node.args)
+    return found
 
 
 def _root(
@@ -187,7 +182,9 @@ def _root(
     structure = [each.index for each in seen.events if each.what is Happening.STRUCTURE and each.index in path]
     start = max(structure, default=-1) + 1
     for place in range(start, split_at + 1):
-        live = live_names(program, path, _names(features), place, fit_at)
+        live = live_names(program, seen, path, _names(features), place, fit_at)
+        if any((found := seen.history[place].get(name)) and found.kind is Kind.BUNCH for name in live):
+            continue
         rows = [name for name in sorted(live) if seen.history[place].get(name) and seen.history[place][name].kind is Kind.ROWS]
         if len(rows) == 1:
             return place, rows[0]
@@ -197,13 +194,27 @@ def _root(
     )
 
 
-def live_names(program: Program, path: Iterable[int], names: set[str], place: int, at: int) -> set[str]:
+def _from_root(
+    program: Program, seen: Interpreter, path: list[int], features: ast.expr, root: str, start: int, fit_at: int
+) -> list[int]:
+    """The statements from the root to the features, and those before it that these need beside the rows: constants, functions."""
+    live = live_names(program, seen, path, _names(features), start, fit_at) - {root}
+    return [*needed(program.statements, live, start), *(index for index in path if index >= start)]
+
+
+def live_names(program: Program, seen: Interpreter, path: Iterable[int], names: set[str], place: int, at: int) -> set[str]:
     """The names that are needed at a place, for some names at a later one."""
     live = set(names)
     effects = table([each.node for each in program.statements[:at]])
+    splits = _splits(program, seen)
     for index in sorted((each for each in path if place <= each < at), reverse=True):
-        live -= effects[index].defines - effects[index].changes
-        live |= effects[index].uses
+        if index in splits:
+            targets, arguments = splits[index]
+            used = {name for number, target in enumerate(targets) if target in live for name in _names(arguments[number // 2])}
+            live = (live - {*targets}) | used
+        else:
+            live -= effects[index].defines - effects[index].changes
+            live |= effects[index].uses
     return live
 
 
@@ -221,11 +232,24 @@ def filters_of(seen: Interpreter) -> list[Event]:
     return [each for each in seen.events if each.what is Happening.FILTER and id(each.node) not in inside]
 
 
-def _leaks(seen: Interpreter, path: list[int], start: int, splits: Sequence[Event]) -> list[Event]:
-    """What is fitted on all rows although a split comes later."""
+def _leaks(program: Program, seen: Interpreter, path: list[int], start: int, splits: Sequence[Event]) -> list[Event]:
+    """What is fitted on all rows although a split keeps some for the test."""
     if not splits:
         return []
-    return [each for each in seen.events if each.what in FITTING and each.index in path and start <= each.index < splits[0].index]
+    behind = behind_split(program, path, splits[0].index)
+    return [each for each in seen.events if each.what in FITTING and each.index in path and each.index >= start and each.index not in behind]
+
+
+def behind_split(program: Program, path: list[int], split: int) -> set[int]:
+    """The statements of a path that depend on what a split gives: others behind it are as if they stood before it."""
+    effects = table([each.node for each in program.statements])
+    given = set(effects[split].defines)
+    found = set()
+    for index in (each for each in path if each > split):
+        if effects[index].uses & given:
+            found.add(index)
+            given |= effects[index].defines | effects[index].changes
+    return found
 
 
 def _building(

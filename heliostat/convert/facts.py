@@ -17,6 +17,8 @@ class Column(BaseModel):
 
     name: str | int
     """What the program calls it; a place, where the rows are an array."""
+    title: str = ""
+    """What else it is called, where its name is a place."""
     type: str
     """pandas' name of its type."""
     has_missing: bool = False

@@ -53,7 +53,7 @@ class Plan:
     features: ast.expr
     """What the model is fitted on."""
     labels: ast.expr
-    """What it is to tell, of all rows."""
+    """What it is to tell."""
     root: str
     """The variable that holds the rows as they are before any feature is computed."""
     root_from: int
@@ -64,8 +64,6 @@ class Plan:
     """The statements that make the rows: up to the root, and up to the last that leaves rows out."""
     label_path: list[int]
     """The statements that make the labels."""
-    label_at: int
-    """The place where the labels are as they are taken."""
     building: list[int]
     """The statements that make the model, unfitted."""
     handed: dict[int, list[str]]

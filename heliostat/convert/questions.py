@@ -26,7 +26,12 @@ def questions_of(workload: Workload, differences: Sequence[str] | None) -> list[
         *(_of_facts(workload, workload.facts) if workload.facts else _not_run(workload)),
         *_of_trial(workload, differences),
     ]
-    return sorted(dict.fromkeys(found), key=lambda each: (not each.is_open, each.place or Place(0, 0), each.text))
+    return sorted(dict.fromkeys(found), key=_order)
+
+
+def _order(question: Question) -> tuple[bool, int, int, str]:
+    place = question.place or Place(None, 0)
+    return not question.is_open, place.cell or 0, place.line, question.text
 
 
 def page(workload: Workload, questions: Sequence[Question]) -> str:

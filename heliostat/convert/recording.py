@@ -35,7 +35,8 @@ class _Split:
     def __call__(self, *arrays: Any, **options: Any) -> Any:
         rows = np.arange(len(arrays[0]) if hasattr(arrays[0], "__len__") else arrays[0].shape[0])
         *found, first, second = self._split(*arrays, rows, **options)
-        self.calls[self.index] = (first, second, getattr(arrays[0], "index", None))
+        indexes = [each.index for each in arrays if hasattr(each, "iloc")]
+        self.calls[self.index] = (first, second, indexes[0] if indexes else None)
         return found
 
 
@@ -103,8 +104,7 @@ def _facts(task: Task, looked: dict[str, Any], split: _Split, namespace: dict[st
     parts = _parts(task, split, looked["index"], rows)
     notes: list[str] = []
     used = _used(task, rows, parts, notes, not isinstance(root, pd.DataFrame))
-    columns = [_column(rows[name], names.get(name, name)) for name in rows.columns]
-    rows = rows.rename(columns=names)
+    columns = [_column(rows[name], name, names.get(name, "")) for name in rows.columns]
     model, (predictions, proba) = looked["model"], looked["answers"]
     places = parts.get(task.answer_part)
     if places is not None and len(places) != len(predictions):
@@ -127,7 +127,7 @@ def _facts(task: Task, looked: dict[str, Any], split: _Split, namespace: dict[st
         columns=tuple(columns),
         rows=len(parts["all"]),
         is_array=not isinstance(root, pd.DataFrame),
-        used=tuple(names.get(name, name) for name in used),
+        used=tuple(name if isinstance(name, int) else str(name) for name in used),
         classes=None if classes is None else tuple(map(_plain, classes)),
         has_probabilities=proba is not None,
         recorded=tuple(recorded),
@@ -225,7 +225,7 @@ def _alike(one: Any, other: Any) -> bool:
     return bool(((one == other) | ((one != one) & (other != other))).all())  # noqa: PLR0124 - NaN is not itself
 
 
-def _column(column: pd.Series[Any], name: Any) -> Column:
+def _column(column: pd.Series[Any], name: Any, title: str) -> Column:
     kind = str(column.dtype)
     is_text = kind in ("str", "object", "string", "category")
     values = sorted({str(each) for each in column.dropna()}) if is_text else []
@@ -234,6 +234,7 @@ def _column(column: pd.Series[Any], name: Any) -> Column:
         fractions = bool((column.dropna() != column.dropna().dt.floor("s")).any())
     return Column(
         name=name if isinstance(name, int) else str(name),
+        title=title,
         type=kind,
         has_missing=bool(column.isna().any()),
         values=tuple(values) if is_text and 0 < len(values) <= LITERALS else None,

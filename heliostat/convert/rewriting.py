@@ -24,14 +24,17 @@ class Rewriter:
         names: The names under which something is kept, in their order.
     """
 
-    def __init__(self, plan: Plan, parameters: Mapping[int, str] | None = None) -> None:
-        """`parameters`: what stands in the place of some constants, by the identity of their nodes."""
+    def __init__(self, plan: Plan, parameters: Mapping[int, str] | None = None, for_labels: bool = False) -> None:
+        """`parameters`: what stands in the place of some constants, by the identity of their nodes; `for_labels`: of a split,
+        the labels are what goes on, and not the features."""
         self._plan = plan
         self._events: dict[int, list[Event]] = {}
         for event in plan.seen.events:
             self._events.setdefault(id(event.node), []).append(event)
         self._parameters = dict(parameters or {})
-        self._stateful = _stateful_functions(plan)
+        self._stateful = stateful_functions(plan)
+        places, ends = (plan.label_path, plan.labels) if for_labels else (plan.path, plan.features)
+        self._used = set(effects_of(ends).uses).union(*(effects_of(node).uses for node in plan.nodes(places) if not _is_split(node)))
         self._counts: Counter[str] = Counter()
         self.names: list[str] = []
 
@@ -50,11 +53,11 @@ class Rewriter:
         """A statement of the path. `used_later`: names that statements behind it use."""
         statement = self._plan.program.statements[index]
         node = statement.node
-        if self._is_plain:
-            return [self._rebuilt(node)]
         split = self._event(node, Happening.SPLIT, inside=True)
         if split is not None:
             return self._split(node, split)
+        if self._is_plain:
+            return [self._rebuilt(node)]
         if self._is_dropped(node):
             return []
         fitted = self._fitted(node)
@@ -83,18 +86,9 @@ class Rewriter:
         found: list[ast.stmt] = []
         for position, target in enumerate(targets.elts):
             is_kept = isinstance(target, ast.Name) and not position % 2 and position // 2 < len(split.node.args)
-            if is_kept and target.id in self._wanted_names():  # type: ignore[attr-defined]
+            if is_kept and target.id in self._used:  # type: ignore[attr-defined]
                 found.append(_assign(target.id, self._rebuilt(split.node.args[position // 2])))  # type: ignore[attr-defined]
         return found
-
-    def _wanted_names(self) -> set[str]:
-        uses = [effects_of(node).uses for node in self._plan.nodes(self._plan.path)]
-        labels = {self._label_name()}
-        return set(effects_of(self._plan.features).uses).union(*uses) - labels
-
-    def _label_name(self) -> str:
-        call = self._plan.fit.node
-        return call.args[1].id if len(call.args) > 1 and isinstance(call.args[1], ast.Name) else ""
 
     def _is_dropped(self, node: ast.stmt) -> bool:
         """Whether a statement does nothing but leave rows out in place."""
@@ -210,6 +204,11 @@ class Rewriter:
                 yield found
 
 
+def _is_split(node: ast.stmt) -> bool:
+    names = [each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for each in ast.walk(node)]
+    return "train_test_split" in names
+
+
 def source_of(nodes: Sequence[ast.stmt], statement: Statement) -> list[str]:
     """The lines of what became of a statement: as it was written, where nothing was changed."""
     if len(nodes) == 1 and ast.dump(nodes[0]) == ast.dump(statement.node) and not isinstance(statement.node, ast.FunctionDef):
@@ -217,7 +216,7 @@ def source_of(nodes: Sequence[ast.stmt], statement: Statement) -> list[str]:
     return [line for node in nodes for line in ast.unparse(ast.fix_missing_locations(node)).splitlines()]
 
 
-def _stateful_functions(plan: Plan) -> set[str]:
+def stateful_functions(plan: Plan) -> set[str]:
     """The functions of the program that fit something, directly or through each other."""
     fitting = {Happening.AGGREGATE, Happening.FIT, Happening.FIT_TRANSFORM, Happening.DUMMIES}
     marked = {id(each.node) for each in plan.seen.events if each.what in fitting and each.in_function and each.index in plan.path}

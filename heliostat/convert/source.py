@@ -10,7 +10,7 @@ class ConversionError(ValueError):
     """What cannot be converted; the text says where, why and what to do."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Place:
     """Where something stands: a line of a code cell, both counted from 1; a script has no cells."""
 

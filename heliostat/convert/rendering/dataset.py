@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from heliostat.convert.effects import effects_of, needed, table
 from heliostat.convert.kinds import Event, Happening, Kind, constant, keyword
 from heliostat.convert.plan import Plan, Problem
-from heliostat.convert.rendering.lines import annotated, function_source, imports_of, indented, is_import, tops, verbatim
+from heliostat.convert.rendering.lines import annotated, function_source, imports_of, indented, is_import, shared_functions, tops, verbatim
 from heliostat.convert.rendering.naming import Workload, field_of
 from heliostat.convert.rewriting import Rewriter
 
@@ -43,15 +43,17 @@ def dataset_module(workload: Workload) -> str:
     places = sorted({*plan.load, *plan.label_path})
     files = files_of(plan, workload.folder)
     top = tops(plan, places)
-    functions = [_top(plan, index) for index in top]
+    shared = shared_functions(plan)
+    functions = [_top(plan, index) for index in top if index not in shared]
     body = [index for index in places if index not in top and not is_import(plan.program.statements[index])]
-    load = _load(workload, body, Rewriter(plan, {each.node: f"parameters.{each.name}" for each in files}))
+    load = _load(workload, body, Rewriter(plan, {each.node: f"parameters.{each.name}" for each in files}, for_labels=True))
     split = _split(workload)
     code = "\n\n\n".join([*functions, load, split])
     data = "Data" if files else "JobParameters"
     source = f"from {workload.package}.parameters import Data" if files else "from heliostat.spec.parameters import JobParameters"
     constants = ["COLUMNS", "INPUTS", "LABEL", *(["CLASSES"] if workload.classes else []), *(["ROW"] if workload.keeps_order else [])]
-    used = [name for name in constants if any(getattr(each, "id", "") == name for each in ast.walk(ast.parse(code)))]
+    imported = [*constants, *(shared[index] for index in top if index in shared)]
+    used = [name for name in imported if any(getattr(each, "id", "") == name for each in ast.walk(ast.parse(code)))]
     return (
         f'"""The data: the rows of {workload.source} before any feature, split as it splits them."""\n\n'
         f"from typing import Any\n\nimport numpy as np\nimport pandas as pd\n{imports_of(plan, [code])}\n"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 
+from heliostat.convert.analysis import behind_split, live_names
+from heliostat.convert.effects import effects_of, table
 from heliostat.convert.plan import Plan
-from heliostat.convert.rendering.lines import annotated, function_source, imports_of, indented, is_import, tops, verbatim
+from heliostat.convert.rendering.lines import annotated, function_source, imports_of, indented, is_import, reads_rows, tops, verbatim
 from heliostat.convert.rendering.naming import Workload
 from heliostat.convert.rewriting import Rewriter
 
@@ -42,9 +44,11 @@ def feature_code(plan: Plan, rows: str) -> str:
         lines = [first, *_lines(plan, body, rewriter)]
         return "\n\n\n".join([*parts, _function("features", "rows", _WHOLE, lines, _unparsed(plan.features, rewriter))])
     split = plan.splits[0]
-    before = [first, *_lines(plan, [index for index in body if index < split.index], rewriter)]
+    behind = behind_split(plan.program, body, split.index)
+    ahead = [index for index in body if index not in behind and index != split.index]
+    before = [first, *_lines(plan, ahead, rewriter)]
     crossed = _unparsed(split.node.args[0], rewriter)
-    after = [f"{_crossing(plan)} = rows", *_lines(plan, [index for index in body if index > split.index], rewriter)]
+    after = [f"{_crossing(plan)} = rows", *_brought(plan, ahead, sorted(behind), rewriter), *_lines(plan, sorted(behind), rewriter)]
     return "\n\n\n".join([
         *parts,
         _function("before_split", "rows", "What is computed of all rows, before they are split.", before, crossed),
@@ -52,6 +56,18 @@ def feature_code(plan: Plan, rows: str) -> str:
         f'def features(rows: Any, state: State) -> Any:\n    """{_WHOLE}"""\n'
         "    return after_split(before_split(rows, state), state)",
     ])  # fmt: skip
+
+
+def _brought(plan: Plan, ahead: list[int], behind: list[int], rewriter: Rewriter) -> list[str]:
+    """What the lines behind the split need of those before it, beside the rows: constants again, and what was kept."""
+    effects = table([each.node for each in plan.program.statements])
+    wanted = live_names(plan.program, plan.seen, behind, set(effects_of(plan.features).uses), plan.splits[0].index + 1, plan.fit.index)
+    plain = [index for index in ahead if not reads_rows(plan, index)]
+    names = {name for index in plain for name in effects[index].defines & wanted}
+    return [
+        *verbatim(plan, [index for index in plain if effects[index].defines & wanted], rewriter),
+        *(f"{name} = state.fitted({name!r})" for name in sorted(wanted - names) if name in rewriter.names),
+    ]
 
 
 def _top_code(plan: Plan, top: list[int], rewriter: Rewriter) -> list[str]:

@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from heliostat.convert.effects import Effects, effects_of, needed, table
+from heliostat.convert.kinds import Kind
 from heliostat.convert.plan import Plan
-from heliostat.convert.rewriting import Rewriter, source_of
+from heliostat.convert.rewriting import Rewriter, source_of, stateful_functions
 from heliostat.convert.source import Place, Statement
 
 
@@ -50,12 +51,20 @@ def tops(plan: Plan, places: Sequence[int]) -> list[int]:
     functions = [index for index in places if is_function(statements[index])]
     shared = {name for index in functions for name in effects_of(statements[index].node).uses}
     last = max(places, default=-1) + 1
-    outer = {each for each in needed(statements, shared, last) if not _reads_rows(plan, each)}
+    outer = {each for each in needed(statements, shared, last) if not reads_rows(plan, each)}
     return sorted({*functions, *outer} & set(places) | {each for each in outer if not is_import(statements[each])})
 
 
-def _reads_rows(plan: Plan, index: int) -> bool:
-    return index in {each.index for each in plan.seen.events}
+def reads_rows(plan: Plan, index: int) -> bool:
+    """Whether a statement has to do with rows, so that it cannot stand at the top of a module."""
+    effects = effects_of(plan.program.statements[index].node)
+    before, after = plan.seen.history[index], plan.seen.history[index + 1]
+    rows = (Kind.ROWS, Kind.BUNCH, Kind.GROUPS, Kind.VALUE)
+    if any(name in before and before[name].kind in rows for name in effects.uses):
+        return True
+    return any(event.index == index for event in plan.seen.events) or any(
+        name in after and after[name].kind in (Kind.ROWS, Kind.BUNCH) for name in effects.defines
+    )
 
 
 def annotated(lines: Sequence[str]) -> list[str]:
@@ -126,3 +135,14 @@ def source_of_places(plan: Plan, places: Sequence[int], rewriter: Rewriter | Non
         else:
             lines += verbatim(plan, [index], rewriter)
     return lines
+
+
+def shared_functions(plan: Plan) -> dict[int, str]:
+    """The functions that stand in `features.py` as they are in the program, by their places: other modules import them there."""
+    stateful = stateful_functions(plan)
+    found = {}
+    for index in tops(plan, plan.path):
+        node = plan.program.statements[index].node
+        if isinstance(node, ast.FunctionDef) and node.name not in stateful:
+            found[index] = node.name
+    return found

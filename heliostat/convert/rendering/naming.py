@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from heliostat.convert.facts import Facts
@@ -44,7 +44,7 @@ class Workload:
     @property
     def fields(self) -> dict[str | int, str]:
         """The field of each column, in their order; without a run, of the columns that the program names."""
-        return fields_of([each.name for each in self.facts.columns] if self.facts else [])
+        return fields_of({each.name: each.title for each in self.facts.columns} if self.facts else {})
 
     @property
     def inputs(self) -> list[str]:
@@ -83,11 +83,11 @@ class Workload:
         return bool(self.plan.leaks)
 
 
-def fields_of(names: Sequence[str | int]) -> dict[str | int, str]:
-    """A field's name for each column's, all different."""
+def fields_of(names: Mapping[str | int, str]) -> dict[str | int, str]:
+    """A field's name for each column's, all different; a column may have another title."""
     found: dict[str | int, str] = {}
-    for name in names:
-        field = field_of(name)
+    for name, title in names.items():
+        field = field_of(title or name)
         while field in found.values():
             field += "_"
         found[name] = field

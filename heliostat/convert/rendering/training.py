@@ -7,7 +7,7 @@ import ast
 from heliostat.convert.parameters import Parameter
 from heliostat.convert.plan import Plan
 from heliostat.convert.rendering.dataset import File
-from heliostat.convert.rendering.lines import annotated, imports_of, indented, is_import, source_of_places, tops, verbatim
+from heliostat.convert.rendering.lines import annotated, imports_of, indented, is_import, shared_functions, source_of_places, tops, verbatim
 from heliostat.convert.rendering.naming import Workload
 from heliostat.convert.rewriting import Rewriter
 
@@ -39,7 +39,8 @@ def train_module(workload: Workload, parameters: list[Parameter]) -> str:
     rewriter = Rewriter(plan, {each.node: f"parameters.{each.name}" for each in parameters})
     rewriter.only_parameters()
     top = tops(plan, plan.building)
-    functions = source_of_places(plan, top)
+    shared = shared_functions(plan)
+    functions = source_of_places(plan, [index for index in top if index not in shared])
     body = [index for index in plan.building if index not in top and not is_import(plan.program.statements[index])]
     model = plan.model or "model"
     call = plan.fit.node
@@ -59,7 +60,8 @@ def train_module(workload: Workload, parameters: list[Parameter]) -> str:
         'def fit(tables: Tables, parameters: Training) -> Model:\n    """The model of the training rows."""\n'
         f'{indented([*_typed(lines), f"return Model({{**state.values, MODEL: {model}}})"])}',
     ])  # fmt: skip
-    used = [name for name in ("CLASSES", "COLUMNS", "INPUTS", "LABEL", "ROW", "after_split", "before_split", "features") if _names(code, name)]
+    imported = [shared[index] for index in top if index in shared]
+    used = [*imported, *(name for name in ("CLASSES", "COLUMNS", "INPUTS", "LABEL", "ROW", "after_split", "before_split", "features") if _names(code, name))]
     arrow = "import pyarrow as pa\n" if workload.keeps_order else ""
     return (
         f'"""The training, as {workload.source} has it."""\n\nfrom typing import Any\n\nimport numpy as np\n{arrow}'

@@ -62,16 +62,16 @@ def load(directory: Path) -> dict[str, Any]:
 
 def _saved(value: Any, directory: Path, stem: str) -> dict[str, Any]:
     """Write one value, and say how."""
-    module = type(value).__module__
+    library = type(value).__module__.partition(".")[0]
     if _is_json(value):
         return {"form": "json", "value": _to_json(value)}
     if isinstance(value, np.ndarray | np.generic):
         return _array(value, directory / f"{stem}.npy")
-    if module.startswith("pandas."):
+    if library == "pandas":
         return _frame(value, directory / f"{stem}.parquet")
-    if module.startswith("lightgbm."):
+    if library == "lightgbm":
         return _lightgbm(value, directory / f"{stem}.lightgbm.txt")
-    if module.startswith("xgboost."):
+    if library == "xgboost":
         path = directory / f"{stem}.xgboost.json"
         value.save_model(path)
         return {"form": "xgboost", "file": path.name, "class": type(value).__name__}
