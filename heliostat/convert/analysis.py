@@ -35,7 +35,7 @@ def plan_of(program: Program, model: str | None = None) -> Plan:
     splits = [each for each in seen.events if each.what is Happening.SPLIT and each.index in path and not each.in_function]
     label_path = _path(program, seen, _names(labels), fit.index)
     start, root = _root(program, seen, path, features, splits[0].index if splits else fit.index, fit.index)
-    name = _variable(call)
+    name = _variable(call) or _assigned(program, fit)
     building, handed = _building(program, seen, call, fit.index, start, path)
     load = _load(program, seen, path, root, start, splits[0].index if splits else fit.index)
     plan = Plan(
@@ -140,6 +140,18 @@ def class_of(path: str) -> object | None:
     except (ImportError, AttributeError, ValueError):
         return None
     return found
+
+
+def _assigned(program: Program, fit: Event) -> str:
+    """The variable that `model = Estimator().fit(...)` gives the model to.
+
+    Raises:
+        ConversionError: it is in none.
+    """
+    statement = program.statements[fit.index].node
+    if isinstance(statement, ast.Assign) and statement.value is fit.node and isinstance(statement.targets[0], ast.Name):
+        return statement.targets[0].id
+    raise ConversionError(f"{_at(program, fit)}: the model of `{fit.text}` is in no variable: give it a name")
 
 
 def _variable(call: ast.Call) -> str:

@@ -69,6 +69,8 @@ class Calls(ABC):
         if of.name.startswith("numpy.random"):
             return self._random(node, [*arguments, *named.values()], seeded=True)
         found = joined(of, *arguments, *named.values())
+        if name in ("fit", "fit_transform", "transform", "partial_fit") and found.kind is Kind.ROWS:
+            self.happens(Happening.UNKNOWN, node, found.part, f"`{shown(node)}` fits or transforms, and what it is of is not known")
         if of.kind is Kind.CONST and found.kind is Kind.ROWS and isinstance(node.func, ast.Attribute):
             base = node.func.value  # rows that go into a list
             if name in ("append", "extend", "update") and isinstance(base, ast.Name):

@@ -94,10 +94,6 @@ def _run(plan: Plan, name: str, folder: str, seconds: float) -> Facts:
 def _task(plan: Plan, name: str, folder: str) -> Task:
     answer, statements = plan.answer, plan.program.statements
     asks = answer.statement is not None and answer.rows is not None
-    fit = statements[plan.fit.index].node
-    model = plan.model or (fit.targets[0].id if isinstance(fit, ast.Assign) and isinstance(fit.targets[0], ast.Name) else "")
-    if not model:
-        raise ConversionError(f"{statements[plan.fit.index].place}: the model of `{plan.fit.text}` is in no variable: give it a name")
     return Task(
         name=name,
         folder=folder,
@@ -106,7 +102,7 @@ def _task(plan: Plan, name: str, folder: str) -> Task:
         root_from=plan.root_from,
         splits=tuple((each.index, each.part) for each in plan.splits),
         fit_at=plan.fit.index,
-        model=model,
+        model=plan.model,
         features=ast.unparse(plan.features),
         answer_at=answer.statement if asks and answer.statement is not None else plan.fit.index,
         answer_rows=ast.unparse(answer.rows) if asks and answer.rows is not None else ast.unparse(plan.features),

@@ -11,6 +11,8 @@ from heliostat.convert.kinds import CONST, Event, Happening, Kind, Value, consta
 from heliostat.convert.source import Statement, shown
 from heliostat.convert.vocabulary import ACCESSORS, BUNCH_ROWS, COUNTS, SCHEMA
 
+_CARRIED = (Kind.ROWS, Kind.VALUE, Kind.ESTIMATOR)
+"""What makes the list or mapping that it is put into something of its kind."""
 _DEPTH = 8
 """How many calls of the program's own functions inside of each other are followed."""
 
@@ -144,8 +146,8 @@ class Interpreter(Calls):
             name = name.value
         if isinstance(target, ast.Subscript):
             self.value(target.slice)
-        if isinstance(name, ast.Name) and before.kind is Kind.CONST and found.kind in (Kind.ROWS, Kind.VALUE):
-            self.variables[name.id] = Value(found.kind, part=found.part)
+        if isinstance(name, ast.Name) and before.kind is Kind.CONST and found.kind in _CARRIED:
+            self.variables[name.id] = replace(found, items=())
 
     # Expressions
 

@@ -48,7 +48,7 @@ class Plan:
     fit: Event
     """Where the model is fitted."""
     model: str
-    """The variable that the model is in; empty where it is in none."""
+    """The variable that the model is in."""
     problem: Problem
     features: ast.expr
     """What the model is fitted on."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from heliostat.convert.effects import effects_of
 from heliostat.convert.facts import Facts
 from heliostat.convert.kinds import Happening
 from heliostat.convert.plan import Plan, Problem
 from heliostat.convert.rendering.dataset import files_of
+from heliostat.convert.rendering.lines import tops
 from heliostat.convert.rendering.naming import Workload
 from heliostat.convert.rendering.serving import computed_answer
 from heliostat.convert.rendering.training import has_probabilities, plain_probabilities
@@ -40,13 +42,18 @@ def page(workload: Workload, questions: Sequence[Question]) -> str:
     said = [each for each in questions if not each.is_open]
     lines = [f"# {workload.name}, converted from {workload.source}", ""]
     lines += ["Places are those of the source; cells count those with code, from 1.", ""]
-    lines += ["## To be answered", "", *(_numbered(open_ones) or ["Nothing."]), ""]
-    lines += ["## Decided and left out", "", *(_numbered(said) or ["Nothing."]), ""]
+    lines += ["## To be answered", "", *_numbered(open_ones), ""]
+    lines += ["## Decided and left out", "", *_numbered(said), ""]
     return "\n".join(lines)
 
 
+def numbered(texts: Sequence[str]) -> list[str]:
+    """A numbered list of Markdown."""
+    return [f"{number}. {text}" for number, text in enumerate(texts, 1)] or ["Nothing."]
+
+
 def _numbered(questions: Sequence[Question]) -> list[str]:
-    return [f"{number}. {f'{each.place}: ' if each.place else ''}{each.text}" for number, each in enumerate(questions, 1)]
+    return numbered([f"{f'{each.place}: ' if each.place else ''}{each.text}" for each in questions])
 
 
 def _place(plan: Plan, index: int) -> Place:
@@ -72,6 +79,14 @@ def _of_features(plan: Plan) -> Iterator[Question]:
                 f"`{event.text}` fits again on rows of the test, so that these are transformed otherwise than those of the training: "
                 "serving keeps what the training fitted; is that meant?",
                 _place(plan, event.index),
+            )
+    for index in tops(plan, plan.path):
+        outer = effects_of(plan.program.statements[index].node).changes
+        if outer:
+            yield Question(
+                f"a function of the features changes {', '.join(sorted(outer))}, which is outside of it: all requests of a replica share it. "
+                "Is it needed after the call?",
+                _place(plan, index),
             )
     for event in plan.leaks:
         yield Question(

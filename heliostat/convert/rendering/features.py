@@ -38,7 +38,7 @@ def feature_code(plan: Plan, rows: str) -> str:
     top = tops(plan, plan.path)
     parts = _top_code(plan, top, rewriter)
     places = sorted({*plan.path, *(index for index in plan.handed if index >= plan.root_from)} - {*top})
-    body = [index for index in places if not is_import(plan.program.statements[index])]
+    body = [index for index in places if not is_import(plan.program.statements[index]) and not _only_seeds(plan, index)]
     first = f"{plan.root} = {rows}"
     if not plan.leaks:
         lines = [first, *_lines(plan, body, rewriter)]
@@ -70,16 +70,24 @@ def _brought(plan: Plan, ahead: list[int], behind: list[int], rewriter: Rewriter
     ]
 
 
+def _only_seeds(plan: Plan, index: int) -> bool:
+    """Whether a statement only seeds a generator: features choose nothing at random."""
+    node = plan.program.statements[index].node
+    call = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "seed"
+
+
 def _top_code(plan: Plan, top: list[int], rewriter: Rewriter) -> list[str]:
     """Functions of the program, and what they use from outside, in their order."""
-    found = []
+    constants: list[str] = []
+    functions: list[str] = []
     for index in top:
         statement = plan.program.statements[index]
         if isinstance(statement.node, ast.FunctionDef):
-            found.append(function_source(rewriter.function(statement.node), statement.place))
+            functions.append(function_source(rewriter.function(statement.node), statement.place))
         else:
-            found.append(statement.text)
-    return found
+            constants.append(statement.text)
+    return [*(["\n".join(constants)] if constants else []), *functions]
 
 
 def _lines(plan: Plan, places: list[int], rewriter: Rewriter) -> list[str]:

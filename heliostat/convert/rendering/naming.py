@@ -59,13 +59,18 @@ class Workload:
 
     @property
     def _labels(self) -> ast.expr:
-        """What the labels' variable was given, where it is one column."""
-        labels = self.plan.labels
-        for node in self.plan.nodes(self.plan.label_path):
-            named = isinstance(node, ast.Assign) and isinstance(labels, ast.Name) and isinstance(node.targets[0], ast.Name)
-            if named and node.targets[0].id == labels.id and isinstance(node.value, ast.Subscript | ast.Attribute):
-                return node.value
-        return labels
+        """The labels, followed from the training's back through splits and names to a column, where they are one."""
+        found = self.plan.labels
+        for node in reversed(self.plan.nodes(self.plan.label_path)):
+            if not isinstance(node, ast.Assign) or not isinstance(found, ast.Name):
+                continue
+            target, value = node.targets[0], node.value
+            names = [getattr(each, "id", "") for each in getattr(target, "elts", [target])]
+            if found.id in names and isinstance(value, ast.Call) and isinstance(target, ast.Tuple) and len(value.args) > names.index(found.id) // 2:
+                found = value.args[names.index(found.id) // 2]
+            elif names == [found.id] and isinstance(value, ast.Subscript | ast.Attribute | ast.Name):
+                found = value
+        return found
 
     @property
     def classes(self) -> tuple[object, ...]:

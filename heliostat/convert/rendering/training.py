@@ -42,7 +42,7 @@ def train_module(workload: Workload, parameters: list[Parameter]) -> str:
     shared = shared_functions(plan)
     functions = source_of_places(plan, [index for index in top if index not in shared])
     body = [index for index in plan.building if index not in top and not is_import(plan.program.statements[index])]
-    model = plan.model or "model"
+    model = plan.model
     call = plan.fit.node
     rest = [ast.unparse(each) for each in [*call.args[2:], *(each for each in call.keywords if each.arg not in ("X", "y"))]]
     receiver = ast.unparse(rewriter.expression(call.func.value))

@@ -14,7 +14,7 @@ skops is told to trust the types of scikit-learn, NumPy and SciPy, and nothing e
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -188,7 +188,12 @@ def _skops(value: Any, path: Path) -> dict[str, Any]:
 _FIX: Final = "a function of your own belongs into the features' code, where training and serving share it"
 
 
-def _load_skops(path: Path, _: Mapping[str, Any]) -> Any:
+def load_skops(path: Path) -> Any:
+    """The value in a file of skops.
+
+    Raises:
+        ValueError: it holds types that are not trusted.
+    """
     import skops.io
 
     content = path.read_bytes()
@@ -234,10 +239,10 @@ def _from_json(value: Any) -> Any:
     return value
 
 
-_READERS: Final = {
+_READERS: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], Any]]] = {
     "array": _load_array,
     "pandas": _load_frame,
     "lightgbm": _load_lightgbm,
     "xgboost": _load_xgboost,
-    "skops": _load_skops,
+    "skops": lambda path, _: load_skops(path),
 }
