@@ -1,4 +1,5 @@
-"""Takes a program apart: from the statement that fits the model back to the data. Pure, but that it looks up estimators' classes."""
+"""Takes a program apart: from the statement that fits the model back to the data. Pure, but that it looks up
+estimators' classes."""
 
 from __future__ import annotations
 
@@ -73,7 +74,8 @@ def _chosen(program: Program, seen: Interpreter, wanted: str | None) -> Event:
         fitted = [each for each in seen.events if each.what in (Happening.FIT, Happening.FIT_TRANSFORM)]
         also = f" ({_at(program, fitted[0])} fits `{fitted[0].text}`, which only transforms)" if fitted else ""
         raise ConversionError(
-            f"there is nothing to serve: no estimator of {', '.join(('scikit-learn', 'LightGBM', 'XGBoost'))} that predicts is fitted "
+            f"there is nothing to serve: no estimator of {', '.join(('scikit-learn', 'LightGBM', 'XGBoost'))} that "
+            f"predicts is fitted "
             f"in its statements{also}"
         )
     named = [each for each in fits if wanted is None or _variable(each.node) == wanted]
@@ -83,14 +85,16 @@ def _chosen(program: Program, seen: Interpreter, wanted: str | None) -> Event:
     chosen = named[-1]
     if chosen.in_function or not isinstance(program.statements[chosen.index].node, ast.Expr | ast.Assign):
         raise ConversionError(
-            f"{_at(program, chosen)}: the model is fitted inside of a function or a loop, `{chosen.text}`: fit the one to serve in a "
+            f"{_at(program, chosen)}: the model is fitted inside of a function or a loop, `{chosen.text}`: fit the "
+            f"one to serve in a "
             "statement of its own"
         )
     others = [each for each in fits if each is not chosen and _variable(each.node) != _variable(chosen.node)]
     if others and wanted is None:
         listed = "; ".join(f"`{each.text}` ({_at(program, each)})" for each in others)
         program.ask(
-            f"several models are fitted, and the last, `{chosen.text}`, is the one that is served: is it the one that is meant? "
+            f"several models are fitted, and the last, `{chosen.text}`, is the one that is served: is it the one that "
+            f"is meant? "
             f"--model NAME takes another: {listed}",
             program.statements[chosen.index].place,
         )
@@ -115,7 +119,8 @@ def _problem(program: Program, fit: Event) -> Problem:
             return Problem.CLASSES if kind == "classifier" else Problem.NUMBERS
     place = program.statements[fit.index].place
     raise ConversionError(
-        f"{place}: `{fit.text}` fits a {fit.value.classes[-1] if fit.value.classes else 'model'}, which is neither a classifier nor a "
+        f"{place}: `{fit.text}` fits a {fit.value.classes[-1] if fit.value.classes else 'model'}, which is neither a "
+        f"classifier nor a "
         "regressor that is installed here"
     )
 
@@ -201,7 +206,8 @@ def _root(
         if len(rows) == 1:
             return place, rows[0]
     raise ConversionError(
-        f"the features `{shown(features)}` are made of several tables that are never one: put them into one frame before anything "
+        f"the features `{shown(features)}` are made of several tables that are never one: put them into one frame "
+        f"before anything "
         "is computed, and before the split"
     )
 
@@ -209,7 +215,8 @@ def _root(
 def _from_root(
     program: Program, seen: Interpreter, path: list[int], features: ast.expr, root: str, start: int, fit_at: int
 ) -> list[int]:
-    """The statements from the root to the features, and those before it that these need beside the rows: constants, functions."""
+    """The statements from the root to the features, and those before it that these need beside the rows: constants,
+    functions."""
     live = live_names(program, seen, path, _names(features), start, fit_at) - {root}
     return [*needed(program.statements, live, start), *(index for index in path if index >= start)]
 
@@ -249,7 +256,11 @@ def _leaks(program: Program, seen: Interpreter, path: list[int], start: int, spl
     if not splits:
         return []
     behind = behind_split(program, path, splits[0].index)
-    return [each for each in seen.events if each.what in FITTING and each.index in path and each.index >= start and each.index not in behind]
+    return [
+        each
+        for each in seen.events
+        if each.what in FITTING and each.index in path and each.index >= start and each.index not in behind
+    ]
 
 
 def behind_split(program: Program, path: list[int], split: int) -> set[int]:
@@ -268,8 +279,7 @@ def _building(
     program: Program, seen: Interpreter, call: ast.Call, at: int, start: int, path: list[int]
 ) -> tuple[list[int], dict[int, list[str]]]:
     """The statements that make the model, and what those before it hand to them that they read off the rows."""
-    assert isinstance(call.func, ast.Attribute)
-    wanted = {*_names(call.func.value), *(name for each in [*call.args[2:], *call.keywords] for name in _names(each))}
+    wanted = {*_names(receiver_of(call)), *(name for each in [*call.args[2:], *call.keywords] for name in _names(each))}
     wanted -= {name for each in call.keywords if each.arg in ("X", "y") for name in _names(each)}
     all_of_it = [index for index in needed(program.statements, wanted, at) if not _is_fit(seen, index)]
     effects = table([each.node for each in program.statements[:at]])
@@ -289,8 +299,15 @@ def _building(
     return building, handed
 
 
+def receiver_of(call: ast.Call) -> ast.expr:
+    """What a method is called on."""
+    return call.func.value if isinstance(call.func, ast.Attribute) else call.func
+
+
 def _is_fit(seen: Interpreter, index: int) -> bool:
-    return any(each.index == index and each.what in (Happening.FIT, Happening.FIT_TRANSFORM, Happening.SPLIT) for each in seen.events)
+    return any(
+        each.index == index and each.what in (Happening.FIT, Happening.FIT_TRANSFORM, Happening.SPLIT) for each in seen.events
+    )
 
 
 def _defines_rows(seen: Interpreter, names: Iterable[str], index: int) -> bool:
@@ -310,7 +327,11 @@ def _answer(program: Program, seen: Interpreter, fit: Event, name: str) -> Answe
     asked = [
         each
         for each in seen.events
-        if each.what is Happening.PREDICT and each.index >= fit.index and not each.in_function and _variable(each.node) == name and name
+        if each.what is Happening.PREDICT
+        and each.index >= fit.index
+        and not each.in_function
+        and _variable(each.node) == name
+        and name
     ]
     tested = [each for each in asked if each.part == "test"] or asked
     probable = [each for each in tested if each.node.func.attr == _PROBABLE]
@@ -318,8 +339,12 @@ def _answer(program: Program, seen: Interpreter, fit: Event, name: str) -> Answe
         return Answer("predict", None, None, fit.part)
     chosen = tested[-1] if not probable else probable[-1]
     plain = [each for each in tested if each.node.func.attr == "predict"]
-    after, call = _computed(program.statements[(plain[-1] if plain else chosen).index].node, (plain[-1] if plain else chosen).node)
-    return Answer(chosen.node.func.attr, chosen.index, chosen.node.args[0] if chosen.node.args else None, chosen.part, after, call)
+    after, call = _computed(
+        program.statements[(plain[-1] if plain else chosen).index].node, (plain[-1] if plain else chosen).node
+    )
+    return Answer(
+        chosen.node.func.attr, chosen.index, chosen.node.args[0] if chosen.node.args else None, chosen.part, after, call
+    )
 
 
 def _computed(statement: ast.stmt, call: ast.expr) -> tuple[ast.expr | None, ast.expr | None]:

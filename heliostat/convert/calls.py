@@ -44,7 +44,7 @@ class Calls(ABC):
         receiver = self.value(function.value) if isinstance(function, ast.Attribute) else CONST
         arguments = [self.value(each) for each in node.args]
         named = {each.arg: self.value(each.value) for each in node.keywords if each.arg}
-        named |= {"**": self.value(each.value) for each in node.keywords if not each.arg}
+        named["**"] = joined(*(self.value(each.value) for each in node.keywords if not each.arg))
         if isinstance(function, ast.Attribute) and receiver.kind is not Kind.NAME:
             return self._method(node, function.attr, receiver, arguments, named)
         target = self.value(function)
@@ -70,7 +70,9 @@ class Calls(ABC):
             return self._random(node, [*arguments, *named.values()], seeded=True)
         found = joined(of, *arguments, *named.values())
         if name in ("fit", "fit_transform", "transform", "partial_fit") and found.kind is Kind.ROWS:
-            self.happens(Happening.UNKNOWN, node, found.part, f"`{shown(node)}` fits or transforms, and what it is of is not known")
+            self.happens(
+                Happening.UNKNOWN, node, found.part, f"`{shown(node)}` fits or transforms, and what it is of is not known"
+            )
         if of.kind is Kind.CONST and found.kind is Kind.ROWS and isinstance(node.func, ast.Attribute):
             base = node.func.value  # rows that go into a list
             if name in ("append", "extend", "update") and isinstance(base, ast.Name):
@@ -83,7 +85,9 @@ class Calls(ABC):
             self.happens(Happening.FIT, node, rows.part, shown(node), of)
             return of
         if name in ("fit_transform", "transform"):
-            self.happens(Happening.FIT_TRANSFORM if name == "fit_transform" else Happening.TRANSFORM, node, rows.part, shown(node), of)
+            self.happens(
+                Happening.FIT_TRANSFORM if name == "fit_transform" else Happening.TRANSFORM, node, rows.part, shown(node), of
+            )
             return Value(Kind.ROWS, part=rows.part)
         if name in PREDICTING or name == "fit_predict":
             self.happens(Happening.FIT if name == "fit_predict" else Happening.PREDICT, node, rows.part, shown(node), of)
@@ -137,7 +141,11 @@ class Calls(ABC):
     def _applied(self, node: ast.Call, name: str, of: Value, others: list[Value]) -> Value:
         """Rows with a function over them: of each row, of each value, or of whole columns."""
         function = next(each for each in others if each.kind is Kind.FUNCTION)
-        by_row = constant(keyword(node, "axis")) in (1, "columns") or (of.is_series and name in ("apply", "map")) or name == "applymap"
+        by_row = (
+            constant(keyword(node, "axis")) in (1, "columns")
+            or (of.is_series and name in ("apply", "map"))
+            or name == "applymap"
+        )
         given = CONST if by_row else replace(of, items=())
         # What is captured from outside is looked at either way: a frame in a lambda is all rows.
         self.inline(function, [given], {})
@@ -180,9 +188,8 @@ class Calls(ABC):
         before = arguments[0].part if arguments else "all"
         held = {"all": ("train", "test"), "train": ("train", "validation"), "test": ("validation", "test")}
         self.happens(Happening.SPLIT, node, before, shown(node))
-        if constant(keyword(node, "random_state")) is None and constant(keyword(node, "shuffle")) is not False:
-            if not isinstance(keyword(node, "random_state"), ast.Name | ast.Attribute | ast.Subscript):
-                self.happens(Happening.UNSEEDED, node, text=shown(node))
+        if constant(keyword(node, "shuffle")) is not False and _is_unseeded(node):
+            self.happens(Happening.UNSEEDED, node, text=shown(node))
         parts = held.get(before, ("train", "test"))
         items = [replace(each, kind=Kind.ROWS, part=part, items=()) for each in arguments for part in parts]
         return Value(Kind.ROWS, items=tuple(items))
@@ -192,7 +199,7 @@ class Calls(ABC):
         if name.startswith("fetch_"):
             self.happens(Happening.NETWORK, node, text=shown(node))
         if name.startswith("make_"):
-            if constant(keyword(node, "random_state")) is None and not isinstance(keyword(node, "random_state"), ast.Name):
+            if _is_unseeded(node):
                 self.happens(Happening.UNSEEDED, node, text=shown(node))
             return Value(Kind.ROWS, items=(Value(Kind.ROWS), Value(Kind.ROWS, is_series=True)))
         if constant(keyword(node, "return_X_y")):
@@ -296,5 +303,13 @@ class Calls(ABC):
             self.happens(Happening.AGGREGATE, node, found.part, shown(node))
             return Value(Kind.VALUE)
         if meaning is Meaning.UNKNOWN:
-            self.happens(Happening.UNKNOWN, node, found.part, f"`{name}` {_WHY[Meaning.UNKNOWN]}: the program does not define it")
+            self.happens(
+                Happening.UNKNOWN, node, found.part, f"`{name}` {_WHY[Meaning.UNKNOWN]}: the program does not define it"
+            )
         return found
+
+
+def _is_unseeded(call: ast.Call) -> bool:
+    """Whether a call chooses at random, and says no seed."""
+    seed = keyword(call, "random_state")
+    return constant(seed) is None and not isinstance(seed, ast.Name | ast.Attribute | ast.Subscript)

@@ -80,10 +80,13 @@ def _run(plan: Plan, name: str, folder: str, seconds: float) -> Facts:
     outcome = running.recorded(_task(plan, name, folder), seconds)
     if outcome.failure is not None:
         place = Place(outcome.failure.cell, outcome.failure.line)
-        skipped = [each for each in plan.program.questions if each.is_open and each.place is not None and "left out" in each.text]
+        skipped = [
+            each for each in plan.program.questions if each.is_open and each.place is not None and "left out" in each.text
+        ]
         hint = "".join(f"\n  {each.place}: {each.text}" for each in skipped)
         raise ConversionError(
-            f"{name} does not run: {place}: {outcome.failure.error}; make it run from top to bottom, or take --no-run, which records no "
+            f"{name} does not run: {place}: {outcome.failure.error}; make it run from top to bottom, or take "
+            f"--no-run, which records no "
             f"answers{f'. What was not run of it:{hint}' if hint else ''}"
         )
     if outcome.facts is None:

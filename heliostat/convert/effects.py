@@ -11,7 +11,8 @@ from typing import Final
 from heliostat.convert.source import Statement
 
 _CHANGING: Final = frozenset({
-    "fit", "fit_transform", "fit_predict", "partial_fit", "set_params", "append", "extend", "insert", "update", "pop", "remove",
+    "fit", "fit_transform", "fit_predict", "partial_fit", "set_params", "append", "extend", "insert", "update",
+    "pop", "remove",
     "clear", "sort", "reverse", "setdefault", "add", "discard", "seed", "shuffle", "add_step",
 })  # fmt: skip
 """Methods that change what they are called on."""

@@ -1,4 +1,5 @@
-"""What only running the program tells: its columns, its classes, what it answers. Written by `recording`, read by what is rendered."""
+"""What only running the program tells: its columns, its classes, what it answers. Written by `recording`, read by what
+is rendered."""
 
 from __future__ import annotations
 

@@ -73,7 +73,9 @@ class Interpreter(Calls):
 
     def _do_ImportFrom(self, node: ast.ImportFrom) -> None:
         for alias in node.names:
-            self.variables[alias.asname or alias.name] = Value(Kind.NAME, f"{'.' * node.level}{node.module or ''}.{alias.name}")
+            self.variables[alias.asname or alias.name] = Value(
+                Kind.NAME, f"{'.' * node.level}{node.module or ''}.{alias.name}"
+            )
 
     def _do_FunctionDef(self, node: ast.FunctionDef) -> None:
         self.variables[node.name] = Value(Kind.FUNCTION, node.name, node=node)
@@ -97,7 +99,9 @@ class Interpreter(Calls):
         over = self.value(node.iter)
         self.assign(node.target, over if over.kind not in (Kind.ROWS, Kind.GROUPS) else CONST)
         if over.kind in (Kind.ROWS, Kind.GROUPS) and not over.items:
-            self.happens(Happening.UNKNOWN, node, over.part, f"goes through the rows one by one: `for ... in {shown(node.iter)}`")
+            self.happens(
+                Happening.UNKNOWN, node, over.part, f"goes through the rows one by one: `for ... in {shown(node.iter)}`"
+            )
         for each in [*node.body, *node.orelse]:
             self.statement(each)
 
@@ -187,7 +191,9 @@ class Interpreter(Calls):
             self.happens(Happening.STRUCTURE, node, text=shown(node))
             return Value(Kind.ROWS)
         if of.kind is not Kind.ROWS or of.items:
-            return of.items[constant(node.slice)] if of.items and isinstance(constant(node.slice), int) else replace(of, items=())
+            return (
+                of.items[constant(node.slice)] if of.items and isinstance(constant(node.slice), int) else replace(of, items=())
+            )
         return self._part_of_rows(node, of, key)
 
     def _part_of_rows(self, node: ast.Subscript, of: Value, key: Value) -> Value:

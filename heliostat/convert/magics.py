@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _SILENT: Final = frozenset({
-    "matplotlib", "config", "load_ext", "reload_ext", "autoreload", "pylab", "who", "whos", "pinfo", "pinfo2", "precision", "xmode",
+    "matplotlib", "config", "load_ext", "reload_ext", "autoreload", "pylab", "who", "whos", "pinfo", "pinfo2",
+    "precision", "xmode",
     "timeit", "pwd", "lsmagic", "watermark", "colors", "pprint", "history", "env",
 })  # fmt: skip
 """Magics that change what is shown, and no value of the program."""

@@ -81,15 +81,20 @@ def logged_model(folder: Path, source: str) -> LoggedModel:
     flavors = described.get("flavors", {})
     if "sklearn" not in flavors:
         there = ", ".join(sorted(flavors)) or "none"
-        raise ConversionError(f"the model of {source} has the flavours {there}: one of scikit-learn is converted; others are served as they are")
+        raise ConversionError(
+            f"the model of {source} has the flavours {there}: one of scikit-learn is converted; others are served as they are"
+        )
     data = folder / str(flavors["sklearn"].get("pickled_model", _SKOPS))
     if flavors["sklearn"].get("serialization_format") != "skops" or not data.is_file():
         raise ConversionError(
-            f"the model of {source} is a pickle, which runs code as it is read: log it with serialization_format='skops', or serve it as it is"
+            f"the model of {source} is a pickle, which runs code as it is read: log it with "
+            f"serialization_format='skops', or serve it as it is"
         )
     signature = described.get("signature") or {}
     if not signature.get("inputs"):
-        raise ConversionError(f"the model of {source} has no signature, which names the columns of a request: log it with input_example=")
+        raise ConversionError(
+            f"the model of {source} has no signature, which names the columns of a request: log it with input_example="
+        )
     columns = json.loads(signature["inputs"])
     if any("name" not in each for each in columns):
         raise ConversionError(f"the signature of {source} is of tensors, without names: name the columns of its input")
@@ -129,7 +134,9 @@ def _model_folder(folder: Path) -> Path:
     found = sorted(path.parent for path in folder.rglob(MODEL_FILE))
     if len(found) != 1:
         there = f"{len(found)}: {', '.join(map(str, found))}; name the folder of one" if found else "none"
-        raise ConversionError(f"{folder} is the folder of a run or of a model where it holds one {MODEL_FILE}, and it holds {there}")
+        raise ConversionError(
+            f"{folder} is the folder of a run or of a model where it holds one {MODEL_FILE}, and it holds {there}"
+        )
     return found[0]
 
 
@@ -169,17 +176,26 @@ def _parameters(folder: Path) -> dict[str, str]:
 
 
 def _questions(model: LoggedModel) -> Iterator[Question]:
-    yield Question("a run does not keep its data: where do the rows come from, and how are they split? `load` and `split` in dataset.py")
+    yield Question(
+        "a run does not keep its data: where do the rows come from, and how are they split? `load` and `split` in dataset.py"
+    )
     yield Question("a run does not keep the label's name: which column of the data is it? LABEL in features.py")
     names = ", ".join(name for name, *_ in model.inputs)
     yield Question(
-        f"a run does not keep the code that made its model's columns ({names}): are they what clients have, or are they computed? `features` "
+        f"a run does not keep the code that made its model's columns ({names}): are they what clients have, or are "
+        f"they computed? `features` "
         "in features.py takes them as they are"
     )
-    yield Question("whether the workload answers as the run's model did is not known until it has data: no answers are recorded")
+    yield Question(
+        "whether the workload answers as the run's model did is not known until it has data: no answers are recorded"
+    )
     if model.example is None:
-        yield Question("the model has no input example, which the contract shows and is asked with: what is a row? EXAMPLE in contract.py")
+        yield Question(
+            "the model has no input example, which the contract shows and is asked with: what is a row? EXAMPLE in contract.py"
+        )
     if model.parameters:
         said = ", ".join(f"{name}={value}" for name, value in model.parameters.items())
-        yield Question(f"the run logged these parameters; those of the estimator are what its model has: {said}", is_open=False)
+        yield Question(
+            f"the run logged these parameters; those of the estimator are what its model has: {said}", is_open=False
+        )
     yield Question(f"the model is {model.estimator}", is_open=False)

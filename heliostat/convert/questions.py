@@ -64,19 +64,29 @@ def _of_features(plan: Plan) -> Iterator[Question]:
     relevant = {*plan.path}
     for event in plan.seen.events:
         if event.what is Happening.UNKNOWN and event.index in relevant:
-            yield Question(f"{event.text}. Its line stays as it is: does it give one row what it gives many?", _place(plan, event.index))
-        if event.what is Happening.FILTER and plan.split_at is not None and event.index in relevant and event.index > plan.split_at:
             yield Question(
-                f"`{event.text}` leaves rows of the training out, which serving has no way to do: the line takes all of them now",
+                f"{event.text}. Its line stays as it is: does it give one row what it gives many?", _place(plan, event.index)
+            )
+        if (
+            event.what is Happening.FILTER
+            and plan.split_at is not None
+            and event.index in relevant
+            and event.index > plan.split_at
+        ):
+            yield Question(
+                f"`{event.text}` leaves rows of the training out, which serving has no way to do: the line takes all "
+                f"of them now",
                 _place(plan, event.index),
             )
         if event.what is Happening.FIT and event.part in ("test", "validation") and event.index != plan.fit.index:
             yield Question(
-                f"`{event.text}` fits on rows of the test: serving keeps what the training fitted; which is meant?", _place(plan, event.index)
+                f"`{event.text}` fits on rows of the test: serving keeps what the training fitted; which is meant?",
+                _place(plan, event.index),
             )
         if event.what is Happening.FIT_TRANSFORM and event.part in ("test", "validation"):
             yield Question(
-                f"`{event.text}` fits again on rows of the test, so that these are transformed otherwise than those of the training: "
+                f"`{event.text}` fits again on rows of the test, so that these are transformed otherwise than those "
+                f"of the training: "
                 "serving keeps what the training fitted; is that meant?",
                 _place(plan, event.index),
             )
@@ -84,13 +94,15 @@ def _of_features(plan: Plan) -> Iterator[Question]:
         outer = effects_of(plan.program.statements[index].node).changes
         if outer:
             yield Question(
-                f"a function of the features changes {', '.join(sorted(outer))}, which is outside of it: all requests of a replica share it. "
+                f"a function of the features changes {', '.join(sorted(outer))}, which is outside of it: all requests "
+                f"of a replica share it. "
                 "Is it needed after the call?",
                 _place(plan, index),
             )
     for event in plan.leaks:
         yield Question(
-            f"`{event.text}` is computed of all rows before they are split: what the model is tested on is known to it already. It was "
+            f"`{event.text}` is computed of all rows before they are split: what the model is tested on is known to "
+            f"it already. It was "
             "kept, so that the answers stay; move it behind the split, onto the rows of the training?",
             _place(plan, event.index),
         )
@@ -100,21 +112,31 @@ def _of_data(workload: Workload) -> Iterator[Question]:
     plan = workload.plan
     for event in plan.unseeded:
         yield Question(
-            f"`{event.text}` gives something else each time: the source's answers of one run cannot be had again. Which seed shall it have?"
-            + (" The split got random_state=0." if event.index == plan.split_at else ""),
+            f"`{event.text}` gives something else each time: the source's answers of one run cannot be had again. "
+            f"Which seed shall it have?" + (" The split got random_state=0." if event.index == plan.split_at else ""),
             _place(plan, event.index),
         )
     for event in plan.seen.events:
         places = {*plan.load, *plan.label_path}
         if event.what is Happening.NETWORK and event.index in places:
-            yield Question(f"`{event.text}` fetches data from the network: where do trainings on the platform get it?", _place(plan, event.index))
+            yield Question(
+                f"`{event.text}` fetches data from the network: where do trainings on the platform get it?",
+                _place(plan, event.index),
+            )
     for file in files_of(plan, workload.folder):
-        index = next(each.index for each in plan.seen.events if each.what is Happening.FILE and each.node.args and id(each.node.args[0]) == file.node)
+        index = next(
+            each.index
+            for each in plan.seen.events
+            if each.what is Happening.FILE and each.node.args and id(each.node.args[0]) == file.node
+        )
         where = "" if "://" in file.path else ", a file of this machine: where do trainings elsewhere read it?"
-        yield Question(f"the rows are read from {file.path}{where or ': is it reached from where trainings run?'}", _place(plan, index))
+        yield Question(
+            f"the rows are read from {file.path}{where or ': is it reached from where trainings run?'}", _place(plan, index)
+        )
     if not plan.splits:
         yield Question(
-            "the model is fitted on all rows, and none are kept for a test. The workload does the same, and tests on rows that the model "
+            "the model is fitted on all rows, and none are kept for a test. The workload does the same, and tests on "
+            "rows that the model "
             "knows, which flatters it: how shall they be split?",
             _place(plan, plan.fit.index),
         )
@@ -131,10 +153,14 @@ def _of_answers(workload: Workload) -> Iterator[Question]:
     answer = plan.answer
     place = None if answer.statement is None else _place(plan, answer.statement)
     if answer.statement is None:
-        yield Question("the source never asks its model: it is served with `predict`", _place(plan, plan.fit.index), is_open=False)
+        yield Question(
+            "the source never asks its model: it is served with `predict`", _place(plan, plan.fit.index), is_open=False
+        )
     if answer.after is not None and not computed_answer(workload, "score"):
         yield Question(
-            "what is computed from the model's answer needs more than the answer, and is left out: what shall clients be told?", place
+            "what is computed from the model's answer needs more than the answer, and is left out: what shall clients "
+            "be told?",
+            place,
         )
     elif answer.after is not None:
         yield Question("what the source computes from the model's answer is in the contract's `respond`", place, is_open=False)
@@ -145,7 +171,9 @@ def _of_answers(workload: Workload) -> Iterator[Question]:
             place,
         )
     if plan.problem is Problem.CLASSES and workload.facts and has_probabilities(workload) and answer.method == "predict":
-        yield Question("the source asks for classes; the service answers with their probabilities as well", place, is_open=False)
+        yield Question(
+            "the source asks for classes; the service answers with their probabilities as well", place, is_open=False
+        )
 
 
 def _left_out(plan: Plan) -> Iterator[Question]:
@@ -162,7 +190,9 @@ def _left_out(plan: Plan) -> Iterator[Question]:
         f"{'' if cell is None else f'cell {cell}, '}line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
         for cell, numbers in cells.items()
     ]
-    yield Question(f"no model depends on these, and they are left out (plots, figures, output): {'; '.join(places)}", is_open=False)
+    yield Question(
+        f"no model depends on these, and they are left out (plots, figures, output): {'; '.join(places)}", is_open=False
+    )
 
 
 def _of_facts(workload: Workload, facts: Facts) -> Iterator[Question]:
@@ -173,7 +203,9 @@ def _of_facts(workload: Workload, facts: Facts) -> Iterator[Question]:
             continue
         field = workload.fields[column.name]
         if column.values and column.type in ("str", "object", "string", "category"):
-            yield Question(f"`{field}` takes the {len(column.values)} texts that the data holds, no other: can there be others?")
+            yield Question(
+                f"`{field}` takes the {len(column.values)} texts that the data holds, no other: can there be others?"
+            )
         if column.type == "object" and not column.values:
             yield Question(f"`{field}` holds values of several types, and is taken for text: what is it?")
         if column.has_missing:
@@ -187,9 +219,13 @@ def _of_facts(workload: Workload, facts: Facts) -> Iterator[Question]:
 
 def _not_run(workload: Workload) -> Iterator[Question]:
     yield Question("the source was not run (--no-run), so that no answers are recorded and nothing was tried")
-    yield Question("which columns does a request have, of which types? contract.py and COLUMNS, INPUTS in features.py need them")
+    yield Question(
+        "which columns does a request have, of which types? contract.py and COLUMNS, INPUTS in features.py need them"
+    )
     if workload.plan.problem is Problem.CLASSES:
-        yield Question("which classes does the model tell apart? CLASSES in features.py, and what predictor.py answers, need them")
+        yield Question(
+            "which classes does the model tell apart? CLASSES in features.py, and what predictor.py answers, need them"
+        )
 
 
 def _of_trial(workload: Workload, differences: Sequence[str] | None) -> Iterator[Question]:
@@ -199,10 +235,13 @@ def _of_trial(workload: Workload, differences: Sequence[str] | None) -> Iterator
     part = workload.facts.part if workload.facts else ""
     if not differences:
         yield Question(
-            f"tried: trained in memory and asked row by row, the workload answers {recorded} rows ({part}) as the source did, to 1e-9",
+            f"tried: trained in memory and asked row by row, the workload answers {recorded} rows ({part}) as the "
+            f"source did, to 1e-9",
             is_open=False,
         )
     else:
         shown = "; ".join(differences[:3])
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-        yield Question(f"tried: the workload does not answer as the source did, and its tests fail: {shown}{more}. Which line is it?")
+        yield Question(
+            f"tried: the workload does not answer as the source did, and its tests fail: {shown}{more}. Which line is it?"
+        )

@@ -27,7 +27,9 @@ def read(path: Path) -> Source:
         return Source(path.name, tuple(_cells(text, path)))
     if path.suffix == ".py":
         return Source(path.name, (Cell(None, None, text),))
-    raise ConversionError(f"{path} is neither a notebook (.ipynb) nor a script (.py) nor an MLflow run (runs:/ID, or its folder)")
+    raise ConversionError(
+        f"{path} is neither a notebook (.ipynb) nor a script (.py) nor an MLflow run (runs:/ID, or its folder)"
+    )
 
 
 def program(source: Source) -> Program:
@@ -70,7 +72,8 @@ def ordered(source: Source, told: Program) -> list[Cell]:
     missing = sorted(set(range(1, max(counts) + 1)) - set(counts))
     if missing:
         told.tell(
-            f"the notebook's last run has executions that are no longer in the file (In [{_ranges(missing)}]): what they did, such "
+            f"the notebook's last run has executions that are no longer in the file (In [{_ranges(missing)}]): what "
+            f"they did, such "
             "as a cell that ran twice, is not known"
         )
     return ran

@@ -54,7 +54,7 @@ def record(task: Task) -> Outcome:
             looked["root"] = _copied(namespace[task.root])
         try:
             _execute(statement.code, f"<{task.name} {index}>", namespace)
-        except BaseException as error:  # noqa: BLE001 - whatever a program of somebody else's raises
+        except BaseException as error:
             return Outcome(failure=_failure(task, index, error))
         if index == task.fit_at:
             looked["model"] = eval(task.model, namespace)  # noqa: S307 - the program's own expression
@@ -169,7 +169,9 @@ def _placed(index: Any, count: int | None, rows: pd.DataFrame) -> Any:
     if index is not None and not callable(index) and rows.index.is_unique and pd.Index(index).isin(rows.index).all():
         return rows.index.get_indexer(index)
     if count is not None and count != len(rows):
-        raise ValueError(f"{count} rows are split and there were {len(rows)}: which were left out cannot be told without an index")
+        raise ValueError(
+            f"{count} rows are split and there were {len(rows)}: which were left out cannot be told without an index"
+        )
     return np.arange(len(rows))
 
 
@@ -201,11 +203,13 @@ def _used(task: Task, rows: pd.DataFrame, parts: dict[str, Any], notes: list[str
 def _matters(features: Any, sample: pd.DataFrame, name: Any, state: Any, kept: Any, wanted: Any) -> bool:
     for shift in (1, max(len(sample) // 2, 1)):
         other = sample.copy()
-        other[name] = np.roll(sample[name].to_numpy(), shift) if sample[name].dtype.kind != "O" else _rolled(sample[name], shift)
+        other[name] = (
+            np.roll(sample[name].to_numpy(), shift) if sample[name].dtype.kind != "O" else _rolled(sample[name], shift)
+        )
         other[name] = other[name].astype(sample[name].dtype)
         try:
             found = _matrix(features(other, state(kept)))
-        except Exception:  # noqa: BLE001 - a column without which nothing works matters
+        except Exception:
             return True
         if found.shape != wanted.shape or not _alike(found, wanted):
             return True
@@ -222,7 +226,7 @@ def _matrix(features: Any) -> Any:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    return bool(((one == other) | ((one != one) & (other != other))).all())  # noqa: PLR0124 - NaN is not itself
+    return bool(((one == other) | ((one != one) & (other != other))).all())
 
 
 def _column(column: pd.Series[Any], name: Any, title: str) -> Column:
@@ -247,7 +251,7 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, pd.Timestamp):
         return value.isoformat()
-    return None if value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value) else value  # noqa: PLR0124
+    return None if value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value) else value
 
 
 def _versions(task: Task) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""The program's own lines as lines of a workload: what they fit goes through a `State`, and rows are left out elsewhere. Pure."""
+"""The program's own lines as lines of a workload: what they fit goes through a `State`, and rows are left out
+elsewhere. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
+from heliostat.convert.analysis import receiver_of
 from heliostat.convert.effects import base_name, effects_of, is_in_place
 from heliostat.convert.kinds import Event, Happening, Kind
 from heliostat.convert.plan import Plan
@@ -34,7 +36,9 @@ class Rewriter:
         self._parameters = dict(parameters or {})
         self._stateful = stateful_functions(plan)
         places, ends = (plan.label_path, plan.labels) if for_labels else (plan.path, plan.features)
-        self._used = set(effects_of(ends).uses).union(*(effects_of(node).uses for node in plan.nodes(places) if not _is_split(node)))
+        self._used = set(effects_of(ends).uses).union(
+            *(effects_of(node).uses for node in plan.nodes(places) if not _is_split(node))
+        )
         self._counts: Counter[str] = Counter()
         self.names: list[str] = []
 
@@ -78,11 +82,9 @@ class Rewriter:
 
     # Whole statements
 
-    def _split(self, node: ast.stmt, split: Event) -> list[ast.stmt]:
+    def _split(self, node: Any, split: Event) -> list[ast.stmt]:
         """The rows of a training come in alone: the names of its part are those of what was split."""
-        assert isinstance(node, ast.Assign)
         targets = node.targets[0]
-        assert isinstance(targets, ast.Tuple | ast.List)
         found: list[ast.stmt] = []
         for position, target in enumerate(targets.elts):
             is_kept = isinstance(target, ast.Name) and not position % 2 and position // 2 < len(split.node.args)
@@ -101,11 +103,11 @@ class Rewriter:
         value = node.value if isinstance(node, ast.Expr | ast.Assign) else None
         if value is None or self._event(value, Happening.FIT) is None:
             return None
-        assert isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute)
-        receiver = value.func.value
+        call = cast("ast.Call", value)
+        receiver = receiver_of(call)
         name = _assigned(node) or (receiver.id if isinstance(receiver, ast.Name) else "")
-        call = self._fit_call("fit", value, name)
-        return _assign(name or self.names[-1], call)
+        fitted = self._fit_call("fit", call, name)
+        return _assign(name or self.names[-1], fitted)
 
     # Expressions
 
@@ -219,7 +221,9 @@ def source_of(nodes: Sequence[ast.stmt], statement: Statement) -> list[str]:
 def stateful_functions(plan: Plan) -> set[str]:
     """The functions of the program that fit something, directly or through each other."""
     fitting = {Happening.AGGREGATE, Happening.FIT, Happening.FIT_TRANSFORM, Happening.DUMMIES}
-    marked = {id(each.node) for each in plan.seen.events if each.what in fitting and each.in_function and each.index in plan.path}
+    marked = {
+        id(each.node) for each in plan.seen.events if each.what in fitting and each.in_function and each.index in plan.path
+    }
     functions = {each.node.name: each.node for each in plan.program.statements if isinstance(each.node, ast.FunctionDef)}
     found = {name for name, node in functions.items() if any(id(each) in marked for each in ast.walk(node))}
     while more := {name for name, node in functions.items() if name not in found and effects_of(node).uses & found}:

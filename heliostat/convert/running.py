@@ -40,7 +40,13 @@ def differences(files: Mapping[str, str], package: str, answers: str, seconds: f
         root = Path(folder)
         write(files, root)
         (root / "answers.json").write_text(answers)
-        _run("verifying", [package, str(root / "answers.json"), str(root / "outcome.json")], root, seconds, "the converted workload")
+        _run(
+            "verifying",
+            [package, str(root / "answers.json"), str(root / "outcome.json")],
+            root,
+            seconds,
+            "the converted workload",
+        )
         found: list[str] = json.loads((root / "outcome.json").read_text())
         return found
 
@@ -87,9 +93,18 @@ def _run(module: str, arguments: list[str], folder: Path, seconds: float, what: 
     command = [sys.executable, "-P", "-m", f"heliostat.convert.{module}", *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - our own program
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=seconds, stdin=subprocess.DEVNULL
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        raise ConversionError(f"{what} runs for more than {seconds:g} seconds: give it more with --timeout, or take --no-run") from None
+        raise ConversionError(
+            f"{what} runs for more than {seconds:g} seconds: give it more with --timeout, or take --no-run"
+        ) from None
     if done.returncode:
         raise ConversionError(f"{what} ended with {done.returncode}:\n{done.stderr.strip()[-_SHOWN:]}")

@@ -1,4 +1,5 @@
-"""Trains a converted workload in memory and asks it what was recorded, as a process of its own: `verifying PACKAGE ANSWERS OUTCOME`."""
+"""Trains a converted workload in memory and asks it what was recorded, as a process of its own: `verifying PACKAGE
+ANSWERS OUTCOME`."""
 
 from __future__ import annotations
 

@@ -40,7 +40,9 @@ METHODS: Final = {
         "mean median std var min max sum mode quantile count nunique unique value_counts describe corr cov skew kurt kurtosis prod "
         "idxmax idxmin argmax argmin sem any all agg aggregate nonzero item size ptp first last to_dict",
     ),
-    **_named(Meaning.FILTER, "dropna query drop_duplicates sample head tail nlargest nsmallest sort_values sort_index truncate"),
+    **_named(
+        Meaning.FILTER, "dropna query drop_duplicates sample head tail nlargest nsmallest sort_values sort_index truncate"
+    ),
     **_named(
         Meaning.STRUCTURE,
         "merge join pivot pivot_table melt stack unstack explode resample append reset_index set_index transpose repeat take",
@@ -55,7 +57,8 @@ METHODS: Final = {
 NUMPY: Final = {
     **_named(
         Meaning.ROWWISE,
-        "log log1p log2 log10 exp expm1 sqrt cbrt square abs absolute fabs sign sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh "
+        "log log1p log2 log10 exp expm1 sqrt cbrt square abs absolute fabs sign sin cos tan arcsin arccos arctan arctan2 sinh cosh "
+        "tanh "
         "hypot deg2rad rad2deg radians degrees floor ceil round rint trunc clip where select maximum minimum power mod fmod divide add "
         "subtract multiply negative reciprocal isnan isinf isfinite nan_to_num logical_and logical_or logical_not equal array asarray "
         "column_stack hstack c_ digitize isin ravel reshape squeeze stack ascontiguousarray float64 int64 heaviside interp outer "
@@ -72,7 +75,9 @@ NUMPY: Final = {
 """Functions of NumPy, by name."""
 
 PANDAS: Final = {
-    **_named(Meaning.ROWWISE, "to_datetime to_numeric to_timedelta isna isnull notna notnull DataFrame Series Timestamp Timedelta Categorical"),
+    **_named(
+        Meaning.ROWWISE, "to_datetime to_numeric to_timedelta isna isnull notna notnull DataFrame Series Timestamp Timedelta"
+    ),
     **_named(Meaning.AGGREGATE, "unique crosstab value_counts"),
     **_named(Meaning.STRUCTURE, "merge merge_asof pivot_table melt wide_to_long date_range"),
 }
@@ -95,8 +100,8 @@ COUNTS: Final = frozenset({"shape", "size"})
 BUNCH_ROWS: Final = frozenset({"data", "target", "frame", "images"})
 PREDICTING: Final = frozenset({"predict", "predict_proba", "decision_function", "predict_log_proba"})
 SHOWING: Final = frozenset({
-    "matplotlib", "seaborn", "plotly", "bokeh", "altair", "IPython", "tqdm", "rich", "missingno", "yellowbrick", "shap", "logging",
-    "warnings", "time", "pprint",
+    "matplotlib", "seaborn", "plotly", "bokeh", "altair", "IPython", "tqdm", "rich", "missingno", "yellowbrick", "shap",
+    "logging", "warnings", "time", "pprint",
 })  # fmt: skip
 """Libraries that show or report, whose calls no model depends on."""
 MODELS: Final = ("sklearn", "lightgbm", "xgboost", "catboost", "imblearn", "category_encoders")

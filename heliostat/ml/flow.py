@@ -50,7 +50,9 @@ def run(
     values = dict(given or {})
     said = parameters or {}
     chosen = _needed(flow, wanted, values)
-    if mistakes := [each for index in chosen for each in _of_step(index, flow.steps[index], said.get(flow.steps[index].name, {}))]:
+    if mistakes := [
+        each for index in chosen for each in _of_step(index, flow.steps[index], said.get(flow.steps[index].name, {}))
+    ]:
         raise FlowError(told("flow", mistakes))
     for step in (flow.steps[index] for index in chosen):
         try:
@@ -144,7 +146,7 @@ def _of_step(index: int, step: Step, over: Mapping[str, Any]) -> Iterator[tuple[
     if typed:
         yield from (((*where, *each.path), each.text) for each in typed().mistakes(parameters))
     else:
-        yield from ((where + (name,), text) for name, text in _misfits(function, parameters))
+        yield from (((*where, name), text) for name, text in _misfits(function, parameters))
 
 
 def _misfits(function: Callable[..., Any], parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -188,7 +190,9 @@ def _named(step: Step, returned: Any) -> dict[str, Any]:
         return {step.outputs[0]: returned}
     if isinstance(returned, Mapping):
         if missing := [name for name in step.outputs if name not in returned]:
-            raise FlowError(f"the step {step.name!r} returned no {', '.join(missing)}; it returned {', '.join(map(str, returned))}")
+            raise FlowError(
+                f"the step {step.name!r} returned no {', '.join(missing)}; it returned {', '.join(map(str, returned))}"
+            )
         return {name: returned[name] for name in step.outputs}
     if not isinstance(returned, tuple) or len(returned) != len(step.outputs):
         found = f"{len(returned)} values" if isinstance(returned, tuple) else f"a {type(returned).__name__}"

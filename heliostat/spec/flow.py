@@ -211,7 +211,10 @@ def _wiring(steps: list[Mapping[str, Any]]) -> Iterator[tuple[Path_, str]]:
             if value not in makers:
                 yield path, f"no step has the output {value!r}{_near(value, makers)}"
             elif makers[value] >= index and not {index, makers[value]} <= circles:
-                yield path, f"{value!r} is made later, by the step {steps[makers[value]].get('name')!r}: put that before this one"
+                yield (
+                    path,
+                    f"{value!r} is made later, by the step {steps[makers[value]].get('name')!r}: put that before this one",
+                )
         for both in sorted(_inputs(step).keys() & _parameters(step)):
             yield ("steps", index, "parameters", both), "is an input of this step as well: leave one out"
 
@@ -224,7 +227,10 @@ def _twice(steps: list[Mapping[str, Any]]) -> Iterator[tuple[Path_, str]]:
             yield ("steps", index, "name"), f"{step['name']!r} is the name of {names[str(step['name'])]} steps"
         for position, output in enumerate(_outputs(step)):
             if outputs[output] > 1:
-                yield ("steps", index, "outputs", position), f"{output!r} is made {outputs[output]} times: give each its own name"
+                yield (
+                    ("steps", index, "outputs", position),
+                    f"{output!r} is made {outputs[output]} times: give each its own name",
+                )
 
 
 def _circle(steps: list[Mapping[str, Any]], makers: Mapping[str, int]) -> list[int]:

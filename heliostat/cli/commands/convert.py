@@ -20,11 +20,17 @@ _SECTION = "heliostat:workloads"
 @click.command()
 @click.argument("source", metavar="NOTEBOOK|SCRIPT|RUN")
 @click.option("--name", required=True, metavar="NAME", help="The workload's name: lower case, digits and dashes.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="The repository; by default this one.")
-@click.option("--interface", type=click.Choice(["rest", "grpc", "both"]), default="rest", show_default=True, help="How clients reach it.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="The repository; by default this one."
+)
+@click.option(
+    "--interface", type=click.Choice(["rest", "grpc", "both"]), default="rest", show_default=True, help="How clients reach it."
+)
 @click.option("--model", metavar="VARIABLE", help="The model to serve, where the source fits several.")
 @click.option("--no-run", is_flag=True, help="Do not run the source: no answers are recorded, and more is asked.")
-@click.option("--timeout", type=click.FloatRange(min=1), default=600.0, show_default=True, help="Seconds that a run of it may take.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=1), default=600.0, show_default=True, help="Seconds that a run of it may take."
+)
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", metavar="URI", help="The MLflow server that a runs:/ID is on.")
 @click.option("-s", "--stack", metavar="NAME", help="Declare the workload in the config of this stack.")
 @options.everywhere
@@ -96,7 +102,9 @@ def _refuse(root: Path, name: str, config: Path | None) -> None:
     declared = ((yamledit.load(config.read_text(encoding="utf-8")) or {}).get("config") or {}).get(_SECTION) if config else {}
     found = mistakes.of_workload(name, next(iter(rendering.KINDS)), there, str(config), declared or {})
     if found:
-        raise UsageError("; ".join(found) if len(found) == 1 else "nothing was made:" + "".join(f"\n  {each}" for each in found))
+        raise UsageError(
+            "; ".join(found) if len(found) == 1 else "nothing was made:" + "".join(f"\n  {each}" for each in found)
+        )
 
 
 def _write(root: Path, converted: Converted) -> None:

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from heliostat.convert.effects import effects_of, needed, table
 from heliostat.convert.kinds import Event, Happening, Kind, constant, keyword
 from heliostat.convert.plan import Plan, Problem
-from heliostat.convert.rendering.lines import annotated, function_source, imports_of, indented, is_import, shared_functions, tops, verbatim
+from heliostat.convert.rendering.lines import (
+    annotated,
+    function_source,
+    imports_of,
+    indented,
+    is_import,
+    shared_functions,
+    tops,
+    verbatim,
+)
 from heliostat.convert.rendering.naming import Workload, field_of
 from heliostat.convert.rewriting import Rewriter
 
@@ -50,8 +59,16 @@ def dataset_module(workload: Workload) -> str:
     split = _split(workload)
     code = "\n\n\n".join([*functions, load, split])
     data = "Data" if files else "JobParameters"
-    source = f"from {workload.package}.parameters import Data" if files else "from heliostat.spec.parameters import JobParameters"
-    constants = ["COLUMNS", "INPUTS", "LABEL", *(["CLASSES"] if workload.classes else []), *(["ROW"] if workload.keeps_order else [])]
+    source = (
+        f"from {workload.package}.parameters import Data" if files else "from heliostat.spec.parameters import JobParameters"
+    )
+    constants = [
+        "COLUMNS",
+        "INPUTS",
+        "LABEL",
+        *(["CLASSES"] if workload.classes else []),
+        *(["ROW"] if workload.keeps_order else []),
+    ]
     imported = [*constants, *(shared[index] for index in top if index in shared)]
     used = [name for name in imported if any(getattr(each, "id", "") == name for each in ast.walk(ast.parse(code)))]
     return (
@@ -110,8 +127,10 @@ def _filtered(plan: Plan, places: list[int]) -> str:
         return ""
     last = max(marked)
     effects = table([each.node for each in plan.program.statements])
-    named = [name for name in sorted(effects[last].defines | effects[last].changes)]
-    rows = [name for name in named if plan.seen.history[last + 1].get(name) and plan.seen.history[last + 1][name].kind is Kind.ROWS]
+    named = sorted(effects[last].defines | effects[last].changes)
+    rows = [
+        name for name in named if plan.seen.history[last + 1].get(name) and plan.seen.history[last + 1][name].kind is Kind.ROWS
+    ]
     return rows[0] if rows else ""
 
 
@@ -152,7 +171,11 @@ def _options(event: Event) -> list[str]:
     """The options of a split; the rows to keep in proportion are those of the snapshot."""
     found = []
     for each in event.node.keywords:
-        value = "rows[LABEL]" if each.arg == "stratify" and constant(each.value) is None and not _is_none(each.value) else ast.unparse(each.value)
+        value = (
+            "rows[LABEL]"
+            if each.arg == "stratify" and constant(each.value) is None and not _is_none(each.value)
+            else ast.unparse(each.value)
+        )
         found.append(f"{each.arg}={value}" if each.arg else f"**{value}")
     found += [ast.unparse(each) for each in event.node.args if isinstance(each, ast.Starred)]
     if keyword(event.node, "random_state") is None and constant(keyword(event.node, "shuffle")) is not False:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 from heliostat.convert.analysis import behind_split, live_names
 from heliostat.convert.effects import effects_of, table
 from heliostat.convert.plan import Plan
-from heliostat.convert.rendering.lines import annotated, function_source, imports_of, indented, is_import, reads_rows, tops, verbatim
+from heliostat.convert.rendering.lines import (
+    annotated,
+    function_source,
+    imports_of,
+    indented,
+    is_import,
+    reads_rows,
+    tops,
+    verbatim,
+)
 from heliostat.convert.rendering.naming import Workload
 from heliostat.convert.rewriting import Rewriter
 
@@ -48,11 +58,15 @@ def feature_code(plan: Plan, rows: str) -> str:
     ahead = [index for index in body if index not in behind and index != split.index]
     before = [first, *_lines(plan, ahead, rewriter)]
     crossed = _unparsed(split.node.args[0], rewriter)
-    after = [f"{_crossing(plan)} = rows", *_brought(plan, ahead, sorted(behind), rewriter), *_lines(plan, sorted(behind), rewriter)]
+    after = [
+        f"{_crossing(plan)} = rows",
+        *_brought(plan, ahead, sorted(behind), rewriter),
+        *_lines(plan, sorted(behind), rewriter),
+    ]
     return "\n\n\n".join([
         *parts,
         _function("before_split", "rows", "What is computed of all rows, before they are split.", before, crossed),
-        _function("after_split", "rows", "What is computed of the rows that a split gave to one part.", after, _unparsed(plan.features, rewriter)),
+        _function("after_split", "rows", "What is computed of one part.", after, _unparsed(plan.features, rewriter)),
         f'def features(rows: Any, state: State) -> Any:\n    """{_WHOLE}"""\n'
         "    return after_split(before_split(rows, state), state)",
     ])  # fmt: skip
@@ -61,7 +75,9 @@ def feature_code(plan: Plan, rows: str) -> str:
 def _brought(plan: Plan, ahead: list[int], behind: list[int], rewriter: Rewriter) -> list[str]:
     """What the lines behind the split need of those before it, beside the rows: constants again, and what was kept."""
     effects = table([each.node for each in plan.program.statements])
-    wanted = live_names(plan.program, plan.seen, behind, set(effects_of(plan.features).uses), plan.splits[0].index + 1, plan.fit.index)
+    wanted = live_names(
+        plan.program, plan.seen, behind, set(effects_of(plan.features).uses), plan.splits[0].index + 1, plan.fit.index
+    )
     plain = [index for index in ahead if not reads_rows(plan, index)]
     names = {name for index in plain for name in effects[index].defines & wanted}
     return [
@@ -114,10 +130,8 @@ def _unparsed(node: ast.expr, rewriter: Rewriter) -> str:
 
 def _crossing(plan: Plan) -> str:
     """The name that the rows of the training have behind the first split."""
-    statement = plan.program.statements[plan.splits[0].index].node
-    assert isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Tuple | ast.List)
-    first = statement.targets[0].elts[0]
-    return first.id if isinstance(first, ast.Name) else "split_rows"
+    statement: Any = plan.program.statements[plan.splits[0].index].node
+    return str(getattr(statement.targets[0].elts[0], "id", "split_rows"))
 
 
 def _constants(workload: Workload) -> str:
@@ -126,7 +140,9 @@ def _constants(workload: Workload) -> str:
     if facts is not None:
         types = {workload.fields[each.name]: (each.name, each.type) for each in facts.columns}
     classes = (
-        f'\nCLASSES = {workload.classes!r}\n"""What the model tells apart, in the order of its probabilities."""' if workload.classes else ""
+        f'\nCLASSES = {workload.classes!r}\n"""What the model tells apart, in the order of its probabilities."""'
+        if workload.classes
+        else ""
     )
     row = '\nROW = "notebook_row"\n"""The place of a row among all of them: something is fitted on all, in their order."""'
     return (

@@ -1,9 +1,11 @@
-"""Lines of Python: what a module imports of what its program does, indentation, and variables that mypy shall not guess at. Pure."""
+"""Lines of Python: what a module imports of what its program does, indentation, and variables that mypy shall not
+guess at. Pure."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from heliostat.convert.effects import Effects, effects_of, needed, table
 from heliostat.convert.kinds import Kind
@@ -129,8 +131,7 @@ def source_of_places(plan: Plan, places: Sequence[int], rewriter: Rewriter | Non
     for index in places:
         statement = plan.program.statements[index]
         if isinstance(statement.node, ast.FunctionDef):
-            copy = ast.parse(ast.unparse(statement.node)).body[0]
-            assert isinstance(copy, ast.FunctionDef)
+            copy = cast("ast.FunctionDef", ast.parse(ast.unparse(statement.node)).body[0])
             lines.append(function_source(copy, statement.place))
         else:
             lines += verbatim(plan, [index], rewriter)
@@ -138,7 +139,8 @@ def source_of_places(plan: Plan, places: Sequence[int], rewriter: Rewriter | Non
 
 
 def shared_functions(plan: Plan) -> dict[int, str]:
-    """The functions that stand in `features.py` as they are in the program, by their places: other modules import them there."""
+    """The functions that stand in `features.py` as they are in the program, by their places: other modules import them
+    there."""
     stateful = stateful_functions(plan)
     found = {}
     for index in tops(plan, plan.path):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from heliostat.convert.facts import Facts
+from heliostat.convert.facts import Column, Facts, Recorded
 from heliostat.convert.plan import Plan, Problem
 from heliostat.convert.rendering.labels import label_name
 
@@ -47,6 +47,21 @@ class Workload:
         return fields_of({each.name: each.title for each in self.facts.columns} if self.facts else {})
 
     @property
+    def columns(self) -> tuple[Column, ...]:
+        """What a run told of each column."""
+        return self.facts.columns if self.facts else ()
+
+    @property
+    def used(self) -> tuple[str | int, ...]:
+        """The columns that an answer depends on."""
+        return self.facts.used if self.facts else ()
+
+    @property
+    def recorded(self) -> tuple[Recorded, ...]:
+        """Rows, and what the source's model says of them."""
+        return self.facts.recorded if self.facts else ()
+
+    @property
     def inputs(self) -> list[str]:
         """The fields that clients are asked for."""
         return [self.fields[name] for name in self.facts.used] if self.facts else []
@@ -66,7 +81,12 @@ class Workload:
                 continue
             target, value = node.targets[0], node.value
             names = [getattr(each, "id", "") for each in getattr(target, "elts", [target])]
-            if found.id in names and isinstance(value, ast.Call) and isinstance(target, ast.Tuple) and len(value.args) > names.index(found.id) // 2:
+            if (
+                found.id in names
+                and isinstance(value, ast.Call)
+                and isinstance(target, ast.Tuple)
+                and len(value.args) > names.index(found.id) // 2
+            ):
                 found = value.args[names.index(found.id) // 2]
             elif names == [found.id] and isinstance(value, ast.Subscript | ast.Attribute | ast.Name):
                 found = value
@@ -105,4 +125,8 @@ def field_of(name: str | int) -> str:
         return f"x{name}"
     field = re.sub(r"\W+", "_", name).strip("_").lower() or "column"
     field = f"x_{field}" if field[0].isdigit() or field.startswith("model_") else field
-    return f"{field}_" if keyword.iskeyword(field) or field in ("json", "copy", "schema", "dict", "validate", "construct") else field
+    return (
+        f"{field}_"
+        if keyword.iskeyword(field) or field in ("json", "copy", "schema", "dict", "validate", "construct")
+        else field
+    )

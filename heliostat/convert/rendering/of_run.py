@@ -65,7 +65,8 @@ def _dataset(package: str, module: str) -> str:
         '"""The data, which a run does not keep: to be written."""\n\nimport pandas as pd\nfrom heliostat.ml import flow\n'
         "from heliostat.ml.datasets import Tables\nfrom heliostat.ml.frameworks.scikit_learn.frames import tables\n\n"
         f"from {package}.features import LABEL\n\n\n"
-        f'def load() -> pd.DataFrame:\n    """All rows: INPUTS and LABEL of features.py.\n\n    Raises:\n        NotImplementedError: until it is written.\n    """\n'
+        f'def load() -> pd.DataFrame:\n    """All rows: INPUTS and LABEL of features.py.\n\n    Raises:\n        '
+        f'NotImplementedError: until it is written.\n    """\n'
         f'    raise NotImplementedError("where do the rows come from? The first question in {where}")\n\n\n'
         'def split(rows: pd.DataFrame) -> Tables:\n    """Three fifths to train on, one to validate and one to test."""\n'
         "    mixed = rows.sample(frac=1, random_state=0)\n    ends = len(mixed) * 3 // 5, len(mixed) * 4 // 5\n"
@@ -78,17 +79,21 @@ def _features(model: Model, fields: Mapping[str | int, str], source: str) -> str
     columns = {fields[name]: (name, _TYPES.get(kind, ("str", "str"))[1]) for name, kind, _ in model.inputs}
     classes = f'\nCLASSES = {model.labels!r}\n"""What the model tells apart."""' if model.is_classifier else ""
     return (
-        f'"""From rows to what the model sees: the columns that the model of {source} takes, as its signature names them."""\n\n'
+        f'"""From rows to what the model sees: the columns that the model of {source} takes, as its signature names '
+        f'them."""\n\n'
         f"from typing import Any\n\nCOLUMNS: dict[str, tuple[str | int, str]] = {columns!r}\n"
-        f'"""The columns, and pandas\' name of each one\'s type."""\nINPUTS = {tuple(columns)!r}\nLABEL = "label"{classes}\n\n\n'
+        f'"""The columns, and pandas\' name of each one\'s type."""\nINPUTS = {tuple(columns)!r}\nLABEL = '
+        f'"label"{classes}\n\n\n'
         'def features(rows: Any) -> Any:\n    """The features of rows."""\n    return rows\n'
     )
 
 
 def _parameters() -> str:
     return (
-        '"""The parameters of the training: the estimator in train.py has those of the run; name here what stacks may say otherwise."""\n\n'
-        'from heliostat.spec.parameters import JobParameters\n\n\nclass Training(JobParameters):\n    """How the model is fitted."""\n'
+        '"""The parameters of the training: the estimator in train.py has those of the run; name here what stacks may '
+        'say otherwise."""\n\n'
+        'from heliostat.spec.parameters import JobParameters\n\n\nclass Training(JobParameters):\n    """How the '
+        'model is fitted."""\n'
     )
 
 
@@ -97,7 +102,8 @@ def _train(package: str, estimator: str, classes: Sequence[str], model: Model) -
     labels = "np.array(CLASSES)[tables.train[LABEL].to_numpy()]" if model.is_classifier else "tables.train[LABEL].to_numpy()"
     names = "CLASSES, COLUMNS, INPUTS, LABEL, features" if model.is_classifier else "COLUMNS, INPUTS, LABEL, features"
     return (
-        '"""The training: the estimator of the run, fitted anew."""\n\nfrom typing import Any\n\nimport numpy as np\nfrom heliostat.ml import flow\n'
+        '"""The training: the estimator of the run, fitted anew."""\n\nfrom typing import Any\n\nimport numpy as '
+        "np\nfrom heliostat.ml import flow\n"
         "from heliostat.ml.datasets import Tables\nfrom heliostat.ml.frameworks.scikit_learn.frames import frame_of\n"
         f"{imports}\n\nfrom {package}.features import {names}\nfrom {package}.parameters import Training\n"
         f"from {package}.predictor import MODEL, Model\n\n\n"
@@ -114,7 +120,11 @@ def _public(module: str) -> str:
 
 def _predictor(package: str, model: Model) -> str:
     binary = len(model.labels) == 2
-    asked = f"self.kept[MODEL].predict_proba(found){'[:, 1]' if binary else ''}" if model.is_classifier else "self.kept[MODEL].predict(found)"
+    asked = (
+        f"self.kept[MODEL].predict_proba(found){'[:, 1]' if binary else ''}"
+        if model.is_classifier
+        else "self.kept[MODEL].predict(found)"
+    )
     return (
         '"""How the model answers."""\n\nimport numpy as np\nfrom heliostat.ml.contracts import Columns\n'
         "from heliostat.ml.frameworks.scikit_learn.frames import frame\n"
@@ -130,18 +140,27 @@ def _predictor(package: str, model: Model) -> str:
 
 def _contract(package: str, name: str, source: str, model: Model, fields: Mapping[str | int, str]) -> str:
     lines = "".join(
-        f"    {fields[column]}: {_TYPES.get(kind, ('str', ''))[0]}{'' if required else ' | None'}\n" for column, kind, required in model.inputs
+        f"    {fields[column]}: {_TYPES.get(kind, ('str', ''))[0]}{'' if required else ' | None'}\n"
+        for column, kind, required in model.inputs
     )
     kind = {bool: "bool", int: "int", float: "float"}.get(type(model.labels[0]), "str") if model.labels else "float"
     answer, respond = "    prediction: float\n", "def respond(score: float) -> Answer:\n    return Answer(prediction=score)\n"
     if len(model.labels) == 2:
         answer = f"    prediction: {kind}\n    probability: float\n"
-        respond = "def respond(score: float) -> Answer:\n    return Answer(prediction=CLASSES[score > 0.5], probability=score)\n"
+        respond = (
+            "def respond(score: float) -> Answer:\n    return Answer(prediction=CLASSES[score > 0.5], probability=score)\n"
+        )
     elif model.labels:
         answer = f"    prediction: {kind}\n"
-        respond = "def respond(scores: list[float]) -> Answer:\n    return Answer(prediction=CLASSES[scores.index(max(scores))])\n"
+        respond = (
+            "def respond(scores: list[float]) -> Answer:\n    return Answer(prediction=CLASSES[scores.index(max(scores))])\n"
+        )
     respond = respond.replace("Answer:\n", 'Answer:\n    """The answer that a model\'s score means."""\n')
-    example = "Row.model_validate(" + repr({fields[key]: value for key, value in (model.example or {}).items() if key in fields}) + ")"
+    example = (
+        "Row.model_validate("
+        + repr({fields[key]: value for key, value in (model.example or {}).items() if key in fields})
+        + ")"
+    )
     example = example if model.example else _asking(field_of(name))
     return (
         '"""What clients send and get."""\n\n'
@@ -152,18 +171,20 @@ def _contract(package: str, name: str, source: str, model: Model, fields: Mappin
         + f'class Row(BaseModel, extra="forbid", allow_inf_nan=False):\n    """One row of a request."""\n\n{lines}\n\n'
         + f'class Answer(BaseModel):\n    """The answer to one row."""\n\n{answer}\n\n{respond}\n\n'
         + f"EXAMPLE = {example}\n"
-        + f'CONTRACT = Contract({name!r}, "What the model of {source} tells of a row.", Row, Answer, Model, respond, examples=(EXAMPLE,))\n'
+        + f'CONTRACT = Contract({name!r}, "The model of {source}.", Row, Answer, Model, respond, examples=(EXAMPLE,))\n'
     )
 
 
 def _asking(module: str) -> str:
-    return f'Row.model_validate({{}})  # what is a row? workloads/{module}/QUESTIONS.md'
+    return f"Row.model_validate({{}})  # what is a row? workloads/{module}/QUESTIONS.md"
 
 
 def _declaration(package: str) -> str:
     return (
-        '"""Declares this workload: data, training, model and application, of the modules beside this one and of flow.yaml."""\n\n'
+        '"""Declares this workload: data, training, model and application, of the modules beside this one and of '
+        'flow.yaml."""\n\n'
         "from heliostat.resources.served_model import by_convention\nfrom heliostat.spec import flow\n\n"
         f"from {package}.parameters import Training\n\n"
-        'FLOW = flow.beside(__file__)\nTRAINING = FLOW.parameters("fit", Training)\ndeclare = by_convention(__name__, TRAINING)\n'
+        'FLOW = flow.beside(__file__)\nTRAINING = FLOW.parameters("fit", Training)\ndeclare = by_convention(__name__, '
+        "TRAINING)\n"
     )

@@ -11,7 +11,16 @@ from heliostat.convert.rendering.lines import imports_of
 from heliostat.convert.rendering.naming import Workload
 from heliostat.convert.rendering.training import has_probabilities
 
-_TYPES = {"int": "int", "uint": "int", "float": "float", "bool": "bool", "str": "str", "object": "str", "category": "str", "string": "str"}
+_TYPES = {
+    "int": "int",
+    "uint": "int",
+    "float": "float",
+    "bool": "bool",
+    "str": "str",
+    "object": "str",
+    "category": "str",
+    "string": "str",
+}
 
 
 def contract_module(workload: Workload) -> str:
@@ -32,19 +41,19 @@ def contract_module(workload: Workload) -> str:
         + "from heliostat.ml.contracts import Contract, Golden\nfrom pydantic import BaseModel\n\n"
         + (f"from {workload.package}.features import {classes.rstrip(', ')}\n" if classes else "")
         + f"from {workload.package}.predictor import Model\n\n\n"
-        + f'class Row(BaseModel, extra="forbid", allow_inf_nan=False):\n    """One row of a request, as {workload.source} has it before any feature."""\n\n{row}\n\n'
+        + 'class Row(BaseModel, extra="forbid", allow_inf_nan=False):\n'
+        + f'    """One row of a request, before any feature."""\n\n{row}\n\n'
         + f'class Answer(BaseModel):\n    """The answer to one row."""\n\n{answer}\n\n{respond}\n\n'
         + f"EXAMPLE = {example}\n"
         + 'GOLDEN = (Golden("a row", EXAMPLE.model_dump(mode="json")), Golden("a row with nothing in it", {}, status=422))\n'
-        + f'CONTRACT = Contract({title!r}, "What {workload.source} tells of a row: {workload.label}.", Row, Answer, Model, respond, '
+        + f'CONTRACT = Contract({title!r}, "{workload.label}, as {workload.source} tells it.", Row, Answer, Model, respond, '
         + "examples=(EXAMPLE,), golden=GOLDEN)\n"
     )
 
 
 def field_values(workload: Workload, recorded: Recorded) -> dict[str, Any]:
     """A recorded row as a request."""
-    assert workload.facts is not None
-    used = [each for each in workload.facts.columns if each.name in workload.facts.used]
+    used = [each for each in workload.columns if each.name in workload.used]
     return {workload.fields[each.name]: _value(recorded.row[str(each.name)], each) for each in used}
 
 
@@ -73,7 +82,8 @@ def _answer(workload: Workload) -> tuple[str, str]:
         value = f"float(({computed})[0])" if computed else "score"
         return (
             "    prediction: float\n",
-            f'def respond(score: float) -> Answer:\n    """The answer that a model\'s number means."""\n    return Answer(prediction={value})\n',
+            f'def respond(score: float) -> Answer:\n    """The answer that a model\'s number means."""\n    return '
+            f"Answer(prediction={value})\n",
         )
     kind = {bool: "bool", int: "int", float: "float"}.get(type(workload.classes[0]), "str")
     if workload.is_binary:
@@ -81,14 +91,16 @@ def _answer(workload: Workload) -> tuple[str, str]:
         chosen = f"({computed})[0]" if computed else "CLASSES[score > 0.5]"
         kind = kind if not computed else _computed_kind(workload, kind)
         chosen = f"{kind}({chosen})" if computed else chosen
-        extra = ("    probability: float\n" + f'    """Of {workload.classes[1]!r}."""\n') if has_probabilities(workload) else ""
+        extra = (
+            ("    probability: float\n" + f'    """Of {workload.classes[1]!r}."""\n') if has_probabilities(workload) else ""
+        )
         given = ", probability=score" if extra else ""
         return (
             f"    prediction: {kind}\n{extra}",
             f'def respond(score: float) -> Answer:\n    """The answer that a model\'s probability means."""\n'
             f"    return Answer(prediction={chosen}{given})\n",
         )
-    extra = f'    probabilities: dict[str, float]\n    """By class."""\n' if has_probabilities(workload) else ""
+    extra = '    probabilities: dict[str, float]\n    """By class."""\n' if has_probabilities(workload) else ""
     given = ", probabilities=dict(zip(map(str, CLASSES), scores, strict=True))" if extra else ""
     return (
         f"    prediction: {kind}\n{extra}",
@@ -110,7 +122,7 @@ def computed_answer(workload: Workload, score: str) -> str:
     answer = workload.plan.answer
     if answer.after is None or answer.call is None:
         return ""
-    others = {name for name in effects_of(answer.after).uses} - effects_of(answer.call).uses
+    others = set(effects_of(answer.after).uses) - effects_of(answer.call).uses
     modules = {name for name, value in workload.plan.seen.variables.items() if value.name}
     if others - modules:
         return ""
@@ -124,28 +136,32 @@ def _replaced(node: ast.expr, call: ast.expr) -> ast.expr:
             return ast.Name("_ANSWER_", ast.Load()) if each is target else super().visit(each)
 
     copy = ast.parse(ast.unparse(node), mode="eval").body
-    target = next(each for each in ast.walk(copy) if ast.dump(each) == ast.dump(ast.parse(ast.unparse(call), mode="eval").body))
+    target = next(
+        each for each in ast.walk(copy) if ast.dump(each) == ast.dump(ast.parse(ast.unparse(call), mode="eval").body)
+    )
     found: ast.expr = Replacing().visit(copy)
     return found
 
 
 def _example(workload: Workload) -> str:
-    assert workload.facts is not None
-    if not workload.facts.recorded:
+    if not workload.recorded:
         return "Row.model_validate({})"
-    values = field_values(workload, workload.facts.recorded[0])
+    values = field_values(workload, workload.recorded[0])
     parts = []
-    for column in workload.facts.columns:
-        if column.name in workload.facts.used:
+    for column in workload.columns:
+        if column.name in workload.used:
             value = values[workload.fields[column.name]]
             is_time = column.type.startswith("datetime64") and value is not None
-            parts.append(f"{workload.fields[column.name]}={f'dt.datetime.fromisoformat({value!r})' if is_time else repr(value)}")
+            parts.append(
+                f"{workload.fields[column.name]}={f'dt.datetime.fromisoformat({value!r})' if is_time else repr(value)}"
+            )
     return f"Row({', '.join(parts)})"
 
 
 def _unanswered(workload: Workload) -> str:
     return (
         '"""What clients send and get: to be written, or made by `heliostat convert` where the source can run."""\n\n'
-        'raise NotImplementedError(\n    "the source was not run, so the columns of a request, their types and the answers are not known: '
+        'raise NotImplementedError(\n    "the source was not run, so the columns of a request, their types and the '
+        "answers are not known: "
         f'answer the questions in workloads/{workload.module}/QUESTIONS.md, or convert it again without --no-run"\n)\n'
     )

@@ -7,7 +7,16 @@ import ast
 from heliostat.convert.parameters import Parameter
 from heliostat.convert.plan import Plan
 from heliostat.convert.rendering.dataset import File
-from heliostat.convert.rendering.lines import annotated, imports_of, indented, is_import, shared_functions, source_of_places, tops, verbatim
+from heliostat.convert.rendering.lines import (
+    annotated,
+    imports_of,
+    indented,
+    is_import,
+    shared_functions,
+    source_of_places,
+    tops,
+    verbatim,
+)
 from heliostat.convert.rendering.naming import Workload
 from heliostat.convert.rewriting import Rewriter
 
@@ -15,20 +24,28 @@ from heliostat.convert.rewriting import Rewriter
 def parameters_module(workload: Workload, parameters: list[Parameter], files: list[File]) -> str:
     """The module's text."""
     data = "".join(
-        f'    {each.name}: str = {each.path!r}\n    """Where the source reads it."""\n' for each in {each.name: each for each in files}.values()
+        f'    {each.name}: str = {each.path!r}\n    """Where the source reads it."""\n'
+        for each in {each.name: each for each in files}.values()
     )
     training = "".join(f"    {each.name}: {each.annotation} = {each.default!r}\n" for each in parameters)
     text = data + training
     imports = [
-        *(["from typing import " + ", ".join(each for each in ("Annotated", "Literal") if f"{each}[" in text)] if "[" in training else []),
+        *(
+            ["from typing import " + ", ".join(each for each in ("Annotated", "Literal") if f"{each}[" in text)]
+            if "[" in training
+            else []
+        ),
         "from heliostat.spec.parameters import JobParameters",
         *(["from pydantic import Field"] if "Field(" in text else []),
     ]
-    classes = [f'class Training(JobParameters):\n    """How the model is fitted, as {workload.source} does."""\n\n{training}'.rstrip()]
+    classes = [
+        f'class Training(JobParameters):\n    """How the model is fitted, as {workload.source} does."""\n\n{training}'.rstrip()
+    ]
     if files:
         classes.insert(0, f'class Data(JobParameters):\n    """Where the rows are."""\n\n{data}'.rstrip())
     return (
-        '"""The parameters, each with its type, range and default: flow.yaml says others, and a stack\'s config over it."""\n\n'
+        '"""The parameters, each with its type, range and default: flow.yaml says others, and a stack\'s config over '
+        'it."""\n\n'
         f"{chr(10).join(imports)}\n\n\n" + "\n\n\n".join(classes) + "\n"
     )
 
@@ -61,12 +78,20 @@ def train_module(workload: Workload, parameters: list[Parameter]) -> str:
         f'{indented([*_typed(lines), f"return Model({{**state.values, MODEL: {model}}})"])}',
     ])  # fmt: skip
     imported = [shared[index] for index in top if index in shared]
-    used = [*imported, *(name for name in ("CLASSES", "COLUMNS", "INPUTS", "LABEL", "ROW", "after_split", "before_split", "features") if _names(code, name))]
+    used = [
+        *imported,
+        *(
+            name
+            for name in ("CLASSES", "COLUMNS", "INPUTS", "LABEL", "ROW", "after_split", "before_split", "features")
+            if _names(code, name)
+        ),
+    ]
     arrow = "import pyarrow as pa\n" if workload.keeps_order else ""
     return (
         f'"""The training, as {workload.source} has it."""\n\nfrom typing import Any\n\nimport numpy as np\n{arrow}'
         f"{imports_of(plan, [code])}\nfrom heliostat.ml import flow\nfrom heliostat.ml.datasets import Tables\n"
-        "from heliostat.ml.frameworks.scikit_learn.frames import frame_of\nfrom heliostat.ml.frameworks.scikit_learn.state import State\n\n"
+        "from heliostat.ml.frameworks.scikit_learn.frames import frame_of\nfrom "
+        "heliostat.ml.frameworks.scikit_learn.state import State\n\n"
         f"from {workload.package}.features import {', '.join(used)}\nfrom {workload.package}.parameters import Training\n"
         f"from {workload.package}.predictor import MODEL, Model\n\n\n{code}\n\n\n"
         'train = flow.training(flow.beside(__file__), "fit")\n'
@@ -87,7 +112,7 @@ def _rows(workload: Workload) -> list[str]:
         return ["found = features(frame_of(tables.train, COLUMNS, INPUTS), state)"]
     return [
         "# Something is fitted on all rows, in the order that the source has them in.",
-        'rows = pa.concat_tables([tables.train, tables.validation, tables.test]).sort_by(ROW)',
+        "rows = pa.concat_tables([tables.train, tables.validation, tables.test]).sort_by(ROW)",
         "whole = before_split(frame_of(rows, COLUMNS, INPUTS), state)",
         "places = tables.train[ROW].to_numpy()",
         'found = after_split(whole.iloc[places] if hasattr(whole, "iloc") else whole[places], state)',
@@ -109,7 +134,8 @@ def predictor_module(workload: Workload) -> str:
         "from heliostat.ml.frameworks.scikit_learn.state import StatefulModel\nfrom numpy.typing import NDArray\n\n"
         f"from {workload.package}.features import {_predicting_names(workload)}\n\n"
         'MODEL = "served_model"\n"""What the fitted model is kept under."""\n\n\n'
-        f'class Model(StatefulModel):\n    """{plan.fit.value.classes[-1].rpartition(".")[2]}, and what its features were fitted on."""\n\n'
+        f'class Model(StatefulModel):\n    """{plan.fit.value.classes[-1].rpartition(".")[2]}, and what its features '
+        f'were fitted on."""\n\n'
         "    def predict(self, columns: Columns) -> NDArray[np.float64]:\n"
         f'        """{_told(workload)}"""\n'
         "        found = features(frame(columns, COLUMNS, INPUTS), self.state())\n"
@@ -126,7 +152,11 @@ def _told(workload: Workload) -> str:
     if not workload.classes:
         return "One number a row."
     if workload.is_binary:
-        return "The probability of the second class." if has_probabilities(workload) else "1 where a row is of the second class, else 0."
+        return (
+            "The probability of the second class."
+            if has_probabilities(workload)
+            else "1 where a row is of the second class, else 0."
+        )
     return "A probability for each class." if has_probabilities(workload) else "1 for the class of a row, 0 for the others."
 
 

@@ -45,21 +45,21 @@ def section(workload: Workload) -> Mapping[str, object]:
 
 def recorded_answers(workload: Workload) -> str:
     """The answers of the source, row by row, as the tests read them."""
-    assert workload.facts is not None
     found = [
         {
             "request": field_values(workload, each),
             "prediction": each.prediction,
             **({"probabilities": each.probabilities} if each.probabilities is not None else {}),
         }
-        for each in workload.facts.recorded
+        for each in workload.recorded
     ]
-    return json.dumps({"rows": workload.facts.part, "answers": found}, indent=1) + "\n"
+    return json.dumps({"rows": workload.facts.part if workload.facts else "", "answers": found}, indent=1) + "\n"
 
 
 def _flow(workload: Workload, has_data: bool) -> str:
     return (
-        f"# The steps from data to the model of {workload.name}, in their order: functions of the modules beside this file, in one process.\n"
+        f"# The steps from data to the model of {workload.name}, in their order: functions of the modules beside this "
+        f"file, in one process.\n"
         "# `parameters` of a step stand over the defaults in parameters.py; a stack's config stands over these.\n"
         f"interface: {workload.interface}\n"
         "steps:\n"
@@ -81,10 +81,11 @@ def _flow(workload: Workload, has_data: bool) -> str:
 def _declaration(workload: Workload, has_data: bool) -> str:
     task = _task(workload)
     imported = f"from heliostat.spec.tasks import {task.partition('(')[0]}\n" if task else ""
-    data = f', FLOW.parameters("load", Data)' if has_data else ""
+    data = ', FLOW.parameters("load", Data)' if has_data else ""
     names = "Data, Training" if has_data else "Training"
     return (
-        '"""Declares this workload: data, training, model and application, of the modules beside this one and of flow.yaml."""\n\n'
+        '"""Declares this workload: data, training, model and application, of the modules beside this one and of '
+        'flow.yaml."""\n\n'
         f"from heliostat.resources.served_model import by_convention\nfrom heliostat.spec import flow\n{imported}\n"
         f"from {workload.package}.parameters import {names}\n\n"
         f'FLOW = flow.beside(__file__)\nTRAINING = FLOW.parameters("fit", Training)\n'
@@ -93,7 +94,8 @@ def _declaration(workload: Workload, has_data: bool) -> str:
 
 
 def _task(workload: Workload) -> str:
-    """The kind of problem as the declaration says it; empty where the library does not know kinds, or a run has not told it."""
+    """The kind of problem as the declaration says it; empty where the library does not know kinds, or a run has not
+    told it."""
     if not workload.has_tasks:
         return ""
     if workload.plan.problem is Problem.NUMBERS:
@@ -121,7 +123,9 @@ def _package(requirement: str) -> str:
 def _tests(workload: Workload, has_data: bool) -> str:
     facts = workload.facts
     package = workload.package
-    head = f'"""The workload `{workload.name}`: its data, its model, its contract, and the answers of {workload.source}."""\n\n'
+    head = (
+        f'"""The workload `{workload.name}`: its data, its model, its contract, and the answers of {workload.source}."""\n\n'
+    )
     if facts is None:
         return (
             f"{head}from heliostat.ml import flow\nfrom heliostat.ml.datasets import Tables, check\n\n"
@@ -133,25 +137,32 @@ def _tests(workload: Workload, has_data: bool) -> str:
     imports = "import json\nfrom pathlib import Path\nfrom typing import Any\n" if recorded else "from pathlib import Path\n"
     return (
         f"{head}{imports}from heliostat.ml import flow\nfrom heliostat.ml.datasets import Tables, check\n"
-        f"from heliostat.testing import {'assert_answers, ' if recorded else ''}assert_contract, assert_workload{'' if recorded else ''}\n\n"
+        f"from heliostat.testing import {'assert_answers, ' if recorded else ''}assert_contract, "
+        f"assert_workload\n\n"
         f"from {package} import train\nfrom {package}.contract import CONTRACT\n"
         f"from {package}.predictor import Model\n\n"
         'MADE = flow.run(flow.beside(train.__file__), ["tables", "model"])\n'
         'TABLES: Tables = MADE["tables"]\nMODEL: Model = MADE["model"]\n'
-        + (f'RECORDED: list[dict[str, Any]] = json.loads(Path(__file__).with_name("{workload.module}_answers.json").read_text())["answers"]\n' if recorded else "")
+        + (
+            f"RECORDED: list[dict[str, Any]] = "
+            f'json.loads(Path(__file__).with_name("{workload.module}_answers.json").read_text())["answers"]\n'
+            if recorded
+            else ""
+        )
         + "\n\ndef test_the_data_can_be_a_snapshot() -> None:\n    check(TABLES)\n\n\n"
         + (_RECORDED_TEST if recorded else "")
         + "def test_a_saved_model_keeps_the_contract_and_answers_as_before(tmp_path: Path) -> None:\n"
         "    MODEL.save(tmp_path)\n    saved, columns = Model.load(tmp_path), CONTRACT.columns(CONTRACT.examples)\n"
-        "    assert_contract(CONTRACT, saved)\n    assert saved.predict(columns).tolist() == MODEL.predict(columns).tolist()\n\n\n"
+        "    assert_contract(CONTRACT, saved)\n    assert saved.predict(columns).tolist() == "
+        "MODEL.predict(columns).tolist()\n\n\n"
         "def test_the_code_has_no_mistake_that_the_preview_would_tell() -> None:\n"
         f'    assert_workload("{package}")\n'
     )
 
 
-_RECORDED_TEST = '''def test_each_row_is_answered_as_the_source_answered_it(tmp_path: Path) -> None:
+_RECORDED_TEST = """def test_each_row_is_answered_as_the_source_answered_it(tmp_path: Path) -> None:
     MODEL.save(tmp_path)
     assert_answers(CONTRACT, Model.load(tmp_path), RECORDED)
 
 
-'''
+"""

@@ -1,8 +1,8 @@
 """Rows as pandas frames: those of a request and of a snapshot in the names and types that a workload's code was written for.
 
 A layout says, for each field of the rows, what the code calls its column and pandas' name of its type:
-`{"mean_radius": ("mean radius", "float64")}`. `inputs` are the fields that an answer depends on; the others, such as the label,
-hold placeholders in a request, so that code that drops them works.
+`{"mean_radius": ("mean radius", "float64")}`. `inputs` are the fields that an answer depends on; the others, such as the
+label, hold placeholders in a request, so that code that drops them works.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ _PLACEHOLDERS: Final[Mapping[str, Any]] = {"bool": False, "str": "", "object": "
 def frame(columns: Columns, layout: Layout, inputs: Collection[str]) -> pd.DataFrame:
     """The rows of a request, as the code expects them."""
     rows = len(columns[next(iter(inputs))])
-    return pd.DataFrame({
-        name: _series(columns[field], kind) if field in inputs else _placeholder(kind, rows) for field, (name, kind) in layout.items()
-    })
+    return pd.DataFrame(
+        {
+            name: _series(columns[field], kind) if field in inputs else _placeholder(kind, rows)
+            for field, (name, kind) in layout.items()
+        }
+    )
 
 
 def frame_of(rows: pa.Table, layout: Layout, inputs: Collection[str]) -> pd.DataFrame:
@@ -52,7 +55,9 @@ def table(rows: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(plain, preserve_index=False).replace_schema_metadata(None)
 
 
-def tables(train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame, label: str, notes: tuple[str, ...] = ()) -> Tables:
+def tables(
+    train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame, label: str, notes: tuple[str, ...] = ()
+) -> Tables:
     """A snapshot's tables, of three frames with the same columns."""
     first = table(train)
     return Tables(first, *(table(each).cast(first.schema) for each in (validation, test)), label, notes)

@@ -49,7 +49,8 @@ class State:
         return self.values[name]
 
     def fit_transform(self, name: str, estimator: Any, rows: Any) -> Any:
-        """The rows, transformed by the estimator; in a training by its `fit_transform`, which some do in a way of their own."""
+        """The rows, transformed by the estimator; in a training by its `fit_transform`, which some do in a way of
+        their own."""
         name = self._name(name)
         if not self.is_fitting:
             return self.values[name].transform(rows)
