@@ -29,15 +29,18 @@ def _named(meaning: Meaning, names: str) -> dict[str, Meaning]:
 METHODS: Final = {
     **_named(
         Meaning.ROWWISE,
-        "fillna astype assign rename replace clip round abs isin isna isnull notna notnull where mask copy add sub mul div truediv "
-        "floordiv mod pow radd rsub rmul rdiv eq ne lt le gt ge between to_numpy to_frame toarray todense tolist ravel flatten "
+        "fillna astype assign rename replace clip round abs isin isna isnull notna notnull where mask copy add sub "
+        "mul div truediv "
+        "floordiv mod pow radd rsub rmul rdiv eq ne lt le gt ge between to_numpy to_frame toarray todense tolist "
+        "ravel flatten "
         "squeeze get add_prefix add_suffix set_axis combine_first filter select_dtypes reindex eval insert pop reshape view "
         "keys items contains startswith endswith lower upper strip len split extract slice title capitalize cat zfill "
         "day_name month_name normalize total_seconds isocalendar to_pydatetime dot values map drop fill",
     ),
     **_named(
         Meaning.AGGREGATE,
-        "mean median std var min max sum mode quantile count nunique unique value_counts describe corr cov skew kurt kurtosis prod "
+        "mean median std var min max sum mode quantile count nunique unique value_counts describe corr cov skew kurt "
+        "kurtosis prod "
         "idxmax idxmin argmax argmin sem any all agg aggregate nonzero item size ptp first last to_dict",
     ),
     **_named(
@@ -57,16 +60,21 @@ METHODS: Final = {
 NUMPY: Final = {
     **_named(
         Meaning.ROWWISE,
-        "log log1p log2 log10 exp expm1 sqrt cbrt square abs absolute fabs sign sin cos tan arcsin arccos arctan arctan2 sinh cosh "
+        "log log1p log2 log10 exp expm1 sqrt cbrt square abs absolute fabs sign sin cos tan arcsin arccos arctan "
+        "arctan2 sinh cosh "
         "tanh "
-        "hypot deg2rad rad2deg radians degrees floor ceil round rint trunc clip where select maximum minimum power mod fmod divide add "
-        "subtract multiply negative reciprocal isnan isinf isfinite nan_to_num logical_and logical_or logical_not equal array asarray "
-        "column_stack hstack c_ digitize isin ravel reshape squeeze stack ascontiguousarray float64 int64 heaviside interp outer "
+        "hypot deg2rad rad2deg radians degrees floor ceil round rint trunc clip where select maximum minimum power "
+        "mod fmod divide add "
+        "subtract multiply negative reciprocal isnan isinf isfinite nan_to_num logical_and logical_or logical_not "
+        "equal array asarray "
+        "column_stack hstack c_ digitize isin ravel reshape squeeze stack ascontiguousarray float64 int64 heaviside "
+        "interp outer "
         "concatenate expand_dims atleast_2d vectorize searchsorted datetime64 timedelta64",
     ),
     **_named(
         Meaning.AGGREGATE,
-        "mean median std var min max amin amax sum prod percentile quantile nanmean nanmedian nanstd nanmin nanmax nansum unique "
+        "mean median std var min max amin amax sum prod percentile quantile nanmean nanmedian nanstd nanmin nanmax "
+        "nansum unique "
         "average histogram bincount corrcoef cov any all argmax argmin count_nonzero shape size ndim",
     ),
     **_named(Meaning.STRUCTURE, "vstack r_ append tile repeat delete insert loadtxt genfromtxt load fromfile"),
@@ -87,7 +95,8 @@ BUILTINS: Final = {
     **_named(Meaning.AGGREGATE, "len sum min max"),
     **_named(
         Meaning.ROWWISE,
-        "list tuple dict zip enumerate sorted set str int float bool abs round range print type isinstance map filter reversed "
+        "list tuple dict zip enumerate sorted set str int float bool abs round range print type isinstance map filter "
+        "reversed "
         "getattr hasattr iter next slice any all divmod pow repr format frozenset",
     ),
 }
