@@ -140,7 +140,7 @@ def test_a_notebook_that_does_not_run_is_refused_with_cell_and_line(convert):
 
 
 def test_a_notebook_with_nothing_to_serve_is_refused(convert):
-    with pytest.raises(ConversionError, match="there is nothing to serve.*PCA.*only transforms"):
+    with pytest.raises(ConversionError, match=r"there is nothing to serve.*PCA.*only transforms"):
         convert("nothing_to_serve.ipynb")
 
 
@@ -169,7 +169,8 @@ def test_a_split_without_a_seed_is_asked_for(convert, script):
         script(
             "from sklearn.datasets import load_iris\nfrom sklearn.linear_model import LogisticRegression\n"
             "from sklearn.model_selection import train_test_split\nX, y = load_iris(return_X_y=True)\n"
-            "X_train, X_test, y_train, y_test = train_test_split(X, y)\nmodel = LogisticRegression(max_iter=300).fit(X_train, y_train)\n"
+            "X_train, X_test, y_train, y_test = train_test_split(X, y)\n"
+            "model = LogisticRegression(max_iter=300).fit(X_train, y_train)\n"
         ),
         name="unseeded",
         run=False,

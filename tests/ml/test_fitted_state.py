@@ -1,6 +1,6 @@
 """What a training fits and an answer needs, and how it is kept without a pickle."""
 
-import json
+import argparse
 
 import numpy as np
 import pandas as pd
@@ -55,9 +55,7 @@ def test_plain_values_and_frames_come_back_with_their_types(tmp_path):
     }  # fmt: skip
     keeping.save(values, tmp_path)
     found = keeping.load(tmp_path)
-    assert {name: found[name] for name in ("mean", "pair", "by_number")} == {
-        name: values[name] for name in ("mean", "pair", "by_number")
-    }
+    assert all(found[name] == values[name] for name in ("mean", "pair", "by_number"))
     assert np.array_equal(found["array"], X) and found["scalar"] == 2.5 and list(found["texts"]) == ["u", "v"]
     pd.testing.assert_series_equal(found["series"], series)
     pd.testing.assert_frame_equal(found["frame"], values["frame"])
@@ -67,7 +65,7 @@ def test_a_file_of_other_types_is_not_loaded(tmp_path):
     import skops.io
 
     keeping.save({"model": StandardScaler().fit(X)}, tmp_path)
-    skops.io.dump(json.JSONDecoder(), tmp_path / "000.skops")
+    skops.io.dump(argparse.Namespace(x=1), tmp_path / "000.skops")
     with pytest.raises(ValueError, match="none of scikit-learn's"):
         keeping.load(tmp_path)
 

@@ -42,7 +42,8 @@ def test_a_circle_is_told_with_its_steps():
 
 def test_every_mistake_is_told_at_once_with_its_path():
     told = mistakes(
-        "interface: soap\nsteps:\n  - {name: a, run: 'm:f', inputs: {x: rwos}, outputs: [rows, rows], colour: red}\n  - {name: a, run: 'm:g', outputs: []}\n"
+        "interface: soap\nsteps:\n  - {name: a, run: 'm:f', inputs: {x: rwos}, outputs: [rows, rows], colour: red}\n"
+        "  - {name: a, run: 'm:g', outputs: []}\n"
     )
     for text in (
         "interface: 'soap' is none of rest, grpc, both",
