@@ -8,10 +8,11 @@ import importlib
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from heliostat.convert.effects import effects_of, needed, table
+from heliostat.convert.effects import needed, table
 from heliostat.convert.interpreter import Interpreter
 from heliostat.convert.kinds import Event, Happening, Kind, keyword
 from heliostat.convert.plan import Answer, Plan, Problem
+from heliostat.convert.slices import behind_split, from_root, live_names, names_in, path_of
 from heliostat.convert.source import ConversionError, Program, shown
 
 FITTING: Final = frozenset({Happening.AGGREGATE, Happening.FIT, Happening.FIT_TRANSFORM, Happening.DUMMIES})
@@ -32,9 +33,9 @@ def plan_of(program: Program, model: str | None = None) -> Plan:
     labels = call.args[1] if len(call.args) > 1 else keyword(call, "y")
     if features is None or labels is None:
         raise ConversionError(f"{_at(program, fit)}: `{fit.text}` has no labels: what is told without any is not converted")
-    path = _path(program, seen, _names(features), fit.index)
+    path = path_of(program, seen, names_in(features), fit.index)
     splits = [each for each in seen.events if each.what is Happening.SPLIT and each.index in path and not each.in_function]
-    label_path = _path(program, seen, _names(labels), fit.index)
+    label_path = path_of(program, seen, names_in(labels), fit.index)
     start, root = _root(program, seen, path, features, splits[0].index if splits else fit.index, fit.index)
     name = _variable(call) or _assigned(program, fit)
     building, handed = _building(program, seen, call, fit.index, start, path)
@@ -49,7 +50,7 @@ def plan_of(program: Program, model: str | None = None) -> Plan:
         labels=labels,
         root=root,
         root_from=start,
-        path=_from_root(program, seen, path, features, root, start, fit.index),
+        path=from_root(program, seen, path, features, root, start, fit.index),
         load=load,
         label_path=label_path,
         building=building,
@@ -168,30 +169,6 @@ def _variable(call: ast.Call) -> str:
 # Where what begins
 
 
-def _path(program: Program, seen: Interpreter, names: set[str], at: int) -> list[int]:
-    """The statements that some names depend on at a place: of a split, only on what went into the parts that are used."""
-    whole = needed(program.statements, names, at)
-    splits = [index for index in whole if index in _splits(program, seen)]
-    if not splits:
-        return whole
-    last = splits[-1]
-    live = live_names(program, seen, whole, names, last, at)
-    return [*_path(program, seen, live, last), last, *(index for index in whole if index > last)]
-
-
-def _splits(program: Program, seen: Interpreter) -> dict[int, tuple[list[str], list[ast.expr]]]:
-    """The splits whose parts all have names: those names, and what is split."""
-    found: dict[int, tuple[list[str], list[ast.expr]]] = {}
-    for event in seen.events:
-        statement = program.statements[event.index].node
-        if event.what is Happening.SPLIT and not event.in_function and isinstance(statement, ast.Assign):
-            target = statement.targets[0]
-            if isinstance(target, ast.Tuple | ast.List):
-                names = [each.id if isinstance(each, ast.Name) else "" for each in target.elts]
-                found[event.index] = (names, event.node.args)
-    return found
-
-
 def _root(
     program: Program, seen: Interpreter, path: list[int], features: ast.expr, split_at: int, fit_at: int
 ) -> tuple[int, str]:
@@ -199,7 +176,7 @@ def _root(
     structure = [each.index for each in seen.events if each.what is Happening.STRUCTURE and each.index in path]
     start = max(structure, default=-1) + 1
     for place in range(start, split_at + 1):
-        live = live_names(program, seen, path, _names(features), place, fit_at)
+        live = live_names(program, seen, path, names_in(features), place, fit_at)
         if any((found := seen.history[place].get(name)) and found.kind is Kind.BUNCH for name in live):
             continue
         rows = [name for name in sorted(live) if seen.history[place].get(name) and seen.history[place][name].kind is Kind.ROWS]
@@ -210,31 +187,6 @@ def _root(
         f"before anything "
         "is computed, and before the split"
     )
-
-
-def _from_root(
-    program: Program, seen: Interpreter, path: list[int], features: ast.expr, root: str, start: int, fit_at: int
-) -> list[int]:
-    """The statements from the root to the features, and those before it that these need beside the rows: constants,
-    functions."""
-    live = live_names(program, seen, path, _names(features), start, fit_at) - {root}
-    return [*needed(program.statements, live, start), *(index for index in path if index >= start)]
-
-
-def live_names(program: Program, seen: Interpreter, path: Iterable[int], names: set[str], place: int, at: int) -> set[str]:
-    """The names that are needed at a place, for some names at a later one."""
-    live = set(names)
-    effects = table([each.node for each in program.statements[:at]])
-    splits = _splits(program, seen)
-    for index in sorted((each for each in path if place <= each < at), reverse=True):
-        if index in splits:
-            targets, arguments = splits[index]
-            used = {name for number, target in enumerate(targets) if target in live for name in _names(arguments[number // 2])}
-            live = (live - {*targets}) | used
-        else:
-            live -= effects[index].defines - effects[index].changes
-            live |= effects[index].uses
-    return live
 
 
 def _load(program: Program, seen: Interpreter, path: list[int], root: str, start: int, split_at: int) -> list[int]:
@@ -263,24 +215,12 @@ def _leaks(program: Program, seen: Interpreter, path: list[int], start: int, spl
     ]
 
 
-def behind_split(program: Program, path: list[int], split: int) -> set[int]:
-    """The statements of a path that depend on what a split gives: others behind it are as if they stood before it."""
-    effects = table([each.node for each in program.statements])
-    given = set(effects[split].defines)
-    found = set()
-    for index in (each for each in path if each > split):
-        if effects[index].uses & given:
-            found.add(index)
-            given |= effects[index].defines | effects[index].changes
-    return found
-
-
 def _building(
     program: Program, seen: Interpreter, call: ast.Call, at: int, start: int, path: list[int]
 ) -> tuple[list[int], dict[int, list[str]]]:
     """The statements that make the model, and what those before it hand to them that they read off the rows."""
-    wanted = {*_names(receiver_of(call)), *(name for each in [*call.args[2:], *call.keywords] for name in _names(each))}
-    wanted -= {name for each in call.keywords if each.arg in ("X", "y") for name in _names(each)}
+    wanted = {*names_in(receiver_of(call)), *(name for each in [*call.args[2:], *call.keywords] for name in names_in(each))}
+    wanted -= {name for each in call.keywords if each.arg in ("X", "y") for name in names_in(each)}
     all_of_it = [index for index in needed(program.statements, wanted, at) if not _is_fit(seen, index)]
     effects = table([each.node for each in program.statements[:at]])
     off_rows = {
@@ -355,10 +295,6 @@ def _computed(statement: ast.stmt, call: ast.expr) -> tuple[ast.expr | None, ast
     if value is call or (isinstance(value, ast.Subscript) and value.value is call):
         return None, None
     return (value, call) if any(each is call for each in ast.walk(value)) else (None, None)
-
-
-def _names(node: ast.AST) -> set[str]:
-    return set(effects_of(node).uses)
 
 
 def _at(program: Program, event: Event) -> str:

@@ -149,7 +149,11 @@ def _fetched(source: str, tracking_uri: str | None, target: Path) -> Path:
         raise ConversionError(f"{source} is on an MLflow server: name it with --tracking-uri, or in MLFLOW_TRACKING_URI")
     try:
         with Registry(tracking_uri) as registry:
-            uri = source if source.count("/") > 1 or source.startswith("models:") else f"{source}/model"
+            uri = (
+                source if source.startswith("models:") else registry.model_of(source.removeprefix("runs:/").partition("/")[0])
+            )
+            if uri is None:
+                raise ConversionError(f"{source} is a run that logged no model, or none that is on {tracking_uri}")
             registry.download(registry.location(uri), target)
     except (PermanentError, RetryableError) as error:
         raise ConversionError(f"{source} cannot be had from {tracking_uri}: {error}") from None

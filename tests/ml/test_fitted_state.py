@@ -51,7 +51,8 @@ def test_plain_values_and_frames_come_back_with_their_types(tmp_path):
     series = pd.Series([1.5, 2.5], index=pd.Index(["a", "b"], name="city"), name="price")
     values = {
         "mean": 0.1 + 0.2, "pair": (1, "x"), "by_number": {1: 2.0, 3: [None, True]}, "array": X, "scalar": np.float64(2.5),
-        "texts": np.array(["u", "v"], dtype=object), "series": series, "index": pd.Index(["p", "q"]), "frame": series.reset_index(),
+        "texts": np.array(["u", "v"], dtype=object), "series": series, "index": pd.Index(["p", "q"]),
+        "frame": series.reset_index(),
     }  # fmt: skip
     keeping.save(values, tmp_path)
     found = keeping.load(tmp_path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from heliostat.convert.analysis import behind_split, live_names
 from heliostat.convert.effects import effects_of, table
 from heliostat.convert.plan import Plan
 from heliostat.convert.rendering.lines import (
@@ -20,6 +19,7 @@ from heliostat.convert.rendering.lines import (
 )
 from heliostat.convert.rendering.naming import Workload
 from heliostat.convert.rewriting import Rewriter
+from heliostat.convert.slices import behind_split, live_names
 
 _WHOLE = "The features of rows, which have the columns of the source."
 _STATE = "from heliostat.ml.frameworks.scikit_learn.state import State"

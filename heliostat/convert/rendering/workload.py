@@ -12,6 +12,7 @@ from heliostat.convert.rendering.features import features_module
 from heliostat.convert.rendering.naming import Workload
 from heliostat.convert.rendering.serving import contract_module, field_values
 from heliostat.convert.rendering.training import parameters_module, predictor_module, train_module
+from heliostat.spec.workload import Serving
 
 
 def files(workload: Workload) -> dict[str, str]:
@@ -40,7 +41,10 @@ def files(workload: Workload) -> dict[str, str]:
 def section(workload: Workload) -> Mapping[str, object]:
     """The workload's section of a stack's config."""
     metric = "accuracy" if workload.plan.problem is Problem.CLASSES else "r2"
-    return {"training": {"scaling": {"workers": 1}}, "gate": {"metric": metric, "margin": 0.01}}
+    found: dict[str, object] = {"training": {"scaling": {"workers": 1}}, "gate": {"metric": metric, "margin": 0.01}}
+    if workload.interface != "rest" and "interface" in Serving.model_fields:
+        found["serving"] = {"interface": workload.interface}
+    return found
 
 
 def recorded_answers(workload: Workload) -> str:
