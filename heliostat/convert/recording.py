@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -272,10 +272,11 @@ def _display(*values: Any, **_: Any) -> None:
     print(*values)  # noqa: T201 - what a notebook shows
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Run the task in the file that is named first, and write its outcome into the second."""
-    task = Task.model_validate_json(Path(sys.argv[1]).read_text())
-    outcome = Path(sys.argv[2])
+    task = Task.model_validate_json(Path(arguments[0]).read_text())
+    outcome = Path(arguments[1])
+    os.environ["MPLBACKEND"] = "Agg"  # a plot of a program that nobody looks at
     os.chdir(task.folder)
     sys.path.insert(0, task.folder)
     builtins.__dict__["display"] = _display
@@ -285,4 +286,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

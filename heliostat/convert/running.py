@@ -26,7 +26,7 @@ def recorded(task: Task, seconds: float) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         given, outcome = Path(folder, "task.json"), Path(folder, "outcome.json")
         given.write_text(task.model_dump_json())
-        _run("recording", [str(given), str(outcome)], Path(task.folder), seconds, task.name)
+        _run("recording", [str(given), str(outcome)], seconds, task.name)
         return Outcome.model_validate_json(outcome.read_text())
 
 
@@ -40,13 +40,8 @@ def differences(files: Mapping[str, str], package: str, answers: str, seconds: f
         root = Path(folder)
         write(files, root)
         (root / "answers.json").write_text(answers)
-        _run(
-            "verifying",
-            [package, str(root / "answers.json"), str(root / "outcome.json")],
-            root,
-            seconds,
-            "the converted workload",
-        )
+        arguments = [folder, package, str(root / "answers.json"), str(root / "outcome.json")]
+        _run("verifying", arguments, seconds, "the converted workload")
         found: list[str] = json.loads((root / "outcome.json").read_text())
         return found
 
@@ -87,14 +82,13 @@ def write(files: Mapping[str, str], root: Path) -> None:
         (root / name).write_text(text, encoding="utf-8")
 
 
-def _run(module: str, arguments: list[str], folder: Path, seconds: float, what: str) -> None:
+def _run(module: str, arguments: list[str], seconds: float, what: str) -> None:
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     command = [sys.executable, "-P", "-m", f"heliostat.convert.{module}", *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - our own program
             command,
-            cwd=folder,
             env=environment,
             capture_output=True,
             text=True,

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -32,14 +34,15 @@ def verified(package: str, recorded: list[dict[str, Any]]) -> list[str]:
         return [f"it does not run: {type(error).__name__}: {error}{place}"]
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Write what differs into the file that is named last."""
-    package, answers, outcome = sys.argv[1:4]
-    sys.path.insert(0, str(Path.cwd()))
+    root, package, answers, outcome = arguments
+    os.chdir(root)
+    sys.path.insert(0, root)
     with redirect_stdout(sys.stderr):
         found = verified(package, json.loads(Path(answers).read_text())["answers"])
     Path(outcome).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,10 +1,8 @@
-"""What tests of conversions share: programs that run in forks of this process, which has their imports already."""
+"""What tests of conversions share: programs that run in forks of a process that has their imports already."""
 
 from __future__ import annotations
 
-import os
-import sys
-import traceback
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -14,24 +12,22 @@ from heliostat.convert.source import ConversionError
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 CONFIG = Path(__file__).parents[2] / "heliostat/scaffold/repository/pyproject.toml"
-_PROGRAMS = {"recording": recording, "verifying": verifying}
+_PROGRAMS = {"recording": recording.main, "verifying": verifying.main}
+# Not of this process: OpenMP does not survive a fork of one that has used it.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([
+    *("heliostat.convert.recording", "heliostat.convert.verifying", "heliostat.ml.frameworks.scikit_learn.frames", "skops.io"),
+    *("sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline", "sklearn.compose", "sklearn.datasets"),
+])  # fmt: skip
 
 
-def _forked(module: str, arguments: list[str], folder: Path, seconds: float, what: str) -> None:
-    pid = os.fork()
-    if not pid:
-        os.chdir(folder)
-        sys.argv = [module, *arguments]
-        os.environ["MPLBACKEND"] = "Agg"
-        code = 1
-        try:
-            _PROGRAMS[module].main()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        os._exit(code)
-    if os.waitpid(pid, 0)[1]:
-        raise ConversionError(f"{what} failed")
+def _forked(module: str, arguments: list[str], seconds: float, what: str) -> None:
+    process = _FORKS.Process(target=_PROGRAMS[module], args=(arguments,))
+    process.start()
+    process.join(seconds)
+    if process.exitcode != 0:
+        process.kill()
+        raise ConversionError(f"{what} ended with {process.exitcode}")
 
 
 @pytest.fixture(scope="session")
