@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.scaffold import template
+from heliostat.scaffold import rendering, template
 
 SCRIPT = (
     "from sklearn.datasets import load_iris\nfrom sklearn.linear_model import LogisticRegression\n"
@@ -16,7 +16,7 @@ SCRIPT = (
 def project(desk, monkeypatch):
     """A repository of one's own, with a script."""
     folder = desk.folder.parent / "platform"
-    for path, text in template.read().items():
+    for path, text in rendering.repository(template.read(), "platform").items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
     (folder / "iris.py").write_text(SCRIPT)

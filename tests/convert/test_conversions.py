@@ -71,9 +71,8 @@ def test_the_answers_of_a_workload_are_the_numbers_that_the_source_computes(conv
     assert recorded[0]["request"]["alcohol"] == test[0, 0]
 
 
-@pytest.mark.parametrize("source", ["global_state.ipynb", "split_in_the_middle.ipynb"])
-def test_the_tests_that_come_with_a_workload_pass(convert, source, tmp_path):
-    converted = convert(source)
+def test_the_tests_that_come_with_a_workload_pass(convert, tmp_path):
+    converted = convert("split_in_the_middle.ipynb")
     running.write(converted.files, tmp_path)
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["."]\n')
     ran = subprocess.run(

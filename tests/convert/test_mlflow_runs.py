@@ -25,7 +25,9 @@ def logged(tmp_path_factory):
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.7, max_iter=300))
     model.fit(rows, data.target_names[data.target])
     folder = tmp_path_factory.mktemp("run") / "artifacts/model"
-    mlflow.sklearn.save_model(model, folder, serialization_format="skops", input_example=rows.head(2))
+    mlflow.sklearn.save_model(
+        model, folder, serialization_format="skops", input_example=rows.head(2), pip_requirements=["scikit-learn"]
+    )
     return folder.parent.parent
 
 
