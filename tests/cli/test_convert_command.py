@@ -27,7 +27,8 @@ def project(desk, monkeypatch):
 def test_a_workload_is_made_and_declared_where_a_stack_is_named(project, desk):
     config = project / "configs/Pulumi.local.yaml"
     before = config.read_text()
-    ran = desk.ok("convert", "iris.py", "--name", "little-iris", "--no-run", "--interface", "both", "-s", "local")
+    ran = desk("convert", "iris.py", "--name", "little-iris", "--no-run", "--interface", "both", "-s", "local")
+    assert ran.code == 0, ran.err
     assert "Created workloads/little_iris/flow.yaml" in ran.out
     assert "Changed configs/Pulumi.local.yaml" in ran.out
     assert "little-iris:" in config.read_text()
@@ -38,7 +39,7 @@ def test_a_workload_is_made_and_declared_where_a_stack_is_named(project, desk):
 
 def test_without_a_stack_the_lines_to_add_are_shown_and_no_config_is_touched(project, desk):
     before = (project / "configs/Pulumi.local.yaml").read_text()
-    ran = desk.ok("convert", "iris.py", "--name", "flowers", "--no-run")
+    ran = desk("convert", "iris.py", "--name", "flowers", "--no-run")
     assert "    flowers:" in ran.err
     assert (project / "configs/Pulumi.local.yaml").read_text() == before
 
