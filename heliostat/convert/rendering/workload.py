@@ -22,7 +22,7 @@ def files(workload: Workload) -> dict[str, str]:
     found = {
         "workloads/__init__.py": "",
         f"{below}/__init__.py": f'"""Converted from {workload.source}: QUESTIONS.md says what is left to answer."""\n',
-        f"{below}/flow.yaml": _flow(workload, bool(data)),
+        f"{below}/flow.yaml": _flow(workload),
         f"{below}/dataset.py": dataset_module(workload),
         f"{below}/features.py": features_module(workload),
         f"{below}/parameters.py": parameters_module(workload, parameters, data),
@@ -31,7 +31,7 @@ def files(workload: Workload) -> dict[str, str]:
         f"{below}/contract.py": contract_module(workload),
         f"{below}/workload.py": _declaration(workload, bool(data)),
         f"{below}/requirements.txt": _requirements(workload),
-        f"tests/test_{workload.module}.py": _tests(workload, bool(data)),
+        f"tests/test_{workload.module}.py": _tests(workload),
     }
     if workload.facts is not None and workload.facts.recorded:
         found[f"tests/{workload.module}_answers.json"] = recorded_answers(workload)
@@ -60,7 +60,7 @@ def recorded_answers(workload: Workload) -> str:
     return json.dumps({"rows": workload.facts.part if workload.facts else "", "answers": found}, indent=1) + "\n"
 
 
-def _flow(workload: Workload, has_data: bool) -> str:
+def _flow(workload: Workload) -> str:
     return (
         f"# The steps from data to the model of {workload.name}, in their order: functions of the modules beside this "
         f"file, in one process.\n"
@@ -124,7 +124,7 @@ def _package(requirement: str) -> str:
     return name.strip().lower()
 
 
-def _tests(workload: Workload, has_data: bool) -> str:
+def _tests(workload: Workload) -> str:
     facts = workload.facts
     package = workload.package
     head = (
