@@ -7,13 +7,12 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from heliostat.ml import metrics
-from heliostat.ml.contracts import columns_of, load_entry_point
+from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Tables
-from heliostat.ml.training import Context, Trained
+from heliostat.ml.in_memory import judged
+from heliostat.ml.training import Context
 from heliostat.spec.base import Parameters
 from heliostat.spec.flow import Flow, FlowError, Interface, Path_, Step, beside, read, told
 from heliostat.spec.parameters import JobParameters
@@ -97,18 +96,9 @@ def training(flow: Flow, step: str) -> Callable[[Context], None]:
         label = context.dataset.manifest()["label"]
         given = Tables(*(context.dataset.table(split) for split in ("train", "validation", "test")), label)
         model = run(flow, [MODEL], {TABLES: given}, {step: context.parameters})[MODEL]
-        context.finish(Trained(model.save, type(model), measured(model, given)))
+        context.finish(judged(model, given, context.problem))
 
     return train
-
-
-def measured(model: Any, tables: Tables) -> dict[str, float]:
-    """The figures of a model on the validation rows."""
-    labels = np.asarray(tables.validation[tables.label].to_numpy(), dtype=np.float64)
-    predictions = model.predict(columns_of(tables.validation.drop_columns([tables.label])))
-    if predictions.ndim == 1:
-        return metrics.overall(labels, predictions)
-    return {"accuracy": float(np.mean(predictions.argmax(axis=1) == labels))}
 
 
 def _needed(flow: Flow, wanted: Sequence[str], given: Mapping[str, Any]) -> list[int]:
