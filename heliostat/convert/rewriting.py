@@ -88,8 +88,8 @@ class Rewriter:
         found: list[ast.stmt] = []
         for position, target in enumerate(targets.elts):
             is_kept = isinstance(target, ast.Name) and not position % 2 and position // 2 < len(split.node.args)
-            if is_kept and target.id in self._used:  # type: ignore[attr-defined]
-                found.append(_assign(target.id, self._rebuilt(split.node.args[position // 2])))  # type: ignore[attr-defined]
+            if is_kept and target.id in self._used:
+                found.append(_assign(target.id, self._rebuilt(split.node.args[position // 2])))
         return found
 
     def _is_dropped(self, node: ast.stmt) -> bool:

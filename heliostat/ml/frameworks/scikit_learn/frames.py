@@ -8,7 +8,7 @@ label, hold placeholders in a request, so that code that drops them works.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -60,14 +60,14 @@ def tables(
 ) -> Tables:
     """A snapshot's tables, of three frames with the same columns."""
     first = table(train)
-    return Tables(first, *(table(each).cast(first.schema) for each in (validation, test)), label, notes)
+    return Tables(first, table(validation).cast(first.schema), table(test).cast(first.schema), label, notes)
 
 
-def _series(values: Any, kind: str) -> pd.Series[Any]:
+def _series(values: Any, kind: str) -> Any:
     if kind.startswith(_TIME):
-        return pd.Series(pd.to_datetime(pd.Series(values, dtype="float64"), unit="s")).astype(kind)  # type: ignore[call-overload]
-    return pd.Series(values, dtype=kind or None)  # type: ignore[call-overload]
+        return pd.to_datetime(pd.Series(values, dtype="float64"), unit="s").astype(cast("Any", kind))
+    return pd.Series(values, dtype=cast("Any", kind or None))
 
 
-def _placeholder(kind: str, rows: int) -> pd.Series[Any]:
+def _placeholder(kind: str, rows: int) -> Any:
     return _series([_PLACEHOLDERS.get(kind, 0)] * rows, kind)
