@@ -19,7 +19,8 @@ def differences(
     found: list[str] = []
     for number, each in enumerate(recorded):
         row = contract.row.model_validate_json(_json(each["request"]))
-        score = predictor.predict(contract.columns([row])).tolist()[0]
+        predictions: Any = predictor.predict(contract.columns([row]))
+        score = predictions.tolist()[0]
         answer = contract.respond(score).model_dump(mode="json")
         found += [f"row {number}: {text}" for text in _of_row(answer, each, tolerance)]
     return found

@@ -94,7 +94,8 @@ def training(flow: Flow, step: str) -> Callable[[Context], None]:
             context.finish(None)
             return
         label = context.dataset.manifest()["label"]
-        given = Tables(*(context.dataset.table(split) for split in ("train", "validation", "test")), label)
+        data = context.dataset
+        given = Tables(data.table("train"), data.table("validation"), data.table("test"), label)
         model = run(flow, [MODEL], {TABLES: given}, {step: context.parameters})[MODEL]
         context.finish(judged(model, given, context.problem))
 
