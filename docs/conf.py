@@ -52,7 +52,7 @@ autodoc_type_aliases = {  # not all that they may be, each time
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(pulumi|pydantic|pa|pyarrow|numpy|np|NDArray|lightgbm|collections|pathlib|Path|Enum|IntEnum|StrEnum)\b.*"),
-    (r"py:.*", r"(httpx|os|psutil)\b.*"),
+    (r"py:.*", r"(httpx|os|psutil|pandas|pd)\b.*"),
     (r"py:.*", r"(.*\.)?(Row|Answer|P)"),  # what a contract, and a training, is generic in
     (r"py:.*", r".*\.MetricLogger"),  # written by the context itself
 ]

@@ -1,9 +1,9 @@
-"""Writes the JSON Schemas of the stacks' configs and of contracts from the models; a test fails where one is stale."""
+"""Writes the JSON Schemas of stacks' configs, of contracts and of flows from the models; a test fails where one is stale."""
 
 from pathlib import Path
 
 from heliostat.program import problem_of
-from heliostat.spec import model_contracts
+from heliostat.spec import flow, model_contracts
 from heliostat.spec.problem import Problem
 from heliostat.spec.stack import schema_text
 from workloads.flights.parameters import Training
@@ -12,3 +12,4 @@ _CONFIGS = Path(__file__).parents[1] / "configs"
 _SCHEMA = schema_text({"flights": Training}, {"flights": problem_of("flights") or Problem()})
 _CONFIGS.joinpath("stack.schema.json").write_text(_SCHEMA)
 _CONFIGS.joinpath(model_contracts.SCHEMA_FILE).write_text(model_contracts.schema_text())
+_CONFIGS.joinpath("flow.schema.json").write_text(flow.schema_text())

@@ -10,6 +10,7 @@ _CONTENTS = """
 :caption: Guide
 
 docs/own-repository
+docs/convert
 docs/architecture
 docs/platforms
 docs/platforms/kubernetes

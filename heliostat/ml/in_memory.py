@@ -60,6 +60,17 @@ def measured(model: SavedPredictor, table: pa.Table, label: str, problem: Proble
     return Evaluation(problem or Problem(), table, label).overall(model.predict(columns_of(table)))
 
 
+def judged(model: SavedPredictor, tables: Tables, problem: Problem) -> Trained:
+    """What a training ends with: a model and its figures on the validation rows, and the baseline of a task that has one."""
+    label, validation = tables.label, tables.validation
+    trained = Trained(model.save, type(model), measured(model, validation, label, problem))
+    if problem.task is None or not problem.task.has_baseline:
+        return trained
+    baseline = Baseline.fit(problem.task, tables.train, label)
+    figures = measured(baseline, validation, label, problem)
+    return replace(trained, save_baseline=baseline.save, baseline=Baseline, baseline_metrics=figures)
+
+
 def training(
     fit: Callable[[Matrix, Matrix, P], SavedPredictor], transform: Callable[[Columns], Matrix], parameters: type[P]
 ) -> Callable[[Context], None]:
@@ -75,14 +86,9 @@ def training(
             return
         label = context.dataset.manifest()["label"]
         given = parameters.model_validate(context.parameters)
-        table, validation, problem = context.dataset.table("train"), context.dataset.table("validation"), context.problem
-        model = fit(*examples(table, label, transform, problem.task), given)
-        trained = Trained(model.save, type(model), measured(model, validation, label, problem))
-        if problem.task is not None and problem.task.has_baseline:
-            baseline = Baseline.fit(problem.task, table, label)
-            figures = measured(baseline, validation, label, problem)
-            trained = replace(trained, save_baseline=baseline.save, baseline=Baseline, baseline_metrics=figures)
-        context.finish(trained)
+        table, validation = context.dataset.table("train"), context.dataset.table("validation")
+        model = fit(*examples(table, label, transform, context.problem.task), given)
+        context.finish(judged(model, Tables(table, validation, validation, label), context.problem))
 
     return train
 

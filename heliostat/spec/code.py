@@ -2,7 +2,8 @@
 
 Called where a workload is declared (to say which code) and where the code is packed (to see that it is still the same).
 An edit of one module changes the digest of exactly those entry points that import it, directly or not: a change of the
-response type deploys the application anew and trains nothing.
+response type deploys the application anew and trains nothing. A flow travels with the modules beside it that read it; of its
+file only the steps count.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import heliostat
+from heliostat.spec import flow
 from heliostat.spec.resources import Code
 
 WORKLOADS = "workloads"
@@ -92,6 +94,7 @@ def _reached(root: Path, waiting: list[str], packages: Collection[str]) -> tuple
         if path not in files:
             files.add(path)
             waiting.extend(_packages_of(root, path))
+            waiting.extend(_flows_of(root, path))
             waiting.extend(file for name in _imported(root, path) if (file := _file_of(root, name, packages)))
     return tuple(sorted(files))
 
@@ -101,6 +104,8 @@ def digest_of(root: Path, files: Iterable[str]) -> str:
     digest = hashlib.sha256(f"heliostat {heliostat.__version__}\n".encode())
     for name in sorted(files):
         content = (root / name).read_bytes()
+        if Path(name).name in flow.FILES:
+            content = flow.canonical(content, name)
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
@@ -140,8 +145,19 @@ def _packages_of(root: Path, path: str) -> Iterator[str]:
             yield package.as_posix()
 
 
+def _flows_of(root: Path, path: str) -> Iterator[str]:
+    """The flow beside a module that reads it."""
+    if {f"{heliostat.__name__}.ml.flow", f"{heliostat.__name__}.spec.flow"} & set(_imported(root, path)):
+        for file in flow.FILES:
+            beside = Path(path).parent / file
+            if (root / beside).is_file():
+                yield beside.as_posix()
+
+
 def _imported(root: Path, path: str) -> tuple[str, ...]:
     """The modules that a file may import, anywhere in it, some of them attributes of modules rather."""
+    if not path.endswith(".py"):
+        return ()
     return _imports((root / path).read_bytes(), path)
 
 

@@ -148,6 +148,12 @@ class Registry:
             return None
         return _run(found["run"])
 
+    def model_of(self, run_id: str) -> str | None:
+        """`models:/<model id>` of the model that a run logged last; None where it logged none."""
+        found = self._call("GET", "runs/get", absent_is_none=True, params={"run_id": run_id}) or {}
+        logged = found.get("run", {}).get("outputs", {}).get("model_outputs", [])
+        return f"models:/{logged[-1]['model_id']}" if logged else None
+
     def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         """A new run in the experiment called `experiment`."""
         body = {"experiment_id": self.experiment(experiment), "run_name": name, "start_time": _now(), "tags": _pairs(tags)}

@@ -17,7 +17,7 @@ from heliostat.testing.simulation import (
     simulate,
 )
 from heliostat.testing.stack_configs import load_stack
-from heliostat.testing.workloads import assert_contract, assert_workload
+from heliostat.testing.workloads import assert_answers, assert_contract, assert_workload
 
 __all__ = [
     "CommandError",
@@ -28,6 +28,7 @@ __all__ = [
     "SimulatedEvent",
     "Traffic",
     "VersionBehaviour",
+    "assert_answers",
     "assert_contract",
     "assert_workload",
     "desired",

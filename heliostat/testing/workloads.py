@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from heliostat.convert.answers import TOLERANCE, differences
 from heliostat.inspection.mistakes import inspected, mistakes_of
 from heliostat.ml.contracts import Contract, Predictor
 from heliostat.serving.dataplane import DataPlane
@@ -56,3 +58,17 @@ def assert_contract(contract: Contract[Any, Any], predictor: Predictor | None = 
     except GoldenFailures as error:
         raise AssertionError("\n".join(f"{each['name']}: {each['reason']}" for each in error.failures)) from None
     plane.answers(contract.examples)
+
+
+def assert_answers(
+    contract: Contract[Any, Any], predictor: Predictor, recorded: Sequence[Mapping[str, Any]], tolerance: float = TOLERANCE
+) -> None:
+    """Assert that a converted workload answers as its source did, each row asked on its own.
+
+    `recorded` are mappings with a `request`, the `prediction` of it and, where there are some, its `probabilities` by class.
+
+    Raises:
+        AssertionError: with every answer that is another one.
+    """
+    if found := differences(contract, predictor, recorded, tolerance):
+        raise AssertionError("\n".join(found))

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROMISED = {
     "heliostat.ml": {
-        "arrays", "checks", "contracts", "datasets", "extras", "frameworks", "ground_truth", "in_memory", "metrics",
+        "arrays", "checks", "contracts", "datasets", "extras", "flow", "frameworks", "ground_truth", "in_memory", "metrics",
         "predictions", "tasks", "tensors", "training",
     },
     "heliostat.ml.arrays": {"ArrayModel"},
@@ -19,10 +19,16 @@ PROMISED = {
     "heliostat.ml.contracts": {"Columns", "Contract", "Golden", "Predictor", "columns_of"},
     "heliostat.ml.datasets": {"Parts", "Snapshot", "Tables", "check"},
     "heliostat.ml.extras": {"require"},
-    "heliostat.ml.frameworks": {"lightgbm"},
+    "heliostat.ml.flow": {
+        "Flow", "FlowError", "Interface", "beside", "check", "read", "run", "snapshot", "training",
+    },
+    "heliostat.ml.frameworks": {"lightgbm", "scikit_learn"},
     "heliostat.ml.frameworks.lightgbm": {"booster", "boosting"},
     "heliostat.ml.frameworks.lightgbm.booster": {"Booster"},
     "heliostat.ml.frameworks.lightgbm.boosting": {"Examples", "Plan", "boost"},
+    "heliostat.ml.frameworks.scikit_learn": {"frames", "state"},
+    "heliostat.ml.frameworks.scikit_learn.frames": {"Layout", "frame", "frame_of", "named", "table", "tables"},
+    "heliostat.ml.frameworks.scikit_learn.state": {"State", "StatefulModel", "UnkeepableError"},
     "heliostat.ml.ground_truth": {"Label", "record"},
     "heliostat.ml.in_memory": {"Matrix", "SavedPredictor", "examples", "measured", "split_at_random", "training"},
     "heliostat.ml.metrics": {

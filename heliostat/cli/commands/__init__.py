@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "new": ("new", "new", "Make a repository of your own, or a workload in one."),
     "contract": ("contract", "contract", "Write the contract of a model that others logged with MLflow."),
+    "convert": ("convert", "convert", "Make a workload of a notebook, a script or an MLflow run."),
     "up": ("operations", "up", "Create or update the resources of a stack."),
     "preview": ("operations", "preview", "Show what `up` would do."),
     "refresh": ("operations", "refresh", "Read the world into the state."),
