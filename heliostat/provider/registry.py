@@ -17,6 +17,7 @@ HANDLERS = {
     "heliostat:index:Dataset": "heliostat.provider.dataset:DatasetHandler",
     "heliostat:index:TrainJob": "heliostat.provider.train_job:TrainJobHandler",
     "heliostat:index:ModelVersion": "heliostat.provider.model_version:ModelVersionHandler",
+    "heliostat:index:ModelPackage": "heliostat.provider.model_package:ModelPackageHandler",
     "heliostat:index:Application": "heliostat.provider.application:ApplicationHandler",
     "heliostat:index:ExistingCluster": "heliostat.provider.existing_cluster:ExistingClusterHandler",
     "heliostat:index:Token": "heliostat.provider.token:TokenHandler",

@@ -5,6 +5,7 @@ from heliostat.resources.controller import Controller, ControllerArgs
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.existing_cluster import ExistingCluster
 from heliostat.resources.handover import Handover
+from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.object_store import ObjectStore
 from heliostat.resources.platform import Platform
@@ -22,6 +23,7 @@ __all__ = [
     "Dataset",
     "ExistingCluster",
     "Handover",
+    "ModelPackage",
     "ModelVersion",
     "ObjectStore",
     "Platform",

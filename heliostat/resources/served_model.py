@@ -13,6 +13,7 @@ from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import all_or_nothing
 from heliostat.resources.dataset import Dataset
+from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.platform import Platform
 from heliostat.resources.train_job import TrainJob
@@ -114,6 +115,10 @@ class ServedModel(pulumi.ComponentResource):
         # The checks of one's own run beside the traffic, with the code that the application is deployed with.
         code = args.code(args.contract, *functions_of(spec.serving.strategy))
         application = Application(name, code, args.contract, model, spec.serving, platform, child)
+        if spec.package is not None:
+            # Behind the application: what its strategy rolled back is no package.
+            after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
+            ModelPackage(name, args.code(args.contract), args.contract, model, spec.package, platform, after)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri

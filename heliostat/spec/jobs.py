@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.groups import ChosenGroup
+from heliostat.spec.packages import Distribution
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import Gate, Scaling
 
@@ -59,3 +60,18 @@ class SpecificationAddress(Model):
 
     store: StoreAddress
     key: str
+
+
+class PackageSpecification(Model):
+    """Make a wheel of a model and store it; its entry of the ledger goes to `result_key` as well."""
+
+    application: Name
+    distribution: Distribution
+    contract: EntryPoint
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    data_digest: str
+    origin: str
+    store: StoreAddress
+    tracking_uri: str
+    result_key: str

@@ -16,6 +16,7 @@ from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.cluster_requirements import ClusterRequirements
 from heliostat.spec.groups import ChosenGroup, replicas_misfit
 from heliostat.spec.own_cluster import OwnCluster, groupless
+from heliostat.spec.packages import Distribution, PackageIndex
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.scaling import misfit
@@ -276,6 +277,43 @@ class ModelVersionOutputs(ModelVersionInputs):
     """`accepted`, `kept` (the candidate was refused and the stack keeps what serves) or `pinned`."""
     report_uri: str
     """The evaluation, as JSON in the object store; empty for a pinned version."""
+
+
+class ModelPackageInputs(Model):
+    """A model version as a wheel: its files, its features and its contract, without Ray, MLflow or Pulumi."""
+
+    name: Name
+    """Of the application that answers as it does."""
+    distribution: Distribution
+    """What it is installed by."""
+    code: Code
+    contract: EntryPoint
+    """A `heliostat.ml.contracts.Contract` of the workload."""
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    data_digest: str = ""
+    """Of the data that the model was trained on; empty where the registry does not know."""
+    index: PackageIndex | None = None
+    """Where it is published besides the object store."""
+    on_destroy: OnDestroy = OnDestroy.KEEP
+    store: StoreAddress
+    ray: RayAddress
+    tracking_uri: str
+
+
+class ModelPackageOutputs(ModelPackageInputs):
+    """The wheel, once it can be installed."""
+
+    version: str
+    """By PEP 440: the model version's number, and how many wheels of it there were before."""
+    file: str
+    sha256: Digest
+    uri: str
+    """Of the wheel in the object store."""
+    index_uri: str
+    """Of the index in the object store, for pip's `--index-url`."""
+    schema_digest: Digest
+    """Of the JSON Schema of a row."""
 
 
 class ApplicationInputs(ReplicaScale, AnswerSettings):

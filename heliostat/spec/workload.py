@@ -10,6 +10,7 @@ from pydantic import Field
 
 from heliostat.spec.analysis import Metric
 from heliostat.spec.base import Model, Name, Parameters
+from heliostat.spec.packages import Package
 from heliostat.spec.strategies import BlueGreen, Strategy
 
 _ROUNDING = 1e-9
@@ -175,6 +176,8 @@ class Workload(Model):
     """What a candidate is measured against before it is registered."""
     serving: Serving = Field(default_factory=Serving)
     """How it is served."""
+    package: Package | None = Field(default=None, exclude_if=is_none)
+    """That its model is a package too, as `{}`: a wheel to be installed where no service is to be asked."""
 
 
 Workloads = dict[Name, Workload]
