@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.packages import Distribution
 from heliostat.spec.resources import StoreAddress
@@ -75,3 +76,25 @@ class PackageSpecification(Model):
     store: StoreAddress
     tracking_uri: str
     result_key: str
+
+
+class BatchSpecification(Model):
+    """Predict many rows; the result goes to where `heliostat.spec.predictions` says, and its `Current` to `result_key`."""
+
+    name: Name
+    application: Name
+    contract: EntryPoint
+    code_digest: Digest
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    source: Source
+    dataset_key: str = ""
+    """Of the snapshot that the source is a split of; empty of another source."""
+    sink: Sink
+    key: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    run: BatchRun
+    store: StoreAddress
+    tracking_uri: str
+    result_key: str = ""
+    """Empty where nobody waits for it."""
