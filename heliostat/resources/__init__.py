@@ -1,6 +1,7 @@
 """Pulumi resources and components: what a program declares. Nothing here acts; the provider plugin does."""
 
 from heliostat.resources.application import Application, ServedVersion
+from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.controller import Controller, ControllerArgs
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.existing_cluster import ExistingCluster
@@ -17,6 +18,7 @@ from heliostat.resources.train_job import TrainJob
 
 __all__ = [
     "Application",
+    "BatchPrediction",
     "Candidate",
     "Controller",
     "ControllerArgs",

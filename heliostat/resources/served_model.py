@@ -12,12 +12,14 @@ import pulumi
 from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import all_or_nothing
+from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.platform import Platform
 from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
+from heliostat.spec.batch import SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.resources import Code
@@ -114,7 +116,15 @@ class ServedModel(pulumi.ComponentResource):
         model = ServedVersion(version.model_uri, version.data_digest)
         # The checks of one's own run beside the traffic, with the code that the application is deployed with.
         code = args.code(args.contract, *functions_of(spec.serving.strategy))
-        application = Application(name, code, args.contract, model, spec.serving, platform, child)
+        predicted = self._predicted(name, args, spec, platform, data, model, child)
+        serving = spec.serving
+        if serving.lookup is not None:
+            # What answers from predictions waits for those of its own version.
+            found = serving.lookup.model_copy(update={"batch": batch_name(name, serving.lookup.batch)})
+            serving = serving.model_copy(update={"lookup": found})
+            before = [*platform.ready, predicted[spec.serving.lookup.batch]] if spec.serving.lookup else []
+            child = pulumi.ResourceOptions(parent=self, depends_on=before)
+        application = Application(name, code, args.contract, model, serving, platform, child)
         if spec.package is not None:
             # Behind the application: what its strategy rolled back is no package.
             after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
@@ -123,6 +133,33 @@ class ServedModel(pulumi.ComponentResource):
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
         self.register_outputs({"url": self.url, "openapiUrl": self.openapi_url, "modelUri": self.model_uri})
+
+    def _predicted(
+        self,
+        name: str,
+        args: ServedModelArgs,
+        spec: Workload,
+        platform: Platform,
+        data: Dataset,
+        model: ServedVersion,
+        child: pulumi.ResourceOptions,
+    ) -> dict[str, BatchPrediction]:
+        """The predictions that are made beforehand, by their names in the config."""
+        code = args.code(args.contract)
+        return {
+            each: BatchPrediction(
+                batch_name(name, each),
+                name,
+                code,
+                args.contract,
+                model,
+                batch,
+                platform,
+                data.address if isinstance(batch.source, SnapshotSource) else None,
+                child,
+            )
+            for each, batch in spec.batch.items()
+        }
 
     def _trained(
         self,

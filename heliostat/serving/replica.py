@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import heliostat
-from heliostat.ml.contracts import Contract, load_entry_point
+from heliostat.ml.contracts import Contract, Predictor, load_entry_point
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.prediction_log.columns import Columns
@@ -22,9 +22,11 @@ from heliostat.serving.rest.application import RestApplication
 from heliostat.serving.rest.asgi import AsgiApplication
 from heliostat.serving.rest.connection import Connection
 from heliostat.serving.slots import Slots
+from heliostat.spec.batch import Lookup
 from heliostat.spec.rollouts import ReplicaSettings, ServingArguments, Version
 from heliostat.systems import library_packages, serve_ingress
 from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import open_store
 
 
 def build(args: dict[str, Any]) -> Any:
@@ -111,7 +113,23 @@ def open_application(arguments: ServingArguments) -> RestApplication:
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
+    if version.lookup is not None:
+        return _with_lookup(version.lookup, contract, predictor, log, arguments)
     return RestApplication(DataPlane(contract, predictor, version, log), arguments.public_path)
+
+
+def _with_lookup(
+    settings: Lookup, contract: Contract[Any, Any], predictor: Predictor, log: PredictionLog, arguments: ServingArguments
+) -> RestApplication:
+    """The same where answers come from predictions that were made beforehand."""
+    from heliostat.serving.lookup.application import LookupApplication
+    from heliostat.serving.lookup.predictor import LookupPredictor
+    from heliostat.serving.lookup.table import LookupTable
+
+    version = arguments.version
+    table = LookupTable(open_store(version.store), settings.batch, version.model_uri)
+    looking = LookupPredictor(predictor, table, settings)
+    return LookupApplication(DataPlane(contract, looking, version, log), arguments.public_path, looking, table, settings)
 
 
 def _require_library(version: Version) -> None:

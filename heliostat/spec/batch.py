@@ -146,6 +146,11 @@ PREDICTION = "prediction"
 """The column of what the model predicts."""
 
 
+def batch_name(workload: str, batch: str) -> str:
+    """What a workload's prediction is called, beside those of others."""
+    return f"{workload}-{batch}"
+
+
 class Missing(StrEnum):
     """What a lookup does about a row that was not predicted, or too long ago."""
 

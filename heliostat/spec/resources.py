@@ -13,6 +13,7 @@ from pydantic import AllowInfNan, Field, model_validator
 
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.cluster_requirements import ClusterRequirements
 from heliostat.spec.groups import ChosenGroup, replicas_misfit
 from heliostat.spec.own_cluster import OwnCluster, groupless
@@ -314,6 +315,38 @@ class ModelPackageOutputs(ModelPackageInputs):
     """Of the index in the object store, for pip's `--index-url`."""
     schema_digest: Digest
     """Of the JSON Schema of a row."""
+
+
+class BatchPredictionInputs(BatchRun):
+    """What a model version predicts for many rows, made beforehand."""
+
+    name: Name
+    application: Name
+    """The application that answers as it does."""
+    code: Code
+    contract: EntryPoint
+    """A `heliostat.ml.contracts.Contract` of the workload."""
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    dataset: DatasetAddress | None = None
+    """The snapshot that the source is a split of."""
+    source: Source
+    sink: Sink
+    key: tuple[Column, ...] = ()
+    columns: tuple[Column, ...] = ()
+    schedule: str | None = None
+    store: StoreAddress
+    ray: RayAddress
+    tracking_uri: str
+
+
+class BatchPredictionOutputs(BatchPredictionInputs):
+    """The same, once all rows are predicted. A schedule makes newer results, which are no drift."""
+
+    result: str
+    """The run's name: the digest of its rows and of what predicted them."""
+    result_uri: str
+    """Of its manifest."""
 
 
 class ApplicationInputs(ReplicaScale, AnswerSettings):
