@@ -5,6 +5,8 @@
     predictions/<name>/results/<run>/table.sqlite       all of a result, for a lookup
     predictions/<name>/results/<run>/manifest.json      the result, written when all of it is there
     predictions/<name>/current/<model>-<version>.json   the newest result of a model version: `Current`
+    predictions/<name>/runs/<moment>.json               how a run ended that was due
+    schedules/<name>.json                               when it is made again: `Scheduled`
 
 A run's name is the digest of its rows and of what predicts, so that the same again is found done.
 """
@@ -98,6 +100,11 @@ def current_key(name: str, model_uri: str) -> str:
     """Where the newest result of a model version is named."""
     model, _, version = model_uri.removeprefix("models:/").partition("/")
     return f"{top(name)}current/{model}-{version}.json"
+
+
+def run_key(name: str, moment: str) -> str:
+    """Where it is noted how the run that was due at a moment ended."""
+    return f"{top(name)}runs/{moment}.json"
 
 
 SCHEDULES = "schedules/"
