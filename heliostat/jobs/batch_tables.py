@@ -76,7 +76,7 @@ def postgres(
             for rows in _tables(store, [part]):
                 shown = rows.set_column(rows.num_columns - 1, PREDICTION, _plain(rows[PREDICTION]))
                 cursor.execute(f'CREATE TABLE IF NOT EXISTS "{table}" ({_definition(shown.schema, specification.key)})')
-                databases.copy_table(cursor, table, shown)
+                databases.copy_rows(cursor, table, specification.key, shown)
             cursor.execute(f'INSERT INTO "{noted}" VALUES (%s, %s)', (run, part.key))  # noqa: S608
     with databases.connected(sink.database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (sink.table,))

@@ -1,12 +1,12 @@
 """Predictions made beforehand, as they lie in the object store.
 
-    predictions/<name>/parts/<digest>.parquet           a part's predictions, by what it was made of
-    predictions/<name>/rows/<digest>/...                the rows of a query, as they were
-    predictions/<name>/results/<run>/table.sqlite       all of a result, for a lookup
-    predictions/<name>/results/<run>/manifest.json      the result, written when all of it is there
-    predictions/<name>/current/<model>-<version>.json   the newest result of a model version: `Current`
-    predictions/<name>/runs/<moment>.json               how a run ended that was due
-    schedules/<name>.json                               when it is made again: `Scheduled`
+    batches/<name>/parts/<digest>.parquet          a part's predictions, by what it was made of
+    batches/<name>/rows/<digest>/...               the rows of a query, as they were
+    batches/<name>/results/<run>/table.sqlite      all of a result, for a lookup
+    batches/<name>/results/<run>/manifest.json     the result, written when all of it is there
+    batches/<name>/current/<model>-<version>.json  the newest result of a model version: `Current`
+    batches/<name>/runs/<moment>.json              how a run ended that was due
+    schedules/<name>.json                          when it is made again: `Scheduled`
 
 A run's name is the digest of its rows and of what predicts, so that the same again is found done.
 """
@@ -73,7 +73,7 @@ class Scheduled(Model):
 
 def top(name: str) -> str:
     """Where all of a prediction lies."""
-    return f"predictions/{name}/"
+    return f"batches/{name}/"
 
 
 def part_key(name: str, digest: str) -> str:

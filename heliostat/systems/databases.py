@@ -126,37 +126,70 @@ def _password(database: PostgresDatabase, where: str) -> str:
     return found
 
 
-def copy_table(cursor: Any, table: str, rows: pa.Table) -> None:
-    """Append an Arrow table of numbers, texts, booleans and times to one of the same columns."""
+def copy_rows(cursor: Any, table: str, key: Sequence[str], rows: pa.Table) -> None:
+    """Append an Arrow table of numbers, texts, booleans and times to one of the same columns and the primary key `key`.
+
+    A row that is there already, with all its values, is not put there again.
+
+    Raises:
+        PermanentError: another row has the same key.
+    """
     import pyarrow.csv as csv
 
     buffer = io.BytesIO()
     csv.write_csv(rows, buffer, csv.WriteOptions(include_header=False))
     buffer.seek(0)
-    names = ", ".join(f'"{name}"' for name in rows.column_names)
-    cursor.copy_expert(f'COPY "{table}" ({names}) FROM STDIN WITH (FORMAT csv)', buffer)
+    names, keys = _quoted(rows.column_names), _quoted(key)
+    cursor.execute(f'CREATE TEMP TABLE heliostat_rows (LIKE "{table}") ON COMMIT DROP')
+    cursor.copy_expert(f"COPY heliostat_rows ({names}) FROM STDIN WITH (FORMAT csv)", buffer)
+    cursor.execute(f'INSERT INTO "{table}" SELECT * FROM heliostat_rows ON CONFLICT DO NOTHING')  # noqa: S608 - checked names
+    cursor.execute(
+        f'SELECT {keys} FROM heliostat_rows n JOIN "{table}" o USING ({keys}) '  # noqa: S608 - checked names
+        "WHERE ROW(n.*) IS DISTINCT FROM ROW(o.*) LIMIT 1"
+    )
+    if (other := cursor.fetchone()) is not None:
+        raise _same_key(key, other)
+    cursor.execute("DROP TABLE heliostat_rows")
 
 
 def write_sqlite(path: Path, key: Sequence[str], columns: Sequence[str], parts: Iterable[Sequence[Sequence[Any]]]) -> None:
     """Write a new SQLite file with one table, `predictions`, whose rows are found by `key`; a part is all its columns.
 
+    A row that is there already, with all its values, is not put there again.
+
     Raises:
-        PermanentError: two rows have the same key.
+        PermanentError: two different rows have the same key.
     """
-    names = ", ".join(f'"{name}"' for name in (*key, *columns))
     marks = ", ".join("?" * len((*key, *columns)))
-    primary = ", ".join(f'"{name}"' for name in key)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         # Whoever is killed here begins a new file.
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute(f"CREATE TABLE predictions ({names}, PRIMARY KEY ({primary})) WITHOUT ROWID")
+        names, keys = _quoted((*key, *columns)), _quoted(key)
+        connection.execute(f"CREATE TABLE predictions ({names}, PRIMARY KEY ({keys})) WITHOUT ROWID")
         connection.execute("BEGIN")
         for part in parts:
-            try:
-                connection.executemany(f"INSERT INTO predictions VALUES ({marks})", zip(*part, strict=True))  # noqa: S608 - marks
-            except sqlite3.IntegrityError as error:
-                raise PermanentError(
-                    f"two rows have the same {', '.join(key)} ({error}): name columns in `key` that tell all rows apart"
-                ) from None
+            before = connection.total_changes
+            connection.executemany(f"INSERT OR IGNORE INTO predictions VALUES ({marks})", zip(*part, strict=True))  # noqa: S608
+            if connection.total_changes - before < len(part[0]):
+                _require_alike(connection, key, part)
         connection.execute("COMMIT")
+
+
+def _require_alike(connection: sqlite3.Connection, key: Sequence[str], part: Sequence[Sequence[Any]]) -> None:
+    where = " AND ".join(f'"{name}" = ?' for name in key)
+    for row in zip(*part, strict=True):
+        given = row[: len(key)]
+        found = connection.execute(f"SELECT * FROM predictions WHERE {where}", given).fetchone()  # noqa: S608 - checked names
+        # A number that is none is null there, and equal to nothing, itself included.
+        if found is None or any(a != b and not (b is None and a != a) for a, b in zip(row, found, strict=True)):
+            raise _same_key(key, given)
+
+
+def _same_key(key: Sequence[str], values: Sequence[Any]) -> PermanentError:
+    told = ", ".join(f"{name} {value!r}" for name, value in zip(key, values, strict=True))
+    return PermanentError(f"two different rows have the same key ({told}): name columns in `key` that tell all rows apart")
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

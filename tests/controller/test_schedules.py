@@ -50,7 +50,7 @@ class World:
         return [each.submission_id for each in self.jobs.submitted]
 
     def note(self, moment: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.store.get(f"predictions/nightly/runs/{moment}.json"))
+        found: dict[str, Any] = json.loads(self.store.get(f"batches/nightly/runs/{moment}.json"))
         return found
 
 

@@ -93,7 +93,7 @@ class World:
 
     @property
     def current(self) -> Current:
-        return Current.model_validate_json(self.store.get("predictions/nightly/current/birds-3.json"))
+        return Current.model_validate_json(self.store.get("batches/nightly/current/birds-3.json"))
 
     def predicted(self) -> pa.Table:
         return pa.concat_tables(pq.read_table(self.store.root / part.key) for part in self.current.result.parts)
@@ -142,7 +142,7 @@ def test_killed_after_any_part_the_next_run_does_the_others_alone(world: World, 
     cluster.dies_after = dies_after
     with pytest.raises(KeyboardInterrupt):
         batch_predict.predict(world.specification())
-    assert not world.store.exists("predictions/nightly/current/birds-3.json")
+    assert not world.store.exists("batches/nightly/current/birds-3.json")
     cluster.dies_after = None
     batch_predict.predict(world.specification())
     assert cluster.predicted == 4
@@ -237,9 +237,19 @@ def test_a_table_holds_every_prediction_by_its_key(world: World, cluster: Cluste
 
 def test_two_rows_of_one_key_are_refused(world: World, cluster: Cluster) -> None:
     world.rows(birds())
-    with pytest.raises(PermanentError, match=r"two rows have the same kind .* name columns in `key`"):
+    with pytest.raises(
+        PermanentError, match=r"two different rows have the same key \(kind 'duck'\): name columns in `key`|kind 'goose'"
+    ):
         batch_predict.predict(world.specification(sink={"kind": "sqlite"}, key=["kind"]))
-    assert not world.store.exists("predictions/nightly/current/birds-3.json")
+    assert not world.store.exists("batches/nightly/current/birds-3.json")
+
+
+def test_a_row_that_is_there_twice_is_there_once(world: World, cluster: Cluster) -> None:
+    table = birds()
+    world.rows(pa.concat_tables([table, table.slice(10, 20)]))
+    batch_predict.predict(world.specification(sink={"kind": "sqlite"}))
+    with sqlite3.connect(world.store.root / world.current.result.table) as connection:
+        assert connection.execute("SELECT count(*) FROM predictions").fetchone() == (ROWS,)
 
 
 def test_predictions_of_several_numbers_a_row_are_kept_as_they_are() -> None:
@@ -250,5 +260,5 @@ def test_predictions_of_several_numbers_a_row_are_kept_as_they_are() -> None:
 
 def test_what_waits_for_the_result_is_told_where_it_is(world: World, cluster: Cluster) -> None:
     world.rows(birds(10))
-    batch_predict.predict(world.specification(result_key="predictions/nightly/made/x.json"))
-    assert json.loads(world.store.get("predictions/nightly/made/x.json"))["result"]["rows"] == 10
+    batch_predict.predict(world.specification(result_key="batches/nightly/made/x.json"))
+    assert json.loads(world.store.get("batches/nightly/made/x.json"))["result"]["rows"] == 10

@@ -48,7 +48,7 @@ class World:
             values = [json.dumps(each) if isinstance(each, list) else each for each in rows.values()]
             databases.write_sqlite(path, key, ["prediction"], [[*columns, values]])
         self.store.put_file(table_key(NAME, run), path)
-        part = ResultPart(key="predictions/x", source="0" * 64, rows=len(rows))
+        part = ResultPart(key="batches/x", source="0" * 64, rows=len(rows))
         found = Result(
             name=NAME, application="halves", run=run, model_uri=model, predictor="0" * 64, data="1" * 64, rows=len(rows),
             parts=(part,), key=key, table=table_key(NAME, run), table_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -216,7 +216,7 @@ def test_a_store_that_is_away_leaves_what_there_is(world: World, monkeypatch: py
 
 def test_a_file_that_is_not_what_its_manifest_says_is_not_taken(world: World) -> None:
     world.result(PREDICTED)
-    (place,) = (world.store.root / "predictions" / NAME / "results").glob("*/table.sqlite")
+    (place,) = (world.store.root / "batches" / NAME / "results").glob("*/table.sqlite")
     place.write_bytes(place.read_bytes() + b"x")
     with pytest.raises(RetryableError, match="has the SHA-256"):
         world.table()
