@@ -18,6 +18,10 @@ docs/platforms/gcp
 docs/operating
 docs/rollouts
 docs/prediction-log
+docs/patterns/dependency
+docs/patterns/precompute
+docs/patterns/dependency
+docs/patterns/precompute
 docs/policies
 docs/engine
 ```

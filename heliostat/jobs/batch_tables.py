@@ -20,6 +20,8 @@ from heliostat.spec.predictions import ResultPart, table_key
 from heliostat.systems import databases
 from heliostat.systems.objects import ObjectStore
 
+_LOCK_SECONDS = 30.0
+"""How long the view may wait for who reads it; then the run has failed, and the next goes on from there."""
 _POSTGRES = {
     "bool": "boolean",
     "double": "double precision",
@@ -79,6 +81,8 @@ def postgres(
                 databases.copy_rows(cursor, table, specification.key, shown)
             cursor.execute(f'INSERT INTO "{noted}" VALUES (%s, %s)', (run, part.key))  # noqa: S608
     with databases.connected(sink.database) as connection, connection.cursor() as cursor:
+        # A reader that does not end would hold up this, and this every other reader.
+        cursor.execute(f"SET LOCAL lock_timeout = {int(_LOCK_SECONDS * 1000)}")
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (sink.table,))
         cursor.execute(f'DROP VIEW IF EXISTS "{sink.table}"')
         cursor.execute(f'CREATE VIEW "{sink.table}" AS SELECT * FROM "{table}"')  # noqa: S608
