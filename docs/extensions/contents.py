@@ -20,8 +20,6 @@ docs/rollouts
 docs/prediction-log
 docs/patterns/dependency
 docs/patterns/precompute
-docs/patterns/dependency
-docs/patterns/precompute
 docs/policies
 docs/engine
 ```

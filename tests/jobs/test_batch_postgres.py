@@ -144,13 +144,13 @@ def test_a_row_twice_is_there_once_and_another_of_its_key_is_refused(world: Worl
 def test_the_rows_of_a_query_come_in_turns_and_of_one_moment(world: World) -> None:
     world.load("a", world.part("a", range(10)))
     table = world.sink.table
-    with databases.reading(world.sink.database, f"SELECT ring FROM {table} ORDER BY ring", 4) as rows:  # noqa: S608
+    with databases.reading(world.sink.database, f"SELECT ring FROM {table} ORDER BY ring", 4) as rows:
         assert rows.names == ("ring",)
         first = next(rows.batches)
         with databases.connected(world.sink.database) as connection, connection.cursor() as cursor:
-            cursor.execute(f"INSERT INTO {table}__{'a' * 16} SELECT 100, kind, seen, prediction FROM {table} LIMIT 1")  # noqa: S608
+            cursor.execute(f"INSERT INTO {table}__{'a' * 16} SELECT 100, kind, seen, prediction FROM {table} LIMIT 1")
         assert [len(first), *(len(batch) for batch in rows.batches)] == [4, 4, 2]
-    assert world.ask(f"SELECT count(*) FROM {table}") == [(11,)]  # noqa: S608
+    assert world.ask(f"SELECT count(*) FROM {table}") == [(11,)]
 
 
 def test_a_reader_that_does_not_end_holds_up_the_next_result_for_a_while_alone(
@@ -159,11 +159,11 @@ def test_a_reader_that_does_not_end_holds_up_the_next_result_for_a_while_alone(
     world.load("a", world.part("a", range(10)))
     monkeypatch.setattr(batch_tables, "_LOCK_SECONDS", 0.2)
     second = world.part("b", range(3))
-    query = f"SELECT ring FROM {world.sink.table}"  # noqa: S608
+    query = f"SELECT ring FROM {world.sink.table}"
     with databases.reading(world.sink.database, query, 4), pytest.raises(RetryableError, match="lock timeout"):
         world.load("b", second)
     world.load("b", second)
-    assert world.ask(f"SELECT count(*) FROM {world.sink.table}") == [(3,)]  # noqa: S608
+    assert world.ask(f"SELECT count(*) FROM {world.sink.table}") == [(3,)]
 
 
 def test_what_is_wrong_with_a_database_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
