@@ -35,6 +35,8 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.serving:ray_proxy", ("serving/ray-proxy",)),
     ("bench.serving:fastapi", ("serving/fastapi",)),
     ("bench.serving:mlflow", ("serving/mlflow",)),
+    ("bench.precomputed:batch", ("patterns/batch", "patterns/batch-memory")),
+    ("bench.precomputed:lookup", ("patterns/lookup",)),
     ("bench.replica_kills:replica_kills", ("serving/replica-kills", "serving/replica-kills-slow")),
     ("bench.rollouts:blue_green", ("rollouts/blue-green",)),
     ("bench.rollouts:rolling", ("rollouts/rolling",)),

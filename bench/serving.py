@@ -51,19 +51,24 @@ def mlflow(session: Session) -> Iterable[Result]:
 
 
 def _against(session: Session, name: str, contender: Contender, generator: Generator) -> Result:
-    ours = session.stack.predict_url
     with contender(session) as theirs:
-        _loaded(session.rows, ours, _WARM_UP_S)
-        _loaded(generator, theirs, _WARM_UP_S)
-        loads: dict[str, list[Load]] = {"ours": [], "theirs": []}
+        return against(session, name, theirs, generator)
 
-        def measured(side: str, load: Generator, url: str) -> float:
-            loads[side].append(_loaded(load, url, _SECONDS))
-            return loads[side][-1].rate
 
-        first, second = alternate(
-            lambda: measured("ours", session.rows, ours), lambda: measured("theirs", generator, theirs), _ROUNDS
-        )
+def against(session: Session, name: str, theirs: str, generator: Generator) -> Result:
+    """The stack's requests a second ÷ those of what answers `generator`'s load at the URL `theirs`, in turns."""
+    ours = session.stack.predict_url
+    _loaded(session.rows, ours, _WARM_UP_S)
+    _loaded(generator, theirs, _WARM_UP_S)
+    loads: dict[str, list[Load]] = {"ours": [], "theirs": []}
+
+    def measured(side: str, load: Generator, url: str) -> float:
+        loads[side].append(_loaded(load, url, _SECONDS))
+        return loads[side][-1].rate
+
+    first, second = alternate(
+        lambda: measured("ours", session.rows, ours), lambda: measured("theirs", generator, theirs), _ROUNDS
+    )
     shown = ", ".join(f"{one:,.0f} ÷ {other:,.0f}" for one, other in zip(first, second, strict=True))
     session.tell(f"requests/s: {shown}")
     figures = {side: [load.figures() for load in seen] for side, seen in loads.items()}
