@@ -33,9 +33,6 @@ class BatchPrediction(Resource):
         platform: Where it runs and is kept.
         dataset: The `address` of the workload's snapshot, for a source that is a split of it.
         opts: Pulumi's resource options.
-
-    Attributes:
-        result_uri: The manifest of the result in the object store.
     """
 
     token = "heliostat:index:BatchPrediction"  # noqa: S105 - a type, no secret

@@ -29,6 +29,7 @@ class PostgresDatabase(Model):
     host: str
     """Its name or address."""
     port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    """Its port."""
     database: str
     """The database's name there."""
     user: str
@@ -45,6 +46,7 @@ class SnapshotSource(Model):
 
     kind: Literal["snapshot"] = "snapshot"
     split: Literal["train", "validation", "test"] = "test"
+    """Which of the three."""
 
 
 class ParquetSource(Model):
@@ -60,6 +62,7 @@ class QuerySource(Model):
 
     kind: Literal["query"] = "query"
     database: Database
+    """Where it is asked."""
     query: Annotated[str, Field(min_length=1)]
     """A SELECT; name its columns as the contract's fields, and order it where runs are to know rows that they had before."""
 
@@ -84,6 +87,7 @@ class PostgresSink(Model):
 
     kind: Literal["postgres"] = "postgres"
     database: PostgresDatabase
+    """Where the view is."""
     table: Column
     """The view's name; tables of the same beginning are the prediction's own."""
 

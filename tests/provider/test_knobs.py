@@ -8,13 +8,17 @@ import pytest
 
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.spec.base import Model, shared
+from heliostat.spec.batch import Lookup
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Runtime, Status, Version
 from heliostat.spec.workload import AnswerSettings, Limits, PredictionLog, ReplicaScale, Serving
 
 SCALE = ReplicaScale(replicas=5, cpus_per_replica=0.25, gpus_per_replica=0.5, max_ongoing_requests=7)
 SETTINGS = AnswerSettings(
-    prediction_log=PredictionLog(sampling_rate=0.5), limits=Limits(max_rows=3), cors_origins=("https://app.example.com",)
+    prediction_log=PredictionLog(sampling_rate=0.5),
+    limits=Limits(max_rows=3),
+    lookup=Lookup(batch="nightly"),
+    cors_origins=("https://app.example.com",),
 )
 RUNTIME = Runtime(library="0.1.0", library_digest="b" * 64, library_uri="file:///library.zip")
 
