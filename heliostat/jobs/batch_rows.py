@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from heliostat.ml.contracts import Contract
+from heliostat.ml.datasets import Snapshot
 from heliostat.spec.batch import ParquetSource, QuerySource, SnapshotSource
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import rows_key
@@ -61,11 +62,13 @@ def parts_of(specification: BatchSpecification, contract: Contract[Any, Any]) ->
     """
     match specification.source:
         case SnapshotSource(split=split):
-            address, prefix = specification.store, f"{specification.dataset_key}/{split}"
-            keys = [key for key in _parquet_keys(open_store(address), prefix) if _is_of_split(key, prefix)]
+            address, key = specification.store, specification.dataset_key
+            # What a killed writer left beside them is none of the snapshot's.
+            files = Snapshot(key, address).manifest().get("files", {}).get(split, [f"{split}.parquet"])
+            keys = [f"{key}/{file}" for file in files]
         case ParquetSource(uri=uri):
             address = _address(uri, specification.store)
-            keys = _parquet_keys(open_store(address), "")
+            keys = [info.key for info in open_store(address).list() if info.key.endswith(".parquet") and info.size]
         case QuerySource():
             address = specification.store
             keys = list(_kept(specification, specification.source, contract))
@@ -73,15 +76,6 @@ def parts_of(specification: BatchSpecification, contract: Contract[Any, Any]) ->
     if not parts:
         raise PermanentError(f"{specification.name}: the source has no rows: {specification.source.model_dump_json()}")
     return parts
-
-
-def _parquet_keys(store: ObjectStore, prefix: str) -> list[str]:
-    return [info.key for info in store.list(prefix) if info.key.endswith(".parquet") and info.size]
-
-
-def _is_of_split(key: str, prefix: str) -> bool:
-    """`train.parquet`, or a file in the folder `train`; not those of a split that begins alike."""
-    return key == f"{prefix}.parquet" or key.startswith(f"{prefix}/")
 
 
 def _address(uri: str, own: StoreAddress) -> StoreAddress:
