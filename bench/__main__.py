@@ -37,6 +37,8 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.mlserver:mlserver", ("serving/mlserver", "serving/mlserver-grpc")),
     ("bench.serving:mlflow", ("serving/mlflow",)),
     ("bench.models_of_others:served_by_name", ("serving/model-of-others",)),
+    ("bench.precomputed:batch", ("patterns/batch", "patterns/batch-memory")),
+    ("bench.precomputed:lookup", ("patterns/lookup",)),
     ("bench.replica_kills:replica_kills", ("serving/replica-kills", "serving/replica-kills-slow")),
     ("bench.rollouts:blue_green", ("rollouts/blue-green",)),
     ("bench.rollouts:rolling", ("rollouts/rolling",)),

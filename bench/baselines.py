@@ -82,16 +82,23 @@ def ray_proxy(session: Session) -> Iterator[str]:
 @contextmanager
 def fastapi(session: Session) -> Iterator[str]:
     """`bench.fastapi_app` with uvicorn, as many workers as the stack has replicas."""
-    folder = session.folder / "fastapi"
+    with uvicorn(session, "fastapi", "bench.fastapi_app:create", {}) as url:
+        yield url
+
+
+@contextmanager
+def uvicorn(session: Session, name: str, factory: str, variables: Mapping[str, str]) -> Iterator[str]:
+    """An application of FastAPI with the arguments of the stack's, as many workers as that has replicas."""
+    folder = session.folder / name
     folder.mkdir()
     arguments = folder / "arguments.json"
     arguments.write_text(json.dumps({**_arguments(session)["args"], "spool": str(folder / "spool")}))
     port = ports.claim(folder, "http")
     argv = (
-        sys.executable, "-m", "uvicorn", "bench.fastapi_app:create", "--factory", "--workers", str(session.stack.replicas),
+        sys.executable, "-m", "uvicorn", factory, "--factory", "--workers", str(session.stack.replicas),
         "--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--log-level", "warning",
     )  # fmt: skip
-    environment = {"PYTHONPATH": str(SOURCE), "HELIOSTAT_BENCH_ARGUMENTS": str(arguments)}
+    environment = {"PYTHONPATH": str(SOURCE), "HELIOSTAT_BENCH_ARGUMENTS": str(arguments), **variables}
     url = f"http://127.0.0.1:{port}/predict"
     with session.serving(Service(folder, "uvicorn", argv, environment), lambda: _predicts(url, "late_probability")):
         yield url

@@ -94,6 +94,14 @@ ROWS = (
         _at_least(3),
     ),
     Row(
+        "patterns/batch",
+        "batch prediction of 10 million rows ÷ a bare loop in as many processes",
+        "ratio",
+        _at_least(0.9),
+    ),
+    Row("patterns/batch-memory", "peak memory of its workers (PSS)", "MiB"),
+    Row("patterns/lookup", "lookups/s of what was predicted ÷ FastAPI and SQLite, as many workers", "ratio", _at_least(1)),
+    Row(
         "serving/replica-kills",
         "lost requests while one replica of two after another is killed, under 8 busy connections",
         "requests",

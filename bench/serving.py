@@ -65,20 +65,24 @@ def against(session: Session, name: str, contender: Contender, generator: Genera
     Raises:
         MeasurementError: a request failed.
     """
-    own = side or Side(session.stack.predict_url, session.rows)
-    ours = own.url
     with contender(session) as theirs:
-        _loaded(own.load, ours, _WARM_UP_S)
-        _loaded(generator, theirs, _WARM_UP_S)
-        loads: dict[str, list[Load]] = {"ours": [], "theirs": []}
+        return compared(session, name, theirs, generator, side)
 
-        def measured(side: str, load: Generator, url: str) -> float:
-            loads[side].append(_loaded(load, url, _SECONDS))
-            return loads[side][-1].rate
 
-        first, second = alternate(
-            lambda: measured("ours", own.load, ours), lambda: measured("theirs", generator, theirs), _ROUNDS
-        )
+def compared(session: Session, name: str, theirs: str, generator: Generator, side: Side | None = None) -> Result:
+    """The same of what answers at the URL `theirs`, in turns."""
+    own = side or Side(session.stack.predict_url, session.rows)
+    _loaded(own.load, own.url, _WARM_UP_S)
+    _loaded(generator, theirs, _WARM_UP_S)
+    loads: dict[str, list[Load]] = {"ours": [], "theirs": []}
+
+    def measured(side: str, load: Generator, url: str) -> float:
+        loads[side].append(_loaded(load, url, _SECONDS))
+        return loads[side][-1].rate
+
+    first, second = alternate(
+        lambda: measured("ours", own.load, own.url), lambda: measured("theirs", generator, theirs), _ROUNDS
+    )
     shown = ", ".join(f"{one:,.0f} ÷ {other:,.0f}" for one, other in zip(first, second, strict=True))
     session.tell(f"requests/s: {shown}")
     figures = {side: [load.figures() for load in seen] for side, seen in loads.items()}

@@ -22,6 +22,8 @@ docs/models-of-others
 docs/rollouts
 docs/prediction-log
 docs/patterns/on-demand
+docs/patterns/dependency
+docs/patterns/precompute
 docs/policies
 docs/engine
 ```

@@ -36,12 +36,14 @@ from heliostat.controller.keeping import watch_over_keeper
 from heliostat.controller.ledger import Backlog, Ledger
 from heliostat.controller.moving import known_clusters
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.schedules import Schedules
 from heliostat.controller.store import FILE, Store
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings, TrafficPlane
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import read_token
 from heliostat.systems.objects import open_store
+from heliostat.systems.ray_jobs import RayJobs
 from heliostat.systems.ray_serve import ServeClient
 from heliostat.traffic.haproxy import HAProxyRouter
 
@@ -163,7 +165,8 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         gc.collect()
         gc.freeze()
         _log.info("API on %s, clients on %s", settings.address.url, settings.public_url)
-        beside = [reconciler.run(), traffic.supervise(reconciler.wake), ledger.run()]
+        schedules = Schedules(open_store(settings.inputs.store), settings.inputs.store, partial(RayJobs, settings.inputs.ray))
+        beside = [reconciler.run(), traffic.supervise(reconciler.wake), ledger.run(), schedules.run()]
         if not fleet:
             beside.append(watch_over_keeper(settings.directory))
         if not reconciler.states:

@@ -18,6 +18,8 @@ HANDLERS = {
     "heliostat:index:TrainJob": "heliostat.provider.train_job:TrainJobHandler",
     "heliostat:index:ModelVersion": "heliostat.provider.model_version:ModelVersionHandler",
     "heliostat:index:ExternalModel": "heliostat.provider.external_model:ExternalModelHandler",
+    "heliostat:index:ModelPackage": "heliostat.provider.model_package:ModelPackageHandler",
+    "heliostat:index:BatchPrediction": "heliostat.provider.batch_prediction:BatchPredictionHandler",
     "heliostat:index:Application": "heliostat.provider.application:ApplicationHandler",
     "heliostat:index:ExistingCluster": "heliostat.provider.existing_cluster:ExistingClusterHandler",
     "heliostat:index:Token": "heliostat.provider.token:TokenHandler",

@@ -1,11 +1,13 @@
 """Pulumi resources and components: what a program declares. Nothing here acts; the provider plugin does."""
 
 from heliostat.resources.application import Application, ServedVersion
+from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.controller import Controller, ControllerArgs
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.existing_cluster import ExistingCluster
 from heliostat.resources.external_model import ExternalModel, ModelAddress, ServedExternalModel
 from heliostat.resources.handover import Handover
+from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.object_store import ObjectStore
 from heliostat.resources.platform import Platform
@@ -17,6 +19,7 @@ from heliostat.resources.train_job import TrainJob
 
 __all__ = [
     "Application",
+    "BatchPrediction",
     "Candidate",
     "Controller",
     "ControllerArgs",
@@ -25,6 +28,7 @@ __all__ = [
     "ExternalModel",
     "Handover",
     "ModelAddress",
+    "ModelPackage",
     "ModelVersion",
     "ObjectStore",
     "Platform",

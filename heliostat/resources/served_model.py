@@ -12,11 +12,14 @@ import pulumi
 from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import all_or_nothing
+from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.dataset import Dataset
+from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.platform import Platform
 from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
+from heliostat.spec.batch import SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
@@ -156,11 +159,49 @@ class ServedModel(pulumi.ComponentResource):
         code = args.code(args.contract, *functions_of(strategy), *metric_functions(strategy))
         serving = spec.serving.model_copy(update={"strategy": strategy})
         proto = args.proto() if serving.interface.has_grpc else None
+        predicted = self._predicted(name, args, spec, platform, data, model, child)
+        if serving.lookup is not None:
+            # What answers from predictions waits for those of its own version.
+            before = [*platform.ready, predicted[serving.lookup.batch]]
+            found = serving.lookup.model_copy(update={"batch": batch_name(name, serving.lookup.batch)})
+            serving = serving.model_copy(update={"lookup": found})
+            child = pulumi.ResourceOptions(parent=self, depends_on=before)
         application = Application(name, code, args.contract, model, serving, platform, child, proto=proto)
+        if spec.package is not None:
+            # Behind the application: what its strategy rolled back is no package.
+            after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
+            ModelPackage(name, args.code(args.contract), args.contract, model, spec.package, platform, after)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
         self.register_outputs({"url": self.url, "openapiUrl": self.openapi_url, "modelUri": self.model_uri})
+
+    def _predicted(
+        self,
+        name: str,
+        args: ServedModelArgs,
+        spec: Workload,
+        platform: Platform,
+        data: Dataset,
+        model: ServedVersion,
+        child: pulumi.ResourceOptions,
+    ) -> dict[str, BatchPrediction]:
+        """The predictions that are made beforehand, by their names in the config."""
+        code = args.code(args.contract)
+        return {
+            each: BatchPrediction(
+                batch_name(name, each),
+                name,
+                code,
+                args.contract,
+                model,
+                batch,
+                platform,
+                data.address if isinstance(batch.source, SnapshotSource) else None,
+                child,
+            )
+            for each, batch in spec.batch.items()
+        }
 
     def _trained(
         self,

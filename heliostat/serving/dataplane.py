@@ -10,13 +10,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from pydantic_core import ValidationError, to_json
 
 from heliostat.ml.contracts import Contract, Predictor
-from heliostat.ml.predictions import parts_of
 from heliostat.serving import golden
-from heliostat.serving.bodies import Bodies, Body, LateBody, problems, request_id
+from heliostat.serving.answering import Answering
+from heliostat.serving.bodies import Body, LateBody, request_id
 from heliostat.serving.errors import HttpError
 from heliostat.serving.inference.rows import Question, Rows
 from heliostat.serving.inference.tensors import NamedTensor
@@ -66,8 +65,7 @@ class DataPlane:
         self.version = version
         self.tap = Tap()
         self.max_body_bytes = version.limits.max_body_bytes
-        self._predictor = predictor
-        self._bodies = Bodies(contract.row, version.limits.max_rows)
+        self._answering = Answering(contract, predictor, version.limits.max_rows)
         self._rows = Rows(contract, version.limits.max_rows)
         self.signature = self._rows.signature
         self._log = log
@@ -85,7 +83,7 @@ class DataPlane:
         if len(body) > self.max_body_bytes:
             raise self.oversized(len(body))
         try:
-            rows, answer = self._answered(body)
+            rows, answer = self._answering.answered(body)
         except BaseException as error:
             self._note(call, body, error.status if isinstance(error, HttpError) else 500, b"", started)
             raise
@@ -102,7 +100,7 @@ class DataPlane:
         """
         if len(body) > self.max_body_bytes:
             raise self.oversized(len(body))
-        self._read(body)
+        self._answering.read(body)
 
     def infer(self, call: Call, tensors: Sequence[NamedTensor], started: float) -> list[NamedTensor]:
         """Answer rows that came as tensors with tensors, keep both for the tap in the contract's own JSON, and log them.
@@ -128,8 +126,7 @@ class DataPlane:
 
     def answers(self, rows: Sequence[Any]) -> list[Any]:
         """The contract's answers to rows of it, in their order; neither kept nor logged."""
-        respond = self.contract.respond
-        return [respond(score) for score in self._scores(rows)]
+        return self._answering.answers(rows)
 
     def oversized(self, size: int) -> HttpError:
         """The refusal of a body of `size` bytes or more, which is over the limit."""
@@ -143,7 +140,7 @@ class DataPlane:
         Raises:
             GoldenFailures: some were answered otherwise than the contract expects.
         """
-        return golden.passed(self.contract, self._answered)
+        return golden.passed(self.contract, self._answering.answered)
 
     def close(self) -> None:
         """Write and store what is still to be logged."""
@@ -151,7 +148,7 @@ class DataPlane:
 
     def _rows_of(self, question: Question) -> Sequence[Any]:
         try:
-            return self._bodies.read(question.json, question.beside)[0]
+            return self._answering.bodies.read(question.json, question.beside)[0]
         except ValidationError as error:
             raise self._rows.refusal(error, question) from None
 
@@ -168,26 +165,3 @@ class DataPlane:
         if not call.replayed:
             self.tap.add(call.request_id, body, status, answer, seconds)
         return seconds
-
-    def _answered(self, body: bytes) -> tuple[Sequence[Any], bytes]:
-        """The rows in a body and the answer to them."""
-        rows, single = self._read(body)
-        # A single row is the usual request, and needs no list.
-        return rows, to_json(self.contract.respond(self._scores(rows)[0]) if single else {"rows": self.answers(rows)})
-
-    def _read(self, body: bytes) -> tuple[Sequence[Any], bool]:
-        """The rows in a body, and whether it was a single one."""
-        if not body.strip():
-            raise HttpError(422, 'the body is empty: send one row as a JSON object, or many as {"rows": [...]}')
-        try:
-            return self._bodies.read(body)
-        except ValidationError as error:
-            raise HttpError(422, problems(error, body)) from None
-
-    def _scores(self, rows: Sequence[Any]) -> list[Any]:
-        predicted = self._predictor.predict(self.contract.columns(rows))
-        # An array is the usual answer, and NumPy takes it apart by itself.
-        scores: list[Any] = predicted.tolist() if isinstance(predicted, np.ndarray) else parts_of(predicted)
-        if len(scores) != len(rows):
-            raise ValueError(f"the predictor gave {len(scores)} scores for {len(rows)} rows")
-        return scores

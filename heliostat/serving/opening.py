@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import heliostat
-from heliostat.ml.contracts import Contract, load_entry_point, reads_whole
+from heliostat.ml.contracts import Contract, Predictor, load_entry_point, reads_whole
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.prediction_log.columns import Columns
@@ -16,8 +17,8 @@ from heliostat.systems import library_packages
 from heliostat.systems.errors import PermanentError
 
 
-def open_plane(arguments: ServingArguments) -> DataPlane:
-    """What answers, whatever carries the requests.
+def open_plane(arguments: ServingArguments, around: Callable[[Predictor], Predictor] | None = None) -> DataPlane:
+    """What answers, whatever carries the requests; with a predictor that `around` makes of the model's, where it is given.
 
     Raises:
         PermanentError: the contract or the model cannot be loaded, or the library is not the version's.
@@ -29,7 +30,9 @@ def open_plane(arguments: ServingArguments) -> DataPlane:
         found = type(contract).__name__
         raise PermanentError(f"{version.contract} is a {found}: it must be a heliostat.ml.contracts.Contract")
     folder = model_cache.fetch(version.model_uri, version.tracking_uri, whole=reads_whole(contract.predictor))
-    predictor = contract.predictor.load(folder)
+    predictor: Predictor = contract.predictor.load(folder)
+    if around is not None:
+        predictor = around(predictor)
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from heliostat.ml.contracts import Predictor
 from heliostat.serving.grpc.application import GrpcApplication
 from heliostat.serving.opening import open_plane
 from heliostat.serving.rest.application import RestApplication
@@ -17,8 +18,10 @@ from heliostat.serving.rest.asgi import AsgiApplication
 from heliostat.serving.rest.connection import Connection
 from heliostat.serving.rest.exchange import Application
 from heliostat.serving.slots import Slots
+from heliostat.spec.batch import Lookup
 from heliostat.spec.rollouts import ReplicaSettings, ServingArguments
 from heliostat.systems import serve_ingress
+from heliostat.systems.objects import open_store
 
 
 def build(args: dict[str, Any]) -> Any:
@@ -109,8 +112,8 @@ def open_application(arguments: ServingArguments) -> Application:
     Raises:
         PermanentError: the contract or the model cannot be loaded, or the library is not the version's.
     """
-    plane = open_plane(arguments)
-    rest = RestApplication(plane, arguments.public_path)
+    rest = _looking_up(arguments.version.lookup, arguments) if arguments.version.lookup is not None else _asking(arguments)
+    plane = rest.plane
     application = GrpcApplication(plane, rest, arguments.application, arguments.version.proto)
     if arguments.version.queue is None:
         return application
@@ -118,3 +121,25 @@ def open_application(arguments: ServingArguments) -> Application:
     from heliostat.serving.queue.api import open_tasks
 
     return open_tasks(application, plane, arguments)
+
+
+def _asking(arguments: ServingArguments) -> RestApplication:
+    return RestApplication(open_plane(arguments), arguments.public_path)
+
+
+def _looking_up(settings: Lookup, arguments: ServingArguments) -> RestApplication:
+    """The same where answers come from predictions that were made beforehand."""
+    from heliostat.serving.lookup.application import LookupApplication
+    from heliostat.serving.lookup.predictor import LookupPredictor
+    from heliostat.serving.lookup.table import LookupTable
+
+    version = arguments.version
+    table = LookupTable(open_store(version.store), settings.batch, version.model_uri)
+    looking: list[LookupPredictor] = []
+
+    def around(predictor: Predictor) -> Predictor:
+        looking.append(LookupPredictor(predictor, table, settings))
+        return looking[0]
+
+    plane = open_plane(arguments, around)
+    return LookupApplication(plane, arguments.public_path, looking[0], table, settings)

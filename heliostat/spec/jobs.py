@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.groups import ChosenGroup
+from heliostat.spec.packages import Distribution
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Task
@@ -69,3 +71,40 @@ class SpecificationAddress(Model):
 
     store: StoreAddress
     key: str
+
+
+class PackageSpecification(Model):
+    """Make a wheel of a model and store it; its entry of the ledger goes to `result_key` as well."""
+
+    application: Name
+    distribution: Distribution
+    contract: EntryPoint
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    data_digest: str
+    origin: str
+    store: StoreAddress
+    tracking_uri: str
+    result_key: str
+
+
+class BatchSpecification(Model):
+    """Predict many rows; the result goes to where `heliostat.spec.predictions` says, and its `Current` to `result_key`."""
+
+    name: Name
+    application: Name
+    contract: EntryPoint
+    code_digest: Digest
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    source: Source
+    dataset_key: str = ""
+    """Of the snapshot that the source is a split of; empty of another source."""
+    sink: Sink
+    key: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    run: BatchRun
+    store: StoreAddress
+    tracking_uri: str
+    result_key: str = ""
+    """Empty where nobody waits for it."""

@@ -13,11 +13,13 @@ from pydantic import AllowInfNan, Field, model_validator
 
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.cluster_requirements import ClusterRequirements
 from heliostat.spec.groups import ChosenGroup, replicas_misfit
 from heliostat.spec.logged_models import ModelEnvironment, ModelSource
 from heliostat.spec.model_contracts import ModelInterface, ModelTask, Recorded
 from heliostat.spec.own_cluster import OwnCluster, groupless
+from heliostat.spec.packages import Distribution, PackageIndex
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.problem import Problem
@@ -317,6 +319,75 @@ class ExternalModelOutputs(ExternalModelInputs):
     """`models:/<name>/<version>`"""
     environments: tuple[ModelEnvironment, ...] = ()
     """Packages of its own; none where it runs in what is installed. A list, for an output that is null is none to Pulumi."""
+
+
+class ModelPackageInputs(Model):
+    """A model version as a wheel: its files, its features and its contract, without Ray, MLflow or Pulumi."""
+
+    name: Name
+    """Of the application that answers as it does."""
+    distribution: Distribution
+    """What it is installed by."""
+    code: Code
+    contract: EntryPoint
+    """A `heliostat.ml.contracts.Contract` of the workload."""
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    data_digest: str = ""
+    """Of the data that the model was trained on; empty where the registry does not know."""
+    index: PackageIndex | None = None
+    """Where it is published besides the object store."""
+    on_destroy: OnDestroy = OnDestroy.KEEP
+    store: StoreAddress
+    ray: RayAddress
+    tracking_uri: str
+
+
+class ModelPackageOutputs(ModelPackageInputs):
+    """The wheel, once it can be installed."""
+
+    version: str
+    """By PEP 440: the model version's number, and how many wheels of it there were before."""
+    file: str
+    sha256: Digest
+    uri: str
+    """Of the wheel in the object store."""
+    index_uri: str
+    """Of the index in the object store, for pip's `--index-url`."""
+    schema_digest: Digest
+    """Of the JSON Schema of a row."""
+
+
+class BatchPredictionInputs(BatchRun):
+    """What a model version predicts for many rows, made beforehand."""
+
+    name: Name
+    application: Name
+    """The application that answers as it does."""
+    code: Code
+    contract: EntryPoint
+    """A `heliostat.ml.contracts.Contract` of the workload."""
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    dataset: DatasetAddress | None = None
+    """The snapshot that the source is a split of."""
+    source: Source
+    sink: Sink
+    key: tuple[Column, ...] = ()
+    columns: tuple[Column, ...] = ()
+    schedule: str | None = None
+    store: StoreAddress
+    ray: RayAddress
+    tracking_uri: str
+
+
+class BatchPredictionOutputs(BatchPredictionInputs):
+    """The same, once all rows are predicted. A schedule makes newer results, which are no drift."""
+
+    result: str
+    """The run's name: the digest of its rows and of what predicted them."""
+    result_uri: str
+    """Of its manifest."""
 
 
 class ApplicationInputs(ReplicaScale, AnswerSettings):

@@ -35,6 +35,7 @@ from pydantic import Field
 
 from heliostat.spec.analysis import AnalysisResult
 from heliostat.spec.base import Digest, EntryPoint, Model, Name
+from heliostat.spec.batch import Lookup
 from heliostat.spec.groups import Placement
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.resources import StoreAddress
@@ -74,6 +75,8 @@ class Version(Model):
     store: StoreAddress
     prediction_log: PredictionLog
     limits: Limits
+    lookup: Lookup | None = Field(default=None, exclude_if=is_none)
+    """The predictions that it answers from; None: the model answers all."""
     cors_origins: tuple[WebOrigin, ...] = ()
     """Pages of these origins may ask it."""
     queue: TaskQueue | None = Field(default=None, exclude_if=is_none)

@@ -9,12 +9,19 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from heliostat.spec.base import Model, Name, Parameters
+from heliostat.spec.batch import Batch, Lookup, SqliteSink
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
+from heliostat.spec.packages import Package
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.task_queue import TaskQueue
 
 _ROUNDING = 1e-9
+
+
+def is_empty(value: object) -> bool:
+    """The same for a field that holds others."""
+    return not value
 
 
 def is_none(value: object) -> bool:
@@ -177,6 +184,8 @@ class AnswerSettings(Model):
     """What is kept of requests and answers."""
     limits: Limits = Field(default_factory=Limits)
     """What one request may hold."""
+    lookup: Lookup | None = Field(default=None, exclude_if=is_none)
+    """That it answers from predictions that were made beforehand; what has none is asked of the model, or refused."""
     cors_origins: tuple[WebOrigin, ...] = ()
     """Origins whose pages may use the application from a browser, as `https://app.example.com`; `*` is every origin."""
     queue: TaskQueue | None = Field(default=None, exclude_if=is_none)
@@ -211,6 +220,22 @@ class Workload(Model):
     """What a candidate is measured against before it is registered."""
     serving: Serving = Field(default_factory=Serving)
     """How it is served."""
+    batch: dict[Name, Batch] = Field(default={}, exclude_if=is_empty)
+    """Predictions over many rows, made beforehand, by their names."""
+    package: Package | None = Field(default=None, exclude_if=is_none)
+    """That its model is a package too, as `{}`: a wheel to be installed where no service is to be asked."""
+
+    @model_validator(mode="after")
+    def _looks_up_what_there_is(self) -> Self:
+        lookup = self.serving.lookup
+        if lookup is None:
+            return self
+        if lookup.batch not in self.batch:
+            there = ", ".join(self.batch) or "none"
+            raise ValueError(f"serving.lookup.batch is {lookup.batch!r}: of `batch` there are {there}")
+        if not isinstance(self.batch[lookup.batch].sink, SqliteSink):
+            raise ValueError(f"serving.lookup answers from a SQLite file: give batch.{lookup.batch} `sink: {{kind: sqlite}}`")
+        return self
 
     @model_validator(mode="after")
     def _trains_or_takes(self) -> Self:

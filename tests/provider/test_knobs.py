@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.spec.base import Model, shared
+from heliostat.spec.batch import Lookup
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Runtime, Status, Version
@@ -19,6 +20,7 @@ SCALE = ReplicaScale(replicas=5, cpus_per_replica=0.25, gpus_per_replica=0.5, ma
 SETTINGS = AnswerSettings(
     prediction_log=PredictionLog(sampling_rate=0.5),
     limits=Limits(max_rows=3),
+    lookup=Lookup(batch="nightly"),
     cors_origins=("https://app.example.com",),
     queue=TaskQueue(max_attempts=2),
     interface=Interface.BOTH,

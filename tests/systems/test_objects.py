@@ -129,3 +129,17 @@ def test_a_store_that_does_not_answer_may_be_tried_again(s3_credentials, monkeyp
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(RetryableError, match=r"127\.0\.0\.1:9"):
         open_store(StoreAddress(uri="s3://bucket", endpoint="http://127.0.0.1:9")).get("a")
+
+
+def test_a_page_is_served_as_one_and_other_objects_are_bytes(s3_address):
+    store = open_store(s3_address)
+    kinds = []
+    for key in ("simple/index.html", "a/wheel.whl"):
+        store.put(key, b"x")
+        kinds.append(store.client.head_object(Bucket=store.bucket, Key=store.prefix + key)["ContentType"])
+    assert kinds == ["text/html", "binary/octet-stream"]
+
+
+def test_a_page_is_kept_as_it_is_in_every_store(store):
+    store.put("simple/index.html", b"<html>")
+    assert store.get("simple/index.html") == b"<html>"

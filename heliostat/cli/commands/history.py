@@ -9,6 +9,7 @@ import click
 from heliostat.cli import options, say
 
 if TYPE_CHECKING:
+    from heliostat.spec.publications import Publication
     from heliostat.systems.objects import ObjectStore
 
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 @options.application
 @click.option("--at", "moment", metavar="TIME", help="What served then, exactly: `2026-03-01 14:00`, `14:00`, or `90m` ago.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The last N entries.")
+@click.option("--packages", is_flag=True, help="Where which wheel of the application's model was published, and nothing else.")
 @options.stack
 @options.as_json
 @options.everywhere
-def history(application: str | None, moment: str | None, limit: int, stack: str | None, as_json: bool) -> None:
+def history(application: str | None, moment: str | None, limit: int, packages: bool, stack: str | None, as_json: bool) -> None:
     """Show the ledger: every move of traffic and every rollout's end, with versions, commit, strategy and figures.
 
     It is read from the object store itself, also after `destroy`. APPLICATION may be left out where there is only one.
@@ -34,6 +36,9 @@ def history(application: str | None, moment: str | None, limit: int, stack: str 
     if moment is not None:
         _at(store, name, moment, as_json)
         return
+    if packages:
+        _show_packages(store, name, as_json)
+        return
     found = ledger.read(store, name, limit)
     _warn(found.notes)
     if as_json:
@@ -46,6 +51,7 @@ def history(application: str | None, moment: str | None, limit: int, stack: str 
     if not found.entries:
         there = ", ".join(ledger.applications(store)) or "nothing at all"
         say.out(f"The ledger has nothing of {name!r}; it has {there} ({store.uri('ledger')}).")
+        _show_packages(store, name, as_json=False, silent=True)
         return
     from heliostat.cli.rollouts.listing import history as as_table
 
@@ -53,6 +59,31 @@ def history(application: str | None, moment: str | None, limit: int, stack: str 
     older = found.entries[0].number - 1
     if older and len(found.entries) >= limit:
         say.told(f"{older} older; --limit shows more.")
+    _show_packages(store, name, as_json=False, silent=True)
+
+
+def _show_packages(store: ObjectStore, name: str, as_json: bool, silent: bool = False) -> None:
+    """Write what was published of an application; `silent`: nothing where that is nothing."""
+    from heliostat.cli.operators.packages import HISTORY_HEADS, history_rows
+    from heliostat.cli.tables import table
+    from heliostat.systems import publications
+
+    found = publications.of_application(store, name)
+    if as_json:
+        say.out(_json_of(found))
+    elif found:
+        say.out(("\n" if silent else "") + table(HISTORY_HEADS, history_rows(found)))
+    elif not silent:
+        say.out(f"The ledger has no package of {name!r} ({store.uri('ledger/packages')}).")
+
+
+def _json_of(found: tuple[Publication, ...]) -> str:
+    """Publications for a program to read, the newest first."""
+    from pydantic import TypeAdapter
+
+    from heliostat.spec.publications import Publication
+
+    return TypeAdapter(tuple[Publication, ...]).dump_json(found[::-1], indent=2).decode()
 
 
 def _at(store: ObjectStore, name: str, moment: str, as_json: bool) -> None:

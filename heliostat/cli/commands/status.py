@@ -10,6 +10,7 @@ from heliostat.cli import options, say
 
 if TYPE_CHECKING:
     from heliostat.cli.operators.health import PlatformStatus
+    from heliostat.cli.operators.packages import Package
     from heliostat.cli.operators.serving import Application, ServedVersion
 
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @options.as_json
 @options.everywhere
 def status(stack: str | None, as_json: bool) -> int:
-    """Show every part of the platform, whether it is well, and what serves on it.
+    """Show every part of the platform, whether it is well, what serves on it, and the newest packages of models.
 
     Exit code 0 where every part is ok and every application answers its clients, 1 where one is or does not or nothing is up,
     6 where there is no such stack. Each part has 5 s to answer; all are asked at once.
@@ -48,6 +49,8 @@ def _show(found: PlatformStatus) -> None:
         write((*heads, Column("ADDRESS"), Column("DETAIL")), rows)
         say.out("")
         _show_applications(found.applications)
+    if found.packages:
+        _show_packages(found.packages)
     if found.parts and found.advice:
         say.out("")
     for sentence in found.advice:
@@ -86,6 +89,14 @@ def _age(seconds: float | None) -> str:
     from heliostat.cli.rollouts import messages
 
     return messages.NOTHING if seconds is None else messages.span(seconds)
+
+
+def _show_packages(packages: tuple[Package, ...]) -> None:
+    from heliostat.cli.operators.packages import HEADS, row
+    from heliostat.cli.operators.tables import Column, write
+
+    say.out("")
+    write([*(Column(head, whole=True) for head in HEADS[:4]), *map(Column, HEADS[4:])], [row(one) for one in packages])
 
 
 def _rows(one: Application) -> list[tuple[str, ...]]:

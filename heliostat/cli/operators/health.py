@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from heliostat.cli.operators.packages import Package
 from heliostat.cli.operators.serving import Application
 from heliostat.spec.formatting import joined
 
@@ -44,6 +45,8 @@ class PlatformStatus:
     parts: tuple[PartHealth, ...] = ()
     applications: tuple[Application, ...] | None = None
     """None where the controller does not say."""
+    packages: tuple[Package, ...] = ()
+    """The newest wheel of each model that is a package too."""
     problem: str = ""
     """Why there is no platform."""
 
@@ -87,6 +90,7 @@ class PlatformStatus:
             "problem": self.problem or None,
             "parts": [asdict(one) for one in self.parts],
             "applications": applications,
+            "packages": [one.as_json() for one in self.packages],
         }
 
 

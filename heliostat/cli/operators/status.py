@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+from heliostat.cli.operators import packages as packaged
 from heliostat.cli.operators import probes
 from heliostat.cli.operators.deployed import Deployed, deployed, why_none
 from heliostat.cli.operators.health import PlatformStatus
 from heliostat.cli.operators.serving import Application, application, under_way
 from heliostat.cli.rollouts.watch import newest
 from heliostat.spec.addresses import ControllerAddress
+from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Status
 from heliostat.spec.task_queue import QueueDepth
+from heliostat.systems import publications
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import open_store
 
 
 def status_of(stack: str | None) -> PlatformStatus:
@@ -31,8 +35,26 @@ def status_of(stack: str | None) -> PlatformStatus:
 
 async def _ask(found: Deployed) -> PlatformStatus:
     serving = asyncio.create_task(_serving(found.controller))
+    packages = asyncio.create_task(_packages(found.store))
     parts = await asyncio.gather(*(probes.ask(probe) for probe in probes.probes(found)))
-    return PlatformStatus(found.stack, found.owner, tuple(parts), await serving)
+    return PlatformStatus(found.stack, found.owner, tuple(parts), await serving, await packages)
+
+
+async def _packages(address: StoreAddress | None) -> tuple[packaged.Package, ...]:
+    """The newest package of each distribution; none where the store does not say, which its own part tells."""
+    if address is None:
+        return ()
+    try:
+        async with asyncio.timeout(probes.SECONDS):
+            return await asyncio.to_thread(_newest_packages, address)
+    except (TimeoutError, RetryableError, PermanentError):
+        return ()
+
+
+def _newest_packages(address: StoreAddress) -> tuple[packaged.Package, ...]:
+    store = open_store(address)
+    found = (packaged.newest(publications.read(store, name)) for name in publications.distributions(store))
+    return tuple(each for each in found if each is not None)
 
 
 async def _serving(address: ControllerAddress | None) -> tuple[Application, ...] | None:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from heliostat.cli.rollouts import messages
 from heliostat.spec.ledger import TOP, Entry, EntryKind, key_of, place_of, prefix_of
+from heliostat.spec.publications import publication_place
 from heliostat.spec.rollouts import Desired, Version
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
@@ -63,7 +64,8 @@ class Served:
 
 def applications(store: ObjectStore) -> tuple[str, ...]:
     """The applications that the store has a ledger of."""
-    return tuple(sorted({info.key.removeprefix(TOP).partition("/")[0] for info in store.list(TOP)}))
+    below = (info.key.removeprefix(TOP) for info in store.list(TOP) if publication_place(info.key) is None)
+    return tuple(sorted({key.partition("/")[0] for key in below}))
 
 
 def numbers(store: ObjectStore, application: str) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -57,7 +57,7 @@ class RestApplication:
 
     def __init__(self, plane: DataPlane, public_path: str) -> None:
         """`public_path`: what clients see the application below; OpenAPI says it."""
-        self._plane = plane
+        self.plane = plane
         self.max_body_bytes = plane.max_body_bytes
         contract, version = plane.contract, plane.version
         self._predicts = version.interface.has_rest
@@ -87,12 +87,12 @@ class RestApplication:
 
     def too_large(self, request: Request, size: int) -> Response:
         """The answer to a request whose body has `size` bytes or more, which is over the limit."""
-        refusal = self._plane.oversized(size)
+        refusal = self.plane.oversized(size)
         return self._response(request, Call(None, replayed=False), refusal.status, JSON, _error_body(request, refusal.body))
 
     def close(self) -> None:
         """Write and store what is still to be logged."""
-        self._plane.close()
+        self.plane.close()
 
     def _replied(self, request: Request) -> Response:
         call = Call(request.headers.get(b"x-request-id"), b"x-heliostat-replay" in request.headers)
@@ -134,7 +134,7 @@ class RestApplication:
     def _predict(self, request: Request, call: Call) -> tuple[bytes, bytes]:
         started = time.perf_counter()
         self._require_predictions(call)
-        return JSON, self._plane.predict(call, json_body(request, self.max_body_bytes), started)
+        return JSON, self.plane.predict(call, json_body(request, self.max_body_bytes), started)
 
     def _infer(self, request: Request, call: Call) -> tuple[bytes, bytes]:
         started = time.perf_counter()
@@ -144,7 +144,7 @@ class RestApplication:
         body = json_body(request, limit) if length is None else decoded_body(request, limit)
         asked = InferRequest(body, length, self._output_names)
         call.name(asked.id)
-        outputs = self._plane.infer(call, asked.tensors, started)
+        outputs = self.plane.infer(call, asked.tensors, started)
         encoded, binary_at = asked.encoded(self._name, self._version_label, outputs)
         if binary_at is not None:
             call.fields = ((inference.HEADER, b"%d" % binary_at),)
@@ -156,7 +156,7 @@ class RestApplication:
             raise HttpError(400, f"{self._name} answers predictions over gRPC alone: set its `interface` to both, or call it")
 
     def _inference_routes(self) -> dict[tuple[str, str], _Route]:
-        signature = self._plane.signature
+        signature = self.plane.signature
         inputs, outputs = ([field.metadata() for field in fields] for fields in (signature.inputs, signature.outputs))
         told = inference.documents(self._name, self._version_label, inputs, outputs)
         paths = inference.model_paths(self._name, self._version_label)
@@ -165,14 +165,14 @@ class RestApplication:
         }
 
     def _golden(self, request: Request, call: Call) -> tuple[bytes, bytes]:
-        return JSON, json.dumps({"passed": self._plane.check_golden()}).encode()
+        return JSON, json.dumps({"passed": self.plane.check_golden()}).encode()
 
     def _tapped(self, request: Request, call: Call) -> tuple[bytes, bytes]:
         try:
             query = parse_query(request.query)
         except ValueError as error:
             raise HttpError(422, str(error)) from None
-        return JSON, self._plane.tap.page(query).model_dump_json().encode()
+        return JSON, self.plane.tap.page(query).model_dump_json().encode()
 
 
 def json_body(request: Request, limit: int) -> bytes:

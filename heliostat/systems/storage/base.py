@@ -100,6 +100,11 @@ def checked(key: str) -> str:
     return key
 
 
+def page_type(key: str) -> str | None:
+    """The media type of what is a page for other programs than ours; None of all else, which is bytes to everybody."""
+    return "text/html" if key.endswith(".html") else None
+
+
 def server_time(date: str | None) -> datetime | None:
     """What a server's `Date` header says; None where it says nothing."""
     try:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, checked, reading, write_whole
+from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, checked, page_type, reading, write_whole
 from heliostat.systems.storage.google_cloud import ANONYMOUS, EXTRA, GOOGLE, BucketApi, Tokens, is_googles, refusal
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Gcs:
             import obstore
 
             if not only_if_absent:
-                obstore.put(self.client, path, data, use_multipart=False)
+                kind: Any = {"attributes": {"Content-Type": page_type(key)}} if page_type(key) else {}
+                obstore.put(self.client, path, data, use_multipart=False, **kind)
                 return True
             try:
                 obstore.put(self.client, path, data, use_multipart=False, mode="create")

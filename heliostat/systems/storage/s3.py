@@ -12,7 +12,16 @@ from urllib.parse import unquote, urlsplit
 
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
-from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, checked, reading, server_time, write_whole
+from heliostat.systems.storage.base import (
+    OWN,
+    ObjectInfo,
+    ObjectMissingError,
+    checked,
+    page_type,
+    reading,
+    server_time,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -46,7 +55,8 @@ class S3:
     def put(self, key: str, data: bytes, *, only_if_absent: bool = False) -> bool:  # noqa: D102
         with self.errors(f"write {self.uri(key)}"):
             if not only_if_absent:
-                self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data)
+                kind: Any = {"ContentType": page_type(key)} if page_type(key) else {}
+                self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, **kind)
                 return True
             return self._put_first(key, data)
 

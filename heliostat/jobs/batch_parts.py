@@ -1,0 +1,176 @@
+"""Predicts parts, in workers that have the model loaded; a part's predictions are written once, under a name of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic_core import ValidationError, to_json
+
+from heliostat.jobs.batch_rows import Part, local
+from heliostat.ml.contracts import Contract, columns_of, load_entry_point
+from heliostat.ml.priority import lower_priority
+from heliostat.serving import model_cache
+from heliostat.serving.bodies import Bodies, problems
+from heliostat.spec.batch import PREDICTION
+from heliostat.spec.jobs import BatchSpecification
+from heliostat.spec.predictions import part_key
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems import library_packages
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import open_store
+
+_CHECKED_AT_ONCE: Final = 10_000
+
+
+def predictor_digest(specification: BatchSpecification) -> str:
+    """Of all that decides the predictions of a row, and what is kept beside them."""
+    parts = {
+        "contract": specification.contract,
+        "code": specification.code_digest,
+        "library": library_packages.here(),
+        "model": specification.model_uri,
+        "kept": [*specification.key, "", *specification.columns],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def result_key(specification: BatchSpecification, predictor: str, part: Part) -> str:
+    """Where a part's predictions lie."""
+    return part_key(specification.name, hashlib.sha256(f"{predictor} {part.digest}".encode()).hexdigest())
+
+
+class Predicting:
+    """A worker: loads the model once, and predicts one part a call."""
+
+    def __init__(self, specification: str) -> None:
+        lower_priority()
+        self._specification = BatchSpecification.model_validate_json(specification)
+        self._predictor_digest = predictor_digest(self._specification)
+        self._contract = contract_of(self._specification)
+        folder = model_cache.fetch(self._specification.model_uri, self._specification.tracking_uri)
+        self._predictor = self._contract.predictor.load(folder)
+        self._bodies = Bodies(self._contract.row, _CHECKED_AT_ONCE)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Predict a part, where nobody has yet."""
+        part = Part(**row)
+        store = open_store(self._specification.store)
+        key = result_key(self._specification, self._predictor_digest, part)
+        if not store.exists(key):
+            with tempfile.TemporaryDirectory(prefix="heliostat-part-") as folder:
+                path = Path(folder, "part.parquet")
+                self._write(part, path)
+                store.put(key, path.read_bytes(), only_if_absent=True)
+        return {"key": key, "rows": part.rows}
+
+    def _write(self, part: Part, path: Path) -> None:
+        writer: pq.ParquetWriter | None = None
+        try:
+            for table in self._predicted(part):
+                writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+
+    def _predicted(self, part: Part) -> Iterator[pa.Table]:
+        """The part's rows with their predictions, batch by batch."""
+        unchecked = self._specification.run.checked_rows
+        for table in self._batches(part):
+            columns = self._columns(part, table)
+            if unchecked is None or unchecked > 0:
+                checked = table if unchecked is None else table.slice(0, unchecked)
+                self._check(part, checked)
+                unchecked = None if unchecked is None else unchecked - checked.num_rows
+            scores = np.asarray(self._predictor.predict(columns))
+            if len(scores) != table.num_rows:
+                raise PermanentError(f"the predictor gave {len(scores)} predictions for {table.num_rows} rows")
+            kept = [*self._specification.key, *self._specification.columns]
+            yield table.select(kept).append_column(PREDICTION, prediction_array(scores))
+
+    def _batches(self, part: Part) -> Iterator[pa.Table]:
+        store = open_store(StoreAddress.model_validate_json(part.store))
+        with local(store, part.key) as path, pq.ParquetFile(path) as file:
+            wanted = self._wanted(part, file.schema_arrow.names)
+            groups = list(range(part.first, part.first + part.groups))
+            for batch in file.iter_batches(self._specification.run.batch_rows, groups, wanted):
+                yield pa.Table.from_batches([batch])
+
+    def _wanted(self, part: Part, there: list[str]) -> list[str]:
+        """The columns to read.
+
+        Raises:
+            PermanentError: with all that are missing.
+        """
+        fields = self._contract.row.model_fields
+        must = [*(name for name, field in fields.items() if field.is_required()), *self._specification.key]
+        must += self._specification.columns
+        if missing := sorted({*must} - {*there}):
+            raise PermanentError(f"{part.key} has no column {', '.join(missing)}; it has {', '.join(there)}")
+        asked = {*fields, *must}
+        return [name for name in there if name in asked]
+
+    def _columns(self, part: Part, table: pa.Table) -> Mapping[str, Any]:
+        """The predictor's columns; a field that the rows do not have is what the contract puts there."""
+        for name in self._contract.row.model_fields:
+            if name in table.column_names and table[name].null_count and not self._takes_none(name):
+                count = table[name].null_count
+                raise PermanentError(f"{part.key}: {name} is missing in {count} rows of one batch: the contract needs it")
+        found = dict(columns_of(table.select([n for n in self._contract.row.model_fields if n in table.column_names])))
+        for name, field in self._contract.row.model_fields.items():
+            if name not in found:
+                found[name] = [field.get_default(call_default_factory=True)] * table.num_rows
+        return found
+
+    def _takes_none(self, name: str) -> bool:
+        try:
+            # What else is wrong with such a row is none of this question.
+            self._contract.row.model_validate({name: None})
+        except ValidationError as error:
+            return not any(each["loc"][:1] == (name,) for each in error.errors(include_url=False))
+        return True
+
+    def _check(self, part: Part, table: pa.Table) -> None:
+        """Hold rows against the contract, as the service does.
+
+        Raises:
+            PermanentError: with the mistakes of the first that do not fit.
+        """
+        fields = [name for name in self._contract.row.model_fields if name in table.column_names]
+        for start in range(0, table.num_rows, _CHECKED_AT_ONCE):
+            rows = table.select(fields).slice(start, _CHECKED_AT_ONCE).to_pylist()
+            body = to_json({"rows": rows}, inf_nan_mode="constants")
+            try:
+                self._bodies.read(body)
+            except ValidationError as error:
+                told = problems(error, body)[:3]
+                shown = "; ".join(f"{'.'.join(map(str, each['loc'][2:]))}: {each['msg']}" for each in told)
+                raise PermanentError(f"{part.key}: rows do not fit the contract (row.field): {shown}") from None
+
+
+def contract_of(specification: BatchSpecification) -> Contract[Any, Any]:
+    """The contract whose predictor predicts.
+
+    Raises:
+        PermanentError: the entry point is none.
+    """
+    contract = load_entry_point(specification.contract)
+    if not isinstance(contract, Contract):
+        raise PermanentError(f"{specification.contract} is a {type(contract).__name__}: it must be a Contract")
+    return contract
+
+
+def prediction_array(scores: NDArray[Any]) -> pa.Array:
+    """Predictions as an Arrow column: numbers or texts as they are, several a row as lists."""
+    if scores.ndim == 1:
+        return pa.array(scores)
+    return pa.array(scores.tolist())

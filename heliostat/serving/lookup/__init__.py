@@ -1,0 +1,1 @@
+"""Answers from predictions that were made beforehand, with the model behind them."""

@@ -1,0 +1,116 @@
+"""Predictions made beforehand, as they lie in the object store.
+
+    batches/<name>/parts/<digest>.parquet          a part's predictions, by what it was made of
+    batches/<name>/rows/<digest>/...               the rows of a query, as they were
+    batches/<name>/results/<run>/table.sqlite      all of a result, for a lookup
+    batches/<name>/results/<run>/manifest.json     the result, written when all of it is there
+    batches/<name>/current/<model>-<version>.json  the newest result of a model version: `Current`
+    batches/<name>/runs/<moment>.json              how a run ended that was due
+    schedules/<name>.json                          when it is made again: `Scheduled`
+
+A run's name is the digest of its rows and of what predicts, so that the same again is found done.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from heliostat.spec.base import Digest, Model, Name
+
+
+class ResultPart(Model):
+    """A part of a result."""
+
+    key: str
+    """Of its Parquet file in the object store."""
+    source: Digest
+    """Of its rows."""
+    rows: int
+
+
+class Result(Model):
+    """A whole result: the manifest."""
+
+    name: Name
+    application: Name
+    run: str
+    model_uri: str
+    predictor: Digest
+    """Of all that decides a prediction: model, code, library and what is kept."""
+    data: Digest
+    """Of all rows."""
+    rows: int
+    parts: tuple[ResultPart, ...]
+    key: tuple[str, ...]
+    table: str = ""
+    """Key of the SQLite file; empty where there is none."""
+    table_sha256: str = ""
+
+
+class Current(Model):
+    """Which result is a model version's newest, and when its rows were read."""
+
+    result: Result
+    at: float
+    """Unix time, seconds: when the run that found the rows so began. The age of an answer counts from then."""
+
+
+class Scheduled(Model):
+    """A prediction that is made again when its schedule says so: what the controller reads."""
+
+    name: Name
+    schedule: str
+    since: float
+    """From when on it is due, Unix time."""
+    base: str
+    """Of the job's submission id."""
+    specification: str
+    """Key of the job's specification."""
+    code_uri: str
+    """The code package that it runs with."""
+    timeout_seconds: float = Field(gt=0)
+
+
+def top(name: str) -> str:
+    """Where all of a prediction lies."""
+    return f"batches/{name}/"
+
+
+def part_key(name: str, digest: str) -> str:
+    """Where a part's predictions lie."""
+    return f"{top(name)}parts/{digest}.parquet"
+
+
+def rows_key(name: str, digest: str) -> str:
+    """Where the rows of a part of a query lie."""
+    return f"{top(name)}rows/{digest}.parquet"
+
+
+def manifest_key(name: str, run: str) -> str:
+    """Where a result's manifest lies."""
+    return f"{top(name)}results/{run}/manifest.json"
+
+
+def table_key(name: str, run: str) -> str:
+    """Where a result's SQLite file lies."""
+    return f"{top(name)}results/{run}/table.sqlite"
+
+
+def current_key(name: str, model_uri: str) -> str:
+    """Where the newest result of a model version is named."""
+    model, _, version = model_uri.removeprefix("models:/").partition("/")
+    return f"{top(name)}current/{model}-{version}.json"
+
+
+def run_key(name: str, moment: str) -> str:
+    """Where it is noted how the run that was due at a moment ended."""
+    return f"{top(name)}runs/{moment}.json"
+
+
+SCHEDULES = "schedules/"
+"""Where `Scheduled` lie."""
+
+
+def schedule_key(name: str) -> str:
+    """Where a prediction's schedule lies."""
+    return f"{SCHEDULES}{name}.json"

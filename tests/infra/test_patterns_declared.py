@@ -1,0 +1,82 @@
+"""A workload's package, its predictions made beforehand and a lookup over them, as the program declares them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_program import LOCAL, run
+
+from heliostat.spec.base import shared
+from heliostat.spec.resources import ApplicationInputs, BatchPredictionInputs, ModelPackageInputs
+from heliostat.spec.stack import ConfigError, parse
+from heliostat.spec.workload import AnswerSettings, Workload
+
+TABLE = {"sink": {"kind": "sqlite"}, "key": ["carrier", "origin"]}
+
+
+def declared(**flights: Any) -> dict[str, Any]:
+    found: dict[str, Any] = run({"platform": LOCAL, "workloads": {"flights": flights}})
+    return found
+
+
+def test_a_workload_that_says_nothing_has_neither() -> None:
+    found = declared()
+    assert not {"heliostat:index:ModelPackage", "heliostat:index:BatchPrediction"} & found.keys()
+    assert "lookup" not in found["heliostat:index:Application"]
+    written = Workload().model_dump(mode="json")
+    assert not {"package", "batch"} & written.keys(), "what was written before they came is what is written still"
+    assert "lookup" not in written["serving"]
+
+
+def test_a_package_is_of_the_version_that_serves() -> None:
+    found = declared(package={"distribution": "acme-flights", "onDestroy": "delete"})
+    package = ModelPackageInputs.model_validate(found["heliostat:index:ModelPackage"])
+    application = ApplicationInputs.model_validate(found["heliostat:index:Application"])
+    assert (package.name, package.distribution, package.on_destroy.value) == ("flights", "acme-flights", "delete")
+    assert (package.model_uri, package.contract) == (application.model_uri, application.contract)
+    plain = declared(package={})
+    assert plain["heliostat:index:ModelPackage"]["distribution"] == "flights-model"
+
+
+def test_predictions_are_of_the_version_that_will_serve_and_know_the_snapshot() -> None:
+    found = declared(batch={"nightly": {"schedule": "0 3 * * *", "workers": 3}})
+    batch = BatchPredictionInputs.model_validate(found["heliostat:index:BatchPrediction"])
+    application = ApplicationInputs.model_validate(found["heliostat:index:Application"])
+    assert (batch.name, batch.application, batch.schedule, batch.workers) == ("flights-nightly", "flights", "0 3 * * *", 3)
+    assert batch.model_uri == application.model_uri
+    assert batch.dataset is not None
+    other = declared(batch={"nightly": {"source": {"kind": "parquet", "uri": "s3://b/rows"}}})
+    assert "dataset" not in other["heliostat:index:BatchPrediction"]
+
+
+def test_an_application_looks_up_in_its_own_workload_s_predictions() -> None:
+    found = declared(batch={"nightly": TABLE}, serving={"lookup": {"batch": "nightly", "maxAgeSeconds": 60}})
+    application = ApplicationInputs.model_validate(found["heliostat:index:Application"])
+    assert application.lookup is not None
+    assert (application.lookup.batch, application.lookup.max_age_seconds) == ("flights-nightly", 60)
+    assert shared(application, AnswerSettings)["lookup"] == application.lookup
+
+
+@pytest.mark.parametrize(
+    ("flights", "told"),
+    [
+        ({"serving": {"lookup": {"batch": "nightly"}}}, "serving.lookup.batch is 'nightly': of `batch` there are none"),
+        (
+            {"batch": {"nightly": {}}, "serving": {"lookup": {"batch": "nightly"}}},
+            "give batch.nightly `sink: {kind: sqlite}`",
+        ),
+        ({"batch": {"nightly": {"sink": {"kind": "sqlite"}}}}, "a sqlite sink needs `key`"),
+        ({"batch": {"nightly": {**TABLE, "columns": ["origin"]}}}, "origin stands twice in `key` and `columns`"),
+        ({"batch": {"nightly": {"key": ["prediction"]}}}, "`prediction` is the name of what is predicted"),
+        ({"batch": {"nightly": {"schedule": "0 25 * * *"}}}, "'0 25 * * *' is no schedule (Bad hour)"),
+        ({"batch": {"nightly": {"schedule": "0 0 30 2 *"}}}, "is no schedule"),
+        ({"batch": {"nightly": {"key": ["a b"]}}}, "batch.nightly.key[0]"),
+        ({"package": {"distribution": "Flights_Model"}}, "package.distribution"),
+        ({"package": {"index": {"url": "https://u:p@x/"}}}, "package.index.url"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_config(flights: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse({"platform": {"kind": "local"}, "workloads": {"flights": flights}}, "Pulumi.test.yaml", ["flights"])
+    assert told in str(refused.value)
