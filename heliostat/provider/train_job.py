@@ -10,6 +10,7 @@ from heliostat.provider import inspecting, own_clusters, planned_capacity, ray_w
 from heliostat.provider.records import open_registry, unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
+from heliostat.spec.distribution import is_usual
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
@@ -173,9 +174,9 @@ async def _require_room(inputs: TrainJobInputs) -> None:
     except RetryableError:
         return
     fits = sum(workers_that_fit(scaling, node.cpus, node.gpus) for node in nodes)
-    if fits < scaling.workers and planned_capacity.growth(inputs.ray.url) is None:
+    if fits < scaling.fewest and planned_capacity.growth(inputs.ray.url) is None:
         raise PermanentError(
-            f"the training of {inputs.name} needs {scaling.workers} workers of {scaling.cpus_per_worker:g} CPUs and "
+            f"the training of {inputs.name} needs {scaling.fewest} workers of {scaling.cpus_per_worker:g} CPUs and "
             f"{scaling.gpus_per_worker:g} GPUs at once, the cluster can hold {fits}: ask for fewer or smaller ones in "
             "training.scaling, or give the cluster nodes"
         )
@@ -273,7 +274,9 @@ def _outputs(inputs: TrainJobInputs, run: Run) -> TrainJobOutputs:
 
 
 def _width(scaling: Scaling) -> str:
-    return f"workers {scaling.workers}" + (f" on {scaling.group}" if scaling.group else "")
+    width = f"{scaling.fewest} to {scaling.workers}" if scaling.fewest < scaling.workers else f"{scaling.workers}"
+    how = "" if is_usual(scaling.distribution) else f" {scaling.distribution.kind}"
+    return f"workers {width}{how}" + (f" on {scaling.group}" if scaling.group else "")
 
 
 def _shown(value: object) -> str:

@@ -206,7 +206,8 @@ def _demands(workload: Workload) -> Iterator[tuple[Path, str, int, float]]:
     serving, scaling = workload.serving, workload.training.scaling
     yield ("serving", "replicas"), "replicas", serving.replicas, serving.cpus_per_replica
     if workload.model is None:
-        yield ("training", "scaling", "workers"), "workers", scaling.workers, scaling.cpus_per_worker
+        said = ("workers",) if scaling.fewest == scaling.workers else ("distribution", "minWorkers")
+        yield ("training", "scaling", *said), "workers", scaling.fewest, scaling.cpus_per_worker
 
 
 def _right(model: type[M], given: Any) -> M | None:

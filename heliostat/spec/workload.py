@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from heliostat.spec.base import Model, Name, Parameters
+from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.task_queue import TaskQueue
@@ -39,6 +41,29 @@ class Scaling(Model):
     """Accelerators that each of them holds; on a group with GPUs one where nothing is said, of TPUs all of a host."""
     group: Name | None = Field(default=None, exclude_if=is_none)
     """The group of the platform's nodes that it runs on; by default wherever there is room."""
+    distribution: Distribution = Field(default_factory=DataParallel, exclude_if=is_usual)
+    """How the workers work together: `data-parallel` (in step, the default), `elastic`, `tpu-slices` or `parameter-server`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_as_there_is_room_for(cls, given: Any) -> Any:
+        found = given.get("distribution") if isinstance(given, Mapping) and "workers" not in given else None
+        if isinstance(found, Mapping) and found.get("kind") == "elastic":
+            most = found.get("maxWorkers", found.get("max_workers"))
+        else:
+            most = found.max_workers if isinstance(found, Elastic) else None
+        return given if most is None else {**given, "workers": most}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problem := misfitting(self.distribution, self.workers, self.group):
+            raise ValueError(problem)
+        return self
+
+    @property
+    def fewest(self) -> int:
+        """How many workers have to run at once; it waits with fewer."""
+        return self.distribution.min_workers if isinstance(self.distribution, Elastic) else self.workers
 
 
 def workers_that_fit(scaling: Scaling, cpus: float, gpus: float) -> int:
