@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.budget import Budget
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Task
+from heliostat.spec.tuning import Tuning
 from heliostat.spec.workload import Gate, Scaling
 
 
@@ -39,6 +41,10 @@ class TrainSpecification(Model):
     group: ChosenGroup | None = None
     """The nodes that it runs on; by default wherever there is room."""
     max_failures: int
+    budget: Budget | None = None
+    continue_from: str | None = None
+    """`models:/<name>/<version>`"""
+    tuning: Tuning | None = None
     store: StoreAddress
     tracking_uri: str
     submission_id: str

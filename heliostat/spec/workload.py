@@ -10,10 +10,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from heliostat.spec.base import Model, Name, Parameters
+from heliostat.spec.budget import Budget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.task_queue import TaskQueue
+from heliostat.spec.tuning import Tuning
 
 _ROUNDING = 1e-9
 
@@ -22,6 +24,9 @@ def is_none(value: object) -> bool:
     """Whether a field is left out where a model is written: what was written before it came is what is written still."""
     return value is None
 
+
+RegisteredModel = Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")]
+"""A version of a registered model."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -94,6 +99,12 @@ class Training(Model):
     """How long a training may take; then it is stopped and has failed."""
     parameters: Parameters = {}
     """Overrides of the workload's own parameters, by name."""
+    budget: Budget | None = Field(default=None, exclude_if=is_none)
+    """What it may take before it ends in order, and what follows then; by default it ends by itself."""
+    continue_from: RegisteredModel | None = Field(default=None, exclude_if=is_none)
+    """The registered version that it continues from, as `models:/<name>/<version>`; by default it begins anew."""
+    tuning: Tuning | None = Field(default=None, exclude_if=is_none)
+    """A small search for better parameters, before the training; by default none."""
 
 
 class OnRefusal(StrEnum):
@@ -196,7 +207,7 @@ class Serving(ReplicaScale, AnswerSettings):
 class Workload(Model):
     """A workload in one stack."""
 
-    model: Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")] | None = None
+    model: RegisteredModel | None = None
     """Pins the served version, as `models:/<name>/<version>`: nothing is trained or judged for it."""
     training: Training = Field(default_factory=Training)
     """How its model is trained."""
