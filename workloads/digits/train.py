@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heliostat.ml.contracts import Columns, columns_of
+from heliostat.ml.extras import require
 from heliostat.ml.frameworks.jax.group import Group, alone, join
 from heliostat.ml.in_memory import measured
 from heliostat.ml.training import Context, Trained
 from workloads.digits.model import begun
 from workloads.digits.parameters import Training
 from workloads.digits.predictor import Model, images_of
+
+require("jax", extra="jax")
 
 _STATE = "training.npz"
 _VELOCITY = "velocity."

@@ -41,6 +41,7 @@ def train(context: Context) -> None:
         FEATURES,
         CATEGORICAL,
         Plan(parameters.rounds, checkpoint_every=parameters.checkpoint_every),
+        context.previous.folder / MODEL_FILE if context.previous is not None else None,
     )
     if context.rank:
         context.finish(None)

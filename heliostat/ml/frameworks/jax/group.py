@@ -14,13 +14,10 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from heliostat.ml.extras import require
 from heliostat.ml.training import Context
 from heliostat.spec.training_report import Phase
 
 __all__ = ["Group", "alone", "join"]
-
-require("jax", extra="jax")
 
 _AXIS: Final = "workers"
 _MEET_SECONDS: Final = 300

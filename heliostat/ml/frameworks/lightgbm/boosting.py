@@ -66,12 +66,14 @@ def boost(
     names: Sequence[str],
     categorical: Sequence[str],
     plan: Plan,
+    start: Path | None = None,
 ) -> Any:
     """The trained `lightgbm.Booster`, the same in every worker.
 
     `train` is this worker's part of the data, `validation` the whole split; `parameters` are LightGBM's, by any of their
     names, with any objective and metric of its own. Goes on from the last checkpoint to the model that a training in one go
-    gives; where LightGBM cannot, the run is marked as resumed, or begins anew.
+    gives; where LightGBM cannot, the run is marked as resumed, or begins anew. With `start`, the file of a model, the rounds
+    are put on top of that one's: the model goes on with what that knew.
 
     Raises:
         ValueError: names that LightGBM does not know or that are not to be set, and ranking without queries.
@@ -79,21 +81,26 @@ def boost(
     """
     settings = settled(parameters)
     _require_groups(settings["objective"], train, validation)
-    start, begun = _last_checkpoint(context, settings)
+    booster, begun = _last_checkpoint(context, settings)
     if begun >= plan.rounds:
-        return start
+        return booster
+    if booster is None and start is not None:
+        booster = lightgbm().Booster(model_file=str(start))
     if begun and (why := differs(settings)):
         context.mark_resumed(begun, why)
     data, watched = _datasets(train, validation, names, categorical)
-    booster = _first_round({**settings, **_network(context)}, data, watched, start, begun)
+    booster = _first_round({**settings, **_network(context)}, data, watched, booster, begun)
     for done in range(begun + 1, plan.rounds + 1):
         if done > begun + 1:
             _next_round(booster, settings, done - 1)
         if done % plan.evaluate_every == 0 or done == plan.rounds:
             figures = {figure_name(name): value for _, name, value, _ in booster.eval_valid()}
             context.tell(done, plan.rounds, figures, begun)
-        if done % plan.checkpoint_every == 0 and done < plan.rounds:
+        over = done % plan.evaluate_every == 0 and done < plan.rounds and context.is_over_budget()
+        if over or (done % plan.checkpoint_every == 0 and done < plan.rounds):
             context.checkpoint(partial(_save, booster, done), {"round": done})
+        if over:
+            break
     if declared := as_declared(settings):
         booster.reset_parameter(declared)
     return booster
