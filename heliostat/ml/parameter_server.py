@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from heliostat.ml.stopwatch import Stopwatch
 from heliostat.spec.training_report import Phase
 
-__all__ = ["ParameterServer"]
-
 Arrays = Mapping[str, NDArray[Any]]
 """Parameters, or gradients, by name."""
 Update = Callable[[Arrays, Arrays], Arrays]

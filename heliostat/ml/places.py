@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import ObjectMissingError, open_store
 
-__all__ = ["Places"]
-
 
 @dataclass(frozen=True)
 class Places:

@@ -11,8 +11,6 @@ from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.spec.problem import Problem
 from heliostat.spec.training_report import Knowledge
 
-__all__ = ["Previous"]
-
 
 @dataclass(frozen=True)
 class Previous:

@@ -160,17 +160,24 @@ def _phases(workers: Sequence[WorkerTimes]) -> Iterator[Advice]:
 
 
 def _computing(workers: Sequence[WorkerTimes]) -> Iterator[Advice]:
-    worst = max(workers, key=lambda each: each.compute)
-    if worst.compute < worst.seconds / 2 or worst.accelerator:
+    """By the busiest worker: in step with it, the others wait for that one."""
+    computing = [each for each in workers if each.compute >= each.seconds / 2 and not each.accelerator]
+    busiest = max(computing, key=_busy, default=None)
+    if busiest is None:
         return
-    busy = worst.cpu_seconds / (worst.compute * worst.threads)
-    kept = f"worker {worst.rank} kept {busy:.0%} of its {counted(worst.threads, 'thread')} busy in {worst.compute:.1f} s"
+    busy = _busy(busiest)
+    kept = f"worker {busiest.rank} kept {busy:.0%} of its {counted(busiest.threads, 'thread')} busy in {busiest.compute:.1f} s"
     if busy >= BUSY_FROM:
         text = f"{kept} of computing: give it more CPUs, more workers, or an accelerator"
         yield Advice(bound=Bound.CPU, figure=busy, limit=BUSY_FROM, text=text)
     elif busy < IDLE_BELOW:
-        text = f"{kept} of what is counted as computing: it waits for something, so fewer CPUs a worker cost nothing"
+        text = f"{kept} of what is counted as computing, and no other more: they wait for something, fewer CPUs cost nothing"
         yield Advice(bound=Bound.WAITING, figure=busy, limit=IDLE_BELOW, text=text)
+
+
+def _busy(worker: WorkerTimes) -> float:
+    """The share of its threads' time in which a worker computed."""
+    return worker.cpu_seconds / (worker.compute * worker.threads)
 
 
 def _memory(workers: Sequence[WorkerTimes]) -> Iterator[Advice]:

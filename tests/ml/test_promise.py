@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROMISED = {
     "heliostat.ml": {
         "arrays", "checks", "contracts", "datasets", "extras", "frameworks", "ground_truth", "in_memory", "metrics",
-        "predictions", "tasks", "training",
+        "predictions", "recency", "tasks", "training",
     },
     "heliostat.ml.arrays": {"ArrayModel"},
     "heliostat.ml.checks": {"Body", "Candidate", "Outcome", "Reply", "Sample"},
@@ -31,6 +31,7 @@ PROMISED = {
         "METRICS", "Labels", "Metric", "Scores", "by_slice", "has_two_classes", "metric_of", "metrics_of", "overall",
     },
     "heliostat.ml.predictions": {"Predictions"},
+    "heliostat.ml.recency": {"recency"},
     "heliostat.ml.tasks": {"baselines", "evaluation"},
     "heliostat.ml.tasks.baselines": {"Baseline"},
     "heliostat.ml.tasks.evaluation": {"Evaluation"},
