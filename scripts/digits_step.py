@@ -1,4 +1,4 @@
-"""Measures a step of the digits training on an accelerator: `python scripts/digits_step.py`, with JAX and nothing else of ours.
+"""Measures a step of the digits training on an accelerator: `python scripts/digits_step.py`, which needs JAX alone.
 
 Where JAX finds no accelerator it says so and measures nothing: a step on CPUs is in `python -m bench training/digits`.
 Prints a line of JSON: the device, milliseconds a step (the median and the best of the rounds), images a second.
@@ -25,16 +25,17 @@ def main() -> int:
     try:
         import jax
     except ModuleNotFoundError:
-        print("JAX is not installed: install jax with the extra of the accelerator, as jax[cuda13] or jax[tpu]")
+        print("JAX is not installed: install jax with the extra of the accelerator, as jax[cuda13] or jax[tpu]")  # noqa: T201
         return 2
     device = jax.devices()[0]
     if device.platform == "cpu":
-        print(f"JAX {jax.__version__} finds no accelerator here, only CPUs: nothing is measured")
+        print(f"JAX {jax.__version__} finds no accelerator here, only CPUs: nothing is measured")  # noqa: T201
         return 2
     ends = time.monotonic() + SECONDS
     for batch in BATCHES:
         if time.monotonic() < ends:
-            print(json.dumps({"jax": jax.__version__, "device": device.device_kind, **measured(batch, ends)}), flush=True)
+            found = {"jax": jax.__version__, "device": device.device_kind, **measured(batch, ends)}
+            print(json.dumps(found), flush=True)  # noqa: T201
     return 0
 
 

@@ -26,9 +26,7 @@ def recency(times: Sequence[Any] | NDArray[Any], half_life_days: float, newest: 
         ValueError: a half-life that is not above 0, or times that are none.
     """
     if not half_life_days > 0:
-        raise ValueError(
-            f"half_life_days is {half_life_days:g}: give days above 0; without weights all count alike"
-        )
+        raise ValueError(f"half_life_days is {half_life_days:g}: give days above 0; without weights all count alike")
     seconds = np.asarray(times, dtype=np.float64)
     if not np.isfinite(seconds).all():
         raise ValueError(f"{int((~np.isfinite(seconds)).sum())} of {len(seconds)} times are none: leave those rows out")

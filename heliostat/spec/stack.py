@@ -153,7 +153,9 @@ def _wrong_spaces(
         tuning = _right(Tuning, _mapping(_mapping(workload).get("training")).get("tuning"))
         declared = parameters_of(name) if tuning is not None and name in known else None
         if tuning is not None and declared is not None:
-            yield from ((("workloads", name, "training", "tuning", *path), text) for path, text in space_mistakes(tuning, declared))
+            yield from (
+                (("workloads", name, "training", "tuning", *path), text) for path, text in space_mistakes(tuning, declared)
+            )
 
 
 def _unjudgeable(sections: Mapping[str, Any], known: Collection[str], problem_of: ProblemOf) -> Iterator[tuple[Path, str]]:

@@ -17,7 +17,9 @@ from heliostat.systems.mlflow_registry import Run
 from heliostat.systems.objects import open_store
 from heliostat.testing.jobs import JobResult
 
+FIRST = "models:/flights/1"
 HANDLER = TrainJobHandler()
+COMPLETE = {"heliostat.complete": "true", "heliostat.model_uri": "m"}
 TUNING = Tuning(metric="r2", space={"rounds": Uniform(kind="uniform", low=1, high=9)})
 
 
@@ -29,7 +31,12 @@ def world(tmp_path, monkeypatch):
 
     def trained(specification):
         ended = {"heliostat.ended_by_budget": world.ended_at} if world.ended_at else {}
-        tags = {"heliostat.training": specification["digest"], "heliostat.complete": "true", "heliostat.model_uri": "m", **ended}
+        tags = {
+            "heliostat.training": specification["digest"],
+            "heliostat.complete": "true",
+            "heliostat.model_uri": "m",
+            **ended,
+        }
         run_id = f"run-{len(world.runs) + 1}"
         world.runs[run_id] = Run(run_id, "FINISHED", "1", tags, {"roc_auc": 0.7}, {})
         report = TrainingReport(name="flights", run_id=run_id, seconds=34.0, workers=(), usd=0.12, price="1 g5.xlarge")
@@ -51,7 +58,9 @@ def inputs(world, **changes):
 def test_what_is_not_declared_leaves_the_identity_as_it_was(world):
     plain = inputs(world)
     assert identity_of(plain) == identity_of(inputs(world, budget=Budget(seconds=9))), "a budget decides when it ends"
-    assert identity_of(plain) == identity_of(inputs(world, scaling=Scaling.model_validate({"distribution": {"kind": "data-parallel"}})))
+    assert identity_of(plain) == identity_of(
+        inputs(world, scaling=Scaling.model_validate({"distribution": {"kind": "data-parallel"}}))
+    )
     others = [
         inputs(world, continue_from="models:/flights/1"),
         inputs(world, tuning=TUNING),
@@ -67,7 +76,7 @@ async def test_the_report_of_a_training_is_told_and_found_again(world):
 
 
 async def test_a_training_from_before_there_were_reports_is_adopted_without_one(world):
-    tags = {"heliostat.training": identity_of(inputs(world)), "heliostat.complete": "true", "heliostat.model_uri": "m"}
+    tags = {"heliostat.training": identity_of(inputs(world)), **COMPLETE}
     world.runs["run-0"] = Run("run-0", "FINISHED", "1", tags, {}, {})
     assert (await HANDLER.create(world.context, inputs(world))).outputs.report_uri == ""
 
@@ -97,7 +106,9 @@ async def test_a_larger_budget_of_a_training_that_had_ended_by_itself_trains_not
 async def test_what_a_budget_ended_is_refused_where_that_is_declared(world):
     world.ended_at = "60.0"
     refusing = inputs(world, budget=Budget(seconds=60, then=AfterBudget.REFUSE))
-    with pytest.raises(PermanentError, match="budget.then is `refuse`: with a larger training.budget it goes on from its last"):
+    with pytest.raises(
+        PermanentError, match=r"is .refuse.: with a larger training\.budget it goes on from its last"
+    ):
         await HANDLER.create(world.context, refusing)
 
 
@@ -107,7 +118,9 @@ async def test_a_budget_in_usd_without_a_known_price_is_refused_in_the_preview(w
 
 
 async def test_the_job_is_told_what_is_declared(world):
-    await HANDLER.create(world.context, inputs(world, budget=Budget(seconds=9), tuning=TUNING, continue_from="models:/flights/1"))
+    await HANDLER.create(
+        world.context, inputs(world, budget=Budget(seconds=9), tuning=TUNING, continue_from="models:/flights/1")
+    )
     [job] = world.submitted
     assert job["budget"]["seconds"] == 9
     assert job["tuning"]["metric"] == "r2"
@@ -116,7 +129,9 @@ async def test_the_job_is_told_what_is_declared(world):
 
 async def test_the_preview_says_what_changed(world):
     old = (await HANDLER.create(world.context, inputs(world))).outputs
-    assert "it continues from models:/flights/1 (before: nothing)" in why(old, inputs(world, continue_from="models:/flights/1"))
+    assert "it continues from models:/flights/1 (before: nothing)" in why(
+        old, inputs(world, continue_from="models:/flights/1")
+    )
     assert "its tuning changed" in why(old, inputs(world, tuning=TUNING))
     elastic = Scaling(distribution=Elastic(max_workers=4))
     assert "its scaling changed (workers 2 -> 1 to 4 elastic)" in why(old, inputs(world, scaling=elastic))

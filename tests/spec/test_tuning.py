@@ -52,7 +52,9 @@ def test_a_space_that_the_parameters_do_not_take_is_told_with_its_place() -> Non
     assert "there is no such parameter (there are: rate, leaves, kind)" in found["space", "leafs"]
 
 
-@pytest.mark.parametrize("space", [{}, {"x": {"kind": "uniform", "low": 1, "high": 1}}, {"x": {"kind": "choice", "values": [1]}}])
+@pytest.mark.parametrize(
+    "space", [{}, {"x": {"kind": "uniform", "low": 1, "high": 1}}, {"x": {"kind": "choice", "values": [1]}}]
+)
 def test_a_space_without_a_choice_is_refused(space: Any) -> None:
     with pytest.raises(ValidationError):
         tuning(space=space)

@@ -45,6 +45,8 @@ class Plan:
     rounds: int
     evaluate_every: int = 10
     checkpoint_every: int = 50
+    start: Path | None = None
+    """The file of a model that the rounds are put on top of."""
 
 
 def lightgbm() -> Any:
@@ -66,14 +68,13 @@ def boost(
     names: Sequence[str],
     categorical: Sequence[str],
     plan: Plan,
-    start: Path | None = None,
 ) -> Any:
     """The trained `lightgbm.Booster`, the same in every worker.
 
     `train` is this worker's part of the data, `validation` the whole split; `parameters` are LightGBM's, by any of their
     names, with any objective and metric of its own. Goes on from the last checkpoint to the model that a training in one go
-    gives; where LightGBM cannot, the run is marked as resumed, or begins anew. With `start`, the file of a model, the rounds
-    are put on top of that one's: the model goes on with what that knew.
+    gives; where LightGBM cannot, the run is marked as resumed, or begins anew. With the plan's `start` the rounds are put
+    on top of that model's, which knows what it knew.
 
     Raises:
         ValueError: names that LightGBM does not know or that are not to be set, and ranking without queries.
@@ -84,8 +85,8 @@ def boost(
     booster, begun = _last_checkpoint(context, settings)
     if begun >= plan.rounds:
         return booster
-    if booster is None and start is not None:
-        booster = lightgbm().Booster(model_file=str(start))
+    if booster is None and plan.start is not None:
+        booster = lightgbm().Booster(model_file=str(plan.start))
     if begun and (why := differs(settings)):
         context.mark_resumed(begun, why)
     data, watched = _datasets(train, validation, names, categorical)
