@@ -16,6 +16,7 @@ docs/platforms/kubernetes
 docs/platforms/aws
 docs/platforms/gcp
 docs/operating
+docs/training
 docs/rollouts
 docs/prediction-log
 docs/patterns/on-demand

@@ -7,7 +7,7 @@ find no room, and waits for them.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ray._private.state import available_resources_per_node
@@ -20,11 +20,15 @@ SETTLED_SECONDS: Final = 2.0
 class Elastic(ElasticScalingPolicy):
     """Asks the autoscaler for the most, and starts with what there is."""
 
+    release: Callable[[], None] = staticmethod(lambda: None)
+    """Ends what is left of a group that lost a worker. Ray keeps it until there is another, with all that it holds; the
+    other would wait for that room for ever."""
     _held = 0
     _seen: tuple[int, float] = (-1, 0.0)
 
     def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
         """Start as many as there is room for, once that does not change any more."""
+        self.release()
         self._held = 0
         decision = super().make_decision_for_non_running_worker_group()
         count = getattr(decision, "num_workers", -1)

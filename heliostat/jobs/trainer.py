@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn, cast
 
 from ray.runtime_context import RuntimeContext
@@ -44,7 +45,10 @@ class Trainer(DataParallelTrainer):
 
     def _initialize_and_run_controller(self, **options: Any) -> Any:
         with _no_actor():
-            controller = TrainController(**{**options, **self._policies(options["callbacks"])})
+            policies = self._policies(options["callbacks"])
+            controller = TrainController(**{**options, **policies})
+            if isinstance(policies["scaling_policy"], Elastic):
+                policies["scaling_policy"].release = partial(_release, controller)
             asyncio.run(controller.run())  # type: ignore[no-untyped-call]
             return controller.get_result()
 
@@ -55,6 +59,11 @@ class Trainer(DataParallelTrainer):
         kept = Kept()
         failures = ElasticFailurePolicy(self.run_config.failure_config, kept)
         return {"scaling_policy": Elastic(config), "failure_policy": failures, "callbacks": [*callbacks, kept]}
+
+
+def _release(controller: TrainController) -> None:
+    if controller.get_worker_group() is not None:
+        controller._shutdown_worker_group()
 
 
 class _Training(WorkerGroupCallback):

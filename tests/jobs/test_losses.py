@@ -110,3 +110,10 @@ def test_an_elastic_training_grows_by_what_is_free_beside_it_and_never_shrinks_b
     assert policy.grows(2) == 3
     policy.free = {"a": {"CPU": 9.0}}
     assert policy.grows(2) == 4
+
+
+def test_what_is_left_of_a_group_is_ended_before_the_room_is_counted(monkeypatch: Any) -> None:
+    pytest.importorskip("ray.train")
+    policy = Policy(monkeypatch, 1, 2)
+    policy.policy.release = lambda: policy.free.update(a={"CPU": 2.0})
+    assert policy.starts() == 2
