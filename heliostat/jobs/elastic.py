@@ -7,7 +7,7 @@ find no room, and waits for them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from ray._private.state import available_resources_per_node
@@ -46,7 +46,7 @@ class Elastic(ElasticScalingPolicy):
         decision = super().make_decision_for_running_worker_group(worker_group_state, worker_group_status)
         return decision if getattr(decision, "num_workers", 0) > self._held else NoopDecision()
 
-    def _count_possible_workers(self, reserved_resources: Mapping[str, Mapping[str, float]]) -> int:
+    def _count_possible_workers(self, reserved_resources: dict[str, dict[str, float]]) -> int:
         free: int = super()._count_possible_workers(reserved_resources)
         return min(free + self._held, self.scaling_config.max_workers)
 

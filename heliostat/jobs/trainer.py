@@ -63,7 +63,7 @@ class Trainer(DataParallelTrainer):
 
 def _release(controller: TrainController) -> None:
     if controller.get_worker_group() is not None:
-        controller._shutdown_worker_group()
+        controller._shutdown_worker_group()  # type: ignore[no-untyped-call]
 
 
 class _Training(WorkerGroupCallback):

@@ -122,8 +122,9 @@ class ParameterServer:
 
         if rank == 0:
             # Held by this worker: with the attempt it goes.
-            made = ray.remote(num_cpus=0, max_concurrency=workers + 2)(ParameterHolder).options(name=name)
-            actor = made.remote(dict(start()), update, workers, staleness)
+            made: Any = ray.remote(ParameterHolder)
+            options = {"name": name, "num_cpus": 0, "max_concurrency": workers + 2}
+            actor = made.options(**options).remote(dict(start()), update, workers, staleness)
             ray.get(actor.pull.remote())
             barrier()
         else:
@@ -147,8 +148,9 @@ class ParameterServer:
         """Say that this worker has done its steps, so that no other waits for it; the parameters once all have done theirs."""
         return self._call(self._actor.leave, self._rank)
 
-    def _call(self, method: Any, *arguments: Any) -> Any:
+    def _call(self, method: Any, *arguments: Any) -> tuple[int, Arrays]:
         import ray
 
         with self._watch.phase(Phase.SYNCHRONISATION):
-            return ray.get(method.remote(*arguments), timeout=_TAKES_SECONDS)
+            found: tuple[int, Arrays] = ray.get(method.remote(*arguments), timeout=_TAKES_SECONDS)
+        return found

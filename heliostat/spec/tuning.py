@@ -21,11 +21,14 @@ class Choice(Model):
 
     kind: Literal["choice"]
     values: Annotated[tuple[bool | int | float | str, ...], Field(min_length=2, max_length=100)]
+    """Each as likely."""
 
 
 class _Range(Model):
     low: float
+    """The least."""
     high: float
+    """The most."""
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -45,6 +48,7 @@ class LogUniform(_Range):
 
     kind: Literal["log-uniform"]
     low: Annotated[float, Field(gt=0)]
+    """The least, above 0."""
 
 
 class Whole(_Range):
@@ -52,7 +56,9 @@ class Whole(_Range):
 
     kind: Literal["whole"]
     low: int
+    """The least."""
     high: int
+    """The most."""
 
 
 Values = Annotated[Choice | Uniform | LogUniform | Whole, Field(discriminator="kind")]

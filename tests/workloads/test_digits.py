@@ -62,7 +62,7 @@ def trained(folder: Path, workers: int, told: int | None = None, **parameters: A
         probe.bind(("127.0.0.1", 0))
         machines = [f"127.0.0.1:{probe.getsockname()[1]}"] * workers
     folder.mkdir()
-    given = {"epochs": 3, "checkpoint_every": 99, **parameters}
+    given = {"epochs": 6, "checkpoint_every": 99, **parameters}
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     started = [
         subprocess.Popen(

@@ -12,7 +12,7 @@ from heliostat.spec.parameters import JobParameters
 class Training(JobParameters):
     """How the network is trained."""
 
-    epochs: Annotated[int, Field(ge=1)] = 12
+    epochs: Annotated[int, Field(ge=1)] = 20
     batch_rows: Annotated[int, Field(ge=1)] = 240
     """Of all workers together: 240 can be shared by 1, 2, 3, 4, 5, 6 or 8."""
     learning_rate: Annotated[float, Field(gt=0)] = 0.02

@@ -21,7 +21,7 @@ gradients = jax.jit(jax.value_and_grad(loss))
 """`(weights, images, labels) -> (loss, gradients)`."""
 
 
-@jax.jit
+@jax.jit  # type: ignore[untyped-decorator]  # where JAX is not installed
 def step(weights: Any, velocity: Any, images: Any, labels: Any, rate: Any, momentum: Any) -> Any:
     """Weights and velocity after a step, and the loss before it. Of arrays that are spread over devices, JAX adds up."""
     value, slopes = jax.value_and_grad(loss)(weights, images, labels)
