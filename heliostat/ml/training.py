@@ -219,7 +219,7 @@ class Context:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _keep_times(self) -> None:
-        from ray._private.utils import get_system_memory
+        from ray._common.utils import get_system_memory
         from ray.util import get_node_ip_address
 
         memory, node = get_system_memory() / 2**20, get_node_ip_address()  # type: ignore[no-untyped-call]

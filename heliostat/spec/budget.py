@@ -21,7 +21,7 @@ class AfterBudget(StrEnum):
     """The update fails and what serves goes on serving; with a larger budget it goes on from its last checkpoint."""
 
 
-class Budget(Model):
+class TrainingBudget(Model):
     """What a training may take: at the first step after that it keeps a checkpoint and ends.
 
     It counts the seconds in which the workers trained, of all attempts up to what they kept. It decides nothing about what is
@@ -42,7 +42,7 @@ class Budget(Model):
         return self
 
 
-def limit_of(budget: Budget | None, usd_an_hour: float | None) -> float | None:
+def limit_of(budget: TrainingBudget | None, usd_an_hour: float | None) -> float | None:
     """Seconds that a training may take at this price; None where nothing limits it.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
-from heliostat.spec.budget import Budget
+from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import StoreAddress
@@ -41,7 +41,7 @@ class TrainSpecification(Model):
     group: ChosenGroup | None = None
     """The nodes that it runs on; by default wherever there is room."""
     max_failures: int
-    budget: Budget | None = None
+    budget: TrainingBudget | None = None
     continue_from: str | None = None
     """`models:/<name>/<version>`"""
     tuning: Tuning | None = None

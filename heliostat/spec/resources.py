@@ -13,7 +13,7 @@ from pydantic import AllowInfNan, Field, model_validator
 
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
-from heliostat.spec.budget import Budget
+from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.cluster_requirements import ClusterRequirements
 from heliostat.spec.groups import ChosenGroup, replicas_misfit
 from heliostat.spec.own_cluster import OwnCluster, groupless
@@ -219,7 +219,7 @@ class TrainJobInputs(Model):
     """The task that its model is for, and the workload's own metrics."""
     max_failures: Annotated[int, Field(ge=0)] = 2
     timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
-    budget: Budget | None = None
+    budget: TrainingBudget | None = None
     """What it may take before it ends in order."""
     continue_from: RegisteredModel | None = None
     """The registered version that it continues from."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from heliostat.spec.base import Model, Name, Parameters
-from heliostat.spec.budget import Budget
+from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.strategies import BlueGreen, Strategy
@@ -99,7 +99,7 @@ class Training(Model):
     """How long a training may take; then it is stopped and has failed."""
     parameters: Parameters = {}
     """Overrides of the workload's own parameters, by name."""
-    budget: Budget | None = Field(default=None, exclude_if=is_none)
+    budget: TrainingBudget | None = Field(default=None, exclude_if=is_none)
     """What it may take before it ends in order, and what follows then; by default it ends by itself."""
     continue_from: RegisteredModel | None = Field(default=None, exclude_if=is_none)
     """The registered version that it continues from, as `models:/<name>/<version>`; by default it begins anew."""

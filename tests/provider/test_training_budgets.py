@@ -6,7 +6,7 @@ import pytest
 from ml_world import World
 
 from heliostat.provider.train_job import TrainJobHandler, identity_of, why
-from heliostat.spec.budget import AfterBudget, Budget
+from heliostat.spec.budget import AfterBudget, TrainingBudget
 from heliostat.spec.distribution import Elastic
 from heliostat.spec.resources import TrainJobInputs
 from heliostat.spec.training_report import TrainingReport, report_key
@@ -57,7 +57,7 @@ def inputs(world, **changes):
 
 def test_what_is_not_declared_leaves_the_identity_as_it_was(world):
     plain = inputs(world)
-    assert identity_of(plain) == identity_of(inputs(world, budget=Budget(seconds=9))), "a budget decides when it ends"
+    assert identity_of(plain) == identity_of(inputs(world, budget=TrainingBudget(seconds=9))), "a budget decides when it ends"
     assert identity_of(plain) == identity_of(
         inputs(world, scaling=Scaling.model_validate({"distribution": {"kind": "data-parallel"}}))
     )
@@ -83,43 +83,41 @@ async def test_a_training_from_before_there_were_reports_is_adopted_without_one(
 
 async def test_what_a_budget_ended_is_taken_with_a_warning_and_goes_on_with_a_larger_one(world):
     world.ended_at = "60.0"
-    small = inputs(world, budget=Budget(seconds=60))
+    small = inputs(world, budget=TrainingBudget(seconds=60))
     first = (await HANDLER.create(world.context, small)).outputs
     [warning] = world.told["warn"]
     assert "ended by its budget after 60 s; its model is judged as it is. With a larger training.budget it goes on" in warning
     again = await HANDLER.create(world.context, small)
     assert again.outputs.run_id == first.run_id, "the same budget trains nothing more"
     world.ended_at = None
-    larger = inputs(world, budget=Budget(seconds=90))
+    larger = inputs(world, budget=TrainingBudget(seconds=90))
     assert (await HANDLER.update(world.context, "id", first, larger)).run_id == "run-2"
     assert len(world.submitted) == 2
 
 
 async def test_a_larger_budget_of_a_training_that_had_ended_by_itself_trains_nothing(world):
-    first = (await HANDLER.create(world.context, inputs(world, budget=Budget(seconds=60)))).outputs
-    updated = await HANDLER.update(world.context, "id", first, inputs(world, budget=Budget(seconds=90)))
+    first = (await HANDLER.create(world.context, inputs(world, budget=TrainingBudget(seconds=60)))).outputs
+    updated = await HANDLER.update(world.context, "id", first, inputs(world, budget=TrainingBudget(seconds=90)))
     assert updated.run_id == first.run_id
-    assert updated.budget == Budget(seconds=90)
+    assert updated.budget == TrainingBudget(seconds=90)
     assert len(world.submitted) == 1
 
 
 async def test_what_a_budget_ended_is_refused_where_that_is_declared(world):
     world.ended_at = "60.0"
-    refusing = inputs(world, budget=Budget(seconds=60, then=AfterBudget.REFUSE))
-    with pytest.raises(
-        PermanentError, match=r"is .refuse.: with a larger training\.budget it goes on from its last"
-    ):
+    refusing = inputs(world, budget=TrainingBudget(seconds=60, then=AfterBudget.REFUSE))
+    with pytest.raises(PermanentError, match=r"is .refuse.: with a larger training\.budget it goes on from its last"):
         await HANDLER.create(world.context, refusing)
 
 
 async def test_a_budget_in_usd_without_a_known_price_is_refused_in_the_preview(world):
     with pytest.raises(PermanentError, match="the price of the nodes is not known"):
-        await HANDLER.preview(world.context, None, inputs(world, budget=Budget(usd=1)))
+        await HANDLER.preview(world.context, None, inputs(world, budget=TrainingBudget(usd=1)))
 
 
 async def test_the_job_is_told_what_is_declared(world):
     await HANDLER.create(
-        world.context, inputs(world, budget=Budget(seconds=9), tuning=TUNING, continue_from="models:/flights/1")
+        world.context, inputs(world, budget=TrainingBudget(seconds=9), tuning=TUNING, continue_from="models:/flights/1")
     )
     [job] = world.submitted
     assert job["budget"]["seconds"] == 9

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from heliostat.pricing.trainings import usd_an_hour
-from heliostat.spec.budget import AfterBudget, Budget, limit_of, may_go_on
+from heliostat.spec.budget import AfterBudget, TrainingBudget, limit_of, may_go_on
 from heliostat.spec.groups import ChosenGroup, NodeMachine, WorkerGroup
 from heliostat.spec.workload import Scaling, Training
 
@@ -20,22 +20,22 @@ C6I = NodeMachine(cloud="aws", region="us-east-1", name="c6i.16xlarge")
 
 def test_the_smaller_of_two_limits_holds() -> None:
     assert limit_of(None, None) is None
-    assert limit_of(Budget(seconds=60), None) == 60
-    assert limit_of(Budget(usd=1), 2.0) == 1800
-    assert limit_of(Budget(seconds=600, usd=1), 2.0) == 600
-    assert limit_of(Budget(seconds=6000, usd=1), 2.0) == 1800
+    assert limit_of(TrainingBudget(seconds=60), None) == 60
+    assert limit_of(TrainingBudget(usd=1), 2.0) == 1800
+    assert limit_of(TrainingBudget(seconds=600, usd=1), 2.0) == 600
+    assert limit_of(TrainingBudget(seconds=6000, usd=1), 2.0) == 1800
 
 
 def test_a_budget_in_usd_needs_a_price() -> None:
     with pytest.raises(ValueError, match="the price of the nodes is not known: give it in `seconds`"):
-        limit_of(Budget(usd=1), None)
+        limit_of(TrainingBudget(usd=1), None)
 
 
 def test_a_budget_says_how_much() -> None:
     with pytest.raises(ValidationError, match="give `seconds`, `usd` or both"):
-        Budget(then=AfterBudget.REFUSE)
+        TrainingBudget(then=AfterBudget.REFUSE)
     with pytest.raises(ValidationError):
-        Budget(seconds=0)
+        TrainingBudget(seconds=0)
 
 
 def test_what_a_budget_ended_goes_on_with_a_larger_one_only() -> None:
