@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -117,7 +117,7 @@ class Context:
         with self.measured(Phase.CHECKPOINTS), checkpoint.as_directory() as folder:
             yield resumable(Path(folder))
 
-    def measured(self, phase: Phase) -> AbstractContextManager[None]:
+    def measured(self, phase: Phase) -> Any:
         """Count what runs inside as `input`, `synchronisation` or `checkpoints` in the training's report.
 
         Reading the snapshot, keeping checkpoints and waiting for a parameter server are counted without it.

@@ -1,4 +1,4 @@
-"""The network of the digits workload: two convolutions, a pooling and two dense layers, said once for training and for serving.
+"""The network of the digits workload: two convolutions, a pooling and two dense layers, said once for both sides.
 
 `xp` is `jax.numpy` where gradients are taken and `numpy` where a replica answers, which does without JAX.
 """
