@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,16 @@ class TimedSnapshot(Snapshot):
         """A split, or a part of it."""
         with self.watch.phase(Phase.INPUT):
             return super().table(split, *arguments, **options)
+
+    def batches(self, split: str, *arguments: Any, **options: Any) -> Iterator[pa.Table]:
+        """The same piece by piece; what is done between two of them is not counted."""
+        pieces = super().batches(split, *arguments, **options)
+        while True:
+            with self.watch.phase(Phase.INPUT):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
 
 
 def run_worker(config: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def line(slope: float) -> Line:
 def snapshot(store: StoreAddress, slope: float) -> Snapshot:
     x = np.arange(8.0)
     table = pa.table({"x": x, "y": x * slope})
-    manifest = save(Tables(table, table, table, "y"), "lines", open_store(store), Regression())
+    manifest = save(Tables(table, table, table, "y"), "lines", open_store(store), task=Regression())
     return Snapshot(f"datasets/lines/{manifest['digest']}", store)
 
 
