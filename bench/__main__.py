@@ -52,6 +52,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.training:train_job", ("training/overhead", "training/loop")),
     ("bench.task_queue:throughput", ("tasks/celery",)),
     ("bench.task_kills:lost", ("tasks/lost",)),
+    ("bench.scaling:digits", ("training/digits",)),
     ("bench.soak:soak", ("soak/failed",)),
 )
 """What measures which rows, in the order in which they are run: what needs an idle stack comes before what moves it."""

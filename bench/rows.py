@@ -144,6 +144,7 @@ ROWS = (
         Reach("=", 0),
         is_long=True,
     ),
+    Row("training/digits", "digits, strong scaling on two cores: one worker ÷ two", "ratio", _at_least(1.6)),
     Row("soak/failed", "failed requests of 1,000,000 over repeated rollouts", "requests", Reach("=", 0), is_long=True),
 )
 BY_NAME = {row.name: row for row in ROWS}

@@ -19,6 +19,7 @@ docs/platforms/gcp
 docs/operating
 docs/serving
 docs/models-of-others
+docs/training
 docs/rollouts
 docs/prediction-log
 docs/patterns/on-demand

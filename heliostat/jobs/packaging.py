@@ -59,7 +59,7 @@ def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
             data_path=str(data),
             code_paths=_code(Path(temporary, "code"), root),
             signature=_signature(inputs.schema, columns_in(folder)),
-            input_example=inputs.to_pandas(),
+            input_example=_frame(inputs),
             pip_requirements=_requirements(root, entry_points),
             metadata={scoring.METADATA_KEY: scoring.PROGRAM},
         )
@@ -115,7 +115,21 @@ def _signature(schema: pa.Schema, columns: Sequence[str]) -> Any:
     return ModelSignature(inputs=Schema(inputs), outputs=outputs)
 
 
-def _mlflow_type(kind: pa.DataType) -> str:
+def _frame(table: pa.Table) -> Any:
+    """The table as MLflow takes examples: lists of lists as such, of which pyarrow's own would be arrays of arrays."""
+    frame = table.to_pandas()
+    for field in table.schema:
+        if pa.types.is_nested(field.type):
+            frame[field.name] = table[field.name].to_pylist()
+    return frame
+
+
+def _mlflow_type(kind: pa.DataType) -> Any:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        from mlflow.types.schema import Array, DataType
+
+        of = _mlflow_type(kind.value_type)
+        return Array(DataType[of] if isinstance(of, str) else of)
     if pa.types.is_timestamp(kind):
         return "datetime"
     if pa.types.is_boolean(kind):

@@ -9,27 +9,38 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heliostat.jobs import reporting
 from heliostat.jobs.specification import fail, progress, run
+from heliostat.jobs.worker_failures import explain
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.pyfunc import RESULT_FILE
-from heliostat.ml.training import run_worker
+from heliostat.ml.training import RESUMABLE_FOLDER
+from heliostat.ml.worker import run_worker
+from heliostat.pricing.trainings import usd_an_hour
+from heliostat.spec.budget import limit_of, may_go_on
+from heliostat.spec.distribution import TpuSlices
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.scaling import scaling_arguments
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Registry
-from heliostat.systems.objects import arrow_location
+from heliostat.systems.objects import ObjectMissingError, arrow_location
 
 if TYPE_CHECKING:
     from heliostat.jobs.trainer import Trainer
 
 TRAINING_TAG = "heliostat.training"
+DATASET_TAG = "heliostat.dataset"
 COMPLETE_TAG = "heliostat.complete"
 MODEL_TAG = "heliostat.model_uri"
+BUDGET_TAG = "heliostat.ended_by_budget"
+"""On a run that its budget ended: after how many seconds."""
 
 _LOWEST = 19
 _RAY_TRAIN = {
@@ -64,7 +75,10 @@ def train(specification: TrainSpecification) -> None:
         figures = {**result["metrics"], **{f"baseline_{name}": value for name, value in result["baselineMetrics"].items()}}
         seconds = {"fit_seconds": fitted - began, "loop_seconds": result["loopSeconds"]}
         registry.log(run_id, metrics=[(name, value, 0) for name, value in {**figures, **seconds}.items()])
-        registry.log(run_id, tags={MODEL_TAG: model_uri, COMPLETE_TAG: "true"})
+        report = reporting.report(specification, run_id, fitted - began, result)
+        reporting.keep(specification, registry, report)
+        ended = {BUDGET_TAG: str(report.ended_by_budget)} if report.ended_by_budget is not None else {}
+        registry.log(run_id, tags={MODEL_TAG: model_uri, **ended, COMPLETE_TAG: "true"})
         registry.end_run(run_id)
 
 
@@ -79,11 +93,16 @@ def _run_of(registry: Registry, specification: TrainSpecification) -> str:
     tags = {
         TRAINING_TAG: specification.digest,
         "heliostat.code": specification.code_digest,
-        "heliostat.dataset": specification.dataset_digest,
+        DATASET_TAG: specification.dataset_digest,
         "heliostat.submission": specification.submission_id,
         "heliostat.entry_point": specification.entry_point,
     }
-    found = registry.runs(specification.name, {TRAINING_TAG: specification.digest})
+    limit = _seconds_limit(specification)
+    found = [
+        run
+        for run in registry.runs(specification.name, {TRAINING_TAG: specification.digest})
+        if BUDGET_TAG not in run.tags or not may_go_on(float(run.tags[BUDGET_TAG]), limit)
+    ]
     if found:
         run_id = found[0].run_id
         registry.end_run(run_id, "RUNNING")
@@ -96,13 +115,49 @@ def _run_of(registry: Registry, specification: TrainSpecification) -> str:
     return run_id
 
 
+def _seconds_limit(specification: TrainSpecification) -> float | None:
+    """The budget at the price of the nodes; the provider has seen to it that it is known."""
+    price, _ = usd_an_hour(specification.scaling, specification.group)
+    return limit_of(specification.budget, price)
+
+
+def _previous_digest(specification: TrainSpecification) -> str | None:
+    """The digest of the data that the model to continue from was trained on.
+
+    Raises:
+        PermanentError: the model is not there, or nobody knows its data, or they are gone.
+    """
+    if specification.continue_from is None:
+        return None
+    with Registry(specification.tracking_uri) as registry:
+        version = registry.version(specification.continue_from)
+        run_ = registry.run(version.run_id) if version is not None else None
+    if version is None:
+        raise PermanentError(f"there is no {specification.continue_from} to continue from: name a version that is registered")
+    digest = run_.tags.get(DATASET_TAG) if run_ is not None else None
+    if digest is None:
+        raise PermanentError(
+            f"{specification.continue_from} was not trained by a TrainJob that is still in MLflow: what it knows cannot be "
+            "measured on its own data; leave continueFrom out"
+        )
+    data = Snapshot(f"datasets/{specification.name}/{digest}", specification.store)
+    try:
+        data.manifest()
+    except ObjectMissingError:
+        raise PermanentError(
+            f"the data {digest[:12]} that {specification.continue_from} was trained on are not in {specification.store.uri} "
+            "any more: leave continueFrom out"
+        ) from None
+    return digest
+
+
 def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
     """Ray Train's, of the workload's function, on the cluster that this job runs on."""
     import ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 
     from heliostat.jobs.trainer import Trainer
-    from heliostat.ml.peers import PeersConfig
+    from heliostat.ml.peers import PeersConfig, SlicesConfig
 
     scaling = specification.scaling
     # Ray Train's helpers ask for "the" cluster, and find two where two stacks run on one machine: they are told which.
@@ -110,6 +165,7 @@ def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
     progress("starting the workers")
     if len({node["NodeManagerAddress"] for node in ray.nodes()}) == 1:  # type: ignore[no-untyped-call]
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away; one process less to start
+    arguments = scaling_arguments(scaling, specification.group)
     path, filesystem = arrow_location(specification.store, f"trainings/{specification.name}")
     return Trainer(
         run_worker,
@@ -122,9 +178,19 @@ def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
             "cpus_per_worker": scaling.cpus_per_worker,
             "tracking_uri": specification.tracking_uri,
             "run_id": run_id,
+            "name": specification.name,
+            "distribution": scaling.distribution,
+            "accelerators": float(
+                arguments["resources_per_worker"].get("GPU", arguments["resources_per_worker"].get("TPU", 0))
+            ),
+            "place": reporting.workers_place(specification),
+            "seconds_limit": _seconds_limit(specification),
+            "continue_from": specification.continue_from,
+            "previous_digest": _previous_digest(specification),
+            "tuning": specification.tuning,
         },
-        backend_config=PeersConfig(),
-        scaling_config=ScalingConfig(**scaling_arguments(scaling, specification.group)),
+        backend_config=SlicesConfig() if isinstance(scaling.distribution, TpuSlices) else PeersConfig(),
+        scaling_config=ScalingConfig(**arguments),
         run_config=RunConfig(
             name=specification.digest[:32],
             storage_path=path,
@@ -143,6 +209,7 @@ def _fit(specification: TrainSpecification, trainer: Trainer, folder: Path) -> N
     checkpoint.to_directory(folder)
     if not (folder / RESULT_FILE).is_file():
         raise RuntimeError(f"{specification.entry_point} returned without Context.finish: its last checkpoint is no result")
+    shutil.rmtree(folder / RESUMABLE_FOLDER, ignore_errors=True)
 
 
 def _logged_model(specification: TrainSpecification, run_id: str, folder: Path) -> str:
@@ -191,28 +258,7 @@ def _prepare() -> None:
     packaging.prepare()
 
 
-def _explain(error: BaseException) -> tuple[str, str]:
-    """Why a training failed, as kind and text: the workers' own traceback where there is one."""
-    text = str(error)
-    failures = getattr(error, "worker_failures", None)
-    if failures:
-        text = "\n".join(f"worker {rank}: {_shown(failure)}" for rank, failure in sorted(failures.items()))
-    if "OutOfMemory" in text or "MemoryError" in text or "running low on memory" in text or "oom" in text.lower().split():
-        return "memory", text
-    if "WorkerCrashedError" in text or "ActorDiedError" in text or "ActorUnavailable" in text or "SIGKILL" in text:
-        return "killed", text
-    return "failed", text
-
-
-def _shown(failure: BaseException) -> str:
-    """A worker's failure with its own traceback, which `run_worker` noted."""
-    notes = getattr(failure, "__notes__", None) or getattr(getattr(failure, "_base_exc", None), "__notes__", None)
-    return "\n".join(notes) if notes else f"{type(failure).__name__}: {failure}"
-
-
 def _main(specification: TrainSpecification) -> None:
-    from heliostat.systems.errors import PermanentError, RetryableError
-
     try:
         train(specification)
     except (PermanentError, RetryableError):
@@ -220,7 +266,7 @@ def _main(specification: TrainSpecification) -> None:
     except Exception as error:
         if getattr(error, "worker_failures", None) is None:
             raise
-        fail(*_explain(error))
+        fail(*explain(error))
         raise SystemExit(1) from None
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn, cast
 
 from ray.runtime_context import RuntimeContext
@@ -23,9 +24,12 @@ from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+from heliostat.jobs.elastic import Elastic
+from heliostat.jobs.losses import ElasticFailurePolicy, Kept
+
 
 class Trainer(DataParallelTrainer):
-    """As `DataParallelTrainer`, of a fixed number of workers and without data sets of Ray Data."""
+    """As `DataParallelTrainer`, without data sets of Ray Data; an elastic training goes on where a worker is lost."""
 
     _training: Callable[[], None] | None = None
 
@@ -41,10 +45,25 @@ class Trainer(DataParallelTrainer):
 
     def _initialize_and_run_controller(self, **options: Any) -> Any:
         with _no_actor():
-            policy = _Fixed(cast("Any", self.scaling_config))
-            controller = TrainController(**{**options, "scaling_policy": policy})
+            policies = self._policies(options["callbacks"])
+            controller = TrainController(**{**options, **policies})
+            if isinstance(policies["scaling_policy"], Elastic):
+                policies["scaling_policy"].release = partial(_release, controller)
             asyncio.run(controller.run())  # type: ignore[no-untyped-call]
             return controller.get_result()
+
+    def _policies(self, callbacks: list[Any]) -> dict[str, Any]:
+        config = cast("Any", self.scaling_config)
+        if not config.elasticity_enabled:
+            return {"scaling_policy": _Fixed(config)}
+        kept = Kept()
+        failures = ElasticFailurePolicy(self.run_config.failure_config, kept)
+        return {"scaling_policy": Elastic(config), "failure_policy": failures, "callbacks": [*callbacks, kept]}
+
+
+def _release(controller: TrainController) -> None:
+    if controller.get_worker_group() is not None:
+        controller._shutdown_worker_group()  # type: ignore[no-untyped-call]
 
 
 class _Training(WorkerGroupCallback):

@@ -5,17 +5,24 @@ Ray's own for LightGBM does the same and imports lightgbm, and with it scikit-le
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from ray.train.backend import Backend, BackendConfig
 
 _MACHINES: tuple[str, ...] = ()
+_TOKEN = ""
 
 
 def machines() -> tuple[str, ...]:
     """`address:port` of every worker, by rank; empty outside a training of several workers."""
     return _MACHINES
+
+
+def token() -> str:
+    """The same in all workers of one start, another in each start; empty outside a training of several workers."""
+    return _TOKEN
 
 
 @dataclass
@@ -34,7 +41,7 @@ class PeersBackend(Backend):
     def on_training_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
         """Called by Ray Train's controller each time the workers have started."""
         if len(worker_group) > 1:
-            worker_group.execute(_remember, tuple(worker_group.execute(_address)))
+            worker_group.execute(_remember, tuple(worker_group.execute(_address)), uuid.uuid4().hex)
 
 
 def _address() -> str:
@@ -48,6 +55,37 @@ def _address() -> str:
         return f"{address}:{probe.getsockname()[1]}"
 
 
-def _remember(found: tuple[str, ...]) -> None:
-    global _MACHINES
-    _MACHINES = found
+def _remember(found: tuple[str, ...], token: str) -> None:
+    global _MACHINES, _TOKEN
+    _MACHINES, _TOKEN = found, token
+
+
+@dataclass
+class SlicesConfig(PeersConfig):
+    """The same for workers on slices of TPUs, whose group Ray's own backend for JAX makes."""
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        """The backend that Ray Train makes of it."""
+        return SlicesBackend
+
+
+class SlicesBackend(PeersBackend):
+    """Ray's backend for JAX tells each worker its slice, and connects them; ours tells them their peers besides."""
+
+    def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
+        """Called by Ray Train's controller before the training's function."""
+        backend, config = _jax()
+        backend.on_start(worker_group, config)
+
+    def on_shutdown(self, worker_group: Any, backend_config: BackendConfig) -> None:
+        """Called when the workers are ended."""
+        backend, config = _jax()
+        backend.on_shutdown(worker_group, config)
+
+
+def _jax() -> tuple[Any, Any]:
+    from ray.train.v2.jax.config import JaxConfig
+
+    config = JaxConfig(use_tpu=True)
+    return config.backend_cls(), config

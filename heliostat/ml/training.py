@@ -7,12 +7,9 @@ Train starts the function again in all of them, from the last checkpoint; where 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import shutil
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,16 +19,28 @@ from typing import Any, Final
 from heliostat.ml.contracts import entry_point_of
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.metric_logger import MetricLogger
-from heliostat.ml.priority import lower_priority
+from heliostat.ml.parameter_server import Arrays, ParameterServer, Update
+from heliostat.ml.places import Places
+from heliostat.ml.previous import Previous
 from heliostat.ml.pyfunc import BASELINE_FOLDER, MODEL_FOLDER, RESULT_FILE
+from heliostat.ml.stopwatch import Stopwatch
 from heliostat.spec.base import Parameters
+from heliostat.spec.distribution import DataParallel, Distribution
+from heliostat.spec.distribution import ParameterServer as ParameterServerSpec
 from heliostat.spec.problem import Problem
+from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import DeclaredTask
+from heliostat.spec.training_report import Phase
 from heliostat.systems.ray_jobs import PROGRESS
 
 __all__ = ["Context", "Trained"]
 
 _PROGRESS_SECONDS: Final = 1.0
+RESUMABLE_FOLDER: Final = "resumable"
+"""In the result of a training that its budget ended: the checkpoint that it goes on from where it is given more."""
+TIMES_FILE: Final = "times.json"
+STATE_FILE: Final = "heliostat-state.json"
+"""In each checkpoint, beside the workload's files: the seconds and the starts so far."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,31 @@ class Context:
     metric_logger: MetricLogger
     problem: Problem = field(default_factory=Problem)
     """The workload's task and its own metrics, as `workload.py` declares them."""
+    distribution: Distribution = field(default_factory=DataParallel)
+    """How the workers work together, as the config declares it."""
+    previous: Previous | None = None
+    """The model that this training continues from; None where it begins anew."""
+    accelerators: float = 0.0
+    """That this worker holds."""
+    accelerator: str = ""
+    """What it computes on where that is none of its CPUs, for the report; whoever sets up a device says so."""
+    places: Places = field(default_factory=lambda: Places(StoreAddress(uri="file:///dev/null"), ""))
+    """Where each worker writes what it keeps beside the model: to a place of its own."""
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    seconds_limit: float | None = None
+    """The budget; None where there is none."""
+    seconds_before: float = 0.0
+    """What the attempts before this one took, up to the checkpoint that it goes on from."""
+    starts: tuple[int, ...] = ()
+    """How many workers each start had, this one last."""
+    trials: tuple[Any, ...] = ()
+    """What a tuning tried before."""
+    token: str = ""
+    """The same in all workers of one start, another in each start."""
     _last_told: float = 0.0
     _began: float = field(default_factory=time.monotonic)
+    _ended: bool = False
+    _resumable: Path | None = None
 
     @property
     def task(self) -> DeclaredTask:
@@ -81,13 +113,59 @@ class Context:
         checkpoint = train.get_checkpoint()
         if checkpoint is None:
             yield None
-        else:
-            with checkpoint.as_directory() as folder:
-                yield Path(folder)
+            return
+        with self.measured(Phase.CHECKPOINTS), checkpoint.as_directory() as folder:
+            yield resumable(Path(folder))
+
+    def measured(self, phase: Phase) -> Any:
+        """Count what runs inside as `input`, `synchronisation` or `checkpoints` in the training's report.
+
+        Reading the snapshot, keeping checkpoints and waiting for a parameter server are counted without it.
+        """
+        return self.watch.phase(Phase(phase))
 
     def checkpoint(self, save: Callable[[Path], None], metrics: Mapping[str, float]) -> None:
         """Keep what `save` writes, so that the training goes on from here after whatever happens. Called by all workers."""
         self._report(save if self.rank == 0 else None, metrics)
+
+    @property
+    def seconds(self) -> float:
+        """That it has trained, with what earlier attempts did up to the checkpoint that this one goes on from."""
+        return self.seconds_before + self.watch.seconds
+
+    def is_over_budget(self) -> bool:
+        """Whether the training is to end here: keep a checkpoint and finish with the model that there is.
+
+        Called by all workers between the same steps, for they are all told the same: what the first one finds.
+        """
+        if self.seconds_limit is None:
+            return False
+        over = self.seconds >= self.seconds_limit
+        if self.workers > 1:
+            from ray.train.collective import broadcast_from_rank_zero
+
+            with self.measured(Phase.SYNCHRONISATION):
+                over = broadcast_from_rank_zero(over)
+        self._ended = self._ended or over
+        return over
+
+    def parameter_server(self, start: Callable[[], Arrays], update: Update) -> ParameterServer:
+        """The training's parameter server; the first worker that asks for it makes it with `start()`.
+
+        Args:
+            start: The parameters to begin with, those of the last checkpoint where there is one.
+            update: `(parameters, gradients) -> parameters`, which the server calls with each worker's gradients.
+
+        Raises:
+            ValueError: the config declares no parameter server.
+        """
+        if not isinstance(self.distribution, ParameterServerSpec):
+            raise ValueError(
+                f"the training's distribution is {self.distribution.kind}: declare "
+                "training.scaling.distribution.kind: parameter-server"
+            )
+        name, bound = f"heliostat-parameters-{self.token}", self.distribution.staleness
+        return ParameterServer.shared(name, self.rank, self.workers, bound, start, update, self.watch)
 
     def tell(self, step: int, steps: int, metrics: Mapping[str, float], began_at: int = 0) -> None:
         """Log figures of a step and show how far the training is."""
@@ -103,8 +181,8 @@ class Context:
         told = {"step": step, "steps": steps, "metrics": dict(metrics), "secondsLeft": round(left, 1)}
         print(PROGRESS + json.dumps(told), flush=True)  # noqa: T201 - a job's log is its channel
 
-    def mark_resumed(self, step: int, why: str) -> None:
-        """Say that this training goes on from `step` to another model than one in a go, in its log and on its run."""
+    def mark_resumed(self, step: int | str, why: str) -> None:
+        """Say that this training goes on to another model than one in a go, and from where, in its log and on its run."""
         if self.rank:
             return
         text = f"resumed at {step}: {why}"
@@ -115,60 +193,68 @@ class Context:
         """Hand back the result. Called once by all workers, last."""
         self.metric_logger.close()
         if trained is None:
-            self._report(None, {})
+            self._report(None, {}, last=True)
             return
         loop_seconds = time.monotonic() - self._began
-        columns = self.problem.task.columns if self.problem.task is not None else ("score",)
-        self._report(lambda folder: _save(trained, folder, loop_seconds, columns), trained.metrics)
+        self._report(lambda folder: self._save(trained, folder, loop_seconds), trained.metrics, last=True)
 
-    def _report(self, save: Callable[[Path], None] | None, metrics: Mapping[str, float]) -> None:
+    def _report(self, save: Callable[[Path], None] | None, metrics: Mapping[str, float], last: bool = False) -> None:
         from ray import train
 
-        if save is None:
-            train.report(dict(metrics))
-            return
-        folder = Path(tempfile.mkdtemp(prefix="heliostat-checkpoint-"))
-        try:
-            save(folder)
-            train.report(dict(metrics), checkpoint=train.Checkpoint.from_directory(folder))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with self.measured(Phase.CHECKPOINTS):
+            folder = Path(tempfile.mkdtemp(prefix="heliostat-checkpoint-")) if save is not None else None
+            try:
+                if save is not None and folder is not None:
+                    save(folder)
+                    state = {"seconds": self.seconds, "starts": self.starts}
+                    (folder / STATE_FILE).write_text(json.dumps(state))
+                if last:
+                    self._keep_times()
+                checkpoint = train.Checkpoint.from_directory(folder) if folder is not None else None
+                train.report(dict(metrics), checkpoint=checkpoint)
+            finally:
+                if folder is not None and self._ended and not last:
+                    self._resumable = folder
+                elif folder is not None:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def _keep_times(self) -> None:
+        from ray._common.utils import get_system_memory
+        from ray.util import get_node_ip_address
+
+        memory, node = get_system_memory() / 2**20, get_node_ip_address()  # type: ignore[no-untyped-call]
+        times = self.watch.times(self.rank, self.threads, node, memory, self.accelerator)
+        self.places.keep(self.rank, TIMES_FILE, times.model_dump_json().encode())
+
+    def _save(self, trained: Trained, folder: Path, loop_seconds: float) -> None:
+        _save(trained, folder, loop_seconds, self.problem.task.columns if self.problem.task is not None else ("score",))
+        result = json.loads((folder / RESULT_FILE).read_text())
+        if self.previous is not None:
+            model = trained.predictor.load(folder / MODEL_FOLDER)  # type: ignore[attr-defined]  # a Predictor's
+            knowledge = self.previous.knowledge(model, self.dataset, self.problem)
+            result["knowledge"] = knowledge.model_dump(mode="json")
+        result["starts"] = self.starts
+        result["trials"] = [trial.model_dump(mode="json") for trial in self.trials]
+        result["endedByBudget"] = round(self.seconds, 3) if self._ended else None
+        (folder / RESULT_FILE).write_text(json.dumps(result, indent=2))
+        if self._resumable is not None:
+            shutil.move(self._resumable, folder / RESUMABLE_FOLDER)
 
 
-def finished(folder: Path | None) -> bool:
-    """Whether a checkpoint is the result of a whole training."""
-    return folder is not None and (folder / RESULT_FILE).is_file()
+def finished(folder: Path | None, limit: float | None = None) -> bool:
+    """Whether a checkpoint is the result of a whole training, or of one that its budget ended and that has no more by now."""
+    from heliostat.spec.budget import may_go_on
+
+    if folder is None or not (folder / RESULT_FILE).is_file():
+        return False
+    return not may_go_on(json.loads((folder / RESULT_FILE).read_text()).get("endedByBudget"), limit)
 
 
-def run_worker(config: dict[str, Any]) -> None:
-    """What Ray Train runs in every worker."""
-    from ray import train
-
-    from heliostat.ml.contracts import load_entry_point
-    from heliostat.ml.peers import machines
-
-    lower_priority()
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that find no core sleep: workers share cores well
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    rank = train.get_context().get_world_rank()
-    context = Context(
-        parameters=config["parameters"],
-        problem=config.get("problem") or Problem(),
-        dataset=Snapshot(config["dataset_key"], config["store"]),
-        rank=rank,
-        workers=train.get_context().get_world_size(),
-        threads=max(1, int(config["cpus_per_worker"])),
-        machines=machines(),
-        metric_logger=MetricLogger(config["tracking_uri"], config["run_id"]) if rank == 0 else MetricLogger("", ""),
-    )
-    with context.resumed() as folder:
-        if finished(folder):
-            return
-    try:
-        load_entry_point(config["entry_point"])(context)
-    except Exception as error:
-        error.add_note(traceback.format_exc())  # a traceback does not travel to the driver, a note does
-        raise
+def resumable(folder: Path) -> Path | None:
+    """What a training goes on from, in its last checkpoint's folder; None where it begins anew."""
+    if not (folder / RESULT_FILE).is_file():
+        return folder
+    return folder / RESUMABLE_FOLDER if (folder / RESUMABLE_FOLDER).is_dir() else None
 
 
 def _save(trained: Trained, folder: Path, loop_seconds: float, columns: tuple[str, ...] = ("score",)) -> None:

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from heliostat.provider import inspecting, own_clusters, planned_capacity, ray_work
+from heliostat.provider import inspecting, own_clusters, planned_capacity, ray_work, training_budgets
 from heliostat.provider.records import open_registry, unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
+from heliostat.provider.training_changes import task_of, told, why
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
-from heliostat.spec.workload import Scaling, workers_that_fit
+from heliostat.spec.workload import workers_that_fit
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RESUMED_TAG, Run
 from heliostat.systems.ray_capacity import read_nodes
@@ -21,6 +22,7 @@ from heliostat.systems.ray_capacity import read_nodes
 TRAINING_TAG: Final = "heliostat.training"
 COMPLETE_TAG: Final = "heliostat.complete"
 MODEL_TAG: Final = "heliostat.model_uri"
+BUDGET_TAG: Final = "heliostat.ended_by_budget"
 _OF_THE_WORK: Final = frozenset({"max_failures", "timeout_seconds", "ray", "gate", "group", "own_cluster", "problem"})
 """Inputs that decide nothing about the model that comes out."""
 _NOT_QUALITY: Final = ("fit_seconds", "loop_seconds")
@@ -54,7 +56,8 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
         Raises:
             PermanentError: its models could not be judged, or the cluster can never hold its workers.
         """
-        if old is not None and identity_of(old) == identity_of(new):
+        training_budgets.require_known_price(new)
+        if old is not None and not await asyncio.to_thread(_trains_again, old, new):
             return
         if await asyncio.to_thread(_finished_run, new, True):
             context.info(f"will adopt the finished training of {new.name} with the same code, data and parameters")
@@ -80,7 +83,7 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
 
     async def update(self, context: Context, identifier: str, old: TrainJobOutputs, new: TrainJobInputs) -> TrainJobOutputs:
         """Train what changed; the old run stays, for versions of the model name it."""
-        if identity_of(old) == identity_of(new):
+        if not await asyncio.to_thread(_trains_again, old, new):
             return old.model_copy(update={name: getattr(new, name) for name in TrainJobInputs.model_fields})
         return await _trained(context, new)
 
@@ -91,7 +94,7 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
 
 def identity_of(inputs: TrainJobInputs) -> str:
     """The training's identity: what decides the model that comes out."""
-    task = _task(inputs)
+    task = task_of(inputs)
     return ray_work.digest_of(
         {
             "name": inputs.name,
@@ -101,51 +104,17 @@ def identity_of(inputs: TrainJobInputs) -> str:
             "parameters": inputs.parameters,
             "scaling": inputs.scaling.model_dump(mode="json"),
             **({"task": task} if task else {}),
+            **({"continue_from": inputs.continue_from} if inputs.continue_from else {}),
+            **({"tuning": inputs.tuning.model_dump(mode="json")} if inputs.tuning else {}),
         }
     )
-
-
-def _task(inputs: TrainJobInputs) -> dict[str, Any] | None:
-    """What the task decides of the model; metrics only measure it."""
-    return inputs.problem.task_identity if inputs.problem is not None else None
-
-
-def why(old: TrainJobOutputs | None, new: TrainJobInputs) -> str:
-    """What is different, in words; empty for a first training."""
-    if old is None:
-        return ""
-    changes = [
-        f"parameters.{name} {_shown(old.parameters.get(name))} -> {_shown(new.parameters.get(name))}"
-        for name in sorted(old.parameters.keys() | new.parameters.keys())
-        if old.parameters.get(name) != new.parameters.get(name)
-    ]
-    if old.code.digest != new.code.digest:
-        changes.append("its code changed")
-    if old.dataset.digest != new.dataset.digest:
-        changes.append(f"its data changed ({old.dataset.digest[:12]} -> {new.dataset.digest[:12]})")
-    if old.scaling != new.scaling:
-        changes.append(f"its scaling changed ({_width(old.scaling)} -> {_width(new.scaling).removeprefix('workers ')})")
-    if _task(old) != _task(new):
-        changes.append("its task changed")
-    return f": {', '.join(changes)}" if changes else ""
-
-
-def told(progress: dict[str, Any]) -> str:
-    """A line of progress for people."""
-    if "text" in progress:
-        return str(progress["text"])
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in progress.get("metrics", {}).items())
-    left = progress.get("secondsLeft", 0)
-    parts = [f"round {progress['step']} of {progress['steps']}", figures, f"{left:.0f} s left" if left else ""]
-    return ", ".join(filter(None, parts))
 
 
 async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
     run = await asyncio.to_thread(_finished_run, inputs, False)
     if run is not None:
         context.info(f"{inputs.name}: a finished training with the same code, data and parameters is there: adopted")
-        _tell_resumed(context, inputs, run)
-        return _outputs(inputs, run)
+        return _taken(context, inputs, run)
     await _require_worth_it(inputs)
     await ray_work.run(_work(inputs), context, lambda progress: context.progress(told(progress)))
     run = await asyncio.to_thread(_finished_run, inputs, False)
@@ -153,8 +122,27 @@ async def _trained(context: Context, inputs: TrainJobInputs) -> TrainJobOutputs:
         raise PermanentError(
             f"the training of {inputs.name} ended well and its run is not in MLflow at {inputs.tracking_uri}: was it deleted?"
         )
+    for line in await asyncio.to_thread(training_budgets.report_lines, inputs, identity_of(inputs)):
+        context.info(f"{inputs.name}: {line}")
+    return _taken(context, inputs, run)
+
+
+def _taken(context: Context, inputs: TrainJobInputs, run: Run) -> TrainJobOutputs:
+    """The outputs of a finished run, with what people should know of it.
+
+    Raises:
+        PermanentError: its budget ended it, and it is declared that such a model is refused.
+    """
     _tell_resumed(context, inputs, run)
+    training_budgets.tell(context, inputs, run.tags.get(BUDGET_TAG))
     return _outputs(inputs, run)
+
+
+def _trains_again(old: TrainJobOutputs, new: TrainJobInputs) -> bool:
+    """Whether something else is asked for than what is there: another training, or more of one that its budget ended."""
+    if identity_of(old) != identity_of(new):
+        return True
+    return old.budget != new.budget and _finished_run(new, True) is None and _ended_early(new)
 
 
 async def _require_worth_it(inputs: TrainJobInputs) -> None:
@@ -173,9 +161,9 @@ async def _require_room(inputs: TrainJobInputs) -> None:
     except RetryableError:
         return
     fits = sum(workers_that_fit(scaling, node.cpus, node.gpus) for node in nodes)
-    if fits < scaling.workers and planned_capacity.growth(inputs.ray.url) is None:
+    if fits < scaling.fewest and planned_capacity.growth(inputs.ray.url) is None:
         raise PermanentError(
-            f"the training of {inputs.name} needs {scaling.workers} workers of {scaling.cpus_per_worker:g} CPUs and "
+            f"the training of {inputs.name} needs {scaling.fewest} workers of {scaling.cpus_per_worker:g} CPUs and "
             f"{scaling.gpus_per_worker:g} GPUs at once, the cluster can hold {fits}: ask for fewer or smaller ones in "
             "training.scaling, or give the cluster nodes"
         )
@@ -209,6 +197,9 @@ def _work(inputs: TrainJobInputs) -> ray_work.Work:
             problem=inputs.problem,
             scaling=inputs.scaling,
             group=inputs.group,
+            budget=inputs.budget,
+            continue_from=inputs.continue_from,
+            tuning=inputs.tuning,
             max_failures=inputs.max_failures,
             store=inputs.store,
             tracking_uri=inputs.tracking_uri,
@@ -249,7 +240,17 @@ def _finished_run(inputs: TrainJobInputs, forgiving: bool) -> Run | None:
         if forgiving:
             return None
         raise
-    return found[0] if found else None
+    return next((run for run in found if not training_budgets.has_more(inputs, run.tags.get(BUDGET_TAG))), None)
+
+
+def _ended_early(inputs: TrainJobInputs) -> bool:
+    """Whether a run of this identity was ended by its budget; no where MLflow is not up yet."""
+    try:
+        with open_registry(inputs) as registry:
+            found = registry.runs(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
+    except RetryableError:
+        return False
+    return any(BUDGET_TAG in run.tags for run in found)
 
 
 def _find_run(outputs: TrainJobOutputs) -> Run | None:
@@ -269,12 +270,5 @@ def _outputs(inputs: TrainJobInputs, run: Run) -> TrainJobOutputs:
         run_id=run.run_id,
         model_uri=run.tags[MODEL_TAG],
         metrics=metrics,
+        report_uri=training_budgets.report_uri(inputs, identity_of(inputs)),
     )
-
-
-def _width(scaling: Scaling) -> str:
-    return f"workers {scaling.workers}" + (f" on {scaling.group}" if scaling.group else "")
-
-
-def _shown(value: object) -> str:
-    return "unset" if value is None else str(value)

@@ -28,6 +28,7 @@ from heliostat.spec.proto import PROTO_FILE
 from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.tasks import DeclaredTask
+from heliostat.spec.tuning import space_mistakes
 from heliostat.spec.workload import Workload
 
 
@@ -101,6 +102,18 @@ class ServedModelArgs:
         ]
         return self.problem.model_copy(update={"metrics": tuple(metrics)})
 
+    def require_searchable(self, name: str, spec: Workload) -> None:
+        """See that a tuning searches what the training's parameters take; a config that is read says so with its line.
+
+        Raises:
+            pulumi.RunError: with every mistake.
+        """
+        tuning = spec.training.tuning
+        found = list(space_mistakes(tuning, self.parameters)) if tuning is not None else []
+        if found:
+            told = "; ".join(f"tuning.{'.'.join(path)}: {text}" for path, text in found)
+            raise pulumi.RunError(f"what the training of {name} searches does not fit its parameters: {told}")
+
     def require_judgeable(self, name: str, spec: Workload) -> None:
         """See that the gate and the strategy's checks ask for what the task has; a config that is read says so with its line.
 
@@ -140,6 +153,7 @@ class ServedModel(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         args.require_judgeable(name, spec)
+        args.require_searchable(name, spec)
         super().__init__("heliostat:index:ServedModel", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self, depends_on=list(platform.ready))
         declared = args.declared_problem()

@@ -18,6 +18,23 @@ TPU: Final = "TPU"
 """Ray's resource for chips of TPUs."""
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class NodeMachine(Model):
+    """The machine that the nodes of a group are, for their price."""
+
+    cloud: Literal["aws", "gcp"]
+    region: str
+    name: str
+    """As the cloud calls it."""
+    spot: bool = False
+    beside: str | None = Field(default=None, exclude_if=_is_none)
+    """GPUs that are put beside it, as the cloud calls them; None where its own price has them."""
+    beside_count: int = 0
+
+
 class WorkerGroup(Model):
     """Workers of a Ray cluster that are alike, as the platform exports them."""
 
@@ -36,6 +53,8 @@ class WorkerGroup(Model):
     """Workers of a slice."""
     max: Annotated[int, Field(ge=1)]
     """How many workers there are at most; of slices where these are TPUs."""
+    machine: NodeMachine | None = Field(default=None, exclude_if=_is_none)
+    """What its nodes are; None in a cluster that somebody else made."""
 
     @property
     def most(self) -> int:

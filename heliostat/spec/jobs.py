@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
+from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.groups import ChosenGroup
-from heliostat.spec.packages import Distribution
+from heliostat.spec.packages import DistributionName
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Task
+from heliostat.spec.tuning import Tuning
 from heliostat.spec.workload import Gate, Scaling
 
 
@@ -41,6 +43,10 @@ class TrainSpecification(Model):
     group: ChosenGroup | None = None
     """The nodes that it runs on; by default wherever there is room."""
     max_failures: int
+    budget: TrainingBudget | None = None
+    continue_from: str | None = None
+    """`models:/<name>/<version>`"""
+    tuning: Tuning | None = None
     store: StoreAddress
     tracking_uri: str
     submission_id: str
@@ -77,7 +83,7 @@ class PackageSpecification(Model):
     """Make a wheel of a model and store it; its entry of the ledger goes to `result_key` as well."""
 
     application: Name
-    distribution: Distribution
+    distribution: DistributionName
     contract: EntryPoint
     model_uri: str
     """`models:/<name>/<version>`"""

@@ -10,7 +10,7 @@ from heliostat.spec.addresses import BasicVariables, HttpUrl, TokenVariable
 from heliostat.spec.base import Model
 from heliostat.spec.platforms.base import OnDestroy
 
-Distribution = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,62}[a-z0-9])?$")]
+DistributionName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,62}[a-z0-9])?$")]
 """The name that a package is installed by: lower case, digits and dashes, at most 64 characters."""
 
 
@@ -28,7 +28,7 @@ class PackageIndex(Model):
 class Package(Model):
     """A workload's model as a wheel."""
 
-    distribution: Distribution | None = None
+    distribution: DistributionName | None = None
     """What it is installed by; by default `<workload>-model`. What it is imported by is the same with underscores."""
     index: PackageIndex | None = None
     """Where it is published besides the object store."""

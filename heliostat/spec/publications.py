@@ -15,7 +15,7 @@ from pydantic import Field
 
 from heliostat.spec.base import Digest, Model, Name
 from heliostat.spec.ledger import TOP
-from heliostat.spec.packages import Distribution
+from heliostat.spec.packages import DistributionName
 
 
 class PublicationKind(StrEnum):
@@ -55,7 +55,7 @@ class Publication(Model):
     at: float
     """Unix time, seconds."""
     application: Name
-    distribution: Distribution
+    distribution: DistributionName
     version: str
     """The model version's number, and how many wheels of it there were before (PEP 440), as `3.0`."""
     file: str

@@ -14,18 +14,20 @@ from pydantic import AllowInfNan, Field, model_validator
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
+from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.cluster_requirements import ClusterRequirements
 from heliostat.spec.groups import ChosenGroup, replicas_misfit
 from heliostat.spec.logged_models import ModelEnvironment, ModelSource
 from heliostat.spec.model_contracts import ModelInterface, ModelTask, Recorded
 from heliostat.spec.own_cluster import OwnCluster, groupless
-from heliostat.spec.packages import Distribution, PackageIndex
+from heliostat.spec.packages import DistributionName, PackageIndex
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.problem import Problem
 from heliostat.spec.scaling import misfit
 from heliostat.spec.strategies import Strategy
-from heliostat.spec.workload import AnswerSettings, Gate, ReplicaScale, Scaling, is_none
+from heliostat.spec.tuning import Tuning
+from heliostat.spec.workload import AnswerSettings, Gate, RegisteredModel, ReplicaScale, Scaling, is_none
 
 
 def _is_empty(value: str) -> bool:
@@ -225,6 +227,12 @@ class TrainJobInputs(Model):
     """The task that its model is for, and the workload's own metrics."""
     max_failures: Annotated[int, Field(ge=0)] = 2
     timeout_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    budget: TrainingBudget | None = None
+    """What it may take before it ends in order."""
+    continue_from: RegisteredModel | None = None
+    """The registered version that it continues from."""
+    tuning: Tuning | None = None
+    """A search for better parameters, before it."""
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str
@@ -250,6 +258,8 @@ class TrainJobOutputs(TrainJobInputs):
     """The run's model, as MLflow names it."""
     metrics: dict[str, Annotated[float, AllowInfNan()]]
     """On the validation split; the baseline's carry the prefix `baseline_`. Whatever was logged: also what is no number."""
+    report_uri: str = ""
+    """Where its time, memory and money went, as JSON in the object store; empty where an earlier release trained."""
 
 
 class ModelVersionInputs(Model):
@@ -326,7 +336,7 @@ class ModelPackageInputs(Model):
 
     name: Name
     """Of the application that answers as it does."""
-    distribution: Distribution
+    distribution: DistributionName
     """What it is installed by."""
     code: Code
     contract: EntryPoint

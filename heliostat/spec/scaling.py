@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from heliostat.spec.distribution import Elastic, TpuSlices
 from heliostat.spec.groups import SHARE, ChosenGroup, WorkerGroup, resource_of
 from heliostat.spec.workload import Scaling, workers_that_fit
 
@@ -18,6 +19,8 @@ def misfit(scaling: Scaling, chosen: ChosenGroup) -> str | None:
         return f"a worker of {scaling.cpus_per_worker:g} CPUs fits on no node of {chosen.name}: each leaves {group.cpus}"
     if group.kind == "tpu":
         return _slices_misfit(scaling, chosen.name, group)
+    if isinstance(scaling.distribution, TpuSlices):
+        return f"the group {chosen.name} has no TPUs: name one that has, or leave `distribution` out"
     if group.kind == "cpu" and scaling.gpus_per_worker:
         return f"the nodes of the group {chosen.name} have no accelerators: gpusPerWorker is {scaling.gpus_per_worker:g}"
     gpus = _accelerators(scaling, group)
@@ -53,18 +56,23 @@ def scaling_arguments(scaling: Scaling, chosen: ChosenGroup | None) -> dict[str,
     if chosen is None or chosen.group is None:
         gpus = {"GPU": scaling.gpus_per_worker} if scaling.gpus_per_worker else {}
         return {
-            "num_workers": scaling.workers,
+            "num_workers": _workers(scaling),
             "use_gpu": scaling.gpus_per_worker > 0,
             "resources_per_worker": {"CPU": scaling.cpus_per_worker, **gpus},
         }
     group = chosen.group
     resources = {"CPU": scaling.cpus_per_worker, resource_of(chosen.name): SHARE}
-    arguments: dict[str, Any] = {"num_workers": scaling.workers, "resources_per_worker": resources}
+    arguments: dict[str, Any] = {"num_workers": _workers(scaling), "resources_per_worker": resources}
     if group.kind == "cpu":
         return arguments
     resources["GPU" if group.kind == "gpu" else "TPU"] = _accelerators(scaling, group)
     slices = {"topology": group.topology} if group.kind == "tpu" else {}
     return arguments | {f"use_{group.kind}": True, "accelerator_type": group.accelerator, **slices}
+
+
+def _workers(scaling: Scaling) -> int | tuple[int, int]:
+    """As Ray Train takes them: a range where it is elastic."""
+    return (scaling.fewest, scaling.workers) if isinstance(scaling.distribution, Elastic) else scaling.workers
 
 
 def _accelerators(scaling: Scaling, group: WorkerGroup) -> float:
@@ -80,12 +88,13 @@ def _slices_misfit(scaling: Scaling, name: str, group: WorkerGroup) -> str | Non
             f"a worker holds all {group.accelerators} chips of its host of the group {name}, "
             f"not {scaling.gpus_per_worker:g}: leave gpusPerWorker out"
         )
-    if scaling.workers % group.hosts:
-        whole = max(1, round(scaling.workers / group.hosts)) * group.hosts
-        return (
-            f"a slice of the group {name} ({group.topology}) is {group.hosts} hosts with a worker each, and slices are whole: "
-            f"{scaling.workers} workers are no multiple of {group.hosts}; ask for {whole}"
-        )
+    for workers in dict.fromkeys((scaling.fewest, scaling.workers)):
+        if workers % group.hosts:
+            whole = max(1, round(workers / group.hosts)) * group.hosts
+            return (
+                f"a slice of the group {name} ({group.topology}) is {group.hosts} hosts with a worker each, and slices are "
+                f"whole: {workers} workers are no multiple of {group.hosts}; ask for {whole}"
+            )
     if scaling.workers > group.max * group.hosts:
         return (
             f"{scaling.workers} workers need {scaling.workers // group.hosts} slices of the group {name}, which has "

@@ -18,6 +18,7 @@ from heliostat.spec.parameters import JobParameters, overrides_schema
 from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.problem import Problem
+from heliostat.spec.tuning import Tuning, space_mistakes
 from heliostat.spec.workload import Gate, TrainingCluster, Workload, Workloads
 
 M = TypeVar("M", bound=Model)
@@ -89,7 +90,12 @@ def parse(
     except ValidationError as error:
         told |= _told(sections, error)
     told |= _wrong_parameters(sections, workloads, parameters_of)
-    others = (*_too_large(sections), *_misplaced_groups(sections), *_unjudgeable(sections, workloads, problem_of))
+    others = (
+        *_too_large(sections),
+        *_misplaced_groups(sections),
+        *_unjudgeable(sections, workloads, problem_of),
+        *_wrong_spaces(sections, workloads, parameters_of),
+    )
     told |= {path: text for path, text in others if path not in told}
     if told:
         count = f"{len(told)} mistake" + ("s" if len(told) > 1 else "")
@@ -144,6 +150,19 @@ def _wrong_parameters(sections: Mapping[str, Any], known: Collection[str], param
             if not isinstance(given.get(str(mistake.path[0]) if mistake.path else ""), (dict, list)):
                 told[("workloads", name, "training", "parameters", *mistake.path)] = mistake.text
     return told
+
+
+def _wrong_spaces(
+    sections: Mapping[str, Any], known: Collection[str], parameters_of: ParametersOf
+) -> Iterator[tuple[Path, str]]:
+    """What tunings search that the workload's parameters do not take."""
+    for name, workload in _mapping(sections.get("workloads")).items():
+        tuning = _right(Tuning, _mapping(_mapping(workload).get("training")).get("tuning"))
+        declared = parameters_of(name) if tuning is not None and name in known else None
+        if tuning is not None and declared is not None:
+            yield from (
+                (("workloads", name, "training", "tuning", *path), text) for path, text in space_mistakes(tuning, declared)
+            )
 
 
 def _unjudgeable(sections: Mapping[str, Any], known: Collection[str], problem_of: ProblemOf) -> Iterator[tuple[Path, str]]:
@@ -213,7 +232,8 @@ def _demands(workload: Workload) -> Iterator[tuple[Path, str, int, float]]:
     serving, scaling = workload.serving, workload.training.scaling
     yield ("serving", "replicas"), "replicas", serving.replicas, serving.cpus_per_replica
     if workload.model is None and workload.mlflow is None:
-        yield ("training", "scaling", "workers"), "workers", scaling.workers, scaling.cpus_per_worker
+        said = ("workers",) if scaling.fewest == scaling.workers else ("distribution", "minWorkers")
+        yield ("training", "scaling", *said), "workers", scaling.fewest, scaling.cpus_per_worker
 
 
 def _right(model: type[M], given: Any) -> M | None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from heliostat.spec.base import Model, Name, Parameters
 from heliostat.spec.batch import Batch, Lookup, SqliteSink
+from heliostat.spec.budget import TrainingBudget
+from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.packages import Package
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.task_queue import TaskQueue
+from heliostat.spec.tuning import Tuning
 
 _ROUNDING = 1e-9
 
@@ -28,6 +32,9 @@ def is_none(value: object) -> bool:
     """Whether a field is left out where a model is written: what was written before it came is what is written still."""
     return value is None
 
+
+RegisteredModel = Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")]
+"""A version of a registered model."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -47,6 +54,29 @@ class Scaling(Model):
     """Accelerators that each of them holds; on a group with GPUs one where nothing is said, of TPUs all of a host."""
     group: Name | None = Field(default=None, exclude_if=is_none)
     """The group of the platform's nodes that it runs on; by default wherever there is room."""
+    distribution: Distribution = Field(default_factory=DataParallel, exclude_if=is_usual)
+    """How the workers work together: `data-parallel` (in step, the default), `elastic`, `tpu-slices` or `parameter-server`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_as_there_is_room_for(cls, given: Any) -> Any:
+        found = given.get("distribution") if isinstance(given, Mapping) and "workers" not in given else None
+        if isinstance(found, Mapping) and found.get("kind") == "elastic":
+            most = found.get("maxWorkers", found.get("max_workers"))
+        else:
+            most = found.max_workers if isinstance(found, Elastic) else None
+        return given if most is None else {**given, "workers": most}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problem := misfitting(self.distribution, self.workers, self.group):
+            raise ValueError(problem)
+        return self
+
+    @property
+    def fewest(self) -> int:
+        """How many workers have to run at once; it waits with fewer."""
+        return self.distribution.min_workers if isinstance(self.distribution, Elastic) else self.workers
 
 
 def workers_that_fit(scaling: Scaling, cpus: float, gpus: float) -> int:
@@ -77,6 +107,12 @@ class Training(Model):
     """How long a training may take; then it is stopped and has failed."""
     parameters: Parameters = {}
     """Overrides of the workload's own parameters, by name."""
+    budget: TrainingBudget | None = Field(default=None, exclude_if=is_none)
+    """What it may take before it ends in order, and what follows then; by default it ends by itself."""
+    continue_from: RegisteredModel | None = Field(default=None, exclude_if=is_none)
+    """The registered version that it continues from, as `models:/<name>/<version>`; by default it begins anew."""
+    tuning: Tuning | None = Field(default=None, exclude_if=is_none)
+    """A small search for better parameters, before the training; by default none."""
 
 
 class OnRefusal(StrEnum):
@@ -208,7 +244,7 @@ class Serving(ReplicaScale, AnswerSettings):
 class Workload(Model):
     """A workload in one stack."""
 
-    model: Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")] | None = None
+    model: RegisteredModel | None = None
     """Pins the served version, as `models:/<name>/<version>`: nothing is trained or judged for it."""
     mlflow: ModelSource | None = Field(default=None, exclude_if=is_none)
     """A model that others logged with MLflow, served with no code by the contract in the workload's folder, which

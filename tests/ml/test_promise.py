@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROMISED = {
     "heliostat.ml": {
         "arrays", "checks", "contracts", "datasets", "extras", "flow", "frameworks", "ground_truth", "in_memory", "metrics",
-        "predictions", "tasks", "tensors", "training",
+        "predictions", "recency", "tasks", "tensors", "training",
     },
     "heliostat.ml.arrays": {"ArrayModel"},
     "heliostat.ml.checks": {"Body", "Candidate", "Outcome", "Reply", "Sample"},
@@ -22,7 +22,9 @@ PROMISED = {
     "heliostat.ml.flow": {
         "Flow", "FlowError", "Interface", "beside", "check", "read", "run", "snapshot", "training",
     },
-    "heliostat.ml.frameworks": {"lightgbm", "scikit_learn"},
+    "heliostat.ml.frameworks": {"jax", "lightgbm", "scikit_learn"},
+    "heliostat.ml.frameworks.jax": {"group"},
+    "heliostat.ml.frameworks.jax.group": {"Group", "alone", "join"},
     "heliostat.ml.frameworks.lightgbm": {"booster", "boosting"},
     "heliostat.ml.frameworks.lightgbm.booster": {"Booster"},
     "heliostat.ml.frameworks.lightgbm.boosting": {"Examples", "Plan", "boost"},
@@ -35,6 +37,7 @@ PROMISED = {
         "METRICS", "Labels", "Metric", "Scores", "by_slice", "has_two_classes", "metric_of", "metrics_of", "overall",
     },
     "heliostat.ml.predictions": {"Predictions"},
+    "heliostat.ml.recency": {"recency"},
     "heliostat.ml.tasks": {"baselines", "evaluation"},
     "heliostat.ml.tasks.baselines": {"Baseline"},
     "heliostat.ml.tasks.evaluation": {"Evaluation"},

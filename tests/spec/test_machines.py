@@ -253,12 +253,16 @@ def test_what_a_platform_tells_of_a_group_is_what_a_worker_has() -> None:
     groups = {"v6e": group("tpu", type="v6e", topology="4x4"), "few": group("cpu", cpus=3, memory_gib=12)}
     pools = {"v6e": iowa("tpu", type="v6e", topology="4x4"), "few": iowa("cpu", cpus=3, memory_gib=12)}
     told = {name: each.model_dump(by_alias=True, exclude_none=True) for name, each in worker_groups(groups, pools).items()}
+    here = {"cloud": "gcp", "region": "us-central1", "spot": False, "besideCount": 0}
     assert told == {
         "v6e": {
             "kind": "tpu", "cpus": 178, "memoryGib": 683.0, "accelerator": "TPU-V6E", "accelerators": 4, "topology": "4x4",
-            "hosts": 4, "max": 2,
+            "hosts": 4, "max": 2, "machine": {**here, "name": "ct6e-standard-4t"},
         },
-        "few": {"kind": "cpu", "cpus": 3, "memoryGib": 12.0, "accelerators": 0, "hosts": 1, "max": 2},
+        "few": {
+            "kind": "cpu", "cpus": 3, "memoryGib": 12.0, "accelerators": 0, "hosts": 1, "max": 2,
+            "machine": {**here, "name": pools["few"].machine.name},
+        },
     }  # fmt: skip
 
 

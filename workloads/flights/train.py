@@ -33,6 +33,7 @@ def train(context: Context) -> None:
     of_lightgbm = parameters.model_dump(exclude={"rounds", "checkpoint_every"})
     part = _split(context, "train", context.rank, context.workers)
     validation = _split(context, "validation")
+    start = context.previous.folder / MODEL_FILE if context.previous is not None else None
     booster = boost(
         context,
         {"objective": "binary", **of_lightgbm},
@@ -40,7 +41,7 @@ def train(context: Context) -> None:
         validation.examples,
         FEATURES,
         CATEGORICAL,
-        Plan(parameters.rounds, checkpoint_every=parameters.checkpoint_every),
+        Plan(parameters.rounds, checkpoint_every=parameters.checkpoint_every, start=start),
     )
     if context.rank:
         context.finish(None)

@@ -1,3 +1,3 @@
 """A package for each library that models are made with; nothing else of Heliostat imports one."""
 
-__all__ = ["lightgbm", "scikit_learn"]
+__all__ = ["jax", "lightgbm", "scikit_learn"]

@@ -45,6 +45,8 @@ class Plan:
     rounds: int
     evaluate_every: int = 10
     checkpoint_every: int = 50
+    start: Path | None = None
+    """The file of a model that the rounds are put on top of."""
 
 
 def lightgbm() -> Any:
@@ -71,7 +73,8 @@ def boost(
 
     `train` is this worker's part of the data, `validation` the whole split; `parameters` are LightGBM's, by any of their
     names, with any objective and metric of its own. Goes on from the last checkpoint to the model that a training in one go
-    gives; where LightGBM cannot, the run is marked as resumed, or begins anew.
+    gives; where LightGBM cannot, the run is marked as resumed, or begins anew. With the plan's `start` the rounds are put
+    on top of that model's, which knows what it knew.
 
     Raises:
         ValueError: names that LightGBM does not know or that are not to be set, and ranking without queries.
@@ -79,21 +82,26 @@ def boost(
     """
     settings = settled(parameters)
     _require_groups(settings["objective"], train, validation)
-    start, begun = _last_checkpoint(context, settings)
+    booster, begun = _last_checkpoint(context, settings)
     if begun >= plan.rounds:
-        return start
+        return booster
+    if booster is None and plan.start is not None:
+        booster = lightgbm().Booster(model_file=str(plan.start))
     if begun and (why := differs(settings)):
         context.mark_resumed(begun, why)
     data, watched = _datasets(train, validation, names, categorical)
-    booster = _first_round({**settings, **_network(context)}, data, watched, start, begun)
+    booster = _first_round({**settings, **_network(context)}, data, watched, booster, begun)
     for done in range(begun + 1, plan.rounds + 1):
         if done > begun + 1:
             _next_round(booster, settings, done - 1)
         if done % plan.evaluate_every == 0 or done == plan.rounds:
             figures = {figure_name(name): value for _, name, value, _ in booster.eval_valid()}
             context.tell(done, plan.rounds, figures, begun)
-        if done % plan.checkpoint_every == 0 and done < plan.rounds:
+        over = done % plan.evaluate_every == 0 and done < plan.rounds and context.is_over_budget()
+        if over or (done % plan.checkpoint_every == 0 and done < plan.rounds):
             context.checkpoint(partial(_save, booster, done), {"round": done})
+        if over:
+            break
     if declared := as_declared(settings):
         booster.reset_parameter(declared)
     return booster

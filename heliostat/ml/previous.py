@@ -1,0 +1,61 @@
+"""The model that a training continues from, and what the new one kept of what that knew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from heliostat.ml.contracts import Predictor, columns_of
+from heliostat.ml.datasets import Snapshot
+from heliostat.ml.tasks.evaluation import Evaluation
+from heliostat.spec.problem import Problem
+from heliostat.spec.training_report import Knowledge
+
+
+@dataclass(frozen=True)
+class Previous:
+    """A registered model, with the data that it was trained on."""
+
+    uri: str
+    """`models:/<name>/<version>`"""
+    folder: Path
+    """What its training saved as the model."""
+    predictor: Predictor
+    """It, loaded with this workload's code."""
+    dataset: Snapshot
+    """What it was trained on."""
+    digest: str
+
+    def knowledge(self, model: Predictor, dataset: Snapshot, problem: Problem) -> Knowledge:
+        """Measure both models on the validation splits of the old data and of the new.
+
+        Raises:
+            ValueError: no metric is defined on both.
+        """
+        old, new = _Figures(self.dataset, problem), _Figures(dataset, problem)
+        found = {where: (each(self.predictor), each(model)) for where, each in (("old", old), ("new", new))}
+        named = [name for name in found["new"][0] if all(name in figures for both in found.values() for figures in both)]
+        wanted = problem.task.default_metric if problem.task is not None else None
+        if not named:
+            raise ValueError(f"no metric is defined on the data of {self.uri} and on the new data alike")
+        metric = wanted if wanted in named else named[0]
+        return Knowledge(
+            metric=metric,
+            before=self.uri,
+            old_data=self.digest,
+            before_on_old=found["old"][0][metric],
+            after_on_old=found["old"][1][metric],
+            before_on_new=found["new"][0][metric],
+            after_on_new=found["new"][1][metric],
+        )
+
+
+class _Figures:
+    """What models reach on the validation split of one snapshot."""
+
+    def __init__(self, dataset: Snapshot, problem: Problem) -> None:
+        table, label = dataset.table("validation"), dataset.manifest()["label"]
+        self._evaluation, self._columns = Evaluation(problem, table, label), columns_of(table.drop_columns([label]))
+
+    def __call__(self, model: Predictor) -> dict[str, float]:
+        return self._evaluation.overall(model.predict(self._columns))
