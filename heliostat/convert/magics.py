@@ -36,7 +36,7 @@ def transformed(text: str) -> str:
         return text
     from IPython.core.inputtransformer2 import TransformerManager
 
-    return str(TransformerManager().transform_cell(text))
+    return str(TransformerManager().transform_cell(text))  # type: ignore[no-untyped-call]
 
 
 def read(node: ast.stmt) -> Magic | None:

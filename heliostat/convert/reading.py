@@ -85,7 +85,7 @@ def _cells(text: str, path: Path) -> Iterator[Cell]:
     except ModuleNotFoundError as error:
         raise ConversionError(f"a notebook needs the package {error.name}: {NEEDS}") from None
     try:
-        notebook = nbformat.reads(text, as_version=4)
+        notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, json.JSONDecodeError, AttributeError, KeyError) as error:
         raise ConversionError(f"{path} is no notebook: {str(error).splitlines()[0]}") from None
     language = str(notebook.metadata.get("kernelspec", {}).get("language", "python")).lower()

@@ -12,11 +12,11 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pydantic_core import ValidationError, to_json
 
 from heliostat.jobs.batch_rows import Part, local
 from heliostat.ml.contracts import Contract, columns_of, load_entry_point
+from heliostat.ml.predictions import Predictions, parts_of, rows_of
 from heliostat.ml.priority import lower_priority
 from heliostat.serving import model_cache
 from heliostat.serving.bodies import Bodies, problems
@@ -91,11 +91,11 @@ class Predicting:
                 checked = table if unchecked is None else table.slice(0, unchecked)
                 self._check(part, checked)
                 unchecked = None if unchecked is None else unchecked - checked.num_rows
-            scores = np.asarray(self._predictor.predict(columns))
-            if len(scores) != table.num_rows:
-                raise PermanentError(f"the predictor gave {len(scores)} predictions for {table.num_rows} rows")
+            predictions = self._predictor.predict(columns)
+            if (there := rows_of(predictions)) != table.num_rows:
+                raise PermanentError(f"the predictor gave {there} predictions for {table.num_rows} rows")
             kept = [*self._specification.key, *self._specification.columns]
-            yield table.select(kept).append_column(PREDICTION, prediction_array(scores))
+            yield table.select(kept).append_column(PREDICTION, prediction_array(predictions))
 
     def _batches(self, part: Part) -> Iterator[pa.Table]:
         store = open_store(StoreAddress.model_validate_json(part.store))
@@ -169,8 +169,8 @@ def contract_of(specification: BatchSpecification) -> Contract[Any, Any]:
     return contract
 
 
-def prediction_array(scores: NDArray[Any]) -> pa.Array:
-    """Predictions as an Arrow column: numbers or texts as they are, several a row as lists."""
-    if scores.ndim == 1:
-        return pa.array(scores)
-    return pa.array(scores.tolist())
+def prediction_array(predictions: Predictions) -> pa.Array:
+    """Predictions as an Arrow column: numbers or texts as they are, several a row as lists, those by name as structs."""
+    if isinstance(predictions, np.ndarray) and predictions.ndim == 1:
+        return pa.array(predictions)
+    return pa.array(parts_of(predictions))

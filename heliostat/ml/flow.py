@@ -14,8 +14,9 @@ from heliostat.ml.datasets import Tables
 from heliostat.ml.in_memory import judged
 from heliostat.ml.training import Context
 from heliostat.spec.base import Parameters
-from heliostat.spec.flow import Flow, FlowError, Interface, Path_, Step, beside, read, told
+from heliostat.spec.flow import Flow, FlowError, Path_, Step, beside, read, told
 from heliostat.spec.parameters import JobParameters
+from heliostat.spec.workload import Interface
 
 __all__ = ["Flow", "FlowError", "Interface", "beside", "check", "read", "run", "snapshot", "training"]
 

@@ -275,9 +275,14 @@ class Workload(Model):
 
     @model_validator(mode="after")
     def _trains_or_takes(self) -> Self:
-        if self.mlflow is not None and (given := sorted({"model", "training", "gate"} & self.model_fields_set)):
+        if self.mlflow is None:
+            return self
+        if given := sorted({"model", "training", "gate"} & self.model_fields_set):
             names = " and ".join(f"`{name}`" for name in given)
             raise ValueError(f"`mlflow` names a model that is there, so {names} would do nothing: leave one of them out")
+        if beyond := [name for name in ("batch", "package") if getattr(self, name)]:
+            names = " and ".join(f"`{name}`" for name in beyond)
+            raise ValueError(f"{names} need a workload with code, and `mlflow` names a model of others: leave one of them out")
         return self
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from heliostat.ml.contracts import Columns, Predictor
+from heliostat.ml.predictions import Predictions, parts_of
 from heliostat.serving.errors import HttpError
 from heliostat.serving.lookup.table import LookupTable
 from heliostat.spec.batch import Lookup, Missing
@@ -47,7 +47,7 @@ class LookupPredictor:
         at = getattr(self._taken, "at", None)
         return None if at is None else max(0.0, time.time() - at)
 
-    def predict(self, columns: Columns) -> NDArray[Any]:
+    def predict(self, columns: Columns) -> Predictions:
         """The predictions of the table, and the model's for rows that it does not have, or only too old.
 
         Raises:
@@ -63,7 +63,7 @@ class LookupPredictor:
             return self._predictor.predict(columns)
         if missing:
             asked = {name: _taken(column, missing) for name, column in columns.items()}
-            for number, value in zip(missing, self._predictor.predict(asked).tolist(), strict=True):
+            for number, value in zip(missing, parts_of(self._predictor.predict(asked)), strict=True):
                 found[number] = value
         return np.asarray(found)
 
