@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "heliostat" / "pricing"
 TARGETS = tuple(folder / "policies" / "pricing" for folder in (ROOT, ROOT / "heliostat" / "scaffold" / "repository"))
+_ELSEWHERE = {"trainings.py"}
+"""Modules that no limit of a pack asks."""
 _NOTE = "# Made by scripts/policy_prices.py of heliostat/pricing: change it there.\n"
 
 
@@ -29,7 +31,9 @@ def main() -> None:
 
 def files() -> dict[str, str]:
     """The texts of the copy, by their path in it."""
-    modules = {path.name: _NOTE + _relative(path.read_text()) for path in sorted(SOURCE.glob("*.py"))}
+    modules = {
+        path.name: _NOTE + _relative(path.read_text()) for path in sorted(SOURCE.glob("*.py")) if path.name not in _ELSEWHERE
+    }
     return {**modules, **{f"data/{path.name}": path.read_text() for path in sorted((SOURCE / "data").glob("*.json"))}}
 
 

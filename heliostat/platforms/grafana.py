@@ -62,6 +62,7 @@ def _rows() -> dict[str, list[Panel]]:
         "Traffic": [_weights(), _rates(), _failures(), _latencies(), _rejections(), _others()],
         "Analyses": [_values(), _verdicts()],
         "Capacity": [_replicas(), _steps()],
+        "Tasks": [_tasks(), _ended_tasks(), _oldest_task()],
     }
 
 
@@ -222,6 +223,21 @@ def _steps() -> Panel:
     asked = {"{{application}}": f"heliostat_rollout_step{{{_APPLICATION}}}"}
     panel = _lines("Step", "Which of its steps each rollout is at, from 0.", asked)
     return panel.line_interpolation(common.LineInterpolation.STEP_AFTER).decimals(0)
+
+
+def _tasks() -> Panel:
+    asked = {"{{application}} {{state}}": f"heliostat_tasks{{{_APPLICATION}}}"}
+    return _lines("Tasks", "Handed in and not answered yet, and dead letters.", asked)
+
+
+def _ended_tasks() -> Panel:
+    counted = f"sum by (application, state) (rate(heliostat_tasks_ended_total{{{_APPLICATION}}}[$__rate_interval]))"
+    return _lines("Tasks that ended", "A second, by how.", {"{{application}} {{state}}": counted}, unit="ops")
+
+
+def _oldest_task() -> Panel:
+    asked = {"{{application}}": f"heliostat_tasks_oldest_seconds{{{_APPLICATION}}}"}
+    return _lines("Oldest task", "How long the task waits that waits longest.", asked, unit="s")
 
 
 def _lines(title: str, description: str, asked: Expressions, unit: str = "short") -> timeseries.Panel:

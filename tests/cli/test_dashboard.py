@@ -26,6 +26,9 @@ METRICS = {
     "heliostat_cluster_answers": set(),
     "heliostat_traffic_plane_up": set(),
     "heliostat_store_writes": set(),
+    "heliostat_tasks": {"application", "state"},
+    "heliostat_tasks_oldest_seconds": {"application"},
+    "heliostat_tasks_ended_total": {"application", "state"},
 }
 
 

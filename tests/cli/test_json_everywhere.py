@@ -12,6 +12,8 @@ CHANGES = {
     *("stack init", "stack select", "stack rm", "stack import"),
     *("state delete", "state rename", "state protect", "state unprotect", "state repair", "state move"),
     *("config set", "config rm"),
+    *("client", "contract", "convert", "proto"),
+    *("tasks cancel", "tasks retry"),
 }
 """They do something; what they did is told in a sentence, or by an option of their own."""
 BY_NATURE = {

@@ -79,14 +79,14 @@ async def test_what_is_logged_and_kept_is_the_row_in_the_contracts_own_json(app,
     assert (answer.json["id"], answer.headers["x-request-id"]) == ("mine", "mine")
     name, sent, count, told, _ = log.entries[0]
     assert (name, json.loads(sent), count, json.loads(told)) == (b"mine", ROW, 1, {"score": 2.0})
-    [kept] = app._plane.tap.page(TapQuery()).requests
+    [kept] = app.plane.tap.page(TapQuery()).requests
     assert (await call(app, "POST", "/predict", kept.body.encode(), **JSON)).body == kept.answer.encode()
 
 
 async def test_a_replay_by_the_protocol_is_neither_logged_nor_kept(app, log):
     answer = await call(app, "POST", INFER, rows(ROW), x_heliostat_replay="1")
     assert "x-heliostat-milliseconds" in answer.headers
-    assert (log.entries, app._plane.tap.page(TapQuery()).requests) == ([], ())
+    assert (log.entries, app.plane.tap.page(TapQuery()).requests) == ([], ())
 
 
 def in_binary(*tensors: tuple[str, str, list[int], bytes], **more: Any) -> tuple[bytes, dict[str, str]]:
@@ -258,7 +258,7 @@ async def test_a_tensor_is_logged_in_the_contracts_own_json_also_where_it_came_i
     assert logged == {"rows": [{"image": part.tolist(), "howMany": number} for number, part in enumerate(array)]}
     again = await call(app, "POST", "/predict", bytes(log.entries[0][1]), **JSON)
     assert again.body == bytes(log.entries[0][3]) == bytes(log.entries[1][3])
-    [first, _] = app._plane.tap.page(TapQuery()).requests
+    [first, _] = app.plane.tap.page(TapQuery()).requests
     assert first.body.encode() == bytes(log.entries[0][1])
 
 

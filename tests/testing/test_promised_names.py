@@ -16,11 +16,13 @@ from heliostat.scaffold import template
 PROMISED = {
     "heliostat.testing": {
         "CommandError", "CommandResult", "LocalStack", "RolloutOutcome", "RolloutSimulation", "SimulatedEvent", "Traffic",
-        "VersionBehaviour", "assert_contract", "assert_workload", "desired", "load_stack", "simulate", "version",
+        "VersionBehaviour", "assert_answers", "assert_contract", "assert_workload", "desired", "load_stack", "simulate",
+        "version",
     },
     "heliostat.testing.backends": {"MemoryRouter", "MemoryServing"},
     "heliostat.testing.conformance": {
-        "JobRunnerConformance", "ObjectStoreConformance", "ServingBackendConformance", "TrafficRouterConformance",
+        "BatchBrokerConformance", "JobRunnerConformance", "ObjectStoreConformance", "ServingBackendConformance",
+        "TaskBrokerConformance", "TrafficRouterConformance",
     },
     "heliostat.testing.jobs": {"JobResult", "MemoryJobs", "Submission"},
 }  # fmt: skip

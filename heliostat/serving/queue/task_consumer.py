@@ -36,7 +36,7 @@ def deployment(arguments: ServingArguments, placed: dict[str, Any]) -> Any:
     given = arguments.model_dump(mode="json", by_alias=True)
     config = TaskProcessorConfig(
         queue_name=f"{arguments.application}/{arguments.version.label}",
-        adapter="heliostat.serving.queue.task_consumer.BrokerAdapter",
+        adapter=f"{BrokerAdapter.__module__}.{BrokerAdapter.__qualname__}",
         adapter_config=given,
         max_retries=queue.max_attempts - 1,
     )

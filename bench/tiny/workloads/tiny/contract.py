@@ -89,4 +89,4 @@ CONTRACT = _contract(Doubler)
 BROKEN = _contract(Broken)
 
 # Its models lie nowhere: no registry has to run for them.
-model_cache.fetch = lambda *_: Path("/")
+model_cache.fetch = lambda *_, **__: Path("/")
