@@ -14,7 +14,7 @@ import yaml
 
 from tests.e2e.stack import ROOT, Checkout
 
-pytestmark = [pytest.mark.local_stack, pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.local_stack, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 QUICK = "registered_model_name='rents', pip_requirements=['mlflow'])"
 """Finding a model's requirements takes MLflow longer than all else here."""

@@ -82,6 +82,7 @@ def test_a_lost_worker_does_not_end_an_elastic_training(cluster: None, tmp_path:
     assert len(result["starts"]) == 2, "with maxFailures 0 it went on from the checkpoint"
 
 
+@pytest.mark.long
 def test_a_budget_ends_a_training_in_order_and_a_larger_one_goes_on(cluster: None, tmp_path: Path) -> None:
     first = trained(tmp_path, "steps_until_its_budget", seconds_limit=1.0)
     assert first["endedByBudget"] >= 1.0
@@ -99,6 +100,7 @@ def test_workers_of_a_parameter_server_wait_for_no_other_within_the_bound(cluste
     assert times(tmp_path)[0].synchronisation > times(tmp_path)[1].synchronisation, "the faster one waits for the slower"
 
 
+@pytest.mark.long
 def test_the_best_of_some_trials_gives_the_parameters(cluster: None, tmp_path: Path) -> None:
     tuning = Tuning(trials=5, metric="r2", space={"x": Uniform(kind="uniform", low=0.0, high=6.0)})
     result = trained(tmp_path, "tuned_here", parameters={"x": 0.0}, tuning=tuning)
