@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Set
 from functools import cache
@@ -64,17 +63,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     beside = "PYTEST_XDIST_WORKER" in os.environ and not _has_a_cluster(item.nodeid.partition("::")[0])
     if beside and os.getpriority(os.PRIO_PROCESS, 0) < _BESIDE_CLUSTERS:
         os.setpriority(os.PRIO_PROCESS, 0, _BESIDE_CLUSTERS)
-
-
-@pytest.fixture(autouse=True)
-def _logs() -> None:
-    """Loggers of ours tell: what a test before had in this process may have configured others."""
-    logging.disable(logging.NOTSET)
-    logging.root.setLevel(logging.WARNING)
-    for name, found in logging.root.manager.loggerDict.items():
-        if isinstance(found, logging.Logger) and name.partition(".")[0] == "heliostat":
-            found.disabled, found.propagate = False, True
-            found.setLevel(logging.NOTSET)
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None:

@@ -29,7 +29,7 @@ def cluster() -> Iterator[None]:
     environment = {"PYTHONPATH": path, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
     kept = dict(os.environ)
     os.environ.update({**environment, "RAY_TRAIN_METRICS_ENABLED": "0"})
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": environment}, logging_level="ERROR")
+    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": environment})
     yield
     ray.shutdown()
     os.environ.clear()

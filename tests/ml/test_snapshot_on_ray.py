@@ -26,7 +26,7 @@ def data() -> Iterator[Any]:
 
     folder = tempfile.mkdtemp(prefix="hs-", dir="/tmp")  # sockets lie in it, whose paths end at 107 bytes
     try:
-        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, _temp_dir=folder, logging_level="ERROR")
+        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, _temp_dir=folder)
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray.data
     finally:
