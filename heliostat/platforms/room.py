@@ -58,14 +58,14 @@ def _not_apart(node: Room, machine: str, nodes: int, spec: ClusterServices) -> I
 
 
 def free_nodes(node: Room, nodes: int, others: Sequence[Room], pod: Room) -> int:
-    """On how many of `nodes` there is room for a pod at the least, however the others are spread."""
+    """On how many of `nodes` there is room for a pod at the least, however the others are spread; 0 where those do not fit."""
     used = min(nodes, len(others))
-    least = nodes
+    free = []
     for places in product(range(used), repeat=len(others)):
         on = [[each for each, place in zip(others, places, strict=True) if place == number] for number in range(used)]
         if all(node.holds(*there) for there in on):
-            least = min(least, nodes - used + sum(node.holds(*there, pod) for there in on))
-    return least
+            free.append(nodes - used + sum(node.holds(*there, pod) for there in on))
+    return min(free, default=0)
 
 
 def _parts(spec: ClusterServices) -> dict[str, Room]:

@@ -24,6 +24,10 @@ def test_every_way_in_which_other_pods_may_be_spread_is_thought_of() -> None:
     assert free_nodes(NODE, 3, [large, small], asked) == 2
 
 
+def test_where_the_other_parts_have_no_place_themselves_there_is_none_left() -> None:
+    assert free_nodes(NODE, 1, [Room(2, 8), Room(2, 8)], Room(1, 2)) == 0
+
+
 def test_memory_counts_as_cpus_do() -> None:
     assert free_nodes(NODE, 2, [Room(0.5, 12)], Room(1, 2)) == 1
 

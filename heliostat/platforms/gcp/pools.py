@@ -71,13 +71,10 @@ def node_pools(spec: GcpPlatform, pools: Mapping[str, Pool]) -> list[NodePool]:
     system = spec.system_nodes
     first = NodePool(_SYSTEM, "cpu", spec.gke.system_machine, spec.zones, Scale(system, system, by_demand=False))
     found = [first, *(each for name, group in spec.groups.items() for each in _of_group(name, group, pools[name]))]
-    if wrong := [*_clashes(found), *_too_many(found, spec), *_lonely(pools, spec), *_crowded(spec)]:
+    crowded = too_little("gcp", spec.gke.system_machine, system, spec)
+    if wrong := [*_clashes(found), *_too_many(found, spec), *_lonely(pools, spec), *crowded]:
         raise ValueError("; ".join(wrong))
     return found
-
-
-def _crowded(spec: GcpPlatform) -> list[str]:
-    return too_little("gcp", spec.gke.system_machine, spec.system_nodes, spec)
 
 
 def _of_group(name: str, group: Group, pool: Pool) -> Iterator[NodePool]:
