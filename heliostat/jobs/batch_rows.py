@@ -23,6 +23,7 @@ from heliostat.spec.predictions import rows_key
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import databases
 from heliostat.systems.errors import PermanentError
+from heliostat.systems.file_digests import sha256_of
 from heliostat.systems.objects import Directory, ObjectStore, open_store
 
 _ARROW: Final = {
@@ -105,8 +106,7 @@ def _content(specification: BatchSpecification, key: str, path: Path) -> str:
     """A digest of a file's content: of a snapshot's its own name, which is that of its content."""
     if isinstance(specification.source, SnapshotSource):
         return f"{specification.dataset_key.rpartition('/')[2]} {key.rpartition('/')[2]}"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 @contextmanager
@@ -145,8 +145,7 @@ def _kept(specification: BatchSpecification, source: QuerySource, contract: Cont
 
 
 def _keep(name: str, store: ObjectStore, path: Path) -> str:
-    with path.open("rb") as file:
-        key = rows_key(name, hashlib.file_digest(file, "sha256").hexdigest())
+    key = rows_key(name, sha256_of(path))
     if not store.exists(key):
         store.put_file(key, path)
     return key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from heliostat.spec.batch import PREDICTION, PostgresSink
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import ResultPart, table_key
 from heliostat.systems import databases
+from heliostat.systems.file_digests import sha256_of
 from heliostat.systems.objects import ObjectStore
 
 _LOCK_SECONDS = 30.0
@@ -52,8 +52,7 @@ def sqlite(specification: BatchSpecification, store: ObjectStore, run: str, part
     with tempfile.TemporaryDirectory(prefix="heliostat-table-") as folder:
         path = Path(folder, "table.sqlite")
         databases.write_sqlite(path, specification.key, kept, columns())
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path)
         store.put_file(key, path)
     return key, digest
 

@@ -6,7 +6,6 @@ one finds the entry and goes on; two at once agree by the entry's number.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from heliostat.spec.jobs import PackageSpecification
 from heliostat.spec.publications import Publication, PublicationKind, next_version, wheel_key
 from heliostat.systems import package_pages, publications
 from heliostat.systems.errors import PermanentError
+from heliostat.systems.file_digests import sha256_of
 from heliostat.systems.objects import ObjectStore, open_store
 
 
@@ -71,7 +71,7 @@ def _built(
         distribution=contents.distribution,
         version=version,
         file=built.name,
-        sha256=_sha256(built),
+        sha256=sha256_of(built),
         model_uri=contents.model_uri,
         identity=contents.identity,
         digests=contents.digests,
@@ -92,7 +92,7 @@ def _stored_again(found: Publication, contents: Contents, store: ObjectStore, fo
     """
     progress(f"building {found.distribution} {found.version} again")
     built = _wheel(contents, found.version, folder)
-    if _sha256(built) != found.sha256:
+    if sha256_of(built) != found.sha256:
         return False
     checking.require_same_answers(built, contents)
     store.put_file(_key(found), built)
@@ -128,11 +128,6 @@ def _is_it(entry: Publication, contents: Contents) -> bool:
 
 def _key(entry: Publication) -> str:
     return wheel_key(entry.distribution, entry.file)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

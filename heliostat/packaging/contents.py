@@ -21,6 +21,7 @@ from heliostat.packaging import schemas
 from heliostat.spec.base import EntryPoint
 from heliostat.spec.code import code_of, digest_of, library_of, others_of
 from heliostat.spec.publications import PackageDigests
+from heliostat.systems.file_digests import sha256_of
 
 RUNTIME: Final = "heliostat.packaging.runtime"
 _ALWAYS: Final = ("numpy", "pydantic")
@@ -119,9 +120,7 @@ def library_top() -> Path:
 def _digest_of_files(root: Path, files: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for name in files:
-        with (root / name).open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{name}\0{content}\0".encode())
+        digest.update(f"{name}\0{sha256_of(root / name)}\0".encode())
     return digest.hexdigest()
 
 

@@ -201,6 +201,8 @@ class ServedModel(pulumi.ComponentResource):
         child: pulumi.ResourceOptions,
     ) -> dict[str, BatchPrediction]:
         """The predictions that are made beforehand, by their names in the config."""
+        if not spec.batch:
+            return {}
         code = args.code(args.contract)
         return {
             each: BatchPrediction(

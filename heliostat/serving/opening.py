@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import heliostat
 from heliostat.ml.contracts import Contract, Predictor, load_entry_point, reads_whole
@@ -17,22 +17,33 @@ from heliostat.systems import library_packages
 from heliostat.systems.errors import PermanentError
 
 
-def open_plane(arguments: ServingArguments, around: Callable[[Predictor], Predictor] | None = None) -> DataPlane:
-    """What answers, whatever carries the requests; with a predictor that `around` makes of the model's, where it is given.
+def open_plane(arguments: ServingArguments) -> DataPlane:
+    """What answers, whatever carries the requests.
 
     Raises:
         PermanentError: the contract or the model cannot be loaded, or the library is not the version's.
     """
-    version = arguments.version
+    return plane_of(arguments, *loaded(arguments.version))
+
+
+def loaded(version: Version) -> tuple[Contract[Any, Any], Predictor]:
+    """The version's contract, and its model.
+
+    Raises:
+        PermanentError: one of them cannot be loaded, or the library is not the version's.
+    """
     _require_library(version)
     contract = load_entry_point(version.contract)
     if not isinstance(contract, Contract):
         found = type(contract).__name__
         raise PermanentError(f"{version.contract} is a {found}: it must be a heliostat.ml.contracts.Contract")
     folder = model_cache.fetch(version.model_uri, version.tracking_uri, whole=reads_whole(contract.predictor))
-    predictor: Predictor = contract.predictor.load(folder)
-    if around is not None:
-        predictor = around(predictor)
+    return contract, contract.predictor.load(folder)
+
+
+def plane_of(arguments: ServingArguments, contract: Contract[Any, Any], predictor: Predictor) -> DataPlane:
+    """What answers by a contract and a predictor that are loaded."""
+    version = arguments.version
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)

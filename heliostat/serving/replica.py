@@ -10,9 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from heliostat.ml.contracts import Predictor
 from heliostat.serving.grpc.application import GrpcApplication
-from heliostat.serving.opening import open_plane
+from heliostat.serving.opening import loaded, open_plane, plane_of
 from heliostat.serving.rest.application import RestApplication
 from heliostat.serving.rest.asgi import AsgiApplication
 from heliostat.serving.rest.connection import Connection
@@ -112,15 +111,15 @@ def open_application(arguments: ServingArguments) -> Application:
     Raises:
         PermanentError: the contract or the model cannot be loaded, or the library is not the version's.
     """
-    rest = _looking_up(arguments.version.lookup, arguments) if arguments.version.lookup is not None else _asking(arguments)
-    plane = rest.plane
-    application = GrpcApplication(plane, rest, arguments.application, arguments.version.proto)
+    settings = arguments.version.lookup
+    rest = _asking(arguments) if settings is None else _looking_up(settings, arguments)
+    application = GrpcApplication(rest.plane, rest, arguments.application, arguments.version.proto)
     if arguments.version.queue is None:
         return application
     # Most applications take no tasks, and need no client of a broker.
     from heliostat.serving.queue.api import open_tasks
 
-    return open_tasks(application, plane, arguments)
+    return open_tasks(application, rest.plane, arguments)
 
 
 def _asking(arguments: ServingArguments) -> RestApplication:
@@ -135,11 +134,6 @@ def _looking_up(settings: Lookup, arguments: ServingArguments) -> RestApplicatio
 
     version = arguments.version
     table = LookupTable(open_store(version.store), settings.batch, version.model_uri)
-    looking: list[LookupPredictor] = []
-
-    def around(predictor: Predictor) -> Predictor:
-        looking.append(LookupPredictor(predictor, table, settings))
-        return looking[0]
-
-    plane = open_plane(arguments, around)
-    return LookupApplication(plane, arguments.public_path, looking[0], table, settings)
+    contract, predictor = loaded(version)
+    looking = LookupPredictor(predictor, table, settings)
+    return LookupApplication(plane_of(arguments, contract, looking), arguments.public_path, looking, table, settings)

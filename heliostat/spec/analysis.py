@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 from pydantic_core import PydanticCustomError
 
-from heliostat.spec.base import EntryPoint, Model, Name
+from heliostat.spec.base import EntryPoint, Model, Name, is_none
 from heliostat.spec.latencies import Counts
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.mistakes import beside, not_one_of
@@ -23,10 +23,6 @@ from heliostat.spec.problem import Problem
 Quantile = Annotated[float, Field(gt=0, lt=1)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 def _known(figure: Any) -> Any:
@@ -123,7 +119,7 @@ class ModelMetric(Model):
     """The worst value that is good enough; the metric knows which direction is better."""
     margin: Annotated[float, Field(ge=0)] | None = None
     """How much worse than the serving version's on the same rows it may be."""
-    of: Problem | None = Field(default=None, exclude_if=_is_none)
+    of: Problem | None = Field(default=None, exclude_if=is_none)
     """The workload's task, and its own metric where it is that one: the program fills it in from the declaration."""
 
     @model_validator(mode="wrap")

@@ -27,6 +27,16 @@ class Model(BaseModel):
     )
 
 
+def is_none(value: object) -> bool:
+    """Whether a field is left out where a model is written: what was written before it came is what is written still."""
+    return value is None
+
+
+def is_empty(value: object) -> bool:
+    """The same for a field that holds text, or others."""
+    return not value
+
+
 def shared(source: Model, part: type[Model]) -> dict[str, Any]:
     """The fields of `part` as `source`, which has them too, says them: so that whoever hands a part on need not name them."""
     return {name: getattr(source, name) for name in part.model_fields}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from heliostat.spec.base import Model, Name
+from heliostat.spec.base import Model, Name, is_none
 
 SHARE: Final = 0.001
 """What each process holds of its group's resource: it says where it runs, and counts nothing."""
@@ -18,10 +18,6 @@ TPU: Final = "TPU"
 """Ray's resource for chips of TPUs."""
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class NodeMachine(Model):
     """The machine that the nodes of a group are, for their price."""
 
@@ -30,7 +26,7 @@ class NodeMachine(Model):
     name: str
     """As the cloud calls it."""
     spot: bool = False
-    beside: str | None = Field(default=None, exclude_if=_is_none)
+    beside: str | None = Field(default=None, exclude_if=is_none)
     """GPUs that are put beside it, as the cloud calls them; None where its own price has them."""
     beside_count: int = 0
 
@@ -53,7 +49,7 @@ class WorkerGroup(Model):
     """Workers of a slice."""
     max: Annotated[int, Field(ge=1)]
     """How many workers there are at most; of slices where these are TPUs."""
-    machine: NodeMachine | None = Field(default=None, exclude_if=_is_none)
+    machine: NodeMachine | None = Field(default=None, exclude_if=is_none)
     """What its nodes are; None in a cluster that somebody else made."""
 
     @property

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, model_validator
 
-from heliostat.spec.base import Model
-from heliostat.spec.workload import is_none
+from heliostat.spec.base import Model, is_empty, is_none
 
 
 class FieldType(StrEnum):
@@ -55,15 +54,11 @@ def _is_true(value: bool) -> bool:
     return value
 
 
-def _is_empty(value: object) -> bool:
-    return not value
-
-
 class ModelField(Model):
     """One field of a request or an answer."""
 
     type: FieldType
-    description: str = Field(default="", exclude_if=_is_empty)
+    description: str = Field(default="", exclude_if=is_empty)
     """What it means, for who reads the contract."""
     column: str | None = Field(default=None, exclude_if=is_none)
     """Its name in the model's signature, where the contract calls it otherwise."""

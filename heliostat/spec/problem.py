@@ -8,12 +8,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from heliostat.spec import metrics
-from heliostat.spec.base import EntryPoint, Model
+from heliostat.spec.base import EntryPoint, Model, is_empty
 from heliostat.spec.tasks import UNDECLARED_METRICS, Binary, Free, Regression, Task
-
-
-def _is_empty(value: object) -> bool:
-    return not value
 
 
 class CustomMetric(Model):
@@ -29,7 +25,7 @@ class CustomMetric(Model):
     """`module:name`, beside the workload's own module as its other entry points are."""
     higher_is_better: bool
     """Which direction is better."""
-    code_digest: str = Field(default="", exclude_if=_is_empty)
+    code_digest: str = Field(default="", exclude_if=is_empty)
     """Of the source that the function needs: another one is measured anew. Made where the workload is declared."""
 
 

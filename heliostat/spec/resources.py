@@ -12,7 +12,7 @@ from typing import Annotated, Self
 from pydantic import AllowInfNan, Field, model_validator
 
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
-from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_empty, is_none
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.cluster_requirements import ClusterRequirements
@@ -27,11 +27,7 @@ from heliostat.spec.problem import Problem
 from heliostat.spec.scaling import misfit
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.tuning import Tuning
-from heliostat.spec.workload import AnswerSettings, Gate, RegisteredModel, ReplicaScale, Scaling, is_none
-
-
-def _is_empty(value: str) -> bool:
-    return not value
+from heliostat.spec.workload import AnswerSettings, Gate, RegisteredModel, ReplicaScale, Scaling
 
 
 class StoreAddress(Model):
@@ -407,7 +403,7 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     code: Code
     contract: EntryPoint
     """A `heliostat.ml.contracts.Contract` of the workload."""
-    proto: str = Field(default="", exclude_if=_is_empty)
+    proto: str = Field(default="", exclude_if=is_empty)
     """The contract's own definition in Protocol Buffers (`heliostat.spec.proto`), for gRPC."""
     model_uri: str
     """`models:/<name>/<version>`"""

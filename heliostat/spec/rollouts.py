@@ -34,18 +34,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from heliostat.spec.analysis import AnalysisResult
-from heliostat.spec.base import Digest, EntryPoint, Model, Name
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_empty, is_none
 from heliostat.spec.batch import Lookup
 from heliostat.spec.groups import Placement
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.task_queue import TaskQueue
-from heliostat.spec.workload import Interface, Limits, PredictionLog, ReplicaScale, WebOrigin, is_none, is_rest
-
-
-def _is_empty(value: str) -> bool:
-    return not value
+from heliostat.spec.workload import Interface, Limits, PredictionLog, ReplicaScale, WebOrigin, is_rest
 
 
 class Runtime(Model):
@@ -83,7 +79,7 @@ class Version(Model):
     """How it takes tasks; None: it takes none."""
     interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
     """How clients ask it for predictions."""
-    proto: str = Field(default="", exclude_if=_is_empty)
+    proto: str = Field(default="", exclude_if=is_empty)
     """The contract's own definition in Protocol Buffers; empty where it has no such service."""
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
@@ -99,7 +95,7 @@ class Desired(ReplicaScale):
     strategy: Strategy
     placement: Placement | None = Field(default=None, exclude_if=is_none)
     """Where its replicas run; None: wherever there is room."""
-    cluster: str = Field(default="", exclude_if=_is_empty)
+    cluster: str = Field(default="", exclude_if=is_empty)
     """The URL of the Ray cluster that its replicas are to run on; empty for whichever the controller works on. The same
     version on another cluster is a rollout."""
 
@@ -305,7 +301,7 @@ class BlockedVersion(Model):
     rollout: int
     at: float
     reason: str
-    cluster: str = Field(default="", exclude_if=_is_empty)
+    cluster: str = Field(default="", exclude_if=is_empty)
     """Where it is not to come, where it serves elsewhere; empty: nowhere."""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from heliostat.spec.base import Model, Name, Parameters
+from heliostat.spec.base import Model, Name, Parameters, is_empty, is_none
 from heliostat.spec.batch import Batch, Lookup, SqliteSink
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
@@ -21,16 +21,6 @@ from heliostat.spec.task_queue import TaskQueue
 from heliostat.spec.tuning import Tuning
 
 _ROUNDING = 1e-9
-
-
-def is_empty(value: object) -> bool:
-    """The same for a field that holds others."""
-    return not value
-
-
-def is_none(value: object) -> bool:
-    """Whether a field is left out where a model is written: what was written before it came is what is written still."""
-    return value is None
 
 
 RegisteredModel = Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")]

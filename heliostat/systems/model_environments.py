@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from uv import find_uv_bin
+
 from heliostat.spec.environments import changed, conflicts, digest_of
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.systems.code_packages import NO_TIME, TOP
@@ -124,12 +126,6 @@ def _of_others(line: str) -> bool:
 
 
 def _uv(*arguments: str) -> None:
-    try:
-        from uv import find_uv_bin
-    except ModuleNotFoundError:
-        raise PermanentError(
-            "a model's own environment is made with uv, which is not installed here: install the package `uv`"
-        ) from None
     try:
         done = subprocess.run(  # noqa: S603 - a program that is installed with this one
             [find_uv_bin(), *arguments],

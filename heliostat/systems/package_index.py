@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 from pathlib import Path
 from typing import Final
+
+from uv import find_uv_bin
 
 from heliostat.spec.addresses import BasicVariables, TokenVariable
 from heliostat.spec.packages import PackageIndex
@@ -29,8 +30,7 @@ def publish(wheel: Path, index: PackageIndex) -> None:
         PermanentError: it refuses the credential, or the wheel, as where it has another of that name.
         RetryableError: it does not answer.
     """
-    program = _program()
-    command = [program, "publish", "--no-config", "--no-progress", "--trusted-publishing", "never"]
+    command = [find_uv_bin(), "publish", "--no-config", "--no-progress", "--trusted-publishing", "never"]
     command += ["--keyring-provider", "disabled", "--publish-url", index.url]
     if index.check_url is not None:
         command += ["--check-url", index.check_url]
@@ -49,14 +49,6 @@ def publish(wheel: Path, index: PackageIndex) -> None:
         raise RetryableError(f"{index.url} did not take {wheel.name} within {_SECONDS:g} s: run it again") from None
     if done.returncode:
         raise _error(index, wheel, done.stderr)
-
-
-def _program() -> str:
-    if importlib.util.find_spec("uv") is None:
-        raise PermanentError("uv is not installed, which uploads packages: name heliostat[publish] in the requirements")
-    from uv import find_uv_bin
-
-    return str(find_uv_bin())
 
 
 def _secrets(index: PackageIndex) -> dict[str, str]:

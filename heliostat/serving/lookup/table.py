@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import sqlite3
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from heliostat.spec.batch import PREDICTION
 from heliostat.spec.predictions import Current, current_key
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.file_digests import sha256_of
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 from heliostat.systems.private_folder import node_folder
 
@@ -128,11 +128,11 @@ class LookupTable:
     def _opened(self, key: str, digest: str, names: Sequence[str]) -> _Open:
         path = self._path(digest)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (path.is_file() and _sha256(path) == digest):
+        if not (path.is_file() and sha256_of(path) == digest):
             with suppress(FileNotFoundError):
                 path.unlink()
             self._store.get_file(key, path)
-        if (found := _sha256(path)) != digest:
+        if (found := sha256_of(path)) != digest:
             raise RetryableError(f"{self._store.uri(key)} has the SHA-256 {found[:12]}, its manifest says {digest[:12]}")
         # Nobody writes it: SQLite need neither lock it nor look whether it changed.
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, check_same_thread=False)
@@ -150,8 +150,3 @@ def _is_list(text: str) -> bool:
         return isinstance(json.loads(text), list)
     except ValueError:
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
