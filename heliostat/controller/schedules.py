@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
@@ -165,9 +163,7 @@ class Schedules:
             case Step.SUBMIT:
                 identifier = f"{each.base}-{len(attempts) + 1}"
                 _log.info("%s is due: %s begins", scheduled.name, identifier)
-                # On this machine `python` is to be this one; elsewhere the folder is not there, and it is what the image has.
-                variables = {"RAY_DEDUP_LOGS": "0", "PATH": f"{Path(sys.executable).parent}:${{PATH}}"}
-                environment = code_packages.runtime_env(scheduled.code_uri, variables)
+                environment = code_packages.job_env(scheduled.code_uri)
                 command = entrypoint(_MODULE, self._address, scheduled.specification)
                 await jobs.submit(identifier, command, environment, {"heliostat": each.base})
             case Step.STOP:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -122,9 +120,7 @@ async def _submit(work: Work, jobs: JobRunner, submission_id: str) -> None:
     store = open_store(work.store)
     key = f"jobs/{submission_id}.json"
     uri = await asyncio.to_thread(_prepare, work, store, key, submission_id)
-    # On this machine `python` is to be this one; elsewhere the folder is not there, and `python` is what the image has.
-    path = f"{Path(sys.executable).parent}:${{PATH}}"
-    environment = code_packages.runtime_env(uri, {"RAY_DEDUP_LOGS": "0", "PATH": path, **work.variables})
+    environment = code_packages.job_env(uri, work.variables)
     await jobs.submit(submission_id, entrypoint(work.module, work.store, key), environment, {"heliostat": work.base})
 
 

@@ -6,7 +6,9 @@ A package is what runs: Ray unpacks it as a job's or a replica's working directo
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,13 @@ def runtime_env(
     and with the packages at `environment_uri` before those that are installed."""
     modules = [each for each in (library_uri, environment_uri) if each]
     return {"working_dir": uri, **({"py_modules": modules} if modules else {}), "env_vars": variables or {}}
+
+
+def job_env(uri: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The same of a job that is a program of ours, with further environment variables."""
+    # On this machine `python` is to be this one; elsewhere the folder is not there, and `python` is what the image has.
+    path = f"{Path(sys.executable).parent}:${{PATH}}"
+    return runtime_env(uri, {"RAY_DEDUP_LOGS": "0", "PATH": path, **(variables or {})})
 
 
 def _pack(code: Code) -> bytes:
