@@ -34,6 +34,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.serving:ray_haproxy", ("serving/ray-haproxy",)),
     ("bench.serving:ray_proxy", ("serving/ray-proxy",)),
     ("bench.serving:fastapi", ("serving/fastapi",)),
+    ("bench.bentoml:bentoml", ("serving/bentoml",)),
     ("bench.mlserver:mlserver", ("serving/mlserver", "serving/mlserver-grpc")),
     ("bench.serving:mlflow", ("serving/mlflow",)),
     ("bench.models_of_others:served_by_name", ("serving/model-of-others",)),

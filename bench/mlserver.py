@@ -7,14 +7,13 @@ in `.heliostat/bench`. Both sides get the same tensors of one row, and answer wi
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bench import calls, payloads
-from bench.commands import MeasurementError, run
+from bench import calls, environments, payloads
+from bench.commands import MeasurementError
 from bench.loadgen import NOTE, Generator, Load
 from bench.numbers import alternate, paired_ratio
 from bench.rows import BY_NAME, Result
@@ -71,7 +70,7 @@ def serving(session: Session, model: Path, workers: int) -> Iterator[tuple[str, 
     named = {"name": "flights", "implementation": "bench.mlserver_model.Flights", "parameters": {"uri": str(model)}}
     (folder / "settings.json").write_text(json.dumps({**listening, "parallel_workers": workers, "debug": False}))
     (folder / "model-settings.json").write_text(json.dumps(named))
-    binaries = environment(SOURCE / ".heliostat" / "bench" / f"mlserver-{VERSION}") / "bin"
+    binaries = environments.binaries(f"mlserver-{VERSION}", _PACKAGES)
     argv = (str(binaries / "mlserver"), "start", str(folder))
     url = f"http://127.0.0.1:{http}"
 
@@ -80,24 +79,6 @@ def serving(session: Session, model: Path, workers: int) -> Iterator[tuple[str, 
 
     with session.serving(Service(folder, "mlserver", argv, {"PYTHONPATH": str(SOURCE)}), predicts, seconds=180):
         yield url, f"http://127.0.0.1:{grpc}"
-
-
-def environment(folder: Path) -> Path:
-    """MLServer's own environment, made where it is not there yet.
-
-    Raises:
-        MeasurementError: it cannot be made.
-    """
-    if not (folder / "bin" / "mlserver").is_file():
-        uv = str(Path(sys.executable).with_name("uv"))
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        for command in (
-            [uv, "venv", "--clear", "--python", version, str(folder)],
-            [uv, "pip", "install", "--python", str(folder / "bin" / "python"), *_PACKAGES],
-        ):
-            run(command, folder.parent)
-    return folder
 
 
 def _against(session: Session, name: str, load: Any, ours: str, theirs: str) -> Result:

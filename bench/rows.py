@@ -84,6 +84,7 @@ ROWS = (
     Row("serving/ray-haproxy", "requests/s ÷ Serve in HAProxy mode, defaults", "ratio", _at_least(1.1)),
     Row("serving/ray-proxy", "requests/s ÷ Serve's default Python proxy", "ratio", _at_least(6)),
     Row("serving/fastapi", "requests/s ÷ FastAPI and uvicorn, as many workers", "ratio", _at_least(1.1)),
+    Row("serving/bentoml", "requests/s ÷ BentoML, as many workers", "ratio", _at_least(8)),
     Row("serving/mlserver", "Open Inference Protocol, one row: requests/s ÷ MLServer, as many workers", "ratio", _at_least(4)),
     Row("serving/mlserver-grpc", "the same over gRPC", "ratio", _at_least(3)),
     Row("serving/mlflow", "requests/s ÷ `mlflow models serve`, as many workers", "ratio", _at_least(1.5)),
