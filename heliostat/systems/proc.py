@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import psutil
 
 _EXITING = 0x4
 """PF_EXITING of the kernel's flags of a process."""
+_ENVIRONMENT = slice(47, 49)
+"""Where a process's environment begins and ends in its memory, env_start and env_end, in what `_stat` returns."""
 
 
 async def exited(process: psutil.Process, seconds: float) -> bool:
@@ -74,7 +77,7 @@ def environments() -> Iterator[tuple[psutil.Process, bytes]]:
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            environment = Path(entry.path, "environ").read_bytes()
+            environment = _environment(int(entry.name))
             if environment and entry.stat().st_uid == os.getuid():
                 yield psutil.Process(int(entry.name)), environment
         except (OSError, psutil.Error):
@@ -89,6 +92,25 @@ def started(pid: int) -> int:
 def boot_id() -> str:
     """The kernel's name for the time since this boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _environment(pid: int) -> bytes:
+    """The environment of the process.
+
+    While it changes over to another program (execve) the kernel shows none: for less than a millisecond on an idle machine,
+    for as long as it waits for a processor on a busy one. The one that comes is waited for, up to a second.
+    """
+    path = Path(f"/proc/{pid}/environ")
+    latest = time.monotonic() + 1
+    while not (environment := path.read_bytes()) and not _has_none(pid) and time.monotonic() < latest:
+        time.sleep(0.001)
+    return environment
+
+
+def _has_none(pid: int) -> bool:
+    """Whether its program was started with an empty environment; there is no place for one before it is started."""
+    begin, end = _stat(pid)[_ENVIRONMENT]
+    return begin == end != "0"
 
 
 def _session(pid: int) -> int | None:
