@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from uv import find_uv_bin
+
 from bench.commands import run
 from bench.session import SOURCE
 
@@ -19,7 +21,7 @@ def binaries(name: str, packages: Sequence[str]) -> Path:
     folder = SOURCE / ".heliostat" / "bench" / name
     made = folder / "made"
     if not made.is_file():
-        uv = str(Path(sys.executable).with_name("uv"))
+        uv = find_uv_bin()
         folder.parent.mkdir(parents=True, exist_ok=True)
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         for command in (

@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from uv import find_uv_bin
+
 from bench.commands import MeasurementError, run, running
 from bench.numbers import alternate, paired_ratio
 from bench.rows import BY_NAME, Result
@@ -78,7 +80,7 @@ def answers(client: Any) -> bool:
 def throughput(session: Session) -> Iterable[Result]:
     """From the first submission to the last answer of so many tasks, in turn, each against an empty broker."""
     packages = session.folder / "celery"
-    run(["uv", "pip", "install", "--python", sys.executable, "--target", str(packages), *_CELERY], session.folder)
+    run([find_uv_bin(), "pip", "install", "--python", sys.executable, "--target", str(packages), *_CELERY], session.folder)
 
     def ours() -> float:
         rate = _measured(session, "ours", _with_ours)
