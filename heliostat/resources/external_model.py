@@ -14,6 +14,7 @@ from heliostat.resources.base import Resource, all_or_nothing
 from heliostat.resources.platform import Platform
 from heliostat.spec.code import CodeError, code_of, digest_of
 from heliostat.spec.model_contracts import FILE, ModelContract, ModelInterface
+from heliostat.spec.proto import PROTO_FILE
 from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.workload import Workload
@@ -105,7 +106,8 @@ class ServedExternalModel(pulumi.ComponentResource):
         version = ServedVersion(model.model_uri, environment=model.environment)
         folder = name.replace("-", "_")
         code = _code(root, folder, *functions_of(spec.serving.strategy))
-        application = Application(name, code, f"{CONTRACTS}:{folder}", version, spec.serving, platform, child)
+        proto = _proto(root, folder) if spec.serving.interface.has_grpc else None
+        application = Application(name, code, f"{CONTRACTS}:{folder}", version, spec.serving, platform, child, proto=proto)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = model.model_uri
@@ -114,6 +116,12 @@ class ServedExternalModel(pulumi.ComponentResource):
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output that is called after the workload."""
         return all_or_nothing(url=self.url, openapiUrl=self.openapi_url, modelUri=self.model_uri)
+
+
+def _proto(root: Path, folder: str) -> str | None:
+    """The contract's own definition in Protocol Buffers, beside its file; None where there is none."""
+    path = root / "workloads" / folder / PROTO_FILE
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def _code(root: Path, folder: str, *functions: str) -> Code:

@@ -3,6 +3,7 @@
 import importlib
 import sys
 import textwrap
+import zipfile
 
 import pytest
 
@@ -66,3 +67,34 @@ def test_what_is_no_contract_or_no_definition_is_told(desk, contract):
     contract("size: float").write_text("what is this")
     ran = desk("proto", *OF)
     assert (ran.code, "line 1 is in no form" in ran.err) == (2, True)
+
+
+FILE = """\
+title: rents
+description: The rent of a flat.
+task: regression
+ranges: open
+reads: frame
+request:
+  area: {type: double}
+  rooms: {type: long}
+answer:
+  rent: {type: double}
+examples: [{area: 1.0, rooms: 2}]
+recorded: {model: "models:/rents/1", digest: DIGEST}
+golden: [{name: one, request: {area: 1.0, rooms: 2}, answer: {rent: 3.0}}]
+""".replace("DIGEST", "a" * 64)
+
+
+def test_a_contract_that_is_a_file_has_a_definition_and_a_client_with_calls_as_any_other(desk):
+    desk.monkeypatch.setattr(sys, "path", [*sys.path])
+    folder = desk.folder / "workloads" / "of_others"
+    folder.mkdir(parents=True)
+    (folder / "contract.yaml").write_text(FILE)
+    assert "Created workloads/of_others/contract.proto" in desk.ok("proto", "of-others")
+    assert "  optional double area = 1;" in (folder / "contract.proto").read_text()
+    assert "is the contract's" in desk.ok("proto", "of-others", "--check")
+    pytest.importorskip("datamodel_code_generator")
+    desk.ok("client", "of-others")
+    (wheel,) = (desk.folder / "dist").glob("*.whl")
+    assert {"of_others_client/models.py", "of_others_client/grpc.py"} <= set(zipfile.ZipFile(wheel).namelist())

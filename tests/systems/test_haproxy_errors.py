@@ -19,8 +19,9 @@ def detail(answer: bytes) -> tuple[int, str]:
     head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode().lower().split("\r\n")
     assert "content-type: application/json" in lines, answer
-    (text,) = json.loads(body).values()
-    assert list(json.loads(body)) == ["detail"]
+    told = json.loads(body)
+    text = told["detail"]
+    assert told == {"error": text, "detail": text}, "clients of the Open Inference Protocol read `error`"
     return int(first.split()[1]), text
 
 
@@ -63,6 +64,7 @@ async def test_what_a_replica_does_wrong_is_told_in_json(plane: Plane, replicas:
         await haproxy.drain(quick, "flights-blue", "blue")
         await until(quick, lambda found: not found.backends["flights-blue"]["blue"].usable)
         answer = await ask(quick, "/flights/predict")
-        assert (answer.status, answer.body) == (503, {"detail": "No healthy replica now."})
+        text = "No healthy replica now."
+        assert (answer.status, answer.body) == (503, {"error": text, "detail": text})
         assert (answer.headers["content-type"], answer.headers["retry-after"]) == ("application/json", "1")
         assert detail(await sent(quick, b"GET /nothing HTTP/1.0\r\n\r\n")) == (404, "No such application.")

@@ -11,7 +11,7 @@ from heliostat.cli import options, say
 
 @click.command()
 @click.argument("name")
-@click.option("--contract", metavar="MODULE:NAME", help="Its contract; by default workloads.NAME.contract:CONTRACT.")
+@click.option("--contract", metavar="MODULE:NAME", help="Its contract; by default that of its folder.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("dist"), show_default=True, help="The wheel's folder.")
 @click.option("--version", default="", metavar="VERSION", help="The wheel's; by default 1.0.0 and the contract's digest.")
 @click.option("--most-rows", default=1000, show_default=True, type=click.IntRange(min=1), help="Rows that a request may have.")
@@ -30,7 +30,7 @@ def client(name: str, contract: str | None, out: Path, version: str, most_rows: 
     from heliostat.spec.proto import parse, text_of
 
     root = Place.here().require_project().root
-    entry_point = contracts.entry_point_of(name, contract)
+    entry_point = contracts.entry_point_of(root, name, contract)
     found = contracts.contract_of(root, entry_point)
     path, definition = contracts.proto_path(root, entry_point), None
     if path.is_file():

@@ -9,7 +9,7 @@ from heliostat.cli import options, say
 
 @click.command()
 @click.argument("name")
-@click.option("--contract", metavar="MODULE:NAME", help="Its contract; by default workloads.NAME.contract:CONTRACT.")
+@click.option("--contract", metavar="MODULE:NAME", help="Its contract; by default that of its folder.")
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 where the file is not the contract's.")
 @options.everywhere
 def proto(name: str, contract: str | None, check: bool) -> int:
@@ -25,7 +25,7 @@ def proto(name: str, contract: str | None, check: bool) -> int:
     from heliostat.spec.proto import parse, text_of
 
     root = Place.here().require_project().root
-    entry_point = contracts.entry_point_of(name, contract)
+    entry_point = contracts.entry_point_of(root, name, contract)
     path = contracts.proto_path(root, entry_point)
     shown = path.relative_to(root)
     before = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -1,4 +1,4 @@
-"""A workload's contract, from the code that lies here."""
+"""A workload's contract, from the code or the file that lies here."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from typing import Any
 
 from heliostat.cli.exits import UsageError
 from heliostat.ml.contracts import Contract, load_entry_point
+from heliostat.ml.mlflow_models.contracts import MODULE as OF_FILES
 from heliostat.scaffold.rendering import module_of
+from heliostat.spec.model_contracts import FILE
+from heliostat.spec.proto import PROTO_FILE
 
 
-def entry_point_of(name: str, given: str | None) -> str:
-    """The entry point of a workload's contract, by the usual names where none is given."""
-    return given or f"workloads.{module_of(name)}.contract:CONTRACT"
+def entry_point_of(root: Path, name: str, given: str | None) -> str:
+    """The entry point of a workload's contract; where none is given, that of its module, or of the file of a model of others."""
+    if given is not None:
+        return given
+    folder = module_of(name)
+    place = root / "workloads" / folder
+    if (place / FILE).is_file() and not (place / "contract.py").is_file():
+        return f"{OF_FILES}:{folder}"
+    return f"workloads.{folder}.contract:CONTRACT"
 
 
 def contract_of(root: Path, entry_point: str) -> Contract[Any, Any]:
@@ -34,7 +43,8 @@ def contract_of(root: Path, entry_point: str) -> Contract[Any, Any]:
 
 
 def proto_path(root: Path, entry_point: str) -> Path:
-    """Where the contract's own definition for gRPC lies."""
-    from heliostat.spec.proto import PROTO_FILE
-
-    return root.joinpath(*entry_point.partition(":")[0].split(".")).with_name(PROTO_FILE)
+    """Where the contract's own definition for gRPC lies: beside the module, or the file, that the contract stands in."""
+    module, _, attribute = entry_point.partition(":")
+    if module == OF_FILES:
+        return root / "workloads" / attribute / PROTO_FILE
+    return root.joinpath(*module.split(".")).with_name(PROTO_FILE)
