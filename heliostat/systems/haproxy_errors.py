@@ -1,6 +1,6 @@
 """What HAProxy answers by itself, in the shape of an application's own errors: `{"error": "<text>", "detail": "<text>"}`.
 
-Clients of the Open Inference Protocol read `error`, all others `detail`. Which of them asks, HAProxy cannot tell where it fails.
+Clients of the Open Inference Protocol read `error`, all others `detail`.
 
 What is no request by its head (no HTTP, more bytes than the buffer takes, a header without a colon), HAProxy 2.8 refuses
 while it parses, before there is a request and with a page of its own that no configuration changes. So heads have room beyond

@@ -41,6 +41,20 @@ def mistake(line: str) -> str:
     return "".join(f"{line}: there is no {word}" for word in words if word.startswith("-") and word.split("=")[0] not in known)
 
 
+def untyped(text: str) -> list[str]:
+    """Each `curl` that sends a body and does not say what that is: curl says it is a form, which is refused."""
+    calls = re.findall(r"^ *curl [^\n]*", text, re.MULTILINE)
+    return [call.strip() for call in calls if re.search(r" (-d|--data)", call) and "content-type: " not in call]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_body_that_a_document_sends_says_that_it_is_json(document: str) -> None:
+    assert untyped((ROOT / document).read_text()) == []
+    assert untyped("    curl -d '{}' URL\n    curl -H 'content-type: application/json' -d '{}' URL\n    curl URL") == [
+        "curl -d '{}' URL"
+    ]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_that_a_document_names_can_be_called(document: str) -> None:
     assert [found for line in named((ROOT / document).read_text()) if (found := mistake(line))] == []

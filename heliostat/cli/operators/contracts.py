@@ -15,7 +15,7 @@ from heliostat.spec.proto import PROTO_FILE
 
 
 def entry_point_of(root: Path, name: str, given: str | None) -> str:
-    """The entry point of a workload's contract; where none is given, that of its module, or of the file of a model of others."""
+    """The entry point of a workload's contract; without one `given`, that of its module, or of a model of others' file."""
     if given is not None:
         return given
     folder = module_of(name)
