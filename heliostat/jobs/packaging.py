@@ -70,8 +70,9 @@ def _requirements(root: Path | None = None, entry_points: Sequence[str] = ()) ->
     """What every model is loaded and scored with, and what the modules of its predictors import besides."""
     packages = [*_PACKAGES]
     if root is not None:
-        files = code_of(root, *entry_points, sources=_top_levels(root)).files
-        ours = library_of(root, *_LIBRARY, files=files)
+        ready = [each for each in entry_points if each.startswith("heliostat.")]  # such as a baseline that the library has
+        files = code_of(root, *(each for each in entry_points if each not in ready), sources=_top_levels(root)).files
+        ours = library_of(root, *_LIBRARY, *(each.partition(":")[0] for each in ready), files=files)
         packages += [package for file, package in _BEHIND.items() if file in ours]
         packages += _distributions(others_of(root, files) - {*packages})
     return [f"{name}=={importlib.metadata.version(name)}" for name in dict.fromkeys(packages)]

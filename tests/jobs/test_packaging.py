@@ -78,6 +78,15 @@ def test_a_model_asks_for_what_its_predictors_need_and_no_more(package: Path, pr
     assert all(text.partition("==")[2] for text in asked)
 
 
+def test_a_baseline_that_the_library_has_is_no_code_of_the_workload(package: Path) -> None:
+    from heliostat.jobs import packaging
+    from heliostat.ml.contracts import entry_point_of
+    from heliostat.ml.tasks.baselines import Baseline
+
+    asked = packaging._requirements(package, ["workloads.birds.others:Model", entry_point_of(Baseline)])
+    assert {text.partition("==")[0] for text in asked} == EVERY | {"scikit-learn"}
+
+
 def test_what_is_named_as_used_without_an_import_is_there() -> None:
     import heliostat
     from heliostat.jobs import packaging
