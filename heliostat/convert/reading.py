@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +86,9 @@ def _cells(text: str, path: Path) -> Iterator[Cell]:
     except ModuleNotFoundError as error:
         raise ConversionError(f"a notebook needs the package {error.name}: {NEEDS}") from None
     try:
-        notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of cells without an id, as older notebooks have them: nothing here asks for it
+            notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, json.JSONDecodeError, AttributeError, KeyError) as error:
         raise ConversionError(f"{path} is no notebook: {str(error).splitlines()[0]}") from None
     language = str(notebook.metadata.get("kernelspec", {}).get("language", "python")).lower()
