@@ -145,7 +145,7 @@ def measure(tasks: int, folder: Path, tell: Callable[[str], None]) -> Findings:
     assert queue is not None  # noqa: S101 - for mypy
     broker = open_broker(queue, world.given.application, world.given.version.store)
     stop = threading.Event()
-    killer = threading.Thread(target=_kill, args=(world, found, stop))
+    killer = threading.Thread(target=_kill, args=(world, broker, found, stop))
     killer.start()
     try:
         for n in range(tasks):
@@ -157,7 +157,7 @@ def measure(tasks: int, folder: Path, tell: Callable[[str], None]) -> Findings:
         # All that is killed was killed; what is still open is worked on in peace.
         stop.set()
         killer.join()
-        until(lambda: _open(broker) == 0, "tasks are still open", _PATIENCE + tasks / 100)
+        _await_ends(broker)
         _look(broker, found)
     finally:
         stop.set()
@@ -181,9 +181,15 @@ def _submit(broker: TaskBroker, n: int, found: Findings) -> None:
             return
 
 
-def _kill(world: World, found: Findings, stop: threading.Event) -> None:
+def _kill(world: World, broker: TaskBroker, found: Findings, stop: threading.Event) -> None:
+    """Kill this and that until `stop`, the next once tasks have ended since: what is killed before it has started shows
+    nothing, and on busy cores nothing else would be."""
     chance = random.Random(_SEED)  # noqa: S311 - no secret
+    ended = -1
     while not stop.wait(_BETWEEN_KILLS):
+        if (by_now := _ended(broker)) <= ended:
+            continue
+        ended = by_now
         what = chance.choices(("worker", "broker", "supervisor"), (6, 3, 1))[0]
         done = {
             "worker": lambda: world.kill_worker(chance),
@@ -193,12 +199,33 @@ def _kill(world: World, found: Findings, stop: threading.Event) -> None:
         found.kills[what] += done
 
 
+def _await_ends(broker: TaskBroker) -> None:
+    """Return once no task is open.
+
+    Raises:
+        MeasurementError: none of them has ended for too long.
+    """
+    ended = -1
+    while (left := _open(broker)) > 0:
+        until(lambda: _open(broker) == 0 or _ended(broker) > ended, f"of {left} open tasks one more ends", _PATIENCE)
+        ended = _ended(broker)
+
+
 def _open(broker: TaskBroker) -> int:
+    """How many tasks wait or run; 1 while the broker does not say."""
     try:
         depth = broker.depth()
     except RetryableError:
         return 1
     return depth.waiting + depth.running
+
+
+def _ended(broker: TaskBroker) -> int:
+    """How many tasks ever ended; -1 while the broker does not say."""
+    try:
+        return sum(broker.depth().ended.values())
+    except RetryableError:
+        return -1
 
 
 def _look(broker: TaskBroker, found: Findings) -> None:
