@@ -382,6 +382,8 @@ class BatchPredictionInputs(BatchRun):
     key: tuple[Column, ...] = ()
     columns: tuple[Column, ...] = ()
     schedule: str | None = None
+    environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
+    """Packages of the model's own; None where it runs in what is installed."""
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str
