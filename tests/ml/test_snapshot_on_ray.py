@@ -71,7 +71,7 @@ def test_parts_in_a_bucket_are_a_data_set_and_are_made_of_one(data: Any, place: 
     with small() as here:
         _, expected = kept(here, Tables(table(48), table(3), table(3), "late"))
         snapshot, manifest = kept(address, Parts(data.from_arrow(table(48)), table(3), table(3), "late"))
-        assert manifest == {**expected, "files": manifest["files"]}
+        assert manifest["digest"] == expected["digest"]
         assert len(manifest["files"]["train"]) > 1
         assert snapshot.dataset("train", ["size"]).take_all() == [{"size": number} for number in range(48)]
 
