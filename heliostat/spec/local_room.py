@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from heliostat.spec.mistakes import Path
 from heliostat.spec.platforms.local import LocalPlatform
@@ -13,7 +14,8 @@ from heliostat.spec.workload import Workload
 _ROUNDING: Final = 1e-9
 
 
-class _Demand(NamedTuple):
+@dataclass(frozen=True)
+class _Demand:
     """What has to run at once."""
 
     path: Path

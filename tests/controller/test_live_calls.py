@@ -1,4 +1,5 @@
-"""Rollouts of an application that answers calls alone, under calls, on the real controller, HAProxy and Ray.
+"""Rollouts of an application that answers calls alone, under calls, on the real controller, HAProxy and Ray; and replicas of
+workers of tasks, which come and go by the queue beside replicas that stay.
 
 The tests run in this order on one cluster: each begins where the one before it ended.
 """
@@ -22,7 +23,9 @@ from heliostat.serving.grpc import messages
 from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.rollouts import Desired, Phase, Status
 from heliostat.spec.strategies import Canary, CanaryStep, Rolling
+from heliostat.spec.task_queue import TaskQueue, TaskScaling, TaskWorkers
 from heliostat.spec.workload import Interface
+from heliostat.systems.http import open_client
 
 __all__ = ["stack"]
 
@@ -135,3 +138,45 @@ async def test_a_canary_whose_calls_fail_is_taken_back_by_their_counts(stack: St
     assert status.serving is not None
     assert status.serving.label == "3-fine"
     assert set(calls.ends) == {"OK"}, "what served before answers all of them again"
+
+
+async def test_workers_come_and_go_by_the_queue_and_no_replica_that_answers_starts_again(stack: Stack) -> None:
+    found = stack.desired(5)
+    scaling = TaskScaling(max_replicas=3, tasks_per_worker=10, scale_up_seconds=1, scale_down_seconds=1)
+    queue = TaskQueue(workers=TaskWorkers(cpus_per_replica=0.01, scaling=scaling))
+    await stack.bring(found.model_copy(update={"version": found.version.model_copy(update={"queue": queue})}))
+    before = await replicas(stack)
+    assert len(before["tasks"]) == 1
+    url = f"{stack.settings.public_url}/flights/tasks"
+    async with httpx.AsyncClient() as client:
+        made = [(await client.post(url, json={"size": 1.0})).json()["id"] for _ in range(25)]
+        grown = await until_workers(stack, 3)
+        for each in made:
+            assert (await client.delete(f"{url}/{each}")).status_code == 200
+    shrunk = await until_workers(stack, 1)
+    assert grown["model"] == shrunk["model"] == before["model"], "they were not touched"
+    assert before["tasks"] < grown["tasks"], "the first worker stays where more come"
+    depth = await stack.client.queue("flights")
+    assert depth is not None
+    assert [each.max_replicas for each in depth.workers if each.version == "5-fine"] == [3]
+
+
+async def until_workers(stack: Stack, count: int) -> dict[str, set[str]]:
+    """The replicas, once there are so many of workers."""
+    async with asyncio.timeout(90):
+        while len((found := await replicas(stack))["tasks"]) != count:  # noqa: ASYNC110 - another program changes them
+            await asyncio.sleep(0.5)
+    return found
+
+
+async def replicas(stack: Stack) -> dict[str, set[str]]:
+    """The replicas that run of the version that takes tasks, by deployment, as Serve lists them."""
+    async with open_client(stack.settings.inputs.ray) as client:
+        details = (await client.get("/api/serve/applications/")).json()
+    for each in details["applications"].values():
+        if "tasks" in each["deployments"]:
+            return {
+                name: {one["replica_id"] for one in deployment["replicas"] if one["state"] == "RUNNING"}
+                for name, deployment in each["deployments"].items()
+            }
+    return {"tasks": set()}
