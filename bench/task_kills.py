@@ -20,13 +20,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import click
+import psutil
 
 from bench.commands import MeasurementError
 from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session
 from bench.task_model import LABEL, arguments
 from bench.task_queue import WORKER, WORKERS
-from bench.workspace import until
 from heliostat.spec.rollouts import ServingArguments
 from heliostat.systems import ports
 from heliostat.systems.brokers import open_broker
@@ -122,11 +122,9 @@ class World:
     def _workers(self) -> list[int]:
         if self._supervisor is None:
             return []
-        children = Path(f"/proc/{self._supervisor.pid}/task/{self._supervisor.pid}/children")
-        tasks = children.parent.parent.glob("*/children")
         try:
-            return [int(pid) for file in tasks for pid in file.read_text().split()]
-        except OSError:
+            return [child.pid for child in psutil.Process(self._supervisor.pid).children()]
+        except psutil.NoSuchProcess:
             return []
 
 
@@ -138,17 +136,21 @@ def measure(tasks: int, folder: Path, tell: Callable[[str], None]) -> Findings:
     """
     if shutil.which("redis-server") is None:
         raise MeasurementError("there is no redis-server on PATH: install Redis 6.2 or newer")
-    found, world, began = Findings(tasks=tasks), World(folder), time.monotonic()
+    found, world = Findings(tasks=tasks), World(folder)
     world.start_broker()
     world.start_workers()
     queue = world.given.version.queue
     assert queue is not None  # noqa: S101 - for mypy
     broker = open_broker(queue, world.given.application, world.given.version.store)
     stop = threading.Event()
-    killer = threading.Thread(target=_kill, args=(world, found, stop))
-    killer.start()
+    killer = threading.Thread(target=_kill, args=(world, broker, found, stop))
     try:
-        for n in range(tasks):
+        # Before the first answer there is nothing to kill.
+        _submit(broker, 0, found)
+        _await_ends(broker)
+        began = time.monotonic()
+        killer.start()
+        for n in range(1, tasks):
             # Not all at once: what is killed is to meet tasks in every state.
             time.sleep(max(0.0, began + n / _PER_SECOND - time.monotonic()))
             _submit(broker, n, found)
@@ -157,11 +159,12 @@ def measure(tasks: int, folder: Path, tell: Callable[[str], None]) -> Findings:
         # All that is killed was killed; what is still open is worked on in peace.
         stop.set()
         killer.join()
-        until(lambda: _open(broker) == 0, "tasks are still open", _PATIENCE + tasks / 100)
+        _await_ends(broker)
         _look(broker, found)
     finally:
         stop.set()
-        killer.join()
+        if killer.is_alive():
+            killer.join()
         broker.close()
         world.end()
     found.seconds = time.monotonic() - began
@@ -181,9 +184,15 @@ def _submit(broker: TaskBroker, n: int, found: Findings) -> None:
             return
 
 
-def _kill(world: World, found: Findings, stop: threading.Event) -> None:
+def _kill(world: World, broker: TaskBroker, found: Findings, stop: threading.Event) -> None:
+    """Kill this and that until `stop`, the next once tasks have ended since: what is killed before it has started shows
+    nothing, and on busy cores nothing else would be."""
     chance = random.Random(_SEED)  # noqa: S311 - no secret
+    ended = 0
     while not stop.wait(_BETWEEN_KILLS):
+        if (by_now := _ended(broker)) <= ended:
+            continue
+        ended = by_now
         what = chance.choices(("worker", "broker", "supervisor"), (6, 3, 1))[0]
         done = {
             "worker": lambda: world.kill_worker(chance),
@@ -193,12 +202,36 @@ def _kill(world: World, found: Findings, stop: threading.Event) -> None:
         found.kills[what] += done
 
 
+def _await_ends(broker: TaskBroker) -> None:
+    """Return once no task is open.
+
+    Raises:
+        MeasurementError: none of them has ended for too long.
+    """
+    ended, since = -1, time.monotonic()
+    while left := _open(broker):
+        if (by_now := _ended(broker)) > ended:
+            ended, since = by_now, time.monotonic()
+        elif time.monotonic() - since > _PATIENCE:
+            raise MeasurementError(f"{left} tasks are open, and none has ended for {_PATIENCE:g} s")
+        time.sleep(0.2)
+
+
 def _open(broker: TaskBroker) -> int:
+    """How many tasks wait or run; 1 while the broker does not say."""
     try:
         depth = broker.depth()
     except RetryableError:
         return 1
     return depth.waiting + depth.running
+
+
+def _ended(broker: TaskBroker) -> int:
+    """How many tasks ever ended; -1 while the broker does not say."""
+    try:
+        return sum(broker.depth().ended.values())
+    except RetryableError:
+        return -1
 
 
 def _look(broker: TaskBroker, found: Findings) -> None:

@@ -38,6 +38,8 @@ from heliostat.controller.moving import known_clusters
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.schedules import Schedules
 from heliostat.controller.store import FILE, Store
+from heliostat.controller.task_queues import TaskQueues
+from heliostat.controller.worker_scaling import WorkerScaling
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings, TrafficPlane
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -148,7 +150,8 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         ledger = Ledger(store, open_store(settings.inputs.store))
         reconciler = Reconciler(store, backend, traffic, replicas, settings, ledger)
         again = partial(read_token, settings.address)
-        app = create_app(reconciler, token, settings.public_url, again, agents_door(settings))
+        queues = TaskQueues(reconciler)
+        app = create_app(reconciler, token, settings.public_url, again, agents_door(settings), queues)
         config = uvicorn.Config(
             app,
             host=settings.listen or settings.inputs.host,
@@ -167,6 +170,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         _log.info("API on %s, clients on %s", settings.address.url, settings.public_url)
         schedules = Schedules(open_store(settings.inputs.store), settings.inputs.store, partial(RayJobs, settings.inputs.ray))
         beside = [reconciler.run(), traffic.supervise(reconciler.wake), ledger.run(), schedules.run()]
+        beside.append(WorkerScaling(reconciler, queues).run())
         if not fleet:
             beside.append(watch_over_keeper(settings.directory))
         if not reconciler.states:

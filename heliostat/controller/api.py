@@ -83,17 +83,19 @@ def create_app(
     public_url: str,
     read_again: Callable[[str], str] = lambda refused: refused,
     agents_door: Door | None = None,
+    queues: TaskQueues | None = None,
 ) -> FastAPI:
     """The application; every call needs `token`, or what `read_again` finds in its place where a call carries another.
 
-    `agents_door` lets in to what agents of the traffic plane ask, and to nothing else. Probes need nothing.
+    `agents_door` lets in to what agents of the traffic plane ask, and to nothing else. Probes need nothing. `queues` are asked
+    about tasks; by default they are its own.
     """
     make_all()  # FastAPI misreads what is not
     guard = Depends(Guard(Door(token, read_again), agents_door))
     version = heliostat.__version__
     app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)
     views = Views(reconciler, public_url)
-    queues = TaskQueues(reconciler)
+    queues = queues or TaskQueues(reconciler)
     _add_health(app, reconciler, public_url)
     _add_metrics(app, reconciler, queues)
     _add_reads(app, reconciler, views)

@@ -88,7 +88,16 @@ def _tasks(depths: Mapping[str, QueueDepth]) -> Iterator[Metric]:
             oldest.add_metric([name], depth.oldest_seconds or 0.0)
         for state, count in sorted(depth.ended.items()):
             ended.add_metric([name, state], count)
-    yield from (tasks, oldest, ended)
+    yield from (tasks, oldest, ended, _workers(depths))
+
+
+def _workers(depths: Mapping[str, QueueDepth]) -> Metric:
+    found = GaugeMetricFamily("heliostat_task_workers", "Replicas of workers of tasks", labels=[*_VERSION, "state"])
+    for name, depth in sorted(depths.items()):
+        for each in depth.workers:
+            for state, count in (("asked", each.replicas), ("running", each.running), ("most", each.max_replicas)):
+                found.add_metric([name, each.version, state], count)
+    return found
 
 
 def _members(fleet: FleetRouter) -> Metric:

@@ -59,6 +59,8 @@ class Reconciler:
     ledger: Ledger
     states: dict[str, State] = field(default_factory=dict)
     observed: dict[str, Observed] = field(default_factory=dict)
+    running: Deployments | None = None
+    """What the backend runs, as the last pass found it; None while the cluster does not answer."""
     looked_at: float = field(default_factory=time.monotonic)
     """When the last pass began, monotonic."""
     _lost: set[str] = field(default_factory=set)
@@ -175,6 +177,7 @@ class Reconciler:
             self.store.faults.attempt(self.store.probe)
         found = await self._observer.read()
         deployments = self.changes.overlay(found, self._observer.knows) if found is not None else None
+        self.running = deployments
         snapshot = await self.traffic.snapshot()
         self._waiting = self._moves.look(deployments, snapshot) if deployments is not None else frozenset()
         names, changed, rest = list(self.states), False, list[tuple[str, Action]]()

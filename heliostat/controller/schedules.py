@@ -163,7 +163,7 @@ class Schedules:
             case Step.SUBMIT:
                 identifier = f"{each.base}-{len(attempts) + 1}"
                 _log.info("%s is due: %s begins", scheduled.name, identifier)
-                environment = code_packages.job_env(scheduled.code_uri)
+                environment = code_packages.job_env(scheduled.code_uri, environment_uri=scheduled.environment_uri)
                 command = entrypoint(_MODULE, self._address, scheduled.specification)
                 await jobs.submit(identifier, command, environment, {"heliostat": each.base})
             case Step.STOP:

@@ -18,7 +18,7 @@ from heliostat.controller.reconciler import Reconciler
 from heliostat.rollout.model import Colour, State
 from heliostat.spec.base import Name
 from heliostat.spec.endpoints import backend_name, route_prefix
-from heliostat.spec.task_queue import TASKS, QueueDepth
+from heliostat.spec.task_queue import TASKS, QueueDepth, WorkerCount
 from heliostat.systems.errors import RetryableError
 
 _log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class TaskQueues:
         self._reconciler = reconciler
         self.depths: dict[str, QueueDepth] = {}
         """As they were asked for last, of applications that take tasks and answer."""
+        self.reasons: dict[tuple[str, str], str] = {}
+        """What was decided last about a version's workers, by application and label."""
 
     async def ask(self, name: str, method: str, path: str = "", seconds: float = _SECONDS, **query: int) -> httpx.Response:
         """What a replica of an application answers at `path` below its tasks.
@@ -54,13 +56,32 @@ class TaskQueues:
     async def refresh(self) -> None:
         """Ask for the depth of every queue; what does not answer in time is not told."""
         names = [name for name, state in self._reconciler.states.items() if takes_tasks(state)]
-        found = await asyncio.gather(*(self._depth(name) for name in names))
+        found = await asyncio.gather(*(self.depth(name) for name in names))
         self.depths = {name: depth for name, depth in zip(names, found, strict=True) if depth is not None}
 
-    async def _depth(self, name: str) -> QueueDepth | None:
+    def workers(self, name: str) -> tuple[WorkerCount, ...]:
+        """The workers of an application, by version; none where that is not known."""
+        reconciler, found = self._reconciler, list[WorkerCount]()
+        for colour in Colour:
+            desired = reconciler.states[name].slot(colour).desired
+            there = reconciler.running.of(name, colour) if reconciler.running is not None else None
+            if desired is not None and desired.version.queue is not None and there is not None:
+                label, most = desired.version.label, desired.version.queue.workers.most
+                reason = self.reasons.get((name, label), "")
+                found.append(
+                    WorkerCount(
+                        version=label, replicas=there.workers, running=there.workers_running, max_replicas=most, reason=reason
+                    )
+                )
+        return tuple(found)
+
+    async def depth(self, name: str) -> QueueDepth | None:
+        """What is in an application's queue, and who works on it; None where no replica says."""
         try:
             answer = await self.ask(name, "GET", seconds=_SCRAPE_SECONDS)
-            return QueueDepth.model_validate_json(answer.content) if answer.is_success else None
+            if not answer.is_success:
+                return None
+            return QueueDepth.model_validate_json(answer.content).model_copy(update={"workers": self.workers(name)})
         except (RetryableError, ValidationError) as error:
             _log.info("the depth of %s's queue is not known: %s", name, error)
             return None
@@ -93,7 +114,10 @@ def add_task_queues(app: FastAPI, queues: TaskQueues, known: Callable[[str], Sta
 
     @app.get("/v1/applications/{name}/tasks")
     async def depth(name: Name) -> Any:
-        return await relayed(name, "GET", "")
+        told = await relayed(name, "GET", "")
+        if told.status_code != status.HTTP_200_OK:
+            return told
+        return QueueDepth.model_validate_json(told.body).model_copy(update={"workers": queues.workers(name)})
 
     @app.get("/v1/applications/{name}/tasks/dead")
     async def dead(name: Name, most: Annotated[int, Query(ge=1, le=1000)] = 100) -> Any:

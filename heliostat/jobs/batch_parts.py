@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pydantic_core import ValidationError, to_json
 
 from heliostat.jobs.batch_rows import Part, local
-from heliostat.ml.contracts import Contract, columns_of, load_entry_point
+from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point, reads_whole
 from heliostat.ml.predictions import Predictions, parts_of, rows_of
 from heliostat.ml.priority import lower_priority
 from heliostat.serving import model_cache
@@ -39,6 +39,7 @@ def predictor_digest(specification: BatchSpecification) -> str:
         "library": library_packages.here(),
         "model": specification.model_uri,
         "kept": [*specification.key, "", *specification.columns],
+        **({"environment": specification.environment_digest} if specification.environment_digest else {}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -56,8 +57,10 @@ class Predicting:
         self._specification = BatchSpecification.model_validate_json(specification)
         self._predictor_digest = predictor_digest(self._specification)
         self._contract = contract_of(self._specification)
-        folder = model_cache.fetch(self._specification.model_uri, self._specification.tracking_uri)
+        whole = reads_whole(self._contract.predictor)
+        folder = model_cache.fetch(self._specification.model_uri, self._specification.tracking_uri, whole=whole)
         self._predictor = self._contract.predictor.load(folder)
+        self._fields = fields_of(self._contract)
         self._bodies = Bodies(self._contract.row, _CHECKED_AT_ONCE)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -86,8 +89,8 @@ class Predicting:
         """The part's rows with their predictions, batch by batch."""
         unchecked = self._specification.run.checked_rows
         for table in self._batches(part):
-            columns = self._columns(part, table)
-            if unchecked is None or unchecked > 0:
+            columns = self._columns(part, table) if not self._reads_rows else self._read(part, table)
+            if not self._reads_rows and (unchecked is None or unchecked > 0):
                 checked = table if unchecked is None else table.slice(0, unchecked)
                 self._check(part, checked)
                 unchecked = None if unchecked is None else unchecked - checked.num_rows
@@ -111,7 +114,7 @@ class Predicting:
         Raises:
             PermanentError: with all that are missing.
         """
-        fields = self._contract.row.model_fields
+        fields = self._fields
         must = [*(name for name, field in fields.items() if field.is_required()), *self._specification.key]
         must += self._specification.columns
         if missing := sorted({*must} - {*there}):
@@ -121,15 +124,28 @@ class Predicting:
 
     def _columns(self, part: Part, table: pa.Table) -> Mapping[str, Any]:
         """The predictor's columns; a field that the rows do not have is what the contract puts there."""
-        for name in self._contract.row.model_fields:
+        for name in self._fields:
             if name in table.column_names and table[name].null_count and not self._takes_none(name):
                 count = table[name].null_count
                 raise PermanentError(f"{part.key}: {name} is missing in {count} rows of one batch: the contract needs it")
-        found = dict(columns_of(table.select([n for n in self._contract.row.model_fields if n in table.column_names])))
-        for name, field in self._contract.row.model_fields.items():
+        found = dict(columns_of(table.select([n for n in self._fields if n in table.column_names])))
+        for name, field in self._fields.items():
             if name not in found:
                 found[name] = [field.get_default(call_default_factory=True)] * table.num_rows
         return found
+
+    @property
+    def _reads_rows(self) -> bool:
+        """Whether the contract itself makes columns of rows, as those of models of others do: then it makes them here too."""
+        return type(self._contract).columns is not Contract.columns
+
+    def _read(self, part: Part, table: pa.Table) -> Mapping[str, Any]:
+        """The predictor's columns as the contract makes them of rows that it has checked.
+
+        Raises:
+            PermanentError: with the mistakes of the first that do not fit.
+        """
+        return self._contract.columns([row for rows in self._checked(part, table) for row in rows])
 
     def _takes_none(self, name: str) -> bool:
         try:
@@ -145,12 +161,17 @@ class Predicting:
         Raises:
             PermanentError: with the mistakes of the first that do not fit.
         """
-        fields = [name for name in self._contract.row.model_fields if name in table.column_names]
+        for _ in self._checked(part, table):
+            continue
+
+    def _checked(self, part: Part, table: pa.Table) -> Iterator[Sequence[Any]]:
+        """Rows as the contract has them, some thousands at a time."""
+        fields = [name for name in self._fields if name in table.column_names]
         for start in range(0, table.num_rows, _CHECKED_AT_ONCE):
             rows = table.select(fields).slice(start, _CHECKED_AT_ONCE).to_pylist()
             body = to_json({"rows": rows}, inf_nan_mode="constants")
             try:
-                self._bodies.read(body)
+                yield self._bodies.read(body)[0]
             except ValidationError as error:
                 told = problems(error, body)[:3]
                 shown = "; ".join(f"{'.'.join(map(str, each['loc'][2:]))}: {each['msg']}" for each in told)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from heliostat.ml.contracts import Contract
+from heliostat.ml.contracts import Contract, fields_of
 from heliostat.ml.datasets import Snapshot
 from heliostat.spec.batch import ParquetSource, QuerySource, SnapshotSource
 from heliostat.spec.jobs import BatchSpecification
@@ -154,7 +154,7 @@ def _keep(name: str, store: ObjectStore, path: Path) -> str:
 def _types(contract: Contract[Any, Any]) -> dict[str, pa.DataType]:
     """Arrow's types of a contract's fields, where they are plain."""
     found = {}
-    for name, field in contract.row.model_fields.items():
+    for name, field in fields_of(contract).items():
         kinds = {kind for kind in _plain_types(field.annotation) if kind is not type(None)}
         if len(kinds) == 1 and (kind := kinds.pop()) in _ARROW:
             found[name] = _ARROW[kind]

@@ -121,6 +121,11 @@ def columns_of(table: Any) -> Columns:
     return {name: convert(table[name]) for name in table.column_names}
 
 
+def fields_of(contract: Contract[Any, Any]) -> dict[str, FieldInfo]:
+    """The fields of a contract's rows, by the names that clients give them."""
+    return {field.alias or name: field for name, field in contract.row.model_fields.items()}
+
+
 def load_entry_point(entry_point: EntryPoint) -> Any:
     """What `package.module:attribute` names.
 

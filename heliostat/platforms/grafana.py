@@ -62,7 +62,7 @@ def _rows() -> dict[str, list[Panel]]:
         "Traffic": [_weights(), _rates(), _failures(), _latencies(), _rejections(), _others()],
         "Analyses": [_values(), _verdicts()],
         "Capacity": [_replicas(), _steps()],
-        "Tasks": [_tasks(), _ended_tasks(), _oldest_task()],
+        "Tasks": [_tasks(), _ended_tasks(), _oldest_task(), _task_workers()],
     }
 
 
@@ -238,6 +238,11 @@ def _ended_tasks() -> Panel:
 def _oldest_task() -> Panel:
     asked = {"{{application}}": f"heliostat_tasks_oldest_seconds{{{_APPLICATION}}}"}
     return _lines("Oldest task", "How long the task waits that waits longest.", asked, unit="s")
+
+
+def _task_workers() -> Panel:
+    asked = {"{{application}} {{version}} {{state}}": f"heliostat_task_workers{{{_APPLICATION}}}"}
+    return _lines("Workers of tasks", "Replicas of workers: asked for, running, and the most there may be.", asked).decimals(0)
 
 
 def _lines(title: str, description: str, asked: Expressions, unit: str = "short") -> timeseries.Panel:

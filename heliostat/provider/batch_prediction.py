@@ -34,7 +34,7 @@ class BatchPredictionHandler(Handler[BatchPredictionInputs, BatchPredictionOutpu
     outputs = BatchPredictionOutputs
     gone = "its result is not in the object store any more; the next `up` predicts what is missing of it"
     replace_on = frozenset({"name"})
-    preview_placeholders: ClassVar[Mapping[str, Any]] = {"model_uri": _NEXT, "dataset": None}
+    preview_placeholders: ClassVar[Mapping[str, Any]] = {"model_uri": _NEXT, "dataset": None, "environment": None}
 
     def insignificant_inputs(self, old: BatchPredictionInputs, new: BatchPredictionInputs) -> frozenset[str]:
         """How it runs decides nothing of what comes out; a scheduled one is told, for it runs again."""
@@ -109,7 +109,10 @@ def _identity(inputs: BatchPredictionInputs) -> str:
     names = ("name", "contract", "model_uri", "source", "sink", "key", "columns")
     parts = inputs.model_dump(mode="json", include={*names})
     dataset = inputs.dataset.digest if inputs.dataset else ""
-    return ray_work.digest_of({**parts, "code": inputs.code.digest, "data": dataset, "library": library_packages.here()})
+    own = {"environment": inputs.environment.digest} if inputs.environment is not None else {}
+    return ray_work.digest_of(
+        {**parts, **own, "code": inputs.code.digest, "data": dataset, "library": library_packages.here()}
+    )
 
 
 def _result_key(inputs: BatchPredictionInputs) -> str:
@@ -136,6 +139,7 @@ def _specification(inputs: BatchPredictionInputs, result_key: str) -> BatchSpeci
         run=BatchRun(**shared(inputs, BatchRun)),
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
+        environment_digest=inputs.environment.digest if inputs.environment is not None else "",
         result_key=result_key,
     )
 
@@ -151,6 +155,7 @@ def _work(inputs: BatchPredictionInputs) -> ray_work.Work:
         store=inputs.store,
         ray=inputs.ray,
         timeout_seconds=inputs.timeout_seconds,
+        environment_uri=inputs.environment.uri if inputs.environment is not None else None,
     )
 
 
@@ -173,6 +178,7 @@ def _schedule(inputs: BatchPredictionInputs) -> None:
         base=f"batch-{inputs.name}-due",
         specification=specification_key,
         code_uri=code_packages.upload(inputs.code, store),
+        environment_uri=inputs.environment.uri if inputs.environment is not None else None,
         timeout_seconds=inputs.timeout_seconds,
     )
     store.put(key, scheduled.model_dump_json().encode())

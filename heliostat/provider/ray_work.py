@@ -45,6 +45,8 @@ class Work:
     variables: dict[str, str] = field(default_factory=dict)
     own: OwnClusters | None = None
     """What a cluster for this job alone is made as; None where it runs on that of `ray`."""
+    environment_uri: str | None = None
+    """Packages of a model's own, before those that are installed."""
 
 
 def digest_of(value: object) -> str:
@@ -120,7 +122,7 @@ async def _submit(work: Work, jobs: JobRunner, submission_id: str) -> None:
     store = open_store(work.store)
     key = f"jobs/{submission_id}.json"
     uri = await asyncio.to_thread(_prepare, work, store, key, submission_id)
-    environment = code_packages.job_env(uri, work.variables)
+    environment = code_packages.job_env(uri, work.variables, work.environment_uri)
     await jobs.submit(submission_id, entrypoint(work.module, work.store, key), environment, {"heliostat": work.base})
 
 

@@ -58,6 +58,7 @@ class BatchPrediction(Resource):
             code=code,
             contract=contract,
             model_uri=model.uri,
+            environment=model.environment,
             dataset=dataset,
             source=batch.source,
             sink=batch.sink,

@@ -11,7 +11,9 @@ import pulumi
 from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import Resource, all_or_nothing
+from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.platform import Platform
+from heliostat.spec.batch import batch_name
 from heliostat.spec.code import CodeError, code_of, digest_of
 from heliostat.spec.model_contracts import FILE, ModelContract, ModelInterface
 from heliostat.spec.proto import PROTO_FILE
@@ -75,7 +77,8 @@ class ExternalModel(Resource):
 
 
 class ServedExternalModel(pulumi.ComponentResource):
-    """ExternalModel and Application of one workload: nothing is trained, and nothing but its golden requests judges it.
+    """ExternalModel, Application and BatchPredictions of one workload: nothing is trained, and nothing but its golden requests
+    judges it.
 
     Args:
         name: The workload's name, and that of each of its resources.
@@ -105,9 +108,22 @@ class ServedExternalModel(pulumi.ComponentResource):
         model = ExternalModel(name, ModelAddress(str(spec.mlflow), contract), platform, child)
         version = ServedVersion(model.model_uri, environment=model.environment)
         folder = name.replace("-", "_")
-        code = _code(root, folder, *functions_of(spec.serving.strategy))
-        proto = _proto(root, folder) if spec.serving.interface.has_grpc else None
-        application = Application(name, code, f"{CONTRACTS}:{folder}", version, spec.serving, platform, child, proto=proto)
+        contract_at, serving = f"{CONTRACTS}:{folder}", spec.serving
+        predicted = {
+            each: BatchPrediction(
+                batch_name(name, each), name, _code(root, folder), contract_at, version, batch, platform, opts=child
+            )
+            for each, batch in spec.batch.items()
+        }
+        if serving.lookup is not None:
+            # What answers from predictions waits for those of its own version.
+            found = serving.lookup.model_copy(update={"batch": batch_name(name, serving.lookup.batch)})
+            before = [*platform.ready, predicted[serving.lookup.batch]]
+            serving = serving.model_copy(update={"lookup": found})
+            child = pulumi.ResourceOptions(parent=self, depends_on=before)
+        code = _code(root, folder, *functions_of(serving.strategy))
+        proto = _proto(root, folder) if serving.interface.has_grpc else None
+        application = Application(name, code, contract_at, version, serving, platform, child, proto=proto)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = model.model_uri

@@ -8,7 +8,7 @@ from heliostat.rollout.capacity import Held, Node, awaits
 from heliostat.rollout.model import SETTLED, ColourSpec, State, identity
 from heliostat.rollout.refusals import refusal
 from heliostat.rollout.shares import least_healthy
-from heliostat.rollout.shortage import awaited_by, shortage_of
+from heliostat.rollout.shortage import awaited_by, shortage_of, workers_on_top
 from heliostat.rollout.stages import WHOLE, Stage, approval_timeout, begins_anew, retention, stages
 from heliostat.rollout.steps import checked, in_short, rolling_words, stage_words
 from heliostat.spec.analysis import Analysis, OnInconclusive
@@ -16,6 +16,7 @@ from heliostat.spec.controller import DRAIN_SECONDS
 from heliostat.spec.formatting import counted, duration
 from heliostat.spec.rollouts import Desired, Phase, Plan
 from heliostat.spec.strategies import Canary, Recreate, Rolling, Strategy
+from heliostat.spec.task_queue import TaskWorkers
 
 Measured = tuple[float, int] | None
 """Seconds, and from how many measurements."""
@@ -55,8 +56,9 @@ def plan(
     known; `held` where the application's replicas are.
     """
     found = _plan(state, desired, startup, gap)
-    extra = found.extra_replicas
-    short, lines = None, found.lines
+    extra, workers = found.extra_replicas, workers_on_top(state, desired) if found.changes else 0
+    queue = desired.version.queue
+    short, lines = None, (*found.lines, *(_workers(queue.workers) if queue is not None and workers else ()))
     if nodes is not None and found.changes:
         short = shortage_of(state, desired, extra, nodes, held)
         groups = awaited_by(state, desired, extra, nodes, held) if short is None else ()
@@ -64,8 +66,9 @@ def plan(
     return found.model_copy(
         update={
             "lines": lines,
-            "extra_cpus": extra * desired.cpus_per_replica,
-            "extra_gpus": extra * desired.gpus_per_replica,
+            "extra_workers": workers,
+            "extra_cpus": extra * desired.cpus_per_replica + (workers * queue.workers.cpus_per_replica if queue else 0.0),
+            "extra_gpus": extra * desired.gpus_per_replica + (workers * queue.workers.gpus_per_replica if queue else 0.0),
             "shortage": short,
             "refused": refusal(state, desired) if found.changes else None,
         }
@@ -252,11 +255,24 @@ def _length(stage: Stage) -> float:
     return max(stage.pause_seconds, stage.analysis.seconds if stage.analysis is not None else 0.0)
 
 
+def _workers(workers: TaskWorkers) -> tuple[str, ...]:
+    """What works on tasks, which comes with the first replica and goes with the last."""
+    count, most = workers.replicas, workers.most
+    more = f"; up to {_replicas(most)}{_size(workers, most)} while the queue is long and there is room" if most > count else ""
+    at_a_time = counted(count * workers.concurrency, "task")
+    return (f"needs {_replicas(count)} of workers of tasks on top{_size(workers, count)}, for {at_a_time} at a time{more}",)
+
+
+def _size(each: Desired | TaskWorkers, count: int) -> str:
+    """` (4 CPUs, 1 GPU)`."""
+    parts = [counted(round(count * each.cpus_per_replica, 3), "CPU")] if each.cpus_per_replica else []
+    parts += [counted(round(count * each.gpus_per_replica, 3), "GPU")] if each.gpus_per_replica else []
+    return f" ({', '.join(parts)})" if parts and count else ""
+
+
 def _for(desired: Desired, replicas: int, seconds: float = 0.0) -> str:
     """`(4 CPUs) for about 5 min`."""
-    parts = [counted(round(replicas * desired.cpus_per_replica, 3), "CPU")] if desired.cpus_per_replica else []
-    parts += [counted(round(replicas * desired.gpus_per_replica, 3), "GPU")] if desired.gpus_per_replica else []
-    size = f" ({', '.join(parts)})" if parts and replicas else ""
+    size = _size(desired, replicas)
     return f"{size} for about {duration(seconds)}" if seconds and replicas else size
 
 

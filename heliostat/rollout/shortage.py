@@ -15,32 +15,54 @@ def shortage_of(state: State, desired: Desired, extra: int, nodes: tuple[Node, .
     live = state.slot(state.live).desired if state.live is not None else None
     candidate = state.live.other if state.live is not None else Colour.BLUE
     in_place = live is not None and identity(live) == identity(desired)
-    there = 0 if in_place else _there(state, candidate, desired, held)
     nodes = _without_leftovers(state, candidate, desired, nodes, held)
-    if extra > there and not isinstance(desired.strategy, Recreate):
-        short = shortage(nodes, Need(extra - there, desired), _SMALLER if live is None or in_place else _way_out(desired))
+    need = _needed(state, desired, extra, held)
+    if need.asks and not isinstance(desired.strategy, Recreate):
+        short = shortage(nodes, need, _SMALLER if live is None or in_place else _way_out(desired))
         if short is not None:
             return short
     if live is None or in_place or state.live is None:
         return None
-    return shortage(freed(nodes, held, state.live, live), Need(max(0, desired.replicas - there), desired), _SMALLER)
+    whole = _needed(state, desired, desired.replicas, held)
+    return shortage(freed(nodes, held, state.live, live), whole, _SMALLER)
 
 
 def awaited_by(state: State, desired: Desired, extra: int, nodes: tuple[Node, ...], held: tuple[Held, ...]) -> tuple[str, ...]:
     """The groups of which nodes have to come before `extra` replicas on top have a place."""
     candidate = state.live.other if state.live is not None else Colour.BLUE
+    return awaited(_without_leftovers(state, candidate, desired, nodes, held), _needed(state, desired, extra, held).asks)
+
+
+def workers_on_top(state: State, desired: Desired) -> int:
+    """Replicas of workers that start beside those of what serves: all of a new version, with its first replica.
+
+    They are the fewest that it has; what a long queue adds takes what room there is then.
+    """
     live = state.slot(state.live).desired if state.live is not None else None
-    in_place = live is not None and identity(live) == identity(desired)
-    need = Need(extra - (0 if in_place else _there(state, candidate, desired, held)), desired)
-    return awaited(_without_leftovers(state, candidate, desired, nodes, held), need.ask, need.replicas)
+    queue = desired.version.queue
+    return 0 if queue is None or (live is not None and identity(live) == identity(desired)) else queue.workers.replicas
 
 
-def _there(state: State, candidate: Colour, desired: Desired, held: tuple[Held, ...]) -> int:
-    """Replicas of the very version that are in the candidate's colour already."""
+def _needed(state: State, desired: Desired, replicas: int, held: tuple[Held, ...]) -> Need:
+    """What is to have a place, without what is in the candidate's colour already."""
+    workers, live = workers_on_top(state, desired), state.slot(state.live).desired if state.live is not None else None
+    if live is not None and identity(live) == identity(desired):
+        return Need(replicas, desired)
+    candidate = state.live.other if state.live is not None else Colour.BLUE
+    there = _there(state, candidate, desired, held)
+    return Need(
+        max(0, replicas - sum(each.replicas for each in there)),
+        desired,
+        max(0, workers - sum(each.workers for each in there)),
+    )
+
+
+def _there(state: State, candidate: Colour, desired: Desired, held: tuple[Held, ...]) -> tuple[Held, ...]:
+    """What of the very version is in the candidate's colour already."""
     slot = state.slot(candidate).desired
     if slot is None or identity(slot) != identity(desired):
-        return 0
-    return sum(each.replicas for each in held if each.colour is candidate)
+        return ()
+    return tuple(each for each in held if each.colour is candidate)
 
 
 def _without_leftovers(

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from heliostat.serving.grpc.application import GrpcApplication
-from heliostat.serving.opening import loaded, open_plane, plane_of
+from heliostat.serving.opening import open_plane
 from heliostat.serving.rest.application import RestApplication
 from heliostat.serving.rest.asgi import AsgiApplication
 from heliostat.serving.rest.connection import Connection
@@ -20,7 +20,6 @@ from heliostat.serving.slots import Slots
 from heliostat.spec.batch import Lookup
 from heliostat.spec.rollouts import ReplicaSettings, ServingArguments
 from heliostat.systems import serve_ingress
-from heliostat.systems.objects import open_store
 
 
 def build(args: dict[str, Any]) -> Any:
@@ -129,11 +128,7 @@ def _asking(arguments: ServingArguments) -> RestApplication:
 def _looking_up(settings: Lookup, arguments: ServingArguments) -> RestApplication:
     """The same where answers come from predictions that were made beforehand."""
     from heliostat.serving.lookup.application import LookupApplication
-    from heliostat.serving.lookup.predictor import LookupPredictor
-    from heliostat.serving.lookup.table import LookupTable
+    from heliostat.serving.lookup.opening import open_looking_up
 
-    version = arguments.version
-    table = LookupTable(open_store(version.store), settings.batch, version.model_uri)
-    contract, predictor = loaded(version)
-    looking = LookupPredictor(predictor, table, settings)
-    return LookupApplication(plane_of(arguments, contract, looking), arguments.public_path, looking, table, settings)
+    plane, predictor, table = open_looking_up(arguments, settings)
+    return LookupApplication(plane, arguments.public_path, predictor, table, settings)

@@ -24,9 +24,9 @@ def duration(seconds: float) -> str:
     return f"{round(seconds, 1):g} s"
 
 
-def counted(count: float, thing: str) -> str:
-    """`1 replica`, `2 replicas`."""
-    return f"{count:g} {thing}" + ("" if count == 1 else "s")
+def counted(count: float, thing: str, things: str = "") -> str:
+    """`1 replica`, `2 replicas`; `things`: the plural, where it is not made by an s."""
+    return f"{count:g} {thing if count == 1 else things or thing + 's'}"
 
 
 def joined(parts: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from heliostat.spec.base import Model, Name, is_none
+from heliostat.spec.task_queue import TaskWorkers
 
 SHARE: Final = 0.001
 """What each process holds of its group's resource: it says where it runs, and counts nothing."""
@@ -128,6 +129,12 @@ def replicas_misfit(cpus: float, gpus: float, chosen_group: ChosenGroup) -> str 
     if group.hosts > 1:
         return f"a slice of {name} is {group.hosts} hosts and a replica runs on one: name a group whose slices are one host"
     return None
+
+
+def workers_misfit(workers: TaskWorkers, chosen_group: ChosenGroup) -> str | None:
+    """Why a replica of workers of tasks runs on no worker of its application's group; None where it does."""
+    problem = replicas_misfit(workers.cpus_per_replica, workers.gpus_per_replica, chosen_group)
+    return f"workers of tasks run on the application's group, and {problem}" if problem is not None else None
 
 
 def _required(chosen_group: ChosenGroup) -> WorkerGroup:

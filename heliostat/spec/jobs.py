@@ -112,5 +112,7 @@ class BatchSpecification(Model):
     run: BatchRun
     store: StoreAddress
     tracking_uri: str
+    environment_digest: str = ""
+    """Of the packages of the model's own that it runs with; empty where it runs in what is installed."""
     result_key: str = ""
     """Empty where nobody waits for it."""

@@ -68,6 +68,8 @@ class Scheduled(Model):
     """Key of the job's specification."""
     code_uri: str
     """The code package that it runs with."""
+    environment_uri: str | None = None
+    """Packages of the model's own, before those that are installed."""
     timeout_seconds: float = Field(gt=0)
 
 

@@ -16,7 +16,7 @@ from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.cluster_requirements import ClusterRequirements
-from heliostat.spec.groups import ChosenGroup, replicas_misfit
+from heliostat.spec.groups import ChosenGroup, replicas_misfit, workers_misfit
 from heliostat.spec.logged_models import ModelEnvironment, ModelSource
 from heliostat.spec.model_contracts import ModelInterface, ModelTask, Recorded
 from heliostat.spec.own_cluster import OwnCluster, groupless
@@ -382,6 +382,8 @@ class BatchPredictionInputs(BatchRun):
     key: tuple[Column, ...] = ()
     columns: tuple[Column, ...] = ()
     schedule: str | None = None
+    environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
+    """Packages of the model's own; None where it runs in what is installed."""
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str
@@ -429,6 +431,8 @@ class ApplicationInputs(ReplicaScale, AnswerSettings):
     def _fits(self) -> Self:
         if self.group is not None and (problem := replicas_misfit(self.cpus_per_replica, self.gpus_per_replica, self.group)):
             raise ValueError(problem)
+        if self.group is not None and self.queue is not None and (problem := workers_misfit(self.queue.workers, self.group)):
+            raise ValueError(f"queue.workers: {problem}")
         if self.queue is not None and self.queue.broker.kind == "sqlite" and not self.store.uri.startswith("file:///"):
             raise ValueError(
                 f"queue.broker: one of kind sqlite is a file beside a store on one machine, and this store is "

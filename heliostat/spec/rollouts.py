@@ -333,7 +333,10 @@ class Plan(Model):
     """Expected time without service; measured from earlier starts where there were any. None: no gap."""
     extra_replicas: int = 0
     """Replicas needed on top, at most, while it runs."""
+    extra_workers: int = 0
+    """Replicas of workers of tasks that are needed on top, beside them."""
     extra_cpus: float = 0.0
+    """Of all of these."""
     extra_gpus: float = 0.0
     shortage: str | None = None
     """Why the cluster cannot hold it, and what to do; None where it can, or where that is not known."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
@@ -12,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from heliostat.spec.base import Model
 from heliostat.spec.judging import gate_mistakes, strategy_mistakes
+from heliostat.spec.local_room import too_large
 from heliostat.spec.metrics import FORMER
 from heliostat.spec.mistakes import Path, mistakes_in
 from heliostat.spec.parameters import JobParameters, overrides_schema
@@ -23,7 +23,6 @@ from heliostat.spec.workload import Gate, TrainingCluster, Workload, Workloads
 
 M = TypeVar("M", bound=Model)
 
-_ROUNDING = 1e-9
 PROJECT = "heliostat"
 SECTIONS = ("platform", "platformStack", "workloads")
 
@@ -190,18 +189,10 @@ def _too_large(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     platform = _right(LocalPlatform, sections.get("platform"))
     if platform is None:
         return
-    ray = platform.ray
-    nodes = [ray.head.cpus, *[ray.workers.cpus] * ray.workers.count]
-    cluster = f"the cluster's nodes have {', '.join(map(str, nodes))} CPUs"
     for name, given in _mapping(sections.get("workloads")).items():
         workload = _right(Workload, given)
-        if workload is None:
-            continue
-        for place, what, count, each in _demands(workload):
-            fits = sum(math.floor(cpus / each + _ROUNDING) for cpus in nodes) if each else count
-            if fits < count:
-                text = f"{count} {what} of {each:g} CPUs need more than there is: {cluster}, room for {fits}"
-                yield ("workloads", name, *place), f"{text}; declare fewer, or more below platform.ray"
+        if workload is not None:
+            yield from ((("workloads", name, *path), text) for path, text in too_large(platform, workload))
 
 
 def _misplaced_groups(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -225,15 +216,6 @@ def _names_nodes(workload: Workload) -> bool:
     """Whether a workload says which nodes it runs on."""
     training = workload.training
     return bool(training.scaling.group or workload.serving.group or training.cluster is TrainingCluster.OWN)
-
-
-def _demands(workload: Workload) -> Iterator[tuple[Path, str, int, float]]:
-    """Where a workload says how many of what have to run at once, and the CPUs of each."""
-    serving, scaling = workload.serving, workload.training.scaling
-    yield ("serving", "replicas"), "replicas", serving.replicas, serving.cpus_per_replica
-    if workload.model is None and workload.mlflow is None:
-        said = ("workers",) if scaling.fewest == scaling.workers else ("distribution", "minWorkers")
-        yield ("training", "scaling", *said), "workers", scaling.fewest, scaling.cpus_per_worker
 
 
 def _right(model: type[M], given: Any) -> M | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from heliostat.spec.addresses import Credential, HttpUrl, TokenFile, TokenVariable
-from heliostat.spec.base import Model
+from heliostat.spec.base import Model, is_empty, is_none
 
 WORKERS = "tasks"
 """Serve's name of the deployment of workers, beside the one that clients reach."""
@@ -50,17 +50,48 @@ class SqsBroker(Model):
 Broker = Annotated[SqliteBroker | RedisBroker | SqsBroker, Field(discriminator="kind")]
 
 
+class TaskScaling(Model):
+    """How many replicas of workers there are between the fewest and the most, by what is in the queue."""
+
+    max_replicas: Annotated[int, Field(ge=1, le=256)]
+    """The most; `replicas` are the fewest."""
+    tasks_per_worker: Annotated[float, Field(gt=0)] = 10.0
+    """Tasks that may wait and run for each process; more replicas come where there are more."""
+    max_wait_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """How long a task may wait; one replica more comes at a time while the oldest waits longer. SQS does not say how long."""
+    scale_up_seconds: Annotated[float, Field(ge=0, le=3600)] = 15.0
+    """How long more have to be needed before they come."""
+    scale_down_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    """How long fewer have to be enough before some go."""
+
+
 class TaskWorkers(Model):
     """What works on tasks, beside the replicas that answer requests."""
 
     replicas: Annotated[int, Field(ge=1, le=256)] = 1
-    """Replicas of Serve that look after workers."""
+    """Replicas of Serve that look after workers; with `scaling` the fewest."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes of each of them, which load the model and work on one task at a time."""
     cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
     """What each replica with its processes holds of its node."""
     gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
     """Accelerators that each of them holds."""
+    scaling: TaskScaling | None = Field(default=None, exclude_if=is_none)
+    """That there are more of them while the queue is long; by default there are always as many."""
+
+    @property
+    def most(self) -> int:
+        """How many replicas there may be."""
+        return self.replicas if self.scaling is None else self.scaling.max_replicas
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.most < self.replicas:
+            raise ValueError(
+                f"scaling.maxReplicas is {self.most}, and replicas, the fewest, is {self.replicas}: give maxReplicas "
+                f"{self.replicas} or more"
+            )
+        return self
 
 
 class TaskWebhooks(Model):
@@ -103,6 +134,20 @@ class TaskQueue(Model):
     """By default no webhook is taken."""
 
 
+class WorkerCount(Model):
+    """The replicas of workers that a version has."""
+
+    version: str
+    """Its label."""
+    replicas: int
+    """Asked for."""
+    running: int
+    max_replicas: int
+    """The most there may be; as many as `replicas` where they do not scale."""
+    reason: str = ""
+    """What was decided last about how many there are, and why; empty where nothing was."""
+
+
 class QueueDepth(Model):
     """What is in an application's queue."""
 
@@ -116,6 +161,10 @@ class QueueDepth(Model):
     """Labels of versions that tasks were taken by, and may be left of."""
     ended: dict[str, int] = {}
     """How many tasks ever ended, by state; empty where the broker does not count."""
+    waiting_by_version: dict[str, int] = Field(default={}, exclude_if=is_empty)
+    """What waits, by the label of the version that took it. Some brokers leave out what was tried."""
+    workers: tuple[WorkerCount, ...] = Field(default=(), exclude_if=is_empty)
+    """What works on them, by version; replicas leave it to the controller to say."""
 
 
 class WebhookView(Model):

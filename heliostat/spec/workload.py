@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from heliostat.spec.base import Model, Name, Parameters, is_empty, is_none
-from heliostat.spec.batch import Batch, Lookup, SqliteSink
+from heliostat.spec.batch import Batch, Lookup, SnapshotSource, SqliteSink
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
 from heliostat.spec.logged_models import ModelSource
@@ -270,9 +270,16 @@ class Workload(Model):
         if given := sorted({"model", "training", "gate"} & self.model_fields_set):
             names = " and ".join(f"`{name}`" for name in given)
             raise ValueError(f"`mlflow` names a model that is there, so {names} would do nothing: leave one of them out")
-        if beyond := [name for name in ("batch", "package") if getattr(self, name)]:
-            names = " and ".join(f"`{name}`" for name in beyond)
-            raise ValueError(f"{names} need a workload with code, and `mlflow` names a model of others: leave one of them out")
+        if self.package is not None:
+            raise ValueError(
+                "`package` is for a workload with code: what loads a model of others is MLflow, which a package leaves out. "
+                "Leave `package` out, and have its answers made beforehand (`batch`) or by the service"
+            )
+        if split := [name for name, batch in self.batch.items() if isinstance(batch.source, SnapshotSource)]:
+            raise ValueError(
+                f"batch.{split[0]}.source is a split of the workload's snapshot, and a model of others has none here: name "
+                "`parquet` files or a `query`"
+            )
         return self
 
 

@@ -45,11 +45,11 @@ def runtime_env(
     return {"working_dir": uri, **({"py_modules": modules} if modules else {}), "env_vars": variables or {}}
 
 
-def job_env(uri: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+def job_env(uri: str, variables: Mapping[str, str] | None = None, environment_uri: str | None = None) -> dict[str, Any]:
     """The same of a job that is a program of ours, with further environment variables."""
     # On this machine `python` is to be this one; elsewhere the folder is not there, and `python` is what the image has.
     path = f"{Path(sys.executable).parent}:${{PATH}}"
-    return runtime_env(uri, {"RAY_DEDUP_LOGS": "0", "PATH": path, **(variables or {})})
+    return runtime_env(uri, {"RAY_DEDUP_LOGS": "0", "PATH": path, **(variables or {})}, environment_uri=environment_uri)
 
 
 def _pack(code: Code) -> bytes:

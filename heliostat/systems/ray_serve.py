@@ -59,6 +59,8 @@ class ServeApplication:
     """Of the ingress deployment, that run; one that is stopping is not in Serve's list any more."""
     leftover: int
     """Replicas that still stop or start."""
+    workers: int = 0
+    """Replicas of workers of tasks that run."""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -129,6 +131,10 @@ class ServeClient:
         """
         name = application["name"]
         await self._change(lambda others: [*(other for other in others if other["name"] != name), application])
+
+    async def change(self, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Declare one application as `change` makes it of what is declared now; nothing where it is gone."""
+        await self._change(lambda others: [change(each) if each["name"] == name else each for each in others])
 
     async def delete(self, name: str) -> None:
         """Remove one application; nothing where it is gone."""
@@ -239,6 +245,7 @@ def _application(name: str, found: dict[str, Any], replicas: tuple[Endpoint, ...
         deployments={key: int(value.get("target_num_replicas") or 0) for key, value in deployments.items()},
         replicas=replicas,
         leftover=sum(state != "RUNNING" for state in states),
+        workers=sum(replica["state"] == "RUNNING" for replica in deployments.get(WORKERS, {}).get("replicas", [])),
     )
 
 

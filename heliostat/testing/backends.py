@@ -30,6 +30,7 @@ class _Colour:
     desired: Desired
     replicas: list[Endpoint]
     error: str = ""
+    workers: int = 0
 
 
 class MemoryServing:
@@ -54,7 +55,9 @@ class MemoryServing:
         self._require_answer()
         key, error = (application, wanted.colour), self._failure(wanted.desired) or ""
         self.deployed.append(key)
-        found = self._colours.setdefault(key, _Colour(wanted.desired, []))
+        queue = wanted.desired.version.queue
+        fewest = queue.workers.replicas if queue is not None else 0
+        found = self._colours.setdefault(key, _Colour(wanted.desired, [], workers=fewest))
         found.desired, found.error = wanted.desired, error
         del found.replicas[0 if error else wanted.replicas :]
         while not error and len(found.replicas) < wanted.replicas:
@@ -63,6 +66,11 @@ class MemoryServing:
     async def retire(self, application: str, colour: Colour) -> None:  # noqa: D102
         self._require_answer()
         self._colours.pop((application, colour), None)
+
+    async def scale_workers(self, application: str, colour: Colour, replicas: int) -> None:  # noqa: D102
+        self._require_answer()
+        if (found := self._colours.get((application, colour))) is not None:
+            found.workers = replicas
 
     async def room(self, application: str) -> Room | None:  # noqa: D102
         return None
@@ -102,6 +110,8 @@ def _seen(colour: _Colour) -> Deployment:
         max_ongoing_requests=colour.desired.max_ongoing_requests,
         error=colour.error,
         endpoints=tuple(colour.replicas),
+        workers=colour.workers,
+        workers_running=colour.workers,
     )
 
 

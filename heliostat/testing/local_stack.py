@@ -18,6 +18,7 @@ import psutil
 from heliostat.layout import data_folder
 from heliostat.systems import proc
 from heliostat.testing import commands
+from heliostat.testing.asking import answers_by_calls, ask
 from heliostat.testing.commands import CommandError, CommandResult
 from heliostat.testing.stack_configs import patch_file, sections_of, stack_file, standalone
 
@@ -153,6 +154,12 @@ class LocalStack:
         found: dict[str, Any] = json.loads(commands.run(command, self.root, self.environment, 60.0, apart=True).output)
         return found
 
+    def _exported(self) -> dict[str, Any]:
+        """The stack's state, as it is exported."""
+        command = [*_HELIOSTAT, "stack", "export", "--stack", self.stack]
+        found: dict[str, Any] = json.loads(commands.run(command, self.root, self.environment, 60.0, apart=True).output)
+        return found
+
     def url(self, workload: str | None = None) -> str:
         """Where a workload answers, e.g. `http://127.0.0.1:8080/tumours`; it need not be named where there is but one.
 
@@ -164,14 +171,16 @@ class LocalStack:
     def predict(self, workload: str | None = None, request: Any = None) -> httpx.Response:
         """Ask a workload; by default for the example of its own contract. The answer may be an error.
 
+        One whose interface is `grpc` is asked by a call of the Open Inference Protocol, so `request` is one of that, and the
+        response has a JSON object of its answer's outputs.
+
         Raises:
-            ValueError: there are several workloads and none is named; or it is not up.
+            ValueError: there are several workloads and none is named; it is not up; or its request is none of the protocol.
             httpx.HTTPError: nothing answers.
+            RetryableError, PermanentError: the call fails.
         """
-        application = self._application(workload)
-        if request is None:
-            request = _example(httpx.get(application["openapiUrl"], timeout=30).raise_for_status().json())
-        return httpx.post(f"{application['url']}/predict", json=request, timeout=30)
+        application, name = self._application(workload), workload or self.workloads[0]
+        return ask(name, application, request, by_calls=answers_by_calls(name, self._exported()))
 
     def processes(self) -> list[psutil.Process]:
         """List every living process that it started, and all that those started."""
@@ -261,13 +270,6 @@ def _inherited() -> dict[str, str]:
     return {
         name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith(("PULUMI_", "HELIOSTAT_"))
     }
-
-
-def _example(openapi: Mapping[str, Any]) -> Any:
-    """The request that a contract gives for an example."""
-    path = next(path for path in openapi["paths"] if path.endswith("/predict"))
-    content = openapi["paths"][path]["post"]["requestBody"]["content"]["application/json"]
-    return content["example"] if "example" in content else next(iter(content["examples"].values()))["value"]
 
 
 def _command() -> tuple[str, ...]:

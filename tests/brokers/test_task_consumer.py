@@ -8,6 +8,7 @@ import time
 import pytest
 from queue_fakes import eventually, submit
 
+from heliostat.serving.errors import HttpError
 from heliostat.serving.queue.adoption import GRACE_SECONDS, UNPROVEN_GRACE_SECONDS, Labels
 from heliostat.serving.queue.consumer import Consumer, Work
 from heliostat.spec.task_queue import TaskQueue
@@ -80,6 +81,21 @@ def test_a_worker_whose_broker_is_away_waits_for_it(broker, monkeypatch):
     worker.stop()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_what_is_refused_for_its_time_is_tried_again_and_what_is_refused_for_itself_is_not(broker):
+    def refused(status):
+        def answer(lease):
+            raise HttpError(status, "refused")
+
+        return answer
+
+    submit(broker, "old", b"1")
+    assert consumer(broker, refused(503))._batch()
+    assert broker.read("old").state is TaskState.WAITING, "what was predicted is too old, for now"
+    submit(broker, "unfit", b"1")
+    assert consumer(broker, refused(422))._batch()
+    assert broker.read("unfit").state is TaskState.FAILED
 
 
 def test_a_failure_is_tried_again_after_twice_as_long_each_time_and_a_minute_at_most(broker, clock):

@@ -27,6 +27,7 @@ METRICS = {
     "heliostat_traffic_plane_up": set(),
     "heliostat_store_writes": set(),
     "heliostat_tasks": {"application", "state"},
+    "heliostat_task_workers": {"application", "version", "state"},
     "heliostat_tasks_oldest_seconds": {"application"},
     "heliostat_tasks_ended_total": {"application", "state"},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -55,6 +55,10 @@ class FakeServe:
         self.apps[application["name"]] = application
         self.deploys.append(application["name"])
 
+    async def change(self, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        if name in self.apps:
+            self.apps[name] = change(self.apps[name])
+
     async def delete(self, name: str) -> None:
         self.apps.pop(name, None)
 
@@ -80,14 +84,18 @@ class FakeServe:
             self._ports.get((name, index)) or self._ports.setdefault((name, index), next(self._free))
             for index in range(replicas)
         ]
+        queue = config["args"]["version"].get("queue")
+        said = {each["name"]: each["num_replicas"] for each in config["deployments"][1:]}
+        workers = {"tasks": (queue.get("workers") or {}).get("replicas", 1), **said} if queue is not None else {}
         return ServeApplication(
             name=name,
             status=ServeStatus.DEPLOY_FAILED if failed else ServeStatus.RUNNING,
             error=TRACEBACK if failed else "",
             config=config,
-            deployments={"model": replicas},
+            deployments={"model": replicas, **workers},
             replicas=tuple(Endpoint(f"{config['args']['version']['label']}.{port}", "127.0.0.1", port) for port in ports),
             leftover=0,
+            workers=sum(workers.values()),
         )
 
 

@@ -31,11 +31,12 @@ from heliostat.systems.ray_nodes import LocalCluster
 class Stack:
     """A cluster with its controller."""
 
-    def __init__(self, directory: Path, cluster: LocalCluster) -> None:
+    def __init__(self, directory: Path, cluster: LocalCluster, app: str = "tiny_app") -> None:
+        """`app`: the module beside this one that has the application."""
         self.directory = directory / "controller"
         self.package = directory / "code.zip"
         with zipfile.ZipFile(self.package, "w") as archive:
-            archive.write(Path(__file__).with_name("tiny_app.py"), "package/tiny_app.py")
+            archive.write(Path(__file__).with_name(f"{app}.py"), f"package/{app}.py")
         inputs = ControllerInputs(
             directory=str(self.directory),
             ray=cluster.address,
@@ -48,7 +49,7 @@ class Stack:
             public_port=ports.claim(self.directory, "public"),
             serve_port=ports.claim(self.directory, "serve"),
             runtime_directory=str(processes.runtime_directory(self.directory)),
-            serving_entry_point="tiny_app:build",
+            serving_entry_point=f"{app}:build",
         )
         (self.directory / SETTINGS_FILE).write_text(self.settings.model_dump_json())
         (self.directory / TOKEN_FILE).write_text("secret")
@@ -142,13 +143,14 @@ class Load:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> AsyncIterator[Stack]:
+    """A cluster whose application is what the test module calls `APP`."""
     directory = tmp_path_factory.mktemp("live")
     cluster = LocalCluster(directory / "ray")
     ray = RayClusterInputs(directory=str(directory / "ray"), head=RayNode(cpus=2), workers=RayWorkers(count=0))
     try:
         await cluster.start(ray, lambda line: None)
-        stack = Stack(directory, cluster)
+        stack = Stack(directory, cluster, getattr(request.module, "APP", "tiny_app"))
         stack.start()
         async with asyncio.timeout(60):
             while True:

@@ -58,7 +58,8 @@ async def world(tmp_path):
 async def test_a_replica_that_clients_reach_is_asked(world):
     depth = await world.client.queue("flights")
     assert depth is not None
-    assert json.loads(depth.model_dump_json()) == DEPTH
+    workers = [{"version": "1-fine", "replicas": 1, "running": 1, "maxReplicas": 1, "reason": ""}]
+    assert json.loads(depth.model_dump_json()) == {**DEPTH, "workers": workers}
     [dead] = await world.client.dead_letters("flights", 7)
     assert (dead.id, dead.attempts, dead.error) == (ID, 4, "no")
     task = await world.client.task("flights", ID)
@@ -79,6 +80,7 @@ async def test_prometheus_is_told_of_every_queue(world):
     assert found["heliostat_tasks", "flights", "running"] == 1
     assert found["heliostat_tasks", "flights", "dead"] == 1
     assert found["heliostat_tasks_oldest_seconds", "flights"] == 7.5
+    assert found["heliostat_task_workers", "flights", "running", "1-fine"] == 1
     assert found["heliostat_tasks_ended_total", "flights", "succeeded"] == 9
 
 

@@ -26,6 +26,7 @@ ANSWERING = {
     "out_of_order.ipynb": ["another order than they stand in: 1, 2, 5, 4, 3", "cell 6 did not run", "all rows"],
     "plots.py": [],
     "from_a_file.py": ["parcels.csv, a file of this machine"],
+    "boosting.py": [],
 }
 
 
@@ -41,6 +42,12 @@ def said(converted) -> str:
 def test_a_converted_workload_answers_each_row_as_its_source_did(convert, source):
     converted = convert(source)
     assert (converted.recorded, converted.differences) == (20, [])
+
+
+def test_a_model_of_xgboost_answers_as_its_source_did(convert):
+    pytest.importorskip("xgboost", reason="XGBoost is not of the lock")
+    converted = convert("gradients.py")
+    assert (converted.recorded, converted.differences, asked(converted)) == (20, [], "")
 
 
 @pytest.mark.parametrize(("source", "texts"), ANSWERING.items())
@@ -91,6 +98,20 @@ def test_what_is_converted_is_clean(convert, tmp_path):
     for arguments in (["check"], ["format", "--check"]):
         ran = subprocess.run([ruff, *arguments, "."], cwd=tmp_path, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stdout
+
+
+@pytest.mark.long
+def test_what_is_converted_has_types_that_hold(convert, tmp_path):
+    """In one run over all of them: mypy takes its time to read the libraries."""
+    for source in ANSWERING:
+        running.write(convert(source).files, tmp_path)
+    (tmp_path / "mypy.ini").write_text(
+        "[mypy]\ncheck_untyped_defs = true\nexplicit_package_bases = true\n"
+        "[mypy-pandas.*,sklearn.*,seaborn.*,matplotlib.*,skops.*,pytest.*]\nignore_missing_imports = true\n"
+    )
+    mypy = Path(sys.executable).with_name("mypy")
+    ran = subprocess.run([mypy, "workloads", "tests"], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout[-5000:]
 
 
 def test_a_flow_has_the_steps_in_their_order_and_the_interface_that_was_chosen(convert):

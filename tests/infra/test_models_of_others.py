@@ -41,6 +41,17 @@ def test_what_would_do_nothing_beside_a_model_of_others_is_refused(key):
         stack(mlflow="models:/rents/3", **{key: given})
 
 
+def test_predictions_beforehand_are_of_files_or_a_query_and_a_package_is_refused_with_a_way_out():
+    files = {"source": {"kind": "parquet", "uri": "s3://bucket/rows"}, "key": ["number"], "sink": {"kind": "sqlite"}}
+    lookup = {"serving": {"lookup": {"batch": "nightly"}}}
+    found = stack(mlflow="models:/rents/3", batch={"nightly": files}, **lookup).workloads["rents"]
+    assert found.batch["nightly"].key == ("number",)
+    with pytest.raises(ConfigError, match=r"batch\.nightly\.source is a split of the workload's snapshot, .*`parquet` files"):
+        stack(mlflow="models:/rents/3", batch={"nightly": {**files, "source": {"kind": "snapshot"}}})
+    with pytest.raises(ConfigError, match=r"`package` is for a workload with code.*answers made beforehand \(`batch`\)"):
+        stack(mlflow="models:/rents/3", package={})
+
+
 def test_a_contract_that_is_not_there_yet_is_made_by_a_command():
     with pytest.raises(ConfigError, match="`heliostat contract rents` writes it"):
         stack((), mlflow="models:/rents/3")

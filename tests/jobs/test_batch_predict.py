@@ -52,7 +52,7 @@ def contents(tmp_path_factory: pytest.TempPathFactory) -> Contents:
 def cluster(contents: Contents, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster()
     monkeypatch.setattr(batch_predict, "_in_workers", cluster)
-    monkeypatch.setattr(batch_parts.model_cache, "fetch", lambda *_: contents.model)
+    monkeypatch.setattr(batch_parts.model_cache, "fetch", lambda *_, whole: contents.model)
     monkeypatch.setattr(batch_parts, "lower_priority", lambda: None)
     return cluster
 

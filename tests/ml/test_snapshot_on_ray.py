@@ -14,6 +14,7 @@ import pytest
 from small_snapshots import kept, small
 
 from heliostat.ml.datasets import Parts, Tables
+from heliostat.spec.resources import StoreAddress
 from heliostat.systems import ray_data
 
 pytestmark = pytest.mark.local_stack
@@ -62,6 +63,17 @@ def test_a_data_set_without_rows_is_an_empty_split(data: Any) -> None:
     empty = data.from_arrow(table(3)).map_batches(lambda batch: batch.slice(0, 0), batch_format="pyarrow")
     with small() as address, pytest.raises(Exception, match="the test split is empty"):
         kept(address, Parts(table(3), table(3), empty, "late"))
+
+
+@pytest.mark.parametrize("place", ["s3_address", "gs_address"])
+def test_parts_in_a_bucket_are_a_data_set_and_are_made_of_one(data: Any, place: str, request: pytest.FixtureRequest) -> None:
+    address: StoreAddress = request.getfixturevalue(place)
+    with small() as here:
+        _, expected = kept(here, Tables(table(48), table(3), table(3), "late"))
+        snapshot, manifest = kept(address, Parts(data.from_arrow(table(48)), table(3), table(3), "late"))
+        assert manifest["digest"] == expected["digest"]
+        assert len(manifest["files"]["train"]) > 1
+        assert snapshot.dataset("train", ["size"]).take_all() == [{"size": number} for number in range(48)]
 
 
 def test_a_snapshot_is_a_data_set_of_its_rows_in_order(data: Any) -> None:

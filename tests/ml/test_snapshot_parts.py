@@ -68,6 +68,38 @@ def test_whatever_gives_the_rows_they_are_the_same_snapshot(source: Any) -> None
         assert found.table("train") == table(25)
 
 
+def without_places(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest says beside where all of it lies."""
+    return {name: value for name, value in manifest.items() if name != "uri" and not name.endswith("Uri")}
+
+
+@pytest.mark.parametrize("place", ["s3_address", "gs_address"])
+def test_a_snapshot_in_parts_is_the_same_in_every_kind_of_store(place: str, request: pytest.FixtureRequest) -> None:
+    address: StoreAddress = request.getfixturevalue(place)
+    with small() as here:
+        _, expected = kept(here, parts())
+        found, manifest = kept(address, parts())
+        assert without_places(manifest) == without_places(expected)
+        assert manifest["uri"].startswith(address.uri)
+        assert len(manifest["files"]["train"]) == 3
+        assert found.manifest() == manifest
+        assert found.table("train") == table(25)
+        assert [each.num_rows for each in found.batches("train", rows=10)] == [10, 10, 5]
+        shards = [found.table("train", ["size"], shard, 2)["size"].to_pylist() for shard in range(2)]
+        assert shards == [[*range(0, 25, 2)], [*range(1, 25, 2)]]
+        # The same again finds it there, and another content is another place.
+        assert kept(address, whole())[1] == manifest
+        assert kept(address, parts(train=pieces(24)))[1]["digest"] != expected["digest"]
+
+
+@pytest.mark.parametrize("place", ["s3_address", "gs_address"])
+def test_parts_that_are_refused_leave_nothing_in_a_bucket(place: str, request: pytest.FixtureRequest) -> None:
+    address: StoreAddress = request.getfixturevalue(place)
+    with small(), pytest.raises(PermanentError, match="the test split is empty"):
+        kept(address, parts(test=[]))
+    assert list(open_store(address).list("datasets")) == []
+
+
 def test_one_row_is_enough_of_each_split() -> None:
     with small() as address:
         found, manifest = kept(address, parts(train=iter([table(1, 7)]), validation=[table(1)], test=table(1)))

@@ -11,6 +11,7 @@ from heliostat.provider.external_model import ExternalModelHandler
 from heliostat.spec.resources import ExternalModelInputs
 from heliostat.systems import model_environments
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import open_store
 
 FITTING = described(("area", "double"), ("rooms", "long"))
 RUN = "b" * 32
@@ -113,6 +114,22 @@ async def test_a_model_in_a_folder_is_copied_once_for_what_is_in_it(world, handl
     assert world.mlflow.files[f"{path}/MLmodel"].decode() == FITTING
     write_model(tmp_path / "saved", FITTING + "# another\n")
     assert (await made(world, handler, source)).version == 2
+
+
+@pytest.mark.parametrize("place", ["s3_address", "gs_address"])
+async def test_a_model_in_a_bucket_is_copied_once_for_what_is_in_it(world, handler, tmp_path, place, request):
+    address = request.getfixturevalue(place)
+    folder = tmp_path / "logged"
+    write_model(folder, FITTING)
+    for path in folder.iterdir():
+        open_store(address).put_file(f"exports/rents/{path.name}", path)
+    source = open_store(address).uri("exports/rents")
+    outputs = await made(world, handler, source, store=address)
+    assert (outputs.version, len(world.mlflow.versions)) == (1, 1)
+    again = await made(world, handler, source, store=address)
+    assert (again.served_model_uri, len(world.mlflow.versions)) == (outputs.served_model_uri, 1)
+    with pytest.raises(PermanentError, match="exports/nothing holds no MLmodel"):
+        await made(world, handler, open_store(address).uri("exports/nothing"), store=address)
 
 
 async def test_a_folder_without_a_model_is_told(world, handler, tmp_path):

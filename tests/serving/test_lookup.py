@@ -13,12 +13,17 @@ from typing import Any
 import pytest
 from serving_fakes import ROW, Log, body, call, contract, version
 
-from heliostat.serving.dataplane import DataPlane
+from heliostat.serving.dataplane import Call, DataPlane
+from heliostat.serving.errors import HttpError
+from heliostat.serving.lookup import opening
 from heliostat.serving.lookup.application import LookupApplication
 from heliostat.serving.lookup.predictor import LookupPredictor
 from heliostat.serving.lookup.table import LookupTable
+from heliostat.serving.queue.__main__ import open_answers
 from heliostat.spec.batch import Lookup
 from heliostat.spec.predictions import Current, Result, ResultPart, current_key, table_key
+from heliostat.spec.resources import StoreAddress
+from heliostat.spec.rollouts import ServingArguments
 from heliostat.systems import databases
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import Directory
@@ -261,3 +266,35 @@ def test_a_replica_looks_again_by_itself_until_it_is_closed(world: World) -> Non
     table.follow(0.001, look)
     assert twice.wait(30), "a store that is away is asked again"
     table.close()
+
+
+def worker(world: World, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> DataPlane:
+    """What a worker of tasks answers with."""
+    made = contract()
+    monkeypatch.setattr(opening, "loaded", lambda version: (made, made.predictor()))
+    lookup = Lookup.model_validate({"batch": NAME, "refreshSeconds": 3600, **settings})
+    declared = version(lookup=lookup, model_uri=MODEL, store=StoreAddress(uri=f"file://{world.folder / 'store'}"))
+    return open_answers(
+        ServingArguments(
+            application="halves", route_prefix="/_/halves/blue", public_path="/halves", replicas=1, cpus_per_replica=1,
+            max_ongoing_requests=8, version=declared, spool=str(world.folder),
+        )
+    )  # fmt: skip
+
+
+async def test_a_task_is_answered_from_where_a_request_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.result(PREDICTED)
+    plane = worker(world, monkeypatch)
+    rows = json.dumps({"rows": [ROW, {**ROW, "size": 6.0}]}).encode()
+    asked = await call(world.application(), "POST", "/predict", rows)
+    assert plane.predict(Call(b"a-task", replayed=False), rows, time.perf_counter()) == asked.body
+    assert asked.json == {"rows": [{"score": 100.25}, {"score": 3.0}]}
+    plane.close()
+
+
+def test_a_task_without_a_prediction_is_refused_where_a_request_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.result(PREDICTED)
+    plane = worker(world, monkeypatch, missing="refuse")
+    with pytest.raises(HttpError, match="nothing was predicted"):
+        plane.predict(Call(b"a-task", replayed=False), body(size=6.0), time.perf_counter())
+    plane.close()

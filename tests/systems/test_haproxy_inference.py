@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -14,13 +15,14 @@ from real_replica import RealReplica
 from serving_fakes import ROW, contract
 from traffic_plane import predictions, serving, until
 
-from heliostat.cli.operators.calling import called
 from heliostat.serving.grpc import messages
+from heliostat.serving.grpc.client import called
 from heliostat.serving.grpc.definition import define, descriptor_of
 from heliostat.serving.grpc.messages import classes_of
 from heliostat.systems import haproxy
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy_config import Plane, Route, render
+from heliostat.testing.asking import answers_by_calls, ask
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -248,6 +250,29 @@ async def test_what_answers_calls_alone_is_asked_by_one_for_the_command_line(sta
         await asyncio.to_thread(called, target, "nobody", example, "x-heliostat-version")
     with pytest.raises(RetryableError, match="UNAVAILABLE"):
         await asyncio.to_thread(called, "127.0.0.1:1", "flights", example, "x-heliostat-version")
+
+
+async def test_a_test_asks_by_the_interface_that_the_application_has(stack, plane):
+    url = f"http://127.0.0.1:{plane.public_port}/flights"
+    outputs = {"url": url, "openapiUrl": f"{url}/openapi.json"}
+    by_call = await asyncio.to_thread(partial(ask, "flights", outputs, None, by_calls=True))
+    over_http = await asyncio.to_thread(partial(ask, "flights", outputs, None, by_calls=False))
+    assert by_call.json() == over_http.json() == {"score": 2.0}
+    assert by_call.headers["x-heliostat-version"] == over_http.headers["x-heliostat-version"] == "1-b"
+    with pytest.raises(ValueError, match="flights answers calls alone: ask it by the Open Inference Protocol"):
+        await asyncio.to_thread(partial(ask, "flights", outputs, {"kind": "a"}, by_calls=True))
+
+
+def test_which_interface_that_is_says_the_state():
+    def exported(**inputs):
+        one = {"type": "heliostat:index:Application", "inputs": inputs, "outputs": {"name": "flights"}}
+        return {"deployment": {"resources": [one, {"type": "pulumi:pulumi:Stack"}]}}
+
+    assert answers_by_calls("flights", exported(interface="grpc"))
+    assert not answers_by_calls("flights", exported(interface="both"))
+    assert not answers_by_calls("flights", exported())
+    assert not answers_by_calls("birds", exported(interface="grpc"))
+    assert not answers_by_calls("flights", {"deployment": None})
 
 
 def test_an_application_may_be_called_as_the_protocols_paths_begin(plane: Plane) -> None:

@@ -73,6 +73,7 @@ def _show_applications(applications: tuple[Application, ...] | None) -> None:
 
 
 def _show_queues(applications: tuple[Application, ...]) -> None:
+    from heliostat.cli.operators.serving import workers_of
     from heliostat.cli.operators.tables import Column, write
 
     queues = [(one.name, one.queue) for one in applications if one.queue is not None]
@@ -80,9 +81,11 @@ def _show_queues(applications: tuple[Application, ...]) -> None:
         return
     say.out("")
     rows = [
-        (name, str(depth.waiting), str(depth.running), str(depth.dead), _age(depth.oldest_seconds)) for name, depth in queues
+        (name, str(depth.waiting), str(depth.running), str(depth.dead), _age(depth.oldest_seconds), workers_of(depth))
+        for name, depth in queues
     ]
-    write([Column(head, whole=True) for head in ("TASKS", "WAITING", "RUNNING", "DEAD", "OLDEST")], rows)
+    heads = ("TASKS", "WAITING", "RUNNING", "DEAD", "OLDEST")
+    write([*(Column(head, whole=True) for head in heads), Column("WORKERS")], rows)
 
 
 def _age(seconds: float | None) -> str:

@@ -48,7 +48,11 @@ def list_(application: str | None, limit: int, stack: str | None, as_json: bool)
     if as_json:
         _as_json({"application": name, "queue": depth.model_dump(mode="json"), "dead": [_plain(task) for task in dead]})
         return
+    from heliostat.cli.operators.serving import count_of
+
     say.out(f"{name}: {depth.waiting} wait, {depth.running} run, {depth.dead} dead letters")
+    for each in depth.workers:
+        say.out(f"workers of {each.version}: {count_of(each)}" + (f" ({each.reason})" if each.reason else ""))
     if not dead:
         return
     from heliostat.cli.operators.tables import Column, write

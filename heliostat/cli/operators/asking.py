@@ -94,7 +94,7 @@ def _asked(client: httpx.Client, served: Served) -> Prediction:
 
 
 def _called(served: Served, openapi: Mapping[str, Any]) -> Prediction:
-    from heliostat.cli.operators.calling import called
+    from heliostat.serving.grpc.client import called
 
     path = next(path for path in openapi["paths"] if path.endswith("/infer"))
     content = openapi["paths"][path]["post"]["requestBody"]["content"]["application/json"]

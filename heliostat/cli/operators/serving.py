@@ -8,7 +8,7 @@ from typing import Any
 
 from heliostat.cli.rollouts import messages
 from heliostat.spec.rollouts import Rollout, Sample, Status
-from heliostat.spec.task_queue import QueueDepth
+from heliostat.spec.task_queue import QueueDepth, WorkerCount
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,18 @@ class Application:
             "rollout": rollout.model_dump(mode="json", exclude={"events", "analyses", "figures"}) if rollout else None,
             "tasks": self.queue.model_dump(mode="json") if self.queue else None,
         }
+
+
+def workers_of(depth: QueueDepth) -> str:
+    """The replicas of workers of each version; a dash where they are not known."""
+    several = len(depth.workers) > 1
+    return ", ".join(f"{each.version}: {count_of(each)}" if several else count_of(each) for each in depth.workers) or "-"
+
+
+def count_of(workers: WorkerCount) -> str:
+    """`2 of 3, at most 6`: running, asked for where that is another number, and the most where there may be more."""
+    there = f"{workers.running} of {workers.replicas}" if workers.running != workers.replicas else f"{workers.replicas}"
+    return f"{there}, at most {workers.max_replicas}" if workers.max_replicas > workers.replicas else there
 
 
 def under_way(status: Status) -> Rollout | None:

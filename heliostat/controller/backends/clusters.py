@@ -77,6 +77,10 @@ class Clusters:
         for each in backends:
             await each.retire(application, colour)
 
+    async def scale_workers(self, application: str, colour: Colour, replicas: int) -> None:  # noqa: D102
+        url = self._at.get((application, colour), self._address.url)
+        await self._of(url).scale_workers(application, colour, replicas)
+
     async def room(self, application: str) -> Room | None:  # noqa: D102
         return await self._current.room(application)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from heliostat.controller.backends.node_watch import NodeWatch
 from heliostat.controller.backends.serve_capacity import free, held, waits_for
-from heliostat.controller.backends.serve_config import serve_application
+from heliostat.controller.backends.serve_config import serve_application, with_workers
 from heliostat.controller.backends.serving import Deployment, Deployments, Room
 from heliostat.rollout.model import Colour, Condition, DeployColour, identity_of
 from heliostat.rollout.observed import AwaitedNodes
@@ -17,6 +17,7 @@ from heliostat.spec.capabilities import Capability
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import backend_name
 from heliostat.spec.groups import Placement
+from heliostat.spec.task_queue import WORKERS
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_capacity import read_nodes
 from heliostat.systems.ray_serve import ServeApplication, ServeClient, ServeInstance, ServeStatus
@@ -70,6 +71,9 @@ class RayServe:
     async def retire(self, application: str, colour: Colour) -> None:  # noqa: D102
         await self._serve.delete(backend_name(application, colour))
 
+    async def scale_workers(self, application: str, colour: Colour, replicas: int) -> None:  # noqa: D102
+        await self._serve.change(backend_name(application, colour), lambda config: with_workers(config, replicas))
+
     async def room(self, application: str) -> Room | None:  # noqa: D102
         try:
             async with asyncio.timeout(_ROOM_SECONDS):
@@ -112,6 +116,8 @@ def _deployment(found: ServeApplication, awaits: AwaitedNodes | None) -> Deploym
         error=found.error or (_NOWHERE if nowhere else ""),
         endpoints=found.replicas,
         awaits=awaits,
+        workers=found.deployments.get(WORKERS, 0),
+        workers_running=found.workers,
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from heliostat.rollout.capacity import Ask, Held, Node, awaited
 from heliostat.rollout.model import Colour
 from heliostat.spec.endpoints import backend_name
 from heliostat.spec.groups import Placement, WorkerGroup
+from heliostat.spec.task_queue import WORKERS, TaskWorkers
 from heliostat.systems.ray_capacity import NodeTotals
 from heliostat.systems.ray_serve import Holding, ServeApplication, ServeInstance, ServeStatus
 
@@ -48,30 +50,39 @@ def waits_for(found: ServeApplication, nodes: tuple[NodeTotals, ...], instance: 
     """The groups of which an application that starts needs nodes that are not there, in words; empty where it needs none."""
     if found.status not in (ServeStatus.DEPLOYING, ServeStatus.UNHEALTHY):
         return ""
-    ask = ask_in(found.arguments)
-    placed = sum(each.application == found.name for each in instance.holdings)
-    missing = sum(found.deployments.values()) - placed
-    if ask is None or missing <= 0:
-        return ""
-    return ", ".join(awaited(free(nodes, instance.holdings, groups), ask, missing))
+    asks = asks_in(found.arguments)
+    placed = Counter(each.answers for each in instance.holdings if each.application == found.name)
+    asked = {False: found.deployments.get(WORKERS, 0)}
+    asked[True] = sum(found.deployments.values()) - asked[False]
+    missing = [(ask, asked[answers] - placed[answers]) for answers, ask in asks.items() if asked[answers] > placed[answers]]
+    return ", ".join(awaited(free(nodes, instance.holdings, groups), missing)) if missing else ""
 
 
-def ask_in(arguments: Mapping[str, object]) -> Ask | None:
-    """What each replica asks for that was deployed with `arguments`; None where that was not by a controller."""
-    cpus, gpus, where = (arguments.get(key) for key in ("cpusPerReplica", "gpusPerReplica", "placement"))
+def asks_in(arguments: Mapping[str, Any]) -> dict[bool, Ask]:
+    """What each replica asks for that was deployed with `arguments`, by whether clients reach it: it does, or it is one of
+    workers of tasks. Empty where that was not by a controller."""
+    cpus, where = arguments.get("cpusPerReplica"), arguments.get("placement")
     if not isinstance(cpus, (int, float)):
-        return None
+        return {}
     placement = Placement.model_validate(where) if isinstance(where, dict) else None
-    return Ask.of(cpus, gpus if isinstance(gpus, (int, float)) else 0.0, placement)
+    asks = {True: Ask.of(cpus, float(arguments.get("gpusPerReplica") or 0.0), placement)}
+    queue = (arguments.get("version") or {}).get("queue")
+    if queue is not None:
+        # What is as ever was left out as it was deployed.
+        workers = TaskWorkers.model_validate(queue.get("workers") or {})
+        asks[False] = Ask.of(workers.cpus_per_replica, workers.gpus_per_replica, placement)
+    return asks
 
 
 def held(name: str, nodes: tuple[NodeTotals, ...], holdings: tuple[Holding, ...]) -> tuple[Held, ...]:
     """Where this application's replicas are."""
     names = names_of(nodes)
     colours = {backend_name(name, colour): colour for colour in Colour}
-    counts = Counter((each.application, each.node_id) for each in holdings if each.answers and each.application in colours)
+    own = [each for each in holdings if each.application in colours and each.node_id in names]
+    counts = Counter((each.application, each.node_id, each.answers) for each in own)
     return tuple(
-        Held(colours[application], names[node], count) for (application, node), count in counts.items() if node in names
+        Held(colours[application], names[node], counts[application, node, True], counts[application, node, False])
+        for application, node in dict.fromkeys((each.application, each.node_id) for each in own)
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from heliostat.rollout.model import DeployColour
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import backend_name, route_prefix
-from heliostat.spec.rollouts import ReplicaSettings, ServingArguments
+from heliostat.spec.rollouts import ReplicaSettings, ServingArguments, Version
+from heliostat.spec.task_queue import WORKERS
 from heliostat.systems.code_packages import runtime_env
 from heliostat.systems.ray_serve import ServeApplication
 
@@ -28,11 +29,13 @@ def serve_application(
         "user_config": settings_in_place.model_dump(mode="json"),
     }
     if found is not None and found.config is not None:
-        before: dict[str, Any] = next(iter(found.config.get("deployments") or []), {})
+        before: dict[str, Any]
+        before, *others = found.config.get("deployments") or [{}]
         if "user_config" not in before:
             # Replicas of a version from before there was one: Serve would fail to hand it to them.
             del deployment["user_config"]
-        return {**found.config, "deployments": [{**before, **deployment, "name": before.get("name", deployment["name"])}]}
+        changed = {**before, **deployment, "name": before.get("name", deployment["name"])}
+        return {**found.config, "deployments": [changed, *others]}
     prefix, version = route_prefix(name, action.colour.value), action.desired.version
     arguments = ServingArguments(
         application=name,
@@ -56,7 +59,20 @@ def serve_application(
         ),
         # Without what is as ever: an older library, which a version may run on, refuses what it does not know.
         "args": arguments.model_dump(mode="json", exclude_defaults=True),
-        "deployments": [deployment],
+        "deployments": [deployment, *_scaled_in_place(version)],
         # A line a request costs a seventh of the throughput; the prediction log says more.
         "logging_config": {"enable_access_log": False},
     }
+
+
+def with_workers(config: dict[str, Any], replicas: int) -> dict[str, Any]:
+    """The application with so many replicas of workers of tasks; as it was where it does not name them."""
+    others = [{**each, "num_replicas": replicas} if each["name"] == WORKERS else each for each in config["deployments"]]
+    return {**config, "deployments": others}
+
+
+def _scaled_in_place(version: Version) -> list[dict[str, Any]]:
+    """The workers of tasks, named from the beginning where there are not always as many."""
+    queue = version.queue
+    scales = queue is not None and queue.workers.scaling is not None
+    return [{"name": WORKERS, "num_replicas": queue.workers.replicas}] if queue is not None and scales else []

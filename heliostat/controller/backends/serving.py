@@ -32,6 +32,9 @@ class Deployment:
     """Replicas that run."""
     awaits: AwaitedNodes | None = None
     """The nodes that have to come before all of it runs; None where none has to, or where that is not known."""
+    workers: int = 0
+    """Replicas of workers of tasks that are asked for."""
+    workers_running: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ class ServingBackend(Protocol):
 
     async def retire(self, application: str, colour: Colour) -> None:
         """Take a colour away; nothing where it is gone."""
+
+    async def scale_workers(self, application: str, colour: Colour, replicas: int) -> None:
+        """Have so many replicas of workers of tasks in a colour that names how many; nothing where it is gone."""
 
     async def room(self, application: str) -> Room | None:
         """Tell what the nodes have left for replicas; None where that is not known."""

@@ -28,7 +28,25 @@ from heliostat.systems.brokers import open_broker
 from heliostat.systems.brokers.base import Lease
 
 
-def main(opened: Callable[[ServingArguments], DataPlane] = open_plane) -> int:
+def open_answers(arguments: ServingArguments) -> DataPlane:
+    """What answers tasks as requests are answered: from predictions made beforehand first, where the version has any.
+
+    Raises:
+        PermanentError, RetryableError: it cannot be opened.
+    """
+    settings = arguments.version.lookup
+    if settings is None:
+        return open_plane(arguments)
+    # Most versions have none, and need no SQLite.
+    from heliostat.serving.lookup.opening import open_looking_up
+
+    plane, predictor, table = open_looking_up(arguments, settings)
+    predictor.serve()
+    table.follow(settings.refresh_seconds)
+    return plane
+
+
+def main(opened: Callable[[ServingArguments], DataPlane] = open_answers) -> int:
     """Work on tasks until SIGTERM or the end of the input, with the data plane that `opened` makes."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s tasks: %(message)s")
     # What the workload prints is no answer to whoever started this.

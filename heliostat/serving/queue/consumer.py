@@ -32,6 +32,8 @@ _IDLE_SECONDS: Final = 1.0
 _AWAY_SECONDS: Final = 0.5
 _LONGEST_ERROR: Final = 2_000
 _LONGEST_WAIT: Final = 60.0
+_LATER: Final = 500
+"""A refusal from this status on is of its time, and not of the task."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,9 @@ class Consumer:
         try:
             return Answered(lease, self._work.answer(lease), self._work.label)
         except HttpError as refusal:
-            # Another version took it, whose contract was another: it would be refused again.
-            return Failed(lease, f"refused with {refusal.status}: {refusal.detail}"[:_LONGEST_ERROR], None)
+            # Another version took it, whose contract was another: it would be refused again. What is only too old is not.
+            again = self._again_after(lease) if refusal.status >= _LATER else None
+            return Failed(lease, f"refused with {refusal.status}: {refusal.detail}"[:_LONGEST_ERROR], again)
         except Exception as error:
             _log.exception("the task %s failed", lease.id)
             return Failed(lease, f"{type(error).__name__}: {error}"[:_LONGEST_ERROR], self._again_after(lease))

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from pydantic import TypeAdapter, ValidationError
 
 from heliostat.spec.accelerators import CpuGroup, GpuGroup, Group, TpuGroup
-from heliostat.spec.groups import ChosenGroup, WorkerGroup, replicas_misfit, unknown
+from heliostat.spec.groups import ChosenGroup, WorkerGroup, replicas_misfit, unknown, workers_misfit
 from heliostat.spec.machines import tpus
 from heliostat.spec.machines.exported import worker_group
 from heliostat.spec.machines.model import Cloud, NoSuchMachineError
@@ -64,9 +64,12 @@ def misplaced(platform: Mapping[str, Any] | None, workload: Workload) -> Iterato
     if serving.group is not None:
         found = _chosen(platform, serving.group)
         cpus, gpus = serving.cpus_per_replica, serving.gpus_per_replica
-        problem = found if isinstance(found, str) else replicas_misfit(cpus, gpus, found) if found else None
-        if problem is not None:
+        if isinstance(found, str):
+            yield ("serving", "group"), found
+        elif found and (problem := replicas_misfit(cpus, gpus, found)) is not None:
             yield ("serving", "group"), problem
+        elif found and serving.queue is not None and (problem := workers_misfit(serving.queue.workers, found)) is not None:
+            yield ("serving", "queue", "workers"), problem
 
 
 def _clusterless(platform: Mapping[str, Any], group: str | None) -> Iterator[tuple[Path, str]]:

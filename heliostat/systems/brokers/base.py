@@ -151,6 +151,8 @@ class Depth:
     """Labels of versions that tasks were taken by, and may be left of."""
     ended: Mapping[str, int] = field(default_factory=dict)
     """How many tasks ever ended, by state; empty where the broker does not count."""
+    waiting_by_version: Mapping[str, int] = field(default_factory=dict)
+    """What waits, by the label of the version that took it. Some brokers leave out what was tried."""
 
 
 class TaskBroker(Protocol):

@@ -176,10 +176,12 @@ class Redis:
 
     @_told
     def depth(self) -> Depth:  # noqa: D102
-        opened, running, dead, oldest, labels, ended = self._run(scripts.DEPTH)
-        versions = tuple(sorted(label.decode() for label in labels))
+        opened, running, dead, oldest, labels, ended, ready = self._run(scripts.DEPTH)
+        waiting = {label.decode(): count for label, count in zip(labels, ready, strict=True)}
         counts = {state.decode(): int(count) for state, count in zip(ended[::2], ended[1::2], strict=True)}
-        return Depth(max(0, opened - running), running, dead, float(oldest) if oldest else None, versions, counts)
+        by_version = {label: count for label, count in waiting.items() if count}
+        age = float(oldest) if oldest else None
+        return Depth(max(0, opened - running), running, dead, age, tuple(sorted(waiting)), counts, by_version)
 
     @_told
     def dead_letters(self, most: int) -> list[Task]:  # noqa: D102

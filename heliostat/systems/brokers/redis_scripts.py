@@ -229,14 +229,15 @@ DEPTH: Final = (
     _COMMON
     + """
 local labels = call('SMEMBERS', P .. ':labels')
-local oldest = ''
+local oldest, waiting = '', {}
 for _, label in ipairs(labels) do
+  waiting[#waiting + 1] = call('ZCARD', P .. ':ready:' .. label)
   local first = call('ZRANGE', P .. ':ready:' .. label, 0, 0, 'WITHSCORES')
   if #first > 0 and (oldest == '' or tonumber(first[2]) < tonumber(oldest)) then oldest = first[2] end
 end
 local age = oldest == '' and '' or tostring(now - tonumber(oldest))
 return {tonumber(call('GET', P .. ':open') or '0'), call('ZCARD', P .. ':leased'), call('ZCARD', P .. ':dead'), age, labels,
-  call('HGETALL', P .. ':ended')}
+  call('HGETALL', P .. ':ended'), waiting}
 """
 )
 

@@ -216,7 +216,8 @@ def depth(db: sqlite3.Connection, now: float) -> Depth:
     oldest = [first for label in labels if (first := db.execute(query, (label,)).fetchone()[0]) is not None]
     age = max(0.0, now - min(oldest)) if oldest else None
     ended = dict(db.execute("SELECT state, count FROM ended WHERE count > 0").fetchall())
-    return Depth(counts["waiting"], counts["running"], counts["failed"], age, tuple(labels), ended)
+    waiting = dict(db.execute("SELECT label, count(*) FROM task WHERE state = 'waiting' GROUP BY label").fetchall())
+    return Depth(counts["waiting"], counts["running"], counts["failed"], age, tuple(labels), ended, waiting)
 
 
 def revive(db: sqlite3.Connection, task_id: str, deadline: float) -> bool:

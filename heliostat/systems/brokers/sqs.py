@@ -178,9 +178,11 @@ class Sqs:
 
     def depth(self) -> Depth:  # noqa: D102
         labels = self._queues.labels()
-        sizes = [self._queues.size(label) for label in labels]
-        waiting, running = (sum(size[n] for size in sizes) for n in (0, 1))
-        return Depth(waiting, running, self._objects.count_dead(), None, tuple(labels))
+        sizes = {label: self._queues.size(label) for label in labels}
+        waiting, running = (sum(size[n] for size in sizes.values()) for n in (0, 1))
+        by_version = {label: size[0] for label, size in sizes.items() if size[0]}
+        dead = self._objects.count_dead()
+        return Depth(waiting, running, dead, None, tuple(labels), waiting_by_version=by_version)
 
     def dead_letters(self, most: int) -> list[Task]:  # noqa: D102
         return self._objects.dead(most)

@@ -238,6 +238,7 @@ class TaskBrokerConformance:
         depth = broker.depth()
         assert (depth.waiting, depth.running, depth.dead) == (2, 1, 0)
         assert depth.oldest_seconds is None or 0 <= depth.oldest_seconds < 60
+        assert depth.waiting_by_version == {"1-a": 2}, "of the version that took them"
         broker.settle([Failed(lease, "no", None)], KEEP)
         depth = broker.depth()
         assert (depth.waiting, depth.running, depth.dead) == (2, 0, 1)
