@@ -76,7 +76,7 @@ class Application(Resource):
             data_digest=model.data_digest,
             environment=model.environment,
             **shared(serving, ReplicaScale),
-            **shared(serving, AnswerSettings),
+            **{**shared(serving, AnswerSettings), "postprocessing": serving.postprocessing or None},
             group=platform.group(serving.group),
             startup_timeout_seconds=serving.startup_timeout_seconds,
             strategy=serving.strategy,

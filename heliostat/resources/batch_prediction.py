@@ -9,6 +9,7 @@ from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import shared
 from heliostat.spec.batch import Batch, BatchRun
+from heliostat.spec.postprocessing import Postprocessing
 from heliostat.spec.resources import Code
 
 
@@ -33,6 +34,7 @@ class BatchPrediction(Resource):
         platform: Where it runs and is kept.
         dataset: The `address` of the workload's snapshot, for a source that is a split of it.
         opts: Pulumi's resource options.
+        postprocessing: The application's steps behind the model: their answers are kept beside the predictions.
     """
 
     token = "heliostat:index:BatchPrediction"  # noqa: S105 - a type, no secret
@@ -49,6 +51,8 @@ class BatchPrediction(Resource):
         platform: Platform,
         dataset: pulumi.Input[Address] | None = None,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        postprocessing: Postprocessing = (),
     ) -> None:
         super().__init__(
             name,
@@ -63,6 +67,7 @@ class BatchPrediction(Resource):
             sink=batch.sink,
             key=batch.key,
             columns=batch.columns,
+            postprocessing=postprocessing or None,
             schedule=batch.schedule,
             **shared(batch, BatchRun),
             store=platform.store,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import Resource, all_or_nothing
 from heliostat.resources.platform import Platform
+from heliostat.resources.postprocessing import with_code_digests
 from heliostat.spec.code import CodeError, code_of, digest_of
 from heliostat.spec.model_contracts import FILE, ModelContract, ModelInterface
+from heliostat.spec.postprocessing import step_functions
 from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.workload import Workload
@@ -104,8 +107,10 @@ class ServedExternalModel(pulumi.ComponentResource):
         model = ExternalModel(name, ModelAddress(str(spec.mlflow), contract), platform, child)
         version = ServedVersion(model.model_uri, environment=model.environment)
         folder = name.replace("-", "_")
-        code = _code(root, folder, *functions_of(spec.serving.strategy))
-        application = Application(name, code, f"{CONTRACTS}:{folder}", version, spec.serving, platform, child)
+        steps = with_code_digests(spec.serving.postprocessing, partial(_code, root, folder))
+        code = _code(root, folder, *step_functions(steps), *functions_of(spec.serving.strategy))
+        serving = spec.serving.model_copy(update={"postprocessing": steps})
+        application = Application(name, code, f"{CONTRACTS}:{folder}", version, serving, platform, child)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = model.model_uri

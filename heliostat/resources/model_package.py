@@ -8,6 +8,7 @@ from heliostat.resources.application import ServedVersion
 from heliostat.resources.base import Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.packages import Package, default_distribution
+from heliostat.spec.postprocessing import Postprocessing
 from heliostat.spec.resources import Code
 
 
@@ -27,12 +28,13 @@ class ModelPackage(Resource):
         package: What it is called, and where it is published.
         platform: Where it is made and kept.
         opts: Pulumi's resource options.
+        postprocessing: The application's steps behind the model, which the package has too.
     """
 
     token = "heliostat:index:ModelPackage"  # noqa: S105 - a type, no secret
     outputs = ("version", "file", "sha256", "uri", "index_uri", "schema_digest")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a declaration names its parts
         self,
         name: str,
         code: Code,
@@ -41,6 +43,8 @@ class ModelPackage(Resource):
         package: Package,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        postprocessing: Postprocessing = (),
     ) -> None:
         super().__init__(
             name,
@@ -51,6 +55,7 @@ class ModelPackage(Resource):
             contract=contract,
             model_uri=model.uri,
             data_digest=model.data_digest,
+            postprocessing=postprocessing or None,
             index=package.index,
             on_destroy=package.on_destroy,
             store=platform.store,
