@@ -169,9 +169,7 @@ def test_an_answer_that_is_spoilt_in_place_is_seen(log: Log) -> None:
 
 
 def test_parameters_are_of_the_class_that_the_function_asks_for() -> None:
-    with pytest.raises(
-        ValueError, match=r"the step shorten: the parameters do not fit Limits: most: .* greater than or equal"
-    ):
+    with pytest.raises(ValueError, match=r"step shorten: the parameters do not fit Limits: most: .* greater than"):
         loaded(step("shorten", parameters={"most": 0}))
     with pytest.raises(ValueError, match="least: Extra inputs"):
         loaded(step("shorten", parameters={"least": 0}))
@@ -205,7 +203,7 @@ def test_a_replica_reads_the_list_as_it_was_declared_whatever_became_of_its_sour
     source.write_text("alien\n")
     if spoiled:
         store.put(list_key(digest), b"alien\n")
-        with pytest.raises(PermanentError, match="is not withdrawn.txt as it was declared"):
+        with pytest.raises(PermanentError, match=r"is not withdrawn\.txt as it was declared"):
             steps_of((declared,), CONTRACT, address)
         return
     steps = steps_of((declared,), CONTRACT, address)
