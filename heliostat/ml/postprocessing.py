@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-__all__ = ["Changed", "Given", "read_list"]
+__all__ = ["Changed", "Given"]
 
 P = TypeVar("P")
 Answer = TypeVar("Answer", bound=BaseModel)
