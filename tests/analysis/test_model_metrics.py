@@ -139,7 +139,7 @@ def test_labels_may_be_called_by_their_class(tmp_path: Path) -> None:
     address = StoreAddress(uri=f"file://{tmp_path}")
     record(address, "pets", [Label("a", "cat"), Label("b", "ant", row=1), Label("c", 1)])
     (tmp_path / "ground-truth/pets/more.csv").write_text("request_id,label\nd,bee\ne,dog\nf,\n")
-    found = GroundTruth(address, "pets", classes=CLASSES)
+    found = GroundTruth(address, "pets", form=LabelForm(classes=CLASSES))
     found.refresh()
     assert found.labels == {("a", 0): 2.0, ("b", 1): 0.0, ("c", 0): 1.0, ("d", 0): 1.0}
     assert 'the label "dog" is no finite number' in found.left_out

@@ -228,7 +228,7 @@ def test_pip_installs_it_from_the_store(contents: Contents, tmp_path: Path) -> N
 STEPS = """
 from heliostat.ml.postprocessing import Changed, Given
 from heliostat.spec.parameters import JobParameters
-from snipes.kinds import NUMBERS
+from curlews.kinds import NUMBERS
 
 class Most(JobParameters):
     most: float = 0.5
@@ -243,9 +243,9 @@ def ground(rows, answers, given: Given[Most]):
 
 
 def test_a_package_answers_behind_the_steps_with_the_lists_it_was_made_with(tmp_path: Path) -> None:
-    plain = workload(tmp_path / "workload", "snipes", steps=STEPS)
+    plain = workload(tmp_path / "workload", "curlews", steps=STEPS)
     lists = {"grounded": ListSource(source="store:grounded.txt", digest="1" * 64)}
-    step = PostprocessingStep(name="ground", function="snipes.steps:ground", lists=lists, parameters={"most": 0.25})
+    step = PostprocessingStep(name="ground", function="curlews.steps:ground", lists=lists, parameters={"most": 0.25})
     contents = replace(plain, steps=(step,), lists={"1" * 64: "goose\n"})
     assert contents.identity != plain.identity
     (tmp_path / "built").mkdir()
