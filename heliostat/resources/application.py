@@ -41,7 +41,7 @@ class Application(Resource):
 
     Args:
         name: The application's name, in its URL too: lower case, digits and dashes, 40 characters at most.
-        code: The source files that the contract and the strategy's own functions need.
+        code: The source files that the contract, the steps behind the model and the strategy's own functions need.
         contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
         model: The model version that it answers with.
         serving: How it answers, and how the next version takes its place.

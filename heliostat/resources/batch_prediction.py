@@ -27,7 +27,7 @@ class BatchPrediction(Resource):
     Args:
         name: The prediction's own name: lower case, digits and dashes, 40 characters at most.
         application: The application that answers as it does.
-        code: The source files that the contract needs.
+        code: The source files that the contract and the steps behind the model need.
         contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
         model: The model version that predicts.
         batch: The rows, where their predictions go, and when.

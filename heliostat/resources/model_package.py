@@ -22,7 +22,7 @@ class ModelPackage(Resource):
 
     Args:
         name: The application's name, in the wheel's by default: lower case, digits and dashes, 40 characters at most.
-        code: The source files that the contract needs.
+        code: The source files that the contract and the steps behind the model need.
         contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
         model: The model version that is packed.
         package: What it is called, and where it is published.
