@@ -93,5 +93,5 @@ def _check(labels: list[Label]) -> None:
     if wrong:
         shown = "; ".join(str(item) for item in wrong[:_MOST_SHOWN])
         more = f" and {len(wrong) - _MOST_SHOWN} more" if len(wrong) > _MOST_SHOWN else ""
-        rule = "a request id, a row of 0 or more and a finite number, a class, or a tuple of numbers or of names, are needed"
+        rule = "a request id, a row of 0 or more and a finite number, or a class, or a tuple of either, are needed"
         raise PermanentError(f"labels that cannot be stored: {shown}{more}: {rule}")

@@ -351,7 +351,7 @@ def test_recorded_lists_are_read_back(tmp_path: Path) -> None:
     vectors = GroundTruth(address, "vectors", form=LabelForm.of(Embedding(dimensions=2)))
     vectors.refresh()
     assert vectors.labels == {("a", 0): (0.5, 1.0)}
-    with pytest.raises(PermanentError, match="a tuple of numbers or of names"):
+    with pytest.raises(PermanentError, match="a tuple of either"):
         record(address, "shapes", [Label("a", ("red", float("nan")))])  # type: ignore[arg-type]
 
 
