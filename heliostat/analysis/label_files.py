@@ -109,7 +109,9 @@ def read(key: str, content: bytes, form: LabelForm = _PLAIN) -> Found:
 
 
 def _take(lines: Lines, found: Found, form: LabelForm) -> None:
-    read_label = partial(_listed, form) if form.width is not None else partial(_number, _places(form.classes))
+    read_label: Callable[[Any], LabelValue | None] = (
+        partial(_listed, form) if form.width is not None else partial(_number, _places(form.classes))
+    )
     for number, row in lines:
         found.lines += 1
         try:
