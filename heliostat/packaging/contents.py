@@ -21,7 +21,7 @@ from heliostat.packaging import schemas
 from heliostat.serving.postprocessing import Steps
 from heliostat.spec.base import EntryPoint
 from heliostat.spec.code import code_of, digest_of, library_of, others_of
-from heliostat.spec.postprocessing import Postprocessing, step_functions
+from heliostat.spec.postprocessing import PostprocessingStep, step_functions
 from heliostat.spec.publications import PackageDigests
 from heliostat.systems.file_digests import sha256_of
 
@@ -52,7 +52,7 @@ class Contents:
     """The folder that the predictor loads from."""
     model_uri: str
     data_digest: str
-    steps: Postprocessing = ()
+    steps: tuple[PostprocessingStep, ...] = ()
     """What the model's answers pass through."""
     lists: Mapping[str, str] = field(default_factory=dict)
     """The content of the lists that steps read, by its digest."""

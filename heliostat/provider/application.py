@@ -21,7 +21,7 @@ from heliostat.provider.messages import refused
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.switches import Switches, switches_of
 from heliostat.spec.inspection import ServedModelAddress
-from heliostat.spec.postprocessing import Postprocessing
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.proto import breaks, parse
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Declaration, Health, Plan
@@ -165,7 +165,9 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
                     raise
                 context.warn(f"{outputs.name}: {error}; it counts as gone")
 
-    async def _bring(self, context: Context, inputs: ApplicationInputs, before: Postprocessing) -> ApplicationOutputs:
+    async def _bring(
+        self, context: Context, inputs: ApplicationInputs, before: tuple[PostprocessingStep, ...]
+    ) -> ApplicationOutputs:
         """`before`: the steps of what served."""
         began = time.monotonic()
         switches = switches_of(os.environ)

@@ -9,7 +9,7 @@ from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import shared
 from heliostat.spec.batch import Batch, BatchRun
-from heliostat.spec.postprocessing import Postprocessing
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import Code
 
 
@@ -52,7 +52,7 @@ class BatchPrediction(Resource):
         dataset: pulumi.Input[Address] | None = None,
         opts: pulumi.ResourceOptions | None = None,
         *,
-        postprocessing: Postprocessing = (),
+        postprocessing: tuple[PostprocessingStep, ...] = (),
     ) -> None:
         super().__init__(
             name,

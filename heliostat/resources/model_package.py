@@ -8,7 +8,7 @@ from heliostat.resources.application import ServedVersion
 from heliostat.resources.base import Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.packages import Package, default_distribution
-from heliostat.spec.postprocessing import Postprocessing
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import Code
 
 
@@ -44,7 +44,7 @@ class ModelPackage(Resource):
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
         *,
-        postprocessing: Postprocessing = (),
+        postprocessing: tuple[PostprocessingStep, ...] = (),
     ) -> None:
         super().__init__(
             name,

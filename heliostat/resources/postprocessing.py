@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from heliostat.spec.postprocessing import Postprocessing, PostprocessingStep
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import Code
 
 
@@ -18,6 +18,6 @@ def below(package: str, step: PostprocessingStep) -> PostprocessingStep:
     return step.model_copy(update={"function": f"{package}.{step.function}", "lists": lists})
 
 
-def with_code_digests(steps: Postprocessing, code: Callable[[str], Code]) -> Postprocessing:
+def with_code_digests(steps: tuple[PostprocessingStep, ...], code: Callable[[str], Code]) -> tuple[PostprocessingStep, ...]:
     """Steps with the digest of the source that each of them needs, which `code` gives for an entry point."""
     return tuple(step.model_copy(update={"code_digest": code(step.function).digest}) for step in steps)

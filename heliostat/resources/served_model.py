@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from pydantic import TypeAdapter, ValidationError
 
 from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
@@ -25,7 +24,7 @@ from heliostat.spec.batch import SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
-from heliostat.spec.postprocessing import Postprocessing, PostprocessingStep, step_functions
+from heliostat.spec.postprocessing import PostprocessingStep, step_functions, told_apart
 from heliostat.spec.problem import CustomMetric, Problem
 from heliostat.spec.proto import PROTO_FILE
 from heliostat.spec.resources import Code
@@ -55,7 +54,7 @@ class ServedModelArgs:
     """The parameters of the training; a stack's config overrides them."""
     problem: Problem = field(default_factory=Problem)
     """The task, and metrics of the workload's own."""
-    postprocessing: Postprocessing = ()
+    postprocessing: tuple[PostprocessingStep, ...] = ()
     """Steps between what the model answers and what a client gets; a stack's config adds its own behind them."""
 
     def __post_init__(self) -> None:
@@ -107,16 +106,16 @@ class ServedModelArgs:
         ]
         return self.problem.model_copy(update={"metrics": tuple(metrics)})
 
-    def declared_steps(self, further: Postprocessing) -> Postprocessing:
+    def declared_steps(self, further: tuple[PostprocessingStep, ...]) -> tuple[PostprocessingStep, ...]:
         """The workload's own steps and the stack's `further` ones, with the digests of their code.
 
         Raises:
             pulumi.RunError: two have one name, or the source of one cannot be found or read.
         """
         try:
-            steps = TypeAdapter(Postprocessing).validate_python((*self.postprocessing, *further))
-        except ValidationError as error:
-            raise pulumi.RunError("; ".join(each["msg"] for each in error.errors())) from None
+            steps = told_apart((*self.postprocessing, *further))
+        except ValueError as error:
+            raise pulumi.RunError(str(error)) from None
         return with_code_digests(steps, self.code)
 
     def require_searchable(self, name: str, spec: Workload) -> None:
@@ -218,7 +217,7 @@ class ServedModel(pulumi.ComponentResource):
         data: Dataset,
         model: ServedVersion,
         child: pulumi.ResourceOptions,
-        steps: Postprocessing,
+        steps: tuple[PostprocessingStep, ...],
     ) -> dict[str, BatchPrediction]:
         """The predictions that are made beforehand, by their names in the config."""
         if not spec.batch:
@@ -321,7 +320,7 @@ class _Convention:
     parameters: JobParameters
     data_parameters: JobParameters
     problem: Problem
-    postprocessing: Postprocessing = ()
+    postprocessing: tuple[PostprocessingStep, ...] = ()
 
     def __call__(self, name: str, spec: Workload, root: Path, platform: Platform) -> ServedModel:
         args = ServedModelArgs(

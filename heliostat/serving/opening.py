@@ -13,7 +13,7 @@ from heliostat.serving.postprocessing import Steps
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import default_spool
 from heliostat.serving.prediction_log.writer import PredictionLog
-from heliostat.spec.postprocessing import Postprocessing
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import ServingArguments, Version
 from heliostat.systems import library_packages, step_lists
@@ -59,7 +59,7 @@ def plane_of(arguments: ServingArguments, contract: Contract[Any, Any], predicto
     return DataPlane(contract, predictor, version, log, steps)
 
 
-def steps_of(declared: Postprocessing, contract: Contract[Any, Any], store: StoreAddress) -> Steps | None:
+def steps_of(declared: tuple[PostprocessingStep, ...], contract: Contract[Any, Any], store: StoreAddress) -> Steps | None:
     """The steps behind a contract, loaded; None where there are none.
 
     Raises:

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from heliostat.spec.base import EntryPoint, Model, Name, Parameters, is_empty
 from heliostat.spec.parameters import JobParameters
@@ -95,17 +95,18 @@ class PostprocessingStep(Model):
         return f"{self.name} {self.version}"
 
 
-def _told_apart(steps: tuple[PostprocessingStep, ...]) -> tuple[PostprocessingStep, ...]:
+def told_apart(steps: tuple[PostprocessingStep, ...]) -> tuple[PostprocessingStep, ...]:
+    """The steps, whose names tell them apart.
+
+    Raises:
+        ValueError: two have one name.
+    """
     names = [step.name for step in steps]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(
             f"there is more than one step {twice[0]!r}: the log and metrics tell steps by their names, so give each its own"
         )
     return steps
-
-
-Postprocessing = Annotated[tuple[PostprocessingStep, ...], AfterValidator(_told_apart)]
-"""The steps of an application, the first first."""
 
 
 class Outcome(StrEnum):

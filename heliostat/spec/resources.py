@@ -23,7 +23,7 @@ from heliostat.spec.own_cluster import OwnCluster, groupless
 from heliostat.spec.packages import DistributionName, PackageIndex
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
-from heliostat.spec.postprocessing import Postprocessing
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.problem import Problem
 from heliostat.spec.scaling import misfit
 from heliostat.spec.strategies import Strategy
@@ -342,7 +342,7 @@ class ModelPackageInputs(Model):
     """`models:/<name>/<version>`"""
     data_digest: str = ""
     """Of the data that the model was trained on; empty where the registry does not know."""
-    postprocessing: Postprocessing = Field(default=(), exclude_if=is_empty)
+    postprocessing: tuple[PostprocessingStep, ...] = Field(default=(), exclude_if=is_empty)
     """Steps between what the model answers and what the package gives."""
     index: PackageIndex | None = None
     """Where it is published besides the object store."""
@@ -384,7 +384,7 @@ class BatchPredictionInputs(BatchRun):
     sink: Sink
     key: tuple[Column, ...] = ()
     columns: tuple[Column, ...] = ()
-    postprocessing: Postprocessing = Field(default=(), exclude_if=is_empty)
+    postprocessing: tuple[PostprocessingStep, ...] = Field(default=(), exclude_if=is_empty)
     """Steps between what the model answers and the answers that are kept beside its predictions."""
     schedule: str | None = None
     store: StoreAddress

@@ -276,8 +276,7 @@ def ranked(truth: GroundTruth, requests: int, rows: int) -> Any:
 
 def order(number: int, ours: Any, theirs: Any = None, queries: Any = None) -> Pair:
     body = json.dumps({"rows": [{"query": query} if query else {} for query in (queries or [None] * len(ours))]}).encode()
-    scores = lambda given: reply([{"p": score} for score in given.tolist()])  # noqa: E731
-    return Pair(Request(f"r{number}", body), scores(ours), scores(theirs) if theirs is not None else None)
+    return Pair(Request(f"r{number}", body), reply(listed(ours)), reply(listed(theirs)) if theirs is not None else None)
 
 
 @pytest.mark.parametrize(("metric", "k"), [("ndcg", None), ("ndcg_at_5", 5)])
@@ -307,7 +306,8 @@ def test_what_serves_is_compared_on_the_requests_that_it_answered_alone(truth: G
     check.add(order(0, ours[0]))
     check.add(order(1, ours[1], theirs[1]))
     figure = check.figure()
-    assert (figure.rows, figure.candidate) == (8, pytest.approx(sk.ndcg_score(relevance[1:], ours[1:])))
+    assert figure.rows == 8
+    assert figure.candidate == pytest.approx(sk.ndcg_score(relevance[1:], ours[1:]))
 
 
 def test_requests_that_say_nothing_of_an_order_are_no_figure_and_negative_relevances_are_told(truth: GroundTruth) -> None:
@@ -326,14 +326,19 @@ def test_requests_that_say_nothing_of_an_order_are_no_figure_and_negative_releva
 
 @pytest.mark.parametrize("name", ["labels.jsonl", "labels.csv"])
 def test_labels_that_are_lists_are_read_from_files(tmp_path: Path, name: str) -> None:
-    lines = [["a", ["red", "large"]], ["b", [0, 1, 0]], ["c", []], ["d", ["blue"]], ["e", [0, 2, 0]], ["f", None], ["g", [1]]]
+    lines: dict[str, Any] = {
+        "a": ["red", "large"], "b": [0, 1, 0], "c": [], "d": ["blue"], "e": [0, 2, 0], "f": None, "g": [1],
+    }  # fmt: skip
     folder = tmp_path / "ground-truth" / "shapes"
     folder.mkdir(parents=True)
     if name.endswith("csv"):
-        written = ["request_id\tlabel", *(f"{key}\t{json.dumps(label) if label is not None else ''}" for key, label in lines)]
+        written = [
+            "request_id\tlabel",
+            *(f"{key}\t{json.dumps(label) if label is not None else ''}" for key, label in lines.items()),
+        ]
         (folder / "labels.tsv").write_text("\n".join(written))
     else:
-        (folder / name).write_text("\n".join(json.dumps({"request_id": key, "label": label}) for key, label in lines))
+        (folder / name).write_text("\n".join(json.dumps({"request_id": key, "label": label}) for key, label in lines.items()))
     assert SHAPES.task is not None
     found = GroundTruth(StoreAddress(uri=f"file://{tmp_path}"), "shapes", form=LabelForm.of(SHAPES.task))
     found.refresh()
