@@ -21,6 +21,7 @@ docs/serving
 docs/models-of-others
 docs/training
 docs/rollouts
+docs/postprocessing
 docs/prediction-log
 docs/patterns/on-demand
 docs/patterns/dependency

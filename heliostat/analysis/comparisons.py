@@ -8,9 +8,11 @@ from typing import Any, Protocol
 from heliostat.analysis.answers import MISSING, Pair, shown, value_of
 from heliostat.analysis.ground_truth import GroundTruth
 from heliostat.analysis.model_metrics import Metrics
+from heliostat.analysis.ranking_metrics import RankingMetrics
 from heliostat.analysis.scores import NO_SERVING, Distances
 from heliostat.spec.analysis import Check, Disagreement, Measurement, ModelMetric, PredictionDistance
 from heliostat.spec.routes import Ending
+from heliostat.spec.tasks import Ranking
 
 
 class Comparison(Protocol):
@@ -30,7 +32,9 @@ def comparison(check: Check, truth: GroundTruth) -> Comparison | None:
     if isinstance(check, PredictionDistance):
         return Distances(check)
     if isinstance(check, ModelMetric):
-        return Metrics(check, truth)
+        task = check.of.task if check.of is not None else None
+        own = check.of is not None and check.of.custom(check.metric) is not None
+        return RankingMetrics(check, truth, task) if isinstance(task, Ranking) and not own else Metrics(check, truth)
     return None
 
 

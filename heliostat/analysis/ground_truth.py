@@ -1,8 +1,9 @@
 """The labels that are known of an application's predictions, read from `ground-truth/<application>/**` in the object store.
 
 One label a row, in any of the forms of `heliostat.analysis.label_files`: `request_id` as the answer's `x-request-id` header
-had it, `row` in the request (0 where the column is missing), and `label`, a number or a boolean, one of the task's classes, or
-nothing where it is not known yet. `heliostat.ml.ground_truth.record` writes them, or whoever puts such files there.
+had it, `row` in the request (0 where the column is missing), and `label`: a number or a boolean, one of the task's classes, a
+list for Multilabel and Embedding (as JSON where a file has text alone), or nothing where it is not known yet.
+`heliostat.ml.ground_truth.record` writes them, or whoever puts such files there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from heliostat.analysis.label_files import Labels, is_data, read
+from heliostat.analysis.label_files import LabelForm, Labels, is_data, read
 from heliostat.ml.ground_truth import prefix
 from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
@@ -20,6 +21,8 @@ from heliostat.systems.objects import ObjectInfo, ObjectMissingError, open_store
 
 _log = logging.getLogger(__name__)
 _MOST_LABELS: Final = 200_000
+_MOST_NUMBERS: Final = 1 << 23
+"""Of labels that are lists fewer are kept."""
 _MOST_SHOWN: Final = 5
 
 _Age = tuple[datetime, str]
@@ -31,8 +34,9 @@ class GroundTruth:
     """The labels of one application; objects that were read are not read again."""
 
     def __init__(
-        self, address: StoreAddress, application: Name, most: int = _MOST_LABELS, classes: tuple[str, ...] = ()
+        self, address: StoreAddress, application: Name, most: int = _MOST_LABELS, form: LabelForm | None = None
     ) -> None:
+        """`form`: what a label of the task may be, by default a number."""
         self.labels: Labels = {}
         self.requests: frozenset[str] = frozenset()
         """Ids of the requests that labels are about."""
@@ -40,8 +44,8 @@ class GroundTruth:
         """What could not be read, of each object, by key."""
         self._store = open_store(address)
         self._prefix = prefix(application)
-        self._most = most
-        self._classes = classes
+        self._form = form or LabelForm()
+        self._most = max(1, min(most, _MOST_NUMBERS // (self._form.width or 1)))
         self._read: set[tuple[str, int, datetime]] = set()
         self._ages: dict[tuple[str, int], _Age] = {}
         """Of the object that each label is from."""
@@ -95,7 +99,7 @@ class GroundTruth:
         except ObjectMissingError:
             return {}
         self.mistakes.pop(key, None)
-        found = read(key, content, self._classes)
+        found = read(key, content, self._form)
         if found.problem:
             self.mistakes[key] = found.problem
             _log.warning("labels are left out, %s: %s", key, found.problem)

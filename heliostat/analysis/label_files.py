@@ -11,11 +11,16 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Self
 
 from pydantic_core import from_json, to_json
 
-Labels = dict[tuple[str, int], float]
+from heliostat.spec.tasks import Embedding, Multiclass, Multilabel, Task
+
+LabelValue = float | tuple[float, ...]
+"""A number, or of tasks whose label is a list as many numbers as it has."""
+Labels = dict[tuple[str, int], LabelValue]
 """By request id and row."""
 
 _COLUMNS: Final = ("request_id", "row", "label")
@@ -28,6 +33,36 @@ _TRUTHS: Final = {"true": 1.0, "false": 0.0}
 
 Lines = Iterator[tuple[int, Any]]
 """Numbers of lines, from 1, and what is in them: a row by column, or an error that says why there is none."""
+
+
+@dataclass(frozen=True)
+class LabelForm:
+    """What a label of a task may be."""
+
+    classes: tuple[str, ...] = ()
+    """Names that stand for their places."""
+    flags: tuple[str, ...] = ()
+    """Names of which a label lists those that are true; or it has 0 or 1 for each."""
+    dimensions: int | None = None
+    """A label is a list of so many numbers."""
+
+    @classmethod
+    def of(cls, task: Task | None) -> Self:
+        """Of the labels of a task."""
+        match task:
+            case Multiclass(classes=classes):
+                return cls(classes=classes)
+            case Multilabel(labels=labels):
+                return cls(flags=labels)
+            case Embedding(dimensions=dimensions):
+                return cls(dimensions=dimensions)
+            case _:
+                return cls()
+
+    @property
+    def width(self) -> int | None:
+        """How many numbers a label is; None: it is one, and no list."""
+        return len(self.flags) or self.dimensions
 
 
 @dataclass
@@ -43,14 +78,17 @@ class Found:
     """Why lines, or all of the file, could not be read; empty where everything could."""
 
 
+_PLAIN: Final = LabelForm()
+
+
 def is_data(key: str) -> bool:
     """Whether an object is to be read at all: by custom, `_SUCCESS`, `.part.crc` and the like are about data and none."""
     name = key.rpartition("/")[2]
     return bool(name) and not name.startswith(("_", "."))
 
 
-def read(key: str, content: bytes, classes: tuple[str, ...] = ()) -> Found:
-    """The labels in an object, those of `classes` as their places; never raises."""
+def read(key: str, content: bytes, form: LabelForm = _PLAIN) -> Found:
+    """The labels in an object, in the form that the task has; never raises."""
     name = key.rpartition("/")[2].lower()
     packed = name.endswith(".gz")
     kind = name.removesuffix(".gz").rpartition(".")[2]
@@ -63,20 +101,23 @@ def read(key: str, content: bytes, classes: tuple[str, ...] = ()) -> Found:
         content, torn = _unpacked(content)
     found = Found()
     try:
-        _take(lines(content), found, {name: float(place) for place, name in enumerate(classes)})
+        _take(lines(content), found, form)
     except Exception as error:  # it is no such table, whatever a library calls that
         found.problem = f"{type(error).__name__}: {error}"
     found.problem = "; ".join(filter(None, (found.problem, torn)))
     return found
 
 
-def _take(lines: Lines, found: Found, classes: Mapping[str, float]) -> None:
+def _take(lines: Lines, found: Found, form: LabelForm) -> None:
+    read_label: Callable[[Any], LabelValue | None] = (
+        partial(_listed, form) if form.width is not None else partial(_number, _places(form.classes))
+    )
     for number, row in lines:
         found.lines += 1
         try:
             if isinstance(row, Exception):
                 raise row
-            place, label = _label(row, classes)
+            place, label = _label(row, read_label)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, csv.Error) as error:
             found.wrong += 1
             found.problem = found.problem or f"line {number} first: {error}"
@@ -87,7 +128,13 @@ def _take(lines: Lines, found: Found, classes: Mapping[str, float]) -> None:
         found.problem = f"{found.wrong} of {found.lines} lines are no labels, {found.problem}"
 
 
-def _label(row: Mapping[str, Any], classes: Mapping[str, float]) -> tuple[tuple[str, int], float | None]:
+def _places(names: tuple[str, ...]) -> dict[str, float]:
+    return {name: float(place) for place, name in enumerate(names)}
+
+
+def _label(
+    row: Mapping[str, Any], read_label: Callable[[Any], LabelValue | None]
+) -> tuple[tuple[str, int], LabelValue | None]:
     """The place of a label and the label; None for one that is not known yet.
 
     Raises:
@@ -104,10 +151,38 @@ def _label(row: Mapping[str, Any], classes: Mapping[str, float]) -> tuple[tuple[
     place = 0 if number is None or number == "" or number != number else float(number)
     if not (math.isfinite(place) and place >= 0 and place == int(place)):
         raise ValueError(f"the row {_shown(number)} is no number from 0")
-    return (str(request_id), int(place)), _number(row["label"], classes)
+    return (str(request_id), int(place)), read_label(row["label"])
 
 
-def _number(label: Any, classes: Mapping[str, float]) -> float | None:
+def _listed(form: LabelForm, label: Any) -> tuple[float, ...] | None:
+    """A label that is a list; where a file has text alone, it is JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(label, str) and label.strip():
+        try:
+            label = from_json(label)
+        except ValueError:
+            raise ValueError(f"the label {_shown(label)} is no list in JSON") from None
+    if label is None or label == "":
+        return None
+    if not isinstance(label, list | tuple):
+        raise ValueError(f"the label {_shown(label)} is no list")
+    if form.flags and all(isinstance(each, str) for each in label):
+        if others := [each for each in label if each not in form.flags]:
+            raise ValueError(f"the label {_shown(label)} has {_shown(others[0])}, none of the task's labels")
+        return tuple(float(name in label) for name in form.flags)
+    numbers = tuple(float(each) for each in label if isinstance(each, bool | int | float) and math.isfinite(each))
+    if len(numbers) != len(label) or len(numbers) != form.width:
+        of = "names of the task's labels, or 0 or 1 for each" if form.flags else "finite numbers"
+        raise ValueError(f"the label {_shown(label)} is no list of {form.width} {of}")
+    if form.flags and set(numbers) - {0.0, 1.0}:
+        raise ValueError(f"the label {_shown(label)} holds what is neither 0 nor 1")
+    return numbers
+
+
+def _number(classes: Mapping[str, float], label: Any) -> float | None:
     if label is None or label == "":
         return None
     if isinstance(label, str) and label in classes:

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heliostat.analysis.answered_predictions import prediction_of, why_none
+from heliostat.analysis.answered_predictions import Numbers, prediction_of, why_none
 from heliostat.analysis.answers import MISSING, Pair, row_of
 from heliostat.analysis.ground_truth import GroundTruth
+from heliostat.analysis.label_files import LabelForm, LabelValue
 from heliostat.analysis.reservoir import Reservoir
 from heliostat.analysis.scores import MOST_UNANSWERED, Seldom, joined, left_out, too_many, why_unanswered
 from heliostat.spec.analysis import Measurement, ModelMetric, Verdict
 from heliostat.spec.problem import CustomMetric, undeclared_of
-from heliostat.spec.tasks import REGRESSION_METRICS, Multiclass
+from heliostat.spec.tasks import REGRESSION_METRICS, Multiclass, Multilabel
 
 Array = NDArray[Any]
 
@@ -31,6 +32,7 @@ class Metrics:
         self._check = check
         self._task = check.of.task if check.of is not None else None
         self._width = (self._task.width if self._task is not None else None) or 1
+        self._label_width = LabelForm.of(self._task).width
         self._truth = truth
         self._refused = ""
         self.measured_outside: Measurement | None = None
@@ -39,7 +41,7 @@ class Metrics:
 
     def _begin(self, compared: bool) -> None:
         self._compared = compared
-        self._sample = Reservoir(columns=1 + 2 * self._width)
+        self._sample = Reservoir(columns=(self._label_width or 1) + 2 * self._width)
         """Labels, the candidate's predictions, and those of what serves where that is compared."""
         self._unanswered = 0
         self._example = ""
@@ -61,7 +63,7 @@ class Metrics:
             if label is not None:
                 self._score(label, pair, row)
 
-    def _score(self, label: float, pair: Pair, row: int) -> None:
+    def _score(self, label: LabelValue, pair: Pair, row: int) -> None:
         our, their = row_of(pair.candidate_rows, row), row_of(pair.serving_rows, row)
         score, other = self._prediction(our), self._prediction(their)
         if other is None and their is not MISSING:
@@ -75,16 +77,21 @@ class Metrics:
             self._unanswered += 1
             self._example = self._example or why_unanswered(pair, our) or self._why_none(our)
         else:
-            self._sample.add(label, *score, *(other or [math.nan] * self._width))
+            self._keep(row, label, score, other)
 
-    def _prediction(self, answer: Any) -> tuple[float, ...] | None:
+    def _keep(self, row: int, label: LabelValue, score: Numbers, other: Numbers | None) -> None:
+        """Take a row whose truth and prediction are known; `other`: of what serves."""
+        labels = label if isinstance(label, tuple) else (label,)
+        self._sample.add(*labels, *score, *(other or [math.nan] * self._width))
+
+    def _prediction(self, answer: Any) -> Numbers | None:
         return prediction_of(self._task, self._check.metric, answer, self._check.field)
 
     def _why_none(self, answer: Any) -> str:
         return why_none(self._task, self._check.metric, answer, self._check.field)
 
     def figure(self) -> Measurement:  # noqa: D102
-        scored, rows = self._sample.rows, self._sample.rows + self._unanswered
+        scored, rows = self.rows, self.rows + self._unanswered
         if not rows:
             return Measurement(text=self._refused or self._unknown())
         without = left_out(self._unanswered, rows, self._example)
@@ -101,11 +108,13 @@ class Metrics:
 
     def arrays(self) -> dict[str, Array]:
         """`labels`, the `candidate`'s predictions and, where they are compared, those of what is `serving`, a row each."""
-        labels, *others = self._sample.columns
+        kept = self._sample.columns
+        width = self._label_width or 1
+        labels, others = kept[:width].T if self._label_width else kept[0], kept[width:]
         ours, theirs = np.array(others[: self._width]).T, np.array(others[self._width :]).T
         if self._task is None or self._task.width is None:
             ours, theirs = ours[:, 0], theirs[:, 0]
-        if isinstance(self._task, Multiclass):
+        if isinstance(self._task, Multiclass | Multilabel):
             labels = labels.astype(np.int64)
         return {"labels": labels, "candidate": ours, **({"serving": theirs} if self._compared else {})}
 
@@ -125,7 +134,9 @@ class Metrics:
         if self._task is None and metric not in REGRESSION_METRICS and not has_two_classes(truth.labels):
             return Measurement(text=f"labels must be 0 or 1 for {metric}; there are others")
         kind = kind_of(self._task or undeclared_of(metric not in REGRESSION_METRICS))
-        if wrong := wrong_label(kind, pa.chunked_array([truth.labels])):
+        # Of lists each was looked at as it was read.
+        wrong = {} if self._label_width else wrong_label(kind, pa.chunked_array([truth.labels]))
+        if wrong:
             reason, rows = next(iter(wrong.items()))
             return Measurement(text=f"the ground truth {reason} in {rows} rows")
         if reason := kind.why_undefined(metric, truth):

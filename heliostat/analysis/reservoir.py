@@ -14,13 +14,17 @@ MOST_KEPT: Final = 200_000
 _SEED: Final = 7
 
 
+MOST_NUMBERS: Final = 1 << 24
+"""Of rows of many numbers fewer are kept: 128 MiB."""
+
+
 class Reservoir:
     """Rows of numbers; every row that came is in it with the same probability. The same rows make the same sample."""
 
     def __init__(self, columns: int, most: int = MOST_KEPT) -> None:
         self.rows = 0
         """That came, kept or not."""
-        self._most = most
+        self._most = max(1, min(most, MOST_NUMBERS // columns))
         self._kept = tuple(array("d") for _ in range(columns))
         self._chance = random.Random(_SEED).random  # noqa: S311 - nothing is secret here
 

@@ -12,12 +12,12 @@ from heliostat.analysis.answers import Pair
 from heliostat.analysis.client import Reply, VersionClient
 from heliostat.analysis.comparisons import comparison, figures
 from heliostat.analysis.ground_truth import GroundTruth
+from heliostat.analysis.label_files import LabelForm
 from heliostat.analysis.model_metrics import Metrics
 from heliostat.spec.analysis import CustomCheck, Measurement, Measurements, ModelMetric, Source
 from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts
 from heliostat.spec.routes import Ending
-from heliostat.spec.tasks import Multiclass
 
 _SAMPLE_BYTES: Final = 1 << 17
 """A larger one is not shown."""
@@ -56,7 +56,7 @@ class AnalysisState:
     def __init__(self, task: AnalysisTask, session: aiohttp.ClientSession) -> None:
         self.task = task
         self.candidate, self.serving = VersionClient(session), VersionClient(session)
-        self.truth = GroundTruth(task.candidate.store, task.application, classes=_classes(task))
+        self.truth = GroundTruth(task.candidate.store, task.application, form=_label_form(task))
         self.scored: set[str] = set()
         """Ids of requests that were compared when their truth was known."""
         self.samples: deque[Pair] = deque(maxlen=_SAMPLES)
@@ -149,7 +149,7 @@ class AnalysisState:
         )
 
 
-def _classes(task: AnalysisTask) -> tuple[str, ...]:
-    """The classes that labels may be called by, where the workload's task has some."""
+def _label_form(task: AnalysisTask) -> LabelForm:
+    """What labels of the workload's task may be."""
     tasks = [check.of.task for check in task.analysis.checks if isinstance(check, ModelMetric) and check.of is not None]
-    return next((found.classes for found in tasks if isinstance(found, Multiclass)), ())
+    return LabelForm.of(next((found for found in tasks if found is not None), None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from heliostat.controller.metrics import CONTENT_TYPE, Metrics
 from heliostat.controller.points import samples
 from heliostat.controller.probes import add_probes
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.step_counters import StepCounters
 from heliostat.controller.task_queues import TaskQueues, add_task_queues
 from heliostat.controller.traffic_api import add_traffic
 from heliostat.controller.views import current, past
@@ -95,9 +97,9 @@ def create_app(
     version = heliostat.__version__
     app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)
     views = Views(reconciler, public_url)
-    queues = queues or TaskQueues(reconciler)
+    queues, steps = queues or TaskQueues(reconciler), StepCounters(reconciler)
     _add_health(app, reconciler, public_url)
-    _add_metrics(app, reconciler, queues)
+    _add_metrics(app, Metrics(reconciler, queues, steps), queues, steps)
     _add_reads(app, reconciler, views)
     add_task_queues(app, queues, views.state)
     add_changes(app, reconciler, views.state, views.status)
@@ -123,12 +125,10 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
         )
 
 
-def _add_metrics(app: FastAPI, reconciler: Reconciler, queues: TaskQueues) -> None:
-    metrics = Metrics(reconciler, queues)
-
+def _add_metrics(app: FastAPI, metrics: Metrics, queues: TaskQueues, steps: StepCounters) -> None:
     @app.get("/metrics")
     async def scrape() -> Response:
-        await queues.refresh()
+        await asyncio.gather(queues.refresh(), steps.refresh())
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.step_counters import StepCounters
 from heliostat.controller.task_queues import TaskQueues
 from heliostat.rollout import refusals, show
 from heliostat.rollout.model import SHARES, Colour, Observed, State
@@ -28,9 +29,9 @@ _VERDICTS = {Verdict.PASS: 1, Verdict.INCONCLUSIVE: 0, Verdict.FAIL: -1}
 class Metrics:
     """One registry of one controller."""
 
-    def __init__(self, reconciler: Reconciler, queues: TaskQueues) -> None:
+    def __init__(self, reconciler: Reconciler, queues: TaskQueues, steps: StepCounters) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(reconciler, queues))
+        self._registry.register(_Collector(reconciler, queues, steps))
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -38,9 +39,10 @@ class Metrics:
 
 
 class _Collector(Collector):
-    def __init__(self, reconciler: Reconciler, queues: TaskQueues) -> None:
+    def __init__(self, reconciler: Reconciler, queues: TaskQueues, steps: StepCounters) -> None:
         self._reconciler = reconciler
         self._queues = queues
+        self._steps = steps
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: what there is to tell is known at a scrape."""
@@ -66,6 +68,7 @@ class _Collector(Collector):
         if isinstance(reconciler.traffic, FleetRouter):
             yield _members(reconciler.traffic)
         yield from _tasks(self._queues.depths)
+        yield from _postprocessing(self._steps)
         written = not reconciler.store.faults.error
         yield _gauge("heliostat_store_writes", "Whether what is decided can be written down", written)
 
@@ -98,6 +101,20 @@ def _workers(depths: Mapping[str, QueueDepth]) -> Metric:
             for state, count in (("asked", each.replicas), ("running", each.running), ("most", each.max_replicas)):
                 found.add_metric([name, each.version, state], count)
     return found
+
+
+def _postprocessing(steps: StepCounters) -> Iterator[Metric]:
+    """What steps did to answers of clients."""
+    labels = [*_VERSION, "step", "outcome", "reason"]
+    answers = CounterMetricFamily(
+        "heliostat_postprocessed_answers", "Answers that a step saw, changed, was passed over on, or failed on", labels=labels
+    )
+    removed = CounterMetricFamily("heliostat_postprocessing_removed", "Entries that steps took out of answers", labels=labels)
+    for key, count in sorted(steps.answers.items()):
+        answers.add_metric([*key], count)
+    for key, count in sorted(steps.removed.items()):
+        removed.add_metric([*key], count)
+    yield from (answers, removed)
 
 
 def _members(fleet: FleetRouter) -> Metric:

@@ -117,7 +117,7 @@ def add_task_queues(app: FastAPI, queues: TaskQueues, known: Callable[[str], Sta
         told = await relayed(name, "GET", "")
         if told.status_code != status.HTTP_200_OK:
             return told
-        return QueueDepth.model_validate_json(told.body).model_copy(update={"workers": queues.workers(name)})
+        return QueueDepth.model_validate_json(bytes(told.body)).model_copy(update={"workers": queues.workers(name)})
 
     @app.get("/v1/applications/{name}/tasks/dead")
     async def dead(name: Name, most: Annotated[int, Query(ge=1, le=1000)] = 100) -> Any:

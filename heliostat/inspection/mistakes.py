@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from heliostat.ml.contracts import Contract, Golden, load_entry_point, reads_whole
 from heliostat.serving.bodies import Bodies, problems
+from heliostat.serving.postprocessing import parameters_of
 from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptProto, Role, ServedModelAddress, Told
 from heliostat.spec.workload import Limits
 
@@ -41,7 +42,13 @@ def _loaded(asked: Asked) -> tuple[Any, list[str]]:
         found = load_entry_point(asked.entry_point)
     except Exception as error:
         return None, [f"cannot be imported: {_why(error)}"]
-    return found, list(_ROLES[asked.role](found))
+    mistakes = list(_ROLES[asked.role](found))
+    if asked.role is Role.POSTPROCESSING and not mistakes:
+        try:
+            parameters_of(found, asked.parameters)
+        except ValueError as error:
+            mistakes.append(f"cannot be a step: {error}")
+    return found, mistakes
 
 
 def _why(error: Exception) -> str:
@@ -92,6 +99,7 @@ _ROLES: Final[Mapping[Role, Callable[[Any], Iterator[str]]]] = {
     Role.PREDICTOR: _predictor,
     Role.CONTRACT: _is_contract,
     Role.CHECK: lambda given: _takes(given, "one argument, the candidate"),
+    Role.POSTPROCESSING: lambda given: _takes(given, "three arguments, the rows, their answers and what is given", 3),
     Role.METRIC: lambda given: _takes(given, "two arguments, the labels and the predictions", 2),
 }
 

@@ -20,7 +20,9 @@ from heliostat.ml.predictions import Predictions, parts_of, rows_of
 from heliostat.ml.priority import lower_priority
 from heliostat.serving import model_cache
 from heliostat.serving.bodies import Bodies, problems
-from heliostat.spec.batch import PREDICTION
+from heliostat.serving.opening import steps_of
+from heliostat.serving.postprocessing import StepError
+from heliostat.spec.batch import ANSWER, CHANGES, PREDICTION
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import part_key
 from heliostat.spec.resources import StoreAddress
@@ -41,6 +43,8 @@ def predictor_digest(specification: BatchSpecification) -> str:
         "kept": [*specification.key, "", *specification.columns],
         **({"environment": specification.environment_digest} if specification.environment_digest else {}),
     }
+    if specification.postprocessing:
+        parts["postprocessing"] = [step.label for step in specification.postprocessing]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -62,6 +66,9 @@ class Predicting:
         self._predictor = self._contract.predictor.load(folder)
         self._fields = fields_of(self._contract)
         self._bodies = Bodies(self._contract.row, _CHECKED_AT_ONCE)
+        # A step is asked with the rows of a batch, as it is with those of a request.
+        self._batch_bodies = Bodies(self._contract.row, self._specification.run.batch_rows)
+        self._steps = steps_of(self._specification.postprocessing, self._contract, self._specification.store)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Predict a part, where nobody has yet."""
@@ -98,7 +105,28 @@ class Predicting:
             if (there := rows_of(predictions)) != table.num_rows:
                 raise PermanentError(f"the predictor gave {there} predictions for {table.num_rows} rows")
             kept = [*self._specification.key, *self._specification.columns]
-            yield table.select(kept).append_column(PREDICTION, prediction_array(predictions))
+            found = table.select(kept).append_column(PREDICTION, prediction_array(predictions))
+            yield self._with_answers(part, table, found, predictions) if self._steps is not None else found
+
+    def _with_answers(self, part: Part, table: pa.Table, found: pa.Table, predictions: Predictions) -> pa.Table:
+        """The predictions with the answers that a client would get for them, and what steps changed, as JSON.
+
+        Raises:
+            PermanentError: a row does not fit the contract, or a step fails.
+        """
+        assert self._steps is not None  # noqa: S101 - for mypy
+        rows = self._rows(part, table, 0, table.num_rows, self._batch_bodies)
+        answers = [self._contract.respond(score) for score in parts_of(predictions)]
+        try:
+            processed = self._steps.apply(rows, answers)
+        except StepError as error:
+            raise PermanentError(f"{part.key}: {error}: {error.__cause__ or ''}") from error
+        told: list[list[dict[str, Any]]] = [[] for _ in rows]
+        for change in processed.changes:
+            told[change.row].append(change.as_logged())
+        changes = pa.array([to_json(each).decode() if each else None for each in told], pa.string())
+        answered = pa.array([each.decode() for each in processed.encoded], pa.string())
+        return found.append_column(ANSWER, answered).append_column(CHANGES, changes)
 
     def _batches(self, part: Part) -> Iterator[pa.Table]:
         store = open_store(StoreAddress.model_validate_json(part.store))
@@ -145,7 +173,7 @@ class Predicting:
         Raises:
             PermanentError: with the mistakes of the first that do not fit.
         """
-        return self._contract.columns([row for rows in self._checked(part, table) for row in rows])
+        return self._contract.columns(self._rows(part, table, 0, table.num_rows, self._batch_bodies))
 
     def _takes_none(self, name: str) -> bool:
         try:
@@ -161,21 +189,24 @@ class Predicting:
         Raises:
             PermanentError: with the mistakes of the first that do not fit.
         """
-        for _ in self._checked(part, table):
-            continue
-
-    def _checked(self, part: Part, table: pa.Table) -> Iterator[Sequence[Any]]:
-        """Rows as the contract has them, some thousands at a time."""
-        fields = [name for name in self._fields if name in table.column_names]
         for start in range(0, table.num_rows, _CHECKED_AT_ONCE):
-            rows = table.select(fields).slice(start, _CHECKED_AT_ONCE).to_pylist()
-            body = to_json({"rows": rows}, inf_nan_mode="constants")
-            try:
-                yield self._bodies.read(body)[0]
-            except ValidationError as error:
-                told = problems(error, body)[:3]
-                shown = "; ".join(f"{'.'.join(map(str, each['loc'][2:]))}: {each['msg']}" for each in told)
-                raise PermanentError(f"{part.key}: rows do not fit the contract (row.field): {shown}") from None
+            self._rows(part, table, start, _CHECKED_AT_ONCE, self._bodies)
+
+    def _rows(self, part: Part, table: pa.Table, start: int, count: int, bodies: Bodies) -> Sequence[Any]:
+        """Rows as the contract has them.
+
+        Raises:
+            PermanentError: with the mistakes of the first that do not fit.
+        """
+        fields = [name for name in self._fields if name in table.column_names]
+        rows = table.select(fields).slice(start, count).to_pylist()
+        body = to_json({"rows": rows}, inf_nan_mode="constants")
+        try:
+            return bodies.read(body)[0]
+        except ValidationError as error:
+            told = problems(error, body)[:3]
+            shown = "; ".join(f"{'.'.join(map(str, each['loc'][2:]))}: {each['msg']}" for each in told)
+            raise PermanentError(f"{part.key}: rows do not fit the contract (row.field): {shown}") from None
 
 
 def contract_of(specification: BatchSpecification) -> Contract[Any, Any]:

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from heliostat.jobs.batch_rows import local
 from heliostat.ml.contracts import columns_of
-from heliostat.spec.batch import PREDICTION, PostgresSink
+from heliostat.spec.batch import ANSWER, CHANGES, PREDICTION, PostgresSink
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import ResultPart, table_key
 from heliostat.systems import databases
@@ -41,13 +41,14 @@ def sqlite(specification: BatchSpecification, store: ObjectStore, run: str, part
         PermanentError: two rows have the same key.
     """
     key = table_key(specification.name, run)
-    kept = [*specification.columns, PREDICTION]
+    answered = [ANSWER, CHANGES] if specification.postprocessing else []
+    kept = [*specification.columns, PREDICTION, *answered]
 
     def columns() -> Iterator[list[Any]]:
         for table in _tables(store, parts):
             found = columns_of(table.select([*specification.key, *specification.columns]))
             values = [_values(found[name]) for name in (*specification.key, *specification.columns)]
-            yield [*values, _values(_plain(table[PREDICTION]))]
+            yield [*values, *(_values(_plain(table[name])) for name in (PREDICTION, *answered))]
 
     with tempfile.TemporaryDirectory(prefix="heliostat-table-") as folder:
         path = Path(folder, "table.sqlite")
@@ -75,7 +76,7 @@ def postgres(
             if cursor.fetchone() is not None:
                 continue
             for rows in _tables(store, [part]):
-                shown = rows.set_column(rows.num_columns - 1, PREDICTION, _plain(rows[PREDICTION]))
+                shown = rows.set_column(rows.column_names.index(PREDICTION), PREDICTION, _plain(rows[PREDICTION]))
                 cursor.execute(f'CREATE TABLE IF NOT EXISTS "{table}" ({_definition(shown.schema, specification.key)})')
                 databases.copy_rows(cursor, table, specification.key, shown)
             cursor.execute(f'INSERT INTO "{noted}" VALUES (%s, %s)', (run, part.key))  # noqa: S608

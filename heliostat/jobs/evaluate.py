@@ -1,6 +1,9 @@
 """Scores a candidate and what serves on the same test rows. Run by the provider's ModelVersion as a Ray job.
 
-It only measures: the gate decides from the report.
+It only measures: the gate decides from the report. The test split is read, and scored, in parts. What stays in memory are the
+predictions and, of the rows, the label and the columns that the task or a slice names: an area under a curve, an order or a
+quantile is of all rows at once, and the features are needed for none of them. A model from before this scores as its own
+code does, which read the rows whole.
 """
 
 from __future__ import annotations
@@ -10,16 +13,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from heliostat.jobs import scoring
 from heliostat.jobs.specification import progress, run
 from heliostat.ml import datasets, predictions
 from heliostat.ml.tasks.base import OtherPredictionsError
-from heliostat.ml.tasks.evaluation import Evaluation
+from heliostat.ml.tasks.evaluation import Evaluation, require_column
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.judging import judged_by
 from heliostat.spec.problem import Problem
@@ -42,11 +48,11 @@ def evaluate(specification: EvaluateSpecification) -> None:
     problem = specification.problem or Problem()
     metric = judged_by(specification.gate, problem)
     snapshot = datasets.Snapshot(specification.dataset_key, specification.store)
-    table, label = snapshot.table("test"), snapshot.manifest()["label"]
-    evaluation = Evaluation(problem, table, label)
+    label = snapshot.manifest()["label"]
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder, "test.parquet")
-        pq.write_table(table.drop_columns([label]), rows)
+        table = _split(snapshot, rows, label, _columns(problem, specification.gate))
+        evaluation = Evaluation(problem, table, label)
         progress(f"scoring {specification.candidate}")
         scores, baseline = _scores(specification, specification.candidate, rows, Path(folder, "candidate"))
         if baseline is None and specification.gate.beat_baseline_by > 0:
@@ -84,6 +90,40 @@ def evaluate(specification: EvaluateSpecification) -> None:
         },
     )
     drawing.join(_PICTURE_SECONDS)
+
+
+def _columns(problem: Problem, gate: Gate) -> tuple[str, ...]:
+    """The columns that measuring needs beside the label."""
+    of_task = problem.task.columns_needed if problem.task is not None else ()
+    return (*of_task, *(item.column for item in gate.slices))
+
+
+def _split(snapshot: datasets.Snapshot, rows: Path, label: str, columns: Sequence[str]) -> pa.Table:
+    """Write the test split without its label to `rows`, and return its label with some of its `columns`.
+
+    Raises:
+        PermanentError: it has not got one of them.
+    """
+    kept: list[pa.Table] = []
+    writer: pq.ParquetWriter | None = None
+    try:
+        # A split without rows is one part all the same.
+        for part in chain(snapshot.batches("test"), _if_none(kept, snapshot)):
+            for column in columns:
+                require_column(part, column)
+            kept.append(part.select([*dict.fromkeys((label, *columns))]))
+            features = part.drop_columns([label])
+            writer = writer or pq.ParquetWriter(rows, features.schema)
+            writer.write_table(features)
+    finally:
+        if writer is not None:
+            writer.close()
+    return pa.concat_tables(kept)
+
+
+def _if_none(kept: Sequence[pa.Table], snapshot: datasets.Snapshot) -> Iterator[pa.Table]:
+    if not kept:
+        yield snapshot.table("test")
 
 
 def _draw(specification: EvaluateSpecification, evaluation: Evaluation, found: Any) -> None:

@@ -17,7 +17,7 @@ from heliostat.packaging.contents import Contents, PackageError
 from heliostat.serving import model_cache
 from heliostat.spec.jobs import PackageSpecification
 from heliostat.spec.publications import Publication, PublicationKind, next_version, wheel_key
-from heliostat.systems import package_pages, publications
+from heliostat.systems import package_pages, publications, step_lists
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.file_digests import sha256_of
 from heliostat.systems.objects import ObjectStore, open_store
@@ -29,8 +29,9 @@ def package(specification: PackageSpecification) -> None:
         progress(f"fetching {specification.model_uri}")
         try:
             model = model_cache.fetch(specification.model_uri, specification.tracking_uri)
-            contents = _contents(specification, model)
-            entry = publish(contents, open_store(specification.store), Path(temporary), specification.origin)
+            store = open_store(specification.store)
+            contents = _contents(specification, model, store)
+            entry = publish(contents, store, Path(temporary), specification.origin)
         except ValueError as error:
             raise PermanentError(str(error)) from None
     open_store(specification.store).put(specification.result_key, entry.model_dump_json().encode())
@@ -99,7 +100,7 @@ def _stored_again(found: Publication, contents: Contents, store: ObjectStore, fo
     return True
 
 
-def _contents(specification: PackageSpecification, model: Path) -> Contents:
+def _contents(specification: PackageSpecification, model: Path, store: ObjectStore) -> Contents:
     contract = load_entry_point(specification.contract)
     if not isinstance(contract, Contract):
         found = type(contract).__name__
@@ -113,6 +114,12 @@ def _contents(specification: PackageSpecification, model: Path) -> Contents:
         model=model,
         model_uri=specification.model_uri,
         data_digest=specification.data_digest,
+        steps=specification.postprocessing,
+        lists={
+            source.digest: step_lists.read(source, store)
+            for step in specification.postprocessing
+            for source in step.lists.values()
+        },
     )
 
 

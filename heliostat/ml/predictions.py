@@ -58,6 +58,27 @@ def parts_of(predictions: Any) -> list[Any]:
     return list(predictions)
 
 
+def joined(parts: Sequence[Any]) -> Any:
+    """The predictions of rows that were predicted in parts, one part at least, as if they had been predicted at once.
+
+    Raises:
+        ValueError: the parts are of different kinds, names or shapes.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, Mapping):
+        if any(not isinstance(part, Mapping) or part.keys() != first.keys() for part in parts):
+            raise ValueError("the predictor answered other names for some rows than for others: each needs all of them")
+        return {name: joined([part[name] for part in parts]) for name in first}
+    if isinstance(first, np.ndarray):
+        shapes = {np.shape(part)[1:] for part in parts}
+        if len(shapes) > 1:
+            raise ValueError(f"the predictor answered rows of different shapes: {sorted(shapes)}; all rows need one")
+        return np.concatenate(parts)
+    return [each for part in parts for each in part]
+
+
 def save(path: Path | str, **predictions: Any) -> None:
     """Write predictions by name into a `.npz`; None is an empty array.
 

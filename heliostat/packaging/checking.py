@@ -32,7 +32,7 @@ def require_same_answers(wheel: Path, contents: Contents) -> None:
     bodies += [each.body for each in contents.contract.golden]
     limit = max(1, *(body.count(b"{") for body in bodies)) if bodies else 1
     predictor = contents.contract.predictor.load(contents.model)
-    expected = _expected(Answering(contents.contract, predictor, limit), bodies)
+    expected = _expected(Answering(contents.contract, predictor, limit, contents.loaded_steps), bodies)
     for body, ours, theirs in zip(bodies, expected, _asked(wheel, contents, bodies), strict=True):
         if ours != theirs:
             raise PackageError(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +18,10 @@ from typing import Any, Final
 import heliostat
 from heliostat.ml.contracts import Contract
 from heliostat.packaging import schemas
+from heliostat.serving.postprocessing import Steps
 from heliostat.spec.base import EntryPoint
 from heliostat.spec.code import code_of, digest_of, library_of, others_of
+from heliostat.spec.postprocessing import PostprocessingStep, step_functions
 from heliostat.spec.publications import PackageDigests
 from heliostat.systems.file_digests import sha256_of
 
@@ -50,12 +52,21 @@ class Contents:
     """The folder that the predictor loads from."""
     model_uri: str
     data_digest: str
+    steps: tuple[PostprocessingStep, ...] = ()
+    """What the model's answers pass through."""
+    lists: Mapping[str, str] = field(default_factory=dict)
+    """The content of the lists that steps read, by its digest."""
+
+    @property
+    def loaded_steps(self) -> Steps | None:
+        """The steps; None where there are none."""
+        return Steps(self.steps, lambda source: self.lists[source.digest], self.contract.answer) if self.steps else None
 
     @cached_property
     def code(self) -> tuple[str, ...]:
         """The workload's files, relative to `root`."""
         tops = sorted({path.relative_to(self.root).parts[0].removesuffix(".py") for path in self.root.rglob("*.py")})
-        return code_of(self.root, self.entry_point, sources=tops).files
+        return code_of(self.root, self.entry_point, *step_functions(self.steps), sources=tops).files
 
     @cached_property
     def library(self) -> tuple[str, ...]:
@@ -109,6 +120,7 @@ class Contents:
         parts = [self.distribution, self.application, self.entry_point, self.model_uri, self.requires_python]
         parts += [f"{name}=={version}" for name, version in self.requirements]
         parts.append(self.digests.model_dump_json())
+        parts += [step.label for step in self.steps]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -18,11 +18,15 @@ from heliostat.ml.contracts import Contract
 from heliostat.packaging import schemas
 from heliostat.serving.answering import Answering
 from heliostat.serving.errors import HttpError
+from heliostat.serving.postprocessing import StepError, Steps
+from heliostat.spec.postprocessing import ListSource, PostprocessingStep
 
-__all__ = ["PackagedModel", "RowsError", "SchemaError"]
+__all__ = ["PackagedModel", "RowsError", "SchemaError", "StepError"]
 
 MODEL_FOLDER: Final = "_model"
 """Where a package has its model's files."""
+LISTS_FOLDER: Final = "_lists"
+"""Where it has the lists that post-processing steps read."""
 ABOUT_FILE: Final = "about.json"
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -71,13 +75,25 @@ class PackagedModel(Generic[Row, Answer]):
         schema_digest: SHA-256 of that, without its prose.
     """
 
-    def __init__(self, contract: Contract[Row, Answer], directory: Path) -> None:
-        """`directory`: of the package, with the model's files and what is said about them."""
+    def __init__(self, contract: Contract[Row, Answer], directory: Path, code: str = "") -> None:
+        """`directory`: of the package, with the model's files and what is said about them; `code`: its own namespace, in which
+        functions of post-processing steps are found."""
         self.about: Mapping[str, Any] = json.loads((directory / ABOUT_FILE).read_text())
         self.schema = contract.row.model_json_schema(by_alias=True, mode="validation")
         self.schema_digest = schemas.digest_of(self.schema)
         self._row = contract.row
-        self._answering = Answering(contract, contract.predictor.load(directory / MODEL_FOLDER), sys.maxsize)
+        predictor = contract.predictor.load(directory / MODEL_FOLDER)
+        self._answering = Answering(contract, predictor, sys.maxsize, self._steps(contract, directory, code))
+
+    def _steps(self, contract: Contract[Row, Answer], directory: Path, code: str) -> Steps | None:
+        declared = [PostprocessingStep.model_validate(each) for each in self.about.get("postprocessing", ())]
+        if not declared:
+            return None
+
+        def read(source: ListSource) -> str:
+            return (directory / LISTS_FOLDER / f"{source.digest}.txt").read_text("utf-8")
+
+        return Steps(declared, read, contract.answer, below=code)
 
     @overload
     def predict(self, rows: Row | Mapping[str, Any]) -> Answer: ...
@@ -93,6 +109,7 @@ class PackagedModel(Generic[Row, Answer]):
         Raises:
             RowsError: rows that the service would refuse too, with every mistake.
             SchemaError: rows of another contract's type.
+            StepError: a post-processing step failed, as it would in the service.
         """
         single = isinstance(rows, (BaseModel, Mapping))
         given: Sequence[Any] = (rows,) if single else list(rows)

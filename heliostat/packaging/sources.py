@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from heliostat.packaging.contents import Contents, PackageError, library_top
-from heliostat.packaging.runtime import ABOUT_FILE, MODEL_FOLDER
+from heliostat.packaging.runtime import ABOUT_FILE, LISTS_FOLDER, MODEL_FOLDER
 from heliostat.packaging.vendoring import moved
 from heliostat.spec.packages import import_name
 
@@ -25,7 +25,7 @@ _MODULE: Final = '''"""{title}: {description}
     predict({{...}})      one row: a mapping as its JSON, or a `Row`
     predict([...])        many, in their order
 
-It takes, refuses and answers as the service does.
+It takes, refuses and answers as the service does.{steps}
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, overload
 
-from {code}.heliostat.packaging.runtime import PackagedModel, RowsError, SchemaError
+from {code}.heliostat.packaging.runtime import PackagedModel, RowsError, SchemaError, StepError
 from {code}.{contract_module} import {contract_name} as _CONTRACT
 {types}
 
-__all__ = ["Answer", "Model", "Row", "RowsError", "SchemaError", "__version__", "predict"]
+__all__ = ["Answer", "Model", "Row", "RowsError", "SchemaError", "StepError", "__version__", "predict"]
 __version__ = "{version}"
 
 
@@ -47,7 +47,7 @@ class Model(PackagedModel[Row, Answer]):
     """The model, loaded. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        super().__init__(_CONTRACT, Path(__file__).parent)
+        super().__init__(_CONTRACT, Path(__file__).parent, "{code}")
 
 
 @overload
@@ -129,6 +129,9 @@ def write(folder: Path, contents: Contents, version: str) -> None:
         target = package / MODEL_FOLDER / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(contents.model / name, target)
+    for digest, text in contents.lists.items():
+        (package / LISTS_FOLDER).mkdir(exist_ok=True)
+        (package / LISTS_FOLDER / f"{digest}.txt").write_text(text, "utf-8")
     (package / "py.typed").touch()
     (package / ABOUT_FILE).write_text(json.dumps(about(contents, version), indent=2) + "\n")
     (package / "__init__.py").write_text(_module(contents, version, module))
@@ -145,6 +148,7 @@ def about(contents: Contents, version: str) -> dict[str, Any]:
         "modelUri": contents.model_uri,
         "digests": contents.digests.model_dump(mode="json", by_alias=True),
         "requirements": dict(contents.requirements),
+        **({"postprocessing": [step.model_dump(mode="json") for step in contents.steps]} if contents.steps else {}),
     }
 
 
@@ -173,6 +177,7 @@ def _module(contents: Contents, version: str, module: str) -> str:
         code=f"{module}.{CODE}",
         contract_module=contract_module,
         contract_name=contract_name,
+        steps=_told_steps(contents),
         types="\n".join((_type(contents, "row", "Row", module), _type(contents, "answer", "Answer", module))),
     )
 
@@ -186,6 +191,11 @@ def _type(contents: Contents, attribute: str, name: str, module: str) -> str:
     if ours and called.isidentifier() and getattr(sys.modules[module_of], called, None) is kind:
         return f"from {module}.{CODE}.{module_of} import {called} as {name}"
     return f"{name} = _CONTRACT.{attribute}"
+
+
+def _told_steps(contents: Contents) -> str:
+    told = ", ".join(step.label for step in contents.steps)
+    return f" Its answers pass through {told}; lists are as they were when it was made." if told else ""
 
 
 def _readme(contents: Contents, version: str) -> str:
@@ -208,7 +218,7 @@ def _project(contents: Contents, version: str, module: str) -> str:
         "requires_python": contents.requires_python,
         "dependencies": [_range(name, installed) for name, installed in contents.requirements],
         "exact": [f"{name}=={installed}" for name, installed in contents.requirements],
-        "data": ["py.typed", ABOUT_FILE, f"{MODEL_FOLDER}/**/*"],
+        "data": ["py.typed", ABOUT_FILE, f"{MODEL_FOLDER}/**/*", *([f"{LISTS_FOLDER}/*.txt"] if contents.lists else [])],
     }
     # JSON's strings and lists of them are TOML's.
     return _PROJECT.format(module=module, **{name: json.dumps(value) for name, value in given.items()})

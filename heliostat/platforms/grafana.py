@@ -63,6 +63,7 @@ def _rows() -> dict[str, list[Panel]]:
         "Analyses": [_values(), _verdicts()],
         "Capacity": [_replicas(), _steps()],
         "Tasks": [_tasks(), _ended_tasks(), _oldest_task(), _task_workers()],
+        "Post-processing": [_postprocessed(), _removed()],
     }
 
 
@@ -243,6 +244,21 @@ def _oldest_task() -> Panel:
 def _task_workers() -> Panel:
     asked = {"{{application}} {{version}} {{state}}": f"heliostat_task_workers{{{_APPLICATION}}}"}
     return _lines("Workers of tasks", "Replicas of workers: asked for, running, and the most there may be.", asked).decimals(0)
+
+
+def _postprocessed() -> Panel:
+    by = "application, step, outcome, reason"
+    of_steps = f'heliostat_postprocessed_answers_total{{{_APPLICATION}, outcome!="seen"}}'
+    counted = f"sum by ({by}) (rate({of_steps}[$__rate_interval]))"
+    text = "Answers a second that steps changed, were passed over on, or failed on, with the reason."
+    return _lines("Steps", text, {"{{application}} {{step}} {{outcome}} {{reason}}": counted}, unit="ops")
+
+
+def _removed() -> Panel:
+    rate = f"rate(heliostat_postprocessing_removed_total{{{_APPLICATION}}}[$__rate_interval])"
+    counted = f"sum by (application, step, reason) ({rate})"
+    text = "Entries a second that steps took out of answers."
+    return _lines("Removed by steps", text, {"{{application}} {{step}} {{reason}}": counted}, unit="ops")
 
 
 def _lines(title: str, description: str, asked: Expressions, unit: str = "short") -> timeseries.Panel:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from heliostat.provider import inspecting, planned_capacity, planned_releases
+from heliostat.provider import inspecting, planned_capacity, planned_releases, postprocessing
 from heliostat.provider.declaring import as_found, as_taken, desired_of, digest_of
 from heliostat.provider.following import Followed, follow, is_through
 from heliostat.provider.messages import refused
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.switches import Switches, switches_of
 from heliostat.spec.inspection import ServedModelAddress
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.proto import breaks, parse
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Declaration, Health, Plan
@@ -67,6 +69,10 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         """What in the contract, its golden requests or the strategy's checks cannot work."""
         return await inspecting.of_application(given)
 
+    async def resolved_inputs(self, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Failure]]:
+        """With the digests of the lists that its post-processing reads."""
+        return await postprocessing.with_digests(given)
+
     async def preview(self, context: Context, old: ApplicationOutputs | None, new: ApplicationInputs) -> None:
         """Say what restarts, what is needed on top, for how long, whether there is a gap, and what will be checked.
 
@@ -93,6 +99,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         stays = old is not None and (not old.cluster or not new.cluster or old.cluster == new.cluster)
         if old is not None and stays and old.cluster_session not in ("", new.cluster_session):
             context.warn(f"{new.name} starts again with its cluster, which is made anew; it does not answer until it has")
+        postprocessing.tell(context, old.postprocessing if old is not None else (), new.postprocessing)
         for line in plan.lines:
             context.info(line)
         if plan.refused is not None and not switches.retry_refused:
@@ -114,7 +121,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             PermanentError: the new version does not come into place; what served goes on serving.
             RetryableError: the controller does not answer, or the wait was cancelled: the rollout goes on.
         """
-        return Created(inputs.name, await self._bring(context, inputs))
+        return Created(inputs.name, await self._bring(context, inputs, ()))
 
     async def read(self, context: Context, identifier: str, outputs: ApplicationOutputs) -> ApplicationOutputs | None:
         """What serves; None where nothing does, so that it is declared again."""
@@ -134,7 +141,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
         self, context: Context, identifier: str, old: ApplicationOutputs, new: ApplicationInputs
     ) -> ApplicationOutputs:
         """The same as create: the controller knows what serves."""
-        return await self._bring(context, new)
+        return await self._bring(context, new, old.postprocessing)
 
     async def delete(self, context: Context, identifier: str, outputs: ApplicationOutputs) -> None:
         """Stop serving it. Where the controller is gone, its applications are."""
@@ -158,10 +165,15 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
                     raise
                 context.warn(f"{outputs.name}: {error}; it counts as gone")
 
-    async def _bring(self, context: Context, inputs: ApplicationInputs) -> ApplicationOutputs:
+    async def _bring(
+        self, context: Context, inputs: ApplicationInputs, before: tuple[PostprocessingStep, ...]
+    ) -> ApplicationOutputs:
+        """`before`: the steps of what served."""
+        began = time.monotonic()
         switches = switches_of(os.environ)
         store = open_store(inputs.store)
         code_uri = await asyncio.to_thread(code_packages.upload, inputs.code, store)
+        await postprocessing.keep(inputs.postprocessing, inputs.code, inputs.store)
         desired = desired_of(inputs, code_uri, await asyncio.to_thread(library_packages.upload, store))
         origin = await asyncio.to_thread(origin_of, Path(inputs.code.root), os.environ)
         declaration = Declaration(desired=desired, origin=origin, retry_refused=switches.retry_refused)
@@ -175,6 +187,7 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             openapi_url=f"{status.url}/openapi.json",
         )
         if followed.left is None:
+            postprocessing.tell_effect(context, before, inputs.postprocessing, time.monotonic() - began)
             return outputs
         if status.rollout is not None and status.rollout.moves:
             # What this update would delete at its end is the cluster that still serves.

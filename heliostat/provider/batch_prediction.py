@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
-from heliostat.provider import inspecting, ray_work
+from heliostat.provider import inspecting, postprocessing, ray_work
 from heliostat.provider.resource import Context, Created, Failure, Handler, PermanentError
 from heliostat.spec.base import shared
 from heliostat.spec.batch import BatchRun, SnapshotSource
-from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import Current, Scheduled, manifest_key, schedule_key, top
 from heliostat.spec.resources import BatchPredictionInputs, BatchPredictionOutputs
@@ -42,8 +41,12 @@ class BatchPredictionHandler(Handler[BatchPredictionInputs, BatchPredictionOutpu
         return frozenset(same) | (frozenset() if new.schedule else _OF_THE_WORK)
 
     async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
-        """That the entry point is no contract."""
-        return await inspecting.of_entry_point(given, Role.CONTRACT, "contract")
+        """That the entry point is no contract, or a step behind it none."""
+        return await inspecting.of_contract(given)
+
+    async def resolved_inputs(self, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Failure]]:
+        """With the digests of the lists that its post-processing reads."""
+        return await postprocessing.with_digests(given)
 
     async def preview(self, context: Context, old: BatchPredictionOutputs | None, new: BatchPredictionInputs) -> None:
         """Say what is predicted by which version, and when again."""
@@ -78,6 +81,8 @@ class BatchPredictionHandler(Handler[BatchPredictionInputs, BatchPredictionOutpu
 
 
 async def _predicted(context: Context, inputs: BatchPredictionInputs) -> BatchPredictionOutputs:
+    # A schedule runs when this is long over.
+    await postprocessing.keep(inputs.postprocessing, inputs.code, inputs.store)
     current = await asyncio.to_thread(_made, inputs)
     if current is None:
         await ray_work.run(_work(inputs), context)
@@ -110,9 +115,9 @@ def _identity(inputs: BatchPredictionInputs) -> str:
     parts = inputs.model_dump(mode="json", include={*names})
     dataset = inputs.dataset.digest if inputs.dataset else ""
     own = {"environment": inputs.environment.digest} if inputs.environment is not None else {}
-    return ray_work.digest_of(
-        {**parts, **own, "code": inputs.code.digest, "data": dataset, "library": library_packages.here()}
-    )
+    steps = {"postprocessing": [step.label for step in inputs.postprocessing]} if inputs.postprocessing else {}
+    found = {**parts, **own, **steps, "code": inputs.code.digest, "data": dataset, "library": library_packages.here()}
+    return ray_work.digest_of(found)
 
 
 def _result_key(inputs: BatchPredictionInputs) -> str:
@@ -136,6 +141,7 @@ def _specification(inputs: BatchPredictionInputs, result_key: str) -> BatchSpeci
         sink=inputs.sink,
         key=inputs.key,
         columns=inputs.columns,
+        postprocessing=inputs.postprocessing,
         run=BatchRun(**shared(inputs, BatchRun)),
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,

@@ -70,8 +70,13 @@ def digest_of(inputs: ApplicationInputs, runtime: Runtime) -> str:
 
 def _settings(source: Model) -> dict[str, Any]:
     """What `AnswerSettings` says of something that has them, as JSON."""
-    found = shared(source, AnswerSettings).items()
-    return {name: value.model_dump(mode="json") if isinstance(value, Model) else value for name, value in found}
+    return {name: _as_json(value) for name, value in shared(source, AnswerSettings).items()}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value.model_dump(mode="json")
+    return [_as_json(each) for each in value] if isinstance(value, tuple) else value
 
 
 def as_taken(desired: Desired, status: Status) -> Desired:

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 import heliostat
+from heliostat.provider import postprocessing
 from heliostat.provider.properties import text_of
 from heliostat.provider.resource import Failure
 from heliostat.spec import judging
@@ -61,6 +62,14 @@ async def of_entry_point(given: Mapping[str, Any], role: Role, place: str) -> li
     entry_point = str(given[place])
     task = InspectionTask(asked=(Asked(entry_point=entry_point, role=role),))
     return entry_point_mistakes(await inspect(Code.model_validate(given["code"]), task), {entry_point: place})
+
+
+async def of_contract(given: Mapping[str, Any]) -> list[Failure]:
+    """Mistakes in the contract of some inputs, and in the post-processing steps behind it."""
+    contract = str(given["contract"])
+    steps, places = postprocessing.asked_of(given)
+    task = InspectionTask(asked=(Asked(entry_point=contract, role=Role.CONTRACT), *steps))
+    return entry_point_mistakes(await inspect(Code.model_validate(given["code"]), task), {**places, contract: "contract"})
 
 
 async def of_metric(given: Mapping[str, Any], function: str, place: str) -> list[Failure]:
@@ -107,9 +116,11 @@ async def inspect_application(
     """What is wrong with an application's code, and where each entry point is named; with `model`, whether it is loaded."""
     functions, metrics = functions_asked(given["strategy"]), metrics_asked(given["strategy"])
     contract = str(given["contract"])
+    steps, places = postprocessing.asked_of(given)
     task = InspectionTask(
         asked=(
             Asked(entry_point=contract, role=Role.CONTRACT),
+            *steps,
             *(Asked(entry_point=function, role=Role.CHECK) for function in functions if function != contract),
             *(Asked(entry_point=function, role=Role.METRIC) for function in metrics if function not in functions),
         ),
@@ -117,7 +128,9 @@ async def inspect_application(
         model=model,
         proto=_kept_proto(given),
     )
-    return await inspect(Code.model_validate(given["code"]), task), {**metrics, **functions, contract: "contract"}
+    return await inspect(Code.model_validate(given["code"]), task), {
+        **places, **metrics, **functions, contract: "contract",
+    }  # fmt: skip
 
 
 def _kept_proto(given: Mapping[str, Any]) -> KeptProto | None:

@@ -16,11 +16,10 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
-from heliostat.provider import inspecting, ray_work
+from heliostat.provider import inspecting, postprocessing, ray_work
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.spec.addresses import variables_of
 from heliostat.spec.code import others_of
-from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import PackageSpecification
 from heliostat.spec.platforms.base import OnDestroy
 from heliostat.spec.publications import ROOT_INDEX, Publication, PublicationKind, wheel_key
@@ -50,8 +49,11 @@ class ModelPackageHandler(Handler[ModelPackageInputs, ModelPackageOutputs]):
 
     async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
         """That the entry point is no contract, or that what it imports belongs into no package."""
-        found = await inspecting.of_entry_point(given, Role.CONTRACT, "contract")
-        return found or await asyncio.to_thread(_heavy, given)
+        return await inspecting.of_contract(given) or await asyncio.to_thread(_heavy, given)
+
+    async def resolved_inputs(self, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Failure]]:
+        """With the digests of the lists that its post-processing reads."""
+        return await postprocessing.with_digests(given)
 
     async def preview(self, context: Context, old: ModelPackageOutputs | None, new: ModelPackageInputs) -> None:
         """Say what is packed and where it goes, and what is missing for that."""
@@ -104,7 +106,8 @@ def _heavy(given: Mapping[str, Any]) -> list[Failure]:
 
 def _identity(inputs: ModelPackageInputs) -> str:
     parts = {name: getattr(inputs, name) for name in ("name", "distribution", "contract", "model_uri", "data_digest")}
-    return ray_work.digest_of({**parts, "code": inputs.code.digest, "library": library_packages.here()})
+    steps = {"postprocessing": [step.label for step in inputs.postprocessing]} if inputs.postprocessing else {}
+    return ray_work.digest_of({**parts, **steps, "code": inputs.code.digest, "library": library_packages.here()})
 
 
 def _result_key(inputs: ModelPackageInputs) -> str:
@@ -124,6 +127,7 @@ def _made(inputs: ModelPackageInputs) -> Publication | None:
 async def _published(context: Context, inputs: ModelPackageInputs) -> ModelPackageOutputs:
     entry = await asyncio.to_thread(_made, inputs)
     if entry is None:
+        await postprocessing.keep(inputs.postprocessing, inputs.code, inputs.store)
         await ray_work.run(await asyncio.to_thread(_work, inputs), context)
         entry = await asyncio.to_thread(_made, inputs)
     if entry is None:
@@ -196,6 +200,7 @@ def _work(inputs: ModelPackageInputs) -> ray_work.Work:
         contract=inputs.contract,
         model_uri=inputs.model_uri,
         data_digest=inputs.data_digest,
+        postprocessing=inputs.postprocessing,
         origin=f"{origin.commit}{'+' if origin.dirty else ''}" if origin.commit else "",
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,

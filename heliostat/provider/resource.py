@@ -91,6 +91,11 @@ class Handler(ABC, Generic[I, O]):
         """
         return []
 
+    async def resolved_inputs(self, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Failure]]:
+        """The inputs (camel case, some not known yet) with what only a look at files and stores tells, such as the digest of
+        what a name stands for now, and what of that is wrong. Asked at every check: what was changed is a difference then."""
+        return given, []
+
     async def preview(self, context: Context, old: O | None, new: I) -> None:
         """Tell what a create (`old` is None) or an update would do.
 

@@ -111,7 +111,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         given = decode(request.news)
         async with self._call(request, context, given) as call:
             values, mistakes = checks.check(call.handler.inputs, given)
-            mistakes = mistakes or await call.handler.mistakes(values)
+            if not mistakes:
+                found, unread = await call.handler.resolved_inputs(values)
+                values, mistakes = dict(found), [*await call.handler.mistakes(values), *unread]
             if mistakes:
                 return pb.CheckResponse(failures=[pb.CheckFailure(property=m.path, reason=m.reason) for m in mistakes])
             return pb.CheckResponse(inputs=encode(carried(values, given)))

@@ -41,7 +41,7 @@ class Application(Resource):
 
     Args:
         name: The application's name, in its URL too: lower case, digits and dashes, 40 characters at most.
-        code: The source files that the contract and the strategy's own functions need.
+        code: The source files that the contract, the steps behind the model and the strategy's own functions need.
         contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
         model: The model version that it answers with.
         serving: How it answers, and how the next version takes its place.
@@ -76,7 +76,7 @@ class Application(Resource):
             data_digest=model.data_digest,
             environment=model.environment,
             **shared(serving, ReplicaScale),
-            **shared(serving, AnswerSettings),
+            **{**shared(serving, AnswerSettings), "postprocessing": serving.postprocessing or None},
             group=platform.group(serving.group),
             startup_timeout_seconds=serving.startup_timeout_seconds,
             strategy=serving.strategy,

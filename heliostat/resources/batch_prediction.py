@@ -9,6 +9,7 @@ from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import shared
 from heliostat.spec.batch import Batch, BatchRun
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import Code
 
 
@@ -26,13 +27,14 @@ class BatchPrediction(Resource):
     Args:
         name: The prediction's own name: lower case, digits and dashes, 40 characters at most.
         application: The application that answers as it does.
-        code: The source files that the contract needs.
+        code: The source files that the contract and the steps behind the model need.
         contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
         model: The model version that predicts.
         batch: The rows, where their predictions go, and when.
         platform: Where it runs and is kept.
         dataset: The `address` of the workload's snapshot, for a source that is a split of it.
         opts: Pulumi's resource options.
+        postprocessing: The application's steps behind the model: their answers are kept beside the predictions.
     """
 
     token = "heliostat:index:BatchPrediction"  # noqa: S105 - a type, no secret
@@ -49,6 +51,8 @@ class BatchPrediction(Resource):
         platform: Platform,
         dataset: pulumi.Input[Address] | None = None,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        postprocessing: tuple[PostprocessingStep, ...] = (),
     ) -> None:
         super().__init__(
             name,
@@ -64,6 +68,7 @@ class BatchPrediction(Resource):
             sink=batch.sink,
             key=batch.key,
             columns=batch.columns,
+            postprocessing=postprocessing or None,
             schedule=batch.schedule,
             **shared(batch, BatchRun),
             store=platform.store,

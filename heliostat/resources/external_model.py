@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import Resource, all_or_nothing
 from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.platform import Platform
+from heliostat.resources.postprocessing import with_code_digests
 from heliostat.spec.batch import batch_name
 from heliostat.spec.code import CodeError, code_of, digest_of
 from heliostat.spec.model_contracts import FILE, ModelContract, ModelInterface
+from heliostat.spec.postprocessing import step_functions
 from heliostat.spec.proto import PROTO_FILE
 from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
@@ -108,10 +111,20 @@ class ServedExternalModel(pulumi.ComponentResource):
         model = ExternalModel(name, ModelAddress(str(spec.mlflow), contract), platform, child)
         version = ServedVersion(model.model_uri, environment=model.environment)
         folder = name.replace("-", "_")
-        contract_at, serving = f"{CONTRACTS}:{folder}", spec.serving
+        steps = with_code_digests(spec.serving.postprocessing, partial(_code, root, folder))
+        contract_at, serving = f"{CONTRACTS}:{folder}", spec.serving.model_copy(update={"postprocessing": steps})
+        batch_code = _code(root, folder, *step_functions(steps))
         predicted = {
             each: BatchPrediction(
-                batch_name(name, each), name, _code(root, folder), contract_at, version, batch, platform, opts=child
+                batch_name(name, each),
+                name,
+                batch_code,
+                contract_at,
+                version,
+                batch,
+                platform,
+                opts=child,
+                postprocessing=steps,
             )
             for each, batch in spec.batch.items()
         }
@@ -121,7 +134,7 @@ class ServedExternalModel(pulumi.ComponentResource):
             before = [*platform.ready, predicted[serving.lookup.batch]]
             serving = serving.model_copy(update={"lookup": found})
             child = pulumi.ResourceOptions(parent=self, depends_on=before)
-        code = _code(root, folder, *functions_of(serving.strategy))
+        code = _code(root, folder, *step_functions(steps), *functions_of(serving.strategy))
         proto = _proto(root, folder) if serving.interface.has_grpc else None
         application = Application(name, code, contract_at, version, serving, platform, child, proto=proto)
         self.url = application.url

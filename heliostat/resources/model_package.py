@@ -8,6 +8,7 @@ from heliostat.resources.application import ServedVersion
 from heliostat.resources.base import Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.packages import Package, default_distribution
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import Code
 
 
@@ -21,18 +22,19 @@ class ModelPackage(Resource):
 
     Args:
         name: The application's name, in the wheel's by default: lower case, digits and dashes, 40 characters at most.
-        code: The source files that the contract needs.
+        code: The source files that the contract and the steps behind the model need.
         contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
         model: The model version that is packed.
         package: What it is called, and where it is published.
         platform: Where it is made and kept.
         opts: Pulumi's resource options.
+        postprocessing: The application's steps behind the model, which the package has too.
     """
 
     token = "heliostat:index:ModelPackage"  # noqa: S105 - a type, no secret
     outputs = ("version", "file", "sha256", "uri", "index_uri", "schema_digest")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a declaration names its parts
         self,
         name: str,
         code: Code,
@@ -41,6 +43,8 @@ class ModelPackage(Resource):
         package: Package,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        postprocessing: tuple[PostprocessingStep, ...] = (),
     ) -> None:
         super().__init__(
             name,
@@ -51,6 +55,7 @@ class ModelPackage(Resource):
             contract=contract,
             model_uri=model.uri,
             data_digest=model.data_digest,
+            postprocessing=postprocessing or None,
             index=package.index,
             on_destroy=package.on_destroy,
             store=platform.store,

@@ -17,12 +17,14 @@ from heliostat.resources.dataset import Dataset
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.platform import Platform
+from heliostat.resources.postprocessing import below, with_code_digests
 from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
 from heliostat.spec.batch import SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
+from heliostat.spec.postprocessing import PostprocessingStep, step_functions, told_apart
 from heliostat.spec.problem import CustomMetric, Problem
 from heliostat.spec.proto import PROTO_FILE
 from heliostat.spec.resources import Code
@@ -52,6 +54,8 @@ class ServedModelArgs:
     """The parameters of the training; a stack's config overrides them."""
     problem: Problem = field(default_factory=Problem)
     """The task, and metrics of the workload's own."""
+    postprocessing: tuple[PostprocessingStep, ...] = ()
+    """Steps between what the model answers and what a client gets; a stack's config adds its own behind them."""
 
     def __post_init__(self) -> None:
         """Refuse what an earlier release took.
@@ -101,6 +105,18 @@ class ServedModelArgs:
             metric.model_copy(update={"code_digest": self.code(metric.function).digest}) for metric in self.problem.metrics
         ]
         return self.problem.model_copy(update={"metrics": tuple(metrics)})
+
+    def declared_steps(self, further: tuple[PostprocessingStep, ...]) -> tuple[PostprocessingStep, ...]:
+        """The workload's own steps and the stack's `further` ones, with the digests of their code.
+
+        Raises:
+            pulumi.RunError: two have one name, or the source of one cannot be found or read.
+        """
+        try:
+            steps = told_apart((*self.postprocessing, *further))
+        except ValueError as error:
+            raise pulumi.RunError(str(error)) from None
+        return with_code_digests(steps, self.code)
 
     def require_searchable(self, name: str, spec: Workload) -> None:
         """See that a tuning searches what the training's parameters take; a config that is read says so with its line.
@@ -170,10 +186,11 @@ class ServedModel(pulumi.ComponentResource):
         model = ServedVersion(version.model_uri, version.data_digest)
         # The checks of one's own run beside the traffic, with the code that the application is deployed with.
         strategy = resolved_strategy(spec.serving.strategy, problem)
-        code = args.code(args.contract, *functions_of(strategy), *metric_functions(strategy))
-        serving = spec.serving.model_copy(update={"strategy": strategy})
+        steps = args.declared_steps(spec.serving.postprocessing)
+        code = args.code(args.contract, *step_functions(steps), *functions_of(strategy), *metric_functions(strategy))
+        serving = spec.serving.model_copy(update={"strategy": strategy, "postprocessing": steps})
         proto = args.proto() if serving.interface.has_grpc else None
-        predicted = self._predicted(name, args, spec, platform, data, model, child)
+        predicted = self._predicted(name, args, spec, platform, data, model, child, steps)
         if serving.lookup is not None:
             # What answers from predictions waits for those of its own version.
             before = [*platform.ready, predicted[serving.lookup.batch]]
@@ -184,13 +201,14 @@ class ServedModel(pulumi.ComponentResource):
         if spec.package is not None:
             # Behind the application: what its strategy rolled back is no package.
             after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
-            ModelPackage(name, args.code(args.contract), args.contract, model, spec.package, platform, after)
+            code = args.code(args.contract, *step_functions(steps))
+            ModelPackage(name, code, args.contract, model, spec.package, platform, after, postprocessing=steps)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
         self.register_outputs({"url": self.url, "openapiUrl": self.openapi_url, "modelUri": self.model_uri})
 
-    def _predicted(
+    def _predicted(  # noqa: PLR0913 - what a declaration needs
         self,
         name: str,
         args: ServedModelArgs,
@@ -199,11 +217,12 @@ class ServedModel(pulumi.ComponentResource):
         data: Dataset,
         model: ServedVersion,
         child: pulumi.ResourceOptions,
+        steps: tuple[PostprocessingStep, ...],
     ) -> dict[str, BatchPrediction]:
         """The predictions that are made beforehand, by their names in the config."""
         if not spec.batch:
             return {}
-        code = args.code(args.contract)
+        code = args.code(args.contract, *step_functions(steps))
         return {
             each: BatchPrediction(
                 batch_name(name, each),
@@ -215,6 +234,7 @@ class ServedModel(pulumi.ComponentResource):
                 platform,
                 data.address if isinstance(batch.source, SnapshotSource) else None,
                 child,
+                postprocessing=steps,
             )
             for each, batch in spec.batch.items()
         }
@@ -262,6 +282,7 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
     contract: str = "contract:CONTRACT",
     task: DeclaredTask = None,
     metrics: Sequence[CustomMetric] = (),
+    postprocessing: Sequence[PostprocessingStep] = (),
 ) -> Declare:
     """The `declare` of a workload whose entry points have the usual names.
 
@@ -276,6 +297,8 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
         task: The kind of problem, one of `heliostat.spec.tasks`. By default labels that are 0 and 1 alone are classes, others
             numbers.
         metrics: The workload's own, beside the task's; their functions are named as the others are.
+        postprocessing: Steps between what the model answers and what a client gets; their functions are named as the others
+            are, and their lists by a path beside that module, or as `store:KEY`.
     """
     package = module.rpartition(".")[0]
     own = tuple(metric.model_copy(update={"function": f"{package}.{metric.function}"}) for metric in metrics)
@@ -285,7 +308,8 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
         "predictor": f"{package}.{predictor}",
         "contract": f"{package}.{contract}",
     }
-    return _Convention(entry_points, parameters, data_parameters or JobParameters(), Problem(task=task, metrics=own))
+    problem, steps = Problem(task=task, metrics=own), tuple(below(package, step) for step in postprocessing)
+    return _Convention(entry_points, parameters, data_parameters or JobParameters(), problem, steps)
 
 
 @dataclass(frozen=True)
@@ -296,6 +320,7 @@ class _Convention:
     parameters: JobParameters
     data_parameters: JobParameters
     problem: Problem
+    postprocessing: tuple[PostprocessingStep, ...] = ()
 
     def __call__(self, name: str, spec: Workload, root: Path, platform: Platform) -> ServedModel:
         args = ServedModelArgs(
@@ -303,6 +328,7 @@ class _Convention:
             data_parameters=self.data_parameters,
             parameters=self.parameters,
             problem=self.problem,
+            postprocessing=self.postprocessing,
             **self.entry_points,
         )
         return ServedModel(name, args, spec, platform)

@@ -12,26 +12,33 @@ from heliostat.ml.contracts import Contract, Predictor
 from heliostat.ml.predictions import parts_of
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.serving.errors import HttpError
+from heliostat.serving.postprocessing import Processed, Steps
 
 
 class Answering:
     """What a contract and its predictor answer. Safe to use from several threads."""
 
-    def __init__(self, contract: Contract[Any, Any], predictor: Predictor, max_rows: int) -> None:
+    def __init__(self, contract: Contract[Any, Any], predictor: Predictor, max_rows: int, steps: Steps | None = None) -> None:
+        """`steps`: what the model's answers pass through before anybody gets them."""
         self.contract = contract
+        self._steps = steps
         self._predictor = predictor
         self.bodies = Bodies(contract.row, max_rows)
 
-    def answered(self, body: bytes) -> tuple[Sequence[Any], bytes]:
-        """The rows in a JSON body, and the answer to them as JSON.
+    def answered(self, body: bytes) -> tuple[Sequence[Any], bytes, Processed | None]:
+        """The rows in a JSON body, the answer to them as JSON, and what steps did to it where there are some.
 
         Raises:
             HttpError: the body does not fit the contract.
             BaseException: whatever the workload's code raises.
         """
         rows, single = self.read(body)
+        if self._steps is not None:
+            processed = self._steps.apply(rows, self._model_answers(rows))
+            return rows, processed.body(single), processed
         # A single row is the usual request, and needs no list.
-        return rows, to_json(self.contract.respond(self._scores(rows)[0]) if single else {"rows": self.answers(rows)})
+        answer = self.contract.respond(self._scores(rows)[0]) if single else {"rows": self._model_answers(rows)}
+        return rows, to_json(answer), None
 
     def read(self, body: bytes) -> tuple[Sequence[Any], bool]:
         """The rows in a JSON body, and whether it was a single one.
@@ -48,6 +55,20 @@ class Answering:
 
     def answers(self, rows: Sequence[Any]) -> list[Any]:
         """The contract's answers to rows of it, in their order."""
+        return self.processed(rows)[0]
+
+    def processed(self, rows: Sequence[Any]) -> tuple[list[Any], Processed | None]:
+        """The same, with what steps did to them where there are some."""
+        return self.finished(rows, self._model_answers(rows))
+
+    def finished(self, rows: Sequence[Any], answers: list[Any]) -> tuple[list[Any], Processed | None]:
+        """What becomes of the model's answers to rows."""
+        if self._steps is None:
+            return answers, None
+        processed = self._steps.apply(rows, answers)
+        return processed.answers, processed
+
+    def _model_answers(self, rows: Sequence[Any]) -> list[Any]:
         respond = self.contract.respond
         return [respond(score) for score in self._scores(rows)]
 

@@ -19,6 +19,7 @@ from heliostat.serving.bodies import Body, LateBody, request_id
 from heliostat.serving.errors import HttpError
 from heliostat.serving.inference.rows import Question, Rows
 from heliostat.serving.inference.tensors import NamedTensor
+from heliostat.serving.postprocessing import Processed, StepError, Steps, Tally
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.serving.tap import Tap
 from heliostat.spec.rollouts import Version
@@ -60,12 +61,22 @@ class Call:
 class DataPlane:
     """What one replica predicts. Safe to use from several threads."""
 
-    def __init__(self, contract: Contract[Any, Any], predictor: Predictor, version: Version, log: PredictionLog) -> None:
+    def __init__(
+        self,
+        contract: Contract[Any, Any],
+        predictor: Predictor,
+        version: Version,
+        log: PredictionLog,
+        steps: Steps | None = None,
+    ) -> None:
+        """`steps`: what the model's answers pass through, whatever transport asked."""
         self.contract = contract
         self.version = version
         self.tap = Tap()
         self.max_body_bytes = version.limits.max_body_bytes
-        self._answering = Answering(contract, predictor, version.limits.max_rows)
+        self.tally = Tally(steps.versions if steps is not None else ())
+        """What steps did to answers of clients."""
+        self._answering = Answering(contract, predictor, version.limits.max_rows, steps)
         self._rows = Rows(contract, version.limits.max_rows)
         self.signature = self._rows.signature
         self._log = log
@@ -83,13 +94,11 @@ class DataPlane:
         if len(body) > self.max_body_bytes:
             raise self.oversized(len(body))
         try:
-            rows, answer = self._answering.answered(body)
+            rows, answer, processed = self._answering.answered(body)
         except BaseException as error:
-            self._note(call, body, error.status if isinstance(error, HttpError) else 500, b"", started)
+            self._note_failure(call, body, error, started)
             raise
-        seconds = self._note(call, body, 200, answer, started)
-        if not call.replayed:
-            call.logged = self._log.add(call.request_id, body, len(rows), answer, seconds)
+        self._keep(call, body, len(rows), answer, processed, started)
         return answer
 
     def check(self, body: bytes) -> None:
@@ -113,20 +122,22 @@ class DataPlane:
         """
         question = self._rows.question(tensors)
         try:
-            answers = self.answers(self._rows_of(question))
+            answers, processed = self._answering.processed(self._rows_of(question))
             answer = self._in_json(answers)
             outputs = self._rows.outputs(answers, answer if isinstance(answer, bytes) else None)
         except BaseException as error:
-            self._note(call, question.sent, error.status if isinstance(error, HttpError) else 500, b"", started)
+            self._note_failure(call, question.sent, error, started)
             raise
-        seconds = self._note(call, question.sent, 200, answer, started)
-        if not call.replayed:
-            call.logged = self._log.add(call.request_id, question.sent, len(answers), answer, seconds)
+        self._keep(call, question.sent, len(answers), answer, processed, started)
         return outputs
 
     def answers(self, rows: Sequence[Any]) -> list[Any]:
         """The contract's answers to rows of it, in their order; neither kept nor logged."""
         return self._answering.answers(rows)
+
+    def finished(self, rows: Sequence[Any], answers: list[Any]) -> list[Any]:
+        """What a client gets where the model, or who answers in its place, answered so; neither kept nor logged."""
+        return self._answering.finished(rows, answers)[0]
 
     def oversized(self, size: int) -> HttpError:
         """The refusal of a body of `size` bytes or more, which is over the limit."""
@@ -140,7 +151,7 @@ class DataPlane:
         Raises:
             GoldenFailures: some were answered otherwise than the contract expects.
         """
-        return golden.passed(self.contract, self._answering.answered)
+        return golden.passed(self.contract, lambda body: self._answering.answered(body)[1])
 
     def close(self) -> None:
         """Write and store what is still to be logged."""
@@ -159,6 +170,20 @@ class DataPlane:
             return to_json(answers[0] if len(answers) == 1 else {"rows": answers})
 
         return LateBody(write, self._rows.size_of(answers)) if self._rows.answers_tensors else write()
+
+    def _keep(self, call: Call, body: Body, rows: int, answer: Body, processed: Processed | None, started: float) -> None:
+        """Keep what was answered; of a replay nothing."""
+        seconds = self._note(call, body, 200, answer, started)
+        if call.replayed:
+            return
+        if processed is not None:
+            self.tally.note(processed)
+        call.logged = self._log.add(call.request_id, body, rows, answer, seconds, processed=processed)
+
+    def _note_failure(self, call: Call, body: Body, error: BaseException, started: float) -> None:
+        self._note(call, body, error.status if isinstance(error, HttpError) else 500, b"", started)
+        if isinstance(error, StepError) and not call.replayed:
+            self.tally.failed(error)
 
     def _note(self, call: Call, body: Body, status: int, answer: Body, started: float) -> float:
         call.seconds = seconds = time.perf_counter() - started

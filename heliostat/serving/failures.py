@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from heliostat.serving.postprocessing import StepError
+
 
 def failure(error: BaseException) -> str:
-    """For the client: no more than the kind of the error."""
-    return f"the application failed on this request ({type(error).__name__}); its log has more under this request id"
+    """For the client: no more than the kind of the error; of a post-processing step, which one it was."""
+    text = str(error) if isinstance(error, StepError) else f"the application failed on this request ({type(error).__name__})"
+    return f"{text}; its log has more under this request id"
 
 
 def report(request_id: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from pydantic_core import to_json
@@ -11,8 +11,8 @@ from pydantic_core import to_json
 from heliostat.ml.contracts import Contract, Golden
 from heliostat.serving.errors import HttpError
 
-Answering = Callable[[bytes], tuple[Sequence[Any], bytes]]
-"""From a body to its rows and the answer."""
+Answering = Callable[[bytes], bytes]
+"""From a body to the answer."""
 
 
 class GoldenFailures(HttpError):
@@ -50,8 +50,7 @@ def listed(contract: Contract[Any, Any]) -> bytes:
 
 def _failure(golden: Golden, answering: Answering) -> str | None:
     try:
-        _, body = answering(golden.body)
-        status, answer = 200, json.loads(body)
+        status, answer = 200, json.loads(answering(golden.body))
     except HttpError as refusal:
         status, answer = refusal.status, {"detail": refusal.detail}
     except Exception as error:

@@ -9,12 +9,16 @@ import heliostat
 from heliostat.ml.contracts import Contract, Predictor, load_entry_point, reads_whole
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
+from heliostat.serving.postprocessing import Steps
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import default_spool
 from heliostat.serving.prediction_log.writer import PredictionLog
+from heliostat.spec.postprocessing import PostprocessingStep
+from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import ServingArguments, Version
-from heliostat.systems import library_packages
+from heliostat.systems import library_packages, step_lists
 from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import open_store
 
 
 def open_plane(arguments: ServingArguments) -> DataPlane:
@@ -42,12 +46,32 @@ def loaded(version: Version) -> tuple[Contract[Any, Any], Predictor]:
 
 
 def plane_of(arguments: ServingArguments, contract: Contract[Any, Any], predictor: Predictor) -> DataPlane:
-    """What answers by a contract and a predictor that are loaded."""
+    """What answers by a contract and a predictor that are loaded.
+
+    Raises:
+        PermanentError: a post-processing step cannot be loaded, or a list of it is gone.
+    """
     version = arguments.version
+    steps = steps_of(version.postprocessing, contract, version.store)
     spool = Path(arguments.spool) if arguments.spool else default_spool()
-    columns = Columns.of(contract.row, contract.answer)
+    columns = Columns.of(contract.row, contract.answer, postprocessed=steps is not None)
     log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
-    return DataPlane(contract, predictor, version, log)
+    return DataPlane(contract, predictor, version, log, steps)
+
+
+def steps_of(declared: tuple[PostprocessingStep, ...], contract: Contract[Any, Any], store: StoreAddress) -> Steps | None:
+    """The steps behind a contract, loaded; None where there are none.
+
+    Raises:
+        PermanentError: one cannot be loaded, or a list of it is gone.
+    """
+    if not declared:
+        return None
+    objects = open_store(store)
+    try:
+        return Steps(declared, lambda source: step_lists.read(source, objects), contract.answer)
+    except ValueError as error:
+        raise PermanentError(f"post-processing cannot be loaded: {error}") from None
 
 
 def _require_library(version: Version) -> None:

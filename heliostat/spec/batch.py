@@ -146,6 +146,10 @@ class Batch(BatchRun):
         return self
 
 
+ANSWER = "answer"
+"""The column of answers behind post-processing, as JSON, where there are steps."""
+CHANGES = "changes"
+"""The column of what steps changed, as JSON; null where they changed nothing."""
 PREDICTION = "prediction"
 """The column of what the model predicts."""
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from heliostat.spec.addresses import Access
-from heliostat.spec.base import EntryPoint, Model, Name
+from heliostat.spec.base import EntryPoint, Model, Name, Parameters, is_empty
 from heliostat.spec.workload import Limits
 
 
@@ -23,6 +23,7 @@ class Role(StrEnum):
     CONTRACT = "contract"
     CHECK = "check"
     METRIC = "metric"
+    POSTPROCESSING = "postprocessing"
 
 
 class Asked(Model):
@@ -30,6 +31,8 @@ class Asked(Model):
 
     entry_point: EntryPoint
     role: Role
+    parameters: Parameters = Field(default={}, exclude_if=is_empty)
+    """That a post-processing step is declared with."""
 
 
 class ServedModelAddress(Model):

@@ -7,6 +7,7 @@ from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.packages import DistributionName
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Task
@@ -88,6 +89,7 @@ class PackageSpecification(Model):
     model_uri: str
     """`models:/<name>/<version>`"""
     data_digest: str
+    postprocessing: tuple[PostprocessingStep, ...] = ()
     origin: str
     store: StoreAddress
     tracking_uri: str
@@ -109,6 +111,7 @@ class BatchSpecification(Model):
     sink: Sink
     key: tuple[Column, ...]
     columns: tuple[Column, ...]
+    postprocessing: tuple[PostprocessingStep, ...] = ()
     run: BatchRun
     store: StoreAddress
     tracking_uri: str

@@ -13,7 +13,7 @@ from pydantic import AllowInfNan, Field, model_validator
 
 from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, SharedToken
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_empty, is_none
-from heliostat.spec.batch import BatchRun, Column, Sink, Source
+from heliostat.spec.batch import ANSWER, CHANGES, BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.cluster_requirements import ClusterRequirements
 from heliostat.spec.groups import ChosenGroup, replicas_misfit, workers_misfit
@@ -23,6 +23,7 @@ from heliostat.spec.own_cluster import OwnCluster, groupless
 from heliostat.spec.packages import DistributionName, PackageIndex
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.problem import Problem
 from heliostat.spec.scaling import misfit
 from heliostat.spec.strategies import Strategy
@@ -341,6 +342,8 @@ class ModelPackageInputs(Model):
     """`models:/<name>/<version>`"""
     data_digest: str = ""
     """Of the data that the model was trained on; empty where the registry does not know."""
+    postprocessing: tuple[PostprocessingStep, ...] = Field(default=(), exclude_if=is_empty)
+    """Steps between what the model answers and what the package gives."""
     index: PackageIndex | None = None
     """Where it is published besides the object store."""
     on_destroy: OnDestroy = OnDestroy.KEEP
@@ -381,12 +384,21 @@ class BatchPredictionInputs(BatchRun):
     sink: Sink
     key: tuple[Column, ...] = ()
     columns: tuple[Column, ...] = ()
+    postprocessing: tuple[PostprocessingStep, ...] = Field(default=(), exclude_if=is_empty)
+    """Steps between what the model answers and the answers that are kept beside its predictions."""
     schedule: str | None = None
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        if self.postprocessing and (taken := sorted({ANSWER, CHANGES} & {*self.key, *self.columns})):
+            text = f"{', '.join(taken)} is what post-processing is kept as: no column of the rows may have that name"
+            raise ValueError(f"{text}; rename it in the source")
+        return self
 
 
 class BatchPredictionOutputs(BatchPredictionInputs):

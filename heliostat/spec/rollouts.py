@@ -38,6 +38,7 @@ from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_empty, is_no
 from heliostat.spec.batch import Lookup
 from heliostat.spec.groups import Placement
 from heliostat.spec.logged_models import ModelEnvironment
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.task_queue import TaskQueue
@@ -77,6 +78,8 @@ class Version(Model):
     """Pages of these origins may ask it."""
     queue: TaskQueue | None = Field(default=None, exclude_if=is_none)
     """How it takes tasks; None: it takes none."""
+    postprocessing: tuple[PostprocessingStep, ...] = Field(default=(), exclude_if=is_empty)
+    """Steps between what the model answers and what a client gets."""
     interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
     """How clients ask it for predictions."""
     proto: str = Field(default="", exclude_if=is_empty)

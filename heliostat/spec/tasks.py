@@ -112,7 +112,6 @@ class Multilabel(TaskKind):
     labels: Annotated[tuple[ClassName, ...], Field(min_length=1, max_length=10_000)]
     """What can be true of a row, in the order of a prediction's probabilities."""
     label_types: ClassVar = (LabelType.TEXTS, LabelType.NUMBERS)
-    comparisons: ClassVar = _ALL - {Comparison.METRIC}
 
     @field_validator("labels")
     @classmethod
@@ -185,7 +184,7 @@ class Ranking(TaskKind):
     at: tuple[Annotated[int, Field(ge=1)], ...] = (5, 10)
     """How many rows from the top ndcg is told for."""
     label_types: ClassVar = (LabelType.BOOLEAN, *_NUMBERS)
-    comparisons: ClassVar = frozenset({Comparison.DISAGREEMENT})
+    comparisons: ClassVar = _ALL - {Comparison.DISTANCE}
 
     @property
     def metrics(self) -> tuple[str, ...]:  # noqa: D102
@@ -233,7 +232,7 @@ class Embedding(TaskKind):
     dimensions: Annotated[int, Field(ge=1, le=65_536)]
     """How many numbers a vector has."""
     label_types: ClassVar = (LabelType.NUMBERS,)
-    comparisons: ClassVar = frozenset({Comparison.DISAGREEMENT})
+    comparisons: ClassVar = _ALL - {Comparison.DISTANCE}
 
     @property
     def metrics(self) -> tuple[str, ...]:  # noqa: D102

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from heliostat.spec.base import Model, Name, Parameters, is_empty, is_none
 from heliostat.spec.batch import Batch, Lookup, SnapshotSource, SqliteSink
@@ -16,6 +16,7 @@ from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.packages import Package
+from heliostat.spec.postprocessing import PostprocessingStep, told_apart
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.task_queue import TaskQueue
 from heliostat.spec.tuning import Tuning
@@ -216,8 +217,16 @@ class AnswerSettings(Model):
     """Origins whose pages may use the application from a browser, as `https://app.example.com`; `*` is every origin."""
     queue: TaskQueue | None = Field(default=None, exclude_if=is_none)
     """That it takes tasks too, which are answered later; by default it takes none."""
+    postprocessing: tuple[PostprocessingStep, ...] = Field(default=(), exclude_if=is_empty)
+    """Steps between what the model answers and what a client gets, the first first; in a config they follow the workload's
+    own. Batch predictions, packages and tasks have them too."""
     interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
     """How clients ask for predictions. For gRPC `heliostat proto` writes the `contract.proto` of the workload's folder."""
+
+    @field_validator("postprocessing")
+    @classmethod
+    def _told_apart(cls, steps: tuple[PostprocessingStep, ...]) -> tuple[PostprocessingStep, ...]:
+        return told_apart(steps)
 
 
 class Serving(ReplicaScale, AnswerSettings):

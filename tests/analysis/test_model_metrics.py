@@ -17,14 +17,15 @@ from heliostat.analysis.answers import Pair
 from heliostat.analysis.client import Reply, Request
 from heliostat.analysis.comparisons import comparison
 from heliostat.analysis.ground_truth import GroundTruth
+from heliostat.analysis.label_files import LabelForm
 from heliostat.analysis.model_metrics import Metrics
-from heliostat.analysis.state import _classes
+from heliostat.analysis.state import _label_form
 from heliostat.ml.ground_truth import Label, record
 from heliostat.spec.analysis import Analysis, Verdict
 from heliostat.spec.analysis_runner import AnalysisTask
 from heliostat.spec.problem import CustomMetric, Problem
 from heliostat.spec.resources import StoreAddress
-from heliostat.spec.tasks import Free, Multiclass, Quantiles, Regression
+from heliostat.spec.tasks import Embedding, Free, Multiclass, Multilabel, Quantiles, Ranking, Regression
 from heliostat.systems.errors import PermanentError
 
 CLASSES = ("ant", "bee", "cat")
@@ -138,7 +139,7 @@ def test_labels_may_be_called_by_their_class(tmp_path: Path) -> None:
     address = StoreAddress(uri=f"file://{tmp_path}")
     record(address, "pets", [Label("a", "cat"), Label("b", "ant", row=1), Label("c", 1)])
     (tmp_path / "ground-truth/pets/more.csv").write_text("request_id,label\nd,bee\ne,dog\nf,\n")
-    found = GroundTruth(address, "pets", classes=CLASSES)
+    found = GroundTruth(address, "pets", form=LabelForm(classes=CLASSES))
     found.refresh()
     assert found.labels == {("a", 0): 2.0, ("b", 1): 0.0, ("c", 0): 1.0, ("d", 0): 1.0}
     assert 'the label "dog" is no finite number' in found.left_out
@@ -157,7 +158,7 @@ def test_an_analysis_knows_the_classes_of_its_checks() -> None:
         analysis = {"checks": [{**check, **of}]}
         given = {"application": "pets", "analysis": analysis, "candidate": version, "serving": None}
         tasks.append(AnalysisTask.model_validate(given))
-    assert [_classes(task) for task in tasks] == [(), CLASSES]
+    assert [_label_form(task).classes for task in tasks] == [(), CLASSES]
 
 
 OWN = """
@@ -210,3 +211,158 @@ def test_a_runner_measures_by_a_function_of_the_candidate_s_code(start: Any, sto
         runner = start(check, code_uri=code_uri, seconds=60).tell([new.url], [old.url])
         figures = runner.until(lambda figures: 0 in figures.checks and figures.checks[0].candidate is not None)
         assert figures.checks[0].candidate == pytest.approx(figures.checks[0].serving)
+
+
+SHAPES = Problem(task=Multilabel(labels=("red", "round", "large")))
+FLAGS = RANDOM.integers(0, 2, (30, 3))
+CHANCES, OTHER_CHANCES = RANDOM.random((30, 3)), RANDOM.random((30, 3))
+
+
+def with_labels(truth: GroundTruth, labels: Any) -> GroundTruth:
+    truth.labels.clear()
+    truth.labels.update({("r", row): tuple(map(float, label)) for row, label in enumerate(labels)})
+    return truth
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("average_precision", lambda p: sk.average_precision_score(FLAGS, p)),
+        ("roc_auc", lambda p: sk.roc_auc_score(FLAGS, p)),
+        ("hamming_loss", lambda p: sk.hamming_loss(FLAGS, p >= 0.5)),
+        ("f1_samples", lambda p: sk.f1_score(FLAGS, p >= 0.5, average="samples", zero_division=0)),
+    ],
+)
+def test_several_labels_at_once_are_measured_as_their_metric_is(truth: GroundTruth, metric: str, expected: Any) -> None:
+    check = made(with_labels(truth, FLAGS), metric, SHAPES)
+    check.add(pair(listed(CHANCES), listed(OTHER_CHANCES)))
+    figure = check.figure()
+    assert figure.rows == 30
+    assert figure.candidate == pytest.approx(expected(CHANCES))
+    assert figure.serving == pytest.approx(expected(OTHER_CHANCES))
+
+
+def test_labels_that_are_told_by_name_are_enough_where_no_probability_is_needed(truth: GroundTruth) -> None:
+    names = np.array(["red", "round", "large"])
+    told = [{"p": names[row].tolist()} for row in CHANCES >= 0.5]
+    check = made(with_labels(truth, FLAGS), "hamming_loss", SHAPES)
+    check.add(pair(told))
+    assert check.figure().candidate == pytest.approx(sk.hamming_loss(FLAGS, CHANCES >= 0.5))
+    check = made(truth, "roc_auc", SHAPES)
+    check.add(pair(told))
+    assert check.figure().verdict is Verdict.FAIL
+
+
+def test_vectors_are_measured_against_vectors(truth: GroundTruth) -> None:
+    vectors, ours, theirs = RANDOM.normal(size=(3, 30, 4))
+    problem = Problem(task=Embedding(dimensions=4))
+    check = made(with_labels(truth, vectors), "cosine_similarity", problem)
+    check.add(pair(listed(ours), listed(theirs)))
+    figure = check.figure()
+    cosine = (vectors * ours).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(ours, axis=1)
+    assert figure.candidate == pytest.approx(cosine.mean())
+    check = made(truth, "mean_squared_error", problem)
+    check.add(pair(listed(ours), listed(theirs)))
+    assert check.figure().serving == pytest.approx(((vectors - theirs) ** 2).mean())
+
+
+def ranked(truth: GroundTruth, requests: int, rows: int) -> Any:
+    """Relevances by request and row, and both versions' scores."""
+    relevance, ours, theirs = RANDOM.integers(0, 4, (requests, rows)), *RANDOM.random((2, requests, rows))
+    truth.labels.clear()
+    truth.labels.update({(f"r{n}", row): float(relevance[n, row]) for n in range(requests) for row in range(rows)})
+    return relevance, ours, theirs
+
+
+def order(number: int, ours: Any, theirs: Any = None, queries: Any = None) -> Pair:
+    body = json.dumps({"rows": [{"query": query} if query else {} for query in (queries or [None] * len(ours))]}).encode()
+    return Pair(Request(f"r{number}", body), reply(listed(ours)), reply(listed(theirs)) if theirs is not None else None)
+
+
+@pytest.mark.parametrize(("metric", "k"), [("ndcg", None), ("ndcg_at_5", 5)])
+def test_the_rows_of_a_request_are_ranked_against_each_other(truth: GroundTruth, metric: str, k: int | None) -> None:
+    relevance, ours, theirs = ranked(truth, 12, 8)
+    check = made(truth, metric, Problem(task=Ranking(group="query")))
+    for number in range(12):
+        check.add(order(number, ours[number], theirs[number]))
+    figure = check.figure()
+    assert figure.rows == 96
+    assert figure.candidate == pytest.approx(sk.ndcg_score(relevance, ours, k=k))
+    assert figure.serving == pytest.approx(sk.ndcg_score(relevance, theirs, k=k))
+    assert "of 12 groups" in figure.text
+
+
+def test_rows_of_one_request_that_name_their_groups_are_ranked_within_them(truth: GroundTruth) -> None:
+    relevance, ours, _ = ranked(truth, 1, 8)
+    check = made(truth, "ndcg", Problem(task=Ranking(group="query")), margin=None, limit=0.1)
+    check.add(order(0, ours[0], queries=["a", "b"] * 4))
+    expected = np.mean([sk.ndcg_score(relevance[:, start::2], ours[:, start::2]) for start in (0, 1)])
+    assert check.figure().candidate == pytest.approx(expected)
+
+
+def test_what_serves_is_compared_on_the_requests_that_it_answered_alone(truth: GroundTruth) -> None:
+    relevance, ours, theirs = ranked(truth, 2, 8)
+    check = made(truth, "ndcg", Problem(task=Ranking(group="query")))
+    check.add(order(0, ours[0]))
+    check.add(order(1, ours[1], theirs[1]))
+    figure = check.figure()
+    assert figure.rows == 8
+    assert figure.candidate == pytest.approx(sk.ndcg_score(relevance[1:], ours[1:]))
+
+
+def test_requests_that_say_nothing_of_an_order_are_no_figure_and_negative_relevances_are_told(truth: GroundTruth) -> None:
+    _, ours, theirs = ranked(truth, 2, 1)
+    check = made(truth, "ndcg", Problem(task=Ranking(group="query")))
+    check.add(order(0, ours[0], theirs[0]))
+    assert check.figure().candidate is None
+    assert "no request says anything of an order: of 1 groups" in check.figure().text
+    _, ours, theirs = ranked(truth, 1, 4)
+    truth.labels["r0", 2] = -1.0
+    check.add(order(0, ours[0], theirs[0]))
+    figure = check.figure()
+    assert figure.candidate is None
+    assert "below 0, and a relevance is 0 or more, in 1 rows" in figure.text
+
+
+@pytest.mark.parametrize("name", ["labels.jsonl", "labels.csv"])
+def test_labels_that_are_lists_are_read_from_files(tmp_path: Path, name: str) -> None:
+    lines: dict[str, Any] = {
+        "a": ["red", "large"], "b": [0, 1, 0], "c": [], "d": ["blue"], "e": [0, 2, 0], "f": None, "g": [1],
+    }  # fmt: skip
+    folder = tmp_path / "ground-truth" / "shapes"
+    folder.mkdir(parents=True)
+    if name.endswith("csv"):
+        written = [
+            "request_id\tlabel",
+            *(f"{key}\t{json.dumps(label) if label is not None else ''}" for key, label in lines.items()),
+        ]
+        (folder / "labels.tsv").write_text("\n".join(written))
+    else:
+        (folder / name).write_text("\n".join(json.dumps({"request_id": key, "label": label}) for key, label in lines.items()))
+    assert SHAPES.task is not None
+    found = GroundTruth(StoreAddress(uri=f"file://{tmp_path}"), "shapes", form=LabelForm.of(SHAPES.task))
+    found.refresh()
+    assert found.labels == {("a", 0): (1.0, 0.0, 1.0), ("b", 0): (0.0, 1.0, 0.0), ("c", 0): (0.0, 0.0, 0.0)}
+    assert "3 of 7 lines are no labels" in found.left_out
+
+
+def test_recorded_lists_are_read_back(tmp_path: Path) -> None:
+    address = StoreAddress(uri=f"file://{tmp_path}")
+    record(address, "shapes", [Label("a", ("red", "large")), Label("b", ())])
+    found = GroundTruth(address, "shapes", form=LabelForm.of(SHAPES.task))
+    found.refresh()
+    assert found.labels == {("a", 0): (1.0, 0.0, 1.0), ("b", 0): (0.0, 0.0, 0.0)}
+    record(address, "vectors", [Label("a", (0.5, 1.0))])
+    vectors = GroundTruth(address, "vectors", form=LabelForm.of(Embedding(dimensions=2)))
+    vectors.refresh()
+    assert vectors.labels == {("a", 0): (0.5, 1.0)}
+    with pytest.raises(PermanentError, match="a tuple of either"):
+        record(address, "shapes", [Label("a", ("red", float("nan")))])  # type: ignore[arg-type]
+
+
+def test_of_rows_of_many_numbers_fewer_are_kept() -> None:
+    from heliostat.analysis import reservoir
+
+    few = reservoir.Reservoir(columns=reservoir.MOST_NUMBERS // 10)
+    assert few._most == 10
+    assert reservoir.Reservoir(columns=3)._most == reservoir.MOST_KEPT

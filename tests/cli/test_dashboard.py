@@ -30,6 +30,8 @@ METRICS = {
     "heliostat_task_workers": {"application", "version", "state"},
     "heliostat_tasks_oldest_seconds": {"application"},
     "heliostat_tasks_ended_total": {"application", "state"},
+    "heliostat_postprocessed_answers_total": {"application", "version", "step", "outcome", "reason"},
+    "heliostat_postprocessing_removed_total": {"application", "version", "step", "outcome", "reason"},
 }
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from test_program import LOCAL, run
 
+from heliostat.resources.postprocessing import below
 from heliostat.spec.base import shared
+from heliostat.spec.postprocessing import ListSource, PostprocessingStep
 from heliostat.spec.resources import ApplicationInputs, BatchPredictionInputs, ModelPackageInputs
 from heliostat.spec.stack import ConfigError, parse
 from heliostat.spec.workload import AnswerSettings, Workload
@@ -58,6 +60,34 @@ def test_an_application_looks_up_in_its_own_workload_s_predictions() -> None:
     assert shared(application, AnswerSettings)["lookup"] == application.lookup
 
 
+STEP = {"name": "noted", "function": "workloads.flights.features:transform", "parameters": {"most": 3}}
+
+
+def test_steps_of_the_config_are_behind_the_service_the_package_and_what_is_predicted_beforehand() -> None:
+    found = declared(batch={"nightly": {}}, package={}, serving={"postprocessing": [STEP]})
+    application = ApplicationInputs.model_validate(found["heliostat:index:Application"])
+    batch = BatchPredictionInputs.model_validate(found["heliostat:index:BatchPrediction"])
+    package = ModelPackageInputs.model_validate(found["heliostat:index:ModelPackage"])
+    [step] = application.postprocessing
+    assert (step.name, step.parameters, len(step.code_digest)) == ("noted", {"most": 3}, 64)
+    assert application.postprocessing == batch.postprocessing == package.postprocessing
+    plain = declared()["heliostat:index:Application"]
+    assert "postprocessing" not in plain
+    assert "workloads/flights/features.py" in application.code.files
+
+
+def test_a_workload_s_own_steps_come_first_and_are_named_from_its_folder() -> None:
+    own = PostprocessingStep(
+        name="own", function="steps:remove",
+        lists={"near": ListSource(source="near.txt"), "far": ListSource(source="store:far.txt")},
+    )  # fmt: skip
+    found = below("workloads.flights", own)
+    assert found.function == "workloads.flights.steps:remove"
+    assert {name: each.source for name, each in found.lists.items()} == {
+        "near": "workloads/flights/near.txt", "far": "store:far.txt",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("flights", "told"),
     [
@@ -74,6 +104,12 @@ def test_an_application_looks_up_in_its_own_workload_s_predictions() -> None:
         ({"batch": {"nightly": {"key": ["a b"]}}}, "batch.nightly.key[0]"),
         ({"package": {"distribution": "Flights_Model"}}, "package.distribution"),
         ({"package": {"index": {"url": "https://u:p@x/"}}}, "package.index.url"),
+        ({"serving": {"postprocessing": [STEP, STEP]}}, "there is more than one step 'noted'"),
+        (
+            {"serving": {"postprocessing": [{**STEP, "lists": {"a": {"source": "../a.txt"}}}]}},
+            "'../a.txt' leads out of the checkout",
+        ),
+        ({"serving": {"postprocessing": [{**STEP, "onError": "ignore"}]}}, "serving.postprocessing[0].onError"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_config(flights: dict[str, Any], told: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,65 @@ def test_what_waits_for_the_result_is_told_where_it_is(world: World, cluster: Cl
     world.rows(birds(10))
     batch_predict.predict(world.specification(result_key="batches/nightly/made/x.json"))
     assert json.loads(world.store.get("batches/nightly/made/x.json"))["result"]["rows"] == 10
+
+
+STEPS = """
+from heliostat.ml.postprocessing import Changed
+
+def cap(rows, answers, given):
+    most = given.parameters["most"]
+    return [
+        Changed(answer.model_copy(update={"kilometres": most}), "too-far") if answer.kilometres > most else answer
+        for answer in answers
+    ]
+
+def fail(rows, answers, given):
+    raise KeyError("no bird")
+"""
+
+
+def capped(**changes: Any) -> dict[str, Any]:
+    return {"postprocessing": [{"name": "cap", "function": "capped_herons:cap", "parameters": {"most": 1.0}, **changes}]}
+
+
+@pytest.fixture
+def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "capped_herons.py").write_text(STEPS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "capped_herons", raising=False)
+
+
+@pytest.mark.usefixtures("steps")
+def test_answers_behind_steps_are_kept_beside_the_predictions(world: World, cluster: Cluster, contents: Contents) -> None:
+    table = birds()
+    world.rows(table)
+    batch_predict.predict(world.specification(**capped(), sink={"kind": "sqlite"}))
+    found = world.predicted()
+    scores = expected(contents, table)
+    assert found.column_names == ["ring", "prediction", "answer", "changes"]
+    assert found["prediction"].to_pylist() == scores
+    answers = [json.loads(each)["kilometres"] for each in found["answer"].to_pylist()]
+    assert answers == [min(score, 1.0) for score in scores]
+    changes = [each and json.loads(each)[0]["reason"] for each in found["changes"].to_pylist()]
+    assert changes == ["too-far" if score > 1 else None for score in scores]
+    with sqlite3.connect(world.store.root / world.current.result.table) as connection:
+        rows = connection.execute("SELECT ring, answer FROM predictions ORDER BY ring").fetchall()
+    assert [json.loads(answer)["kilometres"] for _, answer in rows] == answers
+
+
+@pytest.mark.usefixtures("steps")
+def test_another_parameter_of_a_step_is_another_result_and_no_steps_are_what_there_was(world: World, cluster: Cluster) -> None:
+    world.rows(birds())
+    runs = []
+    for given in ({}, capped(), capped(parameters={"most": 2.0}), {}):
+        batch_predict.predict(world.specification(**given))
+        runs.append(world.current.result.run)
+    assert len({*runs}) == 3
+    assert runs[0] == runs[3]
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_step_that_fails_ends_the_run_and_says_which_one_it_was(world: World, cluster: Cluster) -> None:
+    world.rows(birds())
+    with pytest.raises(PermanentError, match=r"the post-processing step cap failed on this request \(KeyError\): 'no bird'"):
+        batch_predict.predict(world.specification(**capped(function="capped_herons:fail")))

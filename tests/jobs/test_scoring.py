@@ -92,3 +92,50 @@ def test_a_program_that_fails_says_which_model_and_why(model: Path, rows: Path) 
     next(model.glob("data/*/model/share")).write_text("half")
     with pytest.raises(PermanentError, match=r"scoring models:/a/1 failed:(.|\n)*could not convert string to float"):
         evaluate.scored(model, rows, "models:/a/1")
+
+
+LARGE = pa.table({"size": np.arange(150_000) / 7})
+
+
+def test_rows_are_predicted_in_parts_and_the_scores_are_those_of_all_at_once(model: Path, tmp_path: Path) -> None:
+    toy = model / "code" / "workloads" / "toy.py"
+    noted = tmp_path / "parts"
+    noting = f"open({str(noted)!r}, 'a').write(f\"{{len(columns['size'])}}\\n\")"
+    toy.write_text(toy.read_text().replace("        return np.asarray", f"        {noting}\n        return np.asarray"))
+    path = tmp_path / "large.parquet"
+    pq.write_table(LARGE, path)
+    scores, _ = evaluate.scored(model, path, "a model")
+    assert np.array_equal(scores, LARGE["size"].to_numpy() * 0.5)
+    assert [int(each) for each in noted.read_text().split()] == [65_536, 65_536, 18_928]
+
+
+def test_no_rows_have_no_scores(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "none.parquet"
+    pq.write_table(LARGE.slice(0, 0), path)
+    scores, _ = evaluate.scored(model, path, "a model")
+    assert scores is None or len(scores) == 0
+
+
+class Parts:
+    """A test split that comes in parts of two rows."""
+
+    def __init__(self, rows: int) -> None:
+        self.whole = pa.table(
+            {"size": np.arange(rows), "kind": ["a", "b"] * (rows // 2), "late": np.arange(rows) % 2, "other": np.zeros(rows)}
+        )
+
+    def batches(self, split: str) -> Any:
+        yield from (self.whole.slice(start, 2) for start in range(0, self.whole.num_rows, 2))
+
+    def table(self, split: str) -> pa.Table:
+        return self.whole
+
+
+@pytest.mark.parametrize("rows", [6, 0])
+def test_of_a_split_in_parts_the_features_go_to_the_disk_and_what_is_measured_stays(tmp_path: Path, rows: int) -> None:
+    path, split = tmp_path / "test.parquet", Parts(rows)
+    kept = evaluate._split(split, path, "late", ("kind", "kind"))  # type: ignore[arg-type]
+    assert kept.equals(split.whole.select(["late", "kind"]))
+    assert pq.read_table(path).equals(split.whole.drop_columns(["late"]))
+    with pytest.raises(PermanentError, match="a slice names the column 'colour'; the data has size, kind, late, other"):
+        evaluate._split(split, path, "late", ("colour",))  # type: ignore[arg-type]

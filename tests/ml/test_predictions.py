@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heliostat.ml.predictions import chosen, load, parts_of, rows_of, save
+from heliostat.ml.predictions import chosen, joined, load, parts_of, rows_of, save
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,29 @@ def test_some_of_the_rows_are_chosen_of_every_form() -> None:
     assert parts_of(chosen(np.array([1, 2, 3]), rows)) == [1, 3]
     assert chosen(["a", "b", "c"], rows) == ["a", "c"]
     assert chosen({"t": ["a", "b", "c"]}, rows) == {"t": ["a", "c"]}
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [np.arange(6.0), np.arange(12).reshape(6, 2), list("abcdef"), {"a": np.arange(6), "b": list("abcdef")}],
+    ids=["numbers", "several a row", "texts", "by name"],
+)
+def test_parts_that_are_joined_are_what_all_rows_at_once_are(whole: Any) -> None:
+    def taken(part: Any, rows: slice) -> Any:
+        return {name: each[rows] for name, each in part.items()} if isinstance(part, dict) else part[rows]
+
+    found = joined([taken(whole, slice(0, 1)), taken(whole, slice(1, 4)), taken(whole, slice(4, 6))])
+    assert parts_of(found) == parts_of(whole)
+    assert joined([whole]) is whole
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ([{"a": [1]}, {"b": [1]}], "other names for some rows"),
+        ([np.zeros((2, 3)), np.zeros((2, 4))], "rows of different shapes"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_told(parts: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        joined(parts)

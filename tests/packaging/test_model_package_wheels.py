@@ -25,6 +25,7 @@ from heliostat.packaging import checking, sources, wheel
 from heliostat.packaging.contents import Contents, PackageError
 from heliostat.serving.dataplane import Call, DataPlane
 from heliostat.serving.errors import HttpError
+from heliostat.spec.postprocessing import ListSource, PostprocessingStep
 from heliostat.systems.objects import Directory
 
 ROW: dict[str, Any] = {"kind": "goose", "weight": 3.1, "seen": "2013-07-09T19:30:00"}
@@ -222,3 +223,39 @@ def test_pip_installs_it_from_the_store(contents: Contents, tmp_path: Path) -> N
         [*PYTHON, "-c", program], check=True, capture_output=True, text=True, env={"PYTHONPATH": str(target)}
     )
     assert float(done.stdout) == contents.contract.respond(float(np.exp(3.1 / 3) * 2.3 / 7)).kilometres
+
+
+STEPS = """
+from heliostat.ml.postprocessing import Changed, Given
+from heliostat.spec.parameters import JobParameters
+from curlews.kinds import NUMBERS
+
+class Most(JobParameters):
+    most: float = 0.5
+
+def ground(rows, answers, given: Given[Most]):
+    return [
+        Changed(answer.model_copy(update={"kilometres": given.parameters.most}), "grounded")
+        if row.kind in given.lists["grounded"] and row.kind in NUMBERS else answer
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+"""
+
+
+def test_a_package_answers_behind_the_steps_with_the_lists_it_was_made_with(tmp_path: Path) -> None:
+    plain = workload(tmp_path / "workload", "curlews", steps=STEPS)
+    lists = {"grounded": ListSource(source="store:grounded.txt", digest="1" * 64)}
+    step = PostprocessingStep(name="ground", function="curlews.steps:ground", lists=lists, parameters={"most": 0.25})
+    contents = replace(plain, steps=(step,), lists={"1" * 64: "goose\n"})
+    assert contents.identity != plain.identity
+    (tmp_path / "built").mkdir()
+    sys.path.insert(0, str(tmp_path / "workload" / "code"))
+    try:
+        made = build(contents, tmp_path / "built")
+        checking.require_same_answers(made, contents)
+    finally:
+        sys.path.remove(str(tmp_path / "workload" / "code"))
+    module = installed(made, tmp_path / "installed")
+    assert module.predict(ROW).kilometres == 0.25
+    assert module.predict({**ROW, "kind": "duck"}).kilometres != 0.25
+    assert f"Its answers pass through ground {step.version}" in (module.__doc__ or "")

@@ -14,13 +14,14 @@ from application_rollouts import RUNTIME, code
 from heliostat.provider.application import ApplicationHandler, desired_of, digest_of
 from heliostat.provider.resource import Context
 from heliostat.rollout.model import State
+from heliostat.spec.postprocessing import ListSource, PostprocessingStep, list_key
 from heliostat.spec.proto import Definition, ProtoField, ProtoMessage, text_of
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, StoreAddress
 from heliostat.spec.strategies import BlueGreen, Recreate
 from heliostat.spec.workload import Interface
-from heliostat.systems import controller_api, library_packages
+from heliostat.systems import controller_api, library_packages, step_lists
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.objects import open_store
+from heliostat.systems.objects import Directory, open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "controller"))
 from fake_cluster import TRACEBACK, FakeCluster
@@ -277,6 +278,30 @@ def test_the_digest_is_of_what_is_answered_and_nothing_else(cluster: FakeCluster
 def test_the_origins_of_pages_reach_the_version(cluster: FakeCluster, tmp_path: Path) -> None:
     wanted = desired_of(inputs(cluster, tmp_path, cors_origins=("https://app.example.com",)), "file:///code.zip", RUNTIME)
     assert wanted.version.cors_origins == ("https://app.example.com",)
+
+
+async def test_another_list_of_a_step_is_another_version_and_the_time_until_all_have_it_is_told(
+    cluster: FakeCluster, tmp_path: Path, told: Told
+) -> None:
+    def listed(text: str) -> ApplicationInputs:
+        (tmp_path / "withdrawn.txt").write_text(text)
+        digest = step_lists.digest_of(text.encode())
+        lists = {"withdrawn": ListSource(source="withdrawn.txt", digest=digest)}
+        step = PostprocessingStep(name="legal", function="workloads.app:legal", lists=lists)
+        return inputs(cluster, tmp_path, postprocessing=(step,))
+
+    async with cluster.running():
+        first = await create(told, listed("dune\n"))
+        assert "is new: in effect for all traffic" in told.lines[-1]
+        second = listed("dune\nalien\n")
+        await ApplicationHandler().preview(told.context, first, second)
+        outputs = await ApplicationHandler().update(told.context, "flights", first, second)
+    assert outputs.digest != first.digest
+    change = f"legal {first.postprocessing[0].version} becomes {second.postprocessing[0].version} (the list withdrawn)"
+    assert f"post-processing: {change}" in told.lines
+    assert any(line.startswith(f"post-processing: {change}: in effect for all traffic ") for line in told.lines)
+    kept = Directory(tmp_path / "objects")
+    assert kept.get(list_key(second.postprocessing[0].lists["withdrawn"].digest)) == b"dune\nalien\n"
 
 
 def test_the_same_code_in_another_checkout_changes_nothing(cluster: FakeCluster, tmp_path: Path) -> None:

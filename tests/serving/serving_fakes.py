@@ -75,9 +75,11 @@ class Log:
 
     def __init__(self) -> None:
         self.entries: list[Any] = []
+        self.processed: list[Any] = []
 
-    def add(self, *entry: Any) -> bool:
+    def add(self, *entry: Any, processed: Any = None) -> bool:
         self.entries.append(entry)
+        self.processed.append(processed)
         return True
 
     def close(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import sys
 import time
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
-from serving_fakes import ROW, Log, body, call, contract, version
+from serving_fakes import ROW, Log, Told, body, call, contract, version
 
 from heliostat.serving.dataplane import Call, DataPlane
 from heliostat.serving.errors import HttpError
@@ -19,8 +20,10 @@ from heliostat.serving.lookup import opening
 from heliostat.serving.lookup.application import LookupApplication
 from heliostat.serving.lookup.predictor import LookupPredictor
 from heliostat.serving.lookup.table import LookupTable
+from heliostat.serving.postprocessing import Steps
 from heliostat.serving.queue.__main__ import open_answers
 from heliostat.spec.batch import Lookup
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.predictions import Current, Result, ResultPart, current_key, table_key
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import ServingArguments
@@ -66,13 +69,15 @@ class World:
         self.tables.append(table)
         return table
 
-    def application(self, settings: dict[str, Any] | None = None, given: Any = None) -> LookupApplication:
+    def application(
+        self, settings: dict[str, Any] | None = None, given: Any = None, steps: Steps | None = None
+    ) -> LookupApplication:
         made = given or contract()
         lookup = Lookup.model_validate({"batch": NAME, "refreshSeconds": 3600, **(settings or {})})
         table = self.table()
         predictor = LookupPredictor(made.predictor(), table, lookup)
         log: Any = self.log
-        plane = DataPlane(made, predictor, version(lookup=lookup), log)
+        plane = DataPlane(made, predictor, version(lookup=lookup), log, steps)
         return LookupApplication(plane, "/halves", predictor, table, lookup)
 
 
@@ -171,6 +176,38 @@ async def test_a_lookup_of_what_is_too_old_or_not_there_yet_is_503(world: World)
     world.tables[-1].refresh()
     answer = await call(app, "GET", "/lookup", query=b"ring=7")
     assert (answer.status, "at most 60 s are answered" in answer.json["detail"]) == (503, True)
+
+
+STEPS = """
+def cap(rows, answers, given):
+    return [answer.model_copy(update={"score": 1.0}) if row.kind == "a" else answer for row, answer in zip(rows, answers)]
+
+def by_time(rows, answers, given):
+    return [answer for row, answer in zip(rows, answers) if row.when]
+"""
+
+
+@pytest.fixture
+def capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Loads a step of these."""
+    (tmp_path / "lookup_steps.py").write_text(STEPS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lookup_steps", raising=False)
+    return lambda name: Steps([PostprocessingStep(name="s", function=f"lookup_steps:{name}")], lambda _: "", Told)
+
+
+async def test_steps_come_behind_what_was_predicted_whether_rows_are_asked_or_keys(world: World, capped: Any) -> None:
+    world.result(PREDICTED)
+    app = world.application(steps=capped("cap"))
+    assert (await call(app, "POST", "/predict", body())).json == {"score": 1.0}
+    found = await call(app, "GET", "/lookup", query=b"kind=a&size=4&when=2013-07-09T19:30:00")
+    assert found.json["answer"] == {"score": 1.0}
+    world.result({("a", 4.0): 7.0}, key=("kind", "size"))
+    app = world.application(steps=capped("by_time"))
+    assert (await call(app, "POST", "/predict", body())).status == 200
+    refused = await call(app, "GET", "/lookup", query=b"kind=a&size=4")
+    assert refused.status == 500, "a key does not tell all of a row, and nothing gets past a step"
+    assert "the post-processing step s failed" in refused.json["detail"]
 
 
 async def test_openapi_has_the_lookup(world: World) -> None:

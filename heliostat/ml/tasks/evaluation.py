@@ -128,14 +128,23 @@ class Evaluation:
         return figure if math.isfinite(figure) else None
 
 
+def require_column(table: pa.Table, column: str) -> None:
+    """See that a table has a column that a slice names.
+
+    Raises:
+        PermanentError: it has not.
+    """
+    if column not in table.column_names:
+        raise PermanentError(f"a slice names the column {column!r}; the data has {', '.join(table.column_names)}")
+
+
 def rows_by_value(table: pa.Table, column: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Each value of a column as text, and which rows have it.
 
     Raises:
         PermanentError: the table has no such column.
     """
-    if column not in table.column_names:
-        raise PermanentError(f"a slice names the column {column!r}; the data has {', '.join(table.column_names)}")
+    require_column(table, column)
     encoded = table[column].cast(pa.string()).combine_chunks().dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     for code, value in enumerate(encoded.dictionary.to_pylist()):

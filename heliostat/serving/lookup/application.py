@@ -78,24 +78,33 @@ class LookupApplication(RestApplication):
         given = dict(parse_qsl(request.query.decode("latin-1"), keep_blank_values=True))
         if given.keys() != set(names):
             raise HttpError(422, f"give {', '.join(f'{name}=...' for name in names)}, and nothing else")
-        found = self._table.find([self._value(name, given[name]) for name in names])
+        key = {name: self._field(name, given[name]) for name in names}
+        found = self._table.find([self._value(name, given[name], key[name]) for name in names])
         if found is None:
             raise HttpError(404, f"nothing was predicted for {', '.join(f'{name}={given[name]}' for name in names)}")
         age, limit = max(0.0, time.time() - found.at), self._settings.max_age_seconds
         if limit is not None and age > limit:
             raise HttpError(503, f"the prediction is {age:.0f} s old: at most {limit:g} s are answered (maxAgeSeconds)")
-        return JSON, to_json({"answer": self._contract.respond(found.value), "ageSeconds": round(age, 3)})
+        # Of the row a key tells its own fields: a step that reads another one fails.
+        row = self._contract.row.model_construct(**{name: value for name, value in key.items() if value is not None})
+        [answer] = self.plane.finished([row], [self._contract.respond(found.value)])
+        return JSON, to_json({"answer": answer, "ageSeconds": round(age, 3)})
 
-    def _value(self, name: str, text: str) -> Any:
-        """A key's value as predictors have it: of a field of the contract, by its type."""
+    def _field(self, name: str, text: str) -> Any:
+        """A field of the contract by its type; None of what is none."""
         field = self._contract.row.model_fields.get(name)
         if field is None:
-            return _number(text)
+            return None
         adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)
         try:
-            value = adapter.validate_strings(text)
+            return adapter.validate_strings(text)
         except ValidationError as error:
             raise HttpError(422, [{**each, "loc": ["query", name]} for each in problems(error, b"")]) from None
+
+    def _value(self, name: str, text: str, value: Any) -> Any:
+        """A key's value as predictors have it."""
+        if name not in self._contract.row.model_fields:
+            return _number(text)
         row = self._contract.row.model_construct(**{name: value})
         converted: Any = dict(self._contract._converters)[name]([row], name)[0]
         return converted

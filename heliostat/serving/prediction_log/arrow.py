@@ -10,12 +10,14 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from heliostat.serving.prediction_log.cells import Cells, cells_of, row_of
-from heliostat.serving.prediction_log.columns import Columns, Kind, Shape
+from heliostat.serving.prediction_log.columns import Column, Columns, Kind, Shape
 
 _KEY: Final = b"heliostat.columns"
 """Of the schema's metadata: the Columns as JSON."""
 _COMMON: Final = 5
 """The first columns, which do not come from the contract."""
+_CHANGE: Final = ("step", "version", "outcome", "reason", "removed")
+"""What one step did to one answer."""
 
 
 @dataclass
@@ -32,6 +34,10 @@ class Batch:
     asked: list[Any] = field(default_factory=list)
     """Rows as they were sent."""
     answered: list[Any] = field(default_factory=list)
+    model_answered: list[Any] = field(default_factory=list)
+    """What the model answered, before the steps behind it."""
+    changes: list[list[dict[str, Any]]] = field(default_factory=list)
+    """What steps did to each answer; see `heliostat.serving.postprocessing.Change`."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -48,13 +54,18 @@ def schema_of(columns: Columns) -> Any:
         pa.field("version", pa.string()),
         pa.field("latency_ms", pa.float64()),
     ]
-    own = [
-        pa.field(f"{prefix}_{column.name}", _type(column.kind))
-        for prefix, side in (("input", columns.input), ("prediction", columns.prediction))
-        for column in side
-    ]
-    last = [pa.field(name, pa.string()) for name in ("input", "prediction", "misfit")]
-    return pa.schema([*common, *own, *last], {_KEY: columns.model_dump_json(exclude_defaults=True)})
+    sides = _sides(columns)
+    own = [pa.field(f"{side}_{column.name}", _type(column.kind)) for side, those in sides.items() for column in those]
+    last = [pa.field(name, pa.string()) for name in (*sides, "misfit")]
+    change = pa.struct([pa.field(name, pa.int64() if name == "removed" else pa.string()) for name in _CHANGE])
+    changes = [pa.field("changes", pa.list_(pa.field("element", change)))] if columns.postprocessed else []
+    return pa.schema([*common, *own, *last, *changes], {_KEY: columns.model_dump_json(exclude_defaults=True)})
+
+
+def _sides(columns: Columns) -> dict[str, tuple[Column, ...]]:
+    """The contract's columns, by what their names begin with."""
+    before = {"model_prediction": columns.prediction} if columns.postprocessed else {}
+    return {"input": columns.input, "prediction": columns.prediction, **before}
 
 
 def record_batch(batch: Batch, columns: Columns, schema: Any) -> tuple[Any, dict[str, str]]:
@@ -65,7 +76,9 @@ def record_batch(batch: Batch, columns: Columns, schema: Any) -> tuple[Any, dict
     arrays = [pa.array(getattr(batch, name), schema.field(name).type) for name in names[:_COMMON]]
     whole = []
     misfits: dict[int, dict[str, str]] = {}
-    for rows, side in ((batch.asked, columns.input), (batch.answered, columns.prediction)):
+    given = {"input": batch.asked, "prediction": batch.answered, "model_prediction": batch.model_answered}
+    for name, side in _sides(columns).items():
+        rows = given[name]
         own = names[len(arrays) : len(arrays) + len(side)]
         cells = cells_of(rows, side, own)
         arrays += [_array(values, schema.field(name), cells) for values, name in zip(cells.columns, own, strict=True)]
@@ -77,6 +90,8 @@ def record_batch(batch: Batch, columns: Columns, schema: Any) -> tuple[Any, dict
         for row in range(len(batch))
     ]
     arrays += [pa.array(texts, pa.string()) for texts in (*whole, told)]
+    if columns.postprocessed:
+        arrays.append(pa.array(batch.changes, schema.field("changes").type))
     examples = {name: why for found in reversed(misfits.values()) for name, why in found.items()}
     return pa.record_batch(arrays, schema), examples
 

@@ -84,11 +84,14 @@ class Columns(Model):
 
     input: tuple[Column, ...] = ()
     prediction: tuple[Column, ...] = ()
+    postprocessed: bool = False
+    """Whether steps are behind the model: what it answered is kept then too, and what they changed."""
 
     @classmethod
-    def of(cls, row: type[BaseModel], answer: type[BaseModel]) -> Self:
+    def of(cls, row: type[BaseModel], answer: type[BaseModel], postprocessed: bool = False) -> Self:
         """Those of a contract's types."""
-        return cls(input=_of(row, "validation"), prediction=_of(answer, "serialization"))
+        prediction = _of(answer, "serialization")
+        return cls(input=_of(row, "validation"), prediction=prediction, postprocessed=postprocessed)
 
 
 _PLAIN: Final = {

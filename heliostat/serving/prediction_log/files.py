@@ -4,7 +4,8 @@
 request), `time` (UTC), `version`, `latency_ms` (of the request); `input_<field>` and `prediction_<field>`, whose types come
 from the contract (`heliostat.serving.prediction_log.columns`), so that all files of one contract have the same schema; and,
 where these do not say all of a row, `input` and `prediction`, which have it as JSON, and `misfit`, why a cell is empty though
-something was sent. Storing the same spool again writes the same objects.
+something was sent. Where steps are behind the model, `model_prediction_<field>` and `model_prediction` are what it answered
+before them, and `changes` what each of them did. Storing the same spool again writes the same objects.
 
 A line of a spool that is no entry goes to `predictions-unread/<application>/<spool's name>.jsonl`, with the reason.
 """
@@ -86,6 +87,9 @@ class _Entry:
     latency_ms: float
     asked: list[Any]
     answered: list[Any]
+    model_answered: list[Any]
+    """Before the steps behind the model."""
+    changes: list[list[dict[str, Any]]]
 
     @classmethod
     def of(cls, line: Any) -> _Entry:
@@ -95,9 +99,12 @@ class _Entry:
             ValueError, TypeError, KeyError, AttributeError, OverflowError: it is no entry.
         """
         asked, answered = line["inputs"], line["predictions"]
-        if not isinstance(asked, list) or not isinstance(answered, list) or len(asked) != len(answered):
+        # Of what no step changed only the answers are written.
+        before, changes = line.get("model_predictions", answered), line.get("changes", [[] for _ in answered])
+        parts = (asked, answered, before, changes)
+        if not all(isinstance(part, list) and len(part) == len(asked) for part in parts):
             raise ValueError("it has not as many answers as rows")
-        found = cls(line["request_id"], int(line["time"] * 1e6), line["version"], float(line["latency_ms"]), asked, answered)
+        found = cls(line["request_id"], int(line["time"] * 1e6), line["version"], float(line["latency_ms"]), *parts)
         if not isinstance(found.request_id, str) or not isinstance(found.version, str) or abs(found.day) > _MOST_DAYS:
             raise ValueError("its request_id, version or time is none")
         return found
@@ -134,6 +141,8 @@ class _Day:
         batch.latency_ms += [entry.latency_ms] * count
         batch.asked += entry.asked
         batch.answered += entry.answered
+        batch.model_answered += entry.model_answered
+        batch.changes += entry.changes
         if len(batch) >= _BATCH_ROWS:
             self._write()
 

@@ -19,11 +19,12 @@ import uuid
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
 from heliostat.serving.bodies import Body, rows_in
+from heliostat.serving.postprocessing import Processed
 from heliostat.serving.prediction_log import sealing
 from heliostat.serving.prediction_log.cells import masked
 from heliostat.serving.prediction_log.columns import Columns
@@ -41,6 +42,10 @@ _TELL_SECONDS: Final = 60.0
 _YIELD_EVERY: Final = 64
 
 logger = logging.getLogger("ray.serve")
+
+
+_Entry = tuple[bytes, float, Body, int, Body, float, Processed | None]
+"""Request id, Unix time, what was sent, its rows, the answer, seconds, and what steps did."""
 
 
 @dataclass
@@ -71,7 +76,7 @@ class PredictionLog:
         """Where an earlier release kept spools, those of all stores together."""
         self._secrets = any(column.kind.has_secrets for column in columns.input)
         self._middle = b'","version":' + to_json(version) + b',"time":'
-        self._waiting: deque[tuple[bytes, float, Body, int, Body, float]] = deque()
+        self._waiting: deque[_Entry] = deque()
         self._waiting_rows = 0
         self._closing = threading.Event()
         self._spool: _Spool | None = None
@@ -84,10 +89,13 @@ class PredictionLog:
             for thread in self._threads:
                 thread.start()
 
-    def add(self, request_id: bytes, body: Body, rows: int, answer: Body, seconds: float) -> bool:
+    def add(
+        self, request_id: bytes, body: Body, rows: int, answer: Body, seconds: float, processed: Processed | None = None
+    ) -> bool:
         """Log a request that was answered, or not, as the sampling rate has it; whether it is logged.
 
-        `body` is what was sent, so many `rows` of the contract, and `answer` the body of the answer.
+        `body` is what was sent, so many `rows` of the contract, `answer` the body of the answer, and `processed` what steps
+        did to it.
         """
         rate = self._settings.sampling_rate
         if rate <= 0 or (rate < 1 and random.random() >= rate):  # noqa: S311 - sampling
@@ -96,7 +104,7 @@ class PredictionLog:
             self.dropped += 1
             return False
         self._waiting_rows += rows
-        self._waiting.append((request_id, time.time(), body, rows, answer, seconds))
+        self._waiting.append((request_id, time.time(), body, rows, answer, seconds, processed))
         return True
 
     def close(self) -> None:
@@ -140,10 +148,10 @@ class PredictionLog:
         """Of so many entries; one that cannot be written costs none of the others."""
         lines = []
         for number in range(count):
-            request_id, at, body, rows, answer, seconds = self._waiting.popleft()
+            request_id, at, body, rows, answer, seconds, processed = self._waiting.popleft()
             self._waiting_rows -= rows
             try:
-                lines.append(self._line(request_id, at, body, answer, seconds))
+                lines.append(self._line(request_id, at, body, answer, seconds, processed))
             except Exception as error:  # whatever a library calls it
                 self.dropped += 1
                 self._tell("line", f"a prediction cannot be logged: {type(error).__name__}: {error}")
@@ -151,7 +159,9 @@ class PredictionLog:
                 time.sleep(0)  # the event loop goes first
         return lines
 
-    def _line(self, request_id: bytes, at: float, body: Body, answer: Body, seconds: float) -> bytes:
+    def _line(
+        self, request_id: bytes, at: float, body: Body, answer: Body, seconds: float, processed: Processed | None = None
+    ) -> bytes:
         """What was sent and answered, as it was: only blanks of JSON break lines. A secret goes no further than here."""
         rows, answers = rows_in(bytes(body)), rows_in(bytes(answer))
         if self._secrets:
@@ -159,7 +169,8 @@ class PredictionLog:
         name = to_json(request_id.decode("latin-1"))
         return b"".join(
             (b'{"request_id":', name[:-1], self._middle, b"%.6f" % at, b',"latency_ms":', b"%.4f" % (seconds * 1000),
-             b',"inputs":', rows.replace(b"\n", b" ").replace(b"\r", b" "), b',"predictions":', answers, b"}\n")
+             b',"inputs":', rows.replace(b"\n", b" ").replace(b"\r", b" "), b',"predictions":', answers, _changed(processed),
+             b"}\n")
         )  # fmt: skip
 
     def _open(self) -> _Spool:
@@ -263,6 +274,17 @@ class PredictionLog:
         if last is None or (not once and time.monotonic() - last > _TELL_SECONDS):
             self._told[about] = time.monotonic()
             logger.warning(text)
+
+
+def _changed(processed: Processed | None) -> bytes:
+    """What a line says of what steps changed; nothing where they changed nothing."""
+    if processed is None or not processed.changes:
+        return b""
+    rows: list[list[dict[str, Any]]] = [[] for _ in processed.encoded]
+    for change in processed.changes:
+        rows[change.row].append(change.as_logged())
+    before = b",".join(processed.model_encoded)
+    return b"".join((b',"model_predictions":[', before, b'],"changes":', to_json(rows)))
 
 
 def _unlocked(path: Path) -> int | None:

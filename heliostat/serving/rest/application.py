@@ -7,6 +7,7 @@
     POST /-/golden      the contract's golden requests through the whole path
     GET  /-/golden      `{"bodies": [...]}`: its golden requests and examples, as they would be sent
     GET  /-/tap         the last requests with their answers; see `heliostat.serving.tap`
+    GET  /-/postprocessing   what each step did to answers, counted since the replica began
 
 An answer has `x-request-id` where its id is logged: with a prediction, or with a failure of the application.
 
@@ -41,6 +42,7 @@ from heliostat.serving.rest.encodings import decoded
 from heliostat.serving.rest.exchange import JSON, Fields, Request, Response, Work
 from heliostat.serving.rest.inference import InferRequest
 from heliostat.serving.tap import parse_query
+from heliostat.spec.postprocessing import POSTPROCESSING
 
 _INLINE_ROWS: Final = 64
 _INLINE_BYTES: Final = 16_384
@@ -76,6 +78,7 @@ class RestApplication:
             ("POST", "/-/golden"): self._golden,
             ("GET", "/-/golden"): _fixed(golden.listed(contract), JSON),
             ("GET", "/-/tap"): self._tapped,
+            ("GET", POSTPROCESSING): lambda request, call: (JSON, plane.tally.counts().model_dump_json().encode()),
         }
         self._routes |= self._inference_routes()
 
