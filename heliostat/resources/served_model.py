@@ -14,6 +14,8 @@ from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import all_or_nothing
 from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.dataset import Dataset
+from heliostat.resources.federated_training import FederatedTraining
+from heliostat.resources.model_delivery import ModelDelivery
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.platform import Platform
@@ -21,6 +23,7 @@ from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
 from heliostat.spec.batch import SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
+from heliostat.spec.federated import Federation
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.problem import CustomMetric, Problem
@@ -52,6 +55,8 @@ class ServedModelArgs:
     """The parameters of the training; a stack's config overrides them."""
     problem: Problem = field(default_factory=Problem)
     """The task, and metrics of the workload's own."""
+    federated: str = ""
+    """An object of a class below `heliostat.ml.federated.Federation`; used where a stack trains over sites."""
 
     def __post_init__(self) -> None:
         """Refuse what an earlier release took.
@@ -184,7 +189,9 @@ class ServedModel(pulumi.ComponentResource):
         if spec.package is not None:
             # Behind the application: what its strategy rolled back is no package.
             after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
-            ModelPackage(name, args.code(args.contract), args.contract, model, spec.package, platform, after)
+            package = ModelPackage(name, args.code(args.contract), args.contract, model, spec.package, platform, after)
+            if spec.federated is not None:
+                ModelDelivery(name, package, args.code(args.contract), spec.federated, platform, after)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
@@ -228,6 +235,8 @@ class ServedModel(pulumi.ComponentResource):
         data: Dataset,
         child: pulumi.ResourceOptions,
     ) -> Candidate:
+        if spec.federated is not None:
+            return self._federated(name, args, spec, spec.federated, platform, data, child)
         run = TrainJob(
             name,
             args.code(args.train),
@@ -235,6 +244,30 @@ class ServedModel(pulumi.ComponentResource):
             data.address,
             args.training_parameters(name, spec.training.parameters),
             spec.training,
+            platform,
+            child,
+            gate=spec.gate,
+            problem=args.declared_problem(),
+        )
+        return Candidate(run_id=run.run_id, model_uri=run.model_uri)
+
+    def _federated(
+        self,
+        name: str,
+        args: ServedModelArgs,
+        spec: Workload,
+        federation: Federation,
+        platform: Platform,
+        data: Dataset,
+        child: pulumi.ResourceOptions,
+    ) -> Candidate:
+        run = FederatedTraining(
+            name,
+            args.code(args.federated),
+            args.federated,
+            data.address,
+            args.training_parameters(name, spec.training.parameters),
+            federation,
             platform,
             child,
             gate=spec.gate,
@@ -260,6 +293,7 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
     train: str = "train:train",
     predictor: str = "predictor:Model",
     contract: str = "contract:CONTRACT",
+    federated: str = "federated:FEDERATION",
     task: DeclaredTask = None,
     metrics: Sequence[CustomMetric] = (),
 ) -> Declare:
@@ -273,6 +307,7 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
         train: The training's function.
         predictor: The class that answers.
         contract: The application's contract.
+        federated: What sites compute, where a stack has the workload trained over sites.
         task: The kind of problem, one of `heliostat.spec.tasks`. By default labels that are 0 and 1 alone are classes, others
             numbers.
         metrics: The workload's own, beside the task's; their functions are named as the others are.
@@ -284,6 +319,7 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
         "train": f"{package}.{train}",
         "predictor": f"{package}.{predictor}",
         "contract": f"{package}.{contract}",
+        "federated": f"{package}.{federated}",
     }
     return _Convention(entry_points, parameters, data_parameters or JobParameters(), Problem(task=task, metrics=own))
 

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from heliostat.spec.base import Model
+from heliostat.spec.federated import CoordinatorListener
 from heliostat.spec.judging import gate_mistakes, strategy_mistakes
 from heliostat.spec.metrics import FORMER
 from heliostat.spec.mistakes import Path, mistakes_in
@@ -95,6 +96,7 @@ def parse(
         *_misplaced_groups(sections),
         *_unjudgeable(sections, workloads, problem_of),
         *_wrong_spaces(sections, workloads, parameters_of),
+        *_colliding(sections),
     )
     told |= {path: text for path, text in others if path not in told}
     if told:
@@ -221,6 +223,19 @@ def _misplaced_groups(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]
             yield from ((("workloads", name, *path), text) for path, text in misplaced(here, workload))
 
 
+def _colliding(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Coordinators of federated trainings that would listen at one place."""
+    taken: dict[tuple[str, int], str] = {}
+    for name, given in _mapping(sections.get("workloads")).items():
+        listener = _right(CoordinatorListener, _mapping(_mapping(given).get("federated")).get("coordinator"))
+        if listener is None:
+            continue
+        other = taken.setdefault((listener.host, listener.port), name)
+        if other != name:
+            text = f"{listener.port} is the port of {other}'s coordinator too: give each its own"
+            yield ("workloads", name, "federated", "coordinator", "port"), text
+
+
 def _names_nodes(workload: Workload) -> bool:
     """Whether a workload says which nodes it runs on."""
     training = workload.training
@@ -231,7 +246,7 @@ def _demands(workload: Workload) -> Iterator[tuple[Path, str, int, float]]:
     """Where a workload says how many of what have to run at once, and the CPUs of each."""
     serving, scaling = workload.serving, workload.training.scaling
     yield ("serving", "replicas"), "replicas", serving.replicas, serving.cpus_per_replica
-    if workload.model is None and workload.mlflow is None:
+    if workload.model is None and workload.mlflow is None and workload.federated is None:
         said = ("workers",) if scaling.fewest == scaling.workers else ("distribution", "minWorkers")
         yield ("training", "scaling", *said), "workers", scaling.fewest, scaling.cpus_per_worker
 
