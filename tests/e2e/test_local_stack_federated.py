@@ -86,7 +86,7 @@ def test_a_preview_tells_what_will_be_asked_of_the_sites(checkout: Checkout, dec
 def test_the_sites_train_a_model_that_is_served_and_comes_back_to_them(
     checkout: Checkout, declared: dict[str, Any], sites: None
 ) -> None:
-    told = checkout.heliostat("up", "--yes", "--stack", "local").output
+    told = checkout.up().output
     assert "round 3 of 3" in told
     answer = checkout.heliostat("predict", "digits").output
     assert "digit" in answer
@@ -95,4 +95,4 @@ def test_the_sites_train_a_model_that_is_served_and_comes_back_to_them(
         assert found["version"] == "1.0"
         script = f"import sys; sys.path.insert(0, {found['folder']!r}); import digits_model; digits_model.Model()"
         subprocess.run([sys.executable, "-I", "-c", script], check=True)
-    assert "unchanged" in checkout.heliostat("up", "--yes", "--stack", "local").output
+    assert "unchanged" in checkout.up().output
