@@ -7,7 +7,7 @@ import pulumi
 from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import Parameters, shared
-from heliostat.spec.federated import FederatedRules, Federation, declared
+from heliostat.spec.federated import FederatedRules, Federation
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
 from heliostat.spec.workload import Gate
@@ -59,7 +59,7 @@ class FederatedTraining(Resource):
             gate=gate,
             problem=problem,
             **shared(federation, FederatedRules),
-            sites=declared(federation.sites),
+            sites=federation.sites,
             coordinator=federation.coordinator,
             round_seconds=federation.round_seconds,
             timeout_seconds=federation.timeout_seconds,

@@ -7,7 +7,7 @@ import pulumi
 from heliostat.resources.base import Resource
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.platform import Platform
-from heliostat.spec.federated import Federation, declared
+from heliostat.spec.federated import Federation
 from heliostat.spec.resources import Code
 
 
@@ -45,7 +45,7 @@ class ModelDelivery(Resource):
             file=package.output("file"),
             version=package.version,
             sha256=package.output("sha256"),
-            sites=declared(federation.sites),
+            sites=federation.sites,
             coordinator=federation.coordinator,
             delivery_seconds=federation.delivery_seconds,
             code=code,

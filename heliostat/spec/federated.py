@@ -129,11 +129,6 @@ def impossible(sites: dict[str, Site], min_sites: int, secure: bool) -> str | No
     return None
 
 
-def declared(sites: dict[str, Site]) -> dict[str, dict[str, str]]:
-    """The sites as a resource's inputs have them."""
-    return {name: site.model_dump(mode="json", by_alias=True) for name, site in sites.items()}
-
-
 def told(federation: FederatedRules, sites: int) -> str:
     """What a federation will do, in words."""
     parts = [f"over {sites} sites (at least {federation.min_sites} a round)", f"up to {federation.rounds} rounds"]
