@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from heliostat.ml.arrays import ArrayModel
 from heliostat.ml.contracts import Contract, Golden, load_entry_point, reads_whole
+from heliostat.ml.federated import Federation
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.serving.postprocessing import parameters_of
 from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptProto, Role, ServedModelAddress, Told
@@ -93,9 +95,22 @@ def _is_contract(given: Any) -> Iterator[str]:
         yield f"is a {type(given).__name__}: it must be a heliostat.ml.contracts.Contract"
 
 
+def _federation(given: Any, private: bool = False) -> Iterator[str]:
+    if not isinstance(given, Federation):
+        base = "FederatedAveraging or FederatedSums of heliostat.ml.federated"
+        yield f"is a {type(given).__name__}: it must be an object of a class below {base}"
+        return
+    if private and not given.private:
+        yield f"is a {type(given).__name__}, whose sums cannot be clipped: `privacy` needs a FederatedAveraging"
+    if not (isinstance(getattr(given, "predictor", None), type) and issubclass(given.predictor, ArrayModel)):
+        yield "has no `predictor`: a class below heliostat.ml.arrays.ArrayModel, which is made of the last parameters"
+
+
 _ROLES: Final[Mapping[Role, Callable[[Any], Iterator[str]]]] = {
     Role.DATASET: lambda given: _takes(given, "one argument, the parameters"),
     Role.TRAINING: lambda given: _takes(given, "one argument, the training's context"),
+    Role.FEDERATION: _federation,
+    Role.PRIVATE_FEDERATION: lambda given: _federation(given, private=True),
     Role.PREDICTOR: _predictor,
     Role.CONTRACT: _is_contract,
     Role.CHECK: lambda given: _takes(given, "one argument, the candidate"),

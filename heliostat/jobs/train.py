@@ -26,7 +26,7 @@ from heliostat.ml.worker import run_worker
 from heliostat.pricing.trainings import usd_an_hour
 from heliostat.spec.budget import limit_of, may_go_on
 from heliostat.spec.distribution import TpuSlices
-from heliostat.spec.jobs import TrainSpecification
+from heliostat.spec.jobs import FederateSpecification, TrainSpecification
 from heliostat.spec.scaling import scaling_arguments
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Registry
@@ -71,7 +71,7 @@ def train(specification: TrainSpecification) -> None:
         progress("logging the model")
         preparing.finish()
         result = json.loads((folder / RESULT_FILE).read_text())
-        model_uri = _logged_model(specification, run_id, folder)
+        model_uri = logged_model(specification, run_id, folder)
         figures = {**result["metrics"], **{f"baseline_{name}": value for name, value in result["baselineMetrics"].items()}}
         seconds = {"fit_seconds": fitted - began, "loop_seconds": result["loopSeconds"]}
         registry.log(run_id, metrics=[(name, value, 0) for name, value in {**figures, **seconds}.items()])
@@ -212,7 +212,7 @@ def _fit(specification: TrainSpecification, trainer: Trainer, folder: Path) -> N
     shutil.rmtree(folder / RESUMABLE_FOLDER, ignore_errors=True)
 
 
-def _logged_model(specification: TrainSpecification, run_id: str, folder: Path) -> str:
+def logged_model(specification: TrainSpecification | FederateSpecification, run_id: str, folder: Path) -> str:
     """`models:/<model id>` of the run's model, logged where no earlier attempt did."""
     import mlflow
 

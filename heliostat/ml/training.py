@@ -227,7 +227,7 @@ class Context:
         self.places.keep(self.rank, TIMES_FILE, times.model_dump_json().encode())
 
     def _save(self, trained: Trained, folder: Path, loop_seconds: float) -> None:
-        _save(trained, folder, loop_seconds, self.problem.task.columns if self.problem.task is not None else ("score",))
+        save_trained(trained, folder, loop_seconds, self.problem)
         result = json.loads((folder / RESULT_FILE).read_text())
         if self.previous is not None:
             model = trained.predictor.load(folder / MODEL_FOLDER)  # type: ignore[attr-defined]  # a Predictor's
@@ -257,7 +257,9 @@ def resumable(folder: Path) -> Path | None:
     return folder / RESUMABLE_FOLDER if (folder / RESUMABLE_FOLDER).is_dir() else None
 
 
-def _save(trained: Trained, folder: Path, loop_seconds: float, columns: tuple[str, ...] = ("score",)) -> None:
+def save_trained(trained: Trained, folder: Path, loop_seconds: float, problem: Problem) -> None:
+    """Write what a training ends with as `heliostat.ml.pyfunc` reads it."""
+    columns = problem.task.columns if problem.task is not None else ("score",)
     (folder / MODEL_FOLDER).mkdir()
     trained.save_model(folder / MODEL_FOLDER)
     result: dict[str, Any] = {

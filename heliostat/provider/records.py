@@ -8,14 +8,16 @@ from typing import TypeVar
 
 from heliostat.provider.resource import Context
 from heliostat.spec.base import Model
-from heliostat.spec.resources import ControllerInputs, ModelVersionInputs, TrainJobInputs
+from heliostat.spec.resources import ControllerInputs, FederatedTrainingInputs, ModelVersionInputs, TrainJobInputs
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.mlflow_registry import Registry
 
 O = TypeVar("O", bound=Model)  # noqa: E741 - outputs
 
 
-def open_registry(inputs: TrainJobInputs | ModelVersionInputs | ControllerInputs, seconds: float = 60.0) -> Registry:
+def open_registry(
+    inputs: TrainJobInputs | FederatedTrainingInputs | ModelVersionInputs | ControllerInputs, seconds: float = 60.0
+) -> Registry:
     """Open the registry that a resource names, as it is reached from here."""
     return Registry(inputs.tracking_uri, seconds=seconds, access=inputs.tracking_access)
 

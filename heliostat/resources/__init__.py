@@ -6,7 +6,9 @@ from heliostat.resources.controller import Controller, ControllerArgs
 from heliostat.resources.dataset import Dataset
 from heliostat.resources.existing_cluster import ExistingCluster
 from heliostat.resources.external_model import ExternalModel, ModelAddress, ServedExternalModel
+from heliostat.resources.federated_training import FederatedTraining
 from heliostat.resources.handover import Handover
+from heliostat.resources.model_delivery import ModelDelivery
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.object_store import ObjectStore
@@ -26,8 +28,10 @@ __all__ = [
     "Dataset",
     "ExistingCluster",
     "ExternalModel",
+    "FederatedTraining",
     "Handover",
     "ModelAddress",
+    "ModelDelivery",
     "ModelPackage",
     "ModelVersion",
     "ObjectStore",

@@ -39,6 +39,8 @@ def wire(value: Any) -> Any:
         return value.value
     if isinstance(value, (list, tuple)):
         return [wire(item) for item in value]
+    if isinstance(value, dict):
+        return {key: wire(item) for key, item in value.items()}
     return value
 
 

@@ -14,6 +14,8 @@ from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import all_or_nothing
 from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.dataset import Dataset
+from heliostat.resources.federated_training import FederatedTraining
+from heliostat.resources.model_delivery import ModelDelivery
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
 from heliostat.resources.platform import Platform
@@ -22,6 +24,7 @@ from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
 from heliostat.spec.batch import SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
+from heliostat.spec.federated import Federation
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.postprocessing import PostprocessingStep, step_functions, told_apart
@@ -56,6 +59,8 @@ class ServedModelArgs:
     """The task, and metrics of the workload's own."""
     postprocessing: tuple[PostprocessingStep, ...] = ()
     """Steps between what the model answers and what a client gets; a stack's config adds its own behind them."""
+    federated: str = ""
+    """An object of a class below `heliostat.ml.federated.Federation`; used where a stack trains over sites."""
 
     def __post_init__(self) -> None:
         """Refuse what an earlier release took.
@@ -202,7 +207,9 @@ class ServedModel(pulumi.ComponentResource):
             # Behind the application: what its strategy rolled back is no package.
             after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
             code = args.code(args.contract, *step_functions(steps))
-            ModelPackage(name, code, args.contract, model, spec.package, platform, after, postprocessing=steps)
+            package = ModelPackage(name, code, args.contract, model, spec.package, platform, after, postprocessing=steps)
+            if spec.federated is not None:
+                ModelDelivery(name, package, args.code(args.contract), spec.federated, platform, after)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
@@ -248,6 +255,8 @@ class ServedModel(pulumi.ComponentResource):
         data: Dataset,
         child: pulumi.ResourceOptions,
     ) -> Candidate:
+        if spec.federated is not None:
+            return self._federated(name, args, spec, spec.federated, platform, data, child)
         run = TrainJob(
             name,
             args.code(args.train),
@@ -255,6 +264,30 @@ class ServedModel(pulumi.ComponentResource):
             data.address,
             args.training_parameters(name, spec.training.parameters),
             spec.training,
+            platform,
+            child,
+            gate=spec.gate,
+            problem=args.declared_problem(),
+        )
+        return Candidate(run_id=run.run_id, model_uri=run.model_uri)
+
+    def _federated(
+        self,
+        name: str,
+        args: ServedModelArgs,
+        spec: Workload,
+        federation: Federation,
+        platform: Platform,
+        data: Dataset,
+        child: pulumi.ResourceOptions,
+    ) -> Candidate:
+        run = FederatedTraining(
+            name,
+            args.code(args.federated),
+            args.federated,
+            data.address,
+            args.training_parameters(name, spec.training.parameters),
+            federation,
             platform,
             child,
             gate=spec.gate,
@@ -280,6 +313,7 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
     train: str = "train:train",
     predictor: str = "predictor:Model",
     contract: str = "contract:CONTRACT",
+    federated: str = "federated:FEDERATION",
     task: DeclaredTask = None,
     metrics: Sequence[CustomMetric] = (),
     postprocessing: Sequence[PostprocessingStep] = (),
@@ -294,6 +328,7 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
         train: The training's function.
         predictor: The class that answers.
         contract: The application's contract.
+        federated: What sites compute, where a stack has the workload trained over sites.
         task: The kind of problem, one of `heliostat.spec.tasks`. By default labels that are 0 and 1 alone are classes, others
             numbers.
         metrics: The workload's own, beside the task's; their functions are named as the others are.
@@ -307,6 +342,7 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
         "train": f"{package}.{train}",
         "predictor": f"{package}.{predictor}",
         "contract": f"{package}.{contract}",
+        "federated": f"{package}.{federated}",
     }
     problem, steps = Problem(task=task, metrics=own), tuple(below(package, step) for step in postprocessing)
     return _Convention(entry_points, parameters, data_parameters or JobParameters(), problem, steps)

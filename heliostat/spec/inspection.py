@@ -19,6 +19,9 @@ class Role(StrEnum):
 
     DATASET = "dataset"
     TRAINING = "training"
+    FEDERATION = "federation"
+    PRIVATE_FEDERATION = "private-federation"
+    """The same, whose updates can be clipped."""
     PREDICTOR = "predictor"
     CONTRACT = "contract"
     CHECK = "check"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
+from heliostat.spec.federated import CoordinatorListener, DeliveredPackage, FederatedRules, Site
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.packages import DistributionName
 from heliostat.spec.postprocessing import PostprocessingStep
@@ -51,6 +52,41 @@ class TrainSpecification(Model):
     store: StoreAddress
     tracking_uri: str
     submission_id: str
+
+
+class FederateSpecification(Model):
+    """Train over sites, and log the run."""
+
+    name: Name
+    digest: Digest
+    """The training's identity."""
+    entry_point: EntryPoint
+    """A `Federation` of `heliostat.ml.federated`."""
+    code_digest: Digest
+    dataset_key: str
+    dataset_digest: Digest
+    parameters: Parameters
+    problem: Problem | None = None
+    rules: FederatedRules
+    sites: dict[Name, Site]
+    coordinator: CoordinatorListener
+    round_seconds: float
+    timeout_seconds: float
+    store: StoreAddress
+    tracking_uri: str
+    submission_id: str
+
+
+class DeliverSpecification(Model):
+    """Offer a wheel to a federation's sites."""
+
+    name: Name
+    """The federation's."""
+    package: DeliveredPackage
+    sites: dict[Name, Site]
+    coordinator: CoordinatorListener
+    delivery_seconds: float
+    store: StoreAddress
 
 
 class EvaluateSpecification(Model):

@@ -55,7 +55,7 @@ def _served(workload: Workload) -> Iterator[_Demand]:
 
 def _trained(workload: Workload) -> Iterator[_Demand]:
     scaling = workload.training.scaling
-    if workload.model is None and workload.mlflow is None:
+    if workload.model is None and workload.mlflow is None and workload.federated is None:
         said = ("workers",) if scaling.fewest == scaling.workers else ("distribution", "minWorkers")
         yield _Demand(("training", "scaling", *said), "workers", scaling.fewest, scaling.cpus_per_worker)
 

@@ -16,6 +16,7 @@ from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_
 from heliostat.spec.batch import ANSWER, CHANGES, BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.cluster_requirements import ClusterRequirements
+from heliostat.spec.federated import CoordinatorListener, FederatedRules, Site, impossible
 from heliostat.spec.groups import ChosenGroup, replicas_misfit, workers_misfit
 from heliostat.spec.logged_models import ModelEnvironment, ModelSource
 from heliostat.spec.model_contracts import ModelInterface, ModelTask, Recorded
@@ -257,6 +258,78 @@ class TrainJobOutputs(TrainJobInputs):
     """On the validation split; the baseline's carry the prefix `baseline_`. Whatever was logged: also what is no number."""
     report_uri: str = ""
     """Where its time, memory and money went, as JSON in the object store; empty where an earlier release trained."""
+
+
+class FederatedTrainingInputs(FederatedRules):
+    """A training over sites that keep their rows. Its identity is (code, data it is judged on, parameters, rules, sites).
+
+    The sites' rows are not known here: `data_version` names their state.
+    """
+
+    name: Name
+    code: Code
+    entry_point: EntryPoint
+    """An object of a class below `heliostat.ml.federated.Federation` of the workload."""
+    dataset: DatasetAddress
+    """The coordinator's own rows: what models are measured and judged on; nothing is trained on them."""
+    parameters: Parameters = {}
+    gate: Gate | None = None
+    """What its model will be judged by; a training whose model could not be judged is not begun."""
+    problem: Problem | None = None
+    """The task that its model is for, and the workload's own metrics."""
+    sites: dict[Name, Site]
+    coordinator: CoordinatorListener
+    round_seconds: Annotated[float, Field(gt=0)] = 60.0
+    timeout_seconds: Annotated[float, Field(gt=0)] = 86_400.0
+    data_version: str = ""
+    store: StoreAddress
+    ray: RayAddress
+    tracking_uri: str
+    tracking_access: Access | None = None
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        if problem := impossible(self.sites, self.min_sites, self.secure_aggregation):
+            raise ValueError(problem)
+        return self
+
+
+class FederatedTrainingOutputs(FederatedTrainingInputs):
+    """The finished run."""
+
+    digest: Digest
+    """The training's identity."""
+    run_id: str
+    """MLflow's run, with each round's metrics, by site where they are told."""
+    model_uri: str
+    """The run's model, as MLflow names it."""
+    metrics: dict[str, Annotated[float, AllowInfNan()]]
+    """On the coordinator's own validation split."""
+    rows: dict[str, int]
+    """Of each site in the last round."""
+
+
+class ModelDeliveryInputs(Model):
+    """A package of a model that the sites of a federation are given."""
+
+    name: Name
+    """The federation's."""
+    distribution: DistributionName
+    file: str
+    version: str
+    sha256: Digest
+    sites: dict[Name, Site]
+    coordinator: CoordinatorListener
+    delivery_seconds: Annotated[float, Field(gt=0)] = 60.0
+    code: Code
+    store: StoreAddress
+    ray: RayAddress
+
+
+class ModelDeliveryOutputs(ModelDeliveryInputs):
+    """The same, with who has loaded it."""
+
+    delivered: tuple[Name, ...]
 
 
 class ModelVersionInputs(Model):

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from heliostat.spec.base import Model
+from heliostat.spec.federated import CoordinatorListener
 from heliostat.spec.judging import gate_mistakes, strategy_mistakes
 from heliostat.spec.local_room import too_large
 from heliostat.spec.metrics import FORMER
@@ -94,6 +95,7 @@ def parse(
         *_misplaced_groups(sections),
         *_unjudgeable(sections, workloads, problem_of),
         *_wrong_spaces(sections, workloads, parameters_of),
+        *_colliding(sections),
     )
     told |= {path: text for path, text in others if path not in told}
     if told:
@@ -210,6 +212,19 @@ def _misplaced_groups(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]
 
             here = platform if isinstance(platform, Mapping) else None
             yield from ((("workloads", name, *path), text) for path, text in misplaced(here, workload))
+
+
+def _colliding(sections: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Coordinators of federated trainings that would listen at one place."""
+    taken: dict[tuple[str, int], str] = {}
+    for name, given in _mapping(sections.get("workloads")).items():
+        listener = _right(CoordinatorListener, _mapping(_mapping(given).get("federated")).get("coordinator"))
+        if listener is None:
+            continue
+        other = taken.setdefault((listener.host, listener.port), name)
+        if other != name:
+            text = f"{listener.port} is the port of {other}'s coordinator too: give each its own"
+            yield ("workloads", name, "federated", "coordinator", "port"), text
 
 
 def _names_nodes(workload: Workload) -> bool:

@@ -8,11 +8,13 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 from heliostat.spec.base import Model, Name, Parameters, is_empty, is_none
 from heliostat.spec.batch import Batch, Lookup, SnapshotSource, SqliteSink
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
+from heliostat.spec.federated import Federation
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.packages import Package
@@ -251,6 +253,8 @@ class Workload(Model):
     (`s3://`, `gs://`, `file:///`) of the folder that holds its `MLmodel`. It excludes `model`, `training` and `gate`."""
     training: Training = Field(default_factory=Training)
     """How its model is trained."""
+    federated: Federation | None = Field(default=None, exclude_if=is_none)
+    """That it is trained over sites that keep their rows; of `training` only `parameters` count then."""
     gate: Gate = Field(default_factory=Gate)
     """What a candidate is measured against before it is registered."""
     serving: Serving = Field(default_factory=Serving)
@@ -273,10 +277,23 @@ class Workload(Model):
         return self
 
     @model_validator(mode="after")
+    def _trains_in_one_way(self) -> Self:
+        if self.federated is None:
+            return self
+        if self.model is not None:
+            raise ValueError("`model` pins a version, so `federated` would train nothing: leave one of them out")
+        if idle := sorted(to_camel(name) for name in self.training.model_fields_set - {"parameters"}):
+            raise ValueError(
+                f"training.{', training.'.join(idle)} would do nothing: the sites train (`federated`); leave them out, only "
+                "training.parameters count"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _trains_or_takes(self) -> Self:
         if self.mlflow is None:
             return self
-        if given := sorted({"model", "training", "gate"} & self.model_fields_set):
+        if given := sorted({"model", "training", "federated", "gate"} & self.model_fields_set):
             names = " and ".join(f"`{name}`" for name in given)
             raise ValueError(f"`mlflow` names a model that is there, so {names} would do nothing: leave one of them out")
         if self.package is not None:

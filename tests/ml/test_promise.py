@@ -11,14 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROMISED = {
     "heliostat.ml": {
-        "arrays", "checks", "contracts", "datasets", "extras", "flow", "frameworks", "ground_truth", "in_memory", "metrics",
-        "postprocessing", "predictions", "recency", "tasks", "tensors", "training",
+        "arrays", "checks", "contracts", "datasets", "extras", "federated", "flow", "frameworks", "ground_truth", "in_memory",
+        "metrics", "postprocessing", "predictions", "recency", "tasks", "tensors", "training",
     },
     "heliostat.ml.arrays": {"ArrayModel"},
     "heliostat.ml.checks": {"Body", "Candidate", "Outcome", "Reply", "Sample"},
     "heliostat.ml.contracts": {"Columns", "Contract", "Golden", "Predictor", "columns_of"},
     "heliostat.ml.datasets": {"Parts", "Snapshot", "Tables", "check"},
     "heliostat.ml.extras": {"require"},
+    "heliostat.ml.federated": {
+        "Arrays", "FederatedAveraging", "FederatedSums", "Fitted", "LeastSquares", "LogisticRegression", "train_here",
+    },
     "heliostat.ml.flow": {
         "Flow", "FlowError", "Interface", "beside", "check", "read", "run", "snapshot", "training",
     },

@@ -30,6 +30,7 @@ _COMMANDS = {
     "tasks": ("tasks", "tasks", "Show the queue of tasks and its dead letters, try them again, cancel."),
     "proto": ("proto", "proto", "Write a contract's definition for gRPC, with numbers that stay."),
     "client": ("client", "client", "Write a client of a workload as a wheel."),
+    "site": ("site", "site", "Take part in a federated training with rows of one's own."),
     "logs": ("logs", "logs", "Show what an application's replicas wrote, or a part."),
     "open": ("open_", "open_", "Open MLflow, Ray's dashboard, a report, an application."),
     "dashboard": ("dashboard", "dashboard", "Open Ray's dashboard, logged in."),
