@@ -42,7 +42,7 @@ class Doubler:
 
 
 class _NoLog:
-    def add(self, *entry: Any) -> bool:
+    def add(self, *entry: Any, processed: Any = None) -> bool:
         return False
 
     def close(self) -> None:

@@ -116,6 +116,8 @@ class Handler(BaseHTTPRequestHandler):
             self._json(403, {"error": {"code": 403, "message": "somebody does not have storage.objects.list access"}})
         elif name not in cloud.buckets:
             self._json(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}})
+        elif self.command == "GET" and len(names) > 1:
+            self._describe(cloud.buckets[name], unquote(names[1]))
         elif self.command == "GET":
             self._list(cloud.buckets[name], query)
         elif len(names) > 1:
@@ -179,17 +181,16 @@ class Handler(BaseHTTPRequestHandler):
         told = {**stored.headers, "Content-Range": f"bytes {first}-{last}/{size}"}
         self._answer(206, stored.data[first : last + 1], told)
 
+    def _describe(self, objects: dict[str, Stored], key: str) -> None:
+        if key in objects:
+            self._json(200, _described(key, objects[key]))
+        else:
+            self._json(404, {"error": {"code": 404, "message": f"No such object: {key}"}})
+
     def _list(self, objects: dict[str, Stored], query: dict[str, str]) -> None:
         after = query.get("pageToken", "")
         keys = [key for key in sorted(objects, key=str.encode) if key.startswith(query.get("prefix", "")) and key > after]
-        items = [
-            {
-                "name": key,
-                "size": str(len(objects[key].data)),
-                "updated": datetime.fromtimestamp(objects[key].modified, UTC).isoformat().replace("+00:00", "Z"),
-            }
-            for key in keys[:PAGE]
-        ]
+        items = [_described(key, objects[key]) for key in keys[:PAGE]]
         self._json(200, {**({"items": items} if items else {}), **({"nextPageToken": keys[PAGE - 1]} if keys[PAGE:] else {})})
 
     def _list_in_xml(self, objects: dict[str, Stored], query: dict[str, str]) -> None:
@@ -245,6 +246,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the test tells what it needs."""
+
+
+def _described(key: str, stored: Stored) -> dict[str, str]:
+    updated = datetime.fromtimestamp(stored.modified, UTC).isoformat().replace("+00:00", "Z")
+    return {"name": key, "size": str(len(stored.data)), "generation": str(stored.generation), "updated": updated}
 
 
 @contextmanager

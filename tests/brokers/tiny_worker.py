@@ -53,7 +53,7 @@ class Doing:
 
 
 class NoLog:
-    def add(self, *entry: Any) -> bool:
+    def add(self, *entry: Any, processed: Any = None) -> bool:
         return False
 
     def close(self) -> None:

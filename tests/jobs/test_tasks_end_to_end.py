@@ -116,8 +116,7 @@ class World:
         training_of(self._fit, transform, Settings)(context)  # type: ignore[arg-type]
         folder = self.folder / name / "data" / "trained"
         folder.mkdir(parents=True)
-        task = self.problem.task
-        training._save(kept[0], folder, 0.1, task.columns if task is not None else ("score",))
+        training.save_trained(kept[0], folder, 0.1, self.problem)
         return self.folder / name
 
     def scored(self, model: Path) -> tuple[Any, Any]:

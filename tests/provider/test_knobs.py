@@ -11,6 +11,7 @@ from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.spec.base import Model, shared
 from heliostat.spec.batch import Lookup
 from heliostat.spec.logged_models import ModelEnvironment
+from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Runtime, Status, Version
 from heliostat.spec.task_queue import RedisBroker, TaskQueue
@@ -24,6 +25,7 @@ SETTINGS = AnswerSettings(
     cors_origins=("https://app.example.com",),
     queue=TaskQueue(max_attempts=2),
     interface=Interface.BOTH,
+    postprocessing=(PostprocessingStep(name="legal-removal", function="workloads.films.steps:remove"),),
 )
 RUNTIME = Runtime(library="0.1.0", library_digest="b" * 64, library_uri="file:///library.zip")
 

@@ -172,7 +172,7 @@ async def test_a_contract_that_imports_mlflow_is_refused_in_the_preview(world: W
     async def fine(*_: Any) -> list[Any]:
         return []
 
-    monkeypatch.setattr(model_package.inspecting, "of_entry_point", fine)
+    monkeypatch.setattr(model_package.inspecting, "of_contract", fine)
     given = {"code": world.code.model_dump(mode="json", by_alias=True)}
     assert await HANDLER.mistakes(given) == []
     with open(f"{world.code.root}/workloads/__init__.py", "w") as heavy:  # noqa: ASYNC230, PTH123 - a line of a test
