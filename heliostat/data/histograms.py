@@ -2,8 +2,8 @@
 
 A double's 64 bits are in the order of its value, so what remains without its last `shift` bits is a bin. Bins of one shift are
 halves of those of the next, as in OpenTelemetry's exponential histograms. A histogram has the finest bins of which at most
-`LIMIT` are filled: no choice depends on what came first. Where numbers have few different values, each is a bin of its own, and
-everything is exact. Else a bin is 2**-digits of its value wide, with `digits` from 5 up for numbers over many magnitudes.
+`LIMIT` are filled: no choice depends on what came first. Where numbers have few different values, each is a bin of its own, and all is
+exact. Else a bin is 2**-digits of its value wide, with `digits` from 5 up for numbers over many magnitudes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,11 @@ class Histogram:
     def at(self, shift: int) -> Histogram:
         """The same with bins of another shift: a finer one only where this one is exact."""
         if shift >= self.shift:
-            return self if shift == self.shift else Histogram(shift, False, *_coarser(self.codes, self.counts, shift - self.shift))
+            return (
+                self
+                if shift == self.shift
+                else Histogram(shift, False, *_coarser(self.codes, self.counts, shift - self.shift))
+            )
         if not self.is_exact:
             raise ValueError(f"a histogram of shift {self.shift} has no bins of shift {shift}: its numbers are not known")
         finer = shift - self.shift
@@ -150,7 +154,10 @@ def _counted(raw: NDArray[np.uint64], shift: int) -> tuple[Integers, Integers]:
     if first_negative == len(raw):
         return positive, counts
     negative = ~(raw[first_negative:] - (_SIGN >> np.uint64(shift))).view(np.int64)
-    codes, counts = np.concatenate((negative[::-1], positive)), np.concatenate((counts[first_negative:][::-1], counts[:first_negative]))
+    codes, counts = (
+        np.concatenate((negative[::-1], positive)),
+        np.concatenate((counts[first_negative:][::-1], counts[:first_negative])),
+    )
     return _coarser(codes, counts, 0)  # -0.0 is 0.0
 
 

@@ -1,7 +1,7 @@
 """Profiles: what is known of each column of a table, as a value that merges with those of other rows. Pure.
 
-`Profile.merged` of parts is the profile of all their rows: exactly for counts, histograms and texts with few different values, to
-rounding for moments and correlations, and within a stated error for texts with more than `frequencies.LIMIT` values.
+`Profile.merged` of parts is the profile of all their rows: exactly for counts, histograms and texts with few different values,
+to rounding for moments and correlations, and within a stated error for texts with more than `frequencies.LIMIT` values.
 """
 
 from __future__ import annotations
@@ -172,7 +172,9 @@ class Profile:
         if len(parts) == 1:
             return parts[0]
         names = dict.fromkeys(name for each in parts for name in each.columns)
-        columns = {name: ColumnProfile.merged([each.columns[name] for each in parts if name in each.columns]) for name in names}
+        columns = {
+            name: ColumnProfile.merged([each.columns[name] for each in parts if name in each.columns]) for name in names
+        }
         # One without rows has no correlations, and takes none away.
         correlated = [each.correlations for each in parts if each.rows]
         known = [each for each in correlated if each is not None]
@@ -200,7 +202,11 @@ def _classes(parts: Sequence[Profile]) -> tuple[str | None, Mapping[str, Profile
         return label, {}, ()
     if len(classes) > Profile.CLASSES:
         return label, {}, (too_many_classes(label or "", len(classes)),)
-    return label, {name: Profile.merged([each.by_class[name] for each in parts if name in each.by_class]) for name in classes}, ()
+    return (
+        label,
+        {name: Profile.merged([each.by_class[name] for each in parts if name in each.by_class]) for name in classes},
+        (),
+    )
 
 
 def too_many_classes(label: str, count: int) -> str:

@@ -36,7 +36,9 @@ DRIFT: Final = Measures(correlations=False, distinct=False)
 """What a comparison of two profiles needs: half the time."""
 
 
-def profile(data: pa.Table | pa.RecordBatch | Iterable[pa.Table | pa.RecordBatch], measures: Measures | None = None) -> Profile:
+def profile(
+    data: pa.Table | pa.RecordBatch | Iterable[pa.Table | pa.RecordBatch], measures: Measures | None = None
+) -> Profile:
     """The profile of a table, or of all the parts of one.
 
     Raises:

@@ -142,7 +142,13 @@ def _texts(texts: Frequencies | None) -> dict[str, Any] | None:
     if texts is None:
         return None
     values = texts.values.to_pylist()
-    return {"values": values, "counts": texts.counts, "count": texts.count, "error": texts.error, "hashes": _hashes(texts.distinct)}
+    return {
+        "values": values,
+        "counts": texts.counts,
+        "count": texts.count,
+        "error": texts.error,
+        "hashes": _hashes(texts.distinct),
+    }
 
 
 def _hashes(distinct: Distinct | None) -> Any:
@@ -171,7 +177,8 @@ def _read_numbers(found: Any) -> Numbers:
     codes, counts = (found[name].values.to_numpy() for name in ("codes", "counts"))
     histogram = Histogram(found["shift"].as_py(), found["exact"].as_py(), codes, counts)
     return Numbers(
-        *odd, FiniteNumbers(found["least"].as_py(), found["greatest"].as_py(), moments, histogram, _read_hashes(found["hashes"]))
+        *odd,
+        FiniteNumbers(found["least"].as_py(), found["greatest"].as_py(), moments, histogram, _read_hashes(found["hashes"])),
     )
 
 

@@ -77,7 +77,9 @@ def _texts(texts: Frequencies) -> dict[str, Any]:
 def _pairs(correlations: Correlations) -> dict[str, dict[str, float | None]]:
     names, matrix = correlations.names, correlations.coefficients
     return {
-        name: {names[other]: None if math.isnan(matrix[place, other]) else float(matrix[place, other]) for other in range(place)}
+        name: {
+            names[other]: None if math.isnan(matrix[place, other]) else float(matrix[place, other]) for other in range(place)
+        }
         for place, name in enumerate(names)
     }
 
