@@ -46,7 +46,7 @@ class ColumnBuilder:
     def add(self, column: pa.ChunkedArray) -> None:
         """Take a piece in."""
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        self._types.add(str(pa.string() if pa.types.is_large_string(kind) or is_view(kind) else kind))
+        self._types.add(type_name(kind))
         self._rows += len(column)
         self._missing += column.null_count
         if is_number(kind):
@@ -152,6 +152,13 @@ def as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     elif pa.types.is_date(kind):
         column = column.cast(pa.date32(), safe=False).cast(pa.int32())
     return column if column.type == pa.float64() else column.cast(pa.float64(), safe=False)
+
+
+def type_name(kind: pa.DataType) -> str:
+    """Arrow's name of a type; one for texts however long, and for lists whatever their items are called."""
+    if is_list(kind):
+        return f"list<{type_name(kind.value_type)}>"
+    return "string" if pa.types.is_large_string(kind) or is_view(kind) else str(kind)
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -1,6 +1,6 @@
 """One column's profile against another's: the cells that both are counted in, their distances and their chance. Pure.
 
-NaN, the infinities and missing values are cells of their own, behind (−∞: before) all numbers.
+NaN, the infinities and missing values are cells of their own, behind (that below none: before) all numbers.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Cells:
     then: Counts
     now: Counts
     odd_then: Counts
-    """−∞, +∞, NaN, missing."""
+    """Minus infinity, infinity, NaN, missing."""
     odd_now: Counts
     is_exact: bool
 
@@ -142,7 +142,7 @@ def _spread(codes: NDArray[np.int64], histogram: Histogram | None) -> Counts:
 
 
 def _places(weights: Counts, bins: int) -> NDArray[np.int64]:
-    """Of each cell, in which of so many bins of equal weight its middle lies. One that fills more than a bin has one to itself."""
+    """Of each cell, in which of so many equally heavy bins its middle lies. One that fills more than a bin is alone in one."""
     if not len(weights):
         return np.empty(0, np.int64)
     share = weights.sum() / bins
@@ -206,5 +206,5 @@ def _notes(then: Frequencies, now: Frequencies) -> tuple[str, ...]:
 def _unseen(then: Frequencies, now: Frequencies) -> str:
     is_new = pc.invert(pc.is_in(now.values, then.values)) if len(now.values) else pa.array([], pa.bool_())
     new, counts = now.values.filter(is_new), now.counts[is_new.to_numpy(zero_copy_only=False)]
-    named = ", ".join(f"{value!r} ({count:,}×)" for value, count in zip(new[:5].to_pylist(), counts[:5], strict=True))  # noqa: RUF001
+    named = ", ".join(f"{value!r} ({count:,} times)" for value, count in zip(new[:5].to_pylist(), counts[:5], strict=True))
     return named + (f" and {len(new) - 5:,} more" if len(new) > 5 else "")

@@ -13,7 +13,7 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Correlations:
-    """Sums over the rows in which both columns of a pair have a number. Each matrix is columns × columns."""
+    """Sums over the rows in which both columns of a pair have a number. Each matrix has a row and a column for each."""
 
     names: tuple[str, ...]
     counts: Matrix

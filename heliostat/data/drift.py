@@ -1,8 +1,8 @@
 """The drift report: each column of a window against the same of a reference, both as profiles. Pure.
 
-A column has drifted where two things hold: the difference is not chance (`alpha`, corrected for how many columns are looked at),
-and it is large enough to matter (a limit on one distance). The first keeps small windows quiet, the second large ones, in which
-any difference is significant.
+A column has drifted where two things hold: the difference is not chance (`alpha`, corrected for how many columns there are),
+and it is large enough to matter (a limit on one distance). The first keeps small windows quiet, the second large ones, in
+which any difference is significant.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A double's 64 bits are in the order of its value, so what remains without its last `shift` bits is a bin. Bins of one shift are
 halves of those of the next, as in OpenTelemetry's exponential histograms. A histogram has the finest bins of which at most
-`LIMIT` are filled: no choice depends on what came first. Where numbers have few different values, each is a bin of its own, and all is
-exact. Else a bin is 2**-digits of its value wide, with `digits` from 5 up for numbers over many magnitudes.
+`LIMIT` are filled: no choice depends on what came first. Where numbers have few different values, each is a bin of its own and
+all is exact. Else a bin is 2**-digits of its value wide, with `digits` from 5 up for numbers over many magnitudes.
 """
 
 from __future__ import annotations

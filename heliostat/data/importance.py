@@ -1,6 +1,6 @@
 """Features that a model could do without: how much worse it gets where columns are shuffled, by group and over time. Pure.
 
-A legacy feature is one that no longer helps. A bundled one never did: it came in with others that do (Sculley and others 2015).
+A legacy feature is one that no longer helps. A bundled one never did: it came in with ones that do (Sculley and others 2015).
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def permutation_importance(
     missing = sorted({name for names in groups.values() for name in names if name not in table.column_names})
     if missing or table.num_rows < 2 or repeats < 2:
         raise ValueError(
-            f"columns that are not there: {', '.join(map(repr, missing)) or 'none'}; {table.num_rows} rows, {repeats} repeats: "
-            "name columns of the table, and give two rows and two repeats at least"
+            f"columns that are not there: {', '.join(map(repr, missing)) or 'none'}; {table.num_rows} rows, {repeats} repeats"
+            ": name columns of the table, and give two rows and two repeats at least"
         )
     generator = np.random.default_rng(0)
     orders = [pa.array(generator.permutation(table.num_rows)) for _ in range(repeats)]

@@ -64,7 +64,7 @@ def knows_label(table: pa.Table, label: str, columns: Iterable[str] | None = Non
         score = _score(feature, truth, is_class)
         if score >= limit:
             measure = "ROC AUC" if is_class else "R²"
-            text = f"the column {name!r} alone predicts {label!r} with {measure} {score:.3f} (limit {limit:g}): it knows the label"
+            text = f"the column {name!r} alone predicts {label!r} with {measure} {score:.3f} (limit {limit:g})"
             leaks.append(Leak("knows the label", (name,), text, score))
     return tuple(leaks)
 
@@ -142,8 +142,8 @@ def near_duplicates(splits: Mapping[str, pa.Table], columns: Sequence[str], tole
         if len(rows):
             pairs = tuple((int(found[row]), int(row)) for row in rows[:_EXAMPLES])
             text = (
-                f"{len(rows):,} of {len(apart):,} rows of {second} are in {first} too, in {len(columns)} columns within {tolerance:g} "
-                f"standard deviations (rows {pairs[0][0]} and {pairs[0][1]}): keep each in one split"
+                f"{len(rows):,} of {len(apart):,} rows of {second} are in {first} too, in {len(columns)} columns within "
+                f"{tolerance:g} standard deviations (rows {pairs[0][0]} and {pairs[0][1]}): keep each in one split"
             )
             leaks.append(Leak("near-duplicates", tuple(columns), text, float(len(rows)), pairs))
     return tuple(leaks)

@@ -49,7 +49,7 @@ class TimeSplit(Model):
     gap: timedelta = timedelta()
     """How long before the next split's first moment a split ends: as long as it takes until a label is known."""
     group: str | None = Field(None, exclude_if=is_none)
-    """A column whose values must not be in two splits: a later split keeps its rows, earlier ones lose those of the same group."""
+    """A column whose values must not be in two splits: a later split keeps its rows, earlier ones lose theirs."""
 
     @model_validator(mode="after")
     def _ordered(self) -> TimeSplit:

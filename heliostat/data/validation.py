@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from heliostat.data.columns import as_numbers, is_list, is_number, is_text
+from heliostat.data.columns import as_numbers, is_list, is_number, is_text, type_name
 from heliostat.data.drift import Limit, Limits, compare
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, profile
@@ -89,7 +89,7 @@ def _unexpected(
         if name in expected:
             continue
         if name in schema.columns:
-            text = f"the column {name!r} is there in {environment!r}, where the schema has it absent: leave it out, or change absentIn"
+            text = f"the column {name!r} is there in {environment!r}; the schema says absentIn: leave it out, or change that"
             yield Finding(name, "absentIn", list(schema.columns[name].absent_in), environment, text)
         elif not schema.allow_new_columns:
             text = f"the column {name!r} is not in the schema, which allows no new ones: add it to `columns`"
@@ -99,8 +99,10 @@ def _unexpected(
 def _column(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> Iterator[Finding]:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not _is_of(kind, expected.type):
-        text = f"the column {name!r} is of type {kind}, and {expected.type} is expected: cast it, or change the schema"
-        yield Finding(name, "type", expected.type, str(kind), text)
+        text = (
+            f"the column {name!r} is of type {type_name(kind)}, and {expected.type} is expected: cast it, or change the schema"
+        )
+        yield Finding(name, "type", expected.type, type_name(kind), text)
         return
     column = column.cast(kind) if pa.types.is_dictionary(column.type) else column
     yield from _missing(name, expected, column)
@@ -118,8 +120,7 @@ def _column(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) ->
 
 def _is_of(kind: pa.DataType, expected: str) -> bool:
     """A column without any value is of every type: that it is missing is told by itself."""
-    names = {"large_string": "string", "string_view": "string"}
-    return pa.types.is_null(kind) or names.get(str(kind), str(kind)) in expected.split(" | ")
+    return bool(pa.types.is_null(kind)) or type_name(kind) in expected.split(" | ")
 
 
 def _missing(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> Iterator[Finding]:
