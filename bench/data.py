@@ -123,7 +123,7 @@ def _ours(what: str, *arguments: str) -> dict[str, Any]:
 
 
 def _others(python: Path, what: str, *files: str) -> dict[str, Any]:
-    return _measured([str(python), str(SOURCE / "bench" / "data_others.py"), what, *files])
+    return _measured([str(python), "-P", str(SOURCE / "bench" / "data_others.py"), what, *files])
 
 
 def _measured(command: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -98,7 +99,12 @@ class _Numbers:
 
     def merged(self) -> Numbers | None:
         """Of all pieces; None where there was none."""
-        return Numbers.merged(self._parts) if self._parts else None
+        if not self._parts:
+            return None
+        found = Numbers.merged(self._parts)
+        if self._wants_distinct or found.finite is None:
+            return found
+        return replace(found, finite=replace(found.finite, distinct=None))
 
     def _described(self, values: NDArray[np.float64]) -> Numbers:
         nan = positive = negative = 0

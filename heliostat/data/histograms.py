@@ -8,6 +8,7 @@ all is exact. Else a bin is 2**-digits of its value wide, with `digits` from 5 u
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
@@ -21,6 +22,8 @@ MANTISSA: Final = 52
 """Binary digits of a double behind its point."""
 _DENSE: Final = 1 << 15
 """Bins that are counted in an array; over a wider span, which costs more than the numbers, these are sorted."""
+_HALF: Final = 32
+_FIRST_HALF: Final = int(sys.byteorder == "little")
 _SIGN: Final = np.uint64(1 << 63)
 
 Numbers = NDArray[np.float64]
@@ -46,7 +49,7 @@ class Histogram:
         shift, is_exact = at_least, False
         if not at_least:
             shift, is_exact = _trailing_zeros(int(np.bitwise_or.reduce(bits))), True
-        codes, counts = _counted(bits >> np.uint64(shift), shift)
+        codes, counts = (_counted_halves if shift >= _HALF else _counted)(bits, shift)
         return cls(*_limited(shift, is_exact, codes, counts))
 
     @classmethod
@@ -146,9 +149,30 @@ def _coarser(codes: Integers, counts: Integers, more: int) -> tuple[Integers, In
     return shifted[starts], np.add.reduceat(counts, starts)
 
 
-def _counted(raw: NDArray[np.uint64], shift: int) -> tuple[Integers, Integers]:
-    """The bins of bits without the last, ascending; and how often each is there."""
-    raw, counts = _ascending(raw)
+def _counted_halves(bits: NDArray[np.uint64], shift: int) -> tuple[Integers, Integers]:
+    """The same where the first half of the bits says it: half as much to compute with.
+
+    Signs go to the end, so that numbers of both lie in as few bins as those of one.
+    """
+    first_half = np.ascontiguousarray(bits.view(np.uint32)[_FIRST_HALF::2])
+    codes = (first_half << np.uint32(1)) >> np.uint32(shift - _HALF + 1)
+    least = codes.min()
+    if int(codes.max()) - int(least) >= _DENSE:
+        return _counted(bits, shift)  # as where some are 0, which is far from all others
+    codes -= least
+    codes <<= np.uint32(1)
+    codes |= first_half >> np.uint32(31)
+    dense = np.bincount(codes)
+    filled = np.flatnonzero(dense)
+    magnitudes = (filled >> 1) + int(least)
+    is_negative = (filled & 1).astype(np.bool_)
+    found = np.concatenate((~magnitudes[is_negative][::-1], magnitudes[~is_negative]))
+    return _coarser(found, np.concatenate((dense[filled[is_negative]][::-1], dense[filled[~is_negative]])), 0)
+
+
+def _counted(bits: NDArray[np.uint64], shift: int) -> tuple[Integers, Integers]:
+    """The bins of numbers by their bits, ascending; and how often each is there."""
+    raw, counts = _ascending(bits >> np.uint64(shift))
     first_negative = int(np.searchsorted(raw, _SIGN >> np.uint64(shift)))
     positive = raw[:first_negative].view(np.int64)
     if first_negative == len(raw):

@@ -55,8 +55,9 @@ def _by_columns(path: str | Path, measures: Measures, pool: ThreadPoolExecutor) 
         builder = ColumnBuilder(measures.distinct)
         for group in range(groups):
             values = own.file.read_row_group(group, [name], use_threads=False)[name]
-            for start in range(0, len(values), PIECE_ROWS):
-                builder.add(values.slice(start, PIECE_ROWS))
+            step = len(values) if is_text(schema.field(name).type) else PIECE_ROWS
+            for start in range(0, len(values), max(step, 1)):
+                builder.add(values.slice(start, step))
         if not groups:
             builder.add(schema.empty_table()[name])
         return builder
