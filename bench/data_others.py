@@ -14,7 +14,6 @@ import sys
 import time
 from typing import Any
 
-
 _MODULES = {
     "read-pyarrow": ("pyarrow.parquet",),
     "read-pyarrow-dictionary": ("pyarrow.parquet",),
