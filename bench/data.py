@@ -18,6 +18,7 @@ from scipy.stats import binom  # type: ignore[import-untyped]
 
 from bench.commands import run
 from bench.data_run import piece
+from bench.environments import binaries
 from bench.numbers import paired_ratio
 from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session
@@ -37,7 +38,7 @@ _SECONDS: Final = 3_600
 
 def against_evidently(session: Session) -> Iterable[Result]:
     """1M rows: ours from the file to the report, theirs from frames in memory on."""
-    python = _environment("evidently-0.7.23", _EVIDENTLY)
+    python = binaries("evidently-0.7.23", _EVIDENTLY) / "python"
     window, then = (_file(session, _FEW, seed) for seed in (1, 2))
     reference = _reference(session, then)
     ours, theirs = [], []
@@ -49,7 +50,7 @@ def against_evidently(session: Session) -> Iterable[Result]:
 
 def against_reading(session: Session) -> Iterable[Result]:
     """10M rows: the report, and the statistics with a schema, beside the fastest reader and DuckDB's SUMMARIZE."""
-    python = _environment("readers", _READERS)
+    python = binaries("readers", _READERS) / "python"
     window = _file(session, _MANY, 1)
     reference = _reference(session, _file(session, _FEW, 2))
     readers = {way: _others(python, way, window) for way in _WAYS}
@@ -129,22 +130,3 @@ def _others(python: Path, what: str, *files: str) -> dict[str, Any]:
 def _measured(command: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(run(command, SOURCE, seconds=_SECONDS).output.splitlines()[-1])
     return found
-
-
-def _environment(name: str, packages: Sequence[str]) -> Path:
-    """The interpreter of an environment with these packages, made where it is not there yet.
-
-    Raises:
-        MeasurementError: it cannot be made.
-    """
-    folder = SOURCE / ".heliostat" / "bench" / name
-    if not (folder / "complete").is_file():
-        uv = str(Path(sys.executable).with_name("uv"))
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        run(
-            [uv, "venv", "--clear", "--python", f"{sys.version_info.major}.{sys.version_info.minor}", str(folder)],
-            folder.parent,
-        )
-        run([uv, "pip", "install", "--python", str(folder / "bin" / "python"), *packages], folder.parent)
-        (folder / "complete").touch()
-    return folder / "bin" / "python"
