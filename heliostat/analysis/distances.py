@@ -60,7 +60,8 @@ def psi(candidate: Numbers, serving: Numbers) -> float:
     bins = len(edges) + 1
     places = np.where(np.isnan(candidate), bins, np.searchsorted(edges, candidate, "left"))
     bins += bool(np.isnan(candidate).any())
-    ours, theirs = (np.bincount(each, minlength=bins) for each in (places, np.searchsorted(edges, serving, "left")))
+    found = (places, np.searchsorted(edges, serving, "left"))
+    ours, theirs = (np.bincount(each, minlength=bins).astype(np.float64) for each in found)
     return counted.psi(ours, theirs)
 
 

@@ -81,7 +81,7 @@ def _compared_numbers(reference: ColumnProfile, window: ColumnProfile) -> Compar
     cells = _cells(reference, window)
     then, now = cells.ordered()
     ks = distances.kolmogorov_smirnov(now, then)
-    found = {"kolmogorov-smirnov": ks}
+    found: dict[Distance, float] = {"kolmogorov-smirnov": ks}
     as_bins, reference_bins = cells.binned(_BINS)[::-1]
     found["jensen-shannon"] = distances.jensen_shannon(as_bins, reference_bins)
     found["l-infinity"] = distances.largest_difference(as_bins, reference_bins)
@@ -158,7 +158,7 @@ def _compared_texts(reference: ColumnProfile, window: ColumnProfile) -> Comparis
     then, now = np.append(then, reference.missing), np.append(now, window.missing)
     filled = (then + now) > 0
     then, now = then[filled], now[filled]
-    found = {
+    found: dict[Distance, float] = {
         "jensen-shannon": distances.jensen_shannon(now, then),
         "l-infinity": distances.largest_difference(now, then),
         "psi": distances.psi(now, then),

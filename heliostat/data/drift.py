@@ -74,7 +74,7 @@ class ColumnDrift:
     status: Status
     text: str
     """The reason, in a sentence."""
-    distances: Mapping[str, float] = field(default_factory=dict)
+    distances: Mapping[Distance, float] = field(default_factory=dict)
     p: float | None = None
     """How likely such a difference is by chance."""
     adjusted_p: float | None = None

@@ -43,7 +43,7 @@ class Frequencies:
         together = pa.table(
             {
                 "value": pa.chunked_array([each.values for each in parts], pa.string()),
-                "count": pa.chunked_array([pa.array(each.counts, pa.int64()) for each in parts]),
+                "count": np.concatenate([each.counts for each in parts]),
             }
         )
         summed = pa.TableGroupBy(together, "value", use_threads=False).aggregate([("count", "sum")])

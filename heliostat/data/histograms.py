@@ -58,9 +58,7 @@ class Histogram:
         coarse = [each.shift for each in histograms if not each.is_exact]
         shift = max(coarse) if coarse else min(each.shift for each in histograms)
         at_shift = [each.at(shift) for each in histograms]
-        codes, counts = _summed(
-            np.concatenate([each.codes for each in at_shift]), np.concatenate([each.counts for each in at_shift])
-        )
+        codes, counts = _summed([(each.codes, each.counts) for each in at_shift])
         return cls(*_limited(shift, not coarse, codes, counts))
 
     def at(self, shift: int) -> Histogram:
@@ -199,17 +197,18 @@ def _ascending(raw: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], Integers]:
     return ordered[starts].astype(np.uint64) + least, np.diff(starts, append=len(ordered))
 
 
-def _summed(codes: Integers, counts: Integers) -> tuple[Integers, Integers]:
-    """Each code once, ascending, with the sum of its counts."""
-    least = int(codes.min())
-    if int(codes.max()) - least < 4 * len(codes):
-        dense = np.bincount(codes - least, weights=counts)
+def _summed(parts: Sequence[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
+    """Each code once, ascending, with the sum of its counts; in each part codes are so already."""
+    least, greatest = min(int(codes[0]) for codes, _ in parts), max(int(codes[-1]) for codes, _ in parts)
+    if greatest - least < 4 * sum(len(codes) for codes, _ in parts):
+        dense = np.zeros(greatest - least + 1, np.int64)
+        for codes, counts in parts:
+            dense[codes - least] += counts
         filled = np.flatnonzero(dense)
-        return filled + least, dense[filled].astype(np.int64)
+        return filled + least, dense[filled]
+    codes, counts = (np.concatenate(each) for each in zip(*parts, strict=True))
     order = np.argsort(codes, kind="stable")
-    codes = codes[order]
-    starts = np.concatenate(([0], np.flatnonzero(codes[1:] != codes[:-1]) + 1))
-    return codes[starts], np.add.reduceat(counts[order], starts)
+    return _coarser(codes[order], counts[order], 0)
 
 
 def _trailing_zeros(bits: int) -> int:

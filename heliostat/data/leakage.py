@@ -226,7 +226,8 @@ def _points(splits: Mapping[str, pa.Table], columns: Sequence[str]) -> dict[str,
         else:
             values = values * _FAR
         standardised.append(np.nan_to_num(values, nan=-_FAR))
-    points, found, first = np.column_stack(standardised), {}, 0
+    points, first = np.column_stack(standardised), 0
+    found: dict[str, Numbers] = {}
     for name, table in splits.items():
         found[name] = points[first : first + table.num_rows]
         first += table.num_rows

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from heliostat.data.correlations import Correlations
-from heliostat.data.distinct import Distinct
+from heliostat.data.distinct import Distinct, hashed_numbers
 from heliostat.data.frequencies import Frequencies
 from heliostat.data.histograms import Histogram
 from heliostat.data.moments import Moments
@@ -89,8 +89,6 @@ def _distinct(parts: Sequence[FiniteNumbers]) -> Distinct | None:
     """Of a histogram that has become too coarse to tell; parts whose own still tells have their numbers there."""
     if any(each.distinct is None and not each.histogram.is_exact for each in parts):
         return None
-    from heliostat.data.distinct import hashed_numbers
-
     return Distinct.merged([each.distinct or Distinct.of(hashed_numbers(each.histogram.values)) for each in parts])
 
 
@@ -158,7 +156,7 @@ class Profile:
     notes: tuple[str, ...] = ()
     """What was asked for and could not be had, and why."""
 
-    CLASSES: Final = 20  # type: ignore[misc]
+    CLASSES: ClassVar[int] = 20
 
     def __add__(self, other: Profile) -> Profile:
         return Profile.merged([self, other])

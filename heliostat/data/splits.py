@@ -173,7 +173,8 @@ def _left_out(table: pa.Table, masks: dict[str, Mask], why: str) -> tuple[str, .
 
 
 def _tables(table: pa.Table, masks: dict[str, Mask], notes: tuple[str, ...]) -> SplitTables:
-    return SplitTables(*(table.filter(pa.array(masks[name])) for name in NAMES), notes)
+    train, validation, test = (table.filter(pa.array(masks[name])) for name in NAMES)
+    return SplitTables(train, validation, test, notes)
 
 
 def _mask(found: pa.ChunkedArray) -> Mask:

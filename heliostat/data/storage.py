@@ -169,17 +169,15 @@ def _column(row: Mapping[str, Any]) -> ColumnProfile:
 
 
 def _read_numbers(found: Any) -> Numbers:
-    odd = (found[name].as_py() for name in ("nan", "positive_infinity", "negative_infinity"))
+    nan, positive, negative = (found[name].as_py() for name in ("nan", "positive_infinity", "negative_infinity"))
     count = found["count"].as_py()
     if not count:
-        return Numbers(*odd, None)
+        return Numbers(nan, positive, negative, None)
     moments = Moments(count, *(found[name].as_py() for name in _MOMENTS))
     codes, counts = (found[name].values.to_numpy() for name in ("codes", "counts"))
     histogram = Histogram(found["shift"].as_py(), found["exact"].as_py(), codes, counts)
-    return Numbers(
-        *odd,
-        FiniteNumbers(found["least"].as_py(), found["greatest"].as_py(), moments, histogram, _read_hashes(found["hashes"])),
-    )
+    least, greatest, distinct = found["least"].as_py(), found["greatest"].as_py(), _read_hashes(found["hashes"])
+    return Numbers(nan, positive, negative, FiniteNumbers(least, greatest, moments, histogram, distinct))
 
 
 def _read_texts(found: Any) -> Frequencies:
