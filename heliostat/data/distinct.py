@@ -56,7 +56,9 @@ def _least(hashes: Hashes) -> Hashes:
 def _once(hashes: Hashes) -> Hashes:
     """Ascending, each once. Numpy's `unique` takes a hash table for integers: three times as long."""
     ordered = np.sort(hashes)
-    return ordered[np.concatenate((np.ones(min(len(ordered), 1), np.bool_), ordered[1:] != ordered[:-1]))]
+    is_first = np.concatenate((np.ones(min(len(ordered), 1), np.bool_), ordered[1:] != ordered[:-1]))
+    once: Hashes = ordered[is_first]
+    return once
 
 
 def hashed_numbers(values: NDArray[np.float64]) -> Hashes:
