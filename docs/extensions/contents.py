@@ -19,6 +19,7 @@ docs/platforms/gcp
 docs/operating
 docs/serving
 docs/models-of-others
+docs/data
 docs/training
 docs/rollouts
 docs/postprocessing

@@ -12,14 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from heliostat.data import distances as counted
+
 Numbers = NDArray[np.float64]
 
 _BINS: Final = 20
 """Of the common histogram that Jensen-Shannon compares, each of as much of both versions' answers as the next: bins of equal
 width would put all answers into one as soon as a single answer is far from the others."""
 _PSI_BINS: Final = 10
-_NOTHING: Final = 0.5
-"""An empty bin counts as half an answer: a logarithm of nothing has no value."""
 
 
 def warm_up() -> None:
@@ -47,14 +47,11 @@ def wasserstein(candidate: Numbers, serving: Numbers) -> float:
 
 def jensen_shannon(candidate: Numbers, serving: Numbers) -> float:
     """The root of the Jensen-Shannon divergence to base 2 over a common histogram, 0 to 1; no number is a bin of its own."""
-    from scipy.spatial.distance import jensenshannon  # type: ignore[import-untyped]
-
     numbers = candidate[~np.isnan(candidate)]
     edges = _edges(np.concatenate((numbers, serving)), _BINS)
     bins = len(edges) + 1
     ours, theirs = (np.bincount(np.searchsorted(edges, each, "left"), minlength=bins) for each in (numbers, serving))
-    found = jensenshannon(np.append(ours, len(candidate) - len(numbers)), np.append(theirs, 0), base=2)
-    return float(np.nan_to_num(found))  # the root of what rounding left below nothing
+    return counted.jensen_shannon(np.append(ours, len(candidate) - len(numbers)), np.append(theirs, 0))
 
 
 def psi(candidate: Numbers, serving: Numbers) -> float:
@@ -63,8 +60,9 @@ def psi(candidate: Numbers, serving: Numbers) -> float:
     bins = len(edges) + 1
     places = np.where(np.isnan(candidate), bins, np.searchsorted(edges, candidate, "left"))
     bins += bool(np.isnan(candidate).any())
-    ours, theirs = _shares(places, bins), _shares(np.searchsorted(edges, serving, "left"), bins)
-    return float(np.sum((ours - theirs) * np.log(ours / theirs)))
+    found = (places, np.searchsorted(edges, serving, "left"))
+    ours, theirs = (np.bincount(each, minlength=bins).astype(np.float64) for each in found)
+    return counted.psi(ours, theirs)
 
 
 def _edges(numbers: Numbers, bins: int) -> Numbers:
@@ -74,12 +72,6 @@ def _edges(numbers: Numbers, bins: int) -> Numbers:
     """
     edges, times = np.unique(np.quantile(numbers, np.linspace(0, 1, bins + 1)[1:-1]), return_counts=True)
     return np.sort(np.concatenate((edges, np.nextafter(edges[times > 1], -np.inf))))
-
-
-def _shares(places: NDArray[np.int64], bins: int) -> Numbers:
-    counts = np.maximum(np.bincount(places, minlength=bins), _NOTHING)
-    shares: Numbers = counts / counts.sum()
-    return shares
 
 
 DISTANCES: Final[Mapping[str, Callable[[Numbers, Numbers], float]]] = {

@@ -41,5 +41,5 @@ def test_no_name_means_all_but_the_long_rows_and_a_topic_means_its_own():
 
 
 def test_unknown_names_are_all_told_at_once():
-    with pytest.raises(SelectionError, match=r"'speed', 'serving/torch'.*topics: engine"):
+    with pytest.raises(SelectionError, match=r"'speed', 'serving/torch'.*topics: data, engine"):
         select(("speed", "engine", "serving/torch"))

@@ -1,0 +1,1 @@
+"""Data as values: profiles, schemas, drift, leakage and splits. Pure, on Arrow."""

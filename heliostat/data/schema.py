@@ -1,0 +1,187 @@
+"""What a workload expects of its data: `schema.yaml` in its folder, inferred once, reviewed by people, then held to."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from heliostat.data.comparison import Distance
+from heliostat.spec.base import Model, is_empty, is_none
+from heliostat.spec.flow import path_of
+from heliostat.spec.mistakes import mistakes_in
+
+ENVIRONMENTS: Final = ("training", "serving")
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SchemaError(ValueError):
+    """A file that is no schema; with every mistake."""
+
+
+class DriftExpectation(Model):
+    """How far a column may be from the reference's."""
+
+    distance: Distance
+    """By which measure: Kolmogorov-Smirnov, Wasserstein (in standard deviations of the reference) of numbers only."""
+    limit: Annotated[float, Field(ge=0)]
+    """The greatest distance."""
+
+
+class ListLength(Model):
+    """How many values a row may have in a column of lists."""
+
+    minimum: Annotated[int, Field(ge=0)] = 0
+    """At least."""
+    maximum: Annotated[int, Field(ge=0)] | None = None
+    """At most."""
+
+
+class ColumnExpectations(Model):
+    """What is expected of one column."""
+
+    type: str
+    """Arrow's name of its type, as `pyarrow.DataType` prints it: `double`, `int64`, `string`, `timestamp[us]`."""
+    max_missing: Share = 0.0
+    """The share of rows in which it may be missing. NaN is missing, too."""
+    max_infinite: Share = Field(0.0, exclude_if=lambda value: not value)
+    """The share of rows in which it may be infinite."""
+    minimum: float | None = Field(None, exclude_if=is_none)
+    """The least number; of a time its microseconds since 1970, of a date its days."""
+    maximum: float | None = Field(None, exclude_if=is_none)
+    """The greatest number."""
+    values: tuple[str, ...] | None = Field(None, exclude_if=is_none)
+    """The texts that may be there."""
+    max_unknown: Share = Field(0.0, exclude_if=lambda value: not value)
+    """The share of rows that may have another one."""
+    length: ListLength | None = Field(None, exclude_if=is_none)
+    """Of lists: how many values a row has."""
+    unique: bool = Field(False, exclude_if=lambda value: not value)
+    """Whether no two rows may have the same value."""
+    drift: DriftExpectation | None = Field(None, exclude_if=is_none)
+    """How far from the reference's; None: as the monitor's limits say."""
+    absent_in: tuple[str, ...] = Field((), exclude_if=is_empty)
+    """Environments in which the column is not there, as the label while serving."""
+    known_at_prediction: bool = True
+    """Whether the value is known when a prediction is asked for. What is not must not be a feature."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ColumnExpectations:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"the minimum {self.minimum:g} is above the maximum {self.maximum:g}: exchange them")
+        if self.length is not None and self.length.maximum is not None and self.length.minimum > self.length.maximum:
+            raise ValueError(f"lists of {self.length.minimum} to {self.length.maximum} values: exchange them")
+        return self
+
+
+class Schema(Model):
+    """What is expected of the columns of a table."""
+
+    version: Literal[1] = 1
+    label: str | None = None
+    """The column to predict."""
+    environments: tuple[str, ...] = ENVIRONMENTS
+    """Where data is held to this: each may lack columns that others have."""
+    allow_new_columns: bool = True
+    """Whether columns may be there that are not named here."""
+    columns: dict[str, ColumnExpectations]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Schema:
+        wrong = []
+        if self.label is not None and self.label not in self.columns:
+            wrong.append(f"the label {self.label!r} is no column of the schema: add it to `columns`")
+        for name, column in self.columns.items():
+            wrong += [
+                f"the column {name!r} is absent in {environment!r}, which is not among {', '.join(self.environments)}"
+                for environment in column.absent_in
+                if environment not in self.environments
+            ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def expected_in(self, environment: str) -> Mapping[str, ColumnExpectations]:
+        """The columns that are there in an environment.
+
+        Raises:
+            ValueError: the schema has no such environment.
+        """
+        if environment not in self.environments:
+            raise ValueError(f"there is no environment {environment!r}: the schema has {', '.join(self.environments)}")
+        return {name: column for name, column in self.columns.items() if environment not in column.absent_in}
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns that are known at prediction time and that serving has, without the label."""
+        return tuple(
+            name
+            for name, column in self.columns.items()
+            if name != self.label and column.known_at_prediction and "serving" not in column.absent_in
+        )
+
+    def to_yaml(self) -> str:
+        """The schema as a file that people review; what is as by default is left out."""
+        from ruamel.yaml import YAML
+
+        yaml = YAML()
+        yaml.width = 120
+        yaml.indent(mapping=2, sequence=4, offset=2)
+        text = io.StringIO()
+        text.write(_HEAD)
+        yaml.dump(_flow_lists(self.model_dump(mode="json", exclude_none=True)), text)
+        return text.getvalue()
+
+
+_HEAD: Final = """\
+# What this workload expects of its data. It was inferred from data once: review it, and change what does not hold.
+# Look above all at knownAtPrediction (a value that comes after the event must not be a feature) and at ranges and values.
+"""
+
+
+def read(text: str, file: str = "schema.yaml") -> Schema:
+    """The schema that `text` is, in YAML; `file` is its name, for what is told.
+
+    Raises:
+        SchemaError: with every mistake.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        given: Any = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise SchemaError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
+    try:
+        return Schema.model_validate(given)
+    except ValidationError as error:
+        mistakes = [
+            f"{path_of(each.path)}: {each.text}" if each.path else each.text for each in mistakes_in(Schema, error, given)
+        ]
+        raise SchemaError(f"{file}: " + "; ".join(mistakes)) from None
+
+
+def load(path: str | Path) -> Schema:
+    """The schema in a file.
+
+    Raises:
+        SchemaError: it is none; with every mistake.
+        OSError: it cannot be read.
+    """
+    return read(Path(path).read_text(), str(path))
+
+
+def _flow_lists(value: Any) -> Any:
+    """Lists on one line each, so that a domain takes a line and not a page."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    if isinstance(value, dict):
+        return CommentedMap({key: _flow_lists(each) for key, each in value.items()})
+    if isinstance(value, list):
+        sequence = CommentedSeq(value)
+        sequence.fa.set_flow_style()
+        return sequence
+    return value

@@ -1,0 +1,112 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from heliostat.data.leakage import after_event, groups_in_two, knows_label, near_duplicates
+from heliostat.data.schema import Schema
+
+
+def flights(rows: int = 3_000) -> pa.Table:
+    generator = np.random.default_rng(0)
+    delay = generator.normal(0, 20, rows)
+    late = delay > 15
+    departure = 1_700_000_000 + np.arange(rows) * 60
+    return pa.table(
+        {
+            "distance": generator.gamma(2, 500, rows),
+            "carrier": generator.choice(["AA", "UA", "DL"], rows),
+            "delay": delay,
+            "status": np.where(late, "LATE", "ON TIME"),
+            "reason": pa.array(generator.choice(["weather", "crew"], rows), mask=~late),
+            "name": [f"flight-{number}" for number in range(rows)],
+            "departure": pa.array(departure, pa.timestamp("s")),
+            "arrival": pa.array(departure + 3_600, pa.timestamp("s")),
+            "booked": pa.array(departure - 3_600, pa.timestamp("s")),
+            "late": late,
+        }
+    )
+
+
+def test_the_columns_that_know_the_label_are_found_and_no_others():
+    found = knows_label(flights(), "late")
+
+    assert {leak.columns[0] for leak in found} == {"delay", "status", "reason"}
+    assert "the column 'delay' alone predicts 'late' with ROC AUC" in found[0].text
+
+
+def test_a_number_that_is_the_label_in_another_unit_knows_it():
+    generator = np.random.default_rng(1)
+    label = generator.normal(size=2_000)
+    rows = pa.table({"label": label, "same": label * 2.54 + 1, "related": label + generator.normal(size=2_000)})
+
+    assert [leak.columns for leak in knows_label(rows, "label", limit=0.98)] == [("same",)]
+
+
+def test_a_label_of_several_classes_is_told_apart():
+    label = np.random.default_rng(2).choice(["x", "y", "z"], 1_000)
+    rows = pa.table(
+        {"label": label, "code": np.char.add("code-", label), "noise": np.random.default_rng(3).normal(size=1_000)}
+    )
+
+    assert [leak.columns for leak in knows_label(rows, "label")] == [("code",)]
+
+
+def test_mistakes_of_names_and_labels_are_told():
+    with pytest.raises(ValueError, match="columns are not there: 'gone'"):
+        knows_label(flights(10), "late", ["gone"])
+    with pytest.raises(ValueError, match="has 1 values in 3 rows"):
+        knows_label(pa.table({"late": [True] * 3}), "late")
+    with pytest.raises(ValueError, match="'distance' is not there, or is no timestamp"):
+        after_event(flights(10), "distance")
+
+
+def test_a_time_after_the_event_is_found_with_its_rows():
+    (found,) = after_event(flights(), "departure")
+
+    assert found.columns == ("arrival",)
+    assert found.value == 3_000
+    assert found.rows == tuple(range(10))
+
+
+def test_a_feature_that_the_schema_knows_only_later_is_found():
+    columns = {"delay": {"type": "double", "knownAtPrediction": False}, "distance": {"type": "double"}}
+    schema = Schema.model_validate({"columns": columns})
+
+    assert [leak.columns for leak in after_event(flights(), "departure", schema, ["delay", "distance"])] == [("delay",)]
+    assert after_event(flights(), "departure", schema, ["distance"]) == ()
+
+
+def test_groups_in_two_splits_are_named():
+    train, test = pa.table({"customer": [1, 2, 3, None]}), pa.table({"customer": [3, 3, 4, None]})
+
+    (found,) = groups_in_two({"train": train, "test": test}, "customer")
+
+    assert (found.value, found.rows) == (2.0, ("3",))
+    assert "split by group" in found.text
+    assert groups_in_two({"train": train, "test": test.slice(2)}, "customer") == ()
+
+
+def test_near_duplicates_across_splits_are_found_and_like_rows_are_not():
+    train = flights(2_000)
+    test = flights(2_500).slice(2_000).select(["distance", "carrier", "delay"])
+    copied = train.slice(100, 3).select(["distance", "carrier", "delay"])
+    moved = copied.set_column(0, "distance", pa.array(copied["distance"].to_numpy() + 0.01))
+    other = copied.set_column(1, "carrier", pa.array(["XX"] * 3))
+
+    (found,) = near_duplicates(
+        {"train": train, "test": pa.concat_tables([test, moved, other])}, ["distance", "carrier", "delay"]
+    )
+
+    assert found.value == 3
+    assert found.rows == ((100, 500), (101, 501), (102, 502))
+
+
+def test_rows_that_miss_the_same_are_duplicates():
+    one = pa.table({"x": pa.array([1.0, None, 3.0]), "y": pa.array(["a", None, "b"])})
+
+    (found,) = near_duplicates({"train": one, "test": one.slice(1, 1)}, ["x", "y"])
+
+    assert found.rows == ((1, 0),)
+    assert near_duplicates({"train": one, "test": one.slice(0, 0)}, ["x", "y"]) == ()
+    with pytest.raises(ValueError, match="no columns are named"):
+        near_duplicates({"train": one, "test": one}, [])

@@ -1,0 +1,18 @@
+import re
+from pathlib import Path
+
+from heliostat.data.schema import read
+
+PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+
+
+def test_the_page_s_examples_run_as_one_program():
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+
+    exec(compile(program, "docs/data.md", "exec"), {})
+
+
+def test_the_page_s_schema_is_one():
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+    assert read(text).label == "late"
