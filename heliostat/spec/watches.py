@@ -92,7 +92,7 @@ class BiasWatch(Watch):
 
 
 class EstimateWatch(Watch):
-    """A metric that is estimated before labels come: CBPE of classes, DLE of numbers. Not where a precondition does not hold."""
+    """A metric that is estimated before labels come: CBPE of classes, DLE of numbers; not where a precondition fails."""
 
     metric: MetricName
     """What is estimated; of classes roc_auc, accuracy, precision, recall or f1, of numbers mean_absolute_error,
