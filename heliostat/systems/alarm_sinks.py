@@ -36,8 +36,6 @@ def post(sink: Webhook | Slack, identifier: str, body: Mapping[str, Any]) -> Non
     try:
         with _client(sink, where) as client:
             answer = client.post(client.base_url, content=to_json(body), headers=headers, follow_redirects=False)
-    except httpx.InvalidURL:
-        raise PermanentError(f"{where}: what its secret holds is no URL") from None
     except httpx.HTTPError as error:
         # Its text may have the URL, which of Slack's is the secret.
         raise RetryableError(f"{where} does not answer within {_SECONDS:g} s: {type(error).__name__}") from None
@@ -55,7 +53,10 @@ def _client(sink: Webhook | Slack, where: str) -> httpx.Client:
     url = read_text(sink.url, where)
     if not url.startswith(("https://", "http://")):
         raise PermanentError(f"{where}: what its secret holds is no URL that begins with https://")
-    return httpx.Client(base_url=url, timeout=_SECONDS, trust_env=not is_loopback(url))
+    try:
+        return httpx.Client(base_url=url, timeout=_SECONDS, trust_env=not is_loopback(url))
+    except (httpx.InvalidURL, ValueError):
+        raise PermanentError(f"{where}: what its secret holds is no URL") from None
 
 
 def mail(sink: Email, identifier: str, subject: str, text: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -83,6 +84,12 @@ def test_the_url_of_slack_is_a_secret_and_stands_in_no_error(receiver, tmp_path,
         post(Slack(name="chat", url=TokenVariable(variable="CHAT")), "id", {})
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Mailbox:
     """What a server was given, and what it says to it."""
 
@@ -109,14 +116,14 @@ def mailbox():
     from aiosmtpd.smtp import AuthResult
 
     def check(server, session, envelope, mechanism, data):
-        return AuthResult(success=(data.login, data.password) == (b"ada", SECRET.encode()))
+        return AuthResult(success=(data.login, data.password) == (b"ada", SECRET.encode()), handled=False)
 
     box = Mailbox()
     controller = controllers.Controller(
-        box, hostname="127.0.0.1", port=0, authenticator=check, auth_require_tls=False, auth_required=False
+        box, hostname="127.0.0.1", port=free_port(), authenticator=check, auth_require_tls=False, auth_required=False
     )
     controller.start()
-    box.port = controller.server.sockets[0].getsockname()[1]
+    box.port = controller.port
     yield box
     controller.stop()
 
