@@ -50,6 +50,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.starting:while_starting", ("rollouts/p99-starting",)),
     ("bench.rollouts:recreate", ("rollouts/recreate-gap", "rollouts/recreate-told")),
     ("bench.snapshots:in_parts", ("snapshot/parts-memory", "snapshot/parts-time")),
+    ("bench.label_joins:late_labels", ("monitoring/join-growth", "monitoring/join-memory")),
     ("bench.training:train_job", ("training/overhead", "training/loop")),
     ("bench.task_queue:throughput", ("tasks/celery",)),
     ("bench.task_kills:lost", ("tasks/lost",)),
