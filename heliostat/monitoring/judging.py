@@ -100,6 +100,10 @@ class Judge:
         told += f"; {found.text}"
         return self._judged(Aspect.ESTIMATE, watch.metric, wrong, watch, told, found.value, limit)
 
+    def unknown_estimate(self, watch: EstimateWatch, text: str) -> Finding:
+        """That an estimate has nothing to be held against."""
+        return self._unknown(Aspect.ESTIMATE, watch.metric, text)
+
     def concept_drift(self, found: ConceptDrift, watch: ConceptDriftWatch) -> Finding:
         """Changes in a stream."""
         subject = f"{watch.of} by {watch.detector}"

@@ -129,9 +129,13 @@ def quality(problem: Problem, labelled: Labelled, watch: QualityWatch) -> Qualit
     """A watched metric of a window's labelled rows; where it cannot be told the reason stands in its place."""
     metric = metric_of(watch, problem)
     try:
-        measure = Measure(problem, labelled)
-    except PermanentError as error:
+        return _measured(Measure(problem, labelled), metric, watch)
+    except PermanentError as error:  # predictions are none of the task's, or the workload's own function failed
         return Quality(metric=metric, overall=Figure(rows=len(labelled), reason=str(error)))
+
+
+def _measured(measure: Measure, metric: str, watch: QualityWatch) -> Quality:
+    labelled = measure.labelled
     overall = _figure(measure, metric, None, watch.min_rows, watch.confidence)
     slices, small = {}, {}
     for column in watch.slices if not overall.reason else ():

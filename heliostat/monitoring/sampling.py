@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from heliostat.monitoring.hashing import hashes
 from heliostat.monitoring.logged import predictions_of
+from heliostat.monitoring.windows import micros
 from heliostat.spec.tasks import Task
 
 Array = NDArray[Any]
@@ -29,12 +30,15 @@ class Labelled:
     """Predictions with their labels, a row each."""
 
     labels: NDArray[np.float64]
+    """NaN where none came, if such rows were asked for."""
     predictions: NDArray[np.float64]
     """`(rows,)`, or `(rows, width)`."""
     requests: NDArray[np.uint64]
     """The hash of each row's request id: rows of one request are alike, and count as one where chance is reckoned."""
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
     """Inputs that slices or groups are by."""
+    times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """When each prediction was made, in microseconds since 1970; empty where nobody asks for it."""
     share: float = 1.0
     """Of the requests that are kept."""
 
@@ -44,7 +48,12 @@ class Labelled:
     def part(self, chosen: NDArray[np.bool_]) -> Labelled:
         """Some of the rows."""
         columns = {name: column.filter(pa.array(chosen)) for name, column in self.columns.items()}
-        return Labelled(self.labels[chosen], self.predictions[chosen], self.requests[chosen], columns, self.share)
+        times = self.times[chosen] if len(self.times) else self.times
+        return Labelled(self.labels[chosen], self.predictions[chosen], self.requests[chosen], columns, times, self.share)
+
+    def known(self) -> Labelled:
+        """The rows that have a label."""
+        return self.part(np.isfinite(self.labels))
 
 
 class Sample:
@@ -54,21 +63,24 @@ class Sample:
         task: The workload's task; None where it declares none.
         columns: Inputs to keep beside.
         most: Rows that fit.
+        unlabelled: Whether rows without a label are kept as well.
     """
 
-    def __init__(self, task: Task | None, columns: tuple[str, ...] = (), most: int = _MOST_ROWS) -> None:
+    def __init__(
+        self, task: Task | None, columns: tuple[str, ...] = (), most: int = _MOST_ROWS, unlabelled: bool = False
+    ) -> None:
         self.rows = 0
-        """Labelled predictions that came, kept or not."""
+        """Predictions that came, kept or not; those with a label where others are not asked for."""
         self.unpredicted = 0
-        """Rows with a label whose answer has no prediction that can be read."""
-        self._task, self._columns, self._most = task, columns, most
+        """Of the rows that came those whose answer has no prediction that can be read."""
+        self._task, self._columns, self._most, self._unlabelled = task, columns, most, unlabelled
         self._bits = 0
         """Half of the requests are kept for each."""
         self._parts: list[Labelled] = []
 
     def add(self, joined: pa.Table) -> None:
-        """Take a part: `request_id`, `prediction`, `label` and the columns; rows without a label are passed over."""
-        table = joined.filter(pc.is_valid(joined["label"]))
+        """Take a part: `request_id`, `time`, `prediction`, `label` and the columns."""
+        table = joined if self._unlabelled else joined.filter(pc.is_valid(joined["label"]))
         if not table.num_rows:
             return
         predictions = predictions_of(table["prediction"], self._task)
@@ -77,7 +89,7 @@ class Sample:
         self.rows += int(whole.sum())
         columns = {name: table[name].combine_chunks() for name in self._columns if name in table.column_names}
         labels = np.asarray(table["label"].to_numpy(), dtype=np.float64)
-        part = Labelled(labels, predictions, hashes(table["request_id"]), columns)
+        part = Labelled(labels, predictions, hashes(table["request_id"]), columns, micros(table["time"])[0])
         self._parts.append(part.part(whole & self._is_kept(part.requests)))
         while sum(map(len, self._parts)) > self._most:
             self._bits += 1
@@ -100,6 +112,7 @@ class Sample:
             np.concatenate([part.predictions for part in self._parts]),
             np.concatenate([part.requests for part in self._parts]),
             {name: _joined([part.columns[name] for part in self._parts if name in part.columns]) for name in self._columns},
+            np.concatenate([part.times for part in self._parts]),
             0.5**self._bits,
         )
 

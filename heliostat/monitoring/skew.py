@@ -113,7 +113,8 @@ def _of_numbers(one: pa.Array, other: pa.Array, tolerance: float) -> FeatureSkew
     with np.errstate(invalid="ignore"):
         spread = float(np.std(ours[np.isfinite(ours)])) if np.isfinite(ours).any() else 0.0
         allowed = tolerance * np.maximum(np.maximum(np.abs(ours), np.abs(theirs)), spread)
-        apart = both & (ours != theirs) & ~(np.abs(ours - theirs) <= allowed)
+        gaps = np.abs(ours - theirs)
+        apart = both & (ours != theirs) & ~(np.isfinite(gaps) & (gaps <= allowed))
     off = apart | unsaid
     finite = apart & np.isfinite(ours) & np.isfinite(theirs)
     shift, factor = (

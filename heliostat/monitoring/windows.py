@@ -147,6 +147,22 @@ def by_count(times: Micros, there: NDArray[np.bool_], rows: int, first: int = 0,
     return CountAssigned(numbers, int((~there).sum()), int(late.sum()), newest)
 
 
+def count_edges(found: CountAssigned, times: Micros) -> tuple[Micros, NDArray[np.int64]]:
+    """The first moment of each window of so many rows and its number: a row in another order is told by its time."""
+    numbers, places = np.unique(found.numbers, return_inverse=True)
+    starts = np.full(len(numbers), np.iinfo(np.int64).max)
+    np.minimum.at(starts, places, times)
+    inside = numbers != OUTSIDE
+    return starts[inside], numbers[inside]
+
+
+def within(times: Micros, there: NDArray[np.bool_], starts: Micros, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of each row's window, `OUTSIDE` for none, by the windows' first moments."""
+    places = np.searchsorted(starts, times, side="right")
+    found = np.concatenate([[OUTSIDE], numbers])[places]
+    return np.where(there, found, OUTSIDE)
+
+
 class Why(StrEnum):
     """Why a window is looked at."""
 

@@ -12,10 +12,10 @@ import numpy as np
 ROWS = 4_000
 
 
-def binary(rows=ROWS, seed=5, shift=0.0):
-    """Features, probabilities that are too sure of themselves, and labels."""
+def binary(rows=ROWS, seed=5, power=1.0):
+    """A feature, which a lower power has more often high, probabilities that are too sure of themselves, and labels."""
     random = np.random.Generator(np.random.PCG64(seed))
-    x = random.random(rows) * 4 - 2 + shift
+    x = random.random(rows) ** power * 4 - 2
     true = 1 / (1 + np.exp(-x))
     labels = (random.random(rows) < true).astype(float)
     return x, 1 / (1 + np.exp(-1.5 * x)), labels
@@ -33,8 +33,8 @@ def main():
     import nannyml
     import pandas as pd
 
-    def frame(seed, shift=0.0):
-        x, probability, labels = binary(seed=seed, shift=shift)
+    def frame(seed, power=1.0):
+        x, probability, labels = binary(seed=seed, power=power)
         return pd.DataFrame({"x": x, "p": probability, "y_hat": (probability >= 0.5).astype(int), "y": labels.astype(int)})
 
     metrics = ["roc_auc", "accuracy", "precision", "recall", "f1"]
@@ -42,7 +42,7 @@ def main():
         y_pred_proba="p", y_pred="y_hat", y_true="y", metrics=metrics, problem_type="classification_binary", chunk_size=ROWS
     )
     cbpe.fit(frame(5))
-    found = cbpe.estimate(frame(7, 0.2).drop(columns="y")).filter(period="analysis").to_df()
+    found = cbpe.estimate(frame(7, 0.8).drop(columns="y")).filter(period="analysis").to_df()
     told = {name: float(found[(name, "value")].iloc[0]) for name in metrics}
 
     def table(seed, noisy):

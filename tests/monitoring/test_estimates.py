@@ -22,7 +22,7 @@ NANNYML = {
 
 def test_estimates_of_classes_are_those_of_nannyml_and_near_what_labels_say():
     _, reference, truth = binary(seed=5)
-    _, probabilities, labels = binary(seed=7, shift=0.2)
+    _, probabilities, labels = binary(seed=7, power=0.8)
     cbpe = Cbpe(reference, truth)
     told = (probabilities >= 0.5).astype(float)
     actual = {

@@ -128,6 +128,16 @@ def test_a_metric_of_the_workloads_own_is_measured_as_well():
     assert found.interval.value == pytest.approx(np.median(np.abs(labelled.predictions)))
 
 
+def test_a_metric_of_the_workloads_own_that_fails_costs_itself_alone():
+    own = CustomMetric(name="broken", function="tests.monitoring.test_late_quality:broken", higher_is_better=False)
+    found = quality(Problem(task=Binary(), metrics=(own,)), binary(100), watch("broken")).overall
+    assert found.interval is None and "failed: ZeroDivisionError" in found.reason
+
+
+def broken(labels, scores):
+    return 1 / 0
+
+
 def median_error(labels, scores):
     return np.median(np.abs(labels - scores))
 

@@ -55,7 +55,7 @@ def test_one_row_far_from_all_others_is_no_change():
 
 def test_errors_of_yes_and_no_are_a_stream_too_and_what_stays_unseen_is_told():
     random = np.random.default_rng(3)
-    errors = np.concatenate([random.random(10_000) < 0.2, random.random(10_000) < 0.25]).astype(float)
+    errors = np.concatenate([random.random(10_000) < 0.2, random.random(10_000) < 0.3]).astype(float)
     found = concept_drift(Detector.ADWIN, errors, errors[:5_000])
     assert [10_000 < change.row < 13_000 for change in found.changes] == [True]
     assert 0.02 < found.smallest < 0.05
