@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from heliostat.spec.addresses import BasicVariables, HttpUrl, KubernetesSecret, SharedToken, TokenFile, TokenVariable
 from heliostat.spec.base import Model, Name
 from heliostat.spec.findings import Severity
+from heliostat.spec.mistakes import beside
 
 MailAddress = Annotated[str, Field(pattern=r"^[^\s@<>,;]+@[^\s@<>,;]+$", max_length=254)]
 """`name@example.org`, without a display name."""
@@ -41,6 +44,16 @@ class Slack(SinkBase):
     kind: Literal["slack"] = "slack"
     url: Annotated[TokenFile | TokenVariable | KubernetesSecret, Field(discriminator="kind")]
     """Where the webhook's URL is: whoever knows it may post."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _hides_a_url(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """A URL that was written here all the same is not shown with the mistake."""
+        if not isinstance(given, Mapping) or not isinstance(given.get("url"), str):
+            return handler(given)
+        text = "is a secret: put it into a variable, and name that as `{kind: environment, variable: NAME}`"
+        mistake = InitErrorDetails(type=PydanticCustomError("secret", text), loc=("url",), input={})  # type: ignore[arg-type]
+        return beside({**given, "url": TokenVariable(variable="URL")}, handler, mistake)
 
 
 class Email(SinkBase):
