@@ -16,7 +16,7 @@ from pydantic import Field
 from heliostat.spec.base import Model, is_none
 
 Rows = NDArray[np.int64]
-_MOST: Final = 5_000
+_MOST: Final = 2_000
 _DRAWS: Final = 100
 _LEAST_DEFINED: Final = 0.9
 """Share of the draws in which a figure must be defined; else labels are too few of one kind to say how sure it is."""
