@@ -51,10 +51,10 @@ def test_a_label_of_a_request_that_never_was_is_counted_and_said(tmp_path):
 
 
 def test_the_newest_of_several_labels_counts_and_a_repeated_one_is_told_apart_from_one_that_contradicts(tmp_path):
-    known = [NOW - HOUR / 2, NOW - HOUR / 4, NOW - HOUR / 3]
-    table, counts = joined(tmp_path, [predictions(["a"])], [labels(["a", "a", "a"], [0, 1, 1], known)])
-    assert table["label"].to_pylist() == [1]
-    assert (counts.repeated, counts.conflicting) == (1, 1)
+    known = [NOW - HOUR / 2, NOW - HOUR / 4, NOW - HOUR / 3, NOW - HOUR / 3]
+    table, counts = joined(tmp_path, [predictions(["a"])], [labels(["a"] * 4, [0, 1, 1, 0], known)])
+    assert table["label"].to_pylist() == [1], "whichever was added last"
+    assert (counts.repeated, counts.conflicting) == (1, 2)
 
 
 def test_of_labels_that_do_not_say_when_the_one_that_was_added_last_counts(tmp_path):
