@@ -126,7 +126,8 @@ def advance(
     The same findings again change nothing, so a look that was killed may be repeated. A finding whose state is unknown neither
     fires an alarm nor resolves one.
     """
-    alarms, judged, events = dict(state.alarms), dict(state.judged), {}
+    alarms, judged = dict(state.alarms), dict(state.judged)
+    events: dict[str, Event] = {}
     for finding in _latest(findings):
         key = finding.key
         if finding.state is State.UNKNOWN or _is_known(judged.get(key), finding):

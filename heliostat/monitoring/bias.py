@@ -73,7 +73,9 @@ def bias(task: Task | None, labelled: Labelled, confidence: float) -> Bias:
     mean, truth = float(predictions.mean()), float(labels.mean())
     difference = _mean(predictions - labels, labelled.requests, confidence)
     ratio, reason = _ratio(predictions, labels, labelled.requests, confidence)
-    bins, error, noise = (), None, None
+    bins: tuple[Bin, ...] = ()
+    error: float | None = None
+    noise: float | None = None
     if _are_probabilities(task, predictions, labels):
         bins = _bins(predictions, labels, confidence, probabilities=True)
         error, noise = expected_calibration_error(predictions, labels), _noise(predictions)

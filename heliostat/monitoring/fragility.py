@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -91,7 +91,8 @@ class _Trial:
 
     def response(self, epsilon: float, flips_at: float | None) -> Response:
         """How predictions answer to one ε."""
-        changes, flips = [], []
+        changes: list[Numbers] = []
+        flips: list[NDArray[Any]] = []
         for _ in range(_RANDOM_ROUNDS):
             moved = self._rows
             for name in self._movable:

@@ -42,7 +42,8 @@ class Judge:
 
     def quality(self, found: Quality, watch: QualityWatch, higher_is_better: bool, reference: Quality | None) -> list[Finding]:
         """A metric and its slices, each against the limit and against the same of the reference."""
-        findings = [self._figure(found.metric, found.overall, watch, higher_is_better, reference and reference.overall)]
+        overall = reference.overall if reference is not None else None
+        findings = [self._figure(found.metric, found.overall, watch, higher_is_better, overall)]
         for column, values in found.slices.items():
             known = reference.slices.get(column, {}) if reference is not None else {}
             for value, figure in values.items():

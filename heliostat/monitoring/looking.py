@@ -110,7 +110,7 @@ class Look:
             found = bias(self.problem.task, labelled, watch.confidence)
             findings += judge.bias(found, watch)
             report = report.model_copy(update={"bias": found, "residuals": residuals(labelled)})
-        estimates = []
+        estimates: list[Estimate] = []
         for estimated in self.monitor.estimate:
             estimate, finding = self._estimate(rows, estimated, judge)
             estimates.append(estimate)
@@ -121,7 +121,8 @@ class Look:
         )
 
     def _quality(self, labelled: Labelled, judge: Judge) -> tuple[list[Quality], list[Finding]]:
-        measured, findings = [], []
+        measured: list[Quality] = []
+        findings: list[Finding] = []
         for place, watch in enumerate(self.monitor.quality):
             found = quality(self.problem, labelled, watch)
             known = self._once(f"quality {place}", lambda watch=watch: quality(self.problem, self.reference, watch))

@@ -137,7 +137,8 @@ def quality(problem: Problem, labelled: Labelled, watch: QualityWatch) -> Qualit
 def _measured(measure: Measure, metric: str, watch: QualityWatch) -> Quality:
     labelled = measure.labelled
     overall = _figure(measure, metric, None, watch.min_rows, watch.confidence)
-    slices, small = {}, {}
+    slices: dict[str, dict[str, Figure]] = {}
+    small: dict[str, int] = {}
     for column in watch.slices if not overall.reason else ():
         parts = list(_parts(labelled, column))
         enough = [(value, rows) for value, rows in parts if len(rows) >= watch.min_rows][:_MOST_SLICES]

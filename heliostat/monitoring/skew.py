@@ -94,7 +94,8 @@ def skew(training: pa.Table, serving: pa.Table, relative_tolerance: float) -> Sk
         return found.model_copy(update={"reason": text})
     if not training.num_rows:
         return found.model_copy(update={"reason": "there are no rows"})
-    types, features = {}, {}
+    types: dict[str, tuple[str, str]] = {}
+    features: dict[str, FeatureSkew] = {}
     for name in (name for name in names if name in others):
         one, other = training[name].combine_chunks(), serving[name].combine_chunks()
         if _is_number(one.type) and _is_number(other.type):

@@ -52,7 +52,7 @@ class Slack(SinkBase):
         if not isinstance(given, Mapping) or not isinstance(given.get("url"), str):
             return handler(given)
         text = "is a secret: put it into a variable, and name that as `{kind: environment, variable: NAME}`"
-        mistake = InitErrorDetails(type=PydanticCustomError("secret", text), loc=("url",), input={})  # type: ignore[arg-type]
+        mistake = InitErrorDetails(type=PydanticCustomError("secret", text), loc=("url",), input={})
         return beside({**given, "url": TokenVariable(variable="URL")}, handler, mistake)
 
 
