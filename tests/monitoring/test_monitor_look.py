@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from heliostat.monitoring import intervals
 from heliostat.monitoring.join import JoinCounts
 from heliostat.monitoring.log_health import health
 from heliostat.monitoring.logged import Reading
@@ -20,6 +21,12 @@ from heliostat.spec.watches import BiasWatch, Calendar, EstimateWatch, QualityWa
 from tests.monitoring.logs import NOW, predictions
 
 DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    """How wide an interval is, others test."""
+    monkeypatch.setattr(intervals, "_DRAWS", 30)
 
 
 def by_day(times, there):
