@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ class Look:
         findings: list[Finding] = []
         for place, watch in enumerate(self.monitor.quality):
             found = quality(self.problem, labelled, watch)
-            known = self._once(f"quality {place}", lambda watch=watch: quality(self.problem, self.reference, watch))
+            known = self._once(f"quality {place}", partial(quality, self.problem, self.reference, watch))
             better = self.problem.higher_is_better(metric_of(watch, self.problem))
             findings += judge.quality(found, watch, better, known)
             measured.append(found)
