@@ -1,6 +1,6 @@
 """The labels that are known of an application's predictions, read from `ground-truth/<application>/**` in the object store.
 
-One label a row, in any of the forms of `heliostat.analysis.label_files`: `request_id` as the answer's `x-request-id` header
+One label a row, in any of the forms of `heliostat.ml.label_files`: `request_id` as the answer's `x-request-id` header
 had it, `row` in the request (0 where the column is missing), and `label`: a number or a boolean, one of the task's classes, a
 list for Multilabel and Embedding (as JSON where a file has text alone), or nothing where it is not known yet.
 `heliostat.ml.ground_truth.record` writes them, or whoever puts such files there.
@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from heliostat.analysis.label_files import LabelForm, Labels, is_data, read
 from heliostat.ml.ground_truth import prefix
+from heliostat.ml.label_files import LabelForm, Labels, is_data, read
 from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import ObjectInfo, ObjectMissingError, open_store

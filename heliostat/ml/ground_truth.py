@@ -2,7 +2,7 @@
 
 One label a row: `request_id` as the answer's `x-request-id` header had it, `row` in the request, and `label`, a number, for
 the task Multiclass one of its classes, for Multilabel the names that are true, for Embedding the numbers of the vector.
-Whoever learns the truth calls `record`, or puts files there in any form of `heliostat.analysis.label_files`. Checks of the
+Whoever learns the truth calls `record`, or puts files there in any form of `heliostat.ml.label_files`. Checks of the
 model's own metric compare with it.
 """
 

@@ -1,0 +1,218 @@
+"""One look at a monitor's windows: from joined predictions to the findings of each window. Pure.
+
+What needs labels or predictions alone is looked at here; skew, fragility and feedback need the model or its features too,
+and are judged by `heliostat.monitoring.judging.Judge` like these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from heliostat.monitoring.bias import Bias, Residuals, bias, residuals
+from heliostat.monitoring.cbpe import Cbpe, CbpeOfClasses
+from heliostat.monitoring.concept_drift import concept_drift
+from heliostat.monitoring.dle import Dle
+from heliostat.monitoring.estimates import Estimate
+from heliostat.monitoring.judging import Judge
+from heliostat.monitoring.quality import Measure, Quality, quality
+from heliostat.monitoring.sampling import Labelled, Sample
+from heliostat.monitoring.windows import OUTSIDE, Looked, Micros, Window, micros
+from heliostat.spec.base import Model, Name
+from heliostat.spec.findings import Finding
+from heliostat.spec.monitors import Monitor, metric_of
+from heliostat.spec.problem import Problem
+from heliostat.spec.watches import ConceptDriftWatch, EstimateWatch
+from heliostat.systems.errors import PermanentError
+
+NumberOf = Callable[[Micros, NDArray[np.bool_]], NDArray[np.int64]]
+"""Times, and which are there, to the numbers of their windows."""
+
+
+class WindowReport(Model):
+    """What was found in one window."""
+
+    window: str
+    rows: int
+    labels: int
+    quality: tuple[Quality, ...] = ()
+    bias: Bias | None = None
+    residuals: Residuals | None = None
+    estimates: tuple[Estimate, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass
+class _Held:
+    """What came of one window."""
+
+    sample: Sample
+    rows: int = 0
+    labels: int = 0
+
+
+@dataclass
+class Look:
+    """Takes joined predictions in parts, and looks at each window when all are there.
+
+    Args:
+        monitor: What is declared.
+        name: The monitor's, in its findings.
+        problem: The workload's task and metrics.
+        reference: Predictions with labels of rows that the model was not trained on, as the gate had them.
+        number_of: Which window a time is in.
+        features: The inputs that errors of numbers are estimated by.
+    """
+
+    monitor: Monitor
+    name: Name
+    problem: Problem
+    reference: Labelled
+    number_of: NumberOf
+    features: tuple[str, ...] = ()
+    _held: dict[int, _Held] = field(default_factory=dict)
+    _known: dict[str, Any] = field(default_factory=dict)
+    """What is made of the reference alone, made once."""
+
+    def add(self, joined: pa.Table) -> None:
+        """Take a part of what `heliostat.monitoring.join.Join` gives."""
+        numbers = self.number_of(*micros(joined["time"]))
+        for number in np.unique(numbers[numbers != OUTSIDE]).tolist():
+            part = joined.filter(pa.array(numbers == number))
+            held = self._held.setdefault(number, _Held(Sample(self.problem.task, self._columns, unlabelled=True)))
+            held.sample.add(part)
+            held.rows += part.num_rows
+            held.labels += part.num_rows - part["label"].null_count
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([column for watch in self.monitor.quality for column in watch.slices] + [*self.features]))
+
+    @property
+    def held(self) -> dict[int, Looked]:
+        """What each window holds by now: `heliostat.monitoring.windows.due` says by it which are to be looked at."""
+        return {number: Looked(held.rows, held.labels) for number, held in self._held.items()}
+
+    def report(self, number: int, window: Window) -> WindowReport:
+        """What is found in one window; one that nothing came in has a report as well."""
+        held = self._held.get(number) or _Held(Sample(self.problem.task, self._columns, unlabelled=True))
+        rows = held.sample.labelled()
+        labelled, judge = rows.known(), Judge(self.name, window.name, window.end)
+        report = WindowReport(window=window.name, rows=held.rows, labels=held.labels)
+        measured, findings = self._quality(labelled, judge)
+        if (watch := self.monitor.bias) is not None:
+            found = bias(self.problem.task, labelled, watch.confidence)
+            findings += judge.bias(found, watch)
+            report = report.model_copy(update={"bias": found, "residuals": residuals(labelled)})
+        estimates: list[Estimate] = []
+        for estimated in self.monitor.estimate:
+            estimate, finding = self._estimate(rows, estimated, judge)
+            estimates.append(estimate)
+            findings.append(finding)
+        findings += [judge.concept_drift(self._changes(rows, drift), drift) for drift in self.monitor.concept_drift]
+        return report.model_copy(
+            update={"quality": tuple(measured), "estimates": tuple(estimates), "findings": tuple(findings)}
+        )
+
+    def _quality(self, labelled: Labelled, judge: Judge) -> tuple[list[Quality], list[Finding]]:
+        measured: list[Quality] = []
+        findings: list[Finding] = []
+        for place, watch in enumerate(self.monitor.quality):
+            found = quality(self.problem, labelled, watch)
+            known = self._once(f"quality {place}", partial(quality, self.problem, self.reference, watch))
+            better = self.problem.higher_is_better(metric_of(watch, self.problem))
+            findings += judge.quality(found, watch, better, known)
+            measured.append(found)
+        return measured, findings
+
+    def _estimate(self, rows: Labelled, watch: EstimateWatch, judge: Judge) -> tuple[Estimate, Finding]:
+        known, reason = self._once(f"figure {watch.metric}", lambda: self._of_reference(watch.metric))
+        if known is None:
+            found = Estimate(metric=watch.metric, rows=len(rows))
+            return found, judge.unknown_estimate(watch, f"the reference has no {watch.metric}: {reason}")
+        found = self._estimated(watch.metric, rows)
+        return found, judge.estimate(found, watch, self.problem.higher_is_better(watch.metric), known)
+
+    def _of_reference(self, metric: str) -> tuple[float | None, str]:
+        """A metric of the reference, or why there is none."""
+        try:
+            measure = Measure(self.problem, self.reference)
+            return measure.figure(metric), measure.why_undefined(metric)
+        except PermanentError as error:
+            return None, str(error)
+
+    def _estimated(self, metric: str, rows: Labelled) -> Estimate:
+        reference = self.reference
+        if reference.predictions.ndim == 2:
+            of_classes = self._once("cbpe", lambda: CbpeOfClasses(reference.predictions, reference.labels))
+            return of_classes.estimate(metric, rows.predictions)  # type: ignore[no-any-return]
+        if metric in ("roc_auc", "accuracy", "precision", "recall", "f1"):
+            return self._once("cbpe", lambda: Cbpe(reference.predictions, reference.labels)).estimate(  # type: ignore[no-any-return]
+                metric, rows.predictions
+            )
+        categories = {
+            name: _values(reference.columns[name]) for name in self.features if _is_category(reference.columns[name])
+        }
+        categorical = tuple(place for place, name in enumerate(self.features) if name in categories)
+        there, here = (encoded(each.columns, self.features, categories, len(each)) for each in (reference, rows))
+        dle = self._once("dle", lambda: Dle(there, reference.predictions, reference.labels, self.features, categorical))
+        return dle.estimate(metric, here, rows.predictions)  # type: ignore[no-any-return]
+
+    def _changes(self, rows: Labelled, watch: ConceptDriftWatch) -> Any:
+        there = self.reference
+        if watch.of == "error":
+            rows = rows.known()
+        order = np.argsort(rows.times, kind="stable")
+        here, known = (errors(each) if watch.of == "error" else _first(each.predictions) for each in (rows, there))
+        return concept_drift(watch.detector, here[order], known)
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self._known:
+            self._known[name] = make()
+        return self._known[name]
+
+
+def errors(labelled: Labelled) -> NDArray[np.float64]:
+    """How far each prediction is from its label; of several classes what the true one lacks to be sure."""
+    if labelled.predictions.ndim == 1:
+        return np.abs(labelled.labels - labelled.predictions)
+    places = labelled.labels.astype(np.int64)
+    return np.asarray(1 - labelled.predictions[np.arange(len(places)), places], dtype=np.float64)
+
+
+def encoded(
+    columns: Mapping[str, pa.Array], names: tuple[str, ...], categories: Mapping[str, pa.Array], rows: int
+) -> NDArray[np.float64]:
+    """Inputs as numbers, a column each: categories as their places among the known ones, others as the next place."""
+    found = np.full((rows, len(names)), np.nan)
+    for place, name in enumerate(names):
+        column = columns.get(name)
+        if column is None or not len(column):
+            continue
+        if name in categories:
+            known = categories[name]
+            codes = pc.index_in(column.cast(pa.string()), known)
+            values = pc.if_else(pc.is_null(column), None, pc.fill_null(codes, len(known))).cast(pa.float64())
+        else:
+            values = column.cast(pa.float64(), safe=False)
+        found[:, place] = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _first(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    return predictions if predictions.ndim == 1 else predictions[:, 0]
+
+
+def _is_category(column: pa.Array) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_dictionary(column.type))
+
+
+def _values(column: pa.Array) -> pa.Array:
+    return pc.drop_null(pc.unique(column.cast(pa.string()))).sort()

@@ -1,0 +1,183 @@
+"""The task's metrics of predictions whose labels came, overall and by slice, each with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field
+
+from heliostat.ml.tasks.base import Kind, Truth
+from heliostat.ml.tasks.evaluation import computed, has_two_classes, kind_of
+from heliostat.monitoring.intervals import Interval, Rows, bootstrap, normal, units
+from heliostat.monitoring.sampling import Labelled
+from heliostat.spec.base import Model, is_empty
+from heliostat.spec.monitors import metric_of
+from heliostat.spec.problem import CustomMetric, Problem, undeclared_of
+from heliostat.spec.tasks import Multiclass, Ranking
+from heliostat.spec.watches import QualityWatch
+from heliostat.systems.errors import PermanentError
+
+_MOST_GROUPS: Final = 1_000
+"""Groups of a ranking by which its interval is reckoned."""
+_MOST_SLICES: Final = 1_000
+"""Values of a column that are looked at, those with the most rows; what is beyond is counted."""
+
+
+class Figure(Model):
+    """A metric of some rows."""
+
+    rows: int
+    interval: Interval | None = None
+    """None where it cannot be told."""
+    reason: str = Field(default="", exclude_if=is_empty)
+    """Why it cannot."""
+
+
+class Quality(Model):
+    """A watched metric in one window."""
+
+    metric: str
+    overall: Figure
+    slices: dict[str, dict[str, Figure]] = Field(default_factory=dict)
+    """By column and value, those with enough rows."""
+    small: dict[str, int] = Field(default_factory=dict)
+    """How many values of each column have too few rows."""
+
+
+class Measure:
+    """Computes a workload's metrics on some rows.
+
+    Args:
+        problem: The workload's task and metrics; where it declares no task the labels decide.
+        labelled: The rows.
+    """
+
+    def __init__(self, problem: Problem, labelled: Labelled) -> None:
+        self._problem, self.labelled = problem, labelled
+        two = has_two_classes(labelled.labels) and _are_probabilities(labelled.predictions)
+        self.kind: Kind[Any] = kind_of(problem.task or undeclared_of(two))
+        labels = labelled.labels.astype(np.int64) if isinstance(self.kind.task, Multiclass) else labelled.labels
+        self.truth = Truth(labels, self._groups())
+        self.predictions = self.kind.checked(labelled.predictions, len(labelled)) if len(labelled) else labelled.predictions
+
+    def _groups(self) -> NDArray[np.int64] | None:
+        if not isinstance(self.kind.task, Ranking) or self.kind.task.group not in self.labelled.columns:
+            return None
+        encoded = self.labelled.columns[self.kind.task.group].dictionary_encode()
+        return np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    def _truth(self, rows: Rows | None) -> Truth:
+        """What is true of some rows."""
+        if rows is None:
+            return self.truth
+        groups = self.truth.groups
+        return Truth(self.truth.labels[rows], groups[rows] if groups is not None else None)
+
+    def why_undefined(self, metric: str, rows: Rows | None = None) -> str:
+        """Why a metric says nothing of some rows; empty where it does."""
+        truth = self._truth(rows)
+        if not len(truth.labels):
+            return "there are no labels"
+        if isinstance(self.kind.task, Ranking) and truth.groups is None:
+            return f"the log has no input {self.kind.task.group!r}, by which rows are ranked against each other"
+        if self._problem.custom(metric) is not None:
+            return ""
+        if metric not in self.kind.task.metrics:
+            return f"labels and predictions are those of the task {self.kind.task.kind}, which has no {metric}"
+        return self.kind.why_undefined(metric, truth)
+
+    def figure(self, metric: str, rows: Rows | None = None) -> float | None:
+        """A metric of all rows, or of some, which may stand there more than once; None where it is not defined."""
+        if self.why_undefined(metric, rows):
+            return None
+        truth = self._truth(rows)
+        found = self.predictions if rows is None else self.predictions[rows]
+        own = self._problem.custom(metric)
+        value = _own(own, truth, found) if own is not None else self.kind.metric(metric)(truth, found)
+        return value if math.isfinite(value) else None
+
+    def interval(self, metric: str, rows: Rows | None, confidence: float) -> Interval | None:
+        """The same with its interval."""
+        value = self.figure(metric, rows)
+        if value is None:
+            return None
+        own = np.arange(len(self.labelled)) if rows is None else rows
+        if self.truth.groups is not None:
+            return self._of_groups(metric, own, self.truth.groups[own], value, confidence)
+        return bootstrap(lambda drawn: self.figure(metric, own[drawn]), self.labelled.requests[own], value, confidence)
+
+    def _of_groups(self, metric: str, rows: Rows, groups: Rows, value: float, confidence: float) -> Interval:
+        """A ranking's metric is a mean over groups, each of which has its own."""
+        order, starts, sizes = units(groups.astype(np.uint64))
+        chosen = np.linspace(0, len(starts) - 1, min(len(starts), _MOST_GROUPS)).astype(np.int64)
+        each = [self.figure(metric, rows[order[starts[group] : starts[group] + sizes[group]]]) for group in chosen]
+        figures = np.array([figure for figure in each if figure is not None])
+        if len(figures) < 2:
+            return Interval(value=value, rows=len(rows))
+        telling = len(figures) / len(chosen) * len(starts)
+        half = normal(confidence) * float(figures.std(ddof=1)) / float(np.sqrt(telling))
+        return Interval(value=value, low=value - half, high=value + half, rows=len(rows))
+
+
+def quality(problem: Problem, labelled: Labelled, watch: QualityWatch) -> Quality:
+    """A watched metric of a window's labelled rows; where it cannot be told the reason stands in its place."""
+    metric = metric_of(watch, problem)
+    try:
+        return _measured(Measure(problem, labelled), metric, watch)
+    except PermanentError as error:  # predictions are none of the task's, or the workload's own function failed
+        return Quality(metric=metric, overall=Figure(rows=len(labelled), reason=str(error)))
+
+
+def _measured(measure: Measure, metric: str, watch: QualityWatch) -> Quality:
+    labelled = measure.labelled
+    overall = _figure(measure, metric, None, watch.min_rows, watch.confidence)
+    slices: dict[str, dict[str, Figure]] = {}
+    small: dict[str, int] = {}
+    for column in watch.slices if not overall.reason else ():
+        parts = list(_parts(labelled, column))
+        enough = [(value, rows) for value, rows in parts if len(rows) >= watch.min_rows][:_MOST_SLICES]
+        small[column] = len(parts) - len(enough)
+        # The chance of one false alarm among all values is that of a single one (Bonferroni).
+        confidence = 1 - (1 - watch.confidence) / max(1, len(enough))
+        slices[column] = {value: _figure(measure, metric, rows, watch.min_rows, confidence) for value, rows in enough}
+    return Quality(metric=metric, overall=overall, slices=slices, small=small)
+
+
+def _figure(measure: Measure, metric: str, rows: Rows | None, least: int, confidence: float) -> Figure:
+    count = len(measure.labelled) if rows is None else len(rows)
+    if count < least:
+        return Figure(rows=count, reason=f"{count} labelled rows are fewer than the {least} that it takes")
+    if reason := measure.why_undefined(metric, rows):
+        return Figure(rows=count, reason=reason)
+    interval = measure.interval(metric, rows, confidence)
+    return Figure(rows=count, interval=interval, reason="" if interval else "it came to no finite number")
+
+
+def _parts(labelled: Labelled, column: str) -> Iterator[tuple[str, Rows]]:
+    """The rows of each value of a column, the value with the most rows first."""
+    if column not in labelled.columns or not len(labelled):
+        return
+    values: Mapping[str, Any] = labelled.columns
+    encoded = pc.cast(values[column], pa.string()).dictionary_encode()
+    codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+    names = [*encoded.dictionary.to_pylist(), "(missing)"]
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes, minlength=len(names))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    for place in np.argsort(-counts, kind="stable"):
+        if counts[place]:
+            yield str(names[place]), order[starts[place] : starts[place + 1]]
+
+
+def _own(metric: CustomMetric, truth: Truth, found: Any) -> float:
+    return computed(metric, truth.labels, found)
+
+
+def _are_probabilities(predictions: NDArray[np.float64]) -> bool:
+    return bool(predictions.ndim == 1 and ((predictions >= 0) & (predictions <= 1)).all())

@@ -1,0 +1,165 @@
+"""What a workload declares to be watched of its model once it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from heliostat.spec.base import Model
+from heliostat.spec.batch import cron_problem
+from heliostat.spec.mistakes import Mistake
+from heliostat.spec.notifications import AlarmPolicy, Sink
+from heliostat.spec.problem import Problem
+from heliostat.spec.retraining import RetrainingPolicy
+from heliostat.spec.watches import (
+    BiasWatch,
+    CalendarWindows,
+    ConceptDriftWatch,
+    EstimateWatch,
+    FeedbackWatch,
+    FragilityWatch,
+    Positive,
+    QualityWatch,
+    RecencyWatch,
+    SkewWatch,
+    Windows,
+)
+
+_WATCHES = ("quality", "bias", "estimate", "concept_drift", "skew", "fragility", "feedback", "recency")
+
+
+class Monitor(Model):
+    """What is watched of a workload's application, how often, and who is told."""
+
+    windows: Windows = Field(default_factory=CalendarWindows)
+    """Stretches of the prediction log that are looked at, each as one."""
+    schedule: str = "15 * * * *"
+    """When windows that are due are looked at, as cron says it and in UTC."""
+    labels_within_seconds: Positive = 7_776_000.0
+    """How long after a prediction its label may come; so far back the log is read."""
+    field: Annotated[str, Field(min_length=1)] = "prediction"
+    """The answer's field that the prediction is in."""
+    quality: tuple[QualityWatch, ...] = ()
+    bias: BiasWatch | None = None
+    estimate: tuple[EstimateWatch, ...] = ()
+    concept_drift: tuple[ConceptDriftWatch, ...] = ()
+    skew: SkewWatch | None = None
+    fragility: FragilityWatch | None = None
+    feedback: FeedbackWatch | None = None
+    recency: RecencyWatch | None = None
+    alarms: AlarmPolicy = Field(default_factory=AlarmPolicy)
+    sinks: tuple[Sink, ...] = ()
+    """Who is told of alarms; without any they are shown and told to nobody."""
+    retraining: RetrainingPolicy | None = None
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, given: str) -> str:
+        if problem := cron_problem(given):
+            raise ValueError(problem)
+        return given
+
+    @field_validator("sinks")
+    @classmethod
+    def _told_apart(cls, given: tuple[Sink, ...]) -> tuple[Sink, ...]:
+        names = [sink.name for sink in given]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two sinks are called {', '.join(twice)}: give each a name of its own")
+        return given
+
+    @model_validator(mode="after")
+    def _watches(self) -> Self:
+        if not any(getattr(self, name) for name in _WATCHES):
+            raise ValueError("a monitor needs something to watch: quality, bias, estimate, conceptDrift, skew, fragility, "
+                             "feedback or recency")  # fmt: skip
+        return self
+
+
+def mistakes_of(monitor: Monitor, problem: Problem, inputs: tuple[str, ...] | None = None) -> list[Mistake]:
+    """Every mistake of a monitor that only its workload tells, with its path in the config.
+
+    Args:
+        monitor: What was declared.
+        problem: The workload's task and metrics.
+        inputs: The names of the contract's inputs; None where they are not known yet.
+    """
+    found = [*_metrics(monitor, problem), *_estimates(monitor, problem), *_columns(monitor, inputs), *_sinks(monitor)]
+    return [Mistake(path, "value_error", text) for path, text in found]
+
+
+_Told = Iterator[tuple[tuple[str | int, ...], str]]
+
+ESTIMATED = {
+    "binary": ("roc_auc", "accuracy", "precision", "recall", "f1"),
+    "multiclass": ("accuracy", "f1_macro"),
+    **dict.fromkeys(("regression", "forecasting"), ("mean_absolute_error", "mean_squared_error", "root_mean_squared_error")),
+}
+"""The metrics that can be estimated without labels, by the task's kind."""
+
+
+def _metrics(monitor: Monitor, problem: Problem) -> _Told:
+    names = problem.names
+    for place, watch in enumerate(monitor.quality):
+        path = ("quality", place)
+        if watch.metric is None and not names:
+            yield (*path, "metric"), "is missing: the task has no metric of its own"
+        elif watch.metric is not None and watch.metric not in names:
+            yield (
+                (*path, "metric"),
+                f"{watch.metric!r} is none of the task's metrics, {', '.join(names) or 'of which there are none'}",
+            )
+    kind = problem.task.kind if problem.task is not None else "binary"
+    if monitor.bias is not None and kind in ("embedding", "free", "ranking", "multilabel"):
+        yield ("bias",), f"predictions of the task {kind} have no mean beside their labels'"
+    if monitor.bias is not None and monitor.bias.calibration_error is not None and kind not in ("binary", "multiclass"):
+        yield ("bias", "calibrationError"), f"predictions of the task {kind} are no probabilities"
+
+
+def _estimates(monitor: Monitor, problem: Problem) -> _Told:
+    kinds = [problem.task.kind] if problem.task is not None else ["binary", "regression"]
+    known = tuple(name for kind in kinds for name in ESTIMATED.get(kind, ()))
+    for place, watch in enumerate(monitor.estimate):
+        if watch.metric not in known:
+            told = f"of it {', '.join(known)} can be" if known else "nothing of it can be"
+            yield (
+                ("estimate", place, "metric"),
+                f"{watch.metric!r} of the task {kinds[0]} is not estimated without labels; {told}",
+            )
+
+
+def _columns(monitor: Monitor, inputs: tuple[str, ...] | None) -> _Told:
+    if inputs is None:
+        return
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        (("quality", place, "slices", number), column)
+        for place, watch in enumerate(monitor.quality)
+        for number, column in enumerate(watch.slices)
+    ]
+    if (feedback := monitor.feedback) is not None:
+        named += [(("feedback", "key"), feedback.key)]
+        named += [(("feedback", "columns", number), column) for number, column in enumerate(feedback.columns)]
+        named += [(("feedback", "holdout"), feedback.holdout)] if feedback.holdout else []
+    for path, column in named:
+        if column not in inputs:
+            yield path, f"the contract has no input {column!r}; it has {', '.join(inputs)}"
+
+
+def _sinks(monitor: Monitor) -> _Told:
+    escalates = monitor.alarms.escalate_seconds is not None
+    for place, sink in enumerate(monitor.sinks):
+        if sink.only_escalated and not escalates:
+            yield ("sinks", place, "onlyEscalated"), "nothing is ever escalated: set `alarms.escalateSeconds`"
+
+
+def metric_of(watch: QualityWatch, problem: Problem) -> str:
+    """The metric that is watched.
+
+    Raises:
+        ValueError: the workload has none, and none is named.
+    """
+    name = watch.metric or problem.default_metric
+    if name is None:
+        raise ValueError("the task has no metric of its own: name one in `metric`")
+    return name

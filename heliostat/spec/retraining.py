@@ -1,0 +1,99 @@
+"""When a model is to be trained again: triggers, and what holds them back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from heliostat.spec.base import Model
+from heliostat.spec.batch import cron_problem
+from heliostat.spec.findings import Aspect, Severity
+
+
+class ScheduleTrigger(Model):
+    """A training is due at times."""
+
+    kind: Literal["schedule"] = "schedule"
+    schedule: str
+    """As cron says it and in UTC: `0 3 1 * *` is the first of each month at three."""
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, given: str) -> str:
+        if problem := cron_problem(given):
+            raise ValueError(problem)
+        return given
+
+
+class NewDataTrigger(Model):
+    """A training is due when so much is there that the model has not seen."""
+
+    kind: Literal["new-data"] = "new-data"
+    rows: Annotated[int, Field(ge=1)] | None = None
+    """So many labelled rows since its data."""
+    share: Annotated[float, Field(gt=0)] | None = None
+    """So many, as a share of the rows that it was trained on."""
+
+    @model_validator(mode="after")
+    def _says_how_much(self) -> Self:
+        if (self.rows is None) == (self.share is None):
+            raise ValueError("new data need either `rows` or `share`: how much is enough")
+        return self
+
+
+class FindingTrigger(Model):
+    """A training is due when monitors found a breach in so many windows one after another."""
+
+    kind: Literal["finding"] = "finding"
+    aspects: Annotated[tuple[Aspect, ...], Field(min_length=1)] = (
+        Aspect.QUALITY,
+        Aspect.PREDICTION_BIAS,
+        Aspect.ESTIMATE,
+        Aspect.DRIFT,
+        Aspect.CONCEPT_DRIFT,
+    )
+    """What of; drift of inputs and quality are told apart by it."""
+    windows: Annotated[int, Field(ge=1)] = 2
+    """How many windows in a row: one may be an accident."""
+    least_severity: Severity = Severity.WARNING
+    """What counts."""
+
+
+class UpstreamTrigger(Model):
+    """A training is due when a model or a data set that this one was made of has another version."""
+
+    kind: Literal["upstream"] = "upstream"
+    sources: tuple[str, ...] = ()
+    """Which of them, by name; by default all that the model's lineage knows."""
+
+
+Trigger = Annotated[ScheduleTrigger | NewDataTrigger | FindingTrigger | UpstreamTrigger, Field(discriminator="kind")]
+
+
+class RetrainingPolicy(Model):
+    """What makes a retraining be proposed, and what holds it back."""
+
+    triggers: Annotated[tuple[Trigger, ...], Field(min_length=1)]
+    """Any of them is enough."""
+    cooldown_seconds: Annotated[float, Field(ge=0)] = 86_400.0
+    """How long after a retraining no other is proposed."""
+    refused_cooldown_seconds: Annotated[float, Field(ge=0)] = 604_800.0
+    """The same after one whose candidate was refused: the same data would make the same model."""
+    most_in_period: Annotated[int, Field(ge=1)] = 4
+    """How many may begin in a period."""
+    period_seconds: Annotated[float, Field(gt=0)] = 2_592_000.0
+    """How long a period is."""
+    least_new_rows: Annotated[int, Field(ge=0)] = 1
+    """Labelled rows that must be new, whatever the trigger: without any the same model would come out."""
+    budget_usd: Annotated[float, Field(gt=0)] | None = None
+    """What the retrainings of a period may cost; by default no limit is held."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.cooldown_seconds * (self.most_in_period - 1) > self.period_seconds:
+            raise ValueError(
+                f"`mostInPeriod` of {self.most_in_period} is never reached: with a cool-down of {self.cooldown_seconds:g} s "
+                f"they do not fit into {self.period_seconds:g} s"
+            )
+        return self
