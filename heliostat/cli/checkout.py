@@ -16,15 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from heliostat.cli.standing import StandingPack, packs_of
+from heliostat.gitops.settings import EnvironmentSettings, settings_of
 from heliostat.layout import SETTINGS, source_mistakes
 
 FILE = SETTINGS
-_KEYS = ("stack", "passphrases", "passphrase-files", "sources", "policy-packs")
+_KEYS = ("stack", "passphrases", "passphrase-files", "sources", "policy-packs", "environments")
 TOLD = "HELIOSTAT_PLACE_TOLD"
 """Set where the place was told already, by whoever calls several commands after each other."""
 _FLAGS = {"-s": "stack", "--stack": "stack", "-C": "folder", "--cwd": "folder"}
 _NAMED = (*(("stack", verb) for verb in ("init", "new", "select", "rm", "remove", "delete")), ("cancel",))
 """Commands whose argument is the stack."""
+_OF_TEMPLATES = {"env"}
+"""Commands on stacks that are made of a template, whose passphrase is theirs."""
 _PLACELESS = {"about", "help", "completion", "doctor"}
 
 
@@ -42,6 +45,7 @@ class Settings:
     passphrases: Mapping[str, str] = field(default_factory=dict)
     passphrase_files: Mapping[str, str] = field(default_factory=dict)
     policy_packs: tuple[StandingPack, ...] = ()
+    environments: EnvironmentSettings = field(default_factory=EnvironmentSettings)
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,11 @@ def read(file: Path) -> Settings:
         tables.append({} if wrong else table)
     standing, wrong_packs = packs_of(said.get("policy-packs", {}))
     mistakes += wrong_packs
+    environments, wrong_environments = settings_of(said.get("environments", {}))
+    mistakes += wrong_environments
     if mistakes:
         raise CheckoutError(f"{file} has mistakes:" + "".join(f"\n  {one}" for one in sorted(mistakes)))
-    return Settings(said.get("stack", ""), tables[0], tables[1], standing)
+    return Settings(said.get("stack", ""), tables[0], tables[1], standing, environments)
 
 
 def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Found:
@@ -107,7 +113,8 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
     backend = said.get("backend")
     url = projects.rooted(str(backend.get("url") or ""), file.parent) if isinstance(backend, dict) else ""
     variables, parts = {}, []
-    stack = named or _argument(words) or environment.get("PULUMI_STACK", "")
+    templated = words[0] in _OF_TEMPLATES
+    stack = settings.environments.template if templated else named or _argument(words) or environment.get("PULUMI_STACK", "")
     if url and not environment.get("PULUMI_BACKEND_URL"):
         variables["PULUMI_BACKEND_URL"] = url
         parts.append(f"state in {_short(url, folder)} (Pulumi.yaml)")

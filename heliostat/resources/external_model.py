@@ -12,7 +12,7 @@ from heliostat.layout import SourcesError, sources
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import Resource, all_or_nothing
 from heliostat.resources.platform import Platform
-from heliostat.spec.code import CodeError, code_of, digest_of
+from heliostat.spec.code import CodeError, code_digest, code_of
 from heliostat.spec.model_contracts import FILE, ModelContract, ModelInterface
 from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
@@ -105,7 +105,8 @@ class ServedExternalModel(pulumi.ComponentResource):
         version = ServedVersion(model.model_uri, environment=model.environment)
         folder = name.replace("-", "_")
         code = _code(root, folder, *functions_of(spec.serving.strategy))
-        application = Application(name, code, f"{CONTRACTS}:{folder}", version, spec.serving, platform, child)
+        own = platform.own_name(name)
+        application = Application(own, code, f"{CONTRACTS}:{folder}", version, spec.serving, platform, child)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = model.model_uri
@@ -127,4 +128,4 @@ def _code(root: Path, folder: str, *functions: str) -> Code:
     except (CodeError, SourcesError) as error:
         raise pulumi.RunError(str(error)) from None
     files = tuple(sorted({*found.files, f"workloads/{folder}/{FILE}"}))
-    return Code(root=str(root), files=files, digest=digest_of(root, files))
+    return Code(root=str(root), files=files, digest=code_digest(root, files))

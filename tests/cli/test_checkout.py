@@ -133,7 +133,7 @@ def test_a_wrong_file_is_named_with_its_mistakes(tmp_path, text, told):
 
 def test_this_checkout_says_how_its_local_stack_is_found():
     said = read(ROOT / "heliostat.toml")
-    assert said == Settings("local", {"local": "local"}, {}, said.policy_packs)
+    assert said == Settings("local", {"local": "local", "preview": "local"}, {}, said.policy_packs)
 
 
 def test_no_policy_pack_judges_this_checkout_s_local_stack_and_one_each_other():

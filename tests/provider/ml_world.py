@@ -92,7 +92,7 @@ class FakeRegistry:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def runs(self, experiment: str, tags: dict[str, str]) -> list[Run]:
+    def runs_of(self, workload: str, tags: dict[str, str]) -> list[Run]:
         return [run for run in self.world.runs.values() if tags.items() <= dict(run.tags).items()]
 
     def run(self, run_id: str) -> Run | None:

@@ -33,6 +33,8 @@ _COMMANDS = {
     "logs": ("logs", "logs", "Show what an application's replicas wrote, or a part."),
     "open": ("open_", "open_", "Open MLflow, Ray's dashboard, a report, an application."),
     "dashboard": ("dashboard", "dashboard", "Open Ray's dashboard, logged in."),
+    "env": ("env", "env", "Bring up an environment for a branch, and take it down."),
+    "ci": ("ci", "ci", "Check a change, and say which stacks it affects."),
     "stack": ("stack", "stack", "Manage stacks and look at their state."),
     "import": ("import_", "import_", "Take resources that are there already under management."),
     "state": ("state", "state", "Edit a stack's state by hand."),
