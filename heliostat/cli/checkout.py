@@ -26,7 +26,7 @@ TOLD = "HELIOSTAT_PLACE_TOLD"
 _FLAGS = {"-s": "stack", "--stack": "stack", "-C": "folder", "--cwd": "folder"}
 _NAMED = (*(("stack", verb) for verb in ("init", "new", "select", "rm", "remove", "delete")), ("cancel",))
 """Commands whose argument is the stack."""
-_OF_TEMPLATES = {"env"}
+_OF_TEMPLATES = (("env",), ("ci", "comment"), ("ci", "close"))
 """Commands on stacks that are made of a template, whose passphrase is theirs."""
 _PLACELESS = {"about", "help", "completion", "doctor"}
 
@@ -113,7 +113,7 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
     backend = said.get("backend")
     url = projects.rooted(str(backend.get("url") or ""), file.parent) if isinstance(backend, dict) else ""
     variables, parts = {}, []
-    templated = words[0] in _OF_TEMPLATES
+    templated = any(tuple(words[: len(each)]) == each for each in _OF_TEMPLATES)
     stack = settings.environments.template if templated else named or _argument(words) or environment.get("PULUMI_STACK", "")
     if url and not environment.get("PULUMI_BACKEND_URL"):
         variables["PULUMI_BACKEND_URL"] = url

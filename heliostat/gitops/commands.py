@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from heliostat.engine.config import project as projects
+from heliostat.gitops.pull_requests import Previewed
 from heliostat.systems.errors import PermanentError
 
 TEMPLATE = "HELIOSTAT_TEMPLATE"
@@ -33,9 +36,9 @@ class StackCommands(Protocol):
 class CommandLine:
     """The `heliostat` of this installation, in the folder of a project; its output goes where ours does."""
 
-    def __init__(self, root: Path, template: str, *, quiet: bool = False) -> None:
+    def __init__(self, root: Path, template: str = "", *, quiet: bool = False) -> None:
         self._root = root
-        self._environment = {**os.environ, TEMPLATE: template, _TOLD: "1"}
+        self._environment = {**os.environ, **({TEMPLATE: template} if template else {}), _TOLD: "1"}
         self._quiet = quiet
         """Whether stdout is kept free, for JSON."""
 
@@ -55,3 +58,25 @@ class CommandLine:
         )
         if ran.returncode:
             raise CommandFailedError(f"`heliostat {arguments[0]} --stack {arguments[4]}` ended with {ran.returncode}")
+
+    def has_config(self, stack: str) -> bool:
+        """Whether there is a config of it."""
+        project = projects.load(projects.find(self._root))
+        return project.stack_file(stack).is_file()
+
+    def preview(self, stack: str, plan: Path) -> Previewed:
+        """`heliostat preview --json`, with its plan; what it says to people goes on to our stderr as well."""
+        command = [sys.executable, "-m", "heliostat.cli.main", "preview", "--json", "--stack", stack, "--save-plan", str(plan)]
+        ran = subprocess.run(  # noqa: S603 - our own command
+            command, cwd=self._root, env=self._environment, capture_output=True, text=True, errors="replace", check=False
+        )
+        sys.stderr.write(ran.stderr)
+        try:
+            document = json.loads(ran.stdout)
+        except ValueError:
+            document = {}
+        return Previewed(document if isinstance(document, dict) else {}, ran.stderr or ran.stdout)
+
+    def apply(self, stack: str, plan: Path, flags: Sequence[str]) -> None:
+        """`heliostat up --plan`, without a question."""
+        self._run("up", "--yes", "--skip-preview", "--stack", stack, "--plan", str(plan), *flags)

@@ -55,7 +55,7 @@ def up(branch: str | None, detach: bool, retry_refused: bool, as_json: bool) -> 
     """
     from heliostat.systems.git import commit_of
 
-    environments = _environments(as_json)
+    environments = environments_here(as_json)
     flags = [flag for flag, given in ((switches.DETACH, detach), (switches.RETRY_REFUSED, retry_refused)) if given]
     commit = commit_of(environments.project.root, os.environ)
     record = environments.up(_branch(environments, branch), commit, flags)
@@ -70,7 +70,7 @@ def list_(as_json: bool) -> None:
     """List the environments: which branch each is of, when it was used last, and when it goes."""
     from heliostat.cli.tables import ago, clock, table
 
-    environments = _environments(as_json)
+    environments = environments_here(as_json)
     records = environments.records.all()
     if as_json:
         say.out(json.dumps([_told(record) for record in records], indent=2))
@@ -89,7 +89,7 @@ def list_(as_json: bool) -> None:
 @options.everywhere
 def show(name: str | None, as_json: bool) -> None:
     """Show one environment, and where its applications answer."""
-    environments = _environments(as_json)
+    environments = environments_here(as_json)
     _show(environments, _existing(environments, name), as_json)
 
 
@@ -100,7 +100,7 @@ def show(name: str | None, as_json: bool) -> None:
 @options.everywhere
 def extend(name: str | None, seconds: float, as_json: bool) -> None:
     """Have an environment stay, whether somebody uses it or not."""
-    environments = _environments(as_json)
+    environments = environments_here(as_json)
     _show(environments, environments.extend(_existing(environments, name), seconds), as_json)
 
 
@@ -117,7 +117,7 @@ def down(name: str | None, yes: bool, as_json: bool) -> int:
     from heliostat.cli.exits import DeclinedError
     from heliostat.cli.session import is_interactive
 
-    environments = _environments(as_json)
+    environments = environments_here(as_json)
     wanted = _branch(environments, name)
     record = environments.find(wanted)
     if record is None:
@@ -142,7 +142,7 @@ def sweep(remote: str, dry_run: bool, as_json: bool) -> int:
     """
     from heliostat.systems.git import remote_branches
 
-    environments = _environments(as_json)
+    environments = environments_here(as_json)
     branches = remote_branches(environments.project.root, os.environ, remote)
     if branches is None:
         say.told(f"warning: the remote {remote!r} does not say which branches there are: none counts as gone")
@@ -157,7 +157,8 @@ def sweep(remote: str, dry_run: bool, as_json: bool) -> int:
     return Exit.FAILED if any(each.failure for each in swept) else Exit.OK
 
 
-def _environments(quiet: bool) -> Environments:
+def environments_here(quiet: bool) -> Environments:
+    """The environments of the project at hand; `quiet` keeps stdout free."""
     from heliostat.cli import checkout
     from heliostat.cli.session import Place
     from heliostat.gitops.commands import CommandLine
@@ -211,7 +212,7 @@ def _show(environments: Environments, record: EnvironmentRecord, as_json: bool) 
     from heliostat.cli.rollouts.listing import pairs
     from heliostat.cli.tables import ago, clock
 
-    urls = _urls(environments, record)
+    urls = urls_of(environments, record)
     if as_json:
         say.out(json.dumps({**_told(record), "urls": urls}, indent=2))
         return
@@ -227,7 +228,8 @@ def _show(environments: Environments, record: EnvironmentRecord, as_json: bool) 
     say.out(pairs(lines, "  "))
 
 
-def _urls(environments: Environments, record: EnvironmentRecord) -> dict[str, str]:
+def urls_of(environments: Environments, record: EnvironmentRecord) -> dict[str, str]:
+    """Where the applications of an environment answer, by workload."""
     exported = environments.outputs(record.name)
     found = {name: exported.get(name) for name in record.workloads}
     return {name: str(each["url"]) for name, each in found.items() if isinstance(each, dict) and each.get("url")}
