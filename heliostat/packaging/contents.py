@@ -95,7 +95,7 @@ class Contents:
         own = Path(__file__).parent
         made_by = (path.relative_to(library_top()).as_posix() for path in own.glob("*.py"))
         return PackageDigests(
-            code=digest_of(self.root, self.code),
+            code=code_digest(self.root, self.code),
             library=digest_of(library_top(), {*self.library, *made_by}),
             model=_digest_of_files(self.model, self.model_files),
             data=self.data_digest,
