@@ -28,6 +28,8 @@ _NAMED = (*(("stack", verb) for verb in ("init", "new", "select", "rm", "remove"
 """Commands whose argument is the stack."""
 _OF_TEMPLATES = (("env",), ("ci", "comment"), ("ci", "close"))
 """Commands on stacks that are made of a template, whose passphrase is theirs."""
+_OF_MANY = "ci"
+"""A command on several stacks, whose passphrases may differ."""
 _PLACELESS = {"about", "help", "completion", "doctor"}
 
 
@@ -118,13 +120,16 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
     if url and not environment.get("PULUMI_BACKEND_URL"):
         variables["PULUMI_BACKEND_URL"] = url
         parts.append(f"state in {_short(url, folder)} (Pulumi.yaml)")
+    quiet = bool(environment.get(TOLD)) or words[0] in _PLACELESS
+    if words[0] == _OF_MANY and not templated:
+        # Each command that it starts finds the passphrase of its own stack.
+        return Found(variables, "" if quiet else ", ".join(parts), named, file.parent, "")
     if not stack:
         stack = _selected(file, str(said.get("name", "")), variables, environment)
     if not stack and settings.stack:
         stack = variables["PULUMI_STACK"] = settings.stack
         parts.insert(0, f"stack {stack} ({FILE})")
     parts += _passphrase(settings, stack.rpartition("/")[2], file.parent, environment, variables)
-    quiet = environment.get(TOLD) or words[0] in _PLACELESS
     noted = {**variables, TOLD: "1"} if parts else variables
     return Found(noted, "" if quiet else ", ".join(parts), named, file.parent, stack.rpartition("/")[2])
 

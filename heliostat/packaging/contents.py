@@ -19,7 +19,7 @@ import heliostat
 from heliostat.ml.contracts import Contract
 from heliostat.packaging import schemas
 from heliostat.spec.base import EntryPoint
-from heliostat.spec.code import code_of, digest_of, library_of, others_of
+from heliostat.spec.code import code_digest, code_of, digest_of, library_of, others_of
 from heliostat.spec.publications import PackageDigests
 from heliostat.systems.file_digests import sha256_of
 

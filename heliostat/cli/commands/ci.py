@@ -189,8 +189,7 @@ def close(branch: str | None, as_json: bool) -> int:
     """Take down the environment of a pull request that is closed; nothing where it has none."""
     from heliostat.cli.commands.env import down
 
-    with click.get_current_context().scope():
-        return int(click.get_current_context().invoke(down, name=branch, yes=True, as_json=as_json))
+    return int(click.get_current_context().invoke(down, name=branch, yes=True, as_json=as_json))
 
 
 def _settings(root: Path) -> EnvironmentSettings:
