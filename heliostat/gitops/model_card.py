@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from heliostat.gitops.markdown import figure, table, text_of
+
 _MANY: Final = 30
 """Slices, or parameters, that are shown."""
 
@@ -40,15 +42,15 @@ def _identity(card: Card) -> str:
     rows = [("run of MLflow", card.run_id or "not known"), ("data", card.data_digest[:12] or "not known")]
     shown = sorted(card.parameters.items())
     rows += shown[:_MANY] + ([("and", f"{len(shown) - _MANY} more")] if len(shown) > _MANY else [])
-    return "\n".join(["| | |", "| --- | --- |", *(f"| {_cell(name)} | {_cell(value)} |" for name, value in rows)])
+    return table(["", ""], [[text_of(name), text_of(value)] for name, value in rows])
 
 
 def _overall(report: Mapping[str, Any]) -> str:
     sides = _sides(report)
     names = sorted({name for _, side in sides for name in side.get("overall", {})})
     heads = ["metric", *(head for head, _ in sides)]
-    rows = [[name, *(_figure(side.get("overall", {}).get(name)) for _, side in sides)] for name in names]
-    return _table(heads, rows)
+    rows = [[text_of(name), *(figure(side.get("overall", {}).get(name)) for _, side in sides)] for name in names]
+    return table(heads, rows)
 
 
 def _slices(report: Mapping[str, Any]) -> Iterator[str]:
@@ -56,29 +58,14 @@ def _slices(report: Mapping[str, Any]) -> Iterator[str]:
     for column in sorted({column for _, side in sides for column in side.get("slices", {})}):
         parts = [side.get("slices", {}).get(column, {}) for _, side in sides]
         values = sorted({value for part in parts for value in part})
-        rows = [[value, *(_figure((part.get(value) or {}).get("value")) for part in parts)] for value in values[:_MANY]]
+        rows = [
+            [text_of(value), *(figure((part.get(value) or {}).get("value")) for part in parts)] for value in values[:_MANY]
+        ]
         if len(values) > _MANY:
             rows.append([f"and {len(values) - _MANY} more", *("" for _ in parts)])
-        yield _table([column, *(head for head, _ in sides)], rows)
+        yield table([text_of(column), *(head for head, _ in sides)], rows)
 
 
 def _sides(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     named = (("this version", "candidate"), ("what served when it was measured", "incumbent"), ("baseline", "baseline"))
     return [(head, report[key]) for head, key in named if report.get(key)]
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(_cell(cell) if cell != '---' else cell for cell in line)} |" for line in lines)
-
-
-def _figure(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else ""
-
-
-def _cell(text: str) -> str:
-    """A cell that breaks no table, marks nothing up and calls nobody."""
-    plain = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
-    for mark in ("\\", "`", "|", "*", "_", "["):
-        plain = plain.replace(mark, f"\\{mark}")
-    return plain.replace("@", "@\u200b")

@@ -6,12 +6,12 @@ from the end of what matters least; the whole is the job's artefact.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from heliostat.engine.state.urns import name_of, type_of
+from heliostat.gitops.markdown import code, fence, folded, text_of
 
 MARK: Final = "<!-- heliostat: the plan of this pull request; edited by each run -->"
 """The first line of the comment, by which the next run finds it."""
@@ -63,6 +63,8 @@ class PlanReport:
     environment: EnvironmentNote | None = None
     artefact: str = ""
     """Where the whole of it is, for people."""
+    comparisons: Sequence[str] = ()
+    """What `comparison` says of each workload."""
 
 
 def comment(report: PlanReport, longest: int) -> str:
@@ -96,7 +98,7 @@ def _headline(report: PlanReport) -> str:
 
 
 def _foot(report: PlanReport) -> str:
-    return f"<sub>of commit {_code(report.commit[:12])}; edited by each run</sub>"
+    return f"<sub>of commit {code(report.commit[:12])}; edited by each run</sub>"
 
 
 def _sections(report: PlanReport) -> Iterator[tuple[int, str]]:
@@ -105,16 +107,17 @@ def _sections(report: PlanReport) -> Iterator[tuple[int, str]]:
         yield 0, _overview(report.stacks)
     if report.environment is not None:
         yield 1, _environment(report.environment)
+    yield from ((3, each) for each in report.comparisons)
     for stack in report.stacks:
         if stack.failure:
-            yield 2, f"#### {_text(stack.stack)}\n\n{_fence(stack.failure)}"
+            yield 2, f"#### {text_of(stack.stack)}\n\n{fence(stack.failure)}"
             continue
         if violations := stack.document.get("policyViolations"):
-            yield 2, "\n".join([f"#### {_text(stack.stack)}: policies", "", *_violations(violations)])
+            yield 2, "\n".join([f"#### {text_of(stack.stack)}: policies", "", *_violations(violations)])
         if told := list(_told(stack.document.get("diagnostics") or [])):
-            yield 3, "\n".join([f"#### {_text(stack.stack)}: what is told of it", "", *told])
+            yield 3, "\n".join([f"#### {text_of(stack.stack)}: what is told of it", "", *told])
         if steps := list(_steps(stack.document.get("steps") or [])):
-            yield 4, _folded(f"{stack.stack}: {_counted(len(steps), 'resource')}", "\n".join([*_HEADS, *steps]))
+            yield 4, folded(f"{stack.stack}: {_counted(len(steps), 'resource')}", "\n".join([*_HEADS, *steps]))
 
 
 _HEADS: Final = ("| | resource | type | what changes |", "| --- | --- | --- | --- |")
@@ -125,7 +128,7 @@ def _overview(stacks: Sequence[StackPlan]) -> str:
     for each in stacks:
         why = ", ".join(each.why[:3]) + (f" and {len(each.why) - 3} more" if len(each.why) > 3 else "")
         changes = "cannot be previewed" if each.failure else _changes(each) or "none"
-        rows.append(f"| {_text(each.stack)} | {changes} | {_price(each)} | {_verdict(each)} | {_text(why)} |")
+        rows.append(f"| {text_of(each.stack)} | {changes} | {_price(each)} | {_verdict(each)} | {text_of(why)} |")
     return "\n".join(rows)
 
 
@@ -156,7 +159,8 @@ def _verdict(stack: StackPlan) -> str:
 def _violations(violations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     ordered = sorted(violations, key=lambda each: each.get("level") != "mandatory")
     return (
-        f"- **{_text(e['level'])}** {_text(e['policy'])} ({_text(name_of(e['urn']))}): {_text(e['message'])}" for e in ordered
+        f"- **{text_of(e['level'])}** {text_of(e['policy'])} ({text_of(name_of(e['urn']))}): {text_of(e['message'])}"
+        for e in ordered
     )
 
 
@@ -165,9 +169,9 @@ def _told(diagnostics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     of_resources = [each for each in diagnostics if each.get("urn") or each["severity"] != "info"]
     known = [each for each in of_resources if each["severity"] in _SEVERITIES]
     for each in sorted(known, key=lambda one: _SEVERITIES.index(one["severity"])):
-        of = f" {_text(name_of(each['urn']))}:" if each.get("urn") else ""
+        of = f" {text_of(name_of(each['urn']))}:" if each.get("urn") else ""
         weight = "" if each["severity"] == "info" else f" **{each['severity']}**"
-        yield f"-{weight}{of} {_text(each['message'])}"
+        yield f"-{weight}{of} {text_of(each['message'])}"
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -180,39 +184,15 @@ def _steps(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         ]
         named = ", ".join(reasons[:_MANY]) + (f" and {len(reasons) - _MANY} more" if len(reasons) > _MANY else "")
         sign = _SIGNS.get(step["op"], step["op"])
-        yield f"| {sign} | {_text(name_of(step['urn']))} | {_text(type_of(step['urn']))} | {_text(named)} |"
+        yield f"| {sign} | {text_of(name_of(step['urn']))} | {text_of(type_of(step['urn']))} | {text_of(named)} |"
 
 
 def _environment(note: EnvironmentNote) -> str:
     if note.failure:
-        return f"#### The environment {_code(note.name)} did not come up\n\n{_fence(note.failure)}"
-    lines = [f"- {_text(name)}: {_text(url)}" for name, url in sorted(note.urls.items())]
-    goes = f" It goes {_text(note.goes)}." if note.goes else ""
-    return "\n".join([f"#### The environment {_code(note.name)}", "", *lines, "", f"Requests and pushes are use.{goes}"])
-
-
-def _folded(title: str, text: str) -> str:
-    return f"<details><summary>{html.escape(title)}</summary>\n\n{text}\n\n</details>"
-
-
-def _fence(text: str) -> str:
-    """A text as it is, in a fence that nothing in it closes."""
-    ticks = "```"
-    while ticks in text:
-        ticks += "`"
-    return f"{ticks}\n{text.strip()}\n{ticks}"
-
-
-def _code(text: str) -> str:
-    return f"`{' '.join(text.replace('`', chr(39)).split())}`"
-
-
-def _text(text: str) -> str:
-    """Words of others in a line of Markdown: they mark nothing up, break no table, and call nobody."""
-    plain = html.escape(" ".join(text.split()), quote=False)
-    for mark in ("\\", "`", "*", "_", "|", "[", "]", "#"):
-        plain = plain.replace(mark, f"\\{mark}")
-    return plain.replace("@", "@\u200b")
+        return f"#### The environment {code(note.name)} did not come up\n\n{fence(note.failure)}"
+    lines = [f"- {text_of(name)}: {text_of(url)}" for name, url in sorted(note.urls.items())]
+    goes = f" It goes {text_of(note.goes)}." if note.goes else ""
+    return "\n".join([f"#### The environment {code(note.name)}", "", *lines, "", f"Requests and pushes are use.{goes}"])
 
 
 def _counted(count: int, thing: str) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from heliostat.gitops.evaluations import document_at
 from heliostat.gitops.model_card import Card, card_text
 from heliostat.gitops.pins import pin_in, pinned
 from heliostat.spec.addresses import Access
-from heliostat.spec.resources import StoreAddress
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.forges import Forge, PullRequest
 from heliostat.systems.git_branches import Branches, push_edit
 from heliostat.systems.mlflow_registry import Registry
-from heliostat.systems.objects import ObjectMissingError, open_store
 
 _REFUSED: Final = "refused"
 _TAGS: Final = {"verdict": "heliostat.verdict", "refusal": "heliostat.refusal", "report": "heliostat.report"}
@@ -68,21 +66,9 @@ def card_of(version: str, platform: Mapping[str, Any]) -> Card:
         found.run_id,
         found.tags.get(_DATA_TAG, ""),
         run.parameters if run else {},
-        _report(report_uri, platform),
+        document_at(report_uri, platform.get("store")),
         report_uri,
     )
-
-
-def _report(uri: str, platform: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The evaluation; None where there is none, or it is not to be had from here: that holds up no promotion."""
-    address = StoreAddress.model_validate(platform["store"]) if platform.get("store") else None
-    if not uri or address is None or not uri.startswith(f"{address.uri}/"):
-        return None
-    try:
-        found = json.loads(open_store(address).get(uri.removeprefix(f"{address.uri}/")))
-    except (ObjectMissingError, RetryableError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def propose(

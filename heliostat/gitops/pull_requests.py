@@ -89,6 +89,7 @@ def keep(report: PlanReport, folder: Path) -> None:
         "artefact": report.artefact,
         "stacks": [{**vars(each), "why": list(each.why)} for each in report.stacks],
         "environment": None if report.environment is None else vars(report.environment),
+        "comparisons": list(report.comparisons),
     }
     (folder / REPORT).write_text(json.dumps(said, indent=1, ensure_ascii=False), encoding="utf-8")
     (folder / WHOLE).write_text(comment(report, _UNBOUNDED) + "\n", encoding="utf-8")
@@ -104,7 +105,7 @@ def kept(folder: Path) -> PlanReport:
         said = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         stacks = tuple(StackPlan(**{**each, "why": tuple(each["why"])}) for each in said["stacks"])
         environment = EnvironmentNote(**said["environment"]) if said["environment"] else None
-        return PlanReport(said["commit"], stacks, environment, said["artefact"])
+        return PlanReport(said["commit"], stacks, environment, said["artefact"], tuple(said.get("comparisons", ())))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PermanentError(
             f"{folder} has no report of `heliostat ci preview` ({type(error).__name__}: {error}): run that before, or fetch "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from heliostat.gitops.settings import EnvironmentSettings
 
 _OUT = ".heliostat/ci"
+_VERSION = "heliostat:index:ModelVersion"
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -127,11 +129,14 @@ def preview(base: str, folder: Path, only: tuple[str, ...], number: int | None, 
 @ci.command("comment")
 @click.option("--in", "folder", type=_FOLDER, default=_OUT, show_default=True, help="The artefact of `ci preview`.")
 @click.option("--environment", metavar="[BRANCH|NAME]", help="Tell of this environment, too; by default of the branch's.")
+@click.option("--beside", metavar="STACK", help="Tell its models and data beside those of this stack, as of production.")
 @click.option("--artefact", default="", metavar="TEXT", help="Where people find the whole, as the address of the job.")
 @_pull_request
 @options.as_json
 @options.everywhere
-def comment_(folder: Path, environment: str | None, artefact: str, number: int | None, as_json: bool) -> None:
+def comment_(
+    folder: Path, environment: str | None, beside: str | None, artefact: str, number: int | None, as_json: bool
+) -> None:
     """Put what `ci preview` found into the pull request's one comment, with the addresses of its environment."""
     import dataclasses
 
@@ -142,7 +147,9 @@ def comment_(folder: Path, environment: str | None, artefact: str, number: int |
 
     number = _required(number)
     report = kept(folder)
-    report = dataclasses.replace(report, environment=_note(environment), artefact=artefact or report.artefact)
+    note = _note(environment)
+    told = tuple(_comparisons(note.name, beside)) if note and beside else ()
+    report = dataclasses.replace(report, environment=note, artefact=artefact or report.artefact, comparisons=told)
     keep(report, folder)
     forge = open_forge(os.environ)
     text = comment(report, forge.longest_comment)
@@ -217,6 +224,24 @@ def _note(wanted: str | None) -> EnvironmentNote | None:
     if record is None:
         return None
     return EnvironmentNote(record.name, urls_of(environments, record), f"{clock(record.expires)} where nobody uses it")
+
+
+def _comparisons(environment: str, beside: str) -> Iterator[str]:
+    """What differs between the models and the data of an environment and of another stack, workload by workload."""
+    from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.gitops.comparison import addresses_in, comparison
+    from heliostat.gitops.evaluations import side_of
+
+    stacks = stacks_here()
+    resources = [stacks.resources(stack) for stack in (environment, beside)]
+    stores = [(stacks.outputs(stack).get("platform") or {}).get("store") for stack in (environment, beside)]
+    workloads = sorted(
+        {str(each["outputs"]["name"]) for each in resources[0] if each["type"] == _VERSION and each.get("outputs")}
+    )
+    for workload in workloads:
+        sides = [side_of(addresses_in(each, workload), store) for each, store in zip(resources, stores, strict=True)]
+        if told := comparison(workload, *sides, beside):
+            yield told
 
 
 def _lines(each: AffectedStack) -> list[str]:
