@@ -121,6 +121,10 @@ def test_only_what_was_planned_of_this_commit_is_applied(project):
     project.ok("ci", "apply", "b", "--detach")
     assert PlayedCommandLine.ran == [("apply", "b", "b.plan.json", "--detach")]
     assert "no plan of c" in project("ci", "apply", "c").err
+    assert "Nothing is planned for c" in project.ok("ci", "apply", "a", "c", "--where-planned")
+    assert PlayedCommandLine.ran[1:] == [("apply", "a", "a.plan.json")]
+    assert "Nothing is planned for c" in project.ok("ci", "apply", "c", "--where-planned")
+    assert len(PlayedCommandLine.ran) == 2
     (folder / "report.json").write_text(json.dumps({**report, "commit": "c0ffee"}))
     assert "of commit c0ffee" in project("ci", "apply").err
 

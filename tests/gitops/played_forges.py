@@ -23,11 +23,10 @@ NAME = "acme/models"
 
 @dataclass
 class PlayedRepository:
-    """What a forge keeps: comments by number, pull requests by number, and who may write."""
+    """What a forge keeps: comments by number, pull requests by number."""
 
     comments: dict[int, dict[str, str]] = field(default_factory=lambda: {7: {}})
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
-    writers: set[str] = field(default_factory=lambda: {"ada"})
     trouble: list[httpx.Response | Exception] = field(default_factory=list)
     """What the next requests are answered with, in the place of what they ask for."""
     lost: int = 0
@@ -67,7 +66,7 @@ def _github(repository: PlayedRepository, method: str, path: str, said: dict[str
     return _hub(repository, method, path, said, pull)
 
 
-def _hub(  # noqa: C901 - a path a case
+def _hub(
     repository: PlayedRepository, method: str, path: str, said: dict[str, Any], pull: Callable[[int], dict[str, Any]]
 ) -> Any:
     parts = path.split("/")
@@ -95,12 +94,10 @@ def _hub(  # noqa: C901 - a path a case
             return pull(int(number))
         case "GET", ["pulls", number]:
             return pull(int(number)) if int(number) in repository.pulls else MISSING
-        case "GET", ["collaborators", user, "permission"]:
-            return {"permission": "write" if user in repository.writers else "read"}
     raise AssertionError(f"{method} {path} is no path of this forge")
 
 
-def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str, Any]) -> Any:  # noqa: C901 - a path a case
+def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str, Any]) -> Any:
     def merge_request(number: int) -> dict[str, Any]:
         one = repository.pulls[number]
         ids = {"source_project_id": 2 if one["fork"] else 1, "target_project_id": 1}
@@ -134,8 +131,6 @@ def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str
             return merge_request(int(number))
         case "GET", ["merge_requests", number]:
             return merge_request(int(number)) if int(number) in repository.pulls else MISSING
-        case "GET", ["members", "all", user]:
-            return {"access_level": 30 if user == "1" else 20}
     raise AssertionError(f"{method} {path} is no path of this forge")
 
 
@@ -174,8 +169,6 @@ class PlayedForge:
             return trouble
         raw = request.url.raw_path.decode().partition("?")[0]
         said = dict(request.url.params) | (json.loads(request.content) if request.content else {})
-        if self.kind == "gitlab" and raw == "/api/v4/users":
-            return httpx.Response(200, json=[{"id": 1 if said["username"] in self.repository.writers else 2}])
         path = re.fullmatch(top, raw)
         assert path is not None, raw
         self.repository.asked.append(f"{request.method} {path[1]}")

@@ -90,11 +90,6 @@ def test_a_pull_request_is_opened_once_for_a_branch(played: PlayedForge):
     assert (pull["title"], pull["text"], pull["base"]) == ("Promote 4", "Another card.", "main")
 
 
-def test_only_whoever_may_push_counts_as_a_writer(played: PlayedForge):
-    assert played.forge.may_write("ada")
-    assert not played.forge.may_write("mallory")
-
-
 @pytest.mark.parametrize(
     ("status", "told"), [(401, "not valid"), (403, "it needs"), (404, "may not see it"), (422, "Validation Failed; too long")]
 )

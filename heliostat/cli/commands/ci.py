@@ -163,9 +163,10 @@ def comment_(
 @ci.command("apply")
 @click.argument("stacks", nargs=-1, metavar="STACK...")
 @click.option("--in", "folder", type=_FOLDER, default=_OUT, show_default=True, help="The artefact of `ci preview`.")
+@click.option("--where-planned", is_flag=True, help="Pass over stacks that the change does not affect.")
 @click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; a later job picks its end up.")
 @options.everywhere
-def apply(stacks: tuple[str, ...], folder: Path, detach: bool) -> int:
+def apply(stacks: tuple[str, ...], folder: Path, where_planned: bool, detach: bool) -> int:
     """Do what was planned for stacks, in the order in which they are named, and nothing else; by default for all of them.
 
     The plans have to be of the commit that is checked out. Where the world changed in between, it stops and says what differs.
@@ -177,11 +178,15 @@ def apply(stacks: tuple[str, ...], folder: Path, detach: bool) -> int:
 
     root = Place.here().require_project().root
     planned = planned_stacks(folder, commit_of(root, os.environ))
-    if unknown := [each for each in stacks if each not in planned]:
-        raise UsageError(
-            f"there is no plan of {', '.join(unknown)} in {folder}; there are those of: {', '.join(planned) or 'none'}"
-        )
-    if not planned:
+    unplanned = [each for each in stacks if each not in planned]
+    if where_planned and unplanned:
+        say.out(f"Nothing is planned for {', '.join(unplanned)}: the change does not affect it.")
+        stacks = tuple(each for each in stacks if each in planned)
+        planned = {each: planned[each] for each in stacks}
+    elif unplanned:
+        there = ", ".join(planned) or "none"
+        raise UsageError(f"there is no plan of {', '.join(unplanned)} in {folder}; there are those of: {there}")
+    elif not planned:
         say.out("Nothing is to be done: the change affects no stack.")
     for stack in stacks or planned:
         CommandLine(root).apply(stack, planned[stack].resolve(), [switches.DETACH] if detach else [])

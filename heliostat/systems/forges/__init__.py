@@ -56,6 +56,3 @@ class Forge(Protocol):
 
     def open_pull_request(self, head: str, base: str, title: str, text: str) -> PullRequest:
         """Open one; where one is open for the same branches, that one gets title and text."""
-
-    def may_write(self, user: str) -> bool:
-        """Whether a user may push to the repository."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
 from heliostat.systems.forges import Comment, PullRequest
 from heliostat.systems.forges.rest import RestClient
-
-_WRITERS = frozenset({"owner", "admin", "write"})
 
 
 class Gitea:
@@ -57,11 +54,6 @@ class Gitea:
         if there := self.open_pull_request_of(head):
             return _pull_request(self._client.call("PATCH", f"{self._repository}/pulls/{there.number}", json=said))
         return _pull_request(self._client.call("POST", f"{self._repository}/pulls", json={**said, "head": head}))
-
-    def may_write(self, user: str) -> bool:  # noqa: D102
-        path = f"{self._repository}/collaborators/{quote(user, safe='')}/permission"
-        found = self._client.call("GET", path, none_at_404=True)
-        return found is not None and found.get("permission") in _WRITERS
 
 
 def _pull_request(said: Mapping[str, Any]) -> PullRequest:

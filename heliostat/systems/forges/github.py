@@ -5,14 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
 from heliostat.systems.forges import Comment, PullRequest
 from heliostat.systems.forges.rest import RestClient
-
-_WRITERS = frozenset({"admin", "maintain", "write"})
 
 
 class GitHub:
@@ -61,11 +58,6 @@ class GitHub:
         if there := self.open_pull_request_of(head):
             return self._pull_request(self._client.call("PATCH", f"{self._repository}/pulls/{there.number}", json=said))
         return self._pull_request(self._client.call("POST", f"{self._repository}/pulls", json={**said, "head": head}))
-
-    def may_write(self, user: str) -> bool:  # noqa: D102
-        path = f"{self._repository}/collaborators/{quote(user, safe='')}/permission"
-        found = self._client.call("GET", path, none_at_404=True)
-        return found is not None and (found.get("role_name") in _WRITERS or found.get("permission") in _WRITERS)
 
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         theirs = (said["head"].get("repo") or {}).get("full_name")  # None: the fork is deleted

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from heliostat.systems.forges import Comment, PullRequest
 from heliostat.systems.forges.rest import RestClient
-
-_DEVELOPER: Final = 30
-"""The access level from which on members may push."""
 
 
 class GitLab:
@@ -60,13 +57,6 @@ class GitLab:
             return _pull_request(self._client.call("PUT", path, json=said))
         opened = {**said, "source_branch": head, "remove_source_branch": True}
         return _pull_request(self._client.call("POST", f"{self._project}/merge_requests", json=opened))
-
-    def may_write(self, user: str) -> bool:  # noqa: D102
-        found = self._client.call("GET", "/users", params={"username": user})
-        if not found:
-            return False
-        member = self._client.call("GET", f"{self._project}/members/all/{found[0]['id']}", none_at_404=True)
-        return member is not None and int(member.get("access_level") or 0) >= _DEVELOPER
 
 
 def _pull_request(said: Mapping[str, Any]) -> PullRequest:
