@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from heliostat.systems.forges.gitlab import GitLab
 
 KIND, URL, REPOSITORY, TOKEN = (f"HELIOSTAT_FORGE{each}" for each in ("", "_URL", "_REPOSITORY", "_TOKEN"))
 """They say it where no CI system does, and go before what one says."""
-_KINDS: Final = {"github": GitHub, "gitlab": GitLab, "gitea": Gitea}
+_KINDS: Final[Mapping[str, Callable[[str, str, str], Forge]]] = {"github": GitHub, "gitlab": GitLab, "gitea": Gitea}
 _TOKENS: Final = {
     "github": ("GITHUB_TOKEN", "GH_TOKEN"),
     "gitlab": ("GITLAB_TOKEN",),
