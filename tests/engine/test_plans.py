@@ -158,5 +158,6 @@ def test_what_a_plan_left_out_may_stay_as_it_is() -> None:
     old = Resource("a", declared.type, True, inputs={"v": 1})
     constraint = Constraint(Plan())
     assert constraint.goal_violation("a", declared, old, old) == ""
+    assert constraint.goal_violation("b", declared, None, old) == "the plan does not have it"
     changed = Resource("a", declared.type, True, inputs={"v": 2})
     assert constraint.goal_violation("a", declared, old, changed) == "v is 2, planned was 1"

@@ -158,11 +158,8 @@ class Constraint:
             return "" if op is Op.SAME else f"{op} was not planned: the plan does not have it"
         allowed = {op} | _IN_PLACE_OF.get(op, frozenset())
         while left:
-            planned = left.pop(0)
-            if planned in allowed:
+            if left.pop(0) in allowed:
                 return ""
-            if planned not in _SKIPPABLE:
-                break
         if op is Op.SAME:
             return ""
         return f"{op} was not planned, but {', '.join(self._plan.resources[urn].steps) or 'nothing'}"
@@ -176,8 +173,6 @@ class Constraint:
         ]
 
 
-_SKIPPABLE: Final = frozenset({Op.SAME, Op.REPLACE, Op.DELETE_REPLACED, Op.CREATE_REPLACEMENT})
-"""Planned steps that fall away where less happens than was planned."""
 _MAY_BE_LEFT: Final = frozenset({Op.SAME, Op.READ, Op.DELETE, Op.DELETE_REPLACED})
 
 
