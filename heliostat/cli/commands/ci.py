@@ -244,8 +244,8 @@ def _comparisons(environment: str, beside: str) -> Iterator[str]:
         {str(each["outputs"]["name"]) for each in resources[0] if each["type"] == _VERSION and each.get("outputs")}
     )
     for workload in workloads:
-        sides = [side_of(addresses_in(each, workload), store) for each, store in zip(resources, stores, strict=True)]
-        if told := comparison(workload, *sides, beside):
+        ours, theirs = (side_of(addresses_in(each, workload), store) for each, store in zip(resources, stores, strict=True))
+        if told := comparison(workload, ours, theirs, beside):
             yield told
 
 

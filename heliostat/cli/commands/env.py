@@ -22,7 +22,7 @@ _named = click.argument("name", required=False, metavar="[BRANCH|NAME]")
 _REMOTE = "origin"
 
 
-class _Duration(click.ParamType):
+class _Duration(click.ParamType[float]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:

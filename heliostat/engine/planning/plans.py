@@ -177,7 +177,7 @@ _MAY_BE_LEFT: Final = frozenset({Op.SAME, Op.READ, Op.DELETE, Op.DELETE_REPLACED
 
 
 def _options(planned: PlannedGoal, actual: PlannedGoal) -> Iterator[tuple[str, Any, Any]]:
-    yield "its kind", *(("custom" if each.custom else "component") for each in (planned, actual))
+    yield "its kind", _kind(planned), _kind(actual)
     yield "parent", planned.parent, actual.parent
     # The id of a provider that is made with it is known later.
     was, is_ = planned.provider, actual.provider
@@ -193,6 +193,10 @@ def _options(planned: PlannedGoal, actual: PlannedGoal) -> Iterator[tuple[str, A
         "additional_secret_outputs",
     ):
         yield name.replace("_", " "), getattr(planned, name), getattr(actual, name)
+
+
+def _kind(goal: PlannedGoal) -> str:
+    return "custom" if goal.custom else "component"
 
 
 def _differences(planned: PropertyDiff, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
