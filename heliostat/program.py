@@ -9,9 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import pulumi
@@ -19,14 +17,13 @@ from pulumi.runtime import config as runtime_config
 
 from heliostat.layout import CODE, data_folder, has_code, workload_names
 from heliostat.resources import Handover, Platform, ServedExternalModel
+from heliostat.resources.workload_modules import parameters_of, problem_of, workload_module
 from heliostat.spec.model_contracts import ModelContract, ModelContractError
-from heliostat.spec.parameters import JobParameters
 from heliostat.spec.platforms.aws import AwsPlatform as DeclaredAws
 from heliostat.spec.platforms.gcp import GcpPlatform as DeclaredGcp
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform as DeclaredKubernetes
 from heliostat.spec.platforms.local import LocalPlatform as DeclaredLocal
 from heliostat.spec.platforms.ray import RayPlatform as DeclaredRay
-from heliostat.spec.problem import Problem
 from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
 
 _EXTRAS: Final = {
@@ -53,7 +50,7 @@ def run() -> None:
     declared = {
         name: ServedExternalModel(name, contracts[name], spec, root, platform)
         if name in contracts
-        else _workload(name).declare(name, spec, root, platform)
+        else workload_module(name).declare(name, spec, root, platform)
         for name, spec in stack.workloads.items()
     }
     for name, each in declared.items():
@@ -100,7 +97,7 @@ def _platform(stack: Stack, root: Path) -> Platform:
             from heliostat.platforms.gcp import GcpPlatform
 
             return GcpPlatform("gcp", stack.platform).platform
-    return Platform.of_stack(str(stack.platform_stack))
+    return Platform.of_stack(str(stack.platform_stack), stack.environment.name if stack.environment else "")
 
 
 def read(workloads: Path) -> Stack:
@@ -165,32 +162,6 @@ def _place(file: Path, path: tuple[str | int, ...]) -> tuple[int, int] | None:
     ways = [("config", f"{PROJECT}:{path[0]}", *path[1:]), ("config", str(path[0]), *path[1:])] if path else [("config",)]
     found = [place for way in ways if (place := position(text, way))]
     return max(found, default=None)
-
-
-def parameters_of(name: str) -> JobParameters | None:
-    """The training's parameters that a workload declares as `TRAINING` in its workload.py."""
-    found = getattr(_code_of(name), "TRAINING", None)
-    return found if isinstance(found, JobParameters) else None
-
-
-def problem_of(name: str) -> Problem | None:
-    """The task and the metrics that a workload's `declare` was made with."""
-    found = getattr(getattr(_code_of(name), "declare", None), "problem", None)
-    return found if isinstance(found, Problem) else None
-
-
-def _code_of(name: str) -> ModuleType | None:
-    """The workload.py of a workload; None of one whose model others logged, which has none."""
-    try:
-        return _workload(name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith(f"workloads.{name.replace('-', '_')}"):
-            return None
-        raise
-
-
-def _workload(name: str) -> ModuleType:
-    return import_module(f"workloads.{name.replace('-', '_')}.workload")
 
 
 def sections(config: Mapping[str, str]) -> dict[str, Any]:

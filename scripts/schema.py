@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from heliostat.program import problem_of
+from heliostat.resources.workload_modules import problem_of
 from heliostat.spec import flow, model_contracts
 from heliostat.spec.problem import Problem
 from heliostat.spec.stack import schema_text

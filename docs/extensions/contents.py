@@ -28,6 +28,7 @@ docs/patterns/on-demand
 docs/patterns/dependency
 docs/patterns/precompute
 docs/policies
+docs/gitops
 docs/engine
 ```
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from heliostat.analysis.answered_predictions import Numbers, prediction_of, why_none
 from heliostat.analysis.answers import MISSING, Pair, row_of
 from heliostat.analysis.ground_truth import GroundTruth
-from heliostat.analysis.label_files import LabelForm, LabelValue
 from heliostat.analysis.reservoir import Reservoir
 from heliostat.analysis.scores import MOST_UNANSWERED, Seldom, joined, left_out, too_many, why_unanswered
+from heliostat.ml.label_files import LabelForm, LabelValue
 from heliostat.spec.analysis import Measurement, ModelMetric, Verdict
 from heliostat.spec.problem import CustomMetric, undeclared_of
 from heliostat.spec.tasks import REGRESSION_METRICS, Multiclass, Multilabel

@@ -15,8 +15,8 @@ from pydantic_core import from_json
 from heliostat.analysis.answered_predictions import Numbers
 from heliostat.analysis.answers import Pair
 from heliostat.analysis.ground_truth import GroundTruth
-from heliostat.analysis.label_files import LabelValue
 from heliostat.analysis.model_metrics import Metrics
+from heliostat.ml.label_files import LabelValue
 from heliostat.serving.bodies import is_many
 from heliostat.spec.analysis import Measurement, ModelMetric
 from heliostat.spec.tasks import Ranking

@@ -12,8 +12,8 @@ from heliostat.analysis.answers import Pair
 from heliostat.analysis.client import Reply, VersionClient
 from heliostat.analysis.comparisons import comparison, figures
 from heliostat.analysis.ground_truth import GroundTruth
-from heliostat.analysis.label_files import LabelForm
 from heliostat.analysis.model_metrics import Metrics
+from heliostat.ml.label_files import LabelForm
 from heliostat.spec.analysis import CustomCheck, Measurement, Measurements, ModelMetric, Source
 from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
 from heliostat.spec.latencies import BOUNDS_MS, BUCKETS, Counts

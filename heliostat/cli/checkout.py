@@ -16,15 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from heliostat.cli.standing import StandingPack, packs_of
+from heliostat.gitops.settings import EnvironmentSettings, settings_of
 from heliostat.layout import SETTINGS, source_mistakes
 
 FILE = SETTINGS
-_KEYS = ("stack", "passphrases", "passphrase-files", "sources", "policy-packs")
+_KEYS = ("stack", "passphrases", "passphrase-files", "sources", "policy-packs", "environments")
 TOLD = "HELIOSTAT_PLACE_TOLD"
 """Set where the place was told already, by whoever calls several commands after each other."""
 _FLAGS = {"-s": "stack", "--stack": "stack", "-C": "folder", "--cwd": "folder"}
 _NAMED = (*(("stack", verb) for verb in ("init", "new", "select", "rm", "remove", "delete")), ("cancel",))
 """Commands whose argument is the stack."""
+_OF_TEMPLATES = (("env",), ("ci", "comment"), ("ci", "close"))
+"""Commands on stacks that are made of a template, whose passphrase is theirs."""
+_OF_MANY = "ci"
+"""A command on several stacks, whose passphrases may differ."""
 _PLACELESS = {"about", "help", "completion", "doctor"}
 
 
@@ -42,6 +47,7 @@ class Settings:
     passphrases: Mapping[str, str] = field(default_factory=dict)
     passphrase_files: Mapping[str, str] = field(default_factory=dict)
     policy_packs: tuple[StandingPack, ...] = ()
+    environments: EnvironmentSettings = field(default_factory=EnvironmentSettings)
 
 
 @dataclass(frozen=True)
@@ -82,9 +88,11 @@ def read(file: Path) -> Settings:
         tables.append({} if wrong else table)
     standing, wrong_packs = packs_of(said.get("policy-packs", {}))
     mistakes += wrong_packs
+    environments, wrong_environments = settings_of(said.get("environments", {}))
+    mistakes += wrong_environments
     if mistakes:
         raise CheckoutError(f"{file} has mistakes:" + "".join(f"\n  {one}" for one in sorted(mistakes)))
-    return Settings(said.get("stack", ""), tables[0], tables[1], standing)
+    return Settings(said.get("stack", ""), tables[0], tables[1], standing, environments)
 
 
 def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Found:
@@ -107,17 +115,21 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
     backend = said.get("backend")
     url = projects.rooted(str(backend.get("url") or ""), file.parent) if isinstance(backend, dict) else ""
     variables, parts = {}, []
-    stack = named or _argument(words) or environment.get("PULUMI_STACK", "")
+    templated = any(tuple(words[: len(each)]) == each for each in _OF_TEMPLATES)
+    stack = settings.environments.template if templated else named or _argument(words) or environment.get("PULUMI_STACK", "")
     if url and not environment.get("PULUMI_BACKEND_URL"):
         variables["PULUMI_BACKEND_URL"] = url
         parts.append(f"state in {_short(url, folder)} (Pulumi.yaml)")
+    quiet = bool(environment.get(TOLD)) or words[0] in _PLACELESS
+    if words[0] == _OF_MANY and not templated:
+        # Each command that it starts finds the passphrase of its own stack.
+        return Found(variables, "" if quiet else ", ".join(parts), named, file.parent, "")
     if not stack:
         stack = _selected(file, str(said.get("name", "")), variables, environment)
     if not stack and settings.stack:
         stack = variables["PULUMI_STACK"] = settings.stack
         parts.insert(0, f"stack {stack} ({FILE})")
     parts += _passphrase(settings, stack.rpartition("/")[2], file.parent, environment, variables)
-    quiet = environment.get(TOLD) or words[0] in _PLACELESS
     noted = {**variables, TOLD: "1"} if parts else variables
     return Found(noted, "" if quiet else ", ".join(parts), named, file.parent, stack.rpartition("/")[2])
 

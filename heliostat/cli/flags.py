@@ -17,7 +17,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
 _CLOUD = "it is Pulumi Cloud's, and the embedded engine speaks to no service: leave it out"
-_PLANS = "the embedded engine keeps no update plans (they are experimental in the CLI): leave it out, and look at the preview"
 _PROGRAM = (
     "the embedded engine refreshes and destroys by the state alone, without the program: run `up` first where providers need "
     "other credentials than the state has, or use `--engine pulumi`"
@@ -63,13 +62,10 @@ _REFUSED_IN_PROGRAMS: _Refusals = {
 _REFUSED: dict[str, _Refusals] = {
     "up": {
         **_REFUSED_IN_PROGRAMS,
-        "--plan": ("", True, _PLANS),
-        "--strict": ("", False, _PLANS),
         "--secrets-provider": ("", True, "it is for stacks made of a template, which the embedded engine makes none of"),
     },
     "preview": {
         **_REFUSED_IN_PROGRAMS,
-        "--save-plan": ("", True, _PLANS),
         "--import-file": ("", True, "the embedded engine imports one resource a command or option: `import`, or `import_`"),
     },
     "refresh": {
@@ -197,6 +193,11 @@ ROLLOUTS: tuple[Decorator, ...] = (
     click.option(switches.WAIT, is_flag=True, help="Stay to the end of each rollout, through pauses and approvals."),
     RETRY_REFUSED,
 )
+PLAN: tuple[Decorator, ...] = (
+    click.option("--plan", metavar="FILE", help="Do only what this plan of `preview --save-plan` has; else stop."),
+    click.option("--strict", is_flag=True, help="Do only what the preview showed; else stop."),
+)
+SAVE_PLAN = click.option("--save-plan", metavar="FILE", help="Write what is planned to a file, for `up --plan`.")
 POLICIES: tuple[Decorator, ...] = (
     click.option("--policy-pack", "policy_packs", multiple=True, metavar="DIR", help="Run this policy pack, too."),
     click.option(
@@ -213,6 +214,8 @@ _TOGETHER = (
     ("target_replaces", "--target-replace", "excludes", "--exclude"),
     ("targets", "--target", "exclude_protected", "--exclude-protected"),
     ("skip_preview", "--skip-preview", "preview_only", "--preview-only"),
+    ("skip_preview", "--skip-preview", "strict", "--strict"),
+    ("plan", "--plan", "strict", "--strict"),
     ("yes", "--yes", "preview_only", "--preview-only"),
     ("skip_pending_creates", "--skip-pending-creates", "clear_pending_creates", "--clear-pending-creates"),
 )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import click
 
@@ -26,6 +27,7 @@ from heliostat.cli.display.pricing import PlannedPrice
 from heliostat.cli.display.report import Look
 from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
+from heliostat.cli.plans import Plans
 from heliostat.cli.session import Session, is_interactive
 from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
 from heliostat.engine.events import Summary
@@ -67,6 +69,12 @@ class Request:
     """Whether to ask before what serves or holds data is deleted, `yes` or not."""
     exclude_protected: bool = False
     """Leave alone what is protected and what that needs, as the state has it before the operation."""
+    save_plan: Path | None = None
+    """Where what is planned is written to."""
+    plan: Path | None = None
+    """What the operation is held to."""
+    strict: bool = False
+    """Hold it to what its own preview showed."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Laid over the environment of the program and its plugins."""
     show_config: bool = False
@@ -122,6 +130,12 @@ class _Work:
         if self.protected:
             left_alone = (*self.options.excludes, *(one.urn for one in self.protected))
             self.options = dataclasses.replace(self.options, excludes=left_alone)
+        self.plans = Plans(session, self.document, self.values)
+        if request.plan is not None:
+            self.options = dataclasses.replace(self.options, plan=self.plans.read(request.plan))
+        if request.save_plan is not None:
+            # What a stand-in lets pass is not what the plugin will make of it.
+            self.options = dataclasses.replace(self.options, planned=self.plans.new(), stand_in=False)
         self.target = self._target()
 
     def whole(self) -> Summary:
@@ -141,7 +155,10 @@ class _Work:
 
     def _whole(self) -> Summary:
         if not self.acts:
-            return self._phase(self.request.kind, self.options, preview=True, snapshots=None)
+            result = self._phase(self.request.kind, self.options, preview=True, snapshots=None)
+            if result.succeeded and self.request.save_plan and self.options.planned:
+                self.plans.write(self.request.save_plan, self.options.planned)
+            return result
         if not self.request.skip_preview:
             seen = self._preview()
             if not seen.succeeded:
@@ -152,6 +169,9 @@ class _Work:
         kind: Kind = "preview" if self.request.kind == "update" else self.request.kind
         # what follows needs the plugins that a preview alone could do without
         options = dataclasses.replace(self.options, preview_only=kind != "preview", stand_in=False)
+        if self.request.strict:
+            options = dataclasses.replace(options, planned=self.plans.new())
+            self.options = dataclasses.replace(self.options, plan=options.planned)
         display = self._display(preview=True, silent=self.request.as_json)
         result = self._run(kind, options, display, None)
         if result.succeeded and not self.request.yes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from heliostat.cli import say
 from heliostat.cli.checkout import FILE, CheckoutError, read
 from heliostat.cli.exits import UsageError
 from heliostat.cli.standing import StandingPack
+from heliostat.gitops.commands import TEMPLATE
 
 if TYPE_CHECKING:
     from heliostat.cli.session import Session
@@ -33,7 +35,11 @@ def packs_for(kind: str, session: Session, flags: Mapping[str, Any]) -> tuple[Po
 
 
 def standing(root: Path, stack: str) -> list[tuple[Path, Path | None]]:
-    """The packs that always run for a stack of the project in `root`, each with its config. Raises UsageError."""
+    """The packs that always run for a stack of the project in `root`, each with its config. Raises UsageError.
+
+    A branch's environment is judged as the stack that its config was made of.
+    """
+    stack = os.environ.get(TEMPLATE) or stack
     try:
         packs = read(root / FILE).policy_packs
     except CheckoutError as error:
@@ -69,7 +75,6 @@ def with_standing(command: str, arguments: Sequence[str], root: Path | None, sta
     if root is None or not (packs := standing(root, stack)):
         return list(arguments)
     import asyncio
-    import os
 
     from heliostat.engine.protocol import packenvs
     from heliostat.engine.protocol.packs import read as read_pack

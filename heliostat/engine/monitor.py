@@ -269,6 +269,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     async def set_outputs(self, urn: Urn, outputs: dict[str, Any]) -> None:
         """Gives a component or the stack its outputs."""
         resource = self.op.news.get(urn)
+        if not self.op.errored:
+            self._hold_outputs(urn, outputs)
         if resource is not None and resource.outputs != outputs:
             changed = replace(resource, outputs=outputs)
             self.op.news[urn] = changed
@@ -276,6 +278,15 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             await self.op.journal.flush()
         if resource is not None:
             self.op.blame(await self.op.hooks.caught_up(self.op.news[urn]), urn)
+
+    def _hold_outputs(self, urn: Urn, outputs: dict[str, Any]) -> None:
+        """Notes exports in the plan that is made, and raises Reported where they are none of the plan that there is."""
+        old = self.op.olds.get(urn)
+        before = old.outputs if old else {}
+        if self.op.planned is not None:
+            self.op.planned.plan_outputs(urn, before, outputs)
+        if self.op.constraint is not None and (why := self.op.constraint.outputs_violation(urn, before, outputs)):
+            raise self.op.violated(urn, why)
 
     async def RegisterStackTransform(self, request: Any, context: Any) -> empty_pb2.Empty:
         """A function for every registration from now on."""

@@ -18,6 +18,7 @@ from heliostat.engine.planning.hooks import Hooks
 from heliostat.engine.planning.importing import import_all
 from heliostat.engine.planning.operation import Operation
 from heliostat.engine.planning.planner import Planner
+from heliostat.engine.planning.plans import Constraint
 from heliostat.engine.planning.policies import Policies
 from heliostat.engine.planning.refresh import refresh
 from heliostat.engine.planning.registry import Registry
@@ -86,6 +87,8 @@ class Session:
             hooks=Hooks(self._callbacks, preview, self._tell),
             ignore_protect=options.ignore_protect,
             agree=options.agree,
+            planned=options.planned,
+            constraint=Constraint(options.plan) if options.plan else None,
         )
         secret = set(target.config_secret_keys)
         self.planner = Planner(
@@ -225,10 +228,17 @@ class Session:
                 self._flagged.require("Target", self.options.targets)
                 self._flagged.warn_of_excludes(self.options.excludes)
                 await delete_the_rest(self.op, self.planner)
+                self._require_all_planned()
                 self.monitor.finished.set()
                 await self._ended(program)
         finally:
             await program.stop()
+
+    def _require_all_planned(self) -> None:
+        if self.op.constraint is None or self.op.errored or self.op.halted.is_set():
+            return
+        if unmet := self.op.constraint.unmet():
+            raise EngineError("what was planned is not what there is to do:" + "".join(f"\n  {one}" for one in unmet))
 
     async def _declared(self, program: Program) -> bool:
         """Whether the program has declared all that it has to, and nothing on the way has ended the operation."""

@@ -100,7 +100,7 @@ def _run_of(registry: Registry, specification: TrainSpecification) -> str:
     limit = _seconds_limit(specification)
     found = [
         run
-        for run in registry.runs(specification.name, {TRAINING_TAG: specification.digest})
+        for run in registry.runs_of(specification.name, {TRAINING_TAG: specification.digest})
         if BUDGET_TAG not in run.tags or not may_go_on(float(run.tags[BUDGET_TAG]), limit)
     ]
     if found:
@@ -108,7 +108,8 @@ def _run_of(registry: Registry, specification: TrainSpecification) -> str:
         registry.end_run(run_id, "RUNNING")
         registry.log(run_id, tags=tags)
         return run_id
-    run_id = registry.create_run(specification.name, specification.submission_id, tags)
+    experiment = specification.experiment or specification.name
+    run_id = registry.create_run(experiment, specification.submission_id, tags)
     manifest = Snapshot(specification.dataset_key, specification.store).manifest()
     registry.log(run_id, parameters={**specification.parameters, "workers": specification.scaling.workers})
     registry.log_input(run_id, specification.name, specification.dataset_digest, manifest["uri"], manifest["rows"])

@@ -20,7 +20,7 @@ from heliostat.ml.contracts import Contract
 from heliostat.packaging import schemas
 from heliostat.serving.postprocessing import Steps
 from heliostat.spec.base import EntryPoint
-from heliostat.spec.code import code_of, digest_of, library_of, others_of
+from heliostat.spec.code import code_digest, code_of, digest_of, library_of, others_of
 from heliostat.spec.postprocessing import PostprocessingStep, step_functions
 from heliostat.spec.publications import PackageDigests
 from heliostat.systems.file_digests import sha256_of
@@ -106,7 +106,7 @@ class Contents:
         own = Path(__file__).parent
         made_by = (path.relative_to(library_top()).as_posix() for path in own.glob("*.py"))
         return PackageDigests(
-            code=digest_of(self.root, self.code),
+            code=code_digest(self.root, self.code),
             library=digest_of(library_top(), {*self.library, *made_by}),
             model=_digest_of_files(self.model, self.model_files),
             data=self.data_digest,

@@ -191,17 +191,9 @@ async def _report(
 ) -> tuple[dict[str, Any], str, bool]:
     """The measurement of the candidate, its URI, and whether it was there already; `again` measures in any case."""
     store = open_store(inputs.store)
-    identity = ray_work.digest_of(
-        {
-            "candidate": inputs.model_uri,
-            "incumbent": serving.source if serving else None,
-            "dataset": inputs.dataset.digest,
-            "metric": former(metric) if (metric := judged_by(inputs.gate, inputs.problem)) else None,
-            **({"problem": problem} if (problem := _problem(inputs)) else {}),
-            "slices": [{"column": item.column, "min_rows": item.min_rows} for item in inputs.gate.slices],
-        }
-    )
-    key = f"evaluations/{inputs.name}/{identity}.json"
+    identity = _identity(inputs, serving)
+    key = _report_key(inputs, identity)
+    alone = _report_key(inputs, _identity(inputs, None))
 
     def load() -> dict[str, Any] | None:
         try:
@@ -213,12 +205,49 @@ async def _report(
     report = None if again else await asyncio.to_thread(load)
     if report is not None:
         return report, store.uri(key), True
+    if serving is None and not again and (known := await asyncio.to_thread(_known_elsewhere, inputs, alone)):
+        return *known, True
     await ray_work.run(_work(inputs, serving, key, identity), context)
     report = await asyncio.to_thread(load)
     if report is None:
         raise PermanentError(f"the evaluation of {inputs.model_uri} ended well and left no report at {store.uri(key)}")
     await asyncio.to_thread(_log_report, inputs, report)
+    if serving is not None:
+        await asyncio.to_thread(store.put, _pointer_key(alone), key.encode())
     return report, store.uri(key), False
+
+
+def _identity(inputs: ModelVersionInputs, serving: RegisteredVersion | None) -> str:
+    return ray_work.digest_of(
+        {
+            "candidate": inputs.model_uri,
+            "incumbent": serving.source if serving else None,
+            "dataset": inputs.dataset.digest,
+            "metric": former(metric) if (metric := judged_by(inputs.gate, inputs.problem)) else None,
+            **({"problem": problem} if (problem := _problem(inputs)) else {}),
+            "slices": [{"column": item.column, "min_rows": item.min_rows} for item in inputs.gate.slices],
+        }
+    )
+
+
+def _report_key(inputs: ModelVersionInputs, identity: str) -> str:
+    return f"evaluations/{inputs.name}/{identity}.json"
+
+
+def _pointer_key(alone: str) -> str:
+    """Where it is noted under which key a candidate was measured beside another model: the same figures of its own."""
+    return f"{alone.removesuffix('.json')}.beside"
+
+
+def _known_elsewhere(inputs: ModelVersionInputs, alone: str) -> tuple[dict[str, Any], str] | None:
+    """The measurement of the candidate beside what serves in another environment; None where there is none."""
+    store = open_store(inputs.store)
+    try:
+        key = store.get(_pointer_key(alone)).decode()
+        found: dict[str, Any] = json.loads(store.get(key))
+    except ObjectMissingError:
+        return None
+    return found, store.uri(key)
 
 
 def _work(inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: str, identity: str) -> ray_work.Work:

@@ -23,7 +23,9 @@ TRAINING_TAG: Final = "heliostat.training"
 COMPLETE_TAG: Final = "heliostat.complete"
 MODEL_TAG: Final = "heliostat.model_uri"
 BUDGET_TAG: Final = "heliostat.ended_by_budget"
-_OF_THE_WORK: Final = frozenset({"max_failures", "timeout_seconds", "ray", "gate", "group", "own_cluster", "problem"})
+_OF_THE_WORK: Final = frozenset(
+    {"max_failures", "timeout_seconds", "ray", "gate", "group", "own_cluster", "problem", "experiment"}
+)
 """Inputs that decide nothing about the model that comes out."""
 _NOT_QUALITY: Final = ("fit_seconds", "loop_seconds")
 
@@ -203,6 +205,7 @@ def _work(inputs: TrainJobInputs) -> ray_work.Work:
             max_failures=inputs.max_failures,
             store=inputs.store,
             tracking_uri=inputs.tracking_uri,
+            experiment=inputs.experiment,
             submission_id=submission_id,
         )
 
@@ -235,7 +238,7 @@ def _finished_run(inputs: TrainJobInputs, forgiving: bool) -> Run | None:
     """The run of a training with this identity that went to its end; `forgiving`: None where MLflow is not up yet."""
     try:
         with open_registry(inputs) as registry:
-            found = registry.runs(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
+            found = registry.runs_of(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
     except RetryableError:
         if forgiving:
             return None
@@ -247,7 +250,7 @@ def _ended_early(inputs: TrainJobInputs) -> bool:
     """Whether a run of this identity was ended by its budget; no where MLflow is not up yet."""
     try:
         with open_registry(inputs) as registry:
-            found = registry.runs(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
+            found = registry.runs_of(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
     except RetryableError:
         return False
     return any(BUDGET_TAG in run.tags for run in found)

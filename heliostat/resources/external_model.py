@@ -16,7 +16,7 @@ from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.platform import Platform
 from heliostat.resources.postprocessing import with_code_digests
 from heliostat.spec.batch import batch_name
-from heliostat.spec.code import CodeError, code_of, digest_of
+from heliostat.spec.code import CodeError, code_digest, code_of
 from heliostat.spec.model_contracts import FILE, ModelContract, ModelInterface
 from heliostat.spec.postprocessing import step_functions
 from heliostat.spec.proto import PROTO_FILE
@@ -113,11 +113,12 @@ class ServedExternalModel(pulumi.ComponentResource):
         folder = name.replace("-", "_")
         steps = with_code_digests(spec.serving.postprocessing, partial(_code, root, folder))
         contract_at, serving = f"{CONTRACTS}:{folder}", spec.serving.model_copy(update={"postprocessing": steps})
+        own = platform.own_name(name)
         batch_code = _code(root, folder, *step_functions(steps))
         predicted = {
             each: BatchPrediction(
-                batch_name(name, each),
-                name,
+                platform.own_name(batch_name(name, each)),
+                own,
                 batch_code,
                 contract_at,
                 version,
@@ -130,13 +131,13 @@ class ServedExternalModel(pulumi.ComponentResource):
         }
         if serving.lookup is not None:
             # What answers from predictions waits for those of its own version.
-            found = serving.lookup.model_copy(update={"batch": batch_name(name, serving.lookup.batch)})
+            found = serving.lookup.model_copy(update={"batch": platform.own_name(batch_name(name, serving.lookup.batch))})
             before = [*platform.ready, predicted[serving.lookup.batch]]
             serving = serving.model_copy(update={"lookup": found})
             child = pulumi.ResourceOptions(parent=self, depends_on=before)
         code = _code(root, folder, *step_functions(steps), *functions_of(serving.strategy))
         proto = _proto(root, folder) if serving.interface.has_grpc else None
-        application = Application(name, code, contract_at, version, serving, platform, child, proto=proto)
+        application = Application(own, code, contract_at, version, serving, platform, child, proto=proto)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = model.model_uri
@@ -164,4 +165,4 @@ def _code(root: Path, folder: str, *functions: str) -> Code:
     except (CodeError, SourcesError) as error:
         raise pulumi.RunError(str(error)) from None
     files = tuple(sorted({*found.files, f"workloads/{folder}/{FILE}"}))
-    return Code(root=str(root), files=files, digest=digest_of(root, files))
+    return Code(root=str(root), files=files, digest=code_digest(root, files))

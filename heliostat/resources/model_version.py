@@ -29,7 +29,8 @@ class ModelVersion(Resource):
     """The version to serve: a candidate that the gate admitted.
 
     Args:
-        name: The registered model's name, and that of the application whose serving version is the one to beat.
+        name: The registered model's name, and that of the application whose serving version is the one to beat: in a branch's
+            environment that environment's own.
         candidate: The model that asks to be registered.
         code: The source files that the entry point needs.
         entry_point: A class with the methods of `heliostat.ml.contracts.Predictor`, as `package.module:Name`.
@@ -60,7 +61,7 @@ class ModelVersion(Resource):
             name,
             opts,
             name=name,
-            application=name,
+            application=platform.own_name(name),
             run_id=candidate.run_id,
             model_uri=candidate.model_uri,
             pin=candidate.pin,

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from heliostat.resources.base import Address, all_or_nothing
+from heliostat.spec.branch_environments import experiment_in, name_in
 from heliostat.spec.groups import chosen
 from heliostat.spec.own_cluster import own_cluster
 from heliostat.spec.workload import TrainingCluster
@@ -40,6 +41,16 @@ class Platform:
     ready: Sequence[pulumi.Resource] = ()
     """What workloads of the same stack come after, where no address hangs on it: as pods that are found by their names. Where
     these are replaced, `Handover` keeps the old ones until nothing is left there."""
+    environment: str = ""
+    """The name of the branch's environment that the workloads are declared in; empty of any other stack."""
+
+    def own_name(self, name: str) -> str:
+        """What an application or a batch prediction is called: after its environment, too, so that several go together."""
+        return name_in(self.environment, name) if self.environment else name
+
+    def experiment(self, workload: str) -> str | None:
+        """The experiment of MLflow that trainings of a workload are in; None: the workload's."""
+        return experiment_in(self.environment, workload) if self.environment else None
 
     def group(self, name: str | None) -> pulumi.Output[Any] | None:
         """The group of a name, as a `ChosenGroup`; None where none is named."""
@@ -66,8 +77,8 @@ class Platform:
         )
 
     @classmethod
-    def of_stack(cls, stack: str) -> Platform:
-        """The platform that the stack `organization/project/stack` exported."""
+    def of_stack(cls, stack: str, environment: str = "") -> Platform:
+        """The platform that the stack `organization/project/stack` exported, for workloads or those of an environment."""
         exported = pulumi.StackReference(stack).require_output("platform")
         return cls(
             store=exported["store"],
@@ -80,4 +91,5 @@ class Platform:
             tracking_access=exported.apply(lambda found: found.get("trackingAccess")),
             groups=exported.apply(lambda found: found.get("groups")),
             ray_cluster=exported.apply(lambda found: found.get("rayCluster")),
+            environment=environment,
         )

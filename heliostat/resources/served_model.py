@@ -22,7 +22,7 @@ from heliostat.resources.platform import Platform
 from heliostat.resources.postprocessing import below, with_code_digests
 from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
-from heliostat.spec.batch import SnapshotSource, batch_name
+from heliostat.spec.batch import ParquetSink, PostgresSink, SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
 from heliostat.spec.federated import Federation
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
@@ -176,6 +176,7 @@ class ServedModel(pulumi.ComponentResource):
         args.require_judgeable(name, spec)
         args.require_searchable(name, spec)
         super().__init__("heliostat:index:ServedModel", name, {}, opts)
+        spec = _own(spec) if platform.environment else spec
         child = pulumi.ResourceOptions(parent=self, depends_on=list(platform.ready))
         declared = args.declared_problem()
         problem = declared or Problem()
@@ -199,17 +200,19 @@ class ServedModel(pulumi.ComponentResource):
         if serving.lookup is not None:
             # What answers from predictions waits for those of its own version.
             before = [*platform.ready, predicted[serving.lookup.batch]]
-            found = serving.lookup.model_copy(update={"batch": batch_name(name, serving.lookup.batch)})
+            batch = platform.own_name(batch_name(name, serving.lookup.batch))
+            found = serving.lookup.model_copy(update={"batch": batch})
             serving = serving.model_copy(update={"lookup": found})
             child = pulumi.ResourceOptions(parent=self, depends_on=before)
-        application = Application(name, code, args.contract, model, serving, platform, child, proto=proto)
+        own = platform.own_name(name)
+        application = Application(own, code, args.contract, model, serving, platform, child, proto=proto)
         if spec.package is not None:
             # Behind the application: what its strategy rolled back is no package.
             after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
             code = args.code(args.contract, *step_functions(steps))
-            package = ModelPackage(name, code, args.contract, model, spec.package, platform, after, postprocessing=steps)
+            package = ModelPackage(own, code, args.contract, model, spec.package, platform, after, postprocessing=steps)
             if spec.federated is not None:
-                ModelDelivery(name, package, args.code(args.contract), spec.federated, platform, after)
+                ModelDelivery(own, package, args.code(args.contract), spec.federated, platform, after)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
@@ -232,8 +235,8 @@ class ServedModel(pulumi.ComponentResource):
         code = args.code(args.contract, *step_functions(steps))
         return {
             each: BatchPrediction(
-                batch_name(name, each),
-                name,
+                platform.own_name(batch_name(name, each)),
+                platform.own_name(name),
                 code,
                 args.contract,
                 model,
@@ -298,6 +301,16 @@ class ServedModel(pulumi.ComponentResource):
     def exported(self) -> pulumi.Output[Any]:
         """The value of the stack's output that is called after the workload."""
         return all_or_nothing(url=self.url, openapiUrl=self.openapi_url, modelUri=self.model_uri)
+
+
+def _own(spec: Workload) -> Workload:
+    """A stack's part of a workload in a branch's environment: it writes nowhere but into the platform's object store."""
+    kept = {
+        name: batch.model_copy(update={"sink": ParquetSink()}) if isinstance(batch.sink, PostgresSink) else batch
+        for name, batch in spec.batch.items()
+    }
+    package = spec.package and spec.package.model_copy(update={"distribution": None, "index": None})
+    return spec.model_copy(update={"batch": kept, "package": package})
 
 
 Declare = Callable[[str, Workload, Path, Platform], ServedModel]

@@ -16,7 +16,8 @@ class TrainJob(Resource):
     """One run of a workload's training; it runs again where code, data, parameters or scaling differ.
 
     Args:
-        name: The training's name, also that of MLflow's experiment: lower case, digits and dashes, 40 characters at most.
+        name: The training's name, also that of MLflow's experiment unless the platform is a branch's environment: lower case,
+            digits and dashes, 40 characters at most.
         code: The source files that the entry point needs.
         entry_point: A function `(heliostat.ml.training.Context) -> None`, as `package.module:name`.
         dataset: The `address` of the snapshot to train on.
@@ -67,6 +68,7 @@ class TrainJob(Resource):
             ray=platform.ray,
             tracking_uri=platform.tracking_uri,
             tracking_access=platform.tracking_access,
+            experiment=platform.experiment(name),
         )
 
     @property

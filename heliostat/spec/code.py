@@ -2,8 +2,8 @@
 
 Called where a workload is declared (to say which code) and where the code is packed (to see that it is still the same).
 An edit of one module changes the digest of exactly those entry points that import it, directly or not: a change of the
-response type deploys the application anew and trains nothing. A flow travels with the modules beside it that read it; of its
-file only the steps count.
+response type deploys the application anew and trains nothing, and a comment does nothing at all. A flow travels with the
+modules beside it that read it; of its file only the steps count.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import heliostat
 from heliostat.spec import flow
+from heliostat.spec.comments import without_comments
 from heliostat.spec.resources import Code
 
 WORKLOADS = "workloads"
@@ -44,7 +45,7 @@ def code_of(root: Path, *entry_points: str, sources: Sequence[str] = ()) -> Code
     ordered = _reached(root, waiting, packages)
     if behind := _left_behind(root, ordered, packages):
         raise CodeError("\n".join(behind))
-    return Code(root=str(root), files=ordered, digest=digest_of(root, ordered))
+    return Code(root=str(root), files=ordered, digest=code_digest(root, ordered))
 
 
 def library_of(root: Path, *modules: str, files: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -101,11 +102,24 @@ def _reached(root: Path, waiting: list[str], packages: Collection[str]) -> tuple
 
 def digest_of(root: Path, files: Iterable[str]) -> str:
     """SHA-256 over the names and contents of `files` (relative to `root`) and the library's version."""
+    return _digest(root, files, lambda content, _: content)
+
+
+def code_digest(root: Path, files: Iterable[str]) -> str:
+    """The same of a workload's code, of which comments do not count, nor what is in a flow beside its steps."""
+    return _digest(root, files, _meaning)
+
+
+def _meaning(content: bytes, name: str) -> bytes:
+    if Path(name).name in flow.FILES:
+        return flow.canonical(content, name)
+    return without_comments(content) if name.endswith(".py") else content
+
+
+def _digest(root: Path, files: Iterable[str], counted: Callable[[bytes, str], bytes]) -> str:
     digest = hashlib.sha256(f"heliostat {heliostat.__version__}\n".encode())
     for name in sorted(files):
-        content = (root / name).read_bytes()
-        if Path(name).name in flow.FILES:
-            content = flow.canonical(content, name)
+        content = counted((root / name).read_bytes(), name)
         digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()

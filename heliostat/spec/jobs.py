@@ -51,6 +51,8 @@ class TrainSpecification(Model):
     tuning: Tuning | None = None
     store: StoreAddress
     tracking_uri: str
+    experiment: str | None = None
+    """MLflow's, for a run that is not there yet; by default the one that is called as the training is."""
     submission_id: str
 
 

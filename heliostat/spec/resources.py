@@ -235,6 +235,9 @@ class TrainJobInputs(Model):
     ray: RayAddress
     tracking_uri: str
     tracking_access: Access | None = None
+    experiment: str | None = Field(default=None, exclude_if=is_none)
+    """The experiment of MLflow that its run is in, in a branch's environment; by default the one that is called as it is. What
+    was trained in any of them is not trained again."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from heliostat.spec.base import Model
+from heliostat.spec.branch_environments import BranchEnvironment
 from heliostat.spec.federated import CoordinatorListener
 from heliostat.spec.judging import gate_mistakes, strategy_mistakes
 from heliostat.spec.local_room import too_large
@@ -25,7 +26,7 @@ from heliostat.spec.workload import Gate, TrainingCluster, Workload, Workloads
 M = TypeVar("M", bound=Model)
 
 PROJECT = "heliostat"
-SECTIONS = ("platform", "platformStack", "workloads")
+SECTIONS = ("platform", "platformStack", "workloads", "environment")
 
 
 class Stack(Model):
@@ -37,17 +38,22 @@ class Stack(Model):
     """The stack that made the platform, as `organization/project/stack`, where it is not this one."""
     workloads: Workloads = {}
     """The stack's part of each workload, by the workload's name."""
+    environment: BranchEnvironment | None = None
+    """The branch whose environment this is; `heliostat env up` writes it, and people leave it out."""
 
     @model_validator(mode="after")
     def _has_a_place_to_run(self) -> Self:
-        problem = _misplaced(self.platform is not None, self.platform_stack is not None, bool(self.workloads))
+        has = (self.platform, self.platform_stack, self.workloads, self.environment)
+        problem = _misplaced(*map(bool, has))
         if problem is not None:
             raise ValueError(problem)
         return self
 
 
-def _misplaced(platform: bool, platform_stack: bool, workloads: bool) -> str | None:
+def _misplaced(platform: bool, platform_stack: bool, workloads: bool, environment: bool) -> str | None:
     """What is wrong with the sections that a stack has."""
+    if environment and platform:
+        return "a branch's environment makes no platform: name the stack that has one in `platformStack` of the template"
     if platform and platform_stack:
         return "`platform` and `platformStack` exclude each other: a stack makes its platform or names one"
     if platform or platform_stack:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from heliostat.spec.code import digest_of
+from heliostat.spec.code import code_digest
 from heliostat.spec.resources import Code
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
@@ -64,7 +64,7 @@ def _pack(code: Code) -> bytes:
             entry = zipfile.ZipInfo(f"{TOP}/{name}", NO_TIME)
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, (root / name).read_bytes(), zipfile.ZIP_DEFLATED)
-    if (found := digest_of(root, code.files)) != code.digest:
+    if (found := code_digest(root, code.files)) != code.digest:
         raise PermanentError(
             f"the code in {root} changed while this ran (it was {code.digest[:12]}, it is {found[:12]}): run it again"
         )

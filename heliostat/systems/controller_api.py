@@ -69,6 +69,10 @@ class ControllerClient:
         """The controller's own health."""
         return Health.model_validate(await self._call("GET", "/v1/health"))
 
+    async def metrics(self) -> str:
+        """Its figures, in Prometheus' format."""
+        return str(await self._call("GET", "/metrics", is_text=True))
+
     async def read(self, name: str) -> Status | None:
         """An application; None where nothing of that name is declared or serves."""
         found = await self._call("GET", f"/v1/applications/{name}", none_at_404=True)
@@ -226,7 +230,14 @@ class ControllerClient:
         return Status.model_validate(await self._call("GET", path, seconds=seconds + 15))
 
     async def _call(
-        self, method: str, path: str, body: object = None, *, none_at_404: bool = False, seconds: float = 30.0
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        none_at_404: bool = False,
+        is_text: bool = False,
+        seconds: float = 30.0,
     ) -> object:
         timeout = timeout_of(self._address, seconds)
         try:
@@ -246,7 +257,7 @@ class ControllerClient:
             )
         if answer.status_code >= 400:
             raise PermanentError(f"the controller refused it ({answer.status_code}): {_detail(answer)}")
-        result: object = answer.json()
+        result: object = answer.text if is_text else answer.json()
         return result
 
 

@@ -1,19 +1,23 @@
-"""Who declares something, from which commit: what the ledger says of an entry's origin. Asks the `git` binary."""
+"""Who declares something, from which commit and branch: what the ledger says of an entry's origin. Asks the `git` binary."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import subprocess
-from collections.abc import Mapping
+import tarfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from heliostat.spec.rollouts import Origin
+from heliostat.systems.errors import PermanentError
 
 BY = "HELIOSTAT_BY"
 """Says who declares, where the login or the CI system's account is not the right name."""
 _CI_ACTORS = (("GITHUB_ACTIONS", "GITHUB_ACTOR"), ("GITLAB_CI", "GITLAB_USER_LOGIN"))
 """A variable that says that its CI system runs this, and the one that says for whom."""
+_CI_BRANCHES = ("GITHUB_HEAD_REF", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH")
+"""Of a pull request: GitHub's and Gitea's, GitLab's; and of a push to GitLab, which checks out a commit."""
 _LIMIT_SECONDS = 10.0
 _NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 """What a hook of another checkout would have this one asked about."""
@@ -24,6 +28,59 @@ def origin_of(folder: Path, environment: Mapping[str, str]) -> Origin:
     commit = _git(folder, environment, "rev-parse", "--verify", "HEAD")
     changes = _git(folder, environment, "status", "--porcelain", "--", ".") if commit else None
     return Origin(by=actor(environment), commit=commit or None, dirty=bool(changes))
+
+
+def branch_of(folder: Path, environment: Mapping[str, str]) -> str | None:
+    """The branch that `folder` is on, or that the CI system says its detached checkout is of; None where nobody knows.
+
+    The CI system's word counts first: on a pull request it checks out a merge that is on no branch.
+    """
+    for name in _CI_BRANCHES:
+        if environment.get(name):
+            return readable(environment[name])
+    return _git(folder, environment, "symbolic-ref", "--quiet", "--short", "HEAD") or None
+
+
+def merge_base(folder: Path, environment: Mapping[str, str], other: str) -> str | None:
+    """The commit at which the checkout branched off from `other`; None where git knows none."""
+    return _git(folder, environment, "merge-base", "HEAD", other) or None
+
+
+def unpack(folder: Path, environment: Mapping[str, str], commit: str, names: Iterable[str], into: Path) -> None:
+    """Write what a commit has below the folder `folder` of those `names`, which may not all be there, into another folder.
+
+    Raises:
+        PermanentError: git cannot.
+    """
+    there = set((_git(folder, environment, "ls-tree", "--name-only", "-z", commit) or "").split("\0"))
+    wanted = sorted(there & set(names))
+    if not wanted:
+        return
+    archive = into / ".archive.tar"
+    if _git(folder, environment, "archive", f"--output={archive}", commit, "--", *wanted) is None:
+        raise PermanentError(f"git cannot write out the commit {commit} of {folder}: is it fetched whole?")
+    with tarfile.open(archive) as packed:
+        packed.extractall(into, filter="data")
+    archive.unlink()
+
+
+def readable(branch: str) -> str:
+    """A branch that came as an argument or a variable, as git's own output is read: what is no UTF-8 as `\\xff`."""
+    return os.fsencode(branch).decode(errors="backslashreplace")
+
+
+def commit_of(folder: Path, environment: Mapping[str, str]) -> str:
+    """The commit that is checked out; empty outside a checkout, and before its first."""
+    return _git(folder, environment, "rev-parse", "--verify", "HEAD") or ""
+
+
+def remote_branches(folder: Path, environment: Mapping[str, str], remote: str) -> frozenset[str] | None:
+    """The branches of a remote, as it has them now; None where it does not answer, or there is none of that name."""
+    told = _git(folder, {**environment, "GIT_TERMINAL_PROMPT": "0"}, "ls-remote", "--heads", remote)
+    if told is None:
+        return None
+    refs = (line.partition("\t")[2] for line in told.splitlines())
+    return frozenset(ref.removeprefix("refs/heads/") for ref in refs)
 
 
 def actor(environment: Mapping[str, str]) -> str:
@@ -48,7 +105,7 @@ def _git(folder: Path, environment: Mapping[str, str], *arguments: str) -> str |
             ["git", "--no-optional-locks", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
             capture_output=True,
             text=True,
-            errors="replace",
+            errors="backslashreplace",  # names of branches are bytes, none of them a backslash
             timeout=_LIMIT_SECONDS,
             env={**inherited, "LC_ALL": "C"},
             check=False,

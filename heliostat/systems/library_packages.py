@@ -29,6 +29,7 @@ LEFT_OUT: Final = frozenset(
         "clients",
         "controller",
         "engine",
+        "gitops",
         "inspection",
         "jobs",
         "provider",

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from heliostat.spec.addresses import Access, BasicVariables, HttpAddress, TokenVariable, variables_of
+from heliostat.spec.branch_environments import is_experiment_of
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_sync_client, reason
 
@@ -27,6 +28,7 @@ TRACKING_VARIABLES: Final = (_TOKEN, _USERNAME, _PASSWORD)
 _SECONDS: Final = 60.0
 _MOST_METRICS: Final = 1_000
 _MOST_PARAMETERS: Final = 100
+_MOST_EXPERIMENTS: Final = 1_000
 
 
 class ModelMissingError(PermanentError):
@@ -131,13 +133,26 @@ class Registry:
             self._post("experiments/restore", experiment_id=experiment["experiment_id"])
         return str(experiment["experiment_id"])
 
-    def runs(self, experiment: str, tags: Mapping[str, str]) -> list[Run]:
-        """Runs of an experiment (by name) that carry all these tags, newest first."""
-        found = self._call("GET", "experiments/get-by-name", absent_is_none=True, params={"experiment_name": experiment})
-        if found is None:
-            return []
+    def runs_of(self, workload: str, tags: Mapping[str, str]) -> list[Run]:
+        """Runs of a workload's trainings that carry all these tags, newest first, in whichever environment they were made."""
+        found = self._experiments(workload)
+        return self._runs(sorted(found), tags) if found else []
+
+    def _experiments(self, workload: str) -> list[str]:
+        """The ids of the experiments with trainings of a workload."""
+        found: list[str] = []
+        body: dict[str, Any] = {"filter": f"name LIKE '{workload}%'", "max_results": _MOST_EXPERIMENTS}
+        while True:
+            answer = self._post("experiments/search", **body)
+            there = answer.get("experiments", [])
+            found += [str(each["experiment_id"]) for each in there if is_experiment_of(workload, each["name"])]
+            if not answer.get("next_page_token"):
+                return found
+            body["page_token"] = answer["next_page_token"]
+
+    def _runs(self, experiments: Sequence[str], tags: Mapping[str, str]) -> list[Run]:
         query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-        body = {"experiment_ids": [found["experiment"]["experiment_id"]], "filter": query, "max_results": 100}
+        body = {"experiment_ids": list(experiments), "filter": query, "max_results": 100}
         answer = self._post("runs/search", **body, order_by=["attribute.start_time DESC"])
         return [_run(item) for item in answer.get("runs", [])]
 

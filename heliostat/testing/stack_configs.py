@@ -29,7 +29,7 @@ def load_stack(repository: str | os.PathLike[str], stack: str = "local") -> Stac
         ConfigError: with every mistake in it.
         FileNotFoundError: the repository has no such stack.
     """
-    from heliostat.program import parameters_of, problem_of
+    from heliostat.resources.workload_modules import parameters_of, problem_of
 
     root = Path(repository)
     file, names = stack_file(root, stack), workload_names(root / "workloads")

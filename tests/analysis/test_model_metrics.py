@@ -17,10 +17,10 @@ from heliostat.analysis.answers import Pair
 from heliostat.analysis.client import Reply, Request
 from heliostat.analysis.comparisons import comparison
 from heliostat.analysis.ground_truth import GroundTruth
-from heliostat.analysis.label_files import LabelForm
 from heliostat.analysis.model_metrics import Metrics
 from heliostat.analysis.state import _label_form
 from heliostat.ml.ground_truth import Label, record
+from heliostat.ml.label_files import LabelForm
 from heliostat.spec.analysis import Analysis, Verdict
 from heliostat.spec.analysis_runner import AnalysisTask
 from heliostat.spec.problem import CustomMetric, Problem

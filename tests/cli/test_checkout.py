@@ -133,7 +133,7 @@ def test_a_wrong_file_is_named_with_its_mistakes(tmp_path, text, told):
 
 def test_this_checkout_says_how_its_local_stack_is_found():
     said = read(ROOT / "heliostat.toml")
-    assert said == Settings("local", {"local": "local"}, {}, said.policy_packs)
+    assert said == Settings("local", {"local": "local", "preview": "local"}, {}, said.policy_packs)
 
 
 def test_no_policy_pack_judges_this_checkout_s_local_stack_and_one_each_other():
@@ -213,3 +213,21 @@ def test_data_that_looks_like_a_hint_is_data(checkout, heliostat):
     heliostat("stack", "init", "local")
     heliostat("config", "set", "a", "`heliostat up`")
     assert heliostat("config", "get", "a").stdout == "`heliostat up`\n"
+
+
+def test_environments_have_the_passphrase_of_their_template_and_ci_leaves_each_stack_its_own(checkout, tmp_path):
+    text = SETTINGS.replace("[passphrases]\n", '[passphrases]\npreview = "small"\n') + '[environments]\nidle = "1d"\n'
+    (checkout / "heliostat.toml").write_text(text)
+    home = {"PULUMI_HOME": str(tmp_path)}
+    for command in (["env", "up"], ["ci", "comment"], ["ci", "close"]):
+        found = find(command, home, checkout)
+        assert found.variables["PULUMI_CONFIG_PASSPHRASE"] == "small" and found.stack == "preview"
+        assert "PULUMI_STACK" not in found.variables
+    found = find(["ci", "preview"], home, checkout).variables
+    assert found.keys() == {"PULUMI_BACKEND_URL"}
+
+
+def test_a_mistake_in_what_is_said_of_environments_is_told_with_the_others(checkout):
+    (checkout / "heliostat.toml").write_text('stack = 3\n[environments]\nidle = "soon"\n')
+    with pytest.raises(CheckoutError, match=r"environments\.idle[\s\S]*stack"):
+        read(checkout / "heliostat.toml")

@@ -13,7 +13,7 @@ CHANGES = {
     *("state delete", "state rename", "state protect", "state unprotect", "state repair", "state move"),
     *("config set", "config rm"),
     *("client", "contract", "convert", "proto"),
-    *("site run",),
+    *("site run", "ci apply"),
     *("tasks cancel", "tasks retry"),
 }
 """They do something; what they did is told in a sentence, or by an option of their own."""

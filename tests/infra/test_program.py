@@ -135,6 +135,31 @@ def test_a_workload_finds_the_group_that_it_names_in_the_platform_s_stack() -> N
     assert older["heliostat:index:TrainJob"]["group"] == {"name": "a10g", "known": []}, "the plugin refuses it"
 
 
+def test_in_an_environment_what_is_its_own_is_called_after_it_and_what_is_known_is_known() -> None:
+    workload = {
+        "package": {"index": {"url": "http://127.0.0.1:9/simple"}},
+        "batch": {"all": {"source": {"kind": "snapshot", "split": "test"}, "key": ["flight"]}},
+    }
+    config = {"platformStack": "organization/heliostat/platform", "workloads": {"flights": workload}}
+    plain, own = run(config), run({**config, "environment": {"name": "x-abcdefghij", "branch": "feature/x"}})
+
+    def of(declared: dict[str, dict[str, Any]], kind: str, key: str) -> Any:
+        return declared[f"heliostat:index:{kind}"].get(key)
+
+    assert of(own, "Application", "name") == "flights-x-abcdefghij" == of(own, "ModelVersion", "application")
+    assert of(own, "TrainJob", "experiment") == "flights@x-abcdefghij" and of(plain, "TrainJob", "experiment") is None
+    for kind in ("Dataset", "TrainJob", "ModelVersion"):
+        assert of(own, kind, "name") == of(plain, kind, "name") == "flights", f"{kind}: it is the same to all of them"
+    assert of(own, "BatchPrediction", "application") == "flights-x-abcdefghij"
+    assert of(own, "BatchPrediction", "name") == "flights-all-x-abcdefghij"
+    assert of(plain, "ModelPackage", "index") and not of(own, "ModelPackage", "index"), "it publishes nowhere"
+
+
+def test_an_environment_makes_no_platform() -> None:
+    with pytest.raises(pulumi.RunError, match="a branch's environment makes no platform"):
+        run({"platform": LOCAL, "workloads": {"flights": {}}, "environment": {"name": "x-abcdefghij", "branch": "x"}})
+
+
 RAY = {
     "kind": "ray",
     "ray": {"url": "http://10.0.0.2:8265", "credential": {"kind": "environment", "variable": "RAY_TOKEN"}},

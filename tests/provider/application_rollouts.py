@@ -13,7 +13,7 @@ from heliostat.provider import switches
 from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.resource import Context
 from heliostat.spec.analysis import Analysis, AnalysisResult, CheckResult, Source, SuccessRate, Verdict
-from heliostat.spec.code import digest_of as digest_of_files
+from heliostat.spec.code import code_digest as digest_of_files
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, Code, StoreAddress
 from heliostat.spec.rollouts import Phase, Runtime
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep

@@ -24,10 +24,10 @@ class World:
         root = tmp_path / "checkout"
         (root / "workloads").mkdir(parents=True)
         (root / "workloads" / "__init__.py").write_text("")
-        from heliostat.spec.code import digest_of
+        from heliostat.spec.code import code_digest
 
         files = ("workloads/__init__.py",)
-        self.code = Code(root=str(root), files=files, digest=digest_of(root, files))
+        self.code = Code(root=str(root), files=files, digest=code_digest(root, files))
         self.store = StoreAddress(uri=f"file://{tmp_path}/objects")
         self.ray = RayAddress(url="http://ray")
         self.controller = ControllerAddress(url="http://controller", credential=TokenFile(path="/t"))
@@ -92,7 +92,7 @@ class FakeRegistry:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def runs(self, experiment: str, tags: dict[str, str]) -> list[Run]:
+    def runs_of(self, workload: str, tags: dict[str, str]) -> list[Run]:
         return [run for run in self.world.runs.values() if tags.items() <= dict(run.tags).items()]
 
     def run(self, run_id: str) -> Run | None:

@@ -14,7 +14,7 @@ from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.checks import check, dumped, parsed
 from heliostat.provider.differences import differences, without
 from heliostat.provider.properties import Properties
-from heliostat.spec.code import digest_of
+from heliostat.spec.code import code_digest
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import ActionRequest, Phase, Status
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
@@ -73,7 +73,7 @@ def other_code(tmp_path: Path) -> dict[str, object]:
     (tmp_path / "new/workloads").mkdir(parents=True, exist_ok=True)
     (tmp_path / "new/workloads/app.py").write_text("x = 2\n")
     files = ("workloads/app.py",)
-    made = code(tmp_path).model_copy(update={"root": str(tmp_path / "new"), "digest": digest_of(tmp_path / "new", files)})
+    made = code(tmp_path).model_copy(update={"root": str(tmp_path / "new"), "digest": code_digest(tmp_path / "new", files)})
     return {"code": made}
 
 

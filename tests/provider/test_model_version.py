@@ -174,6 +174,19 @@ async def test_a_model_is_registered_once_for_its_run(world):
     assert len(world.versions) == 1
 
 
+async def test_what_was_measured_beside_another_model_is_known_where_nothing_serves(world):
+    """As in a branch's environment, whose application is its own: the candidate's figures are the same."""
+    await serve(world, 1)
+    await HANDLER.create(world.context, inputs(world, 2))
+    measured = len(world.submitted)
+    world.serving = None
+    outputs = (await HANDLER.create(world.context, inputs(world, 2, application="flights-x"))).outputs
+    assert len(world.submitted) == measured
+    assert (outputs.served_model_uri, outputs.verdict) == ("models:/flights/2", "accepted")
+    await HANDLER.create(world.context, inputs(world, 1, application="flights-y"))
+    assert len(world.submitted) == measured, "and so is what was measured alone"
+
+
 async def test_a_pinned_version_is_taken_as_it_is(world):
     await serve(world, 1)
     pinned = inputs(world, run_id=None, model_uri=None, pin="models:/flights/1")

@@ -70,6 +70,17 @@ async def test_a_finished_run_with_the_same_identity_is_adopted(world):
     assert "adopted" in world.told["info"][-1]
 
 
+async def test_what_an_environment_trained_in_its_experiment_is_known_to_all(world):
+    branch = inputs(world, experiment="flights@x-abc")
+    assert identity_of(branch) == identity_of(inputs(world))
+    first = await HANDLER.create(world.context, branch)
+    assert world.specification(world.submitted[0]["id"])["experiment"] == "flights@x-abc"
+    for other in (inputs(world), inputs(world, experiment="flights@y-abc")):
+        assert (await HANDLER.create(world.context, other)).outputs.run_id == first.outputs.run_id
+    assert len(world.submitted) == 1
+    assert "experiment" in HANDLER.insignificant_inputs(branch, inputs(world))
+
+
 async def test_a_model_that_is_not_the_one_of_a_training_in_one_go_is_told_each_time_it_is_taken(world):
     await HANDLER.create(world.context, inputs(world))
     assert world.told["warn"] == []

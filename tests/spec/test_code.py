@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.spec.code import CodeError, code_of, controllers_digest, digest_of, library_of, others_of
+from heliostat.spec.code import CodeError, code_digest, code_of, controllers_digest, library_of, others_of
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def test_the_digest_stays_when_another_entry_point_s_code_changes(root: Path) ->
 
 def test_the_digest_does_not_hang_on_where_the_checkout_lies(root: Path) -> None:
     code = code_of(root, "workloads.birds.train:train")
-    assert digest_of(root, reversed(code.files)) == code.digest
+    assert code_digest(root, reversed(code.files)) == code.digest
 
 
 def test_a_renamed_file_is_another_code(root: Path) -> None:
-    assert digest_of(root, ["workloads/birds/lazy.py"]) != digest_of(root, ["workloads/birds/unused.py"])
+    assert code_digest(root, ["workloads/birds/lazy.py"]) != code_digest(root, ["workloads/birds/unused.py"])
 
 
 def test_a_module_that_is_not_there_is_an_error_that_names_it(root: Path) -> None:

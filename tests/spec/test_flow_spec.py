@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from heliostat.spec import flow
-from heliostat.spec.code import code_of, digest_of
+from heliostat.spec.code import code_digest, code_of
 from heliostat.spec.parameters import JobParameters
 
 GOOD = """
@@ -102,6 +102,6 @@ def test_a_flow_travels_with_the_module_that_reads_it_and_only_its_steps_count(t
     assert before.files == ("workloads/houses/flow.yaml", "workloads/houses/train.py")
     assert code_of(tmp_path, "workloads.houses.contract:x").files == ("workloads/houses/contract.py",)
     (folder / "flow.yaml").write_text(GOOD.replace("grpc", "rest") + "# said\n")
-    assert digest_of(tmp_path, before.files) == before.digest
+    assert code_digest(tmp_path, before.files) == before.digest
     (folder / "flow.yaml").write_text(GOOD.replace("0.5", "0.7"))
-    assert digest_of(tmp_path, before.files) != before.digest
+    assert code_digest(tmp_path, before.files) != before.digest

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from heliostat.spec.code import digest_of
+from heliostat.spec.code import code_digest
 from heliostat.spec.resources import Code, StoreAddress
 from heliostat.systems.code_packages import upload
 from heliostat.systems.errors import PermanentError
@@ -22,7 +22,7 @@ def store(tmp_path):
 def code(root, content="x = 1\n"):
     (root / "workloads").mkdir(parents=True, exist_ok=True)
     (root / "workloads" / "a.py").write_text(content)
-    return Code(root=str(root), files=("workloads/a.py",), digest=digest_of(root, ("workloads/a.py",)))
+    return Code(root=str(root), files=("workloads/a.py",), digest=code_digest(root, ("workloads/a.py",)))
 
 
 def test_a_package_holds_the_files_below_one_folder_which_ray_takes_away(tmp_path, store):

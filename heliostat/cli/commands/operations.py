@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +37,7 @@ def _default_parallel() -> int:
     *known.REPLACE,
     *known.ROLLOUTS,
     known.CONFIRM_DELETES,
+    *known.PLAN,
     *known.POLICIES,
     known.refused("up"),
 )
@@ -52,6 +54,7 @@ def up(**flags: Any) -> int:
     known.REFRESH,
     *known.REPLACE,
     known.RETRY_REFUSED,
+    known.SAVE_PLAN,
     *known.POLICIES,
     known.refused("preview"),
 )
@@ -174,12 +177,19 @@ def _request(kind: Kind, flags: dict[str, Any], variables: dict[str, str], sessi
         clear_pending_creates=flags.get("clear_pending_creates", False),
         confirm_deletes=flags.get("confirm_deletes", False),
         exclude_protected=flags.get("exclude_protected", False),
+        save_plan=_file(flags.get("save_plan")),
+        plan=_file(flags.get("plan")),
+        strict=flags.get("strict", False),
         variables=variables,
         show_config=flags["show_config"],
         check_config=not flags["skip_config_validation"],
         full_name=flags["fully_qualify_stack_names"],
         environment={f"exec.{name}": flags[f"exec_{name}"] for name in ("kind", "agent") if flags[f"exec_{name}"]},
     )
+
+
+def _file(said: str | None) -> Path | None:
+    return Path(said).absolute() if said else None
 
 
 def _wants_refresh(flags: dict[str, Any], always: bool) -> bool:

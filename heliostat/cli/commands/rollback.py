@@ -31,13 +31,17 @@ class _Goal:
 @click.option("--to", type=click.IntRange(min=1), metavar="N", help="An entry of the ledger; by default what served before.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is remembered, and told to whoever declares it again.")
 @click.option("--detach", is_flag=True, help="Do not watch it to its end.")
+@click.option("--pr", "pull_request", is_flag=True, help="Then open a pull request that pins what it went back to.")
 @options.yes
 @options.stack
 @options.everywhere
-def rollback(application: str | None, to: int | None, reason: str, detach: bool, yes: bool, stack: str | None) -> int:
+def rollback(
+    application: str | None, to: int | None, reason: str, detach: bool, pull_request: bool, yes: bool, stack: str | None
+) -> int:
     """Go back to the exact code, data, model and config that served before.
 
-    What is rolled away from is not shipped again by the next `up`. APPLICATION may be left out where there is only one.
+    What is rolled away from is not shipped again by the next `up`. APPLICATION may be left out where there is only one. With
+    --pr the model's version is pinned by a pull request; code that went back with it is for `git revert`.
     """
     from heliostat.cli.exits import Exit
     from heliostat.cli.rollouts.access import status_of, with_controller
@@ -58,7 +62,27 @@ def rollback(application: str | None, to: int | None, reason: str, detach: bool,
             return Exit.OK
         return await watch(client, status)
 
-    return with_controller(stack, act)
+    code = with_controller(stack, act)
+    if code == Exit.OK and pull_request:
+        return _open_pin(before.name, goal, reason, stack)
+    return code
+
+
+def _open_pin(name: str, goal: _Goal, reason: str, stack: str | None) -> int:
+    """Have the repository say what serves: else the next change of anything would bring back what was rolled away from."""
+    from heliostat.cli.commands.promote import open_pin
+    from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.gitops.promotion import Pin
+
+    stacks = stacks_here()
+    own = stacks.name(stack)
+    version = goal.desired.version.model_uri
+    title = f"Go back to {version.removeprefix('models:/')} in {own.rpartition('/')[2]}"
+    why = f"{name} was rolled back to {goal.where}. {reason}".strip()
+    short = own.rpartition("/")[2]
+    return open_pin(
+        Pin(name, short, version, f"rollback/{name}-in-{short}", title, why), stacks.outputs(own), "origin", None, False
+    )
 
 
 def _chosen(name: str, stack: str | None) -> _Goal:

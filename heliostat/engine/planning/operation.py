@@ -14,6 +14,7 @@ from typing import Any
 from heliostat.engine.errors import EngineError, ProgramEnded, ProviderError, Reported
 from heliostat.engine.events import Diagnostic, Event, Op, PropertyChange, StepFailed, StepStarted, StepSucceeded
 from heliostat.engine.planning.hooks import Hooks
+from heliostat.engine.planning.plans import Constraint, Plan
 from heliostat.engine.planning.registry import Registry
 from heliostat.engine.planning.scope import Scope
 from heliostat.engine.state.graph import dependencies_of
@@ -55,6 +56,10 @@ class Operation:
     hooks: Hooks
     ignore_protect: bool = False
     agree: Callable[[Sequence[Resource]], Awaitable[str]] | None = None
+    planned: Plan | None = None
+    """Takes note of what is to be done; None where nobody wants to know."""
+    constraint: Constraint | None = None
+    """What the operation is held to; None: it does what the program declares."""
     counts: Counter[Op] = field(default_factory=Counter)
     errored: bool = False
     halted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -137,6 +142,7 @@ class Operation:
         async with self.slots:
             if self.halted.is_set():
                 raise Stopped
+            self._hold(resource.urn, op)
             hidden = is_default_provider(resource.urn)
             if not hidden:
                 self.sink(StepStarted(resource.urn, op, changes, resource.parent, resource.inputs))
@@ -158,6 +164,19 @@ class Operation:
                 self.counts[op] += 1
             changes = changes if outcome.changes is None else outcome.changes
             self.sink(StepSucceeded(resource.urn, op, time.monotonic() - started, outcome.outputs, changes))
+
+    def _hold(self, urn: Urn, op: Op) -> None:
+        """Notes a step in the plan that is made, and raises Reported where it is none of the plan that the operation has."""
+        if self.planned is not None:
+            self.planned.plan_step(urn, op)
+        if self.constraint is not None and (why := self.constraint.step_violation(urn, op)):
+            raise self.violated(urn, why)
+
+    def violated(self, urn: Urn, why: str) -> Reported:
+        """Tells what differs from the plan, and stops the operation in order."""
+        return self.fail(
+            f"{urn} is not as it was planned: {why}. Nothing of it was done: preview it again, and plan anew", urn
+        )
 
     def _step_failed(self, op: Op, urn: Urn, elapsed: float, message: str, *, lenient: bool) -> None:
         self.tell("error", message, urn)

@@ -13,6 +13,7 @@ from heliostat.engine.planning.condemned import condemned_with
 from heliostat.engine.planning.defaults import DefaultProviders
 from heliostat.engine.planning.goals import Goal
 from heliostat.engine.planning.operation import Operation, Stopped
+from heliostat.engine.planning.plans import PlannedGoal
 from heliostat.engine.planning.policies import Policies
 from heliostat.engine.planning.steps import Steps
 from heliostat.engine.protocol.diffs import Diff
@@ -109,6 +110,8 @@ class Planner:
             new, imported = replace(new, created=old.created, modified=old.modified, replacement_trigger=None), True
         new = await self._judged(goal, await self.checks.checked(goal, old, new, gone=new.urn in self.deleted))
         targeted = self.op.scope.includes(new)
+        if targeted:
+            self._hold(goal, old, new)
         self.op.scope.note(new)
         if targeted:
             await self._carry_dependencies(new)
@@ -125,6 +128,13 @@ class Planner:
         if new.urn in self.deleted:
             return await self._recreated(new)
         return await self._apply(goal, old, new, diff, imported=imported)
+
+    def _hold(self, goal: Goal, old: Resource | None, new: Resource) -> None:
+        """Notes a goal in the plan that is made, and raises Reported where it is none of the plan that the operation has."""
+        if self.op.planned is not None:
+            self.op.planned.plan_goal(new.urn, PlannedGoal.of(goal, old, new))
+        if self.op.constraint is not None and (why := self.op.constraint.goal_violation(new.urn, goal, old, new)):
+            raise self.op.violated(new.urn, why)
 
     async def _judged(self, goal: Goal, new: Resource) -> Resource:
         return await self.policies.judged(goal, new) if self.policies else new

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from heliostat.engine.masking import Masker
+from heliostat.engine.planning.plans import Plan
 from heliostat.engine.protocol.launching import Ahead
 from heliostat.engine.protocol.packs import PolicyPack
 from heliostat.engine.state.snapshot import Resource, Snapshot
@@ -42,6 +43,7 @@ class Options:
     `imports` are what an `import` takes over.
     A plugin that has not said its port after `plugin_start_timeout_s` seconds is given up.
     `policy_packs` judge a preview or an update; violations are told, and those of mandatory policies make it fail.
+    `planned` is filled with what is to be done, and `plan` holds the operation to what another one was to do.
     """
 
     parallel: int = 16
@@ -59,6 +61,8 @@ class Options:
     imports: tuple[Import, ...] = ()
     agree: Callable[[Sequence[Resource]], Awaitable[str]] | None = None
     policy_packs: tuple[PolicyPack, ...] = ()
+    planned: Plan | None = None
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True)

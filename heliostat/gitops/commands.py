@@ -1,0 +1,82 @@
+"""Runs the command line for a stack: with the official CLI where that does the work, with the embedded engine elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from heliostat.engine.config import project as projects
+from heliostat.gitops.pull_requests import Previewed
+from heliostat.systems.errors import PermanentError
+
+TEMPLATE = "HELIOSTAT_TEMPLATE"
+"""Names the template of the stack that a command works on: the policy packs that always run judge it as that one."""
+_TOLD = "HELIOSTAT_PLACE_TOLD"
+
+
+class CommandFailedError(PermanentError):
+    """A command failed; what it wrote stands on the terminal already."""
+
+
+class StackCommands(Protocol):
+    """Whoever brings stacks up and takes them down. Raises CommandFailedError."""
+
+    def up(self, stack: str, config: Path, flags: Sequence[str]) -> None:
+        """Bring a stack, which exists, to what its config declares."""
+
+    def destroy(self, stack: str, config: Path) -> None:
+        """Delete all its resources; the same once more does nothing."""
+
+
+class CommandLine:
+    """The `heliostat` of this installation, in the folder of a project; its output goes where ours does."""
+
+    def __init__(self, root: Path, template: str = "", *, quiet: bool = False) -> None:
+        self._root = root
+        self._environment = {**os.environ, **({TEMPLATE: template} if template else {}), _TOLD: "1"}
+        self._quiet = quiet
+        """Whether stdout is kept free, for JSON."""
+
+    def up(self, stack: str, config: Path, flags: Sequence[str]) -> None:
+        """`heliostat up`, without a question."""
+        self._run("up", "--yes", "--skip-preview", "--stack", stack, "--config-file", str(config), *flags)
+
+    def destroy(self, stack: str, config: Path) -> None:
+        """`heliostat destroy`, without a question."""
+        self._run("destroy", "--yes", "--skip-preview", "--stack", stack, "--config-file", str(config))
+
+    def _run(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "heliostat.cli.main", *arguments]
+        sys.stdout.flush()
+        ran = subprocess.run(  # noqa: S603 - our own command
+            command, cwd=self._root, env=self._environment, stdout=sys.stderr if self._quiet else None, check=False
+        )
+        if ran.returncode:
+            raise CommandFailedError(f"`heliostat {arguments[0]} --stack {arguments[4]}` ended with {ran.returncode}")
+
+    def has_config(self, stack: str) -> bool:
+        """Whether there is a config of it."""
+        project = projects.load(projects.find(self._root))
+        return project.stack_file(stack).is_file()
+
+    def preview(self, stack: str, plan: Path) -> Previewed:
+        """`heliostat preview --json`, with its plan; what it says to people goes on to our stderr as well."""
+        command = [sys.executable, "-m", "heliostat.cli.main", "preview", "--json", "--stack", stack, "--save-plan", str(plan)]
+        ran = subprocess.run(  # noqa: S603 - our own command
+            command, cwd=self._root, env=self._environment, capture_output=True, text=True, errors="replace", check=False
+        )
+        sys.stderr.write(ran.stderr)
+        try:
+            document = json.loads(ran.stdout)
+        except ValueError:
+            document = {}
+        return Previewed(document if isinstance(document, dict) else {}, ran.stderr or ran.stdout)
+
+    def apply(self, stack: str, plan: Path, flags: Sequence[str]) -> None:
+        """`heliostat up --plan`, without a question."""
+        self._run("up", "--yes", "--skip-preview", "--stack", stack, "--plan", str(plan), *flags)

@@ -1,0 +1,248 @@
+"""Environments come up, are used, and go: what decides is in `expiry` and `template`, what acts is called from here.
+
+A record is written before anything is made and removed after all is gone, and each step done twice is as if done once:
+whatever is killed on the way, the next `up`, `down` or `sweep` goes on with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heliostat.engine.config.project import Project
+from heliostat.engine.config.stackconfig import StackConfig
+from heliostat.engine.errors import EngineError
+from heliostat.engine.state import locks
+from heliostat.engine.state.backend import Backend, StackOutputs, StackRef
+from heliostat.engine.state.secrets import Keyring
+from heliostat.gitops.commands import StackCommands
+from heliostat.gitops.expiry import why_it_goes, with_use
+from heliostat.gitops.leftovers import applications_of, remove_leftovers
+from heliostat.gitops.records import EnvironmentRecord, Records
+from heliostat.gitops.settings import EnvironmentSettings
+from heliostat.gitops.template import Templated, templated
+from heliostat.spec.addresses import ControllerAddress
+from heliostat.spec.branch_environments import BranchEnvironment, environment_name
+from heliostat.systems.errors import PermanentError, RetryableError
+
+Say = Callable[[str], None]
+
+
+class ProtectedError(PermanentError):
+    """What was to go is protected."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep made of one environment."""
+
+    name: str
+    branch: str
+    why: str
+    """Why it goes."""
+    failure: str = ""
+    """Why it did not; empty where it went, or only would have."""
+
+
+@dataclass(frozen=True)
+class Environments:
+    """A project's environments.
+
+    Raises PermanentError or EngineError from what acts; the text says what to do.
+    """
+
+    project: Project
+    backend: Backend
+    keyring: Keyring
+    """The passphrase of the template, which that of each environment is."""
+    settings: EnvironmentSettings
+    commands: StackCommands
+    count_requests: Callable[[ControllerAddress], Mapping[str, float]]
+    clock: Callable[[], float]
+    say: Say
+
+    @property
+    def records(self) -> Records:
+        """What is known of each."""
+        return Records(self.backend.bucket, self.project.name)
+
+    def find(self, wanted: str) -> EnvironmentRecord | None:
+        """The environment of a branch, or of its own name; None where there is none."""
+        return self.records.find(environment_name(wanted)) or next((r for r in self.records.all() if r.name == wanted), None)
+
+    def up(self, branch: str, commit: str, flags: Sequence[str]) -> EnvironmentRecord:
+        """Bring a branch's environment to what its checkout declares; one that was on its way out goes first, whole.
+
+        Raises:
+            CommandFailedError: the update failed; run it again.
+            PermanentError: there is no template, or it is none, or a stack has the environment's name.
+        """
+        found = self.records.find(environment_name(branch))
+        if found is not None and found.leaving:
+            self.say(f"{found.name} was being taken down: that is finished first")
+            self._take_down(found)
+            found = None
+        made = self._templated(BranchEnvironment(name=environment_name(branch), branch=branch))
+        record = self._noted(branch, commit, made, found)
+        self._require_stack(record, found is not None)
+        self.say(f"{record.name}: the environment of {branch}, on the platform of {record.platform}")
+        self.commands.up(record.name, self._config_file(record), flags)
+        return record
+
+    def down(self, record: EnvironmentRecord) -> None:
+        """Take an environment down, whole.
+
+        Raises:
+            ProtectedError: its branch is protected.
+        """
+        if self.settings.protects(record.branch, record.name):
+            raise ProtectedError(
+                f"{record.name} is protected: take its branch {record.branch!r} out of `environments.protected` in "
+                "heliostat.toml"
+            )
+        self._take_down(record)
+
+    def extend(self, record: EnvironmentRecord, seconds: float) -> EnvironmentRecord:
+        """Have it stay for so long from now on, used or not."""
+        if record.leaving:
+            raise PermanentError(f"{record.name} is being taken down; `heliostat env up` makes it anew")
+        later = record.model_copy(update={"kept_until": max(record.kept_until, self.clock() + seconds)})
+        self.records.write(later)
+        return later
+
+    def sweep(self, branches: Collection[str] | None, *, only_tell: bool) -> list[Swept]:
+        """Take down what is not used any more, or was cut off on its way out; one that fails holds up no other."""
+        swept = []
+        for record, is_use_known in self._with_use():
+            why = why_it_goes(record, self.settings, branches, self.clock(), is_use_known=is_use_known)
+            if why is None:
+                continue
+            failure = ""
+            if not only_tell:
+                self.say(f"{record.name}: {why}")
+                try:
+                    self._take_down(record)
+                except (PermanentError, RetryableError, EngineError) as error:
+                    failure = str(error)
+                    self.say(f"{record.name}: it stays until the next sweep: {failure}")
+            swept.append(Swept(record.name, record.branch, why, failure))
+        return swept
+
+    def outputs(self, stack: str) -> Mapping[str, Any]:
+        """What a stack exports; nothing where there is none of that name."""
+        try:
+            return StackOutputs(self.backend, self.project.name, self.keyring).outputs(stack)
+        except EngineError:
+            return {}
+
+    # What acts
+
+    def _templated(self, environment: BranchEnvironment) -> Templated:
+        file = self.project.stack_file(self.settings.template)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PermanentError(
+                f"cannot read the template of environments, {file}: {error}; write it, or name another stack's config in "
+                "`environments.template` of heliostat.toml"
+            ) from None
+        return templated(text, str(file), environment)
+
+    def _noted(self, branch: str, commit: str, made: Templated, found: EnvironmentRecord | None) -> EnvironmentRecord:
+        now = self.clock()
+        before = found or EnvironmentRecord(
+            name=environment_name(branch), branch=branch, template="", platform="", made=now, used=now, idle_seconds=0.0
+        )
+        changes = {
+            "template": self.settings.template,
+            "platform": made.platform,
+            "commit": commit,
+            "used": now,
+            "idle_seconds": self.settings.idle_seconds,
+            "workloads": tuple(sorted({*before.workloads, *made.workloads})),
+            "batches": tuple(sorted({*before.batches, *made.batches})),
+            "config": made.text,
+        }
+        record = before.model_copy(update=changes)
+        self.records.write(record)
+        return record
+
+    def _require_stack(self, record: EnvironmentRecord, is_known: bool) -> None:
+        ref = self._ref(record)
+        if self.backend.exists(ref):
+            if not is_known:
+                self.records.remove(record.name)
+                raise PermanentError(
+                    f"there is a stack {ref.name} that is no environment: rename the branch, or destroy the stack"
+                )
+            return
+        config = StackConfig(self._config_file(record), self.project.name)
+        with locks.locked(self.backend.bucket, ref.full_name, self.say):
+            self.backend.create(ref, self.keyring.of(config.salt) if config.salt else None)
+
+    def _take_down(self, record: EnvironmentRecord) -> None:
+        leaving = record.model_copy(update={"leaving": True})
+        self.records.write(leaving)
+        ref = self._ref(record)
+        if self.backend.exists(ref):
+            self.commands.destroy(record.name, self._config_file(record))
+        remove_leftovers(record, self._platform(record), keep_runs=self.settings.keep_runs)
+        self._forget_stack(ref)
+        self._config_path(record).unlink(missing_ok=True)
+        self.records.remove(record.name)
+
+    def _forget_stack(self, ref: StackRef) -> None:
+        if not self.backend.exists(ref):
+            return
+        with locks.locked(self.backend.bucket, ref.full_name, self.say):
+            left = (self.backend.read(ref).deployment or {}).get("resources") or []
+            if left:
+                raise RetryableError(
+                    f"{ref.name} has {len(left)} resources again: somebody brought it up meanwhile; run it again"
+                )
+            self.backend.remove(ref)
+
+    def _with_use(self) -> list[tuple[EnvironmentRecord, bool]]:
+        """Every record, after a look at who asked its applications, and whether anybody could tell."""
+        records = self.records.all()
+        counters = {platform: self._counters(platform) for platform in {record.platform for record in records}}
+        looked = []
+        for record in records:
+            ours = set(applications_of(record))
+            told = counters[record.platform]
+            counts = {name: count for name, count in (told or {}).items() if name in ours}
+            after = with_use(record, counts, self.clock())
+            if after != record:
+                self.records.write(after)
+            looked.append((after, told is not None))
+        return looked
+
+    def _counters(self, stack: str) -> Mapping[str, float] | None:
+        """The counters of a platform's applications; none of one that is not there, None where it does not answer."""
+        controller = (self.outputs(stack).get("platform") or {}).get("controller")
+        if not controller:
+            return {}
+        try:
+            return self.count_requests(ControllerAddress.model_validate(controller))
+        except (RetryableError, PermanentError) as error:
+            self.say(f"warning: nobody knows which environments on {stack} were asked, and none of them expires: {error}")
+            return None
+
+    def _platform(self, record: EnvironmentRecord) -> Mapping[str, Any]:
+        found = self.outputs(record.platform).get("platform")
+        return found if isinstance(found, Mapping) else {}
+
+    def _ref(self, record: EnvironmentRecord) -> StackRef:
+        return StackRef(self.project.name, record.name)
+
+    def _config_path(self, record: EnvironmentRecord) -> Path:
+        return self.project.root / ".heliostat" / "environments" / f"Pulumi.{record.name}.yaml"
+
+    def _config_file(self, record: EnvironmentRecord) -> Path:
+        """Its config, written anew: another checkout may have brought it up."""
+        file = self._config_path(record)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(record.config, encoding="utf-8")
+        return file

@@ -1,0 +1,49 @@
+"""What an environment has besides its resources: objects, and runs of MLflow. Taken away once nothing writes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from heliostat.gitops.records import EnvironmentRecord
+from heliostat.spec.addresses import Access
+from heliostat.spec.branch_environments import experiment_in, name_in
+from heliostat.spec.ledger import prefix_of
+from heliostat.spec.predictions import schedule_key, top
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.mlflow_experiments import Experiments
+from heliostat.systems.objects import open_store
+
+
+def applications_of(record: EnvironmentRecord) -> list[str]:
+    """The names of its applications."""
+    return [name_in(record.name, workload) for workload in record.workloads]
+
+
+def remove_leftovers(record: EnvironmentRecord, platform: Mapping[str, Any], *, keep_runs: bool) -> None:
+    """Delete what is an environment's own on a platform, by what that exports; the same once more does nothing.
+
+    Snapshots, trainings, evaluations and code stay: they are named by their content, and others may have adopted them.
+    """
+    if not platform.get("store"):
+        return  # a platform that is gone has taken it along
+    store = open_store(StoreAddress.model_validate(platform["store"]))
+    for prefix in _prefixes(record):
+        for found in list(store.list(prefix)):
+            store.delete(found.key)
+    for batch in record.batches:
+        store.delete(schedule_key(name_in(record.name, batch)))
+    if not keep_runs and platform.get("trackingUri"):
+        access = platform.get("trackingAccess")
+        named = Access.model_validate(access) if access else None
+        with Experiments(str(platform["trackingUri"]), access=named) as experiments:
+            for workload in record.workloads:
+                experiments.delete(experiment_in(record.name, workload))
+
+
+def _prefixes(record: EnvironmentRecord) -> Iterator[str]:
+    """Where the objects of its own lie."""
+    for application in applications_of(record):
+        yield prefix_of(application)
+        yield from (f"{top_}/{application}/" for top_ in ("predictions", "predictions-unread", "tasks"))
+    yield from (top(name_in(record.name, batch)) for batch in record.batches)

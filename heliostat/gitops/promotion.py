@@ -1,0 +1,102 @@
+"""Promotion, and going back, as commits: a pin on a branch of its own, and a pull request that says what is pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from heliostat.gitops.evaluations import document_at
+from heliostat.gitops.model_card import Card, card_text
+from heliostat.gitops.pins import pin_in, pinned
+from heliostat.spec.addresses import Access
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.forges import Forge, PullRequest
+from heliostat.systems.git_branches import Branches, push_edit
+from heliostat.systems.mlflow_registry import Registry
+
+_REFUSED: Final = "refused"
+_TAGS: Final = {"verdict": "heliostat.verdict", "refusal": "heliostat.refusal", "report": "heliostat.report"}
+_DATA_TAG: Final = "heliostat.dataset"
+
+
+class RefusedVersionError(PermanentError):
+    """The version is one that its gate refused."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What a stack's config is to pin."""
+
+    workload: str
+    stack: str
+    version: str
+    """`models:/<name>/<number>`"""
+    branch: str
+    title: str
+    why: str
+
+
+def card_of(version: str, platform: Mapping[str, Any]) -> Card:
+    """What the registry of a platform, by what it exports, knows of a version.
+
+    Raises:
+        PermanentError: it is not there.
+        RefusedVersionError: its gate refused it.
+        RetryableError: the registry does not answer.
+    """
+    uri, access = str(platform.get("trackingUri") or ""), platform.get("trackingAccess")
+    if not uri:
+        raise PermanentError("the stack exports no platform with a registry: bring it up first")
+    with Registry(uri, access=Access.model_validate(access) if access else None) as registry:
+        found = registry.version(version)
+        if found is None:
+            raise PermanentError(
+                f"{version} is not in the registry at {uri}, which the stack serves from: promote a version that is there, or "
+                "have both stacks share a registry"
+            )
+        run = registry.run(found.run_id) if found.run_id else None
+    tags = run.tags if run else {}
+    if tags.get(_TAGS["verdict"]) == _REFUSED:
+        raise RefusedVersionError(f"{version} was refused by its gate: {tags.get(_TAGS['refusal'], 'nobody says why')}")
+    report_uri = found.tags.get(_TAGS["report"], "")
+    return Card(
+        version,
+        found.run_id,
+        found.tags.get(_DATA_TAG, ""),
+        run.parameters if run else {},
+        document_at(report_uri, platform.get("store")),
+        report_uri,
+    )
+
+
+def propose(
+    pin: Pin,
+    card: Card,
+    file: Path,
+    remote: tuple[str, str],
+    forge: Forge,
+    push: Callable[[Branches, Callable[[str], str], str], bool],
+) -> PullRequest | None:
+    """Push the pin and open its pull request, or bring the open one to it; None where the remote's base pins it already.
+
+    `remote` is the remote's name and its base. Proposed again, the branch and the pull request are the same, and what was
+    proposed last is what they say.
+    """
+    name, base = remote
+    seen: list[str | None] = []
+
+    def edit(text: str) -> str:
+        seen.append(pin_in(text, file.name, pin.workload))
+        return pinned(text, file.name, pin.workload, pin.version)
+
+    if not push(Branches(name, base, pin.branch), edit, f"{pin.title}\n\n{pin.why}\n"):
+        return None
+    text = card_text(card, pin.stack, pin.workload, seen[0], pin.why)
+    return forge.open_pull_request(pin.branch, base, pin.title, text[: forge.longest_comment])
+
+
+def pusher(folder: Path, environment: Mapping[str, str], file: Path) -> Callable[[Branches, Callable[[str], str], str], bool]:
+    """What pushes an edit of a file by git."""
+    return lambda where, edit, message: push_edit(folder, environment, where, file, edit, message)

@@ -1,0 +1,94 @@
+"""What is known of each environment, beside the stacks' state: a file each, written before anything is made.
+
+So whatever was cut off half way is found again: an environment is there from its record's first writing to its deletion.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import ValidationError
+
+from heliostat.engine.state.bucket import Bucket
+from heliostat.spec.base import Model
+from heliostat.systems.errors import PermanentError
+
+_FOLDER: Final = ".heliostat/environments"
+
+
+class EnvironmentRecord(Model):
+    """One branch's environment. Times are seconds since 1970."""
+
+    name: str
+    """Of the environment, and of its stack."""
+    branch: str
+    template: str
+    platform: str
+    """The stack that has its platform, as `organization/project/stack`."""
+    commit: str = ""
+    """What was brought up last; empty outside of git."""
+    made: float
+    used: float
+    """The last push or request."""
+    idle_seconds: float
+    """How long after that it goes."""
+    kept_until: float = 0.0
+    """It does not go before; 0 where nobody said so."""
+    workloads: tuple[str, ...] = ()
+    """All that it ever had: what is theirs goes with it."""
+    batches: tuple[str, ...] = ()
+    """Its predictions made beforehand, each `<workload>-<name>`."""
+    requests: dict[str, float] = {}
+    """What each application's counter was at the last sweep."""
+    config: str = ""
+    """Its stack's config, for whoever takes it down without the branch; secrets are encrypted, as in the template."""
+    leaving: bool = False
+    """It is being taken down: the next sweep finishes that."""
+
+    @property
+    def expires(self) -> float:
+        """When it goes, if nobody uses it before."""
+        return max(self.used + self.idle_seconds, self.kept_until)
+
+
+class Records:
+    """The records of a project's environments, in the store of its state.
+
+    Raises PermanentError where one is damaged, and what the store raises where it does not answer.
+    """
+
+    def __init__(self, bucket: Bucket, project: str) -> None:
+        self._bucket = bucket
+        self._folder = f"{_FOLDER}/{project}"
+
+    def all(self) -> list[EnvironmentRecord]:
+        """Every environment's, by name."""
+        keys = self._bucket.list(self._folder)
+        return [found for key in keys if (found := self._read(key)) is not None]
+
+    def find(self, name: str) -> EnvironmentRecord | None:
+        """An environment's; None where there is none."""
+        return self._read(self._key(name))
+
+    def write(self, record: EnvironmentRecord) -> None:
+        """Put it in the place of the one before."""
+        self._bucket.write(self._key(record.name), record.model_dump_json(indent=1).encode())
+
+    def remove(self, name: str) -> None:
+        """Forget an environment that is gone."""
+        self._bucket.delete(self._key(name))
+
+    def _key(self, name: str) -> str:
+        return f"{self._folder}/{name}.json"
+
+    def _read(self, key: str) -> EnvironmentRecord | None:
+        content = self._bucket.read(key)
+        if content is None:
+            return None
+        try:
+            return EnvironmentRecord.model_validate_json(content)
+        except ValidationError as error:
+            raise PermanentError(
+                f"{self._bucket.describe(key)} is no record of an environment ({error.error_count()} mistakes): it was "
+                "changed by hand, or by another release; delete it, and destroy the stack of that name yourself"
+            ) from None

@@ -1,0 +1,133 @@
+"""The two sides of a change: the checkout, and a commit that is unpacked beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from heliostat.engine.config import project as projects
+from heliostat.engine.config.project import Project
+from heliostat.engine.stackerrors import NotFoundError
+from heliostat.gitops.affected import AffectedStack, Tree, affected, entry_points_in
+from heliostat.gitops.declared import DeclaredTree
+from heliostat.layout import SETTINGS, sources
+from heliostat.spec.code import WORKLOADS, code_digest
+from heliostat.systems import git
+from heliostat.systems.errors import PermanentError
+
+_SECONDS: Final = 120.0
+_LIBRARY: Final = "heliostat"
+_LOCKS: Final = ("requirements.lock", "requirements.txt", "uv.lock")
+
+
+def affected_since(project: Project, environment: Mapping[str, str], base: str) -> list[AffectedStack]:
+    """The stacks that differ between the checkout as it is and what branched off from `base`.
+
+    Raises:
+        PermanentError: there is no such commit, or a stack's config cannot be read.
+    """
+    root = project.root
+    commit = git.merge_base(root, environment, base)
+    if commit is None:
+        raise PermanentError(
+            f"git knows no commit that this checkout and {base!r} have in common: fetch it (CI systems fetch one commit by "
+            "default), or name another with --base"
+        )
+    with tempfile.TemporaryDirectory(prefix="heliostat-base-") as folder:
+        before = Path(folder).resolve()
+        git.unpack(root, environment, commit, _needed(project), before)
+        configs = {tree: _configs(tree, project) for tree in (before, root)}
+        named = entry_points_in([list(each.values()) for each in configs.values()])
+        declared = _declared((before, root), named)
+        sides = [Tree(declared[tree], configs[tree], _shared(tree, project)) for tree in (before, root)]
+    return affected(*sides)
+
+
+def _needed(project: Project) -> list[str]:
+    """The names at the top of a tree that decide about its stacks."""
+    inside = [
+        path.relative_to(project.root).parts[0] for path in (project.main, project.config_folder) if path != project.root
+    ]
+    return [WORKLOADS, SETTINGS, project.file.name, *inside, *_LOCKS, _LIBRARY, *sources(project.root)]
+
+
+def _declared(trees: Iterable[Path], entry_points: Iterable[str]) -> dict[Path, DeclaredTree]:
+    command = [sys.executable, "-m", "heliostat.gitops.declared", *map(str, trees)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module
+            command, input=json.dumps(sorted(entry_points)), capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise PermanentError(
+            f"the workloads' modules were not imported within {_SECONDS:g} s: do they compute there?"
+        ) from None
+    if done.returncode:
+        raise PermanentError(f"the workloads' modules cannot be imported:\n{done.stderr.strip()[-2000:]}")
+    return {Path(tree): DeclaredTree.model_validate(found) for tree, found in json.loads(done.stdout).items()}
+
+
+def _configs(tree: Path, project: Project) -> dict[str, Mapping[str, Any]]:
+    """Every stack's config, by its name; none where the folder is not there yet."""
+    folder = tree / project.config_folder.relative_to(project.root)
+    suffix = project.file.suffix
+    files = sorted(folder.glob(f"Pulumi.*{suffix}"))
+    return {file.name.removeprefix("Pulumi.").removesuffix(suffix): _read(file) for file in files}
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """A stack's config, read by the parser that is written in C: ten stacks of a hundred workloads take the other seconds.
+
+    Raises:
+        PermanentError: it is no YAML, or no mapping.
+    """
+    import yaml
+
+    try:
+        said = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PermanentError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(said, Mapping):
+        raise PermanentError(f"{file} has to be a mapping of `config` and the like")
+    return said
+
+
+def _shared(tree: Path, project: Project) -> dict[str, str]:
+    """What all stacks are made with."""
+    main = tree / project.main.relative_to(project.root)
+    found = {"program": code_digest(tree, _sources(tree, main)), "project": _project(tree / project.file.name)}
+    if (tree / _LIBRARY / "__init__.py").is_file():
+        # Its bytes, as versions bring them along.
+        files = (path for path in (tree / _LIBRARY).rglob("*.py") if "__pycache__" not in path.parts)
+        found["library"] = _hash([(path.relative_to(tree).as_posix(), path.read_bytes().hex()) for path in sorted(files)])
+    else:
+        found["library"] = _hash([_pinned(tree / name) for name in _LOCKS])
+    return found
+
+
+def _sources(tree: Path, main: Path) -> list[str]:
+    paths = [main] if main.is_file() else [path for path in main.rglob("*.py") if "__pycache__" not in path.parts]
+    return sorted(path.relative_to(tree).as_posix() for path in paths if path.is_file())
+
+
+def _project(file: Path) -> str:
+    try:
+        said = projects.read_yaml(file)
+    except NotFoundError:
+        return ""
+    return _hash({key: value for key, value in said.items() if key not in {"description", "backend"}})
+
+
+def _pinned(lock: Path) -> str:
+    """The line by which a lock names this library."""
+    lines = lock.read_text(encoding="utf-8", errors="replace").splitlines() if lock.is_file() else []
+    return next((line for line in lines if line.startswith(_LIBRARY)), "")
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,58 @@
+"""Forges: where pull requests and their comments are. GitHub, GitLab and Gitea (with Forgejo) behind one protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A comment on a pull request, as it stands."""
+
+    id: str
+    author: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request, which GitLab calls a merge request."""
+
+    number: int
+    head: str
+    """The branch that is to be merged."""
+    base: str
+    """The branch that it goes into."""
+    url: str
+    from_fork: bool
+    """Whether the branch is in another repository: what it brings is anybody's."""
+
+
+class Forge(Protocol):
+    """One repository on a forge.
+
+    Raises PermanentError where the forge refuses, and RetryableError where it does not answer, or asks to wait for longer than
+    anybody waits here.
+    """
+
+    longest_comment: int
+    """Characters that a comment, or a pull request's text, may have."""
+
+    def comments(self, number: int) -> list[Comment]:
+        """The comments on a pull request, oldest first."""
+
+    def add_comment(self, number: int, text: str) -> Comment:
+        """Comment on a pull request."""
+
+    def edit_comment(self, number: int, comment: str, text: str) -> bool:
+        """Put another text in a comment; False where somebody has deleted it."""
+
+    def pull_request(self, number: int) -> PullRequest:
+        """A pull request by its number."""
+
+    def open_pull_request_of(self, head: str) -> PullRequest | None:
+        """The open pull request of a branch of this repository; None where there is none."""
+
+    def open_pull_request(self, head: str, base: str, title: str, text: str) -> PullRequest:
+        """Open one; where one is open for the same branches, that one gets title and text."""

@@ -1,0 +1,68 @@
+"""GitLab, by its REST API v4. Its merge requests are pull requests here, their notes comments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from heliostat.systems.forges import Comment, PullRequest
+from heliostat.systems.forges.rest import RestClient
+
+
+class GitLab:
+    """A project, by `group/name` or its number, on a server whose API is at `url`, as `https://gitlab.com/api/v4`."""
+
+    longest_comment = 1_000_000
+
+    def __init__(
+        self,
+        url: str,
+        repository: str,
+        token: str,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        rights = "the scope `api` and the role Developer (a job's own token cannot write notes)"
+        self._client = RestClient(url, {"PRIVATE-TOKEN": token}, rights=rights, transport=transport, sleep=sleep)
+        self._project = f"/projects/{quote(repository, safe='')}"
+
+    def comments(self, number: int) -> list[Comment]:  # noqa: D102 - see Forge
+        path = f"{self._project}/merge_requests/{number}/notes"
+        found = self._client.pages(path, "per_page", sort="asc", order_by="created_at")
+        return [_comment(each) for each in found if not each.get("system")]
+
+    def add_comment(self, number: int, text: str) -> Comment:  # noqa: D102
+        return _comment(self._client.call("POST", f"{self._project}/merge_requests/{number}/notes", json={"body": text}))
+
+    def edit_comment(self, number: int, comment: str, text: str) -> bool:  # noqa: D102
+        path = f"{self._project}/merge_requests/{number}/notes/{comment}"
+        return self._client.call("PUT", path, none_at_404=True, json={"body": text}) is not None
+
+    def pull_request(self, number: int) -> PullRequest:  # noqa: D102
+        return _pull_request(self._client.call("GET", f"{self._project}/merge_requests/{number}"))
+
+    def open_pull_request_of(self, head: str) -> PullRequest | None:  # noqa: D102
+        parameters = {"state": "opened", "source_branch": head}
+        found = map(_pull_request, self._client.call("GET", f"{self._project}/merge_requests", params=parameters))
+        return next((each for each in found if not each.from_fork), None)
+
+    def open_pull_request(self, head: str, base: str, title: str, text: str) -> PullRequest:  # noqa: D102
+        said = {"title": title, "description": text, "target_branch": base}
+        if there := self.open_pull_request_of(head):
+            path = f"{self._project}/merge_requests/{there.number}"
+            return _pull_request(self._client.call("PUT", path, json=said))
+        opened = {**said, "source_branch": head, "remove_source_branch": True}
+        return _pull_request(self._client.call("POST", f"{self._project}/merge_requests", json=opened))
+
+
+def _pull_request(said: Mapping[str, Any]) -> PullRequest:
+    from_fork = said["source_project_id"] != said["target_project_id"]
+    return PullRequest(int(said["iid"]), said["source_branch"], said["target_branch"], said["web_url"], from_fork)
+
+
+def _comment(said: Mapping[str, Any]) -> Comment:
+    return Comment(str(said["id"]), str((said.get("author") or {}).get("username", "")), str(said.get("body") or ""))

@@ -1,0 +1,137 @@
+"""`heliostat env` and the commands of `heliostat ci` that speak for it: what people and programs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from heliostat.gitops import commands
+from heliostat.spec.branch_environments import environment_name
+
+NAME = environment_name("feature/x")
+TEMPLATE = "config:\n  heliostat:platformStack: organization/demo/platform\n  heliostat:workloads: {flights: {}}\n"
+
+
+class PlayedCommandLine:
+    """Ups and destroys that only remember what they were."""
+
+    ran: list[tuple[str, ...]] = []
+
+    def __init__(self, root: Path, template: str = "", *, quiet: bool = False) -> None:
+        assert template in {"", "preview"}
+
+    def up(self, stack: str, config: Path, flags: Sequence[str]) -> None:
+        assert "branch: feature/x" in config.read_text()
+        self.ran.append(("up", stack, *flags))
+
+    def destroy(self, stack: str, config: Path) -> None:
+        self.ran.append(("destroy", stack))
+
+    def apply(self, stack: str, plan: Path, flags: Sequence[str]) -> None:
+        self.ran.append(("apply", stack, plan.name, *flags))
+
+
+@pytest.fixture
+def project(desk):
+    (desk.folder / "Pulumi.preview.yaml").write_text(TEMPLATE)
+    desk.monkeypatch.setattr(commands, "CommandLine", PlayedCommandLine)
+    desk.monkeypatch.setattr(PlayedCommandLine, "ran", [])
+    for name in (
+        "GITHUB_HEAD_REF",
+        "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME",
+        "CI_COMMIT_BRANCH",
+        "GITHUB_REF",
+        "CI_MERGE_REQUEST_IID",
+    ):
+        desk.monkeypatch.delenv(name, raising=False)
+    return desk
+
+
+def test_an_environment_comes_up_is_listed_extended_and_goes(project):
+    out = project.ok("env", "up", "--branch", "feature/x", "--detach")
+    assert f"{NAME}: the environment of feature/x" in out
+    assert PlayedCommandLine.ran == [("up", NAME, "--detach")]
+    assert NAME in project.ok("env", "list") and "feature/x" in project.ok("env", "show", NAME)
+    before, after = (
+        json.loads(project.ok(*arguments))
+        for arguments in (
+            ("env", "show", "feature/x", "--json"),
+            ("env", "extend", "feature/x", "--for", "30d", "--json"),
+        )
+    )
+    assert after["expires"] - before["expires"] > 26 * 86400
+    assert f"{NAME} is gone" in project.ok("env", "down", "feature/x", "--yes")
+    assert PlayedCommandLine.ran[-1] == ("destroy", NAME)
+    assert "There is no environment of feature/x." in project.ok("env", "down", "feature/x", "--yes")
+    assert json.loads(project.ok("env", "list", "--json")) == []
+    assert "heliostat env up" in project.ok("env", "list")
+
+
+def test_the_branch_is_the_one_that_ci_runs_for(project):
+    project.monkeypatch.setenv("GITHUB_HEAD_REF", "feature/x")
+    said = json.loads(project.ok("env", "up", "--json"))
+    assert (said["name"], said["branch"], said["urls"]) == (NAME, "feature/x", {})
+    assert f"{NAME} is gone" in project.ok("ci", "close")
+
+
+def test_what_is_not_meant_is_refused(project):
+    assert project("env", "up").code == 2
+    assert "name one" in project("env", "up").err
+    assert "there are those of: none" in project("env", "show", "other").err
+    assert "write 90m, 72h or 3d" in project("env", "extend", "other", "--for", "soon").err
+    project.ok("env", "up", "--branch", "feature/x")
+    assert "--yes" in project("env", "down", "feature/x").err
+    assert PlayedCommandLine.ran == [("up", NAME)]
+
+
+def test_a_protected_environment_stays(project):
+    (project.folder / "heliostat.toml").write_text('[environments]\nprotected = ["feature/*"]\n')
+    project.ok("env", "up", "--branch", "feature/x")
+    assert "protected" in project("env", "down", "feature/x", "--yes").err
+    assert "never" in project.ok("env", "list")
+
+
+def test_a_sweep_without_a_remote_says_so_and_takes_nothing(project):
+    project.ok("env", "up", "--branch", "feature/x")
+    swept = project("env", "sweep", "--json")
+    assert swept.code == 0 and "none counts as gone" in swept.err
+    assert json.loads(swept.out) == {"dryRun": False, "swept": []}
+
+
+def test_mistakes_of_every_config_are_told_at_once(project):
+    (project.folder / "Pulumi.prod.yaml").write_text("config:\n  heliostat:platform: {kind: local, rays: 1}\n")
+    ran = project("ci", "validate", "--json")
+    said = json.loads(ran.out)
+    assert ran.code == 1 and said["files"] == ["Pulumi.preview.yaml", "Pulumi.prod.yaml"]
+    assert "Pulumi.prod.yaml:2" in "\n".join(said["mistakes"]) and "rays" in "\n".join(said["mistakes"])
+    (project.folder / "Pulumi.prod.yaml").write_text("config:\n  heliostat:platform: {kind: local}\n")
+    (project.folder / "Pulumi.preview.yaml").unlink()
+    assert "No mistake in Pulumi.prod.yaml." in project.ok("ci", "validate")
+
+
+def test_only_what_was_planned_of_this_commit_is_applied(project):
+    folder = project.folder / ".heliostat" / "ci"
+    folder.mkdir(parents=True)
+    stacks = [{"stack": name, "document": {"result": "succeeded"}, "failure": "", "why": []} for name in ("a", "b")]
+    report = {"commit": "", "artefact": "", "environment": None, "stacks": stacks}
+    (folder / "report.json").write_text(json.dumps(report))
+    project.ok("ci", "apply", "b", "--detach")
+    assert PlayedCommandLine.ran == [("apply", "b", "b.plan.json", "--detach")]
+    assert "no plan of c" in project("ci", "apply", "c").err
+    assert "Nothing is planned for c" in project.ok("ci", "apply", "a", "c", "--where-planned")
+    assert PlayedCommandLine.ran[1:] == [("apply", "a", "a.plan.json")]
+    assert "Nothing is planned for c" in project.ok("ci", "apply", "c", "--where-planned")
+    assert len(PlayedCommandLine.ran) == 2
+    (folder / "report.json").write_text(json.dumps({**report, "commit": "c0ffee"}))
+    assert "of commit c0ffee" in project("ci", "apply").err
+
+
+def test_a_comment_needs_a_pull_request_and_a_forge(project):
+    assert "--pull-request" in project("ci", "comment").err
+
+
+def test_a_promotion_names_one_source(project):
+    assert "--from" in project("promote", "flights", "--to", "prod").err

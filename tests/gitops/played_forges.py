@@ -1,0 +1,184 @@
+"""GitHub, GitLab and Gitea with the REST paths that are in use, as their documentation has them, over one repository."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+
+from heliostat.systems.forges import Forge
+from heliostat.systems.forges.gitea import Gitea
+from heliostat.systems.forges.github import GitHub
+from heliostat.systems.forges.gitlab import GitLab
+
+TOKEN = "secret-token"
+NAME = "acme/models"
+
+
+@dataclass
+class PlayedRepository:
+    """What a forge keeps: comments by number, pull requests by number."""
+
+    comments: dict[int, dict[str, str]] = field(default_factory=lambda: {7: {}})
+    pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    trouble: list[httpx.Response | Exception] = field(default_factory=list)
+    """What the next requests are answered with, in the place of what they ask for."""
+    lost: int = 0
+    """How many of the next comments are taken, and not answered."""
+    asked: list[str] = field(default_factory=list)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
+
+    def pull(self, head: str, base: str = "main", *, fork: bool = False, number: int = 7) -> None:
+        self.pulls[number] = {"head": head, "base": base, "title": "", "text": "", "fork": fork}
+
+    def comment(self, number: int, text: str) -> str:
+        made = str(next(self._numbers))
+        self.comments[number][made] = text
+        return made
+
+    def open(self, said: dict[str, str]) -> int:
+        number = next(self._numbers)
+        self.pulls[number] = {**said, "fork": False}
+        return number
+
+
+Handler = Callable[[PlayedRepository, str, str, dict[str, Any]], Any]
+MISSING = object()
+
+
+def _github(repository: PlayedRepository, method: str, path: str, said: dict[str, Any]) -> Any:
+    def pull(number: int) -> dict[str, Any]:
+        one = repository.pulls[number]
+        theirs = None if one["fork"] else {"full_name": NAME}
+        return {
+            "number": number,
+            "html_url": f"https://forge/pull/{number}",
+            "head": {"ref": one["head"], "repo": theirs, "repo_id": 2 if one["fork"] else 1},
+            "base": {"ref": one["base"], "repo": {"full_name": NAME}, "repo_id": 1},
+        }
+
+    return _hub(repository, method, path, said, pull)
+
+
+def _hub(
+    repository: PlayedRepository, method: str, path: str, said: dict[str, Any], pull: Callable[[int], dict[str, Any]]
+) -> Any:
+    parts = path.split("/")
+    match method, parts:
+        case "GET", ["issues", number, "comments"]:
+            found = repository.comments[int(number)].items()
+            return [{"id": int(each), "body": text, "user": {"login": "bot"}} for each, text in found]
+        case "POST", ["issues", number, "comments"]:
+            return {"id": int(repository.comment(int(number), said["body"])), "body": said["body"], "user": {"login": "bot"}}
+        case "PATCH", ["issues", "comments", each]:
+            for comments in repository.comments.values():
+                if each in comments:
+                    comments[each] = said["body"]
+                    return {"id": int(each), "body": said["body"], "user": None}
+            return MISSING
+        case "GET", ["pulls"]:
+            head = said.get("head", "").partition(":")[2]
+            numbers = (number for number, one in repository.pulls.items() if not head or one["head"] == head)
+            return [pull(number) for number in numbers]
+        case "POST", ["pulls"]:
+            made = repository.open({"head": said["head"], "base": said["base"], "title": said["title"], "text": said["body"]})
+            return pull(made)
+        case "PATCH", ["pulls", number]:
+            repository.pulls[int(number)] |= {"title": said["title"], "text": said["body"], "base": said["base"]}
+            return pull(int(number))
+        case "GET", ["pulls", number]:
+            return pull(int(number)) if int(number) in repository.pulls else MISSING
+    raise AssertionError(f"{method} {path} is no path of this forge")
+
+
+def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str, Any]) -> Any:
+    def merge_request(number: int) -> dict[str, Any]:
+        one = repository.pulls[number]
+        ids = {"source_project_id": 2 if one["fork"] else 1, "target_project_id": 1}
+        branches = {"source_branch": one["head"], "target_branch": one["base"]}
+        return {"iid": number, "web_url": f"https://forge/-/merge_requests/{number}", **ids, **branches}
+
+    match method, path.split("/"):
+        case "GET", ["merge_requests", number, "notes"]:
+            notes = repository.comments[int(number)].items()
+            found = [{"id": int(each), "body": text, "author": {"username": "bot"}, "system": False} for each, text in notes]
+            return [{"id": 1, "body": "changed the title", "author": None, "system": True}, *found]
+        case "POST", ["merge_requests", number, "notes"]:
+            return {"id": int(repository.comment(int(number), said["body"])), "body": said["body"], "author": None}
+        case "PUT", ["merge_requests", number, "notes", each]:
+            if each not in repository.comments[int(number)]:
+                return MISSING
+            repository.comments[int(number)][each] = said["body"]
+            return {"id": int(each), "body": said["body"], "author": None}
+        case "GET", ["merge_requests"]:
+            numbers = (number for number, one in repository.pulls.items() if one["head"] == said["source_branch"])
+            return [merge_request(number) for number in numbers]
+        case "POST", ["merge_requests"]:
+            opened = {"head": said["source_branch"], "base": said["target_branch"], "title": said["title"]}
+            return merge_request(repository.open({**opened, "text": said["description"]}))
+        case "PUT", ["merge_requests", number]:
+            repository.pulls[int(number)] |= {
+                "title": said["title"],
+                "text": said["description"],
+                "base": said["target_branch"],
+            }
+            return merge_request(int(number))
+        case "GET", ["merge_requests", number]:
+            return merge_request(int(number)) if int(number) in repository.pulls else MISSING
+    raise AssertionError(f"{method} {path} is no path of this forge")
+
+
+_TOPS = {
+    "github": (r"/repos/acme/models/(.*)", "Authorization", f"Bearer {TOKEN}", _github),
+    "gitea": (r"/api/v1/repos/acme/models/(.*)", "Authorization", f"token {TOKEN}", _github),
+    "gitlab": (r"/api/v4/projects/acme%2Fmodels/(.*)", "PRIVATE-TOKEN", TOKEN, _gitlab),
+}
+
+
+@dataclass
+class PlayedForge:
+    """One of the three, by its name."""
+
+    kind: str
+    repository: PlayedRepository = field(default_factory=PlayedRepository)
+    slept: list[float] = field(default_factory=list)
+
+    @property
+    def forge(self) -> Forge:
+        transport = httpx.MockTransport(self._answer)
+        match self.kind:
+            case "github":
+                return GitHub("https://forge", NAME, TOKEN, transport, self.slept.append)
+            case "gitea":
+                return Gitea("https://forge", NAME, TOKEN, transport, self.slept.append)
+        return GitLab("https://forge/api/v4", NAME, TOKEN, transport, self.slept.append)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        top, header, value, handler = _TOPS[self.kind]
+        assert request.headers[header] == value
+        if self.repository.trouble:
+            trouble = self.repository.trouble.pop(0)
+            if isinstance(trouble, Exception):
+                raise trouble
+            return trouble
+        raw = request.url.raw_path.decode().partition("?")[0]
+        said = dict(request.url.params) | (json.loads(request.content) if request.content else {})
+        path = re.fullmatch(top, raw)
+        assert path is not None, raw
+        self.repository.asked.append(f"{request.method} {path[1]}")
+        found = handler(self.repository, request.method, unquote(path[1]), said)
+        if found is MISSING:
+            return httpx.Response(404, json={"message": "Not Found"})
+        if self.repository.lost and request.method == "POST":
+            self.repository.lost -= 1
+            raise httpx.ReadTimeout("the answer got lost", request=request)
+        if isinstance(found, list) and "page" in said:
+            size = int(said.get("per_page") or said.get("limit") or 30)
+            found = found[(int(said["page"]) - 1) * size : int(said["page"]) * size]
+        return httpx.Response(200, json=found)
