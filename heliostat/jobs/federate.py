@@ -11,6 +11,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from heliostat.federated import privacy
 from heliostat.federated.messages import TrainingNote
@@ -73,7 +74,11 @@ def _run_of(registry: Registry, specification: FederateSpecification) -> str:
         return found[0].run_id
     run_id = registry.create_run(specification.name, specification.submission_id, tags)
     rules = specification.rules
-    declared = {"rounds": rules.rounds, "min_sites": rules.min_sites, "secure_aggregation": rules.secure_aggregation}
+    declared: dict[str, object] = {
+        "rounds": rules.rounds,
+        "min_sites": rules.min_sites,
+        "secure_aggregation": rules.secure_aggregation,
+    }
     if rules.privacy is not None:
         declared |= {"noise_multiplier": rules.privacy.noise_multiplier, "clip": rules.privacy.clip}
     registry.log(run_id, parameters={**specification.parameters, **declared})
@@ -143,7 +148,7 @@ def _finish(
     specification: FederateSpecification, federation: Federation, coordinator: Coordinator, folder: Path, seconds: float
 ) -> dict[str, float]:
     """Write the model of the last parameters, as a training hands it back; its metrics on the coordinator's own rows."""
-    model = federation.predictor(coordinator.arrays)
+    model: Any = federation.predictor(coordinator.arrays)
     problem = specification.problem or Problem()
     snapshot = Snapshot(specification.dataset_key, specification.store)
     metrics = measured(model, snapshot.table("validation"), snapshot.manifest()["label"], problem)
