@@ -25,6 +25,7 @@ docs/prediction-log
 docs/patterns/on-demand
 docs/patterns/dependency
 docs/patterns/precompute
+docs/patterns/hybrid
 docs/policies
 docs/engine
 ```

@@ -31,7 +31,7 @@ def warm_up() -> None:
 
 def kolmogorov_smirnov(candidate: Numbers, serving: Numbers) -> float:
     """The largest distance between the two distribution functions, 0 to 1; no number counts as beyond every number."""
-    from scipy.stats import ks_2samp  # type: ignore[import-untyped]
+    from scipy.stats import ks_2samp
 
     beyond = np.where(np.isnan(candidate), np.inf, candidate)
     return float(ks_2samp(beyond, serving, method="asymp").statistic)
@@ -47,7 +47,7 @@ def wasserstein(candidate: Numbers, serving: Numbers) -> float:
 
 def jensen_shannon(candidate: Numbers, serving: Numbers) -> float:
     """The root of the Jensen-Shannon divergence to base 2 over a common histogram, 0 to 1; no number is a bin of its own."""
-    from scipy.spatial.distance import jensenshannon  # type: ignore[import-untyped]
+    from scipy.spatial.distance import jensenshannon
 
     numbers = candidate[~np.isnan(candidate)]
     edges = _edges(np.concatenate((numbers, serving)), _BINS)
