@@ -27,6 +27,7 @@ docs/prediction-log
 docs/patterns/on-demand
 docs/patterns/dependency
 docs/patterns/precompute
+docs/patterns/hybrid
 docs/policies
 docs/gitops
 docs/engine

@@ -31,7 +31,7 @@ def warm_up() -> None:
 
 def kolmogorov_smirnov(candidate: Numbers, serving: Numbers) -> float:
     """The largest distance between the two distribution functions, 0 to 1; no number counts as beyond every number."""
-    from scipy.stats import ks_2samp  # type: ignore[import-untyped]
+    from scipy.stats import ks_2samp
 
     beyond = np.where(np.isnan(candidate), np.inf, candidate)
     return float(ks_2samp(beyond, serving, method="asymp").statistic)

@@ -39,7 +39,7 @@ def epsilon(privacy: Privacy, rounds: int) -> float:
 
 def _log_delta(epsilon_: float, mu: float) -> float:
     """The logarithm of Φ(μ/2 - ε/μ) - exp(ε) Φ(-μ/2 - ε/μ), where neither of the two is small enough to vanish."""
-    from scipy.special import log_ndtr  # type: ignore[import-untyped]
+    from scipy.special import log_ndtr
 
     first, second = float(log_ndtr(mu / 2 - epsilon_ / mu)), epsilon_ + float(log_ndtr(-mu / 2 - epsilon_ / mu))
     return first + math.log1p(-math.exp(second - first)) if second < first else -math.inf

@@ -74,7 +74,7 @@ def _run_of(registry: Registry, specification: FederateSpecification) -> str:
         return found[0].run_id
     run_id = registry.create_run(specification.name, specification.submission_id, tags)
     rules = specification.rules
-    declared: dict[str, float] = {
+    declared: dict[str, object] = {
         "rounds": rules.rounds,
         "min_sites": rules.min_sites,
         "secure_aggregation": rules.secure_aggregation,

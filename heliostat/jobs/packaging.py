@@ -130,6 +130,8 @@ def _mlflow_type(kind: pa.DataType) -> Any:
         from mlflow.types.schema import Array, DataType
 
         of = _mlflow_type(kind.value_type)
+        # Lists hold Python's numbers, which MLflow takes for no narrower ones than they are.
+        of = {"float": "double", "integer": "long"}.get(of, of) if isinstance(of, str) else of
         return Array(DataType[of] if isinstance(of, str) else of)
     if pa.types.is_timestamp(kind):
         return "datetime"

@@ -104,3 +104,16 @@ def test_a_model_carries_all_code_of_its_job_and_the_library_s_part(package: Pat
     assert (folder / "shared/numbers.py").is_file()
     assert (folder / "heliostat/ml/frameworks/lightgbm/booster.py").is_file()
     assert not (folder / "heliostat/cli").exists()
+
+
+def test_lists_of_narrow_numbers_are_declared_as_wide_as_python_s_own_are() -> None:
+    import pyarrow as pa
+    from mlflow.models.utils import _enforce_schema
+
+    from heliostat.jobs.packaging import _frame, _signature
+
+    image = pa.list_(pa.list_(pa.float32(), 2), 2)
+    table = pa.table(
+        {"image": pa.array([[[0.5, 1.0], [2.0, 3.0]]], image), "counts": pa.array([[1, 2]], pa.list_(pa.int32()))}
+    )
+    _enforce_schema(_frame(table), _signature(table.schema, ("score",)).inputs)

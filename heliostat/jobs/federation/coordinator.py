@@ -243,6 +243,8 @@ class Coordinator:
     @property
     def text(self) -> str:
         """How far it is, in words."""
+        if self._last is not None and self._last[0].last:
+            return f"{self._note.name} is trained, in {self._last[0].round} rounds"
         return f"round {self._open.round} of at most {self._note.rules.rounds}"
 
     @property
