@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.stats import binom
 
 from bench.commands import run
 from bench.data_run import piece

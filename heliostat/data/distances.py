@@ -27,7 +27,7 @@ def largest_difference(ours: Counts, theirs: Counts) -> float:
 
 def jensen_shannon(ours: Counts, theirs: Counts) -> float:
     """The root of the Jensen-Shannon divergence to base 2, 0 to 1."""
-    from scipy.spatial.distance import jensenshannon  # type: ignore[import-untyped]
+    from scipy.spatial.distance import jensenshannon
 
     return float(np.nan_to_num(jensenshannon(ours, theirs, base=2)))  # the root of what rounding left below nothing
 
@@ -40,7 +40,7 @@ def psi(ours: Counts, theirs: Counts) -> float:
 
 def wasserstein(values: Counts, ours: Counts, theirs: Counts) -> float:
     """The earth mover's distance of numbers that are so often there, in their own unit."""
-    from scipy.stats import wasserstein_distance  # type: ignore[import-untyped]
+    from scipy.stats import wasserstein_distance
 
     return float(wasserstein_distance(values, values, ours, theirs))
 

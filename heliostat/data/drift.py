@@ -145,7 +145,7 @@ def adjust(chances: Sequence[float], correction: Correction) -> list[float]:
     if not chances:
         return []
     if correction == "benjamini-hochberg":
-        from scipy.stats import false_discovery_control  # type: ignore[import-untyped]
+        from scipy.stats import false_discovery_control
 
         return [float(each) for each in false_discovery_control(chances)]
     order = np.argsort(chances, kind="stable")

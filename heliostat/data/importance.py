@@ -100,7 +100,7 @@ def correlated_groups(profile: Profile, at_least: float = 0.8) -> dict[str, tupl
     """
     if profile.correlations is None:
         raise ValueError("the profile has no correlations: make it with `Measures(correlations=True)`")
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+    from scipy.sparse.csgraph import connected_components
 
     names, strength = profile.correlations.names, np.nan_to_num(np.abs(profile.correlations.coefficients))
     _, numbers = connected_components(strength >= at_least, directed=False)

@@ -129,7 +129,7 @@ def near_duplicates(splits: Mapping[str, pa.Table], columns: Sequence[str], tole
     """
     if not columns:
         raise ValueError("no columns are named to compare rows by: name the features at least")
-    from scipy.spatial import KDTree  # type: ignore[import-untyped]
+    from scipy.spatial import KDTree
 
     points = _points(splits, columns)
     leaks = []

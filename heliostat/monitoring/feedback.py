@@ -72,7 +72,7 @@ def trend(strengths: list[float]) -> float | None:
     """How a tie grows from window to window: Kendall's tau of its strength with time, -1 to 1; None of fewer than four."""
     if len(strengths) < 4:
         return None
-    from scipy.stats import kendalltau  # type: ignore[import-untyped]
+    from scipy.stats import kendalltau
 
     found = float(kendalltau(range(len(strengths)), np.abs(strengths)).statistic)
     return None if np.isnan(found) else found
@@ -123,7 +123,7 @@ def _without(values: Numbers, of: Numbers) -> Numbers:
 
 
 def _two_sided(z: float) -> float:
-    from scipy.special import ndtr  # type: ignore[import-untyped]
+    from scipy.special import ndtr
 
     return float(2 * ndtr(-abs(z)))
 

@@ -83,7 +83,7 @@ def _rows_of(chosen: Rows, order: Rows, starts: Rows, sizes: Rows) -> Rows:
 
 def normal(confidence: float) -> float:
     """How many standard deviations to either side hold so much of a normal distribution."""
-    from scipy.special import ndtri  # type: ignore[import-untyped]
+    from scipy.special import ndtri
 
     return float(ndtri(0.5 + confidence / 2))
 
