@@ -68,11 +68,11 @@ def _run_of(registry: Registry, specification: FederateSpecification) -> str:
         "heliostat.submission": specification.submission_id,
         "heliostat.entry_point": specification.entry_point,
     }
-    if found := registry.runs(specification.name, {TRAINING_TAG: specification.digest}):
+    if found := registry.runs_of(specification.name, {TRAINING_TAG: specification.digest}):
         registry.end_run(found[0].run_id, "RUNNING")
         registry.log(found[0].run_id, tags=tags)
         return found[0].run_id
-    run_id = registry.create_run(specification.name, specification.submission_id, tags)
+    run_id = registry.create_run(specification.experiment or specification.name, specification.submission_id, tags)
     rules = specification.rules
     declared: dict[str, object] = {
         "rounds": rules.rounds,

@@ -66,7 +66,7 @@ def _separated(content: bytes, separator: str) -> Any:
 
 
 def _line_by_line(key: str, content: bytes, classes: tuple[str, ...]) -> Labels:
-    found = label_files.read(key, content, classes)
+    found = label_files.read(key, content, label_files.LabelForm(classes=classes))
     places = list(found.labels)
     table = pa.table(
         [

@@ -23,7 +23,7 @@ from heliostat.spec.resources import FederatedTrainingInputs, FederatedTrainingO
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Run
 
-_OF_THE_WORK: Final = frozenset({"coordinator", "round_seconds", "timeout_seconds", "ray", "gate", "problem"})
+_OF_THE_WORK: Final = frozenset({"coordinator", "round_seconds", "timeout_seconds", "ray", "gate", "problem", "experiment"})
 """Inputs that decide nothing about the model that comes out."""
 _NOWHERE: Final = "http://next"
 _UNSEEN: Final = "0" * 64
@@ -188,6 +188,7 @@ def _work(inputs: FederatedTrainingInputs) -> ray_work.Work:
             dataset_digest=inputs.dataset.digest,
             parameters=inputs.parameters,
             problem=inputs.problem,
+            experiment=inputs.experiment,
             rules=_rules(inputs),
             sites=inputs.sites,
             coordinator=inputs.coordinator,
@@ -214,7 +215,7 @@ def _finished_run(inputs: FederatedTrainingInputs, forgiving: bool) -> Run | Non
     """The run of a training with this identity that went to its end; `forgiving`: None where MLflow is not up yet."""
     try:
         with open_registry(inputs) as registry:
-            found = registry.runs(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
+            found = registry.runs_of(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
     except RetryableError:
         if forgiving:
             return None

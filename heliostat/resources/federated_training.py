@@ -68,6 +68,7 @@ class FederatedTraining(Resource):
             ray=platform.ray,
             tracking_uri=platform.tracking_uri,
             tracking_access=platform.tracking_access,
+            experiment=platform.experiment(name),
         )
 
     @property

@@ -76,6 +76,8 @@ class FederateSpecification(Model):
     timeout_seconds: float
     store: StoreAddress
     tracking_uri: str
+    experiment: str | None = None
+    """As of a `TrainSpecification`."""
     submission_id: str
 
 

@@ -289,6 +289,8 @@ class FederatedTrainingInputs(FederatedRules):
     ray: RayAddress
     tracking_uri: str
     tracking_access: Access | None = None
+    experiment: str | None = Field(default=None, exclude_if=is_none)
+    """As of a `TrainJobInputs`."""
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
