@@ -24,6 +24,7 @@ docs/training
 docs/rollouts
 docs/postprocessing
 docs/prediction-log
+docs/monitoring
 docs/patterns/on-demand
 docs/patterns/dependency
 docs/patterns/precompute

@@ -194,10 +194,12 @@ ROLLOUTS: tuple[Decorator, ...] = (
     RETRY_REFUSED,
 )
 PLAN: tuple[Decorator, ...] = (
-    click.option("--plan", metavar="FILE", help="Do only what this plan of `preview --save-plan` has; else stop."),
+    click.option(
+        "--plan", metavar="FILE", help="Do only what this plan has, which `preview --save-plan FILE` wrote; else stop."
+    ),
     click.option("--strict", is_flag=True, help="Do only what the preview showed; else stop."),
 )
-SAVE_PLAN = click.option("--save-plan", metavar="FILE", help="Write what is planned to a file, for `up --plan`.")
+SAVE_PLAN = click.option("--save-plan", metavar="FILE", help="Write what is planned to a file, for `up --plan FILE`.")
 POLICIES: tuple[Decorator, ...] = (
     click.option("--policy-pack", "policy_packs", multiple=True, metavar="DIR", help="Run this policy pack, too."),
     click.option(
