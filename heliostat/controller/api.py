@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from fastapi.responses import JSONResponse
 import heliostat
 from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.changes import add_changes
+from heliostat.controller.consent import Consents
 from heliostat.controller.doors import Door, Guard
 from heliostat.controller.metrics import CONTENT_TYPE, Metrics
 from heliostat.controller.points import samples
@@ -122,11 +124,12 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
 
 
 def _add_metrics(app: FastAPI, reconciler: Reconciler, queues: TaskQueues) -> None:
-    metrics = Metrics(reconciler, queues)
+    consents = Consents(reconciler)
+    metrics = Metrics(reconciler, queues, consents)
 
     @app.get("/metrics")
     async def scrape() -> Response:
-        await queues.refresh()
+        await asyncio.gather(queues.refresh(), consents.refresh())
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -20,26 +20,32 @@ from heliostat.ml.predictions import Predictions, parts_of, rows_of
 from heliostat.ml.priority import lower_priority
 from heliostat.serving import model_cache
 from heliostat.serving.bodies import Bodies, problems
+from heliostat.serving.prediction_log.cells import masked
+from heliostat.serving.prediction_log.columns import Column, Columns, Shape
 from heliostat.spec.batch import PREDICTION
 from heliostat.spec.jobs import BatchSpecification
+from heliostat.spec.personal import Treatment
 from heliostat.spec.predictions import part_key
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import library_packages
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
+from heliostat.systems.personal_keys import Keyring
 
 _CHECKED_AT_ONCE: Final = 10_000
 
 
 def predictor_digest(specification: BatchSpecification) -> str:
     """Of all that decides the predictions of a row, and what is kept beside them."""
-    parts = {
+    parts: dict[str, Any] = {
         "contract": specification.contract,
         "code": specification.code_digest,
         "library": library_packages.here(),
         "model": specification.model_uri,
         "kept": [*specification.key, "", *specification.columns],
     }
+    if specification.privacy is not None:
+        parts["keys"] = [key.id for key in specification.privacy.keys[:1]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -59,6 +65,7 @@ class Predicting:
         folder = model_cache.fetch(self._specification.model_uri, self._specification.tracking_uri)
         self._predictor = self._contract.predictor.load(folder)
         self._bodies = Bodies(self._contract.row, _CHECKED_AT_ONCE)
+        self._personal, self._keys = _personal_columns(self._specification, self._contract)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Predict a part, where nobody has yet."""
@@ -94,8 +101,20 @@ class Predicting:
             predictions = self._predictor.predict(columns)
             if (there := rows_of(predictions)) != table.num_rows:
                 raise PermanentError(f"the predictor gave {there} predictions for {table.num_rows} rows")
-            kept = [*self._specification.key, *self._specification.columns]
-            yield table.select(kept).append_column(PREDICTION, prediction_array(predictions))
+            yield self._kept(table).append_column(PREDICTION, prediction_array(predictions))
+
+    def _kept(self, table: pa.Table) -> pa.Table:
+        """What is kept of the rows, with what is personal treated."""
+        kept = table.select([*self._specification.key, *self._specification.columns])
+        for number, name in enumerate(kept.column_names):
+            kind = self._personal.get(name)
+            if kind is not None:
+                values = kept[name].to_pylist()
+                treated = [row[name] for row in (masked({name: value}, [kind], self._keys.treated) for value in values)]
+                is_number = kind.kind.shape is Shape.NUMBER
+                array = pa.array(treated, pa.float64()) if is_number else pa.array(map(_text, treated), pa.string())
+                kept = kept.set_column(number, name, array)
+        return kept
 
     def _batches(self, part: Part) -> Iterator[pa.Table]:
         store = open_store(StoreAddress.model_validate_json(part.store))
@@ -155,6 +174,33 @@ class Predicting:
                 told = problems(error, body)[:3]
                 shown = "; ".join(f"{'.'.join(map(str, each['loc'][2:]))}: {each['msg']}" for each in told)
                 raise PermanentError(f"{part.key}: rows do not fit the contract (row.field): {shown}") from None
+
+
+def _personal_columns(specification: BatchSpecification, contract: Contract[Any, Any]) -> tuple[dict[str, Column], Keyring]:
+    """The columns with something personal, by name, and the keys.
+
+    Raises:
+        PermanentError: what is kept cannot be treated: there is no key, or rows are told apart by what is not kept whole.
+    """
+    columns = {each.name: each for each in Columns.of(contract.row, contract.answer).input if each.kind.has_personal}
+    for name in specification.key:
+        if name in columns and _treatment(columns[name]) is not Treatment.HASHED:
+            raise PermanentError(
+                f"{specification.name}: rows are told apart by {name}, which is personal and not hashed: mark it as hashed"
+            )
+    kept = [name for name in (*specification.key, *specification.columns) if name in columns]
+    keys = Keyring.of(specification.privacy.keys if specification.privacy is not None else ())
+    if not keys.ids and any(_treatment(columns[name]) is Treatment.HASHED for name in kept):
+        raise PermanentError(f"{specification.name} keeps hashed fields and there is no key: declare serving.privacy.keys")
+    return columns, keys
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else to_json(value).decode()
+
+
+def _treatment(column: Column) -> Treatment | None:
+    return column.kind.personal.treatment if column.kind.personal is not None else None
 
 
 def contract_of(specification: BatchSpecification) -> Contract[Any, Any]:

@@ -63,6 +63,7 @@ def _rows() -> dict[str, list[Panel]]:
         "Analyses": [_values(), _verdicts()],
         "Capacity": [_replicas(), _steps()],
         "Tasks": [_tasks(), _ended_tasks(), _oldest_task()],
+        "Personal data": [_without_consent()],
     }
 
 
@@ -238,6 +239,12 @@ def _ended_tasks() -> Panel:
 def _oldest_task() -> Panel:
     asked = {"{{application}}": f"heliostat_tasks_oldest_seconds{{{_APPLICATION}}}"}
     return _lines("Oldest task", "How long the task waits that waits longest.", asked, unit="s")
+
+
+def _without_consent() -> Panel:
+    counted = f"rate(heliostat_requests_without_consent_total{{{_APPLICATION}}}[$__rate_interval])"
+    asked = {"{{application}} {{version}}": f"sum by (application, version) ({counted})"}
+    return _lines("Requests without consent", "A second: answered, and not kept.", asked, unit="ops")
 
 
 def _lines(title: str, description: str, asked: Expressions, unit: str = "short") -> timeseries.Panel:

@@ -108,6 +108,8 @@ def _identity(inputs: BatchPredictionInputs) -> str:
     """Of what decides a result, but for rows that change at their place: those are looked at by the schedule."""
     names = ("name", "contract", "model_uri", "source", "sink", "key", "columns")
     parts = inputs.model_dump(mode="json", include={*names})
+    if inputs.privacy is not None:
+        parts["keys"] = [key.id for key in inputs.privacy.keys[:1]]  # a newer key makes other hashes
     dataset = inputs.dataset.digest if inputs.dataset else ""
     return ray_work.digest_of({**parts, "code": inputs.code.digest, "data": dataset, "library": library_packages.here()})
 
@@ -136,6 +138,7 @@ def _specification(inputs: BatchPredictionInputs, result_key: str) -> BatchSpeci
         run=BatchRun(**shared(inputs, BatchRun)),
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
+        privacy=inputs.privacy,
         result_key=result_key,
     )
 

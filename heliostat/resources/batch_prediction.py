@@ -9,6 +9,7 @@ from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import shared
 from heliostat.spec.batch import Batch, BatchRun
+from heliostat.spec.personal import Privacy
 from heliostat.spec.resources import Code
 
 
@@ -33,6 +34,7 @@ class BatchPrediction(Resource):
         platform: Where it runs and is kept.
         dataset: The `address` of the workload's snapshot, for a source that is a split of it.
         opts: Pulumi's resource options.
+        privacy: The application's, where its contract has personal fields.
     """
 
     token = "heliostat:index:BatchPrediction"  # noqa: S105 - a type, no secret
@@ -49,6 +51,8 @@ class BatchPrediction(Resource):
         platform: Platform,
         dataset: pulumi.Input[Address] | None = None,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        privacy: Privacy | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -64,6 +68,7 @@ class BatchPrediction(Resource):
             key=batch.key,
             columns=batch.columns,
             schedule=batch.schedule,
+            privacy=privacy,
             **shared(batch, BatchRun),
             store=platform.store,
             ray=platform.ray,

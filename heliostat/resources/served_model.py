@@ -215,6 +215,7 @@ class ServedModel(pulumi.ComponentResource):
                 platform,
                 data.address if isinstance(batch.source, SnapshotSource) else None,
                 child,
+                privacy=spec.serving.privacy,
             )
             for each, batch in spec.batch.items()
         }

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 def failure(error: BaseException) -> str:
     """For the client: no more than the kind of the error."""
-    return f"the application failed on this request ({type(error).__name__}); its log has more under this request id"
+    kind = getattr(error, "kind", type(error).__name__)  # one that is told without personal values has another class
+    return f"the application failed on this request ({kind}); its log has more under this request id"
 
 
 def report(request_id: bytes) -> None:

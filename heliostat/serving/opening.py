@@ -9,6 +9,7 @@ import heliostat
 from heliostat.ml.contracts import Contract, Predictor, load_entry_point, reads_whole
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
+from heliostat.serving.personal import PersonalData
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import default_spool
 from heliostat.serving.prediction_log.writer import PredictionLog
@@ -42,12 +43,19 @@ def loaded(version: Version) -> tuple[Contract[Any, Any], Predictor]:
 
 
 def plane_of(arguments: ServingArguments, contract: Contract[Any, Any], predictor: Predictor) -> DataPlane:
-    """What answers by a contract and a predictor that are loaded."""
+    """What answers by a contract and a predictor that are loaded.
+
+    Raises:
+        PermanentError, RetryableError: a key for personal fields is missing or cannot be read.
+    """
     version = arguments.version
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)
-    log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
-    return DataPlane(contract, predictor, version, log)
+    personal = PersonalData.of(contract, version.privacy)
+    treated = personal.rows, personal.answers
+    settings = version.prediction_log
+    log = PredictionLog(settings, version.store, spool, arguments.application, version.label, columns, treated=treated)
+    return DataPlane(contract, predictor, version, log, personal)
 
 
 def _require_library(version: Version) -> None:

@@ -131,9 +131,10 @@ def _looking_up(settings: Lookup, arguments: ServingArguments) -> RestApplicatio
     from heliostat.serving.lookup.application import LookupApplication
     from heliostat.serving.lookup.predictor import LookupPredictor
     from heliostat.serving.lookup.table import LookupTable
+    from heliostat.serving.personal import hashed_fields
 
     version = arguments.version
     table = LookupTable(open_store(version.store), settings.batch, version.model_uri)
     contract, predictor = loaded(version)
-    looking = LookupPredictor(predictor, table, settings)
+    looking = LookupPredictor(predictor, table, settings, hashed_fields(contract, version.privacy))
     return LookupApplication(plane_of(arguments, contract, looking), arguments.public_path, looking, table, settings)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from pydantic import Field
+
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_none
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.packages import DistributionName
+from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Task
@@ -112,5 +115,7 @@ class BatchSpecification(Model):
     run: BatchRun
     store: StoreAddress
     tracking_uri: str
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """The keys that personal fields are hashed with, in what is kept of the rows."""
     result_key: str = ""
     """Empty where nobody waits for it."""

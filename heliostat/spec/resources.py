@@ -21,6 +21,7 @@ from heliostat.spec.logged_models import ModelEnvironment, ModelSource
 from heliostat.spec.model_contracts import ModelInterface, ModelTask, Recorded
 from heliostat.spec.own_cluster import OwnCluster, groupless
 from heliostat.spec.packages import DistributionName, PackageIndex
+from heliostat.spec.personal import Privacy
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.problem import Problem
@@ -382,6 +383,8 @@ class BatchPredictionInputs(BatchRun):
     key: tuple[Column, ...] = ()
     columns: tuple[Column, ...] = ()
     schedule: str | None = None
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """The application's: what the contract marks as personal is treated in what is kept of the rows."""
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str

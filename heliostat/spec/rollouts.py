@@ -38,6 +38,7 @@ from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_empty, is_no
 from heliostat.spec.batch import Lookup
 from heliostat.spec.groups import Placement
 from heliostat.spec.logged_models import ModelEnvironment
+from heliostat.spec.personal import Privacy
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.task_queue import TaskQueue
@@ -81,6 +82,8 @@ class Version(Model):
     """How clients ask it for predictions."""
     proto: str = Field(default="", exclude_if=is_empty)
     """The contract's own definition in Protocol Buffers; empty where it has no such service."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """How personal data are kept; None: nothing is said of them, and every request may be kept."""
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
     runtime: Runtime | None = None

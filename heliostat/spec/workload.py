@@ -16,6 +16,7 @@ from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.packages import Package
+from heliostat.spec.personal import Privacy
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.task_queue import TaskQueue
 from heliostat.spec.tuning import Tuning
@@ -218,6 +219,8 @@ class AnswerSettings(Model):
     """That it takes tasks too, which are answered later; by default it takes none."""
     interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
     """How clients ask for predictions. For gRPC `heliostat proto` writes the `contract.proto` of the workload's folder."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """Keys for the contract's personal fields, and how a request consents to being kept."""
 
 
 class Serving(ReplicaScale, AnswerSettings):

@@ -29,6 +29,7 @@ METRICS = {
     "heliostat_tasks": {"application", "state"},
     "heliostat_tasks_oldest_seconds": {"application"},
     "heliostat_tasks_ended_total": {"application", "state"},
+    "heliostat_requests_without_consent_total": {"application", "version", "replica"},
 }
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROMISED = {
     "heliostat.ml": {
         "arrays", "checks", "contracts", "datasets", "extras", "flow", "frameworks", "ground_truth", "in_memory", "metrics",
-        "predictions", "recency", "tasks", "tensors", "training",
+        "personal", "predictions", "recency", "tasks", "tensors", "training",
     },
     "heliostat.ml.arrays": {"ArrayModel"},
     "heliostat.ml.checks": {"Body", "Candidate", "Outcome", "Reply", "Sample"},
@@ -36,6 +36,7 @@ PROMISED = {
     "heliostat.ml.metrics": {
         "METRICS", "Labels", "Metric", "Scores", "by_slice", "has_two_classes", "metric_of", "metrics_of", "overall",
     },
+    "heliostat.ml.personal": {"Personal", "hashed", "never_logged", "truncated"},
     "heliostat.ml.predictions": {"Predictions"},
     "heliostat.ml.recency": {"recency"},
     "heliostat.ml.tasks": {"baselines", "evaluation"},
