@@ -17,7 +17,9 @@ from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.changes import add_changes
 from heliostat.controller.consent import Consents
 from heliostat.controller.doors import Door, Guard
+from heliostat.controller.governance_api import add_governance
 from heliostat.controller.metrics import CONTENT_TYPE, Metrics
+from heliostat.controller.permissions import authorize
 from heliostat.controller.points import samples
 from heliostat.controller.probes import add_probes
 from heliostat.controller.reconciler import Reconciler
@@ -91,9 +93,9 @@ def create_app(
     `agents_door` lets in to what agents of the traffic plane ask, and to nothing else. Probes need nothing.
     """
     make_all()  # FastAPI misreads what is not
-    guard = Depends(Guard(Door(token, read_again), agents_door))
+    guard = Depends(Guard(Door(token, read_again), agents_door, reconciler.store.access.read))
     version = heliostat.__version__
-    app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)
+    app = FastAPI(title="heliostat controller", version=version, dependencies=[guard, Depends(authorize)], openapi_url=None)
     views = Views(reconciler, public_url)
     queues = TaskQueues(reconciler)
     _add_health(app, reconciler, public_url)
@@ -103,6 +105,7 @@ def create_app(
     add_changes(app, reconciler, views.state, views.status)
     if isinstance(reconciler.traffic, FleetRouter):
         add_traffic(app, reconciler.traffic)
+    add_governance(app, reconciler)
     add_probes(app, reconciler)
     _add_errors(app)
     return app

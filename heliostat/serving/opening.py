@@ -52,9 +52,10 @@ def plane_of(arguments: ServingArguments, contract: Contract[Any, Any], predicto
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)
     personal = PersonalData.of(contract, version.privacy)
-    treated = personal.rows, personal.answers
     settings = version.prediction_log
-    log = PredictionLog(settings, version.store, spool, arguments.application, version.label, columns, treated=treated)
+    log = PredictionLog(
+        settings, version.store, spool, arguments.application, version.label, columns, treat=personal.keys.treated
+    )
     return DataPlane(contract, predictor, version, log, personal)
 
 

@@ -77,14 +77,6 @@ class PersonalData:
         field = self._field
         return field is None or all(getattr(row, field, None) is True for row in rows)
 
-    def rows(self, rows: bytes) -> bytes:
-        """A JSON list of rows, as it is logged."""
-        return self._treated(rows, self._columns.input) if self.in_rows else rows
-
-    def answers(self, answers: bytes) -> bytes:
-        """A JSON list of answers, as it is logged."""
-        return self._treated(answers, self._columns.prediction) if self.in_answers else answers
-
     def request(self, body: Body) -> Body:
         """A request's body, as others are told it; of one that is no JSON nothing is."""
         return self._late(body, self._columns.input) if self.in_rows else body
@@ -140,9 +132,6 @@ class PersonalData:
             return to_json(masked(found, columns, treat)) if isinstance(found, dict) else b""
 
         return LateBody(write, len(body))
-
-    def _treated(self, rows: bytes, columns: Sequence[Column]) -> bytes:
-        return to_json([masked(row, columns, self.keys.treated) for row in from_json(rows)])
 
     def _complete(self, row: dict[str, Any], whole: bool) -> None:
         for names, stand_in, required in self._stand_ins:

@@ -25,6 +25,7 @@ from heliostat.spec.personal import Privacy
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.problem import Problem
+from heliostat.spec.roles import AccessPolicy
 from heliostat.spec.scaling import misfit
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.tuning import Tuning
@@ -158,6 +159,16 @@ class HandoverInputs(Model):
 
 class HandoverOutputs(HandoverInputs):
     """The same, once it is so."""
+
+
+class AccessInputs(AccessPolicy):
+    """Who may do what, of those who call a controller."""
+
+    controller: ControllerAddress
+
+
+class AccessOutputs(AccessInputs):
+    """The same, once the controller holds to it."""
 
 
 class Code(Model):

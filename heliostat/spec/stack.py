@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from heliostat.spec.base import Model
+from heliostat.spec.base import Model, is_none
 from heliostat.spec.judging import gate_mistakes, strategy_mistakes
 from heliostat.spec.metrics import FORMER
 from heliostat.spec.mistakes import Path, mistakes_in
@@ -18,6 +18,7 @@ from heliostat.spec.parameters import JobParameters, overrides_schema
 from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.problem import Problem
+from heliostat.spec.roles import AccessPolicy
 from heliostat.spec.tuning import Tuning, space_mistakes
 from heliostat.spec.workload import Gate, TrainingCluster, Workload, Workloads
 
@@ -25,7 +26,7 @@ M = TypeVar("M", bound=Model)
 
 _ROUNDING = 1e-9
 PROJECT = "heliostat"
-SECTIONS = ("platform", "platformStack", "workloads")
+SECTIONS = ("platform", "platformStack", "workloads", "access")
 
 
 class Stack(Model):
@@ -37,6 +38,8 @@ class Stack(Model):
     """The stack that made the platform, as `organization/project/stack`, where it is not this one."""
     workloads: Workloads = {}
     """The stack's part of each workload, by the workload's name."""
+    access: AccessPolicy | None = Field(default=None, exclude_if=is_none)
+    """Who may do what with what runs; by default whoever has the stack's own token may do everything."""
 
     @model_validator(mode="after")
     def _has_a_place_to_run(self) -> Self:
@@ -115,7 +118,7 @@ def _told(sections: Mapping[str, Any], error: ValidationError) -> dict[Path, str
     for mistake in found:
         texts.setdefault(mistake.path, []).append(mistake.text)
     # pydantic looks at a whole only where its parts are right.
-    problem = _misplaced(*(bool(sections.get(name)) for name in SECTIONS))
+    problem = _misplaced(*(bool(sections.get(name)) for name in ("platform", "platformStack", "workloads")))
     if problem is not None and not any(mistake.path == () for mistake in found):
         texts[()] = [problem]
     return {path: "; or ".join(dict.fromkeys(said)) for path, said in texts.items()}

@@ -13,6 +13,7 @@ from heliostat.spec.base import Model, Name, Parameters, is_empty, is_none
 from heliostat.spec.batch import Batch, Lookup, SqliteSink
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
+from heliostat.spec.fairness import Fairness
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.packages import Package
@@ -135,6 +136,8 @@ class Gate(Model):
     """How much worse than the serving version a candidate may be overall, in the metric's unit."""
     slices: tuple[Slice, ...] = ()
     """Parts of the test data that are judged on their own too."""
+    fairness: tuple[Fairness, ...] = Field(default=(), exclude_if=is_empty)
+    """What a candidate of two classes may differ by between groups of people; it needs the extra `fairness`."""
     beat_baseline_by: float = 0.0
     """How much better than the run's baseline a candidate must be, in the metric's unit."""
     on_refusal: OnRefusal = OnRefusal.FAIL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
@@ -11,8 +12,11 @@ from typing import Self
 import httpx
 from pydantic import ConfigDict, TypeAdapter
 
-from heliostat.spec.addresses import ControllerAddress
+from heliostat.spec.addresses import ControllerAddress, TokenVariable
+from heliostat.spec.audit import AuditAnchor, AuditEntry
 from heliostat.spec.base import Model
+from heliostat.spec.erasure import ErasureAnnouncement, ErasureProof
+from heliostat.spec.roles import AccessPolicy, Identity
 from heliostat.spec.rollouts import (
     ActionRequest,
     Declaration,
@@ -32,6 +36,8 @@ from heliostat.systems.http import open_client, reason, timeout_of
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
 POLL_SECONDS = 25.0
 """How long one long poll lasts."""
+TOKEN_VARIABLE = "HELIOSTAT_TOKEN"  # noqa: S105 - a variable's name
+"""What holds the token of who calls, where the stack's `access` section knows them; without it, it is the stack's own."""
 _AGAIN_SECONDS = 0.5
 _GRACE_SECONDS = 60.0
 """How long a controller that is being started again may be away while a rollout is followed."""
@@ -39,6 +45,7 @@ _GRACE_SECONDS = 60.0
 _LATER = ConfigDict(defer_build=True)
 _STATUSES = TypeAdapter(tuple[Status, ...], config=_LATER)
 _ROLLOUTS = TypeAdapter(tuple[Rollout, ...], config=_LATER)
+_AUDIT = TypeAdapter(tuple[AuditEntry, ...], config=_LATER)
 _TASKS = TypeAdapter(tuple[TaskView, ...], config=_LATER)
 
 
@@ -46,16 +53,26 @@ class ConflictError(PermanentError):
     """What was asked does not go with what is; the text says what is, and what to do."""
 
 
+class ForbiddenError(PermanentError):
+    """Who asks may not; the text says what they lack."""
+
+
 class OtherReleaseError(PermanentError):
     """The controller does not know what it is told: it is of another release; the text says what to do."""
+
+
+def as_person(address: ControllerAddress) -> ControllerAddress:
+    """A controller's address by the caller's own token, where the environment has one."""
+    own = {"credential": TokenVariable(variable=TOKEN_VARIABLE)}
+    return address.model_copy(update=own) if os.environ.get(TOKEN_VARIABLE) else address
 
 
 class ControllerClient:
     """Speaks to one controller. Every method raises RetryableError where it does not answer."""
 
     def __init__(self, address: ControllerAddress, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._address = address
-        self._client = open_client(address, transport=transport)
+        self._address = as_person(address)
+        self._client = open_client(self._address, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -180,6 +197,56 @@ class ControllerClient:
         """
         return TaskView.model_validate(await self._call("POST", f"/v1/applications/{name}/tasks/{task}/cancel"))
 
+    async def whoami(self) -> Identity:
+        """Who the token that this client has is of."""
+        return Identity.model_validate(await self._call("GET", "/v1/whoami"))
+
+    async def access(self) -> AccessPolicy | None:
+        """Who may do what; None where nobody said, and the stack's own token is good for everything."""
+        found = await self._call("GET", "/v1/access")
+        return AccessPolicy.model_validate(found) if found is not None else None
+
+    async def grant(self, policy: AccessPolicy | None) -> None:
+        """Have it be so; None: as where nobody said.
+
+        Raises:
+            ForbiddenError: this token may not.
+        """
+        if policy is None:
+            await self._call("DELETE", "/v1/access")
+        else:
+            await self._call("PUT", "/v1/access", policy.model_dump(mode="json"))
+
+    async def audit(self, most: int, before: int | None = None) -> tuple[AuditEntry, ...]:
+        """The newest entries of the audit log, from the one before number `before` on.
+
+        Raises:
+            ForbiddenError: this token may not.
+        """
+        path = f"/v1/audit?most={most}" + (f"&before={before}" if before is not None else "")
+        return _AUDIT.validate_python(await self._call("GET", path))
+
+    async def anchor(self) -> AuditAnchor:
+        """What the controller remembers of the entries that it wrote.
+
+        Raises:
+            ForbiddenError: this token may not.
+        """
+        return AuditAnchor.model_validate(await self._call("GET", "/v1/audit/anchor"))
+
+    async def begin_erasure(self, announced: ErasureAnnouncement) -> None:
+        """Have the audit log told that a person's data are being deleted.
+
+        Raises:
+            ForbiddenError: this token may not.
+        """
+        await self._call("POST", f"/v1/applications/{announced.application}/erasures", announced.model_dump(mode="json"))
+
+    async def end_erasure(self, proof: ErasureProof) -> None:
+        """Have the audit log told that they are, with the proof's digest."""
+        path = f"/v1/applications/{proof.application}/erasures/{proof.id}"
+        await self._call("PUT", path, proof.model_dump(mode="json"))
+
     async def delete(self, name: str) -> None:
         """Begin to take an application away; nothing where it is gone."""
         await self._call("DELETE", f"/v1/applications/{name}", none_at_404=True)
@@ -237,6 +304,8 @@ class ControllerClient:
             return None
         if answer.status_code >= 500:
             raise RetryableError(f"the controller at {self._address.url} failed: {_detail(answer)}")
+        if answer.status_code == httpx.codes.FORBIDDEN:
+            raise ForbiddenError(_detail(answer))
         if answer.status_code == httpx.codes.CONFLICT:
             raise ConflictError(_detail(answer))
         if _is_unread(answer):

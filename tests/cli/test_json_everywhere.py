@@ -14,6 +14,7 @@ CHANGES = {
     *("config set", "config rm"),
     *("client", "contract", "convert", "proto"),
     *("tasks cancel", "tasks retry"),
+    *("access token", "erasure run"),
 }
 """They do something; what they did is told in a sentence, or by an option of their own."""
 BY_NATURE = {

@@ -27,6 +27,7 @@ from heliostat.serving.prediction_log.arrow import Batch, record_batch, schema_o
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.sealing import Sealed
 from heliostat.serving.prediction_log.spools import Head
+from heliostat.systems.erasures import ErasedPeople, announced
 from heliostat.systems.objects import open_store
 
 _BATCH_ROWS: Final = 32_768
@@ -50,6 +51,7 @@ def store(spool: Path, own: Head) -> Sealed:
     aside: list[bytes] = []
     days: dict[int, _Day] = {}
     objects = open_store(own.store)
+    erased = ErasedPeople(announced(objects, own.application))
     with ExitStack() as files:
         with spool.open("rb") as source:
             for number, line in enumerate(source, 1):
@@ -63,7 +65,7 @@ def store(spool: Path, own: Head) -> Sealed:
                     continue
                 if entry.day not in days:
                     days[entry.day] = _Day(files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet")).name, columns)
-                days[entry.day].add(entry)
+                days[entry.day].add(entry, erased)
         for number, day in sorted(days.items()):
             day.close()
             date = dt.date(1970, 1, 1) + dt.timedelta(days=number)
@@ -124,16 +126,17 @@ class _Day:
         self.misfits: dict[str, str] = {}
         """An example of what does not fit, by column."""
 
-    def add(self, entry: _Entry) -> None:
-        """Write a request, sooner or later."""
-        count, batch = len(entry.asked), self._batch
+    def add(self, entry: _Entry, erased: ErasedPeople) -> None:
+        """Write a request, sooner or later, without rows of people whose data are deleted."""
+        kept = [row for row, asked in enumerate(entry.asked) if not erased.has(asked, entry.time / 1e6)]
+        count, batch = len(kept), self._batch
         batch.request_id += [entry.request_id] * count
-        batch.row += range(count)
+        batch.row += kept
         batch.time += [entry.time] * count
         batch.version += [entry.version] * count
         batch.latency_ms += [entry.latency_ms] * count
-        batch.asked += entry.asked
-        batch.answered += entry.answered
+        batch.asked += [entry.asked[row] for row in kept]
+        batch.answered += [entry.answered[row] for row in kept]
         if len(batch) >= _BATCH_ROWS:
             self._write()
 

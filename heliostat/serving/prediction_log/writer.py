@@ -17,7 +17,6 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,12 +25,14 @@ from pydantic_core import to_json
 
 from heliostat.serving.bodies import Body, rows_in
 from heliostat.serving.prediction_log import sealing
+from heliostat.serving.prediction_log.cells import Treat, treated
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.sealing import Seal, Sealed
 from heliostat.serving.prediction_log.spools import Head, folder_of, name_of, spools_in
 from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import PredictionLog as Settings
+from heliostat.systems.personal_keys import MASK
 
 _MOST_WAITING_ROWS: Final = 100_000
 _MOST_SPOOL_BYTES: Final = 2 << 30
@@ -39,9 +40,6 @@ _MOST_SPOOL_BYTES: Final = 2 << 30
 _RECOVER_SECONDS: Final = 30.0
 _TELL_SECONDS: Final = 60.0
 _YIELD_EVERY: Final = 64
-
-Treated = Callable[[bytes], bytes]
-"""What is written of a list in JSON."""
 
 logger = logging.getLogger("ray.serve")
 
@@ -61,10 +59,10 @@ class PredictionLog:
 
     def __init__(  # noqa: PLR0913 - a log's places, and what tests put into theirs
         self, settings: Settings, store: StoreAddress, spool: Path, application: Name, version: str, columns: Columns,
-        *, seal: Seal = sealing.seal, treated: tuple[Treated, Treated] = (bytes, bytes),
+        *, seal: Seal = sealing.seal, treat: Treat | None = None,
     ) -> None:  # fmt: skip
-        """`spool`: this node's folder for the logs of all stacks and applications; `columns`: of the contract; `treated`: what
-        is written of a list of rows, and of one of answers, where some of it is secret or personal."""
+        """`spool`: this node's folder for the logs of all stacks and applications; `columns`: of the contract; `treat`: what
+        is written in the place of a personal value, by default nothing."""
         self.dropped = 0
         """Entries that were to be logged and were not."""
         self._settings = settings
@@ -73,7 +71,7 @@ class PredictionLog:
         self._folder = folder_of(spool, store, application)
         self._older = spool / application
         """Where an earlier release kept spools, those of all stores together."""
-        self._treated_rows, self._treated_answers = treated
+        self._treat = treat or (lambda value, mark: MASK)
         self._middle = b'","version":' + to_json(version) + b',"time":'
         self._waiting: deque[tuple[bytes, float, Body, int, Body, float]] = deque()
         self._waiting_rows = 0
@@ -158,7 +156,8 @@ class PredictionLog:
     def _line(self, request_id: bytes, at: float, body: Body, answer: Body, seconds: float) -> bytes:
         """What was sent and answered, as it was: only blanks of JSON break lines. A secret goes no further than here."""
         rows, answers = rows_in(bytes(body)), rows_in(bytes(answer))
-        rows, answers = self._treated_rows(rows), self._treated_answers(answers)
+        columns = self._head.columns
+        rows, answers = treated(rows, columns.input, self._treat), treated(answers, columns.prediction, self._treat)
         name = to_json(request_id.decode("latin-1"))
         return b"".join(
             (b'{"request_id":', name[:-1], self._middle, b"%.6f" % at, b',"latency_ms":', b"%.4f" % (seconds * 1000),
