@@ -23,6 +23,7 @@ from heliostat.controller.permissions import authorize
 from heliostat.controller.points import samples
 from heliostat.controller.probes import add_probes
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.reviews import Reviews, add_reviews
 from heliostat.controller.task_queues import TaskQueues, add_task_queues
 from heliostat.controller.traffic_api import add_traffic
 from heliostat.controller.views import current, past
@@ -106,6 +107,7 @@ def create_app(
     if isinstance(reconciler.traffic, FleetRouter):
         add_traffic(app, reconciler.traffic)
     add_governance(app, reconciler)
+    add_reviews(app, Reviews(reconciler))
     add_probes(app, reconciler)
     _add_errors(app)
     return app

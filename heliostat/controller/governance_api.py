@@ -14,6 +14,7 @@ from heliostat.spec.audit import AuditAnchor, AuditEntry
 from heliostat.spec.base import Name
 from heliostat.spec.erasure import ErasureAnnouncement, ErasureId, ErasureProof
 from heliostat.spec.roles import AccessPolicy, Identity
+from heliostat.systems.erasures import ErasedPeople
 from heliostat.systems.objects import open_store
 
 Who = Annotated[Identity, Depends(identity)]
@@ -88,7 +89,8 @@ def _add_erasures(app: FastAPI, reconciler: Reconciler) -> None:
 
     @app.post("/v1/applications/{name}/erasures")
     async def begin(name: Name, announced: ErasureAnnouncement, who: Who) -> ErasureAnnouncement:
-        note(who, "person.erase-begin", name, announced.reason, announced.told())
+        gone = reconciler.store.reviews.forget(name, ErasedPeople((announced,)))
+        note(who, "person.erase-begin", name, announced.reason, {**announced.told(), "reviewItems": gone})
         return announced
 
     @app.put("/v1/applications/{name}/erasures/{erasure}")

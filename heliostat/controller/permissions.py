@@ -26,6 +26,9 @@ _NEEDS: Final[dict[tuple[str, str], tuple[Permission, ...]]] = {
     ("GET", "/v1/whoami"): (),
     ("GET", "/v1/audit"): (Permission.AUDIT,),
     ("GET", "/v1/audit/anchor"): (Permission.AUDIT,),
+    ("GET", "/v1/applications/{name}/reviews/next"): (Permission.REVIEW,),
+    ("PUT", "/v1/applications/{name}/reviews/{item}"): (Permission.REVIEW,),
+    ("DELETE", "/v1/applications/{name}/reviews/{item}"): (Permission.REVIEW,),
     ("POST", "/v1/applications/{name}/erasures"): (Permission.ERASE,),
     ("PUT", "/v1/applications/{name}/erasures/{erasure}"): (Permission.ERASE,),
 }

@@ -86,11 +86,17 @@ _FIFTH = "CREATE TABLE IF NOT EXISTS plane (name TEXT PRIMARY KEY, value TEXT NO
 # The one to work on first, then those that something is left on.
 _SIXTH = "CREATE TABLE IF NOT EXISTS clusters (position INTEGER PRIMARY KEY, address TEXT NOT NULL);"
 
-# What people did, for the audit log, with the hashes of its entries; and who may do what.
+# What people did, for the audit log, with the hashes of its entries; who may do what; and what people said of answers.
 _SEVENTH = """
 CREATE TABLE audit_outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL);
 CREATE TABLE audit_hashes (number INTEGER PRIMARY KEY, hash TEXT NOT NULL);
 CREATE TABLE access (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), policy TEXT NOT NULL);
+CREATE TABLE review_items (application TEXT, id TEXT, item TEXT NOT NULL, PRIMARY KEY (application, id)) WITHOUT ROWID;
+CREATE TABLE review_files (application TEXT, key TEXT, PRIMARY KEY (application, key)) WITHOUT ROWID;
+CREATE TABLE review_labels (
+    application TEXT, item TEXT, reviewer TEXT, label TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (application, item, reviewer)
+) WITHOUT ROWID;
 """
 
 _MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {

@@ -13,7 +13,7 @@ from typing import Any
 
 from heliostat.controller.points import Point, dumped, loaded
 from heliostat.controller.schema import migrate
-from heliostat.controller.tables import AccessTable, AuditTable
+from heliostat.controller.tables import AccessTable, AuditTable, ReviewTable
 from heliostat.rollout.model import ENDS, Colour, Progress, State
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.audit import AuditEvent
@@ -56,6 +56,7 @@ class Store:
             migrate(self._db, path)
             self.audits = AuditTable(self._db)
             self.access = AccessTable(self._db, self.audits)
+            self.reviews = ReviewTable(self._db)
         except OSError as error:
             raise explained(error, f"make {directory}") from error
         except sqlite3.DatabaseError as error:

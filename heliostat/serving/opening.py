@@ -52,9 +52,9 @@ def plane_of(arguments: ServingArguments, contract: Contract[Any, Any], predicto
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer)
     personal = PersonalData.of(contract, version.privacy)
-    settings = version.prediction_log
+    settings, treat = version.prediction_log, personal.keys.treated
     log = PredictionLog(
-        settings, version.store, spool, arguments.application, version.label, columns, treat=personal.keys.treated
+        settings, version.store, spool, arguments.application, version.label, columns, treat=treat, review=version.review
     )
     return DataPlane(contract, predictor, version, log, personal)
 

@@ -40,6 +40,7 @@ from heliostat.spec.groups import Placement
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.personal import Privacy
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.review import Review
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.task_queue import TaskQueue
 from heliostat.spec.workload import Interface, Limits, PredictionLog, ReplicaScale, WebOrigin, is_rest
@@ -82,6 +83,8 @@ class Version(Model):
     """How clients ask it for predictions."""
     proto: str = Field(default="", exclude_if=is_empty)
     """The contract's own definition in Protocol Buffers; empty where it has no such service."""
+    review: Review | None = Field(default=None, exclude_if=is_none)
+    """Which of its answers people look at; None: none."""
     privacy: Privacy | None = Field(default=None, exclude_if=is_none)
     """How personal data are kept; None: nothing is said of them, and every request may be kept."""
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)

@@ -18,6 +18,7 @@ from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.packages import Package
 from heliostat.spec.personal import Privacy
+from heliostat.spec.review import Review
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.task_queue import TaskQueue
 from heliostat.spec.tuning import Tuning
@@ -222,6 +223,8 @@ class AnswerSettings(Model):
     """That it takes tasks too, which are answered later; by default it takes none."""
     interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
     """How clients ask for predictions. For gRPC `heliostat proto` writes the `contract.proto` of the workload's folder."""
+    review: Review | None = Field(default=None, exclude_if=is_none)
+    """Which answers people look at; by default none."""
     privacy: Privacy | None = Field(default=None, exclude_if=is_none)
     """Keys for the contract's personal fields, and how a request consents to being kept."""
 

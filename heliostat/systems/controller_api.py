@@ -16,6 +16,7 @@ from heliostat.spec.addresses import ControllerAddress, TokenVariable
 from heliostat.spec.audit import AuditAnchor, AuditEntry
 from heliostat.spec.base import Model
 from heliostat.spec.erasure import ErasureAnnouncement, ErasureProof
+from heliostat.spec.review import ReviewReport
 from heliostat.spec.roles import AccessPolicy, Identity
 from heliostat.spec.rollouts import (
     ActionRequest,
@@ -233,6 +234,14 @@ class ControllerClient:
             ForbiddenError: this token may not.
         """
         return AuditAnchor.model_validate(await self._call("GET", "/v1/audit/anchor"))
+
+    async def reviews(self, name: str) -> ReviewReport:
+        """What came of the reviews of an application's answers.
+
+        Raises:
+            PermanentError: it has no review queue.
+        """
+        return ReviewReport.model_validate(await self._call("GET", f"/v1/applications/{name}/reviews"))
 
     async def begin_erasure(self, announced: ErasureAnnouncement) -> None:
         """Have the audit log told that a person's data are being deleted.

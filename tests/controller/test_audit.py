@@ -53,14 +53,14 @@ async def test_a_person_s_words_are_told_once_each_with_before_and_after(tmp_pat
     async with cluster.running() as client:
         await bring(client, desired(1))
         world = World(cluster, client)
-        waits = Canary(steps=(CanaryStep(weight=50, approval=True), CanaryStep(weight=100)), retention_seconds=0)
+        waits = Canary(steps=(CanaryStep(weight=50, approval=True), CanaryStep(weight=100)), retention_seconds=600)
         await world.declare(2, waits)
         await world.declare(2, waits)
         await world.phase(Phase.WAITING)
         with pytest.raises(ConflictError):
             await client.approve("flights", ActionRequest(by="bob", rollout=9))
         await client.approve("flights", ADA)
-        await world.phase(Phase.SUCCEEDED)
+        await world.phase(Phase.RETAINING)
         await client.rollback("flights", RollbackRequest(by="ada", reason="late"))
         await world.phase(Phase.SUCCEEDED)
         await client.delete("flights")
@@ -74,7 +74,7 @@ async def test_a_person_s_words_are_told_once_each_with_before_and_after(tmp_pat
         ("application.rollback", "ada", False), ("application.delete", stack, False),
     ], "a refused approval, and a declaration that changes nothing, are none"  # fmt: skip
     assert entries[0].before == {} and entries[1].before["version"] != entries[1].after["version"]
-    assert (entries[2].before["phase"], entries[2].after["step"]) == ("waiting", entries[2].before["step"] + 1)
+    assert (entries[2].before["phase"], entries[2].after["rollout"]) == ("waiting", 2)
     assert entries[3].reason == "late" and entries[3].after["version"] == entries[0].after["version"]
     assert list(faults_in(contents(tmp_path), [anchor.hashes])) == []
     assert anchor.head is not None and anchor.head.number == 5

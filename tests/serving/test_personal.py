@@ -22,6 +22,7 @@ from heliostat.serving.rest.exchange import Request
 from heliostat.serving.tap import TapQuery
 from heliostat.spec.inspection import InspectionTask
 from heliostat.spec.personal import ConsentByField, ConsentByHeader, PersonalMark, Privacy, Treatment
+from heliostat.spec.review import Review, ReviewProbability
 from heliostat.spec.task_queue import TaskQueue
 from heliostat.systems.brokers import open_broker
 from heliostat.systems.errors import PermanentError
@@ -256,3 +257,16 @@ def test_an_error_of_a_call_without_personal_values_keeps_its_words(tmp_path, pr
         app.plane.predict(Call(None, replayed=True), json.dumps({**EXAMPLE, "income": 13}).encode(), time.perf_counter())
     assert POSTCODE not in str(app.plane.kept)
     app.close()
+
+
+def test_answers_that_the_model_is_unsure_of_go_to_people_with_what_is_personal_treated(tmp_path, privacy):
+    review = Review(answer=ReviewProbability(field="score"), below=0.8, random_share=0.0)
+    app = opened(tmp_path, privacy, review=review)
+    for income in (100.0, 600.0, 990.0):
+        assert ask(app, {**ROW, "income": income}, x_request_id=f"r-{income:g}").status == 200
+    app.close()
+    (path,) = (tmp_path / "objects" / "reviews" / "loans" / "items").iterdir()
+    [item] = [json.loads(line) for line in path.read_text().splitlines()]
+    assert (item["requestId"], item["answer"], item["confidence"], item["selection"]) == ("r-600", "1", 0.6, "unsure")
+    assert TOKEN.match(item["inputs"]["email"])
+    assert_nowhere(tmp_path)

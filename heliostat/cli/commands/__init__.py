@@ -31,6 +31,8 @@ _COMMANDS = {
     "audit": ("audit", "audit", "Show who did what, and whether the audit log was changed."),
     "access": ("access", "access", "Show who may do what; make somebody a token."),
     "erasure": ("erasure", "erasure", "Delete what is kept of a person, and prove it."),
+    "review": ("review", "review", "Show what came of the reviews of an application's answers."),
+    "card": ("card", "card", "Write the card of a model, or of its data."),
     "proto": ("proto", "proto", "Write a contract's definition for gRPC, with numbers that stay."),
     "client": ("client", "client", "Write a client of a workload as a wheel."),
     "logs": ("logs", "logs", "Show what an application's replicas wrote, or a part."),

@@ -15,6 +15,7 @@ import datetime as dt
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
@@ -27,6 +28,7 @@ from heliostat.serving.prediction_log.arrow import Batch, record_batch, schema_o
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.sealing import Sealed
 from heliostat.serving.prediction_log.spools import Head
+from heliostat.spec.review import ReviewItem, choose, items_prefix
 from heliostat.systems.erasures import ErasedPeople, announced
 from heliostat.systems.objects import open_store
 
@@ -49,6 +51,7 @@ def store(spool: Path, own: Head) -> Sealed:
     columns = head.columns if head else own.columns
     unread: dict[int, str] = {}
     aside: list[bytes] = []
+    items: list[ReviewItem] = []
     days: dict[int, _Day] = {}
     objects = open_store(own.store)
     erased = ErasedPeople(announced(objects, own.application))
@@ -65,16 +68,32 @@ def store(spool: Path, own: Head) -> Sealed:
                     continue
                 if entry.day not in days:
                     days[entry.day] = _Day(files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet")).name, columns)
-                days[entry.day].add(entry, erased)
+                rows = [row for row, asked in enumerate(entry.asked) if not erased.has(asked, entry.time / 1e6)]
+                days[entry.day].add(entry, rows)
+                items += _items(entry, rows, head or own)
         for number, day in sorted(days.items()):
             day.close()
             date = dt.date(1970, 1, 1) + dt.timedelta(days=number)
             objects.put_file(f"predictions/{own.application}/date={date:%Y-%m-%d}/{spool.stem}.parquet", day.path)
+    if items:
+        lines = b"".join(item.model_dump_json().encode() + b"\n" for item in items)
+        objects.put(f"{items_prefix(own.application)}{spool.stem}.jsonl", lines)
     if aside:
         objects.put(f"predictions-unread/{own.application}/{spool.stem}.jsonl", b"".join(aside))
     spool.unlink(missing_ok=True)
     misfits = {name: why for day in days.values() for name, why in day.misfits.items()}
     return Sealed(predictions=sum(day.rows for day in days.values()), misfits=misfits, unread=unread)
+
+
+def _items(entry: _Entry, rows: Sequence[int], head: Head) -> Iterator[ReviewItem]:
+    """The answers of a request that people are to look at."""
+    if head.review is None:
+        return
+    for row in rows:
+        asked, answered, at = entry.asked[row], entry.answered[row], entry.time / 1e6
+        item = choose(head.review, entry.request_id, row, at, entry.version, asked, answered, head.logged)
+        if item is not None:
+            yield item
 
 
 @dataclass
@@ -126,9 +145,8 @@ class _Day:
         self.misfits: dict[str, str] = {}
         """An example of what does not fit, by column."""
 
-    def add(self, entry: _Entry, erased: ErasedPeople) -> None:
-        """Write a request, sooner or later, without rows of people whose data are deleted."""
-        kept = [row for row, asked in enumerate(entry.asked) if not erased.has(asked, entry.time / 1e6)]
+    def add(self, entry: _Entry, kept: Sequence[int]) -> None:
+        """Write those rows of a request, sooner or later."""
         count, batch = len(kept), self._batch
         batch.request_id += [entry.request_id] * count
         batch.row += kept

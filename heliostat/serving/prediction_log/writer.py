@@ -31,6 +31,7 @@ from heliostat.serving.prediction_log.sealing import Seal, Sealed
 from heliostat.serving.prediction_log.spools import Head, folder_of, name_of, spools_in
 from heliostat.spec.base import Name
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.review import Review
 from heliostat.spec.workload import PredictionLog as Settings
 from heliostat.systems.personal_keys import MASK
 
@@ -59,7 +60,7 @@ class PredictionLog:
 
     def __init__(  # noqa: PLR0913 - a log's places, and what tests put into theirs
         self, settings: Settings, store: StoreAddress, spool: Path, application: Name, version: str, columns: Columns,
-        *, seal: Seal = sealing.seal, treat: Treat | None = None,
+        *, seal: Seal = sealing.seal, treat: Treat | None = None, review: Review | None = None,
     ) -> None:  # fmt: skip
         """`spool`: this node's folder for the logs of all stacks and applications; `columns`: of the contract; `treat`: what
         is written in the place of a personal value, by default nothing."""
@@ -67,7 +68,8 @@ class PredictionLog:
         """Entries that were to be logged and were not."""
         self._settings = settings
         self._seal = seal
-        self._head = Head(store=store, application=application, columns=columns)
+        rate = settings.sampling_rate
+        self._head = Head(store=store, application=application, columns=columns, review=review, logged=rate)
         self._folder = folder_of(spool, store, application)
         self._older = spool / application
         """Where an earlier release kept spools, those of all stores together."""
