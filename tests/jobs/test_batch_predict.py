@@ -266,3 +266,38 @@ def test_what_waits_for_the_result_is_told_where_it_is(world: World, cluster: Cl
     world.rows(birds(10))
     batch_predict.predict(world.specification(result_key="batches/nightly/made/x.json"))
     assert json.loads(world.store.get("batches/nightly/made/x.json"))["result"]["rows"] == 10
+
+
+def test_what_is_kept_of_personal_fields_is_treated_and_a_key_has_to_be_hashed(tmp_path, monkeypatch):
+    from personal_fakes import EMAIL, ROW, Income, contract, key
+
+    from heliostat.jobs import batch_parts
+    from heliostat.spec.personal import Privacy
+    from heliostat.systems.personal_keys import Keyring
+
+    made, privacy = contract(), Privacy(keys=(key(tmp_path, "k1"),))
+    monkeypatch.setattr(batch_predict, "contract_of", lambda _: made)
+    monkeypatch.setattr(batch_parts, "contract_of", lambda _: made)
+    monkeypatch.setattr(batch_parts, "lower_priority", lambda: None)
+    monkeypatch.setattr(batch_parts.model_cache, "fetch", lambda *_: tmp_path)
+    monkeypatch.setattr(batch_predict, "_in_workers", Cluster())
+    assert Income.load(tmp_path) is not None
+    world = World(tmp_path)
+    flat = {name: ROW[name] for name in ("email", "name", "postcode", "age", "income", "agreed")}
+    world.rows(pa.Table.from_pylist([flat, {**flat, "email": "b@example.org", "age": 49}]))
+
+    def made_of(**changes):
+        given = {"key": ["email"], "columns": ["name", "postcode", "age", "income"], "privacy": privacy, **changes}
+        return world.specification(**given)
+
+    batch_predict.predict(made_of())
+    [part] = (tmp_path / "store" / "batches" / "nightly" / "parts").iterdir()
+    rows = pq.read_table(part).to_pylist()
+    assert rows[0]["email"] == Keyring.of(privacy.keys).hashed(EMAIL)
+    assert [(row["name"], row["postcode"], row["age"], row["income"]) for row in rows] == [
+        ("**********", "SW", 30.0, 50_000.0), ("**********", "SW", 40.0, 50_000.0),
+    ]  # fmt: skip
+    with pytest.raises(PermanentError, match="mark it as hashed"):
+        batch_predict.predict(made_of(key=["name"]))
+    with pytest.raises(PermanentError, match=r"declare serving\.privacy\.keys"):
+        batch_predict.predict(made_of(privacy=None))
