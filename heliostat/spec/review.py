@@ -30,7 +30,7 @@ class ReviewProbability(Model):
     kind: Literal["probability"] = "probability"
     field: Annotated[str, Field(min_length=1)]
     """The answer's field with the probability."""
-    labels: tuple[str, str] = ("0", "1")
+    labels: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)] = ("0", "1")
     """What a person may say: first what a probability of 0 means."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """From which probability on the second label is the model's answer."""

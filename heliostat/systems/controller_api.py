@@ -13,11 +13,7 @@ import httpx
 from pydantic import ConfigDict, TypeAdapter
 
 from heliostat.spec.addresses import ControllerAddress, TokenVariable
-from heliostat.spec.audit import AuditAnchor, AuditEntry
 from heliostat.spec.base import Model
-from heliostat.spec.erasure import ErasureAnnouncement, ErasureProof
-from heliostat.spec.review import ReviewReport
-from heliostat.spec.roles import AccessPolicy, Identity
 from heliostat.spec.rollouts import (
     ActionRequest,
     Declaration,
@@ -32,6 +28,7 @@ from heliostat.spec.rollouts import (
 )
 from heliostat.spec.task_queue import QueueDepth, TaskView
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.governance_calls import ForbiddenError, GovernanceCalls
 from heliostat.systems.http import open_client, reason, timeout_of
 
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
@@ -46,16 +43,11 @@ _GRACE_SECONDS = 60.0
 _LATER = ConfigDict(defer_build=True)
 _STATUSES = TypeAdapter(tuple[Status, ...], config=_LATER)
 _ROLLOUTS = TypeAdapter(tuple[Rollout, ...], config=_LATER)
-_AUDIT = TypeAdapter(tuple[AuditEntry, ...], config=_LATER)
 _TASKS = TypeAdapter(tuple[TaskView, ...], config=_LATER)
 
 
 class ConflictError(PermanentError):
     """What was asked does not go with what is; the text says what is, and what to do."""
-
-
-class ForbiddenError(PermanentError):
-    """Who asks may not; the text says what they lack."""
 
 
 class OtherReleaseError(PermanentError):
@@ -68,7 +60,7 @@ def as_person(address: ControllerAddress) -> ControllerAddress:
     return address.model_copy(update=own) if os.environ.get(TOKEN_VARIABLE) else address
 
 
-class ControllerClient:
+class ControllerClient(GovernanceCalls):
     """Speaks to one controller. Every method raises RetryableError where it does not answer."""
 
     def __init__(self, address: ControllerAddress, transport: httpx.AsyncBaseTransport | None = None) -> None:
@@ -197,64 +189,6 @@ class ControllerClient:
             PermanentError: there is no such task.
         """
         return TaskView.model_validate(await self._call("POST", f"/v1/applications/{name}/tasks/{task}/cancel"))
-
-    async def whoami(self) -> Identity:
-        """Who the token that this client has is of."""
-        return Identity.model_validate(await self._call("GET", "/v1/whoami"))
-
-    async def access(self) -> AccessPolicy | None:
-        """Who may do what; None where nobody said, and the stack's own token is good for everything."""
-        found = await self._call("GET", "/v1/access")
-        return AccessPolicy.model_validate(found) if found is not None else None
-
-    async def grant(self, policy: AccessPolicy | None) -> None:
-        """Have it be so; None: as where nobody said.
-
-        Raises:
-            ForbiddenError: this token may not.
-        """
-        if policy is None:
-            await self._call("DELETE", "/v1/access")
-        else:
-            await self._call("PUT", "/v1/access", policy.model_dump(mode="json"))
-
-    async def audit(self, most: int, before: int | None = None) -> tuple[AuditEntry, ...]:
-        """The newest entries of the audit log, from the one before number `before` on.
-
-        Raises:
-            ForbiddenError: this token may not.
-        """
-        path = f"/v1/audit?most={most}" + (f"&before={before}" if before is not None else "")
-        return _AUDIT.validate_python(await self._call("GET", path))
-
-    async def anchor(self) -> AuditAnchor:
-        """What the controller remembers of the entries that it wrote.
-
-        Raises:
-            ForbiddenError: this token may not.
-        """
-        return AuditAnchor.model_validate(await self._call("GET", "/v1/audit/anchor"))
-
-    async def reviews(self, name: str) -> ReviewReport:
-        """What came of the reviews of an application's answers.
-
-        Raises:
-            PermanentError: it has no review queue.
-        """
-        return ReviewReport.model_validate(await self._call("GET", f"/v1/applications/{name}/reviews"))
-
-    async def begin_erasure(self, announced: ErasureAnnouncement) -> None:
-        """Have the audit log told that a person's data are being deleted.
-
-        Raises:
-            ForbiddenError: this token may not.
-        """
-        await self._call("POST", f"/v1/applications/{announced.application}/erasures", announced.model_dump(mode="json"))
-
-    async def end_erasure(self, proof: ErasureProof) -> None:
-        """Have the audit log told that they are, with the proof's digest."""
-        path = f"/v1/applications/{proof.application}/erasures/{proof.id}"
-        await self._call("PUT", path, proof.model_dump(mode="json"))
 
     async def delete(self, name: str) -> None:
         """Begin to take an application away; nothing where it is gone."""

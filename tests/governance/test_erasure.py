@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,9 +27,22 @@ from heliostat.systems.personal_keys import Keyring
 OTHER = "grace@example.org"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of a world, which is made once and copied for each test."""
+    folder = tmp_path_factory.mktemp("made")
+    World(folder).fill()
+    return folder
+
+
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
+def world(tmp_path, made):
+    return World(copied(made, tmp_path))
+
+
+def copied(made, folder):
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return folder
 
 
 class World:
@@ -41,6 +55,8 @@ class World:
         self.store = open_store(self.address)
         self.keys = Keyring.of(self.privacy.keys)
         self.subject = Subject.of("email", EMAIL, self.keys)
+
+    def fill(self) -> None:
         self.log(("r-1", [EMAIL]), ("r-2", [OTHER, EMAIL, OTHER]), ("r-3", [OTHER]))
         record(self.address, "loans", [Label("r-1", 1.0), Label("r-2", 1.0, 0), Label("r-2", 0.0, 1), Label("r-3", 1.0)])
         line = json.dumps({"request_id": "r-1", "inputs": {"email": self.keys.hashed(EMAIL)}}).encode() + b"\n"
@@ -48,10 +64,10 @@ class World:
         self.store.put("ground-truth/loans/by-hand.csv", b"request_id,label\nr-1,1\n")
         emails = [EMAIL, OTHER, "x@example.org", EMAIL] + [f"p{number}@example.org" for number in range(20)]
         table = pa.table({"email": emails, "income": [float(n) for n in range(24)], "late": [float(n % 2) for n in range(24)]})
-        self.manifest = save(
+        manifest = save(
             Tables(train=table, validation=table.slice(1, 9), test=table.slice(4), label="late"), "loans", self.store
         )
-        self.store.put("datasets/loans/made/abc.json", json.dumps(self.manifest).encode())
+        self.store.put("datasets/loans/made/abc.json", json.dumps(manifest).encode())
 
     def log(self, *requests):
         app = opened(self.folder, self.privacy)
@@ -107,9 +123,10 @@ def test_all_rows_of_the_person_go_and_no_others_and_the_proof_says_which(world)
 
 
 def test_a_snapshot_s_bytes_go_its_name_stays_and_names_what_follows(world):
+    before = json.loads(world.store.get("datasets/loans/made/abc.json"))
     [erased] = world.erase().snapshots
     old = json.loads(world.store.get(f"datasets/loans/{erased.before}/manifest.json"))
-    assert (old["digest"], old["files"], old["erased"]["successor"]) == (world.manifest["digest"], {}, erased.after)
+    assert (old["digest"], old["files"], old["erased"]["successor"]) == (before["digest"], {}, erased.after)
     assert [info.key for info in world.store.list(f"datasets/loans/{erased.before}/")] == [
         f"datasets/loans/{erased.before}/manifest.json"
     ]
@@ -146,8 +163,7 @@ class Killed:
 
 
 @pytest.mark.parametrize("after", range(26))
-def test_killed_at_any_change_it_goes_on_and_comes_to_the_same(tmp_path, after, monkeypatch):
-    world = World(tmp_path)
+def test_killed_at_any_change_it_goes_on_and_comes_to_the_same(world, after, monkeypatch):
     killed = Killed(world.store, after)
     monkeypatch.setattr(snapshots, "open_store", lambda address: killed)
     try:

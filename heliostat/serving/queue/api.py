@@ -26,7 +26,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
@@ -36,6 +36,7 @@ from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.errors import HttpError
 from heliostat.serving.queue import webhooks
 from heliostat.serving.queue.openapi import with_tasks
+from heliostat.serving.queue.sealing import TaskSealing
 from heliostat.serving.queue.waiting import Waiting
 from heliostat.serving.rest.application import json_body
 from heliostat.serving.rest.cors import Cors
@@ -45,7 +46,6 @@ from heliostat.spec.task_queue import TASKS, QueueDepth, TaskView, WebhookView
 from heliostat.systems.brokers import open_broker
 from heliostat.systems.brokers.base import ENDED, NewTask, Task, TaskBroker, TaskConflictError, TaskState
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.personal_keys import UnsealedError
 
 _log = logging.getLogger("ray.serve")
 T = TypeVar("T")
@@ -85,6 +85,7 @@ class TaskApplication:
         self._inner = inner
         self._plane = plane
         self._broker = broker
+        self._sealing = TaskSealing(plane.personal)
         self._queue = version.queue
         self._application = arguments.application
         self._label = version.label
@@ -162,7 +163,7 @@ class TaskApplication:
                 found = await self._call(lambda: self._broker.dead_letters(most))
                 return 200, [_shown(task) for task in found], ()
             case "GET", [task_id]:
-                return 200, self._whole(await self._task(task_id, request)), ()
+                return 200, _shown(self._sealing.shown(await self._task(task_id, request)), whole=True), ()
             case "POST", [task_id, "retry"]:
                 deadline = time.time() + self._queue.deadline_seconds
                 if not await self._call(lambda: self._broker.revive(task_id, deadline)):
@@ -182,12 +183,12 @@ class TaskApplication:
         webhook = _query(request).get("webhook", "")
         if webhook and (problem := webhooks.problem_of(webhook, self._queue.webhooks)):
             raise HttpError(422, problem)
-        payload = self._payload(body, self._plane.personal.header_consents(request.headers))
+        payload = self._sealing.payload(body, self._plane.personal.header_consents(request.headers))
         task = NewTask(self._id(request), self._label, payload, time.time() + seconds, self._queue.max_attempts, webhook)
 
         def submit() -> TaskState:
             self._plane.check(body)
-            return self._submitted(task, body)
+            return self._sealing.submitted(self._broker, task, self._queue.max_open, body)
 
         try:
             state = await self._call(submit)
@@ -196,34 +197,6 @@ class TaskApplication:
         location = f"{self._public}/{task.id}"
         told = {"id": task.id, "status": state.value, "url": location, "resultUrl": f"{location}/result"}
         return 202, told, ((b"location", location.encode()),)
-
-    def _payload(self, body: bytes, consents: bool) -> bytes:
-        """What a broker keeps of a body: one with personal fields is sealed, and one that is not to be logged says so."""
-        personal = self._plane.personal
-        return personal.keys.seal(body, consents) if personal.is_personal or not consents else body
-
-    def _submitted(self, task: NewTask, body: bytes) -> TaskState:
-        try:
-            return self._broker.submit(task, self._queue.max_open)
-        except TaskConflictError:
-            known = self._broker.read(task.id)
-            # The same body, sealed with the key before.
-            if known is not None and known.payload != body and self._body_of(known) == body:
-                return known.state
-            raise
-
-    def _body_of(self, task: Task) -> bytes:
-        try:
-            return self._plane.personal.keys.unseal(task.payload)[0]
-        except UnsealedError:
-            return b""
-
-    def _whole(self, task: Task) -> dict[str, Any]:
-        """A task with its payload and its answer, as others may see them."""
-        personal = self._plane.personal
-        answer = personal.keys.unseal(task.answer)[0] if task.answer else b""
-        payload, answer = bytes(personal.request(self._body_of(task))), bytes(personal.answer(answer))
-        return _shown(replace(task, payload=payload, answer=answer), whole=True)
 
     def _id(self, request: Request) -> str:
         key = request.headers.get(b"idempotency-key")
