@@ -38,7 +38,7 @@ def card(workload: str, data: bool, output: str, begin: bool, stack: str | None,
         _begin(folder)
         return
     review = _review(folder)
-    found = _data_facts(workload, stack) if data else _model_facts(workload, stack)
+    found: DataFacts | ModelFacts = _data_facts(workload, stack) if data else _model_facts(workload, stack)
     if as_json:
         import json
         from dataclasses import asdict
