@@ -91,7 +91,9 @@ _SEVENTH = """
 CREATE TABLE IF NOT EXISTS audit_outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS audit_hashes (number INTEGER PRIMARY KEY, hash TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS access (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), policy TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS review_items (application TEXT, id TEXT, item TEXT NOT NULL, PRIMARY KEY (application, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS review_items (
+    application TEXT, id TEXT, item TEXT NOT NULL, PRIMARY KEY (application, id)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS review_files (application TEXT, key TEXT, PRIMARY KEY (application, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS review_labels (
     application TEXT, item TEXT, reviewer TEXT, label TEXT NOT NULL, at REAL NOT NULL,
