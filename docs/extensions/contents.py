@@ -22,6 +22,8 @@ docs/models-of-others
 docs/training
 docs/rollouts
 docs/prediction-log
+docs/governance
+docs/review
 docs/patterns/on-demand
 docs/patterns/dependency
 docs/patterns/precompute
