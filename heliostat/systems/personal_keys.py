@@ -95,7 +95,8 @@ class Keyring:
             return _OPEN + plain
         newest = next(iter(self._keys))
         name = newest.encode()
-        return _SEALED + bytes((len(name),)) + name + _cipher(self._keys[newest]).encrypt(plain, [name])
+        sealed: bytes = _cipher(self._keys[newest]).encrypt(plain, [name])
+        return _SEALED + bytes((len(name),)) + name + sealed
 
     def unseal(self, kept: bytes) -> tuple[bytes, bool]:
         """The body in what `seal` made, and whether it may be logged; what is no such thing is a body that may.

@@ -49,13 +49,7 @@ def run(application: str, field: str | None, reason: str, yes: bool, stack: str 
     store = open_store(address)
     field = field or subject_field(store, application)
     keys = Keyring.of(version.privacy.keys)
-    asked = f"The person's {field}"
-    value = (
-        click.prompt(asked, hide_input=True) if is_interactive() else click.get_text_stream("stdin").readline().rstrip("\n")
-    )
-    if not value:
-        raise UsageError(f"no {field} was given: write it to standard input")
-    subject = Subject.of(field, value, keys)
+    subject = Subject.of(field, _asked(field), keys)
     announced = announcement_of(store, application, subject, reason)
     if not yes:
         if not is_interactive():
@@ -136,12 +130,14 @@ def show(application: str, erasure_id: str, stack: str | None, as_json: bool) ->
 
 def _asked(field: str) -> str:
     """The value that says whose rows are meant."""
+    import sys
+
     from heliostat.cli.exits import UsageError
     from heliostat.cli.session import is_interactive
 
     if is_interactive():
         return str(click.prompt(f"The person's {field}", hide_input=True))
-    value = click.get_text_stream("stdin").readline().rstrip("\n")
+    value = sys.stdin.readline().rstrip("\n")
     if not value:
         raise UsageError(f"no {field} was given: write it to standard input")
     return value

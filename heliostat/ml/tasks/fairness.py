@@ -40,11 +40,11 @@ def _measured(table: pa.Table, labels: NDArray[Any], scores: NDArray[np.float64]
 
     groups = np.full(len(labels), "", dtype=object)
     small: dict[str, int] = {}
-    for value, rows in rows_by_value(table, check.column):
+    for group, rows in rows_by_value(table, check.column):
         if rows.sum() >= check.min_rows:
-            groups[rows] = value
+            groups[rows] = group
         else:
-            small[value] = int(rows.sum())
+            small[group] = int(rows.sum())
     kept = groups != ""
     told = {"column": check.column, "metric": check.metric.value, "limit": check.limit, "leftOut": small}
     if len(set(groups[kept])) < 2:
@@ -54,8 +54,8 @@ def _measured(table: pa.Table, labels: NDArray[Any], scores: NDArray[np.float64]
              "falsePositiveRate": false_positive_rate}  # fmt: skip
     frame = MetricFrame(metrics=rates, y_true=truth, y_pred=selected, sensitive_features=groups[kept])
     found = {
-        str(group): {name: _finite(value) for name, value in row.items()}
-        for group, row in frame.by_group.to_dict(orient="index").items()
+        str(name): {rate: _finite(value) for rate, value in row.items()}
+        for name, row in frame.by_group.to_dict(orient="index").items()
     }
     value = _finite(_METRICS[check.metric](truth, selected, groups[kept]))
     return {**told, "value": value, "groups": found}
