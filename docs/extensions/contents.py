@@ -24,6 +24,8 @@ docs/training
 docs/rollouts
 docs/postprocessing
 docs/prediction-log
+docs/governance
+docs/review
 docs/patterns/on-demand
 docs/patterns/dependency
 docs/patterns/precompute
