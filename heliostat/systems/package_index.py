@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,8 @@ _PASSWORD: Final = "UV_PUBLISH_PASSWORD"  # noqa: S105 - a variable's name
 _SECONDS: Final = 600.0
 _TAIL: Final = 1000
 _AWAY: Final = ("error sending request", "connection refused", "timed out", "dns error", "server error", "(50")
-_CLOSED: Final = ("401", "403", "unauthorized", "forbidden")
+_CLOSED: Final = re.compile(r"\b(401|403|unauthorized|forbidden)\b")
+"""A status or its name as a word of its own: a digest in the text may well have the same digits."""
 
 
 def publish(wheel: Path, index: PackageIndex) -> None:
@@ -73,7 +75,7 @@ def _error(index: PackageIndex, wheel: Path, said: str) -> PermanentError | Retr
     for secret in _secrets(index).values():
         text = text.replace(secret, "***") if secret else text
     lower = text.lower()
-    if any(each in lower for each in _CLOSED):
+    if _CLOSED.search(lower):
         return PermanentError(f"{index.url} lets nobody in with the credential that it was given: {text}")
     if any(each in lower for each in _AWAY):
         return RetryableError(f"{index.url} does not answer: {text}; run it again")

@@ -104,3 +104,11 @@ def test_an_index_that_does_not_answer_may_be_tried_again(wheel: Path, monkeypat
     with pytest.raises(RetryableError, match="does not answer"):
         package_index.publish(wheel, index(f"http://127.0.0.1:{free_port()}", checkUrl=None, credential=None))
     assert "UV_PUBLISH_PASSWORD" not in os.environ
+
+
+def test_digits_of_a_digest_are_no_status(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INDEX_USER", "ada")
+    monkeypatch.setenv("INDEX_PASSWORD", PASSWORD)
+    said = f"error: Local file and index file do not match. Remote:\n sha256=401{57 * 'd'}9403"
+    assert "refuses" in str(package_index._error(index("http://127.0.0.1:1"), wheel, said))
+    assert "lets nobody in" in str(package_index._error(index("http://127.0.0.1:1"), wheel, "status code 403 Forbidden"))
