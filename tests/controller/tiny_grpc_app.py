@@ -52,7 +52,7 @@ class Halves:
 
 
 class NoLog:
-    def add(self, *entry: Any) -> bool:
+    def add(self, *entry: Any, processed: Any = None) -> bool:
         return False
 
     def close(self) -> None:
