@@ -16,6 +16,7 @@ from heliostat.data.histograms import Histogram
 from heliostat.data.moments import Moments
 from heliostat.data.profiles import ColumnProfile, FiniteNumbers, Numbers
 
+Mask = NDArray[np.bool_]
 _PARTS: Final = 16
 """Pieces of numbers that are held before they are merged."""
 _PENDING: Final = 1 << 16
@@ -30,6 +31,11 @@ def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
     if values.null_count:
         values = values.fill_null(np.nan)
     return np.asarray(values.to_numpy(), np.float64)
+
+
+def mask(found: pa.ChunkedArray) -> Mask:
+    """A column of booleans; missing counts as false."""
+    return np.asarray(found.fill_null(False).to_numpy(), np.bool_)
 
 
 class ColumnBuilder:

@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from heliostat.data.columns import Mask, mask
 from heliostat.data.distinct import hashed_texts
 from heliostat.spec.base import Model, is_none
 
 NAMES: Final = ("train", "validation", "test")
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class TimeSplit(Model):
             _moment(each - self.gap, times.type) for each in (self.validation_from, self.test_from)
         )
         masks = {
-            "train": _mask(pc.less(times, before_validation)),
-            "validation": _mask(pc.and_(pc.greater_equal(times, validation), pc.less(times, before_test))),
-            "test": _mask(pc.greater_equal(times, test)),
+            "train": mask(pc.less(times, before_validation)),
+            "validation": mask(pc.and_(pc.greater_equal(times, validation), pc.less(times, before_test))),
+            "test": mask(pc.greater_equal(times, test)),
         }
         notes = _left_out(table, masks, f"have no time in {self.column!r}, or lie in a gap of {self.gap}")
         if self.group is not None:
@@ -175,7 +175,3 @@ def _left_out(table: pa.Table, masks: dict[str, Mask], why: str) -> tuple[str, .
 def _tables(table: pa.Table, masks: dict[str, Mask], notes: tuple[str, ...]) -> SplitTables:
     train, validation, test = (table.filter(pa.array(masks[name])) for name in NAMES)
     return SplitTables(train, validation, test, notes)
-
-
-def _mask(found: pa.ChunkedArray) -> Mask:
-    return np.asarray(found.fill_null(False).to_numpy(), np.bool_)

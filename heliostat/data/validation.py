@@ -9,9 +9,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from heliostat.data.columns import as_numbers, is_list, is_number, is_text, type_name
+from heliostat.data.columns import Mask, as_numbers, is_list, is_number, is_text, mask, type_name
 from heliostat.data.drift import Limit, Limits, compare
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, profile
@@ -19,7 +18,6 @@ from heliostat.data.schema import ColumnExpectations, Schema
 
 EXAMPLES: Final = 10
 """Rows that a finding names."""
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def _is_of(kind: pa.DataType, expected: str) -> bool:
 
 
 def _missing(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> Iterator[Finding]:
-    missing = _mask(pc.is_null(column, nan_is_null=pa.types.is_floating(column.type)))
+    missing = mask(pc.is_null(column, nan_is_null=pa.types.is_floating(column.type)))
     yield from _share(name, "maxMissing", expected.max_missing, missing, lambda: "are missing")
 
 
@@ -150,7 +148,7 @@ def _texts(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> 
         return
     texts = column.cast(pa.string())
     known = pc.is_in(texts, pa.array(expected.values, pa.string()))
-    unknown = ~_mask(known) & _mask(texts.is_valid())
+    unknown = ~mask(known) & mask(texts.is_valid())
 
     def described() -> str:
         found = texts.filter(pa.array(unknown)).unique().to_pylist()
@@ -175,7 +173,7 @@ def _lengths(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -
 
 def _unique(name: str, column: pa.ChunkedArray) -> Iterator[Finding]:
     """Missing values are not the same as each other."""
-    valid = np.flatnonzero(_mask(column.is_valid()))
+    valid = np.flatnonzero(mask(column.is_valid()))
     encoded = column.drop_null().combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     _, first = np.unique(encoded.indices.to_numpy(), return_index=True)
@@ -216,8 +214,3 @@ def _finding(name: str, key: str, limit: Any, value: Any, broken: Mask, text: st
     rows = tuple(np.flatnonzero(broken)[:EXAMPLES].tolist())
     named = ", ".join(map(str, rows)) + (" …" if count > len(rows) else "")
     return Finding(name, key, limit, value, f"the column {name!r}: {count:,} rows {text} (rows {named})", rows, count)
-
-
-def _mask(found: pa.ChunkedArray) -> Mask:
-    """Missing counts as false."""
-    return np.asarray(found.fill_null(False).to_numpy(), np.bool_)

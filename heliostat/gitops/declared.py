@@ -92,12 +92,12 @@ def _parts(root: Path, name: str, packages: Sequence[str]) -> Iterator[tuple[str
         return code_of(root, *entry_points, sources=packages).digest
 
     task = problem.task_identity
-    yield "dataset", _hash(points["dataset"], code(points["dataset"]), data.values() if data else {}, task)
-    yield "training", _hash(points["train"], code(points["train"]), parameters.values() if parameters else {}, task)
+    yield "dataset", hash_of(points["dataset"], code(points["dataset"]), data.values() if data else {}, task)
+    yield "training", hash_of(points["train"], code(points["train"]), parameters.values() if parameters else {}, task)
     metrics = [metric.model_dump(mode="json", exclude={"code_digest"}) for metric in problem.metrics]
-    yield "model", _hash(task, metrics, [code(metric.function) for metric in problem.metrics])
+    yield "model", hash_of(task, metrics, [code(metric.function) for metric in problem.metrics])
     proto = root.joinpath(*points["contract"].partition(":")[0].split(".")).with_name(PROTO_FILE)
-    yield "application", _hash(points["contract"], code(points["contract"]), proto.read_text() if proto.is_file() else "")
+    yield "application", hash_of(points["contract"], code(points["contract"]), proto.read_text() if proto.is_file() else "")
 
 
 def _digest_of(root: Path, entry_point: str, packages: Sequence[str]) -> str:
@@ -111,7 +111,8 @@ def _folder(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _hash(*values: Any) -> str:
+def hash_of(*values: Any) -> str:
+    """What tells values of JSON apart."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from heliostat.engine.config import project as projects
 from heliostat.engine.config.project import Project
 from heliostat.engine.stackerrors import NotFoundError
 from heliostat.gitops.affected import AffectedStack, Tree, affected, entry_points_in
-from heliostat.gitops.declared import DeclaredTree
+from heliostat.gitops.declared import DeclaredTree, hash_of
 from heliostat.layout import SETTINGS, sources
 from heliostat.spec.code import WORKLOADS, code_digest
 from heliostat.systems import git
@@ -104,9 +103,9 @@ def _shared(tree: Path, project: Project) -> dict[str, str]:
     if (tree / _LIBRARY / "__init__.py").is_file():
         # Its bytes, as versions bring them along.
         files = (path for path in (tree / _LIBRARY).rglob("*.py") if "__pycache__" not in path.parts)
-        found["library"] = _hash([(path.relative_to(tree).as_posix(), path.read_bytes().hex()) for path in sorted(files)])
+        found["library"] = hash_of([(path.relative_to(tree).as_posix(), path.read_bytes().hex()) for path in sorted(files)])
     else:
-        found["library"] = _hash([_pinned(tree / name) for name in _LOCKS])
+        found["library"] = hash_of([_pinned(tree / name) for name in _LOCKS])
     return found
 
 
@@ -120,14 +119,10 @@ def _project(file: Path) -> str:
         said = projects.read_yaml(file)
     except NotFoundError:
         return ""
-    return _hash({key: value for key, value in said.items() if key not in {"description", "backend"}})
+    return hash_of({key: value for key, value in said.items() if key not in {"description", "backend"}})
 
 
 def _pinned(lock: Path) -> str:
     """The line by which a lock names this library."""
     lines = lock.read_text(encoding="utf-8", errors="replace").splitlines() if lock.is_file() else []
     return next((line for line in lines if line.startswith(_LIBRARY)), "")
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

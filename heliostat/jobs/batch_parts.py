@@ -21,7 +21,7 @@ from heliostat.ml.priority import lower_priority
 from heliostat.serving import model_cache
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.serving.opening import steps_of
-from heliostat.serving.postprocessing import StepError
+from heliostat.serving.postprocessing import StepError, Steps
 from heliostat.spec.batch import ANSWER, CHANGES, PREDICTION
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import part_key
@@ -94,31 +94,45 @@ class Predicting:
 
     def _predicted(self, part: Part) -> Iterator[pa.Table]:
         """The part's rows with their predictions, batch by batch."""
-        unchecked = self._specification.run.checked_rows
+        left = self._specification.run.checked_rows
         for table in self._batches(part):
-            columns = self._columns(part, table) if not self._reads_rows else self._read(part, table)
-            if not self._reads_rows and (unchecked is None or unchecked > 0):
-                checked = table if unchecked is None else table.slice(0, unchecked)
-                self._check(part, checked)
-                unchecked = None if unchecked is None else unchecked - checked.num_rows
+            columns, rows = self._taken(part, table, left)
+            left = None if left is None else max(0, left - table.num_rows)
             predictions = self._predictor.predict(columns)
             if (there := rows_of(predictions)) != table.num_rows:
                 raise PermanentError(f"the predictor gave {there} predictions for {table.num_rows} rows")
             kept = [*self._specification.key, *self._specification.columns]
             found = table.select(kept).append_column(PREDICTION, prediction_array(predictions))
-            yield self._with_answers(part, table, found, predictions) if self._steps is not None else found
+            if self._steps is not None and rows is not None:
+                found = self._with_answers(self._steps, part, rows, found, predictions)
+            yield found
 
-    def _with_answers(self, part: Part, table: pa.Table, found: pa.Table, predictions: Predictions) -> pa.Table:
+    def _taken(self, part: Part, table: pa.Table, left: int | None) -> tuple[Mapping[str, Any], Sequence[Any] | None]:
+        """The predictor's columns, and the rows where the contract or steps read them, checked then; else `left` rows are.
+
+        Raises:
+            PermanentError: with the mistakes of the first that do not fit.
+        """
+        if self._reads_rows:
+            rows = self._rows(part, table, 0, table.num_rows, self._batch_bodies)
+            return self._contract.columns(rows), rows
+        columns = self._columns(part, table)
+        if self._steps is not None:
+            return columns, self._rows(part, table, 0, table.num_rows, self._batch_bodies)
+        self._check(part, table if left is None else table.slice(0, left))
+        return columns, None
+
+    def _with_answers(
+        self, steps: Steps, part: Part, rows: Sequence[Any], found: pa.Table, predictions: Predictions
+    ) -> pa.Table:
         """The predictions with the answers that a client would get for them, and what steps changed, as JSON.
 
         Raises:
-            PermanentError: a row does not fit the contract, or a step fails.
+            PermanentError: a step fails.
         """
-        assert self._steps is not None  # noqa: S101 - for mypy
-        rows = self._rows(part, table, 0, table.num_rows, self._batch_bodies)
         answers = [self._contract.respond(score) for score in parts_of(predictions)]
         try:
-            processed = self._steps.apply(rows, answers)
+            processed = steps.apply(rows, answers)
         except StepError as error:
             raise PermanentError(f"{part.key}: {error}: {error.__cause__ or ''}") from error
         told: list[list[dict[str, Any]]] = [[] for _ in rows]
@@ -166,14 +180,6 @@ class Predicting:
     def _reads_rows(self) -> bool:
         """Whether the contract itself makes columns of rows, as those of models of others do: then it makes them here too."""
         return type(self._contract).columns is not Contract.columns
-
-    def _read(self, part: Part, table: pa.Table) -> Mapping[str, Any]:
-        """The predictor's columns as the contract makes them of rows that it has checked.
-
-        Raises:
-            PermanentError: with the mistakes of the first that do not fit.
-        """
-        return self._contract.columns(self._rows(part, table, 0, table.num_rows, self._batch_bodies))
 
     def _takes_none(self, name: str) -> bool:
         try:

@@ -20,7 +20,7 @@ from heliostat.jobs.federation.journal import Journal, RoundRecord
 from heliostat.jobs.federation.server import Api, listening
 from heliostat.jobs.federation.wheels import StoredWheels
 from heliostat.jobs.specification import progress, run
-from heliostat.jobs.train import COMPLETE_TAG, DATASET_TAG, MODEL_TAG, TRAINING_TAG, logged_model
+from heliostat.jobs.train import COMPLETE_TAG, MODEL_TAG, TRAINING_TAG, logged_model, run_tags
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.federated import Federation
@@ -61,13 +61,7 @@ def federate(specification: FederateSpecification) -> None:
 
 def _run_of(registry: Registry, specification: FederateSpecification) -> str:
     """The run of this training: the one that an earlier attempt began, or a new one."""
-    tags = {
-        TRAINING_TAG: specification.digest,
-        "heliostat.code": specification.code_digest,
-        DATASET_TAG: specification.dataset_digest,
-        "heliostat.submission": specification.submission_id,
-        "heliostat.entry_point": specification.entry_point,
-    }
+    tags = run_tags(specification)
     if found := registry.runs_of(specification.name, {TRAINING_TAG: specification.digest}):
         registry.end_run(found[0].run_id, "RUNNING")
         registry.log(found[0].run_id, tags=tags)

@@ -88,15 +88,20 @@ def _load_ray() -> None:
     import heliostat.jobs.trainer  # noqa: F401
 
 
-def _run_of(registry: Registry, specification: TrainSpecification) -> str:
-    """The run of this training: the one that an earlier attempt began, or a new one."""
-    tags = {
+def run_tags(specification: TrainSpecification | FederateSpecification) -> dict[str, str]:
+    """What a training's run is found and explained by."""
+    return {
         TRAINING_TAG: specification.digest,
         "heliostat.code": specification.code_digest,
         DATASET_TAG: specification.dataset_digest,
         "heliostat.submission": specification.submission_id,
         "heliostat.entry_point": specification.entry_point,
     }
+
+
+def _run_of(registry: Registry, specification: TrainSpecification) -> str:
+    """The run of this training: the one that an earlier attempt began, or a new one."""
+    tags = run_tags(specification)
     limit = _seconds_limit(specification)
     found = [
         run

@@ -92,7 +92,7 @@ def _labels(column: pa.ChunkedArray, classes: tuple[str, ...]) -> tuple[Any, Any
         column, kind = column.cast(kind.value_type), kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _from_texts(column.cast(pa.string()), classes)
-    if pa.types.is_nested(kind) or not (_is_number(kind) or pa.types.is_null(kind)):
+    if pa.types.is_nested(kind) or not (is_number(kind) or pa.types.is_null(kind)):
         return np.full(len(column), np.nan), np.asarray(pc.is_valid(column).to_numpy(), dtype=bool)
     numbers = np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     return numbers, np.isinf(numbers)
@@ -129,7 +129,7 @@ def _rows(column: pa.ChunkedArray | None, count: int) -> tuple[Any, Any]:
     if pa.types.is_string(column.type):
         unsaid = pc.or_(unsaid, pc.equal(column, "").fill_null(True))
         column = _each(column, float)
-    elif not _is_number(column.type):
+    elif not is_number(column.type):
         return np.zeros(count, dtype=np.int64), np.asarray(pc.invert(unsaid).to_numpy(), dtype=bool)
     silent = np.asarray(unsaid.to_numpy(), dtype=bool)
     numbers = np.where(silent, 0.0, column.cast(pa.float64(), safe=False).to_numpy())
@@ -171,7 +171,8 @@ def _each(column: pa.ChunkedArray, convert: Callable[[str], float]) -> pa.Chunke
     return pa.chunked_array([[number(text) for text in column.to_pylist()]], pa.float64())
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column holds what can be read as numbers, yes and no among them."""
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
     )

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
+from heliostat.monitoring.labels import is_number
 from heliostat.spec.base import Model, is_empty, is_none
 
 _MOST_SHOWN: Final = 3
@@ -98,7 +99,7 @@ def skew(training: pa.Table, serving: pa.Table, relative_tolerance: float) -> Sk
     features: dict[str, FeatureSkew] = {}
     for name in (name for name in names if name in others):
         one, other = training[name].combine_chunks(), serving[name].combine_chunks()
-        if _is_number(one.type) and _is_number(other.type):
+        if is_number(one.type) and is_number(other.type):
             features[name] = _of_numbers(one, other, relative_tolerance)
         elif _family(one.type) == _family(other.type):
             features[name] = _of_values(one, other)
@@ -183,12 +184,6 @@ def _numbers(column: pa.Array) -> NDArray[np.float64]:
 def _mean(values: NDArray[np.float64]) -> float | None:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else None
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
-    )
 
 
 def _family(kind: Any) -> str:

@@ -9,10 +9,9 @@ from typing import Any, ClassVar, Final
 
 from heliostat.federated import privacy
 from heliostat.provider import inspecting, ray_work
-from heliostat.provider.records import open_registry, unless_deleted
+from heliostat.provider.records import MODEL_TAG, complete_runs, open_registry, unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
-from heliostat.provider.train_job import COMPLETE_TAG, MODEL_TAG, TRAINING_TAG
 from heliostat.provider.training_changes import told
 from heliostat.spec.base import shared
 from heliostat.spec.federated import SITES_TAG, FederatedRules
@@ -20,7 +19,7 @@ from heliostat.spec.federated import told as described
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import FederateSpecification
 from heliostat.spec.resources import FederatedTrainingInputs, FederatedTrainingOutputs
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import Run
 
 _OF_THE_WORK: Final = frozenset({"coordinator", "round_seconds", "timeout_seconds", "ray", "gate", "problem", "experiment"})
@@ -213,14 +212,7 @@ def _work(inputs: FederatedTrainingInputs) -> ray_work.Work:
 
 def _finished_run(inputs: FederatedTrainingInputs, forgiving: bool) -> Run | None:
     """The run of a training with this identity that went to its end; `forgiving`: None where MLflow is not up yet."""
-    try:
-        with open_registry(inputs) as registry:
-            found = registry.runs_of(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
-    except RetryableError:
-        if forgiving:
-            return None
-        raise
-    return found[0] if found else None
+    return next(iter(complete_runs(inputs, identity_of(inputs), forgiving)), None)
 
 
 def _outputs(inputs: FederatedTrainingInputs, run: Run) -> FederatedTrainingOutputs:

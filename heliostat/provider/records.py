@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from heliostat.provider.resource import Context
 from heliostat.spec.base import Model
 from heliostat.spec.resources import ControllerInputs, FederatedTrainingInputs, ModelVersionInputs, TrainJobInputs
 from heliostat.systems.errors import RetryableError
-from heliostat.systems.mlflow_registry import Registry
+from heliostat.systems.mlflow_registry import Registry, Run
+
+TRAINING_TAG: Final = "heliostat.training"
+COMPLETE_TAG: Final = "heliostat.complete"
+MODEL_TAG: Final = "heliostat.model_uri"
 
 O = TypeVar("O", bound=Model)  # noqa: E741 - outputs
 
@@ -20,6 +24,23 @@ def open_registry(
 ) -> Registry:
     """Open the registry that a resource names, as it is reached from here."""
     return Registry(inputs.tracking_uri, seconds=seconds, access=inputs.tracking_access)
+
+
+def complete_runs(inputs: TrainJobInputs | FederatedTrainingInputs, identity: str, forgiving: bool) -> list[Run]:
+    """The runs of trainings with this identity that went to their end, newest first.
+
+    `forgiving`: none where MLflow is not up yet.
+
+    Raises:
+        RetryableError: MLflow does not answer, and that is not forgiven.
+    """
+    try:
+        with open_registry(inputs) as registry:
+            return registry.runs_of(inputs.name, {TRAINING_TAG: identity, COMPLETE_TAG: "true"})
+    except RetryableError:
+        if forgiving:
+            return []
+        raise
 
 
 async def unless_deleted(context: Context, name: str, outputs: O, recorded: Callable[[], O | None]) -> O | None:

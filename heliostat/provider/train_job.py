@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from heliostat.provider import inspecting, own_clusters, planned_capacity, ray_work, training_budgets
-from heliostat.provider.records import open_registry, unless_deleted
+from heliostat.provider.records import MODEL_TAG, complete_runs, open_registry, unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
 from heliostat.provider.training_changes import task_of, told, why
@@ -19,9 +19,6 @@ from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RESUMED_TAG, Run
 from heliostat.systems.ray_capacity import read_nodes
 
-TRAINING_TAG: Final = "heliostat.training"
-COMPLETE_TAG: Final = "heliostat.complete"
-MODEL_TAG: Final = "heliostat.model_uri"
 BUDGET_TAG: Final = "heliostat.ended_by_budget"
 _OF_THE_WORK: Final = frozenset(
     {"max_failures", "timeout_seconds", "ray", "gate", "group", "own_cluster", "problem", "experiment"}
@@ -236,24 +233,13 @@ def _key(inputs: TrainJobInputs) -> str:
 
 def _finished_run(inputs: TrainJobInputs, forgiving: bool) -> Run | None:
     """The run of a training with this identity that went to its end; `forgiving`: None where MLflow is not up yet."""
-    try:
-        with open_registry(inputs) as registry:
-            found = registry.runs_of(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
-    except RetryableError:
-        if forgiving:
-            return None
-        raise
+    found = complete_runs(inputs, identity_of(inputs), forgiving)
     return next((run for run in found if not training_budgets.has_more(inputs, run.tags.get(BUDGET_TAG))), None)
 
 
 def _ended_early(inputs: TrainJobInputs) -> bool:
     """Whether a run of this identity was ended by its budget; no where MLflow is not up yet."""
-    try:
-        with open_registry(inputs) as registry:
-            found = registry.runs_of(inputs.name, {TRAINING_TAG: identity_of(inputs), COMPLETE_TAG: "true"})
-    except RetryableError:
-        return False
-    return any(BUDGET_TAG in run.tags for run in found)
+    return any(BUDGET_TAG in run.tags for run in complete_runs(inputs, identity_of(inputs), forgiving=True))
 
 
 def _find_run(outputs: TrainJobOutputs) -> Run | None:

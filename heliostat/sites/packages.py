@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from heliostat.spec.federated import DeliveredPackage
 from heliostat.systems.coordinator_api import CoordinatorClient
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.file_digests import sha256_of
 
 CURRENT: Final = "current.json"
 _SECONDS: Final = 120.0
@@ -54,7 +54,7 @@ def _fetched(package: DeliveredPackage, client: CoordinatorClient, folder: Path)
     folder.mkdir(parents=True, exist_ok=True)
     wheel = folder / Path(package.file).name
     client.fetch_package(wheel)
-    if sha256(wheel.read_bytes()).hexdigest() != package.sha256:
+    if sha256_of(wheel) != package.sha256:
         wheel.unlink()
         raise RetryableError(f"{package.file} did not come as it was published")
     return wheel

@@ -113,6 +113,28 @@ class BatchRun(Model):
     """How long a run may take; then it is stopped and has failed."""
 
 
+def require_cron(given: str | None) -> str | None:
+    """A schedule as it was given; a validator of fields that have one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    from datetime import UTC, datetime
+
+    from cronsim import CronSim, CronSimError
+
+    if given is None:
+        return None
+    try:
+        next(CronSim(given, datetime(2026, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration) as error:
+        why = error or "it is never due"
+        raise ValueError(
+            f"{given!r} is no schedule ({why}): give minute, hour, day, month and weekday as cron has them"
+        ) from None
+    return given
+
+
 class Batch(BatchRun):
     """Predictions of a workload's model over many rows, made beforehand."""
 
@@ -128,12 +150,7 @@ class Batch(BatchRun):
     """When it is made again, as cron says it and in UTC: `0 3 * * *` is each night at three. By default with each `up` that
     changes it."""
 
-    @field_validator("schedule")
-    @classmethod
-    def _is_cron(cls, given: str | None) -> str | None:
-        if given is not None and (problem := cron_problem(given)):
-            raise ValueError(problem)
-        return given
+    _is_cron = field_validator("schedule")(require_cron)
 
     @model_validator(mode="after")
     def _has_key(self) -> Self:
@@ -179,17 +196,3 @@ class Lookup(Model):
     """What happens to rows that have none, or an older one."""
     refresh_seconds: Annotated[float, Field(gt=0)] = 30.0
     """How often a replica looks for a newer result."""
-
-
-def cron_problem(given: str) -> str:
-    """What is wrong with a schedule; empty where it is right."""
-    from datetime import UTC, datetime
-
-    from cronsim import CronSim, CronSimError
-
-    try:
-        next(CronSim(given, datetime(2026, 1, 1, tzinfo=UTC)))
-    except (CronSimError, StopIteration) as error:
-        why = error or "it is never due"
-        return f"{given!r} is no schedule ({why}): give minute, hour, day, month and weekday as cron has them"
-    return ""

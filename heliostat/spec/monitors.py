@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from heliostat.spec.base import Model
-from heliostat.spec.batch import cron_problem
+from heliostat.spec.batch import require_cron
 from heliostat.spec.mistakes import Mistake
 from heliostat.spec.notifications import AlarmPolicy, Sink
 from heliostat.spec.problem import Problem
@@ -54,12 +54,7 @@ class Monitor(Model):
     """Who is told of alarms; without any they are shown and told to nobody."""
     retraining: RetrainingPolicy | None = None
 
-    @field_validator("schedule")
-    @classmethod
-    def _is_cron(cls, given: str) -> str:
-        if problem := cron_problem(given):
-            raise ValueError(problem)
-        return given
+    _is_cron = field_validator("schedule")(require_cron)
 
     @field_validator("sinks")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from heliostat.spec.base import Model
-from heliostat.spec.batch import cron_problem
+from heliostat.spec.batch import require_cron
 from heliostat.spec.findings import Aspect, Severity
 
 
@@ -18,12 +18,7 @@ class ScheduleTrigger(Model):
     schedule: str
     """As cron says it and in UTC: `0 3 1 * *` is the first of each month at three."""
 
-    @field_validator("schedule")
-    @classmethod
-    def _is_cron(cls, given: str) -> str:
-        if problem := cron_problem(given):
-            raise ValueError(problem)
-        return given
+    _is_cron = field_validator("schedule")(require_cron)
 
 
 class NewDataTrigger(Model):

@@ -49,11 +49,11 @@ class World:
         return Context("urn", *(self.told[kind].append for kind in ("progress", "info", "warn")), self.cancelled)
 
     def install(self, monkeypatch: Any) -> None:
-        from heliostat.provider import model_version, ray_work, train_job
+        from heliostat.provider import model_version, ray_work, records, train_job
 
         monkeypatch.setattr(ray_work, "open_runner", lambda address, own=None: self.jobs)
-        monkeypatch.setattr(train_job, "open_registry", lambda inputs: FakeRegistry(self))
-        monkeypatch.setattr(model_version, "open_registry", lambda inputs: FakeRegistry(self))
+        for module in (records, train_job, model_version):
+            monkeypatch.setattr(module, "open_registry", lambda inputs: FakeRegistry(self))
 
         async def incumbent(inputs: Any) -> str | None:
             return self.serving

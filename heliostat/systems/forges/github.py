@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 
 from heliostat.systems.forges import Comment, PullRequest
+from heliostat.systems.forges.like_github import LikeGitHub, comment_of
 from heliostat.systems.forges.rest import RestClient
 
 
-class GitHub:
+class GitHub(LikeGitHub):
     """A repository `owner/name`."""
 
     longest_comment = 65_536
@@ -31,39 +32,19 @@ class GitHub:
             "X-GitHub-Api-Version": "2022-11-28",
         }
         rights = "`permissions: {pull-requests: write, contents: write}` of the workflow"
-        self._client = RestClient(url, headers, rights=rights, transport=transport, sleep=sleep)
+        client = RestClient(url, headers, rights=rights, transport=transport, sleep=sleep)
         self._owner = repository.partition("/")[0]
-        self._repository = f"/repos/{repository}"
+        super().__init__(client, repository)
 
     def comments(self, number: int) -> list[Comment]:  # noqa: D102 - see Forge
-        return [_comment(each) for each in self._client.pages(f"{self._repository}/issues/{number}/comments", "per_page")]
-
-    def add_comment(self, number: int, text: str) -> Comment:  # noqa: D102
-        return _comment(self._client.call("POST", f"{self._repository}/issues/{number}/comments", json={"body": text}))
-
-    def edit_comment(self, number: int, comment: str, text: str) -> bool:  # noqa: D102
-        path = f"{self._repository}/issues/comments/{comment}"
-        return self._client.call("PATCH", path, none_at_404=True, json={"body": text}) is not None
-
-    def pull_request(self, number: int) -> PullRequest:  # noqa: D102
-        return self._pull_request(self._client.call("GET", f"{self._repository}/pulls/{number}"))
+        return [comment_of(each) for each in self._client.pages(f"{self._repository}/issues/{number}/comments", "per_page")]
 
     def open_pull_request_of(self, head: str) -> PullRequest | None:  # noqa: D102
         parameters = {"state": "open", "head": f"{self._owner}:{head}"}
         found = self._client.call("GET", f"{self._repository}/pulls", params=parameters)
         return self._pull_request(found[0]) if found else None
 
-    def open_pull_request(self, head: str, base: str, title: str, text: str) -> PullRequest:  # noqa: D102
-        said = {"title": title, "body": text, "base": base}
-        if there := self.open_pull_request_of(head):
-            return self._pull_request(self._client.call("PATCH", f"{self._repository}/pulls/{there.number}", json=said))
-        return self._pull_request(self._client.call("POST", f"{self._repository}/pulls", json={**said, "head": head}))
-
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         theirs = (said["head"].get("repo") or {}).get("full_name")  # None: the fork is deleted
         ours = (said["base"].get("repo") or {}).get("full_name")
         return PullRequest(int(said["number"]), said["head"]["ref"], said["base"]["ref"], said["html_url"], theirs != ours)
-
-
-def _comment(said: Mapping[str, Any]) -> Comment:
-    return Comment(str(said["id"]), str((said.get("user") or {}).get("login", "")), str(said.get("body") or ""))

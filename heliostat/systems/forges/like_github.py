@@ -1,0 +1,46 @@
+"""What GitHub's REST API and those that were made after it have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from heliostat.systems.forges import Comment, PullRequest
+from heliostat.systems.forges.rest import RestClient
+
+
+class LikeGitHub(ABC):
+    """A repository `owner/name`, whose pull requests are issues too."""
+
+    def __init__(self, client: RestClient, repository: str) -> None:
+        self._client = client
+        self._repository = f"/repos/{repository}"
+
+    @abstractmethod
+    def open_pull_request_of(self, head: str) -> PullRequest | None:  # noqa: D102 - see Forge
+        ...
+
+    @abstractmethod
+    def _pull_request(self, said: Mapping[str, Any]) -> PullRequest: ...
+
+    def add_comment(self, number: int, text: str) -> Comment:  # noqa: D102
+        return comment_of(self._client.call("POST", f"{self._repository}/issues/{number}/comments", json={"body": text}))
+
+    def edit_comment(self, number: int, comment: str, text: str) -> bool:  # noqa: D102
+        path = f"{self._repository}/issues/comments/{comment}"
+        return self._client.call("PATCH", path, none_at_404=True, json={"body": text}) is not None
+
+    def pull_request(self, number: int) -> PullRequest:  # noqa: D102
+        return self._pull_request(self._client.call("GET", f"{self._repository}/pulls/{number}"))
+
+    def open_pull_request(self, head: str, base: str, title: str, text: str) -> PullRequest:  # noqa: D102
+        said = {"title": title, "body": text, "base": base}
+        if there := self.open_pull_request_of(head):
+            return self._pull_request(self._client.call("PATCH", f"{self._repository}/pulls/{there.number}", json=said))
+        return self._pull_request(self._client.call("POST", f"{self._repository}/pulls", json={**said, "head": head}))
+
+
+def comment_of(said: Mapping[str, Any]) -> Comment:
+    """A comment as such an API writes it."""
+    return Comment(str(said["id"]), str((said.get("user") or {}).get("login", "")), str(said.get("body") or ""))
