@@ -86,8 +86,18 @@ async def predictions(stack: Stack) -> dict[str, float]:
     async with httpx.AsyncClient(headers={"authorization": "Bearer secret"}) as client:
         text = (await client.get(f"{stack.client._address.url}/metrics")).text
     samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
-    mine = [each for each in samples if each.name == "heliostat_requests_total" and each.labels["route"] == "predict"]
+    mine = [each for each in samples if each.name == "heliostat_requests_total" and each.labels["route"] == "/predict"]
     return {each.labels["version"]: each.value for each in mine}
+
+
+async def until_told(stack: Stack, before: dict[str, float], count: int) -> dict[str, float]:
+    """Predictions by version since `before`, once they are so many and both versions are among them."""
+    async with asyncio.timeout(60):
+        while True:
+            told = {label: value - before.get(label, 0.0) for label, value in (await predictions(stack)).items()}
+            if {"1-fine", "2-fine"} <= {label for label, value in told.items() if value} and sum(told.values()) >= count:
+                return told
+            await asyncio.sleep(0.2)
 
 
 async def phase(stack: Stack, *phases: Phase) -> Status:
@@ -109,12 +119,11 @@ async def test_a_canary_has_its_share_of_the_calls_and_none_of_them_fails(stack:
         bringing = asyncio.create_task(stack.bring(served(stack, 2, strategy=canary)))
         await phase(stack, Phase.ANALYSING)
         before, seen = await predictions(stack), calls.labels.copy()
-        await asyncio.sleep(4)
-        after, answered = await predictions(stack), calls.labels - seen
+        told = await until_told(stack, before, 300)
+        answered = calls.labels - seen
         status = await bringing
         rolled = await stack.bring(served(stack, 3, strategy=Rolling()))
     assert set(calls.ends) == {"OK"}, calls.ends
-    told = {label: after[label] - before.get(label, 0.0) for label in ("1-fine", "2-fine")}
     for counts in (told, answered):
         assert WEIGHT - 12 < 100 * counts["2-fine"] / sum(counts.values()) < WEIGHT + 12, (told, answered)
     assert status.serving is not None

@@ -206,10 +206,24 @@ class Sqlite:
             except OSError as error:
                 raise explained(error, f"keep tasks in {self._path.parent}") from error
             found = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            found.execute("PRAGMA journal_mode = WAL")
+            _log_ahead(found)
             found.execute("PRAGMA synchronous = FULL")
             found.executescript(steps.TABLES)
             self._local.connection = found
             with self._lock:
                 self._open.append(found)
         return found
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Have changes written to a log first; two that say so of a new file at once refuse each other, and wait for no lock."""
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
