@@ -16,7 +16,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 
 from heliostat.layout import CODE, data_folder, has_code, workload_names
-from heliostat.resources import Handover, Platform, ServedExternalModel
+from heliostat.resources import Access, Handover, Platform, ServedExternalModel
 from heliostat.resources.workload_modules import parameters_of, problem_of, workload_module
 from heliostat.spec.model_contracts import ModelContract, ModelContractError
 from heliostat.spec.platforms.aws import AwsPlatform as DeclaredAws
@@ -46,6 +46,8 @@ def run() -> None:
     stack = read(root / "workloads")
     platform = _with_its_packages(stack, root)
     pulumi.export("platform", platform.exported())
+    if stack.access is not None:
+        Access("access", stack.access, platform.controller, pulumi.ResourceOptions(depends_on=list(platform.ready)))
     contracts = _contracts(stack, root)
     declared = {
         name: ServedExternalModel(name, contracts[name], spec, root, platform)

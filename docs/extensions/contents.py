@@ -25,6 +25,8 @@ docs/rollouts
 docs/postprocessing
 docs/prediction-log
 docs/monitoring
+docs/governance
+docs/review
 docs/patterns/on-demand
 docs/patterns/dependency
 docs/patterns/precompute

@@ -128,7 +128,7 @@ def flush(directory: Path, seconds: float, file: Path) -> Backlog:
     if not path.exists():
         return Backlog(0)
     store = Store(directory)
-    waiting = store.count_waiting()
+    waiting = store.count_waiting() + store.audits.waiting()
     if not waiting:
         return Backlog(0)
     settings = load(file)

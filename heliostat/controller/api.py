@@ -15,11 +15,15 @@ from fastapi.responses import JSONResponse
 import heliostat
 from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.changes import add_changes
+from heliostat.controller.consent import Consents
 from heliostat.controller.doors import Door, Guard
+from heliostat.controller.governance_api import add_governance
 from heliostat.controller.metrics import CONTENT_TYPE, Metrics
+from heliostat.controller.permissions import authorize
 from heliostat.controller.points import samples
 from heliostat.controller.probes import add_probes
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.reviews import Reviews, add_reviews
 from heliostat.controller.step_counters import StepCounters
 from heliostat.controller.task_queues import TaskQueues, add_task_queues
 from heliostat.controller.traffic_api import add_traffic
@@ -93,18 +97,20 @@ def create_app(
     about tasks; by default they are its own.
     """
     make_all()  # FastAPI misreads what is not
-    guard = Depends(Guard(Door(token, read_again), agents_door))
+    guard = Depends(Guard(Door(token, read_again), agents_door, reconciler.store.access.read))
     version = heliostat.__version__
-    app = FastAPI(title="heliostat controller", version=version, dependencies=[guard], openapi_url=None)
+    app = FastAPI(title="heliostat controller", version=version, dependencies=[guard, Depends(authorize)], openapi_url=None)
     views = Views(reconciler, public_url)
-    queues, steps = queues or TaskQueues(reconciler), StepCounters(reconciler)
+    queues = queues or TaskQueues(reconciler)
     _add_health(app, reconciler, public_url)
-    _add_metrics(app, Metrics(reconciler, queues, steps), queues, steps)
+    _add_metrics(app, reconciler, queues)
     _add_reads(app, reconciler, views)
     add_task_queues(app, queues, views.state)
     add_changes(app, reconciler, views.state, views.status)
     if isinstance(reconciler.traffic, FleetRouter):
         add_traffic(app, reconciler.traffic)
+    add_governance(app, reconciler)
+    add_reviews(app, Reviews(reconciler))
     add_probes(app, reconciler)
     _add_errors(app)
     return app
@@ -125,10 +131,13 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
         )
 
 
-def _add_metrics(app: FastAPI, metrics: Metrics, queues: TaskQueues, steps: StepCounters) -> None:
+def _add_metrics(app: FastAPI, reconciler: Reconciler, queues: TaskQueues) -> None:
+    steps, consents = StepCounters(reconciler), Consents(reconciler)
+    metrics = Metrics(reconciler, queues, steps, consents)
+
     @app.get("/metrics")
     async def scrape() -> Response:
-        await asyncio.gather(queues.refresh(), steps.refresh())
+        await asyncio.gather(queues.refresh(), steps.refresh(), consents.refresh())
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -7,22 +7,29 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain, takewhile
+from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, status
+from fastapi import Depends, FastAPI, HTTPException, status
 
 from heliostat.controller import ledger, rollback_targets
+from heliostat.controller.audit import event
+from heliostat.controller.permissions import identity
 from heliostat.controller.reconciler import Reconciler
-from heliostat.rollout import clusters, orders
+from heliostat.rollout import clusters, orders, show
 from heliostat.rollout.model import Observed, State, Step
 from heliostat.rollout.plan import plan
 from heliostat.rollout.shares import problem
+from heliostat.spec.audit import AuditEvent
 from heliostat.spec.base import Name
 from heliostat.spec.capabilities import unsupported
 from heliostat.spec.ledger import Entry
+from heliostat.spec.roles import Identity
 from heliostat.spec.rollouts import ActionRequest, Declaration, Desired, Plan, RollbackRequest, RollbackTarget, Status
 from heliostat.systems.objects import open_store
 from heliostat.systems.store_lifecycle import emptied_at
 
+Who = Annotated[Identity, Depends(identity)]
+"""Who makes a call."""
 _LOOK_SECONDS = 20.0
 """How long a declaration waits for the loop, which may be waiting for the cluster's account."""
 
@@ -30,13 +37,13 @@ _LOOK_SECONDS = 20.0
 class Changes:
     """What people and programs ask for."""
 
-    def __init__(self, reconciler: Reconciler, state: Callable[[str], State], show: Callable[[str], Status]) -> None:
-        """`state` and `show` say 404 where there is no such application."""
+    def __init__(self, reconciler: Reconciler, state: Callable[[str], State], status: Callable[[str], Status]) -> None:
+        """`state` and `status` say 404 where there is no such application."""
         self._reconciler = reconciler
         self._state = state
-        self._show = show
+        self._show = status
 
-    async def declare(self, name: str, declaration: Declaration) -> Status:
+    async def declare(self, name: str, declaration: Declaration, who: Identity) -> Status:
         """Take a declaration, and answer once the rollout that it began is to be seen."""
         self._refuse(declaration.desired)
         with _conflicts():
@@ -44,7 +51,7 @@ class Changes:
         declaration = declaration.model_copy(update={"desired": desired})
         await self._fits(name, declaration)
         with _conflicts():
-            self._reconciler.declare(name, declaration)
+            self._reconciler.declare(name, declaration, self._declared(name, declaration, who))
         return await self._looked_at(name)
 
     async def plan(self, name: str, declaration: Declaration) -> Plan:
@@ -71,19 +78,46 @@ class Changes:
             orders.roll_back(self._state(name), found.desired, self._observed(name), order, self._reconciler.now())
         return found
 
-    async def rollback(self, name: str, order: RollbackRequest) -> Status:
+    async def rollback(self, name: str, order: RollbackRequest, who: Identity) -> Status:
         """Have what served before, or what an entry of the ledger names, serve again."""
+        order = order.model_copy(update={"by": who.name}) if who.known else order
         with _conflicts():
             found = await self._chosen(name, order)
-            self._reconciler.roll_back(name, found.desired, order)
+            change = (_serving(self._state(name)), _shown(found.desired))
+            act = event(who, "application.rollback", name, self._reconciler.now(), order.by, order.reason, change)
+            self._reconciler.roll_back(name, found.desired, order, (act,))
         return await self._looked_at(name)
 
-    def say(self, name: str, word: ActionRequest, order: Callable[[State, ActionRequest, float], Step]) -> Status:
+    def say(
+        self, name: str, word: ActionRequest, order: Callable[[State, ActionRequest, float], Step], who: Identity
+    ) -> Status:
         """Take a person's word on a rollout."""
-        self._state(name)
+        state, now = self._state(name), self._reconciler.now()
+        word = word.model_copy(update={"by": who.name}) if who.known else word
+        action = "rollout.approve" if order is orders.approve else "rollout.abort"
         with _conflicts():
-            self._reconciler.say(name, word, order)
+            after = order(state, word, now).state
+            act = event(who, action, name, now, word.by, word.reason, (_progress(state), _progress(after)))
+            self._reconciler.say(name, word, order, (act,))
         return self._show(name)
+
+    def delete(self, name: str, who: Identity) -> Status:
+        """Take an application away."""
+        state = self._state(name)
+        act = event(who, "application.delete", name, self._reconciler.now(), change=(_serving(state), {}))
+        self._reconciler.delete(name, () if state.deleting else (act,))
+        return self._show(name)
+
+    def _declared(self, name: str, declaration: Declaration, who: Identity) -> tuple[AuditEvent, ...]:
+        """What the audit log is told of a declaration; nothing of one that changes nothing."""
+        state = self._reconciler.states.get(name, State(name=name))
+        if state.declared == declaration.desired and not state.deleting and not declaration.retry_refused:
+            return ()
+        origin = declaration.origin
+        told = {**_shown(declaration.desired), **({"commit": origin.commit, "dirty": origin.dirty} if origin else {})}
+        said = origin.by if origin is not None else ""
+        before = _shown(state.declared) if state.declared is not None else {}
+        return (event(who, "application.declare", name, self._reconciler.now(), said, change=(before, told)),)
 
     async def _chosen(self, name: str, order: RollbackRequest) -> RollbackTarget:
         """What to go back to, where that can be; what is still warm needs nothing, and is asked nothing."""
@@ -167,34 +201,54 @@ def add_changes(app: FastAPI, reconciler: Reconciler, state: Callable[[str], Sta
     changes = Changes(reconciler, state, show)
 
     @app.put("/v1/applications/{name}")
-    async def declare(name: Name, declaration: Declaration) -> Status:
-        return await changes.declare(name, declaration)
+    async def declare(name: Name, declaration: Declaration, who: Who) -> Status:
+        return await changes.declare(name, declaration, who)
 
     @app.post("/v1/applications/{name}/plan")
     async def preview(name: Name, declaration: Declaration) -> Plan:
         return await changes.plan(name, declaration)
 
     @app.post("/v1/applications/{name}/approve")
-    async def approve(name: Name, word: ActionRequest) -> Status:
-        return changes.say(name, word, orders.approve)
+    async def approve(name: Name, word: ActionRequest, who: Who) -> Status:
+        return changes.say(name, word, orders.approve, who)
 
     @app.post("/v1/applications/{name}/abort")
-    async def abort(name: Name, word: ActionRequest) -> Status:
-        return changes.say(name, word, orders.abort)
+    async def abort(name: Name, word: ActionRequest, who: Who) -> Status:
+        return changes.say(name, word, orders.abort, who)
 
     @app.get("/v1/applications/{name}/rollback")
     async def way_back(name: Name) -> RollbackTarget:
         return await changes.way_back(name)
 
     @app.post("/v1/applications/{name}/rollback")
-    async def rollback(name: Name, order: RollbackRequest) -> Status:
-        return await changes.rollback(name, order)
+    async def rollback(name: Name, order: RollbackRequest, who: Who) -> Status:
+        return await changes.rollback(name, order, who)
 
     @app.delete("/v1/applications/{name}", status_code=status.HTTP_202_ACCEPTED)
-    async def delete(name: Name) -> Status:
-        state(name)
-        reconciler.delete(name)
-        return show(name)
+    async def delete(name: Name, who: Who) -> Status:
+        return changes.delete(name, who)
+
+
+def _shown(desired: Desired) -> dict[str, Any]:
+    """A declaration as the audit log tells it."""
+    version = desired.version
+    return {
+        "version": version.label, "digest": version.digest, "model": version.model_uri, "replicas": desired.replicas,
+        "strategy": desired.strategy.kind,
+    }  # fmt: skip
+
+
+def _serving(state: State) -> dict[str, Any]:
+    return _shown(state.declared) if state.declared is not None else {}
+
+
+def _progress(state: State) -> dict[str, Any]:
+    """A rollout as the audit log tells it."""
+    rollout = state.rollout
+    if rollout is None:
+        return {}
+    told = {"rollout": rollout.number, "phase": rollout.phase.value, "step": show.step(state)}
+    return {**told, "target": rollout.target.version.label}
 
 
 def _same(before: State, now: State) -> None:

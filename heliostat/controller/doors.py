@@ -11,6 +11,7 @@ from fastapi import HTTPException, Request, status
 
 from heliostat.controller.traffic_api import PREFIX
 from heliostat.spec.addresses import ControllerAddress
+from heliostat.spec.roles import STACK, AccessPolicy, Identity, identity_of
 from heliostat.systems.errors import PermanentError, RetryableError
 
 
@@ -36,17 +37,27 @@ class Door:
 
 
 class Guard:
-    """Lets in by one door to everything, and by another one to what agents of the traffic plane ask."""
+    """Lets in by one door as the stack, by another one to what agents of the traffic plane ask, and people by their tokens."""
 
-    def __init__(self, door: Door, agents_door: Door | None = None) -> None:
-        self._door, self._agents_door = door, agents_door
+    def __init__(
+        self, door: Door, agents_door: Door | None = None, policy: Callable[[], AccessPolicy | None] = lambda: None
+    ) -> None:
+        """`policy`: who may do what; None where nobody said, and the stack's own token is good for everything."""
+        self._door, self._agents_door, self._policy = door, agents_door, policy
 
     async def __call__(self, request: Request) -> None:
-        """Raise 401 for who is not let in."""
+        """Note who it is, or raise 401 for who is not let in."""
         # A Kubernetes API server, as a way here, keeps Authorization to itself.
         given = request.headers.get("authorization") or request.headers.get(ControllerAddress.proxied_header, "")
         of_agents = self._agents_door is not None and request.url.path.startswith(PREFIX)
         if of_agents and self._agents_door is not None and await self._agents_door.lets_in(given):
+            request.state.identity = Identity(name="an agent of the traffic plane", known=True, roles=())
             return
+        policy = self._policy() or AccessPolicy()
+        person = identity_of(policy, given.removeprefix("Bearer ")) if given.startswith("Bearer ") else None
+        if person is not None:
+            request.state.identity = person
+            return
+        request.state.identity = Identity(name=STACK, known=False, roles=policy.stack_token)
         if not await self._door.lets_in(given):
             raise HTTPException(status.HTTP_401_UNAUTHORIZED, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})

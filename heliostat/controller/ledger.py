@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from heliostat.controller.audit import AuditLog
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Record, State
 from heliostat.spec.ledger import Entry, key_of, place_of, prefix_of
@@ -68,20 +69,27 @@ class Ledger:
     def __init__(self, store: Store, objects: ObjectStore) -> None:
         self._store = store
         self._objects = objects
+        self.audit = AuditLog(store.audits, objects)
+        """What is beside it: it waits, and is written, by the same rules."""
         self._last: dict[str, int] = {}
         self._posted = asyncio.Event()
 
     def wake(self) -> None:
         """Something was posted."""
         self._posted.set()
+        self.audit.wake()
 
     async def run(self) -> None:
-        """Write what waits, for ever; a store that is away is tried again, less and less often."""
+        """Write what waits, here and in the audit log, for ever."""
+        await asyncio.gather(self._run(), self.audit.run())
+
+    async def _run(self) -> None:
+        """A store that is away is tried again, less and less often."""
         delay = 0.0
         while True:
             self._posted.clear()
             try:
-                await self.flush()
+                await self._flush()
                 delay = 0.0
                 await self._posted.wait()
             except Exception as error:
@@ -94,12 +102,16 @@ class Ledger:
                 await asyncio.sleep(delay)
 
     async def flush(self) -> None:
-        """Write all that waits, in order.
+        """Write all that waits, in order, here and in the audit log.
 
         Raises:
             RetryableError: the object store does not answer.
             PermanentError: it refuses.
         """
+        await self._flush()
+        await self.audit.flush()
+
+    async def _flush(self) -> None:
         while (found := self._store.outbox()) is not None:
             sequence, waiting = found
             number = await asyncio.to_thread(self._write, waiting)
@@ -116,7 +128,7 @@ class Ledger:
             error = f"the object store did not take them within {seconds:g} s"
         except Exception as problem:
             error = str(problem) or type(problem).__name__
-        waiting = self._store.count_waiting()
+        waiting = self._store.count_waiting() + self._store.audits.waiting()
         return Backlog(waiting, error if waiting else "")
 
     def _write(self, waiting: Entry) -> int:

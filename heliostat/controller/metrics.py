@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from heliostat.controller.backends.fleet import FleetRouter
+from heliostat.controller.consent import Consents, ReplicaCounts
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.step_counters import StepCounters
 from heliostat.controller.task_queues import TaskQueues
@@ -29,9 +30,9 @@ _VERDICTS = {Verdict.PASS: 1, Verdict.INCONCLUSIVE: 0, Verdict.FAIL: -1}
 class Metrics:
     """One registry of one controller."""
 
-    def __init__(self, reconciler: Reconciler, queues: TaskQueues, steps: StepCounters) -> None:
+    def __init__(self, reconciler: Reconciler, queues: TaskQueues, steps: StepCounters, consents: Consents) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(reconciler, queues, steps))
+        self._registry.register(_Collector(reconciler, queues, steps, consents))
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -39,8 +40,9 @@ class Metrics:
 
 
 class _Collector(Collector):
-    def __init__(self, reconciler: Reconciler, queues: TaskQueues, steps: StepCounters) -> None:
+    def __init__(self, reconciler: Reconciler, queues: TaskQueues, steps: StepCounters, consents: Consents) -> None:
         self._reconciler = reconciler
+        self._consents = consents
         self._queues = queues
         self._steps = steps
 
@@ -69,12 +71,24 @@ class _Collector(Collector):
             yield _members(reconciler.traffic)
         yield from _tasks(self._queues.depths)
         yield from _postprocessing(self._steps)
+        yield _without_consent(self._consents.counts)
         written = not reconciler.store.faults.error
         yield _gauge("heliostat_store_writes", "Whether what is decided can be written down", written)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _without_consent(counts: tuple[ReplicaCounts, ...]) -> Metric:
+    told = CounterMetricFamily(
+        "heliostat_requests_without_consent",
+        "Requests that a replica answered and did not keep, as they did not say that it may",
+        labels=[*_VERSION, "replica"],
+    )
+    for each in counts:
+        told.add_metric([each.application, each.version, each.replica], each.counts.without_consent)
+    return told
 
 
 def _tasks(depths: Mapping[str, QueueDepth]) -> Iterator[Metric]:

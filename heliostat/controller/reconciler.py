@@ -32,6 +32,7 @@ from heliostat.rollout.decide import decide
 from heliostat.rollout.degraded import fail_back_to_stable
 from heliostat.rollout.model import GATHERING, Action, Colour, Decision, Evidence, Observed, Record, SetShare, State, Step
 from heliostat.rollout.show import gathering
+from heliostat.spec.audit import AuditEvent
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import TrafficSnapshot
 from heliostat.spec.ledger import EntryKind
@@ -103,7 +104,7 @@ class Reconciler:
         """Look at once."""
         self._wake.set()
 
-    def declare(self, name: str, declaration: Declaration) -> None:
+    def declare(self, name: str, declaration: Declaration, acts: tuple[AuditEvent, ...] = ()) -> None:
         """Take a new declaration; the next pass begins with it.
 
         Raises:
@@ -112,20 +113,27 @@ class Reconciler:
         state, desired = self.states.get(name, State(name=name)), declaration.desired
         if declaration.retry_refused:
             state = orders.retry(state, desired)
-        self._writer.write(orders.declare(state, desired, self._seen(name), declaration.origin))
+        self._writer.write(orders.declare(state, desired, self._seen(name), declaration.origin), acts=acts)
         self.wake()
 
-    def roll_back(self, name: str, desired: Desired, order: RollbackRequest) -> None:
+    def roll_back(self, name: str, desired: Desired, order: RollbackRequest, acts: tuple[AuditEvent, ...] = ()) -> None:
         """Have what an entry of the ledger names serve again; the next pass begins with it.
 
         Raises:
             OrderError: it serves already.
         """
         origin = Origin(by=order.by)
-        self._writer.write(orders.roll_back(self.states[name], desired, self._seen(name), order, self.now(), origin))
+        state = orders.roll_back(self.states[name], desired, self._seen(name), order, self.now(), origin)
+        self._writer.write(state, acts=acts)
         self.wake()
 
-    def say(self, name: str, word: ActionRequest, order: Callable[[State, ActionRequest, float], Step]) -> None:
+    def say(
+        self,
+        name: str,
+        word: ActionRequest,
+        order: Callable[[State, ActionRequest, float], Step],
+        acts: tuple[AuditEvent, ...] = (),
+    ) -> None:
         """Take a person's word on a rollout.
 
         Raises:
@@ -135,12 +143,12 @@ class Reconciler:
         rollout = step.state.rollout
         ended = rollout is not None and rollout.ended
         records = (Record(EntryKind.END, step.state.entered),) if ended else ()
-        self._writer.write(step.state, step.events, records)
+        self._writer.write(step.state, step.events, records, acts)
         self.wake()
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, acts: tuple[AuditEvent, ...] = ()) -> None:
         """Take an application away."""
-        self._writer.write(orders.delete(self.states[name]))
+        self._writer.write(orders.delete(self.states[name]), acts=acts)
         self.wake()
 
     async def news(self, seconds: float) -> None:

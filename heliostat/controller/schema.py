@@ -14,7 +14,7 @@ from heliostat.rollout.refusals import entry_of
 from heliostat.spec.rollouts import Desired
 from heliostat.systems.errors import PermanentError
 
-VERSION = 6
+VERSION = 7
 
 _FIRST = """
 CREATE TABLE applications (name TEXT PRIMARY KEY, state TEXT NOT NULL);
@@ -86,6 +86,21 @@ _FIFTH = "CREATE TABLE IF NOT EXISTS plane (name TEXT PRIMARY KEY, value TEXT NO
 # The one to work on first, then those that something is left on.
 _SIXTH = "CREATE TABLE IF NOT EXISTS clusters (position INTEGER PRIMARY KEY, address TEXT NOT NULL);"
 
+# What people did, for the audit log, with the hashes of its entries; who may do what; and what people said of answers.
+_SEVENTH = """
+CREATE TABLE IF NOT EXISTS audit_outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS audit_hashes (number INTEGER PRIMARY KEY, hash TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS access (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), policy TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS review_items (
+    application TEXT, id TEXT, item TEXT NOT NULL, PRIMARY KEY (application, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS review_files (application TEXT, key TEXT, PRIMARY KEY (application, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS review_labels (
+    application TEXT, item TEXT, reviewer TEXT, label TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (application, item, reviewer)
+) WITHOUT ROWID;
+"""
+
 _MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {
     1: _FIRST,
     2: _SECOND,
@@ -93,6 +108,7 @@ _MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {
     4: _FOURTH,
     5: _FIFTH,
     6: _SIXTH,
+    7: _SEVENTH,
 }
 """By the version that each leads to, from the one before."""
 

@@ -10,6 +10,7 @@ from heliostat.controller.ledger import entry
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Record, State
 from heliostat.rollout.shares import share_of
+from heliostat.spec.audit import AuditEvent
 from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Phase
 
@@ -24,6 +25,7 @@ class _PendingWrite:
     events: Events
     at: float
     entries: tuple[Entry, ...]
+    acts: tuple[AuditEvent, ...] = ()
 
 
 class StateWriter:
@@ -38,13 +40,17 @@ class StateWriter:
         """As they are now, by application."""
         self._waiting: dict[str, list[_PendingWrite]] = {}
 
-    def write(self, state: State, events: Events = (), records: tuple[Record, ...] = ()) -> None:
+    def write(
+        self, state: State, events: Events = (), records: tuple[Record, ...] = (), acts: tuple[AuditEvent, ...] = ()
+    ) -> None:
         """Have `state` be the application's from now on, once it is written; one that is urgent is at once.
+
+        `acts`: what somebody did that led to it.
 
         Raises:
             sqlite3.Error: it cannot be written, and all is as before.
         """
-        page = self._page(state, events, records)
+        page = self._page(state, events, records, acts)
         try:
             self.flush(state.name)
             self._save(page)
@@ -82,13 +88,15 @@ class StateWriter:
         self.states.pop(state.name, None)
         self._posted()
 
-    def _page(self, state: State, events: Events, records: tuple[Record, ...]) -> _PendingWrite:
+    def _page(
+        self, state: State, events: Events, records: tuple[Record, ...], acts: tuple[AuditEvent, ...] = ()
+    ) -> _PendingWrite:
         now = self._now()
-        return _PendingWrite(state, events, now, tuple(entry(state, record, now) for record in records))
+        return _PendingWrite(state, events, now, tuple(entry(state, record, now) for record in records), acts)
 
     def _save(self, page: _PendingWrite) -> None:
-        self._store.save(page.state, page.events, page.at, page.entries)
-        if page.entries:
+        self._store.save(page.state, page.events, page.at, page.entries, page.acts)
+        if page.entries or page.acts:
             self._posted()
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from heliostat.controller.points import Point, dumped, loaded
 from heliostat.controller.schema import migrate
+from heliostat.controller.tables import AccessTable, AuditTable, ReviewTable
 from heliostat.rollout.model import ENDS, Colour, Progress, State
 from heliostat.spec.addresses import RayAddress
+from heliostat.spec.audit import AuditEvent
 from heliostat.spec.endpoints import Endpoint
 from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Phase, RolloutEvent
@@ -52,6 +54,9 @@ class Store:
             # The newest commit may be lost with the machine's power, and then HAProxy is gone too; a kill loses nothing.
             self._db.execute("PRAGMA synchronous = NORMAL")
             migrate(self._db, path)
+            self.audits = AuditTable(self._db)
+            self.access = AccessTable(self._db, self.audits)
+            self.reviews = ReviewTable(self._db)
         except OSError as error:
             raise explained(error, f"make {directory}") from error
         except sqlite3.DatabaseError as error:
@@ -91,12 +96,19 @@ class Store:
         return {name: State.model_validate_json(state) for name, state in rows}
 
     def save(
-        self, state: State, events: tuple[tuple[Phase, str], ...] = (), now: float = 0.0, entries: tuple[Entry, ...] = ()
+        self,
+        state: State,
+        events: tuple[tuple[Phase, str], ...] = (),
+        now: float = 0.0,
+        entries: tuple[Entry, ...] = (),
+        acts: tuple[AuditEvent, ...] = (),
     ) -> None:
-        """Keep an application's state, what happened to its rollout and what the ledger shall be told: all or nothing."""
+        """Keep an application's state, what happened to its rollout, and what the ledger and the audit log shall be told: all
+        or nothing."""
         with self._all_or_nothing():
             self._db.execute("REPLACE INTO applications VALUES (?, ?)", (state.name, state.model_dump_json()))
             self._post(entries)
+            self.audits.post(acts)
             if state.rollout is None:
                 return
             number = state.rollout.number

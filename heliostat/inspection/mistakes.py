@@ -17,6 +17,7 @@ from heliostat.ml.federated import Federation
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.serving.postprocessing import parameters_of
 from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptProto, Role, ServedModelAddress, Told
+from heliostat.spec.personal import Privacy
 from heliostat.spec.workload import Limits
 
 _OURS: Final = ("heliostat/", "importlib", "<frozen")
@@ -32,6 +33,7 @@ def inspected(task: InspectionTask) -> Inspection:
         found, texts = _loaded(asked)
         if isinstance(found, Contract):
             texts += mistakes_of(found, task.limits)
+            texts += _personal(found, task) if not texts else ()
             answer = _answer_fields(found.answer) if _is_model(found.answer) else None
             model, closed = _unservable(found, task.model) if task.model is not None and not texts else ("", "")
             proto = _stale(found, task.proto) if task.proto is not None and not texts else ""
@@ -133,6 +135,18 @@ def mistakes_of(contract: Contract[Any, Any], limits: Limits) -> Iterator[str]:
     bodies = Bodies(contract.row, limits.max_rows)
     for golden in contract.golden:
         yield from _golden(golden, bodies, limits)
+
+
+def _personal(contract: Contract[Any, Any], task: InspectionTask) -> Iterator[str]:
+    """What cannot be done about the personal fields of an application's contract."""
+    from heliostat.serving import personal
+    from heliostat.serving.prediction_log.columns import Columns
+
+    if task.privacy is None and not task.is_application:
+        return
+    privacy = task.privacy or Privacy()
+    columns = Columns.of(contract.row, contract.answer)
+    yield from personal.mistakes_of(contract, columns, privacy, bool(privacy.keys), task.queue)
 
 
 def _golden(golden: Golden, bodies: Bodies, limits: Limits) -> Iterator[str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic_core import ValidationError, to_json
 
+from heliostat.jobs.batch_personal import PersonalColumns
 from heliostat.jobs.batch_rows import Part, local
 from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point, reads_whole
 from heliostat.ml.predictions import Predictions, parts_of, rows_of
@@ -35,7 +36,7 @@ _CHECKED_AT_ONCE: Final = 10_000
 
 def predictor_digest(specification: BatchSpecification) -> str:
     """Of all that decides the predictions of a row, and what is kept beside them."""
-    parts = {
+    parts: dict[str, Any] = {
         "contract": specification.contract,
         "code": specification.code_digest,
         "library": library_packages.here(),
@@ -45,6 +46,8 @@ def predictor_digest(specification: BatchSpecification) -> str:
     }
     if specification.postprocessing:
         parts["postprocessing"] = [step.label for step in specification.postprocessing]
+    if specification.privacy is not None:
+        parts["keys"] = [key.id for key in specification.privacy.keys[:1]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -69,6 +72,7 @@ class Predicting:
         # A step is asked with the rows of a batch, as it is with those of a request.
         self._batch_bodies = Bodies(self._contract.row, self._specification.run.batch_rows)
         self._steps = steps_of(self._specification.postprocessing, self._contract, self._specification.store)
+        self._personal = PersonalColumns.of(self._specification, self._contract)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Predict a part, where nobody has yet."""
@@ -101,8 +105,7 @@ class Predicting:
             predictions = self._predictor.predict(columns)
             if (there := rows_of(predictions)) != table.num_rows:
                 raise PermanentError(f"the predictor gave {there} predictions for {table.num_rows} rows")
-            kept = [*self._specification.key, *self._specification.columns]
-            found = table.select(kept).append_column(PREDICTION, prediction_array(predictions))
+            found = self._personal.kept(table).append_column(PREDICTION, prediction_array(predictions))
             if self._steps is not None and rows is not None:
                 found = self._with_answers(self._steps, part, rows, found, predictions)
             yield found
@@ -134,12 +137,12 @@ class Predicting:
         try:
             processed = steps.apply(rows, answers)
         except StepError as error:
-            raise PermanentError(f"{part.key}: {error}: {error.__cause__ or ''}") from error
+            raise PermanentError(f"{part.key}: {error}: {error.why}") from error
         told: list[list[dict[str, Any]]] = [[] for _ in rows]
         for change in processed.changes:
             told[change.row].append(change.as_logged())
         changes = pa.array([to_json(each).decode() if each else None for each in told], pa.string())
-        answered = pa.array([each.decode() for each in processed.encoded], pa.string())
+        answered = pa.array([self._personal.answer(each).decode() for each in processed.encoded], pa.string())
         return found.append_column(ANSWER, answered).append_column(CHANGES, changes)
 
     def _batches(self, part: Part) -> Iterator[pa.Table]:

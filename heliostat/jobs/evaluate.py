@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from heliostat.jobs import scoring
 from heliostat.jobs.specification import progress, run
 from heliostat.ml import datasets, predictions
+from heliostat.ml.tasks import fairness
 from heliostat.ml.tasks.base import OtherPredictionsError
 from heliostat.ml.tasks.evaluation import Evaluation, require_column
 from heliostat.spec.jobs import EvaluateSpecification
@@ -66,7 +67,13 @@ def evaluate(specification: EvaluateSpecification) -> None:
             incumbent, _ = _scores(specification, specification.incumbent, rows, Path(folder, "incumbent"))
 
     def judged(found: Any) -> dict[str, Any] | None:
-        return None if found is None else measured(evaluation, specification.gate, metric, found)
+        if found is None:
+            return None
+        told = measured(evaluation, specification.gate, metric, found)
+        checks = specification.gate.fairness
+        if not checks:
+            return told
+        return {**told, "fairness": fairness.measured(table, evaluation.truth.labels, evaluation.checked(found), checks)}
 
     stable, incomparable = None, ""
     try:

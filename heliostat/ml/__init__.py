@@ -5,5 +5,5 @@ They stay, or are found under their former names too; whatever else is in this p
 
 __all__ = [
     *("arrays", "checks", "contracts", "datasets", "extras", "federated", "flow", "frameworks", "ground_truth", "in_memory"),
-    *("metrics", "postprocessing", "predictions", "recency", "tasks", "tensors", "training"),
+    *("metrics", "personal", "postprocessing", "predictions", "recency", "tasks", "tensors", "training"),
 ]

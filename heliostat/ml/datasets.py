@@ -179,6 +179,11 @@ def save(
         prefix = f"datasets/{name}/{digest}"
         if store.exists(f"{prefix}/manifest.json"):
             found: dict[str, Any] = json.loads(store.get(f"{prefix}/manifest.json"))
+            if erased := found.get("erased"):
+                raise PermanentError(
+                    f"the data are the snapshot {digest[:12]} of {name}, of which a person's rows were deleted (erasure "
+                    f"{erased['erasure']}): take them out of the source as well"
+                )
             _tell_label(store, f"{prefix}/statistics.json", splits, data.label, task)
             return found
         tell("storing the snapshot")

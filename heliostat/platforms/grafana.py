@@ -64,6 +64,7 @@ def _rows() -> dict[str, list[Panel]]:
         "Capacity": [_replicas(), _steps()],
         "Tasks": [_tasks(), _ended_tasks(), _oldest_task(), _task_workers()],
         "Post-processing": [_postprocessed(), _removed()],
+        "Personal data": [_without_consent()],
     }
 
 
@@ -259,6 +260,12 @@ def _removed() -> Panel:
     counted = f"sum by (application, step, reason) ({rate})"
     text = "Entries a second that steps took out of answers."
     return _lines("Removed by steps", text, {"{{application}} {{step}} {{reason}}": counted}, unit="ops")
+
+
+def _without_consent() -> Panel:
+    counted = f"rate(heliostat_requests_without_consent_total{{{_APPLICATION}}}[$__rate_interval])"
+    asked = {"{{application}} {{version}}": f"sum by (application, version) ({counted})"}
+    return _lines("Requests without consent", "A second: answered, and not kept.", asked, unit="ops")
 
 
 def _lines(title: str, description: str, asked: Expressions, unit: str = "short") -> timeseries.Panel:

@@ -113,6 +113,8 @@ def _identity(inputs: BatchPredictionInputs) -> str:
     """Of what decides a result, but for rows that change at their place: those are looked at by the schedule."""
     names = ("name", "contract", "model_uri", "source", "sink", "key", "columns")
     parts = inputs.model_dump(mode="json", include={*names})
+    if inputs.privacy is not None:
+        parts["keys"] = [key.id for key in inputs.privacy.keys[:1]]  # a newer key makes other hashes
     dataset = inputs.dataset.digest if inputs.dataset else ""
     own = {"environment": inputs.environment.digest} if inputs.environment is not None else {}
     steps = {"postprocessing": [step.label for step in inputs.postprocessing]} if inputs.postprocessing else {}
@@ -146,6 +148,7 @@ def _specification(inputs: BatchPredictionInputs, result_key: str) -> BatchSpeci
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
         environment_digest=inputs.environment.digest if inputs.environment is not None else "",
+        privacy=inputs.privacy,
         result_key=result_key,
     )
 

@@ -12,7 +12,7 @@ from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import SnapshotSpecification
 from heliostat.spec.resources import DatasetAddress, DatasetInputs, DatasetOutputs
-from heliostat.systems.objects import ObjectMissingError, open_store
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
 
 
 class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
@@ -78,11 +78,19 @@ def _manifest(inputs: DatasetInputs) -> dict[str, Any] | None:
         manifest: dict[str, Any] = json.loads(store.get(_result_key(inputs)))
     except ObjectMissingError:
         return None
-    return manifest if store.exists(f"datasets/{inputs.name}/{manifest['digest']}/manifest.json") else None
+    return manifest if _is_whole(store, inputs.name, manifest["digest"]) else None
 
 
 def _exists(outputs: DatasetOutputs) -> bool:
-    return open_store(outputs.store).exists(f"datasets/{outputs.name}/{outputs.address.digest}/manifest.json")
+    return _is_whole(open_store(outputs.store), outputs.name, outputs.address.digest)
+
+
+def _is_whole(store: ObjectStore, name: str, digest: str) -> bool:
+    """Whether a snapshot is there; the manifest of one that a person's rows were deleted from names its successor."""
+    try:
+        return "erased" not in json.loads(store.get(f"datasets/{name}/{digest}/manifest.json"))
+    except ObjectMissingError:
+        return False
 
 
 async def _made(context: Context, inputs: DatasetInputs) -> DatasetOutputs:

@@ -7,9 +7,10 @@ incumbent, the metric on the whole test split and on each slice, all on the same
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from heliostat.spec.fairness import Fairness
 from heliostat.spec.metrics import canonical
 from heliostat.spec.workload import Gate
 
@@ -61,6 +62,8 @@ class Verdict:
     comparisons: tuple[Comparison, ...]
     summary: str
     """One line of figures, whatever it says."""
+    unfair: tuple[str, ...] = ()
+    """What it may not differ by between groups, and does, each with its figures."""
 
     @property
     def failed(self) -> tuple[Comparison, ...]:
@@ -70,12 +73,12 @@ class Verdict:
     @property
     def accepted(self) -> bool:
         """Whether nothing refuses it."""
-        return not self.failed
+        return not self.failed and not self.unfair
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why not, each with its figures, the worst first; empty where accepted."""
-        return tuple(_reason(self.metric, each) for each in self.failed)
+        return (*(_reason(self.metric, each) for each in self.failed), *self.unfair)
 
     def table(self) -> list[str]:
         """What refuses the candidate, the worst first, and how much there is: lines of at most 76 columns under headings."""
@@ -87,6 +90,7 @@ class Verdict:
         passed = len(self.comparisons) - len(failed)
         if len(failed) > _MOST_ROWS:
             lines.append(f"... and {len(failed) - _MOST_ROWS} more are refused")
+        lines += self.unfair
         return [*lines, f"{len(failed)} of {len(self.comparisons)} comparisons are refused, {passed} pass"]
 
 
@@ -111,6 +115,39 @@ def judge(
 def unjudged() -> Verdict:
     """The verdict where there is no metric to judge by: the candidate answered on the test data, and passes."""
     return Verdict("", (), "not judged: the task has no metric, and the workload none of its own")
+
+
+def with_fairness(verdict: Verdict, gate: Gate, candidate: Mapping[str, Any]) -> Verdict:
+    """The verdict with what the gate says of groups of people; `candidate`: its part of the report.
+
+    What could not be compared, as where only one group is large enough, is no pass.
+    """
+    if not gate.fairness:
+        return verdict
+    pairs = zip(gate.fairness, candidate.get("fairness", ({},) * len(gate.fairness)), strict=True)
+    found = [text for check, told in pairs if (text := _unfair(check, told))]
+    return replace(verdict, unfair=tuple(found))
+
+
+def _unfair(check: Fairness, told: Mapping[str, Any]) -> str:
+    value, groups = told.get("value"), told.get("groups", {})
+    if value is None:
+        small = ", ".join(f"{group} ({rows} rows)" for group, rows in told.get("leftOut", {}).items()) or "none"
+        return (
+            f"{check.metric} between the groups of {check.column} cannot be told: of two groups or more with {check.min_rows} "
+            f"test rows there are {len(groups)}; smaller are {small}"
+        )
+    if check.passes(value):
+        return ""
+    rates = "; ".join(
+        f"{group}: selected {_share(each['selectionRate'])}" for group, each in list(groups.items())[:_MOST_ROWS]
+    )
+    bound = "at least" if check.metric.is_ratio else "at most"
+    return f"{check.metric} between the groups of {check.column} is {value:.4f}, {bound} {check.limit:g} is taken ({rates})"
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1%}"
 
 
 def figures_of(name: str, report: Mapping[str, Any] | None, metric: str) -> Measurements | None:

@@ -29,6 +29,7 @@ from heliostat.spec import judging
 from heliostat.spec.code import digest_of
 from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptProto, Role, ServedModelAddress, Told
 from heliostat.spec.judging import check_mistakes, gate_mistakes
+from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem, scores_are_numbers
 from heliostat.spec.resources import Code
 from heliostat.spec.workload import Gate, Interface, Limits
@@ -125,6 +126,9 @@ async def inspect_application(
             *(Asked(entry_point=function, role=Role.METRIC) for function in metrics if function not in functions),
         ),
         limits=Limits.model_validate(given["limits"]),
+        privacy=Privacy.model_validate(given["privacy"]) if given.get("privacy") else None,
+        is_application=True,
+        queue=bool(given.get("queue")),
         model=model,
         proto=_kept_proto(given),
     )

@@ -226,6 +226,7 @@ def _identity(inputs: ModelVersionInputs, serving: RegisteredVersion | None) -> 
             "metric": former(metric) if (metric := judged_by(inputs.gate, inputs.problem)) else None,
             **({"problem": problem} if (problem := _problem(inputs)) else {}),
             "slices": [{"column": item.column, "min_rows": item.min_rows} for item in inputs.gate.slices],
+            **({"fairness": [each.model_dump(mode="json") for each in inputs.gate.fairness]} if inputs.gate.fairness else {}),
         }
     )
 
@@ -279,13 +280,14 @@ def _work(inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: st
 def _judged(inputs: ModelVersionInputs, report: dict[str, Any], serving: RegisteredVersion | None) -> gate.Verdict:
     metric = judged_by(inputs.gate, inputs.problem)
     if metric is None:
-        return gate.unjudged()
+        return gate.with_fairness(gate.unjudged(), inputs.gate, report["candidate"])
     candidate = gate.figures_of(inputs.model_uri or "", report["candidate"], metric)
     assert candidate is not None  # noqa: S101 - a report has a candidate
     baseline = gate.figures_of("the baseline", report["baseline"], metric)
     incumbent = gate.figures_of(serving.uri, report["incumbent"], metric) if serving else None
     asked = inputs.gate.model_copy(update={"metric": metric})
-    return gate.judge(asked, report["higherIsBetter"], candidate, baseline, incumbent)
+    verdict = gate.judge(asked, report["higherIsBetter"], candidate, baseline, incumbent)
+    return gate.with_fairness(verdict, inputs.gate, report["candidate"])
 
 
 def _problem(inputs: ModelVersionInputs) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ HANDLERS = {
     "heliostat:index:BatchPrediction": "heliostat.provider.batch_prediction:BatchPredictionHandler",
     "heliostat:index:Application": "heliostat.provider.application:ApplicationHandler",
     "heliostat:index:ExistingCluster": "heliostat.provider.existing_cluster:ExistingClusterHandler",
+    "heliostat:index:Access": "heliostat.provider.access:AccessHandler",
     "heliostat:index:Token": "heliostat.provider.token:TokenHandler",
 }
 

@@ -38,7 +38,8 @@ def _reasons(gate: Gate, problem: Problem, dataset: DatasetAddress, store: Store
         statistics = json.loads(opened.get(f"{key}/statistics.json"))
     except ObjectMissingError:
         return []  # whoever reads the data tells that it is gone
-    return [*_slices(gate, manifest), *_metric(gate, problem, manifest["label"], statistics["test"])]
+    found = [*_slices(gate, manifest), *_fairness(gate, manifest)]
+    return [*found, *_metric(gate, problem, manifest["label"], statistics["test"])]
 
 
 def _slices(gate: Gate, manifest: dict[str, Any]) -> Iterator[str]:
@@ -49,6 +50,13 @@ def _slices(gate: Gate, manifest: dict[str, Any]) -> Iterator[str]:
             if item.column == manifest["label"]:
                 text = f"{item.column!r} is the label, and all rows of a slice by it are alike"
             yield f"gate.slices[{number}].column: {text}; it has {', '.join(columns)}"
+
+
+def _fairness(gate: Gate, manifest: dict[str, Any]) -> Iterator[str]:
+    columns = [name for name in manifest["columns"] if name != manifest["label"]]
+    for number, item in enumerate(gate.fairness):
+        if item.column not in columns:
+            yield f"gate.fairness[{number}].column: the data has no column {item.column!r}; it has {', '.join(columns)}"
 
 
 def _metric(gate: Gate, problem: Problem, label: str, test: dict[str, Any]) -> list[str]:

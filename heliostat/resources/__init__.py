@@ -1,5 +1,6 @@
 """Pulumi resources and components: what a program declares. Nothing here acts; the provider plugin does."""
 
+from heliostat.resources.access import Access
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.batch_prediction import BatchPrediction
 from heliostat.resources.controller import Controller, ControllerArgs
@@ -20,6 +21,7 @@ from heliostat.resources.tracking_server import TrackingServer
 from heliostat.resources.train_job import TrainJob
 
 __all__ = [
+    "Access",
     "Application",
     "BatchPrediction",
     "Candidate",

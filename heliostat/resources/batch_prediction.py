@@ -9,6 +9,7 @@ from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import shared
 from heliostat.spec.batch import Batch, BatchRun
+from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import Code
 
@@ -35,6 +36,7 @@ class BatchPrediction(Resource):
         dataset: The `address` of the workload's snapshot, for a source that is a split of it.
         opts: Pulumi's resource options.
         postprocessing: The application's steps behind the model: their answers are kept beside the predictions.
+        privacy: The application's, where its contract has personal fields.
     """
 
     token = "heliostat:index:BatchPrediction"  # noqa: S105 - a type, no secret
@@ -53,6 +55,7 @@ class BatchPrediction(Resource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         postprocessing: tuple[PostprocessingStep, ...] = (),
+        privacy: Privacy | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -70,6 +73,7 @@ class BatchPrediction(Resource):
             columns=batch.columns,
             postprocessing=postprocessing or None,
             schedule=batch.schedule,
+            privacy=privacy,
             **shared(batch, BatchRun),
             store=platform.store,
             ray=platform.ray,

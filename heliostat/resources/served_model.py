@@ -245,6 +245,7 @@ class ServedModel(pulumi.ComponentResource):
                 data.address if isinstance(batch.source, SnapshotSource) else None,
                 child,
                 postprocessing=steps,
+                privacy=spec.serving.privacy,
             )
             for each, batch in spec.batch.items()
         }

@@ -6,8 +6,9 @@ so that all of them answer alike.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import ValidationError, to_json
@@ -19,23 +20,27 @@ from heliostat.serving.bodies import Body, LateBody, request_id
 from heliostat.serving.errors import HttpError
 from heliostat.serving.inference.rows import Question, Rows
 from heliostat.serving.inference.tensors import NamedTensor
+from heliostat.serving.personal import PersonalData
 from heliostat.serving.postprocessing import Processed, StepError, Steps, Tally
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.serving.tap import Tap
+from heliostat.spec.personal import KeptCounts
 from heliostat.spec.rollouts import Version
 
 
 class Call:
     """One request on its way to its answer."""
 
-    __slots__ = ("_named", "fields", "logged", "replayed", "request_id", "seconds")
+    __slots__ = ("_named", "consents", "fields", "logged", "replayed", "request_id", "seconds")
 
-    def __init__(self, given_id: bytes | None, replayed: bool) -> None:
+    def __init__(self, given_id: bytes | None, replayed: bool, consents: bool = True) -> None:
         """`given_id`: what its client calls it; `replayed`: it was sent before, or is a copy of a client's, and is answered as
         any, and neither logged nor kept."""
         self.request_id = request_id(given_id)
         self._named = given_id is not None
         self.replayed = replayed
+        self.consents = consents
+        """Whether it may be logged, and kept for the tap."""
         self.logged = False
         """Whether the id is in the prediction log, or in the replica's: one that is nowhere is not told."""
         self.seconds: float | None = None
@@ -68,8 +73,10 @@ class DataPlane:
         version: Version,
         log: PredictionLog,
         steps: Steps | None = None,
+        personal: PersonalData | None = None,
     ) -> None:
-        """`steps`: what the model's answers pass through, whatever transport asked."""
+        """`steps`: what the model's answers pass through, whatever transport asked; `personal`: how the contract's personal
+        fields are treated, where the log knows it too; by default as the version says."""
         self.contract = contract
         self.version = version
         self.tap = Tap()
@@ -80,7 +87,20 @@ class DataPlane:
         self._rows = Rows(contract, version.limits.max_rows)
         self.signature = self._rows.signature
         self._log = log
+        self.personal = personal or PersonalData.of(contract, version.privacy)
+        self._asked = self._without_consent = 0
+        self._count = threading.Lock()
         predictor.predict(contract.columns(contract.examples[:1]))  # the first call is slow; no client shall wait for it
+
+    def call(self, headers: Mapping[bytes, bytes]) -> Call:
+        """A request, by what its transport's headers say of it."""
+        replayed = b"x-heliostat-replay" in headers
+        return Call(headers.get(b"x-request-id"), replayed, replayed or self.personal.header_consents(headers))
+
+    @property
+    def kept(self) -> KeptCounts:
+        """How many requests there were, and how many of them were not kept."""
+        return KeptCounts(asked=self._asked, without_consent=self._without_consent)
 
     def predict(self, call: Call, body: bytes, started: float) -> bytes:
         """Answer a JSON body of one row or of many with JSON, keep both for the tap, and log them.
@@ -94,11 +114,12 @@ class DataPlane:
         if len(body) > self.max_body_bytes:
             raise self.oversized(len(body))
         try:
-            rows, answer, processed = self._answering.answered(body)
+            rows, answer, processed = self._answered(call, body)
         except BaseException as error:
-            self._note_failure(call, body, error, started)
+            if (told := self._failed(call, body, error, started)) is not error:
+                raise told from None
             raise
-        self._keep(call, body, len(rows), answer, processed, started)
+        self._keep(call, body, rows, answer, processed, started)
         return answer
 
     def check(self, body: bytes) -> None:
@@ -109,7 +130,14 @@ class DataPlane:
         """
         if len(body) > self.max_body_bytes:
             raise self.oversized(len(body))
-        self._answering.read(body)
+        try:
+            self._answering.read(body)
+        except HttpError:
+            raise
+        except Exception as error:
+            if (told := self.personal.withheld(error, body)) is not error:
+                raise told from None
+            raise
 
     def infer(self, call: Call, tensors: Sequence[NamedTensor], started: float) -> list[NamedTensor]:
         """Answer rows that came as tensors with tensors, keep both for the tap in the contract's own JSON, and log them.
@@ -122,13 +150,15 @@ class DataPlane:
         """
         question = self._rows.question(tensors)
         try:
-            answers, processed = self._answering.processed(self._rows_of(question))
+            rows = self._rows_of(question)
+            answers, processed = self._answering.processed(rows)
             answer = self._in_json(answers)
             outputs = self._rows.outputs(answers, answer if isinstance(answer, bytes) else None)
         except BaseException as error:
-            self._note_failure(call, question.sent, error, started)
+            if (told := self._failed(call, question.sent, error, started)) is not error:
+                raise told from None
             raise
-        self._keep(call, question.sent, len(answers), answer, processed, started)
+        self._keep(call, question.sent, rows, answer, processed, started)
         return outputs
 
     def answers(self, rows: Sequence[Any]) -> list[Any]:
@@ -171,22 +201,49 @@ class DataPlane:
 
         return LateBody(write, self._rows.size_of(answers)) if self._rows.answers_tensors else write()
 
-    def _keep(self, call: Call, body: Body, rows: int, answer: Body, processed: Processed | None, started: float) -> None:
-        """Keep what was answered; of a replay nothing."""
+    def _answered(self, call: Call, body: bytes) -> tuple[Sequence[Any], bytes, Processed | None]:
+        if not (call.replayed and self.personal.is_personal):
+            return self._answering.answered(body)
+        try:
+            return self._answering.answered(self.personal.completed(body))
+        except HttpError as refusal:
+            if refusal.status != 422:
+                raise
+            # Half a postcode may be none.
+            return self._answering.answered(self.personal.completed(body, whole=True))
+
+    def _failed(self, call: Call, body: Body, error: BaseException, started: float) -> BaseException:
+        """Keep a request that was not answered, and return the error to raise."""
+        refused = isinstance(error, HttpError)
+        # What does not fit, or fails, may not say in its rows that it may be kept.
+        call.consents = call.consents and not self.personal.asks_rows
+        self._note(call, body, error.status if isinstance(error, HttpError) else 500, b"", started)
+        if isinstance(error, StepError) and not call.replayed:
+            self.tally.failed(error)
+        return error if refused else self.personal.withheld(error, body)
+
+    def _keep(
+        self, call: Call, body: Body, rows: Sequence[Any], answer: Body, processed: Processed | None, started: float
+    ) -> None:
+        """Keep a request that was answered, where it may be; of a replay nothing."""
+        call.consents = call.consents and (call.replayed or self.personal.rows_consent(rows))
         seconds = self._note(call, body, 200, answer, started)
         if call.replayed:
             return
         if processed is not None:
-            self.tally.note(processed)
-        call.logged = self._log.add(call.request_id, body, rows, answer, seconds, processed=processed)
-
-    def _note_failure(self, call: Call, body: Body, error: BaseException, started: float) -> None:
-        self._note(call, body, error.status if isinstance(error, HttpError) else 500, b"", started)
-        if isinstance(error, StepError) and not call.replayed:
-            self.tally.failed(error)
+            self.tally.note(processed)  # a number of answers, which is nobody's
+        if call.consents:
+            call.logged = self._log.add(call.request_id, body, len(rows), answer, seconds, processed=processed)
 
     def _note(self, call: Call, body: Body, status: int, answer: Body, started: float) -> float:
         call.seconds = seconds = time.perf_counter() - started
-        if not call.replayed:
-            self.tap.add(call.request_id, body, status, answer, seconds)
+        if call.replayed:
+            return seconds
+        with self._count:
+            self._asked += 1
+            self._without_consent += not call.consents
+        if call.consents:
+            personal = self.personal
+            told, answered = personal.request(body), personal.answer(answer)
+            self.tap.add(call.request_id, told, status, answered, seconds, personal.is_personal)
         return seconds

@@ -7,7 +7,8 @@ from heliostat.serving.postprocessing import StepError
 
 def failure(error: BaseException) -> str:
     """For the client: no more than the kind of the error; of a post-processing step, which one it was."""
-    text = str(error) if isinstance(error, StepError) else f"the application failed on this request ({type(error).__name__})"
+    kind = getattr(error, "kind", type(error).__name__)  # one that is told without personal values has another class
+    text = str(error) if isinstance(error, StepError) else f"the application failed on this request ({kind})"
     return f"{text}; its log has more under this request id"
 
 

@@ -9,6 +9,8 @@ import heliostat
 from heliostat.ml.contracts import Contract, Predictor, load_entry_point, reads_whole
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
+from heliostat.serving.hiding import Hiding
+from heliostat.serving.personal import PersonalData
 from heliostat.serving.postprocessing import Steps
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import default_spool
@@ -50,17 +52,22 @@ def plane_of(arguments: ServingArguments, contract: Contract[Any, Any], predicto
 
     Raises:
         PermanentError: a post-processing step cannot be loaded, or a list of it is gone.
+        PermanentError, RetryableError: a key for personal fields is missing or cannot be read.
     """
     version = arguments.version
     steps = steps_of(version.postprocessing, contract, version.store)
+    personal = PersonalData.of(contract, version.privacy)
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer, postprocessed=steps is not None)
-    log = PredictionLog(version.prediction_log, version.store, spool, arguments.application, version.label, columns)
-    return DataPlane(contract, predictor, version, log, steps)
+    settings, treat = version.prediction_log, personal.keys.treated
+    log = PredictionLog(
+        settings, version.store, spool, arguments.application, version.label, columns, treat=treat, review=version.review
+    )
+    return DataPlane(contract, predictor, version, log, steps, personal)
 
 
 def steps_of(declared: tuple[PostprocessingStep, ...], contract: Contract[Any, Any], store: StoreAddress) -> Steps | None:
-    """The steps behind a contract, loaded; None where there are none.
+    """The steps behind a contract, loaded; None where there are none. What they say is told without what is personal.
 
     Raises:
         PermanentError: one cannot be loaded, or a list of it is gone.
@@ -68,8 +75,9 @@ def steps_of(declared: tuple[PostprocessingStep, ...], contract: Contract[Any, A
     if not declared:
         return None
     objects = open_store(store)
+    hiding = Hiding.of(contract)
     try:
-        return Steps(declared, lambda source: step_lists.read(source, objects), contract.answer)
+        return Steps(declared, lambda source: step_lists.read(source, objects), contract.answer, hiding=hiding)
     except ValueError as error:
         raise PermanentError(f"post-processing cannot be loaded: {error}") from None
 

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
@@ -36,16 +36,24 @@ ReadList = Callable[[ListSource], str]
 class StepError(Exception):
     """A step failed on a request, or answered what it must not; the text is for the client, the cause for the log."""
 
-    def __init__(self, step: str, text: str) -> None:
+    def __init__(self, step: str, text: str, kind: str = "", why: str = "") -> None:
+        """`kind`, `why`: of its cause, where that is not to be told whole."""
         super().__init__(f"the post-processing step {step} {text}")
         self.step = step
+        self.text = text
         self.answers = 1
         """How many answers the request would have had."""
+        self._kind, self._why = kind, why
 
     @property
     def kind(self) -> str:
         """The name of the error's own type."""
-        return type(self.__cause__ or self).__name__
+        return self._kind or type(self.__cause__ or self).__name__
+
+    @property
+    def why(self) -> str:
+        """What its cause says; empty where it has none."""
+        return self._why or str(self.__cause__ or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,16 @@ class _Answered(NamedTuple):
     """Its JSON; the very object from before where nothing changed."""
     reason: str = ""
     removed: int = 0
+
+
+class Hiding(Protocol):
+    """Knows what a step must not tell on of the rows and answers that it is given."""
+
+    def error(self, error: StepError, rows: Sequence[Any], encoded: Sequence[bytes]) -> StepError:
+        """What is told of an error in its place; `encoded`: the JSON of the answers."""
+
+    def reason(self, reason: str, row: Any, encoded: Sequence[bytes]) -> str:
+        """What is told of a change's reason in its place."""
 
 
 class LoadedStep:
@@ -160,14 +178,22 @@ class LoadedStep:
 class Steps:
     """The steps of an application. Safe to use from several threads, where the workload's functions are."""
 
-    def __init__(self, steps: Iterable[PostprocessingStep], read: ReadList, answer: type[BaseModel], below: str = "") -> None:
+    def __init__(
+        self,
+        steps: Iterable[PostprocessingStep],
+        read: ReadList,
+        answer: type[BaseModel],
+        below: str = "",
+        hiding: Hiding | None = None,
+    ) -> None:
         """Load them; `read`: gives the content of a list, `answer`: the contract's type, `below`: the package that their
-        modules were moved to.
+        modules were moved to, `hiding`: what hides personal values in what they say, where there may be some.
 
         Raises:
             ValueError: parameters of one do not fit. Whatever importing its module raises comes through as it is.
         """
         self._steps = [LoadedStep(step, read, answer, below) for step in steps]
+        self._hiding = hiding
         self._told: dict[str, float] = {}
 
     @property
@@ -187,15 +213,20 @@ class Steps:
         for step in self._steps:
             try:
                 found = step(rows, answers, encoded)
-            except StepError as error:
+            except StepError as failed:
+                error = self._hiding.error(failed, rows, [*model_encoded, *encoded]) if self._hiding else failed
                 if not step.passes:
                     error.answers = len(answers)
+                    if error is not failed:
+                        raise error from None
                     raise
                 changes += [Change(row, step.name, step.version, Outcome.PASSED, error.kind) for row in range(len(answers))]
                 self._tell(error)
                 continue
             for row, (answer, now, reason, removed) in enumerate(found):
                 if now is not encoded[row]:
+                    if reason and self._hiding:
+                        reason = self._hiding.reason(reason, rows[row], [model_encoded[row], encoded[row], now])
                     answers[row], encoded[row] = answer, now
                     changes.append(Change(row, step.name, step.version, Outcome.CHANGED, reason, removed))
         return Processed(answers, encoded, model_encoded, tuple(changes))

@@ -27,6 +27,10 @@ _OWN_BYTES: Final = 200
 """What an entry takes beside its texts, about."""
 
 
+def _is_false(value: object) -> bool:
+    return value is False
+
+
 class TapQuery(Model):
     """The query of `GET /-/tap`."""
 
@@ -50,6 +54,8 @@ class RecentRequest(Model):
     """As Latin-1; empty where the status is not 200."""
     milliseconds: float
     """From the request's arrival in the application to its answer."""
+    treated: bool = Field(default=False, exclude_if=_is_false)
+    """Its personal fields are not as they were sent: the same body may be answered otherwise."""
 
 
 class Page(Model):
@@ -71,21 +77,21 @@ class Tap:
     def __init__(self, most_requests: int = MOST_REQUESTS, most_bytes: int = MOST_BYTES) -> None:
         self._name = uuid.uuid4().hex[:12]
         self._most_requests, self._most_bytes = most_requests, most_bytes
-        self._entries: deque[tuple[bytes, Body, int, Body, float]] = deque()
+        self._entries: deque[tuple[bytes, Body, int, Body, float, bool]] = deque()
         self._bytes = 0
         self._end = 0
         """Number of the next entry."""
         self._lock = threading.Lock()
 
-    def add(self, request_id: bytes, body: Body, status: int, answer: Body, seconds: float) -> None:
-        """Keep a request, and forget the oldest where there is no more room."""
+    def add(self, request_id: bytes, body: Body, status: int, answer: Body, seconds: float, treated: bool = False) -> None:
+        """Keep a request, and forget the oldest where there is no more room; `treated`: it is not as it was sent."""
         entries = self._entries
         with self._lock:
-            entries.append((request_id, body, status, answer, seconds))
+            entries.append((request_id, body, status, answer, seconds, treated))
             self._end += 1
             self._bytes += len(body) + len(answer) + _OWN_BYTES
             while self._bytes > self._most_bytes or len(entries) > self._most_requests:
-                _, old_body, _, old_answer, _ = entries.popleft()
+                _, old_body, _, old_answer, _, _ = entries.popleft()
                 self._bytes -= len(old_body) + len(old_answer) + _OWN_BYTES
 
     def page(self, question: TapQuery) -> Page:
@@ -96,7 +102,7 @@ class Tap:
             entries = tuple(islice(self._entries, max(0, start - first), None))
         found: list[RecentRequest] = []
         number, size = start, 0
-        for request_id, body, status, answer, seconds in entries:
+        for request_id, body, status, answer, seconds, treated in entries:
             if len(found) >= question.limit or (found and size > _PAGE_BYTES):
                 break
             number += 1
@@ -109,6 +115,7 @@ class Tap:
                         status=status,
                         answer=bytes(answer).decode("latin-1"),
                         milliseconds=round(seconds * 1000, 4),
+                        treated=treated,
                     )
                 )
         cursor = f"{self._name}-{number}"

@@ -10,7 +10,8 @@ from enum import StrEnum
 from pydantic import Field
 
 from heliostat.spec.addresses import Access
-from heliostat.spec.base import EntryPoint, Model, Name, Parameters, is_empty
+from heliostat.spec.base import EntryPoint, Model, Name, Parameters, is_empty, is_none
+from heliostat.spec.personal import Privacy
 from heliostat.spec.workload import Limits
 
 
@@ -60,6 +61,12 @@ class InspectionTask(Model):
     asked: tuple[Asked, ...]
     limits: Limits = Field(default_factory=Limits)
     """Of one request, that golden requests have to keep."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """What the contract's personal fields are treated with; None: nothing is declared."""
+    is_application: bool = Field(default=False, exclude_if=is_empty)
+    """Whether it is asked for a stack's application, whose config has the keys."""
+    queue: bool = Field(default=False, exclude_if=is_empty)
+    """Whether the application takes tasks."""
     model: ServedModelAddress | None = None
     proto: KeptProto | None = None
     """The definition to hold the contract against; None where it has no such service."""

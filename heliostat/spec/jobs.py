@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
+from pydantic import Field
+
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_none
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.federated import CoordinatorListener, DeliveredPackage, FederatedRules, Site
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.packages import DistributionName
+from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import StoreAddress
@@ -157,5 +160,7 @@ class BatchSpecification(Model):
     tracking_uri: str
     environment_digest: str = ""
     """Of the packages of the model's own that it runs with; empty where it runs in what is installed."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """The keys that personal fields are hashed with, in what is kept of the rows."""
     result_key: str = ""
     """Empty where nobody waits for it."""

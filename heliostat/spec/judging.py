@@ -34,6 +34,9 @@ def gate_mistakes(gate: Gate, problem: Problem | None) -> Iterator[tuple[Path, s
     if gate.beat_baseline_by and problem.task is not None and not problem.task.has_baseline:
         text = f"the task {problem.task.kind} has no baseline to be better than, and {gate.beat_baseline_by:g} is asked for"
         yield ("beat_baseline_by",), f"{text}: leave it out"
+    if gate.fairness and problem.task is not None and problem.task.kind != "binary":
+        text = f"the task {problem.task.kind} selects nobody: fairness by group is of the task binary"
+        yield from ((("fairness", number), text) for number in range(len(gate.fairness)))
     if judged_by(gate, problem) is None:
         for number in range(len(gate.slices)):
             text = "the task has no metric to judge a slice by: declare a metric of the workload's own, or leave it out"

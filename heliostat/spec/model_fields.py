@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, model_validator
 
 from heliostat.spec.base import Model, is_empty, is_none
+from heliostat.spec.personal import PersonalMark
 
 
 class FieldType(StrEnum):
@@ -88,6 +89,8 @@ class ModelField(Model):
     """Of a tensor: NumPy's name of its type."""
     shape: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, exclude_if=is_none)
     """Of a tensor: that of one row, so without the rows."""
+    personal: PersonalMark | None = Field(default=None, exclude_if=is_none)
+    """That it is personal, as `{treatment: hashed}`, and what is written in its place; the model gets it as it was sent."""
 
     @model_validator(mode="after")
     def _has_what_its_type_has(self) -> Self:

@@ -22,10 +22,12 @@ from heliostat.spec.logged_models import ModelEnvironment, ModelSource
 from heliostat.spec.model_contracts import ModelInterface, ModelTask, Recorded
 from heliostat.spec.own_cluster import OwnCluster, groupless
 from heliostat.spec.packages import DistributionName, PackageIndex
+from heliostat.spec.personal import Privacy
 from heliostat.spec.platforms.base import Host, OnDestroy, Port
 from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.problem import Problem
+from heliostat.spec.roles import AccessPolicy
 from heliostat.spec.scaling import misfit
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.tuning import Tuning
@@ -159,6 +161,16 @@ class HandoverInputs(Model):
 
 class HandoverOutputs(HandoverInputs):
     """The same, once it is so."""
+
+
+class AccessInputs(AccessPolicy):
+    """Who may do what, of those who call a controller."""
+
+    controller: ControllerAddress
+
+
+class AccessOutputs(AccessInputs):
+    """The same, once the controller holds to it."""
 
 
 class Code(Model):
@@ -467,6 +479,8 @@ class BatchPredictionInputs(BatchRun):
     schedule: str | None = None
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """The application's: what the contract marks as personal is treated in what is kept of the rows."""
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str

@@ -38,8 +38,10 @@ from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_empty, is_no
 from heliostat.spec.batch import Lookup
 from heliostat.spec.groups import Placement
 from heliostat.spec.logged_models import ModelEnvironment
+from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.review import Review
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.task_queue import TaskQueue
 from heliostat.spec.workload import Interface, Limits, PredictionLog, ReplicaScale, WebOrigin, is_rest
@@ -84,6 +86,10 @@ class Version(Model):
     """How clients ask it for predictions."""
     proto: str = Field(default="", exclude_if=is_empty)
     """The contract's own definition in Protocol Buffers; empty where it has no such service."""
+    review: Review | None = Field(default=None, exclude_if=is_none)
+    """Which of its answers people look at; None: none."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """How personal data are kept; None: nothing is said of them, and every request may be kept."""
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
     runtime: Runtime | None = None

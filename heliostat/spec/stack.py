@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from heliostat.spec.base import Model
+from heliostat.spec.base import Model, is_none
 from heliostat.spec.branch_environments import BranchEnvironment
 from heliostat.spec.federated import CoordinatorListener
 from heliostat.spec.judging import gate_mistakes, strategy_mistakes
@@ -20,13 +20,14 @@ from heliostat.spec.parameters import JobParameters, overrides_schema
 from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.problem import Problem
+from heliostat.spec.roles import AccessPolicy
 from heliostat.spec.tuning import Tuning, space_mistakes
 from heliostat.spec.workload import Gate, TrainingCluster, Workload, Workloads
 
 M = TypeVar("M", bound=Model)
 
 PROJECT = "heliostat"
-SECTIONS = ("platform", "platformStack", "workloads", "environment")
+SECTIONS = ("platform", "platformStack", "workloads", "environment", "access")
 
 
 class Stack(Model):
@@ -40,6 +41,8 @@ class Stack(Model):
     """The stack's part of each workload, by the workload's name."""
     environment: BranchEnvironment | None = None
     """The branch whose environment this is; `heliostat env up` writes it, and people leave it out."""
+    access: AccessPolicy | None = Field(default=None, exclude_if=is_none)
+    """Who may do what with what runs; by default whoever has the stack's own token may do everything."""
 
     @model_validator(mode="after")
     def _has_a_place_to_run(self) -> Self:
@@ -122,7 +125,7 @@ def _told(sections: Mapping[str, Any], error: ValidationError) -> dict[Path, str
     for mistake in found:
         texts.setdefault(mistake.path, []).append(mistake.text)
     # pydantic looks at a whole only where its parts are right.
-    problem = _misplaced(*(bool(sections.get(name)) for name in SECTIONS))
+    problem = _misplaced(*(bool(sections.get(name)) for name in ("platform", "platformStack", "workloads", "environment")))
     if problem is not None and not any(mistake.path == () for mistake in found):
         texts[()] = [problem]
     return {path: "; or ".join(dict.fromkeys(said)) for path, said in texts.items()}

@@ -14,11 +14,14 @@ from heliostat.spec.base import Model, Name, Parameters, is_empty, is_none
 from heliostat.spec.batch import Batch, Lookup, SnapshotSource, SqliteSink
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
+from heliostat.spec.fairness import Fairness
 from heliostat.spec.federated import Federation
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.packages import Package
+from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep, told_apart
+from heliostat.spec.review import Review
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.task_queue import TaskQueue
 from heliostat.spec.tuning import Tuning
@@ -137,6 +140,8 @@ class Gate(Model):
     """How much worse than the serving version a candidate may be overall, in the metric's unit."""
     slices: tuple[Slice, ...] = ()
     """Parts of the test data that are judged on their own too."""
+    fairness: tuple[Fairness, ...] = Field(default=(), exclude_if=is_empty)
+    """What a candidate of two classes may differ by between groups of people; it needs the extra `fairness`."""
     beat_baseline_by: float = 0.0
     """How much better than the run's baseline a candidate must be, in the metric's unit."""
     on_refusal: OnRefusal = OnRefusal.FAIL
@@ -224,6 +229,10 @@ class AnswerSettings(Model):
     own. Batch predictions, packages and tasks have them too."""
     interface: Interface = Field(default=Interface.REST, exclude_if=is_rest)
     """How clients ask for predictions. For gRPC `heliostat proto` writes the `contract.proto` of the workload's folder."""
+    review: Review | None = Field(default=None, exclude_if=is_none)
+    """Which answers people look at; by default none."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """Keys for the contract's personal fields, and how a request consents to being kept."""
 
     @field_validator("postprocessing")
     @classmethod

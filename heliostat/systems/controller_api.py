@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ from typing import Self
 import httpx
 from pydantic import ConfigDict, TypeAdapter
 
-from heliostat.spec.addresses import ControllerAddress
+from heliostat.spec.addresses import ControllerAddress, TokenVariable
 from heliostat.spec.base import Model
 from heliostat.spec.rollouts import (
     ActionRequest,
@@ -27,11 +28,14 @@ from heliostat.spec.rollouts import (
 )
 from heliostat.spec.task_queue import QueueDepth, TaskView
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.governance_calls import ForbiddenError, GovernanceCalls
 from heliostat.systems.http import open_client, reason, timeout_of
 
 ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED})
 POLL_SECONDS = 25.0
 """How long one long poll lasts."""
+TOKEN_VARIABLE = "HELIOSTAT_TOKEN"  # noqa: S105 - a variable's name
+"""What holds the token of who calls, where the stack's `access` section knows them; without it, it is the stack's own."""
 _AGAIN_SECONDS = 0.5
 _GRACE_SECONDS = 60.0
 """How long a controller that is being started again may be away while a rollout is followed."""
@@ -50,12 +54,18 @@ class OtherReleaseError(PermanentError):
     """The controller does not know what it is told: it is of another release; the text says what to do."""
 
 
-class ControllerClient:
+def as_person(address: ControllerAddress) -> ControllerAddress:
+    """A controller's address by the caller's own token, where the environment has one."""
+    own = {"credential": TokenVariable(variable=TOKEN_VARIABLE)}
+    return address.model_copy(update=own) if os.environ.get(TOKEN_VARIABLE) else address
+
+
+class ControllerClient(GovernanceCalls):
     """Speaks to one controller. Every method raises RetryableError where it does not answer."""
 
     def __init__(self, address: ControllerAddress, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._address = address
-        self._client = open_client(address, transport=transport)
+        self._address = as_person(address)
+        self._client = open_client(self._address, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -248,6 +258,8 @@ class ControllerClient:
             return None
         if answer.status_code >= 500:
             raise RetryableError(f"the controller at {self._address.url} failed: {_detail(answer)}")
+        if answer.status_code == httpx.codes.FORBIDDEN:
+            raise ForbiddenError(_detail(answer))
         if answer.status_code == httpx.codes.CONFLICT:
             raise ConflictError(_detail(answer))
         if _is_unread(answer):

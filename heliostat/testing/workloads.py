@@ -10,9 +10,13 @@ from heliostat.inspection.mistakes import inspected, mistakes_of
 from heliostat.ml.contracts import Contract, Predictor
 from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.golden import GoldenFailures
+from heliostat.serving.personal import PersonalData
+from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.spec.inspection import Asked, InspectionTask, Role
+from heliostat.spec.personal import Privacy
 from heliostat.spec.workload import Limits
+from heliostat.systems.personal_keys import Keyring
 from heliostat.testing.declarations import version
 
 
@@ -52,7 +56,11 @@ def assert_contract(contract: Contract[Any, Any], predictor: Predictor | None = 
         raise AssertionError("\n".join(mistakes))
     if predictor is None:
         return
-    plane = DataPlane(contract, predictor, version(label="under test", limits=limits), cast("PredictionLog", None))
+    keys = Keyring([("under-test", b"under test")])
+    personal = PersonalData(contract, Columns.of(contract.row, contract.answer), Privacy(), keys)
+    plane = DataPlane(
+        contract, predictor, version(label="under test", limits=limits), cast("PredictionLog", None), personal=personal
+    )
     try:
         plane.check_golden()
     except GoldenFailures as error:

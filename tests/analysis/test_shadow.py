@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
+from typing import Annotated
 
 import pytest
 from replicas import AThirdOff, Replica, replicas, until
+from serving_fakes import Ask
 
 from heliostat.analysis.runner import sends_too_few
+from heliostat.ml.personal import never_logged
 from heliostat.serving.tap import sampled
 from heliostat.spec.analysis import Source
 
@@ -28,6 +32,21 @@ def test_a_shadow_copies_requests_while_they_come_and_asks_only_the_candidate(st
         assert old.seen == asked + 30, "what serves was sent no copies"
         assert figures.checks[0].candidate == pytest.approx(10 / (copied + 30))
         assert not figures.exhausted
+
+
+class Sized(Ask):
+    size: Annotated[float, never_logged()]
+
+
+def test_of_personal_fields_a_shadow_has_example_values_and_asks_both_the_same(start):
+    changes = {"row": Sized, "examples": (Sized(kind="a", size=4, when=dt.datetime(2013, 7, 9)),), "golden": ()}
+    with replicas(Replica(**changes), Replica(version="2-new", **changes)) as (old, new):
+        old.ask(10, "before")
+        runner = start(DISAGREEMENT, shadow_share=1.0, seconds=60).tell([new.url], [old.url])
+        copied = followed(runner, old)
+        old.ask(30)
+        figures = runner.until(lambda figures: figures.requests >= copied + 30)
+        assert figures.checks[0].candidate == 0, "what clients were answered is of other sizes than the copies have"
 
 
 def test_a_shadow_without_traffic_replays_what_there_is(start):

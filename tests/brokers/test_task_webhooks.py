@@ -70,7 +70,7 @@ def ended_task(broker, task_id="one", answer=b'{"score":2.0}', url=URL):
 
 
 def caller(broker, webhooks, receiver):
-    return WebhookCaller(broker, "orders", webhooks, httpx.MockTransport(receiver))
+    return WebhookCaller(broker, "orders", webhooks, transport=httpx.MockTransport(receiver))
 
 
 def test_the_end_of_a_task_is_told_signed_and_with_the_very_answer(broker, webhooks):

@@ -32,6 +32,7 @@ METRICS = {
     "heliostat_tasks_ended_total": {"application", "state"},
     "heliostat_postprocessed_answers_total": {"application", "version", "step", "outcome", "reason"},
     "heliostat_postprocessing_removed_total": {"application", "version", "step", "outcome", "reason"},
+    "heliostat_requests_without_consent_total": {"application", "version", "replica"},
 }
 
 

@@ -329,3 +329,86 @@ def test_a_step_that_fails_ends_the_run_and_says_which_one_it_was(world: World, 
     world.rows(birds())
     with pytest.raises(PermanentError, match=r"the post-processing step cap failed on this request \(KeyError\): 'no bird'"):
         batch_predict.predict(world.specification(**capped(function="capped_herons:fail")))
+
+
+def test_what_is_kept_of_personal_fields_is_treated_and_a_key_has_to_be_hashed(tmp_path, monkeypatch):
+    from personal_fakes import EMAIL, ROW, Income, contract, key
+
+    from heliostat.jobs import batch_parts
+    from heliostat.spec.personal import Privacy
+    from heliostat.systems.personal_keys import Keyring
+
+    made, privacy = contract(), Privacy(keys=(key(tmp_path, "k1"),))
+    monkeypatch.setattr(batch_predict, "contract_of", lambda _: made)
+    monkeypatch.setattr(batch_parts, "contract_of", lambda _: made)
+    monkeypatch.setattr(batch_parts, "lower_priority", lambda: None)
+    monkeypatch.setattr(batch_parts.model_cache, "fetch", lambda *_: tmp_path)
+    monkeypatch.setattr(batch_predict, "_in_workers", Cluster())
+    assert Income.load(tmp_path) is not None
+    world = World(tmp_path)
+    flat = {name: ROW[name] for name in ("email", "name", "postcode", "age", "income", "agreed")}
+    world.rows(pa.Table.from_pylist([flat, {**flat, "email": "b@example.org", "age": 49}]))
+
+    def made_of(**changes):
+        given = {"key": ["email"], "columns": ["name", "postcode", "age", "income"], "privacy": privacy, **changes}
+        return world.specification(**given)
+
+    batch_predict.predict(made_of())
+    [part] = (tmp_path / "store" / "batches" / "nightly" / "parts").iterdir()
+    rows = pq.read_table(part).to_pylist()
+    assert rows[0]["email"] == Keyring.of(privacy.keys).hashed(EMAIL)
+    assert [(row["name"], row["postcode"], row["age"], row["income"]) for row in rows] == [
+        ("**********", "SW", 30.0, 50_000.0), ("**********", "SW", 40.0, 50_000.0),
+    ]  # fmt: skip
+    with pytest.raises(PermanentError, match="mark it as hashed"):
+        batch_predict.predict(made_of(key=["name"]))
+    with pytest.raises(PermanentError, match=r"declare serving\.privacy\.keys"):
+        batch_predict.predict(made_of(privacy=None))
+
+
+def test_answers_behind_steps_are_kept_treated_and_a_step_s_error_names_nobody(tmp_path, monkeypatch):
+    from personal_fakes import CLEAR, NAME, ROW, contract, key
+
+    from heliostat.jobs import batch_parts
+    from heliostat.spec.personal import Privacy
+
+    (tmp_path / "greeting_steps.py").write_text(GREETING)
+    monkeypatch.syspath_prepend(tmp_path)
+    made, privacy = contract(), Privacy(keys=(key(tmp_path, "k1"),))
+    monkeypatch.setattr(batch_predict, "contract_of", lambda _: made)
+    monkeypatch.setattr(batch_parts, "contract_of", lambda _: made)
+    monkeypatch.setattr(batch_parts, "lower_priority", lambda: None)
+    monkeypatch.setattr(batch_parts.model_cache, "fetch", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(batch_predict, "_in_workers", Cluster())
+    world = World(tmp_path)
+    world.rows(pa.Table.from_pylist([{name: ROW[name] for name in ("email", "name", "postcode", "age", "income", "agreed")}]))
+
+    def made_of(function):
+        steps = [{"name": "greet", "function": f"greeting_steps:{function}"}]
+        return world.specification(key=["email"], columns=["income"], privacy=privacy, postprocessing=steps)
+
+    batch_predict.predict(made_of("greet"))
+    [part] = (tmp_path / "store" / "batches" / "nightly" / "parts").iterdir()
+    [row] = pq.read_table(part).to_pylist()
+    assert json.loads(row["answer"]) == {"score": 25.0, "greeting": "**********"}
+    assert [each["reason"] for each in json.loads(row["changes"])] == ["personal"]
+    with pytest.raises(
+        PermanentError, match=r"the post-processing step greet failed on this request \(KeyError\): "
+    ) as failed:
+        batch_predict.predict(made_of("quote"))
+    for clear in (*CLEAR, NAME.lower()):
+        assert clear not in str(row) and clear not in str(failed.value)
+
+
+GREETING = """
+from heliostat.ml.postprocessing import Changed
+
+def greet(rows, answers, given):
+    return [
+        Changed(a.model_copy(update={"score": a.score / 2, "greeting": "Hi " + row.name}), row.postcode.lower())
+        for row, a in zip(rows, answers)
+    ]
+
+def quote(rows, answers, given):
+    raise KeyError(rows[0].name + rows[0].email)
+"""

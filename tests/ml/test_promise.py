@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROMISED = {
     "heliostat.ml": {
         "arrays", "checks", "contracts", "datasets", "extras", "federated", "flow", "frameworks", "ground_truth", "in_memory",
-        "metrics", "postprocessing", "predictions", "recency", "tasks", "tensors", "training",
+        "metrics", "personal", "postprocessing", "predictions", "recency", "tasks", "tensors", "training",
     },
     "heliostat.ml.arrays": {"ArrayModel"},
     "heliostat.ml.checks": {"Body", "Candidate", "Outcome", "Reply", "Sample"},
@@ -39,6 +39,7 @@ PROMISED = {
     "heliostat.ml.metrics": {
         "METRICS", "Labels", "Metric", "Scores", "by_slice", "has_two_classes", "metric_of", "metrics_of", "overall",
     },
+    "heliostat.ml.personal": {"Personal", "hashed", "never_logged", "truncated"},
     "heliostat.ml.postprocessing": {"Changed", "Given"},
     "heliostat.ml.predictions": {"Predictions"},
     "heliostat.ml.recency": {"recency"},

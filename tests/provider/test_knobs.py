@@ -8,11 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from heliostat.provider.declaring import as_found, desired_of, digest_of
+from heliostat.spec.addresses import TokenVariable
 from heliostat.spec.base import Model, shared
 from heliostat.spec.batch import Lookup
 from heliostat.spec.logged_models import ModelEnvironment
+from heliostat.spec.personal import PersonalKey, Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
+from heliostat.spec.review import Review, ReviewProbability
 from heliostat.spec.rollouts import Desired, Runtime, Status, Version
 from heliostat.spec.task_queue import RedisBroker, TaskQueue
 from heliostat.spec.workload import AnswerSettings, Interface, Limits, PredictionLog, ReplicaScale, Serving
@@ -26,6 +29,8 @@ SETTINGS = AnswerSettings(
     queue=TaskQueue(max_attempts=2),
     interface=Interface.BOTH,
     postprocessing=(PostprocessingStep(name="legal-removal", function="workloads.films.steps:remove"),),
+    privacy=Privacy(keys=(PersonalKey(id="k1", secret=TokenVariable(variable="PERSONAL_KEY")),)),
+    review=Review(answer=ReviewProbability(field="late_probability")),
 )
 RUNTIME = Runtime(library="0.1.0", library_digest="b" * 64, library_uri="file:///library.zip")
 

@@ -63,7 +63,9 @@ from unittest.mock import MagicMock
 from heliostat.controller.api import create_app
 
 async def ask():
-    app = httpx.ASGITransport(create_app(MagicMock(), "token", "http://public"), raise_app_exceptions=False)
+    reconciler = MagicMock()
+    reconciler.store.access.read.return_value = None
+    app = httpx.ASGITransport(create_app(reconciler, "token", "http://public"), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=app, base_url="http://c", headers={"Authorization": "Bearer token"}) as client:
         print((await client.post("/v1/applications/a/approve", json={"by": "me", "rollout": "x"})).text)
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from heliostat.cli.rollouts import messages
 from heliostat.spec.ledger import TOP, Entry, EntryKind, key_of, place_of, prefix_of
+from heliostat.spec.personal import Privacy
 from heliostat.spec.publications import publication_place
 from heliostat.spec.rollouts import Desired, Version
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
@@ -231,8 +232,15 @@ def exact(desired: Desired) -> list[tuple[str, str]]:
         *([("interface", version.interface.value)] if version.interface.has_grpc else []),
         ("limits", f"{version.limits.max_body_bytes} bytes, {version.limits.max_rows} rows"),
         ("prediction log", f"{version.prediction_log.sampling_rate:.0%} of the requests"),
+        *([("personal data", _personal(version.privacy))] if version.privacy is not None else []),
         ("strategy", strategy(desired)),
     ]
+
+
+def _personal(privacy: Privacy) -> str:
+    keys = ", ".join(key.id for key in privacy.keys)
+    consent = f"kept by consent in the {privacy.consent.kind}" if privacy.consent is not None else "kept without consent"
+    return f"hashed with {keys}, {consent}" if keys else consent
 
 
 def _library(version: Version) -> str:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, EncodedBytes, Field, NaiveDatetime, 
 from pydantic.types import Base64Encoder
 from pydantic_core import PydanticCustomError
 
+from heliostat.ml.personal import Personal
 from heliostat.spec.model_fields import FieldType, ModelField
 
 
@@ -74,7 +75,7 @@ def type_of(name: str, fields: Mapping[str, ModelField], description: str = "") 
         settings: dict[str, Any] = {"description": field.description or None}
         if attribute != column:
             settings["alias"] = column
-        kind = _kind(f"{name}{_title(column)}", field)
+        kind = _marked(_kind(f"{name}{_title(column)}", field), field)
         if field.required:
             definitions[attribute] = (kind, Field(**settings))
         else:
@@ -90,6 +91,10 @@ def attribute_of(column: str, number: int) -> str:
 
 def _title(column: str) -> str:
     return "".join(part.capitalize() for part in "".join(c if c.isalnum() else " " for c in column).split())
+
+
+def _marked(kind: Any, field: ModelField) -> Any:
+    return kind if field.personal is None else Annotated[kind, Personal(field.personal)]
 
 
 def _kind(name: str, field: ModelField) -> Any:

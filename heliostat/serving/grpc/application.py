@@ -49,6 +49,7 @@ class GrpcApplication:
         self._rest, self._name = rest, name
         self.max_body_bytes = rest.max_body_bytes
         self._version = (b"x-heliostat-version", plane.version.label.encode())
+        self._call = plane.call
         self._served = plane.version.interface.has_grpc
         service = InferenceService(plane, name)
         self._methods: dict[str, _Method] = {**service.of_the_server, _HEALTH: self._health}
@@ -78,7 +79,7 @@ class GrpcApplication:
 
     def _replied(self, request: Request) -> Response:
         started = time.perf_counter()
-        call = Call(request.headers.get(b"x-request-id"), b"x-heliostat-replay" in request.headers)
+        call = self._call(request.headers)
         try:
             return calls.answered(self._answered(request, call, started), (self._version, *call.told()))
         except HttpError as refusal:

@@ -79,7 +79,8 @@ class LookupApplication(RestApplication):
         if given.keys() != set(names):
             raise HttpError(422, f"give {', '.join(f'{name}=...' for name in names)}, and nothing else")
         key = {name: self._field(name, given[name]) for name in names}
-        found = self._table.find([self._value(name, given[name], key[name]) for name in names])
+        kept = self._predictor.kept
+        found = self._table.find([kept(name, self._value(name, given[name], key[name])) for name in names])
         if found is None:
             raise HttpError(404, f"nothing was predicted for {', '.join(f'{name}={given[name]}' for name in names)}")
         age, limit = max(0.0, time.time() - found.at), self._settings.max_age_seconds

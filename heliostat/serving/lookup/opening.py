@@ -8,6 +8,7 @@ from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.lookup.predictor import LookupPredictor
 from heliostat.serving.lookup.table import LookupTable
 from heliostat.serving.opening import loaded, plane_of
+from heliostat.serving.personal import hashed_fields
 from heliostat.spec.batch import Lookup
 from heliostat.spec.rollouts import ServingArguments
 from heliostat.systems.objects import open_store
@@ -33,5 +34,5 @@ def open_looking_up(arguments: ServingArguments, settings: Lookup) -> LookingUp:
     version = arguments.version
     table = LookupTable(open_store(version.store), settings.batch, version.model_uri)
     contract, predictor = loaded(version)
-    looking = LookupPredictor(predictor, table, settings)
+    looking = LookupPredictor(predictor, table, settings, hashed_fields(contract, version.privacy))
     return LookingUp(plane_of(arguments, contract, looking), looking, table)

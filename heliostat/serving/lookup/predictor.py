@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,9 +21,17 @@ from heliostat.spec.batch import Lookup, Missing
 class LookupPredictor:
     """Predictions of a table where they are new enough. A `Predictor`; safe to use from several threads."""
 
-    def __init__(self, predictor: Predictor, table: LookupTable, settings: Lookup) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        table: LookupTable,
+        settings: Lookup,
+        hashed: Mapping[str, Callable[[Any], Any]] | None = None,
+    ) -> None:
+        """`hashed`: what the table has in the place of a personal field's value, by the field."""
         self._predictor = predictor
         self._table = table
+        self._hashed = hashed or {}
         self._oldest = math.inf if settings.max_age_seconds is None else settings.max_age_seconds
         self._refuses = settings.missing is Missing.REFUSE
         self._taken = threading.local()
@@ -72,7 +80,16 @@ class LookupPredictor:
         names = self._table.key
         if not names or any(name not in columns for name in names):
             return [()] * len(next(iter(columns.values())))
-        return list(zip(*(_listed(columns[name]) for name in names), strict=True))
+        return list(zip(*(self._key_column(name, columns[name]) for name in names), strict=True))
+
+    def kept(self, name: str, value: Any) -> Any:
+        """What the table has in the place of a key's value."""
+        hashed = self._hashed.get(name)
+        return value if hashed is None else hashed(value)
+
+    def _key_column(self, name: str, column: Any) -> list[Any]:
+        values = _listed(column)
+        return [self.kept(name, value) for value in values] if name in self._hashed else values
 
     def _found(self, keys: Sequence[tuple[Any, ...]]) -> tuple[list[Any], set[int]]:
         """A value a row, None where it has none that is new enough, and the rows that have an older one."""

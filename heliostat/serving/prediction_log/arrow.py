@@ -98,12 +98,19 @@ def record_batch(batch: Batch, columns: Columns, schema: Any) -> tuple[Any, dict
 
 def asked_in(table: Any) -> Iterator[tuple[str, int, Any]] | None:
     """Request id, row and what was sent, of each prediction; None of a table that says nothing of its columns."""
-    try:
-        columns = Columns.model_validate_json((table.schema.metadata or {})[_KEY])
-    except (KeyError, ValidationError):
+    columns = columns_in(table.schema)
+    if columns is None:
         return None
     names = [f"input_{column.name}" for column in columns.input]
     return _asked_in(table.select(["request_id", "row", "input", *names]), columns)
+
+
+def columns_in(schema: Any) -> Columns | None:
+    """What the Arrow schema of a file says of its columns; None where it says nothing."""
+    try:
+        return Columns.model_validate_json((schema.metadata or {})[_KEY])
+    except (KeyError, ValidationError):
+        return None
 
 
 def _asked_in(table: Any, columns: Columns) -> Iterator[tuple[str, int, Any]]:

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Literal, Self
 
-from pydantic import AliasChoices, BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from heliostat.spec.base import Model
+from heliostat.spec.base import Model, is_none
+from heliostat.spec.personal import EXTENSION, PersonalMark, Treatment
 
 
 class Shape(StrEnum):
@@ -54,6 +55,8 @@ class Kind(Model):
     """Of a list's entries, or of a map's values."""
     fields: tuple[Column, ...] = ()
     """Of a struct."""
+    personal: PersonalMark | None = Field(default=None, exclude_if=is_none)
+    """How it is treated before it is written; what is never logged is a secret."""
 
     @property
     def parts(self) -> tuple[Kind, ...]:
@@ -62,8 +65,13 @@ class Kind(Model):
 
     @property
     def has_secrets(self) -> bool:
-        """Whether anything in it is secret."""
-        return self.shape is Shape.SECRET or any(part.has_secrets for part in self.parts)
+        """Whether anything in it is secret, or personal."""
+        return self.shape is Shape.SECRET or self.personal is not None or any(part.has_secrets for part in self.parts)
+
+    @property
+    def has_personal(self) -> bool:
+        """Whether anything in it is personal."""
+        return self.personal is not None or any(part.has_personal for part in self.parts)
 
 
 class Column(Model):
@@ -153,6 +161,8 @@ class _Reader:
 
     def kind(self, schema: _Schema, inside: tuple[str, ...]) -> Kind:
         """The kind that holds what fits a schema; `inside`: the definitions that it is part of."""
+        if EXTENSION in schema:
+            return _personal(schema)
         reference = schema.get("$ref")
         if reference is not None:
             name = reference.rpartition("/")[2]
@@ -212,7 +222,7 @@ class _Reader:
             return any(self._is_secret(each, seen) for each in schema)
         if not isinstance(schema, dict):
             return False
-        if schema.get("writeOnly"):
+        if schema.get("writeOnly") or EXTENSION in schema:
             return True
         name = str(schema.get("$ref", "")).rpartition("/")[2]
         if name and name not in seen:
@@ -220,6 +230,14 @@ class _Reader:
             if self._is_secret(self._definitions[name], seen):
                 return True
         return any(self._is_secret(each, seen) for each in schema.values())
+
+
+def _personal(schema: _Schema) -> Kind:
+    """A number that is rounded stays one; all else is text, or nothing."""
+    mark = PersonalMark.model_validate(schema[EXTENSION])
+    if mark.treatment is Treatment.NEVER_LOGGED:
+        return Kind(shape=Shape.SECRET, personal=mark)
+    return Kind(shape=Shape.NUMBER if mark.step is not None else Shape.TEXT, personal=mark)
 
 
 def _type_of(values: Sequence[Any]) -> str | None:

@@ -16,6 +16,7 @@ import datetime as dt
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
@@ -28,6 +29,8 @@ from heliostat.serving.prediction_log.arrow import Batch, record_batch, schema_o
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.sealing import Sealed
 from heliostat.serving.prediction_log.spools import Head
+from heliostat.spec.review import ReviewItem, choose, items_prefix
+from heliostat.systems.erasures import ErasedPeople, announced
 from heliostat.systems.objects import open_store
 
 _BATCH_ROWS: Final = 32_768
@@ -49,8 +52,10 @@ def store(spool: Path, own: Head) -> Sealed:
     columns = head.columns if head else own.columns
     unread: dict[int, str] = {}
     aside: list[bytes] = []
+    items: list[ReviewItem] = []
     days: dict[int, _Day] = {}
     objects = open_store(own.store)
+    erased = ErasedPeople(announced(objects, own.application))
     with ExitStack() as files:
         with spool.open("rb") as source:
             for number, line in enumerate(source, 1):
@@ -64,16 +69,32 @@ def store(spool: Path, own: Head) -> Sealed:
                     continue
                 if entry.day not in days:
                     days[entry.day] = _Day(files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet")).name, columns)
-                days[entry.day].add(entry)
+                rows = [row for row, asked in enumerate(entry.asked) if not erased.has(asked, entry.time / 1e6)]
+                days[entry.day].add(entry, rows)
+                items += _items(entry, rows, head or own)
         for number, day in sorted(days.items()):
             day.close()
             date = dt.date(1970, 1, 1) + dt.timedelta(days=number)
             objects.put_file(f"predictions/{own.application}/date={date:%Y-%m-%d}/{spool.stem}.parquet", day.path)
+    if items:
+        lines = b"".join(item.model_dump_json().encode() + b"\n" for item in items)
+        objects.put(f"{items_prefix(own.application)}{spool.stem}.jsonl", lines)
     if aside:
         objects.put(f"predictions-unread/{own.application}/{spool.stem}.jsonl", b"".join(aside))
     spool.unlink(missing_ok=True)
     misfits = {name: why for day in days.values() for name, why in day.misfits.items()}
     return Sealed(predictions=sum(day.rows for day in days.values()), misfits=misfits, unread=unread)
+
+
+def _items(entry: _Entry, rows: Sequence[int], head: Head) -> Iterator[ReviewItem]:
+    """The answers of a request that people are to look at."""
+    if head.review is None:
+        return
+    for row in rows:
+        asked, answered, at = entry.asked[row], entry.answered[row], entry.time / 1e6
+        item = choose(head.review, entry.request_id, row, at, entry.version, asked, answered, head.logged)
+        if item is not None:
+            yield item
 
 
 @dataclass
@@ -131,18 +152,18 @@ class _Day:
         self.misfits: dict[str, str] = {}
         """An example of what does not fit, by column."""
 
-    def add(self, entry: _Entry) -> None:
-        """Write a request, sooner or later."""
-        count, batch = len(entry.asked), self._batch
+    def add(self, entry: _Entry, kept: Sequence[int]) -> None:
+        """Write those rows of a request, sooner or later."""
+        count, batch = len(kept), self._batch
         batch.request_id += [entry.request_id] * count
-        batch.row += range(count)
+        batch.row += kept
         batch.time += [entry.time] * count
         batch.version += [entry.version] * count
         batch.latency_ms += [entry.latency_ms] * count
-        batch.asked += entry.asked
-        batch.answered += entry.answered
-        batch.model_answered += entry.model_answered
-        batch.changes += entry.changes
+        batch.asked += [entry.asked[row] for row in kept]
+        batch.answered += [entry.answered[row] for row in kept]
+        batch.model_answered += [entry.model_answered[row] for row in kept]
+        batch.changes += [entry.changes[row] for row in kept]
         if len(batch) >= _BATCH_ROWS:
             self._write()
 

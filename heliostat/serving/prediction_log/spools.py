@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.spec.base import Model, Name
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.review import Review
 from heliostat.systems.objects import directory_of
 from heliostat.systems.private_folder import node_folder
 
@@ -34,6 +35,10 @@ class Head(Model):
     store: StoreAddress
     application: Name
     columns: Columns
+    review: Review | None = None
+    """Which answers people look at."""
+    logged: float = 1.0
+    """Share of the requests that is logged at all."""
 
     @classmethod
     def read(cls, path: Path) -> Self | None:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import IO
 
 from heliostat.serving.dataplane import Call, DataPlane
+from heliostat.serving.errors import HttpError
 from heliostat.serving.opening import open_plane
 from heliostat.serving.queue.adoption import Labels
 from heliostat.serving.queue.consumer import Consumer, Work
@@ -80,7 +81,14 @@ def main(opened: Callable[[ServingArguments], DataPlane] = open_answers) -> int:
 
 
 def _answer(plane: DataPlane, lease: Lease) -> bytes:
-    return plane.predict(Call(lease.id.encode(), replayed=False), lease.payload, time.perf_counter())
+    keys, personal = plane.personal.keys, plane.personal
+    body, consents = keys.unseal(lease.payload)
+    try:
+        answer = plane.predict(Call(lease.id.encode(), replayed=False, consents=consents), body, time.perf_counter())
+    except HttpError as refusal:
+        raise personal.refusal(refusal, body) from None
+    # Who asks for the answer gets it whole; what it is kept in does not show it.
+    return keys.seal(answer, consents) if personal.in_answers else answer
 
 
 def _say(told: IO[str], what: dict[str, object]) -> None:

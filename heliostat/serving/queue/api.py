@@ -36,6 +36,7 @@ from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.errors import HttpError
 from heliostat.serving.queue import webhooks
 from heliostat.serving.queue.openapi import with_tasks
+from heliostat.serving.queue.sealing import TaskSealing
 from heliostat.serving.queue.waiting import Waiting
 from heliostat.serving.rest.application import json_body
 from heliostat.serving.rest.cors import Cors
@@ -84,11 +85,12 @@ class TaskApplication:
         self._inner = inner
         self._plane = plane
         self._broker = broker
+        self._sealing = TaskSealing(plane.personal)
         self._queue = version.queue
         self._application = arguments.application
         self._label = version.label
         self._public = f"{arguments.public_path}/tasks"
-        self._cors = Cors(version.cors_origins, tasks=True)
+        self._cors = Cors(version.cors_origins, tasks=True, consent=plane.personal.consent_header)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tasks")
         self._calls = 0
         self._waiting = Waiting(self._ended)
@@ -161,7 +163,7 @@ class TaskApplication:
                 found = await self._call(lambda: self._broker.dead_letters(most))
                 return 200, [_shown(task) for task in found], ()
             case "GET", [task_id]:
-                return 200, _shown(await self._task(task_id, request), whole=True), ()
+                return 200, _shown(self._sealing.shown(await self._task(task_id, request)), whole=True), ()
             case "POST", [task_id, "retry"]:
                 deadline = time.time() + self._queue.deadline_seconds
                 if not await self._call(lambda: self._broker.revive(task_id, deadline)):
@@ -181,11 +183,12 @@ class TaskApplication:
         webhook = _query(request).get("webhook", "")
         if webhook and (problem := webhooks.problem_of(webhook, self._queue.webhooks)):
             raise HttpError(422, problem)
-        task = NewTask(self._id(request), self._label, body, time.time() + seconds, self._queue.max_attempts, webhook)
+        payload = self._sealing.payload(body, self._plane.personal.header_consents(request.headers))
+        task = NewTask(self._id(request), self._label, payload, time.time() + seconds, self._queue.max_attempts, webhook)
 
         def submit() -> TaskState:
             self._plane.check(body)
-            return self._broker.submit(task, self._queue.max_open)
+            return self._sealing.submitted(self._broker, task, self._queue.max_open, body)
 
         try:
             state = await self._call(submit)
@@ -226,7 +229,11 @@ class TaskApplication:
     def _result(self, task: Task, request: Request) -> tuple[int, Any, Fields]:
         match task.state:
             case TaskState.SUCCEEDED:
-                return 200, task.answer, ((b"x-heliostat-version", task.answered_by.encode()), *self._cors.fields(request))
+                return (
+                    200,
+                    self._plane.personal.keys.unseal(task.answer)[0],
+                    ((b"x-heliostat-version", task.answered_by.encode()), *self._cors.fields(request)),
+                )
             case TaskState.FAILED:
                 raise HttpError(409, f"the task failed, and has no result: {task.error}")
             case TaskState.CANCELLED:

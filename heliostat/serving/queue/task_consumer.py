@@ -23,6 +23,7 @@ from heliostat.spec.task_queue import WORKERS, TaskQueue
 from heliostat.systems.brokers import open_broker, retention
 from heliostat.systems.brokers.base import NewTask
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.personal_keys import Keyring
 
 _log = logging.getLogger("ray.serve")
 _SWEEP_SECONDS: Final = 30.0
@@ -68,6 +69,7 @@ class BrokerAdapter(TaskProcessorAdapter):
         super().__init__()  # type: ignore[no-untyped-call]
         self._arguments = ServingArguments.model_validate(config.adapter_config)
         self._queue = _queue_of(self._arguments)
+        self._keys = Keyring.of(privacy.keys if (privacy := self._arguments.version.privacy) is not None else ())
         self._broker = open_broker(self._queue, self._arguments.application, self._arguments.version.store)
         self._workers: Workers | None = None
         self._webhooks: WebhookCaller | None = None
@@ -98,7 +100,9 @@ class BrokerAdapter(TaskProcessorAdapter):
         task = self._broker.read(task_id)
         if task is None:
             return TaskResult(id=task_id, status="unknown", result=None)
-        return TaskResult(id=task_id, status=task.state.value, created_at=task.submitted_at, result=task.answer or None)
+        return TaskResult(
+            id=task_id, status=task.state.value, created_at=task.submitted_at, result=self._keys.unseal(task.answer)[0] or None
+        )
 
     def start_consumer(self, **kwargs: Any) -> None:
         """Start the workers, and return once they take tasks.
@@ -110,7 +114,7 @@ class BrokerAdapter(TaskProcessorAdapter):
         self._workers = Workers(self._arguments, self._broker, self._concurrency)
         self._workers.start()
         if self._queue.webhooks is not None:
-            self._webhooks = WebhookCaller(self._broker, self._arguments.application, self._queue.webhooks)
+            self._webhooks = WebhookCaller(self._broker, self._arguments.application, self._queue.webhooks, self._keys)
             self._webhooks.start()
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 

@@ -14,6 +14,7 @@ import json
 import logging
 import threading
 import time
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from heliostat.spec.task_queue import TaskWebhooks
 from heliostat.systems.brokers.base import Task, TaskBroker, TaskState, Webhook
 from heliostat.systems.credentials import read_text
 from heliostat.systems.errors import NoAccessError, RetryableError
+from heliostat.systems.personal_keys import Keyring
 
 _log = logging.getLogger("ray.serve")
 
@@ -85,11 +87,18 @@ class WebhookCaller:
     """Makes the calls that are due, in a thread."""
 
     def __init__(
-        self, broker: TaskBroker, application: str, webhooks: TaskWebhooks, transport: httpx.BaseTransport | None = None
+        self,
+        broker: TaskBroker,
+        application: str,
+        webhooks: TaskWebhooks,
+        keys: Keyring | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
+        """`keys`: what answers that are sealed in the broker are opened with."""
         self._broker = broker
         self._application = application
         self._webhooks = webhooks
+        self._keys = keys or Keyring(())
         self._client = httpx.Client(timeout=_CALL_SECONDS, follow_redirects=False, transport=transport)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
@@ -128,7 +137,8 @@ class WebhookCaller:
         task = hook.task
         if problem := problem_of(task.webhook, self._webhooks):
             return problem, True
-        body, now = payload(self._application, task), int(time.time())
+        opened = replace(task, answer=self._keys.unseal(task.answer)[0])
+        body, now = payload(self._application, opened), int(time.time())
         try:
             secret = read_text(self._webhooks.secret, task.webhook)
             headers = {

@@ -8,6 +8,7 @@
     GET  /-/golden      `{"bodies": [...]}`: its golden requests and examples, as they would be sent
     GET  /-/tap         the last requests with their answers; see `heliostat.serving.tap`
     GET  /-/postprocessing   what each step did to answers, counted since the replica began
+    GET  /-/privacy     how many requests there were, and how many of them were not kept for want of consent
 
 An answer has `x-request-id` where its id is logged: with a prediction, or with a failure of the application.
 
@@ -42,6 +43,7 @@ from heliostat.serving.rest.encodings import decoded
 from heliostat.serving.rest.exchange import JSON, Fields, Request, Response, Work
 from heliostat.serving.rest.inference import InferRequest
 from heliostat.serving.tap import parse_query
+from heliostat.spec.personal import PRIVACY
 from heliostat.spec.postprocessing import POSTPROCESSING
 
 _INLINE_ROWS: Final = 64
@@ -65,7 +67,7 @@ class RestApplication:
         self._predicts = version.interface.has_rest
         self._name = public_path.strip("/")
         self._output_names = tuple(field.name for field in plane.signature.outputs)
-        self._cors = Cors(version.cors_origins)
+        self._cors = Cors(version.cors_origins, consent=plane.personal.consent_header)
         self._version_label = version.label
         self._version: tuple[bytes, bytes] = (b"x-heliostat-version", version.label.encode())
         health = json.dumps({"version": version.label}).encode()
@@ -79,6 +81,7 @@ class RestApplication:
             ("GET", "/-/golden"): _fixed(golden.listed(contract), JSON),
             ("GET", "/-/tap"): self._tapped,
             ("GET", POSTPROCESSING): lambda request, call: (JSON, plane.tally.counts().model_dump_json().encode()),
+            ("GET", PRIVACY): lambda request, call: (JSON, plane.kept.model_dump_json().encode()),
         }
         self._routes |= self._inference_routes()
 
@@ -98,7 +101,7 @@ class RestApplication:
         self.plane.close()
 
     def _replied(self, request: Request) -> Response:
-        call = Call(request.headers.get(b"x-request-id"), b"x-heliostat-replay" in request.headers)
+        call = self.plane.call(request.headers)
         extra: Fields = ()
         try:
             if (preflight := self._cors.preflight(request)) is not None:

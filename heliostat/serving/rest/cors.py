@@ -19,11 +19,12 @@ _REMEMBERED_SECONDS: Final = b"600"
 class Cors:
     """The origins that may ask."""
 
-    def __init__(self, origins: Sequence[str], tasks: bool = False) -> None:
+    def __init__(self, origins: Sequence[str], tasks: bool = False, consent: bytes = b"") -> None:
         """`origins`: as browsers send them, e.g. `https://app.example.com`; `*` is every origin, none is no CORS at all.
-        `tasks`: whether pages may submit and cancel those too."""
+        `tasks`: whether pages may submit and cancel those too; `consent`: the header that they may say in that a request may
+        be kept."""
         self._methods = _METHODS + (b", DELETE" if tasks else b"")
-        self._headers = _HEADERS + (b", idempotency-key" if tasks else b"")
+        self._headers = _HEADERS + (b", idempotency-key" if tasks else b"") + (b", " + consent if consent else b"")
         self._exposed = _EXPOSED + (b", location, retry-after" if tasks else b"")
         self._origins = frozenset(origin.encode() for origin in origins)
 

@@ -1,0 +1,99 @@
+"""The calls of the API about who may do what, and what was done: access, the audit log, deletions of a person's data."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Query
+
+from heliostat.controller import audit
+from heliostat.controller.permissions import identity
+from heliostat.controller.reconciler import Reconciler
+from heliostat.spec.audit import AuditAnchor, AuditEntry
+from heliostat.spec.base import Name
+from heliostat.spec.erasure import ErasureAnnouncement, ErasureId, ErasureProof
+from heliostat.spec.roles import AccessPolicy, Identity
+from heliostat.systems.erasures import ErasedPeople
+from heliostat.systems.objects import open_store
+
+Who = Annotated[Identity, Depends(identity)]
+_MOST = 1_000
+
+
+def add_governance(app: FastAPI, reconciler: Reconciler) -> None:
+    """Add the calls to the API."""
+    _add_access(app, reconciler)
+    _add_audit(app, reconciler)
+    _add_erasures(app, reconciler)
+
+
+def _add_access(app: FastAPI, reconciler: Reconciler) -> None:
+    table = reconciler.store.access
+
+    def change(policy: AccessPolicy | None, who: Identity) -> AccessPolicy:
+        before = table.read()
+        if before != policy:
+            told = (_told(before), _told(policy))
+            table.save(policy, audit.event(who, "access.change", "access", reconciler.now(), change=told))
+            reconciler.ledger.wake()
+        return policy or AccessPolicy()
+
+    @app.get("/v1/whoami")
+    async def whoami(who: Who) -> Identity:
+        return who
+
+    @app.get("/v1/access")
+    async def read() -> AccessPolicy | None:
+        return table.read()
+
+    @app.put("/v1/access")
+    async def write(policy: AccessPolicy, who: Who) -> AccessPolicy:
+        return change(policy, who)
+
+    @app.delete("/v1/access")
+    async def remove(who: Who) -> AccessPolicy:
+        return change(None, who)
+
+
+def _told(policy: AccessPolicy | None) -> dict[str, object]:
+    """Roles by person, as the audit log tells them; a token's digest is of no use to who reads it, but that it changed is."""
+    if policy is None:
+        return {}
+    people = {
+        name: {"roles": list(each.roles), "applications": list(each.applications), "token": each.token_sha256[:8]}
+        for name, each in policy.people.items()
+    }
+    return {"people": people, "stackToken": list(policy.stack_token)}
+
+
+def _add_audit(app: FastAPI, reconciler: Reconciler) -> None:
+    def newest(most: int, before: int | None) -> list[AuditEntry]:
+        return audit.newest(open_store(reconciler.settings.inputs.store), most, before)
+
+    @app.get("/v1/audit")
+    async def entries(
+        most: Annotated[int, Query(ge=1, le=_MOST)] = 50, before: Annotated[int | None, Query(ge=1)] = None
+    ) -> tuple[AuditEntry, ...]:
+        return tuple(await asyncio.to_thread(newest, most, before))
+
+    @app.get("/v1/audit/anchor")
+    async def anchor() -> AuditAnchor:
+        return reconciler.store.audits.anchor()
+
+
+def _add_erasures(app: FastAPI, reconciler: Reconciler) -> None:
+    def note(who: Identity, action: str, name: str, reason: str, after: dict[str, object]) -> None:
+        reconciler.store.audits.post([audit.event(who, action, name, reconciler.now(), reason=reason, change=({}, after))])
+        reconciler.ledger.wake()
+
+    @app.post("/v1/applications/{name}/erasures")
+    async def begin(name: Name, announced: ErasureAnnouncement, who: Who) -> ErasureAnnouncement:
+        gone = reconciler.store.reviews.forget(name, ErasedPeople((announced,)))
+        note(who, "person.erase-begin", name, announced.reason, {**announced.told(), "reviewItems": gone})
+        return announced
+
+    @app.put("/v1/applications/{name}/erasures/{erasure}")
+    async def end(name: Name, erasure: ErasureId, proof: ErasureProof, who: Who) -> ErasureProof:
+        note(who, "person.erase", name, proof.reason, {"erasure": erasure, **proof.told()})
+        return proof

@@ -1,0 +1,195 @@
+"""Deletes what is kept of a person, from announcement to proof. Killed anywhere and run again, it goes on.
+
+What is found is written down before anything of it is removed, an object is replaced by itself without the rows, and a second
+search says what is left. A row that is still on its way to the store is left out there (`heliostat.systems.erasures`).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from heliostat.governance import objects, snapshots
+from heliostat.governance.objects import Cleaned, Place
+from heliostat.governance.subjects import Subject
+from heliostat.spec.erasure import (
+    ErasedObject,
+    ErasedSnapshot,
+    ErasureAnnouncement,
+    ErasureProgress,
+    ErasureProof,
+    content_of,
+    key_of,
+)
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.erasures import announced
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
+
+Found = tuple[str, str, Cleaned | None]
+"""What an object is, its key, and itself without the rows; None where it has none."""
+
+_NOT_HERE = (
+    "rows that replicas have not stored yet are left out when they are, at most `predictionLog.rollSeconds` from now",
+    "tasks that wait, their answers and dead letters are sealed and not searched: they go by `queue.resultSeconds` and "
+    "`queue.deadLetterSeconds`",
+    "models that were trained on rows of the person keep what they learned: train them anew",
+)
+
+
+def announcement_of(store: ObjectStore, application: str, subject: Subject, reason: str) -> ErasureAnnouncement:
+    """The deletion of this person that was begun and not proven, or else a new one; nothing is written."""
+    tokens = tuple(sorted(subject.tokens))
+    for each in announced(store, application):
+        same = each.field == subject.field and set(each.tokens) & subject.tokens
+        if same and not store.exists(key_of(application, each.id, "proof")):
+            return each
+    return ErasureAnnouncement(
+        id=uuid.uuid4().hex, application=application, field=subject.field, tokens=tokens, at=time.time(), reason=reason
+    )
+
+
+class Erasing:
+    """One deletion."""
+
+    def __init__(
+        self, address: StoreAddress, announcement: ErasureAnnouncement, subject: Subject, tell: Callable[[str], None]
+    ) -> None:
+        self._address = address
+        self._store = open_store(address)
+        self._announced = announcement
+        self._subject = subject
+        self._tell = tell
+        self._application = announcement.application
+        self._searched: Counter[str] = Counter()
+        self._progress = ErasureProgress(began=time.time())
+
+    def run(self) -> ErasureProof:
+        """Delete, search again, and return the proof, which is stored once the audit log has it (`keep`).
+
+        Raises:
+            PermanentError: some of it cannot be removed; the rest is, and running it again goes on.
+            RetryableError: the store does not answer.
+        """
+        self._announce()
+        for kind, key, cleaned in self._search():
+            self._searched[kind] += 1
+            if cleaned is not None:
+                self._replace(key, cleaned)
+        self._erase_labels()
+        self._erase_snapshots()
+        left = self._left()
+        progress = self._progress
+        return ErasureProof(
+            id=self._announced.id, application=self._application, field=self._subject.field, began=progress.began,
+            ended=time.time(), reason=self._announced.reason, searched=dict(self._searched), left=left,
+            objects=progress.objects, snapshots=progress.snapshots, notes=tuple(self._notes()),
+        )  # fmt: skip
+
+    def keep(self, proof: ErasureProof) -> str:
+        """Store the proof, and return where."""
+        key = key_of(self._application, self._announced.id, "proof")
+        self._store.put(key, content_of(proof))
+        self._store.delete(key_of(self._application, self._announced.id, "progress"))
+        return self._store.uri(key)
+
+    def _announce(self) -> None:
+        content = self._announced.model_dump_json(indent=1).encode()
+        self._store.put(key_of(self._application, self._announced.id), content, only_if_absent=True)
+        try:
+            found = self._store.get(key_of(self._application, self._announced.id, "progress"))
+        except ObjectMissingError:
+            return
+        self._progress = ErasureProgress.model_validate_json(found)
+        self._tell(f"going on with the deletion {self._announced.id}, which was begun before")
+
+    def _search(self) -> Iterator[Found]:
+        """All objects that may have rows, each without them."""
+        subject, application = self._subject, self._application
+        theirs = objects.names(subject)
+        for info in list(self._store.list(f"predictions/{application}/")):
+            if info.key.endswith(".parquet"):
+                content = self._store.get(info.key)
+                yield "files of the prediction log", info.key, objects.predictions(content, subject, self._announced.at)
+        for kind, prefix in (
+            ("unread lines of it", f"predictions-unread/{application}/"),
+            ("review items", f"reviews/{application}/items/"),
+        ):
+            for info in list(self._store.list(prefix)):
+                yield kind, info.key, objects.lines_of(self._store.get(info.key), theirs)
+
+    def _replace(self, key: str, cleaned: Cleaned) -> None:
+        """Put an object's successor into its place, once that is written down."""
+        before = objects.sha256(self._store.get(key))
+        after = objects.sha256(cleaned.content) if cleaned.content is not None else None
+        erased = ErasedObject(key=key, rows=cleaned.rows, before=before, after=after)
+        known = self._progress.objects
+        places = dict.fromkeys((*self._progress.predictions, *cleaned.predictions))
+        if not any(each.key == key and each.before == before for each in known):
+            self._write(objects=(*known, erased), predictions=tuple(places))
+        if cleaned.content is None:
+            self._store.delete(key)
+        else:
+            self._store.put(key, cleaned.content)
+        self._tell(f"{key}: {cleaned.rows} rows removed")
+
+    def _erase_labels(self) -> None:
+        places = frozenset(self._progress.predictions)
+        for info in list(self._store.list(f"ground-truth/{self._application}/")):
+            self._searched["files of labels"] += 1
+            if places and (cleaned := self._without_labels(info.key, places)) is not None:
+                self._replace(info.key, cleaned)
+
+    def _without_labels(self, key: str, places: frozenset[Place]) -> Cleaned | None:
+        content = self._store.get(key)
+        if key.endswith(".parquet"):
+            return objects.labels(content, places)
+        if key.endswith((".jsonl", ".ndjson")):
+            return objects.lines_of(content, objects.is_label_of(places))
+        return None
+
+    def _erase_snapshots(self) -> None:
+        for manifest in list(snapshots.manifests(self._store, self._application)):
+            self._searched["snapshots"] += 1
+            known = next((each for each in self._progress.snapshots if each.before == manifest["digest"]), None)
+            if known is None and not snapshots.is_erased(manifest):
+                known = self._succeed(manifest)
+            if known is not None:
+                snapshots.retire(self._store, known, self._announced.id)
+
+    def _succeed(self, manifest: dict[str, object]) -> ErasedSnapshot | None:
+        rows = snapshots.rows_of(self._address, manifest, self._subject)
+        if not rows:
+            return None
+        self._tell(f"the snapshot {str(manifest['digest'])[:12]} has {sum(rows.values())} rows: making one without them")
+        made = snapshots.successor_of(self._address, manifest, self._subject, self._announced.id)
+        self._write(snapshots=(*self._progress.snapshots, made))
+        return made
+
+    def _left(self) -> int:
+        """Rows that a second search finds."""
+        left = sum(cleaned.rows for _, _, cleaned in self._search() if cleaned is not None)
+        for manifest in snapshots.manifests(self._store, self._application):
+            if not snapshots.is_erased(manifest):
+                left += sum(snapshots.rows_of(self._address, manifest, self._subject).values())
+        if left:
+            raise PermanentError(f"{left} rows came while they were deleted: run it again, it goes on")
+        return left
+
+    def _notes(self) -> Iterator[str]:
+        yield from _NOT_HERE
+        places = frozenset(self._progress.predictions)
+        for info in self._store.list(f"ground-truth/{self._application}/"):
+            if not info.key.endswith((".parquet", ".jsonl", ".ndjson")) and info.size:
+                content = self._store.get(info.key)
+                if info.key.endswith(".gz") or any(objects.mentioned(content, places)):
+                    yield f"{info.key} may have labels of them, and is of a form that is not written anew: remove the lines"
+        for each in self._progress.snapshots:
+            yield f"the source of {each.name} may still have the rows: take them out there, before a snapshot is made anew"
+
+    def _write(self, **changes: object) -> None:
+        self._progress = self._progress.model_copy(update=changes)
+        content = self._progress.model_dump_json(indent=1).encode()
+        self._store.put(key_of(self._application, self._announced.id, "progress"), content)

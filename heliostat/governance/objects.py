@@ -1,0 +1,104 @@
+"""Takes a person's rows out of objects: files of the prediction log, of reviews and of labels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic_core import from_json
+
+from heliostat.governance.subjects import Subject
+
+Place = tuple[str, int]
+"""Request id and row of a prediction."""
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """An object without the rows."""
+
+    content: bytes | None
+    """None: nothing is left of it."""
+    rows: int
+    """That were taken out."""
+    predictions: tuple[Place, ...] = ()
+    """Of the prediction log: which."""
+
+
+def predictions(content: bytes, subject: Subject, until: float) -> Cleaned | None:
+    """A file of the prediction log without the person's rows of requests until then; None where it has none."""
+    file = pq.ParquetFile(io.BytesIO(content))
+    name = f"input_{subject.field}"
+    if name not in file.schema_arrow.names:
+        return None
+    found = subject.rows_in(pq.read_table(io.BytesIO(content), columns=[name])[name])
+    if not pc.any(found).as_py():
+        return None
+    table = file.read()
+    found = pc.and_(found, pc.less_equal(table["time"].cast(pa.int64()), round(until * 1e6)))
+    return _without(table, found, places=True)
+
+
+def labels(content: bytes, places: Collection[Place]) -> Cleaned | None:
+    """A Parquet file of labels without those of these predictions; None where it has none."""
+    table = pq.read_table(io.BytesIO(content))
+    rows = table["row"].to_pylist() if "row" in table.column_names else [0] * table.num_rows
+    found = [(request, row or 0) in places for request, row in zip(table["request_id"].to_pylist(), rows, strict=True)]
+    return _without(table, pa.chunked_array([pa.array(found, pa.bool_())])) if any(found) else None
+
+
+def _without(table: pa.Table, found: pa.ChunkedArray, places: bool = False) -> Cleaned | None:
+    count = pc.sum(found).as_py() or 0
+    if not count:
+        return None
+    gone = table.filter(found)
+    named = zip(gone["request_id"].to_pylist(), gone["row"].to_pylist(), strict=True) if places else ()
+    kept = table.filter(pc.invert(found))
+    if not kept.num_rows:
+        return Cleaned(None, count, tuple(named))
+    written = io.BytesIO()
+    pq.write_table(kept, written, compression="zstd")
+    return Cleaned(written.getvalue(), count, tuple(named))
+
+
+def lines_of(content: bytes, is_theirs: Callable[[bytes], bool]) -> Cleaned | None:
+    """A file of lines without some; None where it has none of those."""
+    lines = content.splitlines(keepends=True)
+    kept = [line for line in lines if not is_theirs(line)]
+    if len(kept) == len(lines):
+        return None
+    return Cleaned(b"".join(kept) or None, len(lines) - len(kept))
+
+
+def names(subject: Subject) -> Callable[[bytes], bool]:
+    """Whether a line has the person in it, hashed or, as whole JSON text, in clear."""
+    wanted = [token.encode() for token in (*subject.tokens, f'"{subject.value}"')]
+    return lambda line: any(token in line for token in wanted)
+
+
+def is_label_of(places: Collection[Place]) -> Callable[[bytes], bool]:
+    """Whether a line of JSON is the label of one of these predictions."""
+
+    def theirs(line: bytes) -> bool:
+        try:
+            found = from_json(line)
+            return (found["request_id"], found.get("row") or 0) in places
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False
+
+    return theirs
+
+
+def sha256(content: bytes) -> str:
+    """The digest of an object's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def mentioned(content: bytes, places: Collection[Place]) -> Iterator[Place]:
+    """Which of these predictions a file of a form that is not written anew may tell of."""
+    return (place for place in places if place[0].encode() in content)

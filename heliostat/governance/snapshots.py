@@ -1,0 +1,91 @@
+"""Takes a person's rows out of a snapshot: snapshots are immutable, so another one takes its place, and its bytes go."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from heliostat.governance.subjects import Subject
+from heliostat.ml.datasets import SPLITS, Parts, Snapshot, put_json, save
+from heliostat.spec.erasure import ErasedSnapshot
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import ObjectStore, open_store
+
+
+def manifests(store: ObjectStore, name: str) -> Iterator[dict[str, Any]]:
+    """The manifests of a data set's snapshots, also of those whose bytes are gone."""
+    for info in store.list(f"datasets/{name}/"):
+        parts = info.key.split("/")
+        if len(parts) == 4 and parts[3] == "manifest.json":
+            yield json.loads(store.get(info.key))
+
+
+def is_erased(manifest: dict[str, Any]) -> bool:
+    """Whether a snapshot's bytes are gone."""
+    return "erased" in manifest
+
+
+def rows_of(address: StoreAddress, manifest: dict[str, Any], subject: Subject) -> dict[str, int]:
+    """How many rows of the person each split has; only those that have any."""
+    if subject.field not in manifest["columns"]:
+        return {}
+    snapshot = Snapshot(f"datasets/{manifest['name']}/{manifest['digest']}", address)
+    found = {
+        split: sum(
+            pc.sum(subject.rows_in(batch[subject.field])).as_py() or 0 for batch in snapshot.batches(split, [subject.field])
+        )
+        for split in SPLITS
+    }
+    return {split: count for split, count in found.items() if count}
+
+
+def successor_of(address: StoreAddress, manifest: dict[str, Any], subject: Subject, erasure: str) -> ErasedSnapshot:
+    """Keep a snapshot without the person's rows, which names its parent, and return what became of which.
+
+    Raises:
+        PermanentError: nothing would be left of a split.
+    """
+    store = open_store(address)
+    name, digest = manifest["name"], manifest["digest"]
+    snapshot = Snapshot(f"datasets/{name}/{digest}", address)
+    removed = rows_of(address, manifest, subject)
+
+    def without(split: str) -> Iterator[pa.Table]:
+        for batch in snapshot.batches(split):
+            yield batch.filter(pc.invert(subject.rows_in(batch[subject.field])))
+
+    parts = Parts(
+        train=lambda: without("train"), validation=lambda: without("validation"), test=lambda: without("test"),
+        label=manifest["label"], notes=manifest["notes"],
+    )  # fmt: skip
+    try:
+        made = save(parts, name, store)
+    except PermanentError as error:
+        raise PermanentError(f"the snapshot {digest[:12]} of {name} without the person's rows: {error}") from None
+    parents = [*made.get("parents", []), {"digest": digest, "erasure": erasure}]
+    if not any(each["digest"] == digest for each in made.get("parents", [])):
+        put_json(store, f"datasets/{name}/{made['digest']}/manifest.json", {**made, "parents": parents})
+    return ErasedSnapshot(name=name, before=digest, after=made["digest"], rows=removed)
+
+
+def retire(store: ObjectStore, erased: ErasedSnapshot, erasure: str) -> None:
+    """Have what was made of the same code be the successor, then remove the old bytes; the old manifest says so and stays."""
+    top = f"datasets/{erased.name}"
+    successor = json.loads(store.get(f"{top}/{erased.after}/manifest.json"))
+    for info in list(store.list(f"{top}/made/")):
+        if json.loads(store.get(info.key)).get("digest") == erased.before:
+            put_json(store, info.key, successor)
+    key = f"{top}/{erased.before}/manifest.json"
+    manifest = json.loads(store.get(key))
+    if not is_erased(manifest):
+        told = {"at": time.time(), "erasure": erasure, "successor": erased.after}
+        put_json(store, key, {**manifest, "files": {}, "erased": told})
+    for info in list(store.list(f"{top}/{erased.before}/")):
+        if info.key != key:
+            store.delete(info.key)

@@ -1,0 +1,89 @@
+"""What is kept of a batch's rows and answers, with what is personal treated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import pyarrow as pa
+from pydantic_core import from_json, to_json
+
+from heliostat.ml.contracts import Contract
+from heliostat.serving.prediction_log.cells import masked
+from heliostat.serving.prediction_log.columns import Column, Columns, Kind, Shape
+from heliostat.spec.jobs import BatchSpecification
+from heliostat.spec.personal import Treatment
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.personal_keys import Keyring
+
+
+class PersonalColumns:
+    """What a contract marks, by the columns of a batch."""
+
+    def __init__(self, names: tuple[str, ...], columns: Columns, keys: Keyring) -> None:
+        """`names`: the columns that are kept of the rows."""
+        self._names = names
+        self._rows: Mapping[str, Column] = {each.name: each for each in columns.input if each.kind.has_personal}
+        self._answer = columns.prediction
+        self._in_answers = any(each.kind.has_secrets for each in columns.prediction)
+        self._keys = keys
+
+    @classmethod
+    def of(cls, specification: BatchSpecification, contract: Contract[Any, Any]) -> Self:
+        """A batch's.
+
+        Raises:
+            PermanentError: what is kept cannot be treated: there is no key, or rows are told apart by what is not kept whole.
+        """
+        columns = Columns.of(contract.row, contract.answer)
+        marked = {each.name: each.kind for each in columns.input if each.kind.has_personal}
+        for name in specification.key:
+            if name in marked and _treatment(marked[name]) is not Treatment.HASHED:
+                raise PermanentError(
+                    f"{specification.name}: rows are told apart by {name}, which is personal and not hashed: mark it as hashed"
+                )
+        names = (*specification.key, *specification.columns)
+        kept = [marked[name] for name in names if name in marked]
+        if specification.postprocessing:
+            kept += [each.kind for each in columns.prediction]
+        keys = Keyring.of(specification.privacy.keys if specification.privacy is not None else ())
+        if not keys.ids and any(map(_is_hashed, kept)):
+            raise PermanentError(f"{specification.name} keeps hashed fields and there is no key: declare serving.privacy.keys")
+        return cls(names, columns, keys)
+
+    def kept(self, table: pa.Table) -> pa.Table:
+        """What is kept of the rows."""
+        kept = table.select([*self._names])
+        for number, name in enumerate(kept.column_names):
+            column = self._rows.get(name)
+            if column is not None:
+                values = kept[name].to_pylist()
+                treated = [row[name] for row in (masked({name: value}, [column], self._keys.treated) for value in values)]
+                is_number = column.kind.shape is Shape.NUMBER
+                array = pa.array(treated, pa.float64()) if is_number else pa.array(map(_text, treated), pa.string())
+                kept = kept.set_column(number, name, array)
+        return kept
+
+    def answer(self, encoded: bytes) -> bytes:
+        """What is kept of an answer in JSON."""
+        if not self._in_answers:
+            return encoded
+        return to_json(masked(from_json(encoded), self._answer, self._keys.treated))
+
+
+def _is_hashed(kind: Kind) -> bool:
+    return any(_treatment(each) is Treatment.HASHED for each in _kinds(kind))
+
+
+def _treatment(kind: Kind) -> Treatment | None:
+    return kind.personal.treatment if kind.personal is not None else None
+
+
+def _kinds(kind: Kind) -> Iterator[Kind]:
+    yield kind
+    for part in kind.parts:
+        yield from _kinds(part)
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else to_json(value).decode()

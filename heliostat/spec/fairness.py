@@ -1,0 +1,62 @@
+"""What a model may differ by between groups of people."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from heliostat.spec.base import Model
+
+
+class FairnessMetric(StrEnum):
+    """What is compared between groups, by fairlearn's name."""
+
+    DEMOGRAPHIC_PARITY = "demographic_parity_difference"
+    """The largest difference of the shares that are selected (`selection_rate`)."""
+    DEMOGRAPHIC_PARITY_RATIO = "demographic_parity_ratio"
+    """The smallest share that is selected divided by the largest: 0.8 is the four-fifths rule."""
+    EQUALIZED_ODDS = "equalized_odds_difference"
+    """The larger one of the differences of the true and of the false positive rates."""
+    EQUAL_OPPORTUNITY = "equal_opportunity_difference"
+    """The largest difference of the true positive rates."""
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether more of it is better."""
+        return self is FairnessMetric.DEMOGRAPHIC_PARITY_RATIO
+
+
+class Fairness(Model):
+    """A limit on what a model of two classes may differ by between the groups of a column."""
+
+    column: str
+    """A column of the test data, as `sex`. The model need not use it."""
+    metric: FairnessMetric = FairnessMetric.EQUALIZED_ODDS
+    """What is compared."""
+    at_most: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The largest difference that is taken."""
+    at_least: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The smallest ratio that is taken."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """The probability from which somebody is selected."""
+    min_rows: Annotated[int, Field(ge=1)] = 500
+    """Groups with fewer test rows are not compared, and named: their rates are noise."""
+
+    @model_validator(mode="after")
+    def _has_the_limit_of_its_metric(self) -> Self:
+        wanted, other = ("at_least", "at_most") if self.metric.is_ratio else ("at_most", "at_least")
+        if getattr(self, wanted) is None or getattr(self, other) is not None:
+            names = {"at_least": "atLeast", "at_most": "atMost"}
+            raise ValueError(f"{self.metric} is held to `{names[wanted]}`, and to nothing else: give it that")
+        return self
+
+    @property
+    def limit(self) -> float:
+        """The one that is given."""
+        return float(self.at_least if self.metric.is_ratio else self.at_most)  # type: ignore[arg-type]  # one of them is
+
+    def passes(self, value: float) -> bool:
+        """Whether a model may come to that."""
+        return value >= self.limit if self.metric.is_ratio else value <= self.limit

@@ -1,0 +1,39 @@
+"""Deletions that are announced in an object store: whoever stores rows leaves those of the people out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from heliostat.spec.erasure import TOP, ErasureAnnouncement, announced_at
+from heliostat.systems.objects import ObjectStore
+
+
+def announced(store: ObjectStore, application: str) -> tuple[ErasureAnnouncement, ...]:
+    """All of an application's, whether they have ended or not.
+
+    Raises:
+        RetryableError, PermanentError: the store does not answer.
+    """
+    keys = [info.key for info in store.list(f"{TOP}{application}/") if announced_at(info.key)]
+    return tuple(ErasureAnnouncement.model_validate_json(store.get(key)) for key in keys)
+
+
+class ErasedPeople:
+    """Whose rows are not stored any more."""
+
+    def __init__(self, announcements: tuple[ErasureAnnouncement, ...]) -> None:
+        self._until: dict[tuple[str, str], float] = {}
+        for each in announcements:
+            for token in each.tokens:
+                place = each.field, token
+                self._until[place] = max(each.at, self._until.get(place, each.at))
+        self._fields = {field for field, _ in self._until}
+
+    def has(self, row: Any, at: float) -> bool:
+        """Whether a row, of a request at that Unix time, is one of theirs."""
+        if not self._fields or not isinstance(row, Mapping):
+            return False
+        return any(
+            at <= self._until.get((field, row[field]), -1.0) for field in self._fields if isinstance(row.get(field), str)
+        )

@@ -1,0 +1,146 @@
+"""The keys that personal values are hashed with, and that what has to be read again is sealed with."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from pydantic_core import to_json
+
+from heliostat.spec.personal import PersonalKey, PersonalMark, Treatment
+from heliostat.systems.credentials import read_text
+from heliostat.systems.errors import PermanentError
+
+_FEWEST: Final = 16
+"""Characters of a key; fewer are guessed."""
+_HEX: Final = 32
+"""Digits of a hash, 128 bits."""
+_SEALED: Final = b"\x02"
+_OPEN: Final = b"\x01"
+TOKEN: Final = re.compile(rf"hmac:[a-z0-9-]{{1,32}}:[0-9a-f]{{{_HEX}}}\Z")
+"""What is written in the place of a value that is hashed."""
+MASK: Final = "**********"
+"""Stands for what is not written, as pydantic shows a secret."""
+
+
+class UnsealedError(PermanentError):
+    """What was sealed cannot be opened; the text says which key it needs."""
+
+
+class Keyring:
+    """Keys by their ids, the newest first. Safe to use from several threads."""
+
+    def __init__(self, keys: Sequence[tuple[str, bytes]]) -> None:
+        self._keys = dict(keys)
+
+    @classmethod
+    def of(cls, keys: Sequence[PersonalKey]) -> Self:
+        """Read the keys from where they are.
+
+        Raises:
+            RetryableError, NoAccessError, PermanentError: one cannot be read, or is too short; the text says which.
+        """
+        found = []
+        for key in keys:
+            secret = read_text(key.secret, f"the key {key.id!r} of personal data")
+            if len(secret) < _FEWEST:
+                raise PermanentError(
+                    f"the key {key.id!r} of personal data has {len(secret)} characters: take {_FEWEST} or more, as "
+                    "`openssl rand -hex 32` makes them"
+                )
+            found.append((key.id, secret.encode()))
+        return cls(found)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The newest first."""
+        return tuple(self._keys)
+
+    def hashed(self, value: Any) -> str:
+        """What is written in the place of a value, by the newest key.
+
+        Raises:
+            PermanentError: there is no key.
+        """
+        if not self._keys:
+            raise PermanentError("a personal value is to be hashed and there is no key: declare serving.privacy.keys")
+        newest = next(iter(self._keys))
+        return _token(newest, self._keys[newest], value)
+
+    def tokens(self, value: Any) -> frozenset[str]:
+        """All that may stand in the place of a value, whichever key was the newest then."""
+        return frozenset(_token(name, key, value) for name, key in self._keys.items())
+
+    def treated(self, value: Any, mark: PersonalMark) -> Any:
+        """What is written in the place of a personal value; nothing is no value, and stays nothing."""
+        if value is None or (isinstance(value, str) and TOKEN.match(value)):
+            return value
+        match mark.treatment:
+            case Treatment.HASHED:
+                return self.hashed(value)
+            case Treatment.TRUNCATED:
+                return _coarser(value, mark)
+        return MASK
+
+    def seal(self, body: bytes, consents: bool) -> bytes:
+        """A body as it may be kept, with whether it may be logged. The same body is sealed alike, by the same key.
+
+        Without a key it is not hidden.
+        """
+        plain = bytes((consents,)) + body
+        if not self._keys:
+            return _OPEN + plain
+        newest = next(iter(self._keys))
+        name = newest.encode()
+        sealed: bytes = _cipher(self._keys[newest]).encrypt(plain, [name])
+        return _SEALED + bytes((len(name),)) + name + sealed
+
+    def unseal(self, kept: bytes) -> tuple[bytes, bool]:
+        """The body in what `seal` made, and whether it may be logged; what is no such thing is a body that may.
+
+        Raises:
+            UnsealedError: its key is not here any more, or it was changed.
+        """
+        if kept[:1] == _OPEN:
+            return kept[2:], bool(kept[1])
+        if kept[:1] != _SEALED:
+            return kept, True
+        end = 2 + kept[1]
+        name = kept[2:end].decode(errors="replace")
+        if name not in self._keys:
+            known = ", ".join(self._keys) or "none"
+            raise UnsealedError(
+                f"it was sealed with the key {name!r}, and serving.privacy.keys has {known}: add it behind the newest again"
+            )
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            plain = _cipher(self._keys[name]).decrypt(kept[end:], [kept[2:end]])
+        except InvalidTag:
+            raise UnsealedError(f"what was sealed with the key {name!r} was changed, or the key is another one now") from None
+        return plain[1:], bool(plain[0])
+
+
+def _token(name: str, key: bytes, value: Any) -> str:
+    text = value if isinstance(value, str) else to_json(value, serialize_unknown=True).decode()
+    return f"hmac:{name}:{hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:_HEX]}"
+
+
+def _coarser(value: Any, mark: PersonalMark) -> Any:
+    if mark.step is not None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == float("inf"):
+            return MASK
+        found = value // mark.step * mark.step
+        return int(found) if isinstance(value, int) and mark.step == int(mark.step) else found
+    return str(value)[: mark.keep] if isinstance(value, str) else MASK
+
+
+def _cipher(key: bytes) -> Any:
+    """Encrypts by AES-SIV, which needs no number that is used once: a task that is submitted again is the same task."""
+    # Most replicas seal nothing.
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+    return AESSIV(hashlib.sha512(b"heliostat: seal\0" + key).digest())

@@ -1,0 +1,92 @@
+"""Cards of models and of data: made of what is known, with what people wrote, and with what is missing said."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+import yaml
+
+from heliostat.cli.commands import card as command
+from heliostat.governance.cards import DataFacts, ModelFacts, data_card, model_card
+from heliostat.spec.card import CardReview
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import Directory
+
+EVALUATION = {
+    "metric": "roc_auc", "task": "binary", "rows": 1200,
+    "candidate": {
+        "overall": {"roc_auc": 0.71234, "log_loss": 0.5}, "slices": {"carrier": {"U|A": {"rows": 600, "value": 0.7}}},
+        "fairness": [{
+            "column": "sex", "metric": "demographic_parity_difference", "limit": 0.1, "value": 0.05, "leftOut": {"x": 3},
+            "groups": {"a": {"rows": 500.0, "selectionRate": 0.5, "truePositiveRate": None, "falsePositiveRate": 0.1}},
+        }],
+    },
+    "baseline": {"overall": {"roc_auc": 0.6}}, "incumbent": None,
+}  # fmt: skip
+REVIEW = CardReview(by="ada", on=dt.date(2026, 11, 3), of=4, model={"Intended use": "Loans."}, data={"Upkeep": "Monthly."})
+MANIFEST = {
+    "digest": "d" * 64, "rows": {"train": 10, "test": 5}, "label": "late", "columns": {"late": "double", "a|b": "string"},
+    "notes": ["3 rows left out"], "parents": [{"digest": "p" * 64, "erasure": "e" * 32}],
+}  # fmt: skip
+
+
+def test_a_model_card_has_figures_slices_groups_and_what_people_wrote():
+    facts = ModelFacts("loans", 4, "Is it granted?", verdict="accepted", parameters={"depth": 3}, evaluation=EVALUATION)
+    text = model_card(facts, REVIEW)
+    assert "# loans, version 4" in text and "Is it granted?" in text and "Loans." in text
+    assert "Reviewed by ada on 2026-11-03, as of version 4." in text
+    assert "| roc_auc (judged by) | 0.7123 | 0.6 |" in text and "| log_loss | 0.5 |  |" in text
+    assert r"| U\|A | 600 | 0.7 |" in text
+    assert "| a | 500 | 0.5 |  | 0.1 |" in text and "Too few rows to be compared: x (3)." in text
+    assert "| parameter depth | 3 |" in text
+    assert "\n\n\n" not in text and "> **" not in text
+    assert yaml.safe_load(text.split("---")[1])["pipeline_tag"] == "binary"
+
+
+def test_what_is_not_known_or_not_written_is_said():
+    text = model_card(ModelFacts("loans", 5), CardReview())
+    assert "Nobody has reviewed this." in text and "It was not evaluated" in text and "Not measured" in text
+    assert text.count("Nobody has written this yet: see workloads/loans/card.yaml") == 4
+    assert "The review is of version 4; this is version 5." in model_card(ModelFacts("loans", 5), REVIEW)
+
+
+def test_a_data_card_has_columns_parents_and_that_its_bytes_are_gone():
+    statistics = {"train": {"columns": {"a|b": {"missing": 2}}, "classBalance": {"1.0": 7}}}
+    text = data_card(DataFacts("loans", {**MANIFEST, "erased": {"successor": "s" * 64}}, statistics), REVIEW)
+    assert r"| a\|b | string | 2 |" in text and "1.0 in 7 rows" in text and "Monthly." in text
+    assert f"`{'p' * 64}`, without the rows of a person" in text and "3 rows left out" in text
+    assert "Its bytes are gone" in text
+
+
+def test_the_reviewed_part_is_begun_once_and_its_mistakes_are_told(tmp_path):
+    command._begin(tmp_path)
+    review = command._review(tmp_path)
+    assert review == CardReview() and len(review.unwritten) == 8
+    with pytest.raises(PermanentError, match="is not written over"):
+        command._begin(tmp_path)
+    (tmp_path / "card.yaml").write_text("by: ada\nof: many\nuse: x\n")
+    with pytest.raises(PermanentError, match=r"of: .*use: "):
+        command._review(tmp_path)
+
+
+def test_what_the_state_and_the_store_know_is_found_and_what_is_gone_is_none(tmp_path, monkeypatch):
+    store = Directory(tmp_path)
+    store.put("evaluations/loans/x.json", json.dumps(EVALUATION).encode())
+    store.put("datasets/loans/d/manifest.json", json.dumps(MANIFEST).encode())
+    urn = "urn:pulumi:local::heliostat::heliostat:index:{}::loans"
+    outputs = {
+        "ModelVersion": {"version": 4, "verdict": "accepted", "reportUri": store.uri("evaluations/loans/x.json")},
+        "Dataset": {"address": {"uri": store.uri("datasets/loans/d")}, "statisticsUri": store.uri("gone.json")},
+    }
+    resources = [
+        {"type": f"heliostat:index:{kind}", "urn": urn.format(kind), "outputs": each} for kind, each in outputs.items()
+    ]
+    monkeypatch.setattr(command, "_known", lambda stack: (store, resources))
+    monkeypatch.setattr(command, "_description", lambda workload: "")
+    facts = command._model_facts("loans", None)
+    assert (facts.version, facts.evaluation, facts.training) == (4, EVALUATION, None)
+    assert command._data_facts("loans", None).manifest == MANIFEST
+    with pytest.raises(PermanentError, match="has no Dataset 'other'"):
+        command._data_facts("other", None)

@@ -1,0 +1,236 @@
+"""The deletion of a person: every row that is found goes, nothing else does, and a kill anywhere is gone on from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from personal_fakes import EMAIL, ROW, key, opened
+
+from heliostat.governance import objects, snapshots
+from heliostat.governance.erasing import Erasing, announcement_of
+from heliostat.governance.subjects import Subject, subject_field
+from heliostat.ml.datasets import Snapshot, Tables, save
+from heliostat.ml.ground_truth import Label, record
+from heliostat.serving.rest.exchange import Request
+from heliostat.spec.erasure import ErasureProof, content_of, digest_of, key_of
+from heliostat.spec.personal import Privacy
+from heliostat.spec.postprocessing import PostprocessingStep
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import open_store
+from heliostat.systems.personal_keys import Keyring
+
+OTHER = "grace@example.org"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of a world, which is made once and copied for each test."""
+    folder = tmp_path_factory.mktemp("made")
+    World(folder).fill()
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path, made):
+    return World(copied(made, tmp_path))
+
+
+def copied(made, folder):
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return folder
+
+
+class World:
+    """A store with a prediction log, labels, a review item and a snapshot, in which two people are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.privacy = Privacy(keys=(key(folder, "k1"),))
+        self.address = StoreAddress(uri=f"file://{folder}/objects")
+        self.store = open_store(self.address)
+        self.keys = Keyring.of(self.privacy.keys)
+        self.subject = Subject.of("email", EMAIL, self.keys)
+
+    def fill(self) -> None:
+        self.log(("r-1", [EMAIL]), ("r-2", [OTHER, EMAIL, OTHER]), ("r-3", [OTHER]))
+        record(self.address, "loans", [Label("r-1", 1.0), Label("r-2", 1.0, 0), Label("r-2", 0.0, 1), Label("r-3", 1.0)])
+        line = json.dumps({"request_id": "r-1", "inputs": {"email": self.keys.hashed(EMAIL)}}).encode() + b"\n"
+        self.store.put("reviews/loans/items/a.jsonl", line + line.replace(b"k1:", b"k9:"))
+        self.store.put("ground-truth/loans/by-hand.csv", b"request_id,label\nr-1,1\n")
+        emails = [EMAIL, OTHER, "x@example.org", EMAIL] + [f"p{number}@example.org" for number in range(20)]
+        table = pa.table({"email": emails, "income": [float(n) for n in range(24)], "late": [float(n % 2) for n in range(24)]})
+        manifest = save(
+            Tables(train=table, validation=table.slice(1, 9), test=table.slice(4), label="late"), "loans", self.store
+        )
+        self.store.put("datasets/loans/made/abc.json", json.dumps(manifest).encode())
+
+    def log(self, *requests, **version):
+        app = opened(self.folder, self.privacy, **version)
+        for request_id, emails in requests:
+            body = json.dumps({"rows": [{**ROW, "email": email} for email in emails]}).encode()
+            assert app.reply(Request("POST", "/predict", b"", {b"x-request-id": request_id.encode()}, body)).status == 200
+        app.close()
+
+    def erase(self, store=None):
+        announced = announcement_of(self.store, "loans", self.subject, "asked for")
+        work = Erasing(self.address, announced, self.subject, lambda text: None)
+        if store is not None:
+            work._store = store
+        proof = work.run()
+        work.keep(proof)
+        return proof
+
+    def logged(self):
+        files = sorted((self.folder / "objects" / "predictions" / "loans").rglob("*.parquet"))
+        rows = [row for path in files for row in pq.read_table(path).to_pylist()]
+        return sorted((row["request_id"], row["row"]) for row in rows)
+
+    def labels(self):
+        rows = [row for path in (self.folder / "objects" / "ground-truth" / "loans").glob("*.parquet")
+                for row in pq.read_table(path).to_pylist()]  # fmt: skip
+        return sorted((row["request_id"], row["row"]) for row in rows)
+
+
+REST = [("r-2", 0), ("r-2", 2), ("r-3", 0)]
+
+
+def test_all_rows_of_the_person_go_and_no_others_and_the_proof_says_which(world):
+    assert subject_field(world.store, "loans") == "email"
+    proof = world.erase()
+    assert world.logged() == REST, "rows keep their numbers in the request"
+    assert world.labels() == [("r-2", 0), ("r-3", 0)]
+    assert world.store.get("reviews/loans/items/a.jsonl").count(b"\n") == 1
+    assert (proof.left, proof.rows) == (0, 2 + 2 + 1 + 2 + 1)
+    assert proof.searched["files of the prediction log"] == 1 and proof.searched["snapshots"] == 1
+    for each in proof.objects:
+        assert objects.sha256(world.store.get(each.key)) == each.after != each.before
+    assert any("by-hand.csv" in note for note in proof.notes)
+    [snapshot] = proof.snapshots
+    assert snapshot.rows == {"train": 2, "validation": 1}
+    kept = ErasureProof.model_validate_json(world.store.get(key_of("loans", proof.id, "proof")))
+    assert digest_of(kept) == digest_of(proof) == objects.sha256(content_of(proof))
+    assert proof.told()["proof"] == digest_of(proof)
+    for info in world.store.list():
+        content = world.store.get(info.key)
+        assert EMAIL.encode() not in content, info.key
+        if "erasures" not in info.key:
+            assert world.keys.hashed(EMAIL).encode() not in content, info.key
+
+
+def test_what_the_model_answered_before_steps_goes_too_and_stays_with_the_others_rows(world, tmp_path, monkeypatch):
+    (tmp_path / "doubled_loans.py").write_text(
+        "def double(rows, answers, given):\n    return [a.model_copy(update={'score': 2 * a.score}) for a in answers]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    steps = (PostprocessingStep(name="double", function="doubled_loans:double"),)
+    world.log(("r-9", [OTHER, EMAIL, OTHER]), postprocessing=steps)
+    world.erase()
+    assert world.logged() == sorted([*REST, ("r-9", 0), ("r-9", 2)])
+    world.log(("r-10", [EMAIL, OTHER]), postprocessing=steps)
+    rows = [row for path in (world.folder / "objects" / "predictions" / "loans").rglob("*.parquet")
+            for row in pq.read_table(path).to_pylist() if "changes" in row]  # fmt: skip
+    assert {(row["request_id"], row["row"]) for row in rows} == {("r-9", 0), ("r-9", 2), ("r-10", 0), ("r-10", 1)}
+    for row in rows:
+        assert (row["model_prediction_score"], row["prediction_score"]) == (50.0, 100.0)
+        assert [each["step"] for each in row["changes"]] == ["double"]
+
+
+def test_a_snapshot_s_bytes_go_its_name_stays_and_names_what_follows(world):
+    before = json.loads(world.store.get("datasets/loans/made/abc.json"))
+    [erased] = world.erase().snapshots
+    old = json.loads(world.store.get(f"datasets/loans/{erased.before}/manifest.json"))
+    assert (old["digest"], old["files"], old["erased"]["successor"]) == (before["digest"], {}, erased.after)
+    assert [info.key for info in world.store.list(f"datasets/loans/{erased.before}/")] == [
+        f"datasets/loans/{erased.before}/manifest.json"
+    ]
+    new = json.loads(world.store.get(f"datasets/loans/{erased.after}/manifest.json"))
+    assert new["parents"][0]["digest"] == erased.before and new["rows"]["train"] == 22
+    assert json.loads(world.store.get("datasets/loans/made/abc.json"))["digest"] == erased.after, "the next `up` takes it"
+    table = Snapshot(f"datasets/loans/{erased.after}", world.address).table("train")
+    assert EMAIL not in table["email"].to_pylist() and table.num_rows == 22
+    emails = [EMAIL, OTHER, "x@example.org", EMAIL] + [f"p{number}@example.org" for number in range(20)]
+    again = pa.table({"email": emails, "income": [float(n) for n in range(24)], "late": [float(n % 2) for n in range(24)]})
+    with pytest.raises(PermanentError, match="take them out of the source as well"):
+        save(Tables(train=again, validation=again.slice(1, 9), test=again.slice(4), label="late"), "loans", world.store)
+
+
+class Killed:
+    """A store whose user is killed at a call that changes something."""
+
+    def __init__(self, store, after):
+        self._store, self._left = store, after
+        self.calls = 0
+
+    def __getattr__(self, name):
+        found = getattr(self._store, name)
+        if name not in ("put", "delete", "put_file"):
+            return found
+
+        def call(*args, **kwargs):
+            self.calls += 1
+            if self.calls > self._left:
+                raise RetryableError("killed")
+            return found(*args, **kwargs)
+
+        return call
+
+
+@pytest.mark.parametrize("after", range(26))
+def test_killed_at_any_change_it_goes_on_and_comes_to_the_same(world, after, monkeypatch):
+    killed = Killed(world.store, after)
+    monkeypatch.setattr(snapshots, "open_store", lambda address: killed)
+    try:
+        first = world.erase(killed)
+    except RetryableError:
+        monkeypatch.undo()
+        first = None
+    [*proven] = (info.key for info in world.store.list("governance/") if info.key.endswith(".proof.json"))
+    kept = ErasureProof.model_validate_json(world.store.get(proven[0])) if proven else None
+    proof = first or kept or world.erase()
+    assert world.logged() == REST
+    assert world.labels() == [("r-2", 0), ("r-3", 0)], "the labels of rows that were removed before the kill go too"
+    assert proof.left == 0 and proof.rows == 8, "what was removed before the kill is in the proof"
+    if first is not None:
+        assert killed.calls <= after
+
+
+def test_who_is_erased_already_is_searched_for_again_and_a_row_on_its_way_is_left_out(world):
+    first = world.erase()
+    again = world.erase()
+    assert again.id != first.id and again.rows == 0
+    announced = announcement_of(world.store, "loans", world.subject, "")
+    assert announced.id not in (first.id, again.id)
+    late = announced.model_copy(update={"at": 9e9})
+    world.store.put(key_of("loans", late.id), late.model_dump_json().encode())
+    world.log(("r-7", [EMAIL, OTHER]))
+    assert world.logged() == sorted([*REST, ("r-7", 1)]), "it was stored after the deletion was announced"
+
+
+def test_who_comes_again_later_is_kept(world):
+    world.erase()
+    world.log(("r-8", [EMAIL]))
+    assert ("r-8", 0) in world.logged()
+
+
+def test_nobody_is_found_by_a_value_that_nobody_has(world):
+    world.subject = Subject.of("email", "nobody@example.org", world.keys)
+    before = world.logged()
+    assert (world.erase().rows, world.logged()) == (0, before)
+
+
+def test_numbers_are_people_too_and_other_columns_are_nobody():
+    subject = Subject.of("id", "17", Keyring([("k", b"k" * 32)]))
+    assert subject.rows_in(pa.chunked_array([[17, 18, None]])).to_pylist() == [True, False, False]
+    assert subject.rows_in(pa.chunked_array([[17.0]])).to_pylist() == [False]
+    assert subject.rows_in(pa.chunked_array([pa.array(["17", None]).dictionary_encode()])).to_pylist() == [True, False]
+
+
+def test_without_a_marked_field_it_is_asked_for(tmp_path):
+    with pytest.raises(PermanentError, match="no prediction log that could say"):
+        subject_field(open_store(StoreAddress(uri=f"file://{tmp_path}")), "loans")
