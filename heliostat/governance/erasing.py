@@ -11,7 +11,8 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from heliostat.governance import objects, snapshots
+from heliostat.governance import batches, objects, snapshots
+from heliostat.governance.batches import Batch
 from heliostat.governance.objects import Cleaned, Place
 from heliostat.governance.subjects import Subject
 from heliostat.spec.erasure import (
@@ -24,6 +25,7 @@ from heliostat.spec.erasure import (
     key_of,
 )
 from heliostat.spec.resources import StoreAddress
+from heliostat.systems import prediction_tables
 from heliostat.systems.erasures import announced
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
@@ -65,6 +67,8 @@ class Erasing:
         self._application = announcement.application
         self._searched: Counter[str] = Counter()
         self._progress = ErasureProgress(began=time.time())
+        self._keyless: set[str] = set()
+        """Batch predictions with files that do not say whose rows are in them."""
 
     def run(self) -> ErasureProof:
         """Delete, search again, and return the proof, which is stored once the audit log has it (`keep`).
@@ -80,12 +84,14 @@ class Erasing:
                 self._replace(key, cleaned)
         self._erase_labels()
         self._erase_snapshots()
+        self._erase_batches()
         left = self._left()
         progress = self._progress
         return ErasureProof(
             id=self._announced.id, application=self._application, field=self._subject.field, began=progress.began,
             ended=time.time(), reason=self._announced.reason, searched=dict(self._searched), left=left,
-            objects=progress.objects, snapshots=progress.snapshots, notes=tuple(self._notes()),
+            objects=progress.objects, snapshots=progress.snapshots, tables=progress.tables,
+            notes=tuple(self._notes()),
         )  # fmt: skip
 
     def keep(self, proof: ErasureProof) -> str:
@@ -119,6 +125,11 @@ class Erasing:
         ):
             for info in list(self._store.list(prefix)):
                 yield kind, info.key, objects.lines_of(self._store.get(info.key), theirs)
+        for batch in batches.batches_of(self._store, application):
+            for kind, key, content in batches.files_of(self._store, batch):
+                if not batches.has_column(content, subject.field):
+                    self._keyless.add(batch.name)
+                yield kind, key, objects.rows(content, subject)
 
     def _replace(self, key: str, cleaned: Cleaned) -> None:
         """Put an object's successor into its place, once that is written down."""
@@ -168,9 +179,43 @@ class Erasing:
         self._write(snapshots=(*self._progress.snapshots, made))
         return made
 
+    def _erase_batches(self) -> None:
+        """Once the parts have none of the rows any more: whoever makes a table of them anew makes it without."""
+        found = batches.batches_of(self._store, self._application)
+        for batch in found:
+            for key in batches.tables_of(self._store, batch):
+                self._searched[batches.TABLES] += 1
+                made = batches.succeed_table(self._store, key, self._subject, self._announced.id)
+                if made is not None:
+                    self._write(objects=(*(each for each in self._progress.objects if each.key != key), made))
+                    self._tell(f"{key}: {made.rows} rows removed")
+            batches.tell_results(self._store, batch, self._progress.objects)
+            batches.delete_succeeded(self._store, batch, self._progress.objects)
+        for batch in found:
+            self._erase_databases(batch)
+
+    def _erase_databases(self, batch: Batch) -> None:
+        subject = self._subject
+        for said_by, sink in batches.databases_of(batch):
+            self._searched["databases of batch predictions"] += 1
+            for each in batches.rows_in_database(sink, subject, said_by):
+                if each not in self._progress.tables:
+                    self._write(tables=(*self._progress.tables, each))
+                prediction_tables.delete_postgres(sink, each.table, subject.field, subject.values)
+                self._tell(f"{each.database}: {each.rows} rows removed of {each.table}")
+
+    def _left_in_batches(self) -> int:
+        left = 0
+        for batch in batches.batches_of(self._store, self._application):
+            for key in batches.tables_of(self._store, batch):
+                left += batches.rows_in_table(self._store, key, self._subject)
+            for said_by, sink in batches.databases_of(batch):
+                left += sum(each.rows for each in batches.rows_in_database(sink, self._subject, said_by))
+        return left
+
     def _left(self) -> int:
         """Rows that a second search finds."""
-        left = sum(cleaned.rows for _, _, cleaned in self._search() if cleaned is not None)
+        left = sum(cleaned.rows for _, _, cleaned in self._search() if cleaned is not None) + self._left_in_batches()
         for manifest in snapshots.manifests(self._store, self._application):
             if not snapshots.is_erased(manifest):
                 left += sum(snapshots.rows_of(self._address, manifest, self._subject).values())
@@ -188,6 +233,9 @@ class Erasing:
                     yield f"{info.key} may have labels of them, and is of a form that is not written anew: remove the lines"
         for each in self._progress.snapshots:
             yield f"the source of {each.name} may still have the rows: take them out there, before a snapshot is made anew"
+
+        for batch in batches.batches_of(self._store, self._application):
+            yield from batches.notes(batch, self._subject, batch.name in self._keyless, self._progress.objects)
 
     def _write(self, **changes: object) -> None:
         self._progress = self._progress.model_copy(update=changes)

@@ -44,6 +44,16 @@ def predictions(content: bytes, subject: Subject, until: float) -> Cleaned | Non
     return _without(table, found, places=True)
 
 
+def rows(content: bytes, subject: Subject) -> Cleaned | None:
+    """A file of rows in columns of their own names without the person's, and be it empty then; None where it has none."""
+    table = pq.read_table(io.BytesIO(content))
+    if subject.field not in table.column_names:
+        return None
+    found = subject.rows_in(table[subject.field])
+    count = pc.sum(found).as_py() or 0
+    return Cleaned(_written(table.filter(pc.invert(found))), count) if count else None
+
+
 def labels(content: bytes, places: Collection[Place]) -> Cleaned | None:
     """A Parquet file of labels without those of these predictions; None where it has none."""
     table = pq.read_table(io.BytesIO(content))
@@ -61,9 +71,13 @@ def _without(table: pa.Table, found: pa.ChunkedArray, places: bool = False) -> C
     kept = table.filter(pc.invert(found))
     if not kept.num_rows:
         return Cleaned(None, count, tuple(named))
+    return Cleaned(_written(kept), count, tuple(named))
+
+
+def _written(table: pa.Table) -> bytes:
     written = io.BytesIO()
-    pq.write_table(kept, written, compression="zstd")
-    return Cleaned(written.getvalue(), count, tuple(named))
+    pq.write_table(table, written, compression="zstd")
+    return written.getvalue()
 
 
 def lines_of(content: bytes, is_theirs: Callable[[bytes], bool]) -> Cleaned | None:

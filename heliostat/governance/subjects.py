@@ -34,12 +34,21 @@ class Subject:
         """The person with that value."""
         return cls(field, value, keys.tokens(value))
 
+    @property
+    def values(self) -> tuple[str | int, ...]:
+        """All that a database may have in the field."""
+        return (self.value, *sorted(self.tokens), *((int(self.value),) if self._is_number else ()))
+
+    @property
+    def _is_number(self) -> bool:
+        return self.value.removeprefix("-").isdecimal()
+
     def rows_in(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Which values of a column, hashed or in clear, are theirs."""
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             found = pc.is_in(column.cast(pa.string()), pa.array([self.value, *sorted(self.tokens)], pa.string()))
-        elif pa.types.is_integer(kind) and self.value.lstrip("-").isdigit():
+        elif pa.types.is_integer(kind) and self._is_number:
             found = pc.equal(column, pa.scalar(int(self.value)))
         else:
             found = pa.chunked_array([pa.array([False] * len(column))])

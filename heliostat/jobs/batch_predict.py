@@ -17,7 +17,7 @@ from heliostat.jobs.batch_rows import Part, parts_of
 from heliostat.jobs.specification import progress, run
 from heliostat.spec.batch import PostgresSink, SqliteSink
 from heliostat.spec.jobs import BatchSpecification
-from heliostat.spec.predictions import Current, Result, ResultPart, current_key, manifest_key
+from heliostat.spec.predictions import Current, Declared, Result, ResultPart, current_key, declared_key, manifest_key
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore, open_store
 
@@ -26,6 +26,8 @@ def predict(specification: BatchSpecification) -> None:
     """Predict what is not predicted yet, and name the result."""
     began = time.time()
     store = open_store(specification.store)
+    declared = Declared(application=specification.application, sink=specification.sink)
+    store.put(declared_key(specification.name, declared), declared.model_dump_json().encode(), only_if_absent=True)
     progress("looking at the rows")
     parts = parts_of(specification, contract_of(specification))
     result = _result(specification, parts)

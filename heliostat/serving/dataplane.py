@@ -21,8 +21,9 @@ from heliostat.serving.errors import HttpError
 from heliostat.serving.inference.rows import Question, Rows
 from heliostat.serving.inference.tensors import NamedTensor
 from heliostat.serving.personal import PersonalData
-from heliostat.serving.postprocessing import Processed, StepError, Steps, Tally
+from heliostat.serving.postprocessing import Processed, StepError, Steps
 from heliostat.serving.prediction_log.writer import PredictionLog
+from heliostat.serving.step_counts import Tally
 from heliostat.serving.tap import Tap
 from heliostat.spec.personal import KeptCounts
 from heliostat.spec.rollouts import Version

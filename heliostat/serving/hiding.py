@@ -18,6 +18,8 @@ _SHORTEST: Final = 4
 """A shorter value is looked for as a word of its own: else it would be found in most texts."""
 _HIDDEN: Final = "<personal>"
 _HIDDEN_REASON: Final = "personal"
+_CUT: Final = re.compile(r"(?<=input_value=).*?(?=, input_type=\w+\](?:\s|\Z))", re.DOTALL)
+"""What pydantic quotes of an input: the middle is left out, so that no value would be found in it."""
 _NO_CODE: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -102,7 +104,7 @@ def hiding(values: set[str]) -> Callable[[str], str]:
     """A function that puts a stand-in into the place of these values, wherever they are in a text."""
     found = sorted(filter(None, values), key=len, reverse=True)
     if not found:
-        return lambda text: text
+        return lambda text: _CUT.sub(_HIDDEN, text)
     parts = [re.escape(value) if len(value) >= _SHORTEST else rf"(?<!\w){re.escape(value)}(?!\w)" for value in found]
     pattern = re.compile("|".join(parts), re.IGNORECASE)
-    return lambda text: pattern.sub(_HIDDEN, text)
+    return lambda text: pattern.sub(_HIDDEN, _CUT.sub(_HIDDEN, text))

@@ -10,11 +10,8 @@ import logging
 import re
 import time
 import typing
-import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Final, NamedTuple, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -23,9 +20,10 @@ from pydantic_core import to_json
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.postprocessing import Changed, Given, read_list
 from heliostat.spec.parameters import JobParameters
-from heliostat.spec.postprocessing import ListSource, OnError, Outcome, PostprocessingStep, StepCount, StepCounts
+from heliostat.spec.postprocessing import ListSource, OnError, Outcome, PostprocessingStep
 
 _REASON: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+_SHOWN: Final = 80
 _TELL_SECONDS: Final = 60.0
 _log = logging.getLogger("ray.serve")
 
@@ -154,7 +152,9 @@ class LoadedStep:
         answer: Any = found.answer if isinstance(found, Changed) else found
         reason, removed = (said.reason, said.removed) if said is not None else ("", 0)
         if reason and not _REASON.match(reason):
-            raise StepError(self.name, f"gave the reason {reason[:80]!r}: a code of lower case, digits and dashes is needed")
+            # Whole or not at all: a personal value that is cut is not found in it, and not hidden.
+            told = f"the reason {reason!r}" if len(reason) <= _SHOWN else f"a reason of {len(reason)} characters"
+            raise StepError(self.name, f"gave {told}: a code of at most 64 of lower case, digits and dashes is needed")
         if not isinstance(removed, int) or removed < 0:
             raise StepError(self.name, f"says that it removed {removed!r} entries: a whole number from 0 on is needed")
         if not isinstance(answer, self._answer):
@@ -237,43 +237,6 @@ class Steps:
         if now - self._told.get(error.step, -_TELL_SECONDS) >= _TELL_SECONDS:
             self._told[error.step] = now
             _log.warning("%s; its requests are answered without it (onError: pass)", error, exc_info=error)
-
-
-class Tally:
-    """Counts what steps did in one replica, since it began. Safe to use from several threads."""
-
-    def __init__(self, steps: Iterable[str] = ()) -> None:
-        self._name = uuid.uuid4().hex
-        self._steps = tuple(steps)
-        self._lock = Lock()
-        self._answers: Counter[tuple[str, Outcome, str]] = Counter()
-        self._removed: Counter[tuple[str, Outcome, str]] = Counter()
-
-    def note(self, processed: Processed) -> None:
-        """Count the answers of one request."""
-        with self._lock:
-            for step in self._steps:
-                self._answers[step, Outcome.SEEN, ""] += len(processed.answers)
-            for change in processed.changes:
-                key = (change.step, change.outcome, change.reason)
-                self._answers[key] += 1
-                self._removed[key] += change.removed
-
-    def failed(self, error: StepError) -> None:
-        """Count the answers of a request that a step failed on."""
-        with self._lock:
-            self._answers[error.step, Outcome.FAILED, error.kind] += error.answers
-
-    def counts(self) -> StepCounts:
-        """All of it."""
-        with self._lock:
-            counts = [
-                StepCount(
-                    step=step, outcome=outcome, reason=reason, answers=count, removed=self._removed[step, outcome, reason]
-                )
-                for (step, outcome, reason), count in sorted(self._answers.items())
-            ]
-        return StepCounts(tally=self._name, counts=tuple(counts))
 
 
 def parameters_of(function: Any, parameters: Mapping[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from heliostat.spec.base import Digest, Model, Name, is_none
+from heliostat.spec.base import Digest, Model, Name, is_empty, is_none
 
 TOP: Final = "governance/erasures/"
 ErasureId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -48,6 +48,18 @@ class ErasedObject(Model):
     """Of its content."""
     after: Digest | None = Field(default=None, exclude_if=is_none)
     """None: nothing was left of it, and it is gone."""
+    successor: str = Field(default="", exclude_if=is_empty)
+    """Key of what has its place, where that is another object."""
+
+
+class ErasedTable(Model):
+    """A table of a database that had rows of the person."""
+
+    database: str
+    """Host, port and name."""
+    table: str
+    rows: int
+    """That were removed."""
 
 
 class ErasedSnapshot(Model):
@@ -68,6 +80,7 @@ class ErasureProgress(Model):
     began: float
     objects: tuple[ErasedObject, ...] = ()
     snapshots: tuple[ErasedSnapshot, ...] = ()
+    tables: tuple[ErasedTable, ...] = ()
     predictions: tuple[tuple[str, int], ...] = ()
     """Request id and row of the predictions that were removed, whose labels go as well."""
 
@@ -87,13 +100,15 @@ class ErasureProof(Model):
     """Rows that a second search of the same objects found afterwards: 0, or the deletion is not done."""
     objects: tuple[ErasedObject, ...]
     snapshots: tuple[ErasedSnapshot, ...]
+    tables: tuple[ErasedTable, ...] = ()
     notes: tuple[str, ...] = ()
     """What cannot be searched or removed from here, and what to do about it."""
 
     @property
     def rows(self) -> int:
         """All that were removed."""
-        return sum(each.rows for each in self.objects) + sum(sum(each.rows.values()) for each in self.snapshots)
+        of_files = sum(each.rows for each in self.objects) + sum(each.rows for each in self.tables)
+        return of_files + sum(sum(each.rows.values()) for each in self.snapshots)
 
     def told(self) -> dict[str, Any]:
         """What the audit log is told: enough to hold the proof against it."""

@@ -1,8 +1,9 @@
 """Predictions made beforehand, as they lie in the object store.
 
+    batches/<name>/declared/<digest>.json          whose they are and where they go: `Declared`, before anything else is there
     batches/<name>/parts/<digest>.parquet          a part's predictions, by what it was made of
     batches/<name>/rows/<digest>/...               the rows of a query, as they were
-    batches/<name>/results/<run>/table.sqlite      all of a result, for a lookup
+    batches/<name>/results/<run>/table.sqlite      all of a result, for a lookup; or one that has its place, beside it
     batches/<name>/results/<run>/manifest.json     the result, written when all of it is there
     batches/<name>/current/<model>-<version>.json  the newest result of a model version: `Current`
     batches/<name>/runs/<moment>.json              how a run ended that was due
@@ -13,9 +14,20 @@ A run's name is the digest of its rows and of what predicts, so that the same ag
 
 from __future__ import annotations
 
+import hashlib
+from typing import Final
+
 from pydantic import Field
 
 from heliostat.spec.base import Digest, Model, Name
+from heliostat.spec.batch import Sink
+
+
+class Declared(Model):
+    """Whose predictions of a name are, and where a run of it put them."""
+
+    application: Name
+    sink: Sink
 
 
 class ResultPart(Model):
@@ -73,9 +85,17 @@ class Scheduled(Model):
     timeout_seconds: float = Field(gt=0)
 
 
+TOP: Final = "batches/"
+
+
 def top(name: str) -> str:
     """Where all of a prediction lies."""
-    return f"batches/{name}/"
+    return f"{TOP}{name}/"
+
+
+def declared_key(name: str, declared: Declared) -> str:
+    """Where it is said; each that there ever was is kept."""
+    return f"{top(name)}declared/{hashlib.sha256(declared.model_dump_json().encode()).hexdigest()[:32]}.json"
 
 
 def part_key(name: str, digest: str) -> str:

@@ -7,13 +7,15 @@ import random
 
 import pytest
 from fake_cluster import FakeCluster
-from heliostat.analysis.label_files import read
 from rollouts_in_memory import World, quick
 from sklearn.metrics import cohen_kappa_score
 from test_controller import bring, desired
 from test_permissions import as_, person
 
+from heliostat.analysis.ground_truth import GroundTruth
+from heliostat.ml.label_files import LabelForm, read
 from heliostat.spec.erasure import ErasureAnnouncement
+from heliostat.spec.resources import StoreAddress
 from heliostat.spec.review import (
     Review,
     ReviewClass,
@@ -26,6 +28,8 @@ from heliostat.spec.review import (
     kappa,
     report,
     settled,
+    truth_key,
+    truth_of,
 )
 from heliostat.spec.roles import AccessPolicy, Role
 from heliostat.systems.controller_api import ForbiddenError
@@ -93,6 +97,30 @@ async def test_two_people_label_an_item_and_it_is_ground_truth_with_its_weight(w
     found = await world.client.reviews("flights")
     assert (found.waiting, found.settled, found.disputed) == (2, 1, 0)
     assert found.agreements[0].reviewers == ("ada", "bob")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "form", "label"),
+    [
+        (ReviewProbability(field="late", labels=("on time", "late")), "on time", LabelForm(), 0.0),
+        (ReviewProbability(field="late", labels=("on time", "late")), "late", LabelForm(), 1.0),
+        (
+            ReviewClass(field="kind", confidence="sure", labels=("cat", "dog")),
+            "dog",
+            LabelForm(classes=("bird", "cat", "dog")),
+            2.0,
+        ),
+    ],
+)
+def test_what_people_agree_on_is_a_label_as_others_write_it(answer, said, form, label, tmp_path):
+    found = item(7, row=3)
+    line = json.dumps(truth_of(Review(answer=answer), found, said, labelled(7, said).labels)).encode() + b"\n"
+    key = truth_key("flights", found.id)
+    assert read(key, line, form).labels == {("r-7", 3): label} and not read(key, line, form).problem
+    Directory(tmp_path).put(key, line)
+    truth = GroundTruth(StoreAddress(uri=f"file://{tmp_path}"), "flights", form=form)
+    truth.refresh()
+    assert truth.labels == {("r-7", 3): label} and not truth.mistakes
 
 
 async def test_two_minds_need_a_third_and_what_is_undone_is_no_truth_any_more(world):

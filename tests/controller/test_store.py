@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -129,6 +130,9 @@ def test_a_file_of_a_newer_version_is_a_clear_error(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
+MADE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)")
+
+
 def earlier_file(path: Path, *phases: str) -> None:
     """A file as version 1 left it, with a rollout for each of `phases`, the last one the newest."""
     first = state(Phase.RETAINING, len(phases))
@@ -164,6 +168,33 @@ def test_a_file_of_the_first_version_is_taken_over_with_all_that_it_holds(tmp_pa
     # And it goes on like any other.
     store.save(state(Phase.SUCCEEDED, 5), ((Phase.SUCCEEDED, "done"),), 9.0)
     assert Store(tmp_path).tallies("flights")["blue-green", "succeeded"] == 2
+
+
+def tables(path: Path) -> dict[str, str]:
+    with sqlite3.connect(path / FILE) as db:
+        return dict(db.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+
+
+@pytest.mark.parametrize("version", range(1, schema.VERSION + 1))
+def test_a_file_of_any_version_becomes_what_a_new_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    Store(new).close()
+    old.mkdir()
+    with monkeypatch.context() as patched, sqlite3.connect(old / FILE, isolation_level=None) as db:
+        patched.setattr(schema, "VERSION", version)
+        schema.migrate(db, old / FILE)
+    Store(old).close()
+    assert tables(old) == tables(new)
+    with sqlite3.connect(old / FILE) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+
+
+def test_each_version_follows_the_one_before_and_makes_tables_of_its_own() -> None:
+    assert [*schema._MIGRATIONS] == [*range(1, schema.VERSION + 1)], "a number that was given is never given again"
+    made = [name for step in schema._MIGRATIONS.values() if isinstance(step, str) for name in MADE.findall(step)]
+    assert len(made) == len(set(made)), "where two versions make one table, the second one's columns are missing"
 
 
 def test_a_migration_that_was_killed_in_the_middle_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from heliostat.spec.batch import BatchRun, PostgresDatabase, PostgresSink
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import ResultPart
 from heliostat.spec.resources import StoreAddress
-from heliostat.systems import databases
+from heliostat.systems import databases, prediction_tables
 from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.objects import Directory
 
@@ -176,3 +176,18 @@ def test_what_is_wrong_with_a_database_is_told(world: World, monkeypatch: pytest
     named = world.sink.database.model_copy(update={"password_variable": "PGPW"})
     with pytest.raises(NoAccessError, match="PGPW is not set on this node"), databases.connected(named):
         pass
+
+
+def test_rows_with_a_value_are_deleted_from_each_table_behind_the_view_and_from_no_other(world: World) -> None:
+    world.load("a", world.part("a", range(5)))
+    table, part = f"{world.sink.table}__{'a' * 16}", f"{world.sink.table}__{'c' * 16}"
+    with databases.connected(world.sink.database) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {part} AS SELECT * FROM {table}")  # as a run leaves it that was killed
+        cursor.execute(f"CREATE TABLE {world.sink.table}_of_others AS SELECT * FROM {table}")
+    assert prediction_tables.count_postgres(world.sink, "ring", ["3", 3, 'hmac:"']) == {table: 1, part: 1}
+    assert prediction_tables.count_postgres(world.sink, "email", ["3"]) == {}, "nothing that has the column"
+    assert prediction_tables.count_postgres(world.sink, "kind", ['a "goose", 1']) == {table: 1, part: 1}
+    prediction_tables.delete_postgres(world.sink, table, "ring", ["3", 3])
+    assert world.ask(f"SELECT ring FROM {world.sink.table} ORDER BY ring") == [(0,), (1,), (2,), (4,)]
+    assert prediction_tables.count_postgres(world.sink, "ring", [3]) == {table: 0, part: 1}
+    assert world.ask(f"SELECT count(*) FROM {world.sink.table}_of_others") == [(5,)]

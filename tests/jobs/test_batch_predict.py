@@ -342,7 +342,7 @@ def test_what_is_kept_of_personal_fields_is_treated_and_a_key_has_to_be_hashed(t
     monkeypatch.setattr(batch_predict, "contract_of", lambda _: made)
     monkeypatch.setattr(batch_parts, "contract_of", lambda _: made)
     monkeypatch.setattr(batch_parts, "lower_priority", lambda: None)
-    monkeypatch.setattr(batch_parts.model_cache, "fetch", lambda *_: tmp_path)
+    monkeypatch.setattr(batch_parts.model_cache, "fetch", lambda *_, **__: tmp_path)
     monkeypatch.setattr(batch_predict, "_in_workers", Cluster())
     assert Income.load(tmp_path) is not None
     world = World(tmp_path)

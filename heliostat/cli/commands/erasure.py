@@ -122,6 +122,8 @@ def show(application: str, erasure_id: str, stack: str | None, as_json: bool) ->
     say.out(f"{proof['rows']} rows of {application} were deleted; sha256 of the proof {proof['digest']}")
     for each in proof["objects"]:
         say.out(f"  {each['key']}: {each['rows']} rows, {each['before'][:12]} → {(each.get('after') or 'nothing')[:12]}")
+    for each in proof["tables"]:
+        say.out(f"  {each['database']}, table {each['table']}: {each['rows']} rows")
     for each in proof["snapshots"]:
         say.out(f"  snapshot of {each['name']}: {each['rows']}, {each['before'][:12]} → {each['after'][:12]}")
     for note in proof["notes"]:
