@@ -146,7 +146,10 @@ def notes(batch: Batch, subject: Subject, keyless: bool, erased: Sequence[Erased
     own = top(batch.name)
     if keyless:
         yield f"{own} has files without {subject.field}: whose their rows are is not known, keep it in `columns`"
-    yield f"a run of {batch.name} from a source that still has the rows predicts them again: take them out there"
+    yield (
+        f"a run of {batch.name} that is under way, or from a source that still has the rows, predicts them again: "
+        "take them out there, and run this again when none runs"
+    )
     if any(each.successor and each.key.startswith(own) for each in erased):
         yield f"replicas that answer from {batch.name} have its table of before until they look again (`refreshSeconds`)"
     if databases_of(batch):

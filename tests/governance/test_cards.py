@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from heliostat.cli.commands import card as command
+from heliostat.cli.commands import heliostat
 from heliostat.governance.cards import DataFacts, ModelFacts, data_card, model_card
 from heliostat.spec.card import CardReview
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import Directory
+from workloads.flights.contract import CONTRACT as FLIGHTS
 
 EVALUATION = {
     "metric": "roc_auc", "task": "binary", "rows": 1200,
@@ -90,3 +94,16 @@ def test_what_the_state_and_the_store_know_is_found_and_what_is_gone_is_none(tmp
     assert command._data_facts("loans", None).manifest == MANIFEST
     with pytest.raises(PermanentError, match="has no Dataset 'other'"):
         command._data_facts("other", None)
+
+
+def test_the_whole_command_writes_a_card_with_what_the_contract_says(tmp_path, monkeypatch):
+    store = Directory(tmp_path)
+    version = {"type": "heliostat:index:ModelVersion", "urn": "urn:x::flights", "outputs": {"version": 4}}
+    monkeypatch.setattr(command, "_known", lambda stack: (store, [version]))
+    monkeypatch.chdir(Path(__file__).parents[2])
+    written = CliRunner().invoke(heliostat, ["card", "flights"], catch_exceptions=False)
+    assert written.exit_code == 0 and "# flights, version 4" in written.output
+    assert FLIGHTS.description in written.output
+    told = json.loads(CliRunner().invoke(heliostat, ["card", "flights", "--json"], catch_exceptions=False).output)
+    assert (told["version"], told["description"]) == (4, FLIGHTS.description)
+    assert command._description("none-of-that-name") == "", "a contract that cannot be imported here costs no card"

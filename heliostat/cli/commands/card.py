@@ -168,7 +168,8 @@ def _description(workload: str) -> str:
     from heliostat.cli.operators.contracts import contract_of, entry_point_of
     from heliostat.cli.session import Place
 
+    root = Place.here().require_project().root
     try:
-        return contract_of(Place.here().require_project().root, entry_point_of(workload, None)).description
+        return contract_of(root, entry_point_of(root, workload, None)).description
     except UsageError:
         return ""

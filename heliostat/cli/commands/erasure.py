@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.group(cls=options.Group)
 @options.everywhere
 def erasure() -> None:
-    """Delete a person's rows from prediction logs, labels, reviews and data sets; show what was deleted."""
+    """Delete a person's rows from logs, labels, reviews, data sets and batch predictions; show what was deleted."""
 
 
 @erasure.command("run")
