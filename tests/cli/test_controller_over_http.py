@@ -20,7 +20,8 @@ def body_of(route):
 
 
 def test_the_made_up_controller_has_the_real_ones_calls_with_the_same_bodies_and_answers():
-    real = calls(create_app(SimpleNamespace(traffic=None), "token", "http://public"))
+    store = SimpleNamespace(access=SimpleNamespace(read=lambda: None))
+    real = calls(create_app(SimpleNamespace(traffic=None, store=store), "token", "http://public"))
     made_up = calls(app_of(FakeController()))
     assert ("GET", "/v1/applications/{name}/rollback") in made_up
     assert made_up == {call: real.get(call) for call in made_up}
