@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 from typing import get_type_hints
+from unittest.mock import MagicMock
 
 from controller_over_http import FakeController, app_of
 from fastapi.routing import APIRoute
@@ -20,7 +21,7 @@ def body_of(route):
 
 
 def test_the_made_up_controller_has_the_real_ones_calls_with_the_same_bodies_and_answers():
-    store = SimpleNamespace(access=SimpleNamespace(read=lambda: None))
+    store = MagicMock()
     real = calls(create_app(SimpleNamespace(traffic=None, store=store), "token", "http://public"))
     made_up = calls(app_of(FakeController()))
     assert ("GET", "/v1/applications/{name}/rollback") in made_up
