@@ -34,6 +34,7 @@ from heliostat.systems.objects import directory_of
 ROWS = int(os.environ.get("HELIOSTAT_BENCH_ROWS", "10000000"))
 """How many rows are predicted; fewer, where somebody has less time, count the job's start for more."""
 _FILE_ROWS = 1_000_000
+_SAMPLE_SECONDS = 5.0
 _WORKERS = 2
 _KEY = ("carrier", "origin", "destination", "scheduled_departure", "scheduled_arrival", "distance_miles")
 
@@ -95,11 +96,14 @@ def _context(session: Session) -> Context:
 
 @contextmanager
 def _peak() -> Iterator[list[float]]:
-    """The memory of all workers of Ray Data, as a list of samples in MiB; the block's own, not the children's of others."""
+    """The memory of all workers of Ray Data, as a list of samples in MiB; the block's own, not the children's of others.
+
+    Each sample walks the pages of the workers, on the cores that they are measured on: seldom, for they keep what they have.
+    """
     found, ended = [0.0], threading.Event()
 
     def sample() -> None:
-        while not ended.wait(0.5):
+        while not ended.wait(_SAMPLE_SECONDS):
             found.append(sum(_unshared(each) for each in psutil.process_iter(["cmdline"])) / 2**20)
 
     thread = threading.Thread(target=sample, daemon=True)
