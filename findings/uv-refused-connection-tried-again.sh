@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# uv 0.13.9: a connection that is refused, as by an index or a proxy that does not run, is tried four times, with waits that grow: the
-# mistake is told after about 12 s, and nothing is said meanwhile. With UV_HTTP_RETRIES=0 it is told at once. pip waits too, and says so.
+# uv 0.13.9: the mistake of a connection that is refused, as by an index or a proxy that does not run, is told only after retries with
+# waits that grow, about 12 s here; with UV_HTTP_RETRIES=0 it is told at once.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
