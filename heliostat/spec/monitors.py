@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from heliostat.spec.base import Model
 from heliostat.spec.batch import require_cron
+from heliostat.spec.drift_watches import DriftWatch, PredictionDriftWatch
 from heliostat.spec.mistakes import Mistake
 from heliostat.spec.notifications import AlarmPolicy, Sink
 from heliostat.spec.problem import Problem
@@ -27,7 +28,11 @@ from heliostat.spec.watches import (
     Windows,
 )
 
-_WATCHES = ("quality", "bias", "estimate", "concept_drift", "skew", "fragility", "feedback", "recency")
+_WATCHES = (
+    "quality", "bias", "drift", "prediction_drift", "estimate", "concept_drift", "skew", "fragility", "feedback", "recency",
+)  # fmt: skip
+_WITHOUT_NUMBERS = ("embedding", "free", "multilabel")
+"""Tasks whose labels are no number a row, as ones that come later have to be."""
 
 
 class Monitor(Model):
@@ -37,12 +42,16 @@ class Monitor(Model):
     """Stretches of the prediction log that are looked at, each as one."""
     schedule: str = "15 * * * *"
     """When windows that are due are looked at, as cron says it and in UTC."""
+    timeout_seconds: Positive = 3_600.0
+    """How long a look may take; then it is stopped and has failed."""
     labels_within_seconds: Positive = 7_776_000.0
     """How long after a prediction its label may come; so far back the log is read."""
     field: Annotated[str, Field(min_length=1)] = "prediction"
     """The answer's field that the prediction is in."""
     quality: tuple[QualityWatch, ...] = ()
     bias: BiasWatch | None = None
+    drift: DriftWatch | None = None
+    prediction_drift: PredictionDriftWatch | None = None
     estimate: tuple[EstimateWatch, ...] = ()
     concept_drift: tuple[ConceptDriftWatch, ...] = ()
     skew: SkewWatch | None = None
@@ -67,8 +76,8 @@ class Monitor(Model):
     @model_validator(mode="after")
     def _watches(self) -> Self:
         if not any(getattr(self, name) for name in _WATCHES):
-            raise ValueError("a monitor needs something to watch: quality, bias, estimate, conceptDrift, skew, fragility, "
-                             "feedback or recency")  # fmt: skip
+            raise ValueError("a monitor needs something to watch: quality, bias, drift, predictionDrift, estimate, conceptDrift, "
+                             "skew, fragility, feedback or recency")  # fmt: skip
         return self
 
 
@@ -96,17 +105,19 @@ ESTIMATED = {
 
 def _metrics(monitor: Monitor, problem: Problem) -> _Told:
     names = problem.names
+    kind = problem.task.kind if problem.task is not None else "binary"
     for place, watch in enumerate(monitor.quality):
         path = ("quality", place)
-        if watch.metric is None and not names:
+        if kind in _WITHOUT_NUMBERS:
+            yield path, f"labels of the task {kind} are no number each: of labels that come later quality cannot be watched"
+        elif watch.metric is None and not names:
             yield (*path, "metric"), "is missing: the task has no metric of its own"
         elif watch.metric is not None and watch.metric not in names:
             yield (
                 (*path, "metric"),
                 f"{watch.metric!r} is none of the task's metrics, {', '.join(names) or 'of which there are none'}",
             )
-    kind = problem.task.kind if problem.task is not None else "binary"
-    if monitor.bias is not None and kind in ("embedding", "free", "ranking", "multilabel"):
+    if monitor.bias is not None and kind in (*_WITHOUT_NUMBERS, "ranking"):
         yield ("bias",), f"predictions of the task {kind} have no mean beside their labels'"
     if monitor.bias is not None and monitor.bias.calibration_error is not None and kind not in ("binary", "multiclass"):
         yield ("bias", "calibrationError"), f"predictions of the task {kind} are no probabilities"
@@ -136,6 +147,9 @@ def _columns(monitor: Monitor, inputs: tuple[str, ...] | None) -> _Told:
         named += [(("feedback", "key"), feedback.key)]
         named += [(("feedback", "columns", number), column) for number, column in enumerate(feedback.columns)]
         named += [(("feedback", "holdout"), feedback.holdout)] if feedback.holdout else []
+    if (drift := monitor.drift) is not None:
+        named += [(("drift", "columns", number), column) for number, column in enumerate(drift.columns)]
+        named += [(("drift", "limits", column), column) for column in drift.limits]
     for path, column in named:
         if column not in inputs:
             yield path, f"the contract has no input {column!r}; it has {', '.join(inputs)}"

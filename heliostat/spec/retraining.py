@@ -46,6 +46,7 @@ class FindingTrigger(Model):
         Aspect.PREDICTION_BIAS,
         Aspect.ESTIMATE,
         Aspect.DRIFT,
+        Aspect.PREDICTION_DRIFT,
         Aspect.CONCEPT_DRIFT,
     )
     """What of; drift of inputs and quality are told apart by it."""

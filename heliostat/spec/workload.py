@@ -17,6 +17,7 @@ from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_
 from heliostat.spec.federated import Federation
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
+from heliostat.spec.monitors import Monitor
 from heliostat.spec.packages import Package
 from heliostat.spec.postprocessing import PostprocessingStep, told_apart
 from heliostat.spec.strategies import BlueGreen, Strategy
@@ -261,6 +262,8 @@ class Workload(Model):
     """How it is served."""
     batch: dict[Name, Batch] = Field(default={}, exclude_if=is_empty)
     """Predictions over many rows, made beforehand, by their names."""
+    monitor: Monitor | None = Field(default=None, exclude_if=is_none)
+    """What is watched of it once it serves, and who is told; by default nothing."""
     package: Package | None = Field(default=None, exclude_if=is_none)
     """That its model is a package too, as `{}`: a wheel to be installed where no service is to be asked."""
 
@@ -300,6 +303,11 @@ class Workload(Model):
             raise ValueError(
                 "`package` is for a workload with code: what loads a model of others is MLflow, which a package leaves out. "
                 "Leave `package` out, and have its answers made beforehand (`batch`) or by the service"
+            )
+        if self.monitor is not None:
+            raise ValueError(
+                "`monitor` holds what serves against the data that it was trained and tested on, and a model of others has none "
+                "here: leave `monitor` out"
             )
         if split := [name for name, batch in self.batch.items() if isinstance(batch.source, SnapshotSource)]:
             raise ValueError(
