@@ -1,11 +1,11 @@
 """A monitor's job, and what it keeps, as it lies in the object store.
 
-    monitors/<name>/state/<revision>.json           alarms, what waits to be sent, what was looked at: the last one counts
-    monitors/<name>/windows/<window>.json           what was found in a window when it was looked at last
-    monitors/<name>/references/<digest>/            what a version is held against; `about.json` is written last
-    monitors/<name>/proposals/<moment>.json         a retraining that was proposed
-    monitors/<name>/runs/<moment>.json              how a look ended that was due
-    schedules/monitor.<name>.json                   when it looks: `heliostat.spec.predictions.Scheduled`
+monitors/<name>/state/<revision>.json           alarms, what waits to be sent, what was looked at: the last one counts
+monitors/<name>/windows/<window>.json           what was found in a window when it was looked at last
+monitors/<name>/references/<digest>/            what a version is held against; `about.json` is written last
+monitors/<name>/proposals/<moment>.json         a retraining that was proposed
+monitors/<name>/runs/<moment>.json              how a look ended that was due
+schedules/monitor.<name>.json                   when it looks: `heliostat.spec.predictions.Scheduled`
 """
 
 from __future__ import annotations
