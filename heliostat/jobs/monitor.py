@@ -20,7 +20,7 @@ from heliostat.jobs.monitor_reference import reference_of
 from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
 from heliostat.monitoring.messages import as_json, as_mail, as_slack
-from heliostat.monitoring.state import MonitorState, after
+from heliostat.monitoring.state import MonitorState, after, state_of
 from heliostat.spec.monitoring import MonitorSpecification, states, window_key
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.notifications import Email, Sink, Slack
@@ -48,11 +48,6 @@ def watch(specification: MonitorSpecification) -> None:
     revisions.change(lambda content: _written(after(state_of(content), found, specification.monitor)))
     deliver(revisions, specification.monitor, now)
     _tell(specification, store, reference.about.digest, state_of(revisions.newest()[1]))
-
-
-def state_of(content: bytes | None) -> MonitorState:
-    """The state that was written; an empty one where there is none."""
-    return MonitorState() if content is None else MonitorState.model_validate_json(content)
 
 
 def _written(state: MonitorState) -> bytes:
@@ -102,10 +97,10 @@ def send(sink: Sink, delivery: Delivery) -> None:
 
 
 def _tell(specification: MonitorSpecification, store: ObjectStore, reference: str, state: MonitorState) -> None:
-    alarms = [alarm for alarm in state.alarms.alarms.values() if alarm.is_open]
-    progress(f"{len(alarms)} alarms are open; newest window: {state.newest_window or 'none yet'}")
+    count = len(state.open_alarms)
+    progress(f"{count} alarms are open; newest window: {state.newest_window or 'none yet'}")
     if specification.result_key:
-        told = {"reference": reference, "window": state.newest_window, "openAlarms": len(alarms)}
+        told = {"reference": reference, "window": state.newest_window}
         store.put(specification.result_key, json.dumps(told).encode())
 
 

@@ -10,12 +10,12 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, Field
 
-from heliostat.monitoring.alarms import Alarms, Judged, Notification, Status, advance
+from heliostat.monitoring.alarms import Alarm, Alarms, Judged, Notification, Status, advance
 from heliostat.monitoring.deliveries import Outbox, enqueue
 from heliostat.monitoring.retraining import Decision, Retraining
 from heliostat.monitoring.windows import Looked
 from heliostat.spec.base import Digest, Model, is_empty, is_none
-from heliostat.spec.findings import Finding
+from heliostat.spec.findings import Finding, State, newest_first
 from heliostat.spec.monitors import Monitor
 
 
@@ -64,6 +64,31 @@ class MonitorState(Model):
     proposed_at: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     """When the retraining that is open was proposed; None where none is."""
     retrainings: tuple[Retraining, ...] = Field(default=(), exclude_if=is_empty)
+
+    @property
+    def open_alarms(self) -> tuple[Alarm, ...]:
+        """Those that fired and are not resolved, the worst first."""
+        found = [alarm for alarm in self.alarms.alarms.values() if alarm.is_open]
+        return tuple(sorted(found, key=lambda alarm: (-alarm.severity.rank, alarm.since, alarm.key)))
+
+    @property
+    def worst(self) -> Finding | None:
+        """The one finding that says most of how it stands: the worst of the newest window and of the last look."""
+        last = max((each.at for each in self.findings.values() if each.window), default=None)
+        newest = [each for each in self.findings.values() if not each.window or each.at == last]
+        wrong = [each for each in newest if each.state is State.BREACH]
+        if wrong:
+            return max(wrong, key=lambda each: (each.severity.rank, each.at, each.key))
+        return next(iter(newest_first(tuple(each for each in newest if each.window))), None)
+
+
+def state_of(content: bytes | None) -> MonitorState:
+    """The state that was written; an empty one where there is none.
+
+    Raises:
+        ValueError: another release wrote it.
+    """
+    return MonitorState() if content is None else MonitorState.model_validate_json(content)
 
 
 class Looks(Model):

@@ -18,6 +18,7 @@ from heliostat.resources.federated_training import FederatedTraining
 from heliostat.resources.model_delivery import ModelDelivery
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
+from heliostat.resources.monitor import Monitor
 from heliostat.resources.platform import Platform
 from heliostat.resources.postprocessing import below, with_code_digests
 from heliostat.resources.train_job import TrainJob
@@ -213,6 +214,10 @@ class ServedModel(pulumi.ComponentResource):
             package = ModelPackage(own, code, args.contract, model, spec.package, platform, after, postprocessing=steps)
             if spec.federated is not None:
                 ModelDelivery(own, package, args.code(args.contract), spec.federated, platform, after)
+        if spec.monitor is not None:
+            after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
+            code = args.code(args.contract, *problem.functions)
+            Monitor(own, code, args.contract, model, data.address, spec.monitor, platform, after, problem=declared)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
@@ -310,7 +315,9 @@ def _own(spec: Workload) -> Workload:
         for name, batch in spec.batch.items()
     }
     package = spec.package and spec.package.model_copy(update={"distribution": None, "index": None})
-    return spec.model_copy(update={"batch": kept, "package": package})
+    # Nobody is woken by a branch; what its monitor finds is shown.
+    monitor = spec.monitor and spec.monitor.model_copy(update={"sinks": ()})
+    return spec.model_copy(update={"batch": kept, "package": package, "monitor": monitor})
 
 
 Declare = Callable[[str, Workload, Path, Platform], ServedModel]

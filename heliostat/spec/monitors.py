@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 from heliostat.spec.base import Model
 from heliostat.spec.batch import require_cron
@@ -76,8 +77,8 @@ class Monitor(Model):
     @model_validator(mode="after")
     def _watches(self) -> Self:
         if not any(getattr(self, name) for name in _WATCHES):
-            raise ValueError("a monitor needs something to watch: quality, bias, drift, predictionDrift, estimate, conceptDrift, "
-                             "skew, fragility, feedback or recency")  # fmt: skip
+            known = ", ".join(map(to_camel, _WATCHES))
+            raise ValueError(f"a monitor needs something to watch: {known}")
         return self
 
 

@@ -306,8 +306,8 @@ class Workload(Model):
             )
         if self.monitor is not None:
             raise ValueError(
-                "`monitor` holds what serves against the data that it was trained and tested on, and a model of others has none "
-                "here: leave `monitor` out"
+                "`monitor` holds what serves against the data that it was trained and tested on, and a model of others has "
+                "none here: leave `monitor` out"
             )
         if split := [name for name, batch in self.batch.items() if isinstance(batch.source, SnapshotSource)]:
             raise ValueError(

@@ -18,7 +18,7 @@ from heliostat.jobs import monitor
 from heliostat.ml import datasets
 from heliostat.ml.ground_truth import Label, record
 from heliostat.monitoring.looking import WindowReport
-from heliostat.monitoring.state import MonitorState
+from heliostat.monitoring.state import MonitorState, state_of
 from heliostat.packaging.contents import Contents
 from heliostat.spec.monitoring import MonitorSpecification, states, window_key
 from heliostat.spec.monitors import Monitor
@@ -42,6 +42,19 @@ def birds(rows: int, seed: int, heavier: float = 1.0, began: dt.datetime = dt.da
             "seen": pa.array([began + dt.timedelta(minutes=n) for n in range(rows)], pa.timestamp("us")),
         }
     )
+
+
+def snapshot(folder: Path, contents: Contents) -> Path:
+    """A store with nothing but the data that the model was trained and tested on; a test has a copy of it."""
+    predictor = contents.contract.predictor.load(contents.model)
+    tables = {}
+    for seed, name in enumerate(("train", "validation", "test")):
+        table = birds(2_000, seed)
+        truth = predictor.predict({"kind": table["kind"].to_pylist(), "weight": table["weight"].to_numpy()})
+        noise = np.random.default_rng(7).normal(0, 0.1, table.num_rows)
+        tables[name] = table.append_column("far", pa.array(truth + noise))
+    datasets.save(datasets.Tables(**tables, label="far"), "birds", Directory(folder))
+    return folder
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -70,13 +83,7 @@ class Watched:
         self.predict = lambda table: predictor.predict(
             {"kind": table["kind"].to_pylist(), "weight": table["weight"].to_numpy()}
         )
-        tables = {name: self._labelled(birds(2_000, seed)) for seed, name in enumerate(("train", "validation", "test"))}
-        manifest = datasets.save(datasets.Tables(**tables, label="far"), "birds", self.store)
-        self.digest = manifest["digest"]
-
-    def _labelled(self, table: pa.Table) -> pa.Table:
-        noise = np.random.default_rng(7).normal(0, 0.1, table.num_rows)
-        return table.append_column("far", pa.array(self.predict(table) + noise))
+        self.digest = next(iter(self.store.list("datasets/birds/"))).key.split("/")[2]
 
     def log(self, day: dt.datetime, rows: pa.Table | None = None, name: str = "a", version: str = "3-abcdef12") -> None:
         """Predictions of a day, as replicas log them."""
@@ -127,7 +134,7 @@ class Watched:
 
     @property
     def state(self) -> MonitorState:
-        return monitor.state_of(Revisions(self.store, states("birds")).newest()[1])
+        return state_of(Revisions(self.store, states("birds")).newest()[1])
 
     def report(self, window: str) -> WindowReport:
         return WindowReport.model_validate_json(self.store.get(window_key("birds", window)))
