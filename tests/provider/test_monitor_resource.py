@@ -58,7 +58,8 @@ def inputs(world: World, **changes: Any) -> MonitorInputs:
     monitor = {"field": "late_probability", "drift": {}, "schedule": "5 * * * *", **changes.pop("monitor", {})}
     given = {
         "name": "flights", "code": world.code, "contract": CONTRACT, "model_uri": "models:/flights/3",
-        "dataset": world.dataset, "monitor": monitor, "store": world.store, "ray": world.ray, "tracking_uri": "http://mlflow", **changes,
+        "dataset": world.dataset, "monitor": monitor,
+        "store": world.store, "ray": world.ray, "tracking_uri": "http://mlflow", **changes,
     }  # fmt: skip
     return MonitorInputs.model_validate(given)
 
