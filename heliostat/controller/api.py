@@ -17,6 +17,7 @@ from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.changes import add_changes
 from heliostat.controller.doors import Door, Guard
 from heliostat.controller.metrics import CONTENT_TYPE, Metrics
+from heliostat.controller.monitor_states import MonitorStates
 from heliostat.controller.points import samples
 from heliostat.controller.probes import add_probes
 from heliostat.controller.reconciler import Reconciler
@@ -29,6 +30,7 @@ from heliostat.rollout.model import Observed, State
 from heliostat.spec.base import Name, make_all
 from heliostat.spec.rollouts import Health, Record, Rollout, RolloutEvent, Status
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import open_store
 
 _LONGEST_WAIT_SECONDS = 60.0
 
@@ -99,7 +101,8 @@ def create_app(
     views = Views(reconciler, public_url)
     queues, steps = queues or TaskQueues(reconciler), StepCounters(reconciler)
     _add_health(app, reconciler, public_url)
-    _add_metrics(app, Metrics(reconciler, queues, steps), queues, steps)
+    monitors = MonitorStates(lambda: open_store(reconciler.settings.inputs.store))
+    _add_metrics(app, Metrics(reconciler, queues, steps, monitors), queues, steps, monitors)
     _add_reads(app, reconciler, views)
     add_task_queues(app, queues, views.state)
     add_changes(app, reconciler, views.state, views.status)
@@ -125,10 +128,10 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
         )
 
 
-def _add_metrics(app: FastAPI, metrics: Metrics, queues: TaskQueues, steps: StepCounters) -> None:
+def _add_metrics(app: FastAPI, metrics: Metrics, queues: TaskQueues, steps: StepCounters, monitors: MonitorStates) -> None:
     @app.get("/metrics")
     async def scrape() -> Response:
-        await asyncio.gather(queues.refresh(), steps.refresh())
+        await asyncio.gather(queues.refresh(), steps.refresh(), monitors.refresh())
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 

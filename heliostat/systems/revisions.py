@@ -25,6 +25,15 @@ class Revisions:
     def __init__(self, store: ObjectStore, prefix: str) -> None:
         self._store, self._prefix = store, prefix
 
+    def number(self) -> int:
+        """The number of the last revision; 0 where there is none.
+
+        Raises:
+            PermanentError, RetryableError: the store does not say.
+        """
+        there = self._there()
+        return _number(there[-1]) if there else 0
+
     def newest(self) -> tuple[int, bytes | None]:
         """The number and the content of the last revision; 0 and None where there is none.
 

@@ -21,6 +21,7 @@ CHANGES = {
 BY_NATURE = {
     "rollout dashboard": "it writes JSON, for Grafana",
     "stack export": "it writes JSON, as the official CLI's does",
+    "monitor rules": "it writes YAML, for Prometheus",
     "completion": "it writes a shell's script",
 }
 

@@ -204,6 +204,17 @@ def run(application: str | None, stack: str | None, as_json: bool) -> None:
         say.out(f"open alarms: {', '.join(each.key for each in status.state.open_alarms)}")
 
 
+@monitor.command()
+@click.option("-o", "--output", "file", default="-", metavar="FILE", help="By default standard output.")
+@options.everywhere
+def rules(file: str) -> None:
+    """Write rules for Prometheus: alarms of monitors, monitors that do not look, and the platform itself."""
+    from heliostat.cli.rollouts.files import write
+    from heliostat.platforms.prometheus_rules import as_yaml
+
+    write(as_yaml(), file)
+
+
 def _platform(stack: str | None) -> Deployed:
     from heliostat.cli.operators.deployed import with_platform
 
