@@ -14,14 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from heliostat.jobs.monitor_look import Looking, look
+from heliostat.jobs.monitor_asked import Looking
+from heliostat.jobs.monitor_look import look
 from heliostat.jobs.monitor_model import Answering
 from heliostat.jobs.monitor_reference import reference_of
 from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
 from heliostat.monitoring.messages import as_json, as_mail, as_slack
 from heliostat.monitoring.state import MonitorState, after, state_of
-from heliostat.spec.monitoring import MonitorSpecification, states, window_key
+from heliostat.spec.monitoring import MonitorSpecification, proposal_key, states, window_key
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.notifications import Email, Sink, Slack
 from heliostat.systems import alarm_sinks
@@ -46,6 +47,9 @@ def watch(specification: MonitorSpecification) -> None:
     for report in reports:
         store.put(window_key(specification.name, report.window), report.model_dump_json(indent=2).encode())
     revisions.change(lambda content: _written(after(state_of(content), found, specification.monitor)))
+    if (proposal := state_of(revisions.newest()[1]).proposal) is not None:
+        key = proposal_key(specification.name, f"{proposal.at:%Y%m%dT%H%M%S}")
+        store.put(key, proposal.model_dump_json(indent=2).encode(), only_if_absent=True)
     deliver(revisions, specification.monitor, now)
     _tell(specification, store, reference.about.digest, state_of(revisions.newest()[1]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +11,10 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from heliostat.jobs.monitor_asked import Looking
 from heliostat.jobs.monitor_log import Joined, horizon, joined, there
-from heliostat.jobs.monitor_model import Answering
 from heliostat.jobs.monitor_reference import features_of
+from heliostat.jobs.monitor_retraining import considered
 from heliostat.jobs.monitor_trials import trials
 from heliostat.jobs.specification import progress
 from heliostat.monitoring.drifting import Distributions
@@ -29,24 +29,11 @@ from heliostat.spec.findings import Finding
 from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.spec.tasks import Multiclass
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectStore
 
 _ROWS_AT_ONCE: Final = 2_000_000
 """Windows are looked at together up to so many rows."""
 _TRIED_ROWS: Final = 1_000_000
 """Rows of the newest window that a model is tried on, or loops are looked for in, at most."""
-
-
-@dataclass(frozen=True)
-class Looking:
-    """What a look needs."""
-
-    specification: MonitorSpecification
-    store: ObjectStore
-    reference: Reference
-    answering: Answering
-    state: MonitorState
-    now: datetime
 
 
 def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
@@ -79,6 +66,9 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
     findings = [finding for report in reports for finding in report.findings]
     findings += health(specification.name, now, log.reading, log.counts, found.ahead, found.ahead_seconds)
     findings += _recency(asked, judge, newest)
+    new_rows = _new_rows(log, asked.reference)
+    retraining, told = considered(asked, state, reports, new_rows, newest.get("labels"))
+    findings += told
     return Looks(
         at=now,
         declared=declared,
@@ -92,9 +82,10 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
         newest_window=reports[-1].window if reports else "",
         next_due=found.next_due,
         newest=newest,
-        new_rows=_new_rows(log, asked.reference),
+        new_rows=new_rows,
         findings=tuple(findings),
         problems=(*asked.reference.about.problems, *log.problems, *_odd(found)),
+        **retraining,
     ), reports
 
 
@@ -107,6 +98,7 @@ def declared_digest(specification: MonitorSpecification) -> str:
 def _by_the_clock(asked: Looking, state: MonitorState) -> Looks:
     """Nothing came and no window is over: what is told by the time alone."""
     judge = Judge(asked.specification.name, "", asked.now)
+    retraining, told = considered(asked, state, (), state.new_rows, state.newest.get("labels"))
     return Looks(
         at=asked.now,
         declared=state.declared,
@@ -117,8 +109,9 @@ def _by_the_clock(asked: Looking, state: MonitorState) -> Looks:
         next_due=state.next_due,
         newest=state.newest,
         new_rows=state.new_rows,
-        findings=tuple(_recency(asked, judge, state.newest)),
+        findings=(*_recency(asked, judge, state.newest), *told),
         problems=state.problems,
+        **retraining,
     )
 
 

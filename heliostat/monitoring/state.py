@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Final
 
 from pydantic import AwareDatetime, Field
 
 from heliostat.monitoring.alarms import Alarm, Alarms, Judged, Notification, Status, advance
 from heliostat.monitoring.deliveries import Outbox, enqueue
+from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.retraining import Decision, Retraining
 from heliostat.monitoring.windows import Looked
 from heliostat.spec.base import Digest, Model, is_empty, is_none
 from heliostat.spec.findings import Finding, State, newest_first
 from heliostat.spec.monitors import Monitor
+
+_MOST_RETRAININGS: Final = 100
 
 
 class Closed(Model):
@@ -61,8 +65,8 @@ class MonitorState(Model):
     outbox: Outbox = Field(default_factory=Outbox)
     decision: Decision | None = Field(default=None, exclude_if=is_none)
     """Whether a training was wanted at the last look."""
-    proposed_at: AwareDatetime | None = Field(default=None, exclude_if=is_none)
-    """When the retraining that is open was proposed; None where none is."""
+    proposal: Proposal | None = Field(default=None, exclude_if=is_none)
+    """The retraining that is proposed, and has not come to its end."""
     retrainings: tuple[Retraining, ...] = Field(default=(), exclude_if=is_empty)
 
     @property
@@ -112,6 +116,10 @@ class Looks(Model):
     findings: tuple[Finding, ...] = ()
     problems: tuple[str, ...] = ()
     decision: Decision | None = None
+    proposal: Proposal | None = None
+    """What is proposed now, where nothing was open."""
+    ended: Retraining | None = None
+    """How the one that was open ended."""
 
 
 def with_windows(state: MonitorState, windows: str) -> MonitorState:
@@ -156,9 +164,16 @@ def after(state: MonitorState, look: Looks, monitor: Monitor) -> MonitorState:
             "problems": look.problems,
             "alarms": alarms,
             "outbox": outbox,
-            "decision": look.decision or state.decision,
+            "decision": look.decision,
+            **_retraining(state, look),
         }
     )
+
+
+def _retraining(state: MonitorState, look: Looks) -> dict[str, object]:
+    if look.ended is not None and state.proposal is not None and look.ended.begun == state.proposal.at:
+        return {"proposal": None, "retrainings": (*state.retrainings, look.ended)[-_MOST_RETRAININGS:]}
+    return {"proposal": look.proposal} if state.proposal is None and look.proposal is not None else {}
 
 
 def _newest(known: Mapping[str, Finding], fresh: Iterable[Finding]) -> dict[str, Finding]:

@@ -39,6 +39,17 @@ class MonitorSpecification(Model):
     """The time that it is, Unix time, for a simulation; by default that of the clock."""
 
 
+class Refusal(Model):
+    """A candidate that the gate refused."""
+
+    at: float
+    """Unix time."""
+    candidate: str
+    reasons: tuple[str, ...]
+    report: str = ""
+    """Where the whole report is."""
+
+
 def top(name: str) -> str:
     """Where all of a monitor lies."""
     return f"monitors/{name}/"
@@ -62,6 +73,11 @@ def reference_top(name: str, digest: str) -> str:
 def proposal_key(name: str, moment: str) -> str:
     """Where a retraining is proposed."""
     return f"{top(name)}proposals/{moment}.json"
+
+
+def refusals(name: str) -> str:
+    """Where refused candidates are."""
+    return f"{top(name)}refusals/"
 
 
 def runs(name: str) -> str:

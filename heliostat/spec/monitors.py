@@ -14,7 +14,7 @@ from heliostat.spec.drift_watches import DriftWatch, PredictionDriftWatch
 from heliostat.spec.mistakes import Mistake
 from heliostat.spec.notifications import AlarmPolicy, Sink
 from heliostat.spec.problem import Problem
-from heliostat.spec.retraining import RetrainingPolicy
+from heliostat.spec.retraining import RetrainingPolicy, UpstreamTrigger
 from heliostat.spec.watches import (
     BiasWatch,
     CalendarWindows,
@@ -90,7 +90,13 @@ def mistakes_of(monitor: Monitor, problem: Problem, inputs: tuple[str, ...] | No
         problem: The workload's task and metrics.
         inputs: The names of the contract's inputs; None where they are not known yet.
     """
-    found = [*_metrics(monitor, problem), *_estimates(monitor, problem), *_columns(monitor, inputs), *_sinks(monitor)]
+    found = [
+        *_metrics(monitor, problem),
+        *_estimates(monitor, problem),
+        *_columns(monitor, inputs),
+        *_sinks(monitor),
+        *_never(monitor),
+    ]
     return [Mistake(path, "value_error", text) for path, text in found]
 
 
@@ -161,6 +167,20 @@ def _sinks(monitor: Monitor) -> _Told:
     for place, sink in enumerate(monitor.sinks):
         if sink.only_escalated and not escalates:
             yield ("sinks", place, "onlyEscalated"), "nothing is ever escalated: set `alarms.escalateSeconds`"
+
+
+def _never(monitor: Monitor) -> _Told:
+    """What of a retraining could never act."""
+    policy = monitor.retraining
+    if policy is None:
+        return
+    for place, trigger in enumerate(policy.triggers):
+        if isinstance(trigger, UpstreamTrigger):
+            text = "nothing is known of what a model of this workload was made of beside its data: leave this trigger out"
+            yield ("retraining", "triggers", place), text
+    if policy.budget_usd is not None:
+        text = "what a retraining costs is not known beforehand, so nothing would ever be proposed: leave it out"
+        yield ("retraining", "budgetUsd"), text
 
 
 def metric_of(watch: QualityWatch, problem: Problem) -> str:

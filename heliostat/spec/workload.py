@@ -256,6 +256,8 @@ class Workload(Model):
     """How its model is trained."""
     federated: Federation | None = Field(default=None, exclude_if=is_none)
     """That it is trained over sites that keep their rows; of `training` only `parameters` count then."""
+    data_parameters: Parameters = Field(default={}, exclude_if=is_empty)
+    """Overrides of the parameters that its data set is made with, by name; a proposed retraining sets one."""
     gate: Gate = Field(default_factory=Gate)
     """What a candidate is measured against before it is registered."""
     serving: Serving = Field(default_factory=Serving)
@@ -296,8 +298,8 @@ class Workload(Model):
     def _trains_or_takes(self) -> Self:
         if self.mlflow is None:
             return self
-        if given := sorted({"model", "training", "federated", "gate"} & self.model_fields_set):
-            names = " and ".join(f"`{name}`" for name in given)
+        if given := sorted({"model", "training", "federated", "gate", "data_parameters"} & self.model_fields_set):
+            names = " and ".join(f"`{to_camel(name)}`" for name in given)
             raise ValueError(f"`mlflow` names a model that is there, so {names} would do nothing: leave one of them out")
         if self.package is not None:
             raise ValueError(
