@@ -35,11 +35,15 @@ _MOST_DELIVERIES: Final = 1_000
 
 
 def watch(specification: MonitorSpecification) -> None:
+    """Look with the model that the registry has."""
+    watch_with(specification, Answering(specification))
+
+
+def watch_with(specification: MonitorSpecification, answering: Answering) -> None:
     """Look, keep what was found, and send what waits."""
     store = open_store(specification.store)
     revisions = Revisions(store, states(specification.name))
     now = datetime.now(UTC) if specification.at is None else datetime.fromtimestamp(specification.at, UTC)
-    answering = Answering(specification)
     reference = reference_of(specification, store, answering, now)
     state = state_of(revisions.newest()[1])
     with tempfile.TemporaryDirectory(prefix="heliostat-monitor-") as folder:

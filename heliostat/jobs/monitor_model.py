@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,12 +19,16 @@ from heliostat.systems.errors import PermanentError
 class Answering:
     """A contract and its predictor, loaded with the first rows.
 
+    Args:
+        specification: What is watched.
+        folder: What the predictor loads from; by default it is fetched from the registry.
+
     Raises:
         PermanentError: the entry point is no contract.
     """
 
-    def __init__(self, specification: MonitorSpecification) -> None:
-        self._specification = specification
+    def __init__(self, specification: MonitorSpecification, folder: Path | None = None) -> None:
+        self._specification, self._folder = specification, folder
         contract = load_entry_point(specification.contract)
         if not isinstance(contract, Contract):
             raise PermanentError(f"{specification.contract} is a {type(contract).__name__}: it must be a Contract")
@@ -61,7 +66,9 @@ class Answering:
     def _predicted(self, columns: Mapping[str, Any]) -> Any:
         if self._predictor is None:
             kind, asked = self.contract.predictor, self._specification
-            folder = model_cache.fetch(asked.model_uri, asked.tracking_uri, whole=reads_whole(kind))
+            folder = self._folder
+            if folder is None:
+                folder = model_cache.fetch(asked.model_uri, asked.tracking_uri, whole=reads_whole(kind))
             self._predictor = kind.load(folder)
         try:
             return self._predictor.predict(columns)

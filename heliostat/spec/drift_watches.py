@@ -54,9 +54,9 @@ class ByColumn(Watch):
     """How often a window in which nothing changed may be told all the same, of all columns together."""
     correction: Correction = Correction.HOLM
     """How `alpha` is shared out among the columns."""
-    numbers: DriftLimit = DriftLimit(distance=Distance.KOLMOGOROV_SMIRNOV, least=0.1)
+    numbers: DriftLimit = Field(default_factory=lambda: DriftLimit(distance=Distance.KOLMOGOROV_SMIRNOV, least=0.1))
     """Of columns of numbers."""
-    texts: DriftLimit = DriftLimit(distance=Distance.JENSEN_SHANNON, least=0.1)
+    texts: DriftLimit = Field(default_factory=lambda: DriftLimit(distance=Distance.JENSEN_SHANNON, least=0.1))
     """Of columns of texts and of yes and no."""
     min_rows: Annotated[int, Field(ge=30)] = 200
     """Rows of a window below which it cannot be told."""

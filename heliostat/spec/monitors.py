@@ -50,19 +50,31 @@ class Monitor(Model):
     field: Annotated[str, Field(min_length=1)] = "prediction"
     """The answer's field that the prediction is in."""
     quality: tuple[QualityWatch, ...] = ()
+    """Metrics on labels that came."""
     bias: BiasWatch | None = None
+    """The mean prediction beside the mean label."""
     drift: DriftWatch | None = None
+    """Inputs beside the training data."""
     prediction_drift: PredictionDriftWatch | None = None
+    """Predictions beside those of the test split."""
     estimate: tuple[EstimateWatch, ...] = ()
+    """Metrics that are estimated before labels come."""
     concept_drift: tuple[ConceptDriftWatch, ...] = ()
+    """Changes in errors or predictions, row by row."""
     skew: SkewWatch | None = None
+    """The same rows when training and when serving."""
     fragility: FragilityWatch | None = None
+    """Predictions of inputs that are moved a little."""
     feedback: FeedbackWatch | None = None
+    """Whether answers move later inputs."""
     recency: RecencyWatch | None = None
+    """How old the newest of what it lives on is."""
     alarms: AlarmPolicy = Field(default_factory=AlarmPolicy)
+    """When findings become alarms, and who is told how often."""
     sinks: tuple[Sink, ...] = ()
     """Who is told of alarms; without any they are shown and told to nobody."""
     retraining: RetrainingPolicy | None = None
+    """When another training is proposed; by default never."""
 
     _is_cron = field_validator("schedule")(require_cron)
 
