@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
 from heliostat.resources.base import Resource
-from heliostat.spec import resources
+from heliostat.spec import monitor_resources, resources
 from heliostat.spec.describing import described
 
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?![`_])")
@@ -74,7 +74,8 @@ def _indent(line: str) -> int:
 
 def _outputs(resource: type[Resource]) -> list[str]:
     """Every output that the plugin makes, as its model says."""
-    model: type[BaseModel] = getattr(resources, f"{resource.__name__}Outputs")
+    name = f"{resource.__name__}Outputs"
+    model: type[BaseModel] = getattr(resources, name, None) or getattr(monitor_resources, name)
     texts = described(model)
     lines = ["", "Outputs, each as ``resource.output(name)`` and most as a property:", ""]
     for name in resource.outputs:

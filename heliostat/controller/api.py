@@ -19,6 +19,7 @@ from heliostat.controller.consent import Consents
 from heliostat.controller.doors import Door, Guard
 from heliostat.controller.governance_api import add_governance
 from heliostat.controller.metrics import CONTENT_TYPE, Metrics
+from heliostat.controller.monitor_states import MonitorStates
 from heliostat.controller.permissions import authorize
 from heliostat.controller.points import samples
 from heliostat.controller.probes import add_probes
@@ -33,6 +34,7 @@ from heliostat.rollout.model import Observed, State
 from heliostat.spec.base import Name, make_all
 from heliostat.spec.rollouts import Health, Record, Rollout, RolloutEvent, Status
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import open_store
 
 _LONGEST_WAIT_SECONDS = 60.0
 
@@ -133,11 +135,12 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
 
 def _add_metrics(app: FastAPI, reconciler: Reconciler, queues: TaskQueues) -> None:
     steps, consents = StepCounters(reconciler), Consents(reconciler)
-    metrics = Metrics(reconciler, queues, steps, consents)
+    monitors = MonitorStates(lambda: open_store(reconciler.settings.inputs.store))
+    metrics = Metrics(reconciler, queues, steps, consents, monitors)
 
     @app.get("/metrics")
     async def scrape() -> Response:
-        await asyncio.gather(queues.refresh(), steps.refresh(), consents.refresh())
+        await asyncio.gather(queues.refresh(), steps.refresh(), consents.refresh(), monitors.refresh())
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 

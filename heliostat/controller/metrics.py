@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.consent import Consents, ReplicaCounts
+from heliostat.controller.monitor_states import MonitorStates
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.step_counters import StepCounters
 from heliostat.controller.task_queues import TaskQueues
@@ -30,9 +31,16 @@ _VERDICTS = {Verdict.PASS: 1, Verdict.INCONCLUSIVE: 0, Verdict.FAIL: -1}
 class Metrics:
     """One registry of one controller."""
 
-    def __init__(self, reconciler: Reconciler, queues: TaskQueues, steps: StepCounters, consents: Consents) -> None:
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        queues: TaskQueues,
+        steps: StepCounters,
+        consents: Consents,
+        monitors: MonitorStates,
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(reconciler, queues, steps, consents))
+        self._registry.register(_Collector(reconciler, queues, steps, consents, monitors))
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -40,11 +48,19 @@ class Metrics:
 
 
 class _Collector(Collector):
-    def __init__(self, reconciler: Reconciler, queues: TaskQueues, steps: StepCounters, consents: Consents) -> None:
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        queues: TaskQueues,
+        steps: StepCounters,
+        consents: Consents,
+        monitors: MonitorStates,
+    ) -> None:
         self._reconciler = reconciler
         self._consents = consents
         self._queues = queues
         self._steps = steps
+        self._monitors = monitors
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: what there is to tell is known at a scrape."""
@@ -72,6 +88,7 @@ class _Collector(Collector):
         yield from _tasks(self._queues.depths)
         yield from _postprocessing(self._steps)
         yield _without_consent(self._consents.counts)
+        yield from self._monitors.families()
         written = not reconciler.store.faults.error
         yield _gauge("heliostat_store_writes", "Whether what is decided can be written down", written)
 

@@ -1,6 +1,6 @@
-"""Predictions that are due again: each gets a job, by what lies in the object store and by nothing that this process knows.
+"""Predictions and looks that are due again: a job each, by what lies in the object store and nothing that this process knows.
 
-What shall run is at `schedules/`, written by whoever declares it; what ran is noted below the prediction. So a controller
+What shall run is at `schedules/`, written by whoever declares it; what ran is noted beside what it made. So a controller
 that was away makes up for the newest run alone, and two of them submit the same job, which Ray takes once.
 """
 
@@ -29,7 +29,6 @@ from heliostat.systems.ray_jobs import LIVE, Job, entrypoint
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 30.0
 _ATTEMPTS: Final = 3
-_MODULE: Final = "heliostat.jobs.batch_predict"
 
 
 class Jobs(Protocol):
@@ -73,7 +72,7 @@ class Due:
     @property
     def note(self) -> str:
         """Where it is noted in the object store."""
-        return run_key(self.scheduled.name, f"{self.at:%Y%m%dT%H%M}")
+        return run_key(self.scheduled, f"{self.at:%Y%m%dT%H%M}")
 
 
 def due(scheduled: Scheduled, now: datetime) -> Due | None:
@@ -164,7 +163,7 @@ class Schedules:
                 identifier = f"{each.base}-{len(attempts) + 1}"
                 _log.info("%s is due: %s begins", scheduled.name, identifier)
                 environment = code_packages.job_env(scheduled.code_uri, environment_uri=scheduled.environment_uri)
-                command = entrypoint(_MODULE, self._address, scheduled.specification)
+                command = entrypoint(scheduled.module, self._address, scheduled.specification)
                 await jobs.submit(identifier, command, environment, {"heliostat": each.base})
             case Step.STOP:
                 _log.warning("%s takes more than %g s, and is stopped", attempts[-1].submission_id, scheduled.timeout_seconds)

@@ -42,10 +42,13 @@ class Limits:
     texts: Limit = Limit("jensen-shannon", 0.05)
     columns: Mapping[str, Limit] = field(default_factory=dict)
     """Of single columns."""
+    floors: Mapping[str, float] = field(default_factory=dict)
+    """The least of single columns, whichever limit they have."""
 
     def of(self, name: str, column: ColumnProfile) -> Limit:
         """The limit of a column."""
-        return self.columns.get(name) or (self.numbers if column.kind == "number" else self.texts)
+        limit = self.columns.get(name) or (self.numbers if column.kind == "number" else self.texts)
+        return replace(limit, least=max(limit.least, self.floors.get(name, 0.0)))
 
     def learned_from(self, windows: Sequence[Profile]) -> Limits:
         """These, and for each column no less than any of the reference's own windows is apart from all of them.

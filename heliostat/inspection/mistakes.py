@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from heliostat.ml.arrays import ArrayModel
-from heliostat.ml.contracts import Contract, Golden, load_entry_point, reads_whole
+from heliostat.ml.contracts import Contract, Golden, fields_of, load_entry_point, reads_whole
 from heliostat.ml.federated import Federation
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.serving.postprocessing import parameters_of
@@ -29,16 +29,18 @@ def inspected(task: InspectionTask) -> Inspection:
     """Every mistake in what is asked about."""
     told: list[Told] = []
     answer, model, closed, proto = None, "", "", ""
+    inputs: tuple[str, ...] | None = None
     for asked in task.asked:
         found, texts = _loaded(asked)
         if isinstance(found, Contract):
             texts += mistakes_of(found, task.limits)
             texts += _personal(found, task) if not texts else ()
             answer = _answer_fields(found.answer) if _is_model(found.answer) else None
+            inputs = tuple(fields_of(found)) if _is_model(found.row) else None
             model, closed = _unservable(found, task.model) if task.model is not None and not texts else ("", "")
             proto = _stale(found, task.proto) if task.proto is not None and not texts else ""
         told += [Told(entry_point=asked.entry_point, text=text) for text in texts]
-    return Inspection(mistakes=tuple(told), model=model, closed=closed, proto=proto, answer=answer)
+    return Inspection(mistakes=tuple(told), model=model, closed=closed, proto=proto, answer=answer, inputs=inputs)
 
 
 def _loaded(asked: Asked) -> tuple[Any, list[str]]:

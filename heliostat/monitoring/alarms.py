@@ -197,7 +197,7 @@ def _waited(alarm: Alarm, policy: AlarmPolicy, now: datetime) -> Event | None:
         if now - alarm.told >= timedelta(seconds=policy.escalate_seconds):
             return Event.ESCALATED
         return None
-    if policy.repeat_seconds is not None and now - alarm.told >= timedelta(seconds=policy.repeat_seconds):
+    if policy.repeat_seconds and now - alarm.told >= timedelta(seconds=policy.repeat_seconds):
         return Event.REMINDER
     return None
 

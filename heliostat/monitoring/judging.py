@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from heliostat.data.drift import ColumnDrift
 from heliostat.monitoring.bias import Bias
 from heliostat.monitoring.concept_drift import ConceptDrift
 from heliostat.monitoring.estimates import Estimate
@@ -55,11 +56,11 @@ class Judge:
         self, subject: str, figure: Figure, watch: QualityWatch, higher_is_better: bool, reference: Figure | None
     ) -> Finding:
         if figure.interval is None:
-            return self._unknown(Aspect.QUALITY, subject, figure.reason)
+            return self.unknown(Aspect.QUALITY, subject, figure.reason)
         limit, why = _limit(watch, higher_is_better, reference)
         value = figure.interval.value
         if limit is None:
-            return self._unknown(Aspect.QUALITY, subject, f"{subject} is {value:.4g}; {why}", value)
+            return self.unknown(Aspect.QUALITY, subject, f"{subject} is {value:.4g}; {why}", value)
         wrong = figure.interval.is_beyond(limit, above=not higher_is_better)
         side = "below" if higher_is_better else "above"
         told = f"{subject} is {_shown(figure.interval)} on {figure.rows:,} labelled rows, "
@@ -71,7 +72,7 @@ class Judge:
         if found.rows < watch.min_rows or found.ratio is None:
             few = f"{found.rows} labelled rows are fewer than the {watch.min_rows} that it takes"
             reason = few if found.rows < watch.min_rows else found.reason
-            return [self._unknown(Aspect.PREDICTION_BIAS, "ratio", reason)]
+            return [self.unknown(Aspect.PREDICTION_BIAS, "ratio", reason)]
         ratio = found.ratio
         low, high = ratio.is_beyond(watch.lowest, above=False), ratio.is_beyond(watch.highest, above=True)
         told = f"the mean prediction {found.mean_prediction:.4g} is {_shown(ratio)} of the mean label {found.mean_label:.4g}"
@@ -92,24 +93,20 @@ class Judge:
         """An estimated metric against that of the reference; where a precondition fails nothing is concluded."""
         if found.rows < watch.min_rows:
             text = f"{found.rows} predictions are fewer than the {watch.min_rows} that it takes"
-            return self._unknown(Aspect.ESTIMATE, watch.metric, text)
+            return self.unknown(Aspect.ESTIMATE, watch.metric, text)
         if found.value is None:
-            return self._unknown(Aspect.ESTIMATE, watch.metric, f"{watch.metric} is not estimated: {found.text}")
+            return self.unknown(Aspect.ESTIMATE, watch.metric, f"{watch.metric} is not estimated: {found.text}")
         limit = reference - watch.margin if higher_is_better else reference + watch.margin
         wrong = found.value < limit if higher_is_better else found.value > limit
         told = f"{watch.metric} is estimated at {found.value:.4g}, {reference:.4g} in the reference, limit {limit:.4g}"
         told += f"; {found.text}"
         return self._judged(Aspect.ESTIMATE, watch.metric, wrong, watch, told, found.value, limit)
 
-    def unknown_estimate(self, watch: EstimateWatch, text: str) -> Finding:
-        """That an estimate has nothing to be held against."""
-        return self._unknown(Aspect.ESTIMATE, watch.metric, text)
-
     def concept_drift(self, found: ConceptDrift, watch: ConceptDriftWatch) -> Finding:
         """Changes in a stream."""
         subject = f"{watch.of} by {watch.detector}"
         if found.reason:
-            return self._unknown(Aspect.CONCEPT_DRIFT, subject, found.reason)
+            return self.unknown(Aspect.CONCEPT_DRIFT, subject, found.reason)
         skipped = f"; {found.skipped} rows without a number were passed over" if found.skipped else ""
         if not found.changes:
             told = f"the {watch.of} did not change lastingly by more than about {found.smallest:.3g}{skipped}"
@@ -119,10 +116,19 @@ class Judge:
         told += f" from {last.before:.4g} to {last.after:.4g}{skipped}"
         return self._judged(Aspect.CONCEPT_DRIFT, subject, True, watch, told, last.after)
 
+    def drift(self, aspect: Aspect, column: ColumnDrift, watch: Watch) -> Finding:
+        """A column of inputs or predictions beside its reference; what cannot be compared is unknown."""
+        text = "; ".join([f"{column.name} {column.text}", *column.notes])
+        if column.status == "not compared":
+            return self.unknown(aspect, column.name, text)
+        value = column.distances.get(column.limit.distance) if column.limit is not None else None
+        limit = column.limit.least if column.limit is not None else None
+        return self._judged(aspect, column.name, column.alarms, watch, text, value, limit)
+
     def skew(self, found: Skew, watch: SkewWatch) -> list[Finding]:
         """Features on both paths: one finding of the schema, and one of each feature that differs too often."""
         if found.reason:
-            return [self._unknown(Aspect.SKEW, "schema", found.reason)]
+            return [self.unknown(Aspect.SKEW, "schema", found.reason)]
         told = [f"serving does not make {', '.join(found.lacking)}"] if found.lacking else []
         told += [f"training does not make {', '.join(found.extra)}"] if found.extra else []
         told += [f"{name} is {one} when training and {other} when serving" for name, (one, other) in found.types.items()]
@@ -136,7 +142,7 @@ class Judge:
     def fragility(self, found: Fragility, watch: FragilityWatch) -> Finding:
         """The worst change at the smallest ε."""
         if found.reason:
-            return self._unknown(Aspect.FRAGILITY, "inputs", found.reason)
+            return self.unknown(Aspect.FRAGILITY, "inputs", found.reason)
         first = found.responses[0]
         moved = ", ".join(f"{name} {change}" for name, change in list(first.worst_inputs.items())[:5])
         told = f"moved by {first.epsilon:g} standard deviations a prediction changes by {first.worst_change:.4g} at worst and "
@@ -156,7 +162,7 @@ class Judge:
             findings.append(self._judged(*args))
         for name, tie in found.ties.items():
             if tie.correlation is None or tie.p_value is None:
-                findings.append(self._unknown(Aspect.FEEDBACK, name, tie.reason))
+                findings.append(self.unknown(Aspect.FEEDBACK, name, tie.reason))
                 continue
             strong = abs(tie.correlation) > watch.most_correlation and tie.p_value < _ALPHA
             told = f"{name} follows the answer before it (partial correlation {tie.correlation:+.3f} in {tie.pairs:,} pairs)"
@@ -201,7 +207,8 @@ class Judge:
             severity=watch.severity, window=self.window, at=self.at, value=value, limit=limit, text=text,
         )  # fmt: skip
 
-    def _unknown(self, aspect: Aspect, subject: str, text: str, value: float | None = None) -> Finding:
+    def unknown(self, aspect: Aspect, subject: str, text: str, value: float | None = None) -> Finding:
+        """That something cannot be told, and why."""
         return Finding(
             monitor=self.monitor, aspect=aspect, subject=subject, state=State.UNKNOWN, window=self.window, at=self.at,
             value=value, text=text,

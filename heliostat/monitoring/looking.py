@@ -15,18 +15,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import AwareDatetime, Field
 
 from heliostat.monitoring.bias import Bias, Residuals, bias, residuals
 from heliostat.monitoring.cbpe import Cbpe, CbpeOfClasses
 from heliostat.monitoring.concept_drift import concept_drift
 from heliostat.monitoring.dle import Dle
+from heliostat.monitoring.drifting import Drift
 from heliostat.monitoring.estimates import Estimate
+from heliostat.monitoring.feedback import Feedback
+from heliostat.monitoring.fragility import Fragility
 from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.quality import Measure, Quality, quality
 from heliostat.monitoring.sampling import Labelled, Sample
+from heliostat.monitoring.skew import Skew
 from heliostat.monitoring.windows import OUTSIDE, Looked, Micros, Window, micros
-from heliostat.spec.base import Model, Name
-from heliostat.spec.findings import Finding
+from heliostat.spec.base import Model, Name, is_empty, is_none
+from heliostat.spec.findings import Aspect, Finding
 from heliostat.spec.monitors import Monitor, metric_of
 from heliostat.spec.problem import Problem
 from heliostat.spec.watches import ConceptDriftWatch, EstimateWatch
@@ -46,6 +51,17 @@ class WindowReport(Model):
     bias: Bias | None = None
     residuals: Residuals | None = None
     estimates: tuple[Estimate, ...] = ()
+    drift: Drift | None = Field(default=None, exclude_if=is_none)
+    prediction_drift: Drift | None = Field(default=None, exclude_if=is_none)
+    skew: Skew | None = Field(default=None, exclude_if=is_none)
+    fragility: Fragility | None = Field(default=None, exclude_if=is_none)
+    feedback: Feedback | None = Field(default=None, exclude_if=is_none)
+    start: AwareDatetime | None = Field(default=None, exclude_if=is_none)
+    """Of the window."""
+    end: AwareDatetime | None = Field(default=None, exclude_if=is_none)
+    looked_at: AwareDatetime | None = Field(default=None, exclude_if=is_none)
+    model_uri: str = Field(default="", exclude_if=is_empty)
+    """What the reference is of."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -100,12 +116,17 @@ class Look:
         """What each window holds by now: `heliostat.monitoring.windows.due` says by it which are to be looked at."""
         return {number: Looked(held.rows, held.labels) for number, held in self._held.items()}
 
+    def forget(self, number: int) -> None:
+        """Let go of a window that has its report."""
+        self._held.pop(number, None)
+
     def report(self, number: int, window: Window) -> WindowReport:
         """What is found in one window; one that nothing came in has a report as well."""
         held = self._held.get(number) or _Held(Sample(self.problem.task, self._columns, unlabelled=True))
         rows = held.sample.labelled()
         labelled, judge = rows.known(), Judge(self.name, window.name, window.end)
-        report = WindowReport(window=window.name, rows=held.rows, labels=held.labels)
+        of = {"window": window.name, "start": window.start, "end": window.end}
+        report = WindowReport(**of, rows=held.rows, labels=held.labels)
         measured, findings = self._quality(labelled, judge)
         if (watch := self.monitor.bias) is not None:
             found = bias(self.problem.task, labelled, watch.confidence)
@@ -136,7 +157,7 @@ class Look:
         known, reason = self._once(f"figure {watch.metric}", lambda: self._of_reference(watch.metric))
         if known is None:
             found = Estimate(metric=watch.metric, rows=len(rows))
-            return found, judge.unknown_estimate(watch, f"the reference has no {watch.metric}: {reason}")
+            return found, judge.unknown(Aspect.ESTIMATE, watch.metric, f"the reference has no {watch.metric}: {reason}")
         found = self._estimated(watch.metric, rows)
         return found, judge.estimate(found, watch, self.problem.higher_is_better(watch.metric), known)
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from string import ascii_uppercase
 
 from grafana_foundation_sdk.builders import common as looks
 from grafana_foundation_sdk.builders import dashboard as boards
-from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common, dashboard
-from grafana_foundation_sdk.models.dashboard import Dashboard, DataSourceRef
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from heliostat.platforms import grafana_monitors
+from heliostat.platforms.grafana_panels import APPLICATION as _APPLICATION
+from heliostat.platforms.grafana_panels import HEIGHT as _HEIGHT
+from heliostat.platforms.grafana_panels import SOURCE as _SOURCE
+from heliostat.platforms.grafana_panels import WIDTH as _WIDTH
+from heliostat.platforms.grafana_panels import Expressions
+from heliostat.platforms.grafana_panels import lines as _lines
+from heliostat.platforms.grafana_panels import queries as _queries
 from heliostat.spec.routes import PREDICT
 
 TITLE = "Heliostat: rollouts"
-_SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
-_APPLICATION = 'application=~"$application"'
 _PREDICTIONS = f'{_APPLICATION}, route="{PREDICT}"'
-_WIDTH, _HEIGHT = 12, 8
 
 Panel = stat.Panel | statetimeline.Panel | timeseries.Panel
-Expressions = Mapping[str, str]
-"""By the legend that each gets."""
 
 
 def as_json() -> str:
@@ -65,6 +67,7 @@ def _rows() -> dict[str, list[Panel]]:
         "Tasks": [_tasks(), _ended_tasks(), _oldest_task(), _task_workers()],
         "Post-processing": [_postprocessed(), _removed()],
         "Personal data": [_without_consent()],
+        "Monitors": grafana_monitors.panels(),
     }
 
 
@@ -268,17 +271,6 @@ def _without_consent() -> Panel:
     return _lines("Requests without consent", "A second: answered, and not kept.", asked, unit="ops")
 
 
-def _lines(title: str, description: str, asked: Expressions, unit: str = "short") -> timeseries.Panel:
-    panel = timeseries.Panel().unit(unit).axis_soft_min(0).line_width(2).fill_opacity(8)
-    panel = panel.show_points(common.VisibilityMode.NEVER)
-    panel = panel.tooltip(looks.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
-    panel = panel.legend(looks.VizLegendOptions().show_legend(True).placement(common.LegendPlacement.BOTTOM))
-    panel = panel.title(title).description(description).datasource(_SOURCE).span(_WIDTH).height(_HEIGHT)
-    for query in _queries(asked):
-        panel = panel.with_target(query)
-    return panel
-
-
 def _figure(
     title: str,
     description: str,
@@ -304,13 +296,6 @@ def _filled(panel: statetimeline.Panel, title: str, description: str, asked: Exp
     for query in _queries(asked):
         panel = panel.with_target(query)
     return panel
-
-
-def _queries(asked: Expressions) -> list[prometheus.Dataquery]:
-    return [
-        prometheus.Dataquery().ref_id(letter).expr(expression).legend_format(legend).datasource(_SOURCE)
-        for letter, (legend, expression) in zip(ascii_uppercase, asked.items(), strict=False)
-    ]
 
 
 def _mapping(words: Mapping[str, tuple[str, str]]) -> dashboard.ValueMap:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.judging import judged_by
 from heliostat.spec.metrics import former
+from heliostat.spec.monitoring import Refusal, refusals
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.workload import OnRefusal
 from heliostat.systems.controller_api import ControllerClient
@@ -142,6 +144,7 @@ async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersion
         context.info(f"{inputs.name}: accepted as version {version.version}: {verdict.summary}")
         return _outputs(inputs, version, "accepted", report_uri)
     await asyncio.to_thread(_tag_run, inputs, _refusal(verdict, report_uri))
+    await asyncio.to_thread(_note_refusal, inputs, verdict, report_uri)
     return _refused(context, inputs, verdict, serving, report_uri, known)
 
 
@@ -151,6 +154,13 @@ def _refusal(verdict: gate.Verdict, report_uri: str) -> dict[str, str]:
         "heliostat.refusal": "; ".join(verdict.reasons),
         "heliostat.report": report_uri,
     }
+
+
+def _note_refusal(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str) -> None:
+    """Tell the application's monitor, once for each candidate: a worse one is an alarm."""
+    told = Refusal(at=time.time(), candidate=inputs.model_uri, reasons=verdict.reasons, report=report_uri)
+    key = f"{refusals(inputs.application)}{inputs.run_id}.json"
+    open_store(inputs.store).put(key, told.model_dump_json().encode(), only_if_absent=True)
 
 
 def _refused(

@@ -22,6 +22,7 @@ HANDLERS = {
     "heliostat:index:ModelPackage": "heliostat.provider.model_package:ModelPackageHandler",
     "heliostat:index:ModelDelivery": "heliostat.provider.model_delivery:ModelDeliveryHandler",
     "heliostat:index:BatchPrediction": "heliostat.provider.batch_prediction:BatchPredictionHandler",
+    "heliostat:index:Monitor": "heliostat.provider.monitor:MonitorHandler",
     "heliostat:index:Application": "heliostat.provider.application:ApplicationHandler",
     "heliostat:index:ExistingCluster": "heliostat.provider.existing_cluster:ExistingClusterHandler",
     "heliostat:index:Access": "heliostat.provider.access:AccessHandler",

@@ -12,6 +12,7 @@ from heliostat.resources.handover import Handover
 from heliostat.resources.model_delivery import ModelDelivery
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
+from heliostat.resources.monitor import Monitor
 from heliostat.resources.object_store import ObjectStore
 from heliostat.resources.platform import Platform
 from heliostat.resources.ray_cluster import RayCluster
@@ -36,6 +37,7 @@ __all__ = [
     "ModelDelivery",
     "ModelPackage",
     "ModelVersion",
+    "Monitor",
     "ObjectStore",
     "Platform",
     "RayCluster",

@@ -18,9 +18,11 @@ from heliostat.resources.federated_training import FederatedTraining
 from heliostat.resources.model_delivery import ModelDelivery
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.model_version import Candidate, ModelVersion
+from heliostat.resources.monitor import Monitor
 from heliostat.resources.platform import Platform
 from heliostat.resources.postprocessing import below, with_code_digests
 from heliostat.resources.train_job import TrainJob
+from heliostat.spec import monitors
 from heliostat.spec.base import Parameters
 from heliostat.spec.batch import ParquetSink, PostgresSink, SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
@@ -97,10 +99,15 @@ class ServedModelArgs:
         Raises:
             pulumi.RunError: with every override that does not fit.
         """
-        if mistakes := self.parameters.mistakes(overrides):
-            told = "; ".join(f"{'.'.join(map(str, each.path))}: {each.text}" for each in mistakes)
-            raise pulumi.RunError(f"the training parameters of {name} do not fit: {told}")
-        return self.parameters.overridden(overrides).values()
+        return _overridden(f"the training parameters of {name}", self.parameters, overrides)
+
+    def parameters_of_data(self, name: str, overrides: Parameters) -> Parameters:
+        """All parameters of the data set of `name`, with a stack's overrides.
+
+        Raises:
+            pulumi.RunError: with every override that does not fit.
+        """
+        return _overridden(f"the data parameters of {name}", self.data_parameters, overrides)
 
     def declared_problem(self) -> Problem | None:
         """The problem with the digests of what its own metrics compute; None where nothing is declared."""
@@ -122,6 +129,18 @@ class ServedModelArgs:
         except ValueError as error:
             raise pulumi.RunError(str(error)) from None
         return with_code_digests(steps, self.code)
+
+    def require_parameter(self, name: str, monitor: monitors.Monitor) -> None:
+        """See that a retraining sets a parameter that the data set has.
+
+        Raises:
+            pulumi.RunError: it has none of that name.
+        """
+        parameter = monitor.retraining.data_parameter if monitor.retraining is not None else None
+        there = [*type(self.data_parameters).model_fields]
+        if parameter is not None and parameter not in there:
+            told = f"monitor.retraining.dataParameter of {name}: the data set has no parameter {parameter!r}"
+            raise pulumi.RunError(f"{told}; it has {', '.join(there) or 'none'}")
 
     def require_searchable(self, name: str, spec: Workload) -> None:
         """See that a tuning searches what the training's parameters take; a config that is read says so with its line.
@@ -147,6 +166,13 @@ class ServedModelArgs:
         if found:
             told = "; ".join(f"{'.'.join(map(str, each[:-1]))}: {each[-1]}" for each in found)
             raise pulumi.RunError(f"what {name} is judged by does not fit its task: {told}")
+
+
+def _overridden(what: str, parameters: JobParameters, overrides: Parameters) -> Parameters:
+    if mistakes := parameters.mistakes(overrides):
+        told = "; ".join(f"{'.'.join(map(str, each.path))}: {each.text}" for each in mistakes)
+        raise pulumi.RunError(f"{what} do not fit: {told}")
+    return parameters.overridden(overrides).values()
 
 
 class ServedModel(pulumi.ComponentResource):
@@ -180,7 +206,7 @@ class ServedModel(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, depends_on=list(platform.ready))
         declared = args.declared_problem()
         problem = declared or Problem()
-        data_code, parameters = args.code(args.dataset), args.data_parameters.values()
+        data_code, parameters = args.code(args.dataset), args.parameters_of_data(name, spec.data_parameters)
         data = Dataset(name, data_code, args.dataset, parameters, platform, child, problem=declared)
         spec = spec.model_copy(update={"gate": resolved_gate(spec.gate, problem)})
         candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data, child)
@@ -213,6 +239,13 @@ class ServedModel(pulumi.ComponentResource):
             package = ModelPackage(own, code, args.contract, model, spec.package, platform, after, postprocessing=steps)
             if spec.federated is not None:
                 ModelDelivery(own, package, args.code(args.contract), spec.federated, platform, after)
+        if spec.monitor is not None:
+            args.require_parameter(name, spec.monitor)
+            after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
+            code = args.code(args.contract, *problem.functions)
+            # Of what was kept although its candidate was refused the data are others than those of the candidate.
+            tested = pulumi.Output.all(data.address, version.data_digest).apply(lambda found: _data_of(*found))
+            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
@@ -311,7 +344,16 @@ def _own(spec: Workload) -> Workload:
         for name, batch in spec.batch.items()
     }
     package = spec.package and spec.package.model_copy(update={"distribution": None, "index": None})
-    return spec.model_copy(update={"batch": kept, "package": package})
+    # Nobody is woken by a branch, and it proposes nothing; what its monitor finds is shown.
+    monitor = spec.monitor and spec.monitor.model_copy(update={"sinks": (), "retraining": None})
+    return spec.model_copy(update={"batch": kept, "package": package, "monitor": monitor})
+
+
+def _data_of(address: Mapping[str, Any], digest: str) -> Mapping[str, Any]:
+    """The address of the snapshot with a digest, beside another one of the same data set."""
+    if not digest:
+        return address
+    return {**address, "uri": f"{address['uri'].rpartition('/')[0]}/{digest}", "digest": digest}
 
 
 Declare = Callable[[str, Workload, Path, Platform], ServedModel]

@@ -92,3 +92,5 @@ class Inspection(Model):
     answer: dict[str, bool] | None = None
     """The fields of the contract's answer, and whether each can be a number; None where there is no contract, or it can
     have any field."""
+    inputs: tuple[str, ...] | None = None
+    """The fields of the contract's rows, as clients name them; None where there is no contract."""

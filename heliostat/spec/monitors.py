@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 from heliostat.spec.base import Model
 from heliostat.spec.batch import require_cron
+from heliostat.spec.drift_watches import DriftWatch, PredictionDriftWatch
 from heliostat.spec.mistakes import Mistake
 from heliostat.spec.notifications import AlarmPolicy, Sink
 from heliostat.spec.problem import Problem
-from heliostat.spec.retraining import RetrainingPolicy
+from heliostat.spec.retraining import RetrainingPolicy, UpstreamTrigger
 from heliostat.spec.watches import (
     BiasWatch,
     CalendarWindows,
@@ -27,7 +29,11 @@ from heliostat.spec.watches import (
     Windows,
 )
 
-_WATCHES = ("quality", "bias", "estimate", "concept_drift", "skew", "fragility", "feedback", "recency")
+_WATCHES = (
+    "quality", "bias", "drift", "prediction_drift", "estimate", "concept_drift", "skew", "fragility", "feedback", "recency",
+)  # fmt: skip
+_WITHOUT_NUMBERS = ("embedding", "free", "multilabel")
+"""Tasks whose labels are no number a row, as ones that come later have to be."""
 
 
 class Monitor(Model):
@@ -37,22 +43,38 @@ class Monitor(Model):
     """Stretches of the prediction log that are looked at, each as one."""
     schedule: str = "15 * * * *"
     """When windows that are due are looked at, as cron says it and in UTC."""
+    timeout_seconds: Positive = 3_600.0
+    """How long a look may take; then it is stopped and has failed."""
     labels_within_seconds: Positive = 7_776_000.0
     """How long after a prediction its label may come; so far back the log is read."""
     field: Annotated[str, Field(min_length=1)] = "prediction"
     """The answer's field that the prediction is in."""
     quality: tuple[QualityWatch, ...] = ()
+    """Metrics on labels that came."""
     bias: BiasWatch | None = None
+    """The mean prediction beside the mean label."""
+    drift: DriftWatch | None = None
+    """Inputs beside the training data."""
+    prediction_drift: PredictionDriftWatch | None = None
+    """Predictions beside those of the test split."""
     estimate: tuple[EstimateWatch, ...] = ()
+    """Metrics that are estimated before labels come."""
     concept_drift: tuple[ConceptDriftWatch, ...] = ()
+    """Changes in errors or predictions, row by row."""
     skew: SkewWatch | None = None
+    """The same rows when training and when serving."""
     fragility: FragilityWatch | None = None
+    """Predictions of inputs that are moved a little."""
     feedback: FeedbackWatch | None = None
+    """Whether answers move later inputs."""
     recency: RecencyWatch | None = None
+    """How old the newest of what it lives on is."""
     alarms: AlarmPolicy = Field(default_factory=AlarmPolicy)
+    """When findings become alarms, and who is told how often."""
     sinks: tuple[Sink, ...] = ()
     """Who is told of alarms; without any they are shown and told to nobody."""
     retraining: RetrainingPolicy | None = None
+    """When another training is proposed; by default never."""
 
     _is_cron = field_validator("schedule")(require_cron)
 
@@ -67,8 +89,8 @@ class Monitor(Model):
     @model_validator(mode="after")
     def _watches(self) -> Self:
         if not any(getattr(self, name) for name in _WATCHES):
-            raise ValueError("a monitor needs something to watch: quality, bias, estimate, conceptDrift, skew, fragility, "
-                             "feedback or recency")  # fmt: skip
+            known = ", ".join(map(to_camel, _WATCHES))
+            raise ValueError(f"a monitor needs something to watch: {known}")
         return self
 
 
@@ -80,7 +102,13 @@ def mistakes_of(monitor: Monitor, problem: Problem, inputs: tuple[str, ...] | No
         problem: The workload's task and metrics.
         inputs: The names of the contract's inputs; None where they are not known yet.
     """
-    found = [*_metrics(monitor, problem), *_estimates(monitor, problem), *_columns(monitor, inputs), *_sinks(monitor)]
+    found = [
+        *_metrics(monitor, problem),
+        *_estimates(monitor, problem),
+        *_columns(monitor, inputs),
+        *_sinks(monitor),
+        *_never(monitor),
+    ]
     return [Mistake(path, "value_error", text) for path, text in found]
 
 
@@ -96,17 +124,19 @@ ESTIMATED = {
 
 def _metrics(monitor: Monitor, problem: Problem) -> _Told:
     names = problem.names
+    kind = problem.task.kind if problem.task is not None else "binary"
     for place, watch in enumerate(monitor.quality):
         path = ("quality", place)
-        if watch.metric is None and not names:
+        if kind in _WITHOUT_NUMBERS:
+            yield path, f"labels of the task {kind} are no number each: of labels that come later quality cannot be watched"
+        elif watch.metric is None and not names:
             yield (*path, "metric"), "is missing: the task has no metric of its own"
         elif watch.metric is not None and watch.metric not in names:
             yield (
                 (*path, "metric"),
                 f"{watch.metric!r} is none of the task's metrics, {', '.join(names) or 'of which there are none'}",
             )
-    kind = problem.task.kind if problem.task is not None else "binary"
-    if monitor.bias is not None and kind in ("embedding", "free", "ranking", "multilabel"):
+    if monitor.bias is not None and kind in (*_WITHOUT_NUMBERS, "ranking"):
         yield ("bias",), f"predictions of the task {kind} have no mean beside their labels'"
     if monitor.bias is not None and monitor.bias.calibration_error is not None and kind not in ("binary", "multiclass"):
         yield ("bias", "calibrationError"), f"predictions of the task {kind} are no probabilities"
@@ -136,6 +166,9 @@ def _columns(monitor: Monitor, inputs: tuple[str, ...] | None) -> _Told:
         named += [(("feedback", "key"), feedback.key)]
         named += [(("feedback", "columns", number), column) for number, column in enumerate(feedback.columns)]
         named += [(("feedback", "holdout"), feedback.holdout)] if feedback.holdout else []
+    if (drift := monitor.drift) is not None:
+        named += [(("drift", "columns", number), column) for number, column in enumerate(drift.columns)]
+        named += [(("drift", "limits", column), column) for column in drift.limits]
     for path, column in named:
         if column not in inputs:
             yield path, f"the contract has no input {column!r}; it has {', '.join(inputs)}"
@@ -146,6 +179,20 @@ def _sinks(monitor: Monitor) -> _Told:
     for place, sink in enumerate(monitor.sinks):
         if sink.only_escalated and not escalates:
             yield ("sinks", place, "onlyEscalated"), "nothing is ever escalated: set `alarms.escalateSeconds`"
+
+
+def _never(monitor: Monitor) -> _Told:
+    """What of a retraining could never act."""
+    policy = monitor.retraining
+    if policy is None:
+        return
+    for place, trigger in enumerate(policy.triggers):
+        if isinstance(trigger, UpstreamTrigger):
+            text = "nothing is known of what a model of this workload was made of beside its data: leave this trigger out"
+            yield ("retraining", "triggers", place), text
+    if policy.budget_usd is not None:
+        text = "what a retraining costs is not known beforehand, so nothing would ever be proposed: leave it out"
+        yield ("retraining", "budgetUsd"), text
 
 
 def metric_of(watch: QualityWatch, problem: Problem) -> str:

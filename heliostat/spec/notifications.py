@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ModelWrapValidatorHandler, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from heliostat.spec.addresses import BasicVariables, HttpUrl, KubernetesSecret, SharedToken, TokenFile, TokenVariable
@@ -84,8 +84,13 @@ class AlarmPolicy(Model):
     """How many looks in a row must find a breach before the alarm fires."""
     passes: Annotated[int, Field(ge=1)] = 1
     """How many looks in a row must find none before it is resolved."""
-    repeat_seconds: Annotated[float, Field(gt=0)] | None = 86_400.0
-    """How often an alarm that nobody acknowledged is told again; null is never."""
+    repeat_seconds: Annotated[float, Field(ge=0)] = 86_400.0
+    """How often an alarm that nobody acknowledged is told again; 0 is never."""
     escalate_seconds: Annotated[float, Field(gt=0)] | None = None
     """How long an alarm may wait for an acknowledgement before it is told as critical, and to sinks with `onlyEscalated`;
-    null is for ever."""
+    by default for ever."""
+
+    @field_validator("repeat_seconds", mode="before")
+    @classmethod
+    def _never(cls, given: Any) -> Any:
+        return 0.0 if given is None else given

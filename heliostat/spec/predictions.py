@@ -15,7 +15,7 @@ A run's name is the digest of its rows and of what predicts, so that the same ag
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -68,9 +68,14 @@ class Current(Model):
 
 
 class Scheduled(Model):
-    """A prediction that is made again when its schedule says so: what the controller reads."""
+    """A job that is due again when its schedule says so: what the controller reads."""
 
     name: Name
+    """Of the prediction, or of the application that is looked at."""
+    module: Literal["heliostat.jobs.batch_predict", "heliostat.jobs.monitor"] = "heliostat.jobs.batch_predict"
+    """The job; what was written before there were several predicts."""
+    runs: str = ""
+    """Where it is noted how runs ended, ending with `/`; by default below the prediction."""
     schedule: str
     since: float
     """From when on it is due, Unix time."""
@@ -124,9 +129,9 @@ def current_key(name: str, model_uri: str) -> str:
     return f"{top(name)}current/{model}-{version}.json"
 
 
-def run_key(name: str, moment: str) -> str:
+def run_key(scheduled: Scheduled, moment: str) -> str:
     """Where it is noted how the run that was due at a moment ended."""
-    return f"{top(name)}runs/{moment}.json"
+    return f"{scheduled.runs or f'{top(scheduled.name)}runs/'}{moment}.json"
 
 
 SCHEDULES = "schedules/"
@@ -134,5 +139,5 @@ SCHEDULES = "schedules/"
 
 
 def schedule_key(name: str) -> str:
-    """Where a prediction's schedule lies."""
+    """Where the schedule of a prediction lies, or of what is called otherwise than any prediction can be."""
     return f"{SCHEDULES}{name}.json"

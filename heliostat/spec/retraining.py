@@ -46,6 +46,7 @@ class FindingTrigger(Model):
         Aspect.PREDICTION_BIAS,
         Aspect.ESTIMATE,
         Aspect.DRIFT,
+        Aspect.PREDICTION_DRIFT,
         Aspect.CONCEPT_DRIFT,
     )
     """What of; drift of inputs and quality are told apart by it."""
@@ -83,6 +84,9 @@ class RetrainingPolicy(Model):
     """Labelled rows that must be new, whatever the trigger: without any the same model would come out."""
     budget_usd: Annotated[float, Field(gt=0)] | None = None
     """What the retrainings of a period may cost; by default no limit is held."""
+    data_parameter: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] | None = None
+    """The parameter of the data set that a retraining sets to the day of the newest labelled row (`dataParameters` of the
+    workload): the commit that a proposal becomes is known then. By default whoever takes the proposal decides."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

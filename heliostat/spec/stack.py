@@ -16,6 +16,7 @@ from heliostat.spec.judging import gate_mistakes, strategy_mistakes
 from heliostat.spec.local_room import too_large
 from heliostat.spec.metrics import FORMER
 from heliostat.spec.mistakes import Path, mistakes_in
+from heliostat.spec.monitors import Monitor, mistakes_of
 from heliostat.spec.parameters import JobParameters, overrides_schema
 from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.platforms.local import LocalPlatform
@@ -188,6 +189,9 @@ def _unjudgeable(sections: Mapping[str, Any], known: Collection[str], problem_of
         strategy = _mapping(_mapping(given).get("serving")).get("strategy")
         for path, text in strategy_mistakes(strategy, problem):
             yield ("workloads", name, "serving", "strategy", *path), text
+        monitor = _right(Monitor, _mapping(given).get("monitor"))
+        for mistake in mistakes_of(monitor, problem) if monitor is not None else ():
+            yield ("workloads", name, "monitor", *mistake.path), mistake.text
 
 
 def _as_written(given: Mapping[str, Any], path: Path) -> Path:

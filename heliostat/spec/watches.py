@@ -180,9 +180,13 @@ class RecencyWatch(Watch):
     """Since the prediction that the newest label is of was made."""
     training_data_seconds: Positive | None = None
     """Since the newest row that the serving model was trained on."""
+    training_data_column: Column | None = None
+    """The column of times in the training data that says how new a row is."""
 
     @model_validator(mode="after")
     def _watches(self) -> Self:
         if self.predictions_seconds is self.labels_seconds is self.training_data_seconds is None:
             raise ValueError("it needs `predictionsSeconds`, `labelsSeconds` or `trainingDataSeconds`: how old is too old")
+        if self.training_data_seconds is not None and self.training_data_column is None:
+            raise ValueError("`trainingDataSeconds` needs `trainingDataColumn`: the column that says how new a row is")
         return self

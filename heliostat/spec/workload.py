@@ -18,6 +18,7 @@ from heliostat.spec.fairness import Fairness
 from heliostat.spec.federated import Federation
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
+from heliostat.spec.monitors import Monitor
 from heliostat.spec.packages import Package
 from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep, told_apart
@@ -264,12 +265,16 @@ class Workload(Model):
     """How its model is trained."""
     federated: Federation | None = Field(default=None, exclude_if=is_none)
     """That it is trained over sites that keep their rows; of `training` only `parameters` count then."""
+    data_parameters: Parameters = Field(default={}, exclude_if=is_empty)
+    """Overrides of the parameters that its data set is made with, by name; a proposed retraining sets one."""
     gate: Gate = Field(default_factory=Gate)
     """What a candidate is measured against before it is registered."""
     serving: Serving = Field(default_factory=Serving)
     """How it is served."""
     batch: dict[Name, Batch] = Field(default={}, exclude_if=is_empty)
     """Predictions over many rows, made beforehand, by their names."""
+    monitor: Monitor | None = Field(default=None, exclude_if=is_none)
+    """What is watched of it once it serves, and who is told; by default nothing."""
     package: Package | None = Field(default=None, exclude_if=is_none)
     """That its model is a package too, as `{}`: a wheel to be installed where no service is to be asked."""
 
@@ -302,13 +307,18 @@ class Workload(Model):
     def _trains_or_takes(self) -> Self:
         if self.mlflow is None:
             return self
-        if given := sorted({"model", "training", "federated", "gate"} & self.model_fields_set):
-            names = " and ".join(f"`{name}`" for name in given)
+        if given := sorted({"model", "training", "federated", "gate", "data_parameters"} & self.model_fields_set):
+            names = " and ".join(f"`{to_camel(name)}`" for name in given)
             raise ValueError(f"`mlflow` names a model that is there, so {names} would do nothing: leave one of them out")
         if self.package is not None:
             raise ValueError(
                 "`package` is for a workload with code: what loads a model of others is MLflow, which a package leaves out. "
                 "Leave `package` out, and have its answers made beforehand (`batch`) or by the service"
+            )
+        if self.monitor is not None:
+            raise ValueError(
+                "`monitor` holds what serves against the data that it was trained and tested on, and a model of others has "
+                "none here: leave `monitor` out"
             )
         if split := [name for name, batch in self.batch.items() if isinstance(batch.source, SnapshotSource)]:
             raise ValueError(

@@ -33,6 +33,12 @@ METRICS = {
     "heliostat_postprocessed_answers_total": {"application", "version", "step", "outcome", "reason"},
     "heliostat_postprocessing_removed_total": {"application", "version", "step", "outcome", "reason"},
     "heliostat_requests_without_consent_total": {"application", "version", "replica"},
+    "heliostat_monitor_findings": {"application", "aspect", "state"},
+    "heliostat_monitor_value": {"application", "aspect", "subject"},
+    "heliostat_monitor_limit": {"application", "aspect", "subject"},
+    "heliostat_monitor_alarms": {"application", "severity"},
+    "heliostat_monitor_looked_timestamp_seconds": {"application"},
+    "heliostat_monitor_undelivered": {"application"},
 }
 
 

@@ -16,11 +16,13 @@ CHANGES = {
     *("site run", "ci apply"),
     *("tasks cancel", "tasks retry"),
     *("access token", "erasure run"),
+    *("monitor acknowledge", "monitor silence", "monitor unsilence"),
 }
 """They do something; what they did is told in a sentence, or by an option of their own."""
 BY_NATURE = {
     "rollout dashboard": "it writes JSON, for Grafana",
     "stack export": "it writes JSON, as the official CLI's does",
+    "monitor rules": "it writes YAML, for Prometheus",
     "completion": "it writes a shell's script",
 }
 

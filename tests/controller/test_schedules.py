@@ -72,6 +72,17 @@ async def test_nothing_runs_before_it_is_due_and_then_once(world: World) -> None
     assert asked.runtime_env["working_dir"] == "file:///code.zip"
 
 
+async def test_a_look_of_a_monitor_is_due_like_a_prediction_and_noted_beside_its_reports(world: World) -> None:
+    scheduled = world.put(name="flights", module="heliostat.jobs.monitor", runs="monitors/flights/runs/")
+    world.store.delete(schedule_key("flights"))
+    world.store.put(schedule_key("monitor.flights"), scheduled.model_dump_json().encode())
+    await world.at(3)
+    await world.at(3.1)
+    [asked] = world.jobs.submitted
+    assert "heliostat.jobs.monitor" in asked.entrypoint
+    assert world.store.exists("monitors/flights/runs/20260301T0300.json")
+
+
 async def test_without_a_schedule_no_cluster_is_asked(world: World) -> None:
     world.jobs.away = True
     assert await world.at(30) == []

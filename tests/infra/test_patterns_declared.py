@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 from test_program import LOCAL, run
 
 from heliostat.resources.postprocessing import below
 from heliostat.spec.base import shared
+from heliostat.spec.monitor_resources import MonitorInputs
 from heliostat.spec.postprocessing import ListSource, PostprocessingStep
 from heliostat.spec.resources import ApplicationInputs, BatchPredictionInputs, ModelPackageInputs
 from heliostat.spec.stack import ConfigError, parse
@@ -50,6 +52,25 @@ def test_predictions_are_of_the_version_that_will_serve_and_know_the_snapshot() 
     assert batch.dataset is not None
     other = declared(batch={"nightly": {"source": {"kind": "parquet", "uri": "s3://b/rows"}}})
     assert "dataset" not in other["heliostat:index:BatchPrediction"]
+
+
+def test_a_monitor_is_of_the_version_that_serves_and_knows_its_data() -> None:
+    assert "heliostat:index:Monitor" not in declared()
+    found = declared(monitor={"field": "late_probability", "drift": {}, "alarms": {"repeatSeconds": None}})
+    monitor = MonitorInputs.model_validate(found["heliostat:index:Monitor"])
+    application = ApplicationInputs.model_validate(found["heliostat:index:Application"])
+    assert (monitor.name, monitor.model_uri, monitor.contract) == ("flights", application.model_uri, application.contract)
+    assert monitor.dataset is not None and monitor.monitor.drift is not None
+    assert monitor.monitor.alarms.repeat_seconds == 0, "never, on the way to the plugin too"
+    assert monitor.problem is not None and monitor.problem.task is not None
+
+
+def test_mistakes_of_a_monitor_are_told_with_their_place_in_the_config() -> None:
+    wrong = {"field": "x", "quality": [{"metric": "rmse", "limit": 1}], "estimate": [{"metric": "log_loss", "margin": 1}]}
+    with pytest.raises(pulumi.RunError) as refused:
+        run({"platform": LOCAL, "workloads": {"flights": {"monitor": wrong}}})
+    assert "workloads.flights.monitor.quality[0].metric" in str(refused.value)
+    assert "workloads.flights.monitor.estimate[0].metric" in str(refused.value)
 
 
 def test_an_application_looks_up_in_its_own_workload_s_predictions() -> None:

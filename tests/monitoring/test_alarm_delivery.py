@@ -10,7 +10,7 @@ from heliostat.spec.addresses import TokenVariable
 from heliostat.spec.notifications import AlarmPolicy, Slack, Webhook
 from tests.monitoring.found import BREACH, CRITICAL, DAY, OK, START, finding
 
-POLICY = AlarmPolicy(repeat_seconds=None, escalate_seconds=86_400)
+POLICY = AlarmPolicy(repeat_seconds=0, escalate_seconds=86_400)
 HOOK = Webhook(name="hook", url="http://127.0.0.1:1/x")
 PAGER = Slack(name="pager", url=TokenVariable(variable="URL"), only_escalated=True)
 LOUD = Webhook(name="loud", url="http://127.0.0.1:1/y", least_severity=CRITICAL)

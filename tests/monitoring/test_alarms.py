@@ -21,7 +21,7 @@ from heliostat.spec.notifications import AlarmPolicy
 from tests.monitoring.found import BREACH, CRITICAL, DAY, OK, START, UNKNOWN, finding
 
 KEY = "flights/quality/roc_auc"
-POLICY = AlarmPolicy(repeat_seconds=None)
+POLICY = AlarmPolicy(repeat_seconds=0)
 
 
 def walk(states, policy=POLICY, state=None, first=0):
@@ -50,7 +50,7 @@ def test_what_cannot_be_told_neither_begins_an_alarm_nor_ends_one():
 
 
 def test_a_breach_must_be_found_as_often_as_declared_and_so_must_its_end():
-    policy = AlarmPolicy(breaches=2, passes=2, repeat_seconds=None)
+    policy = AlarmPolicy(breaches=2, passes=2, repeat_seconds=0)
     _, events = walk([BREACH, OK, BREACH, BREACH, OK, BREACH, OK, OK], policy)
     assert events == [[], [], [], [Event.FIRING], [], [], [], [Event.RESOLVED]]
 
@@ -58,7 +58,7 @@ def test_a_breach_must_be_found_as_often_as_declared_and_so_must_its_end():
 def test_the_same_findings_again_change_nothing():
     state, _ = walk([OK, BREACH])
     now = START + DAY + timedelta(hours=2)
-    again, told = advance(state, [finding(OK, 0), finding(BREACH, 1)], AlarmPolicy(breaches=1, repeat_seconds=None), now)
+    again, told = advance(state, [finding(OK, 0), finding(BREACH, 1)], AlarmPolicy(breaches=1, repeat_seconds=0), now)
     assert again == state and told == []
 
 
@@ -147,7 +147,7 @@ def test_a_resolved_alarm_is_shown_for_a_month_and_the_next_breach_is_a_new_one(
 
 @given(st.lists(st.sampled_from([OK, BREACH, UNKNOWN, None]), max_size=30), st.integers(1, 3), st.integers(1, 3))
 def test_whatever_is_found_beginnings_and_ends_take_turns_and_the_state_survives_json(states, breaches, passes):
-    state, events = walk(states, AlarmPolicy(breaches=breaches, passes=passes, repeat_seconds=None))
+    state, events = walk(states, AlarmPolicy(breaches=breaches, passes=passes, repeat_seconds=0))
     told = [event for day in events for event in day]
     assert told == [Event.FIRING if number % 2 == 0 else Event.RESOLVED for number in range(len(told))]
     assert Alarms.model_validate_json(state.model_dump_json()) == state

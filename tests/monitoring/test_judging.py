@@ -171,7 +171,9 @@ def test_a_loop_is_told_where_it_is_strong_no_chance_and_not_the_same_in_the_hol
 
 
 def test_what_is_too_old_was_never_there_or_is_from_the_future_is_told():
-    watch = RecencyWatch(predictions_seconds=3_600, labels_seconds=86_400, training_data_seconds=86_400)
+    watch = RecencyWatch(
+        predictions_seconds=3_600, labels_seconds=86_400, training_data_seconds=86_400, training_data_column="day"
+    )
     newest = {"predictions": AT - timedelta(minutes=59), "labels": None, "training data": AT - timedelta(days=3)}
     found = list(JUDGE.recency(newest, watch, AT))
     assert states(found) == [OK, BREACH, BREACH]

@@ -92,4 +92,4 @@ def test_the_watched_metric_is_the_tasks_first_where_none_is_named():
     with pytest.raises(ValueError, match="name one in `metric`"):
         metric_of(QualityWatch(limit=1), Problem(task=Free()))
     monitor = Monitor(quality=(QualityWatch(limit=1),))
-    assert [mistake.path for mistake in mistakes_of(monitor, Problem(task=Free()))] == [("quality", 0, "metric")]
+    assert [mistake.path for mistake in mistakes_of(monitor, Problem(task=Free()))] == [("quality", 0)]

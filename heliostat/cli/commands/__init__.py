@@ -28,6 +28,8 @@ _COMMANDS = {
     "history": ("history", "history", "Show what served when."),
     "rollback": ("rollback", "rollback", "Go back to what served before."),
     "promote": ("promote", "promote", "Pin what one stack serves in another one's config, by a pull request."),
+    "monitor": ("monitor", "monitor", "Show what monitors found, look now, take or silence alarms."),
+    "simulate": ("simulate", "simulate", "Go through months of a workload's own data: monitor, alarms, retrainings."),
     "tasks": ("tasks", "tasks", "Show the queue of tasks and its dead letters, try them again, cancel."),
     "audit": ("audit", "audit", "Show who did what, and whether the audit log was changed."),
     "access": ("access", "access", "Show who may do what; make somebody a token."),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from heliostat.cli import options, say, switches
+from heliostat.cli.durations import Duration
 from heliostat.cli.exits import Exit, UsageError
-from heliostat.gitops.settings import seconds_of
 
 if TYPE_CHECKING:
     from heliostat.gitops.environments import Environments
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
 _named = click.argument("name", required=False, metavar="[BRANCH|NAME]")
 _REMOTE = "origin"
-
-
-class _Duration(click.ParamType[float]):
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds of `90m`, `72h` or `3d`."""
-        seconds = value if isinstance(value, float) else seconds_of(str(value))
-        if seconds is None:
-            self.fail(f"{value!r} is no time: write 90m, 72h or 3d", param, ctx)
-        return seconds
 
 
 @click.group("env", cls=options.Group)
@@ -95,7 +84,7 @@ def show(name: str | None, as_json: bool) -> None:
 
 @env.command("extend")
 @_named
-@click.option("--for", "seconds", type=_Duration(), default="3d", show_default=True, help="How long from now on, as 72h.")
+@click.option("--for", "seconds", type=Duration(), default="3d", show_default=True, help="How long from now on, as 72h.")
 @options.as_json
 @options.everywhere
 def extend(name: str | None, seconds: float, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from heliostat.cli import options, say
 
 if TYPE_CHECKING:
     from heliostat.cli.operators.health import PlatformStatus
+    from heliostat.cli.operators.monitors import MonitorStatus
     from heliostat.cli.operators.packages import Package
     from heliostat.cli.operators.serving import Application, ServedVersion
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @options.as_json
 @options.everywhere
 def status(stack: str | None, as_json: bool) -> int:
-    """Show every part of the platform, whether it is well, what serves on it, and the newest packages of models.
+    """Show every part of the platform, whether it is well, what serves on it, the newest packages, and what monitors found.
 
     Exit code 0 where every part is ok and every application answers its clients, 1 where one is or does not or nothing is up,
     6 where there is no such stack. Each part has 5 s to answer; all are asked at once.
@@ -51,6 +52,8 @@ def _show(found: PlatformStatus) -> None:
         _show_applications(found.applications)
     if found.packages:
         _show_packages(found.packages)
+    if found.monitors:
+        _show_monitors(found.monitors)
     if found.parts and found.advice:
         say.out("")
     for sentence in found.advice:
@@ -100,6 +103,14 @@ def _show_packages(packages: tuple[Package, ...]) -> None:
 
     say.out("")
     write([*(Column(head, whole=True) for head in HEADS[:4]), *map(Column, HEADS[4:])], [row(one) for one in packages])
+
+
+def _show_monitors(monitors: tuple[MonitorStatus, ...]) -> None:
+    from heliostat.cli.operators.monitors import HEADS
+    from heliostat.cli.operators.tables import Column, write
+
+    say.out("")
+    write([*(Column(head, whole=True) for head in HEADS[:4]), Column(HEADS[4])], [one.row for one in monitors])
 
 
 def _rows(one: Application) -> list[tuple[str, ...]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from heliostat.cli.operators.monitors import MonitorStatus
 from heliostat.cli.operators.packages import Package
 from heliostat.cli.operators.serving import Application
 from heliostat.spec.formatting import joined
@@ -47,6 +48,8 @@ class PlatformStatus:
     """None where the controller does not say."""
     packages: tuple[Package, ...] = ()
     """The newest wheel of each model that is a package too."""
+    monitors: tuple[MonitorStatus, ...] = ()
+    """What is watched, with its newest finding."""
     problem: str = ""
     """Why there is no platform."""
 
@@ -91,6 +94,7 @@ class PlatformStatus:
             "parts": [asdict(one) for one in self.parts],
             "applications": applications,
             "packages": [one.as_json() for one in self.packages],
+            "monitors": [one.as_json() for one in self.monitors],
         }
 
 

@@ -8,6 +8,7 @@ from heliostat.cli.operators import packages as packaged
 from heliostat.cli.operators import probes
 from heliostat.cli.operators.deployed import Deployed, deployed, why_none
 from heliostat.cli.operators.health import PlatformStatus
+from heliostat.cli.operators.monitors import MonitorStatus, statuses
 from heliostat.cli.operators.serving import Application, application, under_way
 from heliostat.cli.rollouts.watch import newest
 from heliostat.spec.addresses import ControllerAddress
@@ -36,8 +37,9 @@ def status_of(stack: str | None) -> PlatformStatus:
 async def _ask(found: Deployed) -> PlatformStatus:
     serving = asyncio.create_task(_serving(found.controller))
     packages = asyncio.create_task(_packages(found.store))
+    watched = asyncio.create_task(_monitors(found.store))
     parts = await asyncio.gather(*(probes.ask(probe) for probe in probes.probes(found)))
-    return PlatformStatus(found.stack, found.owner, tuple(parts), await serving, await packages)
+    return PlatformStatus(found.stack, found.owner, tuple(parts), await serving, await packages, await watched)
 
 
 async def _packages(address: StoreAddress | None) -> tuple[packaged.Package, ...]:
@@ -55,6 +57,17 @@ def _newest_packages(address: StoreAddress) -> tuple[packaged.Package, ...]:
     store = open_store(address)
     found = (packaged.newest(publications.read(store, name)) for name in publications.distributions(store))
     return tuple(each for each in found if each is not None)
+
+
+async def _monitors(address: StoreAddress | None) -> tuple[MonitorStatus, ...]:
+    """What is watched; nothing where the store does not say, which its own part tells."""
+    if address is None:
+        return ()
+    try:
+        async with asyncio.timeout(probes.SECONDS):
+            return await asyncio.to_thread(statuses, open_store(address))
+    except (TimeoutError, RetryableError, PermanentError):
+        return ()
 
 
 async def _serving(address: ControllerAddress | None) -> tuple[Application, ...] | None:

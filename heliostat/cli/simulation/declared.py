@@ -1,0 +1,97 @@
+"""What a simulation is made of: a workload's entry points, and what its stack's config says of it, or what is usual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heliostat.ml.contracts import Contract, load_entry_point
+from heliostat.spec.base import EntryPoint, Parameters
+from heliostat.spec.drift_watches import DriftWatch
+from heliostat.spec.findings import Aspect
+from heliostat.spec.monitors import Monitor
+from heliostat.spec.notifications import AlarmPolicy
+from heliostat.spec.problem import Problem
+from heliostat.spec.retraining import FindingTrigger, RetrainingPolicy
+from heliostat.spec.watches import BiasWatch, Calendar, CalendarWindows, QualityWatch
+from heliostat.spec.workload import Workload
+
+_LABELS_SECONDS = 400 * 86_400.0
+"""Labels of all months are there from the first look on, so all of the log is read each time."""
+_MARGIN = 0.025
+_LOWEST, _HIGHEST = 0.8, 1.25
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A workload as it is to be simulated."""
+
+    name: str
+    root: Path
+    dataset: EntryPoint
+    train: EntryPoint
+    contract: EntryPoint
+    data_parameters: Parameters
+    parameters: Parameters
+    problem: Problem
+    spec: Workload
+    monitor: Monitor
+    """With windows of months, and without sinks: nobody is told of what is only simulated."""
+
+
+def declared(name: str, root: Path, convention: Any, spec: Workload) -> Declared:
+    """A workload that is declared by convention.
+
+    Raises:
+        ValueError: its overrides do not fit, or its answer has no number to be watched.
+    """
+    points: dict[str, str] = convention.entry_points
+    problem: Problem = convention.problem
+    return Declared(
+        name=name,
+        root=root,
+        dataset=points["dataset"],
+        train=points["train"],
+        contract=points["contract"],
+        data_parameters=convention.data_parameters.overridden(spec.data_parameters).values(),
+        parameters=convention.parameters.overridden(spec.training.parameters).values(),
+        problem=problem,
+        spec=spec,
+        monitor=_by_month(spec.monitor or _usual(problem, points["contract"])),
+    )
+
+
+def _by_month(monitor: Monitor) -> Monitor:
+    return monitor.model_copy(
+        update={"windows": CalendarWindows(every=Calendar.MONTH), "labels_within_seconds": _LABELS_SECONDS, "sinks": ()}
+    )
+
+
+def _usual(problem: Problem, contract: EntryPoint) -> Monitor:
+    """Quality, bias and drift, and a retraining after two bad months."""
+    kind = problem.task.kind if problem.task is not None else "binary"
+    has_mean = kind not in ("embedding", "free", "multilabel", "ranking")
+    metric = problem.default_metric
+    return Monitor(
+        field=_number_of(load_entry_point(contract)),
+        quality=(QualityWatch(metric=metric, margin=_MARGIN),) if metric is not None and has_mean else (),
+        bias=BiasWatch(lowest=_LOWEST, highest=_HIGHEST) if has_mean else None,
+        drift=DriftWatch(),
+        alarms=AlarmPolicy(repeat_seconds=0),
+        retraining=RetrainingPolicy(
+            triggers=(FindingTrigger(aspects=(Aspect.QUALITY, Aspect.PREDICTION_BIAS), windows=2),),
+            cooldown_seconds=0,
+            refused_cooldown_seconds=0,
+            most_in_period=12,
+        ),
+    )
+
+
+def _number_of(contract: Contract[Any, Any]) -> str:
+    """The first field of the answer that is a number."""
+    schema = contract.answer.model_json_schema(by_alias=True, mode="serialization")
+    for name, field in schema.get("properties", {}).items():
+        if field.get("type") in ("number", "array"):
+            return str(name)
+    raise ValueError(f"the answer has no number among {', '.join(schema.get('properties', {}))}: declare monitor.field")

@@ -1,0 +1,47 @@
+"""A training in this process: one worker, without a cluster and a registry."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from heliostat.ml.contracts import load_entry_point
+from heliostat.ml.datasets import Snapshot
+from heliostat.ml.metric_logger import MetricLogger
+from heliostat.ml.training import Context, Trained, save_trained
+from heliostat.spec.base import EntryPoint, Parameters
+from heliostat.spec.problem import Problem
+
+
+class LocalContext(Context):
+    """A worker that is alone; its checkpoints are not kept, and what it ends with lies in a folder."""
+
+    folder: Path = Path()
+
+    @contextmanager
+    def resumed(self) -> Iterator[Path | None]:
+        """Nothing: it begins anew."""
+        yield None
+
+    def checkpoint(self, save: Callable[[Path], None], metrics: Mapping[str, float]) -> None:
+        """Nothing: it takes a minute, and is made anew where it is killed."""
+
+    def tell(self, step: int, steps: int, metrics: Mapping[str, float], began_at: int = 0) -> None:
+        """Nothing: the simulation says what it is at."""
+
+    def finish(self, trained: Trained | None) -> None:
+        """Keep the model."""
+        if trained is not None:
+            self.folder.mkdir(parents=True)
+            save_trained(trained, self.folder, time.monotonic() - self._began, self.problem)
+
+
+def train(entry_point: EntryPoint, parameters: Parameters, snapshot: Snapshot, problem: Problem, folder: Path) -> None:
+    """Train on a snapshot into `folder`, which is not there yet, as `heliostat.ml.pyfunc.load` reads it."""
+    threads = os.cpu_count() or 1
+    context = LocalContext(parameters, snapshot, 0, 1, threads, (), MetricLogger("", ""), problem)
+    context.folder = folder
+    load_entry_point(entry_point)(context)

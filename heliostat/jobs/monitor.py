@@ -1,0 +1,116 @@
+"""Looks at an application once, and tells who is to be told. Run by the provider's Monitor, and by the controller when a look
+is due, as a Ray job.
+
+Reports are written first, under their windows' names; then alarms, what waits to be sent and what was looked at, as one
+revision; then what waits is sent, and each delivery is noted. Whoever is killed leaves a state that the next look goes on
+from: what was sent and not noted is sent again, under its id.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from heliostat.jobs.monitor_asked import Looking
+from heliostat.jobs.monitor_look import look
+from heliostat.jobs.monitor_model import Answering
+from heliostat.jobs.monitor_reference import reference_of
+from heliostat.jobs.specification import progress, run
+from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
+from heliostat.monitoring.messages import as_json, as_mail, as_slack
+from heliostat.monitoring.state import MonitorState, after, state_of
+from heliostat.spec.monitoring import MonitorSpecification, proposal_key, states, window_key
+from heliostat.spec.monitors import Monitor
+from heliostat.spec.notifications import Email, Sink, Slack
+from heliostat.systems import alarm_sinks
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import ObjectStore, open_store
+from heliostat.systems.revisions import Revisions
+
+_MOST_DELIVERIES: Final = 1_000
+"""In one look; what is left waits for the next."""
+
+
+def watch(specification: MonitorSpecification) -> None:
+    """Look with the model that the registry has."""
+    watch_with(specification, Answering(specification))
+
+
+def watch_with(specification: MonitorSpecification, answering: Answering) -> None:
+    """Look, keep what was found, and send what waits."""
+    store = open_store(specification.store)
+    revisions = Revisions(store, states(specification.name))
+    now = datetime.now(UTC) if specification.at is None else datetime.fromtimestamp(specification.at, UTC)
+    reference = reference_of(specification, store, answering, now)
+    state = state_of(revisions.newest()[1])
+    with tempfile.TemporaryDirectory(prefix="heliostat-monitor-") as folder:
+        found, reports = look(Looking(specification, store, reference, answering, state, now), Path(folder))
+    for report in reports:
+        store.put(window_key(specification.name, report.window), report.model_dump_json(indent=2).encode())
+    revisions.change(lambda content: _written(after(state_of(content), found, specification.monitor)))
+    if (proposal := state_of(revisions.newest()[1]).proposal) is not None:
+        key = proposal_key(specification.name, f"{proposal.at:%Y%m%dT%H%M%S}")
+        store.put(key, proposal.model_dump_json(indent=2).encode(), only_if_absent=True)
+    deliver(revisions, specification.monitor, now)
+    _tell(specification, store, reference.about.digest, state_of(revisions.newest()[1]))
+
+
+def _written(state: MonitorState) -> bytes:
+    return state.model_dump_json().encode()
+
+
+def deliver(revisions: Revisions, monitor: Monitor, now: datetime) -> None:
+    """Send what waits to be sent now, and note what became of each."""
+    sinks = {sink.name: sink for sink in monitor.sinks}
+    for _ in range(_MOST_DELIVERIES):
+        waiting = [each for each in due(state_of(revisions.newest()[1]).outbox, now) if each.sink in sinks]
+        if not waiting:
+            return
+        for each in waiting:
+            _deliver(revisions, sinks[each.sink], each, now)
+
+
+def _deliver(revisions: Revisions, sink: Sink, delivery: Delivery, now: datetime) -> None:
+    error, is_permanent = "", False
+    try:
+        send(sink, delivery)
+    except (RetryableError, PermanentError) as problem:
+        error, is_permanent = str(problem), isinstance(problem, PermanentError)
+        progress(f"{sink.name} was not told: {error}")
+
+    def noted(content: bytes | None) -> bytes:
+        state = state_of(content)
+        outbox = failed(state.outbox, delivery, error, is_permanent, now) if error else delivered(state.outbox, delivery)
+        return _written(state.model_copy(update={"outbox": outbox}))
+
+    revisions.change(noted)
+
+
+def send(sink: Sink, delivery: Delivery) -> None:
+    """Send one notification.
+
+    Raises:
+        RetryableError, PermanentError: it is not taken.
+    """
+    notification = delivery.notification
+    if isinstance(sink, Email):
+        alarm_sinks.mail(sink, notification.id, *as_mail(notification))
+    elif isinstance(sink, Slack):
+        alarm_sinks.post(sink, notification.id, as_slack(notification))
+    else:
+        alarm_sinks.post(sink, notification.id, as_json(notification))
+
+
+def _tell(specification: MonitorSpecification, store: ObjectStore, reference: str, state: MonitorState) -> None:
+    count = len(state.open_alarms)
+    progress(f"{count} alarms are open; newest window: {state.newest_window or 'none yet'}")
+    if specification.result_key:
+        told = {"reference": reference, "window": state.newest_window}
+        store.put(specification.result_key, json.dumps(told).encode())
+
+
+if __name__ == "__main__":
+    run(MonitorSpecification, watch)

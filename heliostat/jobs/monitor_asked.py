@@ -1,0 +1,24 @@
+"""What a look needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from heliostat.jobs.monitor_model import Answering
+from heliostat.monitoring.reference import Reference
+from heliostat.monitoring.state import MonitorState
+from heliostat.spec.monitoring import MonitorSpecification
+from heliostat.systems.objects import ObjectStore
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What is looked at, by what, and since when."""
+
+    specification: MonitorSpecification
+    store: ObjectStore
+    reference: Reference
+    answering: Answering
+    state: MonitorState
+    now: datetime

@@ -1,0 +1,198 @@
+"""Reads an application's prediction log and the labels that came for it, and joins them on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from heliostat.ml.ground_truth import prefix
+from heliostat.ml.label_files import is_data
+from heliostat.monitoring.join import Join, JoinCounts
+from heliostat.monitoring.label_objects import labels_of
+from heliostat.monitoring.logged import COMMON, Reading, read
+from heliostat.monitoring.windows import Micros, micros
+from heliostat.spec.base import Name
+from heliostat.systems.objects import Directory, ObjectInfo, ObjectMissingError, ObjectStore
+
+PREDICTION: Final = "prediction"
+MODEL_PREDICTION: Final = "model_prediction"
+"""What the model answered, before the steps behind it; null where there are none."""
+_TAKEN: Final = (*COMMON.names, PREDICTION, MODEL_PREDICTION, "label", "known", "order")
+"""Names that an input may not have here."""
+_ROW_BYTES: Final = 20
+"""What a row of the log or of labels takes at least, to reckon how many there are."""
+_MOST_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class There:
+    """The objects of the log and of labels that a look reads."""
+
+    predictions: tuple[ObjectInfo, ...]
+    labels: tuple[ObjectInfo, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of their names, sizes and times: where it is the same nothing came."""
+        named = [f"{each.key} {each.size} {each.modified.timestamp()}" for each in (*self.predictions, *self.labels)]
+        return hashlib.sha256("\n".join(named).encode()).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        """About how many there may be."""
+        return sum(each.size for each in (*self.predictions, *self.labels)) // _ROW_BYTES
+
+
+def there(store: ObjectStore, application: Name, now: datetime, within: timedelta) -> There:
+    """What there is of the last days, and a day ahead: clocks may be apart."""
+    first = horizon(now, within)
+    days = [first + timedelta(days=number) for number in range((now - first).days + 2)]
+    wanted = {f"{day:%Y-%m-%d}" for day in days}
+    predictions = [
+        info
+        for info in store.list(f"predictions/{application}/")
+        if info.key.endswith(".parquet") and info.key.partition("/date=")[2][:10] in wanted
+    ]
+    labels = [info for info in store.list(prefix(application)) if is_data(info.key) and info.modified >= first]
+    return There(tuple(predictions), tuple(labels))
+
+
+def horizon(now: datetime, within: timedelta) -> datetime:
+    """The first moment of the log that is read: files are of a day."""
+    return (now - within).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@dataclass
+class Joined:
+    """Predictions with their labels, in a file, and what was odd."""
+
+    path: Path
+    reading: Reading
+    counts: JoinCounts = field(default_factory=JoinCounts)
+    problems: tuple[str, ...] = ()
+    times: Micros = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Of each row, in the order of the file."""
+    timed: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    labelled: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The rows, in parts: the log's own columns, `prediction`, the inputs, `label` and `known`."""
+        if not self.path.exists():
+            return
+        with pa.memory_map(str(self.path)) as file:
+            reader = pa.ipc.open_file(file)
+            for number in range(reader.num_record_batches):
+                yield pa.Table.from_batches([reader.get_batch(number)])
+
+
+def joined(
+    store: ObjectStore, there: There, field_name: str, inputs: Sequence[str], classes: tuple[str, ...], now: datetime,
+    folder: Path,
+) -> Joined:  # fmt: skip
+    """Read all of it and join it, in `folder`, which is empty; what cannot be read is said, and the rest is joined."""
+    reading, problems = Reading(), list[str]()
+    taken = [name for name in inputs if name in _TAKEN]
+    problems += [f"inputs called {', '.join(taken)} cannot be watched: columns of the log have these names"] if taken else []
+    named = [(f"prediction_{field_name}", PREDICTION), (f"model_prediction_{field_name}", MODEL_PREDICTION)]
+    named += [(f"input_{name}", name) for name in inputs if name not in _TAKEN]
+    (folder / "join").mkdir()
+    join = Join(folder / "join", there.rows, now)
+    types = _types(store, there.predictions, named)
+    named = [(column, name) for column, name in named if name != MODEL_PREDICTION or name in types]
+    for table in read(_files(store, there.predictions, folder), named, reading):
+        join.add_predictions(_typed(table, types, reading))
+    for info in there.labels:
+        problems += _add_labels(store, info.key, classes, join)
+    return _written(join, folder / "joined.arrow", reading, problems)
+
+
+def _add_labels(store: ObjectStore, key: str, classes: tuple[str, ...], join: Join) -> list[str]:
+    try:
+        found = labels_of(key, store.get(key), classes)
+    except ObjectMissingError:
+        return []
+    if found.table.num_rows:
+        join.add_labels(found.table)
+    return [f"{key}: {found.problem}"] if found.problem else []
+
+
+def _written(join: Join, path: Path, reading: Reading, problems: list[str]) -> Joined:
+    writer: Any = None
+    times: list[Micros] = []
+    timed: list[NDArray[np.bool_]] = []
+    labelled: list[NDArray[np.bool_]] = []
+    try:
+        for table in join.joined():
+            writer = writer or pa.ipc.new_file(str(path), table.schema)
+            writer.write_table(table, max_chunksize=262_144)
+            moments, here = micros(table["time"])
+            times.append(moments)
+            timed.append(here)
+            labelled.append(np.asarray(table["label"].is_valid().to_numpy(), dtype=bool))
+    finally:
+        if writer is not None:
+            writer.close()
+    more = len(problems) - _MOST_SHOWN
+    shown = (*problems[:_MOST_SHOWN], *([f"{more} objects of labels more are not whole"] if more > 0 else []))
+    if not times:
+        return Joined(path, reading, join.counts, shown)
+    return Joined(path, reading, join.counts, shown, np.concatenate(times), np.concatenate(timed), np.concatenate(labelled))
+
+
+def _files(store: ObjectStore, infos: Sequence[ObjectInfo], folder: Path) -> Iterator[tuple[str, Path]]:
+    """The log's files as ones of this node, one at a time; what went since is passed over."""
+    for info in infos:
+        if isinstance(store, Directory):
+            yield info.key, store.root / info.key
+            continue
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            path = Path(own, "log.parquet")
+            try:
+                store.get_file(info.key, path)
+            except ObjectMissingError:
+                continue
+            yield info.key, path
+
+
+def _types(store: ObjectStore, infos: Sequence[ObjectInfo], named: Sequence[tuple[str, str]]) -> dict[str, pa.DataType]:
+    """The type of each column: that of the newest file which has it, as the contract is now."""
+    found: dict[str, pa.DataType] = {}
+    wanted = dict(named)
+    with tempfile.TemporaryDirectory() as own:
+        for info in sorted(infos, key=lambda each: each.modified, reverse=True):
+            for _, path in _files(store, [info], Path(own)):
+                try:
+                    schema = pq.read_schema(path)
+                except (pa.ArrowException, OSError, ValueError):
+                    continue  # whoever reads it says so
+                for column, name in wanted.items():
+                    if column in schema.names and not pa.types.is_null(schema.field(column).type):
+                        found.setdefault(name, schema.field(column).type)
+            if len(found) >= len(wanted) - 1:
+                break
+    return found
+
+
+def _typed(table: pa.Table, types: dict[str, pa.DataType], reading: Reading) -> pa.Table:
+    """A part with the types of the newest file: what another contract wrote otherwise is nothing, and said."""
+    for place, name in enumerate(table.column_names):
+        wanted = types.get(name)
+        if wanted is None or table.schema.field(place).type == wanted:
+            continue
+        try:
+            column = table.column(place).cast(wanted)
+        except (pa.ArrowException, NotImplementedError):
+            reading.lacking.setdefault(name, set()).add("one of another contract")
+            column = pa.chunked_array([pa.nulls(table.num_rows, wanted)])
+        table = table.set_column(place, name, column)
+    return table

@@ -1,0 +1,216 @@
+"""One look: what came since the last one, the windows that are due, and what is found in each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from heliostat.jobs.monitor_asked import Looking
+from heliostat.jobs.monitor_log import Joined, horizon, joined, there
+from heliostat.jobs.monitor_reference import features_of
+from heliostat.jobs.monitor_retraining import considered
+from heliostat.jobs.monitor_trials import trials
+from heliostat.jobs.specification import progress
+from heliostat.monitoring.drifting import Distributions
+from heliostat.monitoring.dueness import Windowed, windowed
+from heliostat.monitoring.judging import Judge
+from heliostat.monitoring.log_health import health
+from heliostat.monitoring.looking import Look, WindowReport
+from heliostat.monitoring.reference import Reference
+from heliostat.monitoring.state import Looks, MonitorState, with_windows
+from heliostat.monitoring.windows import from_micros, micros, to_micros
+from heliostat.spec.findings import Finding
+from heliostat.spec.monitoring import MonitorSpecification
+from heliostat.spec.tasks import Multiclass
+from heliostat.systems.errors import PermanentError
+
+_ROWS_AT_ONCE: Final = 2_000_000
+"""Windows are looked at together up to so many rows."""
+_TRIED_ROWS: Final = 1_000_000
+"""Rows of the newest window that a model is tried on, or loops are looked for in, at most."""
+
+
+def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
+    """What is to be found now; `folder` is empty, and holds what is read.
+
+    Raises:
+        PermanentError: what is declared cannot be looked at.
+    """
+    specification = asked.specification
+    monitor, now = specification.monitor, asked.now
+    windows = monitor.windows.model_dump_json()
+    state = with_windows(asked.state, windows)
+    within = timedelta(seconds=monitor.labels_within_seconds)
+    objects = there(asked.store, specification.name, now, within)
+    declared = declared_digest(specification)
+    is_same = (objects.digest, declared, asked.reference.about.digest) == (state.seen, state.declared, state.reference)
+    if is_same and (state.next_due is None or now < state.next_due):
+        return _by_the_clock(asked, state), []
+    progress(f"reading {len(objects.predictions)} files of the log and {len(objects.labels)} of labels")
+    task = specification.problem.task
+    classes = task.classes if isinstance(task, Multiclass) else ()
+    log = joined(asked.store, objects, monitor.field, _inputs(asked), classes, now, folder)
+    found = windowed(monitor.windows, log.times, log.timed, log.labelled, state, horizon(now, within), now)
+    numbers = list(found.due)
+    if state.declared not in ("", declared) and (again := max({*state.looked} & {*found.held}, default=None)) is not None:
+        numbers = sorted({*numbers, again})
+    reports = list(_reports(asked, log, found, numbers))
+    newest = _newest(log, asked.reference)
+    judge = Judge(specification.name, "", now)
+    findings = [finding for report in reports for finding in report.findings]
+    findings += health(specification.name, now, log.reading, log.counts, found.ahead, found.ahead_seconds)
+    findings += _recency(asked, judge, newest)
+    new_rows = _new_rows(log, asked.reference)
+    retraining, told = considered(asked, state, reports, new_rows, newest.get("labels"))
+    findings += told
+    return Looks(
+        at=now,
+        declared=declared,
+        windows=windows,
+        model_uri=specification.model_uri,
+        reference=asked.reference.about.digest,
+        seen=objects.digest,
+        looked={number: found.held[number] for number in numbers if number in found.held},
+        dropped=found.dropped,
+        closed=dict(found.closed),
+        newest_window=reports[-1].window if reports else "",
+        next_due=found.next_due,
+        newest=newest,
+        new_rows=new_rows,
+        findings=tuple(findings),
+        problems=(*asked.reference.about.problems, *log.problems, *_odd(found)),
+        **retraining,
+    ), reports
+
+
+def declared_digest(specification: MonitorSpecification) -> str:
+    """Of what is watched, so that another declaration is told from the same."""
+    parts = (specification.monitor.model_dump_json(), specification.problem.model_dump_json())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _by_the_clock(asked: Looking, state: MonitorState) -> Looks:
+    """Nothing came and no window is over: what is told by the time alone."""
+    judge = Judge(asked.specification.name, "", asked.now)
+    retraining, told = considered(asked, state, (), state.new_rows, state.newest.get("labels"))
+    return Looks(
+        at=asked.now,
+        declared=state.declared,
+        windows=state.windows,
+        model_uri=asked.specification.model_uri,
+        reference=asked.reference.about.digest,
+        seen=state.seen,
+        next_due=state.next_due,
+        newest=state.newest,
+        new_rows=state.new_rows,
+        findings=(*_recency(asked, judge, state.newest), *told),
+        problems=state.problems,
+        **retraining,
+    )
+
+
+def _inputs(asked: Looking) -> tuple[str, ...]:
+    """The inputs that are read of the log."""
+    monitor, reference = asked.specification.monitor, asked.reference
+    if monitor.skew is not None or monitor.fragility is not None:
+        return asked.answering.inputs
+    found = [*(reference.inputs.columns if reference.inputs is not None else ()), *reference.labelled.columns]
+    if (feedback := monitor.feedback) is not None:
+        found += [feedback.key, *feedback.columns, *filter(None, [feedback.holdout])]
+    return tuple(name for name in dict.fromkeys(found) if name in asked.answering.inputs)
+
+
+def _reports(asked: Looking, log: Joined, found: Windowed, numbers: Sequence[int]) -> Iterator[WindowReport]:
+    """The report of each window, the oldest first; memory holds some windows at a time."""
+    specification, reference = asked.specification, asked.reference
+    monitor, problem = specification.monitor, specification.problem
+    looking = Look(monitor, specification.name, problem, reference.labelled, found.number_of, features_of(reference))
+    about = reference.about
+    distributions = Distributions(monitor, reference.inputs, reference.predictions, about.learned, problem.task)
+    for group in _groups(numbers, found):
+        tried: list[pa.Table] = []
+        for number, rows in _rows(log, found, group):
+            looking.add(rows)
+            distributions.add(number, rows)
+            if number == numbers[-1] and sum(each.num_rows for each in tried) < _TRIED_ROWS:
+                tried.append(rows)
+        for number in group:
+            window = found.name_of(number)
+            progress(f"looking at {window.name}")
+            judge = Judge(specification.name, window.name, window.end)
+            report = _reported(looking, number, found)
+            inputs, predictions, findings = distributions.report(number, judge)
+            changes: dict[str, Any] = {"drift": inputs, "prediction_drift": predictions}
+            if number == numbers[-1]:
+                more, told = trials(specification, asked.answering, pa.concat_tables(tried) if tried else None, judge)
+                changes, findings = {**changes, **more}, [*findings, *told]
+            changes |= {"findings": (*report.findings, *findings), "looked_at": asked.now, "model_uri": about.model_uri}
+            yield report.model_copy(update=changes)
+            looking.forget(number)
+            distributions.forget(number)
+
+
+def _reported(looking: Look, number: int, found: Windowed) -> WindowReport:
+    try:
+        return looking.report(number, found.name_of(number))
+    except ModuleNotFoundError as error:
+        text = f"conceptDrift needs the package {error.name}, which is not on the cluster"
+        raise PermanentError(f"{text}: install the extra heliostat[monitoring] there, or leave conceptDrift out") from None
+
+
+def _groups(numbers: Sequence[int], found: Windowed) -> Iterator[list[int]]:
+    group, rows = list[int](), 0
+    for number in numbers:
+        held = found.held[number].rows if number in found.held else 0
+        if group and rows + held > _ROWS_AT_ONCE:
+            yield group
+            group, rows = [], 0
+        group.append(number)
+        rows += held
+    if group:
+        yield group
+
+
+def _rows(log: Joined, found: Windowed, group: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of some windows, in parts of one window each."""
+    for table in log.tables():
+        numbers = found.number_of(*micros(table["time"]))
+        for number in np.unique(numbers[np.isin(numbers, group)]).tolist():
+            yield number, table.filter(pa.array(numbers == number))
+
+
+def _newest(log: Joined, reference: Reference) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
+    if log.timed.any():
+        found["predictions"] = from_micros(int(log.times[log.timed].max()))
+    if (known := log.timed & log.labelled).any():
+        found["labels"] = from_micros(int(log.times[known].max()))
+    if reference.about.newest_row is not None:
+        found["training data"] = reference.about.newest_row
+    return found
+
+
+def _new_rows(log: Joined, reference: Reference) -> int:
+    since = to_micros(reference.about.newest_row or reference.about.since)
+    return int((log.timed & log.labelled & (log.times > since)).sum())
+
+
+def _recency(asked: Looking, judge: Judge, newest: Mapping[str, datetime]) -> list[Finding]:
+    watch = asked.specification.monitor.recency
+    if watch is None:
+        return []
+    return list(
+        judge.recency({name: newest.get(name) for name in ("predictions", "labels", "training data")}, watch, asked.now)
+    )
+
+
+def _odd(found: Windowed) -> list[str]:
+    told = [f"{found.untimed} rows of the log have no time and are in no window"] if found.untimed else []
+    told += [f"{found.late} rows came after their window was full, and are in none"] if found.late else []
+    return told

@@ -1,0 +1,83 @@
+"""The model that is watched, as the replica has it: what it would answer to rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point, reads_whole
+from heliostat.ml.predictions import parts_of
+from heliostat.serving import model_cache
+from heliostat.spec.monitoring import MonitorSpecification
+from heliostat.systems.errors import PermanentError
+
+
+class Answering:
+    """A contract and its predictor, loaded with the first rows.
+
+    Args:
+        specification: What is watched.
+        folder: What the predictor loads from; by default it is fetched from the registry.
+
+    Raises:
+        PermanentError: the entry point is no contract.
+    """
+
+    def __init__(self, specification: MonitorSpecification, folder: Path | None = None) -> None:
+        self._specification, self._folder = specification, folder
+        contract = load_entry_point(specification.contract)
+        if not isinstance(contract, Contract):
+            raise PermanentError(f"{specification.contract} is a {type(contract).__name__}: it must be a Contract")
+        self.contract: Contract[Any, Any] = contract
+        self._predictor: Any = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the contract's fields, as clients give them."""
+        return tuple(fields_of(self.contract))
+
+    def answers(self, rows: pa.Table) -> pa.Array:
+        """The watched field of the answers to rows that are columns of a table, as a training has them.
+
+        Raises:
+            PermanentError: the answer has no such field, or the rows no column that the model needs.
+        """
+        own = [name for name in self.inputs if name in rows.column_names]
+        return self._fields(self._predicted(columns_of(rows.select(own))))
+
+    def served(self, rows: list[Mapping[str, Any]]) -> tuple[Mapping[str, Any], pa.Array]:
+        """The predictor's columns and the answers' field for rows as clients send them.
+
+        Raises:
+            PermanentError: a row does not fit the contract any more.
+        """
+        try:
+            found = [self.contract.row.model_validate(row) for row in rows]
+        except ValidationError as error:
+            text = f"{error.error_count()} mistakes"
+            raise PermanentError(f"rows of the log do not fit the contract: {text}: {error.errors()[0]['msg']}") from None
+        columns = self.contract.columns(found)
+        return columns, self._fields(self._predicted(columns))
+
+    def _predicted(self, columns: Mapping[str, Any]) -> Any:
+        if self._predictor is None:
+            kind, asked = self.contract.predictor, self._specification
+            folder = self._folder
+            if folder is None:
+                folder = model_cache.fetch(asked.model_uri, asked.tracking_uri, whole=reads_whole(kind))
+            self._predictor = kind.load(folder)
+        try:
+            return self._predictor.predict(columns)
+        except KeyError as error:
+            raise PermanentError(f"the model does not predict these rows: {type(error).__name__}: {error}") from error
+
+    def _fields(self, predictions: Any) -> pa.Array:
+        name = self._specification.monitor.field
+        answers = [self.contract.respond(part).model_dump(mode="json", by_alias=True) for part in parts_of(predictions)]
+        if answers and name not in answers[0]:
+            raise PermanentError(f"the answer has no field {name!r} for monitor.field: it has {', '.join(answers[0])}")
+        return pa.array([answer[name] for answer in answers])

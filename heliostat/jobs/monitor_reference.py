@@ -1,0 +1,227 @@
+"""Makes what a version is held against, once for each version, from the snapshot that it was trained and tested on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from heliostat.data import storage
+from heliostat.data.profiles import Profile
+from heliostat.data.profiling import DRIFT, ProfileBuilder, profile
+from heliostat.jobs.monitor_model import Answering
+from heliostat.jobs.specification import progress
+from heliostat.ml.datasets import Snapshot
+from heliostat.ml.tasks.evaluation import Evaluation
+from heliostat.monitoring.drifting import predictions_table
+from heliostat.monitoring.labels import is_number
+from heliostat.monitoring.logged import predictions_of
+from heliostat.monitoring.reference import (
+    Reference,
+    ReferenceAbout,
+    labelled_of,
+    learned_from,
+    to_table,
+    watched_inputs,
+)
+from heliostat.monitoring.sampling import Labelled
+from heliostat.monitoring.windows import from_micros, micros, numbers_of
+from heliostat.spec.monitoring import MonitorSpecification, reference_top
+from heliostat.spec.watches import CalendarWindows
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import ObjectMissingError, ObjectStore
+
+_MOST_TEST_ROWS: Final = 200_000
+_VERSION: Final = 1
+"""Of the form; another one is made anew."""
+
+
+def digest_of(specification: MonitorSpecification) -> str:
+    """Of all that decides a reference."""
+    monitor = specification.monitor
+    parts = {
+        "version": _VERSION,
+        "model": specification.model_uri,
+        "data": specification.dataset_digest,
+        "contract": specification.contract,
+        "code": specification.code_digest,
+        "problem": specification.problem.model_dump(mode="json"),
+        "field": monitor.field,
+        "windows": monitor.windows.model_dump(mode="json"),
+        "columns": sorted(_kept_columns(specification, ())),
+        "features": bool(monitor.estimate),
+        "drift": monitor.drift.model_dump(mode="json") if monitor.drift else None,
+        "predictions": monitor.prediction_drift is not None,
+        "newest": monitor.recency.training_data_column if monitor.recency else None,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def reference_of(specification: MonitorSpecification, store: ObjectStore, answering: Answering, now: datetime) -> Reference:
+    """The reference of a version: as it is kept, or made now.
+
+    Raises:
+        PermanentError: it cannot be made, with the reason.
+    """
+    digest = digest_of(specification)
+    top = reference_top(specification.name, digest)
+    try:
+        about = ReferenceAbout.model_validate_json(store.get(f"{top}about.json"))
+    except ObjectMissingError:
+        progress(f"making the reference of {specification.model_uri}")
+        found = _made(specification, answering, digest, now)
+        _keep(store, top, found)
+        return found
+    return Reference(
+        about,
+        labelled_of(pa.ipc.open_file(pa.BufferReader(store.get(f"{top}labelled.arrow"))).read_all()),
+        _read_profile(store, f"{top}inputs.arrow") if specification.monitor.drift else None,
+        _read_profile(store, f"{top}predictions.arrow") if specification.monitor.prediction_drift else None,
+    )
+
+
+def _read_profile(store: ObjectStore, key: str) -> Profile:
+    return storage.from_bytes(store.get(key))
+
+
+def _keep(store: ObjectStore, top: str, found: Reference) -> None:
+    sink = pa.BufferOutputStream()
+    table = to_table(found.labelled)
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    store.put(f"{top}labelled.arrow", sink.getvalue().to_pybytes())
+    for name, each in (("inputs", found.inputs), ("predictions", found.predictions)):
+        if each is not None:
+            store.put(f"{top}{name}.arrow", storage.to_bytes(each))
+    store.put(f"{top}about.json", found.about.model_dump_json(indent=2).encode())
+
+
+def _made(specification: MonitorSpecification, answering: Answering, digest: str, now: datetime) -> Reference:
+    snapshot = Snapshot(specification.dataset_key, specification.store)
+    manifest = snapshot.manifest()
+    inputs, learned, newest, problems = _of_training(specification, snapshot, answering)
+    labelled, predictions = _of_test(specification, snapshot, answering, manifest["label"])
+    about = ReferenceAbout(
+        digest=digest,
+        model_uri=specification.model_uri,
+        dataset_digest=specification.dataset_digest,
+        since=now,
+        trained_rows=int(manifest["rows"]["train"]),
+        newest_row=newest,
+        rows=len(labelled),
+        learned=learned,
+        problems=tuple(problems),
+    )
+    return Reference(about, labelled, inputs, predictions)
+
+
+def _of_training(
+    specification: MonitorSpecification, snapshot: Snapshot, answering: Answering
+) -> tuple[Profile | None, dict[str, float], datetime | None, list[str]]:
+    """The profile of the inputs, how seasons differ, the newest time, and what cannot be watched."""
+    monitor = specification.monitor
+    watch, recency = monitor.drift, monitor.recency
+    newest_column = recency.training_data_column if recency is not None else None
+    if watch is None and newest_column is None:
+        return None, {}, None, []
+    schema = next(snapshot.batches("test")).schema
+    _require(schema, "monitor.recency.trainingDataColumn", newest_column)
+    season = watch.season if watch is not None else None
+    _require(schema, "monitor.drift.season", season)
+    inputs = watched_inputs(schema, answering.inputs, watch) if watch is not None else ()
+    wanted = tuple(dict.fromkeys([*inputs, *filter(None, (season, newest_column))]))
+    builders: dict[int, ProfileBuilder] = {}
+    newest: int | None = None
+    for batch in snapshot.batches("train", wanted):
+        if newest_column is not None:
+            times, there = micros(batch[newest_column])
+            newest = max([each for each in (newest, int(times[there].max()) if there.any() else None) if each is not None])
+        for number, rows in _by_season(specification, batch, season) if watch is not None else ():
+            builders.setdefault(number, ProfileBuilder(DRIFT)).add(rows.select(list(inputs)))
+    problems = [] if watch is None else _lacking(schema, answering.inputs, watch.columns, inputs)
+    profiles = [builder.profile() for _, builder in sorted(builders.items())]
+    learned = learned_from(watch, profiles) if watch is not None and season is not None else {}
+    found = Profile.merged(profiles) if profiles else None
+    return found, learned, from_micros(newest) if newest is not None else None, problems
+
+
+def _by_season(specification: MonitorSpecification, batch: pa.Table, season: str | None) -> Iterator[tuple[int, pa.Table]]:
+    windows = specification.monitor.windows
+    if season is None or not isinstance(windows, CalendarWindows):
+        yield 0, batch
+        return
+    times, there = micros(batch[season])
+    numbers = np.where(there, numbers_of(times, windows.every), 0)
+    for number in np.unique(numbers).tolist():
+        yield number, batch.filter(pa.array(numbers == number))
+
+
+def _require(schema: pa.Schema, path: str, column: str | None) -> None:
+    if column is None:
+        return
+    if column not in schema.names:
+        raise PermanentError(f"{path}: the training data have no column {column!r}; they have {', '.join(schema.names)}")
+    if not pa.types.is_temporal(schema.field(column).type):
+        raise PermanentError(f"{path}: the column {column!r} is {schema.field(column).type}: it must be times")
+
+
+def _lacking(schema: pa.Schema, inputs: tuple[str, ...], named: tuple[str, ...], watched: tuple[str, ...]) -> list[str]:
+    times = [n for n in inputs if n in schema.names and n not in watched and not named]
+    absent = [name for name in named or inputs if name not in schema.names]
+    told = [f"drift of {', '.join(times)} is not watched: times go on"] if times else []
+    told += [f"drift of {', '.join(absent)} cannot be watched: the training data do not have it"] if absent else []
+    return told
+
+
+def _of_test(
+    specification: MonitorSpecification, snapshot: Snapshot, answering: Answering, label: str
+) -> tuple[Labelled, Profile | None]:
+    """Predictions of the test split with their labels, and their profile; of a large one an even share of the rows."""
+    table = snapshot.table("test")
+    if table.num_rows > _MOST_TEST_ROWS:
+        chosen = np.sort(np.random.default_rng(0).choice(table.num_rows, _MOST_TEST_ROWS, replace=False))
+        table = table.take(pa.array(chosen))
+    labels: Any = np.asarray(Evaluation(specification.problem, table, label).truth.labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "fiub":  # ones that are no numbers are held against nothing
+        labels = np.full(table.num_rows, np.nan)
+    answers = answering.answers(table)
+    predictions = predictions_of(answers, specification.problem.task)
+    columns = {
+        name: _plain(table[name].combine_chunks())
+        for name in _kept_columns(specification, answering.inputs)
+        if name in table.column_names
+    }
+    requests = np.arange(table.num_rows, dtype=np.uint64)
+    found = Labelled(np.asarray(labels, dtype=np.float64), predictions, requests, columns)
+    finite = np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)
+    watched = specification.monitor.prediction_drift is not None
+    kept = profile(predictions_table(answers, specification.problem.task), DRIFT) if watched else None
+    return found.part(finite), kept
+
+
+def _kept_columns(specification: MonitorSpecification, inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that slices are by, that a ranking groups by, and, where numbers are estimated, all inputs."""
+    task = specification.problem.task
+    slices = [column for watch in specification.monitor.quality for column in watch.slices]
+    group = task.columns_needed if task is not None else ()
+    return tuple(dict.fromkeys([*slices, *group, *(inputs if specification.monitor.estimate else ())]))
+
+
+def features_of(reference: Reference) -> tuple[str, ...]:
+    """The inputs that errors of numbers are estimated by: numbers, texts and yes and no."""
+    return tuple(
+        name
+        for name, column in reference.labelled.columns.items()
+        if is_number(column.type) or pa.types.is_string(column.type)
+    )
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A column as the log has it: texts without a dictionary, yes and no as they are."""
+    return pc.cast(column, column.type.value_type) if pa.types.is_dictionary(column.type) else column

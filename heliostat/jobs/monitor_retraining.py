@@ -1,0 +1,86 @@
+"""Whether another training is wanted, by what monitors found; and what became of the one that was proposed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from heliostat.jobs.monitor_asked import Looking
+from heliostat.monitoring.looking import WindowReport
+from heliostat.monitoring.proposals import Proposal, ended, judged
+from heliostat.monitoring.retraining import Known, Outcome, Retraining, decide
+from heliostat.monitoring.state import MonitorState
+from heliostat.spec.findings import Finding
+from heliostat.spec.monitoring import Refusal, refusals, top
+from heliostat.spec.retraining import FindingTrigger
+from heliostat.systems.objects import ObjectMissingError, ObjectStore
+
+_SPARE: Final = 3
+"""Windows beyond those that a trigger asks for: of some nothing can be told."""
+
+
+def refused(store: ObjectStore, name: str) -> tuple[Refusal, ...]:
+    """The candidates that the gate refused."""
+    found = []
+    for info in store.list(refusals(name)):
+        try:
+            found.append(Refusal.model_validate_json(store.get(info.key)))
+        except (ObjectMissingError, ValidationError):
+            continue
+    return tuple(found)
+
+
+def considered(
+    asked: Looking, state: MonitorState, reports: Sequence[WindowReport], new_rows: int, newest_label: datetime | None
+) -> tuple[dict[str, Any], list[Finding]]:
+    """What a look says of retraining (`decision`, `proposal`, `ended` of `Looks`), and its findings."""
+    specification, reference, store, now = asked.specification, asked.reference, asked.store, asked.now
+    candidates = refused(store, specification.name)
+    findings = judged(specification.name, candidates, reference.about.since, now)
+    over = ended(state.proposal, specification.model_uri, candidates) if state.proposal is not None else None
+    policy = specification.monitor.retraining
+    if policy is None:
+        return {"ended": over}, findings
+    history = [*state.retrainings, *([over] if over is not None else [])]
+    if state.proposal is not None and over is None:
+        history.append(Retraining(begun=state.proposal.at, outcome=Outcome.RUNNING))
+    windows = max((each.windows for each in policy.triggers if isinstance(each, FindingTrigger)), default=0)
+    known = Known(
+        trained=reference.about.since,
+        trained_rows=reference.about.trained_rows,
+        new_rows=new_rows,
+        findings=tuple(_recent(store, specification.name, reports, windows + _SPARE if windows else 0)),
+        history=tuple(history),
+    )
+    decision = decide(policy, known, now)
+    if not decision.proposed:
+        return {"decision": decision, "ended": over}, findings
+    has_day = policy.data_parameter is not None and newest_label is not None
+    proposal = Proposal(
+        application=specification.name,
+        at=now,
+        model_uri=specification.model_uri,
+        reasons=decision.reasons,
+        new_rows=new_rows,
+        window=reports[-1].window if reports else state.newest_window,
+        data_parameter=policy.data_parameter if has_day else None,
+        value=f"{newest_label:%Y-%m-%d}" if has_day else None,
+    )
+    return {"decision": decision, "proposal": proposal, "ended": over}, findings
+
+
+def _recent(store: ObjectStore, name: str, reports: Sequence[WindowReport], most: int) -> Iterable[Finding]:
+    """The findings of the last windows: those of this look, and those that are kept."""
+    fresh = {report.window: report for report in reports}
+    kept = list(store.list(f"{top(name)}windows/"))
+    for info in sorted(kept, key=lambda each: each.key)[-most:] if most else ():
+        try:
+            report = WindowReport.model_validate_json(store.get(info.key))
+        except (ObjectMissingError, ValidationError):
+            continue
+        fresh.setdefault(report.window, report)
+    for report in fresh.values():
+        yield from report.findings

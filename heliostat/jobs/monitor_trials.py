@@ -1,0 +1,147 @@
+"""What is tried on a window's rows with the model itself: both paths, inputs that are moved, and loops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from heliostat.jobs.monitor_log import MODEL_PREDICTION, PREDICTION
+from heliostat.jobs.monitor_model import Answering
+from heliostat.ml.contracts import columns_of
+from heliostat.ml.datasets import Snapshot
+from heliostat.monitoring.feedback import feedback
+from heliostat.monitoring.fragility import fragility
+from heliostat.monitoring.judging import Judge
+from heliostat.monitoring.logged import predictions_of
+from heliostat.monitoring.skew import skew
+from heliostat.spec.findings import Aspect, Finding
+from heliostat.spec.monitoring import MonitorSpecification
+from heliostat.spec.tasks import Binary
+from heliostat.spec.watches import FeedbackWatch, FragilityWatch, SkewWatch
+from heliostat.systems.errors import PermanentError
+
+_SKEW_ROWS: Final = 2_000
+_HALF: Final = 0.5
+
+Found = tuple[Any, list[Finding]]
+
+
+def trials(
+    specification: MonitorSpecification, answering: Answering, rows: pa.Table | None, judge: Judge
+) -> tuple[dict[str, Any], list[Finding]]:
+    """The reports of a window that the model itself, or the order of its rows, is needed for; by the report's fields."""
+    monitor, trial = specification.monitor, _Trial(specification, answering, rows, judge)
+    found: dict[str, Any] = {}
+    findings: list[Finding] = []
+    if monitor.skew is not None:
+        found["skew"], told = trial.skew(monitor.skew)
+        findings += told
+    if monitor.fragility is not None:
+        found["fragility"], told = trial.fragility(monitor.fragility)
+        findings += told
+    if monitor.feedback is not None:
+        found["feedback"], told = trial.feedback(monitor.feedback)
+        findings += told
+    return found, findings
+
+
+class _Trial:
+    """One window of one model. What cannot be tried is unknown, with the reason, and costs no other part of the report."""
+
+    def __init__(self, specification: MonitorSpecification, answering: Answering, rows: pa.Table | None, judge: Judge) -> None:
+        self._specification, self._answering, self._judge = specification, answering, judge
+        self._rows = rows if rows is not None else pa.table({})
+        self._task = specification.problem.task
+
+    def skew(self, watch: SkewWatch) -> Found:
+        """The same rows through both paths, up to the prediction."""
+        rows = _some(self._of_the_version(), _SKEW_ROWS)
+        if not rows.num_rows:
+            return None, [self._judge.unknown(Aspect.SKEW, "schema", "the window has no row of the version that serves")]
+        try:
+            own = self._as_trained(rows)
+            sent = [
+                {name: value for name, value in row.items() if value is not None} for row in self._inputs(rows).to_pylist()
+            ]
+            columns, _ = self._answering.served(sent)
+            one = _features(columns_of(own), self._answering.answers(own))
+            other = _features({name: columns[name] for name in columns}, self._logged(rows))
+        except (PermanentError, pa.ArrowException) as error:
+            return None, [self._judge.unknown(Aspect.SKEW, "schema", str(error))]
+        found = skew(one, other, watch.relative_tolerance)
+        return found, self._judge.skew(found, watch)
+
+    def fragility(self, watch: FragilityWatch) -> Found:
+        """How far predictions move when inputs do."""
+        rows = _some(self._rows, watch.rows)
+        if not rows.num_rows:
+            return None, [self._judge.unknown(Aspect.FRAGILITY, "inputs", "the window has no rows")]
+        is_probability = isinstance(self._task, Binary)
+        try:
+            own = self._as_trained(rows)
+            found = fragility(self._predict, own, watch.epsilons, _HALF if is_probability else None)
+        except (PermanentError, pa.ArrowException) as error:
+            return None, [self._judge.unknown(Aspect.FRAGILITY, "inputs", str(error))]
+        return found, [self._judge.fragility(found, watch)]
+
+    def feedback(self, watch: FeedbackWatch) -> Found:
+        """Whether answers move later inputs."""
+        needed = (watch.key, *watch.columns, *filter(None, [watch.holdout]))
+        lacking = [name for name in needed if name not in self._rows.column_names]
+        if lacking:
+            text = f"the window's rows have no {', '.join(lacking)}"
+            return None, [self._judge.unknown(Aspect.FEEDBACK, watch.key, text)]
+        found = feedback(self._rows, self._numbers(self._rows[PREDICTION]), watch.key, watch.columns, watch.holdout)
+        return found, self._judge.feedback(found, watch)
+
+    def _predict(self, rows: pa.Table) -> NDArray[np.float64]:
+        return self._numbers(self._answering.answers(rows))
+
+    def _numbers(self, column: Any) -> NDArray[np.float64]:
+        """One number a row: of several the first."""
+        found = predictions_of(column, self._task)
+        return found if found.ndim == 1 else found[:, 0]
+
+    def _of_the_version(self) -> pa.Table:
+        """The rows that the version answered which serves: another one may answer otherwise."""
+        number = self._specification.model_uri.rpartition("/")[2]
+        if "version" not in self._rows.column_names:
+            return self._rows
+        return self._rows.filter(pc.starts_with(self._rows["version"], f"{number}-"))
+
+    def _logged(self, rows: pa.Table) -> pa.Array:
+        """What the model answered, before the steps behind it."""
+        column = rows[PREDICTION]
+        if MODEL_PREDICTION in rows.column_names:
+            column = pc.coalesce(rows[MODEL_PREDICTION], column)
+        return column.combine_chunks()
+
+    def _inputs(self, rows: pa.Table) -> pa.Table:
+        return rows.select([name for name in self._answering.inputs if name in rows.column_names])
+
+    def _as_trained(self, rows: pa.Table) -> pa.Table:
+        """The rows with the types that the training data have."""
+        snapshot = Snapshot(self._specification.dataset_key, self._specification.store)
+        schema = next(snapshot.batches("test", rows=1)).schema
+        inputs = self._inputs(rows)
+        fields = [schema.field(name) if name in schema.names else inputs.schema.field(name) for name in inputs.column_names]
+        columns = [inputs[each.name].cast(each.type, safe=False) for each in fields]
+        return pa.table(columns, schema=pa.schema(fields))
+
+
+def _features(columns: Mapping[str, Any], answers: pa.Array) -> pa.Table:
+    """The predictor's columns and what came of them, as a table to be compared."""
+    found = {name: pa.array(list(values)) for name, values in columns.items()}
+    return pa.table({**found, PREDICTION: answers})
+
+
+def _some(rows: pa.Table, most: int) -> pa.Table:
+    """At most so many rows, drawn evenly; the same ones each time."""
+    if rows.num_rows <= most:
+        return rows
+    return rows.take(pa.array(np.sort(np.random.default_rng(0).choice(rows.num_rows, most, replace=False))))

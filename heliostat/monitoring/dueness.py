@@ -1,0 +1,155 @@
+"""Which windows there are in a joined log, what they hold, and which are to be looked at now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heliostat.monitoring.state import Closed, MonitorState
+from heliostat.monitoring.windows import (
+    OUTSIDE,
+    Looked,
+    Micros,
+    Window,
+    assign,
+    by_count,
+    counts,
+    due,
+    from_micros,
+    numbers_of,
+    to_micros,
+    window,
+    within,
+)
+from heliostat.spec.watches import CalendarWindows, CountWindows, Windows
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """The windows of a log."""
+
+    held: Mapping[int, Looked]
+    """What each holds by now."""
+    due: tuple[int, ...]
+    """Those to look at, the oldest first."""
+    number_of: Callable[[Micros, Flags], NDArray[np.int64]]
+    name_of: Callable[[int], Window]
+    next_due: datetime | None = None
+    """When the next window that holds rows is over."""
+    closed: Mapping[int, Closed] = field(default_factory=dict)
+    """Windows of so many rows that became full."""
+    dropped: tuple[int, ...] = ()
+    """Windows that were looked at and begin before what is read."""
+    late: int = 0
+    """Rows that came after their window of so many rows was full."""
+    untimed: int = 0
+    ahead: int = 0
+    ahead_seconds: float = 0.0
+
+
+def windowed(
+    windows: Windows, times: Micros, timed: Flags, labelled: Flags, state: MonitorState, first: datetime, now: datetime
+) -> Windowed:
+    """The windows of a log.
+
+    Args:
+        windows: As they are declared.
+        times: Of each row, microseconds since 1970.
+        timed: Which rows have a time.
+        labelled: Which rows have a label.
+        state: What was looked at before.
+        first: The first moment of what was read: an older window is not whole.
+        now: The time by our clock.
+    """
+    if isinstance(windows, CalendarWindows):
+        return _by_calendar(windows, times, timed, labelled, state, first, now)
+    return _by_count(windows, times, timed, labelled, state, first)
+
+
+def _by_calendar(
+    windows: CalendarWindows, times: Micros, timed: Flags, labelled: Flags, state: MonitorState, first: datetime, now: datetime
+) -> Windowed:
+    every, grace = windows.every, timedelta(seconds=windows.grace_seconds)
+    assigned = assign(times, timed, every, now)
+    least = int(numbers_of(np.array([to_micros(first) - 1]), every)[0]) + 1
+    held = {number: each for number, each in _held(assigned.numbers, labelled).items() if number >= least}
+    before = {number: each for number, each in state.looked.items() if number >= least}
+    # What was deleted of the log is no news.
+    found = [
+        number
+        for number in due(held, before, every, now, grace)
+        if number not in before or (number in held and held[number].rows >= before[number].rows)
+    ]
+    waiting = [window(number, every).end + grace for number in held if number not in before and number not in found]
+    return Windowed(
+        held,
+        tuple(sorted(found)),
+        lambda some, there: assign(some, there, every, now).numbers,
+        lambda number: window(number, every),
+        next_due=min(waiting, default=None),
+        dropped=tuple(number for number in state.looked if number < least),
+        untimed=assigned.untimed,
+        ahead=assigned.ahead,
+        ahead_seconds=assigned.ahead_seconds,
+    )
+
+
+def _by_count(
+    windows: CountWindows, times: Micros, timed: Flags, labelled: Flags, state: MonitorState, first: datetime
+) -> Windowed:
+    known = {number: each for number, each in state.closed.items() if each.start >= to_micros(first)}
+    newest = max(state.closed, default=-1)
+    since = state.closed[newest].end if newest >= 0 else OUTSIDE
+    assigned = by_count(times, timed, windows.rows, newest + 1, since)
+    fresh = _closed(assigned.numbers, times, assigned.open)
+    edges = {**known, **fresh}
+    numbers = np.array(sorted(edges), dtype=np.int64)
+    starts = np.array([edges[number].start for number in sorted(edges)], dtype=np.int64)
+    last = max((each.end for each in edges.values()), default=OUTSIDE)
+
+    def number_of(some: Micros, there: Flags) -> NDArray[np.int64]:
+        return within(some, there & (some <= last), starts, numbers)
+
+    held = _held(number_of(times, timed), labelled)
+    again = [
+        number
+        for number in known
+        if number in held and number in state.looked and held[number].labels != state.looked[number].labels
+    ]
+    there = int((timed & (times <= since)).sum()) if newest >= 0 else 0
+    return Windowed(
+        held,
+        tuple(sorted({*fresh, *again})),
+        number_of,
+        lambda number: _named(number, edges[number], windows.rows),
+        closed=fresh,
+        dropped=tuple(number for number in state.closed if number not in known and number != newest),
+        late=max(0, there - sum(each.rows for each in known.values())) if len(known) == len(state.closed) else 0,
+        untimed=assigned.untimed,
+    )
+
+
+def _closed(numbers: NDArray[np.int64], times: Micros, open_number: int) -> dict[int, Closed]:
+    """The windows that are full, with their first and last moments."""
+    full = (numbers != OUTSIDE) & (numbers < open_number)
+    found = {}
+    for number in np.unique(numbers[full]).tolist():
+        own = times[numbers == number]
+        found[number] = Closed(start=int(own.min()), end=int(own.max()), rows=len(own))
+    return found
+
+
+def _named(number: int, edge: Closed, rows: int) -> Window:
+    name = f"rows {number * rows}-{(number + 1) * rows - 1}"
+    return Window(from_micros(edge.start), from_micros(edge.end + 1), name)
+
+
+def _held(numbers: NDArray[np.int64], labelled: Flags) -> dict[int, Looked]:
+    rows, labels = counts(numbers), counts(np.where(labelled, numbers, OUTSIDE))
+    return {number: Looked(count, labels.get(number, 0)) for number, count in rows.items()}

@@ -1,0 +1,80 @@
+"""A proposed retraining: the facts that a commit or a pull request is made of. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, Field
+
+from heliostat.monitoring.retraining import Outcome, Retraining
+from heliostat.spec.base import Model, Name, is_none
+from heliostat.spec.findings import Aspect, Finding, State
+from heliostat.spec.monitoring import Refusal
+
+
+class Proposal(Model):
+    """Why to train again, and what of the config would have it so."""
+
+    application: Name
+    at: AwareDatetime
+    model_uri: str
+    """What serves, and is to be trained anew."""
+    reasons: tuple[str, ...]
+    new_rows: int
+    """Labelled rows that the version has not seen."""
+    window: str = ""
+    """The newest that was looked at."""
+    data_parameter: str | None = Field(default=None, exclude_if=is_none)
+    value: str | None = Field(default=None, exclude_if=is_none)
+    """What the data parameter is to be: a day, as ISO 8601 writes it."""
+
+    @property
+    def change(self) -> tuple[tuple[str, ...], Any] | None:
+        """The path in a stack's config, below `heliostat:workloads`, and its value; None where people decide."""
+        if self.data_parameter is None or self.value is None:
+            return None
+        return (self.application, "dataParameters", self.data_parameter), self.value
+
+    @property
+    def title(self) -> str:
+        """One line: a commit's, a pull request's."""
+        until = f" on data until {self.value}" if self.value else ""
+        return f"Train {self.application} again{until}"
+
+    @property
+    def text(self) -> str:
+        """The body of a commit or a pull request."""
+        lines = [f"{self.model_uri} serves, and its monitor proposes another training ({self.at:%Y-%m-%d %H:%M} UTC):", ""]
+        lines += [f"- {reason}" for reason in self.reasons]
+        lines += ["", f"{self.new_rows:,} labelled rows are new to it."]
+        lines += ["The gate judges the candidate as ever, and a rollout brings it to clients."]
+        return "\n".join(lines)
+
+
+def ended(proposal: Proposal, model_uri: str, refusals: tuple[Refusal, ...]) -> Retraining | None:
+    """How a proposed retraining ended; None where it has not."""
+    if model_uri != proposal.model_uri:
+        return Retraining(begun=proposal.at, outcome=Outcome.ACCEPTED)
+    if any(each.at > proposal.at.timestamp() for each in refusals):
+        return Retraining(begun=proposal.at, outcome=Outcome.REFUSED)
+    return None
+
+
+def judged(application: Name, refusals: tuple[Refusal, ...], since: datetime, now: datetime) -> list[Finding]:
+    """Whether the newest candidate was refused; nothing where none ever was. A version that came later ends it.
+
+    Args:
+        application: Whose candidates they are.
+        refusals: All of them.
+        since: When the version that serves was watched first.
+        now: When it is looked.
+    """
+    if not refusals:
+        return []
+    last = max(refusals, key=lambda each: each.at)
+    wrong = last.at > since.timestamp()
+    told = f"the candidate {last.candidate} was refused: {'; '.join(last.reasons)}"
+    text = f"{told}; see {last.report}" if wrong else "a version came after the last candidate that was refused"
+    state = State.BREACH if wrong else State.OK
+    return [Finding(monitor=application, aspect=Aspect.RETRAINING, subject="candidate", state=state, at=now, text=text)]

@@ -1,0 +1,72 @@
+"""What is watched of an application once it serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+
+from heliostat.resources.application import ServedVersion
+from heliostat.resources.base import Address, Resource
+from heliostat.resources.platform import Platform
+from heliostat.spec import monitors
+from heliostat.spec.problem import Problem
+from heliostat.spec.resources import Code
+
+
+class Monitor(Resource):
+    """Windows of an application's prediction log held against what its version was trained and tested on, and alarms.
+
+    It looks once when something of it changes, and then by its schedule; the controller starts each look as a job on the
+    cluster. A deletion ends the schedule and keeps what was found.
+
+        Monitor("flights", code, "workloads.flights.contract:CONTRACT", served, data.address, declared, platform)
+
+    Args:
+        name: The application's name.
+        code: The source files that the contract and the workload's own metrics need.
+        contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
+        model: The model version that serves.
+        dataset: The `address` of the snapshot that it was trained and tested on.
+        monitor: What is watched, how often, and who is told.
+        platform: Where it runs and is kept.
+        opts: Pulumi's resource options.
+        problem: The workload's task, and metrics of its own.
+    """
+
+    token = "heliostat:index:Monitor"  # noqa: S105 - a type, no secret
+    outputs = ("reference", "reports_uri")
+
+    def __init__(  # noqa: PLR0913 - a declaration names its parts
+        self,
+        name: str,
+        code: Code,
+        contract: str,
+        model: ServedVersion,
+        dataset: pulumi.Input[Address],
+        monitor: monitors.Monitor,
+        platform: Platform,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        problem: Problem | None = None,
+    ) -> None:
+        super().__init__(
+            name,
+            opts,
+            name=name,
+            code=code,
+            contract=contract,
+            model_uri=model.uri,
+            environment=model.environment,
+            dataset=dataset,
+            problem=problem,
+            monitor=monitor,
+            store=platform.store,
+            ray=platform.ray,
+            tracking_uri=platform.tracking_uri,
+        )
+
+    @property
+    def reports_uri(self) -> pulumi.Output[Any]:
+        """Where its state and reports lie in the object store."""
+        return self.output("reports_uri")

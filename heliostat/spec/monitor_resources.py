@@ -1,0 +1,42 @@
+"""Inputs and outputs of the resource Monitor."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from heliostat.spec.addresses import RayAddress
+from heliostat.spec.base import EntryPoint, Model, Name, is_none
+from heliostat.spec.monitors import Monitor
+from heliostat.spec.problem import Problem
+from heliostat.spec.resources import Code, DatasetAddress, ModelEnvironment, StoreAddress
+
+
+class MonitorInputs(Model):
+    """What is watched of an application."""
+
+    name: Name
+    """The application's."""
+    code: Code
+    """What the contract and the workload's own metrics need."""
+    contract: EntryPoint
+    """A `heliostat.ml.contracts.Contract` of the workload."""
+    model_uri: str
+    """`models:/<name>/<version>`"""
+    dataset: DatasetAddress
+    """What the version was trained and tested on."""
+    problem: Problem | None = Field(default=None, exclude_if=is_none)
+    monitor: Monitor
+    environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
+    """Packages of the model's own; None where it runs in what is installed."""
+    store: StoreAddress
+    ray: RayAddress
+    tracking_uri: str
+
+
+class MonitorOutputs(MonitorInputs):
+    """The same, once it has looked and is on schedule. What it finds later is no drift of the declaration."""
+
+    reference: str
+    """The digest of what the version is held against."""
+    reports_uri: str
+    """Where its state and reports lie."""

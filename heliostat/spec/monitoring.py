@@ -1,0 +1,90 @@
+"""A monitor's job, and what it keeps, as it lies in the object store.
+
+monitors/<name>/state/<revision>.json           alarms, what waits to be sent, what was looked at: the last one counts
+monitors/<name>/windows/<window>.json           what was found in a window when it was looked at last
+monitors/<name>/references/<digest>/            what a version is held against; `about.json` is written last
+monitors/<name>/proposals/<moment>.json         a retraining that was proposed
+monitors/<name>/runs/<moment>.json              how a look ended that was due
+schedules/monitor.<name>.json                   when it looks: `heliostat.spec.predictions.Scheduled`
+"""
+
+from __future__ import annotations
+
+from heliostat.spec.base import Digest, EntryPoint, Model, Name
+from heliostat.spec.monitors import Monitor
+from heliostat.spec.problem import Problem
+from heliostat.spec.resources import StoreAddress
+
+
+class MonitorSpecification(Model):
+    """Look at an application once."""
+
+    name: Name
+    """The monitor's, which is the application's."""
+    contract: EntryPoint
+    code_digest: Digest
+    """Of the contract's code, and of metrics of the workload's own."""
+    model_uri: str
+    """`models:/<name>/<version>`, which serves."""
+    dataset_key: str
+    """Of the snapshot that it was trained and tested on."""
+    dataset_digest: Digest
+    problem: Problem
+    monitor: Monitor
+    store: StoreAddress
+    tracking_uri: str
+    result_key: str = ""
+    """Where to say that it looked; empty where nobody waits for it."""
+    at: float | None = None
+    """The time that it is, Unix time, for a simulation; by default that of the clock."""
+
+
+class Refusal(Model):
+    """A candidate that the gate refused."""
+
+    at: float
+    """Unix time."""
+    candidate: str
+    reasons: tuple[str, ...]
+    report: str = ""
+    """Where the whole report is."""
+
+
+def top(name: str) -> str:
+    """Where all of a monitor lies."""
+    return f"monitors/{name}/"
+
+
+def states(name: str) -> str:
+    """Where its state lies, a revision an object."""
+    return f"{top(name)}state/"
+
+
+def window_key(name: str, window: str) -> str:
+    """Where a window's report lies."""
+    return f"{top(name)}windows/{window.replace(' ', '-').replace(':', '')}.json"
+
+
+def reference_top(name: str, digest: str) -> str:
+    """Where a reference lies."""
+    return f"{top(name)}references/{digest}/"
+
+
+def proposal_key(name: str, moment: str) -> str:
+    """Where a retraining is proposed."""
+    return f"{top(name)}proposals/{moment}.json"
+
+
+def refusals(name: str) -> str:
+    """Where refused candidates are."""
+    return f"{top(name)}refusals/"
+
+
+def runs(name: str) -> str:
+    """Where it is noted how looks ended."""
+    return f"{top(name)}runs/"
+
+
+def schedule_name(name: str) -> str:
+    """What its schedule is called; no batch prediction can have that name."""
+    return f"monitor.{name}"

@@ -1,0 +1,76 @@
+"""A retraining is proposed once, ends as accepted or refused, and a refused candidate is an alarm."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+from test_monitor_job import NEXT, breached, contents, data, receiver, world
+from watched_birds import DAY, MONDAY, Watched, birds
+
+from heliostat.jobs import monitor
+from heliostat.monitoring.proposals import Proposal
+from heliostat.spec.monitoring import Refusal
+
+__all__ = ["contents", "data", "receiver", "world"]
+ASKED = {
+    "drift": {},
+    "retraining": {
+        "triggers": [{"kind": "finding", "aspects": ["drift"], "windows": 2}],
+        "dataParameter": "last_day", "cooldownSeconds": 0, "refusedCooldownSeconds": 0, "leastNewRows": 1,
+    },
+}  # fmt: skip
+
+
+def heavier(world: Watched, days: int) -> dt.datetime:
+    """Days on which birds are heavier, with labels; when the last one is looked at."""
+    world.look(MONDAY - DAY / 2, **ASKED)
+    for number in range(days):
+        rows = birds(400, number + 2, heavier=2.0)
+        world.log(MONDAY + number * DAY, rows)
+        world.label(MONDAY + number * DAY, rows)
+        world.look(NEXT + number * DAY, **ASKED)
+    return NEXT + (days - 1) * DAY
+
+
+def test_two_bad_windows_propose_one_retraining_with_what_is_to_change(world: Watched) -> None:
+    last = heavier(world, 2)
+    state = world.state
+    assert state.decision is not None and state.decision.proposed
+    proposal = state.proposal
+    assert proposal is not None
+    assert proposal.change == (("birds", "dataParameters", "last_day"), "2026-03-03")
+    assert "birds/drift/weight in 2 windows one after another" in proposal.text
+    assert proposal.title == "Train birds again on data until 2026-03-03"
+    kept = [info.key for info in world.store.list("monitors/birds/proposals/")]
+    assert [Proposal.model_validate(json.loads(world.store.get(key))) for key in kept] == [proposal]
+    again = world.look(last + dt.timedelta(minutes=1), **ASKED)
+    assert again.proposal == proposal
+    assert again.decision is not None and again.decision.held_back == ("one is running",)
+
+
+def test_one_bad_window_proposes_nothing(world: Watched) -> None:
+    heavier(world, 1)
+    assert world.state.proposal is None
+    assert not [*world.store.list("monitors/birds/proposals/")]
+
+
+def test_a_refused_candidate_is_an_alarm_until_a_version_comes(world: Watched) -> None:
+    last = heavier(world, 2)
+    refused = Refusal(at=last.timestamp() + 60, candidate="models:/m-9", reasons=("error is 0.2 worse",), report="file:///r")
+    world.store.put("monitors/birds/refusals/run.json", refused.model_dump_json().encode())
+    state = world.look(last + dt.timedelta(minutes=5), **ASKED)
+    assert "retraining/candidate" in breached(state)
+    assert "models:/m-9 was refused: error is 0.2 worse; see file:///r" in state.findings["birds/retraining/candidate"].text
+    assert [each.outcome for each in state.retrainings] == ["refused"]
+    specification = world.specification(last + DAY, **ASKED)
+    monitor.watch(specification.model_copy(update={"model_uri": "models:/birds/4"}))
+    assert "retraining/candidate" not in breached(world.state)
+
+
+def test_another_version_ends_what_was_proposed(world: Watched) -> None:
+    last = heavier(world, 2)
+    specification = world.specification(last + DAY, **ASKED)
+    monitor.watch(specification.model_copy(update={"model_uri": "models:/birds/4"}))
+    assert [each.outcome for each in world.state.retrainings] == ["accepted"]
+    assert world.state.proposal is None

@@ -1,0 +1,139 @@
+"""Monitor: a look when it is declared, a schedule for the controller, and what it found in every update."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ml_world import World
+
+from heliostat.monitoring.alarms import Alarm, Alarms, Status
+from heliostat.monitoring.state import MonitorState
+from heliostat.provider.monitor import MonitorHandler
+from heliostat.spec.findings import Aspect, Finding, Severity, State
+from heliostat.spec.inspection import Inspection
+from heliostat.spec.monitor_resources import MonitorInputs
+from heliostat.spec.monitoring import MonitorSpecification, states
+from heliostat.spec.predictions import Scheduled, schedule_key
+from heliostat.systems.objects import open_store
+from heliostat.systems.revisions import Revisions
+from heliostat.testing.jobs import JobResult
+
+HANDLER = MonitorHandler()
+CONTRACT = "workloads.flights.contract:CONTRACT"
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+BAD = Finding(
+    monitor="flights", aspect=Aspect.QUALITY, subject="roc_auc", state=State.BREACH, severity=Severity.CRITICAL,
+    window="2026-03-01", at=NOW, text="roc_auc is 0.58 on 900 labelled rows, below 0.62",
+)  # fmt: skip
+GOOD = BAD.model_copy(update={"state": State.OK, "text": "roc_auc is 0.66"})
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(tmp_path)
+    world.install(monkeypatch)
+    (tmp_path / "objects").mkdir()
+
+    def looked(specification: dict[str, Any]) -> JobResult:
+        left(world, GOOD)
+        open_store(world.store).put(specification["resultKey"], b'{"reference": "r", "window": "2026-03-01"}')
+        return JobResult()
+
+    world.outcome = looked
+    return world
+
+
+def left(world: World, finding: Finding) -> None:
+    """Keep a state as a look leaves it."""
+    alarm = Alarm(key=finding.key, status=Status.FIRING, severity=finding.severity, finding=finding, since=finding.at)
+    alarms = Alarms(alarms={finding.key: alarm} if finding.state is State.BREACH else {})
+    state = MonitorState(looked_at=NOW, findings={finding.key: finding}, alarms=alarms)
+    Revisions(open_store(world.store), states("flights")).change(lambda _: state.model_dump_json().encode())
+
+
+def inputs(world: World, **changes: Any) -> MonitorInputs:
+    monitor = {"field": "late_probability", "drift": {}, "schedule": "5 * * * *", **changes.pop("monitor", {})}
+    given = {
+        "name": "flights", "code": world.code, "contract": CONTRACT, "model_uri": "models:/flights/3",
+        "dataset": world.dataset, "monitor": monitor,
+        "store": world.store, "ray": world.ray, "tracking_uri": "http://mlflow", **changes,
+    }  # fmt: skip
+    return MonitorInputs.model_validate(given)
+
+
+async def test_a_declaration_is_looked_at_once_and_put_on_schedule(world: World) -> None:
+    first = await HANDLER.create(world.context, inputs(world))
+    assert await HANDLER.create(world.context, inputs(world)) == first
+    [asked] = world.submitted
+    assert "heliostat.jobs.monitor" in asked["entrypoint"]
+    assert (asked["datasetKey"], asked["monitor"]["field"]) == (f"datasets/flights/{'d' * 64}", "late_probability")
+    assert first.outputs.reference == "r"
+    store = open_store(world.store)
+    scheduled = Scheduled.model_validate_json(store.get(schedule_key("monitor.flights")))
+    assert (scheduled.module, scheduled.runs, scheduled.schedule) == (
+        "heliostat.jobs.monitor", "monitors/flights/runs/", "5 * * * *",
+    )  # fmt: skip
+    specification = MonitorSpecification.model_validate_json(store.get(scheduled.specification))
+    assert (specification.model_uri, specification.result_key) == ("models:/flights/3", "")
+
+
+@pytest.mark.parametrize("change", [{"model_uri": "models:/flights/4"}, {"monitor": {"predictionDrift": {}}}], ids=str)
+async def test_another_version_or_declaration_is_looked_at_anew(world: World, change: dict[str, Any]) -> None:
+    first = (await HANDLER.create(world.context, inputs(world))).outputs
+    await HANDLER.update(world.context, "flights", first, inputs(world, **change))
+    assert len(world.submitted) == 2
+
+
+async def test_every_update_shows_the_newest_finding_and_how_many_alarms_are_open(world: World) -> None:
+    made = (await HANDLER.create(world.context, inputs(world))).outputs
+    world.told["info"].clear()
+    assert await HANDLER.read(world.context, "flights", made) == made
+    assert world.told["info"] == ["flights: roc_auc is 0.66 (window 2026-03-01)"]
+    left(world, BAD)
+    await HANDLER.read(world.context, "flights", made)
+    assert world.told["warn"] == [
+        "flights: roc_auc is 0.58 on 900 labelled rows, below 0.62 (window 2026-03-01)",
+        "flights: 1 alarm is open: `heliostat monitor alarms flights`",
+    ]
+
+
+async def test_what_is_gone_comes_back_and_a_deletion_keeps_what_was_found(world: World) -> None:
+    made = (await HANDLER.create(world.context, inputs(world))).outputs
+    store = open_store(world.store)
+    store.delete(schedule_key("monitor.flights"))
+    assert await HANDLER.read(world.context, "flights", made) is None
+    await HANDLER.create(world.context, inputs(world))
+    assert await HANDLER.read(world.context, "flights", made) == made
+    await HANDLER.delete(world.context, "flights", made)
+    assert not store.exists(schedule_key("monitor.flights"))
+    assert [*store.list(states("flights"))]
+
+
+async def test_a_preview_says_who_is_told(world: World) -> None:
+    await HANDLER.preview(world.context, None, inputs(world))
+    hook = {"sinks": [{"kind": "webhook", "name": "hook", "url": "http://127.0.0.1:9/"}]}
+    await HANDLER.preview(world.context, None, inputs(world, monitor=hook))
+    quiet, told = world.told["info"]
+    assert quiet.endswith("told to nobody: no sink is declared")
+    assert told == "flights will be watched at `5 * * * *` (UTC) by the controller; alarms go to hook"
+
+
+async def test_every_mistake_is_told_before_anything_starts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def inspected(*_: Any) -> Inspection:
+        return Inspection(answer={"late": True}, inputs=("carrier", "origin"))
+
+    monkeypatch.setattr("heliostat.provider.inspecting.inspect", inspected)
+    wrong = {"drift": {"columns": ["carier"], "limits": {"orgin": {"distance": "psi", "least": 0.2}}},
+             "quality": [{"metric": "accurracy", "limit": 0.5, "slices": ["dest"]}]}  # fmt: skip
+    given = inputs(world, monitor=wrong).model_dump(mode="json", by_alias=True)
+    told = {each.path: each.reason for each in await HANDLER.mistakes(given)}
+    assert set(told) == {
+        "monitor.drift.columns[0]", "monitor.drift.limits.orgin", "monitor.quality[0].metric", "monitor.quality[0].slices[0]",
+        "monitor.field",
+    }  # fmt: skip
+    assert told["monitor.field"] == "the answer has no field 'late_probability'; it has late"
+    right = inputs(world, monitor={"field": "late"}).model_dump(mode="json", by_alias=True)
+    assert await HANDLER.mistakes(right) == []
