@@ -22,12 +22,13 @@ class Dataset(Resource):
         platform: Where the function runs and the snapshot is kept.
         opts: Pulumi's resource options.
         problem: What its label is held against; by default it is a number.
+        data_schema: What is expected of it, as the text of a `schema.yaml`; data that is otherwise is no snapshot.
     """
 
     token = "heliostat:index:Dataset"  # noqa: S105 - a type, no secret
     outputs = ("address", "rows", "statistics_uri", "schema_uri")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a declaration needs
         self,
         name: str,
         code: Code,
@@ -37,6 +38,7 @@ class Dataset(Resource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         problem: Problem | None = None,
+        data_schema: str | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -46,6 +48,7 @@ class Dataset(Resource):
             entry_point=entry_point,
             parameters=parameters,
             problem=problem,
+            data_schema=data_schema,
             store=platform.store,
             ray=platform.ray,
         )

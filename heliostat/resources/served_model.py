@@ -24,6 +24,7 @@ from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
 from heliostat.spec.batch import ParquetSink, PostgresSink, SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
+from heliostat.spec.data_sets import SCHEMA_FILE as DATA_SCHEMA_FILE
 from heliostat.spec.federated import Federation
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
@@ -90,6 +91,11 @@ class ServedModelArgs:
         """The contract's own definition in Protocol Buffers: `contract.proto` beside its module; None where there is none."""
         path = self.root.joinpath(*self.contract.partition(":")[0].split(".")).with_name(PROTO_FILE)
         return path.read_text() if path.is_file() else None
+
+    def data_schema(self) -> str | None:
+        """What is expected of the data: `schema.yaml` beside the module that makes them; None where there is none."""
+        path = self.root.joinpath(*self.dataset.partition(":")[0].split(".")).with_name(DATA_SCHEMA_FILE)
+        return path.read_text(encoding="utf-8") if path.is_file() else None
 
     def training_parameters(self, name: str, overrides: Parameters) -> Parameters:
         """All parameters of the training of `name`, with a stack's overrides.
@@ -181,7 +187,8 @@ class ServedModel(pulumi.ComponentResource):
         declared = args.declared_problem()
         problem = declared or Problem()
         data_code, parameters = args.code(args.dataset), args.data_parameters.values()
-        data = Dataset(name, data_code, args.dataset, parameters, platform, child, problem=declared)
+        expected = args.data_schema()
+        data = Dataset(name, data_code, args.dataset, parameters, platform, child, problem=declared, data_schema=expected)
         spec = spec.model_copy(update={"gate": resolved_gate(spec.gate, problem)})
         candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data, child)
         # A metric of the workload's own is computed with the code of the evaluation.

@@ -24,6 +24,13 @@ class SnapshotSpecification(Model):
     parameters: Parameters
     task: Task | None = None
     """What the label is held against."""
+    identity: Digest | None = None
+    """The making's; None in what an earlier release wrote."""
+    code_digest: Digest | None = None
+    data_schema: str | None = None
+    """What the workload expects of its data, as YAML."""
+    previous: str | None = None
+    """The key of the snapshot that this one comes after: the reference of limits on drift."""
     store: StoreAddress
     result_key: str
 

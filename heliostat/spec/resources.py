@@ -181,6 +181,8 @@ class DatasetInputs(Model):
     parameters: Parameters = {}
     problem: Problem | None = None
     """What its label is held against; by default it is a number."""
+    data_schema: str | None = Field(default=None, exclude_if=is_none)
+    """What the workload expects of it: the text of its `schema.yaml` (`heliostat.data.schema`)."""
     store: StoreAddress
     ray: RayAddress
 

@@ -15,6 +15,7 @@ CHANGES = {
     *("client", "contract", "convert", "proto"),
     *("site run", "ci apply"),
     *("tasks cancel", "tasks retry"),
+    "datasets schema",
 }
 """They do something; what they did is told in a sentence, or by an option of their own."""
 BY_NATURE = {

@@ -94,3 +94,50 @@ def test_where_the_checkout_lies_means_nothing(world):
     assert "code" in HANDLER.insignificant_inputs(inputs(world), moved)
     changed = inputs(world, code=world.code.model_copy(update={"digest": "f" * 64}))
     assert "code" not in HANDLER.insignificant_inputs(inputs(world), changed)
+
+
+SCHEMA = "label: late\ncolumns:\n  late: {type: bool, absentIn: [serving], knownAtPrediction: false}\n"
+
+
+async def test_another_schema_holds_the_data_to_it_and_another_comment_does_nothing(world):
+    plain = await HANDLER.create(world.context, inputs(world))
+    held = inputs(world, data_schema=SCHEMA)
+    first = await HANDLER.update(world.context, plain.identifier, plain.outputs, held)
+    assert [job["dataSchema"] for job in world.submitted] == [None, SCHEMA]
+    assert world.submitted[1]["previous"] == f"datasets/flights/{DIGEST}"
+    assert first.address == plain.outputs.address, "the same rows are the same snapshot, and nothing is trained anew"
+    told = inputs(world, data_schema=f"# a comment\n{SCHEMA}")
+    assert "data_schema" in HANDLER.insignificant_inputs(held, told)
+    await HANDLER.update(world.context, plain.identifier, first, told)
+    assert len(world.submitted) == 2
+    other = inputs(world, data_schema=SCHEMA.replace("bool", "bool | int64"))
+    assert "data_schema" not in HANDLER.insignificant_inputs(held, other)
+    world.told["info"].clear()
+    await HANDLER.preview(world.context, first, other)
+    assert world.told["info"] == ["will make a snapshot of flights: what is expected of it changed"]
+
+
+async def test_a_schema_that_is_none_is_told_before_anything_starts(world):
+    given = inputs(world, data_schema="columns: {late: {typ: bool}}").model_dump(mode="json", by_alias=True)
+    reasons = {failure.path: failure.reason for failure in await HANDLER.mistakes(given)}
+    assert "columns.late.typ" in reasons["dataSchema"]
+
+
+async def test_what_was_found_and_stops_nothing_is_a_warning(world):
+    plain = world.outcome
+
+    def made(specification):
+        result = plain(specification)
+        store = open_store(world.store)
+        manifest = json.loads(store.get(specification["resultKey"]))
+        finding = {
+            "split": "train",
+            "text": "the column 'arrived': 1 rows are above the maximum 100, as far as 1e+09 (rows 0)",
+        }
+        store.put(specification["resultKey"], json.dumps({**manifest, "made": {"findings": [finding]}}).encode())
+        return result
+
+    world.outcome = made
+    await HANDLER.create(world.context, inputs(world))
+    (told,) = world.told["warn"]
+    assert told.endswith("as far as 1e+09 (rows 0); no model is given the column, so nothing stops")

@@ -29,6 +29,7 @@ _COMMANDS = {
     "rollback": ("rollback", "rollback", "Go back to what served before."),
     "promote": ("promote", "promote", "Pin what one stack serves in another one's config, by a pull request."),
     "tasks": ("tasks", "tasks", "Show the queue of tasks and its dead letters, try them again, cancel."),
+    "datasets": ("datasets_schema", "datasets", "List data sets, compare them, hold them to a schema."),
     "proto": ("proto", "proto", "Write a contract's definition for gRPC, with numbers that stay."),
     "client": ("client", "client", "Write a client of a workload as a wheel."),
     "site": ("site", "site", "Take part in a federated training with rows of one's own."),
