@@ -10,9 +10,9 @@ import heliostat
 from heliostat.data.profiles import Profile
 from heliostat.data.schema import SchemaError, read
 from heliostat.data.storage import from_bytes
+from heliostat.jobs.data_of import data_of
 from heliostat.jobs.specification import progress, run
 from heliostat.ml import datasets
-from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.snapshots.holding import Held, SplitFinding, hold
 from heliostat.ml.snapshots.splits import Split
 from heliostat.spec.data_sets import Making, prefix_of
@@ -23,13 +23,8 @@ from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_stor
 
 def snapshot(specification: SnapshotSpecification) -> None:
     """Call the workload's data function and keep what it returns, with how it was made."""
-    progress("reading the data")
-    data = load_entry_point(specification.entry_point)(specification.parameters)
-    if not isinstance(data, datasets.Tables | datasets.Parts):
-        found = type(data).__name__
-        raise PermanentError(
-            f"{specification.entry_point} returned {found}: it must return Tables or Parts of heliostat.ml.datasets"
-        )
+    found = data_of(specification, progress)
+    data = found.data
     store = open_store(specification.store)
     told: list[SplitFinding] = []
 
@@ -39,6 +34,7 @@ def snapshot(specification: SnapshotSpecification) -> None:
     manifest = datasets.save(data, specification.name, store, progress, specification.task, held)
     made = _making(specification, data, told)
     datasets.put_json(store, specification.result_key, {**manifest, **({"made": made} if made else {})})
+    found.done()
 
 
 def _held(

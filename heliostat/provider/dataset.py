@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from heliostat.provider import inspecting, ray_work
+from heliostat.provider import ingestions, inspecting, ray_work
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import SnapshotSpecification
@@ -28,9 +28,19 @@ class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
         """Where the checkout lies, and where a snapshot that is there was made, mean nothing."""
         return _same(old, new)
 
+    async def resolved_inputs(self, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Failure]]:
+        """With what tells the files that are there, where they are taken as they are: new ones are a difference then."""
+        return await asyncio.to_thread(ingestions.with_files, given), []
+
     async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
         """That the entry point is no function that makes data, or the schema none that data can be held to."""
-        return [*_schema_mistakes(given), *await inspecting.of_entry_point(given, Role.DATASET, "entryPoint")]
+        told = [*_schema_mistakes(given), *ingestions.mistakes(given)]
+        if given.get("ingestion") is None:
+            return [*told, *await inspecting.of_entry_point(given, Role.DATASET, "entryPoint")]
+        told += await inspecting.of_entry_point(given, Role.INGESTED, "entryPoint")
+        augment = given["ingestion"].get("augment")
+        more = {**given, "augment": augment}
+        return [*told, *(await inspecting.of_entry_point(more, Role.AUGMENTATION, "augment") if augment else [])]
 
     async def preview(self, context: Context, old: DatasetOutputs | None, new: DatasetInputs) -> None:
         """Say which snapshot is taken."""
@@ -57,11 +67,13 @@ class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
 
 
 def _identity(inputs: DatasetInputs) -> str:
-    parts = {"code": inputs.code.digest, "entry_point": inputs.entry_point, "parameters": inputs.parameters}
+    parts: dict[str, Any] = {"code": inputs.code.digest, "entry_point": inputs.entry_point, "parameters": inputs.parameters}
     if task := _task(inputs):
         parts["task"] = task
     if inputs.data_schema is not None:
         parts["schema"] = _expected(inputs.data_schema)
+    if inputs.ingestion is not None:
+        parts |= {"ingestion": ingestions.normal(inputs.ingestion), "found": inputs.found}
     return ray_work.digest_of({"name": inputs.name, **parts})
 
 
@@ -141,6 +153,7 @@ def _work(inputs: DatasetInputs, old: DatasetOutputs | None) -> ray_work.Work:
         identity=_identity(inputs),
         code_digest=inputs.code.digest,
         data_schema=inputs.data_schema,
+        ingestion=inputs.ingestion,
         previous=f"datasets/{old.name}/{old.address.digest}" if old is not None else None,
         store=inputs.store,
         result_key=_result_key(inputs),
@@ -164,6 +177,8 @@ def _same(old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:
         same.add("code")
     if _expected(old.data_schema) == _expected(new.data_schema):
         same.add("data_schema")
+    if ingestions.normal(old.ingestion) == ingestions.normal(new.ingestion):
+        same.add("ingestion")
     return frozenset(same)
 
 
@@ -181,4 +196,5 @@ def _why(old: DatasetOutputs | None, new: DatasetInputs) -> str:
         changes.append("its task changed")
     if _expected(old.data_schema) != _expected(new.data_schema):
         changes.append("what is expected of it changed")
+    changes += ingestions.changes(old, new)
     return f": {', '.join(changes)}" if changes else ""

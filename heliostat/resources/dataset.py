@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pulumi
 
 from heliostat.resources.base import Address, Resource
@@ -9,6 +11,9 @@ from heliostat.resources.platform import Platform
 from heliostat.spec.base import Parameters
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
+
+if TYPE_CHECKING:
+    from heliostat.data.ingestion import Ingestion
 
 
 class Dataset(Resource):
@@ -23,6 +28,7 @@ class Dataset(Resource):
         opts: Pulumi's resource options.
         problem: What its label is held against; by default it is a number.
         data_schema: What is expected of it, as the text of a `schema.yaml`; data that is otherwise is no snapshot.
+        ingestion: Where its rows come from; the entry point takes them as its second argument, after the parameters.
     """
 
     token = "heliostat:index:Dataset"  # noqa: S105 - a type, no secret
@@ -39,6 +45,7 @@ class Dataset(Resource):
         *,
         problem: Problem | None = None,
         data_schema: str | None = None,
+        ingestion: Ingestion | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -49,6 +56,7 @@ class Dataset(Resource):
             parameters=parameters,
             problem=problem,
             data_schema=data_schema,
+            ingestion=ingestion.model_dump(mode="json") if ingestion is not None else None,
             store=platform.store,
             ray=platform.ray,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
@@ -29,6 +31,8 @@ class SnapshotSpecification(Model):
     code_digest: Digest | None = None
     data_schema: str | None = None
     """What the workload expects of its data, as YAML."""
+    ingestion: dict[str, Any] | None = None
+    """Where the rows come from that the entry point is given as its second argument (`heliostat.data.ingestion`)."""
     previous: str | None = None
     """The key of the snapshot that this one comes after: the reference of limits on drift."""
     store: StoreAddress

@@ -15,6 +15,7 @@ from heliostat.data.profiling import profile
 from heliostat.data.schema import Schema
 from heliostat.data.storage import from_bytes
 from heliostat.data.summary import summary
+from heliostat.jobs import data_of
 from heliostat.jobs import snapshot as job
 from heliostat.ml import datasets
 from heliostat.ml.datasets import DataSource, Parts, Tables
@@ -59,7 +60,7 @@ class World:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, address: StoreAddress) -> None:
         self.address, self.data = address, Tables(**SPLITS, label="late", sources=(DataSource(uri="file:///x", rows=400),))
-        monkeypatch.setattr(job, "load_entry_point", lambda _: lambda parameters: self.data)
+        monkeypatch.setattr(data_of, "load_entry_point", lambda _: lambda parameters: self.data)
 
     def make(self, expected: Schema | None = None, previous: str | None = None) -> dict:
         job.snapshot(

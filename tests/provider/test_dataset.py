@@ -141,3 +141,45 @@ async def test_what_was_found_and_stops_nothing_is_a_warning(world):
     await HANDLER.create(world.context, inputs(world))
     (told,) = world.told["warn"]
     assert told.endswith("as far as 1e+09 (rows 0); no model is given the column, so nothing stops")
+
+
+def ingesting(world, tmp_path, **given):
+    split = {"kind": "group", "column": "id"}
+    source = {"kind": "files", "uri": f"file://{tmp_path}/rows"}
+    return inputs(world, ingestion={"source": source, "label": "late", "split": split, **given})
+
+
+async def test_new_files_are_a_difference_where_all_that_are_there_are_taken(world, tmp_path):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.parquet").write_bytes(b"1")
+
+    async def resolved(**given):
+        wire = ingesting(world, tmp_path, **given).model_dump(mode="json", by_alias=True)
+        return DatasetInputs.model_validate((await HANDLER.resolved_inputs(wire))[0])
+
+    first = await resolved()
+    assert first.found
+    assert await resolved() == first
+    created = await HANDLER.create(world.context, first)
+    assert world.submitted[0]["ingestion"]["source"]["uri"] == f"file://{tmp_path}/rows"
+    (tmp_path / "rows" / "b.parquet").write_bytes(b"2")
+    second = await resolved()
+    assert second.found != first.found
+    world.told["info"].clear()
+    await HANDLER.preview(world.context, created.outputs, second)
+    assert world.told["info"] == ["will make a snapshot of flights: other files are there"]
+    bounded = await resolved(time="at", until="2026-03-01T00:00:00Z")
+    assert bounded.found is None, "a data set up to a moment stays as it was made"
+    assert bounded.ingestion is not None
+
+
+async def test_mistakes_of_an_ingestion_are_told_with_their_place(world, tmp_path):
+    wrong = ingesting(world, tmp_path, until="2026-03-01T00:00:00Z", split={"kind": "group"})
+    reasons = {each.path: each.reason for each in await HANDLER.mistakes(wrong.model_dump(mode="json", by_alias=True))}
+    assert reasons["ingestion.split.group.column"] == "Field required"
+
+
+def test_whole_numbers_that_came_as_doubles_are_the_same_ingestion(world, tmp_path):
+    one = ingesting(world, tmp_path, split={"kind": "group", "column": "id", "seed": 3})
+    other = ingesting(world, tmp_path, split={"kind": "group", "column": "id", "seed": 3.0})
+    assert "ingestion" in HANDLER.insignificant_inputs(one, other)
