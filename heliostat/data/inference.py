@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any, Final
 
+from heliostat.data.leakage_expectations import LeakageExpectations
 from heliostat.data.profiles import ColumnProfile, FiniteNumbers, Profile
 from heliostat.data.schema import ColumnExpectations, ListLength, Schema
 
@@ -17,6 +18,8 @@ _ROOM: Final = 0.1
 """Of a range's width, on both sides; a range that does not go below nothing stays there."""
 _MISSING_ROOM: Final = 2.0
 """Times as much may be missing as was."""
+_KNOWS: Final = 0.99
+"""How well one feature may predict the label, before somebody has to look at it."""
 _TIMES: Final = ("timestamp", "date", "time")
 
 
@@ -38,7 +41,8 @@ def infer(profile: Profile, label: str | None = None, known_later: Collection[st
     if not profile.rows:
         raise ValueError("a profile without rows suggests no schema: make one of data")
     later = {label, *known_later}
-    return Schema(label=label, columns={name: _column(column, name in later) for name, column in profile.columns.items()})
+    columns = {name: _column(column, name in later) for name, column in profile.columns.items()}
+    return Schema(label=label, columns=columns, leakage=LeakageExpectations(knows_label=_KNOWS) if label else None)
 
 
 def _column(column: ColumnProfile, is_later: bool) -> ColumnExpectations:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -10,10 +12,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from heliostat.data.comparison import Distance
+from heliostat.data.leakage_expectations import LeakageExpectations, unknown_columns
 from heliostat.spec.base import Model, is_empty, is_none
+from heliostat.spec.data_sets import SCHEMA_FILE as FILE
 from heliostat.spec.flow import path_of
 from heliostat.spec.mistakes import mistakes_in
 
+JSON_SCHEMA_FILE: Final = "data-schema.schema.json"
+"""In the folder of the configs: what editors check such a file against."""
 ENVIRONMENTS: Final = ("training", "serving")
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -87,6 +93,8 @@ class Schema(Model):
     """Where data is held to this: each may lack columns that others have."""
     allow_new_columns: bool = True
     """Whether columns may be there that are not named here."""
+    leakage: LeakageExpectations | None = Field(None, exclude_if=is_none)
+    """What must not give the answer away; by default it is not looked for."""
     columns: dict[str, ColumnExpectations]
 
     @model_validator(mode="after")
@@ -100,6 +108,10 @@ class Schema(Model):
                 for environment in column.absent_in
                 if environment not in self.environments
             ]
+        if self.leakage is not None:
+            wrong += unknown_columns(self.leakage, [*self.columns])
+            if self.leakage.knows_label is not None and self.label is None:
+                wrong.append("`leakage.knowsLabel` needs the label: name it in `label`")
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
@@ -123,6 +135,11 @@ class Schema(Model):
             if name != self.label and column.known_at_prediction and "serving" not in column.absent_in
         )
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it says, however it is written."""
+        return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()
+
     def to_yaml(self) -> str:
         """The schema as a file that people review; what is as by default is left out."""
         from ruamel.yaml import YAML
@@ -139,10 +156,24 @@ class Schema(Model):
 _HEAD: Final = """\
 # What this workload expects of its data. It was inferred from data once: review it, and change what does not hold.
 # Look above all at knownAtPrediction (a value that comes after the event must not be a feature) and at ranges and values.
+# yaml-language-server: $schema=../../configs/data-schema.schema.json
 """
 
 
-def read(text: str, file: str = "schema.yaml") -> Schema:
+def schema_text() -> str:
+    """The JSON Schema that editors check a schema's file against, as the committed file holds it."""
+    from heliostat.spec.describing import Described
+
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What a workload expects of its data",
+        "description": "A workload's schema.yaml. Made from heliostat.data.schema; do not edit.",
+    }
+    schema = Schema.model_json_schema(by_alias=True, schema_generator=Described)
+    return json.dumps({**schema, **head}, indent=2) + "\n"
+
+
+def read(text: str, file: str = FILE) -> Schema:
     """The schema that `text` is, in YAML; `file` is its name, for what is told.
 
     Raises:

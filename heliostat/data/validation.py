@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from heliostat.data.columns import Mask, as_numbers, is_list, is_number, is_text, mask, type_name
+from heliostat.data.breaches import KEYS, Breach, Repeated, broken_by
+from heliostat.data.columns import type_name
 from heliostat.data.drift import Limit, Limits, compare
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, profile
 from heliostat.data.schema import ColumnExpectations, Schema
 
-EXAMPLES: Final = 10
-"""Rows that a finding names."""
+_NAMED: Final = 5
+"""Unexpected texts that a finding names."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Finding:
     """The first rows that break it, counted from 0."""
     count: int = 0
     """All rows that do; 0 where the column as a whole breaks it."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as plain JSON."""
+        return {**asdict(self), "rows": list(self.rows)}
 
 
 @dataclass(frozen=True)
@@ -66,24 +70,104 @@ def validate(schema: Schema, table: pa.Table, environment: str = "training", ref
     Raises:
         ValueError: the schema has no such environment.
     """
-    expected = schema.expected_in(environment)
-    findings: list[Finding] = []
-    for name, column in expected.items():
-        if name in table.column_names:
-            findings += _column(name, column, table[name])
-        else:
-            text = f"the column {name!r} is not there: the schema expects it as {column.type} in {environment!r}"
-            findings.append(Finding(name, "presence", True, False, text))
-    findings += _unexpected(schema, expected, table, environment)
-    if reference is not None and table.num_rows:
-        findings += _drifted(expected, table, reference)
-    return Validation(table.num_rows, tuple(findings))
+    validator = Validator(schema, environment)
+    validator.add(table)
+    found = validator.validation()
+    if reference is None or not table.num_rows:
+        return found
+    limited = [name for name in limits_of(schema, environment) if name in table.column_names]
+    window = profile(table.select(limited), DRIFT) if limited else Profile(table.num_rows, {})
+    return Validation(found.rows, (*found.findings, *drifted(schema, window, reference, environment)))
+
+
+class Validator:
+    """Holds the parts of a table to a schema, one after another: memory holds a part, and 16 bytes for each value of a column
+    that is `unique`. All parts have the same columns.
+
+    Raises:
+        ValueError: the schema has no such environment.
+    """
+
+    def __init__(self, schema: Schema, environment: str = "training") -> None:
+        self._schema, self._environment = schema, environment
+        self._expected = schema.expected_in(environment)
+        self._rows = 0
+        self._columns: dict[str, pa.DataType] | None = None
+        self._breaches: dict[tuple[str, str], Breach] = {}
+        self._repeated: dict[str, Repeated] = {}
+
+    def add(self, table: pa.Table) -> None:
+        """Take in rows."""
+        if self._columns is None or self._rows == 0:
+            self._columns = {field.name: _plain(field.type) for field in table.schema}
+        for name, expected in self._expected.items():
+            if name in table.column_names and _is_of(_plain(table[name].type), expected.type):
+                self._add(name, expected, table[name])
+        self._rows += table.num_rows
+
+    def validation(self) -> Validation:
+        """What became of all rows so far."""
+        columns = self._columns or {}
+        for name, repeated in self._repeated.items():
+            self._breaches[name, "unique"] = repeated.breach()
+        findings: list[Finding] = []
+        for name, expected in self._expected.items():
+            if name in columns:
+                findings += self._of_column(name, expected, columns[name])
+            else:
+                text = f"the column {name!r} is not there: the schema expects it as {expected.type} in {self._environment!r}"
+                findings.append(Finding(name, "presence", True, False, text))
+        findings += _unexpected(self._schema, self._expected, columns, self._environment)
+        return Validation(self._rows, tuple(findings))
+
+    def _add(self, name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> None:
+        column = column.cast(_plain(column.type))
+        for broken in broken_by(expected, column):
+            broken.into(self._breaches.setdefault((name, broken.key), Breach()), self._rows)
+        if expected.unique:
+            self._repeated.setdefault(name, Repeated()).add(self._rows, column)
+
+    def _of_column(self, name: str, expected: ColumnExpectations, kind: pa.DataType) -> Iterator[Finding]:
+        if not _is_of(kind, expected.type):
+            text = (
+                f"the column {name!r} is of type {type_name(kind)}, and {expected.type} is expected: cast it, or change "
+                "the schema"
+            )
+            yield Finding(name, "type", expected.type, type_name(kind), text)
+            return
+        for key in KEYS:
+            breach = self._breaches.get((name, key))
+            if breach is not None and breach.count:
+                found = _judged(key, expected, breach, self._rows)
+                if found is not None:
+                    yield _finding(name, key, *found, breach)
+
+
+def limits_of(schema: Schema, environment: str = "training") -> dict[str, Limit]:
+    """How far columns may be from a reference's, of those for which the schema says it."""
+    return {
+        name: Limit(column.drift.distance, column.drift.limit)
+        for name, column in schema.expected_in(environment).items()
+        if column.drift is not None
+    }
+
+
+def drifted(schema: Schema, window: Profile, reference: Profile, environment: str = "training") -> Iterator[Finding]:
+    """The columns that are farther from a reference than the schema allows; those that the window does not have are told by
+    their presence."""
+    limits = {name: limit for name, limit in limits_of(schema, environment).items() if name in window.columns}
+    for column in compare(reference, window, Limits(columns=limits), list(limits)).columns:
+        if column.status != "stable":
+            limit = limits[column.name]
+            value = column.distances.get(limit.distance)
+            text = f"the column {column.name!r} {column.text}"
+            yield Finding(column.name, "drift", {limit.distance: limit.least}, value, text)
 
 
 def _unexpected(
-    schema: Schema, expected: Mapping[str, ColumnExpectations], table: pa.Table, environment: str
+    schema: Schema, expected: Mapping[str, ColumnExpectations], columns: Iterable[str], environment: str
 ) -> Iterator[Finding]:
-    for name in table.column_names:
+    for name in columns:
         if name in expected:
             continue
         if name in schema.columns:
@@ -94,26 +178,8 @@ def _unexpected(
             yield Finding(name, "allowNewColumns", False, True, text)
 
 
-def _column(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> Iterator[Finding]:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not _is_of(kind, expected.type):
-        text = (
-            f"the column {name!r} is of type {type_name(kind)}, and {expected.type} is expected: cast it, or change the schema"
-        )
-        yield Finding(name, "type", expected.type, type_name(kind), text)
-        return
-    column = column.cast(kind) if pa.types.is_dictionary(column.type) else column
-    yield from _missing(name, expected, column)
-    if pa.types.is_null(kind):
-        return
-    if is_number(kind):
-        yield from _numbers(name, expected, column)
-    elif is_text(kind):
-        yield from _texts(name, expected, column)
-    elif is_list(kind):
-        yield from _lengths(name, expected, column)
-    if expected.unique:
-        yield from _unique(name, column)
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _is_of(kind: pa.DataType, expected: str) -> bool:
@@ -121,96 +187,50 @@ def _is_of(kind: pa.DataType, expected: str) -> bool:
     return bool(pa.types.is_null(kind)) or type_name(kind) in expected.split(" | ")
 
 
-def _missing(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> Iterator[Finding]:
-    missing = mask(pc.is_null(column, nan_is_null=pa.types.is_floating(column.type)))
-    yield from _share(name, "maxMissing", expected.max_missing, missing, lambda: "are missing")
+def _judged(key: str, expected: ColumnExpectations, breach: Breach, rows: int) -> tuple[Any, Any, str] | None:
+    """The limit, what was found and how it is told; None where there is not more of it than the limit."""
+    match key:
+        case "maxMissing":
+            return _share(expected.max_missing, breach, rows, "are missing")
+        case "maxInfinite":
+            return _share(expected.max_infinite, breach, rows, "are infinite")
+        case "minimum":
+            limit, worst = expected.minimum, breach.least
+            return limit, worst, f"are below the minimum {limit:g}, as far as {worst:g}"
+        case "maximum":
+            limit, worst = expected.maximum, breach.greatest
+            return limit, worst, f"are above the maximum {limit:g}, as far as {worst:g}"
+        case "values":
+            return _share(expected.max_unknown, breach, rows, _named(expected, breach))
+        case "length":
+            return _length(expected, breach)
+        case _:
+            return True, breach.count, "have a value that an earlier row has"
 
 
-def _numbers(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> Iterator[Finding]:
-    values = np.asarray(as_numbers(column).fill_null(np.nan).to_numpy(), np.float64)
-    yield from _share(name, "maxInfinite", expected.max_infinite, np.isinf(values), lambda: "are infinite")
-    finite = np.isfinite(values)
-    for key, limit, beyond in (
-        ("minimum", expected.minimum, np.less),
-        ("maximum", expected.maximum, np.greater),
-    ):
-        if limit is None:
-            continue
-        broken = finite & beyond(values, limit)
-        if broken.any():
-            worst = float(values[broken].min() if key == "minimum" else values[broken].max())
-            below = "below" if key == "minimum" else "above"
-            yield _finding(name, key, limit, worst, broken, f"are {below} the {key} {limit:g}, as far as {worst:g}")
+def _named(expected: ColumnExpectations, breach: Breach) -> str:
+    texts = [*breach.texts]
+    more = f" and {len(texts) - _NAMED:,} more" if len(texts) > _NAMED else ""
+    named = ", ".join(map(repr, texts[:_NAMED]))
+    return f"have texts that are not among the {len(expected.values or ())} expected: {named}{more}"
 
 
-def _texts(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> Iterator[Finding]:
-    if expected.values is None:
-        return
-    texts = column.cast(pa.string())
-    known = pc.is_in(texts, pa.array(expected.values, pa.string()))
-    unknown = ~mask(known) & mask(texts.is_valid())
-
-    def described() -> str:
-        found = texts.filter(pa.array(unknown)).unique().to_pylist()
-        named = ", ".join(map(repr, found[:5])) + (f" and {len(found) - 5:,} more" if len(found) > 5 else "")
-        return f"have texts that are not among the {len(expected.values or ())} expected: {named}"
-
-    yield from _share(name, "values", expected.max_unknown, unknown, described)
+def _length(expected: ColumnExpectations, breach: Breach) -> tuple[Any, Any, str]:
+    length = expected.length
+    least, most = (length.minimum, length.maximum) if length is not None else (0, None)
+    worst = [int(breach.least), int(breach.greatest)]
+    text = f"have {worst[0]} to {worst[1]} values, and {least} to {np.inf if most is None else most:g} are expected"
+    return {"minimum": least, "maximum": most}, worst, text
 
 
-def _lengths(name: str, expected: ColumnExpectations, column: pa.ChunkedArray) -> Iterator[Finding]:
-    if expected.length is None:
-        return
-    lengths = pc.list_value_length(column).fill_null(expected.length.minimum).to_numpy()
-    most = np.inf if expected.length.maximum is None else expected.length.maximum
-    broken = (lengths < expected.length.minimum) | (lengths > most)
-    if broken.any():
-        worst = sorted(set(lengths[broken].tolist()))
-        limit = {"minimum": expected.length.minimum, "maximum": expected.length.maximum}
-        text = f"have {worst[0]} to {worst[-1]} values, and {limit['minimum']} to {most:g} are expected"
-        yield _finding(name, "length", limit, worst, broken, text)
+def _share(limit: float, breach: Breach, rows: int, what: str) -> tuple[float, float, str] | None:
+    if breach.count <= limit * rows:
+        return None
+    share = breach.count / rows
+    return limit, share, f"{what}: {share:.3%} of all, limit {limit:.3%}"
 
 
-def _unique(name: str, column: pa.ChunkedArray) -> Iterator[Finding]:
-    """Missing values are not the same as each other."""
-    valid = np.flatnonzero(mask(column.is_valid()))
-    encoded = column.drop_null().combine_chunks().dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    _, first = np.unique(encoded.indices.to_numpy(), return_index=True)
-    broken = np.zeros(len(column), np.bool_)
-    broken[valid] = True
-    broken[valid[first]] = False
-    if broken.any():
-        yield _finding(name, "unique", True, int(broken.sum()), broken, "have a value that an earlier row has")
-
-
-def _drifted(expected: Mapping[str, ColumnExpectations], table: pa.Table, reference: Profile) -> Iterator[Finding]:
-    limits = {
-        name: Limit(column.drift.distance, column.drift.limit)
-        for name, column in expected.items()
-        if column.drift is not None and name in table.column_names
-    }
-    if not limits:
-        return
-    window = profile(table.select(list(limits)), DRIFT)
-    for column in compare(reference, window, Limits(columns=limits), list(limits)).columns:
-        if column.status != "stable":
-            limit = limits[column.name]
-            value = column.distances.get(limit.distance)
-            yield Finding(
-                column.name, "drift", {limit.distance: limit.least}, value, f"the column {column.name!r} {column.text}"
-            )
-
-
-def _share(name: str, key: str, limit: float, broken: Mask, what: Callable[[], str]) -> Iterator[Finding]:
-    count = int(broken.sum())
-    if count and count > limit * len(broken):
-        share = count / len(broken)
-        yield _finding(name, key, limit, share, broken, f"{what()}: {share:.3%} of all, limit {limit:.3%}")
-
-
-def _finding(name: str, key: str, limit: Any, value: Any, broken: Mask, text: str) -> Finding:
-    count = int(broken.sum())
-    rows = tuple(np.flatnonzero(broken)[:EXAMPLES].tolist())
-    named = ", ".join(map(str, rows)) + (" …" if count > len(rows) else "")
-    return Finding(name, key, limit, value, f"the column {name!r}: {count:,} rows {text} (rows {named})", rows, count)
+def _finding(name: str, key: str, limit: Any, value: Any, text: str, breach: Breach) -> Finding:
+    named = ", ".join(map(str, breach.rows)) + (" …" if breach.count > len(breach.rows) else "")
+    whole = f"the column {name!r}: {breach.count:,} rows {text} (rows {named})"
+    return Finding(name, key, limit, value, whole, tuple(breach.rows), breach.count)

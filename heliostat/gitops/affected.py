@@ -14,7 +14,7 @@ from heliostat.gitops.declared import PARTS, DeclaredTree, DeclaredWorkload
 from heliostat.spec.stack import PROJECT
 
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w]*(\.\w+)+:[A-Za-z_]\w*")
-_OF_SECTIONS: Final = {"training": "training", "gate": "model", "model": "model", "mlflow": "model"}
+_OF_SECTIONS: Final = {"data": "dataset", "training": "training", "gate": "model", "model": "model", "mlflow": "model"}
 """The first part of a workload that a section of its config decides about; every other one is the application's."""
 
 

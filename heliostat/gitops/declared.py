@@ -18,6 +18,7 @@ from heliostat.layout import CONTRACT, SourcesError, has_code, sources, workload
 from heliostat.resources.workload_modules import parameters_of, workload_module
 from heliostat.spec.base import Model
 from heliostat.spec.code import WORKLOADS, CodeError, code_digest, code_of
+from heliostat.spec.data_sets import SCHEMA_FILE
 from heliostat.spec.problem import Problem
 from heliostat.spec.proto import PROTO_FILE
 
@@ -92,12 +93,27 @@ def _parts(root: Path, name: str, packages: Sequence[str]) -> Iterator[tuple[str
         return code_of(root, *entry_points, sources=packages).digest
 
     task = problem.task_identity
-    yield "dataset", hash_of(points["dataset"], code(points["dataset"]), data.values() if data else {}, task)
+    ingestion = getattr(declare, "ingestion", None)
+    further = [ingestion.augment] if ingestion is not None and ingestion.augment else []
+    rows = ingestion.model_dump(mode="json") if ingestion is not None else None
+    expected = _expected(root.joinpath(*points["dataset"].partition(":")[0].split(".")).with_name(SCHEMA_FILE))
+    made = code(points["dataset"], *further)
+    yield "dataset", hash_of(points["dataset"], made, data.values() if data else {}, task, rows, expected)
     yield "training", hash_of(points["train"], code(points["train"]), parameters.values() if parameters else {}, task)
     metrics = [metric.model_dump(mode="json", exclude={"code_digest"}) for metric in problem.metrics]
     yield "model", hash_of(task, metrics, [code(metric.function) for metric in problem.metrics])
     proto = root.joinpath(*points["contract"].partition(":")[0].split(".")).with_name(PROTO_FILE)
     yield "application", hash_of(points["contract"], code(points["contract"]), proto.read_text() if proto.is_file() else "")
+
+
+def _expected(file: Path) -> str:
+    """What is expected of the data, however it is written."""
+    from heliostat.data.schema import SchemaError, load
+
+    try:
+        return load(file).digest if file.is_file() else ""
+    except SchemaError as error:
+        return str(error)
 
 
 def _digest_of(root: Path, entry_point: str, packages: Sequence[str]) -> str:

@@ -130,7 +130,7 @@ def _kept(specification: BatchSpecification, source: QuerySource, contract: Cont
         writer: pq.ParquetWriter | None = None
         path, written = Path(folder, "part.parquet"), 0
         for batch in rows.batches:
-            table = _table(rows.names, batch, types, schema)
+            table = table_of(rows.names, batch, types, schema)
             schema = table.schema
             writer = writer or pq.ParquetWriter(path, schema, compression="zstd")
             writer.write_table(table)
@@ -174,9 +174,14 @@ def _plain_types(annotation: Any) -> Iterator[type]:
             yield from _plain_types(each)
 
 
-def _table(
+def table_of(
     names: Sequence[str], rows: Sequence[Sequence[Any]], types: dict[str, pa.DataType], schema: pa.Schema | None
 ) -> pa.Table:
+    """Rows of a query as a table, with the types that are known, or those of the rows before.
+
+    Raises:
+        PermanentError: the values of a column are not of one type.
+    """
     columns = list(zip(*rows, strict=True))
     return pa.table(
         {

@@ -2,26 +2,114 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import heliostat
+from heliostat.data.profiles import Profile
+from heliostat.data.schema import SchemaError, read
+from heliostat.data.storage import from_bytes
+from heliostat.jobs.data_of import data_of
 from heliostat.jobs.specification import progress, run
 from heliostat.ml import datasets
-from heliostat.ml.contracts import load_entry_point
+from heliostat.ml.snapshots.holding import Held, SplitFinding, hold
+from heliostat.ml.snapshots.splits import Split
+from heliostat.spec.data_sets import Making, prefix_of
 from heliostat.spec.jobs import SnapshotSpecification
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import open_store
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
 
 
 def snapshot(specification: SnapshotSpecification) -> None:
-    """Call the workload's data function and keep what it returns."""
-    progress("reading the data")
-    data = load_entry_point(specification.entry_point)(specification.parameters)
-    if not isinstance(data, datasets.Tables | datasets.Parts):
-        found = type(data).__name__
-        raise PermanentError(
-            f"{specification.entry_point} returned {found}: it must return Tables or Parts of heliostat.ml.datasets"
-        )
+    """Call the workload's data function and keep what it returns, with how it was made."""
+    found = data_of(specification, progress)
+    data = found.data
     store = open_store(specification.store)
-    manifest = datasets.save(data, specification.name, store, progress, specification.task)
-    datasets.put_json(store, specification.result_key, manifest)
+    told: list[SplitFinding] = []
+
+    def held(splits: Mapping[str, Split]) -> None:
+        told.extend(_held(specification, store, splits, data.label))
+
+    manifest = datasets.save(data, specification.name, store, progress, specification.task, held)
+    made = _making(specification, data, told)
+    datasets.put_json(store, specification.result_key, {**manifest, **({"made": made} if made else {})})
+    found.done()
+
+
+def _held(
+    specification: SnapshotSpecification, store: ObjectStore, splits: Mapping[str, Split], label: str
+) -> tuple[SplitFinding, ...]:
+    """Hold the splits to the workload's schema, where there is one; what fails and stops nothing.
+
+    Raises:
+        PermanentError: something that a model would learn from is not as expected; with everything that is not.
+    """
+    if specification.data_schema is None:
+        return ()
+    progress("holding the data to the schema")
+    try:
+        schema = read(specification.data_schema)
+    except SchemaError as error:
+        raise PermanentError(str(error)) from None
+    found = hold(schema, splits, label, lambda: _reference(specification, store))
+    if not found.holds:
+        raise PermanentError(_refused(specification, store, found))
+    return found.others
+
+
+def _reference(specification: SnapshotSpecification, store: ObjectStore) -> Profile | None:
+    """The profile of the train split of the snapshot before this one; None where there is none, or it has none."""
+    if specification.previous is None:
+        return None
+    try:
+        return from_bytes(store.get(f"{specification.previous}/profiles/train.arrow"))
+    except ObjectMissingError:
+        return None
+
+
+def _refused(specification: SnapshotSpecification, store: ObjectStore, found: Held) -> str:
+    """Keep why the data is refused, with the rows; what is told of it."""
+    key = f"{prefix_of(specification.name)}refused/{specification.identity}.json"
+    report: dict[str, Any] = {
+        "name": specification.name,
+        "at": time.time(),
+        "entryPoint": specification.entry_point,
+        "parameters": specification.parameters,
+        "findings": [each.as_json() for each in found.stopping],
+        "leaks": [
+            {"kind": leak.kind, "columns": leak.columns, "text": leak.text, "value": leak.value} for leak in found.leaks
+        ],
+        "stoppingNothing": [each.as_json() for each in found.others],
+    }
+    datasets.put_json(store, key, report)
+    return "\n  ".join(
+        [
+            f"the data of {specification.name} is not as its schema.yaml expects, and nothing is trained on it:",
+            *found.texts,
+            f"the rows are in {store.uri(key)}. Mend the data, or change the schema where it no longer holds",
+        ]
+    )
+
+
+def _making(
+    specification: SnapshotSpecification, data: datasets.Tables | datasets.Parts, told: list[SplitFinding]
+) -> dict[str, Any] | None:
+    """How the snapshot was made; None where the job was asked for by a release that kept nothing of it."""
+    if specification.identity is None or specification.code_digest is None:
+        return None
+    made = Making(
+        identity=specification.identity,
+        at=time.time(),
+        entry_point=specification.entry_point,
+        code_digest=specification.code_digest,
+        parameters=specification.parameters,
+        library=heliostat.__version__,
+        sources=tuple(data.sources),
+        schema_digest=read(specification.data_schema).digest if specification.data_schema is not None else "",
+        findings=tuple(each.as_json() for each in told),
+    )
+    return made.model_dump(mode="json")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Snapshots of data: what a workload's data function returns, how it is kept, and how a training reads it.
 
 A snapshot is immutable and named by its content. Below its key lie the Parquet files of the splits (`train.parquet`; where a
-split is more than one file holds, `train/rows-<first>-<end>.parquet`), `statistics.json`, `schema.json` and, written last,
-`manifest.json`, which names the files: without a manifest there is no snapshot.
+split is more than one file holds, `train/rows-<first>-<end>.parquet`), a profile of each, `statistics.json`, `schema.json`
+and, written last, `manifest.json`, which names the files: without a manifest there is no snapshot.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ import pyarrow as pa
 from heliostat.ml import dataset_statistics
 from heliostat.ml.snapshots.digest import content_digest
 from heliostat.ml.snapshots.parts import SplitCheck, parts_of
+from heliostat.ml.snapshots.profiling import keep_profiles
 from heliostat.ml.snapshots.reader import Snapshot
 from heliostat.ml.snapshots.splits import FileSplit, Split, TableSplit
 from heliostat.ml.snapshots.writer import SplitWriter
 from heliostat.ml.tasks.base import Kind, is_list, wrong_label
 from heliostat.ml.tasks.evaluation import kind_of
+from heliostat.spec.data_sets import DataSource
 from heliostat.spec.tasks import DeclaredTask
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
 from heliostat.systems.scratch import scratch_folder
 
-__all__ = ["Parts", "Snapshot", "Tables", "check"]
+__all__ = ["DataSource", "Parts", "Snapshot", "Tables", "check"]
 
 SPLITS: Final = ("train", "validation", "test")
 
@@ -45,6 +47,8 @@ class Tables:
     """The column to predict."""
     notes: tuple[str, ...] = ()
     """What was left out and why, with counts: kept in the manifest."""
+    sources: tuple[DataSource, ...] = ()
+    """What it was made of: kept with how it was made."""
 
     def __iter__(self) -> Iterator[tuple[str, pa.Table]]:
         return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))
@@ -76,6 +80,8 @@ class Parts:
     """The column to predict."""
     notes: Sequence[str] = ()
     """As in `Tables`. It is read after the last part: what makes parts may add to a list."""
+    sources: Sequence[DataSource] = ()
+    """As in `Tables`, and read after the last part too."""
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))
@@ -160,12 +166,14 @@ def save(
     store: ObjectStore,
     tell: Callable[[str], None] = lambda text: None,
     task: DeclaredTask = None,
+    hold: Callable[[Mapping[str, Split]], None] = lambda splits: None,
 ) -> dict[str, Any]:
     """Keep `data` as a snapshot of the data set `name` and return its manifest; one that is there is adopted as it is.
 
     Killed at any moment, nothing of it is read: the manifest comes last, and the next attempt writes the same rows anew.
 
-    The values alone name it. What is told of the label is told as the task has it, also of one that is adopted.
+    The values alone name it. What is told of the label is told as the task has it, also of one that is adopted. `hold` is
+    called with the splits before anything is stored, and raises where they are not to become a snapshot.
 
     Raises:
         PermanentError: the splits or the parts do not fit together, or their label is none of the task.
@@ -174,6 +182,7 @@ def save(
         splits: Mapping[str, TableSplit | FileSplit]
         splits = _written(data, folder, tell, task) if isinstance(data, Parts) else _in_memory(data, task)
         _require_testable(splits, data.label, task)
+        hold(splits)
         tell("computing the digest")
         digest = content_digest(data.label, splits)
         prefix = f"datasets/{name}/{digest}"
@@ -185,12 +194,14 @@ def save(
                     f"{erased['erasure']}): take them out of the source as well"
                 )
             _tell_label(store, f"{prefix}/statistics.json", splits, data.label, task)
+            keep_profiles(store, name, digest, splits, data.label)
             return found
         tell("storing the snapshot")
         files = {split: _stored(split, rows, folder, prefix, store) for split, rows in splits.items()}
         tell("computing the statistics")
         put_json(store, f"{prefix}/statistics.json", dataset_statistics.of(splits, data.label, folder, task))
         put_json(store, f"{prefix}/schema.json", dataset_statistics.schema_of(splits["train"], data.label))
+        keep_profiles(store, name, digest, splits, data.label)
     manifest = {
         "name": name,
         "digest": digest,

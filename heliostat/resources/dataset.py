@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pulumi
 
 from heliostat.resources.base import Address, Resource
@@ -9,6 +11,9 @@ from heliostat.resources.platform import Platform
 from heliostat.spec.base import Parameters
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
+
+if TYPE_CHECKING:
+    from heliostat.data.ingestion import Ingestion
 
 
 class Dataset(Resource):
@@ -22,12 +27,14 @@ class Dataset(Resource):
         platform: Where the function runs and the snapshot is kept.
         opts: Pulumi's resource options.
         problem: What its label is held against; by default it is a number.
+        data_schema: What is expected of it, as the text of a `schema.yaml`; data that is otherwise is no snapshot.
+        ingestion: Where its rows come from; the entry point takes them as its second argument, after the parameters.
     """
 
     token = "heliostat:index:Dataset"  # noqa: S105 - a type, no secret
     outputs = ("address", "rows", "statistics_uri", "schema_uri")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a declaration needs
         self,
         name: str,
         code: Code,
@@ -37,6 +44,8 @@ class Dataset(Resource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         problem: Problem | None = None,
+        data_schema: str | None = None,
+        ingestion: Ingestion | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -46,6 +55,8 @@ class Dataset(Resource):
             entry_point=entry_point,
             parameters=parameters,
             problem=problem,
+            data_schema=data_schema,
+            ingestion=ingestion.model_dump(mode="json") if ingestion is not None else None,
             store=platform.store,
             ray=platform.ray,
         )

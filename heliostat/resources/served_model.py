@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -26,7 +26,9 @@ from heliostat.spec import monitors
 from heliostat.spec.base import Parameters
 from heliostat.spec.batch import ParquetSink, PostgresSink, SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
+from heliostat.spec.data_sets import SCHEMA_FILE as DATA_SCHEMA_FILE
 from heliostat.spec.federated import Federation
+from heliostat.spec.ingestion import DataSettings
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.postprocessing import PostprocessingStep, step_functions, told_apart
@@ -37,6 +39,9 @@ from heliostat.spec.strategies import functions_of
 from heliostat.spec.tasks import DeclaredTask
 from heliostat.spec.tuning import space_mistakes
 from heliostat.spec.workload import Workload
+
+if TYPE_CHECKING:
+    from heliostat.data.ingestion import Ingestion  # brings numpy, which a program without it does without
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class ServedModelArgs:
     """The task, and metrics of the workload's own."""
     postprocessing: tuple[PostprocessingStep, ...] = ()
     """Steps between what the model answers and what a client gets; a stack's config adds its own behind them."""
+    ingestion: Ingestion | None = None
+    """Where the rows come from that the function `dataset` is given."""
     federated: str = ""
     """An object of a class below `heliostat.ml.federated.Federation`; used where a stack trains over sites."""
 
@@ -92,6 +99,28 @@ class ServedModelArgs:
         """The contract's own definition in Protocol Buffers: `contract.proto` beside its module; None where there is none."""
         path = self.root.joinpath(*self.contract.partition(":")[0].split(".")).with_name(PROTO_FILE)
         return path.read_text() if path.is_file() else None
+
+    def data_schema(self) -> str | None:
+        """What is expected of the data: `schema.yaml` beside the module that makes them; None where there is none."""
+        path = self.root.joinpath(*self.dataset.partition(":")[0].split(".")).with_name(DATA_SCHEMA_FILE)
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    def ingested(self, name: str, settings: DataSettings | None) -> Ingestion | None:
+        """Where the rows come from, as a stack has it; None where the data set's function reads by itself.
+
+        Raises:
+            pulumi.RunError: what the stack says does not fit.
+        """
+        if self.ingestion is None:
+            if settings is not None:
+                raise pulumi.RunError(
+                    f"workloads.{name}.data: {name} ingests nothing, its function reads by itself: leave it out"
+                )
+            return None
+        try:
+            return self.ingestion.settled(settings)
+        except ValueError as error:
+            raise pulumi.RunError(f"workloads.{name}.data: {error}") from None
 
     def training_parameters(self, name: str, overrides: Parameters) -> Parameters:
         """All parameters of the training of `name`, with a stack's overrides.
@@ -206,8 +235,21 @@ class ServedModel(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, depends_on=list(platform.ready))
         declared = args.declared_problem()
         problem = declared or Problem()
-        data_code, parameters = args.code(args.dataset), args.parameters_of_data(name, spec.data_parameters)
-        data = Dataset(name, data_code, args.dataset, parameters, platform, child, problem=declared)
+        ingestion = args.ingested(name, spec.data)
+        further = [ingestion.augment] if ingestion is not None and ingestion.augment else []
+        data_code, parameters = args.code(args.dataset, *further), args.parameters_of_data(name, spec.data_parameters)
+        expected = args.data_schema()
+        data = Dataset(
+            name,
+            data_code,
+            args.dataset,
+            parameters,
+            platform,
+            child,
+            problem=declared,
+            data_schema=expected,
+            ingestion=ingestion,
+        )
         spec = spec.model_copy(update={"gate": resolved_gate(spec.gate, problem)})
         candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data, child)
         # A metric of the workload's own is computed with the code of the evaluation.
@@ -373,6 +415,7 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
     task: DeclaredTask = None,
     metrics: Sequence[CustomMetric] = (),
     postprocessing: Sequence[PostprocessingStep] = (),
+    ingestion: Ingestion | None = None,
 ) -> Declare:
     """The `declare` of a workload whose entry points have the usual names.
 
@@ -390,6 +433,7 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
         metrics: The workload's own, beside the task's; their functions are named as the others are.
         postprocessing: Steps between what the model answers and what a client gets; their functions are named as the others
             are, and their lists by a path beside that module, or as `store:KEY`.
+        ingestion: Where the rows come from that the function `dataset` is given as its second argument.
     """
     package = module.rpartition(".")[0]
     own = tuple(metric.model_copy(update={"function": f"{package}.{metric.function}"}) for metric in metrics)
@@ -401,7 +445,9 @@ def by_convention(  # noqa: PLR0913 - a declaration names its parts
         "federated": f"{package}.{federated}",
     }
     problem, steps = Problem(task=task, metrics=own), tuple(below(package, step) for step in postprocessing)
-    return _Convention(entry_points, parameters, data_parameters or JobParameters(), problem, steps)
+    if ingestion is not None and ingestion.augment is not None:
+        ingestion = ingestion.model_copy(update={"augment": f"{package}.{ingestion.augment}"})
+    return _Convention(entry_points, parameters, data_parameters or JobParameters(), problem, steps, ingestion)
 
 
 @dataclass(frozen=True)
@@ -413,6 +459,7 @@ class _Convention:
     data_parameters: JobParameters
     problem: Problem
     postprocessing: tuple[PostprocessingStep, ...] = ()
+    ingestion: Ingestion | None = None
 
     def __call__(self, name: str, spec: Workload, root: Path, platform: Platform) -> ServedModel:
         args = ServedModelArgs(
@@ -421,6 +468,7 @@ class _Convention:
             parameters=self.parameters,
             problem=self.problem,
             postprocessing=self.postprocessing,
+            ingestion=self.ingestion,
             **self.entry_points,
         )
         return ServedModel(name, args, spec, platform)

@@ -19,6 +19,9 @@ class Role(StrEnum):
     """What an entry point is to be."""
 
     DATASET = "dataset"
+    INGESTED = "ingested"
+    """A data set's function that is given rows."""
+    AUGMENTATION = "augmentation"
     TRAINING = "training"
     FEDERATION = "federation"
     PRIVATE_FEDERATION = "private-federation"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_none
@@ -27,6 +29,15 @@ class SnapshotSpecification(Model):
     parameters: Parameters
     task: Task | None = None
     """What the label is held against."""
+    identity: Digest | None = None
+    """The making's; None in what an earlier release wrote."""
+    code_digest: Digest | None = None
+    data_schema: str | None = None
+    """What the workload expects of its data, as YAML."""
+    ingestion: dict[str, Any] | None = None
+    """Where the rows come from that the entry point is given as its second argument (`heliostat.data.ingestion`)."""
+    previous: str | None = None
+    """The key of the snapshot that this one comes after: the reference of limits on drift."""
     store: StoreAddress
     result_key: str
 

@@ -7,7 +7,7 @@ stays the same: process ids and times live beside the processes, or every refres
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AllowInfNan, Field, model_validator
 
@@ -193,6 +193,12 @@ class DatasetInputs(Model):
     parameters: Parameters = {}
     problem: Problem | None = None
     """What its label is held against; by default it is a number."""
+    data_schema: str | None = Field(default=None, exclude_if=is_none)
+    """What the workload expects of it: the text of its `schema.yaml` (`heliostat.data.schema`)."""
+    ingestion: dict[str, Any] | None = Field(default=None, exclude_if=is_none)
+    """Where its rows come from (`heliostat.data.ingestion.Ingestion`); the entry point takes them as its second argument."""
+    found: str | None = Field(default=None, exclude_if=is_none)
+    """What tells the files that are there from others; filled in where the plugin sees them."""
     store: StoreAddress
     ray: RayAddress
 

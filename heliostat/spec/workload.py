@@ -16,6 +16,7 @@ from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
 from heliostat.spec.fairness import Fairness
 from heliostat.spec.federated import Federation
+from heliostat.spec.ingestion import DataSettings
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.monitors import Monitor
@@ -261,6 +262,8 @@ class Workload(Model):
     """A model that others logged with MLflow, served with no code by the contract in the workload's folder, which
     `heliostat contract` writes: `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, `runs:/ID/NAME`, or the address
     (`s3://`, `gs://`, `file:///`) of the folder that holds its `MLmodel`. It excludes `model`, `training` and `gate`."""
+    data: DataSettings | None = Field(default=None, exclude_if=is_none)
+    """Where its rows come from and up to when, where the workload ingests them."""
     training: Training = Field(default_factory=Training)
     """How its model is trained."""
     federated: Federation | None = Field(default=None, exclude_if=is_none)

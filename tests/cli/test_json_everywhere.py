@@ -17,6 +17,7 @@ CHANGES = {
     *("tasks cancel", "tasks retry"),
     *("access token", "erasure run"),
     *("monitor acknowledge", "monitor silence", "monitor unsilence"),
+    "datasets schema",
 }
 """They do something; what they did is told in a sentence, or by an option of their own."""
 BY_NATURE = {

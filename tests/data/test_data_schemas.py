@@ -1,11 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from heliostat.data.inference import infer
 from heliostat.data.profiling import profile
-from heliostat.data.schema import Schema, SchemaError, load, read
-from heliostat.data.validation import validate
+from heliostat.data.schema import JSON_SCHEMA_FILE, Schema, SchemaError, load, read, schema_text
+from heliostat.data.validation import Validator, validate
 
 
 def table(rows: int = 1_000) -> pa.Table:
@@ -178,3 +180,34 @@ def test_a_schema_is_inferred_of_rows_and_columns_that_are_there():
         infer(profile(table(10)), label="gone")
     with pytest.raises(ValueError, match="without rows suggests no schema"):
         infer(profile(table(10).slice(0, 0)))
+
+
+def test_parts_are_held_to_a_schema_as_the_whole_is():
+    rows = changed("hour", [99] * 3 + [7] * 990 + [1] * 7)
+    validator = Validator(schema())
+    for first in range(0, 1_000, 130):
+        validator.add(rows.slice(first, 130))
+
+    assert validator.validation() == validate(schema(), rows)
+    assert [finding.rows[0] for finding in validator.validation().findings] == [993, 0]
+
+
+def test_unique_looks_over_all_parts():
+    expected = Schema.model_validate({"columns": {"n": {"type": "int64", "unique": True}}})
+    validator = Validator(expected)
+    big = 2**60
+    for part in ([big, big + 1], [big + 2, big]):
+        validator.add(pa.table({"n": part}))
+
+    (finding,) = validator.validation().findings
+    assert finding.rows == (3,)
+
+
+def test_the_committed_json_schema_is_that_of_the_model():
+    committed = Path(__file__).parents[2] / "configs" / JSON_SCHEMA_FILE
+    assert committed.read_text() == schema_text(), "the schema is stale: run `make schema` and commit it"
+
+
+def test_what_leakage_names_has_to_be_a_column():
+    with pytest.raises(SchemaError, match=r"`leakage` names 'gone'.*`leakage.knowsLabel` needs the label"):
+        read("leakage: {event: gone, knowsLabel: 0.9}\ncolumns: {c: {type: string}}")

@@ -10,10 +10,12 @@ import pulumi
 import pytest
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
+from heliostat.data.ingestion import Ingestion
 from heliostat.resources import Application, Platform, ServedVersion
 from heliostat.resources.served_model import ServedModelArgs
 from heliostat.spec.analysis import Analysis, Latency, SuccessRate
 from heliostat.spec.code import controllers_digest
+from heliostat.spec.ingestion import DataSettings
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.resources import ApplicationInputs, Code
 from heliostat.spec.strategies import Affinity, Canary, CanaryStep
@@ -326,3 +328,36 @@ def test_parameters_that_an_earlier_release_took_are_refused_with_what_to_write(
         pulumi.RunError, match=r"parameters of mine\.\w+:f are a dict: declare them in a class .*JobParameters"
     ):
         ServedModelArgs(ROOT, "mine.data:f", "mine.train:f", "mine.predictor:Model", "mine.contract:CONTRACT", **given)
+
+
+def test_a_workload_s_schema_goes_with_its_data_set() -> None:
+    declared = run({"platform": LOCAL, "workloads": {"flights": {}}})["heliostat:index:Dataset"]
+    assert declared["dataSchema"] == (ROOT / "workloads/flights/schema.yaml").read_text()
+    assert not declared.get("ingestion")
+
+
+def _args(ingestion: Ingestion | None) -> ServedModelArgs:
+    parameters = JobParameters()
+    return ServedModelArgs(
+        ROOT,
+        "w.d:snapshot",
+        "w.t:train",
+        "w.p:P",
+        "w.c:C",
+        data_parameters=parameters,
+        parameters=parameters,
+        ingestion=ingestion,
+    )
+
+
+def test_a_stack_says_from_where_and_up_to_when_rows_are_ingested() -> None:
+    source = {"kind": "predictions", "application": "flights", "fields": ["carrier"]}
+    split = {"kind": "group", "column": "request_id"}
+    declared = Ingestion.model_validate({"source": source, "label": "late", "time": "time", "split": split})
+    until = DataSettings.model_validate({"until": "2026-03-01T00:00:00Z"})
+    found = _args(declared).ingested("flights", until)
+    assert found is not None and found.until == until.until
+    with pytest.raises(pulumi.RunError, match=r"workloads.flights.data: rows of a prediction log are taken up to a moment"):
+        _args(declared).ingested("flights", None)
+    with pytest.raises(pulumi.RunError, match="flights ingests nothing, its function reads by itself"):
+        _args(None).ingested("flights", until)

@@ -239,7 +239,7 @@ def test_a_disk_that_is_full_is_told_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_memory_holds_a_part_and_not_the_data() -> None:
-    columns, rows, count = 2, 10_000, 60
+    columns, rows, count = 2, 10_000, 80
     generator = np.random.default_rng(0)
 
     def many() -> Iterator[pa.Table]:

@@ -94,3 +94,92 @@ def test_where_the_checkout_lies_means_nothing(world):
     assert "code" in HANDLER.insignificant_inputs(inputs(world), moved)
     changed = inputs(world, code=world.code.model_copy(update={"digest": "f" * 64}))
     assert "code" not in HANDLER.insignificant_inputs(inputs(world), changed)
+
+
+SCHEMA = "label: late\ncolumns:\n  late: {type: bool, absentIn: [serving], knownAtPrediction: false}\n"
+
+
+async def test_another_schema_holds_the_data_to_it_and_another_comment_does_nothing(world):
+    plain = await HANDLER.create(world.context, inputs(world))
+    held = inputs(world, data_schema=SCHEMA)
+    first = await HANDLER.update(world.context, plain.identifier, plain.outputs, held)
+    assert [job["dataSchema"] for job in world.submitted] == [None, SCHEMA]
+    assert world.submitted[1]["previous"] == f"datasets/flights/{DIGEST}"
+    assert first.address == plain.outputs.address, "the same rows are the same snapshot, and nothing is trained anew"
+    told = inputs(world, data_schema=f"# a comment\n{SCHEMA}")
+    assert "data_schema" in HANDLER.insignificant_inputs(held, told)
+    await HANDLER.update(world.context, plain.identifier, first, told)
+    assert len(world.submitted) == 2
+    other = inputs(world, data_schema=SCHEMA.replace("bool", "bool | int64"))
+    assert "data_schema" not in HANDLER.insignificant_inputs(held, other)
+    world.told["info"].clear()
+    await HANDLER.preview(world.context, first, other)
+    assert world.told["info"] == ["will make a snapshot of flights: what is expected of it changed"]
+
+
+async def test_a_schema_that_is_none_is_told_before_anything_starts(world):
+    given = inputs(world, data_schema="columns: {late: {typ: bool}}").model_dump(mode="json", by_alias=True)
+    reasons = {failure.path: failure.reason for failure in await HANDLER.mistakes(given)}
+    assert "columns.late.typ" in reasons["dataSchema"]
+
+
+async def test_what_was_found_and_stops_nothing_is_a_warning(world):
+    plain = world.outcome
+
+    def made(specification):
+        result = plain(specification)
+        store = open_store(world.store)
+        manifest = json.loads(store.get(specification["resultKey"]))
+        finding = {
+            "split": "train",
+            "text": "the column 'arrived': 1 rows are above the maximum 100, as far as 1e+09 (rows 0)",
+        }
+        store.put(specification["resultKey"], json.dumps({**manifest, "made": {"findings": [finding]}}).encode())
+        return result
+
+    world.outcome = made
+    await HANDLER.create(world.context, inputs(world))
+    (told,) = world.told["warn"]
+    assert told.endswith("as far as 1e+09 (rows 0); no model is given the column, so nothing stops")
+
+
+def ingesting(world, tmp_path, **given):
+    split = {"kind": "group", "column": "id"}
+    source = {"kind": "files", "uri": f"file://{tmp_path}/rows"}
+    return inputs(world, ingestion={"source": source, "label": "late", "split": split, **given})
+
+
+async def test_new_files_are_a_difference_where_all_that_are_there_are_taken(world, tmp_path):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.parquet").write_bytes(b"1")
+
+    async def resolved(**given):
+        wire = ingesting(world, tmp_path, **given).model_dump(mode="json", by_alias=True)
+        return DatasetInputs.model_validate((await HANDLER.resolved_inputs(wire))[0])
+
+    first = await resolved()
+    assert first.found
+    assert await resolved() == first
+    created = await HANDLER.create(world.context, first)
+    assert world.submitted[0]["ingestion"]["source"]["uri"] == f"file://{tmp_path}/rows"
+    (tmp_path / "rows" / "b.parquet").write_bytes(b"2")
+    second = await resolved()
+    assert second.found != first.found
+    world.told["info"].clear()
+    await HANDLER.preview(world.context, created.outputs, second)
+    assert world.told["info"] == ["will make a snapshot of flights: other files are there"]
+    bounded = await resolved(time="at", until="2026-03-01T00:00:00Z")
+    assert bounded.found is None, "a data set up to a moment stays as it was made"
+    assert bounded.ingestion is not None
+
+
+async def test_mistakes_of_an_ingestion_are_told_with_their_place(world, tmp_path):
+    wrong = ingesting(world, tmp_path, until="2026-03-01T00:00:00Z", split={"kind": "group"})
+    reasons = {each.path: each.reason for each in await HANDLER.mistakes(wrong.model_dump(mode="json", by_alias=True))}
+    assert reasons["ingestion.split.group.column"] == "Field required"
+
+
+def test_whole_numbers_that_came_as_doubles_are_the_same_ingestion(world, tmp_path):
+    one = ingesting(world, tmp_path, split={"kind": "group", "column": "id", "seed": 3})
+    other = ingesting(world, tmp_path, split={"kind": "group", "column": "id", "seed": 3.0})
+    assert "ingestion" in HANDLER.insignificant_inputs(one, other)

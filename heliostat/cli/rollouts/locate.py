@@ -35,6 +35,9 @@ class Stacks(Protocol):
     def name(self, said: str | None) -> str:
         """The stack that is meant; raises NotFoundError where none is."""
 
+    def names(self) -> Sequence[str]:
+        """All stacks of the project."""
+
     def outputs(self, stack: str) -> Mapping[str, Any]:
         """What it exports; raises NotFoundError where there is no such stack."""
 
@@ -109,6 +112,9 @@ class _EmbeddedStacks:
     def name(self, said: str | None) -> str:
         return self._place.stack(said).name
 
+    def names(self) -> Sequence[str]:
+        return [ref.name for ref in self._place.backend.stacks(self._place.require_project().name)]
+
     def outputs(self, stack: str) -> Mapping[str, Any]:
         roots = [one for one in self.resources(stack) if one["type"] == ROOT_STACK_TYPE and not one.get("parent")]
         return dict(roots[0].get("outputs") or {}) if roots else {}
@@ -125,6 +131,9 @@ class _OfficialStacks:
 
     def name(self, said: str | None) -> str:
         return said or os.environ.get("PULUMI_STACK") or _pulumi("stack", "--show-name").strip()
+
+    def names(self) -> Sequence[str]:
+        return [str(each["name"]) for each in json.loads(_pulumi("stack", "ls", "--json") or "[]")]
 
     def outputs(self, stack: str) -> Mapping[str, Any]:
         return _pulumi_json("stack", "output", "--json", "--show-secrets=false", "-s", stack)

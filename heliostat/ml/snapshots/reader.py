@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from heliostat.ml.snapshots.splits import ROW_GROUP_ROWS, row_groups
+from heliostat.ml.snapshots.splits import ROW_GROUP_ROWS, FileSplit, PartFile, row_groups
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import ray_data
 from heliostat.systems.objects import open_store
@@ -64,10 +65,11 @@ class Snapshot:
         A batch as a data frame has Arrow's types, with `<NA>` where a value is missing, which scikit-learn and LightGBM do not
         take for one: ask for `batch_format="pyarrow"` where there are texts. A training's worker reads its share by `batches`.
         """
-        return ray_data.read_parquet(self.store, [f"{self.key}/{file}" for file in self._files(split)], columns)
+        return ray_data.read_parquet(self.store, [f"{self.key}/{file}" for file in self.files(split)], columns)
 
-    def _files(self, split: str) -> list[str]:
-        """Snapshots from before a split could have several say nothing of them."""
+    def files(self, split: str) -> list[str]:
+        """The Parquet files of a split, below the snapshot's key."""
+        # Snapshots from before a split could have several say nothing of them.
         found: list[str] = self.manifest().get("files", {}).get(split, [f"{split}.parquet"])
         return found
 
@@ -80,9 +82,24 @@ class Snapshot:
         store = open_store(self.store)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"{split}.parquet")
-            for file in self._files(split):
+            for file in self.files(split):
                 store.get_file(f"{self.key}/{file}", path)
                 yield from row_groups(path, columns)
+
+
+def fetched(key: str, store: StoreAddress, folder: Path) -> dict[str, FileSplit]:
+    """The splits of a snapshot as files in `folder`, which exists."""
+    snapshot, found = Snapshot(key, store), {}
+    for split in snapshot.manifest()["rows"]:
+        files, first = [], 0
+        for number, file in enumerate(snapshot.files(split)):
+            path = folder / f"{split}-{number:05d}.parquet"
+            open_store(store).get_file(f"{key}/{file}", path)
+            rows = pq.read_metadata(path).num_rows
+            files.append(PartFile(path, first, rows))
+            first += rows
+        found[split] = FileSplit(pq.read_schema(files[0].path), tuple(files), {})
+    return found
 
 
 def _shard(groups: Iterable[pa.Table], shard: int, shards: int) -> Iterator[pa.Table]:

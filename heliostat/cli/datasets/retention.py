@@ -1,0 +1,75 @@
+"""Which snapshots are kept and which nobody needs: the decision, pure, and the deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from heliostat.cli.datasets.catalogue import Catalogue, Leftover, Stored
+from heliostat.cli.datasets.lineage import Lineage, in_words
+from heliostat.spec.data_sets import prefix_of
+from heliostat.systems.objects import ObjectStore
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a snapshot, or of what was left of one."""
+
+    subject: Stored | Leftover
+    keep: bool
+    reason: str
+
+    @property
+    def what(self) -> str:
+        """As people read it."""
+        return self.subject.reference if isinstance(self.subject, Stored) else f"{self.subject.name}: {self.subject.what}"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How long what nobody uses stays."""
+
+    seconds: float
+    """Younger ones stay: a training may be about to begin."""
+    newest: int = 1
+    """So many of each data set stay, whoever uses them."""
+
+
+def judged(catalogue: Catalogue, lineage: Lineage, rules: Rules, now: float) -> tuple[Verdict, ...]:
+    """What stays, and why, and what goes. What serves or served, was trained or judged on, what a stack's state names, and
+    what another data set was made of, stays."""
+    verdicts = [*_snapshots(catalogue, lineage, rules, now)]
+    for leftover in catalogue.leftovers:
+        young = now - leftover.modified < rules.seconds
+        reason = "is young: a job may be writing it" if young else "is old, and no snapshot"
+        verdicts.append(Verdict(leftover, young, reason))
+    return tuple(verdicts)
+
+
+def _snapshots(catalogue: Catalogue, lineage: Lineage, rules: Rules, now: float) -> Iterator[Verdict]:
+    before: dict[str, int] = {}
+    for each in catalogue.snapshots:
+        place = before[each.name] = before.get(each.name, 0) + 1
+        uses = lineage.of(each.digest)
+        if uses:
+            yield Verdict(each, True, in_words(uses) or "was evaluated on")
+        elif now - max(each.made_at, each.modified) < rules.seconds:
+            yield Verdict(each, True, "is young")
+        elif place <= rules.newest:
+            yield Verdict(each, True, f"is among the {rules.newest} newest" if rules.newest > 1 else "is the newest")
+        else:
+            yield Verdict(each, False, "nothing uses it")
+
+
+def prune(store: ObjectStore, verdicts: Sequence[Verdict], tell: Callable[[str], None]) -> None:
+    """Delete what does not stay. The manifest goes first: without it there is no snapshot, and what a kill leaves goes the
+    next time. How a snapshot was made stays."""
+    for verdict in verdicts:
+        if verdict.keep:
+            continue
+        subject = verdict.subject
+        if isinstance(subject, Stored):
+            store.delete(f"{prefix_of(subject.name, subject.digest)}manifest.json")
+        for key in subject.keys:
+            store.delete(key)
+        tell(verdict.what)

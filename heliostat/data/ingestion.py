@@ -1,0 +1,216 @@
+"""From rows as they came to the splits of a data set: newest rows, labels of people, times, a declared split. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from heliostat.data.splits import Split, SplitTables
+from heliostat.spec.base import EntryPoint, Model, is_empty, is_none
+from heliostat.spec.ingestion import DataSettings, FilesSource, IncrementalQuery, RowSource
+
+
+class LabelsSource(Model):
+    """Labels that people made, in files of their own."""
+
+    files: FilesSource
+    """With a column of the same name as the rows' `on`, one with the label, and where `time` names one, when it was made."""
+    on: str
+    """The column that says of which row a label is."""
+    column: str = "label"
+    """The label's column in the files."""
+    time: str | None = Field(default=None, exclude_if=is_none)
+    """Of several labels of a row the newest counts; without a time the last, in the order of the files."""
+
+
+class Ingestion(Model):
+    """How a data set is made of rows from elsewhere."""
+
+    source: RowSource
+    """Where they are."""
+    label: str
+    """The column to predict."""
+    split: Split
+    """Which rows are trained on, validated and tested with."""
+    key: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """The columns that name a row; of several rows with the same the newest counts. By default all rows count."""
+    time: str | None = Field(default=None, exclude_if=is_none)
+    """The column that says when a row happened; `until` is of it."""
+    until: datetime | None = Field(default=None, exclude_if=is_none)
+    """Rows from this moment on are left out. Another one is another data set: it is how new data is asked for."""
+    labels: LabelsSource | None = Field(default=None, exclude_if=is_none)
+    """Labels of people; rows without one are left out."""
+    augment: EntryPoint | None = Field(default=None, exclude_if=is_none)
+    """A function `(train, parameters) -> table` of further rows, which the train split gets, and no other."""
+    max_late: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, exclude_if=is_none)
+    """The share of rows that may come after a data set was made to which they would have belonged; more fail it."""
+
+    def settled(self, settings: DataSettings | None) -> Ingestion:
+        """What a stack says put in, and held together.
+
+        Raises:
+            ValueError: it says not up to when rows are taken, which nothing else tells.
+        """
+        given = settings or DataSettings()
+        changes = {"source": given.source or self.source, "until": given.until or self.until}
+        found = Ingestion.model_validate({**self.model_dump(), **changes})
+        if found.until is None and not isinstance(found.source, FilesSource):
+            what = "query" if isinstance(found.source, IncrementalQuery) else "prediction log"
+            raise ValueError(
+                f"rows of a {what} are taken up to a moment: name it in `data.until` of the workload's section; a later one "
+                "asks for new rows"
+            )
+        return found
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        wrong = []
+        if self.until is not None and self.time is None:
+            wrong.append("`until` is a moment of `time`: name the column that says when a row happened")
+        if isinstance(self.source, IncrementalQuery) and not self.key:
+            wrong.append("a query reads rows again that changed: name the columns that tell them in `key`")
+        if self.labels is not None and self.labels.column == self.labels.on:
+            wrong.append(f"the labels are {self.labels.column!r} and are joined on it: name two columns")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+
+@dataclass
+class Counted:
+    """What became of the rows on the way, in words."""
+
+    notes: list[str] = field(default_factory=list)
+
+    def less(self, before: pa.Table, after: pa.Table, why: str) -> pa.Table:
+        """Take note of rows that are left out."""
+        if count := before.num_rows - after.num_rows:
+            self.notes.append(f"{count:,} of {before.num_rows:,} rows are left out: {why}")
+        return after
+
+
+def prepared(ingestion: Ingestion, rows: pa.Table, labels: pa.Table | None, counted: Counted) -> pa.Table:
+    """The rows that count, with their labels, from all that came, the oldest first.
+
+    Raises:
+        ValueError: a column that is named is not there, or of a type that does not fit.
+    """
+    needed = [
+        *ingestion.key,
+        *([ingestion.time] if ingestion.time else []),
+        *([ingestion.labels.on] if ingestion.labels else []),
+    ]
+    _require(rows, needed, "the rows")
+    if ingestion.key:
+        rows = counted.less(rows, newest(rows, ingestion.key), f"a newer one has the same {', '.join(ingestion.key)}")
+    if ingestion.until is not None and ingestion.time is not None:
+        kept = rows.filter(before(rows[ingestion.time], ingestion.time, ingestion.until))
+        rows = counted.less(rows, kept, f"{ingestion.time} is from {ingestion.until.isoformat()} on, or missing")
+    if ingestion.labels is not None and labels is not None:
+        rows = counted.less(rows, labelled(rows, labels, ingestion.labels, ingestion.label), "nobody has labelled them")
+    _require(rows, [ingestion.label], "the rows")
+    return rows
+
+
+def newest(rows: pa.Table, key: tuple[str, ...]) -> pa.Table:
+    """The last row of each key, in the order in which these are; rows without a key are each by themselves."""
+    codes = np.zeros(rows.num_rows, np.int64)
+    missing = np.zeros(rows.num_rows, np.bool_)
+    for name in key:
+        encoded = _encoded(rows[name])
+        places = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+        missing |= places < 0
+        _, codes = np.unique(codes * (len(encoded.dictionary) + 1) + places + 1, return_inverse=True)
+    codes = np.where(missing, -1 - np.arange(rows.num_rows), codes)
+    _, last = np.unique(codes[::-1], return_index=True)
+    return rows.take(pa.array(np.sort(rows.num_rows - 1 - last)))
+
+
+def before(times: pa.ChunkedArray, name: str, until: datetime) -> pa.ChunkedArray:
+    """Which rows happened before a moment. A time without a zone counts as UTC.
+
+    Raises:
+        ValueError: the column holds no times.
+    """
+    if pa.types.is_date(times.type):
+        return pc.less(times.cast(pa.date32()), pa.scalar(_utc(until).date(), pa.date32())).fill_null(False)
+    if not pa.types.is_timestamp(times.type):
+        raise ValueError(
+            f"the column {name!r} is of type {times.type}: a time is needed; cast it to a timestamp in the source"
+        )
+    moment = _utc(until) if times.type.tz is not None else _utc(until).replace(tzinfo=None)
+    return pc.less(times, pa.scalar(moment, pa.timestamp("us", times.type.tz))).fill_null(False)
+
+
+def labelled(rows: pa.Table, labels: pa.Table, source: LabelsSource, label: str) -> pa.Table:
+    """The rows that have a label, with it as their column `label`.
+
+    Raises:
+        ValueError: the labels lack a column.
+    """
+    _require(labels, [source.on, source.column, *([source.time] if source.time else [])], "the labels")
+    labels = labels.filter(pc.is_valid(labels[source.column]))
+    if source.time is not None:
+        labels = labels.sort_by(source.time)
+    labels = newest(labels, (source.on,))
+    places = pc.index_in(rows[source.on].cast(pa.string()), labels[source.on].cast(pa.string()).combine_chunks())
+    known = pc.is_valid(places)
+    kept = rows.filter(known)
+    values = labels[source.column].take(places.filter(known))
+    if label in kept.column_names:
+        return kept.set_column(kept.column_names.index(label), label, values)
+    return kept.append_column(label, values)
+
+
+def split(
+    ingestion: Ingestion, rows: pa.Table, augment: Callable[[pa.Table], pa.Table] | None, counted: Counted
+) -> SplitTables:
+    """The splits, the train split with further rows where there are some. These are made of the train split alone, and none of
+    them comes into another one.
+
+    Raises:
+        ValueError: a column to split by is not there, or the further rows have other columns.
+    """
+    found = ingestion.split.apply(rows)
+    counted.notes += found.notes
+    if augment is None:
+        return found
+    more = augment(found.train)
+    if not isinstance(more, pa.Table):
+        raise ValueError(f"{ingestion.augment} returned {type(more).__name__}: it must return a pyarrow.Table of further rows")
+    lacking = sorted({*found.train.column_names} ^ {*more.column_names})
+    if lacking:
+        raise ValueError(f"the rows of {ingestion.augment} have other columns than the train split: {', '.join(lacking)}")
+    counted.notes.append(f"{more.num_rows:,} rows of the train split are made by {ingestion.augment}")
+    train = pa.concat_tables([found.train, more.select(found.train.column_names).cast(found.train.schema)])
+    return SplitTables(train, found.validation, found.test, found.notes)
+
+
+def late(ingestion: Ingestion, fresh: Iterator[pa.Table], until: datetime | None) -> int:
+    """How many of the rows that came since the last data set, up to `until`, happened before that."""
+    if until is None or ingestion.time is None:
+        return 0
+    name = ingestion.time
+    return sum(int(pc.sum(before(rows[name], name, until)).as_py() or 0) for rows in fresh if name in rows.column_names)
+
+
+def _require(table: pa.Table, names: list[str], what: str) -> None:
+    if lacking := [name for name in dict.fromkeys(names) if name not in table.column_names]:
+        there = ", ".join(table.column_names) or "none"
+        raise ValueError(f"{what} have no column {', '.join(map(repr, lacking))}; they have {there}")
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

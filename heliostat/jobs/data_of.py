@@ -1,0 +1,103 @@
+"""What a workload's data function returns: of its parameters alone, or of rows that are ingested for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from heliostat.data.ingestion import Counted, Ingestion, late, prepared, split
+from heliostat.jobs.ingested_rows import Ingested, labels_of
+from heliostat.ml.contracts import load_entry_point
+from heliostat.ml.datasets import Parts, Tables
+from heliostat.spec.jobs import SnapshotSpecification
+from heliostat.systems.errors import PermanentError
+
+
+@dataclass(frozen=True)
+class Made:
+    """The data, and what is to be done once they are kept."""
+
+    data: Tables | Parts
+    done: Callable[[], None] = lambda: None
+
+
+def data_of(specification: SnapshotSpecification, tell: Callable[[str], None]) -> Made:
+    """Call the workload's data function.
+
+    Raises:
+        PermanentError: it returned something else, or what it is given cannot be had.
+    """
+    tell("reading the data")
+    function = load_entry_point(specification.entry_point)
+    if specification.ingestion is None:
+        return Made(
+            _checked(
+                function(specification.parameters), specification, (Tables, Parts), "Tables or Parts of heliostat.ml.datasets"
+            )
+        )
+    try:
+        ingestion = Ingestion.model_validate(specification.ingestion)
+    except ValidationError as error:
+        raise PermanentError(f"the ingestion of {specification.name}: {error}") from None
+    try:
+        return _ingested(specification, ingestion, function, tell)
+    except ValueError as error:
+        raise PermanentError(f"the ingestion of {specification.name}: {error}") from error
+
+
+def _ingested(specification: SnapshotSpecification, ingestion: Ingestion, function: Any, tell: Callable[[str], None]) -> Made:
+    ingested = Ingested(specification.name, ingestion, specification.store, tell)
+    rows = ingested.rows()
+    labels, told = labels_of(ingestion, specification.store)
+    counted = Counted([*ingested.notes])
+    _tell_late(ingestion, ingested, rows, counted)
+    rows = prepared(ingestion, rows, labels, counted)
+    tell(f"{rows.num_rows:,} rows are ingested")
+    made = _checked(
+        function(specification.parameters, rows), specification, (pa.Table, Tables, Parts), "a pyarrow.Table, or Tables"
+    )
+    if isinstance(made, pa.Table):
+        splits = split(ingestion, made, _augmentation(ingestion, specification), counted)
+        made = Tables(splits.train, splits.validation, splits.test, ingestion.label)
+    elif ingestion.augment is not None:
+        raise PermanentError(f"{specification.entry_point} splits by itself, and so has to augment by itself: drop `augment`")
+    made = replace(made, notes=(*counted.notes, *made.notes), sources=(*ingested.sources, *told, *made.sources))
+    return Made(made, lambda: ingested.done(ingestion.until))
+
+
+def _tell_late(ingestion: Ingestion, ingested: Ingested, rows: pa.Table, counted: Counted) -> None:
+    """Count the rows that came too late for the data set before.
+
+    Raises:
+        PermanentError: there are more than are declared.
+    """
+    until = ingested.before.until
+    count = late(ingestion, ingested.fresh(), until)
+    if not count or until is None:
+        return
+    share = count / rows.num_rows
+    moment = until.isoformat()
+    text = f"{count:,} rows ({share:.2%}) came late: they happened before {moment}, up to when the data was read before"
+    if ingestion.max_late is not None and share > ingestion.max_late:
+        raise PermanentError(
+            f"{text}; at most {ingestion.max_late:.2%} may (maxLate): wait longer until rows are read, or allow more"
+        )
+    counted.notes.append(text)
+
+
+def _augmentation(ingestion: Ingestion, specification: SnapshotSpecification) -> Callable[[pa.Table], pa.Table] | None:
+    if ingestion.augment is None:
+        return None
+    function = load_entry_point(ingestion.augment)
+    return lambda train: function(train, specification.parameters)
+
+
+def _checked(made: Any, specification: SnapshotSpecification, kinds: tuple[type, ...], named: str) -> Any:
+    if isinstance(made, kinds):
+        return made
+    found = type(made).__name__
+    raise PermanentError(f"{specification.entry_point} returned {found}: it must return {named}")

@@ -1,0 +1,257 @@
+"""Rows from elsewhere, read once and kept: each ingestion reads what is new, and has all that was.
+
+Below `datasets/<name>/ingested/` lie `parts/<digest>.parquet`, immutable, and `<source>.json`, written last, which names the
+parts in their order and how far was read. A run that is killed has stored parts that the next one finds by their content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from heliostat.data.ingestion import Ingestion
+from heliostat.jobs.batch_rows import table_of
+from heliostat.jobs.predicted_rows import predicted
+from heliostat.spec.base import Digest, Model, is_none
+from heliostat.spec.data_sets import DataSource, prefix_of
+from heliostat.spec.ingestion import FilesSource, IncrementalQuery, PredictionsSource
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems import databases
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import ObjectMissingError, open_store
+from heliostat.systems.row_files import listed, store_address, tag_of
+
+_BATCH_ROWS: Final = 65_536
+_PART_BYTES: Final = 256 << 20
+
+
+class Part(Model):
+    """Rows that were read, in a file of their own."""
+
+    uri: str
+    """What they were read from: a file, or a stretch of a query."""
+    tag: str
+    """What tells that it changed."""
+    digest: Digest
+    rows: int
+
+
+class State(Model):
+    """How far a source was read."""
+
+    parts: tuple[Part, ...] = ()
+    cursor: int | float | str | None = Field(default=None, exclude_if=is_none)
+    until: datetime | None = Field(default=None, exclude_if=is_none)
+    """Up to when the last data set was made."""
+    made: tuple[Digest, ...] = ()
+    """The parts that were in it."""
+
+
+class Ingested:
+    """The rows of a source, those of earlier runs included."""
+
+    def __init__(self, name: str, ingestion: Ingestion, address: StoreAddress, tell: Callable[[str], None]) -> None:
+        self._prefix, self._ingestion, self._address, self._tell = prefix_of(name), ingestion, address, tell
+        self._store = open_store(address)
+        self.before = self._read()
+        """What was known before."""
+        self.parts: tuple[Part, ...] = ()
+        """All that is known, in the order in which it counts."""
+        self.notes: list[str] = []
+
+    def rows(self) -> pa.Table:
+        """All rows of the source, the newest last.
+
+        Raises:
+            PermanentError: what is there cannot be read, is of several forms, or is nothing.
+        """
+        source = self._ingestion.source
+        match source:
+            case FilesSource():
+                state = self._files(source)
+            case IncrementalQuery():
+                state = self._query(source)
+            case PredictionsSource():
+                table, told = predicted(source, self._address, self._ingestion.label, self._ingestion.until)
+                self.notes += told
+                if not table.num_rows:
+                    raise PermanentError(
+                        f"no prediction of {source.application} has a label yet: nothing can be learnt from it"
+                    )
+                return table
+        self._store.put(self._state_key, state.model_dump_json(indent=2).encode())
+        self.parts = state.parts
+        if not any(part.rows for part in state.parts):
+            raise PermanentError(f"the source has no rows: {source.model_dump_json(exclude={'database'})}")
+        return _together(self._kept(part) for part in state.parts)
+
+    def fresh(self) -> Iterator[pa.Table]:
+        """The rows that the last data set had not, whether a run before read them or not."""
+        known = {*self.before.made}
+        return (self._kept(part) for part in self.parts if part.digest not in known)
+
+    def done(self, until: datetime | None) -> None:
+        """Take note that a data set was made up to a moment."""
+        if self.parts:
+            made = tuple(part.digest for part in self.parts)
+            state = self._read().model_copy(update={"until": until, "made": made})
+            self._store.put(self._state_key, state.model_dump_json(indent=2).encode())
+
+    @property
+    def sources(self) -> tuple[DataSource, ...]:
+        """What the rows were read from."""
+        source = self._ingestion.source
+        if isinstance(source, PredictionsSource):
+            return (DataSource(uri=self._store.uri(f"predictions/{source.application}/")),)
+        return tuple(DataSource(uri=part.uri, digest=part.digest, rows=part.rows) for part in self.parts)
+
+    @property
+    def _state_key(self) -> str:
+        named = self._ingestion.source.model_dump_json()
+        return f"{self._prefix}ingested/{hashlib.sha256(named.encode()).hexdigest()}.json"
+
+    def _read(self) -> State:
+        try:
+            return State.model_validate_json(self._store.get(self._state_key))
+        except ObjectMissingError:
+            return State()
+
+    def _kept(self, part: Part) -> pa.Table:
+        return pq.read_table(pa.BufferReader(self._store.get(self._part_key(part.digest))))
+
+    def _part_key(self, digest: str) -> str:
+        return f"{self._prefix}ingested/parts/{digest}.parquet"
+
+    def _keep(self, uri: str, tag: str, table: pa.Table) -> Part:
+        content = io.BytesIO()
+        pq.write_table(table.replace_schema_metadata(None), content, compression="zstd")
+        digest = hashlib.sha256(content.getvalue()).hexdigest()
+        if not self._store.exists(self._part_key(digest)):
+            self._store.put(self._part_key(digest), content.getvalue())
+        return Part(uri=uri, tag=tag, digest=digest, rows=table.num_rows)
+
+    def _files(self, source: FilesSource) -> State:
+        known = {(part.uri, part.tag): part for part in self.before.parts}
+        parts = []
+        store = open_store(store_address(source, self._address))
+        for info in listed(source, store):
+            uri, tag = store.uri(info.key), tag_of(info)
+            part = known.get((uri, tag))
+            if part is None:
+                self._tell(f"reading {uri}")
+                part = self._keep(uri, tag, _table(source, uri, store.get(info.key)))
+            parts.append(part)
+        gone = {part.uri for part in self.before.parts} - {part.uri for part in parts}
+        if gone:
+            self.notes.append(f"{len(gone)} files that were read before are gone, and their rows with them, as {min(gone)}")
+        return self.before.model_copy(update={"parts": tuple(parts)})
+
+    def _query(self, source: IncrementalQuery) -> State:
+        since = self.before.cursor
+        parts = [*self.before.parts]
+        schema = self._kept(parts[0]).schema if parts else None
+        newest = since
+        with databases.reading(source.database, _asked(source, since), _BATCH_ROWS) as rows:
+            if source.cursor not in rows.names:
+                raise PermanentError(
+                    f"the query has no column {source.cursor!r} to go on from; it has {', '.join(rows.names)}"
+                )
+            for tables in _in_parts(table_of(rows.names, batch, {}, schema) for batch in rows.batches):
+                schema = tables[0].schema
+                table = pa.concat_tables(tables)
+                last = _greatest(table[source.cursor])
+                newest = last if newest is None or last > newest else newest
+                part = self._keep(f"query {source.cursor} {since} to {last}", str(last), table)
+                self._tell(f"read {table.num_rows:,} rows of the query")
+                if part.digest not in {each.digest for each in parts}:
+                    parts.append(part)
+        return self.before.model_copy(update={"parts": tuple(parts), "cursor": newest})
+
+
+def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None, tuple[DataSource, ...]]:
+    """The labels of people, where there are any, and where from.
+
+    Raises:
+        PermanentError: a file cannot be read.
+    """
+    if ingestion.labels is None:
+        return None, ()
+    source = ingestion.labels.files
+    store = open_store(store_address(source, own))
+    contents = [(store.uri(info.key), store.get(info.key)) for info in listed(source, store)]
+    if not contents:
+        raise PermanentError(f"there are no labels at {source.uri}: no file ends with .{source.format}")
+    tables = [_table(source, uri, content) for uri, content in contents]
+    told = [
+        DataSource(uri=uri, digest=hashlib.sha256(content).hexdigest(), rows=table.num_rows, note="labels")
+        for (uri, content), table in zip(contents, tables, strict=True)
+    ]
+    return _together(iter(tables)), tuple(told)
+
+
+def _table(source: FilesSource, uri: str, content: bytes) -> pa.Table:
+    try:
+        match source.format:
+            case "parquet":
+                return pq.read_table(pa.BufferReader(content))
+            case "csv":
+                from pyarrow import csv
+
+                return csv.read_csv(io.BytesIO(content))
+            case _:
+                from pyarrow import json as lines
+
+                return lines.read_json(io.BytesIO(content))
+    except (pa.ArrowException, OSError) as error:
+        raise PermanentError(f"{uri} is no whole {source.format} file: {' '.join(str(error).split())[:300]}") from None
+
+
+def _together(tables: Iterator[pa.Table]) -> pa.Table:
+    found = [table for table in tables if table.num_columns]
+    try:
+        return pa.concat_tables(found, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise PermanentError(f"the files do not fit together: {error}; give a column the same type in each") from None
+
+
+def _asked(source: IncrementalQuery, since: int | float | str | None) -> str:
+    """The query from where the last run ended. What is written into it is a number or a time that the database gave."""
+    query = source.query.strip().rstrip(";")
+    if since is None:
+        return f"SELECT * FROM ({query}) AS ingested ORDER BY {source.cursor}"  # noqa: S608 - the config's own query
+    if isinstance(since, str):
+        value = f"'{(datetime.fromisoformat(since) - source.lateness).isoformat(sep=' ')}'"
+    else:
+        value = repr(since - source.behind)
+    return f"SELECT * FROM ({query}) AS ingested WHERE {source.cursor} >= {value} ORDER BY {source.cursor}"  # noqa: S608
+
+
+def _greatest(column: pa.ChunkedArray) -> int | float | str:
+    from pyarrow import compute
+
+    found: Any = compute.max(column).as_py()
+    if isinstance(found, datetime):
+        return found.isoformat()
+    if isinstance(found, str):
+        return datetime.fromisoformat(found).isoformat()  # SQLite has times as text
+    if isinstance(found, int | float):
+        return found
+    raise PermanentError(f"the cursor holds {found!r}: it must be a number or a time in each row; CAST it in the query")
+
+
+def _in_parts(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(each.nbytes for each in held) >= _PART_BYTES:
+            yield held
+            held = []
+    if held:
+        yield held

@@ -1,0 +1,67 @@
+"""Where the rows of a data set come from."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from heliostat.spec.base import Model, Name, is_none
+from heliostat.spec.batch import Column, Database
+
+Format = Literal["parquet", "csv", "jsonl"]
+
+
+class FilesSource(Model):
+    """Every file below a prefix, in folders or in a bucket: each is read once, and anew where it changed."""
+
+    kind: Literal["files"] = "files"
+    uri: Annotated[str, Field(pattern=r"^(file:///|s3://|gs://).+")]
+    """`file:///absolute/path`, which each node of the cluster has, `s3://bucket/prefix` or `gs://bucket/prefix`."""
+    format: Format = "parquet"
+    """Files with another ending (`.parquet`, `.csv`, `.jsonl`) are left aside."""
+    endpoint: str | None = Field(default=None, exclude_if=is_none)
+    """URL of the bucket's server, where that is neither the cloud's nor that of the platform's own bucket."""
+    region: str | None = Field(default=None, exclude_if=is_none)
+    """Of the bucket, as its server names it."""
+
+
+class IncrementalQuery(Model):
+    """The rows of a SQL query, of which each run reads those that came since the last one."""
+
+    kind: Literal["query"] = "query"
+    database: Database
+    """Where it is asked."""
+    query: Annotated[str, Field(min_length=1)]
+    """A SELECT without an end: it is asked as `SELECT * FROM (…) WHERE cursor >= …`."""
+    cursor: Column
+    """A column of it that rises with every row that is written or changed, as a number or a time: `updated_at`."""
+    lateness: Annotated[timedelta, Field(ge=timedelta())] = timedelta()
+    """How far behind the last cursor a run looks again, where that is a time: transactions may be written late. The data set's
+    `key` tells rows that are read twice."""
+    behind: Annotated[int, Field(ge=0)] = 0
+    """The same where the cursor is a number."""
+
+
+class PredictionsSource(Model):
+    """The prediction log of an application, joined with the labels that came for its answers: numbers, or true and false. Rows
+    without one are left out."""
+
+    kind: Literal["predictions"] = "predictions"
+    application: Name
+    """Whose log; its columns `input_<field>` are the columns `<field>`, beside `request_id`, `row` and `time`."""
+    fields: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The fields of the contract that are taken."""
+
+
+RowSource = Annotated[FilesSource | IncrementalQuery | PredictionsSource, Field(discriminator="kind")]
+
+
+class DataSettings(Model):
+    """What a stack says of its data where a workload ingests them; all else is the workload's own."""
+
+    source: RowSource | None = Field(default=None, exclude_if=is_none)
+    """Where the rows come from; by default where the workload says."""
+    until: datetime | None = Field(default=None, exclude_if=is_none)
+    """Rows from this moment on are left out. A later one asks for new data: a training on them follows."""

@@ -1,0 +1,25 @@
+"""Files with rows, in folders and buckets of others: which there are, and what tells that one changed."""
+
+from __future__ import annotations
+
+from heliostat.spec.ingestion import FilesSource
+from heliostat.spec.resources import StoreAddress
+from heliostat.systems.objects import ObjectInfo, ObjectStore
+
+
+def store_address(source: FilesSource, own: StoreAddress) -> StoreAddress:
+    """Where the files are; in the platform's own bucket on the same server."""
+    top = own.uri.split("/")[:3]
+    is_own = top[0] != "file:" and source.uri.split("/")[:3] == top
+    endpoint, region = (own.endpoint, own.region) if is_own and source.endpoint is None else (source.endpoint, source.region)
+    return StoreAddress(uri=source.uri.rstrip("/"), endpoint=endpoint, region=region)
+
+
+def listed(source: FilesSource, store: ObjectStore) -> list[ObjectInfo]:
+    """The files, in the order of their names."""
+    return [info for info in store.list() if info.key.endswith(f".{source.format}") and info.size]
+
+
+def tag_of(info: ObjectInfo) -> str:
+    """What tells that a file changed."""
+    return f"{info.size} {info.modified.timestamp():.6f}"

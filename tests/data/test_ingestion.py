@@ -1,0 +1,102 @@
+"""From rows as they came to splits: newest rows, times, labels of people, and what the train split alone gets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from heliostat.data.ingestion import Counted, Ingestion, labelled, late, newest, prepared, split
+from heliostat.spec.ingestion import DataSettings
+
+FILES = {"kind": "files", "uri": "file:///rows"}
+QUERY = {
+    "kind": "query", "database": {"kind": "sqlite", "path": "/x.db"}, "query": "SELECT 1", "cursor": "at",
+}  # fmt: skip
+NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
+
+
+def ingestion(**given: Any) -> Ingestion:
+    by_group = {"kind": "group", "column": "id", "validation": 0.2, "test": 0.2}
+    return Ingestion.model_validate({"source": FILES, "label": "late", "split": by_group, **given})
+
+
+def rows(count: int = 10, **columns: Any) -> pa.Table:
+    times = [NOON + timedelta(hours=number - 5) for number in range(count)]
+    given = {"id": list(range(count)), "at": pa.array(times, pa.timestamp("us", "UTC")), "late": [n % 2 for n in range(count)]}
+    return pa.table({**given, **columns})
+
+
+def test_of_rows_with_the_same_key_the_newest_counts():
+    table = pa.table({"a": ["x", "y", "x", None, None], "b": [1, 1, 1, 1, 1], "n": [0, 1, 2, 3, 4]})
+    assert newest(table, ("a", "b"))["n"].to_pylist() == [1, 2, 3, 4], "rows without a key are each by themselves"
+    assert newest(table, ("b",))["n"].to_pylist() == [4]
+
+
+def test_rows_from_the_moment_on_and_without_a_time_are_left_out_and_counted():
+    counted = Counted()
+    found = prepared(ingestion(time="at", until=NOON), rows(), None, counted)
+    assert found["id"].to_pylist() == [0, 1, 2, 3, 4]
+    assert counted.notes == ["5 of 10 rows are left out: at is from 2026-03-05T12:00:00+00:00 on, or missing"]
+    naive = rows(at=pa.array([datetime(2026, 3, 5, 11, 59), *[datetime(2026, 3, 5, 12)] * 8, None]))
+    assert prepared(ingestion(time="at", until=NOON), naive, None, Counted())["id"].to_pylist() == [0]
+
+
+def test_labels_of_people_are_joined_and_the_newest_counts():
+    labels = pa.table({"id": [3, 1, 3, 99, 2], "label": ["a", "b", "c", "d", None], "when": [9, 5, 7, 1, 1]})
+    given = {"files": FILES, "on": "id", "time": "when"}
+    wanted = ingestion(labels=given)
+    counted = Counted()
+    found = prepared(wanted, rows().drop_columns(["late"]), labels, counted)
+    assert dict(zip(found["id"].to_pylist(), found["late"].to_pylist(), strict=True)) == {1: "b", 3: "a"}
+    assert counted.notes == ["8 of 10 rows are left out: nobody has labelled them"]
+    assert wanted.labels is not None
+    with pytest.raises(ValueError, match="the labels have no column 'id'; they have label, when"):
+        labelled(rows(), labels.drop_columns(["id"]), wanted.labels, "late")
+
+
+def test_further_rows_are_made_of_the_train_split_and_reach_no_other():
+    table = rows(200)
+    seen = []
+
+    def twice(train: pa.Table) -> pa.Table:
+        seen.append(train.num_rows)
+        return train
+
+    counted = Counted()
+    found = split(ingestion(augment="w.a:twice"), table, twice, counted)
+    plain = split(ingestion(), table, None, Counted())
+    assert seen == [plain.train.num_rows]
+    assert found.train.num_rows == 2 * plain.train.num_rows
+    assert (found.validation, found.test) == (plain.validation, plain.test)
+    assert not {*found.train["id"].to_pylist()} & {*found.test["id"].to_pylist(), *found.validation["id"].to_pylist()}
+    assert counted.notes[-1] == f"{plain.train.num_rows} rows of the train split are made by w.a:twice"
+    with pytest.raises(ValueError, match="other columns than the train split: more"):
+        split(ingestion(augment="w.a:twice"), table, lambda train: train.append_column("more", train["id"]), Counted())
+
+
+def test_rows_that_happened_before_the_last_data_set_and_came_after_are_late():
+    wanted = ingestion(time="at", until=NOON)
+    assert late(wanted, iter([rows()]), NOON - timedelta(hours=2)) == 3
+    assert late(wanted, iter([rows()]), None) == 0
+
+
+def test_what_does_not_fit_together_is_told_at_once():
+    with pytest.raises(ValidationError, match=r"`until` is a moment of `time`.*name the columns that tell them in `key`"):
+        ingestion(source=QUERY, until=NOON)
+    with pytest.raises(ValueError, match=r"rows of a query are taken up to a moment: name it in `data\.until`"):
+        ingestion(source=QUERY, key=["id"]).settled(None)
+    with pytest.raises(ValueError, match="the rows have no column 'gone'"):
+        prepared(ingestion(key=["gone"]), rows(), None, Counted())
+    with pytest.raises(ValueError, match="the column 'id' is of type int64: a time is needed"):
+        prepared(ingestion(time="id", until=NOON), rows(), None, Counted())
+
+
+def test_a_stack_says_from_where_and_up_to_when():
+    settings = DataSettings.model_validate({"source": {"kind": "files", "uri": "s3://b/rows"}, "until": NOON})
+    found = ingestion(time="at").settled(settings)
+    assert (found.source.uri, found.until) == ("s3://b/rows", NOON)
+    assert ingestion().settled(None) == ingestion()

@@ -1,0 +1,44 @@
+"""Rows of a real PostgreSQL become a data set, and go on where they ended. Only with --long, as other tests that need one."""
+
+from __future__ import annotations
+
+import pytest
+from test_batch_postgres import database as database
+from test_ingested_snapshots import DAY, World
+
+from heliostat.spec.batch import PostgresDatabase
+from heliostat.systems import databases
+
+pytestmark = pytest.mark.long
+pytest.importorskip("psycopg2")
+
+
+def run(where: PostgresDatabase, *statements: str) -> None:
+    with databases.connected(where) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def test_a_table_is_read_on_by_the_time_of_its_last_change(database, monkeypatch, tmp_path):
+    world = World(monkeypatch, tmp_path)
+    world.functions["w.d:snapshot"] = lambda parameters, rows: rows.select(["id", "size", "late"])
+    run(
+        database,
+        "CREATE TABLE trips (id text, at timestamptz, size double precision, late boolean, changed timestamptz)",
+        f"INSERT INTO trips SELECT 'r' || n, '{DAY.isoformat()}'::timestamptz, n, n % 2 = 0, "
+        f"'{DAY.isoformat()}'::timestamptz + n * interval '1 second' FROM generate_series(0, 99) n",
+    )
+    world.source = {
+        "kind": "query", "database": database.model_dump(mode="json"), "query": "SELECT * FROM trips", "cursor": "changed",
+        "lateness": "PT5S",
+    }  # fmt: skip
+    assert sum(world.make(time=None).rows.values()) == 100
+    run(
+        database,
+        "UPDATE trips SET size = 77, changed = changed + interval '1 day' WHERE id = 'r3'",
+        "INSERT INTO trips SELECT 'late', at, 1, true, changed - interval '2 seconds' FROM trips WHERE id = 'r99'",
+    )
+    rows = world.all(world.make(time=None))
+    found = dict(zip(rows["id"].to_pylist(), rows["size"].to_pylist(), strict=True))
+    assert len(found) == rows.num_rows == 101
+    assert found["r3"] == 77
