@@ -33,7 +33,7 @@ def event(
     by = who.name if who.known else said or who.name
     before, after = change
     return AuditEvent(
-        id=uuid.uuid4().hex, at=now, by=by, known=who.known, action=action, subject=subject, reason=reason,
+        id=uuid.uuid4().hex, at=now, by=by, known=who.known, via=who.relayed_by, action=action, subject=subject, reason=reason,
         before=dict(before), after=dict(after),
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from fastapi import HTTPException, Request, status
 
+from heliostat.controller.relaying import speaker
 from heliostat.controller.traffic_api import PREFIX
 from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.roles import STACK, AccessPolicy, Identity, identity_of
@@ -56,8 +57,8 @@ class Guard:
         policy = self._policy() or AccessPolicy()
         person = identity_of(policy, given.removeprefix("Bearer ")) if given.startswith("Bearer ") else None
         if person is not None:
-            request.state.identity = person
+            request.state.identity = speaker(request, policy, person)
             return
-        request.state.identity = Identity(name=STACK, known=False, roles=policy.stack_token)
         if not await self._door.lets_in(given):
             raise HTTPException(status.HTTP_401_UNAUTHORIZED, "the token is missing or wrong", {"WWW-Authenticate": "Bearer"})
+        request.state.identity = speaker(request, policy, Identity(name=STACK, known=False, roles=policy.stack_token))

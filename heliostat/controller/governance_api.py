@@ -61,7 +61,12 @@ def _told(policy: AccessPolicy | None) -> dict[str, object]:
     if policy is None:
         return {}
     people = {
-        name: {"roles": list(each.roles), "applications": list(each.applications), "token": each.token_sha256[:8]}
+        name: {
+            "roles": list(each.roles),
+            "applications": list(each.applications),
+            "token": each.token_sha256[:8],
+            **({"logins": [str(login) for login in each.known_logins]} if each.logins else {}),
+        }
         for name, each in policy.people.items()
     }
     return {"people": people, "stackToken": list(policy.stack_token)}

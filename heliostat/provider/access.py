@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.base import shared
 from heliostat.spec.resources import AccessInputs, AccessOutputs
-from heliostat.spec.roles import MAY, AccessPolicy, Permission, refusal
+from heliostat.spec.roles import MAY, AccessPolicy, Permission, Person, refusal
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 
@@ -29,12 +29,12 @@ class AccessHandler(Handler[AccessInputs, AccessOutputs]):
         for name in sorted(before.keys() | new.people.keys()):
             was, now = before.get(name), new.people.get(name)
             if was is None and now is not None:
-                context.info(f"{name} may come in, as {', '.join(now.roles)}")
+                context.info(f"{name} may come in, as {', '.join(now.roles)}{_logins(now)}")
             elif now is None:
                 context.info(f"{name} may not come in any more")
             elif was is not None and was != now:
                 token = ", with another token" if was.token_sha256 != now.token_sha256 else ""
-                context.info(f"{name} is {', '.join(now.roles)} ({', '.join(was.roles)} before){token}")
+                context.info(f"{name} is {', '.join(now.roles)} ({', '.join(was.roles)} before){token}{_logins(now)}")
         if Permission.GRANT not in _of_stack(new) and (old is None or Permission.GRANT in _of_stack(old)):
             context.warn("the stack's own token may not change this any more: set HELIOSTAT_TOKEN to an admin's to do so")
 
@@ -75,6 +75,11 @@ async def _require_grant(inputs: AccessInputs) -> None:
         return
     if not who.may(Permission.GRANT):
         raise PermanentError(refusal(who, (Permission.GRANT,), None))
+
+
+def _logins(person: Person) -> str:
+    known = ", ".join(map(str, person.known_logins))
+    return f"; comments of {known} are theirs" if known else ""
 
 
 def _of_stack(policy: AccessPolicy) -> frozenset[Permission]:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from heliostat.spec.base import Digest, Model
+from heliostat.spec.base import Digest, Model, is_empty
 
 PREFIX: Final = "ledger/audit-log/entries/"
 NOTHING: Final = "0" * 64
@@ -41,6 +41,8 @@ class AuditEvent(Model):
     """Who: the name that a token stands for, or what a program that has the stack's own token says."""
     known: bool
     """Whether `by` is by a token; else it was only said."""
+    via: str = Field(default="", exclude_if=is_empty)
+    """Whose token it was, where that passed on what `by` wrote on a forge."""
     action: Action
     subject: str
     """What it was done to: an application, or `access`."""

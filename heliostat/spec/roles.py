@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from heliostat.spec.base import Digest, Model, Name
+from heliostat.spec.base import Digest, Model, Name, is_empty
+from heliostat.spec.logins import ForgeKind, Login, LoginName
 
 
 class Permission(StrEnum):
@@ -30,6 +32,8 @@ class Permission(StrEnum):
     """Read the audit log."""
     GRANT = "grant"
     """Change who may do what."""
+    RELAY = "relay"
+    """Pass on what people wrote on a forge, in whose names it is done then."""
 
 
 class Role(StrEnum):
@@ -47,6 +51,8 @@ class Role(StrEnum):
     """May see, erase a person's data, and read the audit log."""
     AUDITOR = "auditor"
     """May see, and read the audit log."""
+    RELAY = "relay"
+    """May see, and pass on what people wrote on a forge: what CI has that answers comments of pull requests."""
     ADMIN = "admin"
     """May do everything."""
 
@@ -58,9 +64,12 @@ MAY: Final = {
     Role.OPERATOR: frozenset({Permission.SEE, Permission.DECLARE, Permission.ROLL_BACK}),
     Role.PRIVACY_OFFICER: frozenset({Permission.SEE, Permission.ERASE, Permission.AUDIT}),
     Role.AUDITOR: frozenset({Permission.SEE, Permission.AUDIT}),
+    Role.RELAY: frozenset({Permission.SEE, Permission.RELAY}),
     Role.ADMIN: frozenset(Permission),
 }
 """What each role is good for."""
+RELAYED: Final = frozenset({Permission.SEE, Permission.APPROVE, Permission.ROLL_BACK})
+"""What may be done in somebody's name by what passes on their words, whatever else they may."""
 
 PersonName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
 """What the audit log and rollouts call somebody, as `ada` or `ada@example.com`."""
@@ -75,6 +84,13 @@ class Person(Model):
     """What they may do."""
     applications: tuple[Name, ...] = ()
     """The only applications that they may do it to; by default all."""
+    logins: dict[ForgeKind, LoginName] = Field(default={}, exclude_if=is_empty)
+    """What they are called on forges, as `github: ada`: whose comments on pull requests are theirs."""
+
+    @property
+    def known_logins(self) -> tuple[Login, ...]:
+        """Their logins, as they are compared."""
+        return tuple(Login.of(kind, name) for kind, name in self.logins.items())
 
 
 class AccessPolicy(Model):
@@ -91,6 +107,9 @@ class AccessPolicy(Model):
         tokens = [person.token_sha256 for person in self.people.values()]
         if len(set(tokens)) < len(tokens):
             raise ValueError("two people have the same token: make one for each")
+        logins = Counter(login for person in self.people.values() for login in person.known_logins)
+        if shared := [str(login) for login, people in logins.items() if people > 1]:
+            raise ValueError(f"two people have the login {', '.join(shared)}: a login is one person's")
         admins = [name for name, person in self.people.items() if Role.ADMIN in person.roles and not person.applications]
         if Role.ADMIN not in self.stack_token and not admins:
             raise ValueError("nobody could change this again: give somebody, or `stackToken`, the role admin")
@@ -105,10 +124,14 @@ class Identity(Model):
     """Whether a token of theirs says so; else they have the stack's own."""
     roles: tuple[Role, ...]
     applications: tuple[Name, ...] = ()
+    relayed_by: str = Field(default="", exclude_if=is_empty)
+    """Who passes on what this person wrote on a forge; empty where they call themselves."""
 
     def may(self, permission: Permission, application: str | None = None) -> bool:
         """Whether they may do something, to an application where it is done to one."""
         if application is not None and self.applications and application not in self.applications:
+            return False
+        if self.relayed_by and permission not in RELAYED:
             return False
         return any(permission in MAY[role] for role in self.roles)
 
@@ -127,6 +150,14 @@ def identity_of(policy: AccessPolicy, token: str) -> Identity | None:
     for name, person in policy.people.items():
         if person.token_sha256 == digest:
             return Identity(name=name, known=True, roles=person.roles, applications=person.applications)
+    return None
+
+
+def relayed(policy: AccessPolicy, who: Identity, login: Login) -> Identity | None:
+    """The person whose login it is, whose words `who` passes on; None where it is nobody's."""
+    for name, person in policy.people.items():
+        if login in person.known_logins:
+            return Identity(name=name, known=True, roles=person.roles, applications=person.applications, relayed_by=who.name)
     return None
 
 

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from heliostat.spec.addresses import ControllerAddress, TokenVariable
 from heliostat.spec.base import Model
+from heliostat.spec.logins import ON_BEHALF_OF
 from heliostat.spec.rollouts import (
     ActionRequest,
     Declaration,
@@ -63,9 +64,14 @@ def as_person(address: ControllerAddress) -> ControllerAddress:
 class ControllerClient(GovernanceCalls):
     """Speaks to one controller. Every method raises RetryableError where it does not answer."""
 
-    def __init__(self, address: ControllerAddress, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, address: ControllerAddress, transport: httpx.AsyncBaseTransport | None = None, on_behalf_of: str = ""
+    ) -> None:
+        """`on_behalf_of`: the login, as `github:ada`, of whom all that is asked is asked for."""
         self._address = as_person(address)
         self._client = open_client(self._address, transport=transport)
+        if on_behalf_of:
+            self._client.headers[ON_BEHALF_OF] = on_behalf_of
 
     async def __aenter__(self) -> Self:
         return self

@@ -18,7 +18,7 @@ import yaml
 from heliostat.cli.commands import heliostat
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "ci"
-ACTIONS = ("github.yml", "gitea.yml")
+ACTIONS = ("github.yml", "gitea.yml", "github-commands.yml", "gitea-commands.yml")
 EVERY = (*ACTIONS, "gitlab.yml")
 ACTIONLINT = os.environ.get("HELIOSTAT_ACTIONLINT") or shutil.which("actionlint")
 OWN_BRANCH = "github.event.pull_request.head.repo.full_name == github.repository"
@@ -67,6 +67,8 @@ def test_no_script_has_words_of_a_pull_request_put_into_it(name: str):
 
 @pytest.mark.parametrize("name", ACTIONS)
 def test_what_has_secrets_runs_for_no_fork(name: str):
+    if list(read(name)[True]) == ["issue_comment"]:
+        return  # of the default branch; the command refuses a fork's
     for title, job in read(name)["jobs"].items():
         if "secrets." not in str(job):
             continue
@@ -95,6 +97,25 @@ def test_a_merge_request_from_a_fork_gets_validation_alone():
     assert of_merge_requests == {"validate", "merge-request"}
     assert "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID" in rules["merge-request"]
     assert "id_tokens" not in workflow["validate"] and "extends" not in workflow["validate"]
+
+
+@pytest.mark.parametrize("name", ["github-commands.yml", "gitea-commands.yml"])
+def test_a_comment_starts_what_the_default_branch_has_and_nothing_of_the_pull_request(name: str):
+    workflow = read(name)
+    assert workflow[True] == {"issue_comment": {"types": ["created"]}}, "`on` is a truth in YAML"
+    [job] = workflow["jobs"].values()
+    assert all("ref" not in step.get("with", {}) for step in job["steps"])
+    assert [step["run"] for step in job["steps"] if "run" in step][1:] == [
+        ".venv/bin/heliostat ci command --stack staging --stack production"
+    ], "it is told by the event's file which comment it was, and asks the forge what it says"
+
+
+def test_commands_on_github_may_comment_and_no_more():
+    workflow = read("github-commands.yml")
+    assert workflow["permissions"] == {}
+    [job] = workflow["jobs"].values()
+    assert job["permissions"] == {"contents": "read", "id-token": "write", "pull-requests": "write"}
+    assert job["environment"] == "commands"
 
 
 @pytest.mark.skipif(ACTIONLINT is None, reason="actionlint is neither on PATH nor in HELIOSTAT_ACTIONLINT")

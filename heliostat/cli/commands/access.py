@@ -47,8 +47,11 @@ def show(stack: str | None, as_json: bool) -> None:
 @access.command("token")
 @click.argument("name")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="What they may do; may be repeated. By default viewer.")
+@click.option(
+    "--login", "logins", multiple=True, metavar="FORGE:NAME", help="Theirs on a forge, as github:ada; may be repeated."
+)
 @options.everywhere
-def token(name: str, roles: tuple[str, ...]) -> None:
+def token(name: str, roles: tuple[str, ...], logins: tuple[str, ...]) -> None:
     """Make a token for NAME, and the lines of the config that let them in.
 
     The token goes to standard output and is kept nowhere: hand it over by a safe way. What goes into the config is its digest,
@@ -58,11 +61,17 @@ def token(name: str, roles: tuple[str, ...]) -> None:
 
     from pydantic import ValidationError
 
+    from heliostat.spec.logins import login_of
     from heliostat.spec.roles import AccessPolicy, Person, Role, token_digest
 
+    if len({text.partition(":")[0] for text in logins}) < len(logins):
+        raise click.UsageError(f"{', '.join(logins)}: one login of each forge")
+    if wrong := [text for text in logins if login_of(text) is None]:
+        raise click.UsageError(f"{', '.join(wrong)}: a login is written as github:ada, gitlab:ada or gitea:ada")
     made = secrets.token_hex(32)
+    own = dict(text.split(":", 1) for text in logins)
     try:
-        person = Person(token_sha256=token_digest(made), roles=tuple(Role(role) for role in roles or ("viewer",)))
+        person = Person(token_sha256=token_digest(made), roles=tuple(Role(role) for role in roles or ("viewer",)), logins=own)
         AccessPolicy(people={name: person})
     except ValidationError as error:
         raise click.UsageError("; ".join(each["msg"] for each in error.errors(include_url=False))) from None
@@ -71,6 +80,11 @@ def token(name: str, roles: tuple[str, ...]) -> None:
         raise click.UsageError(f"{', '.join(roles)}: the roles are {known}") from None
     say.told(
         f"heliostat:access:\n  people:\n    {name}:\n      tokenSha256: {person.token_sha256}\n"
-        f"      roles: [{', '.join(person.roles)}]\n\n{name} sets HELIOSTAT_TOKEN to:"
+        f"      roles: [{', '.join(person.roles)}]\n{_lines_of(own)}\n{name} sets HELIOSTAT_TOKEN to:"
     )
     say.out(made)
+
+
+def _lines_of(logins: dict[str, str]) -> str:
+    said = ", ".join(f'{kind}: "{name}"' for kind, name in logins.items())
+    return f"      logins: {{{said}}}\n" if logins else ""

@@ -89,7 +89,9 @@ def verify(heads: tuple[str, ...], stack: str | None, as_json: bool) -> int:
 
 
 def _who(entry: AuditEntry) -> str:
-    return entry.by if entry.known else f"{entry.by} (says so)"
+    if not entry.known:
+        return f"{entry.by} (says so)"
+    return f"{entry.by} (by {entry.via})" if entry.via else entry.by
 
 
 def _what(entry: AuditEntry) -> str:

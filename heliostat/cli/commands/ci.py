@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from heliostat.cli import options, say, switches
+from heliostat.cli.commands.ci_command import command
 from heliostat.cli.commands.ci_reconcile import reconcile
 from heliostat.cli.commands.ci_retrain import retrain
 from heliostat.cli.exits import Exit, UsageError
@@ -208,6 +209,7 @@ def close(branch: str | None, as_json: bool) -> int:
 
 ci.add_command(reconcile)
 ci.add_command(retrain)
+ci.add_command(command)
 
 
 def _settings(root: Path) -> EnvironmentSettings:

@@ -13,6 +13,12 @@ class Comment:
     id: str
     author: str
     text: str
+    at: float = 0.0
+    """When it was written, by the forge's clock, Unix time; seconds."""
+    edited: bool = False
+    """Whether its text is another one than was written first: on some forges others than its author may change it."""
+    url: str = ""
+    """Where people read it; empty where the forge does not say."""
 
 
 @dataclass(frozen=True)

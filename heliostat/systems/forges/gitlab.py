@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from heliostat.systems.forges import Comment, PullRequest
+from heliostat.systems.forges.moments import moment, was_edited
 from heliostat.systems.forges.rest import RestClient
 
 
@@ -73,4 +74,5 @@ def _pull_request(said: Mapping[str, Any]) -> PullRequest:
 
 
 def _comment(said: Mapping[str, Any]) -> Comment:
-    return Comment(str(said["id"]), str((said.get("author") or {}).get("username", "")), str(said.get("body") or ""))
+    author, at = str((said.get("author") or {}).get("username", "")), moment(str(said.get("created_at") or ""))
+    return Comment(str(said["id"]), author, str(said.get("body") or ""), at, was_edited(said))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heliostat.systems.forges import Comment, PullRequest
+from heliostat.systems.forges.moments import moment, was_edited
 from heliostat.systems.forges.rest import RestClient
 
 
@@ -46,4 +47,6 @@ class LikeGitHub(ABC):
 
 def comment_of(said: Mapping[str, Any]) -> Comment:
     """A comment as such an API writes it."""
-    return Comment(str(said["id"]), str((said.get("user") or {}).get("login", "")), str(said.get("body") or ""))
+    author, at = str((said.get("user") or {}).get("login", "")), moment(str(said.get("created_at") or ""))
+    url = str(said.get("html_url") or "")
+    return Comment(str(said["id"]), author, str(said.get("body") or ""), at, was_edited(said), url)
