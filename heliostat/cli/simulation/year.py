@@ -1,7 +1,7 @@
 """Month after month: what serves answers the month's rows, their labels come, the monitor looks, and a retraining is judged.
 
-All of it lies in a folder that is an object store, as on a platform. A version takes over with the next month: how rollouts shift
-traffic is tried on a platform.
+All of it lies in a folder that is an object store, as on a platform. A version takes over with the next month: how
+rollouts shift traffic is tried on a platform.
 """
 
 from __future__ import annotations
