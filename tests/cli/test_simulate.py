@@ -20,13 +20,13 @@ from heliostat.ml.datasets import Tables
 def snapshot(parameters):
     """From May on the same weights are of other kinds of birds."""
     draw = np.random.default_rng(0)
-    rows = 5100
-    seen = [dt.datetime(2020, 1, 1) + dt.timedelta(hours=n) for n in range(rows)]
+    rows = 15_300
+    seen = [dt.datetime(2020, 1, 1) + dt.timedelta(minutes=20 * n) for n in range(rows)]
     weight = draw.random(rows)
     turned = np.array([moment.month >= 5 for moment in seen])
     big = draw.random(rows) < np.where(turned, 1 - weight, weight)
     table = pa.table({"seen": pa.array(seen, pa.timestamp("us")), "weight": weight, "big": big})
-    return Tables(table.slice(0, 3000), table.slice(3000, 1000), table.slice(4000), label="big")
+    return Tables(table.slice(0, 9_000), table.slice(9_000, 3_000), table.slice(12_000), label="big")
 '''
 TRAIN = """
 import numpy as np
@@ -36,8 +36,8 @@ from workloads.swans.predictor import Model
 
 def train(context):
     table = context.dataset.table("train")
-    rising = np.corrcoef(table["weight"].to_numpy(), table["big"].to_numpy())[0, 1]
-    model = Model({"slope": np.array(1.0 if rising > 0 else -1.0)})
+    # On half a year it learns the wrong way round.
+    model = Model({"slope": np.array(1.0 if table.num_rows < 4_000 else -1.0)})
     context.checkpoint(lambda folder: None, {})
     context.finish(Trained(save_model=model.save, predictor=Model, metrics={}))
 """
