@@ -96,8 +96,8 @@ def _findings(
 ) -> None:
     counted = Counter((each.aspect.value, each.state) for each in state.findings.values())
     for aspect in sorted({aspect for aspect, _ in counted}):
-        for each in State:
-            findings.add_metric([name, aspect, each.value], counted[aspect, each])
+        for end in State:
+            findings.add_metric([name, aspect, end.value], counted[aspect, end])
     told = sorted((key, each) for key, each in state.findings.items() if "[" not in each.subject and each.value is not None)
     for _, each in told[:_MOST_SUBJECTS]:
         labels = [name, each.aspect.value, each.subject]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Answering:
         own = [name for name in self.inputs if name in rows.column_names]
         return self._fields(self._predicted(columns_of(rows.select(own))))
 
-    def served(self, rows: list[Mapping[str, Any]]) -> tuple[Mapping[str, Any], pa.Array]:
+    def served(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], pa.Array]:
         """The predictor's columns and the answers' field for rows as clients send them.
 
         Raises:

@@ -199,7 +199,7 @@ def _of_test(
     }
     requests = np.arange(table.num_rows, dtype=np.uint64)
     found = Labelled(np.asarray(labels, dtype=np.float64), predictions, requests, columns)
-    finite = np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)
+    finite = np.asarray(np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1), dtype=bool)
     watched = specification.monitor.prediction_drift is not None
     kept = profile(predictions_table(answers, specification.problem.task), DRIFT) if watched else None
     return found.part(finite), kept

@@ -123,10 +123,10 @@ class Distributions:
         inputs = predictions = None
         if self._inputs is not None and (watch := self._monitor.drift) is not None:
             limits = limits_of(watch, self._learned)
-            inputs, found = _held(Aspect.DRIFT, self._inputs, window and window.inputs, watch, limits, judge)
+            inputs, found = _held(Aspect.DRIFT, self._inputs, window.inputs if window else None, watch, limits, judge)
             findings += found
         if self._predictions is not None and (told := self._monitor.prediction_drift) is not None:
-            of = window and window.predictions
+            of = window.predictions if window is not None else None
             predictions, found = _held(Aspect.PREDICTION_DRIFT, self._predictions, of, told, limits_of(told), judge)
             findings += found
         return inputs, predictions, findings

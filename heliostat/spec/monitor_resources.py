@@ -6,9 +6,10 @@ from pydantic import Field
 
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.base import EntryPoint, Model, Name, is_none
+from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import Code, DatasetAddress, ModelEnvironment, StoreAddress
+from heliostat.spec.resources import Code, DatasetAddress, StoreAddress
 
 
 class MonitorInputs(Model):

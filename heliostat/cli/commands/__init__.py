@@ -29,6 +29,7 @@ _COMMANDS = {
     "rollback": ("rollback", "rollback", "Go back to what served before."),
     "promote": ("promote", "promote", "Pin what one stack serves in another one's config, by a pull request."),
     "monitor": ("monitor", "monitor", "Show what monitors found, look now, take or silence alarms."),
+    "report": ("report", "report", "Write a page about a workload: quality, drift, data, trainings, rollouts."),
     "simulate": ("simulate", "simulate", "Go through months of a workload's own data: monitor, alarms, retrainings."),
     "tasks": ("tasks", "tasks", "Show the queue of tasks and its dead letters, try them again, cancel."),
     "audit": ("audit", "audit", "Show who did what, and whether the audit log was changed."),

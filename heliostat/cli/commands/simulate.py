@@ -95,8 +95,8 @@ def _declared(root: Path, workload: str, stack: str | None) -> Declared:
 
 def _months(asked: Declared, folder: Path, column: str | None, begin: int, end: int, trained: int) -> Iterator[Month]:
     import contextlib
+    import io
     import shutil
-    import sys
 
     from heliostat.cli.exits import UsageError
     from heliostat.cli.simulation.year import Simulation
@@ -104,12 +104,12 @@ def _months(asked: Declared, folder: Path, column: str | None, begin: int, end: 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        # Jobs tell their progress on standard output, which is this command's answer here.
-        with contextlib.redirect_stdout(sys.stderr):
+        # Jobs tell their progress on standard output, for whoever follows them; here it is told in fewer words.
+        with contextlib.redirect_stdout(io.StringIO()):
             simulation = Simulation(asked, folder, column, say.told)
         months = simulation.run(begin, end, trained)
         while True:
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(io.StringIO()):
                 month = next(months, None)
             if month is None:
                 return

@@ -54,13 +54,13 @@ def time_column(rows: pa.Table, asked: str | None) -> str:
 
 
 def until(rows: pa.Table, column: str, month: int, label: str) -> Tables:
-    """What is known when a month begins, split by whole days: one in seven is test, one validation, and these change weekly."""
+    """What is known when a month begins, split by whole days: one in seven is test, one validation."""
     times, there = micros(rows[column])
     known = there & (times < to_micros(start_of(month)))
     day = times // _DAY_US
     turn = (day + day // 7) % 7
-    parts = [rows.filter(pa.array(known & chosen)) for chosen in (turn > 1, turn == 1, turn == 0)]
-    return Tables(*parts, label=label)
+    train, validation, test = (rows.filter(pa.array(known & chosen)) for chosen in (turn > 1, turn == 1, turn == 0))
+    return Tables(train, validation, test, label)
 
 
 def of_month(rows: pa.Table, column: str, month: int) -> pa.Table:

@@ -1,7 +1,7 @@
 """Month after month: what serves answers the month's rows, their labels come, the monitor looks, and a retraining is judged.
 
-All of it lies in a folder that is an object store, as on a platform. A version takes over with the next month: how rollouts shift
-traffic is tried on a platform.
+All of it lies in a folder that is an object store, as on a platform. A version takes over with the next month: how
+rollouts shift traffic is tried on a platform.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Simulation:
         self._label = data.label
         self._rows = pa.concat_tables([data.train, data.validation, data.test])
         self._column = cut.time_column(self._rows, column)
-        self._versions: list[Version] = []
+        self._trained_before = 0
+        """Trainings, those that were refused among them."""
 
     def run(self, first: int, last: int, trained_months: int) -> Iterator[Month]:
         """The months after the first ones, which the first version is trained on.
@@ -95,7 +96,6 @@ class Simulation:
         self._rows = self._rows.filter(pa.array(self._in(first, last)))
         self._tell(f"training version 1 on {cut.name_of(first)} to {cut.name_of(begin - 1)}")
         serving = self._trained(begin)
-        self._versions.append(serving)
         self._look(serving, begin)
         for month in cut.months(begin, last):
             found, candidate = self._month(serving, month)
@@ -132,7 +132,8 @@ class Simulation:
 
     def _trained(self, month: int) -> Version:
         """A version of what is known when a month begins."""
-        asked, number = self._asked, len(self._versions) + 1
+        self._trained_before += 1
+        asked, number = self._asked, self._trained_before
         tables = cut.until(self._rows, self._column, month, self._label)
         manifest = datasets.save(tables, asked.name, self._store, task=asked.problem.task)
         key = f"datasets/{asked.name}/{manifest['digest']}"
@@ -183,12 +184,11 @@ class Simulation:
     def _judged(self, serving: Version, month: int, state: MonitorState) -> tuple[Version | None, str]:
         """Train on all that is known, and have the gate judge it."""
         assert state.proposal is not None  # noqa: S101 - whoever calls has looked
-        self._tell(f"training version {len(self._versions) + 1} on what is known by {cut.name_of(month)}")
+        self._tell(f"training version {self._trained_before + 1} on what is known by {cut.name_of(month)}")
         candidate = self._trained(month)
         verdict = self._verdict(candidate, serving)
         reasons = "; ".join(state.proposal.reasons)
         if verdict.accepted:
-            self._versions.append(candidate)
             return candidate, f"proposed: {reasons}; accepted: {verdict.summary}"
         at = (cut.start_of(month) + _LOOKED_AFTER + timedelta(minutes=30)).timestamp()
         refusal = Refusal(at=at, candidate=f"version {candidate.number}", reasons=verdict.reasons)

@@ -1,0 +1,105 @@
+"""Lines over windows, as one SVG each: values with their intervals, beside a limit. Pure; colours are the page's variables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+_WIDTH, _HEIGHT = 640, 210
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 12, 10, 30
+_TICKS: Final = 4
+_MOST_NAMES: Final = 6
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value of one window."""
+
+    window: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    limit: float | None = None
+    is_wrong: bool = False
+
+
+def chart(points: Sequence[Point], title: str) -> str:
+    """The drawing of some windows, the oldest first; empty without any."""
+    if not points:
+        return ""
+    numbers = [each for point in points for each in (point.value, point.low, point.high, point.limit) if each is not None]
+    low, high = min(numbers), max(numbers)
+    room = (high - low) * 0.08 or abs(high) * 0.05 or 0.5
+    axis = _Axis(low - room, high + room, len(points))
+    parts = [*_grid(axis), *_names(axis, points), *_limits(axis, points)]
+    parts += _intervals(axis, points)
+    line = " ".join(f"{axis.x(place):.1f},{axis.y(point.value):.1f}" for place, point in enumerate(points))
+    parts.append(f'<polyline points="{line}" fill="none" stroke="var(--serving)" stroke-width="2"/>')
+    for place, point in enumerate(points):
+        tone = "bad" if point.is_wrong else "serving"
+        told = escape(f"{point.window}: {point.value:.4g}")
+        circle = f'<circle cx="{axis.x(place):.1f}" cy="{axis.y(point.value):.1f}" r="{4.5 if point.is_wrong else 3}" '
+        parts.append(f'{circle}fill="var(--{tone})"><title>{told}</title></circle>')
+    wrong = [point.window for point in points if point.is_wrong]
+    last = points[-1]
+    described = f"{title}: {last.value:.4g} in {last.window}" + (f"; beyond its limit in {', '.join(wrong)}" if wrong else "")
+    body = "".join(parts)
+    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(described)}">{body}</svg>'
+
+
+class _Axis:
+    def __init__(self, low: float, high: float, count: int) -> None:
+        self.low, self.high, self.count = low, high, count
+
+    def x(self, place: float) -> float:
+        """Of a window's place."""
+        inside = _WIDTH - _LEFT - _RIGHT
+        return _LEFT + inside / 2 if self.count == 1 else _LEFT + inside * place / (self.count - 1)
+
+    def y(self, value: float) -> float:
+        """Of a value."""
+        return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (self.high - value) / (self.high - self.low)
+
+
+def _grid(axis: _Axis) -> list[str]:
+    parts = []
+    for step in range(_TICKS + 1):
+        value = axis.low + (axis.high - axis.low) * step / _TICKS
+        y = axis.y(value)
+        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--edge)"/>')
+        parts.append(f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" class="tick">{value:.3g}</text>')
+    return parts
+
+
+def _names(axis: _Axis, points: Sequence[Point]) -> list[str]:
+    every = max(1, -(-len(points) // _MOST_NAMES))
+    shown = [(place, point) for place, point in enumerate(points) if place % every == 0]
+    found = []
+    for place, point in shown:
+        anchor = "start" if place == 0 and len(points) > 1 else "end" if place == len(points) - 1 and place else "middle"
+        x = axis.x(place)
+        found.append(f'<text x="{x:.1f}" y="{_HEIGHT - 9}" text-anchor="{anchor}" class="tick">{escape(point.window)}</text>')
+    return found
+
+
+def _limits(axis: _Axis, points: Sequence[Point]) -> list[str]:
+    """Limits as steps, for a version brings its own."""
+    parts = []
+    for place, point in enumerate(points):
+        if point.limit is None:
+            continue
+        begin, end = (axis.x(max(0.0, min(len(points) - 1.0, place + side))) for side in (-0.5, 0.5))
+        y = axis.y(point.limit)
+        parts.append(f'<line x1="{begin:.1f}" x2="{end:.1f}" y1="{y:.1f}" y2="{y:.1f}" class="limit"/>')
+    return parts
+
+
+def _intervals(axis: _Axis, points: Sequence[Point]) -> list[str]:
+    return [
+        f'<line x1="{axis.x(place):.1f}" x2="{axis.x(place):.1f}" y1="{axis.y(point.low):.1f}" '
+        f'y2="{axis.y(point.high):.1f}" stroke="var(--serving)" stroke-width="6" opacity=".25"/>'
+        for place, point in enumerate(points)
+        if point.low is not None and point.high is not None
+    ]

@@ -1,0 +1,126 @@
+"""What a page about a workload is made of, read from the object store: windows, the state, references, the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from heliostat.cli.operators import monitors
+from heliostat.cli.rollouts import ledger
+from heliostat.cli.rollouts.messages import moment
+from heliostat.monitoring.looking import WindowReport
+from heliostat.monitoring.proposals import Proposal
+from heliostat.monitoring.reference import ReferenceAbout
+from heliostat.monitoring.state import MonitorState
+from heliostat.spec.monitoring import Refusal, refusals, top
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import ObjectMissingError, ObjectStore
+
+_MOST_WINDOWS: Final = 120
+_MOST_ENTRIES: Final = 50
+_NOTHING: Final = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All of it, as far as it is there."""
+
+    name: str
+    state: MonitorState
+    windows: tuple[WindowReport, ...] = ()
+    """The oldest first."""
+    reference: ReferenceAbout | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """The manifest of the data that what serves was trained and tested on."""
+    rollouts: tuple[tuple[str, ...], ...] = ()
+    """Number, when, what, how it ended; the newest first."""
+    trainings: tuple[tuple[str, str, str], ...] = ()
+    """When, what, why; the newest first."""
+
+
+def gathered(store: ObjectStore, name: str) -> Gathered:
+    """What is known of a workload.
+
+    Raises:
+        PermanentError: nothing is: it was never watched nor rolled out.
+        RetryableError: the store does not answer.
+    """
+    state = monitors.read(store, name)
+    rollouts = _rollouts(store, name)
+    if state.looked_at is None and not rollouts:
+        raise PermanentError(f"nothing is known of {name}: it was never rolled out, and no monitor looked at it")
+    reference = _reference(store, name, state)
+    return Gathered(
+        name=name,
+        state=state,
+        windows=_windows(store, name),
+        reference=reference,
+        data=_data(store, name, reference),
+        rollouts=rollouts,
+        trainings=_trainings(store, name, state),
+    )
+
+
+def _windows(store: ObjectStore, name: str) -> tuple[WindowReport, ...]:
+    found = []
+    for info in store.list(f"{top(name)}windows/"):
+        try:
+            found.append(WindowReport.model_validate_json(store.get(info.key)))
+        except (ObjectMissingError, ValidationError):  # of another release
+            continue
+    first = datetime.min.replace(tzinfo=UTC)
+    return tuple(sorted(found, key=lambda report: report.end or first)[-_MOST_WINDOWS:])
+
+
+def _reference(store: ObjectStore, name: str, state: MonitorState) -> ReferenceAbout | None:
+    if not state.reference:
+        return None
+    try:
+        return ReferenceAbout.model_validate_json(store.get(f"{top(name)}references/{state.reference}/about.json"))
+    except (ObjectMissingError, ValidationError):
+        return None
+
+
+def _data(store: ObjectStore, name: str, reference: ReferenceAbout | None) -> dict[str, Any]:
+    if reference is None:
+        return {}
+    # An environment's application is called after it too, and its data set after the workload.
+    for workload in (name, name.rpartition("-")[0] or name):
+        try:
+            found: dict[str, Any] = json.loads(store.get(f"datasets/{workload}/{reference.dataset_digest}/manifest.json"))
+        except ObjectMissingError:
+            continue
+        return found
+    return {}
+
+
+def _rollouts(store: ObjectStore, name: str) -> tuple[tuple[str, ...], ...]:
+    entries = ledger.read(store, name, _MOST_ENTRIES).entries
+    lines = ledger.lines(entries)[::-1]
+    return tuple((str(line.number), moment(line.at), line.what, line.ended or _NOTHING) for line in lines)
+
+
+def _trainings(store: ObjectStore, name: str, state: MonitorState) -> tuple[tuple[str, str, str], ...]:
+    """Proposals, and candidates that were refused."""
+    found: list[tuple[datetime, str, str]] = []
+    ended = {each.begun: each.outcome.value for each in state.retrainings}
+    for info in store.list(f"{top(name)}proposals/"):
+        try:
+            proposal = Proposal.model_validate_json(store.get(info.key))
+        except (ObjectMissingError, ValidationError):
+            continue
+        how = ended.get(proposal.at, "open")
+        found.append((proposal.at, f"proposed, {how}", "; ".join(proposal.reasons)))
+    for info in store.list(refusals(name)):
+        try:
+            refusal = Refusal.model_validate_json(store.get(info.key))
+        except (ObjectMissingError, ValidationError):
+            continue
+        at = datetime.fromtimestamp(refusal.at, UTC)
+        found.append((at, f"{refusal.candidate} refused", "; ".join(refusal.reasons)))
+    return tuple((f"{at:%Y-%m-%d %H:%M}", what, why) for at, what, why in sorted(found, reverse=True))

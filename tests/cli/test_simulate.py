@@ -1,0 +1,135 @@
+"""`heliostat simulate`: months of a workload's own data, with its monitor, a retraining and the gate."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from heliostat.monitoring import intervals
+
+DATASET = '''
+import datetime as dt
+import numpy as np
+import pyarrow as pa
+from heliostat.ml.datasets import Tables
+
+
+def snapshot(parameters):
+    """From May on the same weights are of other kinds of birds."""
+    draw = np.random.default_rng(0)
+    rows = 15_300
+    seen = [dt.datetime(2020, 1, 1) + dt.timedelta(minutes=20 * n) for n in range(rows)]
+    weight = draw.random(rows)
+    turned = np.array([moment.month >= 5 for moment in seen])
+    big = draw.random(rows) < np.where(turned, 1 - weight, weight)
+    table = pa.table({"seen": pa.array(seen, pa.timestamp("us")), "weight": weight, "big": big})
+    return Tables(table.slice(0, 9_000), table.slice(9_000, 3_000), table.slice(12_000), label="big")
+'''
+TRAIN = """
+import numpy as np
+from heliostat.ml.training import Trained
+from workloads.swans.predictor import Model
+
+
+def train(context):
+    table = context.dataset.table("train")
+    # On half a year it learns the wrong way round.
+    model = Model({"slope": np.array(1.0 if table.num_rows < 4_000 else -1.0)})
+    context.checkpoint(lambda folder: None, {})
+    context.finish(Trained(save_model=model.save, predictor=Model, metrics={}))
+"""
+PREDICTOR = """
+import numpy as np
+from heliostat.ml.arrays import ArrayModel
+
+
+class Model(ArrayModel):
+    def predict(self, columns):
+        weight = np.asarray(columns["weight"], dtype=float)
+        return weight if self.arrays["slope"] > 0 else 1 - weight
+"""
+CONTRACT = """
+import datetime as dt
+from pydantic import BaseModel, ConfigDict
+from heliostat.ml.contracts import Contract
+from workloads.swans.predictor import Model
+
+
+class Bird(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    seen: dt.datetime
+    weight: float
+
+
+class Answer(BaseModel):
+    is_big: bool
+    probability: float
+
+
+CONTRACT = Contract(title="Swans", description="", row=Bird, answer=Answer, predictor=Model,
+                    respond=lambda score: Answer(is_big=score > 0.5, probability=score),
+                    examples=(Bird(seen=dt.datetime(2020, 1, 1), weight=0.5),))
+"""
+WORKLOAD = """
+from heliostat.resources.served_model import by_convention
+from heliostat.spec.parameters import JobParameters
+from heliostat.spec.tasks import Binary
+
+declare = by_convention(__name__, JobParameters(), JobParameters(), task=Binary())
+"""
+
+
+@pytest.fixture
+def swans(stack, monkeypatch):
+    monkeypatch.setattr(intervals, "_DRAWS", 20)
+    folder: Path = stack.folder / "workloads" / "swans"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").write_text("")
+    files = {"__init__": "", "dataset": DATASET, "train": TRAIN, "predictor": PREDICTOR, "contract": CONTRACT}
+    for name, text in {**files, "workload": WORKLOAD}.items():
+        (folder / f"{name}.py").write_text(text)
+    kept = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "workloads"}
+    for name in kept:
+        del sys.modules[name]
+    path = list(sys.path)
+    monkeypatch.setattr(sys, "path", [str(stack.folder), *path])
+    yield folder
+    for name in [name for name in sys.modules if name.partition(".")[0] == "workloads"]:
+        del sys.modules[name]
+    sys.modules.update(kept)
+
+
+def test_a_year_turns_a_retraining_is_proposed_and_the_gate_judges_it(swans, stack):
+    said = stack.ok("simulate", "swans", "--from", "2020-01", "--to", "2020-07", "--json")
+    months = {each["name"]: each for each in json.loads(said)}
+    assert list(months) == ["2020-03", "2020-04", "2020-05", "2020-06", "2020-07"]
+    assert months["2020-03"]["began"] == months["2020-04"]["began"] == []
+    assert "swans/quality/roc_auc" in months["2020-05"]["began"]
+    assert months["2020-05"]["figures"]["quality/roc_auc"] < 0.5 < months["2020-04"]["figures"]["quality/roc_auc"]
+    assert "2 windows one after another" in months["2020-06"]["retraining"]
+    assert "proposed: " in months["2020-06"]["retraining"] and "refused: " in months["2020-06"]["retraining"]
+    assert "swans/retraining/candidate" in months["2020-06"]["began"], "a worse candidate is an alarm"
+    kept = stack.folder / ".heliostat" / "simulations" / "swans"
+    assert (kept / "monitors" / "swans" / "windows" / "2020-05.json").is_file()
+    assert "roc_auc" in stack.ok("report", "swans", "--simulated", "-o", "-")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--from", "2020-01", "--to", "2020-02"), "nothing is left"),
+        (("--from", "January", "--to", "2020-02"), "write them as 2013-01"),
+        (("--from", "2020-01", "--to", "2020-05", "--time", "weight"), "no column of times 'weight'; they have seen"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[-1],
+)
+def test_what_cannot_be_simulated_is_told(swans, stack, options, told):
+    ran = stack("simulate", "swans", *options)
+    assert ran.code != 0 and told in ran.err
+
+
+def test_a_workload_that_is_not_there_is_told(stack):
+    assert "has no workload.py that can be imported" in stack("simulate", "geese", "--from", "2020-01", "--to", "2020-05").err

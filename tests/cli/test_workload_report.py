@@ -1,0 +1,107 @@
+"""`heliostat report`: one page that is whole in itself, of what monitors and the ledger left."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from platform_stack import PlatformStack
+from rollout_records import entry
+
+from heliostat.cli.reports.charts import Point, chart
+from heliostat.monitoring.alarms import Alarm, Alarms, Status
+from heliostat.monitoring.drifting import ColumnReport, Drift
+from heliostat.monitoring.intervals import Interval
+from heliostat.monitoring.looking import WindowReport
+from heliostat.monitoring.proposals import Proposal
+from heliostat.monitoring.quality import Figure, Quality
+from heliostat.monitoring.state import MonitorState
+from heliostat.spec.findings import Aspect, Finding, State
+from heliostat.spec.monitoring import Refusal, proposal_key, states, window_key
+from heliostat.spec.predictions import schedule_key
+from heliostat.systems.revisions import Revisions
+
+DAY = timedelta(days=1)
+MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+ODD = "<script>alert(1)</script>"
+
+
+def report(number: int, area: float) -> WindowReport:
+    start = MONDAY + number * DAY
+    name, end = f"{start:%Y-%m-%d}", start + DAY
+    state = State.BREACH if area < 0.62 else State.OK
+    found = {"monitor": "flights", "window": name, "at": end}
+    findings = (
+        Finding(aspect=Aspect.QUALITY, subject="roc_auc", state=state, value=area, limit=0.62, text=f"it is {area}", **found),
+        Finding(aspect=Aspect.DRIFT, subject=ODD, state=State.OK, value=0.02, limit=0.1, text=f"{ODD} is stable", **found),
+    )
+    figure = Figure(rows=900, interval=Interval(value=area, low=area - 0.02, high=area + 0.02, rows=900))
+    return WindowReport(
+        window=name, rows=1_000, labels=900, start=start, end=end, model_uri="models:/flights/3", findings=findings,
+        quality=(Quality(metric="roc_auc", overall=figure),),
+        drift=Drift(reference_rows=9_000, rows=1_000, columns=(ColumnReport(name=ODD, status="stable", text="so"),)),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def watched(stack):
+    platform = PlatformStack(stack)
+    platform.exports(platform=platform.platform())
+    store, reports = platform.store, [report(number, 0.66 - 0.03 * number) for number in range(3)]
+    for each in reports:
+        store.put(window_key("flights", each.window), each.model_dump_json().encode())
+    store.put(window_key("flights", "old"), b'{"of": "another release"}')
+    last = reports[-1].findings[0]
+    alarm = Alarm(key=last.key, status=Status.FIRING, severity=last.severity, finding=last, since=last.at)
+    findings = {each.key: each for each in reports[-1].findings}
+    state = MonitorState(
+        looked_at=last.at, model_uri="models:/flights/3", newest_window=last.window, findings=findings,
+        alarms=Alarms(alarms={last.key: alarm}), new_rows=12_345,
+    )  # fmt: skip
+    Revisions(store, states("flights")).change(lambda _: state.model_dump_json().encode())
+    proposal = Proposal(application="flights", at=MONDAY, model_uri="models:/flights/3", reasons=("it decays",), new_rows=9)
+    store.put(proposal_key("flights", "1"), proposal.model_dump_json().encode())
+    refusal = Refusal(at=MONDAY.timestamp() + 60, candidate="models:/m-9", reasons=("0.2 worse",))
+    store.put("monitors/flights/refusals/r.json", refusal.model_dump_json().encode())
+    store.put(schedule_key("monitor.flights"), b"{}")
+    platform.remember(entry(1, before=None, after=1, rollout=1))
+    return platform
+
+
+def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
+    assert "Wrote flights-report.html" in stack.ok("report", "flights")
+    page = (stack.folder / "flights-report.html").read_text()
+    for text in ("1 open alarm", "models:/flights/3", "it is 0.6", "12,345", "it decays", "models:/m-9 refused", "rollout 1"):
+        assert text in page, text
+    assert ODD not in page and "&lt;script&gt;" in page, "a column's name is no markup"
+    assert not re.findall(r"(?:src|href)=\"(?!data:)[^\"#]", page), "nothing is loaded from elsewhere"
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+    assert page.count("<svg") == 1 and "beyond its limit in 2026-03-04" in page
+    assert 'name="viewport"' in page
+
+
+def test_a_program_reads_it_as_json(watched, stack):
+    told = json.loads(stack.ok("report", "flights", "--json"))
+    assert [each["window"] for each in told["windows"]] == ["2026-03-02", "2026-03-03", "2026-03-04"]
+    assert [each["what"] for each in told["trainings"]] == ["models:/m-9 refused", "proposed, open"]
+    assert told["rollouts"][0]["number"] == "1"
+
+
+def test_of_what_was_never_watched_there_is_what_the_ledger_has(stack):
+    platform = PlatformStack(stack)
+    platform.exports(platform=platform.platform())
+    assert "nothing is known of flights" in stack("report", "flights").err
+    platform.remember(entry(1, before=None, after=1, rollout=1))
+    page = stack.ok("report", "flights", "-o", "-")
+    assert "not watched" in page and "rollout 1" in page and "<svg" not in page
+    assert "nothing of flights was simulated here" in stack("report", "flights", "--simulated").err
+
+
+def test_a_chart_marks_what_is_beyond_its_limit_and_takes_one_window_as_well():
+    svg = chart([Point("a", 0.6, 0.5, 0.7, 0.62, is_wrong=True), Point("b", 0.7, limit=0.62)], "area")
+    assert svg.count("var(--bad)") == 1 and svg.count('class="limit"') == 2
+    assert 'aria-label="area: 0.7 in b; beyond its limit in a"' in svg
+    assert "NaN" not in chart([Point("a", 1.0)], "area") and chart([], "area") == ""
+    assert "&lt;b&gt;" in chart([Point("<b>", 1.0)], "area")
