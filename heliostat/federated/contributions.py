@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heliostat.federated import exact
-from heliostat.spec.federated import Privacy
+from heliostat.spec.federated import DifferentialPrivacy
 
 Arrays = Mapping[str, NDArray[Any]]
 """Parameters or sums, by name."""
@@ -118,7 +118,9 @@ def norm_of(arrays: Arrays) -> float:
     return math.sqrt(sum(float(np.sum(np.square(np.asarray(array, np.float64)))) for array in arrays.values()))
 
 
-def averaged(before: Arrays, after: Arrays, rows: int, privacy: Privacy | None = None) -> tuple[dict[str, Any], float]:
+def averaged(
+    before: Arrays, after: Arrays, rows: int, privacy: DifferentialPrivacy | None = None
+) -> tuple[dict[str, Any], float]:
     """What a site adds to a federated average: how far it moved each array times its rows, and the rows.
 
     With privacy how far it moved is clipped, and each site weighs 1: what one site can move has a bound.

@@ -15,13 +15,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from heliostat.spec.federated import Privacy
+from heliostat.spec.federated import DifferentialPrivacy
 
 _STEPS: Final = 200
 _MOST: Final = 1e6
 
 
-def epsilon(privacy: Privacy, rounds: int) -> float:
+def epsilon(privacy: DifferentialPrivacy, rounds: int) -> float:
     """The ε of so many rounds, at the declared δ; infinite beyond a million."""
     mu = math.sqrt(rounds) / privacy.noise_multiplier
     low, high = 0.0, 1.0
@@ -54,7 +54,7 @@ def noise(size: int, deviation: float) -> NDArray[np.float64]:
     return values
 
 
-def told(privacy: Privacy, rounds: int) -> str:
+def told(privacy: DifferentialPrivacy, rounds: int) -> str:
     """What the noise is worth, in words."""
     return (
         f"noise multiplier {privacy.noise_multiplier:g}: after {rounds} rounds ε = {epsilon(privacy, rounds):.3g} "

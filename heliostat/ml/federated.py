@@ -19,7 +19,7 @@ from heliostat.federated.contributions import Arrays, Contribution, Layout, aver
 from heliostat.federated.exact import total
 from heliostat.ml.arrays import ArrayModel
 from heliostat.spec.base import Parameters
-from heliostat.spec.federated import Privacy
+from heliostat.spec.federated import DifferentialPrivacy
 
 __all__ = ["Arrays", "FederatedAveraging", "FederatedSums", "Fitted", "LeastSquares", "LogisticRegression", "train_here"]
 
@@ -54,7 +54,7 @@ class Federation(ABC):
 
     @abstractmethod
     def contribution(
-        self, table: pa.Table, arrays: Arrays, parameters: Parameters, round_: int, privacy: Privacy | None = None
+        self, table: pa.Table, arrays: Arrays, parameters: Parameters, round_: int, privacy: DifferentialPrivacy | None = None
     ) -> Contribution:
         """What a site adds to a round."""
 
@@ -87,7 +87,7 @@ class FederatedAveraging(Federation):
         """
 
     def contribution(
-        self, table: pa.Table, arrays: Arrays, parameters: Parameters, round_: int, privacy: Privacy | None = None
+        self, table: pa.Table, arrays: Arrays, parameters: Parameters, round_: int, privacy: DifferentialPrivacy | None = None
     ) -> Contribution:
         """How far the site moved the parameters, and how they did before on its rows."""
         metrics = {} if privacy is not None else dict(self.evaluate(table, arrays, parameters))
@@ -116,7 +116,7 @@ class FederatedSums(Federation):
         """The shapes of the statistics."""
 
     def contribution(
-        self, table: pa.Table, arrays: Arrays, parameters: Parameters, round_: int, privacy: Privacy | None = None
+        self, table: pa.Table, arrays: Arrays, parameters: Parameters, round_: int, privacy: DifferentialPrivacy | None = None
     ) -> Contribution:
         """The statistics of the site's table.
 

@@ -22,7 +22,7 @@ class Site(Model):
     """SHA-256 of the site's token, as `heliostat site token` tells it. The token itself never leaves the site."""
 
 
-class Privacy(Model):
+class DifferentialPrivacy(Model):
     """Differential privacy of each site's rows as a whole: updates are clipped, and their sum gets Gaussian noise."""
 
     clip: Annotated[float, Field(gt=0)]
@@ -85,7 +85,7 @@ class FederatedRules(Model):
     """How many have to answer in a round; with fewer it waits."""
     max_norm: Annotated[float, Field(gt=0)] = 1e9
     """L2 norm of an update above which it is refused."""
-    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    privacy: DifferentialPrivacy | None = Field(default=None, exclude_if=is_none)
     """Clipping and noise; by default neither."""
     secure_aggregation: bool = False
     """Whether updates are masked, so that the coordinator sees no more than their sum. It needs at least 3 sites."""

@@ -9,7 +9,7 @@ import pytest
 
 from heliostat.federated import privacy
 from heliostat.federated.contributions import averaged, norm_of
-from heliostat.spec.federated import Privacy
+from heliostat.spec.federated import DifferentialPrivacy
 
 # Of dp-accounting 0.6.0: PLDAccountant(value_discretization_interval=1e-4), which rounds up, and RdpAccountant, a bound.
 ACCOUNTED = [
@@ -25,7 +25,7 @@ ACCOUNTED = [
 def test_epsilon_is_the_accountant_s_and_below_its_bound(
     multiplier: float, rounds: int, delta: float, pld: float, rdp: float
 ) -> None:
-    found = privacy.epsilon(Privacy(clip=1.0, noise_multiplier=multiplier, delta=delta), rounds)
+    found = privacy.epsilon(DifferentialPrivacy(clip=1.0, noise_multiplier=multiplier, delta=delta), rounds)
     assert found == pytest.approx(pld, rel=2e-3)
     assert found < rdp
 
@@ -33,20 +33,20 @@ def test_epsilon_is_the_accountant_s_and_below_its_bound(
 def test_the_delta_of_one_round_is_the_published_one() -> None:
     # Dong, Roth and Su 2019, figure of μ = 1: at ε = 1 its δ is Φ(-1/2) - e Φ(-3/2) = 0.1269.
     delta = 0.12693673750664397
-    assert privacy.epsilon(Privacy(clip=1.0, noise_multiplier=1.0, delta=delta), 1) == pytest.approx(1.0, abs=1e-9)
+    assert privacy.epsilon(DifferentialPrivacy(clip=1.0, noise_multiplier=1.0, delta=delta), 1) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_more_noise_is_worth_more_and_more_rounds_less() -> None:
     def epsilon(multiplier: float, rounds: int) -> float:
-        return privacy.epsilon(Privacy(clip=3.0, noise_multiplier=multiplier), rounds)
+        return privacy.epsilon(DifferentialPrivacy(clip=3.0, noise_multiplier=multiplier), rounds)
 
     assert epsilon(2.0, 10) < epsilon(1.0, 10) < epsilon(1.0, 20)
     assert epsilon(2.0, 40) == pytest.approx(epsilon(1.0, 10))
 
 
 def test_so_much_noise_that_delta_alone_holds_is_worth_zero_and_next_to_none_is_worth_nothing() -> None:
-    assert privacy.epsilon(Privacy(clip=1.0, noise_multiplier=1e6, delta=1e-3), 1) == 0.0
-    assert privacy.epsilon(Privacy(clip=1.0, noise_multiplier=1e-6), 1000) == math.inf
+    assert privacy.epsilon(DifferentialPrivacy(clip=1.0, noise_multiplier=1e6, delta=1e-3), 1) == 0.0
+    assert privacy.epsilon(DifferentialPrivacy(clip=1.0, noise_multiplier=1e-6), 1000) == math.inf
 
 
 def test_noise_has_its_deviation_and_is_never_the_same() -> None:
@@ -59,9 +59,9 @@ def test_noise_has_its_deviation_and_is_never_the_same() -> None:
 def test_an_update_is_clipped_and_weighs_one_whatever_its_rows() -> None:
     before = {"a": np.zeros(2), "b": np.zeros(1)}
     after = {"a": np.array([3.0, 0.0]), "b": np.array([4.0])}
-    clipped, weight = averaged(before, after, 1000, Privacy(clip=1.0, noise_multiplier=1.0))
+    clipped, weight = averaged(before, after, 1000, DifferentialPrivacy(clip=1.0, noise_multiplier=1.0))
     assert (norm_of(clipped), weight) == (pytest.approx(1.0), 1.0)
-    small, _ = averaged(before, after, 1000, Privacy(clip=10.0, noise_multiplier=1.0))
+    small, _ = averaged(before, after, 1000, DifferentialPrivacy(clip=10.0, noise_multiplier=1.0))
     assert norm_of(small) == pytest.approx(5.0)
-    still, _ = averaged(before, before, 10, Privacy(clip=1.0, noise_multiplier=1.0))
+    still, _ = averaged(before, before, 10, DifferentialPrivacy(clip=1.0, noise_multiplier=1.0))
     assert norm_of(still) == 0.0

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression as Reference
 from heliostat.federated.contributions import Contribution, Layout
 from heliostat.ml.arrays import ArrayModel
 from heliostat.ml.federated import FederatedAveraging, Fitted, LeastSquares, LogisticRegression, train_here
-from heliostat.spec.federated import Privacy
+from heliostat.spec.federated import DifferentialPrivacy
 
 
 class Line(ArrayModel):
@@ -102,7 +102,7 @@ def test_sums_are_not_clipped_and_say_so() -> None:
     federation = LeastSquares(Line, features, target, 2)
     table = sites()["oslo"]
     with pytest.raises(ValueError, match="needs a FederatedAveraging"):
-        federation.contribution(table, federation.initial({}), {}, 1, Privacy(clip=1.0, noise_multiplier=1.0))
+        federation.contribution(table, federation.initial({}), {}, 1, DifferentialPrivacy(clip=1.0, noise_multiplier=1.0))
 
 
 def test_features_of_another_width_are_told() -> None:
@@ -113,7 +113,7 @@ def test_features_of_another_width_are_told() -> None:
 
 def test_with_privacy_no_metric_leaves_the_site() -> None:
     contribution = Steps().contribution(
-        sites()["oslo"], {"weights": np.zeros(2)}, {}, 1, Privacy(clip=1.0, noise_multiplier=1.0)
+        sites()["oslo"], {"weights": np.zeros(2)}, {}, 1, DifferentialPrivacy(clip=1.0, noise_multiplier=1.0)
     )
     assert (dict(contribution.metrics), contribution.weight) == ({}, 1.0)
 

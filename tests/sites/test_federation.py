@@ -15,7 +15,7 @@ from federation_world import FederationWorld, rounds_of
 
 from heliostat.federated.contributions import averaged
 from heliostat.federated.messages import ArraySpec, Step, Task, Update, pack, packed_arrays, unpack
-from heliostat.spec.federated import Privacy
+from heliostat.spec.federated import DifferentialPrivacy
 
 MASKED = {"secureAggregation": True, "minSites": 3}
 
@@ -182,7 +182,7 @@ def test_with_privacy_updates_are_clipped_and_no_metric_travels(world: Federatio
 def _clipped(world: FederationWorld, name: str) -> list[float]:
     before = {"slope": np.zeros(1), "start": np.zeros(1)}
     after = world.expected(rounds=1, names=(name,))
-    moved, _ = averaged(before, after, 1, Privacy(clip=0.05, noise_multiplier=1.0))
+    moved, _ = averaged(before, after, 1, DifferentialPrivacy(clip=0.05, noise_multiplier=1.0))
     return [moved["slope"][0], moved["start"][0]]
 
 
