@@ -97,6 +97,8 @@ def models_of(root: type[BaseModel]) -> dict[str, type[BaseModel]]:
     while waiting:
         kind = waiting.pop()
         waiting += get_args(kind)
+        if inspect.isclass(kind) and issubclass(kind, BaseModel):
+            assert found.get(kind.__name__, kind) is kind, f"two models are called {kind.__name__}: one of them has no section"
         if inspect.isclass(kind) and issubclass(kind, BaseModel) and kind.__name__ not in found:
             found[kind.__name__] = kind
             waiting += [field.annotation for field in kind.model_fields.values()]
