@@ -14,6 +14,7 @@ from heliostat.gitops.declared import PARTS, DeclaredTree, DeclaredWorkload
 from heliostat.spec.stack import PROJECT
 
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w]*(\.\w+)+:[A-Za-z_]\w*")
+GONE: Final = "its config is gone"
 _OF_SECTIONS: Final = {"training": "training", "gate": "model", "model": "model", "mlflow": "model"}
 """The first part of a workload that a section of its config decides about; every other one is the application's."""
 
@@ -48,7 +49,7 @@ def affected(before: Tree, after: Tree) -> list[AffectedStack]:
     found = []
     for stack in sorted({*before.configs, *after.configs}):
         if stack not in after.configs:
-            found.append(AffectedStack(stack, ("its config is gone",)))
+            found.append(AffectedStack(stack, (GONE,)))
             continue
         old, new = sections(before.configs.get(stack, {})), sections(after.configs[stack])
         whole = (*shared, *(["it is new"] if stack not in before.configs else _other(old, new)))

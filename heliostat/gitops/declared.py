@@ -29,6 +29,8 @@ class DeclaredWorkload(Model):
     """The digest of what each part of a workload is made of; or, of one that cannot be read, why not."""
 
     parts: dict[str, str] = {}
+    files: tuple[str, ...] = ()
+    """What its parts are read from, below the tree."""
     mistake: str = ""
 
 
@@ -66,13 +68,20 @@ def _workload(root: Path, name: str, packages: Sequence[str]) -> DeclaredWorkloa
     """A mistake in one workload is no reason to know nothing of the others; whoever previews the stack is told all of it."""
     try:
         if not has_code(root / WORKLOADS, name):
-            return DeclaredWorkload(parts={"application": code_digest(root, [f"{WORKLOADS}/{_folder(name)}/{CONTRACT}"])})
-        return DeclaredWorkload(parts=dict(_parts(root, name, packages)))
+            files = (f"{WORKLOADS}/{_folder(name)}/{CONTRACT}",)
+            return DeclaredWorkload(parts={"application": code_digest(root, files)}, files=files)
+        files_read: set[str] = set()
+        parts = dict(_parts(root, name, packages, files_read))
+        return DeclaredWorkload(parts=parts, files=tuple(sorted(files_read)))
     except Exception as error:  # whatever their code raises
         return DeclaredWorkload(mistake=f"{type(error).__name__}: {error}")
 
 
-def _parts(root: Path, name: str, packages: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _parts(root: Path, name: str, packages: Sequence[str], files_read: set[str]) -> Iterator[tuple[str, str]]:
+    """The digest of each part; the files that it is made of go into `files_read`."""
+    own = f"{WORKLOADS}.{_folder(name)}.workload"
+    reached = code_of(root, own, sources=packages).files
+    files_read.update(reached)
     declare = getattr(workload_module(name), "declare", None)
     points: Mapping[str, str] | None = getattr(declare, "entry_points", None)
     if points is None:  # declared by hand: what it will ask for is known when it runs
@@ -82,14 +91,16 @@ def _parts(root: Path, name: str, packages: Sequence[str]) -> Iterator[tuple[str
             for path in folder.rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         }
-        reached = code_of(root, f"{WORKLOADS}.{_folder(name)}.workload", sources=packages).files
+        files_read.update(files)
         yield from dict.fromkeys(PARTS, code_digest(root, sorted({*files, *reached}))).items()
         return
     problem = getattr(declare, "problem", None) or Problem()
     parameters, data = parameters_of(name), getattr(declare, "data_parameters", None)
 
     def code(*entry_points: str) -> str:
-        return code_of(root, *entry_points, sources=packages).digest
+        found = code_of(root, *entry_points, sources=packages)
+        files_read.update(found.files)
+        return found.digest
 
     task = problem.task_identity
     yield "dataset", hash_of(points["dataset"], code(points["dataset"]), data.values() if data else {}, task)
@@ -97,6 +108,8 @@ def _parts(root: Path, name: str, packages: Sequence[str]) -> Iterator[tuple[str
     metrics = [metric.model_dump(mode="json", exclude={"code_digest"}) for metric in problem.metrics]
     yield "model", hash_of(task, metrics, [code(metric.function) for metric in problem.metrics])
     proto = root.joinpath(*points["contract"].partition(":")[0].split(".")).with_name(PROTO_FILE)
+    if proto.is_file():
+        files_read.add(proto.relative_to(root).as_posix())
     yield "application", hash_of(points["contract"], code(points["contract"]), proto.read_text() if proto.is_file() else "")
 
 

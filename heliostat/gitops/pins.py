@@ -16,9 +16,9 @@ def pin_in(text: str, file: str, workload: str) -> str | None:
     Raises:
         PermanentError: it does not have the workload, or serves somebody else's model.
     """
-    found = _workloads(text, file)[1].get(workload)
-    if found is None and workload not in _workloads(text, file)[1]:
-        there = ", ".join(map(str, _workloads(text, file)[1])) or "none"
+    found = section_of(text, file)[1].get(workload)
+    if found is None and workload not in section_of(text, file)[1]:
+        there = ", ".join(map(str, section_of(text, file)[1])) or "none"
         raise PermanentError(f"{file} has no workload {workload!r}; there are: {there}")
     spec: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
     if spec.get("mlflow"):
@@ -35,15 +35,19 @@ def pinned(text: str, file: str, workload: str, version: str) -> str:
     if pin_in(text, file, workload) == version:
         return text
     try:
-        return yamledit.put(text, ("config", _workloads(text, file)[0], workload, "model"), version)
+        return yamledit.put(text, ("config", section_of(text, file)[0], workload, "model"), version)
     except yamledit.EditError as error:
         raise PermanentError(
             f"{file}: `model: {version}` cannot be put below {workload}: {error}; write it yourself"
         ) from None
 
 
-def _workloads(text: str, file: str) -> tuple[str, Mapping[str, Any]]:
-    """The key of the section, and what is in it."""
+def section_of(text: str, file: str) -> tuple[str, Mapping[str, Any]]:
+    """The key of the section `workloads`, and what is in it.
+
+    Raises:
+        PermanentError: it is no YAML.
+    """
     from ruamel.yaml.error import YAMLError
 
     try:

@@ -36,6 +36,8 @@ class Pin:
     branch: str
     title: str
     why: str
+    mark: str = ""
+    """A line of the pull request's text that people do not see."""
 
 
 def card_of(version: str, platform: Mapping[str, Any]) -> Card:
@@ -94,6 +96,7 @@ def propose(
     if not push(Branches(name, base, pin.branch), edit, f"{pin.title}\n\n{pin.why}\n"):
         return None
     text = card_text(card, pin.stack, pin.workload, seen[0], pin.why)
+    text = f"{pin.mark}\n\n{text}" if pin.mark else text
     return forge.open_pull_request(pin.branch, base, pin.title, text[: forge.longest_comment])
 
 

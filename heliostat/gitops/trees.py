@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,14 +39,39 @@ def affected_since(project: Project, environment: Mapping[str, str], base: str) 
             f"git knows no commit that this checkout and {base!r} have in common: fetch it (CI systems fetch one commit by "
             "default), or name another with --base"
         )
-    with tempfile.TemporaryDirectory(prefix="heliostat-base-") as folder:
-        before = Path(folder).resolve()
-        git.unpack(root, environment, commit, _needed(project), before)
-        configs = {tree: _configs(tree, project) for tree in (before, root)}
-        named = entry_points_in([list(each.values()) for each in configs.values()])
-        declared = _declared((before, root), named)
-        sides = [Tree(declared[tree], configs[tree], _shared(tree, project)) for tree in (before, root)]
+    with unpacked(project, environment, [commit]) as (before,):
+        sides = read_trees([before, root], project)
     return affected(*sides)
+
+
+@contextmanager
+def unpacked(project: Project, environment: Mapping[str, str], commits: Sequence[str]) -> Iterator[list[Path]]:
+    """What decides about a project's stacks, as each of some commits has it, in folders of their own.
+
+    Raises:
+        PermanentError: git cannot write one out.
+    """
+    with tempfile.TemporaryDirectory(prefix="heliostat-base-") as folder:
+        top = Path(folder).resolve()
+        trees = []
+        for number, commit in enumerate(commits):
+            tree = top / str(number)
+            tree.mkdir()
+            git.unpack(project.root, environment, commit, _needed(project), tree)
+            trees.append(tree)
+        yield trees
+
+
+def read_trees(folders: Sequence[Path], project: Project) -> list[Tree]:
+    """What each of some folders declares, each laid out as the project is.
+
+    Raises:
+        PermanentError: workloads cannot be imported, or a stack's config cannot be read.
+    """
+    configs = [_configs(tree, project) for tree in folders]
+    named = entry_points_in([list(each.values()) for each in configs])
+    declared = _declared(folders, named)
+    return [Tree(declared[tree], config, _shared(tree, project)) for tree, config in zip(folders, configs, strict=True)]
 
 
 def _needed(project: Project) -> list[str]:

@@ -1,4 +1,4 @@
-"""Changes one file on a branch of a remote, beside whatever is checked out: in a worktree that is gone afterwards."""
+"""Changes files on a branch of a remote, beside whatever is checked out: in a worktree that is gone afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.git import actor
 
 _SECONDS: Final = 120.0
@@ -19,29 +19,101 @@ _SECONDS: Final = 120.0
 def push_edit(
     folder: Path, environment: Mapping[str, str], where: Branches, file: Path, edit: Callable[[str], str], message: str
 ) -> bool:
-    """Push a branch that is the remote's base with one file edited; False, and nothing pushed, where that changes nothing.
+    """`push_change` of one file, which `edit` makes of what it is on the base."""
+    relative = file.resolve().relative_to(top_of(folder, environment))
 
-    A branch of that name is replaced: what is proposed last counts.
-
-    Raises:
-        PermanentError: git refuses something; with what it said. Whatever `edit` raises.
-    """
-    _git(folder, environment, "fetch", "--quiet", where.remote, f"refs/heads/{where.base}")
-    with _worktree(folder, environment) as tree:
-        top = Path(_git(folder, environment, "rev-parse", "--show-toplevel"))
-        path = tree / file.resolve().relative_to(top.resolve())
+    def change(tree: Path) -> None:
+        path = tree / relative
         try:
             before = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise PermanentError(f"{where.remote}/{where.base} has no {file.name} that can be read: {error}") from None
         after = edit(before)
-        if after == before:
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+
+    return push_change(folder, environment, where, change, message)
+
+
+def push_change(
+    folder: Path, environment: Mapping[str, str], where: Branches, change: Callable[[Path], None], message: str
+) -> bool:
+    """Push a branch that is the remote's base after `change`, which gets the folder of the repository's whole tree; False, and
+    nothing pushed, where that changes nothing.
+
+    A branch of that name is replaced: what is proposed last counts. One that has just this already stays as it is.
+
+    Raises:
+        RetryableError: somebody else pushed the branch meanwhile.
+        PermanentError: git refuses something; with what it said. Whatever `change` raises.
+    """
+    fetch(folder, environment, where.remote, f"refs/heads/{where.base}")
+    with _worktree(folder, environment) as tree:
+        change(tree)
+        _git(tree, environment, "add", "--all")
+        if not _git(tree, environment, "status", "--porcelain"):
             return False
-        path.write_text(after, encoding="utf-8")
-        _git(tree, environment, "add", "--", str(path))
         _git(tree, environment, *_identity(tree, environment), "commit", "--quiet", "--message", message)
-        _git(tree, environment, "push", "--quiet", "--force", where.remote, f"HEAD:refs/heads/{where.branch}")
+        there = head_of(tree, environment, where.remote, where.branch)
+        if there and _is_the_same(tree, environment, where, there):
+            return True
+        lease = f"--force-with-lease=refs/heads/{where.branch}:{there}"
+        try:
+            _git(tree, environment, "push", "--quiet", lease, where.remote, f"HEAD:refs/heads/{where.branch}")
+        except PermanentError as error:
+            if "stale info" in str(error) or "cannot lock ref" in str(error):
+                raise RetryableError(
+                    f"somebody else pushes {where.branch} right now; run it again to have yours count"
+                ) from None
+            raise
     return True
+
+
+def fetch(folder: Path, environment: Mapping[str, str], remote: str, what: str) -> str:
+    """Fetch a ref, or a commit where the remote gives such; its commit, which is FETCH_HEAD now.
+
+    Raises:
+        PermanentError: the remote does not have it, or does not answer.
+    """
+    _git(folder, environment, "fetch", "--quiet", remote, what)
+    return _git(folder, environment, "rev-parse", "FETCH_HEAD^{commit}")
+
+
+def head_of(folder: Path, environment: Mapping[str, str], remote: str, branch: str) -> str:
+    """The commit that a remote's branch is at; empty where it has none of that name."""
+    return _git(folder, environment, "ls-remote", remote, f"refs/heads/{branch}").partition("\t")[0]
+
+
+def has_commit(folder: Path, environment: Mapping[str, str], commit: str) -> bool:
+    """Whether a commit is in this clone."""
+    try:
+        _git(folder, environment, "cat-file", "-e", f"{commit}^{{commit}}")
+    except PermanentError:
+        return False
+    return True
+
+
+def text_at(folder: Path, environment: Mapping[str, str], commit: str, file: Path) -> str:
+    """A file below `folder` as a commit has it.
+
+    Raises:
+        PermanentError: it has none of that name.
+    """
+    return _git(folder, environment, "show", f"{commit}:./{file.as_posix()}")
+
+
+def top_of(folder: Path, environment: Mapping[str, str]) -> Path:
+    """The folder of the whole checkout that `folder` is in."""
+    return Path(_git(folder, environment, "rev-parse", "--show-toplevel")).resolve()
+
+
+def _is_the_same(tree: Path, environment: Mapping[str, str], where: Branches, there: str) -> bool:
+    """Whether a remote's branch has what is checked out, on the same base: then nobody is told of it twice."""
+    fetch(tree, environment, where.remote, f"refs/heads/{where.branch}")
+    ours, theirs = (
+        _git(tree, environment, "rev-parse", f"{commit}^{{tree}}", f"{commit}^1") for commit in ("HEAD", "FETCH_HEAD")
+    )
+    return ours == theirs and _git(tree, environment, "rev-parse", "FETCH_HEAD^{commit}") == there
 
 
 class Branches:

@@ -35,7 +35,7 @@ class PlayedRepository:
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
 
     def pull(self, head: str, base: str = "main", *, fork: bool = False, number: int = 7) -> None:
-        self.pulls[number] = {"head": head, "base": base, "title": "", "text": "", "fork": fork}
+        self.pulls[number] = {"head": head, "base": base, "title": "", "text": "", "fork": fork, "state": "open"}
 
     def comment(self, number: int, text: str) -> str:
         made = str(next(self._numbers))
@@ -44,8 +44,14 @@ class PlayedRepository:
 
     def open(self, said: dict[str, str]) -> int:
         number = next(self._numbers)
-        self.pulls[number] = {**said, "fork": False}
+        self.pulls[number] = {**said, "fork": False, "state": "open"}
+        self.comments[number] = {}
         return number
+
+    def with_state(self, state: str | None, head: str = "") -> list[int]:
+        """The pull requests of a branch, of all where none is named, that are `open` or `closed`; those merged are closed."""
+        found = ((number, one) for number, one in self.pulls.items() if not head or one["head"] == head)
+        return [number for number, one in found if (one["state"] == "open") == (state in (None, "open", "opened"))]
 
 
 Handler = Callable[[PlayedRepository, str, str, dict[str, Any]], Any]
@@ -58,6 +64,11 @@ def _github(repository: PlayedRepository, method: str, path: str, said: dict[str
         theirs = None if one["fork"] else {"full_name": NAME}
         return {
             "number": number,
+            "state": "open" if one["state"] == "open" else "closed",
+            "merged_at": "2026-01-01T00:00:00Z" if one["state"] == "merged" else None,
+            "merged": one["state"] == "merged",
+            "title": one["title"],
+            "body": one["text"],
             "html_url": f"https://forge/pull/{number}",
             "head": {"ref": one["head"], "repo": theirs, "repo_id": 2 if one["fork"] else 1},
             "base": {"ref": one["base"], "repo": {"full_name": NAME}, "repo_id": 1},
@@ -84,13 +95,13 @@ def _hub(
             return MISSING
         case "GET", ["pulls"]:
             head = said.get("head", "").partition(":")[2]
-            numbers = (number for number, one in repository.pulls.items() if not head or one["head"] == head)
-            return [pull(number) for number in numbers]
+            return [pull(number) for number in repository.with_state(said.get("state"), head)]
         case "POST", ["pulls"]:
             made = repository.open({"head": said["head"], "base": said["base"], "title": said["title"], "text": said["body"]})
             return pull(made)
         case "PATCH", ["pulls", number]:
-            repository.pulls[int(number)] |= {"title": said["title"], "text": said["body"], "base": said["base"]}
+            names = {"title": "title", "body": "text", "base": "base", "state": "state"}
+            repository.pulls[int(number)] |= {names[each]: value for each, value in said.items()}
             return pull(int(number))
         case "GET", ["pulls", number]:
             return pull(int(number)) if int(number) in repository.pulls else MISSING
@@ -100,9 +111,10 @@ def _hub(
 def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str, Any]) -> Any:
     def merge_request(number: int) -> dict[str, Any]:
         one = repository.pulls[number]
+        kept = {"title": one["title"], "description": one["text"], "state": one["state"].replace("open", "opened")}
         ids = {"source_project_id": 2 if one["fork"] else 1, "target_project_id": 1}
         branches = {"source_branch": one["head"], "target_branch": one["base"]}
-        return {"iid": number, "web_url": f"https://forge/-/merge_requests/{number}", **ids, **branches}
+        return {"iid": number, "web_url": f"https://forge/-/merge_requests/{number}", **kept, **ids, **branches}
 
     match method, path.split("/"):
         case "GET", ["merge_requests", number, "notes"]:
@@ -117,17 +129,17 @@ def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str
             repository.comments[int(number)][each] = said["body"]
             return {"id": int(each), "body": said["body"], "author": None}
         case "GET", ["merge_requests"]:
-            numbers = (number for number, one in repository.pulls.items() if one["head"] == said["source_branch"])
-            return [merge_request(number) for number in numbers]
+            found = repository.with_state(said["state"], said["source_branch"])
+            # One that was merged is not closed here.
+            return [merge_request(number) for number in found if repository.pulls[number]["state"] != "merged"]
         case "POST", ["merge_requests"]:
             opened = {"head": said["source_branch"], "base": said["target_branch"], "title": said["title"]}
             return merge_request(repository.open({**opened, "text": said["description"]}))
         case "PUT", ["merge_requests", number]:
-            repository.pulls[int(number)] |= {
-                "title": said["title"],
-                "text": said["description"],
-                "base": said["target_branch"],
-            }
+            names = {"title": "title", "description": "text", "target_branch": "base"}
+            changes = {names[each]: value for each, value in said.items() if each in names}
+            closing = {"state": "closed"} if said.get("state_event") == "close" else {}
+            repository.pulls[int(number)] |= {**changes, **closing}
             return merge_request(int(number))
         case "GET", ["merge_requests", number]:
             return merge_request(int(number)) if int(number) in repository.pulls else MISSING
@@ -180,5 +192,14 @@ class PlayedForge:
             raise httpx.ReadTimeout("the answer got lost", request=request)
         if isinstance(found, list) and "page" in said:
             size = int(said.get("per_page") or said.get("limit") or 30)
-            found = found[(int(said["page"]) - 1) * size : int(said["page"]) * size]
+            size = min(size, repository_page(self.kind))
+            page, whole = int(said["page"]), found
+            found = whole[(page - 1) * size : page * size]
+            if page * size < len(whole):
+                return httpx.Response(200, json=found, headers={"link": f'<https://forge/?page={page + 1}>; rel="next"'})
         return httpx.Response(200, json=found)
+
+
+def repository_page(kind: str) -> int:
+    """The most items of a page: Gitea gives fewer than the others, whatever is asked for."""
+    return 50 if kind == "gitea" else 100

@@ -71,6 +71,28 @@ def test_comments_are_found_behind_a_hundred_others(played: PlayedForge):
     assert ours(played) == [OTHER]
 
 
+def test_what_somebody_closed_is_told_and_what_was_merged_or_is_open_is_not(played: PlayedForge):
+    for state in ("open", "closed", "merged"):
+        number = played.repository.open({"head": "pin", "base": "main", "title": state, "text": f"It is {state}."})
+        played.repository.pulls[number]["state"] = state
+    played.repository.pull("other")
+    played.repository.pulls[7] |= {"state": "closed", "text": "Of another branch."}
+    assert played.forge.declined_texts("pin") == ["It is closed."]
+    there = played.forge.open_pull_request_of("pin")
+    assert there is not None
+    played.forge.close_pull_request(there.number, "Not needed.")
+    assert set(played.forge.declined_texts("pin")) == {"It is closed.", "Not needed."}
+    assert played.forge.open_pull_request_of("pin") is None
+
+
+def test_an_open_pull_request_is_found_behind_a_hundred_others(played: PlayedForge):
+    for number in range(120):
+        played.repository.pull(f"branch-{number}", number=1000 + number)
+    played.repository.pull("pin", number=2000)
+    there = played.forge.open_pull_request_of("pin")
+    assert there is not None and there.number == 2000
+
+
 def test_a_pull_request_tells_its_branches_and_whether_it_comes_from_a_fork(played: PlayedForge):
     played.repository.pull("feature")
     found = played.forge.pull_request(7)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from heliostat.cli import options, say, switches
+from heliostat.cli.commands.ci_reconcile import reconcile
 from heliostat.cli.exits import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -202,6 +203,9 @@ def close(branch: str | None, as_json: bool) -> int:
     from heliostat.cli.commands.env import down
 
     return int(click.get_current_context().invoke(down, name=branch, yes=True, as_json=as_json))
+
+
+ci.add_command(reconcile)
 
 
 def _settings(root: Path) -> EnvironmentSettings:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -91,6 +91,14 @@ def read(store: ObjectStore, application: str, limit: int | None = None) -> Ledg
     entries = tuple(one for one in found if isinstance(one, Entry))
     notes = [*gaps(present), *(f"entry {one.number} cannot be read: {one.why}" for one in damaged), *strange]
     return Ledger(entries, tuple(notes))
+
+
+def newest_first(store: ObjectStore, application: str) -> Iterator[Entry]:
+    """The entries that can be read, as far as somebody asks for them."""
+    for number in reversed(numbers(store, application)[0]):
+        found = entry_of(store, application, number)
+        if isinstance(found, Entry):
+            yield found
 
 
 def of_rollout(store: ObjectStore, application: str, rollout: int) -> Ledger:

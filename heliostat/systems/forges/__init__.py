@@ -56,3 +56,9 @@ class Forge(Protocol):
 
     def open_pull_request(self, head: str, base: str, title: str, text: str) -> PullRequest:
         """Open one; where one is open for the same branches, that one gets title and text."""
+
+    def declined_texts(self, head: str) -> list[str]:
+        """The texts of the pull requests of a branch of this repository that somebody closed unmerged."""
+
+    def close_pull_request(self, number: int, text: str) -> None:
+        """Close one unmerged, with another text: that nobody declined it. Its branch stays."""

@@ -40,6 +40,14 @@ class Gitea(LikeGitHub):
         there = map(self._pull_request, self._client.pages(f"{self._repository}/pulls", "limit", state="open"))
         return next((each for each in there if each.head == head and not each.from_fork), None)
 
+    def declined_texts(self, head: str) -> list[str]:  # noqa: D102
+        found = self._client.pages(f"{self._repository}/pulls", "limit", state="closed", sort="recentupdate")
+        return [
+            each.get("body") or ""
+            for each in found
+            if not each.get("merged") and each["head"]["ref"] == head and not self._pull_request(each).from_fork
+        ]
+
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         head, base = said["head"], said["base"]
         from_fork = head.get("repo_id") != base.get("repo_id")

@@ -44,6 +44,11 @@ class GitHub(LikeGitHub):
         found = self._client.call("GET", f"{self._repository}/pulls", params=parameters)
         return self._pull_request(found[0]) if found else None
 
+    def declined_texts(self, head: str) -> list[str]:  # noqa: D102
+        where = f"{self._repository}/pulls"
+        found = self._client.pages(where, "per_page", state="closed", head=f"{self._owner}:{head}")
+        return [each.get("body") or "" for each in found if not each.get("merged_at")]
+
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         theirs = (said["head"].get("repo") or {}).get("full_name")  # None: the fork is deleted
         ours = (said["base"].get("repo") or {}).get("full_name")

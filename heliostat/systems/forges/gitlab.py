@@ -58,6 +58,14 @@ class GitLab:
         opened = {**said, "source_branch": head, "remove_source_branch": True}
         return _pull_request(self._client.call("POST", f"{self._project}/merge_requests", json=opened))
 
+    def declined_texts(self, head: str) -> list[str]:  # noqa: D102
+        found = self._client.pages(f"{self._project}/merge_requests", "per_page", state="closed", source_branch=head)
+        return [each.get("description") or "" for each in found if not _pull_request(each).from_fork]
+
+    def close_pull_request(self, number: int, text: str) -> None:  # noqa: D102
+        said = {"state_event": "close", "description": text}
+        self._client.call("PUT", f"{self._project}/merge_requests/{number}", json=said)
+
 
 def _pull_request(said: Mapping[str, Any]) -> PullRequest:
     from_fork = said["source_project_id"] != said["target_project_id"]

@@ -40,6 +40,9 @@ class LikeGitHub(ABC):
             return self._pull_request(self._client.call("PATCH", f"{self._repository}/pulls/{there.number}", json=said))
         return self._pull_request(self._client.call("POST", f"{self._repository}/pulls", json={**said, "head": head}))
 
+    def close_pull_request(self, number: int, text: str) -> None:  # noqa: D102
+        self._client.call("PATCH", f"{self._repository}/pulls/{number}", json={"state": "closed", "body": text})
+
 
 def comment_of(said: Mapping[str, Any]) -> Comment:
     """A comment as such an API writes it."""

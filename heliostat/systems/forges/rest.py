@@ -48,6 +48,10 @@ class RestClient:
             PermanentError: it refuses.
             RetryableError: it does not answer, or wants to be left alone for longer.
         """
+        answer = self._answer(method, path, **arguments)
+        return self._read(answer, method, path, none_at_404=none_at_404)
+
+    def _answer(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         waited, pause = 0.0, _FIRST_WAIT
         for left in reversed(range(_TRIES)):
             problem, after = "", pause
@@ -60,7 +64,7 @@ class RestClient:
                     raise RetryableError(problem) from None
             else:
                 if not _is_busy(answer):
-                    return self._read(answer, method, path, none_at_404=none_at_404)
+                    return answer
                 problem = f"the forge at {self._url} answered {answer.status_code} to {method} {path}: {_said(answer)}"
                 after = max(pause, _asked_to_wait(answer, time.time()))
             if not left or waited + after > _LONGEST_WAIT:
@@ -70,11 +74,11 @@ class RestClient:
         raise AssertionError("the last try returns or raises")
 
     def pages(self, path: str, size: str, **parameters: Any) -> Iterator[Any]:
-        """The items of a list, page by page; `size` is what the forge calls a page's length."""
+        """The items of a list, page by page; `size` is what the forge calls a page's length, of which some give less."""
         for page in range(1, _MOST_PAGES + 1):
-            found = self.call("GET", path, params={**parameters, size: _PAGE, "page": page})
-            yield from found
-            if len(found) < _PAGE:
+            answer = self._answer("GET", path, params={**parameters, size: _PAGE, "page": page})
+            yield from self._read(answer, "GET", path, none_at_404=False)
+            if "next" not in answer.links:
                 return
 
     def _read(self, answer: httpx.Response, method: str, path: str, *, none_at_404: bool) -> Any:

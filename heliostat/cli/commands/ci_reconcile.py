@@ -1,0 +1,89 @@
+"""`heliostat ci reconcile`: has the repository say again what serves, where something was rolled back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from heliostat.cli import options, say
+from heliostat.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from heliostat.cli.rollouts.locate import Stacks
+    from heliostat.gitops.model_card import Card
+    from heliostat.gitops.reconciling import Reconciled, Reconciliation
+    from heliostat.spec.rollouts import Status
+
+_APPLICATION = "heliostat:index:Application"
+
+
+@click.command("reconcile")
+@click.option("--stack", "-s", "named", multiple=True, metavar="NAME", help="These stacks; by default the selected one.")
+@click.option("--remote", default="origin", show_default=True, help="Where the branches are pushed to.")
+@click.option("--base", metavar="BRANCH", help="What they are merged into; by default the remote's own branch.")
+@options.as_json
+@options.everywhere
+def reconcile(named: tuple[str, ...], remote: str, base: str | None, as_json: bool) -> int:
+    """Open a pull request for each application that went back while the repository still declares what it went back from.
+
+    It pins the model that serves, or brings code and config back to the commit of what serves. It is meant for a schedule: run
+    again it says the same, closes what is not needed any more, and leaves alone what somebody closed.
+    """
+    from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.cli.session import Place
+    from heliostat.gitops.reconciling import Reconciliation, Standing
+    from heliostat.systems.forges.here import open_forge
+    from heliostat.systems.git_branches import base_of
+
+    project, stacks = Place.here().require_project(), stacks_here()
+    into = base or base_of(project.root, os.environ, remote)
+    work = Reconciliation(project, os.environ, remote, into, open_forge(os.environ), lambda *of: _card(stacks, *of))
+    done = [each for stack in named or (stacks.name(None),) for each in _reconciled(work, stacks, stack)]
+    if as_json:
+        say.out(json.dumps([asdict(each) for each in done], indent=2))
+    else:
+        say.out("\n".join(map(_line, done)) or "No application is there.")
+    return Exit.FAILED if any(each.standing in (Standing.BY_HAND, Standing.FAILED) for each in done) else Exit.OK
+
+
+def _reconciled(work: Reconciliation, stacks: Stacks, stack: str) -> Iterator[Reconciled]:
+    """One application after the other; one that fails holds up no other."""
+    from heliostat.cli.rollouts.ledger import newest_first
+    from heliostat.cli.rollouts.locate import store_of
+    from heliostat.gitops.reconciling import Reconciled, Standing
+    from heliostat.systems.errors import PermanentError, RetryableError
+    from heliostat.systems.objects import open_store
+
+    short = stack.rpartition("/")[2]
+    store = open_store(store_of(stack))
+    for name, status in sorted(_applications(stacks, stack).items()):
+        try:
+            yield work.reconcile(short, name, status, newest_first(store, name))
+        except (PermanentError, RetryableError) as error:
+            yield Reconciled(short, name, Standing.FAILED, str(error))
+
+
+def _applications(stacks: Stacks, stack: str) -> dict[str, Status]:
+    """The applications that a stack declares and its controller knows."""
+    from heliostat.cli.rollouts.access import with_controller
+
+    found = (each.get("outputs") or {} for each in stacks.resources(stack) if each["type"] == _APPLICATION)
+    names = {str(each["name"]) for each in found if each.get("name")}
+    there = with_controller(stack, lambda client: client.list()) if names else ()
+    return {status.name: status for status in there if status.name in names}
+
+
+def _card(stacks: Stacks, version: str, stack: str) -> Card:
+    from heliostat.cli.rollouts.locate import platform_of
+    from heliostat.gitops.promotion import card_of
+
+    return card_of(version, platform_of(stacks, stack)[1])
+
+
+def _line(each: Reconciled) -> str:
+    return f"{each.stack}: {each.workload}: {each.standing}: {each.url or each.told}"
