@@ -4,7 +4,7 @@ STACK ?= local
 HELIOSTAT := .venv/bin/heliostat
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down predict test long test-kubernetes lint bench soak faults schema docs lock clean
+.PHONY: help setup up preview down predict test long test-kubernetes test-forge lint bench soak faults schema docs lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ long: setup ## Run the tests that take many minutes: real clusters, a network of
 
 test-kubernetes: setup ## Run the tests on a real Kubernetes: one that HELIOSTAT_TEST_KUBECONFIG names, or a node of this machine (as root)
 	@.venv/bin/python -m pytest --kubernetes -n 0 -rs tests/kubernetes
+
+test-forge: setup ## Play the story of a branch on a real Gitea, with act as its CI system; both are built of their Go modules
+	@scripts/forge-tools || echo "test-forge: without these tools its tests are skipped" >&2
+	@.venv/bin/python -m pytest --forge -n 0 -rs tests/gitops/test_real_forge.py
 
 lint: setup ## Lint and check types and architecture only
 	@scripts/lint

@@ -16,7 +16,7 @@ from heliostat.systems import store_lifecycle
 from tests import google_storage
 from tests.faults import options as fault_options
 
-BY_HAND = frozenset({"long", "faults", "kubernetes"})
+BY_HAND = frozenset({"long", "faults", "forge", "kubernetes"})
 """Marks of what takes many minutes or hours; an option of the same name runs it, and nothing else."""
 _BESIDE_CLUSTERS = 5
 """The priority (nice) of what runs beside a cluster that serves under load."""
@@ -36,6 +36,7 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests that take many minutes, and only those")
     parser.addoption("--kubernetes", action="store_true", help="run the tests on a real Kubernetes, and only those")
+    parser.addoption("--forge", action="store_true", help="run the tests on a real forge, and only those")
     fault_options.add(parser)
 
 

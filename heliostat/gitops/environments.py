@@ -190,6 +190,8 @@ class Environments:
             self.commands.destroy(record.name, self._config_file(record))
         remove_leftovers(record, self._platform(record), keep_runs=self.settings.keep_runs)
         self._forget_stack(ref)
+        # Their number grows with the branches that ever were; none of them is ever gone back to.
+        self.backend.remove_copies(ref)
         self._config_path(record).unlink(missing_ok=True)
         self.records.remove(record.name)
 

@@ -15,6 +15,8 @@ KINDS: Final[Mapping[str, str]] = {"binary": EXAMPLE}
 DESCRIPTION: Final = "A machine-learning system as code, on Ray."
 STACK: Final = "local"
 CONFIG: Final = f"configs/Pulumi.{STACK}.yaml"
+ENVIRONMENTS: Final = "configs/Pulumi.preview.yaml"
+"""The template of branches' environments."""
 SECTION: Final = "heliostat:workloads"
 
 Files = Mapping[str, str]
@@ -34,13 +36,13 @@ def workload(template: Files, name: str, kind: str) -> dict[str, str]:
     return {_renamed(path, example, module): _renamed(text, example, module) for path, text in ours.items()}
 
 
-def with_section(config: str, template: Files, name: str, kind: str) -> str:
-    """A stack's config with the section of a new workload; every other byte of it stays.
+def with_section(config: str, template: Files, name: str, kind: str, like: str = CONFIG) -> str:
+    """A stack's config with the section of a new workload, as the template has it in the file `like`; every other byte stays.
 
     Raises:
         yamledit.EditError: it is written in a way that cannot be changed in place.
     """
-    section: Any = yamledit.load(template[CONFIG])["config"][SECTION][KINDS[kind]]
+    section: Any = yamledit.load(template[like])["config"][SECTION][KINDS[kind]]
     return yamledit.put(config, ("config", SECTION, name), section)
 
 

@@ -39,7 +39,8 @@ def test_a_new_repository_can_be_previewed_at_once(tmp_path):
     assert "heliostat:index:Application tumours create" in previewed.stdout
     assert "11 to create" in previewed.stdout
     added = command(root, "new", "workload", "little-birds")
-    assert "Changed configs/Pulumi.local.yaml" in added.stdout
+    assert "Changed configs/Pulumi.local.yaml\nChanged configs/Pulumi.preview.yaml" in added.stdout
+    assert "little-birds:" in (root / "configs/Pulumi.preview.yaml").read_text()
     assert "16 to create" in command(root, "preview").stdout
 
 

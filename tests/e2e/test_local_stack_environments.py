@@ -50,7 +50,8 @@ def runs(repository: Checkout) -> set[str]:
 
 def objects(repository: Checkout) -> list[str]:
     names = {name_in(environment_name(branch), "flights") for branch in BRANCHES}
-    return [str(path) for path in repository.data.rglob("*") if any(name in path.parts for name in names)]
+    files = (path for path in repository.data.rglob("*") if path.is_file())
+    return [str(path) for path in files if any(name in path.parts for name in names)]
 
 
 def test_two_branches_have_an_address_each_and_train_nothing_and_nothing_of_them_is_left(repository: Checkout) -> None:

@@ -163,7 +163,7 @@ class PlayedForge:
 
     @property
     def forge(self) -> Forge:
-        transport = httpx.MockTransport(self._answer)
+        transport = httpx.MockTransport(self.answer)
         match self.kind:
             case "github":
                 return GitHub("https://forge", NAME, TOKEN, transport, self.slept.append)
@@ -171,7 +171,7 @@ class PlayedForge:
                 return Gitea("https://forge", NAME, TOKEN, transport, self.slept.append)
         return GitLab("https://forge/api/v4", NAME, TOKEN, transport, self.slept.append)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
         top, header, value, handler = _TOPS[self.kind]
         assert request.headers[header] == value
         if self.repository.trouble:

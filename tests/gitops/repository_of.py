@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 _PARAMETERS = """\
@@ -63,9 +64,9 @@ declare = by_convention(__name__, TRAINING)
 
 
 class Repository:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: Mapping[str, str] = FILES) -> None:
         self.root = root
-        for name, text in FILES.items():
+        for name, text in files.items():
             self.write(name, text)
         self.git("init", "-q", "-b", "main")
         self.commit()

@@ -34,10 +34,18 @@ def test_its_project_is_kept_as_this_repository_s_is_and_names_no_folder_of_a_pl
     }
     assert "plugins" not in theirs
     assert TEMPLATE["infra/__main__.py"] == (ROOT / "infra/__main__.py").read_text()
-    ours = tomllib.loads((ROOT / "heliostat.toml").read_text())
-    del ours["environments"], ours["passphrases"]["preview"]  # a repository's first day has no branches
-    ours["policy-packs"]["policies"]["stacks"].remove("!preview")
-    assert tomllib.loads(TEMPLATE["heliostat.toml"]) == ours
+    assert tomllib.loads(TEMPLATE["heliostat.toml"]) == tomllib.loads((ROOT / "heliostat.toml").read_text())
+
+
+def test_its_workflow_for_branches_is_the_one_that_the_documents_explain() -> None:
+    assert TEMPLATE[".github/workflows/delivery.yml"] == (ROOT / "deploy/ci/github.yml").read_text()
+
+
+def test_an_environment_trains_what_the_first_stack_trains_so_that_it_can_take_it() -> None:
+    local, preview = (yaml.safe_load(TEMPLATE[path])["config"] for path in (rendering.CONFIG, rendering.ENVIRONMENTS))
+    ours, theirs = (each[rendering.SECTION][rendering.EXAMPLE] for each in (local, preview))
+    assert (ours["training"], ours["gate"]) == (theirs["training"], theirs["gate"])
+    assert preview["heliostat:platformStack"] == "organization/${PROJECT}/local"
 
 
 def test_what_an_engine_installs_from_the_program_s_folder_is_the_repository_s_list() -> None:
@@ -62,7 +70,7 @@ def test_the_tests_of_a_new_repository_pass_with_a_second_workload(tmp_path: Pat
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout
-    assert "15 passed, 1 deselected" in done.stdout
+    assert "16 passed, 1 deselected" in done.stdout
 
 
 def test_the_workflow_tests_and_previews_pull_requests() -> None:

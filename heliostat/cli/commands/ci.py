@@ -12,6 +12,7 @@ import click
 
 from heliostat.cli import options, say, switches
 from heliostat.cli.commands.ci_reconcile import reconcile
+from heliostat.cli.commands.ci_retrain import retrain
 from heliostat.cli.exits import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def close(branch: str | None, as_json: bool) -> int:
 
 
 ci.add_command(reconcile)
+ci.add_command(retrain)
 
 
 def _settings(root: Path) -> EnvironmentSettings:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -61,10 +62,9 @@ def repository(directory: Path, name: str | None, kind: str) -> None:
 @options.stack
 @options.everywhere
 def workload(name: str, kind: str, stack: str | None) -> None:
-    """Add a workload to this repository: its code, its tests, and its section in the config of a stack."""
+    """Add a workload to this repository: code, tests, and its section in the configs of a stack and of environments."""
     from heliostat.cli.checkout import FILE, read
     from heliostat.cli.session import Place
-    from heliostat.engine.config import yamledit
     from heliostat.scaffold import mistakes, rendering, template
 
     project = Place.here().require_project()
@@ -76,13 +76,27 @@ def workload(name: str, kind: str, stack: str | None) -> None:
     text = config.read_text(encoding="utf-8")
     files = rendering.workload(template.read(), name, kind) if kind in rendering.KINDS else {}
     there = [path for path in files if (project.root / path).exists()]
-    declared = ((yamledit.load(text) or {}).get("config") or {}).get(rendering.SECTION) or {}
-    _refuse(mistakes.of_workload(name, kind, there, shown, declared))
-    changed = rendering.with_section(text, template.read(), name, kind)
+    _refuse(mistakes.of_workload(name, kind, there, shown, _declared(text)))
+    changed = {config: rendering.with_section(text, template.read(), name, kind)}
+    environments = project.stack_file(read(project.root / FILE).environments.template)
+    if environments.exists() and environments != config:
+        known = environments.read_text(encoding="utf-8")
+        if name not in _declared(known):
+            changed[environments] = rendering.with_section(known, template.read(), name, kind, rendering.ENVIRONMENTS)
     _write(project.root, files)
-    config.write_text(changed, encoding="utf-8")
-    say.out("\n".join([*(f"Created {path}" for path in files), f"Changed {shown}"]))
+    for file, content in changed.items():
+        file.write_text(content, encoding="utf-8")
+    told = [f"Changed {file.relative_to(project.root)}" for file in changed]
+    say.out("\n".join([*(f"Created {path}" for path in files), *told]))
     say.told("It is the example under another name: change it to your data, then `heliostat up`.")
+
+
+def _declared(config: str) -> Mapping[str, Any]:
+    """The workloads of a stack's config."""
+    from heliostat.engine.config import yamledit
+    from heliostat.scaffold.rendering import SECTION
+
+    return ((yamledit.load(config) or {}).get("config") or {}).get(SECTION) or {}
 
 
 def _refuse(found: list[str]) -> None:

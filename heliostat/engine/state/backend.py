@@ -144,6 +144,11 @@ class Backend:
         for key in self.bucket.list(f".pulumi/history/{ref.project}/{ref.name}"):
             self.bucket.delete(key)
 
+    def remove_copies(self, ref: StackRef) -> None:
+        """Deletes what is kept of a stack that is removed: its last checkpoint, and a backup of each operation."""
+        for key in [f"{ref.file}.bak", *self.bucket.list(f".pulumi/backups/{ref.project}/{ref.name}")]:
+            self.bucket.delete(key)
+
     def stacks(self, project: str | None = None) -> list[StackRef]:
         """The stacks of a project, or all of them."""
         found = []

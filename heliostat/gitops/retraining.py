@@ -1,0 +1,123 @@
+"""A retraining as a commit: what is to be trained with is changed in a stack's config, by a pull request that says why.
+
+Nothing is trained by this: whoever merges it has the next `up` train, and the gate judges what comes of it, as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from heliostat.engine.config import yamledit
+from heliostat.gitops.markdown import code, text_of
+from heliostat.gitops.pins import pin_in, section_of
+from heliostat.spec.workload import Workload
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.forges import Forge, PullRequest
+from heliostat.systems.git_branches import Branches, push_edit
+
+
+@dataclass(frozen=True)
+class RetrainingProposal:
+    """Why a workload is to be trained again in a stack, and with what."""
+
+    workload: str
+    stack: str
+    reasons: tuple[str, ...]
+    """In words, as `heliostat.monitoring.retraining.Decision` has them."""
+    changes: Mapping[str, Any]
+    """Values by their place below the workload in the config, e.g. `training.parameters.rounds`. A training is named by what
+    decides about it: where none of that changes, it would be the one that is there."""
+
+    @property
+    def branch(self) -> str:
+        """One a workload and stack: what is proposed last counts."""
+        return f"retrain/{self.workload}-in-{self.stack}"
+
+    @property
+    def mark(self) -> str:
+        """A line of the pull request's text, by which one that somebody closed is not opened again."""
+        said = repr((self.reasons, sorted(self.changes.items())))
+        return f"<!-- heliostat: retraining {sha256(said.encode()).hexdigest()[:16]} -->"
+
+
+def propose_retraining(
+    proposal: RetrainingProposal,
+    folder: Path,
+    environment: Mapping[str, str],
+    file: Path,
+    remote: tuple[str, str],
+    forge: Forge,
+) -> PullRequest | None:
+    """Push a proposal and open its pull request, or bring the open one to it.
+
+    None where the remote's base says all of it already, or somebody closed this very proposal. `file` is the stack's config,
+    `remote` the remote's name and its base. Called again with the same, it does nothing more.
+
+    Raises:
+        PermanentError: the stack trains no such workload, the changes do not fit it, or git or the forge refuse.
+        RetryableError: the forge does not answer.
+    """
+    if any(proposal.mark in text for text in forge.declined_texts(proposal.branch)):
+        return None
+    title = f"Train {proposal.workload} again in {proposal.stack}"
+    message = "\n".join([title, "", *proposal.reasons, ""])
+    name, base = remote
+
+    def edit(text: str) -> str:
+        return changed(text, file.name, proposal)
+
+    if not push_edit(folder, environment, Branches(name, base, proposal.branch), file, edit, message):
+        return None
+    return forge.open_pull_request(proposal.branch, base, title, text_for(proposal)[: forge.longest_comment])
+
+
+def changed(text: str, file: str, proposal: RetrainingProposal) -> str:
+    """The config with a proposal's changes; its comments and the order of the rest stay.
+
+    Raises:
+        PermanentError: it has no such workload, or pins its model; or what comes of it would be a mistake.
+    """
+    pin = pin_in(text, file, proposal.workload)
+    if pin is not None:
+        raise PermanentError(
+            f"{file} pins {pin} for {proposal.workload}, so nothing is trained there: propose it for the stack that trains it"
+        )
+    if not proposal.changes:
+        raise PermanentError(f"nothing of {proposal.workload} would change, and the same training be taken: name a parameter")
+    key = section_of(text, file)[0]
+    for place, value in proposal.changes.items():
+        try:
+            text = yamledit.put(text, ("config", key, proposal.workload, *place.split(".")), value)
+        except yamledit.EditError as error:
+            raise PermanentError(f"{file}: {place} of {proposal.workload} cannot be changed: {error}") from None
+    try:
+        Workload.model_validate(section_of(text, file)[1][proposal.workload] or {})
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+        raise PermanentError(f"{file}: {proposal.workload} would have mistakes: {wrong}") from None
+    return text
+
+
+def text_for(proposal: RetrainingProposal) -> str:
+    """The text of its pull request, as Markdown."""
+    return "\n".join(
+        [
+            proposal.mark,
+            "",
+            f"{text_of(proposal.workload)} is to be trained again in the stack {text_of(proposal.stack)}:",
+            "",
+            *(f"- {text_of(reason)}" for reason in proposal.reasons),
+            "",
+            "with",
+            "",
+            *(f"- {code(place)}: {code(str(value))}" for place, value in proposal.changes.items()),
+            "",
+            "The next `up` behind the merge trains it, and its gate judges it.",
+        ]
+    )

@@ -1,0 +1,217 @@
+"""A real Gitea on loopback, and a CI system for it: each event of its webhook runs the workflow by `act`, in host mode.
+
+Both are built by `scripts/forge-tools`. What `act` does otherwise than a runner of Gitea's: `actions/checkout` is passed over,
+for it stands in a fresh clone already, and which events start a job is decided here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from over_http import over_http
+
+import heliostat
+
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+TOOLS = Path(os.environ.get("HELIOSTAT_FORGE_TOOLS") or _CACHE / "heliostat" / "forge-tools")
+"""Where `scripts/forge-tools` puts Gitea and act."""
+OWNER, REPOSITORY = "acme", "models"
+NAME = f"{OWNER}/{REPOSITORY}"
+_PASSWORD = "none-of-anybody-s-1"
+_SETTINGS = """\
+APP_NAME = Forge
+RUN_MODE = prod
+I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
+WORK_PATH = {folder}
+[server]
+HTTP_ADDR = 127.0.0.1
+HTTP_PORT = {port}
+ROOT_URL = http://127.0.0.1:{port}/
+STATIC_ROOT_PATH = {static}
+DISABLE_SSH = true
+OFFLINE_MODE = true
+[database]
+DB_TYPE = sqlite3
+PATH = {folder}/gitea.db
+[security]
+INSTALL_LOCK = true
+SECRET_KEY = of-this-test-alone
+[webhook]
+ALLOWED_HOST_LIST = loopback
+[service]
+DISABLE_REGISTRATION = true
+[indexer]
+ISSUE_INDEXER_TYPE = db
+[actions]
+ENABLED = false
+[log]
+LEVEL = Warn
+"""
+
+
+def missing_tools() -> list[str]:
+    """Which of them are not there."""
+    return [name for name in ("gitea", "act", "gitea-static") if not (TOOLS / name).exists()]
+
+
+@dataclass
+class RealForge:
+    """A Gitea with one repository, its user's token, and what its webhook told."""
+
+    url: str
+    token: str
+    events: queue.Queue[tuple[str, dict[str, Any]]] = field(default_factory=queue.Queue)
+
+    @property
+    def remote(self) -> str:
+        """The repository for git, with who may push."""
+        return f"http://{OWNER}:{self.token}@{self.url.removeprefix('http://')}/{NAME}.git"
+
+    def call(self, method: str, path: str, **said: Any) -> Any:
+        answer = httpx.request(
+            method, f"{self.url}/api/v1{path}", json=said or None, headers={"Authorization": f"token {self.token}"}, timeout=60
+        )
+        assert answer.status_code < 400, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def event(self, kind: str, action: str, seconds: float = 120.0) -> dict[str, Any]:
+        """The next event of a kind; others before it are passed over."""
+        until = time.monotonic() + seconds
+        while True:
+            found, payload = self.events.get(timeout=max(0.1, until - time.monotonic()))
+            if (found, payload.get("action", "")) == (kind, action):
+                return payload
+
+    def take(self, request: httpx.Request) -> httpx.Response:
+        """What the webhook is told."""
+        self.events.put((request.headers["x-gitea-event"], json.loads(request.content)))
+        return httpx.Response(200, json={})
+
+
+@contextmanager
+def real_forge(folder: Path) -> Iterator[RealForge]:
+    """A Gitea with the empty repository `acme/models`, whose webhook tells of pull requests and comments."""
+    folder.mkdir(parents=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = folder / "app.ini"
+    settings.write_text(_SETTINGS.format(folder=folder, port=port, static=TOOLS / "gitea-static"))
+    gitea = [str(TOOLS / "gitea"), "--config", str(settings), "--work-path", str(folder)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GITEA_")}
+    environment |= {"HOME": str(folder), "USER": environment.get("USER") or "root"}
+
+    def admin(*arguments: str) -> str:
+        done = subprocess.run(
+            [*gitea, "admin", "user", *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip().splitlines()[-1]
+
+    with (folder / "gitea.log").open("wb") as log:
+        process = subprocess.Popen([*gitea, "web"], env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _await(url, process, folder / "gitea.log")
+        who = ("--username", OWNER)
+        admin(
+            "create", *who, "--password", _PASSWORD, "--email", "acme@example.com", "--admin", "--must-change-password=false"
+        )
+        forge = RealForge(url, admin("generate-access-token", *who, "--scopes", "all", "--raw"))
+        forge.call("POST", "/user/repos", name=REPOSITORY, default_branch="main")
+        with over_http(forge.take) as hook:
+            config = {"url": f"{hook}/", "content_type": "json"}
+            events = ["pull_request", "pull_request_sync", "pull_request_comment", "issue_comment", "push"]
+            forge.call("POST", f"/repos/{NAME}/hooks", type="gitea", active=True, config=config, events=events)
+            yield forge
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        assert process.poll() is None, log.read_text()
+        try:
+            if httpx.get(f"{url}/api/v1/version", timeout=5).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+@dataclass
+class Runner:
+    """Jobs by `act`, each run in a clone of its own."""
+
+    folder: Path
+    forge: RealForge
+    variables: Mapping[str, str]
+    """`vars` of the forge."""
+    secrets: Mapping[str, str]
+    environment: Mapping[str, str]
+    """What the machine that runs jobs has."""
+    _runs: int = 0
+
+    def run(self, event: str, payload: Mapping[str, Any], ref: str, *arguments: str, succeeds: bool = True) -> str:
+        """Run the workflow's jobs of an event on what a ref of the repository has; what they wrote."""
+        self._runs += 1
+        place = self.folder / f"run-{self._runs}"
+        place.mkdir(parents=True)
+        clone = place / "clone"
+        self._git(place, "clone", "-q", self.forge.remote, str(clone))
+        self._git(clone, "fetch", "-q", "origin", ref)
+        self._git(clone, "checkout", "-q", "--detach", "FETCH_HEAD")
+        (place / "event.json").write_text(json.dumps(payload))
+        for name, values in (("secrets", self.secrets), ("variables", self.variables), ("environment", self._environment())):
+            (place / name).write_text("".join(f"{each}={value}\n" for each, value in values.items()))
+        command = [
+            *(str(TOOLS / "act"), event, "--directory", str(clone), "--workflows", ".gitea/workflows"),
+            *("--platform", "ubuntu-latest=-self-hosted", "--eventpath", str(place / "event.json"), "--no-cache-server"),
+            *("--secret-file", str(place / "secrets"), "--var-file", str(place / "variables")),
+            *("--env-file", str(place / "environment"), "--action-cache-path", str(place / "cache"), "--concurrent-jobs", "1"),
+            *arguments,
+        ]
+        home = {**os.environ, "HOME": str(place)}
+        done = subprocess.run(command, env=home, capture_output=True, text=True, errors="replace", check=False, timeout=1200)
+        told = done.stdout + done.stderr
+        assert (done.returncode == 0) == succeeds, told
+        for secret in (*self.secrets.values(), self.forge.token):
+            assert secret not in told, "a secret is in the log"
+        return told
+
+    def _environment(self) -> dict[str, str]:
+        library = str(Path(heliostat.__file__).parents[1])
+        return {
+            "GITEA_ACTIONS": "true",
+            "GITHUB_REPOSITORY": NAME,
+            "HELIOSTAT_FORGE_URL": self.forge.url,
+            "PYTHONPATH": library,
+            "GIT_TERMINAL_PROMPT": "0",
+            **self.environment,
+        }
+
+    @staticmethod
+    def _git(folder: Path, *arguments: str) -> None:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def with_this_python(workflow: str) -> str:
+    """A workflow whose jobs take the libraries that are here, in the place of fetching them."""
+    fetched = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"
+    assert fetched in workflow
+    return workflow.replace(fetched, f"ln -sfn {sys.prefix} .venv")

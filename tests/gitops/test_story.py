@@ -1,0 +1,107 @@
+"""A branch's whole way: environment, pull request, staging, production, a bad model that goes back, and nothing left of it.
+
+Engine, program, plugin, controllers and ledger are the real ones. What Ray and MLflow would do, `story_plugin` does; replicas
+and the traffic plane are in memory, and the forge is played.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from story import Story, story
+
+from heliostat.spec.branch_environments import environment_name
+
+pytestmark = pytest.mark.timeout(900)
+BRANCH, NUMBER = "feature/more-bees", 7
+NAME = environment_name(BRANCH)
+BAD = "models:/bees/2"
+
+
+def previewed(told: Story, base: str, *stacks: str) -> None:
+    told.heliostat("ci", "preview", "--base", base, *(each for stack in stacks for each in ("--stack", stack)))
+
+
+def test_a_branch_goes_to_production_a_bad_model_comes_back_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    with story(tmp_path, monkeypatch, capsys, wrong=BAD) as told:
+        first = a_push_brings_an_environment_and_a_comment(told, monkeypatch)
+        another_push_edits_that_comment(told, first)
+        what_was_approved_and_merged_goes_to_staging_and_production(told, monkeypatch)
+        a_promoted_model_that_does_badly_goes_back_by_itself(told)
+        the_repository_says_so_by_a_pull_request_until_it_is_merged(told)
+        of_the_branch_nothing_is_left(told)
+
+
+def a_push_brings_an_environment_and_a_comment(told: Story, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("GITHUB_HEAD_REF", BRANCH)
+    monkeypatch.setenv("GITHUB_REF", f"refs/pull/{NUMBER}/merge")
+    told.git("checkout", "-q", "-b", BRANCH)
+    told.push(BRANCH, "workloads/shared.py", "LIMIT = 3", "LIMIT = 4")
+    told.played.repository.pull(BRANCH, number=NUMBER)
+    previewed(told, "origin/main", "production")
+    told.heliostat("env", "up")
+    told.heliostat("ci", "comment")
+    assert told.world.tests.served == {f"bees-{NAME}": BAD}, "what the branch trained is the second version"
+    assert [each["experiment"] for each in told.world.registry.known("trainings")] == [f"bees@{NAME}"]
+    text = told.comment_on(NUMBER)
+    assert f"http://public/bees-{NAME}" in text and "| production | +5 create |" in text, text
+    return text
+
+
+def another_push_edits_that_comment(told: Story, first: str) -> None:
+    told.push(BRANCH, "workloads/shared.py", "LIMIT = 4\n", "LIMIT = 4  # more of them\n")
+    previewed(told, "origin/main", "production")
+    told.heliostat("ci", "comment")
+    text = told.comment_on(NUMBER)
+    before, after = (f"of commit `{told.git('rev-parse', commit)[:12]}`" for commit in ("HEAD^", "HEAD"))
+    assert before in first and after in text and before not in text
+
+
+def what_was_approved_and_merged_goes_to_staging_and_production(told: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    told.merge(NUMBER)
+    monkeypatch.delenv("GITHUB_HEAD_REF")
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
+    previewed(told, "HEAD^", "staging", "production")
+    told.heliostat("ci", "apply", "staging")
+    told.heliostat("ci", "apply", "production")
+    assert told.world.tests.served == {f"bees-{NAME}": BAD, "bees": BAD}
+    assert told.world.live.served == {"bees": "models:/bees/1"}, "it serves what is pinned, with the new code"
+    assert len(told.world.registry.known("trainings")) == 1, "staging takes what the branch trained"
+
+
+def a_promoted_model_that_does_badly_goes_back_by_itself(told: Story) -> None:
+    told.heliostat("promote", "bees", "--from", "staging", "--to", "production")
+    number, pull = told.pull_of("promote/bees-to-production")
+    assert "in the place of `models:/bees/1`" in pull["text"] and "| rounds | 10 |" in pull["text"]
+    told.merge(number)
+    config = (told.repository.root / "configs/Pulumi.production.yaml").read_text()
+    assert 'model: "models:/bees/2", serving: {replicas: 2}}  # what customers get' in config
+    previewed(told, "HEAD^", "production")
+    told.heliostat("ci", "apply", "production", code=1)
+    assert told.world.live.served == {"bees": "models:/bees/1"}
+
+
+def the_repository_says_so_by_a_pull_request_until_it_is_merged(told: Story) -> None:
+    for _ in range(2):
+        (found,) = json.loads(told.heliostat("ci", "reconcile", "-s", "production", "--json"))
+        assert found["standing"] == "proposed"
+    number, pull = told.pull_of("rollback/bees-in-production")
+    assert pull["title"] == "Go back to bees/1 in production" and "expected late" in pull["text"]
+    told.merge(number)
+    config = (told.repository.root / "configs/Pulumi.production.yaml").read_text()
+    assert 'model: "models:/bees/1", serving: {replicas: 2}}  # what customers get' in config
+    (found,) = json.loads(told.heliostat("ci", "reconcile", "-s", "production", "--json"))
+    assert (found["standing"], found["told"]) == ("in step", "main declares something else by now")
+    assert [each for each in told.played.repository.pulls.values() if each["state"] == "open"] == []
+
+
+def of_the_branch_nothing_is_left(told: Story) -> None:
+    assert BRANCH not in told.git("ls-remote", "--heads", "origin") and told.world.left_of(NAME)
+    told.heliostat("env", "sweep")
+    assert told.world.left_of(NAME, told.repository.root / ".heliostat") == [], "but its run, which a registered version is of"
+    assert told.world.tests.served == {"bees": BAD}
+    assert json.loads(told.heliostat("env", "list", "--json")) == []
