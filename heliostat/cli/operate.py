@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +26,7 @@ from heliostat.cli.display.report import Look
 from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
 from heliostat.cli.plans import Plans
-from heliostat.cli.session import Session, is_interactive
+from heliostat.cli.session import Session, is_interactive, is_watched
 from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
 from heliostat.engine.events import Summary
 from heliostat.engine.protocol.launching import Ahead
@@ -294,7 +292,7 @@ class _Work:
             olds = {resource.urn: resource for resource in self.previous.resources if not resource.delete}
             write: Callable[[str], None] = (lambda _: None) if silent else say.out
             return DigestDisplay(write, olds, self.session.hidden_config(self.values), say.masker, preview=preview)
-        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        if is_watched():
             return Sturdy(LiveDisplay(say.console(), look))
         return Sturdy(PlainDisplay(say.console(), look))
 

@@ -29,7 +29,18 @@ def is_truthy(text: str | None) -> bool:
 
 def is_interactive() -> bool:
     """Whether someone can be asked."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and not is_truthy(os.environ.get("HELIOSTAT_NON_INTERACTIVE"))
+    said = is_truthy(os.environ.get("HELIOSTAT_NON_INTERACTIVE"))
+    return sys.stdin.isatty() and sys.stdout.isatty() and not said and not is_ci()
+
+
+def is_watched() -> bool:
+    """Whether somebody looks at standard output as it is written, so that lines may be drawn anew."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not is_ci()
+
+
+def is_ci() -> bool:
+    """Whether this is a job of a CI system; some give their jobs a terminal, which nobody sits at."""
+    return is_truthy(os.environ.get("CI"))
 
 
 def _ask_passphrase() -> str:

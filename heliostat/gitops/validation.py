@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from heliostat.engine.config import yamledit
 from heliostat.engine.config.project import Project
+from heliostat.gitops.pins import section_of
 from heliostat.gitops.settings import EnvironmentSettings
 from heliostat.gitops.template import templated
 from heliostat.layout import SourcesError, sources, workload_names
@@ -28,7 +30,7 @@ def mistakes_in(project: Project, settings: EnvironmentSettings) -> Iterator[str
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     names = workload_names(root / WORKLOADS)
-    broken = dict(_broken(root, names))
+    broken = dict(_broken(root, names, _over_sites(project)))
     yield from broken.values()
     whole = [name for name in names if name not in broken]
     for file in stack_files(project):
@@ -48,7 +50,19 @@ def stack_files(project: Project) -> list[Path]:
     return sorted(project.config_folder.glob(f"Pulumi.*{project.file.suffix}"))
 
 
-def _broken(root: Path, names: list[str]) -> Iterator[tuple[str, str]]:
+def _over_sites(project: Project) -> set[str]:
+    """The workloads that some stack has trained over sites: what sites compute has to be there for no others."""
+    from ruamel.yaml.error import YAMLError
+
+    found: set[str] = set()
+    for file in stack_files(project):
+        with suppress(OSError, UnicodeDecodeError, YAMLError, PermanentError):  # `_config` tells of it
+            declared = section_of(file.read_text(encoding="utf-8"), file.name)[1]
+            found.update(name for name, each in declared.items() if isinstance(each, Mapping) and each.get("federated"))
+    return found
+
+
+def _broken(root: Path, names: list[str], over_sites: set[str]) -> Iterator[tuple[str, str]]:
     """Workloads whose modules cannot be imported, or whose entry points' code cannot be gathered."""
     try:
         packages = sources(root)
@@ -60,8 +74,9 @@ def _broken(root: Path, names: list[str]) -> Iterator[tuple[str, str]]:
         try:
             declare = getattr(workload_module(name), "declare", None)
             points: Mapping[str, str] = getattr(declare, "entry_points", {})
-            for point in points.values():
-                code_of(root, point, sources=packages)
+            for role, point in points.items():
+                if role != "federated" or name in over_sites:
+                    code_of(root, point, sources=packages)
         except ModuleNotFoundError as error:
             if error.name != module:  # else its model was logged by others
                 yield name, f"{module} cannot be imported: {error}"

@@ -54,6 +54,7 @@ def desk(tmp_path, capsys, monkeypatch):
         "PULUMI_PARALLEL",
         "PULUMI_SKIP_CONFIRMATIONS",
         "HELIOSTAT_NON_INTERACTIVE",
+        "CI",
         "FORCE_COLOR",
         "PULUMI_CONFIG_PASSPHRASE_FILE",
         "PULUMI_CONTINUE_ON_ERROR",

@@ -28,7 +28,7 @@ config:
         strategy:
           kind: canary
           steps: [{weight: 10}]
-          analysis: {checks: [{kind: custom, function: "workloads.checks:fair"}]}
+          analysis: {checks: [{kind: custom, name: fair, function: "workloads.checks:fair"}]}
 """,
     "configs/Pulumi.staging.yaml": """\
 config:

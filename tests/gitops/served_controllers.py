@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +19,13 @@ from heliostat.controller.api import create_app
 from heliostat.controller.ledger import Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import Store
+from heliostat.gitops.went_back import is_settled
 from heliostat.rollout.model import Colour
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import backend_name
 from heliostat.spec.resources import ControllerInputs, StoreAddress
+from heliostat.spec.rollouts import Status
 from heliostat.systems.objects import Directory
 from heliostat.testing.backends import MemoryRouter, MemoryServing
 
@@ -59,6 +62,16 @@ class ServedController:
             endpoints = self.router.servers[backend_name(name, colour)].values()
             found[name] = self.serving.desired_at(next(iter(endpoints)).endpoint.port).version.model_uri
         return found
+
+    def rollouts_end(self, seconds: float = 120.0) -> bool:
+        """Wait until nothing is on its way, as somebody who asks its API; whether that came."""
+        until, headers = time.monotonic() + seconds, {"Authorization": f"Bearer {TOKEN}"}
+        while time.monotonic() < until:
+            statuses = httpx.get(f"{self.url}/v1/applications", headers=headers, timeout=30).json()
+            if all(is_settled(Status.model_validate(each)) for each in statuses):
+                return True
+            time.sleep(0.1)
+        return False
 
     def parts(self, store: Store) -> tuple[FastAPI, Reconciler, Ledger]:
         """Of the controller; to be made in the loop that it runs in."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from rich.live import Live
 from heliostat.cli import say
 from heliostat.cli.exits import Exit
 from heliostat.cli.rollouts import messages, view
+from heliostat.cli.session import is_watched
 from heliostat.spec.rollouts import Phase, Rollout, Sample, Status
 from heliostat.systems.controller_api import ControllerClient, serves_as_declared
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -152,7 +152,7 @@ def screen(*, as_json: bool = False) -> Screen:
     """What standard output can show."""
     if as_json:
         return JsonLines(say.out)
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+    if is_watched():
         return Picture(console())
 
     def write(line: str) -> None:
