@@ -46,6 +46,7 @@ autodoc_type_aliases = {  # not all that they may be, each time
     "Strategy": "heliostat.spec.strategies.Strategy",
     "Task": "heliostat.spec.tasks.Task",
     "DeclaredTask": "heliostat.spec.tasks.DeclaredTask",
+    "Ingestion": "heliostat.data.ingestion.Ingestion",
 }
 
 # Every name in a signature leads somewhere, but for what other packages describe: no network is needed to build this.

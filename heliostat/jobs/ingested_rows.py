@@ -167,7 +167,7 @@ class Ingested:
                 schema = tables[0].schema
                 table = pa.concat_tables(tables)
                 last = _greatest(table[source.cursor])
-                newest = last if newest is None or last > newest else newest
+                newest = _later(newest, last)
                 part = self._keep(f"query {source.cursor} {since} to {last}", str(last), table)
                 self._tell(f"read {table.num_rows:,} rows of the query")
                 if part.digest not in {each.digest for each in parts}:
@@ -223,7 +223,7 @@ def _together(tables: Iterator[pa.Table]) -> pa.Table:
 
 def _asked(source: IncrementalQuery, since: int | float | str | None) -> str:
     """The query from where the last run ended. What is written into it is a number or a time that the database gave."""
-    query = source.query.strip().rstrip(";")
+    query = source.query.rstrip("; \n\t")
     if since is None:
         return f"SELECT * FROM ({query}) AS ingested ORDER BY {source.cursor}"  # noqa: S608 - the config's own query
     if isinstance(since, str):
@@ -231,6 +231,13 @@ def _asked(source: IncrementalQuery, since: int | float | str | None) -> str:
     else:
         value = repr(since - source.behind)
     return f"SELECT * FROM ({query}) AS ingested WHERE {source.cursor} >= {value} ORDER BY {source.cursor}"  # noqa: S608
+
+
+def _later(one: int | float | str | None, other: int | float | str) -> int | float | str:
+    """The greater of two cursors, of which none is there at first; both are numbers, or both times."""
+    if isinstance(one, str) and isinstance(other, str):
+        return max(one, other, key=datetime.fromisoformat)
+    return max(one, other) if isinstance(one, int | float) and isinstance(other, int | float) else other
 
 
 def _greatest(column: pa.ChunkedArray) -> int | float | str:

@@ -160,7 +160,7 @@ def test_two_snapshots_differ_in_rows_columns_parameters_and_distributions(stack
     assert "parameters  days 3 -> 4" in said
     assert "drift       1 of 4 columns of train" in said
     table = said.split("\n\n")[1].splitlines()
-    assert table[1].split()[:2] == ["distance", "drifted"]
+    assert table[1].split()[:3] == ["distance", "has", "drifted:"]
     found = json.loads(stack.ok("datasets", "diff", "flights", "--json", "--split", "test"))
     assert found["drift"]["alarming"] == ["distance"]
     assert found["drift"]["columns"]["wind"]["status"] == "new"
@@ -202,6 +202,9 @@ def test_prune_keeps_whatever_is_used_and_says_why(stack, data, registry, deploy
         assert line.startswith("stays")
         assert why in line
     assert stack("datasets", "prune").code == 2, "nobody is asked here, and nobody said --yes"
+    assert stack("datasets", "prune", "--json").code == 2
+    verdicts = json.loads(stack.ok("datasets", "prune", "--json", "--dry-run"))["verdicts"]
+    assert {each["what"] for each in verdicts if not each["keep"]} == {f"flights@{idle[:12]}", f"flights@{newest[:12]}"}
     assert len([*read(data.store).snapshots]) == 7
     deleted = stack.ok("datasets", "prune", "--yes")
     assert f"deleted flights@{idle[:12]}" in deleted

@@ -118,8 +118,8 @@ def diff(before: str, after: str | None, split: str, stack: str | None, as_json:
         from heliostat.cli.operators.tables import Column, write
 
         say.out("")
-        rows = [(name, column["status"], column["text"]) for name, column in _by_alarm(found["drift"])]
-        write([Column("COLUMN", whole=True), Column("STATUS", whole=True), Column("WHY")], rows)
+        rows = [(name, column["text"]) for name, column in _by_alarm(found["drift"])]
+        write([Column("COLUMN", whole=True), Column("WHAT BECAME OF IT")], rows)
 
 
 @datasets.command()
@@ -144,11 +144,15 @@ def prune(older_than: float, newest: int, dry_run: bool, yes: bool, stack: str |
 
     from heliostat.cli.datasets import retention
     from heliostat.cli.datasets.world import World
+    from heliostat.cli.exits import UsageError
     from heliostat.systems.errors import PermanentError
 
+    if as_json and not (yes or dry_run):
+        raise UsageError("nobody is asked where JSON is written: say --yes, or --dry-run")
     world = World.of(stack)
     known = world.catalogue()
     lineage = world.lineage(known)
+    _warn(known, lineage)
     verdicts = retention.judged(known, lineage, retention.Rules(older_than * 86_400, newest), time.time())
     going = [each for each in verdicts if not each.keep]
     if as_json:
@@ -164,7 +168,7 @@ def prune(older_than: float, newest: int, dry_run: bool, yes: bool, stack: str |
     if lineage.unknown and not dry_run:
         told = "; ".join(lineage.unknown)
         raise PermanentError(f"nothing is deleted while it is not known who uses what: {told}")
-    if dry_run or not going or not _agreed(len(going), yes or as_json):
+    if dry_run or not going or not _agreed(len(going), yes):
         return
     retention.prune(world.store, verdicts, lambda what: None if as_json else say.out(f"deleted {what}"))
 
@@ -235,7 +239,7 @@ def _show(found: Stored, lineage: Lineage, figures: dict[str, Any]) -> None:
     facts = [
         ("where", found.manifest.uri),
         ("label", found.manifest.label),
-        ("rows", _rows(found)),
+        ("rows", _named_rows(found)),
         ("size", _size(found.size)),
     ]
     facts += [("note", note) for note in found.manifest.notes]
@@ -279,6 +283,10 @@ def _count(rows: int | None) -> str:
 
 def _rows(each: Stored) -> str:
     return " / ".join(f"{each.manifest.rows.get(split, 0):,}" for split in _SPLITS)
+
+
+def _named_rows(each: Stored) -> str:
+    return ", ".join(f"{rows:,} {split}" for split, rows in each.manifest.rows.items())
 
 
 def _size(size: int) -> str:
