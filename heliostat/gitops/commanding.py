@@ -42,7 +42,9 @@ class Outcome:
 class Stacks(Protocol):
     """The stacks that commands are for."""
 
-    names: Sequence[str]
+    @property
+    def names(self) -> Sequence[str]:
+        """What they are called."""
 
     def applications(self, stack: str) -> frozenset[str]:
         """Those that a stack declares."""

@@ -8,6 +8,7 @@ from rollout_records import BEGAN, desired, entry, version
 from heliostat.cli.exits import UsageError
 from heliostat.cli.rollouts import goals, ledger
 from heliostat.cli.rollouts.moments import parse
+from heliostat.spec import audit
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Phase, Runtime
@@ -77,6 +78,12 @@ def test_several_applications_are_listed_where_none_is_named(deployed_platform, 
     assert ran.code == 1
     assert "name one of flights, taxis" in ran.err
     assert stack.ok("history", "taxis")
+
+
+def test_what_else_lies_beside_the_ledger_is_no_application(deployed_platform, stack):
+    deployed_platform.remember(entry(1))
+    deployed_platform.store.put(audit.key_of(1), b"{}")
+    assert stack.ok("history") == stack.ok("history", "flights")
 
 
 def test_missing_damaged_and_strange_entries_are_told_and_the_others_shown(deployed_platform, stack):

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from heliostat.cli.rollouts import messages
 from heliostat.spec.ledger import TOP, Entry, EntryKind, key_of, place_of, prefix_of
 from heliostat.spec.personal import Privacy
-from heliostat.spec.publications import publication_place
 from heliostat.spec.rollouts import Desired, Version
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
@@ -65,8 +64,8 @@ class Served:
 
 def applications(store: ObjectStore) -> tuple[str, ...]:
     """The applications that the store has a ledger of."""
-    below = (info.key.removeprefix(TOP) for info in store.list(TOP) if publication_place(info.key) is None)
-    return tuple(sorted({key.partition("/")[0] for key in below}))
+    places = (place_of(info.key) for info in store.list(TOP))
+    return tuple(sorted({place[0] for place in places if place is not None}))
 
 
 def numbers(store: ObjectStore, application: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
