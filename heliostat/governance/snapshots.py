@@ -79,8 +79,10 @@ def retire(store: ObjectStore, erased: ErasedSnapshot, erasure: str) -> None:
     top = f"datasets/{erased.name}"
     successor = json.loads(store.get(f"{top}/{erased.after}/manifest.json"))
     for info in list(store.list(f"{top}/made/")):
-        if json.loads(store.get(info.key)).get("digest") == erased.before:
-            put_json(store, info.key, successor)
+        known = json.loads(store.get(info.key))
+        if known.get("digest") == erased.before:
+            how = {"made": known["made"]} if "made" in known else {}
+            put_json(store, info.key, {**successor, **how})
     key = f"{top}/{erased.before}/manifest.json"
     manifest = json.loads(store.get(key))
     if not is_erased(manifest):

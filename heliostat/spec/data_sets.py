@@ -78,6 +78,8 @@ class SnapshotManifest(Model):
     """Arrow's types, by name."""
     files: dict[str, list[str]] = {}
     notes: tuple[str, ...] = ()
+    erased: dict[str, Any] | None = Field(default=None, exclude_if=is_none)
+    """That its rows are gone, since a person's were deleted: when, and which snapshot took its place."""
     made: Making | None = Field(default=None, exclude_if=is_none)
     """How it was made; in `made/<identity>.json` alone, and None where that was before it was kept."""
 

@@ -296,3 +296,17 @@ def test_runs_and_versions_are_read_page_by_page(mlflow, monkeypatch):
         assert {version.uri for version in registry.versions_on_data(digest)} == made
         assert len([*registry.runs_on_data(digest)]) == 5
         assert {run.digest for run in registry.runs_on_data()} >= {digest}
+
+
+def test_what_was_erased_with_a_person_s_rows_stays_as_proof_and_is_not_the_newest(stack, data):
+    old, erased = data.make(at=1.0), data.make(shift=1, at=2.0)
+    key = f"datasets/flights/{erased}/manifest.json"
+    told = {**json.loads(data.store.get(key)), "files": {}, "erased": {"at": 3.0, "erasure": "e", "successor": old}}
+    datasets.put_json(data.store, key, told)
+    for digest in (old, erased):
+        data.age(digest)
+    known = read(data.store)
+    assert known.found("flights").digest == old
+    assert {v.subject.digest for v in judged(known, NEVER, Rules(0, 0), time.time()) if v.keep} == {erased}
+    assert f"were deleted with a person's: {old[:12]} took its place" in stack("datasets", "show", erased).err
+    assert "its rows were deleted with a person's" in stack.ok("datasets", "list")

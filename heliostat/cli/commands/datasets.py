@@ -58,7 +58,7 @@ def list_(name: str | None, stack: str | None, as_json: bool) -> None:
             messages.moment(each.made_at),
             _rows(each),
             _size(each.size),
-            in_words(lineage.of(each.digest)),
+            _used(each, in_words(lineage.of(each.digest))),
         )
         for each in known.snapshots
     ]
@@ -283,6 +283,10 @@ def _count(rows: int | None) -> str:
 
 def _rows(each: Stored) -> str:
     return " / ".join(f"{each.manifest.rows.get(split, 0):,}" for split in _SPLITS)
+
+
+def _used(each: Stored, uses: str) -> str:
+    return "its rows were deleted with a person's" if each.manifest.erased is not None else uses
 
 
 def _named_rows(each: Stored) -> str:

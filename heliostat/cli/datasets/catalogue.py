@@ -94,8 +94,9 @@ class Catalogue:
             PermanentError: there is none, or several.
         """
         name, _, digest = reference.rpartition("@") if "@" in reference else (reference, "", "")
-        if not digest and (there := self.of(reference)):
-            return there[0]
+        whole = [each for each in self.of(reference) if each.manifest.erased is None]
+        if not digest and whole:
+            return whole[0]
         digest = digest or reference
         fits = [
             each
@@ -103,6 +104,11 @@ class Catalogue:
             if each.digest.startswith(digest) and ("@" not in reference or each.name == name) and len(digest) >= _SHORTEST
         ]
         if len(fits) == 1:
+            if erased := fits[0].manifest.erased:
+                successor = str(erased.get("successor", ""))[:SHOWN]
+                raise PermanentError(
+                    f"the rows of {fits[0].reference} were deleted with a person's: {successor} took its place"
+                )
             return fits[0]
         if fits:
             raise PermanentError(

@@ -51,7 +51,9 @@ def _snapshots(catalogue: Catalogue, lineage: Lineage, rules: Rules, now: float)
     for each in catalogue.snapshots:
         place = before[each.name] = before.get(each.name, 0) + 1
         uses = lineage.of(each.digest)
-        if uses:
+        if each.manifest.erased is not None:
+            yield Verdict(each, True, "proves that a person's rows were deleted")
+        elif uses:
             yield Verdict(each, True, in_words(uses) or "was evaluated on")
         elif now - max(each.made_at, each.modified) < rules.seconds:
             yield Verdict(each, True, "is young")
