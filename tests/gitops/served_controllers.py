@@ -124,7 +124,7 @@ def served(*controllers: ServedController) -> Iterator[None]:
     thread = threading.Thread(target=lambda: asyncio.run(serve_all()), daemon=True)
     thread.start()
     try:
-        assert started.wait(30)
+        assert started.wait(120)
         yield
     finally:
         ended.set()
