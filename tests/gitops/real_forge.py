@@ -1,6 +1,6 @@
 """A real Gitea on loopback, and a CI system for it: each event of its webhook runs the workflow by `act`, in host mode.
 
-Both are built by `scripts/forge-tools`. What `act` does otherwise than a runner of Gitea's: `actions/checkout` is passed over,
+Both are built by `scripts/forge_tools`. What `act` does otherwise than a runner of Gitea's: `actions/checkout` is passed over,
 for it stands in a fresh clone already, and which events start a job is decided here.
 """
 
@@ -26,7 +26,7 @@ import heliostat
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 TOOLS = Path(os.environ.get("HELIOSTAT_FORGE_TOOLS") or _CACHE / "heliostat" / "forge-tools")
-"""Where `scripts/forge-tools` puts Gitea and act."""
+"""Where `scripts/forge_tools` puts Gitea and act."""
 OWNER, REPOSITORY = "acme", "models"
 NAME = f"{OWNER}/{REPOSITORY}"
 _PASSWORD = "none-of-anybody-s-1"

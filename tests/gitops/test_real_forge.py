@@ -31,7 +31,7 @@ ENVIRONMENT = environment_name(BRANCH)
 pytestmark = [
     pytest.mark.forge,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(bool(missing_tools()), reason=f"{', '.join(missing_tools())} cannot be had: see scripts/forge-tools"),
+    pytest.mark.skipif(bool(missing_tools()), reason=f"{', '.join(missing_tools())} cannot be had: see scripts/forge_tools"),
 ]
 
 

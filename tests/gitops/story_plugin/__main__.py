@@ -15,9 +15,8 @@ from typing import Any
 
 from heliostat.provider import application, plugin, registry
 from heliostat.provider.dataset import DatasetHandler
-from heliostat.provider.inspecting import Failure
 from heliostat.provider.model_version import ModelVersionHandler
-from heliostat.provider.resource import Context, Created
+from heliostat.provider.resource import Context, Created, Failure
 from heliostat.provider.train_job import TrainJobHandler
 from heliostat.spec.resources import (
     DatasetAddress,
