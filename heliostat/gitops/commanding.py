@@ -10,9 +10,10 @@ from typing import Final, Protocol
 from heliostat.gitops.command_words import Command, Mistake, command_in
 from heliostat.gitops.markdown import code, text_of
 from heliostat.gitops.ordering import NotMeantError, Place, Word, candidates, order
-from heliostat.systems.controller_api import ControllerClient
+from heliostat.systems.controller_api import ConflictError, ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.forges import Comment, Forge, PullRequest
+from heliostat.systems.governance_calls import ForbiddenError
 
 _MARK: Final = "<!-- heliostat: the answer to the command in comment {}; {} -->"
 _BEGUN, _DONE = "begun", "done"
@@ -103,10 +104,11 @@ async def _done(command: Command, found: Comment, where: str, kind: str, stacks:
     word = Word(command.verb, found.at, " ".join(each for each in (command.reason, where) if each))
     try:
         return Outcome(Standing.DONE, await _carried_out(command, word, f"{kind}:{found.author}", stacks))
-    except RetryableError as error:
-        return Outcome(Standing.FAILED, f"It could not be done: {text_of(str(error))}. Run the job again.")
-    except PermanentError as error:
+    except (NotMeantError, ConflictError, ForbiddenError) as error:
         return Outcome(Standing.REFUSED, f"Nothing was done: {text_of(str(error))}.")
+    except (RetryableError, PermanentError) as error:
+        # The job's own trouble, as a token that is not set: the command waits for the job to be run again.
+        return Outcome(Standing.FAILED, f"It could not be done: {text_of(str(error))}. Run the job again.")
 
 
 async def _carried_out(command: Command, word: Word, login: str, stacks: Stacks) -> str:

@@ -114,9 +114,9 @@ def test_a_job_does_what_the_comment_orders_and_answers_it(live, comments, monke
     assert "ada (by ci)" in run("audit", "show")
 
 
-def test_a_comment_of_nobody_is_refused_and_the_job_is_no_failure(live, comments, monkeypatch):
-    comments[0]["user"]["login"] = "mallory"
-    assert "may not pass on" in run("ci", "command"), "nobody said who may do what yet: not even the job may"
+def test_a_token_that_lets_nobody_in_fails_the_job_and_what_is_no_command_does_not(live, comments):
+    assert "the token is missing or wrong" in run("ci", "command", code=1), "nobody said yet who may do what"
+    assert "begun" in comments[1]["body"], "the same job goes on once its token is there"
     comments[0]["body"] = "thank you"
     assert "is no command" in run("ci", "command")
     assert "go together" in run("ci", "command", "--comment", "12", code="")
