@@ -63,7 +63,7 @@ async def test_a_stack_that_is_there_is_taken_as_its_state_has_it_and_shows_what
     changed = {"gcp:container/nodePool:NodePool workers", "heliostat:index:Application flights"}
     assert {f"update {each}" for each in changed} <= set(stack.touched())
     told = stack.told("warning")
-    assert "not read, and taken as the state has it: cannot look for gs://acme-ml-heliostat/" in told
+    assert "not read, and taken as the state has it: cannot read gs://acme-ml-heliostat/datasets/flights/" in told
     assert "the cluster was not looked at" not in told
 
 
