@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 from over_http import over_http
+from repository_of import Repository
 
 import heliostat
 
@@ -85,6 +86,15 @@ class RealForge:
         )
         assert answer.status_code < 400, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
+
+    def takes(self, repository: Repository) -> None:
+        """Push the first commit, and wait until the forge, which looks at pushes later, does not call it empty."""
+        repository.git("remote", "add", "origin", self.remote)
+        repository.git("push", "-q", "origin", "main")
+        until = time.monotonic() + 120
+        while self.call("GET", f"/repos/{NAME}")["empty"]:
+            assert time.monotonic() < until, "the forge does not see what was pushed"
+            time.sleep(0.1)
 
     def event(self, kind: str, action: str, seconds: float = 120.0) -> dict[str, Any]:
         """The next event of a kind; others before it are passed over."""

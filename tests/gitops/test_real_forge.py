@@ -46,8 +46,7 @@ class Place:
         self.runner = Runner(there.folder / "runs", forge, variables, secrets, machine)
         workflow = with_this_python(WORKFLOW.read_text())
         self.repository = Repository(there.folder / "work", {**REPOSITORY, ".gitea/workflows/heliostat.yml": workflow})
-        self.repository.git("remote", "add", "origin", forge.remote)
-        self.repository.git("push", "-q", "origin", "main")
+        forge.takes(self.repository)
         self.client = Gitea(forge.url, NAME, forge.token)
 
     def push(self, branch: str, file: str, old: str, new: str) -> None:
@@ -142,8 +141,7 @@ def promotion(place: Place) -> None:
 
 def test_the_forge_s_client_does_with_a_real_one_what_it_does_with_the_played_one(forge: RealForge, tmp_path: Path):
     repository = Repository(tmp_path / "work", {"README.md": "One.\n"})
-    repository.git("remote", "add", "origin", forge.remote)
-    repository.git("push", "-q", "origin", "main")
+    forge.takes(repository)
     for branch in ("one", "two"):
         repository.git("checkout", "-q", "-B", branch, "main")
         repository.write("README.md", f"{branch}\n")
@@ -177,8 +175,7 @@ def test_the_forge_s_client_does_with_a_real_one_what_it_does_with_the_played_on
 
 def test_a_pull_request_from_a_fork_is_known_as_one(forge: RealForge, tmp_path: Path):
     repository = Repository(tmp_path / "work", {"README.md": "One.\n"})
-    repository.git("remote", "add", "origin", forge.remote)
-    repository.git("push", "-q", "origin", "main")
+    forge.takes(repository)
     forge.call("POST", "/orgs", username="others")
     forge.call("POST", f"/repos/{NAME}/forks", organization="others")
     repository.git("checkout", "-q", "-b", "main-too")
