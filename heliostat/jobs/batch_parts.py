@@ -98,7 +98,8 @@ class Predicting:
 
     def _predicted(self, part: Part) -> Iterator[pa.Table]:
         """The part's rows with their predictions, batch by batch."""
-        left = self._specification.run.checked_rows
+        checked = self._specification.run.checked_rows
+        left = None if checked == "all" else checked
         for table in self._batches(part):
             columns, rows = self._taken(part, table, left)
             left = None if left is None else max(0, left - table.num_rows)

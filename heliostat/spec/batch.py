@@ -106,8 +106,8 @@ class BatchRun(Model):
     """Rows that are predicted at a time; a worker's memory holds them."""
     part_rows: Annotated[int, Field(ge=1)] = 1_000_000
     """Rows that are written at a time: what a run that was killed may have to do again."""
-    checked_rows: Annotated[int, Field(ge=0)] | None = 1_000
-    """Rows of each part that are held against the contract one by one, as the service does; null is all, which takes longer.
+    checked_rows: Annotated[int, Field(ge=0)] | Literal["all"] = 1_000
+    """Rows of each part that are held against the contract one by one, as the service does; `all` takes longer.
     Columns, their types and missing values are looked at in all."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 86_400.0
     """How long a run may take; then it is stopped and has failed."""

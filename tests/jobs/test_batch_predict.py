@@ -226,7 +226,7 @@ def test_every_row_is_held_against_the_contract_where_that_is_asked(world: World
     kinds = table["kind"].to_pylist()
     world.rows(table.set_column(0, "kind", pa.array([*kinds[:200], "goose ", *kinds[201:]])))
     with pytest.raises(PermanentError, match=r"8\.kind: Input should be 'duck' or 'goose'"):
-        batch_predict.predict(world.specification(run=BatchRun(batch_rows=64, part_rows=250, checked_rows=None)))
+        batch_predict.predict(world.specification(run=BatchRun(batch_rows=64, part_rows=250, checked_rows="all")))
 
 
 def test_a_table_holds_every_prediction_by_its_key(world: World, cluster: Cluster, contents: Contents) -> None:

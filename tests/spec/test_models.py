@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
+from typing import get_args
 
 from pydantic import Field
 
+import heliostat.spec
 from heliostat.spec.base import Model, make_all
 from heliostat.spec.describing import Described
 
@@ -112,3 +116,23 @@ def test_a_model_that_is_a_default_is_one_in_the_schema_too() -> None:
     properties = Forest.model_json_schema(schema_generator=Described)["properties"]
     assert properties["oak"]["default"] == {"tallAs": 9, "old": 1, "wide": 1, "acorns": 0}
     assert "default" not in properties["oaks"], "it depends on what is given"
+
+
+def test_null_is_said_of_nothing_that_has_another_default() -> None:
+    """A null does not travel to the plugin: whoever wrote it would get the default."""
+    for module in pkgutil.walk_packages(heliostat.spec.__path__, "heliostat.spec."):
+        importlib.import_module(module.name)
+    nullable = [
+        f"{model.__name__}.{name}"
+        for model in _below(Model)
+        for name, field in model.model_fields.items()
+        if model.__module__.startswith("heliostat.spec.")
+        and type(None) in get_args(field.annotation)
+        and not field.is_required()
+        and field.get_default(call_default_factory=True, validated_data={}) is not None
+    ]
+    assert nullable == []
+
+
+def _below(model: type[Model]) -> set[type[Model]]:
+    return {below for each in model.__subclasses__() for below in ({each} | _below(each))}
