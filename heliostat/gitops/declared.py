@@ -7,10 +7,11 @@ the names of further entry points, those of stacks' configs, on stdin. Writes JS
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,8 +45,12 @@ class DeclaredTree(Model):
 
 
 def read(root: Path, entry_points: Iterable[str]) -> DeclaredTree:
-    """What the tree at `root` declares; nothing of another tree is left in this process."""
-    sys.path.insert(0, str(root))
+    """What the tree at `root` declares, whatever is loaded of another tree; nothing of it is left in this process."""
+    with _only_of(root):
+        return _read(root, entry_points)
+
+
+def _read(root: Path, entry_points: Iterable[str]) -> DeclaredTree:
     try:
         packages = sources(root)
         found = {name: _workload(root, name, packages) for name in workload_names(root / WORKLOADS)}
@@ -53,10 +58,23 @@ def read(root: Path, entry_points: Iterable[str]) -> DeclaredTree:
     except SourcesError as error:
         names = workload_names(root / WORKLOADS)
         return DeclaredTree(workloads={name: DeclaredWorkload(mistake=str(error)) for name in names})
+
+
+@contextmanager
+def _only_of(root: Path) -> Iterator[None]:
+    """Import from the tree at `root`: what this process has loaded of another tree's workloads is put aside meanwhile."""
+    aside = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == WORKLOADS}
+    for name in aside:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(root))
+    try:
+        yield
     finally:
         sys.path.remove(str(root))
         for name in [name for name, module in sys.modules.items() if _is_below(module, root)]:
             del sys.modules[name]
+        sys.modules.update(aside)
 
 
 def _is_below(module: Any, root: Path) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from repository_of import Repository
 
 from heliostat.engine.config import project as projects
+from heliostat.gitops import declared
 from heliostat.gitops.affected import AffectedStack, first_part
 from heliostat.gitops.trees import affected_since
 from heliostat.systems.errors import PermanentError
@@ -101,3 +104,14 @@ def test_a_config_that_is_no_yaml_is_told(repository: Repository):
     repository.write("configs/Pulumi.prod.yaml", "a: [\n")
     with pytest.raises(PermanentError, match=r"Pulumi\.prod\.yaml"):
         affected_by(repository)
+
+
+def test_a_tree_is_read_whatever_is_loaded_of_another(repository: Repository, monkeypatch: pytest.MonkeyPatch):
+    loaded = ModuleType("workloads")
+    loaded.__path__ = ["/nowhere"]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "workloads"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "workloads", loaded)
+    found = declared.read(repository.root, [])
+    assert {name: each.mistake for name, each in found.workloads.items()} == {"bees": "", "wasps": ""}
+    assert sys.modules["workloads"] is loaded and "workloads.bees" not in sys.modules
