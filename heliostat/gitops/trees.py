@@ -83,7 +83,8 @@ def _needed(project: Project) -> list[str]:
 
 
 def _declared(trees: Iterable[Path], entry_points: Iterable[str]) -> dict[Path, DeclaredTree]:
-    command = [sys.executable, "-m", "heliostat.gitops.declared", *map(str, trees)]
+    # Without the folder that this runs in: it has workloads of its own, perhaps.
+    command = [sys.executable, "-P", "-m", "heliostat.gitops.declared", *map(str, trees)]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
             command, input=json.dumps(sorted(entry_points)), capture_output=True, text=True, timeout=_SECONDS, check=False
