@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sqlite3
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from heliostat.controller.tables import AuditTable
+from heliostat.controller.writing import write_for_ever
 from heliostat.spec.audit import NOTHING, PREFIX, AuditEntry, AuditEvent, content_of, hash_of, key_of, number_of
 from heliostat.spec.roles import Identity
-from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
-
-_log = logging.getLogger(__name__)
-_FIRST_SECONDS: Final = 1.0
-_LONGEST_SECONDS: Final = 60.0
 
 
 def event(
@@ -52,21 +46,7 @@ class AuditLog:
 
     async def run(self) -> None:
         """Write what waits, for ever; a store that is away is tried again, less and less often."""
-        delay = 0.0
-        while True:
-            self._posted.clear()
-            try:
-                await self.flush()
-                delay = 0.0
-                await self._posted.wait()
-            except Exception as error:
-                # Whatever it is: no event may be left out for the next.
-                if not delay:
-                    known = isinstance(error, (RetryableError, PermanentError, sqlite3.Error))
-                    text = "the audit log waits (%s entries): %s"
-                    _log.warning(text, self._table.waiting(), error, exc_info=None if known else error)
-                delay = min(_LONGEST_SECONDS, delay * 2 or _FIRST_SECONDS)
-                await asyncio.sleep(delay)
+        await write_for_ever("the audit log", self.flush, self._posted, self._table.waiting)
 
     async def flush(self) -> None:
         """Write all that waits.

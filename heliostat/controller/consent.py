@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import Final
 
-import httpx
-from pydantic import ValidationError
-
+from heliostat.controller.asking_replicas import asked
 from heliostat.controller.reconciler import Reconciler
-from heliostat.rollout.model import Colour, State
-from heliostat.spec.endpoints import backend_name, route_prefix
+from heliostat.rollout.model import State
 from heliostat.spec.personal import PRIVACY, KeptCounts
-
-_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -37,30 +30,12 @@ class Consents:
 
     async def refresh(self) -> None:
         """Ask all of them; what does not answer in time is not told."""
-        states = [state for state in self._reconciler.states.values() if asks_consent(state)]
-        if not states:
-            self.counts = ()
-            return
-        snapshot = await self._reconciler.traffic.snapshot()
-        asked = []
-        for state in states:
-            for colour in Colour:
-                desired = state.slot(colour).desired
-                backend = snapshot.backends.get(backend_name(state.name, colour.value), {})
-                for name, server in backend.items() if desired is not None else ():
-                    if desired is not None and server.usable and server.answers:
-                        place = f"http://{server.endpoint.host}:{server.endpoint.port}"
-                        url = f"{place}{route_prefix(state.name, colour.value)}{PRIVACY}"
-                        asked.append(self._of(state.name, desired.version.label, name, url))
-        self.counts = tuple(found for found in await asyncio.gather(*asked) if found is not None)
-
-    async def _of(self, application: str, version: str, replica: str, url: str) -> ReplicaCounts | None:
-        try:
-            answer = await self._reconciler.client.get(url, timeout=_SECONDS)
-            counts = KeptCounts.model_validate_json(answer.content) if answer.is_success else None
-        except (httpx.HTTPError, ValidationError):
-            return None
-        return ReplicaCounts(application, version, replica, counts) if counts is not None else None
+        found = await asked(self._reconciler, PRIVACY, KeptCounts, lambda state, _: asks_consent(state))
+        self.counts = tuple(
+            ReplicaCounts(place.application, place.version, place.replica, counts)
+            for place, counts in found
+            if counts is not None
+        )
 
 
 def asks_consent(state: State) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sqlite3
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +11,10 @@ from pydantic import ValidationError
 
 from heliostat.controller.audit import AuditLog
 from heliostat.controller.store import Store
+from heliostat.controller.writing import write_for_ever
 from heliostat.rollout.model import Record, State
 from heliostat.spec.ledger import Entry, key_of, place_of, prefix_of
-from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
-
-_log = logging.getLogger(__name__)
-_FIRST_SECONDS = 1.0
-_LONGEST_SECONDS = 60.0
 
 
 def entry(state: State, record: Record, now: float) -> Entry:
@@ -81,25 +75,8 @@ class Ledger:
 
     async def run(self) -> None:
         """Write what waits, here and in the audit log, for ever."""
-        await asyncio.gather(self._run(), self.audit.run())
-
-    async def _run(self) -> None:
-        """A store that is away is tried again, less and less often."""
-        delay = 0.0
-        while True:
-            self._posted.clear()
-            try:
-                await self._flush()
-                delay = 0.0
-                await self._posted.wait()
-            except Exception as error:
-                # Whatever it is: it may be put right while this runs, and no entry may be left out for the next.
-                if not delay:
-                    known = isinstance(error, (RetryableError, PermanentError, sqlite3.Error))
-                    waiting = self._store.count_waiting()
-                    _log.warning("the ledger waits (%s entries): %s", waiting, error, exc_info=None if known else error)
-                delay = min(_LONGEST_SECONDS, delay * 2 or _FIRST_SECONDS)
-                await asyncio.sleep(delay)
+        mine = write_for_ever("the ledger", self._flush, self._posted, self._store.count_waiting)
+        await asyncio.gather(mine, self.audit.run())
 
     async def flush(self) -> None:
         """Write all that waits, in order, here and in the audit log.

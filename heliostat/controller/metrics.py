@@ -28,8 +28,8 @@ _ROUTE = [*_VERSION, "route"]
 _VERDICTS = {Verdict.PASS: 1, Verdict.INCONCLUSIVE: 0, Verdict.FAIL: -1}
 
 
-class Metrics:
-    """One registry of one controller."""
+class Metrics(Collector):
+    """Of one controller, in a registry of its own."""
 
     def __init__(
         self,
@@ -40,27 +40,16 @@ class Metrics:
         monitors: MonitorStates,
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(reconciler, queues, steps, consents, monitors))
-
-    def text(self) -> bytes:
-        """Everything, in Prometheus' text format."""
-        return generate_latest(self._registry)
-
-
-class _Collector(Collector):
-    def __init__(
-        self,
-        reconciler: Reconciler,
-        queues: TaskQueues,
-        steps: StepCounters,
-        consents: Consents,
-        monitors: MonitorStates,
-    ) -> None:
         self._reconciler = reconciler
         self._consents = consents
         self._queues = queues
         self._steps = steps
         self._monitors = monitors
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: what there is to tell is known at a scrape."""

@@ -102,7 +102,7 @@ async def test_a_controller_that_was_killed_after_the_write_writes_it_once(tmp_p
 
 
 async def test_a_store_that_is_away_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heliostat.controller.ledger._FIRST_SECONDS", 0.01)
+    monkeypatch.setattr("heliostat.controller.writing._FIRST_SECONDS", 0.01)
     store, objects = Store(tmp_path), Flaky(tmp_path / "objects", failures=2)
     ledger = Ledger(store, objects)
     running = asyncio.create_task(ledger.run())
