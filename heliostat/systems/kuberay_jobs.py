@@ -16,10 +16,18 @@ from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.kuberay import KubeRay
 from heliostat.systems.kuberay_status import is_told_to_stop, job_of, waiting
 from heliostat.systems.objects import ObjectMissingError, open_store
-from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, RayJobs, attempts_of, entrypoint, progress_in
+from heliostat.systems.ray_jobs import (
+    LIVE,
+    Job,
+    JobInterrupted,
+    RayJobs,
+    attempts_of,
+    entrypoint,
+    progress_in,
+    until_next_look,
+)
 
 _POLL_SECONDS: Final = 1.0
-_BYTES_A_SECOND: Final = 2_000_000
 _EVENTS_OF: Final = 3
 """Pods whose events are read: those of a group all wait for the same."""
 _MAX_LABEL: Final = 63
@@ -120,7 +128,7 @@ class KubeRayJobs:
             JobInterrupted: `cancelled` was set; the job goes on.
             PermanentError: it took more than `seconds` from its start, and was stopped.
         """
-        told, waits = 0, ""
+        told, waits, began = 0, "", time.monotonic()
         while True:
             found = await self._api.job(name_of(submission_id))
             if found is None:
@@ -137,7 +145,7 @@ class KubeRayJobs:
                 on_progress({"text": waits})
             await self._refuse_overdue(job, seconds, waits)
             try:
-                await asyncio.wait_for(cancelled.wait(), self._poll + len(text) / _BYTES_A_SECOND)
+                await asyncio.wait_for(cancelled.wait(), until_next_look(self._poll, time.monotonic() - began, text))
             except TimeoutError:
                 continue
             raise JobInterrupted(submission_id)

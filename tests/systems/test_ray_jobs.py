@@ -11,7 +11,7 @@ import pytest
 from heliostat.spec.addresses import RayAddress, TokenFile
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.ray_jobs import FAILURE, PROGRESS, JobInterrupted, RayJobs, entrypoint, failure_in
+from heliostat.systems.ray_jobs import FAILURE, PROGRESS, JobInterrupted, RayJobs, entrypoint, failure_in, until_next_look
 
 
 def jobs(handler, tmp_path=None):
@@ -58,6 +58,13 @@ async def test_following_tells_each_line_of_progress_once_and_ends_with_the_job(
         job = await client.follow("a-1", told.append, asyncio.Event(), 60)
     assert job.status == "SUCCEEDED"
     assert told == [1, 2]
+
+
+def test_a_job_is_looked_at_the_less_often_the_longer_it_is_waited_for():
+    assert until_next_look(0.25, 0, "") == until_next_look(0.25, 25, "") == 0.25
+    assert until_next_look(0.25, 130, "") == 1.3
+    assert until_next_look(0.25, 86_400, "") == 5
+    assert until_next_look(0.25, 0, "x" * 1_000_000) == 0.75
 
 
 async def test_an_interrupt_stops_waiting_and_not_the_job():
