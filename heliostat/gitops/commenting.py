@@ -1,4 +1,4 @@
-"""Keeps one comment on a pull request up to date."""
+"""Keeps one comment of a kind on a pull request up to date."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from heliostat.systems.errors import RetryableError
 from heliostat.systems.forges import Comment, Forge
 
 
-def keep_comment(forge: Forge, number: int, text: str) -> None:
-    """Have the pull request's comment of ours say `text`: edited where it is there, made anew where somebody deleted it.
+def keep_comment(forge: Forge, number: int, text: str, mark: str = MARK) -> None:
+    """Have the pull request's comment that begins with `mark`, as `text` does, say `text`: edited where it is there, made anew
+    where somebody deleted it.
 
     Where the forge left it open whether it took the comment, it is looked up: there never are two.
 
@@ -16,7 +17,7 @@ def keep_comment(forge: Forge, number: int, text: str) -> None:
         PermanentError: the forge refuses.
         RetryableError: it does not answer.
     """
-    there = find_comment(forge, number)
+    there = find_comment(forge, number, mark)
     if there is not None and there.text == text:
         return
     if there is not None and forge.edit_comment(number, there.id, text):
@@ -24,10 +25,10 @@ def keep_comment(forge: Forge, number: int, text: str) -> None:
     try:
         forge.add_comment(number, text)
     except RetryableError:
-        if find_comment(forge, number) is None:
+        if find_comment(forge, number, mark) is None:
             forge.add_comment(number, text)
 
 
-def find_comment(forge: Forge, number: int) -> Comment | None:
+def find_comment(forge: Forge, number: int, mark: str = MARK) -> Comment | None:
     """Our comment on a pull request; None where there is none, or somebody took its mark away."""
-    return next((each for each in forge.comments(number) if each.text.startswith(MARK)), None)
+    return next((each for each in forge.comments(number) if each.text.startswith(mark)), None)

@@ -31,11 +31,19 @@ class PlayedRepository:
     """What the next requests are answered with, in the place of what they ask for."""
     lost: int = 0
     """How many of the next comments are taken, and not answered."""
+    refused: str = ""
+    """What is in the paths of requests that the token may not make; empty: it may all."""
+    merged_as: dict[str, int] = field(default_factory=dict)
+    """The pull requests that were merged, by the commit that came of it."""
     asked: list[str] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
 
     def pull(self, head: str, base: str = "main", *, fork: bool = False, number: int = 7) -> None:
         self.pulls[number] = {"head": head, "base": base, "title": "", "text": "", "fork": fork, "state": "open"}
+
+    def merge(self, number: int, commit: str) -> None:
+        self.pulls[number]["state"] = "merged"
+        self.merged_as[commit] = number
 
     def comment(self, number: int, text: str) -> str:
         made = str(next(self._numbers))
@@ -146,6 +154,18 @@ def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str
     raise AssertionError(f"{method} {path} is no path of this forge")
 
 
+_OF_A_COMMIT = re.compile(r"(?:repository/)?commits/([0-9a-f]+)/(pull|pulls|merge_requests)")
+
+
+def _brought(repository: PlayedRepository, path: re.Match[str], handler: Handler) -> Any:
+    """What was merged as a commit: a list, of Gitea one or nothing."""
+    number, what = repository.merged_as.get(path[1]), "merge_requests" if path[2] == "merge_requests" else "pulls"
+    if number is None:
+        return MISSING if path[2] == "pull" else []
+    found = handler(repository, "GET", f"{what}/{number}", {})
+    return found if path[2] == "pull" else [found]
+
+
 _TOPS = {
     "github": (r"/repos/acme/models/(.*)", "Authorization", f"Bearer {TOKEN}", _github),
     "gitea": (r"/api/v1/repos/acme/models/(.*)", "Authorization", f"token {TOKEN}", _github),
@@ -184,7 +204,13 @@ class PlayedForge:
         path = re.fullmatch(top, raw)
         assert path is not None, raw
         self.repository.asked.append(f"{request.method} {path[1]}")
-        found = handler(self.repository, request.method, unquote(path[1]), said)
+        if self.repository.refused and self.repository.refused in path[1]:
+            return httpx.Response(403, json={"message": "Resource not accessible"})
+        of_a_commit = _OF_A_COMMIT.fullmatch(path[1])
+        if of_a_commit is not None:
+            found = _brought(self.repository, of_a_commit, handler)
+        else:
+            found = handler(self.repository, request.method, unquote(path[1]), said)
         if found is MISSING:
             return httpx.Response(404, json={"message": "Not Found"})
         if self.repository.lost and request.method == "POST":

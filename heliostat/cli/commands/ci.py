@@ -12,6 +12,7 @@ import click
 
 from heliostat.cli import options, say, switches
 from heliostat.cli.commands.ci_command import command
+from heliostat.cli.commands.ci_outcomes import outcomes
 from heliostat.cli.commands.ci_reconcile import reconcile
 from heliostat.cli.commands.ci_retrain import retrain
 from heliostat.cli.exits import Exit, UsageError
@@ -207,6 +208,7 @@ def close(branch: str | None, as_json: bool) -> int:
     return int(click.get_current_context().invoke(down, name=branch, yes=True, as_json=as_json))
 
 
+ci.add_command(outcomes)
 ci.add_command(reconcile)
 ci.add_command(retrain)
 ci.add_command(command)

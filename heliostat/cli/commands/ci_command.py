@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from heliostat.systems.controller_api import ControllerClient
     from heliostat.systems.forges.events import CommentEvent
 
-_APPLICATION = "heliostat:index:Application"
-
 
 @dataclass(frozen=True)
 class _StacksHere:
@@ -28,10 +26,9 @@ class _StacksHere:
     names: Sequence[str]
 
     def applications(self, stack: str) -> frozenset[str]:
-        from heliostat.cli.rollouts.locate import stacks_here
+        from heliostat.cli.rollouts.applications import declared_applications
 
-        there = (each.get("outputs") or {} for each in stacks_here().resources(stack) if each["type"] == _APPLICATION)
-        return frozenset(str(each["name"]) for each in there if each.get("name"))
+        return declared_applications(stack)
 
     def client(self, stack: str, login: str) -> ControllerClient:
         from heliostat.cli.rollouts.locate import controller_of

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from heliostat.cli.rollouts.locate import Stacks
     from heliostat.gitops.model_card import Card
     from heliostat.gitops.reconciling import Reconciled, Reconciliation
-    from heliostat.spec.rollouts import Status
-
-_APPLICATION = "heliostat:index:Application"
 
 
 @click.command("reconcile")
@@ -43,7 +40,7 @@ def reconcile(named: tuple[str, ...], remote: str, base: str | None, as_json: bo
     project, stacks = Place.here().require_project(), stacks_here()
     into = base or base_of(project.root, os.environ, remote)
     work = Reconciliation(project, os.environ, remote, into, open_forge(os.environ), lambda *of: _card(stacks, *of))
-    done = [each for stack in named or (stacks.name(None),) for each in _reconciled(work, stacks, stack)]
+    done = [each for stack in named or (stacks.name(None),) for each in _reconciled(work, stack)]
     if as_json:
         say.out(json.dumps([asdict(each) for each in done], indent=2))
     else:
@@ -51,8 +48,9 @@ def reconcile(named: tuple[str, ...], remote: str, base: str | None, as_json: bo
     return Exit.FAILED if any(each.standing in (Standing.BY_HAND, Standing.FAILED) for each in done) else Exit.OK
 
 
-def _reconciled(work: Reconciliation, stacks: Stacks, stack: str) -> Iterator[Reconciled]:
+def _reconciled(work: Reconciliation, stack: str) -> Iterator[Reconciled]:
     """One application after the other; one that fails holds up no other."""
+    from heliostat.cli.rollouts.applications import declared_statuses
     from heliostat.cli.rollouts.ledger import newest_first
     from heliostat.cli.rollouts.locate import store_of
     from heliostat.gitops.reconciling import Reconciled, Standing
@@ -61,21 +59,11 @@ def _reconciled(work: Reconciliation, stacks: Stacks, stack: str) -> Iterator[Re
 
     short = stack.rpartition("/")[2]
     store = open_store(store_of(stack))
-    for name, status in sorted(_applications(stacks, stack).items()):
+    for name, status in sorted(declared_statuses(stack).items()):
         try:
             yield work.reconcile(short, name, status, newest_first(store, name))
         except (PermanentError, RetryableError) as error:
             yield Reconciled(short, name, Standing.FAILED, str(error))
-
-
-def _applications(stacks: Stacks, stack: str) -> dict[str, Status]:
-    """The applications that a stack declares and its controller knows."""
-    from heliostat.cli.rollouts.access import with_controller
-
-    found = (each.get("outputs") or {} for each in stacks.resources(stack) if each["type"] == _APPLICATION)
-    names = {str(each["name"]) for each in found if each.get("name")}
-    there = with_controller(stack, lambda client: client.list()) if names else ()
-    return {status.name: status for status in there if status.name in names}
 
 
 def _card(stacks: Stacks, version: str, stack: str) -> Card:

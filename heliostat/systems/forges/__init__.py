@@ -63,6 +63,9 @@ class Forge(Protocol):
     def open_pull_request(self, head: str, base: str, title: str, text: str) -> PullRequest:
         """Open one; where one is open for the same branches, that one gets title and text."""
 
+    def pull_requests_with(self, commit: str) -> list[PullRequest]:
+        """The pull requests of this repository's branches that brought a commit of their base: merged as it, or with it."""
+
     def declined_texts(self, head: str) -> list[str]:
         """The texts of the pull requests of a branch of this repository that somebody closed unmerged."""
 

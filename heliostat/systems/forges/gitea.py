@@ -40,6 +40,11 @@ class Gitea(LikeGitHub):
         there = map(self._pull_request, self._client.pages(f"{self._repository}/pulls", "limit", state="open"))
         return next((each for each in there if each.head == head and not each.from_fork), None)
 
+    def pull_requests_with(self, commit: str) -> list[PullRequest]:  # noqa: D102
+        # It knows those alone that were merged as this very commit.
+        found = self._client.call("GET", f"{self._repository}/commits/{commit}/pull", none_at=(404,))
+        return [self._pull_request(found)] if found and found.get("merged") else []
+
     def declined_texts(self, head: str) -> list[str]:  # noqa: D102
         found = self._client.pages(f"{self._repository}/pulls", "limit", state="closed", sort="recentupdate")
         return [

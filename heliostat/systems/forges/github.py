@@ -44,6 +44,11 @@ class GitHub(LikeGitHub):
         found = self._client.call("GET", f"{self._repository}/pulls", params=parameters)
         return self._pull_request(found[0]) if found else None
 
+    def pull_requests_with(self, commit: str) -> list[PullRequest]:  # noqa: D102
+        # 422 of a commit that was never pushed.
+        found = self._client.call("GET", f"{self._repository}/commits/{commit}/pulls", none_at=(404, 422))
+        return [self._pull_request(each) for each in found or () if each.get("merged_at")]
+
     def declined_texts(self, head: str) -> list[str]:  # noqa: D102
         where = f"{self._repository}/pulls"
         found = self._client.pages(where, "per_page", state="closed", head=f"{self._owner}:{head}")

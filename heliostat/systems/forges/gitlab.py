@@ -41,7 +41,7 @@ class GitLab:
 
     def edit_comment(self, number: int, comment: str, text: str) -> bool:  # noqa: D102
         path = f"{self._project}/merge_requests/{number}/notes/{comment}"
-        return self._client.call("PUT", path, none_at_404=True, json={"body": text}) is not None
+        return self._client.call("PUT", path, none_at=(404,), json={"body": text}) is not None
 
     def pull_request(self, number: int) -> PullRequest:  # noqa: D102
         return _pull_request(self._client.call("GET", f"{self._project}/merge_requests/{number}"))
@@ -58,6 +58,11 @@ class GitLab:
             return _pull_request(self._client.call("PUT", path, json=said))
         opened = {**said, "source_branch": head, "remove_source_branch": True}
         return _pull_request(self._client.call("POST", f"{self._project}/merge_requests", json=opened))
+
+    def pull_requests_with(self, commit: str) -> list[PullRequest]:  # noqa: D102
+        path = f"{self._project}/repository/commits/{commit}/merge_requests"
+        found = self._client.call("GET", path, none_at=(404,))
+        return [_pull_request(each) for each in found or () if each["state"] == "merged"]
 
     def declined_texts(self, head: str) -> list[str]:  # noqa: D102
         found = self._client.pages(f"{self._project}/merge_requests", "per_page", state="closed", source_branch=head)

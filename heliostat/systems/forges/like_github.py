@@ -30,7 +30,7 @@ class LikeGitHub(ABC):
 
     def edit_comment(self, number: int, comment: str, text: str) -> bool:  # noqa: D102
         path = f"{self._repository}/issues/comments/{comment}"
-        return self._client.call("PATCH", path, none_at_404=True, json={"body": text}) is not None
+        return self._client.call("PATCH", path, none_at=(404,), json={"body": text}) is not None
 
     def pull_request(self, number: int) -> PullRequest:  # noqa: D102
         return self._pull_request(self._client.call("GET", f"{self._repository}/pulls/{number}"))

@@ -41,15 +41,17 @@ class RestClient:
             base_url=self._url, headers=headers, timeout=_SECONDS, transport=transport, trust_env=not is_loopback(url)
         )
 
-    def call(self, method: str, path: str, *, none_at_404: bool = False, **arguments: Any) -> Any:
-        """The JSON of an answer. Asks again where the forge has too much to do, or does not answer a question.
+    def call(self, method: str, path: str, *, none_at: tuple[int, ...] = (), **arguments: Any) -> Any:
+        """The JSON of an answer; None where its status is one of `none_at`.
+
+        Asks again where the forge has too much to do, or does not answer a question.
 
         Raises:
             PermanentError: it refuses.
             RetryableError: it does not answer, or wants to be left alone for longer.
         """
         answer = self._answer(method, path, **arguments)
-        return self._read(answer, method, path, none_at_404=none_at_404)
+        return self._read(answer, method, path, none_at)
 
     def _answer(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         waited, pause = 0.0, _FIRST_WAIT
@@ -77,12 +79,12 @@ class RestClient:
         """The items of a list, page by page; `size` is what the forge calls a page's length, of which some give less."""
         for page in range(1, _MOST_PAGES + 1):
             answer = self._answer("GET", path, params={**parameters, size: _PAGE, "page": page})
-            yield from self._read(answer, "GET", path, none_at_404=False)
+            yield from self._read(answer, "GET", path, ())
             if "next" not in answer.links:
                 return
 
-    def _read(self, answer: httpx.Response, method: str, path: str, *, none_at_404: bool) -> Any:
-        if answer.status_code == httpx.codes.NOT_FOUND and none_at_404:
+    def _read(self, answer: httpx.Response, method: str, path: str, none_at: tuple[int, ...]) -> Any:
+        if answer.status_code in none_at:
             return None
         if answer.status_code >= 400:
             fix = {

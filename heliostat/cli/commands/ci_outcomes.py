@@ -1,0 +1,111 @@
+"""`heliostat ci outcomes`: tells on pull requests what came of the rollouts that they brought."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from heliostat.cli import options, say
+from heliostat.cli.durations import Duration
+from heliostat.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from heliostat.gitops.environments import Environments
+    from heliostat.gitops.outcome_comments import Told
+    from heliostat.gitops.rollout_outcomes import RolloutOutcome
+
+
+@click.command("outcomes")
+@click.option("--stack", "-s", "named", multiple=True, metavar="NAME", help="These stacks; by default the selected one.")
+@click.option("--environments", "with_environments", is_flag=True, help="Those of branches' environments, too.")
+@click.option("--since", type=Duration(), default="7d", show_default=True, help="How long ago one may have ended, as 72h.")
+@options.as_json
+@options.everywhere
+def outcomes(named: tuple[str, ...], with_environments: bool, since: float, as_json: bool) -> int:
+    """Tell on each pull request how the rollouts stand, or ended, that its merge brought: by one comment, kept up to date.
+
+    A rollout that an `up --detach` left goes on without a job. This is for a schedule, and for the end of a job: run again, it
+    changes what has changed.
+    """
+    from heliostat.cli.commands.env import environments_here
+    from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.gitops.outcome_comments import tell
+    from heliostat.systems.forges.here import open_forge
+
+    stacks = named or (stacks_here().name(None),)
+    failures: dict[str, str] = {}
+    found = [each for stack in stacks for each in _outcomes(stack, time.time() - since, failures)]
+    branches: dict[str, str] = {}
+    if with_environments:
+        environments = environments_here(quiet=True)
+        branches = {each.name: each.branch for each in environments.records.all()}
+        found += _of_environments(environments, failures)
+    told = tell(open_forge(os.environ), found, branches)
+    _show(told, failures, as_json)
+    return Exit.FAILED if failures or any(each.failure for each in told) else Exit.OK
+
+
+def _outcomes(stack: str, since: float, failures: dict[str, str]) -> Iterator[RolloutOutcome]:
+    """Those of a stack; one that does not answer holds up no other."""
+    from heliostat.cli.rollouts.applications import declared_statuses
+    from heliostat.cli.rollouts.ledger import newest_first
+    from heliostat.cli.rollouts.locate import store_of
+    from heliostat.gitops.rollout_outcomes import outcomes_in
+    from heliostat.systems.errors import PermanentError, RetryableError
+    from heliostat.systems.objects import open_store
+
+    short = stack.rpartition("/")[2]
+    try:
+        store = open_store(store_of(stack))
+        for name, status in sorted(declared_statuses(stack).items()):
+            yield from outcomes_in(short, status, newest_first(store, name), since)
+    except (PermanentError, RetryableError) as error:
+        failures[short] = str(error)
+
+
+def _of_environments(environments: Environments, failures: dict[str, str]) -> Iterator[RolloutOutcome]:
+    from heliostat.cli.rollouts.access import with_controller
+    from heliostat.gitops.leftovers import applications_of
+    from heliostat.gitops.rollout_outcomes import of_environment
+    from heliostat.systems.errors import PermanentError, RetryableError
+
+    records = environments.records.all()
+    for platform in sorted({record.platform for record in records}):
+        try:
+            there = {status.name: status for status in with_controller(platform, lambda client: client.list())}
+        except (PermanentError, RetryableError) as error:
+            failures[platform] = str(error)
+            continue
+        for record in (each for each in records if each.platform == platform):
+            statuses = (there[name] for name in applications_of(record) if name in there)
+            yield from (found for status in statuses if (found := of_environment(record.name, status)) is not None)
+
+
+def _show(told: list[Told], failures: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        pulls = [
+            {
+                "pullRequest": each.number,
+                "url": each.url,
+                "failure": each.failure or None,
+                "rollouts": [
+                    {"stack": one.stack, "application": one.application, "rollout": one.number, "standing": one.standing}
+                    for one in each.rollouts
+                ],
+            }
+            for each in told
+        ]
+        say.out(json.dumps({"pullRequests": pulls, "failures": failures}, indent=2))
+        return
+    for each in told:
+        what = ", ".join(f"{one.application} in {one.stack}" for one in each.rollouts)
+        say.out(f"{each.url}: {each.failure or what}")
+    for stack, failure in failures.items():
+        say.out(f"{stack}: {failure}")
+    if not told and not failures:
+        say.out("No pull request brought a rollout that is on its way, or ended lately.")
