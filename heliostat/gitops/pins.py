@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heliostat.engine.config import yamledit
+from heliostat.engine.config.stackconfig import revealed
 from heliostat.spec.stack import PROJECT
 from heliostat.systems.errors import PermanentError
 
@@ -43,7 +44,7 @@ def pinned(text: str, file: str, workload: str, version: str) -> str:
 
 
 def section_of(text: str, file: str) -> tuple[str, Mapping[str, Any]]:
-    """The key of the section `workloads`, and what is in it.
+    """The key of the section `workloads`, and what is in it, as a program gets it: days are texts there.
 
     Raises:
         PermanentError: it is no YAML.
@@ -58,4 +59,4 @@ def section_of(text: str, file: str) -> tuple[str, Mapping[str, Any]]:
     config = config if isinstance(config, Mapping) else {}
     key = next((each for each in (f"{PROJECT}:workloads", "workloads") if each in config), f"{PROJECT}:workloads")
     found = config.get(key)
-    return key, found if isinstance(found, Mapping) else {}
+    return key, revealed(found, lambda encrypted: encrypted) if isinstance(found, dict) else {}

@@ -5,6 +5,7 @@ Nothing is trained by this: whoever merges it has the next `up` train, and the g
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -31,19 +32,37 @@ class RetrainingProposal:
     reasons: tuple[str, ...]
     """In words, as `heliostat.monitoring.retraining.Decision` has them."""
     changes: Mapping[str, Any]
-    """Values by their place below the workload in the config, e.g. `training.parameters.rounds`. A training is named by what
-    decides about it: where none of that changes, it would be the one that is there."""
+    """Values by their place below the workload in the config, as `training.parameters.rounds`; None takes away what is there.
+    A training is named by what decides about it: where none of that changes, it would be the one that is there."""
+    by_monitors: tuple[str, ...] = ()
+    """Which monitors' proposals it is made of, each by a text that no other one has; none where a person proposes."""
+    takes_back: bool = False
+    """Whether it undoes a proposal whose candidate was refused."""
 
     @property
     def branch(self) -> str:
-        """One a workload and stack: what is proposed last counts."""
-        return f"retrain/{self.workload}-in-{self.stack}"
+        """One a workload and stack: what is proposed last counts. What monitors propose touches nothing that people do."""
+        return f"{'monitor' if self.by_monitors else 'retrain'}/{self.workload}-in-{self.stack}"
 
     @property
-    def mark(self) -> str:
-        """A line of the pull request's text, by which one that somebody closed is not opened again."""
+    def marks(self) -> tuple[str, ...]:
+        """Lines of the pull request's text, by which one that somebody closed is not opened again."""
+        if self.by_monitors:
+            return tuple(mark_of(each, takes_back=self.takes_back) for each in self.by_monitors)
         said = repr((self.reasons, sorted(self.changes.items())))
-        return f"<!-- heliostat: retraining {sha256(said.encode()).hexdigest()[:16]} -->"
+        return (f"<!-- heliostat: retraining {sha256(said.encode()).hexdigest()[:16]} -->",)
+
+    @property
+    def title(self) -> str:
+        """One line: the commit's, the pull request's."""
+        if self.takes_back:
+            return f"Take back what {self.workload} was trained with in {self.stack}"
+        return f"Train {self.workload} again in {self.stack}"
+
+
+def mark_of(proposal: str, *, takes_back: bool) -> str:
+    """The line that says which monitor's proposal a pull request is made of, or takes back."""
+    return f"<!-- heliostat: {'takes back' if takes_back else 'is'} the retraining {proposal} -->"
 
 
 def propose_retraining(
@@ -63,10 +82,10 @@ def propose_retraining(
         PermanentError: the stack trains no such workload, the changes do not fit it, or git or the forge refuse.
         RetryableError: the forge does not answer.
     """
-    if any(proposal.mark in text for text in forge.declined_texts(proposal.branch)):
+    declined = forge.declined_texts(proposal.branch)
+    if any(mark in text for text in declined for mark in proposal.marks):
         return None
-    title = f"Train {proposal.workload} again in {proposal.stack}"
-    message = "\n".join([title, "", *proposal.reasons, ""])
+    message = "\n".join([proposal.title, "", *proposal.reasons, ""])
     name, base = remote
 
     def edit(text: str) -> str:
@@ -74,7 +93,7 @@ def propose_retraining(
 
     if not push_edit(folder, environment, Branches(name, base, proposal.branch), file, edit, message):
         return None
-    return forge.open_pull_request(proposal.branch, base, title, text_for(proposal)[: forge.longest_comment])
+    return forge.open_pull_request(proposal.branch, base, proposal.title, text_for(proposal)[: forge.longest_comment])
 
 
 def changed(text: str, file: str, proposal: RetrainingProposal) -> str:
@@ -93,7 +112,7 @@ def changed(text: str, file: str, proposal: RetrainingProposal) -> str:
     key = section_of(text, file)[0]
     for place, value in proposal.changes.items():
         try:
-            text = yamledit.put(text, ("config", key, proposal.workload, *place.split(".")), value)
+            text = _with(text, ("config", key, proposal.workload, *place.split(".")), value)
         except yamledit.EditError as error:
             raise PermanentError(f"{file}: {place} of {proposal.workload} cannot be changed: {error}") from None
     try:
@@ -104,20 +123,39 @@ def changed(text: str, file: str, proposal: RetrainingProposal) -> str:
     return text
 
 
+def _with(text: str, path: tuple[str, ...], value: Any) -> str:
+    if value is not None:
+        return yamledit.put(text, path, str(value) if isinstance(value, datetime.date) else value)
+    there: Any = yamledit.load(text)
+    for step in path:
+        there = there.get(step) if isinstance(there, Mapping) else None
+    return text if there is None else yamledit.drop(text, path)
+
+
+def value_at(text: str, file: str, workload: str, place: str) -> Any:
+    """What a config says at a place below a workload; None where it says nothing there.
+
+    Raises:
+        PermanentError: it is no YAML.
+    """
+    found: Any = section_of(text, file)[1].get(workload)
+    for step in place.split("."):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found
+
+
 def text_for(proposal: RetrainingProposal) -> str:
     """The text of its pull request, as Markdown."""
-    return "\n".join(
-        [
-            proposal.mark,
-            "",
-            f"{text_of(proposal.workload)} is to be trained again in the stack {text_of(proposal.stack)}:",
-            "",
-            *(f"- {text_of(reason)}" for reason in proposal.reasons),
-            "",
-            "with",
-            "",
-            *(f"- {code(place)}: {code(str(value))}" for place, value in proposal.changes.items()),
-            "",
-            "The next `up` behind the merge trains it, and its gate judges it.",
-        ]
-    )
+    where = f"{text_of(proposal.workload)} in the stack {text_of(proposal.stack)}"
+    if proposal.takes_back:
+        begins, ends = (
+            f"What {where} was trained with anew came to nothing:",
+            "What serves was trained with these values. While the config says others, each `up` finds the refused candidate.",
+        )
+    else:
+        begins = f"{where} is to be trained again:"
+        ends = "The next `up` behind the merge trains it, and its gate judges it."
+    lines = [*proposal.marks, "", begins, "", *(f"- {text_of(reason)}" for reason in proposal.reasons), "", "with", ""]
+    said = {place: "what it is by default" if value is None else code(str(value)) for place, value in proposal.changes.items()}
+    changes = (f"- {code(place)}: {value}" for place, value in said.items())
+    return "\n".join([*lines, *changes, "", ends])

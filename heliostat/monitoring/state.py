@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field
 from heliostat.monitoring.alarms import Alarm, Alarms, Judged, Notification, Status, advance
 from heliostat.monitoring.deliveries import Outbox, enqueue
 from heliostat.monitoring.proposals import Proposal
-from heliostat.monitoring.retraining import Decision, Retraining
+from heliostat.monitoring.retraining import Decision, Outcome, Retraining
 from heliostat.monitoring.windows import Looked
 from heliostat.spec.base import Digest, Model, is_empty, is_none
 from heliostat.spec.findings import Finding, State, newest_first
@@ -174,6 +174,14 @@ def _retraining(state: MonitorState, look: Looks) -> dict[str, object]:
     if look.ended is not None and state.proposal is not None and look.ended.begun == state.proposal.at:
         return {"proposal": None, "retrainings": (*state.retrainings, look.ended)[-_MOST_RETRAININGS:]}
     return {"proposal": look.proposal} if state.proposal is None and look.proposal is not None else {}
+
+
+def with_ended(state: MonitorState, proposal: Proposal, outcome: Outcome) -> MonitorState:
+    """The state after somebody said how a proposal ended; nothing else where it is not the one that is open."""
+    if state.proposal != proposal:
+        return state
+    ended = Retraining(begun=proposal.at, outcome=outcome)
+    return state.model_copy(update={"proposal": None, "retrainings": (*state.retrainings, ended)[-_MOST_RETRAININGS:]})
 
 
 def _newest(known: Mapping[str, Finding], fresh: Iterable[Finding]) -> dict[str, Finding]:

@@ -84,6 +84,21 @@ def head_of(folder: Path, environment: Mapping[str, str], remote: str, branch: s
     return _git(folder, environment, "ls-remote", remote, f"refs/heads/{branch}").partition("\t")[0]
 
 
+def heads_below(folder: Path, environment: Mapping[str, str], remote: str, prefix: str) -> frozenset[str]:
+    """The branches of a remote whose names begin with `prefix`, which ends with `/`."""
+    lines = _git(folder, environment, "ls-remote", remote, f"refs/heads/{prefix}*").splitlines()
+    return frozenset(line.partition("\t")[2].removeprefix("refs/heads/") for line in lines)
+
+
+def texts_before(folder: Path, environment: Mapping[str, str], commit: str, file: Path, most: int) -> Iterator[str]:
+    """A file below `folder` as the last commits that changed it have it, up to `commit`, the newest first.
+
+    A clone that has few commits tells of these alone.
+    """
+    told = _git(folder, environment, "log", f"--max-count={most}", "--format=%H", commit, "--", file.as_posix())
+    return (text_at(folder, environment, each, file) for each in told.split())
+
+
 def has_commit(folder: Path, environment: Mapping[str, str], commit: str) -> bool:
     """Whether a commit is in this clone."""
     try:

@@ -1,15 +1,24 @@
-"""`heliostat ci retrain`: proposes a retraining as a commit."""
+"""`heliostat ci retrain`: proposes a retraining as a commit, by a person's word or by what monitors found."""
 
 from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from heliostat.cli import options, say
-from heliostat.cli.exits import Exit
+from heliostat.cli.exits import Exit, UsageError
+
+if TYPE_CHECKING:
+    from heliostat.gitops.model_card import Card
+    from heliostat.gitops.retrainings import Retrainings, Served
+    from heliostat.gitops.watched_retraining import Retrained, Watched
+    from heliostat.spec.monitoring import Refusal
+    from heliostat.systems.objects import ObjectStore
 
 
 class _Change(click.ParamType[tuple[str, Any]]):
@@ -31,19 +40,17 @@ class _Change(click.ParamType[tuple[str, Any]]):
 
 
 @click.command("retrain")
-@click.argument("workload")
-@click.option("--stack", "-s", required=True, metavar="NAME", help="The stack that trains it.")
-@click.option(
-    "--set", "changes", multiple=True, required=True, type=_Change(), metavar="PLACE=VALUE", help="What is trained with."
-)
-@click.option("--reason", "reasons", multiple=True, required=True, metavar="TEXT", help="Why; may be given more than once.")
+@click.argument("workload", required=False)
+@click.option("--stack", "-s", "stacks", multiple=True, required=True, metavar="NAME", help="The stack that trains it.")
+@click.option("--set", "changes", multiple=True, type=_Change(), metavar="PLACE=VALUE", help="What is trained with.")
+@click.option("--reason", "reasons", multiple=True, metavar="TEXT", help="Why; may be given more than once.")
 @click.option("--remote", default="origin", show_default=True, help="Where the branch is pushed to.")
 @click.option("--base", metavar="BRANCH", help="What it is merged into; by default the remote's own branch.")
 @options.as_json
 @options.everywhere
 def retrain(
-    workload: str,
-    stack: str,
+    workload: str | None,
+    stacks: tuple[str, ...],
     changes: tuple[tuple[str, Any], ...],
     reasons: tuple[str, ...],
     remote: str,
@@ -52,23 +59,131 @@ def retrain(
 ) -> int:
     """Open a pull request by which WORKLOAD is trained again: a change of its part of the stack's config, and why.
 
-    Nothing is trained by this: merging it, and the stack's next `up`, do that. Run again with the same it does nothing more,
-    and what somebody closed is not opened again.
+    Without WORKLOAD, do so for what monitors of the stacks propose, in the stack that trains it: their own, else the first
+    that is named and pins no model. Meant for a schedule: it also tells monitors what was refused, and brings to a stack that
+    pins its models the version that its monitor asked for.
+
+    Nothing is trained by this: merging it, and the stack's next `up`, do that. Run again it does nothing more, and what
+    somebody closed is not opened again.
     """
     from heliostat.cli.session import Place
-    from heliostat.gitops.retraining import RetrainingProposal, propose_retraining
-    from heliostat.systems.forges.here import open_forge
     from heliostat.systems.git_branches import base_of
 
     project = Place.here().require_project()
     into = base or base_of(project.root, os.environ, remote)
-    proposal = RetrainingProposal(workload, stack, reasons, dict(changes))
+    if workload is None:
+        if changes or reasons:
+            raise UsageError("which workload? --set and --reason are of one: name it")
+        return _by_monitors(stacks, remote, into, as_json)
+    if len(stacks) != 1 or not changes or not reasons:
+        raise UsageError(
+            f"name the one stack that trains {workload} (--stack), what it trains with (--set), and why (--reason)"
+        )
+    return _by_hand(workload, stacks[0], dict(changes), reasons, (remote, into), as_json)
+
+
+def _by_hand(
+    workload: str, stack: str, changes: dict[str, Any], reasons: tuple[str, ...], remote: tuple[str, str], as_json: bool
+) -> int:
+    from heliostat.cli.session import Place
+    from heliostat.gitops.retraining import RetrainingProposal, propose_retraining
+    from heliostat.systems.forges.here import open_forge
+
+    project = Place.here().require_project()
+    proposal = RetrainingProposal(workload, stack, reasons, changes)
     file = project.stack_file(stack)
-    found = propose_retraining(proposal, project.root, os.environ, file, (remote, into), open_forge(os.environ))
+    found = propose_retraining(proposal, project.root, os.environ, file, remote, open_forge(os.environ))
     if as_json:
         say.out(json.dumps({"branch": proposal.branch, "url": found.url if found else None}, indent=2))
     elif found is None:
-        say.out(f"{remote}/{into} says so already, or somebody closed this proposal: nothing is to be done.")
+        say.out(f"{'/'.join(remote)} says so already, or somebody closed this proposal: nothing is to be done.")
     else:
-        say.out(f"Train {workload} again in {stack}: {found.url}")
+        say.out(f"{proposal.title}: {found.url}")
     return Exit.OK
+
+
+def _by_monitors(stacks: Sequence[str], remote: str, base: str, as_json: bool) -> int:
+    from heliostat.gitops.watched_retraining import Standing
+
+    failed: list[Retrained] = []
+    found = [each for stack in stacks for each in _watched(stack, failed)]
+    done = failed + (_retrainings(remote, base).see_to(found, stacks) if found else [])
+    if as_json:
+        say.out(json.dumps([asdict(each) for each in done], indent=2))
+    else:
+        lines = (f"{each.stack}: {each.workload or 'monitors'}: {each.standing}: {each.url or each.told}" for each in done)
+        say.out("\n".join(lines) or f"No monitor in {', '.join(stacks)} proposes a training.")
+    return Exit.FAILED if any(each.standing is Standing.FAILED for each in done) else Exit.OK
+
+
+def _watched(stack: str, failed: list[Retrained]) -> Iterator[Watched]:
+    """What is watched in a stack; one that does not answer holds up no other."""
+    from heliostat.cli.operators import monitors
+    from heliostat.cli.rollouts.applications import declared_applications
+    from heliostat.gitops.watched_retraining import Retrained, Standing
+    from heliostat.gitops.watching import watched
+    from heliostat.systems.errors import PermanentError, RetryableError
+
+    try:
+        store = _store(stack)
+        for name in sorted(declared_applications(stack) & set(monitors.names(store))):
+            yield watched(stack, name, monitors.read(store, name), store)
+    except (PermanentError, RetryableError) as error:
+        failed.append(Retrained(stack, "", Standing.FAILED, str(error)))
+
+
+def _retrainings(remote: str, base: str) -> Retrainings:
+    from heliostat.cli.session import Place
+    from heliostat.gitops.retrainings import Retrainings
+    from heliostat.systems.forges.here import open_forge
+
+    project = Place.here().require_project()
+    forge = open_forge(os.environ)
+    return Retrainings(project, os.environ, remote, base, forge, _end, _refusals, _served, _card)
+
+
+def _end(each: Watched) -> None:
+    from heliostat.cli.operators import monitors
+    from heliostat.monitoring.retraining import Outcome
+    from heliostat.monitoring.state import with_ended
+
+    proposal = each.proposal
+    if proposal is not None:
+        monitors.change(_store(each.stack), each.workload, lambda state: with_ended(state, proposal, Outcome.REFUSED))
+
+
+def _refusals(stack: str, workload: str, since: float) -> Sequence[Refusal]:
+    from heliostat.gitops.watching import refused_since
+
+    return refused_since(_store(stack), workload, since)
+
+
+def _served(stack: str, workload: str, since: float) -> Served | None:
+    """By the stack's ledger: the newest rollout that ended well, where that was after `since`."""
+    from heliostat.cli.rollouts.ledger import newest_first
+    from heliostat.gitops.retrainings import Served
+    from heliostat.spec.ledger import EntryKind
+    from heliostat.spec.rollouts import Phase
+
+    for entry in newest_first(_store(stack), workload):
+        if entry.at <= since:
+            return None
+        origin = entry.origin
+        if (entry.kind, entry.phase) == (EntryKind.END, Phase.SUCCEEDED):
+            is_known = origin is not None and origin.commit and not origin.dirty
+            return Served(entry.target.version.model_uri, origin.commit or "") if origin is not None and is_known else None
+    return None
+
+
+def _card(version: str, stack: str) -> Card:
+    from heliostat.cli.rollouts.locate import platform_of, stacks_here
+    from heliostat.gitops.promotion import card_of
+
+    return card_of(version, platform_of(stacks_here(), stack)[1])
+
+
+def _store(stack: str) -> ObjectStore:
+    from heliostat.cli.rollouts.locate import store_of
+    from heliostat.systems.objects import open_store
+
+    return open_store(store_of(stack))
