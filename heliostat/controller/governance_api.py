@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, HTTPException, Query, status
 
 from heliostat.controller import audit
 from heliostat.controller.permissions import identity
 from heliostat.controller.reconciler import Reconciler
 from heliostat.spec.audit import AuditAnchor, AuditEntry
 from heliostat.spec.base import Name
+from heliostat.spec.branch_environments import EnvironmentOrder
 from heliostat.spec.erasure import ErasureAnnouncement, ErasureId, ErasureProof
-from heliostat.spec.roles import AccessPolicy, Identity
+from heliostat.spec.roles import AccessPolicy, Identity, Permission, refusal
 from heliostat.systems.erasures import ErasedPeople
 from heliostat.systems.objects import open_store
 
@@ -26,6 +27,7 @@ def add_governance(app: FastAPI, reconciler: Reconciler) -> None:
     _add_access(app, reconciler)
     _add_audit(app, reconciler)
     _add_erasures(app, reconciler)
+    _add_environments(app, reconciler)
 
 
 def _add_access(app: FastAPI, reconciler: Reconciler) -> None:
@@ -102,3 +104,19 @@ def _add_erasures(app: FastAPI, reconciler: Reconciler) -> None:
     async def end(name: Name, erasure: ErasureId, proof: ErasureProof, who: Who) -> ErasureProof:
         note(who, "person.erase", name, proof.reason, {"erasure": erasure, **proof.told()})
         return proof
+
+
+def _add_environments(app: FastAPI, reconciler: Reconciler) -> None:
+    @app.post("/v1/environments/{environment}/orders")
+    async def order(environment: Name, said: EnvironmentOrder, who: Who) -> Identity:
+        """Note it, before whoever asks does it: where environments come from, no controller knows."""
+        needed = (Permission.ENVIRONMENTS,)
+        if others := [each for each in said.workloads if not who.may(Permission.ENVIRONMENTS, each)]:
+            raise HTTPException(status.HTTP_403_FORBIDDEN, refusal(who, needed, others[0]))
+        until = {} if said.until is None else {"until": said.until}
+        noted = audit.event(
+            who, f"environment.{said.verb}", environment, reconciler.now(), reason=said.reason, change=({}, until)
+        )
+        reconciler.store.audits.post([noted])
+        reconciler.ledger.wake()
+        return who

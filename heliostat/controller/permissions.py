@@ -20,6 +20,7 @@ _NEEDS: Final[dict[tuple[str, str], tuple[Permission, ...]]] = {
     ("GET", "/v1/applications/{name}/tasks/{task}"): (Permission.DECLARE,),
     ("POST", "/v1/applications/{name}/tasks/{task}/retry"): (Permission.DECLARE,),
     ("POST", "/v1/applications/{name}/tasks/{task}/cancel"): (Permission.DECLARE,),
+    ("POST", "/v1/environments/{environment}/orders"): (Permission.ENVIRONMENTS,),
     ("GET", "/v1/access"): _SEE,
     ("PUT", "/v1/access"): (Permission.GRANT,),
     ("DELETE", "/v1/access"): (Permission.GRANT,),

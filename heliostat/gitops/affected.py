@@ -15,6 +15,7 @@ from heliostat.spec.stack import PROJECT
 
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w]*(\.\w+)+:[A-Za-z_]\w*")
 GONE: Final = "its config is gone"
+LOST: Final = "no history has the commit before"
 _OF_SECTIONS: Final = {"data": "dataset", "training": "training", "gate": "model", "model": "model", "mlflow": "model"}
 """The first part of a workload that a section of its config decides about; every other one is the application's."""
 

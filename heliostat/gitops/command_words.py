@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-_FIRST: Final = re.compile(r"/(?:heliostat[ \t]+)?(approve|rollback)(?:[ \t]+(.*))?")
+from heliostat.gitops.settings import seconds_of
+
+USUAL_SECONDS: Final = 3 * 86_400.0
+LONGEST_SECONDS: Final = 90 * 86_400.0
+"""An environment that nobody would look after stays for no longer by one comment."""
+_FIRST: Final = re.compile(r"/(?:heliostat[ \t]+)?(approve|rollback|extend|down)(?:[ \t]+(.*))?")
 _REST: Final = re.compile(
     r"(?:(?!in(?:\s|$))(?P<application>[a-z][a-z0-9-]{0,39}))?(?:(?:^|\s+)in\s+(?P<stack>[\w./-]{1,100}))?"
 )
@@ -23,6 +28,15 @@ class Verb(StrEnum):
     """Let the rollout that waits for a person go on."""
     ROLLBACK = "rollback"
     """Roll back what is on its way, or serve again what served before."""
+    EXTEND = "extend"
+    """Have the environment of the pull request's branch stay for longer."""
+    DOWN = "down"
+    """Take that environment down now."""
+
+    @property
+    def is_of_environment(self) -> bool:
+        """Whether it is meant for the branch's environment, and not for an application."""
+        return self in (Verb.EXTEND, Verb.DOWN)
 
 
 @dataclass(frozen=True)
@@ -34,9 +48,13 @@ class Command:
     """None: the only one that it can be meant for."""
     stack: str | None = None
     reason: str = ""
+    seconds: float = 0.0
+    """How long an environment is to stay; 0 of what tells no time."""
 
     def __str__(self) -> str:
         """As it is written."""
+        if self.verb.is_of_environment:
+            return f"/{self.verb}{f' for {self.seconds / 3600:g} hours' if self.seconds else ''}"
         where = f" in {self.stack}" if self.stack else ""
         return f"/{self.verb}{f' {self.application}' if self.application else ''}{where}"
 
@@ -49,7 +67,7 @@ class Mistake:
 
 
 def command_in(text: str) -> Command | Mistake | None:
-    """The command of a comment: `/approve [APPLICATION] [in STACK]`, or `/heliostat approve …`, in its first line.
+    """The command of a comment, in its first line: `/approve [APPLICATION] [in STACK]`, `/extend [for 7d]`, `/heliostat down`.
 
     What follows in other lines is why. None of a comment that is no command.
     """
@@ -57,8 +75,18 @@ def command_in(text: str) -> Command | Mistake | None:
     first = _FIRST.fullmatch(lines[0].rstrip()) if lines else None
     if first is None:
         return None
-    rest = _REST.fullmatch((first[2] or "").strip())
-    verb = Verb(first[1])
-    if rest is None:
-        return Mistake(_USAGE.format(verb))
-    return Command(verb, rest["application"], rest["stack"], " ".join(" ".join(lines[1:]).split())[:500])
+    verb, said, reason = Verb(first[1]), (first[2] or "").strip(), " ".join(" ".join(lines[1:]).split())[:500]
+    if verb.is_of_environment:
+        return _of_environment(verb, said, reason)
+    rest = _REST.fullmatch(said)
+    return Mistake(_USAGE.format(verb)) if rest is None else Command(verb, rest["application"], rest["stack"], reason)
+
+
+def _of_environment(verb: Verb, said: str, reason: str) -> Command | Mistake:
+    if verb is Verb.DOWN:
+        return Mistake("write `/down` alone; why follows in lines of its own") if said else Command(verb, reason=reason)
+    time = said.removeprefix("for").strip() if said.startswith("for ") else said
+    seconds = seconds_of(time) if time else USUAL_SECONDS
+    if seconds is None or seconds > LONGEST_SECONDS:
+        return Mistake("write `/extend`, or `/extend for 7d`, of 90 days at most; why follows in lines of its own")
+    return Command(verb, reason=reason, seconds=seconds)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from heliostat.gitops import environment_orders
 from heliostat.gitops.command_words import Command, Mistake, command_in
+from heliostat.gitops.environment_orders import EnvironmentsAtHand
+from heliostat.gitops.environments import ProtectedError
 from heliostat.gitops.markdown import code, text_of
 from heliostat.gitops.ordering import NotMeantError, Place, Word, candidates, order
 from heliostat.systems.controller_api import ConflictError, ControllerClient
@@ -54,7 +57,9 @@ class Stacks(Protocol):
         """Its controller, asked on behalf of somebody."""
 
 
-async def answer(forge: Forge, kind: str, number: int, comment: str, stacks: Stacks) -> Outcome:
+async def answer(
+    forge: Forge, kind: str, number: int, comment: str, stacks: Stacks, environments: EnvironmentsAtHand
+) -> Outcome:
     """Do what comment `comment` on pull request `number` orders, once, and answer it by one comment.
 
     The comment is read where it stands: one that is deleted counts for nothing, and one that was edited is refused, as on some
@@ -83,7 +88,7 @@ async def answer(forge: Forge, kind: str, number: int, comment: str, stacks: Sta
         if before is None:
             # Said before it is done: whoever is cut off in between goes on with this answer.
             before = forge.add_comment(number, f"{_MARK.format(comment, _BEGUN)}\n{code(str(command))} is on its way.")
-        outcome = await _done(command, found, _where(found, pull), kind, stacks)
+        outcome = await _done(command, found, pull, kind, stacks, environments)
     mark = _MARK.format(comment, _BEGUN if outcome.standing is Standing.FAILED else _DONE)
     text = f"{mark}\n{outcome.told}"
     if before is None or not forge.edit_comment(number, before.id, text):
@@ -100,15 +105,26 @@ def _refusal(command: Command | Mistake, found: Comment, pull: PullRequest) -> s
     return f"{command.text[:1].upper()}{command.text[1:]}." if isinstance(command, Mistake) else ""
 
 
-async def _done(command: Command, found: Comment, where: str, kind: str, stacks: Stacks) -> Outcome:
-    word = Word(command.verb, found.at, " ".join(each for each in (command.reason, where) if each))
+async def _done(
+    command: Command, found: Comment, pull: PullRequest, kind: str, stacks: Stacks, environments: EnvironmentsAtHand
+) -> Outcome:
+    login, reason = f"{kind}:{found.author}", " ".join(each for each in (command.reason, _where(found, pull)) if each)
     try:
-        return Outcome(Standing.DONE, await _carried_out(command, word, f"{kind}:{found.author}", stacks))
-    except (NotMeantError, ConflictError, ForbiddenError) as error:
+        if command.verb.is_of_environment:
+            return Outcome(Standing.DONE, await _to_environment(command, found.at, reason, pull.head, login, environments))
+        word = Word(command.verb, found.at, reason)
+        return Outcome(Standing.DONE, await _carried_out(command, word, login, stacks))
+    except (NotMeantError, ConflictError, ForbiddenError, ProtectedError) as error:
         return Outcome(Standing.REFUSED, f"Nothing was done: {text_of(str(error))}.")
     except (RetryableError, PermanentError) as error:
         # The job's own trouble, as a token that is not set: the command waits for the job to be run again.
         return Outcome(Standing.FAILED, f"It could not be done: {text_of(str(error))}. Run the job again.")
+
+
+async def _to_environment(command: Command, at: float, reason: str, branch: str, login: str, there: EnvironmentsAtHand) -> str:
+    async with there.client(environment_orders.found(branch, there), login) as client:
+        await _known(client)
+        return await environment_orders.order(command, branch, at, reason, client, there)
 
 
 async def _carried_out(command: Command, word: Word, login: str, stacks: Stacks) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from heliostat.engine.config.project import Project
 from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.errors import EngineError
+from heliostat.engine.stackerrors import NotFoundError
 from heliostat.engine.state import locks
 from heliostat.engine.state.backend import Backend, StackOutputs, StackRef
 from heliostat.engine.state.secrets import Keyring
@@ -106,9 +107,17 @@ class Environments:
 
     def extend(self, record: EnvironmentRecord, seconds: float) -> EnvironmentRecord:
         """Have it stay for so long from now on, used or not."""
+        return self.keep_until(record, self.clock() + seconds)
+
+    def keep_until(self, record: EnvironmentRecord, moment: float) -> EnvironmentRecord:
+        """Have it stay until then, Unix time, used or not; the same once more does nothing.
+
+        Raises:
+            PermanentError: it is being taken down.
+        """
         if record.leaving:
             raise PermanentError(f"{record.name} is being taken down; `heliostat env up` makes it anew")
-        later = record.model_copy(update={"kept_until": max(record.kept_until, self.clock() + seconds)})
+        later = record.model_copy(update={"kept_until": max(record.kept_until, moment)})
         self.records.write(later)
         return later
 
@@ -131,10 +140,14 @@ class Environments:
         return swept
 
     def outputs(self, stack: str) -> Mapping[str, Any]:
-        """What a stack exports; nothing where there is none of that name."""
+        """What a stack exports; nothing where there is none of that name.
+
+        Raises:
+            EngineError: the state does not say: nothing may be thought to be gone for that.
+        """
         try:
             return StackOutputs(self.backend, self.project.name, self.keyring).outputs(stack)
-        except EngineError:
+        except NotFoundError:
             return {}
 
     # What acts
@@ -223,12 +236,10 @@ class Environments:
 
     def _counters(self, stack: str) -> Mapping[str, float] | None:
         """The counters of a platform's applications; none of one that is not there, None where it does not answer."""
-        controller = (self.outputs(stack).get("platform") or {}).get("controller")
-        if not controller:
-            return {}
         try:
-            return self.count_requests(ControllerAddress.model_validate(controller))
-        except (RetryableError, PermanentError) as error:
+            controller = (self.outputs(stack).get("platform") or {}).get("controller")
+            return self.count_requests(ControllerAddress.model_validate(controller)) if controller else {}
+        except (RetryableError, PermanentError, EngineError) as error:
             self.say(f"warning: nobody knows which environments on {stack} were asked, and none of them expires: {error}")
             return None
 

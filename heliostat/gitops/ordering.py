@@ -14,7 +14,7 @@ from heliostat.systems.errors import PermanentError
 
 _SETTLED: Final = frozenset({*ENDS, Phase.RETAINING, Phase.RETIRING})
 """All traffic is on what serves: there is nothing to abort any more."""
-_PRECISION_SECONDS: Final = 1.0
+PRECISION_SECONDS: Final = 1.0
 """Forges tell whole seconds."""
 
 
@@ -75,7 +75,7 @@ async def order(client: ControllerClient, place: Place, word: Word) -> str:
     if rollout is None:
         raise NotMeantError(f"{name}: nothing was rolled out yet")
     since = since_when(rollout, word.verb)
-    if word.at + _PRECISION_SECONDS < since:
+    if word.at + PRECISION_SECONDS < since:
         raise NotMeantError(
             f"{name} has changed since that was written: {_standing(place)} since "
             f"{time.strftime('%H:%M:%S', time.gmtime(since))} UTC; look at it, and write it again"

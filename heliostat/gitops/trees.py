@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,12 +15,13 @@ from typing import Any, Final
 from heliostat.engine.config import project as projects
 from heliostat.engine.config.project import Project
 from heliostat.engine.stackerrors import NotFoundError
-from heliostat.gitops.affected import AffectedStack, Tree, affected, entry_points_in
+from heliostat.gitops.affected import LOST, AffectedStack, Tree, affected, entry_points_in
 from heliostat.gitops.declared import DeclaredTree, hash_of
 from heliostat.layout import SETTINGS, sources
 from heliostat.spec.code import WORKLOADS, code_digest
 from heliostat.systems import git
 from heliostat.systems.errors import PermanentError
+from heliostat.systems.git_branches import has_commit
 
 _SECONDS: Final = 120.0
 _LIBRARY: Final = "heliostat"
@@ -27,13 +29,20 @@ _LOCKS: Final = ("requirements.lock", "requirements.txt", "uv.lock")
 
 
 def affected_since(project: Project, environment: Mapping[str, str], base: str) -> list[AffectedStack]:
-    """The stacks that differ between the checkout as it is and what branched off from `base`.
+    """The stacks that differ between the checkout as it is and the commit at which it branched off from `base`.
+
+    A `base` that is written out as a commit is compared with as it is: of a branch that was pushed by force, it has what is
+    there no more. Where no history has it, as after such a push or before the first one, all stacks may differ.
 
     Raises:
-        PermanentError: there is no such commit, or a stack's config cannot be read.
+        PermanentError: there is no such branch, few commits were fetched, or a stack's config cannot be read.
     """
     root = project.root
-    commit = git.merge_base(root, environment, base)
+    is_commit = re.fullmatch(r"[0-9a-f]{40}", base) is not None
+    is_there = is_commit and has_commit(root, environment, base)
+    commit = base if is_there else None if is_commit else git.merge_base(root, environment, base)
+    if commit is None and is_commit and git.is_whole(root, environment):
+        return [AffectedStack(stack, (LOST,)) for stack in sorted(_configs(root, project))]
     if commit is None:
         raise PermanentError(
             f"git knows no commit that this checkout and {base!r} have in common: fetch it (CI systems fetch one commit by "

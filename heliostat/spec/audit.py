@@ -27,7 +27,7 @@ _KEY: Final = re.compile(rf"{re.escape(PREFIX)}([0-9]{{10}})\.json")
 
 Action = Annotated[str, Field(pattern=r"^[a-z-]+\.[a-z-]+$")]
 """What was done, as `rollout.approve`, `rollout.abort`, `application.rollback`, `application.declare` (a promotion),
-`application.delete`, `access.change`, `person.erase`, `review.label`, `alarm.silence`."""
+`application.delete`, `access.change`, `environment.extend`, `person.erase`, `review.label`, `alarm.silence`."""
 
 
 class AuditEvent(Model):
@@ -45,7 +45,7 @@ class AuditEvent(Model):
     """Whose token it was, where that passed on what `by` wrote on a forge."""
     action: Action
     subject: str
-    """What it was done to: an application, or `access`."""
+    """What it was done to: an application, a branch's environment, or `access`."""
     reason: str = ""
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}

@@ -10,17 +10,36 @@ import base64
 import hashlib
 import re
 import unicodedata
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field
 
-from heliostat.spec.base import Model, Name
+from heliostat.spec.base import Model, Name, is_none
 
 _LONGEST: Final = 40
 """Of a `Name`, which all that is made of one takes."""
 _SLUG: Final = 16
 _DIGEST: Final = 10
 """Characters of five bits: among a million branches two are alike once in two thousand times."""
+
+
+class EnvironmentVerb(StrEnum):
+    """What people order of an environment."""
+
+    EXTEND = "extend"
+    DOWN = "down"
+
+
+class EnvironmentOrder(Model):
+    """What somebody ordered of a branch's environment, for the audit log of the controller that it is on."""
+
+    verb: EnvironmentVerb
+    workloads: tuple[Name, ...]
+    """What is in it: who may act on some workloads only may not order about others."""
+    until: float | None = Field(default=None, exclude_if=is_none)
+    """Until when it is to stay, Unix time."""
+    reason: str = ""
 
 
 class BranchEnvironment(Model):

@@ -24,6 +24,8 @@ class Permission(StrEnum):
     """Let a rollout that waits for a person go on."""
     ROLL_BACK = "roll back"
     """Abort a rollout, or have serve again what served before."""
+    ENVIRONMENTS = "keep environments"
+    """Have a branch's environment stay longer, or go before its time, by a comment."""
     REVIEW = "review"
     """Read answers that wait for a person, and label them."""
     ERASE = "erase"
@@ -44,9 +46,9 @@ class Role(StrEnum):
     REVIEWER = "reviewer"
     """May see, and label answers."""
     APPROVER = "approver"
-    """May see, approve and roll back."""
+    """May see, approve and roll back, and keep environments."""
     OPERATOR = "operator"
-    """May see, declare, and roll back."""
+    """May see, declare and roll back, and keep environments."""
     PRIVACY_OFFICER = "privacy-officer"
     """May see, erase a person's data, and read the audit log."""
     AUDITOR = "auditor"
@@ -60,15 +62,15 @@ class Role(StrEnum):
 MAY: Final = {
     Role.VIEWER: frozenset({Permission.SEE}),
     Role.REVIEWER: frozenset({Permission.SEE, Permission.REVIEW}),
-    Role.APPROVER: frozenset({Permission.SEE, Permission.APPROVE, Permission.ROLL_BACK}),
-    Role.OPERATOR: frozenset({Permission.SEE, Permission.DECLARE, Permission.ROLL_BACK}),
+    Role.APPROVER: frozenset({Permission.SEE, Permission.APPROVE, Permission.ROLL_BACK, Permission.ENVIRONMENTS}),
+    Role.OPERATOR: frozenset({Permission.SEE, Permission.DECLARE, Permission.ROLL_BACK, Permission.ENVIRONMENTS}),
     Role.PRIVACY_OFFICER: frozenset({Permission.SEE, Permission.ERASE, Permission.AUDIT}),
     Role.AUDITOR: frozenset({Permission.SEE, Permission.AUDIT}),
     Role.RELAY: frozenset({Permission.SEE, Permission.RELAY}),
     Role.ADMIN: frozenset(Permission),
 }
 """What each role is good for."""
-RELAYED: Final = frozenset({Permission.SEE, Permission.APPROVE, Permission.ROLL_BACK})
+RELAYED: Final = frozenset({Permission.SEE, Permission.APPROVE, Permission.ROLL_BACK, Permission.ENVIRONMENTS})
 """What may be done in somebody's name by what passes on their words, whatever else they may."""
 
 PersonName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]

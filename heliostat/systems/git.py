@@ -46,6 +46,11 @@ def merge_base(folder: Path, environment: Mapping[str, str], other: str) -> str 
     return _git(folder, environment, "merge-base", "HEAD", other) or None
 
 
+def is_whole(folder: Path, environment: Mapping[str, str]) -> bool:
+    """Whether the clone has the history of what it fetched, to its beginning."""
+    return _git(folder, environment, "rev-parse", "--is-shallow-repository") == "false"
+
+
 def unpack(folder: Path, environment: Mapping[str, str], commit: str, names: Iterable[str], into: Path) -> None:
     """Write what a commit has below the folder `folder` of those `names`, which may not all be there, into another folder.
 

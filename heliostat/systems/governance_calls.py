@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from pydantic import ConfigDict, TypeAdapter
 
 from heliostat.spec.audit import AuditAnchor, AuditEntry
+from heliostat.spec.branch_environments import EnvironmentOrder
 from heliostat.spec.erasure import ErasureAnnouncement, ErasureProof
 from heliostat.spec.review import ReviewReport
 from heliostat.spec.roles import AccessPolicy, Identity
@@ -31,6 +32,15 @@ class GovernanceCalls(ABC):
     async def whoami(self) -> Identity:
         """Who the token that this client has is of."""
         return Identity.model_validate(await self._call("GET", "/v1/whoami"))
+
+    async def order_environment(self, environment: str, order: EnvironmentOrder) -> Identity:
+        """Have the audit log told what is done to a branch's environment; who this client speaks for.
+
+        Raises:
+            ForbiddenError: they may not.
+        """
+        found = await self._call("POST", f"/v1/environments/{environment}/orders", order.model_dump(mode="json"))
+        return Identity.model_validate(found)
 
     async def access(self) -> AccessPolicy | None:
         """Who may do what; None where nobody said, and the stack's own token is good for everything."""

@@ -12,7 +12,10 @@ from rollouts_in_memory import ADA, World, quick
 from test_controller import bring, desired
 
 from heliostat.gitops.commanding import Outcome, Standing, answer
+from heliostat.gitops.environments import ProtectedError
+from heliostat.gitops.records import EnvironmentRecord
 from heliostat.spec.addresses import TokenFile
+from heliostat.spec.branch_environments import environment_name
 from heliostat.spec.roles import AccessPolicy, Person, Role, token_digest
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
@@ -98,18 +101,53 @@ class MemoryStacks:
         return ControllerClient(address, way, login)
 
 
+@dataclass
+class MemoryEnvironments:
+    """Environments by branch, on the platform that the stacks are on."""
+
+    stacks: MemoryStacks
+    records: dict[str, EnvironmentRecord] = field(default_factory=dict)
+    protected: bool = False
+    fails: bool = False
+
+    def make(self, branch: str, made: float | None = None) -> EnvironmentRecord:
+        now = time.time() if made is None else made
+        said = {"template": "preview", "platform": "tests", "made": now, "used": now, "idle_seconds": 60.0}
+        record = EnvironmentRecord(name=environment_name(branch), branch=branch, workloads=("flights",), **said)
+        self.records[branch] = record
+        return record
+
+    def find(self, branch: str) -> EnvironmentRecord | None:
+        return self.records.get(branch)
+
+    def client(self, record: EnvironmentRecord, login: str) -> ControllerClient:
+        return self.stacks.client(record.platform, login)
+
+    def keep_until(self, record: EnvironmentRecord, moment: float) -> EnvironmentRecord:
+        self.records[record.branch] = record.model_copy(update={"kept_until": max(record.kept_until, moment)})
+        return self.records[record.branch]
+
+    def down(self, record: EnvironmentRecord) -> None:
+        if self.protected:
+            raise ProtectedError(f"{record.name} is protected")
+        if self.fails:
+            raise RetryableError("the state does not answer")
+        del self.records[record.branch]
+
+
 class Story(World):
     """A controller that knows people, a pull request, and who comments."""
 
     def __init__(self, cluster: FakeCluster, client: ControllerClient) -> None:
         super().__init__(cluster, client)
         self.forge, self.stacks = MemoryForge(), MemoryStacks(cluster)
+        self.environments = MemoryEnvironments(self.stacks)
 
     async def says(self, author: str, text: str, at: float | None = None) -> Outcome:
         return await self.again(self.forge.add_comment(7, text, author, at).id)
 
     async def again(self, comment: str, kind: str = "github") -> Outcome:
-        return await answer(self.forge, kind, 7, comment, self.stacks)
+        return await answer(self.forge, kind, 7, comment, self.stacks, self.environments)
 
     async def waiting(self, step: int) -> None:
         await self.until(lambda found: bool(r := found.rollout) and r.phase is Phase.WAITING and r.step == step)
@@ -120,7 +158,7 @@ class Story(World):
         return [
             (each.by, each.via, each.action)
             for each in entries
-            if each.action.split(".")[1] in ("approve", "rollback", "abort")
+            if each.action.split(".")[1] in ("approve", "rollback", "abort", "extend", "down")
         ]
 
     @property
@@ -256,3 +294,64 @@ async def test_words_are_passed_on_by_who_may_and_for_no_more_than_words(story):
 def test_a_login_is_one_person_s():
     with pytest.raises(ValueError, match="two people have the login github:ada"):
         AccessPolicy(people={"a": person("a", Role.VIEWER, github="ada"), "b": person("b", Role.VIEWER, github="ADA")})
+
+
+# The environment of the pull request's branch
+
+DAY = 86_400.0
+
+
+async def test_a_comment_of_who_may_has_the_branch_s_environment_stay_and_twice_no_longer(story):
+    record = story.environments.make("promote")
+    outcome = await story.says("ada-l", "/extend for 7d\nthe demo is on Friday")
+    written = story.forge.kept["1"].at
+    assert outcome.standing is Standing.DONE and record.name in outcome.told and "by the word of ada" in outcome.told
+    assert story.environments.records["promote"].kept_until == written + 7 * DAY
+    # The job is run again as if it had been cut off before its answer.
+    story.forge.kept = {"1": story.forge.kept["1"]}
+    await story.again("1")
+    assert story.environments.records["promote"].kept_until == written + 7 * DAY
+    assert await story.done() == [("ada", "ci", "environment.extend")] * 2
+    entry = next(each for each in await story.client.audit(50) if each.action == "environment.extend")
+    assert (entry.subject, entry.after) == (record.name, {"until": written + 7 * DAY})
+    assert entry.reason == "the demo is on Friday https://forge/c/1"
+
+
+async def test_a_comment_takes_the_environment_down_and_one_that_is_protected_stays(story):
+    story.environments.make("promote")
+    story.environments.protected = True
+    assert (await story.says("root", "/down")).standing is Standing.REFUSED and story.environments.records
+    story.environments.protected, story.environments.fails = False, True
+    failed = await story.says("root", "/down")
+    assert failed.standing is Standing.FAILED and "Run the job again" in failed.told
+    story.environments.fails = False
+    assert (await story.again("3")).standing is Standing.DONE and story.environments.records == {}
+    assert "has no environment" in (await story.says("root", "/extend")).told
+
+
+@pytest.mark.parametrize(
+    ("author", "text"),
+    [
+        ("mallory", "nobody's login"),
+        ("bob", "bob may not keep environments"),
+        ("eve", "eve may not keep environments flights"),
+    ],
+)
+async def test_a_comment_of_who_may_not_leaves_the_environment_alone(story, author, text):
+    before = story.environments.make("promote")
+    for command in ("/extend for 30d", "/down"):
+        outcome = await story.says(author, command)
+        assert outcome.standing is Standing.REFUSED and text in outcome.told.replace("\\", "")
+    assert story.environments.records == {"promote": before} and await story.done() == []
+
+
+async def test_a_word_is_not_for_an_environment_that_was_made_later_nor_one_that_goes(story):
+    story.environments.make("promote")
+    late = story.forge.add_comment(7, "/down", "ada-l", time.time() - 60).id
+    assert "made anew since" in (await story.again(late)).told
+    record = story.environments.make("promote", made=1.0)
+    story.environments.records["promote"] = record.model_copy(update={"leaving": True})
+    assert "is being taken down" in (await story.says("ada-l", "/extend")).told
+    story.forge.pull = replace(story.forge.pull, from_fork=True)
+    assert "from a fork" in (await story.says("ada-l", "/down")).told
+    assert "promote" in story.environments.records and await story.done() == []

@@ -57,14 +57,15 @@ class PlayedCommands:
 
 
 class EnvironmentsWorld:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, state: str = "") -> None:
+        """`state`: the URL of the stacks' state; by default a folder's."""
         self.root = folder / "project"
         (self.root / "configs").mkdir(parents=True)
         (self.root / "Pulumi.yaml").write_text("name: demo\nruntime: python\nstackConfigDir: configs\n")
         self.template = self.root / "configs" / "Pulumi.preview.yaml"
         self.template.write_text(TEMPLATE)
         self.store = folder / "store"
-        self.backend = Backend.open(f"file://{folder / 'state'}")
+        self.backend = Backend.open(state or f"file://{folder / 'state'}")
         self.now = 1_000_000.0
         self.counts: Mapping[str, float] | None = {}
         """What the controller counted; None where it does not answer."""

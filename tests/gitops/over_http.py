@@ -25,9 +25,10 @@ def over_http(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str
                     self.send_header(name, found.headers[name])
             self.send_header("content-length", str(len(found.content)))
             self.end_headers()
-            self.wfile.write(found.content)
+            if self.command != "HEAD":
+                self.wfile.write(found.content)
 
-        do_GET = do_POST = do_PATCH = do_PUT = _answer
+        do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = _answer
 
         def log_message(self, *_: object) -> None:
             return

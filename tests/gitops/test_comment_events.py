@@ -18,6 +18,7 @@ from heliostat.systems.forges.gitea import Gitea
 from heliostat.systems.forges.github import GitHub
 from heliostat.systems.forges.gitlab import GitLab
 
+DAY = 86_400.0
 NOTE = {
     "object_kind": "note",
     "user": {"username": "ada"},
@@ -88,6 +89,11 @@ def test_a_comment_says_who_wrote_it_when_and_whether_it_was_edited(kind: str):
         ("/approve in production", Command(Verb.APPROVE, None, "production")),
         ("/heliostat approve flights in org/production", Command(Verb.APPROVE, "flights", "org/production")),
         ("/approve indigo", Command(Verb.APPROVE, "indigo")),
+        ("/extend", Command(Verb.EXTEND, seconds=3 * DAY)),
+        ("/extend for 7d\nthe demo is on Friday", Command(Verb.EXTEND, reason="the demo is on Friday", seconds=7 * DAY)),
+        ("/heliostat extend 12h", Command(Verb.EXTEND, seconds=DAY / 2)),
+        ("/down", Command(Verb.DOWN)),
+        ("/downright", None),
         ("/approvedly", None),
         ("please /approve", None),
         ("```\n/approve\n```", None),
@@ -104,6 +110,12 @@ def test_the_first_line_orders_and_the_others_say_why(text: str, meant: Command 
 def test_a_command_that_cannot_be_read_is_a_mistake_that_says_how_to_write_it(text: str):
     found = command_in(text)
     assert isinstance(found, Mistake) and "APPLICATION in STACK" in found.text
+
+
+@pytest.mark.parametrize("text", ["/extend for ever", "/extend for 91d", "/extend 0d", "/extend flights", "/down flights"])
+def test_a_command_for_an_environment_that_cannot_be_read_says_how_to_write_it(text: str):
+    found = command_in(text)
+    assert isinstance(found, Mistake) and text.split()[0] in found.text
 
 
 @given(some.text(max_size=200))

@@ -15,6 +15,8 @@ from heliostat.cli import options, say
 from heliostat.cli.exits import Exit, UsageError
 
 if TYPE_CHECKING:
+    from heliostat.gitops.environments import Environments
+    from heliostat.gitops.records import EnvironmentRecord
     from heliostat.systems.controller_api import ControllerClient
     from heliostat.systems.forges.events import CommentEvent
 
@@ -37,6 +39,25 @@ class _StacksHere:
         return ControllerClient(controller_of(stack), on_behalf_of=login)
 
 
+@dataclass(frozen=True)
+class _EnvironmentsHere:
+    """Branches' environments, in the store of the stacks' state."""
+
+    environments: Environments
+
+    def find(self, branch: str) -> EnvironmentRecord | None:
+        return self.environments.find(branch)
+
+    def client(self, record: EnvironmentRecord, login: str) -> ControllerClient:
+        return _StacksHere(()).client(record.platform, login)
+
+    def keep_until(self, record: EnvironmentRecord, moment: float) -> EnvironmentRecord:
+        return self.environments.keep_until(record, moment)
+
+    def down(self, record: EnvironmentRecord) -> None:
+        self.environments.down(record)
+
+
 @click.command("command")
 @click.option("--stack", "-s", "named", multiple=True, metavar="NAME", help="These stacks; by default the selected one.")
 @click.option("--pull-request", "number", type=int, metavar="N", help="Its number; by default what the job was started for.")
@@ -44,11 +65,13 @@ class _StacksHere:
 @options.as_json
 @options.everywhere
 def command(named: tuple[str, ...], number: int | None, comment: str | None, as_json: bool) -> int:
-    """Do what a comment on a pull request orders, and answer it: `/approve` or `/rollback`, `[APPLICATION] [in STACK]`.
+    """Do what a comment on a pull request orders, and answer it: `/approve` or `/rollback`, `[APPLICATION] [in STACK]`; or
+    `/extend [for TIME]` or `/down`, for the environment of its branch.
 
     It counts from those alone whose login stands in the stack's `access` section, by their roles, and is in the audit log in
     their name. HELIOSTAT_TOKEN is a token with the role `relay`. The same comment once more does nothing.
     """
+    from heliostat.cli.commands.env import environments_here
     from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.gitops.commanding import Standing, answer
     from heliostat.systems.forges.here import open_forge, repository_here
@@ -57,7 +80,8 @@ def command(named: tuple[str, ...], number: int | None, comment: str | None, as_
     if event is None:
         return _told("nothing", "No comment on a pull request was written.", as_json)
     kind, stacks = repository_here(os.environ).kind, _StacksHere(named or (stacks_here().name(None),))
-    outcome = asyncio.run(answer(open_forge(os.environ), kind, event.number, event.comment, stacks))
+    environments = _EnvironmentsHere(environments_here(quiet=True))
+    outcome = asyncio.run(answer(open_forge(os.environ), kind, event.number, event.comment, stacks, environments))
     _told(outcome.standing, outcome.told, as_json)
     return Exit.FAILED if outcome.standing is Standing.FAILED else Exit.OK
 

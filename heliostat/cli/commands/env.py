@@ -150,6 +150,7 @@ def environments_here(quiet: bool) -> Environments:
     """The environments of the project at hand; `quiet` keeps stdout free."""
     from heliostat.cli import checkout
     from heliostat.cli.session import Place
+    from heliostat.engine.state.bucket import require_folder
     from heliostat.gitops.commands import CommandLine
     from heliostat.gitops.environments import Environments
     from heliostat.gitops.usage import requests_on
@@ -157,6 +158,7 @@ def environments_here(quiet: bool) -> Environments:
     place = Place.here()
     project = place.require_project()
     settings = checkout.read(project.root / checkout.FILE).environments
+    require_folder(place.backend.bucket)  # the platform's stack is there already, so the state is, too
     return Environments(
         project,
         place.backend,

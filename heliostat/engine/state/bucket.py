@@ -122,6 +122,19 @@ class FileBucket:
         return str(self.root / key)
 
 
+def require_folder(bucket: Bucket) -> None:
+    """See that the folder of a `file://` backend is there: where state is shared, one that is missing is not mounted.
+
+    Raises:
+        StorageError: it is not. Buckets say so themselves.
+    """
+    if isinstance(bucket, FileBucket) and not bucket.root.is_dir():
+        raise StorageError(
+            f"there is no folder {bucket.root}, where {bucket.url} has its state: mount it, or name another one with "
+            "PULUMI_BACKEND_URL"
+        )
+
+
 def _set_aside(path: Path, kept: Path) -> None:
     """Leaves the present content of `path` at `kept`, at the cost of one directory entry where links are possible.
 
