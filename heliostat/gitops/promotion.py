@@ -11,14 +11,15 @@ from heliostat.gitops.evaluations import document_at
 from heliostat.gitops.model_card import Card, card_text
 from heliostat.gitops.pins import pin_in, pinned
 from heliostat.spec.addresses import Access
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.forges import Forge, PullRequest
-from heliostat.systems.git_branches import Branches, push_edit
+from heliostat.systems.git_branches import Branches, head_of, push_edit
 from heliostat.systems.mlflow_registry import Registry
 
 _REFUSED: Final = "refused"
 _TAGS: Final = {"verdict": "heliostat.verdict", "refusal": "heliostat.refusal", "report": "heliostat.report"}
 _DATA_TAG: Final = "heliostat.dataset"
+_TRIES: Final = 3
 
 
 class RefusedVersionError(PermanentError):
@@ -79,12 +80,15 @@ def propose(
     file: Path,
     remote: tuple[str, str],
     forge: Forge,
-    push: Callable[[Branches, Callable[[str], str], str], bool],
+    pusher: Pusher,
 ) -> PullRequest | None:
     """Push the pin and open its pull request, or bring the open one to it; None where the remote's base pins it already.
 
     `remote` is the remote's name and its base. Proposed again, the branch and the pull request are the same, and what was
-    proposed last is what they say.
+    proposed last is what they say: both, also where two propose at once.
+
+    Raises:
+        RetryableError: others propose without end.
     """
     name, base = remote
     seen: list[str | None] = []
@@ -93,13 +97,31 @@ def propose(
         seen.append(pin_in(text, file.name, pin.workload))
         return pinned(text, file.name, pin.workload, pin.version)
 
-    if not push(Branches(name, base, pin.branch), edit, f"{pin.title}\n\n{pin.why}\n"):
-        return None
-    text = card_text(card, pin.stack, pin.workload, seen[0], pin.why)
-    text = f"{pin.mark}\n\n{text}" if pin.mark else text
-    return forge.open_pull_request(pin.branch, base, pin.title, text[: forge.longest_comment])
+    where = Branches(name, base, pin.branch)
+    for _ in range(_TRIES):
+        commit = pusher.push(where, edit, f"{pin.title}\n\n{pin.why}\n")
+        if not commit:
+            return None
+        text = card_text(card, pin.stack, pin.workload, seen[0], pin.why)
+        text = f"{pin.mark}\n\n{text}" if pin.mark else text
+        opened = forge.open_pull_request(pin.branch, base, pin.title, text[: forge.longest_comment])
+        if pusher.head(where) == commit:
+            return opened
+    raise RetryableError(f"somebody else proposes on {pin.branch}, too, all the time; run it again to have yours count")
 
 
-def pusher(folder: Path, environment: Mapping[str, str], file: Path) -> Callable[[Branches, Callable[[str], str], str], bool]:
-    """What pushes an edit of a file by git."""
-    return lambda where, edit, message: push_edit(folder, environment, where, file, edit, message)
+@dataclass(frozen=True)
+class Pusher:
+    """Pushes edits of a file by git."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    file: Path
+
+    def push(self, where: Branches, edit: Callable[[str], str], message: str) -> str:
+        """See `push_edit`."""
+        return push_edit(self.folder, self.environment, where, self.file, edit, message)
+
+    def head(self, where: Branches) -> str:
+        """The commit that the branch is at now."""
+        return head_of(self.folder, self.environment, where.remote, where.branch)

@@ -17,7 +17,7 @@ from heliostat.gitops.affected import GONE, Tree, affected
 from heliostat.gitops.markdown import text_of
 from heliostat.gitops.model_card import Card
 from heliostat.gitops.pins import pin_in
-from heliostat.gitops.promotion import Pin, propose, pusher
+from heliostat.gitops.promotion import Pin, Pusher, propose
 from heliostat.gitops.restoring import config_below, restore_config, restore_files, restored_files
 from heliostat.gitops.trees import read_trees, unpacked
 from heliostat.gitops.went_back import WentBack, is_settled, went_back
@@ -112,7 +112,7 @@ class Reconciliation:
         pin = Pin(found.workload, found.stack, version, branch_of(found.stack, found.workload), title, found.text, found.mark)
         file = self.project.stack_file(found.stack)
         card = self.card_of(version, found.stack)
-        push = pusher(self.project.root, self.environment, file)
+        push = Pusher(self.project.root, self.environment, file)
         opened = propose(pin, card, file, (self.remote, self.base), self.forge, push)
         return opened.url if opened else None
 

@@ -9,7 +9,7 @@ from typing import Final
 from heliostat.engine.config.project import Project
 from heliostat.gitops.markdown import text_of
 from heliostat.gitops.model_card import Card
-from heliostat.gitops.promotion import Pin, propose, pusher
+from heliostat.gitops.promotion import Pin, Pusher, propose
 from heliostat.gitops.restoring import config_below
 from heliostat.gitops.retraining import RetrainingProposal, propose_retraining, value_at
 from heliostat.gitops.watched_retraining import (
@@ -137,7 +137,7 @@ class Retrainings:
         why = f"It serves in {training.stack}, and was trained as the monitor in {each.stack} proposed."
         pin = Pin(each.workload, each.stack, version, branch, title, why, mark)
         file = self.project.stack_file(each.stack)
-        push = pusher(self.project.root, self.environment, file)
+        push = Pusher(self.project.root, self.environment, file)
         card = self.card_of(version, each.stack)
         opened = propose(pin, card, file, (self.remote, self.base), self.forge, push)
         if opened is None:

@@ -18,7 +18,7 @@ _SECONDS: Final = 120.0
 
 def push_edit(
     folder: Path, environment: Mapping[str, str], where: Branches, file: Path, edit: Callable[[str], str], message: str
-) -> bool:
+) -> str:
     """`push_change` of one file, which `edit` makes of what it is on the base."""
     relative = file.resolve().relative_to(top_of(folder, environment))
 
@@ -37,9 +37,9 @@ def push_edit(
 
 def push_change(
     folder: Path, environment: Mapping[str, str], where: Branches, change: Callable[[Path], None], message: str
-) -> bool:
-    """Push a branch that is the remote's base after `change`, which gets the folder of the repository's whole tree; False, and
-    nothing pushed, where that changes nothing.
+) -> str:
+    """Push a branch that is the remote's base after `change`, which gets the folder of the repository's whole tree; the commit
+    that the branch is at then. Empty, and nothing pushed, where that changes nothing.
 
     A branch of that name is replaced: what is proposed last counts. One that has just this already stays as it is.
 
@@ -52,11 +52,11 @@ def push_change(
         change(tree)
         _git(tree, environment, "add", "--all")
         if not _git(tree, environment, "status", "--porcelain"):
-            return False
+            return ""
         _git(tree, environment, *_identity(tree, environment), "commit", "--quiet", "--message", message)
         there = head_of(tree, environment, where.remote, where.branch)
         if there and _is_the_same(tree, environment, where, there):
-            return True
+            return there
         lease = f"--force-with-lease=refs/heads/{where.branch}:{there}"
         try:
             _git(tree, environment, "push", "--quiet", lease, where.remote, f"HEAD:refs/heads/{where.branch}")
@@ -66,7 +66,7 @@ def push_change(
                     f"somebody else pushes {where.branch} right now; run it again to have yours count"
                 ) from None
             raise
-    return True
+        return _git(tree, environment, "rev-parse", "HEAD")
 
 
 def fetch(folder: Path, environment: Mapping[str, str], remote: str, what: str) -> str:

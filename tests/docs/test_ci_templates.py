@@ -40,7 +40,7 @@ def lines(name: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_command_that_is_called_is_there_with_its_options(name: str):
-    called = [shlex.split(line) for line in lines(name) if "/heliostat " in line]
+    called = [shlex.split(line.partition(" || ")[0]) for line in lines(name) if "/heliostat " in line]
     assert called
     for words in called:
         command: click.Command = heliostat
@@ -88,6 +88,24 @@ def test_each_job_on_github_has_the_permissions_that_it_needs_and_no_others():
         assert written <= WRITES | ({"contents"} if title == "reconcile" else set()), title
     assert workflow["jobs"]["validate"]["permissions"] == {"contents": "read"}
     assert "secrets." not in str(workflow["jobs"]["validate"])
+
+
+def test_what_a_merge_queue_puts_together_is_validated_and_nothing_else():
+    workflow = read("github.yml")
+    assert "merge_group" in workflow[True], "`on` is a truth in YAML"
+    of_the_queue = [title for title, job in workflow["jobs"].items() if "merge_group" in str(job.get("if", ""))]
+    assert of_the_queue == ["validate"]
+    never, *_ = read("gitlab.yml")["merge-request"]["rules"]
+    assert never == {"if": '$CI_MERGE_REQUEST_EVENT_TYPE == "merge_train"', "when": "never"}
+
+
+@pytest.mark.parametrize("name", ["github.yml", "gitea.yml", "gitlab.yml"])
+def test_each_hour_what_went_back_what_is_to_be_trained_and_what_came_of_rollouts_is_seen_to(name: str):
+    workflow = read(name)
+    job = (workflow.get("jobs") or workflow)["reconcile"]
+    assert "schedule" in str(job.get("if") or job["rules"])
+    told = str(job)
+    assert all(f"heliostat ci {each}" in told for each in ("reconcile", "retrain", "outcomes"))
 
 
 def test_a_merge_request_from_a_fork_gets_validation_alone():

@@ -27,8 +27,10 @@ class PlayedRepository:
 
     comments: dict[int, dict[str, str]] = field(default_factory=lambda: {7: {}})
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
-    trouble: list[httpx.Response | Exception] = field(default_factory=list)
-    """What the next requests are answered with, in the place of what they ask for."""
+    trouble: list[httpx.Response | Exception | None] = field(default_factory=list)
+    """What the next requests are answered with, in the place of what they ask for; None lets one through."""
+    rival: Callable[[], object] | None = None
+    """What another job does just before the next pull request is opened."""
     lost: int = 0
     """How many of the next comments are taken, and not answered."""
     refused: str = ""
@@ -198,7 +200,8 @@ class PlayedForge:
             trouble = self.repository.trouble.pop(0)
             if isinstance(trouble, Exception):
                 raise trouble
-            return trouble
+            if trouble is not None:
+                return trouble
         raw = request.url.raw_path.decode().partition("?")[0]
         said = dict(request.url.params) | (json.loads(request.content) if request.content else {})
         path = re.fullmatch(top, raw)
@@ -206,11 +209,16 @@ class PlayedForge:
         self.repository.asked.append(f"{request.method} {path[1]}")
         if self.repository.refused and self.repository.refused in path[1]:
             return httpx.Response(403, json={"message": "Resource not accessible"})
-        of_a_commit = _OF_A_COMMIT.fullmatch(path[1])
+        if request.method == "POST" and path[1] in ("pulls", "merge_requests") and self._is_open(said):
+            return httpx.Response(422 if self.kind == "github" else 409, json={"message": "There is one already"})
+        return self._answered(request, handler, path[1], said)
+
+    def _answered(self, request: httpx.Request, handler: Handler, path: str, said: dict[str, Any]) -> httpx.Response:
+        of_a_commit = _OF_A_COMMIT.fullmatch(path)
         if of_a_commit is not None:
             found = _brought(self.repository, of_a_commit, handler)
         else:
-            found = handler(self.repository, request.method, unquote(path[1]), said)
+            found = handler(self.repository, request.method, unquote(path), said)
         if found is MISSING:
             return httpx.Response(404, json={"message": "Not Found"})
         if self.repository.lost and request.method == "POST":
@@ -224,6 +232,13 @@ class PlayedForge:
             if page * size < len(whole):
                 return httpx.Response(200, json=found, headers={"link": f'<https://forge/?page={page + 1}>; rel="next"'})
         return httpx.Response(200, json=found)
+
+    def _is_open(self, said: dict[str, Any]) -> bool:
+        """Whether one is open that is to be opened, as another job has perhaps just done."""
+        rival, self.repository.rival = self.repository.rival, None
+        if rival is not None:
+            rival()
+        return bool(self.repository.with_state("open", said.get("head") or said["source_branch"]))
 
 
 def repository_page(kind: str) -> int:

@@ -6,10 +6,12 @@ for it stands in a fresh clone already, and which events start a job is decided 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -56,7 +58,7 @@ DISABLE_REGISTRATION = true
 [indexer]
 ISSUE_INDEXER_TYPE = db
 [actions]
-ENABLED = false
+ENABLED = {actions}
 [log]
 LEVEL = Warn
 """
@@ -73,6 +75,8 @@ class RealForge:
 
     url: str
     token: str
+    folder: Path
+    """Where it keeps all that it knows."""
     events: queue.Queue[tuple[str, dict[str, Any]]] = field(default_factory=queue.Queue)
 
     @property
@@ -86,6 +90,34 @@ class RealForge:
         )
         assert answer.status_code < 400, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
+
+    def comment(self, number: int, text: str, token: str) -> int:
+        """What somebody comments on a pull request; its id."""
+        answer = httpx.post(
+            f"{self.url}/api/v1/repos/{NAME}/issues/{number}/comments",
+            json={"body": text},
+            headers={"Authorization": f"token {token}"},
+            timeout=60,
+        )
+        assert answer.status_code == 201, answer.text
+        return int(answer.json()["id"])
+
+    def person(self, name: str) -> str:
+        """Make somebody who has an account and nothing else; their token."""
+        admin(self.folder, "create", "--username", name, "--password", _PASSWORD, "--email", f"{name}@example.com",
+              "--must-change-password=false")  # fmt: skip
+        return admin(self.folder, "generate-access-token", "--username", name, "--scopes", "all", "--raw")
+
+    def run_of(self, event: str, seconds: float = 120.0) -> dict[str, Any]:
+        """The run of its own CI system that an event began, which no runner takes; with what a runner is told of it."""
+        until, wanted = time.monotonic() + seconds, "ref, commit_sha, workflow_id, event_payload"
+        while time.monotonic() < until:
+            with contextlib.closing(sqlite3.connect(f"file:{self.folder}/gitea.db?mode=ro", uri=True)) as database:
+                found = database.execute(f"SELECT {wanted} FROM action_run WHERE trigger_event = ?", (event,)).fetchone()
+            if found is not None:
+                return dict(zip(wanted.split(", "), found, strict=True))
+            time.sleep(0.2)
+        raise AssertionError(f"no run of {event} was begun")
 
     def takes(self, repository: Repository) -> None:
         """Push the first commit, and wait until the forge, which looks at pushes later, does not call it empty."""
@@ -110,36 +142,43 @@ class RealForge:
         return httpx.Response(200, json={})
 
 
+def _command(folder: Path) -> tuple[list[str], dict[str, str]]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GITEA_")}
+    environment |= {"HOME": str(folder), "USER": environment.get("USER") or "root"}
+    return [str(TOOLS / "gitea"), "--config", str(folder / "app.ini"), "--work-path", str(folder)], environment
+
+
+def admin(folder: Path, *arguments: str) -> str:
+    """What a command for its users writes last."""
+    gitea, environment = _command(folder)
+    done = subprocess.run([*gitea, "admin", "user", *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
 @contextmanager
-def real_forge(folder: Path) -> Iterator[RealForge]:
-    """A Gitea with the empty repository `acme/models`, whose webhook tells of pull requests and comments."""
+def real_forge(folder: Path, *, with_actions: bool = False) -> Iterator[RealForge]:
+    """A Gitea with the empty repository `acme/models`, whose webhook tells of pull requests and comments.
+
+    `with_actions`: its own CI system begins runs, too, without a runner that takes them.
+    """
     folder.mkdir(parents=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = folder / "app.ini"
-    settings.write_text(_SETTINGS.format(folder=folder, port=port, static=TOOLS / "gitea-static"))
-    gitea = [str(TOOLS / "gitea"), "--config", str(settings), "--work-path", str(folder)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GITEA_")}
-    environment |= {"HOME": str(folder), "USER": environment.get("USER") or "root"}
-
-    def admin(*arguments: str) -> str:
-        done = subprocess.run(
-            [*gitea, "admin", "user", *arguments], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip().splitlines()[-1]
-
+    actions = str(with_actions).lower()
+    settings.write_text(_SETTINGS.format(folder=folder, port=port, static=TOOLS / "gitea-static", actions=actions))
+    gitea, environment = _command(folder)
     with (folder / "gitea.log").open("wb") as log:
         process = subprocess.Popen([*gitea, "web"], env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         url = f"http://127.0.0.1:{port}"
         _await(url, process, folder / "gitea.log")
         who = ("--username", OWNER)
-        admin(
-            "create", *who, "--password", _PASSWORD, "--email", "acme@example.com", "--admin", "--must-change-password=false"
-        )
-        forge = RealForge(url, admin("generate-access-token", *who, "--scopes", "all", "--raw"))
+        admin(folder, "create", *who, "--password", _PASSWORD, "--email", "acme@example.com", "--admin",
+              "--must-change-password=false")  # fmt: skip
+        forge = RealForge(url, admin(folder, "generate-access-token", *who, "--scopes", "all", "--raw"), folder)
         forge.call("POST", "/user/repos", name=REPOSITORY, default_branch="main")
         with over_http(forge.take) as hook:
             config = {"url": f"{hook}/", "content_type": "json"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,12 +63,21 @@ class ServedController:
             found[name] = self.serving.desired_at(next(iter(endpoints)).endpoint.port).version.model_uri
         return found
 
-    def rollouts_end(self, seconds: float = 120.0) -> bool:
-        """Wait until nothing is on its way, as somebody who asks its API; whether that came."""
-        until, headers = time.monotonic() + seconds, {"Authorization": f"Bearer {TOKEN}"}
+    def statuses(self) -> list[Status]:
+        """All applications, as its API has them."""
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        found = httpx.get(f"{self.url}/v1/applications", headers=headers, timeout=30).json()
+        return [Status.model_validate(each) for each in found]
+
+    def rollouts_end(self) -> bool:
+        """Wait until nothing is on its way; whether that came."""
+        return self.until(lambda statuses: all(map(is_settled, statuses)))
+
+    def until(self, holds: Callable[[list[Status]], bool], seconds: float = 120.0) -> bool:
+        """Wait until something holds of all applications; whether that came."""
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
-            statuses = httpx.get(f"{self.url}/v1/applications", headers=headers, timeout=30).json()
-            if all(is_settled(Status.model_validate(each)) for each in statuses):
+            if holds(self.statuses()):
                 return True
             time.sleep(0.1)
         return False

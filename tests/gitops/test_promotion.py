@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from played_forges import PlayedForge
 from repository_of import Repository
@@ -15,8 +16,9 @@ from repository_of import Repository
 from heliostat.gitops import promotion
 from heliostat.gitops.model_card import Card, card_text
 from heliostat.gitops.pins import pin_in, pinned
-from heliostat.gitops.promotion import Pin, RefusedVersionError, card_of, propose, pusher
-from heliostat.systems.errors import PermanentError
+from heliostat.gitops.promotion import Pin, Pusher, RefusedVersionError, card_of, propose
+from heliostat.systems import git_branches
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.git_branches import base_of
 from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 
@@ -84,7 +86,7 @@ def repository(tmp_path: Path) -> Repository:
 def proposed(repository: Repository, played: PlayedForge, version: str) -> Any:
     pin = Pin("bees", "prod", version, "promote/bees-to-prod", f"Promote {version}", "It serves in staging.")
     file = repository.root / "configs/Pulumi.prod.yaml"
-    return propose(pin, card(version), file, ("origin", "main"), played.forge, pusher(repository.root, os.environ, file))
+    return propose(pin, card(version), file, ("origin", "main"), played.forge, Pusher(repository.root, os.environ, file))
 
 
 @pytest.mark.parametrize("kind", ["github", "gitea", "gitlab"])
@@ -112,6 +114,64 @@ def test_of_two_promotions_the_last_counts_and_there_is_one_pull_request(reposit
     repository.git("fetch", "-q", "origin")
     text = repository.git("show", "origin/promote/bees-to-prod:configs/Pulumi.prod.yaml")
     assert "models:/bees/8" in text and "models:/bees/7" not in text
+
+
+@pytest.mark.parametrize("kind", ["github", "gitea", "gitlab"])
+def test_of_two_promotions_at_once_one_pull_request_comes_and_it_says_what_its_branch_has(repository: Repository, kind: str):
+    played = PlayedForge(kind)
+    played.repository.rival = lambda: proposed(repository, played, "models:/bees/8")
+    proposed(repository, played, "models:/bees/7")
+    (pull,) = played.repository.pulls.values()
+    repository.git("fetch", "-q", "origin")
+    text = repository.git("show", "origin/promote/bees-to-prod:configs/Pulumi.prod.yaml")
+    assert "models:/bees/7" in text and "models:/bees/7" in pull["text"] and pull["title"] == "Promote models:/bees/7"
+
+
+def test_a_promotion_that_another_one_overtakes_while_it_is_pushed_says_so_and_overwrites_nothing(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+):
+    played, heads = PlayedForge("github"), git_branches.head_of
+
+    def overtaken(*arguments: Any) -> str:
+        monkeypatch.setattr(git_branches, "head_of", heads)
+        before = heads(*arguments)
+        proposed(repository, played, "models:/bees/8")
+        return before
+
+    monkeypatch.setattr(git_branches, "head_of", overtaken)
+    with pytest.raises(RetryableError, match="run it again"):
+        proposed(repository, played, "models:/bees/7")
+    repository.git("fetch", "-q", "origin")
+    assert "models:/bees/8" in repository.git("show", "origin/promote/bees-to-prod:configs/Pulumi.prod.yaml")
+    (pull,) = played.repository.pulls.values()
+    assert pull["title"] == "Promote models:/bees/8"
+    proposed(repository, played, "models:/bees/7")
+    assert [each["title"] for each in played.repository.pulls.values()] == ["Promote models:/bees/7"]
+
+
+TROUBLE = {
+    "403": (httpx.Response(403, json={"message": "Resource not accessible"}), PermanentError, "it needs"),
+    "422": (httpx.Response(422, json={"message": "Validation Failed"}), PermanentError, "Validation Failed"),
+    "429": (httpx.Response(429, json={"message": "Slow down"}), RetryableError, "run it again later"),
+    "nothing": (httpx.ConnectError("nobody there"), RetryableError, "does not answer"),
+}
+
+
+@pytest.mark.parametrize("kind", ["github", "gitea", "gitlab"])
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("answered_before", [0, 1])
+def test_a_forge_in_trouble_is_told_and_the_next_run_opens_the_one_pull_request(
+    repository: Repository, kind: str, trouble: str, answered_before: int
+):
+    played = PlayedForge(kind)
+    answer, error, told = TROUBLE[trouble]
+    played.repository.trouble = [*[None] * answered_before, *[answer] * 9]
+    with pytest.raises(error, match=told):
+        proposed(repository, played, "models:/bees/7")
+    assert played.repository.pulls == {}
+    played.repository.trouble = []
+    proposed(repository, played, "models:/bees/7")
+    assert len(played.repository.pulls) == 1
 
 
 def test_what_the_base_pins_already_is_not_proposed(repository: Repository):

@@ -74,7 +74,7 @@ def _served(outputs: Mapping[str, Any], workload: str, stack: str) -> str:
 def open_pin(pin: Pin, outputs: Mapping[str, Any], remote: str, base: str | None, as_json: bool) -> int:
     """Open the pull request of a pin, and say where it is; `outputs` are those of the stack that is to serve it."""
     from heliostat.cli.session import Place
-    from heliostat.gitops.promotion import card_of, propose, pusher
+    from heliostat.gitops.promotion import Pusher, card_of, propose
     from heliostat.systems.forges.here import open_forge
     from heliostat.systems.git_branches import base_of
 
@@ -84,7 +84,7 @@ def open_pin(pin: Pin, outputs: Mapping[str, Any], remote: str, base: str | None
     card = card_of(pin.version, platform if isinstance(platform, dict) else {})
     forge = open_forge(os.environ)
     into = base or base_of(project.root, os.environ, remote)
-    found = propose(pin, card, file, (remote, into), forge, pusher(project.root, os.environ, file))
+    found = propose(pin, card, file, (remote, into), forge, Pusher(project.root, os.environ, file))
     if as_json:
         said = {"version": pin.version, "branch": pin.branch, "url": found.url if found else None}
         say.out(json.dumps(said, indent=2))

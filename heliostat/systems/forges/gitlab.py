@@ -11,7 +11,7 @@ import httpx
 
 from heliostat.systems.forges import Comment, PullRequest
 from heliostat.systems.forges.moments import moment, was_edited
-from heliostat.systems.forges.rest import RestClient
+from heliostat.systems.forges.rest import THERE_IS_ONE, RestClient
 
 
 class GitLab:
@@ -53,11 +53,17 @@ class GitLab:
 
     def open_pull_request(self, head: str, base: str, title: str, text: str) -> PullRequest:  # noqa: D102
         said = {"title": title, "description": text, "target_branch": base}
-        if there := self.open_pull_request_of(head):
-            path = f"{self._project}/merge_requests/{there.number}"
-            return _pull_request(self._client.call("PUT", path, json=said))
-        opened = {**said, "source_branch": head, "remove_source_branch": True}
-        return _pull_request(self._client.call("POST", f"{self._project}/merge_requests", json=opened))
+        path, opened = f"{self._project}/merge_requests", {**said, "source_branch": head, "remove_source_branch": True}
+        there = self.open_pull_request_of(head)
+        if there is None:
+            made = self._client.call("POST", path, none_at=THERE_IS_ONE, json=opened)
+            if made is not None:
+                return _pull_request(made)
+            # Another job opened it meanwhile, or the forge has something against it, which it says once more.
+            there = self.open_pull_request_of(head)
+        if there is None:
+            return _pull_request(self._client.call("POST", path, json=opened))
+        return _pull_request(self._client.call("PUT", f"{path}/{there.number}", json=said))
 
     def pull_requests_with(self, commit: str) -> list[PullRequest]:  # noqa: D102
         path = f"{self._project}/repository/commits/{commit}/merge_requests"

@@ -8,7 +8,7 @@ from typing import Any
 
 from heliostat.systems.forges import Comment, PullRequest
 from heliostat.systems.forges.moments import moment, was_edited
-from heliostat.systems.forges.rest import RestClient
+from heliostat.systems.forges.rest import THERE_IS_ONE, RestClient
 
 
 class LikeGitHub(ABC):
@@ -36,10 +36,17 @@ class LikeGitHub(ABC):
         return self._pull_request(self._client.call("GET", f"{self._repository}/pulls/{number}"))
 
     def open_pull_request(self, head: str, base: str, title: str, text: str) -> PullRequest:  # noqa: D102
-        said = {"title": title, "body": text, "base": base}
-        if there := self.open_pull_request_of(head):
-            return self._pull_request(self._client.call("PATCH", f"{self._repository}/pulls/{there.number}", json=said))
-        return self._pull_request(self._client.call("POST", f"{self._repository}/pulls", json={**said, "head": head}))
+        said, path = {"title": title, "body": text, "base": base}, f"{self._repository}/pulls"
+        there = self.open_pull_request_of(head)
+        if there is None:
+            made = self._client.call("POST", path, none_at=THERE_IS_ONE, json={**said, "head": head})
+            if made is not None:
+                return self._pull_request(made)
+            # Another job opened it meanwhile, or the forge has something against it, which it says once more.
+            there = self.open_pull_request_of(head)
+        if there is None:
+            return self._pull_request(self._client.call("POST", path, json={**said, "head": head}))
+        return self._pull_request(self._client.call("PATCH", f"{path}/{there.number}", json=said))
 
     def close_pull_request(self, number: int, text: str) -> None:  # noqa: D102
         self._client.call("PATCH", f"{self._repository}/pulls/{number}", json={"state": "closed", "body": text})

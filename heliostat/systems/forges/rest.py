@@ -18,6 +18,8 @@ _LONGEST_WAIT: Final = 60.0
 """Seconds that are waited for a forge in all; CI's time costs."""
 _FIRST_WAIT: Final = 1.0
 _PAGE: Final = 100
+THERE_IS_ONE: Final = (409, 422)
+"""What forges answer where a pull request of the same branches is open; 422, which GitHub answers, may mean others."""
 _MOST_PAGES: Final = 50
 
 
