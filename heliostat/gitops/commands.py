@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -36,9 +36,11 @@ class StackCommands(Protocol):
 class CommandLine:
     """The `heliostat` of this installation, in the folder of a project; its output goes where ours does."""
 
-    def __init__(self, root: Path, template: str = "", *, quiet: bool = False) -> None:
+    def __init__(self, root: Path, template: str = "", *, quiet: bool = False, without: Collection[str] = ()) -> None:
+        """`without`: variables that its commands do not get."""
         self._root = root
-        self._environment = {**os.environ, **({TEMPLATE: template} if template else {}), _TOLD: "1"}
+        inherited = {name: value for name, value in os.environ.items() if name not in without}
+        self._environment = {**inherited, **({TEMPLATE: template} if template else {}), _TOLD: "1"}
         self._quiet = quiet
         """Whether stdout is kept free, for JSON."""
 

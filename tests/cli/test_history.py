@@ -261,3 +261,15 @@ def test_what_is_gone_back_to_is_shown_with_its_library_also_where_that_was_not_
     runtime = Runtime(library="0.0.9", library_digest="a" * 64, library_uri="file:///o/library/a.zip")
     recorded = wanted.model_copy(update={"version": wanted.version.model_copy(update={"runtime": runtime})})
     assert dict(ledger.exact(recorded))["library"] == "heliostat 0.0.9, file:///o/library/a.zip"
+
+
+def test_an_application_that_was_taken_away_is_none_of_those_to_choose_from(deployed_platform, stack):
+    gone = entry(2, EntryKind.REMOVED, application="taxis", before=1, after=1, weights={})
+    deployed_platform.remember(entry(1), entry(1, application="taxis"), gone)
+    assert "1-00000001" in stack.ok("history"), "flights is the only one that is left"
+    assert "removed" in stack.ok("history", "taxis"), "and the other can be asked for by its name"
+
+
+def test_where_all_were_taken_away_the_only_one_that_was_is_shown(deployed_platform, stack):
+    deployed_platform.remember(entry(1), entry(2, EntryKind.REMOVED, before=1, after=1, weights={}))
+    assert "removed" in stack.ok("history")

@@ -57,6 +57,15 @@ def test_without_a_name_several_applications_are_listed_and_none_is_guessed(cont
     assert "taxis" in stack.ok("rollout", "status", "taxis")
 
 
+def test_without_a_name_the_stack_s_own_application_is_meant_and_none_of_other_stacks(deployed_platform, controller, stack):
+    controller.serve(succeeded())
+    controller.serve(succeeded(), name="taxis")
+    platform = json.loads(stack.ok("stack", "output", "--json"))["platform"]
+    deployed_platform.exports(platform=platform, resources=[("Application", {"name": "taxis"})])
+    assert json.loads(stack.ok("rollout", "status", "--json"))["name"] == "taxis"
+    assert "flights" in stack.ok("rollout", "status", "flights"), "which another stack on the platform has"
+
+
 def test_an_unknown_application_is_told_with_those_that_there_are(controller, stack):
     controller.serve(succeeded())
     for command in (("status", "trains"), ("approve", "trains"), ("abort", "trains", "--reason", "x"), ("report", "trains")):

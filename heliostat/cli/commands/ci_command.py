@@ -74,13 +74,15 @@ def command(named: tuple[str, ...], number: int | None, comment: str | None, as_
     from heliostat.cli.commands.env import environments_here
     from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.gitops.commanding import Standing, answer
+    from heliostat.systems.controller_api import TOKEN_VARIABLE
     from heliostat.systems.forges.here import open_forge, repository_here
 
     event = _event(number, comment)
     if event is None:
         return _told("nothing", "No comment on a pull request was written.", as_json)
     kind, stacks = repository_here(os.environ).kind, _StacksHere(named or (stacks_here().name(None),))
-    environments = _EnvironmentsHere(environments_here(quiet=True))
+    # The token of this job passes on words, and declares nothing: what it orders is done with the stack's own.
+    environments = _EnvironmentsHere(environments_here(quiet=True, without=[TOKEN_VARIABLE]))
     outcome = asyncio.run(answer(open_forge(os.environ), kind, event.number, event.comment, stacks, environments))
     _told(outcome.standing, outcome.told, as_json)
     return Exit.FAILED if outcome.standing is Standing.FAILED else Exit.OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,8 +147,8 @@ def sweep(remote: str, dry_run: bool, as_json: bool) -> int:
     return Exit.FAILED if any(each.failure for each in swept) else Exit.OK
 
 
-def environments_here(quiet: bool) -> Environments:
-    """The environments of the project at hand; `quiet` keeps stdout free."""
+def environments_here(quiet: bool, *, without: Collection[str] = ()) -> Environments:
+    """The environments of the project at hand; `quiet` keeps stdout free, and commands do not get the variables `without`."""
     from heliostat.cli import checkout
     from heliostat.cli.session import Place
     from heliostat.engine.state.bucket import require_folder
@@ -164,7 +165,7 @@ def environments_here(quiet: bool) -> Environments:
         place.backend,
         place.keyring,
         settings,
-        CommandLine(project.root, settings.template, quiet=quiet),
+        CommandLine(project.root, settings.template, quiet=quiet, without=without),
         requests_on,
         time.time,
         say.told if quiet else say.out,

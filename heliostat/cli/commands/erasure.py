@@ -41,7 +41,7 @@ def run(application: str, field: str | None, reason: str, yes: bool, stack: str 
     from heliostat.systems.objects import open_store
     from heliostat.systems.personal_keys import Keyring
 
-    status = with_controller(stack, lambda client: status_of(client, application))
+    status = with_controller(stack, lambda client: status_of(client, application, stack))
     version = status.serving or (status.desired.version if status.desired is not None else None)
     if version is None or version.privacy is None or not version.privacy.keys:
         raise PermanentError(f"{application} declares no serving.privacy.keys: its personal fields cannot be told apart")

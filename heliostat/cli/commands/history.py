@@ -27,12 +27,12 @@ def history(application: str | None, moment: str | None, limit: int, packages: b
     It is read from the object store itself, also after `destroy`. APPLICATION may be left out where there is only one.
     """
     from heliostat.cli.rollouts import ledger
-    from heliostat.cli.rollouts.access import chosen
+    from heliostat.cli.rollouts.access import chosen, own
     from heliostat.cli.rollouts.locate import store_of
     from heliostat.systems.objects import open_store
 
     store = open_store(store_of(stack))
-    name = chosen(application, ledger.applications(store)) if application is None else application
+    name = chosen(None, own(stack, ledger.not_removed(store))) if application is None else application
     if moment is not None:
         _at(store, name, moment, as_json)
         return

@@ -85,7 +85,7 @@ def _show_application(
     from heliostat.systems.errors import PermanentError
     from heliostat.systems.ray_logs import RayLogs
 
-    name = application or with_controller(stack, lambda client: status_of(client, None)).name
+    name = application or with_controller(stack, lambda client: status_of(client, None, stack)).name
     address = ray_of(stack)
 
     async def show() -> None:

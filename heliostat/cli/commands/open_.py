@@ -72,7 +72,7 @@ def _report(stack: str | None, application: str | None, file: str | None) -> str
     from heliostat.cli.rollouts.files import write
     from heliostat.cli.rollouts.report import page
 
-    record = with_controller(stack, lambda client: records.record_of(client, application, None))
+    record = with_controller(stack, lambda client: records.record_of(client, application, None, stack))
     entries, notes = records.entries_of(stack, record)
     for note in notes:
         say.told(f"warning: {note}")

@@ -27,7 +27,7 @@ def review(application: str | None, stack: str | None, as_json: bool) -> None:
     from heliostat.cli.rollouts.locate import controller_of
 
     async def ask(client: ControllerClient) -> ReviewReport:
-        return await client.reviews((await status_of(client, application)).name)
+        return await client.reviews((await status_of(client, application, stack)).name)
 
     found = with_controller(stack, ask)
     if as_json:

@@ -47,7 +47,7 @@ def rollback(
     from heliostat.cli.rollouts.access import status_of, with_controller
     from heliostat.cli.rollouts.watch import watch
 
-    before = with_controller(stack, lambda client: status_of(client, application))
+    before = with_controller(stack, lambda client: status_of(client, application, stack))
     goal = _chosen(before.name, stack) if to is None else _named(before.name, to, stack)
     _agree(before, goal, yes)
 

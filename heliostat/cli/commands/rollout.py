@@ -43,7 +43,7 @@ def status(application: str | None, stack: str | None, as_json: bool) -> None:
     from heliostat.cli.rollouts.watch import newest, show_once
 
     async def ask(client: ControllerClient) -> tuple[Status, Sample | None]:
-        found = await status_of(client, application)
+        found = await status_of(client, application, stack)
         return found, None if as_json else await newest(client, found)
 
     found, sample = with_controller(stack, ask)
@@ -69,7 +69,7 @@ def watch(application: str | None, stack: str | None, to_the_end: bool, as_json:
     from heliostat.cli.rollouts.watch import watch as follow
 
     async def act(client: ControllerClient) -> int:
-        return await follow(client, await status_of(client, application), to_the_end=to_the_end, as_json=as_json)
+        return await follow(client, await status_of(client, application, stack), to_the_end=to_the_end, as_json=as_json)
 
     return with_controller(stack, act)
 
@@ -92,7 +92,7 @@ def approve(
     from heliostat.cli.rollouts.access import status_of, with_controller
 
     async def act(client: ControllerClient) -> str:
-        read = await status_of(client, application)
+        read = await status_of(client, application, stack)
         word = _word(reason, number, read)
         at = step - 1 if step is not None else read.rollout.step if read.rollout is not None else None
         after = await client.approve(read.name, word.model_copy(update={"step": at}))
@@ -118,7 +118,7 @@ def abort(application: str | None, number: int | None, reason: str, stack: str |
     from heliostat.cli.rollouts.access import status_of, with_controller
 
     async def act(client: ControllerClient) -> str:
-        read = await status_of(client, application)
+        read = await status_of(client, application, stack)
         word = _word(reason, number, read)
         after = await client.abort(read.name, word)
         if as_json:
@@ -155,7 +155,7 @@ def listing(application: str | None, stack: str | None, as_json: bool) -> None:
     from heliostat.spec.rollouts import Rollout
 
     async def ask(client: ControllerClient) -> tuple[Rollout, ...]:
-        return await client.rollouts((await status_of(client, application)).name)
+        return await client.rollouts((await status_of(client, application, stack)).name)
 
     found = with_controller(stack, ask)
     if as_json:
@@ -186,7 +186,7 @@ def report(application: str | None, number: int | None, file: str | None, stack:
     from heliostat.cli.rollouts.files import write
     from heliostat.cli.rollouts.report import page
 
-    record = with_controller(stack, lambda client: records.record_of(client, application, number))
+    record = with_controller(stack, lambda client: records.record_of(client, application, number, stack))
     if file is not None and file.endswith(".svg"):
         from heliostat.cli.rollouts.drawing import draw
 

@@ -36,7 +36,7 @@ def list_(application: str | None, limit: int, stack: str | None, as_json: bool)
     from heliostat.cli.rollouts.access import status_of, with_controller
 
     async def ask(client: ControllerClient) -> tuple[str, QueueDepth, tuple[TaskView, ...]]:
-        name = (await status_of(client, application)).name
+        name = (await status_of(client, application, stack)).name
         depth = await client.queue(name)
         if depth is None:
             from heliostat.systems.errors import PermanentError

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from heliostat.cli.rollouts.locate import controller_of
+from heliostat.cli.rollouts.locate import controller_of, stacks_here
+from heliostat.engine.stackerrors import NotFoundError
 from heliostat.spec.rollouts import Status
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError
@@ -25,8 +26,10 @@ def with_controller(stack: str | None, act: Callable[[ControllerClient], Awaitab
     return asyncio.run(speak())
 
 
-async def status_of(client: ControllerClient, application: str | None) -> Status:
-    """The application that is meant; without a name, the only one.
+async def status_of(client: ControllerClient, application: str | None, stack: str | None) -> Status:
+    """The application that is meant; without a name, the only one: of the stack, where it declares any that are there.
+
+    A controller has those of all stacks on its platform, branches' environments with them.
 
     Raises:
         PermanentError: there is none of that name, or several to choose from; the text lists them.
@@ -36,8 +39,20 @@ async def status_of(client: ControllerClient, application: str | None) -> Status
         if status is not None:
             return status
     there = await client.list()
-    name = chosen(application, [status.name for status in there])
+    names = [status.name for status in there]
+    name = chosen(application, names if application is not None else own(stack, names))
     return next(status for status in there if status.name == name)
+
+
+def own(stack: str | None, there: Sequence[str]) -> list[str]:
+    """Those of some applications that a stack declares; all of them where it declares none, as one that was destroyed."""
+    from heliostat.cli.rollouts.applications import declared_applications
+
+    try:
+        declared = declared_applications(stacks_here().name(stack))
+    except NotFoundError:
+        return [*there]
+    return [name for name in there if name in declared] or [*there]
 
 
 def chosen(application: str | None, there: Sequence[str]) -> str:

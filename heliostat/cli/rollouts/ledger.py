@@ -68,6 +68,19 @@ def applications(store: ObjectStore) -> tuple[str, ...]:
     return tuple(sorted({place[0] for place in places if place is not None}))
 
 
+def not_removed(store: ObjectStore) -> tuple[str, ...]:
+    """Those of the applications that were not taken away; all of them where that is so of each."""
+    there = applications(store)
+    left = tuple(name for name in there if _is_left(store, name))
+    return left or there
+
+
+def _is_left(store: ObjectStore, application: str) -> bool:
+    """By its newest entry that can be read; where none can, nobody knows otherwise."""
+    newest = next(newest_first(store, application), None)
+    return newest is None or newest.kind is not EntryKind.REMOVED
+
+
 def numbers(store: ObjectStore, application: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """The numbers of the entries that are there, rising, and what lies beside them and is none."""
     found, strange = [], []

@@ -22,13 +22,13 @@ def as_json(record: Record, entries: Sequence[Entry]) -> str:
     return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
-async def record_of(client: ControllerClient, application: str | None, number: int | None) -> Record:
+async def record_of(client: ControllerClient, application: str | None, number: int | None, stack: str | None) -> Record:
     """The record of a rollout, by default the newest.
 
     Raises:
         PermanentError: there is none, or none of that number; the text says which there are.
     """
-    status = await status_of(client, application)
+    status = await status_of(client, application, stack)
     if number is None and status.rollout is None:
         raise PermanentError(f"{status.name} has had no rollout yet: there is nothing to report")
     wanted = number or (status.rollout.number if status.rollout else 0)
