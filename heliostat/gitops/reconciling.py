@@ -54,6 +54,7 @@ class Reconciled:
 
     stack: str
     workload: str
+    """Empty where the whole stack does not answer."""
     standing: Standing
     told: str
     url: str = ""

@@ -93,7 +93,7 @@ class Retrainings:
             elif each.proposal.change is None:
                 yield _told(each, Standing.BY_HAND, f"its policy names no `dataParameter`: {'; '.join(each.proposal.reasons)}")
             elif says(config, training.stack, training.workload, each.proposal):
-                yield self._declared(training, each, each.proposal)
+                yield self._declared(training, each, each.proposal, head)
             else:
                 wanted.append(each)
         if wanted:
@@ -110,7 +110,7 @@ class Retrainings:
         for each in wanted:
             yield _told(each, Standing.PROPOSED, "; ".join(each.proposal.reasons if each.proposal else ()), url)
 
-    def _declared(self, training: Training, each: Watched, proposal: Proposal) -> Retrained:
+    def _declared(self, training: Training, each: Watched, proposal: Proposal, head: str) -> Retrained:
         """What came of what was merged. A monitor knows by itself what its own stack's gate says, and which version comes."""
         where = f"{self.base} says so, and the next update of {training.stack} trains it"
         if each.stack == training.stack:
@@ -124,15 +124,23 @@ class Retrainings:
             return _told(each, Standing.DECLARED, where)
         if not says(self._config(served.commit, training.stack), training.stack, training.workload, proposal):
             return _told(each, Standing.DECLARED, where)
-        return self._promote(training, each, served)
+        return self._promote(training, each, served, head)
 
-    def _promote(self, training: Training, each: Watched, served: Served) -> Retrained:
-        """The version to the stack whose monitor asked for it."""
+    def _promote(self, training: Training, each: Watched, served: Served, head: str) -> Retrained:
+        """The version to the stack whose monitor asked for it; not one that was there, and was taken back."""
         version, mark = served.model_uri, f"<!-- heliostat: the outcome of the retraining {name_of(each)} -->"
         branch = f"promote/{each.workload}-to-{each.stack}"
         if any(mark in text for text in self.forge.declined_texts(branch)):
             self.end(each)
             return _told(each, Standing.DECLINED, f"somebody closed the pull request that brings {version}")
+        below = config_below(self.project, each.stack)
+        now, *before = (
+            value_at(text, each.stack, each.workload, "model")
+            for text in texts_before(self.project.root, self.environment, head, below, _MOST_COMMITS)
+        )
+        if version in before and version != now:
+            self.end(each)
+            return _told(each, Standing.REFUSED, f"{each.stack} pinned {version} before, and does no more")
         title = f"Promote {version.removeprefix('models:/')} to {each.stack}"
         why = f"It serves in {training.stack}, and was trained as the monitor in {each.stack} proposed."
         pin = Pin(each.workload, each.stack, version, branch, title, why, mark)

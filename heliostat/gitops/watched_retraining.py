@@ -62,6 +62,7 @@ class Retrained:
 
     stack: str
     workload: str
+    """Empty where the whole stack does not answer."""
     standing: Standing
     told: str
     url: str = ""

@@ -18,6 +18,8 @@ _CI_ACTORS = (("GITHUB_ACTIONS", "GITHUB_ACTOR"), ("GITLAB_CI", "GITLAB_USER_LOG
 """A variable that says that its CI system runs this, and the one that says for whom."""
 _CI_BRANCHES = ("GITHUB_HEAD_REF", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH")
 """Of a pull request: GitHub's and Gitea's, GitLab's; and of a push to GitLab, which checks out a commit."""
+_NO_SOURCES = (":(exclude).venv", ":(exclude).heliostat")
+"""What a job makes beside what it checked out: a checkout differs from its commit by neither, ignored or not."""
 _LIMIT_SECONDS = 10.0
 _NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 """What a hook of another checkout would have this one asked about."""
@@ -26,7 +28,7 @@ _NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 def origin_of(folder: Path, environment: Mapping[str, str]) -> Origin:
     """Who declares what lies in `folder`, and its commit: none outside a checkout, before its first commit or without git."""
     commit = _git(folder, environment, "rev-parse", "--verify", "HEAD")
-    changes = _git(folder, environment, "status", "--porcelain", "--", ".") if commit else None
+    changes = _git(folder, environment, "status", "--porcelain", "--", ".", *_NO_SOURCES) if commit else None
     return Origin(by=actor(environment), commit=commit or None, dirty=bool(changes))
 
 

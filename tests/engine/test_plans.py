@@ -161,3 +161,48 @@ def test_what_a_plan_left_out_may_stay_as_it_is() -> None:
     assert constraint.goal_violation("b", declared, None, old) == "the plan does not have it"
     changed = Resource("a", declared.type, True, inputs={"v": 2})
     assert constraint.goal_violation("a", declared, old, changed) == "v is 2, planned was 1"
+
+
+# What `apitype.DeploymentPlanV1` of the CLI's SDK v3.276.0 has, which reads a file of ours and refuses other keys.
+_PLAN = {"manifest", "config", "resourcePlans"}
+_RESOURCE = {"goal", "steps", "state", "seed"}
+_DIFF = {"adds", "deletes", "updates"}
+_GOAL = {
+    *("type", "name", "custom", "inputDiff", "outputDiff", "parent", "protect", "dependencies", "provider"),
+    *("propertyDependencies", "deleteBeforeReplace", "ignoreChanges", "additionalSecretOutputs", "aliases"),
+    *("structuredAliases", "id", "customTimeouts"),
+}
+_ALWAYS = {"type", "name", "custom", "protect"}
+"""What it writes of each goal, whatever is in them."""
+
+
+async def test_a_file_has_what_the_cli_s_types_have_and_nothing_else(lab: Lab) -> None:
+    await lab.up(TWO.format(v=1))
+    await planned(lab, "a = Lab('a', Options(protect=True, ignore_changes=['x']), v=2)\npulumi.export('w', a.made)\n")
+    said = json.loads((lab.folder / "plan.json").read_text())
+    assert said.keys() <= _PLAN and said["manifest"].keys() <= {"time", "magic", "version", "plugins"}
+    for each in said["resourcePlans"].values():
+        assert {"steps", "state"} <= each.keys() <= _RESOURCE
+        goal = each.get("goal") or dict.fromkeys(_ALWAYS)
+        assert _ALWAYS <= goal.keys() <= _GOAL
+        assert all((goal.get(name) or {}).keys() <= _DIFF for name in ("inputDiff", "outputDiff"))
+    assert ["delete"] in [each["steps"] for each in said["resourcePlans"].values()]
+
+
+def test_a_file_of_the_cli_s_with_all_that_it_may_have_is_read(tmp_path: Path) -> None:
+    urn = "urn:pulumi:dev::demo::lab:index:Lab::a"
+    goal = {
+        "type": "lab:index:Lab", "name": "a", "custom": True, "protect": False, "inputDiff": {"adds": {"v": 2}}, "outputDiff": {},
+        "propertyDependencies": {"v": [urn]}, "aliases": [urn], "structuredAliases": [{"urn": urn}],
+        "customTimeouts": {"create": 60}, "dependencies": [urn],
+    }  # fmt: skip
+    plans = {
+        urn: {"goal": goal, "steps": ["create"], "state": {"made": "04da6b54-80e4-46f7-96ec-b56ff0331ba9"}, "seed": "AAAA"}
+    }
+    manifest = {"time": "2026-01-01T00:00:00Z", "magic": "0" * 64, "version": "v3.276.0"}
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"manifest": manifest, "config": {"demo:x": "1"}, "resourcePlans": plans}))
+    found = planfile.read(file, None)
+    planned_goal = found.resources[urn].goal
+    assert planned_goal is not None and planned_goal.inputs.adds == {"v": 2} and planned_goal.dependencies == (urn,)
+    assert (found.resources[urn].steps, found.config) == ([Op.CREATE], {"demo:x": "1"})

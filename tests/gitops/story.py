@@ -157,7 +157,7 @@ class Story:
         somebody = ("-c", "user.name=Forge", "-c", "user.email=forge@example.com")
         self.git(*somebody, "merge", "-q", "--no-ff", "-m", pull["title"] or "Merge", f"origin/{pull['head']}")
         self.git("push", "-q", "origin", "HEAD:refs/heads/main", f":refs/heads/{pull['head']}")
-        pull["state"] = "merged"
+        self.played.repository.merge(number, self.git("rev-parse", "HEAD"))
 
     def comment_on(self, number: int) -> str:
         """The one comment on a pull request."""

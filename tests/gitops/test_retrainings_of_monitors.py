@@ -205,6 +205,19 @@ def test_what_came_of_it_is_promoted_to_the_stack_whose_monitor_asked_for_it(wor
     assert world.standings(PINNED) == [Standing.DECLINED] and world.ended == [PINNED]
 
 
+def test_a_version_that_was_promoted_and_taken_back_is_not_promoted_again(world: World):
+    world.see_to(PINNED)
+    world.came = Served("models:/bees/2", world.merge())
+    assert world.standings(PINNED) == [Standing.PROMOTED]
+    world.merge("promote/bees-to-prod")
+    assert world.standings(PINNED) == [Standing.DECLARED]
+    world.repository.replace(PROD, "models:/bees/2", "models:/bees/1")
+    world.repository.commit()
+    world.git("push", "-q", "origin", "main")
+    (told,) = world.see_to(PINNED)
+    assert told.standing is Standing.REFUSED and "does no more" in told.told and world.ended == [PINNED]
+
+
 def test_what_the_other_stack_s_gate_refused_is_told_to_the_monitor(world: World):
     world.see_to(PINNED)
     world.merge()

@@ -33,6 +33,7 @@ def test_a_branch_goes_to_production_a_bad_model_comes_back_and_nothing_is_left(
         what_was_approved_and_merged_goes_to_staging_and_production(told, monkeypatch)
         a_promoted_model_that_does_badly_goes_back_by_itself(told)
         the_repository_says_so_by_a_pull_request_until_it_is_merged(told)
+        what_came_of_each_is_told_on_the_pull_request_that_brought_it(told)
         of_the_branch_nothing_is_left(told)
 
 
@@ -97,6 +98,19 @@ def the_repository_says_so_by_a_pull_request_until_it_is_merged(told: Story) -> 
     (found,) = json.loads(told.heliostat("ci", "reconcile", "-s", "production", "--json"))
     assert (found["standing"], found["told"]) == ("in step", "main declares something else by now")
     assert [each for each in told.played.repository.pulls.values() if each["state"] == "open"] == []
+
+
+def what_came_of_each_is_told_on_the_pull_request_that_brought_it(told: Story) -> None:
+    for _ in range(2):
+        said = json.loads(told.heliostat("ci", "outcomes", "-s", "staging", "-s", "production", "--json"))
+    branch, promotion = said["pullRequests"]
+    assert [(each["stack"], each["standing"][:7]) for each in branch["rollouts"]] == [
+        ("production", "through"),
+        ("staging", "through"),
+    ]
+    ((_, text),) = [(each, text) for each, text in told.played.repository.comments[promotion["pullRequest"]].items()]
+    assert "**rolled back**" in text and "expected late" in text and "goes on serving" in text
+    assert len(told.played.repository.comments[NUMBER]) == 2, "the plan's, and what came of it"
 
 
 def of_the_branch_nothing_is_left(told: Story) -> None:

@@ -74,3 +74,13 @@ def test_without_a_checkout_a_commit_or_git_itself_there_is_none(tmp_path: Path)
 )
 def test_it_is_who_says_so_or_the_ci_account_or_the_login(environment: dict[str, str], name: str) -> None:
     assert actor(environment) == name
+
+
+def test_what_a_job_makes_beside_its_checkout_does_not_make_it_dirty(checkout: Path) -> None:
+    (checkout / ".venv/lib").mkdir(parents=True)
+    (checkout / ".venv/lib/module.py").write_text("x = 1\n")
+    (checkout / ".heliostat/ci").mkdir(parents=True)
+    (checkout / ".heliostat/ci/report.json").write_text("{}")
+    assert not origin_of(checkout, ENVIRONMENT).dirty
+    (checkout / "venv.py").write_text("x = 1\n")
+    assert origin_of(checkout, ENVIRONMENT).dirty

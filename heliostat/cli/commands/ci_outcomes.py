@@ -55,6 +55,7 @@ def _outcomes(stack: str, since: float, failures: dict[str, str]) -> Iterator[Ro
     from heliostat.cli.rollouts.applications import declared_statuses
     from heliostat.cli.rollouts.ledger import newest_first
     from heliostat.cli.rollouts.locate import store_of
+    from heliostat.engine.errors import EngineError
     from heliostat.gitops.rollout_outcomes import outcomes_in
     from heliostat.systems.errors import PermanentError, RetryableError
     from heliostat.systems.objects import open_store
@@ -64,12 +65,13 @@ def _outcomes(stack: str, since: float, failures: dict[str, str]) -> Iterator[Ro
         store = open_store(store_of(stack))
         for name, status in sorted(declared_statuses(stack).items()):
             yield from outcomes_in(short, status, newest_first(store, name), since)
-    except (PermanentError, RetryableError) as error:
+    except (PermanentError, RetryableError, EngineError) as error:
         failures[short] = str(error)
 
 
 def _of_environments(environments: Environments, failures: dict[str, str]) -> Iterator[RolloutOutcome]:
     from heliostat.cli.rollouts.access import with_controller
+    from heliostat.engine.errors import EngineError
     from heliostat.gitops.leftovers import applications_of
     from heliostat.gitops.rollout_outcomes import of_environment
     from heliostat.systems.errors import PermanentError, RetryableError
@@ -78,7 +80,7 @@ def _of_environments(environments: Environments, failures: dict[str, str]) -> It
     for platform in sorted({record.platform for record in records}):
         try:
             there = {status.name: status for status in with_controller(platform, lambda client: client.list())}
-        except (PermanentError, RetryableError) as error:
+        except (PermanentError, RetryableError, EngineError) as error:
             failures[platform] = str(error)
             continue
         for record in (each for each in records if each.platform == platform):

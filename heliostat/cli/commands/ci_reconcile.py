@@ -49,17 +49,23 @@ def reconcile(named: tuple[str, ...], remote: str, base: str | None, as_json: bo
 
 
 def _reconciled(work: Reconciliation, stack: str) -> Iterator[Reconciled]:
-    """One application after the other; one that fails holds up no other."""
+    """One application after the other; one that fails holds up no other, nor does a stack that does not answer."""
     from heliostat.cli.rollouts.applications import declared_statuses
     from heliostat.cli.rollouts.ledger import newest_first
     from heliostat.cli.rollouts.locate import store_of
+    from heliostat.engine.errors import EngineError
     from heliostat.gitops.reconciling import Reconciled, Standing
     from heliostat.systems.errors import PermanentError, RetryableError
     from heliostat.systems.objects import open_store
 
     short = stack.rpartition("/")[2]
-    store = open_store(store_of(stack))
-    for name, status in sorted(declared_statuses(stack).items()):
+    try:
+        store = open_store(store_of(stack))
+        there = sorted(declared_statuses(stack).items())
+    except (PermanentError, RetryableError, EngineError) as error:
+        yield Reconciled(short, "", Standing.FAILED, str(error))
+        return
+    for name, status in there:
         try:
             yield work.reconcile(short, name, status, newest_first(store, name))
         except (PermanentError, RetryableError) as error:
@@ -74,4 +80,4 @@ def _card(stacks: Stacks, version: str, stack: str) -> Card:
 
 
 def _line(each: Reconciled) -> str:
-    return f"{each.stack}: {each.workload}: {each.standing}: {each.url or each.told}"
+    return f"{each.stack}: {each.workload or 'the stack'}: {each.standing}: {each.url or each.told}"

@@ -120,6 +120,7 @@ def _watched(stack: str, failed: list[Retrained]) -> Iterator[Watched]:
     """What is watched in a stack; one that does not answer holds up no other."""
     from heliostat.cli.operators import monitors
     from heliostat.cli.rollouts.applications import declared_applications
+    from heliostat.engine.errors import EngineError
     from heliostat.gitops.watched_retraining import Retrained, Standing
     from heliostat.gitops.watching import watched
     from heliostat.systems.errors import PermanentError, RetryableError
@@ -128,7 +129,7 @@ def _watched(stack: str, failed: list[Retrained]) -> Iterator[Watched]:
         store = _store(stack)
         for name in sorted(declared_applications(stack) & set(monitors.names(store))):
             yield watched(stack, name, monitors.read(store, name), store)
-    except (PermanentError, RetryableError) as error:
+    except (PermanentError, RetryableError, EngineError) as error:
         failed.append(Retrained(stack, "", Standing.FAILED, str(error)))
 
 

@@ -48,6 +48,8 @@ def own(stack: str | None, there: Sequence[str]) -> list[str]:
     """Those of some applications that a stack declares; all of them where it declares none, as one that was destroyed."""
     from heliostat.cli.rollouts.applications import declared_applications
 
+    if len(there) < 2:
+        return [*there]
     try:
         declared = declared_applications(stacks_here().name(stack))
     except NotFoundError:
