@@ -192,8 +192,9 @@ async def test_a_file_has_what_the_cli_s_types_have_and_nothing_else(lab: Lab) -
 def test_a_file_of_the_cli_s_with_all_that_it_may_have_is_read(tmp_path: Path) -> None:
     urn = "urn:pulumi:dev::demo::lab:index:Lab::a"
     goal = {
-        "type": "lab:index:Lab", "name": "a", "custom": True, "protect": False, "inputDiff": {"adds": {"v": 2}}, "outputDiff": {},
-        "propertyDependencies": {"v": [urn]}, "aliases": [urn], "structuredAliases": [{"urn": urn}],
+        "type": "lab:index:Lab", "name": "a", "custom": True, "protect": False,
+        "inputDiff": {"adds": {"v": 2}}, "outputDiff": {}, "propertyDependencies": {"v": [urn]},
+        "aliases": [urn], "structuredAliases": [{"urn": urn}],
         "customTimeouts": {"create": 60}, "dependencies": [urn],
     }  # fmt: skip
     plans = {

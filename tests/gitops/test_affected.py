@@ -100,6 +100,32 @@ def test_a_base_that_git_does_not_know_is_told(repository: Repository):
         affected_by(repository, "gone")
 
 
+def test_after_a_push_by_force_what_was_there_before_counts_and_all_of_it_where_nobody_has_that(repository: Repository):
+    repository.replace("workloads/bees/train.py", "return FEATURES", "return FEATURES + 1")
+    repository.commit()
+    pushed_over = repository.git("rev-parse", "HEAD").strip()
+    repository.git("reset", "-q", "--hard", "main")
+    repository.replace("configs/Pulumi.prod.yaml", "replicas: 2", "replicas: 3")
+    repository.commit()
+    assert affected_by(repository, pushed_over) == [
+        AffectedStack("prod", (), {"bees": ("training", "config: serving.replicas")}),
+        AffectedStack("staging", (), {"bees": ("training",)}),
+    ], "the training is not what was applied any more"
+    lost = [AffectedStack(stack, ("no history has the commit before",)) for stack in ("platform", "prod", "staging")]
+    assert affected_by(repository, "f" * 40) == lost
+    assert affected_by(repository, "0" * 40) == lost, "as a forge says it of a branch's first push"
+
+
+def test_a_commit_that_was_not_fetched_is_not_taken_for_one_that_is_gone(repository: Repository, tmp_path: Path):
+    base = repository.git("rev-parse", "main").strip()
+    repository.write("README.md", "Another text.\n")
+    repository.commit()
+    repository.git("clone", "-q", "--depth", "1", "--branch", "feature", repository.root.as_uri(), str(tmp_path / "shallow"))
+    project = projects.load(tmp_path / "shallow/Pulumi.yaml")
+    with pytest.raises(PermanentError, match="fetch it"):
+        affected_since(project, os.environ, base)
+
+
 def test_a_config_that_is_no_yaml_is_told(repository: Repository):
     repository.write("configs/Pulumi.prod.yaml", "a: [\n")
     with pytest.raises(PermanentError, match=r"Pulumi\.prod\.yaml"):
