@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +15,7 @@ from heliostat.cli.exits import Exit, UsageError
 
 if TYPE_CHECKING:
     from heliostat.gitops.model_card import Card
-    from heliostat.gitops.retrainings import Retrainings, Served
+    from heliostat.gitops.retrainings import Served
     from heliostat.gitops.watched_retraining import Retrained, Watched
     from heliostat.spec.monitoring import Refusal
     from heliostat.systems.objects import ObjectStore
@@ -103,88 +103,87 @@ def _by_hand(
 
 
 def _by_monitors(stacks: Sequence[str], remote: str, base: str, as_json: bool) -> int:
+    from heliostat.cli.session import Place
+    from heliostat.gitops.retrainings import Retrainings
     from heliostat.gitops.watched_retraining import Standing
+    from heliostat.systems.forges.here import open_forge
 
-    failed: list[Retrained] = []
-    found = [each for stack in stacks for each in _watched(stack, failed)]
-    done = failed + (_retrainings(remote, base).see_to(found, stacks) if found else [])
+    asked, failed = _Asked({stack.rpartition("/")[2]: stack for stack in stacks}), []
+    found = [each for stack in asked.stacks for each in asked.watched(stack, failed)]
+    done: list[Retrained] = failed
+    if found:
+        project, forge = Place.here().require_project(), open_forge(os.environ)
+        told = (asked.end, asked.refusals, asked.served, asked.card)
+        done += Retrainings(project, os.environ, remote, base, forge, *told).see_to(found, [*asked.stacks])
     if as_json:
         say.out(json.dumps([asdict(each) for each in done], indent=2))
     else:
-        lines = (f"{each.stack}: {each.workload or 'monitors'}: {each.standing}: {each.url or each.told}" for each in done)
+        lines = (f"{each.stack}: {each.workload or 'the stack'}: {each.standing}: {each.url or each.told}" for each in done)
         say.out("\n".join(lines) or f"No monitor in {', '.join(stacks)} proposes a training.")
     return Exit.FAILED if any(each.standing is Standing.FAILED for each in done) else Exit.OK
 
 
-def _watched(stack: str, failed: list[Retrained]) -> Iterator[Watched]:
-    """What is watched in a stack; one that does not answer holds up no other."""
-    from heliostat.cli.operators import monitors
-    from heliostat.cli.rollouts.applications import declared_applications
-    from heliostat.engine.errors import EngineError
-    from heliostat.gitops.watched_retraining import Retrained, Standing
-    from heliostat.gitops.watching import watched
-    from heliostat.systems.errors import PermanentError, RetryableError
+@dataclass(frozen=True)
+class _Asked:
+    """The stacks whose monitors are asked, and told."""
 
-    try:
-        store = _store(stack)
-        for name in sorted(declared_applications(stack) & set(monitors.names(store))):
-            yield watched(stack, name, monitors.read(store, name), store)
-    except (PermanentError, RetryableError, EngineError) as error:
-        failed.append(Retrained(stack, "", Standing.FAILED, str(error)))
+    stacks: Mapping[str, str]
+    """Their whole names, by what their configs are called after."""
 
+    def watched(self, stack: str, failed: list[Retrained]) -> Iterator[Watched]:
+        """What is watched in a stack; one that does not answer holds up no other."""
+        from heliostat.cli.operators import monitors
+        from heliostat.cli.rollouts.applications import declared_applications
+        from heliostat.engine.errors import EngineError
+        from heliostat.gitops.watched_retraining import Retrained, Standing
+        from heliostat.gitops.watching import watched
+        from heliostat.systems.errors import PermanentError, RetryableError
 
-def _retrainings(remote: str, base: str) -> Retrainings:
-    from heliostat.cli.session import Place
-    from heliostat.gitops.retrainings import Retrainings
-    from heliostat.systems.forges.here import open_forge
+        try:
+            store = self._store(stack)
+            for name in sorted(declared_applications(self.stacks[stack]) & set(monitors.names(store))):
+                yield watched(stack, name, monitors.read(store, name), store)
+        except (PermanentError, RetryableError, EngineError) as error:
+            failed.append(Retrained(stack, "", Standing.FAILED, str(error)))
 
-    project = Place.here().require_project()
-    forge = open_forge(os.environ)
-    return Retrainings(project, os.environ, remote, base, forge, _end, _refusals, _served, _card)
+    def end(self, each: Watched) -> None:
+        from heliostat.cli.operators import monitors
+        from heliostat.monitoring.retraining import Outcome
+        from heliostat.monitoring.state import with_ended
 
+        proposal = each.proposal
+        if proposal is not None:
+            monitors.change(self._store(each.stack), each.workload, lambda state: with_ended(state, proposal, Outcome.REFUSED))
 
-def _end(each: Watched) -> None:
-    from heliostat.cli.operators import monitors
-    from heliostat.monitoring.retraining import Outcome
-    from heliostat.monitoring.state import with_ended
+    def refusals(self, stack: str, workload: str, since: float) -> Sequence[Refusal]:
+        from heliostat.gitops.watching import refused_since
 
-    proposal = each.proposal
-    if proposal is not None:
-        monitors.change(_store(each.stack), each.workload, lambda state: with_ended(state, proposal, Outcome.REFUSED))
+        return refused_since(self._store(stack), workload, since)
 
+    def served(self, stack: str, workload: str, since: float) -> Served | None:
+        """By the stack's ledger: the newest rollout that ended well, where that was after `since`."""
+        from heliostat.cli.rollouts.ledger import newest_first
+        from heliostat.gitops.retrainings import Served
+        from heliostat.spec.ledger import EntryKind
+        from heliostat.spec.rollouts import Phase
 
-def _refusals(stack: str, workload: str, since: float) -> Sequence[Refusal]:
-    from heliostat.gitops.watching import refused_since
+        for entry in newest_first(self._store(stack), workload):
+            if entry.at <= since:
+                return None
+            if (entry.kind, entry.phase) == (EntryKind.END, Phase.SUCCEEDED):
+                origin = entry.origin
+                is_known = origin is not None and origin.commit and not origin.dirty
+                return Served(entry.target.version.model_uri, origin.commit or "") if origin and is_known else None
+        return None
 
-    return refused_since(_store(stack), workload, since)
+    def card(self, version: str, stack: str) -> Card:
+        from heliostat.cli.rollouts.locate import platform_of, stacks_here
+        from heliostat.gitops.promotion import card_of
 
+        return card_of(version, platform_of(stacks_here(), self.stacks[stack])[1])
 
-def _served(stack: str, workload: str, since: float) -> Served | None:
-    """By the stack's ledger: the newest rollout that ended well, where that was after `since`."""
-    from heliostat.cli.rollouts.ledger import newest_first
-    from heliostat.gitops.retrainings import Served
-    from heliostat.spec.ledger import EntryKind
-    from heliostat.spec.rollouts import Phase
+    def _store(self, stack: str) -> ObjectStore:
+        from heliostat.cli.rollouts.locate import store_of
+        from heliostat.systems.objects import open_store
 
-    for entry in newest_first(_store(stack), workload):
-        if entry.at <= since:
-            return None
-        origin = entry.origin
-        if (entry.kind, entry.phase) == (EntryKind.END, Phase.SUCCEEDED):
-            is_known = origin is not None and origin.commit and not origin.dirty
-            return Served(entry.target.version.model_uri, origin.commit or "") if origin is not None and is_known else None
-    return None
-
-
-def _card(version: str, stack: str) -> Card:
-    from heliostat.cli.rollouts.locate import platform_of, stacks_here
-    from heliostat.gitops.promotion import card_of
-
-    return card_of(version, platform_of(stacks_here(), stack)[1])
-
-
-def _store(stack: str) -> ObjectStore:
-    from heliostat.cli.rollouts.locate import store_of
-    from heliostat.systems.objects import open_store
-
-    return open_store(store_of(stack))
+        return open_store(store_of(self.stacks[stack]))
