@@ -98,3 +98,10 @@ def test_a_stack_that_does_not_answer_is_told_and_holds_up_no_other(told: Story)
 )
 def test_what_does_not_go_together_is_told(told: Story, arguments: tuple[str, ...], fix: str):
     assert fix in told.heliostat("ci", "retrain", *arguments, code=2)
+
+
+def test_a_version_that_the_registry_does_not_have_is_not_promoted_and_nothing_is_pushed(told: Story):
+    before = told.git("ls-remote", "origin")
+    said = told.heliostat("promote", "bees", "--version", "models:/bees/9", "--to", "production", code=1)
+    assert "models:/bees/9 is not in the registry" in said
+    assert told.git("ls-remote", "origin") == before and told.played.repository.pulls == {}
