@@ -31,7 +31,7 @@ from heliostat.monitoring.proposals import Proposal
 from heliostat.spec.monitoring import Refusal
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.forges import Forge
-from heliostat.systems.git_branches import fetch, heads_below, text_at, texts_before
+from heliostat.systems.git_branches import fetch, has_commit, heads_below, text_at, texts_before
 
 _MOST_COMMITS: Final = 50
 """Of a config file that are looked through for the value that a proposal replaced."""
@@ -122,7 +122,9 @@ class Retrainings:
         served = self.served(training.stack, training.workload, since)
         if served is None or served.model_uri == proposal.model_uri:
             return _told(each, Standing.DECLARED, where)
-        if not says(self._config(served.commit, training.stack), training.stack, training.workload, proposal):
+        is_known = has_commit(self.project.root, self.environment, served.commit)
+        config = self._config(served.commit, training.stack) if is_known else ""
+        if not says(config, training.stack, training.workload, proposal):
             return _told(each, Standing.DECLARED, where)
         return self._promote(training, each, served, head)
 

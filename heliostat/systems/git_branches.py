@@ -95,7 +95,9 @@ def texts_before(folder: Path, environment: Mapping[str, str], commit: str, file
 
     A clone that has few commits tells of these alone.
     """
-    told = _git(folder, environment, "log", f"--max-count={most}", "--format=%H", commit, "--", file.as_posix())
+    told = _git(
+        folder, environment, "log", f"--max-count={most}", "--diff-filter=AMR", "--format=%H", commit, "--", file.as_posix()
+    )
     return (text_at(folder, environment, each, file) for each in told.split())
 
 

@@ -192,6 +192,8 @@ def test_what_came_of_it_is_promoted_to_the_stack_whose_monitor_asked_for_it(wor
     assert world.standings(PINNED) == [Standing.DECLARED], "staging has not trained it yet"
     world.came = Served("models:/bees/2", world.git("rev-parse", "HEAD^").strip())
     assert world.standings(PINNED) == [Standing.DECLARED], "what serves there was declared before"
+    world.came = Served("models:/bees/2", "f" * 40)
+    assert world.standings(PINNED) == [Standing.DECLARED], "nobody knows what that commit declared"
     world.came = Served("models:/bees/2", commit)
     first = world.see_to(PINNED)
     assert world.see_to(PINNED) == first and [each.standing for each in first] == [Standing.PROMOTED]
