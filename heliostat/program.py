@@ -48,6 +48,7 @@ def run() -> None:
     pulumi.export("platform", platform.exported())
     if stack.access is not None:
         Access("access", stack.access, platform.controller, pulumi.ResourceOptions(depends_on=list(platform.ready)))
+    platform = platform.with_snapshots(stack.snapshots)
     contracts = _contracts(stack, root)
     declared = {
         name: ServedExternalModel(name, contracts[name], spec, root, platform)

@@ -85,6 +85,12 @@ class Environments:
             self._take_down(found)
             found = None
         made = self._templated(BranchEnvironment(name=environment_name(branch), branch=branch))
+        if found is not None and found.platform != made.platform:
+            # Its record names one platform: what it has on another one would be nobody's.
+            there = f"what it has on that of {found.platform} goes first"
+            self.say(f"{found.name} moves to the platform of {made.platform}: {there}")
+            self._take_down(found)
+            found = None
         record = self._noted(branch, commit, made, found)
         self._require_stack(record, found is not None)
         self.say(f"{record.name}: the environment of {branch}, on the platform of {record.platform}")
@@ -163,6 +169,7 @@ class Environments:
             "idle_seconds": self.settings.idle_seconds,
             "workloads": tuple(sorted({*before.workloads, *made.workloads})),
             "batches": tuple(sorted({*before.batches, *made.batches})),
+            "sample": made.sample,
             "config": made.text,
         }
         record = before.model_copy(update=changes)

@@ -38,6 +38,8 @@ class EnvironmentRecord(Model):
     """All that it ever had: what is theirs goes with it."""
     batches: tuple[str, ...] = ()
     """Its predictions made beforehand, each `<workload>-<name>`."""
+    sample: float | None = None
+    """The share of the rows that its models are trained and judged on; None: all."""
     requests: dict[str, float] = {}
     """What each application's counter was at the last sweep."""
     config: str = ""

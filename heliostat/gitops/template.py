@@ -22,6 +22,8 @@ class Templated:
     """The stack that has the platform."""
     workloads: tuple[str, ...]
     batches: tuple[str, ...]
+    sample: float | None = None
+    """The share of the rows that it takes, where that is not all."""
 
 
 def templated(text: str, file: str, environment: BranchEnvironment) -> Templated:
@@ -52,7 +54,8 @@ def templated(text: str, file: str, environment: BranchEnvironment) -> Templated
     except yamledit.EditError as error:
         raise PermanentError(f"{file}: the environment cannot be written into it: {error}") from None
     batches = [batch_name(name, each) for name, spec in workloads.items() for each in _mapping(_mapping(spec).get("batch"))]
-    return Templated(made, str(platform), tuple(workloads), tuple(batches))
+    sample = _mapping(_section(config, "snapshots")).get("sample")
+    return Templated(made, str(platform), tuple(workloads), tuple(batches), sample if isinstance(sample, float) else None)
 
 
 def _is_full(platform: Any) -> bool:
