@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from heliostat.engine.config.project import Project
 from heliostat.engine.config.stackconfig import StackConfig
@@ -28,6 +28,8 @@ from heliostat.spec.branch_environments import BranchEnvironment, environment_na
 from heliostat.systems.errors import PermanentError, RetryableError
 
 Say = Callable[[str], None]
+_LOCKED_SECONDS: Final = 86_400.0
+"""Nothing that is done to an environment takes so long: a lock of that age is of a job that was killed on another machine."""
 
 
 class ProtectedError(PermanentError):
@@ -193,6 +195,7 @@ class Environments:
         leaving = record.model_copy(update={"leaving": True})
         self.records.write(leaving)
         ref = self._ref(record)
+        locks.release_older(self.backend.bucket, ref.full_name, self.clock() - _LOCKED_SECONDS, self.say)
         if self.backend.exists(ref):
             self.commands.destroy(record.name, self._config_file(record))
         remove_leftovers(record, self._platform(record), keep_runs=self.settings.keep_runs)
@@ -203,9 +206,10 @@ class Environments:
         self.records.remove(record.name)
 
     def _forget_stack(self, ref: StackRef) -> None:
-        if not self.backend.exists(ref):
-            return
+        # Also where it is gone: whoever was killed while he removed it left his lock, which this one clears.
         with locks.locked(self.backend.bucket, ref.full_name, self.say):
+            if not self.backend.exists(ref):
+                return
             left = (self.backend.read(ref).deployment or {}).get("resources") or []
             if left:
                 raise RetryableError(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,9 +64,11 @@ def killed_before(number: int, work: Callable[[], Any]) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
 
-        with before_each_write(die):
-            work()
-        os._exit(0)
+        try:
+            with before_each_write(die):
+                work()
+        finally:
+            os._exit(1)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), "it was killed"
 
@@ -123,6 +128,21 @@ def test_an_up_that_is_killed_anywhere_is_found_by_a_sweep_and_finished_by_the_n
         killed_before(number, partial(swept.environments.up, BRANCH, "", []))
         assert len(swept.environments.sweep(set(), only_tell=False)) == 1
         assert swept.stacks() == set() and not any(NAME in path for path in files(swept) - before)
+
+
+def test_a_lock_that_a_job_left_on_another_machine_holds_a_sweep_up_for_a_day_at_most(tmp_path: Path):
+    world = EnvironmentsWorld(tmp_path)
+    world.now = time.time()
+    world.environments.up(BRANCH, "", [])
+    taken = datetime.now().astimezone() - timedelta(hours=1)
+    lock = {"pid": 1, "username": "runner", "hostname": "fv-az1", "timestamp": taken.isoformat()}
+    world.backend.bucket.write(f".pulumi/locks/organization/demo/{NAME}/x.json", json.dumps(lock).encode())
+    (held,) = world.environments.sweep(set(), only_tell=False)
+    assert "runner@fv-az1" in held.failure
+    world.now += 86_400
+    (swept,) = world.environments.sweep(set(), only_tell=False)
+    assert swept.failure == "" and world.stacks() == set()
+    assert any("runner@fv-az1" in line for line in world.said)
 
 
 def test_a_template_that_names_another_platform_has_what_is_on_the_first_go_before(tmp_path: Path):
