@@ -19,7 +19,6 @@ from heliostat.engine.state.backend import Backend, StackOutputs, StackRef
 from heliostat.engine.state.secrets import Keyring
 from heliostat.gitops.commands import StackCommands
 from heliostat.gitops.expiry import why_it_goes, with_use
-from heliostat.gitops.leftovers import applications_of, remove_leftovers
 from heliostat.gitops.records import EnvironmentRecord, Records
 from heliostat.gitops.settings import EnvironmentSettings
 from heliostat.gitops.template import Templated, templated
@@ -198,6 +197,9 @@ class Environments:
         locks.release_older(self.backend.bucket, ref.full_name, self.clock() - _LOCKED_SECONDS, self.say)
         if self.backend.exists(ref):
             self.commands.destroy(record.name, self._config_file(record))
+        # Whoever only brings one up does without what reaches stores and MLflow: half of the imports.
+        from heliostat.gitops.leftovers import remove_leftovers
+
         remove_leftovers(record, self._platform(record), keep_runs=self.settings.keep_runs)
         self._forget_stack(ref)
         # Their number grows with the branches that ever were; none of them is ever gone back to.
@@ -223,7 +225,7 @@ class Environments:
         counters = {platform: self._counters(platform) for platform in {record.platform for record in records}}
         looked = []
         for record in records:
-            ours = set(applications_of(record))
+            ours = set(record.applications)
             told = counters[record.platform]
             counts = {name: count for name, count in (told or {}).items() if name in ours}
             after = with_use(record, counts, self.clock())

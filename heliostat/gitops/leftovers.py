@@ -15,11 +15,6 @@ from heliostat.systems.mlflow_experiments import Experiments
 from heliostat.systems.objects import open_store
 
 
-def applications_of(record: EnvironmentRecord) -> list[str]:
-    """The names of its applications."""
-    return [name_in(record.name, workload) for workload in record.workloads]
-
-
 def remove_leftovers(record: EnvironmentRecord, platform: Mapping[str, Any], *, keep_runs: bool) -> None:
     """Delete what is an environment's own on a platform, by what that exports; the same once more does nothing.
 
@@ -43,7 +38,7 @@ def remove_leftovers(record: EnvironmentRecord, platform: Mapping[str, Any], *, 
 
 def _prefixes(record: EnvironmentRecord) -> Iterator[str]:
     """Where the objects of its own lie."""
-    for application in applications_of(record):
+    for application in record.applications:
         yield prefix_of(application)
         yield from (f"{top_}/{application}/" for top_ in ("predictions", "predictions-unread", "tasks"))
     yield from (top(name_in(record.name, batch)) for batch in record.batches)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heliostat.engine.config import yamledit
-from heliostat.spec.stack import PROJECT
+from heliostat.spec.base import PROJECT
 from heliostat.systems.errors import PermanentError
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from heliostat.engine.state.bucket import Bucket
 from heliostat.spec.base import Model
+from heliostat.spec.branch_environments import name_in
 from heliostat.systems.errors import PermanentError
 
 _FOLDER: Final = ".heliostat/environments"
@@ -46,6 +47,11 @@ class EnvironmentRecord(Model):
     """Its stack's config, for whoever takes it down without the branch; secrets are encrypted, as in the template."""
     leaving: bool = False
     """It is being taken down: the next sweep finishes that."""
+
+    @property
+    def applications(self) -> list[str]:
+        """The names of its applications."""
+        return [name_in(self.name, workload) for workload in self.workloads]
 
     @property
     def expires(self) -> float:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliostat.engine.config import yamledit
-from heliostat.spec.batch import batch_name
+from heliostat.spec.base import PROJECT
 from heliostat.spec.branch_environments import BranchEnvironment
-from heliostat.spec.stack import PROJECT
 from heliostat.systems.errors import PermanentError
 
 
@@ -33,6 +32,8 @@ def templated(text: str, file: str, environment: BranchEnvironment) -> Templated
         PermanentError: the template is none; with all that is wrong.
     """
     from ruamel.yaml.error import YAMLError
+
+    from heliostat.spec.batch import batch_name  # which brings all that a workload may be
 
     try:
         content = yamledit.load(text)

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from heliostat.spec.base import Model, is_none
+from heliostat.spec.base import PROJECT, Model, is_none
 from heliostat.spec.branch_environments import BranchEnvironment
 from heliostat.spec.federated import CoordinatorListener
 from heliostat.spec.judging import gate_mistakes, strategy_mistakes
@@ -28,7 +28,6 @@ from heliostat.spec.workload import Gate, TrainingCluster, Workload, Workloads
 
 M = TypeVar("M", bound=Model)
 
-PROJECT = "heliostat"
 SECTIONS = ("platform", "platformStack", "workloads", "environment", "access", "snapshots")
 
 
