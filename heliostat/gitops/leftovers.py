@@ -12,7 +12,7 @@ from heliostat.spec.ledger import prefix_of
 from heliostat.spec.predictions import schedule_key, top
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.mlflow_experiments import Experiments
-from heliostat.systems.objects import open_store
+from heliostat.systems.objects import Directory, open_store
 
 
 def remove_leftovers(record: EnvironmentRecord, platform: Mapping[str, Any], *, keep_runs: bool) -> None:
@@ -26,6 +26,8 @@ def remove_leftovers(record: EnvironmentRecord, platform: Mapping[str, Any], *, 
     for prefix in _prefixes(record):
         for found in list(store.list(prefix)):
             store.delete(found.key)
+        if isinstance(store, Directory):
+            store.remove_empty_folders(prefix)
     for batch in record.batches:
         store.delete(schedule_key(name_in(record.name, batch)))
     if not keep_runs and platform.get("trackingUri"):
