@@ -59,6 +59,9 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.task_queue:throughput", ("tasks/celery",)),
     ("bench.task_kills:lost", ("tasks/lost",)),
     ("bench.scaling:digits", ("training/digits",)),
+    ("bench.gitops:environment", ("gitops/environment",)),
+    ("bench.gitops:document", ("gitops/document",)),
+    ("bench.gitops:side_by_side", ("gitops/memory", "gitops/left")),
     ("bench.soak:soak", ("soak/failed",)),
 )
 """What measures which rows, in the order in which they are run: what needs an idle stack comes before what moves it."""

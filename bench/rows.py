@@ -170,6 +170,15 @@ ROWS = (
         is_long=True,
     ),
     Row("training/digits", "digits, strong scaling on two cores: one worker ÷ two", "ratio", _at_least(1.6)),
+    Row("gitops/environment", "a branch's environment, of what main made: push to first prediction", "s", _at_most(30)),
+    Row(
+        "gitops/document",
+        "a branch that changes comments alone: push to the end of nothing",
+        "s",
+        _at_most(10),
+    ),
+    Row("gitops/memory", "what one of 20 environments beside each other costs (PSS)", "MiB", is_long=True),
+    Row("gitops/left", "what a sweep of 20 environments leaves of them", "things", Reach("=", 0), is_long=True),
     Row("soak/failed", "failed requests of 1,000,000 over repeated rollouts", "requests", Reach("=", 0), is_long=True),
 )
 BY_NAME = {row.name: row for row in ROWS}

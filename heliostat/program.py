@@ -18,13 +18,14 @@ from pulumi.runtime import config as runtime_config
 from heliostat.layout import CODE, data_folder, has_code, workload_names
 from heliostat.resources import Access, Handover, Platform, ServedExternalModel
 from heliostat.resources.workload_modules import parameters_of, problem_of, workload_module
+from heliostat.spec.base import PROJECT
 from heliostat.spec.model_contracts import ModelContract, ModelContractError
 from heliostat.spec.platforms.aws import AwsPlatform as DeclaredAws
 from heliostat.spec.platforms.gcp import GcpPlatform as DeclaredGcp
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform as DeclaredKubernetes
 from heliostat.spec.platforms.local import LocalPlatform as DeclaredLocal
 from heliostat.spec.platforms.ray import RayPlatform as DeclaredRay
-from heliostat.spec.stack import PROJECT, ConfigError, Stack, parse
+from heliostat.spec.stack import ConfigError, Stack, parse
 
 _EXTRAS: Final = {
     "pulumi_aws": "aws,kubernetes",
@@ -48,6 +49,7 @@ def run() -> None:
     pulumi.export("platform", platform.exported())
     if stack.access is not None:
         Access("access", stack.access, platform.controller, pulumi.ResourceOptions(depends_on=list(platform.ready)))
+    platform = platform.with_snapshots(stack.snapshots)
     contracts = _contracts(stack, root)
     declared = {
         name: ServedExternalModel(name, contracts[name], spec, root, platform)

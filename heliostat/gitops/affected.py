@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from heliostat.gitops.declared import PARTS, DeclaredTree, DeclaredWorkload
-from heliostat.spec.stack import PROJECT
+from heliostat.spec.base import PROJECT
 
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w]*(\.\w+)+:[A-Za-z_]\w*")
 GONE: Final = "its config is gone"

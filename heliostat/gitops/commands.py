@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from heliostat.engine.config import project as projects
-from heliostat.gitops.pull_requests import Previewed
 from heliostat.systems.errors import PermanentError
+
+if TYPE_CHECKING:
+    from heliostat.gitops.pull_requests import Previewed  # which brings what writes comments
 
 TEMPLATE = "HELIOSTAT_TEMPLATE"
 """Names the template of the stack that a command works on: the policy packs that always run judge it as that one."""
@@ -68,6 +70,8 @@ class CommandLine:
 
     def preview(self, stack: str, plan: Path) -> Previewed:
         """`heliostat preview --json`, with its plan; what it says to people goes on to our stderr as well."""
+        from heliostat.gitops.pull_requests import Previewed
+
         command = [sys.executable, "-m", "heliostat.cli.main", "preview", "--json", "--stack", stack, "--save-plan", str(plan)]
         ran = subprocess.run(  # noqa: S603 - our own command
             command, cwd=self._root, env=self._environment, capture_output=True, text=True, errors="replace", check=False

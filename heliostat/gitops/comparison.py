@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from heliostat.gitops.markdown import figure, table, text_of
+from heliostat.spec.snapshot_settings import sample_text
 
 _MANY: Final = 20
 """Slices that are shown of a column."""
@@ -71,6 +72,9 @@ def _metrics(ours: Side, theirs: Side, beside: str) -> Iterator[str]:
     mine, other = (side.report.get("candidate") or {} for side in (ours, theirs))
     if not mine:
         return
+    for whose, side in (("This branch's figures", ours), (f"Those of {text_of(beside)}", theirs)):
+        if (share := side.report.get("sample")) is not None:
+            yield f"**{whose} are of {sample_text(share)}.**"
     if ours.report.get("dataset") != theirs.report.get("dataset") and other:
         yield "_They were measured on different test data: read the figures as such._"
     heads = ["", text_of(ours.version) or "this branch", text_of(f"{theirs.version} in {beside}") if other else "not known"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from heliostat.engine.config.project import Project
 from heliostat.engine.config.stackconfig import StackConfig
@@ -20,7 +20,6 @@ from heliostat.engine.state.backend import Backend, StackOutputs, StackRef
 from heliostat.engine.state.secrets import Keyring
 from heliostat.gitops.commands import StackCommands
 from heliostat.gitops.expiry import why_it_goes, with_use
-from heliostat.gitops.leftovers import applications_of, remove_leftovers
 from heliostat.gitops.records import EnvironmentRecord, Records
 from heliostat.gitops.settings import EnvironmentSettings
 from heliostat.gitops.template import Templated, templated
@@ -29,6 +28,8 @@ from heliostat.spec.branch_environments import BranchEnvironment, environment_na
 from heliostat.systems.errors import PermanentError, RetryableError
 
 Say = Callable[[str], None]
+_LOCKED_SECONDS: Final = 86_400.0
+"""Nothing that is done to an environment takes so long: a lock of that age is of a job that was killed on another machine."""
 
 
 class ProtectedError(PermanentError):
@@ -86,6 +87,12 @@ class Environments:
             self._take_down(found)
             found = None
         made = self._templated(BranchEnvironment(name=environment_name(branch), branch=branch))
+        if found is not None and found.platform != made.platform:
+            # Its record names one platform: what it has on another one would be nobody's.
+            there = f"what it has on that of {found.platform} goes first"
+            self.say(f"{found.name} moves to the platform of {made.platform}: {there}")
+            self._take_down(found)
+            found = None
         record = self._noted(branch, commit, made, found)
         self._require_stack(record, found is not None)
         self.say(f"{record.name}: the environment of {branch}, on the platform of {record.platform}")
@@ -176,6 +183,7 @@ class Environments:
             "idle_seconds": self.settings.idle_seconds,
             "workloads": tuple(sorted({*before.workloads, *made.workloads})),
             "batches": tuple(sorted({*before.batches, *made.batches})),
+            "sample": made.sample,
             "config": made.text,
         }
         record = before.model_copy(update=changes)
@@ -199,8 +207,12 @@ class Environments:
         leaving = record.model_copy(update={"leaving": True})
         self.records.write(leaving)
         ref = self._ref(record)
+        locks.release_older(self.backend.bucket, ref.full_name, self.clock() - _LOCKED_SECONDS, self.say)
         if self.backend.exists(ref):
             self.commands.destroy(record.name, self._config_file(record))
+        # Whoever only brings one up does without what reaches stores and MLflow: half of the imports.
+        from heliostat.gitops.leftovers import remove_leftovers
+
         remove_leftovers(record, self._platform(record), keep_runs=self.settings.keep_runs)
         self._forget_stack(ref)
         # Their number grows with the branches that ever were; none of them is ever gone back to.
@@ -209,9 +221,10 @@ class Environments:
         self.records.remove(record.name)
 
     def _forget_stack(self, ref: StackRef) -> None:
-        if not self.backend.exists(ref):
-            return
+        # Also where it is gone: whoever was killed while he removed it left his lock, which this one clears.
         with locks.locked(self.backend.bucket, ref.full_name, self.say):
+            if not self.backend.exists(ref):
+                return
             left = (self.backend.read(ref).deployment or {}).get("resources") or []
             if left:
                 raise RetryableError(
@@ -225,7 +238,7 @@ class Environments:
         counters = {platform: self._counters(platform) for platform in {record.platform for record in records}}
         looked = []
         for record in records:
-            ours = set(applications_of(record))
+            ours = set(record.applications)
             told = counters[record.platform]
             counts = {name: count for name, count in (told or {}).items() if name in ours}
             after = with_use(record, counts, self.clock())

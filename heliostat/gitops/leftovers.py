@@ -12,12 +12,7 @@ from heliostat.spec.ledger import prefix_of
 from heliostat.spec.predictions import schedule_key, top
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.mlflow_experiments import Experiments
-from heliostat.systems.objects import open_store
-
-
-def applications_of(record: EnvironmentRecord) -> list[str]:
-    """The names of its applications."""
-    return [name_in(record.name, workload) for workload in record.workloads]
+from heliostat.systems.objects import Directory, open_store
 
 
 def remove_leftovers(record: EnvironmentRecord, platform: Mapping[str, Any], *, keep_runs: bool) -> None:
@@ -31,6 +26,8 @@ def remove_leftovers(record: EnvironmentRecord, platform: Mapping[str, Any], *, 
     for prefix in _prefixes(record):
         for found in list(store.list(prefix)):
             store.delete(found.key)
+        if isinstance(store, Directory):
+            store.remove_empty_folders(prefix)
     for batch in record.batches:
         store.delete(schedule_key(name_in(record.name, batch)))
     if not keep_runs and platform.get("trackingUri"):
@@ -43,7 +40,7 @@ def remove_leftovers(record: EnvironmentRecord, platform: Mapping[str, Any], *, 
 
 def _prefixes(record: EnvironmentRecord) -> Iterator[str]:
     """Where the objects of its own lie."""
-    for application in applications_of(record):
+    for application in record.applications:
         yield prefix_of(application)
         yield from (f"{top_}/{application}/" for top_ in ("predictions", "predictions-unread", "tasks"))
     yield from (top(name_in(record.name, batch)) for batch in record.batches)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from heliostat.gitops.markdown import figure, table, text_of
+from heliostat.spec.snapshot_settings import sample_text
 
 _MANY: Final = 30
 """Slices, or parameters, that are shown."""
@@ -24,6 +25,8 @@ class Card:
     report: Mapping[str, Any] | None = None
     """The evaluation, as `heliostat.jobs.evaluate` wrote it; None where there is none."""
     report_uri: str = ""
+    sample: float | None = None
+    """The share of the rows that its data is a sample of."""
 
 
 def card_text(card: Card, stack: str, workload: str, before: str | None, why: str) -> str:
@@ -33,6 +36,8 @@ def card_text(card: Card, stack: str, workload: str, before: str | None, why: st
     if card.report is None:
         parts.append("There is no evaluation of it: it was pinned, or registered by others.")
     else:
+        if (share := card.report.get("sample")) is not None:
+            parts.append(f"**The figures are of {sample_text(share)}.**")
         parts += [_overall(card.report), *_slices(card.report)]
         parts.append(f"The whole evaluation: `{card.report_uri}`")
     return "\n\n".join(part for part in parts if part)

@@ -7,7 +7,7 @@ from typing import Any
 
 from heliostat.engine.config import yamledit
 from heliostat.engine.config.stackconfig import revealed
-from heliostat.spec.stack import PROJECT
+from heliostat.spec.base import PROJECT
 from heliostat.systems.errors import PermanentError
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from heliostat.engine.state.urns import name_of, type_of
 from heliostat.gitops.markdown import code, fence, folded, text_of
+from heliostat.spec.snapshot_settings import sample_text
 
 MARK: Final = "<!-- heliostat: the plan of this pull request; edited by each run -->"
 """The first line of the comment, by which the next run finds it."""
@@ -51,6 +52,8 @@ class EnvironmentNote:
     """By workload."""
     goes: str = ""
     """When, for people."""
+    sample: float | None = None
+    """The share of the rows that its figures are of; None: all."""
     failure: str = ""
 
 
@@ -192,7 +195,9 @@ def _environment(note: EnvironmentNote) -> str:
         return f"#### The environment {code(note.name)} did not come up\n\n{fence(note.failure)}"
     lines = [f"- {text_of(name)}: {text_of(url)}" for name, url in sorted(note.urls.items())]
     goes = f" It goes {text_of(note.goes)}." if note.goes else ""
-    return "\n".join([f"#### The environment {code(note.name)}", "", *lines, "", f"Requests and pushes are use.{goes}"])
+    sample = f" **Its figures are of {sample_text(note.sample)}.**" if note.sample is not None else ""
+    foot = f"Requests and pushes are use.{goes}{sample}"
+    return "\n".join([f"#### The environment {code(note.name)}", "", *lines, "", foot])
 
 
 def _counted(count: int, thing: str) -> str:

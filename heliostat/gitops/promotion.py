@@ -11,6 +11,7 @@ from heliostat.gitops.evaluations import document_at
 from heliostat.gitops.model_card import Card, card_text
 from heliostat.gitops.pins import pin_in, pinned
 from heliostat.spec.addresses import Access
+from heliostat.spec.snapshot_settings import SAMPLE_TAG, sample_text
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.forges import Forge, PullRequest
 from heliostat.systems.git_branches import Branches, head_of, push_edit
@@ -71,7 +72,21 @@ def card_of(version: str, platform: Mapping[str, Any]) -> Card:
         run.parameters if run else {},
         document_at(report_uri, platform.get("store")),
         report_uri,
+        float(found.tags[SAMPLE_TAG]) if SAMPLE_TAG in found.tags else None,
     )
+
+
+def require_whole(card: Card) -> None:
+    """See that a version is fit for another stack.
+
+    Raises:
+        RefusedVersionError: it was trained on a sample.
+    """
+    if card.sample is not None:
+        raise RefusedVersionError(
+            f"{card.version} was trained and judged on {sample_text(card.sample)}: promote one of whole data, from a stack "
+            "whose config has no `snapshots.sample`"
+        )
 
 
 def propose(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from heliostat.engine.state.bucket import Bucket
 from heliostat.spec.base import Model
+from heliostat.spec.branch_environments import name_in
 from heliostat.systems.errors import PermanentError
 
 _FOLDER: Final = ".heliostat/environments"
@@ -38,12 +39,19 @@ class EnvironmentRecord(Model):
     """All that it ever had: what is theirs goes with it."""
     batches: tuple[str, ...] = ()
     """Its predictions made beforehand, each `<workload>-<name>`."""
+    sample: float | None = None
+    """The share of the rows that its models are trained and judged on; None: all."""
     requests: dict[str, float] = {}
     """What each application's counter was at the last sweep."""
     config: str = ""
     """Its stack's config, for whoever takes it down without the branch; secrets are encrypted, as in the template."""
     leaving: bool = False
     """It is being taken down: the next sweep finishes that."""
+
+    @property
+    def applications(self) -> list[str]:
+        """The names of its applications."""
+        return [name_in(self.name, workload) for workload in self.workloads]
 
     @property
     def expires(self) -> float:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliostat.engine.config import yamledit
-from heliostat.spec.batch import batch_name
+from heliostat.spec.base import PROJECT
 from heliostat.spec.branch_environments import BranchEnvironment
-from heliostat.spec.stack import PROJECT
 from heliostat.systems.errors import PermanentError
 
 
@@ -22,6 +21,8 @@ class Templated:
     """The stack that has the platform."""
     workloads: tuple[str, ...]
     batches: tuple[str, ...]
+    sample: float | None = None
+    """The share of the rows that it takes, where that is not all."""
 
 
 def templated(text: str, file: str, environment: BranchEnvironment) -> Templated:
@@ -31,6 +32,8 @@ def templated(text: str, file: str, environment: BranchEnvironment) -> Templated
         PermanentError: the template is none; with all that is wrong.
     """
     from ruamel.yaml.error import YAMLError
+
+    from heliostat.spec.batch import batch_name  # which brings all that a workload may be
 
     try:
         content = yamledit.load(text)
@@ -52,7 +55,8 @@ def templated(text: str, file: str, environment: BranchEnvironment) -> Templated
     except yamledit.EditError as error:
         raise PermanentError(f"{file}: the environment cannot be written into it: {error}") from None
     batches = [batch_name(name, each) for name, spec in workloads.items() for each in _mapping(_mapping(spec).get("batch"))]
-    return Templated(made, str(platform), tuple(workloads), tuple(batches))
+    sample = _mapping(_section(config, "snapshots")).get("sample")
+    return Templated(made, str(platform), tuple(workloads), tuple(batches), sample if isinstance(sample, float) else None)
 
 
 def _is_full(platform: Any) -> bool:

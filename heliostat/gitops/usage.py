@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from heliostat.spec.addresses import ControllerAddress
-from heliostat.systems.controller_api import ControllerClient
 
 _COUNTER = "heliostat_requests_total"
 
 
 def requests_on(controller: ControllerAddress) -> dict[str, float]:
     """The counters of all applications, by name. Raises RetryableError where the controller does not answer."""
+
+    from heliostat.systems.controller_api import ControllerClient
 
     async def ask() -> str:
         async with ControllerClient(controller) as client:

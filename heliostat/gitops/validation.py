@@ -15,9 +15,10 @@ from heliostat.gitops.settings import EnvironmentSettings
 from heliostat.gitops.template import templated
 from heliostat.layout import SourcesError, sources, workload_names
 from heliostat.resources.workload_modules import parameters_of, problem_of, workload_module
+from heliostat.spec.base import PROJECT
 from heliostat.spec.branch_environments import BranchEnvironment
 from heliostat.spec.code import WORKLOADS, CodeError, code_of
-from heliostat.spec.stack import PROJECT, ConfigError, parse
+from heliostat.spec.stack import ConfigError, parse
 from heliostat.systems.errors import PermanentError
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from heliostat.spec.card import CardReview
+from heliostat.spec.snapshot_settings import sample_text
 from heliostat.spec.training_report import TrainingReport
 
 
@@ -68,7 +69,7 @@ def model_card(facts: ModelFacts, review: CardReview) -> str:
         "test_rows": evaluation.get("rows"), "metric": metric, "slices": slices, "fairness": candidate.get("fairness", []),
         "unevaluated": "it is pinned, or its evaluation is gone",
     }  # fmt: skip
-    return _rendered("model-card.md", told, review, _warnings(review, facts.version))
+    return _rendered("model-card.md", told, review, [*_warnings(review, facts.version), *_of_sample(evaluation)])
 
 
 def data_card(facts: DataFacts, review: CardReview) -> str:
@@ -85,7 +86,7 @@ def data_card(facts: DataFacts, review: CardReview) -> str:
         "parents": manifest.get("parents", []),
         "balance": ", ".join(f"{value} in {count} rows" for value, count in balance.items()),
     }  # fmt: skip
-    warnings = _warnings(review, None)
+    warnings = [*_warnings(review, None), *_of_sample(manifest)]
     if erased := manifest.get("erased"):
         warnings.append(f"Its bytes are gone: a person's rows were deleted, and {erased['successor']} has its place.")
     return _rendered("data-card.md", told, review, warnings)
@@ -108,6 +109,11 @@ def _warnings(review: CardReview, version: int | None) -> list[str]:
     if version is not None and review.of is not None and review.of != version:
         return [f"The review is of version {review.of}; this is version {version}."]
     return []
+
+
+def _of_sample(told: Mapping[str, Any]) -> list[str]:
+    share = told.get("sample")
+    return [f"This is {sample_text(share)}, and so are its figures."] if share is not None else []
 
 
 def _overall(part: Mapping[str, Any], metric: str) -> float | None:

@@ -32,8 +32,9 @@ def is_erased(manifest: dict[str, Any]) -> bool:
 
 
 def rows_of(address: StoreAddress, manifest: dict[str, Any], subject: Subject) -> dict[str, int]:
-    """How many rows of the person each split has; only those that have any."""
-    if subject.field not in manifest["columns"]:
+    """How many rows of the person each split has; only those that have any. Of a snapshot that is there by reference none is
+    here: the erasure is that of the store which has the rows."""
+    if subject.field not in manifest["columns"] or "origin" in manifest:
         return {}
     snapshot = Snapshot(f"datasets/{manifest['name']}/{manifest['digest']}", address)
     found = {

@@ -63,10 +63,9 @@ def parts_of(specification: BatchSpecification, contract: Contract[Any, Any]) ->
     """
     match specification.source:
         case SnapshotSource(split=split):
-            address, key = specification.store, specification.dataset_key
+            snapshot, key = Snapshot(specification.dataset_key, specification.store), specification.dataset_key
             # What a killed writer left beside them is none of the snapshot's.
-            files = Snapshot(key, address).manifest().get("files", {}).get(split, [f"{split}.parquet"])
-            keys = [f"{key}/{file}" for file in files]
+            address, keys = snapshot.home(), [f"{key}/{file}" for file in snapshot.files(split)]
         case ParquetSource(uri=uri):
             address = _address(uri, specification.store)
             keys = [info.key for info in open_store(address).list() if info.key.endswith(".parquet") and info.size]

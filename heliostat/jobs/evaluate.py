@@ -49,7 +49,8 @@ def evaluate(specification: EvaluateSpecification) -> None:
     problem = specification.problem or Problem()
     metric = judged_by(specification.gate, problem)
     snapshot = datasets.Snapshot(specification.dataset_key, specification.store)
-    label = snapshot.manifest()["label"]
+    manifest = snapshot.manifest()
+    label = manifest["label"]
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder, "test.parquet")
         table = _split(snapshot, rows, label, _columns(problem, specification.gate))
@@ -90,6 +91,7 @@ def evaluate(specification: EvaluateSpecification) -> None:
             "higherIsBetter": metric is None or problem.higher_is_better(metric),
             "rows": table.num_rows,
             "dataset": specification.dataset_digest,
+            **({"sample": manifest["sample"]} if "sample" in manifest else {}),
             "candidate": {"model": specification.candidate, **(judged(scores) or {})},
             "baseline": judged(baseline),
             "incumbent": {"model": specification.incumbent, **stable} if stable is not None else None,

@@ -10,20 +10,21 @@ import heliostat
 from heliostat.data.profiles import Profile
 from heliostat.data.schema import SchemaError, read
 from heliostat.data.storage import from_bytes
-from heliostat.jobs.data_of import data_of
+from heliostat.jobs.sample_of import rows_of
 from heliostat.jobs.specification import progress, run
 from heliostat.ml import datasets
 from heliostat.ml.snapshots.holding import Held, SplitFinding, hold
 from heliostat.ml.snapshots.splits import Split
 from heliostat.spec.data_sets import Making, prefix_of
 from heliostat.spec.jobs import SnapshotSpecification
+from heliostat.spec.snapshot_settings import sample_text
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
 
 
 def snapshot(specification: SnapshotSpecification) -> None:
-    """Call the workload's data function and keep what it returns, with how it was made."""
-    found = data_of(specification, progress)
+    """Call the workload's data function and keep what it returns, or a sample of it, with how it was made."""
+    found = rows_of(specification, progress)
     data = found.data
     store = open_store(specification.store)
     told: list[SplitFinding] = []
@@ -31,7 +32,13 @@ def snapshot(specification: SnapshotSpecification) -> None:
     def held(splits: Mapping[str, Split]) -> None:
         told.extend(_held(specification, store, splits, data.label))
 
-    manifest = datasets.save(data, specification.name, store, progress, specification.task, held)
+    sample = {"sample": specification.sample} if specification.sample is not None else {}
+    try:
+        manifest = datasets.save(data, specification.name, store, progress, specification.task, held, sample)
+    except PermanentError as error:
+        if specification.sample is None:
+            raise
+        raise PermanentError(f"{sample_text(specification.sample)} of {specification.name}: {error}") from None
     made = _making(specification, data, told)
     datasets.put_json(store, specification.result_key, {**manifest, **({"made": made} if made else {})})
     found.done()

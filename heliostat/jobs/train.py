@@ -28,6 +28,7 @@ from heliostat.spec.budget import limit_of, may_go_on
 from heliostat.spec.distribution import TpuSlices
 from heliostat.spec.jobs import FederateSpecification, TrainSpecification
 from heliostat.spec.scaling import scaling_arguments
+from heliostat.spec.snapshot_settings import SAMPLE_TAG
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import ObjectMissingError, arrow_location
@@ -116,7 +117,8 @@ def _run_of(registry: Registry, specification: TrainSpecification) -> str:
     experiment = specification.experiment or specification.name
     run_id = registry.create_run(experiment, specification.submission_id, tags)
     manifest = Snapshot(specification.dataset_key, specification.store).manifest()
-    registry.log(run_id, parameters={**specification.parameters, "workers": specification.scaling.workers})
+    sample = {SAMPLE_TAG: str(manifest["sample"])} if "sample" in manifest else {}
+    registry.log(run_id, tags=sample, parameters={**specification.parameters, "workers": specification.scaling.workers})
     registry.log_input(run_id, specification.name, specification.dataset_digest, manifest["uri"], manifest["rows"])
     return run_id
 

@@ -29,6 +29,7 @@ from heliostat.spec.data_sets import DataSource
 from heliostat.spec.tasks import DeclaredTask
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
+from heliostat.systems.references import is_whole
 from heliostat.systems.scratch import scratch_folder
 
 __all__ = ["DataSource", "Parts", "Snapshot", "Tables", "check"]
@@ -167,13 +168,15 @@ def save(
     tell: Callable[[str], None] = lambda text: None,
     task: DeclaredTask = None,
     hold: Callable[[Mapping[str, Split]], None] = lambda splits: None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Keep `data` as a snapshot of the data set `name` and return its manifest; one that is there is adopted as it is.
 
     Killed at any moment, nothing of it is read: the manifest comes last, and the next attempt writes the same rows anew.
 
     The values alone name it. What is told of the label is told as the task has it, also of one that is adopted. `hold` is
-    called with the splits before anything is stored, and raises where they are not to become a snapshot.
+    called with the splits before anything is stored, and raises where they are not to become a snapshot. `more` is what else
+    the manifest says.
 
     Raises:
         PermanentError: the splits or the parts do not fit together, or their label is none of the task.
@@ -186,8 +189,10 @@ def save(
         tell("computing the digest")
         digest = content_digest(data.label, splits)
         prefix = f"datasets/{name}/{digest}"
+        found: dict[str, Any] = {}
         if store.exists(f"{prefix}/manifest.json"):
-            found: dict[str, Any] = json.loads(store.get(f"{prefix}/manifest.json"))
+            found = json.loads(store.get(f"{prefix}/manifest.json"))
+        if found and ("origin" not in found or is_whole(store, name, digest)):
             if erased := found.get("erased"):
                 raise PermanentError(
                     f"the data are the snapshot {digest[:12]} of {name}, of which a person's rows were deleted (erasure "
@@ -213,6 +218,7 @@ def save(
         "notes": list(data.notes),
         "statisticsUri": store.uri(f"{prefix}/statistics.json"),
         "schemaUri": store.uri(f"{prefix}/schema.json"),
+        **(more or {}),
     }
     put_json(store, f"{prefix}/manifest.json", manifest)
     return manifest

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from heliostat.provider import ingestions, inspecting, ray_work
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.spec.inspection import Role
-from heliostat.spec.jobs import SnapshotSpecification
-from heliostat.spec.resources import DatasetAddress, DatasetInputs, DatasetOutputs
-from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
+from heliostat.spec.jobs import SnapshotSpecification, WholeSnapshot
+from heliostat.spec.resources import DatasetAddress, DatasetInputs, DatasetOutputs, StoreAddress
+from heliostat.spec.snapshot_settings import sample_text
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import open_store
+from heliostat.systems.references import is_whole, known_manifest, open_origin, refer
 
 
 class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
@@ -46,7 +48,11 @@ class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
         """Say which snapshot is taken."""
         if await asyncio.to_thread(_manifest, new):
             return
-        context.info(f"will make a snapshot of {new.name}{_why(old, new)}")
+        if found := await asyncio.to_thread(_elsewhere, new):
+            context.info(f"will take the snapshot {found['digest'][:12]} of {new.name} in {_origin(new).uri} by reference")
+            return
+        taken = f"{sample_text(new.sample)} as the snapshot" if new.sample is not None else "a snapshot"
+        context.info(f"will make {taken} of {new.name}{_why(old, new)}")
 
     async def create(self, context: Context, inputs: DatasetInputs) -> Created[DatasetOutputs]:
         """Adopt the snapshot or make it."""
@@ -66,7 +72,8 @@ class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
         """Nothing: snapshots are immutable and named by their content, and what was trained from one still names it."""
 
 
-def _identity(inputs: DatasetInputs) -> str:
+def _identity(inputs: DatasetInputs, *, whole: bool = False) -> str:
+    """What decides about the rows; of a sample that of the `whole` that it is taken of, where that is asked for."""
     parts: dict[str, Any] = {"code": inputs.code.digest, "entry_point": inputs.entry_point, "parameters": inputs.parameters}
     if task := _task(inputs):
         parts["task"] = task
@@ -74,6 +81,8 @@ def _identity(inputs: DatasetInputs) -> str:
         parts["schema"] = _expected(inputs.data_schema)
     if inputs.ingestion is not None:
         parts |= {"ingestion": ingestions.normal(inputs.ingestion), "found": inputs.found}
+    if inputs.sample is not None and not whole:
+        parts["sample"] = inputs.sample
     return ray_work.digest_of({"name": inputs.name, **parts})
 
 
@@ -106,46 +115,78 @@ def _schema_mistakes(given: Mapping[str, Any]) -> list[Failure]:
     return []
 
 
-def _result_key(inputs: DatasetInputs) -> str:
-    return f"datasets/{inputs.name}/made/{_identity(inputs)}.json"
+def _result_key(inputs: DatasetInputs, *, whole: bool = False) -> str:
+    return f"datasets/{inputs.name}/made/{_identity(inputs, whole=whole)}.json"
 
 
 def _manifest(inputs: DatasetInputs) -> dict[str, Any] | None:
     """The manifest of the snapshot that these inputs made, where it is still whole."""
-    store = open_store(inputs.store)
-    try:
-        manifest: dict[str, Any] = json.loads(store.get(_result_key(inputs)))
-    except ObjectMissingError:
+    return known_manifest(open_store(inputs.store), _result_key(inputs), inputs.name)
+
+
+def _elsewhere(inputs: DatasetInputs) -> dict[str, Any] | None:
+    """The manifest of the same snapshot in the store that snapshots are taken from by reference; None where it has none.
+
+    Raises:
+        PermanentError: that store cannot be read.
+    """
+    if inputs.origin is None or inputs.origin.uri == inputs.store.uri:
         return None
-    return manifest if _is_whole(store, inputs.name, manifest["digest"]) else None
+    try:
+        return known_manifest(open_origin(inputs.origin), _result_key(inputs), inputs.name)
+    except PermanentError as error:
+        raise PermanentError(
+            f"the snapshots of {inputs.name} in {inputs.origin.uri} cannot be read: {error}; let whoever brings this stack up "
+            "read there, or leave `snapshots.stack` out of its config"
+        ) from error
+
+
+def _origin(inputs: DatasetInputs) -> StoreAddress:
+    return inputs.origin or inputs.store
+
+
+def _whole(inputs: DatasetInputs) -> WholeSnapshot | None:
+    """The snapshot that a sample is taken of, here or elsewhere; None where nobody made it: the data function is called."""
+    if inputs.sample is None:
+        return None
+    key = _result_key(inputs, whole=True)
+    for store in (inputs.store, *([inputs.origin] if inputs.origin else [])):
+        if known := known_manifest(open_origin(store), key, inputs.name):
+            digest = str(known["digest"])
+            return WholeSnapshot(key=f"datasets/{inputs.name}/{digest}", digest=digest, store=store)
+    return None
 
 
 def _exists(outputs: DatasetOutputs) -> bool:
-    return _is_whole(open_store(outputs.store), outputs.name, outputs.address.digest)
+    return is_whole(open_store(outputs.store), outputs.name, outputs.address.digest)
 
 
-def _is_whole(store: ObjectStore, name: str, digest: str) -> bool:
-    """Whether a snapshot is there; the manifest of one that a person's rows were deleted from names its successor."""
-    try:
-        return "erased" not in json.loads(store.get(f"datasets/{name}/{digest}/manifest.json"))
-    except ObjectMissingError:
-        return False
+def _taken(inputs: DatasetInputs) -> dict[str, Any] | None:
+    """The manifest of a snapshot that is there already, here or by reference from now on."""
+    if (known := _manifest(inputs)) is not None:
+        return known
+    found = _elsewhere(inputs)
+    return refer(open_store(inputs.store), _origin(inputs), _result_key(inputs), found) if found is not None else None
 
 
 async def _made(context: Context, inputs: DatasetInputs, old: DatasetOutputs | None) -> DatasetOutputs:
-    manifest = await asyncio.to_thread(_manifest, inputs)
+    manifest = await asyncio.to_thread(_taken, inputs)
     if manifest is None:
-        await ray_work.run(_work(inputs, old), context)
+        await ray_work.run(await asyncio.to_thread(_work, inputs, old), context)
         manifest = await asyncio.to_thread(_manifest, inputs)
     if manifest is None:
         raise RuntimeError(f"the snapshot job of {inputs.name} succeeded and left no manifest")
+    if inputs.sample is not None:
+        context.warn(f"{inputs.name}: {sample_text(inputs.sample)} is taken, and every figure is of that")
+    if "origin" in manifest:
+        context.info(f"{inputs.name}: the snapshot {manifest['digest'][:12]} is read in {manifest['origin']['uri']}")
     for note in manifest["notes"]:
         context.info(f"{inputs.name}: {note}")
     for finding in manifest.get("made", {}).get("findings", ()):
         context.warn(f"{inputs.name}: {finding['split']}: {finding['text']}; no model is given the column, so nothing stops")
     return DatasetOutputs(
         **{name: getattr(inputs, name) for name in DatasetInputs.model_fields},
-        address=DatasetAddress(uri=manifest["uri"], digest=manifest["digest"]),
+        address=DatasetAddress(uri=manifest["uri"], digest=manifest["digest"], sample=inputs.sample),
         rows=manifest["rows"],
         statistics_uri=manifest["statisticsUri"],
         schema_uri=manifest["schemaUri"],
@@ -163,6 +204,8 @@ def _work(inputs: DatasetInputs, old: DatasetOutputs | None) -> ray_work.Work:
         data_schema=inputs.data_schema,
         ingestion=inputs.ingestion,
         previous=f"datasets/{old.name}/{old.address.digest}" if old is not None else None,
+        sample=inputs.sample,
+        whole=_whole(inputs),
         store=inputs.store,
         result_key=_result_key(inputs),
     )
@@ -178,7 +221,7 @@ def _work(inputs: DatasetInputs, old: DatasetOutputs | None) -> ray_work.Work:
 
 
 def _same(old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:
-    same = {"ray"}
+    same = {"ray", "origin"}  # where a snapshot may be taken from tells nothing of its content
     if _task(old) == _task(new):
         same.add("problem")  # metrics of the workload's own are nothing to a snapshot
     if old.code.digest == new.code.digest:
@@ -204,5 +247,7 @@ def _why(old: DatasetOutputs | None, new: DatasetInputs) -> str:
         changes.append("its task changed")
     if _expected(old.data_schema) != _expected(new.data_schema):
         changes.append("what is expected of it changed")
+    if old.sample != new.sample:
+        changes.append(f"now {sample_text(new.sample)}" if new.sample is not None else "now all of its rows")
     changes += ingestions.changes(old, new)
     return f": {', '.join(changes)}" if changes else ""

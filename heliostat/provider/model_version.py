@@ -21,6 +21,7 @@ from heliostat.spec.judging import judged_by
 from heliostat.spec.metrics import former
 from heliostat.spec.monitoring import Refusal, refusals
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
+from heliostat.spec.snapshot_settings import SAMPLE_TAG, sample_text
 from heliostat.spec.workload import OnRefusal
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -141,7 +142,7 @@ async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersion
         context.warn(f"{inputs.name}: judged against the baseline alone, for {report['incomparable']}")
     if verdict.accepted:
         version = await asyncio.to_thread(_register, inputs, verdict, report_uri)
-        context.info(f"{inputs.name}: accepted as version {version.version}: {verdict.summary}")
+        context.info(f"{inputs.name}: accepted as version {version.version}: {verdict.summary}{_of_sample(inputs)}")
         return _outputs(inputs, version, "accepted", report_uri)
     await asyncio.to_thread(_tag_run, inputs, _refusal(verdict, report_uri))
     await asyncio.to_thread(_note_refusal, inputs, verdict, report_uri)
@@ -178,7 +179,7 @@ def _refused(
     """
     before = " (measured at an earlier update, not again)" if known else ""
     against = f"against {serving.uri}, which serves:" if serving else "against the baseline alone:"
-    told = [f"the model {inputs.model_uri} is refused{before}", against, *verdict.table()]
+    told = [f"the model {inputs.model_uri} is refused{before}{_of_sample(inputs)}", against, *verdict.table()]
     whole = ["the whole report:", report_uri, f"its figures, in MLflow at {inputs.tracking_uri}:", f"run {inputs.run_id}"]
     if inputs.gate.on_refusal is OnRefusal.KEEP and serving:
         kept = f"{serving.uri} goes on serving, as gate.onRefusal: keep asks"
@@ -312,11 +313,22 @@ def _register(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str
             inputs.name,
             inputs.model_uri or "",
             inputs.run_id or "",
-            f"Accepted by the gate: {verdict.summary}",
-            {"heliostat.report": report_uri, _DATA_TAG: inputs.dataset.digest},
+            f"Accepted by the gate: {verdict.summary}{_of_sample(inputs)}",
+            {"heliostat.report": report_uri, _DATA_TAG: inputs.dataset.digest, **_sample_tag(inputs)},
         )
         registry.log(inputs.run_id or "", tags={"heliostat.verdict": "accepted", "heliostat.version": str(version.version)})
     return version
+
+
+def _of_sample(inputs: ModelVersionInputs) -> str:
+    """That figures are of a sample; empty where they are of all rows."""
+    share = inputs.dataset.sample
+    return f" (measured on {sample_text(share)})" if share is not None else ""
+
+
+def _sample_tag(inputs: ModelVersionInputs) -> dict[str, str]:
+    share = inputs.dataset.sample
+    return {SAMPLE_TAG: str(share)} if share is not None else {}
 
 
 def _log_report(inputs: ModelVersionInputs, report: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ class Dataset(Resource):
         code: The source files that the entry point needs.
         entry_point: A function `(parameters) -> Tables | Parts` of `heliostat.ml.datasets`, as `package.module:name`.
         parameters: The values that the function is called with.
-        platform: Where the function runs and the snapshot is kept.
+        platform: Where the function runs and the snapshot is kept, whose snapshots are taken by reference, and how much.
         opts: Pulumi's resource options.
         problem: What its label is held against; by default it is a number.
         data_schema: What is expected of it, as the text of a `schema.yaml`; data that is otherwise is no snapshot.
@@ -57,6 +57,8 @@ class Dataset(Resource):
             problem=problem,
             data_schema=data_schema,
             ingestion=ingestion.model_dump(mode="json") if ingestion is not None else None,
+            origin=platform.snapshots,
+            sample=platform.sample,
             store=platform.store,
             ray=platform.ray,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
@@ -12,6 +12,7 @@ from heliostat.resources.base import Address, all_or_nothing
 from heliostat.spec.branch_environments import experiment_in, name_in
 from heliostat.spec.groups import chosen
 from heliostat.spec.own_cluster import own_cluster
+from heliostat.spec.snapshot_settings import SnapshotSettings
 from heliostat.spec.workload import TrainingCluster
 
 
@@ -43,6 +44,19 @@ class Platform:
     these are replaced, `Handover` keeps the old ones until nothing is left there."""
     environment: str = ""
     """The name of the branch's environment that the workloads are declared in; empty of any other stack."""
+    snapshots: pulumi.Input[Address] | None = None
+    """The object store of another stack, whose snapshots are taken by reference; None where all are made here."""
+    sample: float | None = None
+    """The share of the rows of each data set that is taken; None: all."""
+
+    def with_snapshots(self, settings: SnapshotSettings | None) -> Platform:
+        """The same, for workloads whose snapshots are another stack's, or samples."""
+        if settings is None:
+            return self
+        if settings.stack is None:
+            return replace(self, sample=settings.sample)
+        store = pulumi.StackReference(settings.stack).require_output("platform")["store"]
+        return replace(self, snapshots=store, sample=settings.sample)
 
     def own_name(self, name: str) -> str:
         """What an application or a batch prediction is called: after its environment, too, so that several go together."""

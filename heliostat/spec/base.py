@@ -7,6 +7,9 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
+PROJECT: Final = "heliostat"
+"""The name before each of this project's keys in a stack's config."""
+
 
 class Model(BaseModel):
     """An immutable value that refuses unknown keys and numbers that are none, and writes itself in camel case.

@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import ConfigDict, Field
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_empty, is_none
+from heliostat.spec.snapshot_settings import SampleShare, sample_text
 
 SCHEMA_FILE: Final = "schema.yaml"
 """What is expected of the data, in the workload's folder."""
@@ -78,10 +79,20 @@ class SnapshotManifest(Model):
     """Arrow's types, by name."""
     files: dict[str, list[str]] = {}
     notes: tuple[str, ...] = ()
+    origin: dict[str, Any] | None = Field(default=None, exclude_if=is_none)
+    """The other store that has the files of its rows, a `StoreAddress`; None where they are beside the manifest."""
+    sample: SampleShare | None = Field(default=None, exclude_if=is_none)
+    """The share of the rows of whole data that it is a sample of."""
     erased: dict[str, Any] | None = Field(default=None, exclude_if=is_none)
     """That its rows are gone, since a person's were deleted: when, and which snapshot took its place."""
     made: Making | None = Field(default=None, exclude_if=is_none)
     """How it was made; in `made/<identity>.json` alone, and None where that was before it was kept."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What people have to know beside its figures."""
+        sample = (sample_text(self.sample),) if self.sample is not None else ()
+        return (*sample, f"by reference: its rows are in {self.origin['uri']}") if self.origin is not None else sample
 
 
 def prefix_of(name: str, digest: str = "") -> str:

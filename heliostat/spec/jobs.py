@@ -16,9 +16,18 @@ from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.snapshot_settings import SampleShare
 from heliostat.spec.tasks import Task
 from heliostat.spec.tuning import Tuning
 from heliostat.spec.workload import Gate, Scaling
+
+
+class WholeSnapshot(Model):
+    """A snapshot, wherever it lies, for whoever only reads it."""
+
+    key: str
+    digest: Digest
+    store: StoreAddress
 
 
 class SnapshotSpecification(Model):
@@ -38,6 +47,10 @@ class SnapshotSpecification(Model):
     """Where the rows come from that the entry point is given as its second argument (`heliostat.data.ingestion`)."""
     previous: str | None = None
     """The key of the snapshot that this one comes after: the reference of limits on drift."""
+    sample: SampleShare | None = None
+    """The share of the rows that is taken; by default all."""
+    whole: WholeSnapshot | None = None
+    """The snapshot that a sample is taken of; None: what the data function returns."""
     store: StoreAddress
     result_key: str
 

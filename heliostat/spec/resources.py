@@ -29,6 +29,7 @@ from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.problem import Problem
 from heliostat.spec.roles import AccessPolicy
 from heliostat.spec.scaling import misfit
+from heliostat.spec.snapshot_settings import SampleShare
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.tuning import Tuning
 from heliostat.spec.workload import AnswerSettings, Gate, RegisteredModel, ReplicaScale, Scaling
@@ -199,6 +200,10 @@ class DatasetInputs(Model):
     """Where its rows come from (`heliostat.data.ingestion.Ingestion`); the entry point takes them as its second argument."""
     found: str | None = Field(default=None, exclude_if=is_none)
     """What tells the files that are there from others; filled in where the plugin sees them."""
+    origin: StoreAddress | None = Field(default=None, exclude_if=is_none)
+    """Another store, whose snapshots are taken by reference where it has them."""
+    sample: SampleShare | None = Field(default=None, exclude_if=is_none)
+    """The share of the rows that is taken; by default all."""
     store: StoreAddress
     ray: RayAddress
 
@@ -208,6 +213,8 @@ class DatasetAddress(Model):
 
     uri: str
     digest: Digest
+    sample: SampleShare | None = Field(default=None, exclude_if=is_none)
+    """The share of the rows that it is a sample of; None of whole data."""
 
 
 class DatasetOutputs(DatasetInputs):

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from heliostat.spec.base import Model, is_none
+from heliostat.spec.base import PROJECT, Model, is_none
 from heliostat.spec.branch_environments import BranchEnvironment
 from heliostat.spec.federated import CoordinatorListener
 from heliostat.spec.judging import gate_mistakes, strategy_mistakes
@@ -22,13 +22,13 @@ from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.problem import Problem
 from heliostat.spec.roles import AccessPolicy
+from heliostat.spec.snapshot_settings import SnapshotSettings
 from heliostat.spec.tuning import Tuning, space_mistakes
 from heliostat.spec.workload import Gate, TrainingCluster, Workload, Workloads
 
 M = TypeVar("M", bound=Model)
 
-PROJECT = "heliostat"
-SECTIONS = ("platform", "platformStack", "workloads", "environment", "access")
+SECTIONS = ("platform", "platformStack", "workloads", "environment", "access", "snapshots")
 
 
 class Stack(Model):
@@ -44,6 +44,8 @@ class Stack(Model):
     """The branch whose environment this is; `heliostat env up` writes it, and people leave it out."""
     access: AccessPolicy | None = Field(default=None, exclude_if=is_none)
     """Who may do what with what runs; by default whoever has the stack's own token may do everything."""
+    snapshots: SnapshotSettings | None = Field(default=None, exclude_if=is_none)
+    """Another stack's snapshots by reference, and samples; by default the workloads' whole data, made here."""
 
     @model_validator(mode="after")
     def _has_a_place_to_run(self) -> Self:

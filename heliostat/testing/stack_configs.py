@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from heliostat.engine.config import yamledit
 from heliostat.layout import workload_names
-from heliostat.spec.stack import PROJECT, SECTIONS, Stack, parse
+from heliostat.spec.base import PROJECT
+from heliostat.spec.stack import SECTIONS, Stack, parse
 
 _FIXED: Final = {"publicPort": None, "store": None, "tracking": None, "ray": {"dashboardPort": None}, "onDestroy": "delete"}
 """What two stacks of one machine cannot both have goes; what the copy makes goes with it."""

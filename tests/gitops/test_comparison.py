@@ -24,6 +24,15 @@ def test_metrics_rows_and_types_are_beside_each_other():
     assert "| a | double | int64 |" in text and "| b | string | not there |" in text
 
 
+def test_figures_of_a_sample_say_so_whoever_s_they_are():
+    ours, theirs = ({**report, "sample": 0.1} for report in (REPORT, OLDER))
+    mine = comparison("flights", Side(OURS.version, ours), THEIRS, "prod")
+    assert "**This branch's figures are of a sample of 10 % of the rows.**" in mine and "Prod" not in mine
+    others = comparison("flights", OURS, Side(THEIRS.version, theirs), "prod")
+    assert "**Those of prod are of a sample of 10 % of the rows.**" in others and "This branch's" not in others
+    assert "sample" not in comparison("flights", OURS, THEIRS, "prod")
+
+
 def test_what_is_the_same_is_said_in_a_line():
     assert comparison("flights", OURS, OURS, "prod").splitlines()[2:] == [
         "The model is the same: models:/flights/4.",

@@ -62,6 +62,7 @@ def test_what_an_environment_once_had_goes_with_it_and_what_others_may_use_stays
     assert all(path.exists() for path in others)
     assert world.stacks() == set() and world.environments.records.all() == []
     assert not list((world.root / ".heliostat").rglob("*.yaml"))
+    assert not [path for path in world.root.parent.rglob("*") if NAME in path.name], "not even a folder"
 
 
 def test_two_branches_are_beside_each_other_and_one_goes_alone(world: EnvironmentsWorld):

@@ -97,6 +97,18 @@ def test_an_application_hangs_on_the_run_of_its_cluster_also_where_an_older_plat
     assert not apart["heliostat:index:Application"].get("clusterSession")
 
 
+def test_snapshots_of_another_stack_and_samples_are_the_data_set_s_alone() -> None:
+    stack = {"platformStack": "organization/heliostat/platform", "workloads": {"flights": {}}}
+    assert {"origin", "sample"}.isdisjoint(run(stack)["heliostat:index:Dataset"])
+    other = {"stack": "organization/heliostat/production", "sample": 0.1}
+    found = run({**stack, "snapshots": other})
+    assert found["heliostat:index:Dataset"]["origin"] == {"uri": "file:///o"}
+    assert found["heliostat:index:Dataset"]["sample"] == 0.1
+    assert found["heliostat:index:TrainJob"]["store"] == {"uri": "file:///o"}
+    alone = run({**stack, "snapshots": {"sample": 0.1}})["heliostat:index:Dataset"]
+    assert alone["sample"] == 0.1 and "origin" not in alone
+
+
 def test_a_platform_stack_declares_no_workload() -> None:
     assert types(run({"platform": LOCAL})) == PLATFORM
 

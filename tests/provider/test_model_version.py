@@ -68,6 +68,18 @@ async def test_the_first_model_is_registered_when_it_beats_the_baseline(world):
     assert world.runs["run-1"].metrics["test_roc_auc"] == 0.70
 
 
+async def test_a_model_of_a_sample_says_so_in_the_registry_and_to_people(world):
+    await serve(world, 1)
+    world.dataset = world.dataset.model_copy(update={"sample": 0.1})
+    await serve(world, 2)
+    whole, sampled = world.versions
+    assert "heliostat.sample" not in whole.tags
+    assert sampled.tags["heliostat.sample"] == "0.1"
+    assert world.told["info"][-1].endswith("(measured on a sample of 10 % of the rows)")
+    with pytest.raises(PermanentError, match=r"models:/m-3 is refused \(measured on a sample of 10 % of the rows\)"):
+        await serve(world, 3)
+
+
 async def test_a_better_model_becomes_the_next_version(world):
     await serve(world, 1)
     assert (await serve(world, 2)).version == 2

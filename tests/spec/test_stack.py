@@ -8,10 +8,11 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from heliostat.spec.analysis import Analysis, SuccessRate
+from heliostat.spec.base import PROJECT
 from heliostat.spec.platforms.local import LocalPlatform
 from heliostat.spec.platforms.ray import RayPlatform
 from heliostat.spec.problem import Problem
-from heliostat.spec.stack import PROJECT, ConfigError, json_schema, parse, schema_text
+from heliostat.spec.stack import ConfigError, json_schema, parse, schema_text
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow
 from heliostat.spec.tasks import Binary
 from workloads.flights.parameters import Training

@@ -238,7 +238,8 @@ def _note(wanted: str | None) -> EnvironmentNote | None:
     record = environments.find(branch) if branch else None
     if record is None:
         return None
-    return EnvironmentNote(record.name, urls_of(environments, record), f"{clock(record.expires)} where nobody uses it")
+    goes = f"{clock(record.expires)} where nobody uses it"
+    return EnvironmentNote(record.name, urls_of(environments, record), goes, sample=record.sample)
 
 
 def _comparisons(environment: str, beside: str) -> Iterator[str]:

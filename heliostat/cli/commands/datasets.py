@@ -227,6 +227,8 @@ def _summary(each: Stored, lineage: Lineage) -> dict[str, Any]:
         "rows": each.manifest.rows,
         "size": each.size,
         "notes": list(each.manifest.notes),
+        "sample": each.manifest.sample,
+        "origin": (each.manifest.origin or {}).get("uri"),
         "made": [making.model_dump(mode="json") for making in each.makings],
         "uses": [use.model_dump(mode="json") for use in lineage.of(each.digest)],
     }
@@ -242,6 +244,7 @@ def _show(found: Stored, lineage: Lineage, figures: dict[str, Any]) -> None:
         ("rows", _named_rows(found)),
         ("size", _size(found.size)),
     ]
+    facts += [("it is", mark) for mark in found.manifest.marks]
     facts += [("note", note) for note in found.manifest.notes]
     for making in found.makings:
         given = ", ".join(f"{name}={value}" for name, value in making.parameters.items())
@@ -286,7 +289,9 @@ def _rows(each: Stored) -> str:
 
 
 def _used(each: Stored, uses: str) -> str:
-    return "its rows were deleted with a person's" if each.manifest.erased is not None else uses
+    if each.manifest.erased is not None:
+        return "its rows were deleted with a person's"
+    return "; ".join([*each.manifest.marks, *filter(None, [uses])])
 
 
 def _named_rows(each: Stored) -> str:

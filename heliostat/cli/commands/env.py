@@ -203,6 +203,7 @@ def _gone(branch: str, as_json: bool, name: str = "") -> int:
 def _show(environments: Environments, record: EnvironmentRecord, as_json: bool) -> None:
     from heliostat.cli.rollouts.listing import pairs
     from heliostat.cli.tables import ago, clock
+    from heliostat.spec.snapshot_settings import sample_text
 
     urls = urls_of(environments, record)
     if as_json:
@@ -214,6 +215,7 @@ def _show(environments: Environments, record: EnvironmentRecord, as_json: bool) 
         ("platform", record.platform),
         ("last use", ago(record.used, time.time())),
         ("goes", _end(environments, record, clock(record.expires))),
+        *([("data", sample_text(record.sample))] if record.sample is not None else []),
         *((name, url) for name, url in sorted(urls.items())),
     ]
     say.out(f"\n{record.name}")

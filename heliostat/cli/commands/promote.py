@@ -59,7 +59,7 @@ def promote(  # noqa: PLR0913 - its options
         f"Promote {wanted.removeprefix('models:/')} to {target}",
         f"{where} {reason}".strip(),
     )
-    return open_pin(pin, stacks.outputs(target), remote, base, as_json)
+    return open_pin(pin, stacks.outputs(target), remote, base, as_json, is_promotion=True)
 
 
 def _served(outputs: Mapping[str, Any], workload: str, stack: str) -> str:
@@ -71,10 +71,15 @@ def _served(outputs: Mapping[str, Any], workload: str, stack: str) -> str:
     return str(found["modelUri"])
 
 
-def open_pin(pin: Pin, outputs: Mapping[str, Any], remote: str, base: str | None, as_json: bool) -> int:
-    """Open the pull request of a pin, and say where it is; `outputs` are those of the stack that is to serve it."""
+def open_pin(
+    pin: Pin, outputs: Mapping[str, Any], remote: str, base: str | None, as_json: bool, *, is_promotion: bool = False
+) -> int:
+    """Open the pull request of a pin, and say where it is; `outputs` are those of the stack that is to serve it.
+
+    A promotion takes no version of a sample; a rollback goes back to whatever served.
+    """
     from heliostat.cli.session import Place
-    from heliostat.gitops.promotion import Pusher, card_of, propose
+    from heliostat.gitops.promotion import Pusher, card_of, propose, require_whole
     from heliostat.systems.forges.here import open_forge
     from heliostat.systems.git_branches import base_of
 
@@ -82,6 +87,8 @@ def open_pin(pin: Pin, outputs: Mapping[str, Any], remote: str, base: str | None
     file = project.stack_file(pin.stack)
     platform = outputs.get("platform")
     card = card_of(pin.version, platform if isinstance(platform, dict) else {})
+    if is_promotion:
+        require_whole(card)
     forge = open_forge(os.environ)
     into = base or base_of(project.root, os.environ, remote)
     found = propose(pin, card, file, (remote, into), forge, Pusher(project.root, os.environ, file))

@@ -13,8 +13,8 @@ from heliostat.spec.addresses import Access, ControllerAddress, RayAddress
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 
-TRACKING, RAY, CONTROLLER, APPLICATION = (
-    f"heliostat:index:{name}" for name in ("TrackingServer", "RayCluster", "Controller", "Application")
+TRACKING, RAY, CONTROLLER, APPLICATION, DATASET = (
+    f"heliostat:index:{name}" for name in ("TrackingServer", "RayCluster", "Controller", "Application", "Dataset")
 )
 
 
@@ -32,6 +32,8 @@ class Deployed:
     """The owner's, as its state holds them."""
     applications: Mapping[str, str] = field(default_factory=dict)
     """URLs of the stack's own applications, by name."""
+    samples: Mapping[str, float] = field(default_factory=dict)
+    """The share of the rows that each of the stack's data sets is, of those that are not whole."""
 
     @property
     def store(self) -> StoreAddress | None:
@@ -86,7 +88,8 @@ def deployed(stack: str | None) -> Deployed:
     name = stacks.name(stack)
     owner, exported = platform_of(stacks, name)
     own = _resources(stacks, name)
-    return Deployed(name, owner, exported, own if owner == name else _resources(stacks, owner), _applications(own))
+    resources = own if owner == name else _resources(stacks, owner)
+    return Deployed(name, owner, exported, resources, _applications(own), _samples(own))
 
 
 def with_platform(stack: str | None) -> Deployed:
@@ -120,6 +123,11 @@ def _resources(stacks: Stacks, stack: str) -> Sequence[Mapping[str, Any]]:
 def _applications(resources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     found = [dict(one.get("outputs") or {}) for one in resources if one["type"] == APPLICATION and not one.get("delete")]
     return {str(one["name"]): str(one["url"]) for one in found if one.get("name") and one.get("url")}
+
+
+def _samples(resources: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    found = [dict(one.get("outputs") or {}) for one in resources if one["type"] == DATASET and not one.get("delete")]
+    return {str(one["name"]): float(one["sample"]) for one in found if one.get("name") and one.get("sample")}
 
 
 def _outputs(resources: Sequence[Mapping[str, Any]], type_token: str) -> Mapping[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -11,6 +11,7 @@ from heliostat.cli.operators.monitors import MonitorStatus
 from heliostat.cli.operators.packages import Package
 from heliostat.cli.operators.serving import Application
 from heliostat.spec.formatting import joined
+from heliostat.spec.snapshot_settings import sample_text
 
 
 class Health(StrEnum):
@@ -52,6 +53,8 @@ class PlatformStatus:
     """What is watched, with its newest finding."""
     problem: str = ""
     """Why there is no platform."""
+    samples: Mapping[str, float] = field(default_factory=dict)
+    """The share of the rows that models of the stack are trained and judged on, by workload; only where that is not all."""
 
     @property
     def is_well(self) -> bool:
@@ -68,7 +71,10 @@ class PlatformStatus:
         incomplete = any(one.part == "ray" and one.health is Health.DEGRADED for one in self.parts)
         unfit = [one.part for one in self.parts if one.health is Health.UNFIT]
         silent = [one.name for one in self.applications or () if not one.is_well]
-        found = []
+        found = [
+            f"{name} is trained and judged on {sample_text(share)}: its figures are of that"
+            for name, share in sorted(self.samples.items())
+        ]
         if down:
             found.append(f"{joined(tuple(down))} {_does(down)} not answer: `heliostat up -s {self.owner}` starts what is gone")
             logged = [part for part in down if part != "store"]
@@ -95,6 +101,7 @@ class PlatformStatus:
             "applications": applications,
             "packages": [one.as_json() for one in self.packages],
             "monitors": [one.as_json() for one in self.monitors],
+            "samples": dict(self.samples),
         }
 
 

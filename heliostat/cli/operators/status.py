@@ -39,7 +39,9 @@ async def _ask(found: Deployed) -> PlatformStatus:
     packages = asyncio.create_task(_packages(found.store))
     watched = asyncio.create_task(_monitors(found.store))
     parts = await asyncio.gather(*(probes.ask(probe) for probe in probes.probes(found)))
-    return PlatformStatus(found.stack, found.owner, tuple(parts), await serving, await packages, await watched)
+    return PlatformStatus(
+        found.stack, found.owner, tuple(parts), await serving, await packages, await watched, samples=found.samples
+    )
 
 
 async def _packages(address: StoreAddress | None) -> tuple[packaged.Package, ...]:

@@ -18,6 +18,7 @@ from heliostat.cli.reports.gathering import Gathered
 from heliostat.cli.rollouts import drawing
 from heliostat.monitoring.looking import WindowReport
 from heliostat.spec.findings import Aspect, Finding, State
+from heliostat.spec.snapshot_settings import sample_text
 
 _TONES: Final = {State.OK: "good", State.BREACH: "bad", State.UNKNOWN: "wait"}
 _CHARTED: Final = (Aspect.QUALITY, Aspect.PREDICTION_BIAS, Aspect.CALIBRATION, Aspect.ESTIMATE, Aspect.PREDICTION_DRIFT)
@@ -139,6 +140,7 @@ def _data(found: Gathered) -> list[tuple[str, str]]:
         return []
     told = [("Data set", reference.dataset_digest[:16]), ("Reference made", f"{reference.since:%Y-%m-%d %H:%M} UTC")]
     told += [(f"Rows, {split}", f"{count:,}") for split, count in manifest.get("rows", {}).items()]
+    told += [("Taken", sample_text(manifest["sample"]))] if "sample" in manifest else []
     told += [("Label", str(manifest["label"]))] if "label" in manifest else []
     told += [("Newest row", f"{reference.newest_row:%Y-%m-%d}")] if reference.newest_row is not None else []
     return told

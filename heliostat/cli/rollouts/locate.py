@@ -21,9 +21,9 @@ from heliostat.engine.state.urns import ROOT_STACK_TYPE
 from heliostat.layout import data_folder
 from heliostat.platforms import stores
 from heliostat.spec.addresses import ControllerAddress, RayAddress
+from heliostat.spec.base import PROJECT
 from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.resources import StoreAddress
-from heliostat.spec.stack import PROJECT
 from heliostat.systems.errors import PermanentError
 
 _CLI_LIMIT_S = 120

@@ -13,7 +13,7 @@ from typing import Any
 
 from heliostat.engine.stackerrors import NotFoundError, PassphraseError, StackError
 from heliostat.engine.state import checkpoint, locks
-from heliostat.engine.state.bucket import Bucket, open_bucket
+from heliostat.engine.state.bucket import Bucket, FileBucket, open_bucket
 from heliostat.engine.state.checkpoint import Document, Encoder, Opener, Openers
 from heliostat.engine.state.secrets import Crypter, Keyring
 from heliostat.engine.state.snapshot import Snapshot
@@ -148,6 +148,10 @@ class Backend:
         """Deletes what is kept of a stack that is removed: its last checkpoint, and a backup of each operation."""
         for key in [f"{ref.file}.bak", *self.bucket.list(f".pulumi/backups/{ref.project}/{ref.name}")]:
             self.bucket.delete(key)
+        if isinstance(self.bucket, FileBucket):
+            of_stack = f"{ref.project}/{ref.name}"
+            for folder in (f"backups/{of_stack}", f"history/{of_stack}", f"locks/{ref.full_name}"):
+                self.bucket.remove_empty_folders(f".pulumi/{folder}")
 
     def stacks(self, project: str | None = None) -> list[StackRef]:
         """The stacks of a project, or all of them."""

@@ -117,6 +117,13 @@ class FileBucket:
             found = [p.relative_to(self.root).as_posix() for p in folder.rglob("*") if p.is_file()]
         return sorted(key for key in found if not key.endswith((".attrs", ".tmp")))
 
+    def remove_empty_folders(self, prefix: str) -> None:
+        """Removes a folder with those in it, as far as they hold nothing; a bucket elsewhere has no folders at all."""
+        top = self.root / prefix
+        for folder in sorted((path for path in [top, *top.rglob("*")] if path.is_dir()), reverse=True):
+            with contextlib.suppress(OSError):  # somebody has put something into it
+                folder.rmdir()
+
     def describe(self, key: str) -> str:
         """The file's path."""
         return str(self.root / key)

@@ -96,6 +96,18 @@ def release_all(bucket: Bucket, stack: str) -> int:
     return len(keys)
 
 
+def release_older(bucket: Bucket, stack: str, moment: float, notice: Callable[[str], None]) -> None:
+    """Removes the stack's locks from before a moment, in seconds since 1970, for whoever knows that nothing takes so long."""
+    for lock in held(bucket, stack):
+        try:
+            taken = datetime.datetime.fromisoformat(lock.timestamp).timestamp()
+        except ValueError:
+            continue  # nobody can tell
+        if taken < moment:
+            bucket.delete(lock.key)
+            notice(f"removed a lock that nobody can hold any more: {lock.told()}")
+
+
 @contextlib.contextmanager
 def locked(bucket: Bucket, stack: str, notice: Callable[[str], None]) -> Iterator[None]:
     """Holds the lock of `organization/project/name`; raises LockedError where another process does."""

@@ -16,6 +16,7 @@ from heliostat.ml.snapshots.splits import ROW_GROUP_ROWS, FileSplit, PartFile, r
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import ray_data
 from heliostat.systems.objects import open_store
+from heliostat.systems.references import home_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,11 @@ class Snapshot:
         A batch as a data frame has Arrow's types, with `<NA>` where a value is missing, which scikit-learn and LightGBM do not
         take for one: ask for `batch_format="pyarrow"` where there are texts. A training's worker reads its share by `batches`.
         """
-        return ray_data.read_parquet(self.store, [f"{self.key}/{file}" for file in self.files(split)], columns)
+        return ray_data.read_parquet(self.home(), [f"{self.key}/{file}" for file in self.files(split)], columns)
+
+    def home(self) -> StoreAddress:
+        """The store that has the files of its rows: another one's, of a snapshot that is here by reference."""
+        return home_of(self.manifest(), self.store)
 
     def files(self, split: str) -> list[str]:
         """The Parquet files of a split, below the snapshot's key."""
@@ -79,7 +84,7 @@ class Snapshot:
         return _shard(self._row_groups(split, columns), shard, shards)
 
     def _row_groups(self, split: str, columns: Sequence[str] | None) -> Iterator[pa.Table]:
-        store = open_store(self.store)
+        store = open_store(self.home())
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"{split}.parquet")
             for file in self.files(split):
@@ -94,7 +99,7 @@ def fetched(key: str, store: StoreAddress, folder: Path) -> dict[str, FileSplit]
         files, first = [], 0
         for number, file in enumerate(snapshot.files(split)):
             path = folder / f"{split}-{number:05d}.parquet"
-            open_store(store).get_file(f"{key}/{file}", path)
+            open_store(snapshot.home()).get_file(f"{key}/{file}", path)
             rows = pq.read_metadata(path).num_rows
             files.append(PartFile(path, first, rows))
             first += rows

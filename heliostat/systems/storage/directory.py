@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -57,6 +57,13 @@ class Directory:
             self._path(key).unlink(missing_ok=True)
         except OSError as error:
             raise explained(error, f"delete {self._path(key)}") from error
+
+    def remove_empty_folders(self, prefix: str) -> None:
+        """Remove a folder with those in it, as far as they hold nothing: a key's folders stay when it is deleted."""
+        top = self._path(prefix.rstrip("/"))
+        for folder in sorted((path for path in [top, *top.rglob("*")] if path.is_dir()), reverse=True):
+            with suppress(OSError):  # somebody has put something into it
+                folder.rmdir()
 
     def uri(self, key: str) -> str:  # noqa: D102
         return f"file://{quote(str(self.root / key))}"
