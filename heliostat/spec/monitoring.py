@@ -40,7 +40,7 @@ class MonitorSpecification(Model):
 
 
 class Refusal(Model):
-    """A candidate that the gate refused."""
+    """A candidate that the gate refused, or that its rollout went back from."""
 
     at: float
     """Unix time."""

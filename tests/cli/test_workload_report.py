@@ -18,6 +18,8 @@ from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.quality import Figure, Quality
 from heliostat.monitoring.state import MonitorState
+from heliostat.spec.audit import NOTHING, AuditEntry, content_of
+from heliostat.spec.audit import key_of as audit_key
 from heliostat.spec.findings import Aspect, Finding, State
 from heliostat.spec.monitoring import Refusal, proposal_key, states, window_key
 from heliostat.spec.predictions import schedule_key
@@ -67,7 +69,25 @@ def watched(stack):
     store.put("monitors/flights/refusals/r.json", refusal.model_dump_json().encode())
     store.put(schedule_key("monitor.flights"), b"{}")
     platform.remember(entry(1, before=None, after=1, rollout=1))
+    said = {"id": "a", "at": MONDAY.timestamp(), "by": "ada", "known": True, "subject": "flights"}
+    words = [
+        AuditEntry(
+            **said, action="rollout.approve", reason="looks well", before={"rollout": 4, "step": 0}, number=1, previous=NOTHING
+        ),
+        AuditEntry(**said, action="alarm.silence", reason="no rollout's", number=2, previous=NOTHING),
+        AuditEntry(**{**said, "subject": "geese"}, action="rollout.abort", reason="geese's", number=3, previous=NOTHING),
+    ]
+    for each in words:
+        store.put(audit_key(each.number), content_of(each))
     return platform
+
+
+def test_the_page_has_what_people_said_to_its_rollouts_and_nothing_else_that_they_did(watched, stack):
+    page = stack.ok("report", "flights", "-o", "-")
+    for text in ("ada", "approved", "rollout 4, step 1 - looks well"):
+        assert text in page, text
+    assert "no rollout&#39;s" not in page and "geese" not in page
+    assert json.loads(stack.ok("report", "flights", "--json"))["people"][0]["by"] == "ada"
 
 
 def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
