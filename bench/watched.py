@@ -1,8 +1,8 @@
 """What it costs a request that its answer is logged, its personal fields treated, and the application watched.
 
 The same model serves twice beside the stack's own application, with as many replicas each: once logged in full, with a hashed
-and a truncated field, and a monitor; once with nothing of it. A look of the monitor is a job beside the path, hours apart: what
-a machine that it shares with replicas answers meanwhile is told with the figures, and not judged.
+and a truncated field, and a monitor; once with nothing of it. A look of the monitor is a job beside the path, hours apart:
+what a machine that it shares with replicas answers meanwhile is told with the figures, and not judged.
 """
 
 from __future__ import annotations
