@@ -106,7 +106,7 @@ def send(sink: Sink, delivery: Delivery) -> None:
 
 def _tell(specification: MonitorSpecification, store: ObjectStore, reference: str, state: MonitorState) -> None:
     count = len(state.open_alarms)
-    progress(f"{count} alarms are open; newest window: {state.newest_window or 'none yet'}")
+    progress(f"{count} alarm{' is' if count == 1 else 's are'} open; newest window: {state.newest_window or 'none yet'}")
     if specification.result_key:
         told = {"reference": reference, "window": state.newest_window}
         store.put(specification.result_key, json.dumps(told).encode())
