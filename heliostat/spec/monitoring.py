@@ -50,6 +50,19 @@ class Refusal(Model):
     """Where the whole report is."""
 
 
+class Acceptance(Model):
+    """A candidate that the gate accepted."""
+
+    at: float
+    """Unix time."""
+    version: str
+    """As the registry has it, `models:/NAME/VERSION`."""
+    summary: str
+    """Its figure beside that of what served and the baseline's."""
+    report: str = ""
+    """Where the whole report is."""
+
+
 def top(name: str) -> str:
     """Where all of a monitor lies."""
     return f"monitors/{name}/"
@@ -73,6 +86,11 @@ def reference_top(name: str, digest: str) -> str:
 def proposal_key(name: str, moment: str) -> str:
     """Where a retraining is proposed."""
     return f"{top(name)}proposals/{moment}.json"
+
+
+def acceptances(name: str) -> str:
+    """Where candidates lie that the gate accepted."""
+    return f"{top(name)}acceptances/"
 
 
 def refusals(name: str) -> str:

@@ -163,7 +163,14 @@ def test_what_the_gate_accepts_is_rolled_out_by_a_canary_that_somebody_approves(
     assert months["2020-08"]["answered"] == {"2": months["2020-08"]["rows"]}
     assert "swans/quality/roc_auc" in months["2020-08"]["ended"], "the version that learnt of it is right again"
     page = stack.ok("report", "swans", "--simulated", "-o", "-")
-    for text in ("2020-07-06", "simulated-approver", "approved", "step 1, to 2-simulated", "models:/swans/2"):
+    for text in (
+        "2020-07-06",
+        "simulated-approver",
+        "approved",
+        "step 1, to 2-simulated",
+        "models:/swans/2 accepted",
+        "version 1 0.",
+    ):
         assert text in page, text
 
 

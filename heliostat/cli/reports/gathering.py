@@ -19,7 +19,7 @@ from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.reference import ReferenceAbout
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.audit import AuditEvent
-from heliostat.spec.monitoring import Refusal, refusals, top
+from heliostat.spec.monitoring import Acceptance, Refusal, acceptances, refusals, top
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
@@ -134,7 +134,7 @@ def _step(each: AuditEvent) -> str:
 
 
 def _trainings(store: ObjectStore, name: str, state: MonitorState) -> tuple[tuple[str, str, str], ...]:
-    """Proposals, and candidates that were refused."""
+    """Proposals, and what the gate said of candidates."""
     found: list[tuple[datetime, str, str]] = []
     ended = {each.begun: each.outcome.value for each in state.retrainings}
     for info in store.list(f"{top(name)}proposals/"):
@@ -151,4 +151,10 @@ def _trainings(store: ObjectStore, name: str, state: MonitorState) -> tuple[tupl
             continue
         at = datetime.fromtimestamp(refusal.at, UTC)
         found.append((at, f"{refusal.candidate} refused", "; ".join(refusal.reasons)))
+    for info in store.list(acceptances(name)):
+        try:
+            acceptance = Acceptance.model_validate_json(store.get(info.key))
+        except (ObjectMissingError, ValidationError):
+            continue
+        found.append((datetime.fromtimestamp(acceptance.at, UTC), f"{acceptance.version} accepted", acceptance.summary))
     return tuple((f"{at:%Y-%m-%d %H:%M}", what, why) for at, what, why in sorted(found, reverse=True))

@@ -28,7 +28,15 @@ from heliostat.ml.ground_truth import prefix
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.state import MonitorState, state_of
 from heliostat.monitoring.windows import micros, numbers_of
-from heliostat.spec.monitoring import MonitorSpecification, Refusal, refusals, states, window_key
+from heliostat.spec.monitoring import (
+    Acceptance,
+    MonitorSpecification,
+    Refusal,
+    acceptances,
+    refusals,
+    states,
+    window_key,
+)
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.watches import Calendar
 from heliostat.systems.errors import PermanentError
@@ -37,6 +45,8 @@ from heliostat.systems.revisions import Revisions
 
 _LOOKED_AFTER = timedelta(days=2)
 """After a month's end: its last labels are there."""
+_JUDGED_AFTER = timedelta(minutes=30)
+"""After a look that proposes one, a candidate is trained and judged."""
 _STARTED_BEFORE = timedelta(hours=1)
 """The first version is up when the first month begins."""
 
@@ -219,10 +229,15 @@ class Simulation:
         candidate = self._trained(month)
         verdict = versions.verdict(self._asked, candidate, self._serving, self.address, self._label)
         reasons = "; ".join(state.proposal.reasons)
+        judged = cut.start_of(month) + _LOOKED_AFTER + _JUDGED_AFTER
+        self._rollouts.run_to(judged)
+        at = judged.timestamp()
         if verdict.accepted:
+            told = Acceptance(at=at, version=f"models:/{self._asked.name}/{candidate.number}", summary=verdict.summary)
+            key = f"{acceptances(self._asked.name)}{cut.name_of(month)}.json"
+            self._store.put(key, told.model_dump_json().encode())
             self._roll_out(candidate)
             return f"proposed: {reasons}; accepted as version {candidate.number}: {verdict.summary}"
-        at = (cut.start_of(month) + _LOOKED_AFTER + timedelta(minutes=30)).timestamp()
         refusal = Refusal(at=at, candidate=f"version {candidate.number}", reasons=verdict.reasons)
         key = f"{refusals(self._asked.name)}{cut.name_of(month)}.json"
         self._store.put(key, refusal.model_dump_json().encode())
