@@ -191,7 +191,7 @@ def test_a_look_that_is_killed_loses_nothing_and_nothing_is_told_twice(stack: Ch
     stack.flights(monitor={"schedule": NEVER})
     stack.up()
     ask(stack, usual())
-    command = [sys.executable, "-m", "heliostat.cli", "monitor", "run", "flights", "-s", "local"]
+    command = [str(Path(sys.executable).with_name("heliostat")), "monitor", "run", "flights", "-s", "local"]
     asked = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "cwd": stack.root, "env": stack.environment}
     with subprocess.Popen(command, text=True, **asked) as run:
         assert run.stdout is not None
