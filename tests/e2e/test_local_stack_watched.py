@@ -28,7 +28,7 @@ from heliostat.spec.resources import StoreAddress
 from tests.e2e import watched_tides as tides
 from tests.e2e.stack import Checkout
 
-pytestmark = [pytest.mark.long, pytest.mark.local_stack, pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.local_stack, pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 ROWS = 300
 WRONG = {"drift/carrier", "drift/distance_miles", "quality/roc_auc"}
@@ -100,7 +100,7 @@ def _own(key: str) -> str:
     return key.removeprefix("flights/")
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 240) -> None:
+def until(condition: Callable[[], Any], what: str, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
