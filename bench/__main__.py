@@ -38,6 +38,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.mlserver:mlserver", ("serving/mlserver", "serving/mlserver-grpc")),
     ("bench.serving:mlflow", ("serving/mlflow",)),
     ("bench.models_of_others:served_by_name", ("serving/model-of-others",)),
+    ("bench.watched:path", ("monitoring/path",)),
     ("bench.precomputed:batch", ("patterns/batch", "patterns/batch-memory")),
     ("bench.precomputed:lookup", ("patterns/lookup",)),
     ("bench.replica_kills:replica_kills", ("serving/replica-kills", "serving/replica-kills-slow")),

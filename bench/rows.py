@@ -157,6 +157,12 @@ ROWS = (
         _at_most(7.4),
     ),
     Row("data/power", "windows of 10,000 rows in which a shift of 0.1 standard deviations of one of 50 columns is found", "%"),
+    Row(
+        "monitoring/path",
+        "requests/s of a model that is logged, with personal fields and a monitor ÷ of the same without",
+        "ratio",
+        _at_least(0.97),
+    ),
     Row("monitoring/join-growth", "join of 10M predictions with late labels ÷ of 1M", "ratio", _at_most(11)),
     Row("monitoring/join-memory", "peak memory of the same with 10M", "MiB", _at_most(1024)),
     Row("training/overhead", "TrainJob on a cluster that is up: what it adds to the fit", "s", _at_most(7)),

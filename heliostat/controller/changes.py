@@ -97,7 +97,7 @@ class Changes:
         action = "rollout.approve" if order is orders.approve else "rollout.abort"
         with _conflicts():
             after = order(state, word, now).state
-            act = event(who, action, name, now, word.by, word.reason, (_progress(state), _progress(after)))
+            act = event(who, action, name, now, word.by, word.reason, (progress(state), progress(after)))
             self._reconciler.say(name, word, order, (act,))
         return self._show(name)
 
@@ -242,7 +242,7 @@ def _serving(state: State) -> dict[str, Any]:
     return _shown(state.declared) if state.declared is not None else {}
 
 
-def _progress(state: State) -> dict[str, Any]:
+def progress(state: State) -> dict[str, Any]:
     """A rollout as the audit log tells it."""
     rollout = state.rollout
     if rollout is None:

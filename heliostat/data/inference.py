@@ -71,16 +71,16 @@ def _room(count: int, rows: int) -> float:
     return min(1.0, math.ceil(_MISSING_ROOM * count / rows * 1_000) / 1_000) if count else 0.0
 
 
-def _range(finite: FiniteNumbers, type_: str) -> tuple[float, float | None]:
-    """A time has no greatest value: it goes on."""
+def _range(finite: FiniteNumbers, type_: str) -> tuple[float | None, float | None]:
+    """A time has none: it goes on, and a microsecond of 1970 is nothing that people review."""
+    if type_.startswith(_TIMES):
+        return None, None
     room = (finite.greatest - finite.least) * _ROOM
     low, high = finite.least - room, finite.greatest + room
     if finite.least >= 0:
         low = max(low, 0.0)
     if finite.greatest <= 0:
         high = min(high, 0.0)
-    if type_.startswith(_TIMES):
-        return math.floor(finite.least), None
     if finite.histogram.is_exact and finite.histogram.shift and type_.startswith(("int", "uint")):
         return math.floor(low), math.ceil(high)
     return _rounded(low, math.floor), _rounded(high, math.ceil)

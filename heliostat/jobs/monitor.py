@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from heliostat.jobs.monitor_asked import Looking
-from heliostat.jobs.monitor_look import look
+from heliostat.jobs.monitor_look import declared_digest, look
 from heliostat.jobs.monitor_model import Answering
 from heliostat.jobs.monitor_reference import reference_of
 from heliostat.jobs.specification import progress, run
@@ -106,9 +106,9 @@ def send(sink: Sink, delivery: Delivery) -> None:
 
 def _tell(specification: MonitorSpecification, store: ObjectStore, reference: str, state: MonitorState) -> None:
     count = len(state.open_alarms)
-    progress(f"{count} alarms are open; newest window: {state.newest_window or 'none yet'}")
+    progress(f"{count} alarm{' is' if count == 1 else 's are'} open; newest window: {state.newest_window or 'none yet'}")
     if specification.result_key:
-        told = {"reference": reference, "window": state.newest_window}
+        told = {"reference": reference, "window": state.newest_window, "declared": declared_digest(specification)}
         store.put(specification.result_key, json.dumps(told).encode())
 
 

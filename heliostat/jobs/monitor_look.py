@@ -205,9 +205,10 @@ def _recency(asked: Looking, judge: Judge, newest: Mapping[str, datetime]) -> li
     watch = asked.specification.monitor.recency
     if watch is None:
         return []
-    return list(
-        judge.recency({name: newest.get(name) for name in ("predictions", "labels", "training data")}, watch, asked.now)
-    )
+    # A state of another release does not say since when: then it was long ago.
+    since = asked.now if asked.state.looked_at is None else asked.state.since
+    known = {name: newest.get(name) for name in ("predictions", "labels", "training data")}
+    return list(judge.recency(known, watch, asked.now, since))
 
 
 def _odd(found: Windowed) -> list[str]:

@@ -14,8 +14,10 @@ from heliostat.monitoring.proposals import Proposal, ended, judged
 from heliostat.monitoring.retraining import Known, Outcome, Retraining, decide
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.findings import Finding
+from heliostat.spec.ledger import Entry, EntryKind, key_of, place_of, prefix_of
 from heliostat.spec.monitoring import Refusal, refusals, top
 from heliostat.spec.retraining import FindingTrigger
+from heliostat.spec.rollouts import Phase
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 _SPARE: Final = 3
@@ -33,12 +35,34 @@ def refused(store: ObjectStore, name: str) -> tuple[Refusal, ...]:
     return tuple(found)
 
 
+def rolled_back(store: ObjectStore, name: str, since: datetime) -> tuple[Refusal, ...]:
+    """The models that rollouts since a moment went back from: an analysis, or a person, turned them down."""
+    found = []
+    places = (place_of(info.key) for info in store.list(prefix_of(name)))
+    for number in sorted((place[1] for place in places if place is not None), reverse=True):
+        try:
+            entry = Entry.model_validate_json(store.get(key_of(name, number)))
+        except (ObjectMissingError, ValidationError):
+            continue
+        if entry.at <= since.timestamp():
+            break
+        if entry.kind is EntryKind.END and entry.phase is Phase.FAILED and _is_another_model(entry):
+            why = f"rollout {entry.rollout} went back: {(entry.error or 'nobody said why').splitlines()[0]}"
+            report = store.uri(key_of(name, number))
+            found.append(Refusal(at=entry.at, candidate=entry.target.version.model_uri, reasons=(why,), report=report))
+    return tuple(found)
+
+
+def _is_another_model(entry: Entry) -> bool:
+    return entry.previous is not None and entry.target.version.model_uri != entry.previous.version.model_uri
+
+
 def considered(
     asked: Looking, state: MonitorState, reports: Sequence[WindowReport], new_rows: int, newest_label: datetime | None
 ) -> tuple[dict[str, Any], list[Finding]]:
     """What a look says of retraining (`decision`, `proposal`, `ended` of `Looks`), and its findings."""
     specification, reference, store, now = asked.specification, asked.reference, asked.store, asked.now
-    candidates = refused(store, specification.name)
+    candidates = (*refused(store, specification.name), *rolled_back(store, specification.name, reference.about.since))
     findings = judged(specification.name, candidates, reference.about.since, now)
     over = ended(state.proposal, specification.model_uri, candidates) if state.proposal is not None else None
     policy = specification.monitor.retraining

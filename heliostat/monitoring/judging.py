@@ -175,8 +175,13 @@ class Judge:
             findings.append(self._judged(*args))
         return findings
 
-    def recency(self, newest: Mapping[str, datetime | None], watch: RecencyWatch, now: datetime) -> Iterator[Finding]:
-        """How old the newest `predictions`, `labels` and `training data` are; those that were never there are too old."""
+    def recency(
+        self, newest: Mapping[str, datetime | None], watch: RecencyWatch, now: datetime, since: datetime | None = None
+    ) -> Iterator[Finding]:
+        """How old the newest `predictions`, `labels` and `training data` are.
+
+        What was never there is too old once it was watched for so long; `since` is when that began, None for long ago.
+        """
         limits = {
             "predictions": watch.predictions_seconds,
             "labels": watch.labels_seconds,
@@ -187,6 +192,11 @@ class Judge:
                 continue
             time = newest.get(subject)
             age = (now - time).total_seconds() if time is not None else None
+            if age is None and subject != "training data" and since is not None and (now - since).total_seconds() <= limit:
+                watched = timedelta(seconds=round((now - since).total_seconds()))
+                text = f"there are no {subject} yet; it is watched for {watched}, and they may take {timedelta(seconds=limit)}"
+                yield self.unknown(Aspect.RECENCY, subject, text)
+                continue
             if age is None:
                 told = f"there are no {subject}"
             elif age < -60:

@@ -57,6 +57,8 @@ class MonitorState(Model):
     """The times of the newest `predictions`, `labels` and row of `training data`, as far as there are any."""
     new_rows: int = 0
     """Labelled rows that are newer than what the version was trained on."""
+    since: AwareDatetime | None = Field(default=None, exclude_if=is_none)
+    """The first look; None where a release wrote it that did not keep it."""
     findings: dict[str, Finding] = Field(default_factory=dict)
     """The newest of each key."""
     problems: tuple[str, ...] = ()
@@ -153,6 +155,7 @@ def after(state: MonitorState, look: Looks, monitor: Monitor) -> MonitorState:
             "model_uri": look.model_uri,
             "reference": look.reference,
             "looked_at": look.at,
+            "since": state.since or (look.at if state.looked_at is None else None),
             "seen": look.seen,
             "looked": {**kept, **look.looked},
             "closed": {**{n: each for n, each in state.closed.items() if n not in look.dropped}, **look.closed},

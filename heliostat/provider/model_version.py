@@ -19,7 +19,7 @@ from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.judging import judged_by
 from heliostat.spec.metrics import former
-from heliostat.spec.monitoring import Refusal, refusals
+from heliostat.spec.monitoring import Acceptance, Refusal, acceptances, refusals
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.snapshot_settings import SAMPLE_TAG, sample_text
 from heliostat.spec.workload import OnRefusal
@@ -142,6 +142,7 @@ async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersion
         context.warn(f"{inputs.name}: judged against the baseline alone, for {report['incomparable']}")
     if verdict.accepted:
         version = await asyncio.to_thread(_register, inputs, verdict, report_uri)
+        await asyncio.to_thread(_note_acceptance, inputs, version, verdict, report_uri)
         context.info(f"{inputs.name}: accepted as version {version.version}: {verdict.summary}{_of_sample(inputs)}")
         return _outputs(inputs, version, "accepted", report_uri)
     await asyncio.to_thread(_tag_run, inputs, _refusal(verdict, report_uri))
@@ -161,6 +162,13 @@ def _note_refusal(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri:
     """Tell the application's monitor, once for each candidate: a worse one is an alarm."""
     told = Refusal(at=time.time(), candidate=inputs.model_uri, reasons=verdict.reasons, report=report_uri)
     key = f"{refusals(inputs.application)}{inputs.run_id}.json"
+    open_store(inputs.store).put(key, told.model_dump_json().encode(), only_if_absent=True)
+
+
+def _note_acceptance(inputs: ModelVersionInputs, version: RegisteredVersion, verdict: gate.Verdict, report_uri: str) -> None:
+    """Keep what the gate said for whoever looks at the application later, once for each candidate."""
+    told = Acceptance(at=time.time(), version=version.uri, summary=verdict.summary, report=report_uri)
+    key = f"{acceptances(inputs.application)}{inputs.run_id}.json"
     open_store(inputs.store).put(key, told.model_dump_json().encode(), only_if_absent=True)
 
 

@@ -100,7 +100,7 @@ class MonitorHandler(Handler[MonitorInputs, MonitorOutputs]):
 
 async def _watched(context: Context, inputs: MonitorInputs) -> MonitorOutputs:
     key = _result_key(inputs)
-    if await asyncio.to_thread(_told, inputs, key) is None:
+    if not await asyncio.to_thread(_is_looked_at, inputs, key):
         await ray_work.run(_work(inputs, key), context)
     told = await asyncio.to_thread(_told, inputs, key)
     if told is None:
@@ -129,6 +129,17 @@ def _show(context: Context, inputs: MonitorInputs) -> bool:
         are = "1 alarm is" if count == 1 else f"{count} alarms are"
         context.warn(f"{inputs.name}: {are} open: `heliostat monitor alarms {inputs.name}`")
     return True
+
+
+def _is_looked_at(inputs: MonitorInputs, key: str) -> bool:
+    """Whether the newest look is one with these inputs. One before another declaration's, or another version's, is over."""
+    from heliostat.monitoring.state import state_of
+
+    told = _told(inputs, key)
+    if told is None:
+        return False
+    state = state_of(Revisions(open_store(inputs.store), states(inputs.name)).newest()[1])
+    return "declared" not in told or (told["declared"], told["reference"]) == (state.declared, state.reference)
 
 
 def _told(inputs: MonitorInputs, key: str) -> dict[str, Any] | None:

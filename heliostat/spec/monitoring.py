@@ -40,12 +40,25 @@ class MonitorSpecification(Model):
 
 
 class Refusal(Model):
-    """A candidate that the gate refused."""
+    """A candidate that the gate refused, or that its rollout went back from."""
 
     at: float
     """Unix time."""
     candidate: str
     reasons: tuple[str, ...]
+    report: str = ""
+    """Where the whole report is."""
+
+
+class Acceptance(Model):
+    """A candidate that the gate accepted."""
+
+    at: float
+    """Unix time."""
+    version: str
+    """As the registry has it, `models:/NAME/VERSION`."""
+    summary: str
+    """Its figure beside that of what served and the baseline's."""
     report: str = ""
     """Where the whole report is."""
 
@@ -73,6 +86,11 @@ def reference_top(name: str, digest: str) -> str:
 def proposal_key(name: str, moment: str) -> str:
     """Where a retraining is proposed."""
     return f"{top(name)}proposals/{moment}.json"
+
+
+def acceptances(name: str) -> str:
+    """Where candidates lie that the gate accepted."""
+    return f"{top(name)}acceptances/"
 
 
 def refusals(name: str) -> str:

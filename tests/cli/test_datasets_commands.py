@@ -13,6 +13,7 @@ from mlflow_here import mlflow_here
 from rollout_records import desired, entry
 
 from heliostat.cli.datasets.catalogue import read
+from heliostat.cli.datasets.columns import told
 from heliostat.cli.datasets.lineage import Lineage, Use
 from heliostat.cli.datasets.retention import Rules, judged, prune
 from heliostat.ml import datasets
@@ -133,6 +134,21 @@ def test_a_snapshot_shows_how_it_was_made_and_what_was_made_of_it(stack, data, r
     found = json.loads(stack.ok("datasets", "show", f"flights@{digest[:6]}", "--json"))
     assert found["profile"]["rows"] == 600
     assert found["made"][0]["parameters"] == {"days": 3}
+
+
+@pytest.mark.parametrize(
+    ("type_", "number", "shown"),
+    [
+        ("timestamp[ms]", 1_577_836_800e6, "2020-01-01 00:00:00"),
+        ("date32[day]", 18_262, "2020-01-01"),
+        ("timestamp[us]", 1e20, "1e+20"),
+        ("double", 0.50278123, "0.502781"),
+    ],
+    ids=str,
+)
+def test_values_of_columns_are_shown_as_people_write_them(type_, number, shown):
+    figures = {"type": type_, "rows": 10, "missing": 1, "min": number, "max": number, "quantiles": {"0.5": number}}
+    assert told("seen", figures) == ("seen", type_, "10.0%", "", " … ".join([shown] * 3))
 
 
 def test_what_is_not_there_is_told_with_what_is(stack, data, registry):

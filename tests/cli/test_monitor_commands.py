@@ -58,7 +58,7 @@ def test_without_any_that_is_said(stack):
     platform = PlatformStack(stack)
     platform.exports(platform=platform.platform())
     assert "Nothing is watched" in stack.ok("monitor", "list")
-    assert "name the application: watched are none" in stack("monitor", "show").err
+    assert "nothing is watched: declare `monitor`" in stack("monitor", "show").err
 
 
 def test_what_is_wrong_is_shown_and_what_is_right_on_demand(watched, stack):

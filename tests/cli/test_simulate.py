@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from heliostat.ml.datasets import Tables
 def snapshot(parameters):
     """From May on the same weights are of other kinds of birds."""
     draw = np.random.default_rng(0)
-    rows = 15_300
+    rows = 17_300
     seen = [dt.datetime(2020, 1, 1) + dt.timedelta(minutes=20 * n) for n in range(rows)]
     weight = draw.random(rows)
     turned = np.array([moment.month >= 5 for moment in seen])
@@ -50,6 +51,30 @@ class Model(ArrayModel):
     def predict(self, columns):
         weight = np.asarray(columns["weight"], dtype=float)
         return weight if self.arrays["slope"] > 0 else 1 - weight
+"""
+LEARNING_TRAIN = """
+import numpy as np
+from heliostat.ml.training import Trained
+from workloads.swans.predictor import Model
+
+
+def train(context):
+    # It learns of the turn once it has seen it.
+    newest = np.asarray(context.dataset.table("train")["seen"].to_numpy(), dtype="datetime64[s]").max()
+    turn = np.datetime64("2020-05-01", "s")
+    model = Model({"turn": np.array(turn.astype(np.int64) if newest > turn else np.iinfo(np.int64).max)})
+    context.checkpoint(lambda folder: None, {})
+    context.finish(Trained(save_model=model.save, predictor=Model, metrics={}))
+"""
+LEARNING_PREDICTOR = """
+import numpy as np
+from heliostat.ml.arrays import ArrayModel
+
+
+class Model(ArrayModel):
+    def predict(self, columns):
+        weight = np.asarray(columns["weight"], dtype=float)
+        return np.where(np.asarray(columns["seen"]) < self.arrays["turn"], weight, 1 - weight)
 """
 CONTRACT = """
 import datetime as dt
@@ -115,6 +140,47 @@ def test_a_year_turns_a_retraining_is_proposed_and_the_gate_judges_it(swans, sta
     kept = stack.folder / ".heliostat" / "simulations" / "swans"
     assert (kept / "monitors" / "swans" / "windows" / "2020-05.json").is_file()
     assert "roc_auc" in stack.ok("report", "swans", "--simulated", "-o", "-")
+
+
+@pytest.fixture
+def learning(swans):
+    (swans / "train.py").write_text(LEARNING_TRAIN)
+    (swans / "predictor.py").write_text(LEARNING_PREDICTOR)
+
+
+def test_what_the_gate_accepts_is_rolled_out_by_a_canary_that_somebody_approves(learning, stack):
+    said = stack.ok("simulate", "swans", "--from", "2020-01", "--to", "2020-08", "--approve-after", "2", "--json")
+    months = {each["name"]: each for each in json.loads(said)}
+    assert "accepted as version 2" in months["2020-06"]["retraining"]
+    july = months["2020-07"]
+    assert months["2020-06"]["version"] == 1 and july["version"] == 2
+    told = "\n".join(july["rollout"])
+    assert re.search(r"2020-07-06 .*simulated-approver lets it go on", told), "a day at 10 %, and two until somebody came"
+    assert "succeeded" in told.splitlines()[-1]
+    # Two days before the look, three at 10 %, one at 50 %, and the rest of the month.
+    assert july["answered"]["1"] + july["answered"]["2"] == july["rows"]
+    assert july["answered"]["1"] == pytest.approx((2 + 0.9 * 3 + 0.5) * 72, abs=40)
+    assert months["2020-08"]["answered"] == {"2": months["2020-08"]["rows"]}
+    assert "swans/quality/roc_auc" in months["2020-08"]["ended"], "the version that learnt of it is right again"
+    page = stack.ok("report", "swans", "--simulated", "-o", "-")
+    for text in (
+        "2020-07-06",
+        "simulated-approver",
+        "approved",
+        "step 1, to 2-simulated",
+        "models:/swans/2 accepted",
+        "version 1 0.",
+    ):
+        assert text in page, text
+
+
+def test_a_canary_that_nobody_approves_goes_back_and_ends_the_proposal_as_refused(learning, stack):
+    said = stack.ok("simulate", "swans", "--from", "2020-01", "--to", "2020-07", "--approve-after", "30", "--json")
+    july = {each["name"]: each for each in json.loads(said)}["2020-07"]
+    assert july["version"] == 1 and "failed" in july["rollout"][-1]
+    assert "swans/retraining/candidate" in july["began"]
+    page = stack.ok("report", "swans", "--simulated", "--json")
+    assert [each["outcome"] for each in json.loads(page)["state"]["retrainings"]] == ["refused"]
 
 
 @pytest.mark.parametrize(

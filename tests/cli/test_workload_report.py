@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,10 @@ from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.quality import Figure, Quality
 from heliostat.monitoring.state import MonitorState
+from heliostat.spec.audit import NOTHING, AuditEntry, content_of
+from heliostat.spec.audit import key_of as audit_key
 from heliostat.spec.findings import Aspect, Finding, State
-from heliostat.spec.monitoring import Refusal, proposal_key, states, window_key
+from heliostat.spec.monitoring import Acceptance, Refusal, proposal_key, states, window_key
 from heliostat.spec.predictions import schedule_key
 from heliostat.systems.revisions import Revisions
 
@@ -65,15 +68,45 @@ def watched(stack):
     store.put(proposal_key("flights", "1"), proposal.model_dump_json().encode())
     refusal = Refusal(at=MONDAY.timestamp() + 60, candidate="models:/m-9", reasons=("0.2 worse",))
     store.put("monitors/flights/refusals/r.json", refusal.model_dump_json().encode())
+    accepted = Acceptance(at=MONDAY.timestamp() + 90, version="models:/flights/4", summary="roc_auc 0.71, version 3 0.63")
+    store.put("monitors/flights/acceptances/s.json", accepted.model_dump_json().encode())
     store.put(schedule_key("monitor.flights"), b"{}")
     platform.remember(entry(1, before=None, after=1, rollout=1))
+    said = {"id": "a", "at": MONDAY.timestamp(), "by": "ada", "known": True, "subject": "flights"}
+    words = [
+        AuditEntry(
+            **said, action="rollout.approve", reason="looks well", before={"rollout": 4, "step": 0}, number=1, previous=NOTHING
+        ),
+        AuditEntry(**said, action="alarm.silence", reason="no rollout's", number=2, previous=NOTHING),
+        AuditEntry(**{**said, "subject": "geese"}, action="rollout.abort", reason="geese's", number=3, previous=NOTHING),
+    ]
+    for each in words:
+        store.put(audit_key(each.number), content_of(each))
     return platform
+
+
+def test_the_page_has_what_people_said_to_its_rollouts_and_nothing_else_that_they_did(watched, stack):
+    page = stack.ok("report", "flights", "-o", "-")
+    for text in ("ada", "approved", "rollout 4, step 1 - looks well"):
+        assert text in page, text
+    assert "no rollout&#39;s" not in page and "geese" not in page
+    assert json.loads(stack.ok("report", "flights", "--json"))["people"][0]["by"] == "ada"
 
 
 def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
     assert "Wrote flights-report.html" in stack.ok("report", "flights")
     page = (stack.folder / "flights-report.html").read_text()
-    for text in ("1 open alarm", "models:/flights/3", "it is 0.6", "12,345", "it decays", "models:/m-9 refused", "rollout 1"):
+    for text in (
+        "1 open alarm",
+        "models:/flights/3",
+        "it is 0.6",
+        "12,345",
+        "it decays",
+        "models:/m-9 refused",
+        "models:/flights/4 accepted",
+        "version 3 0.63",
+        "rollout 1",
+    ):
         assert text in page, text
     assert ODD not in page and "&lt;script&gt;" in page, "a column's name is no markup"
     assert not re.findall(r"(?:src|href)=\"(?!data:)[^\"#]", page), "nothing is loaded from elsewhere"
@@ -85,7 +118,9 @@ def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
 def test_a_program_reads_it_as_json(watched, stack):
     told = json.loads(stack.ok("report", "flights", "--json"))
     assert [each["window"] for each in told["windows"]] == ["2026-03-02", "2026-03-03", "2026-03-04"]
-    assert [each["what"] for each in told["trainings"]] == ["models:/m-9 refused", "proposed, open"]
+    assert [each["what"] for each in told["trainings"]] == [
+        "models:/flights/4 accepted", "models:/m-9 refused", "proposed, open",
+    ]  # fmt: skip
     assert told["rollouts"][0]["number"] == "1"
 
 
@@ -105,3 +140,21 @@ def test_a_chart_marks_what_is_beyond_its_limit_and_takes_one_window_as_well():
     assert 'aria-label="area: 0.7 in b; beyond its limit in a"' in svg
     assert "NaN" not in chart([Point("a", 1.0)], "area") and chart([], "area") == ""
     assert "&lt;b&gt;" in chart([Point("<b>", 1.0)], "area")
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, 12, 40], ids="{} windows".format)
+@pytest.mark.parametrize("name", ["2013-{:02d}", "rows {0}500-{0}999"], ids=["months", "counts"])
+def test_names_of_windows_do_not_run_into_each_other(name, count):
+    drawn = chart([Point(name.format(number), 0.5) for number in range(count)], "area")
+    places = re.findall(r'<text x="([\d.]+)" y="201" text-anchor="(\w+)" class="tick">([^<]+)<', drawn)
+    reach = {"start": (0, 1), "middle": (0.5, 0.5), "end": (1, 0)}
+    spans = []
+    for x, anchor, text in places:
+        left, right = (9.2 * len(text) * share for share in reach[anchor])
+        spans.append((float(x) - left, float(x) + right))
+    assert spans and all(before[1] < after[0] for before, after in itertools.pairwise(spans))
+
+
+def test_figures_beside_a_chart_have_room():
+    drawn = chart([Point("a", 0.00946123), Point("b", 0.0237)], "area")
+    assert all(len(text) <= 6 for text in re.findall(r'text-anchor="end" class="tick">([-.\d]+)<', drawn))

@@ -130,7 +130,9 @@ def test_windows_of_so_many_rows_are_closed_once_and_keep_their_rows(world: Watc
 
 
 def test_without_a_log_there_is_nothing_to_tell_but_that(world: Watched) -> None:
-    state = world.look(NEXT, drift={}, recency={"predictionsSeconds": 60, "labelsSeconds": 60})
+    asked: dict[str, Any] = {"drift": {}, "recency": {"predictionsSeconds": 60, "labelsSeconds": 60}}
+    assert breached(world.look(NEXT, **asked)) == set(), "it was declared a moment ago: nothing can be there yet"
+    state = world.look(NEXT + dt.timedelta(seconds=61), **asked)
     assert breached(state) == {"recency/predictions", "recency/labels"}
     assert state.newest_window == ""
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 
+import pytest
 from test_monitor_job import NEXT, breached, contents, data, receiver, world
 from watched_birds import DAY, MONDAY, Watched, birds
 
 from heliostat.jobs import monitor
 from heliostat.monitoring.proposals import Proposal
+from heliostat.spec.ledger import Entry, EntryKind, key_of
 from heliostat.spec.monitoring import Refusal
+from heliostat.spec.rollouts import Phase
+from heliostat.spec.strategies import BlueGreen
+from heliostat.testing import desired
 
 __all__ = ["contents", "data", "receiver", "world"]
 ASKED = {
@@ -74,3 +79,25 @@ def test_another_version_ends_what_was_proposed(world: Watched) -> None:
     monitor.watch(specification.model_copy(update={"model_uri": "models:/birds/4"}))
     assert [each.outcome for each in world.state.retrainings] == ["accepted"]
     assert world.state.proposal is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "before", "outcomes"),
+    [(Phase.FAILED, 1, ["refused"]), (Phase.FAILED, 2, []), (Phase.SUCCEEDED, 1, [])],
+    ids=["it went back", "it went back and had the same model", "it is through"],
+)
+def test_a_candidate_that_its_rollout_went_back_from_ends_what_was_proposed(
+    world: Watched, phase: Phase, before: int, outcomes: list[str]
+) -> None:
+    last = heavier(world, 2)
+    told = Entry(
+        number=1, id="1", application="birds", at=last.timestamp() + 60, kind=EntryKind.END, rollout=3, phase=phase,
+        strategy=BlueGreen(), previous=desired(before), target=desired(2), weights={}, error="success rate 0 %\nof 100",
+    )  # fmt: skip
+    world.store.put(key_of("birds", 1), told.model_dump_json().encode())
+    state = world.look(last + dt.timedelta(minutes=5), **ASKED)
+    assert [each.outcome for each in state.retrainings] == outcomes
+    assert ("retraining/candidate" in breached(state)) == bool(outcomes)
+    if outcomes:
+        text = state.findings["birds/retraining/candidate"].text
+        assert "models:/none/2 was refused: rollout 3 went back: success rate 0 %; see file:///" in text

@@ -182,6 +182,11 @@ def test_what_is_too_old_was_never_there_or_is_from_the_future_is_told():
         "there are no labels",
         "the newest training data are 3 days, 0:00:00 old; at most 1 day, 0:00:00",
     ]
+    [soon, late] = (
+        next(JUDGE.recency({}, RecencyWatch(labels_seconds=60), AT, AT - timedelta(seconds=age))) for age in (60, 61)
+    )
+    assert soon.state is UNKNOWN and "no labels yet; it is watched for 0:01:00, and they may take 0:01:00" in soon.text
+    assert late.state is BREACH
     [ahead] = JUDGE.recency({"labels": AT + timedelta(hours=2)}, RecencyWatch(labels_seconds=60), AT)
     assert ahead.state is BREACH and "2:00:00 in the future: clocks are apart" in ahead.text
     assert states(JUDGE.recency({"labels": AT + timedelta(seconds=30)}, RecencyWatch(labels_seconds=60), AT)) == [OK]

@@ -86,6 +86,15 @@ async def test_a_better_model_becomes_the_next_version(world):
     assert len(world.submitted) == 2
 
 
+async def test_what_the_gate_said_is_kept_for_the_application_s_report_once_for_each_candidate(world):
+    for number in (1, 2, 2):
+        await serve(world, number)
+    store = open_store(world.store)
+    kept = [json.loads(store.get(info.key)) for info in store.list("monitors/flights/acceptances/")]
+    assert [each["version"] for each in kept] == ["models:/flights/1", "models:/flights/2"]
+    assert "0.72" in kept[1]["summary"] and "0.7" in kept[1]["summary"] and kept[1]["report"].startswith(world.store.uri)
+
+
 async def test_a_worse_model_is_refused_by_how_much_and_what_serves_stays(world):
     await serve(world, 1)
     with pytest.raises(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,21 @@ async def test_another_version_or_declaration_is_looked_at_anew(world: World, ch
     first = (await HANDLER.create(world.context, inputs(world))).outputs
     await HANDLER.update(world.context, "flights", first, inputs(world, **change))
     assert len(world.submitted) == 2
+
+
+async def test_what_was_declared_before_and_is_again_is_looked_at_again(world: World) -> None:
+    def looked(specification: dict[str, Any]) -> JobResult:
+        declared = specification["monitor"]["schedule"]
+        state = MonitorState(looked_at=NOW, declared=declared, reference="a" * 64)
+        Revisions(open_store(world.store), states("flights")).change(lambda _: state.model_dump_json().encode())
+        told = {"reference": "a" * 64, "window": "", "declared": declared}
+        open_store(world.store).put(specification["resultKey"], json.dumps(told).encode())
+        return JobResult()
+
+    world.outcome = looked
+    for schedule in ("5 * * * *", "6 * * * *", "5 * * * *", "5 * * * *"):
+        await HANDLER.create(world.context, inputs(world, monitor={"schedule": schedule}))
+    assert [asked["monitor"]["schedule"] for asked in world.submitted] == ["5 * * * *", "6 * * * *", "5 * * * *"]
 
 
 async def test_every_update_shows_the_newest_finding_and_how_many_alarms_are_open(world: World) -> None:

@@ -261,23 +261,12 @@ def _show(found: Stored, lineage: Lineage, figures: dict[str, Any]) -> None:
     facts += [(use.kind, " ".join(filter(None, (use.what, use.version)))) for use in lineage.of(found.digest)]
     for name, text in facts:
         say.out(f"{name:<11} {text}")
+    from heliostat.cli.datasets.columns import told
     from heliostat.cli.operators.tables import Column, write
 
     say.out("")
-    rows = [_column(name, column) for name, column in figures["columns"].items()]
+    rows = [told(name, column) for name, column in figures["columns"].items()]
     write([*(Column(head, whole=True) for head in ("COLUMN", "TYPE", "MISSING", "DISTINCT")), Column("VALUES")], rows)
-
-
-def _column(name: str, column: dict[str, Any]) -> tuple[str, ...]:
-    missing = column["missing"] + column.get("nan", 0)
-    share = f"{missing / column['rows']:.1%}" if missing else ""
-    values = ""
-    if "quantiles" in column:
-        values = f"{column['min']:.6g} … {column['quantiles']['0.5']:.6g} … {column['max']:.6g}"
-    elif "top" in column:
-        values = ", ".join(f"{value} {count:,}" for value, count in [*column["top"].items()][:4])
-    distinct = column.get("distinct")
-    return name, column["type"], share, f"{distinct:,}" if distinct is not None else "", values
 
 
 def _count(rows: int | None) -> str:

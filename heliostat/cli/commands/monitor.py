@@ -254,6 +254,8 @@ def _chosen(application: str | None, there: list[str]) -> str:
     listed = ", ".join(sorted(there)) or "none"
     if application is not None and application not in there:
         raise PermanentError(f"{application} is not watched: declare `monitor` of the workload; watched are: {listed}")
+    if application is None and not there:
+        raise PermanentError("nothing is watched: declare `monitor` of a workload, and bring it up")
     if application is None and len(there) != 1:
         raise PermanentError(f"name the application: watched are {listed}")
     return application or there[0]

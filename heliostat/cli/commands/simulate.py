@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 @click.option("--train", "trained", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
               help="The first version is trained on the first N months.")  # fmt: skip
 @click.option("--time", "column", metavar="COLUMN", help="When a row happened; by default the first column of times.")
+@click.option("--approve-after", "days", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="DAYS",
+              help="How long a rollout's step waits until somebody approves; beyond its timeout nobody does.")  # fmt: skip
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
               help="Where all of it is kept; by default .heliostat/simulations/WORKLOAD, made anew.")  # fmt: skip
 @options.stack
@@ -35,15 +38,18 @@ def simulate(  # noqa: PLR0913 - its options
     last: str,
     trained: int,
     column: str | None,
+    days: float,
     folder: Path | None,
     stack: str | None,
     as_json: bool,
 ) -> None:
-    """Go through months of WORKLOAD's own data: log, labels, monitor, alarms, retrainings and the gate, without a platform.
+    """Go through months of WORKLOAD's own data: log, labels, monitor, alarms, retrainings, gate and rollouts.
 
     What serves answers a month's rows, the monitor looks two days after its end, and a retraining that it proposes is trained
-    on all that is known by then, in this process, and judged by the gate. The stack's config says what is watched, or what is
-    usual is: the task's metric, prediction bias and drift, and a retraining after two bad months. Nobody is told.
+    on all that is known by then, in this process, judged by the gate, and rolled out beside the next month's rows. The stack's
+    config says what is watched and how versions are rolled out, or what is usual is: the task's metric, prediction bias and
+    drift, a retraining after two bad months, and a canary whose first step somebody approves. Nobody is told, and there is no
+    platform.
     """
     import json
 
@@ -61,7 +67,9 @@ def simulate(  # noqa: PLR0913 - its options
     asked = _declared(root, workload, stack)
     folder = folder or root / ".heliostat" / "simulations" / workload
     found = []
-    for month in _months(asked, folder, column, begin, end, trained):
+    if asked.left_out:
+        say.told(f"checks that only replicas answer are left out of the strategy: {', '.join(asked.left_out)}")
+    for month in _months(asked, folder, column, timedelta(days=days), (begin, end, trained)):
         found.append(month)
         if not as_json:
             _show(month)
@@ -93,7 +101,9 @@ def _declared(root: Path, workload: str, stack: str | None) -> Declared:
         raise UsageError(f"{workload} cannot be simulated: {error}") from None
 
 
-def _months(asked: Declared, folder: Path, column: str | None, begin: int, end: int, trained: int) -> Iterator[Month]:
+def _months(
+    asked: Declared, folder: Path, column: str | None, approve_after: timedelta, months: tuple[int, int, int]
+) -> Iterator[Month]:
     import contextlib
     import io
     import shutil
@@ -106,11 +116,11 @@ def _months(asked: Declared, folder: Path, column: str | None, begin: int, end: 
     try:
         # Jobs tell their progress on standard output, for whoever follows them; here it is told in fewer words.
         with contextlib.redirect_stdout(io.StringIO()):
-            simulation = Simulation(asked, folder, column, say.told)
-        months = simulation.run(begin, end, trained)
+            simulation = Simulation(asked, folder, column, approve_after, say.told)
+        found = simulation.run(*months)
         while True:
             with contextlib.redirect_stdout(io.StringIO()):
-                month = next(months, None)
+                month = next(found, None)
             if month is None:
                 return
             yield month
@@ -121,6 +131,11 @@ def _months(asked: Declared, folder: Path, column: str | None, begin: int, end: 
 def _show(month: Month) -> None:
     figures = ", ".join(f"{name} {value:.3f}" for name, value in month.figures.items() if not name.startswith("drift/"))
     say.out(f"{month.name}  version {month.version}  {month.rows:>7,} rows  {figures}")
+    if len(month.answered) > 1:
+        shares = ", ".join(f"version {number} {rows:,}" for number, rows in month.answered.items())
+        say.out(f"         answered {shares}")
+    for line in month.rollout:
+        say.out(f"         rollout  {line}")
     for key in month.began:
         say.out(f"         alarm    {key}")
     for key in month.ended:

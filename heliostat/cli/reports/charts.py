@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,7 +11,11 @@ from typing import Final
 _WIDTH, _HEIGHT = 640, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 12, 10, 30
 _TICKS: Final = 4
-_MOST_NAMES: Final = 6
+_MOST_DIGITS: Final = 6
+_CHARACTER: Final = 9.2
+"""How wide one of a name is at most: on a phone, where they are largest."""
+_NAME_ROOM: Final = 1.6
+"""How far apart names are, in lengths of a name."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,17 @@ def _grid(axis: _Axis) -> list[str]:
         value = axis.low + (axis.high - axis.low) * step / _TICKS
         y = axis.y(value)
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--edge)"/>')
-        parts.append(f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" class="tick">{value:.3g}</text>')
+        parts.append(f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" class="tick">{_tick(value)}</text>')
     return parts
 
 
+def _tick(value: float) -> str:
+    """With as many digits as there is room for."""
+    return next((text for digits in (3, 2) if len(text := f"{value:.{digits}g}") <= _MOST_DIGITS), f"{value:.1g}")
+
+
 def _names(axis: _Axis, points: Sequence[Point]) -> list[str]:
-    every = max(1, -(-len(points) // _MOST_NAMES))
+    every = _every(points)
     shown = [(place, point) for place, point in enumerate(points) if place % every == 0]
     found = []
     for place, point in shown:
@@ -82,6 +92,13 @@ def _names(axis: _Axis, points: Sequence[Point]) -> list[str]:
         x = axis.x(place)
         found.append(f'<text x="{x:.1f}" y="{_HEIGHT - 9}" text-anchor="{anchor}" class="tick">{escape(point.window)}</text>')
     return found
+
+
+def _every(points: Sequence[Point]) -> int:
+    """Of how many windows one is named: names do not run into each other, of which the outer ones reach inwards as a whole."""
+    needed = _NAME_ROOM * _CHARACTER * max(len(point.window) for point in points)
+    apart = (_WIDTH - _LEFT - _RIGHT) / max(1, len(points) - 1)
+    return max(1, math.ceil(needed / apart))
 
 
 def _limits(axis: _Axis, points: Sequence[Point]) -> list[str]:

@@ -13,16 +13,24 @@ from pydantic import ValidationError
 from heliostat.cli.operators import monitors
 from heliostat.cli.rollouts import ledger
 from heliostat.cli.rollouts.messages import moment
+from heliostat.controller.audit import newest
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.reference import ReferenceAbout
 from heliostat.monitoring.state import MonitorState
-from heliostat.spec.monitoring import Refusal, refusals, top
+from heliostat.spec.audit import AuditEvent
+from heliostat.spec.monitoring import Acceptance, Refusal, acceptances, refusals, top
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 _MOST_WINDOWS: Final = 120
 _MOST_ENTRIES: Final = 50
+_MOST_AUDITED: Final = 500
+_SAID: Final = {
+    "rollout.approve": "approved",
+    "rollout.abort": "aborted",
+    "application.rollback": "went back",
+}
 _NOTHING: Final = "\N{EN DASH}"
 
 
@@ -39,6 +47,8 @@ class Gathered:
     """The manifest of the data that what serves was trained and tested on."""
     rollouts: tuple[tuple[str, ...], ...] = ()
     """Number, when, what, how it ended; the newest first."""
+    people: tuple[tuple[str, str, str, str], ...] = ()
+    """When, who, what, of what and why: what people said to rollouts; the newest first."""
     trainings: tuple[tuple[str, str, str], ...] = ()
     """When, what, why; the newest first."""
 
@@ -62,6 +72,7 @@ def gathered(store: ObjectStore, name: str) -> Gathered:
         reference=reference,
         data=_data(store, name, reference),
         rollouts=rollouts,
+        people=_people(store, name),
         trainings=_trainings(store, name, state),
     )
 
@@ -105,8 +116,25 @@ def _rollouts(store: ObjectStore, name: str) -> tuple[tuple[str, ...], ...]:
     return tuple((str(line.number), moment(line.at), line.what, line.ended or _NOTHING) for line in lines)
 
 
+def _people(store: ObjectStore, name: str) -> tuple[tuple[str, str, str, str], ...]:
+    """What the audit log has of rollouts: approvals, aborts and ways back."""
+    entries = [each for each in newest(store, _MOST_AUDITED) if each.subject == name and each.action in _SAID]
+    return tuple(
+        (moment(each.at), each.by, _SAID[each.action], " - ".join(filter(None, (_step(each), each.reason))))
+        for each in entries
+    )
+
+
+def _step(each: AuditEvent) -> str:
+    """The step of a rollout that a word was about, from 1."""
+    number, step, target = (each.before.get(key) for key in ("rollout", "step", "target"))
+    if number is None:
+        return ""
+    return f"rollout {number}" + (f", step {step + 1}" if isinstance(step, int) else "") + (f", to {target}" if target else "")
+
+
 def _trainings(store: ObjectStore, name: str, state: MonitorState) -> tuple[tuple[str, str, str], ...]:
-    """Proposals, and candidates that were refused."""
+    """Proposals, and what the gate said of candidates."""
     found: list[tuple[datetime, str, str]] = []
     ended = {each.begun: each.outcome.value for each in state.retrainings}
     for info in store.list(f"{top(name)}proposals/"):
@@ -123,4 +151,10 @@ def _trainings(store: ObjectStore, name: str, state: MonitorState) -> tuple[tupl
             continue
         at = datetime.fromtimestamp(refusal.at, UTC)
         found.append((at, f"{refusal.candidate} refused", "; ".join(refusal.reasons)))
+    for info in store.list(acceptances(name)):
+        try:
+            acceptance = Acceptance.model_validate_json(store.get(info.key))
+        except (ObjectMissingError, ValidationError):
+            continue
+        found.append((datetime.fromtimestamp(acceptance.at, UTC), f"{acceptance.version} accepted", acceptance.summary))
     return tuple((f"{at:%Y-%m-%d %H:%M}", what, why) for at, what, why in sorted(found, reverse=True))

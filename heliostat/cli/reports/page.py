@@ -50,6 +50,7 @@ def page(found: Gathered, now: datetime) -> str:
         trainings=found.trainings,
         decision=state.decision.text if state.decision is not None else "",
         rollouts=found.rollouts,
+        people=found.people,
         light=Markup(drawing.variables(dark=False)),  # noqa: S704
         dark=Markup(drawing.variables(dark=True)),  # noqa: S704
         made=f"heliostat {heliostat.__version__}, {now:%Y-%m-%d %H:%M} UTC",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heliostat.cli.simulation.strategies import usual, without_replicas
 from heliostat.ml.contracts import Contract, load_entry_point
 from heliostat.spec.base import EntryPoint, Parameters
 from heliostat.spec.drift_watches import DriftWatch
@@ -14,6 +15,7 @@ from heliostat.spec.monitors import Monitor
 from heliostat.spec.notifications import AlarmPolicy
 from heliostat.spec.problem import Problem
 from heliostat.spec.retraining import FindingTrigger, RetrainingPolicy
+from heliostat.spec.strategies import Strategy
 from heliostat.spec.watches import BiasWatch, Calendar, CalendarWindows, QualityWatch
 from heliostat.spec.workload import Workload
 
@@ -36,6 +38,10 @@ class Declared:
     parameters: Parameters
     problem: Problem
     spec: Workload
+    strategy: Strategy
+    """How an accepted version comes to clients."""
+    left_out: tuple[str, ...]
+    """Checks of the strategy that need replicas, and are not made."""
     monitor: Monitor
     """With windows of months, and without sinks: nobody is told of what is only simulated."""
 
@@ -48,6 +54,8 @@ def declared(name: str, root: Path, convention: Any, spec: Workload) -> Declared
     """
     points: dict[str, str] = convention.entry_points
     problem: Problem = convention.problem
+    monitor = spec.monitor or _usual(problem, points["contract"])
+    strategy, left_out = without_replicas(_strategy(spec, problem, monitor.field))
     return Declared(
         name=name,
         root=root,
@@ -58,8 +66,23 @@ def declared(name: str, root: Path, convention: Any, spec: Workload) -> Declared
         parameters=convention.parameters.overridden(spec.training.parameters).values(),
         problem=problem,
         spec=spec,
-        monitor=_by_month(spec.monitor or _usual(problem, points["contract"])),
+        strategy=strategy,
+        left_out=left_out,
+        monitor=_by_month(monitor),
     )
+
+
+def _strategy(spec: Workload, problem: Problem, field: str) -> Strategy:
+    """The stack's, where it says one."""
+    if "serving" in spec.model_fields_set and "strategy" in spec.serving.model_fields_set:
+        return spec.serving.strategy
+    return usual(problem, field, problem.default_metric if _has_mean(problem) else None)
+
+
+def _has_mean(problem: Problem) -> bool:
+    """Whether a label is a number a row."""
+    kind = problem.task.kind if problem.task is not None else "binary"
+    return kind not in ("embedding", "free", "multilabel", "ranking")
 
 
 def _by_month(monitor: Monitor) -> Monitor:
@@ -70,9 +93,7 @@ def _by_month(monitor: Monitor) -> Monitor:
 
 def _usual(problem: Problem, contract: EntryPoint) -> Monitor:
     """Quality, bias and drift, and a retraining after two bad months."""
-    kind = problem.task.kind if problem.task is not None else "binary"
-    has_mean = kind not in ("embedding", "free", "multilabel", "ranking")
-    metric = problem.default_metric
+    has_mean, metric = _has_mean(problem), problem.default_metric
     return Monitor(
         field=_number_of(load_entry_point(contract)),
         quality=(QualityWatch(metric=metric, margin=_MARGIN),) if metric is not None and has_mean else (),

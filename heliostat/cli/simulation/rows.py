@@ -69,12 +69,19 @@ def of_month(rows: pa.Table, column: str, month: int) -> pa.Table:
     return rows.filter(pa.array(there & (numbers_of(times, Calendar.MONTH) == month)))
 
 
-def logged(rows: pa.Table, column: str, inputs: tuple[str, ...], answers: pa.Array, field: str, version: str) -> bytes:
+def ids_of(rows: pa.Table, month: int) -> pa.Array:
+    """The ids of requests about the rows of a month."""
+    return pa.array([f"{start_of(month):%Y%m}-{number}" for number in range(rows.num_rows)])
+
+
+def logged(
+    rows: pa.Table, column: str, ids: pa.Array, inputs: tuple[str, ...], answers: pa.Array, field: str, version: str
+) -> bytes:
     """A file of the prediction log: each row a request at its own time."""
     moments = pa.array(micros(rows[column])[0], pa.timestamp("us", "UTC"))
     table = pa.table(
         {
-            "request_id": _ids(rows, moments),
+            "request_id": ids,
             "row": pa.array(np.zeros(rows.num_rows), pa.int32()),
             "time": moments,
             "version": [version] * rows.num_rows,
@@ -85,18 +92,12 @@ def logged(rows: pa.Table, column: str, inputs: tuple[str, ...], answers: pa.Arr
     return _parquet(table)
 
 
-def labelled(rows: pa.Table, column: str, label: str) -> bytes:
+def labelled(rows: pa.Table, column: str, ids: pa.Array, label: str) -> bytes:
     """What turned out to be true of these rows, a day later."""
-    moments = pa.array(micros(rows[column])[0], pa.timestamp("us", "UTC"))
     known = pa.array(micros(rows[column])[0] + KNOWN_AFTER // timedelta(microseconds=1), pa.timestamp("us", "UTC"))
     truth = rows[label].combine_chunks()
     truth = truth.cast(pa.float64()) if not pa.types.is_string(truth.type) else truth
-    return _parquet(pa.table({"request_id": _ids(rows, moments), "label": truth, "time": known}))
-
-
-def _ids(rows: pa.Table, moments: pa.Array) -> list[str]:
-    first = f"{moments[0].as_py():%Y%m}" if rows.num_rows else ""
-    return [f"{first}-{number}" for number in range(rows.num_rows)]
+    return _parquet(pa.table({"request_id": ids, "label": truth, "time": known}))
 
 
 def _parquet(table: pa.Table) -> bytes:

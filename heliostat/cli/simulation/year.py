@@ -1,7 +1,7 @@
-"""Month after month: what serves answers the month's rows, their labels come, the monitor looks, and a retraining is judged.
+"""Month after month: what serves answers the month's rows, their labels come, the monitor looks, a retraining is judged, and
+the version that is accepted is rolled out.
 
-All of it lies in a folder that is an object store, as on a platform. A version takes over with the next month: how
-rollouts shift traffic is tried on a platform.
+All of it lies in a folder that is an object store, as on a platform.
 """
 
 from __future__ import annotations
@@ -12,24 +12,31 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from heliostat.cli.simulation import rollouts, training, versions
 from heliostat.cli.simulation import rows as cut
-from heliostat.cli.simulation import training
 from heliostat.cli.simulation.declared import Declared
+from heliostat.cli.simulation.requests import Recorded
+from heliostat.cli.simulation.versions import Model, Version
 from heliostat.jobs import monitor
-from heliostat.jobs.evaluate import measured
 from heliostat.jobs.monitor_model import Answering
 from heliostat.ml import datasets, pyfunc
-from heliostat.ml.contracts import columns_of, load_entry_point
+from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.ground_truth import prefix
-from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.state import MonitorState, state_of
 from heliostat.monitoring.windows import micros, numbers_of
-from heliostat.provider.gate import Measurements, Verdict, judge
-from heliostat.spec.judging import resolved_gate
-from heliostat.spec.monitoring import MonitorSpecification, Refusal, refusals, states, window_key
+from heliostat.spec.monitoring import (
+    Acceptance,
+    MonitorSpecification,
+    Refusal,
+    acceptances,
+    refusals,
+    states,
+    window_key,
+)
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.watches import Calendar
 from heliostat.systems.errors import PermanentError
@@ -38,19 +45,10 @@ from heliostat.systems.revisions import Revisions
 
 _LOOKED_AFTER = timedelta(days=2)
 """After a month's end: its last labels are there."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """A model that served, or serves."""
-
-    number: int
-    folder: Path
-    """As its training handed it back."""
-    dataset_key: str
-    digest: str
-    until: str
-    """The first month that it did not see."""
+_JUDGED_AFTER = timedelta(minutes=30)
+"""After a look that proposes one, a candidate is trained and judged."""
+_STARTED_BEFORE = timedelta(hours=1)
+"""The first version is up when the first month begins."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +57,36 @@ class Month:
 
     name: str
     version: int
+    """What serves when the month is looked at."""
     rows: int
+    answered: dict[str, int] = field(default_factory=dict)
+    """How many rows each version answered, by its number."""
     figures: dict[str, float] = field(default_factory=dict)
     """Of the window, by aspect and subject; those without a slice."""
     began: tuple[str, ...] = ()
     """Alarms that began."""
     ended: tuple[str, ...] = ()
+    rollout: tuple[str, ...] = ()
+    """What became of rollouts, a line each, with its moment."""
     retraining: str = ""
     """What was proposed, and what the gate said; empty where nothing asked for one."""
 
 
 class Simulation:
-    """A workload's time, simulated in `folder`, which is empty."""
+    """A workload's time, simulated in `folder`, which is empty.
 
-    def __init__(self, asked: Declared, folder: Path, column: str | None, tell: Callable[[str], None]) -> None:
-        self._asked, self._tell = asked, tell
+    Args:
+        asked: The workload.
+        folder: The object store.
+        column: When a row happened; None: the first column of times.
+        approve_after: How long a rollout waits until somebody approves; None: nobody does.
+        tell: Who is told what it is at.
+    """
+
+    def __init__(
+        self, asked: Declared, folder: Path, column: str | None, approve_after: timedelta | None, tell: Callable[[str], None]
+    ) -> None:
+        self._asked, self._approve_after, self._tell = asked, approve_after, tell
         self.address = StoreAddress(uri=folder.absolute().as_uri())
         self._store = Directory(folder)
         tell("reading the data")
@@ -83,6 +96,8 @@ class Simulation:
         self._label = data.label
         self._rows = pa.concat_tables([data.train, data.validation, data.test])
         self._column = cut.time_column(self._rows, column)
+        self._versions: dict[str, Version] = {}
+        """Those that were declared, by digest."""
         self._trained_before = 0
         """Trainings, those that were refused among them."""
 
@@ -95,40 +110,48 @@ class Simulation:
         begin = first + trained_months
         self._rows = self._rows.filter(pa.array(self._in(first, last)))
         self._tell(f"training version 1 on {cut.name_of(first)} to {cut.name_of(begin - 1)}")
-        serving = self._trained(begin)
-        self._look(serving, begin)
+        recorded = Recorded(self._rows, self._column, self._label)
+        starts = cut.start_of(begin) - _STARTED_BEFORE
+        self._rollouts = rollouts.Rollouts(self.address, self._asked.name, recorded, starts, self._approve_after)
+        self._roll_out(self._trained(begin))
+        self._rollouts.run_to(cut.start_of(begin))
+        if (error := self._rollouts.problem) is not None:
+            raise PermanentError(f"the first version does not come to serve: {error}")
+        self._look(begin)
         for month in cut.months(begin, last):
-            found, candidate = self._month(serving, month)
-            serving = candidate or serving
-            yield found
+            yield self._month(month)
 
     def _in(self, first: int, last: int) -> Any:
         times, there = micros(self._rows[self._column])
         months = numbers_of(times, Calendar.MONTH)
         return there & (months >= first) & (months <= last)
 
-    def _month(self, serving: Version, month: int) -> tuple[Month, Version | None]:
+    def _month(self, month: int) -> Month:
         table = cut.of_month(self._rows, self._column, month)
-        before = self._state()
-        if table.num_rows:
-            self._log(serving, month, table)
+        before, told = self._state(), len(self._rollouts.events)
+        self._rollouts.run_to(cut.start_of(month + 1) + _LOOKED_AFTER)
+        answered = self._log(month, table)
         self._tell(f"looking at {cut.name_of(month)}")
-        state = self._look(serving, month + 1)
-        candidate, retraining = None, ""
-        if state.proposal is not None and before.proposal is None:
-            candidate, retraining = self._judged(serving, month + 1, state)
-            if candidate is None:
-                state = self._look(serving, month + 1, later=timedelta(hours=1))
-        report = self._report(month)
+        serving, retraining = self._serving, ""
+        state = self._look(month + 1)
+        if state.proposal is not None and state.proposal != before.proposal:
+            retraining = self._judged(month + 1, state)
+            state = self._look(month + 1, later=timedelta(hours=1))
         return Month(
             name=cut.name_of(month),
             version=serving.number,
             rows=table.num_rows,
-            figures=_figures(report),
+            answered=answered,
+            figures=_figures(self._report(month)),
             began=tuple(sorted(_open(state) - _open(before))),
             ended=tuple(sorted(_open(before) - _open(state))),
+            rollout=self._rollouts.story(told),
             retraining=retraining,
-        ), candidate
+        )
+
+    @property
+    def _serving(self) -> Version:
+        return self._versions[self._rollouts.serving]
 
     def _trained(self, month: int) -> Version:
         """A version of what is known when a month begins."""
@@ -138,20 +161,38 @@ class Simulation:
         manifest = datasets.save(tables, asked.name, self._store, task=asked.problem.task)
         key = f"datasets/{asked.name}/{manifest['digest']}"
         folder = self._store.root / "versions" / str(number)
-        snapshot = datasets.Snapshot(key, self.address)
-        training.train(asked.train, asked.parameters, snapshot, asked.problem, folder)
-        return Version(number, folder, key, manifest["digest"], cut.name_of(month))
+        training.train(asked.train, asked.parameters, datasets.Snapshot(key, self.address), asked.problem, folder)
+        return Version(number, folder, key, manifest["digest"])
 
-    def _log(self, serving: Version, month: int, table: pa.Table) -> None:
-        specification = self._specification(serving, month)
-        answering = Answering(specification, serving.folder / pyfunc.MODEL_FOLDER)
-        answers = answering.answers(table)
-        field, label = self._asked.monitor.field, f"{serving.number}-simulated"
-        content = cut.logged(table, self._column, answering.inputs, answers, field, label)
-        last = cut.start_of(month + 1) - timedelta(days=1)
-        self._store.put(f"predictions/{self._asked.name}/date={last:%Y-%m-%d}/{cut.name_of(month)}.parquet", content)
-        truth = cut.labelled(table, self._column, self._label)
-        self._store.put(f"{prefix(self._asked.name)}{cut.name_of(month)}.parquet", truth)
+    def _roll_out(self, version: Version) -> None:
+        desired = versions.desired(self._asked, version, self.address)
+        self._versions[desired.version.digest] = version
+        model = Model(self._asked, version)
+        self._rollouts.begin(rollouts.Answering(desired, model.answers, model.golden_failure))
+
+    def _log(self, month: int, table: pa.Table) -> dict[str, int]:
+        """Have each row answered by the version that the ledger says it went to; how many each answered."""
+        digests = self._rollouts.answered_by(micros(table[self._column])[0], np.random.default_rng(month))
+        name, field, counted = cut.name_of(month), self._asked.monitor.field, {}
+        day = cut.start_of(month + 1) - timedelta(days=1)
+        for digest, version in self._versions.items():
+            here = pa.array(digests == digest)
+            asked, ids = table.filter(here), cut.ids_of(table, month).filter(here)
+            if not asked.num_rows:
+                continue
+            answering = self._answering(version, month)
+            answers = answering.answers(asked)
+            content = cut.logged(asked, self._column, ids, answering.inputs, answers, field, version.label)
+            key = f"predictions/{self._asked.name}/date={day:%Y-%m-%d}/{name}-{version.number}.parquet"
+            self._store.put(key, content)
+            counted[str(version.number)] = asked.num_rows
+        if table.num_rows:
+            truth = cut.labelled(table, self._column, cut.ids_of(table, month), self._label)
+            self._store.put(f"{prefix(self._asked.name)}{name}.parquet", truth)
+        return counted
+
+    def _answering(self, version: Version, month: int) -> Answering:
+        return Answering(self._specification(version, month), version.folder / pyfunc.MODEL_FOLDER)
 
     def _specification(self, serving: Version, month: int, later: timedelta = timedelta()) -> MonitorSpecification:
         asked = self._asked
@@ -161,7 +202,7 @@ class Simulation:
             code_digest="0" * 64,
             model_uri=f"models:/{asked.name}/{serving.number}",
             dataset_key=serving.dataset_key,
-            dataset_digest=serving.digest,
+            dataset_digest=serving.dataset_digest,
             problem=asked.problem,
             monitor=asked.monitor,
             store=self.address,
@@ -169,9 +210,9 @@ class Simulation:
             at=(cut.start_of(month) + _LOOKED_AFTER + later).timestamp(),
         )
 
-    def _look(self, serving: Version, month: int, later: timedelta = timedelta()) -> MonitorState:
-        specification = self._specification(serving, month, later)
-        monitor.watch_with(specification, Answering(specification, serving.folder / pyfunc.MODEL_FOLDER))
+    def _look(self, month: int, later: timedelta = timedelta()) -> MonitorState:
+        serving = self._serving
+        monitor.watch_with(self._specification(serving, month, later), self._answering(serving, month))
         return self._state()
 
     def _state(self) -> MonitorState:
@@ -181,45 +222,26 @@ class Simulation:
         key = window_key(self._asked.name, cut.name_of(month))
         return WindowReport.model_validate_json(self._store.get(key)) if self._store.exists(key) else None
 
-    def _judged(self, serving: Version, month: int, state: MonitorState) -> tuple[Version | None, str]:
-        """Train on all that is known, and have the gate judge it."""
+    def _judged(self, month: int, state: MonitorState) -> str:
+        """Train on all that is known, have the gate judge it, and begin to roll out what it accepts."""
         assert state.proposal is not None  # noqa: S101 - whoever calls has looked
         self._tell(f"training version {self._trained_before + 1} on what is known by {cut.name_of(month)}")
         candidate = self._trained(month)
-        verdict = self._verdict(candidate, serving)
+        verdict = versions.verdict(self._asked, candidate, self._serving, self.address, self._label)
         reasons = "; ".join(state.proposal.reasons)
+        judged = cut.start_of(month) + _LOOKED_AFTER + _JUDGED_AFTER
+        self._rollouts.run_to(judged)
+        at = judged.timestamp()
         if verdict.accepted:
-            return candidate, f"proposed: {reasons}; accepted: {verdict.summary}"
-        at = (cut.start_of(month) + _LOOKED_AFTER + timedelta(minutes=30)).timestamp()
+            told = Acceptance(at=at, version=f"models:/{self._asked.name}/{candidate.number}", summary=verdict.summary)
+            key = f"{acceptances(self._asked.name)}{cut.name_of(month)}.json"
+            self._store.put(key, told.model_dump_json().encode())
+            self._roll_out(candidate)
+            return f"proposed: {reasons}; accepted as version {candidate.number}: {verdict.summary}"
         refusal = Refusal(at=at, candidate=f"version {candidate.number}", reasons=verdict.reasons)
         key = f"{refusals(self._asked.name)}{cut.name_of(month)}.json"
         self._store.put(key, refusal.model_dump_json().encode())
-        return None, f"proposed: {reasons}; refused: {'; '.join(verdict.reasons)}"
-
-    def _verdict(self, candidate: Version, serving: Version) -> Verdict:
-        """The gate's, on the candidate's test split."""
-        problem = self._asked.problem
-        gate = resolved_gate(self._asked.spec.gate, problem)
-        table = datasets.Snapshot(candidate.dataset_key, self.address).table("test")
-        evaluation = Evaluation(problem, table, self._label)
-        columns = columns_of(table.drop_columns([self._label]))
-
-        def figures(name: str, predictor: Any) -> Measurements | None:
-            if predictor is None:
-                return None
-            found = measured(evaluation, gate, gate.metric, predictor.predict(columns))
-            slices = {
-                column: {value: float(entry["value"]) for value, entry in values.items()}
-                for column, values in found["slices"].items()
-            }
-            return Measurements(name, float(found["overall"][gate.metric or ""]), slices)
-
-        ours, baseline = pyfunc.load(candidate.folder)
-        theirs, _ = pyfunc.load(serving.folder)
-        found = figures(f"version {candidate.number}", ours)
-        assert found is not None  # noqa: S101 - a training hands a model back
-        better = problem.higher_is_better(gate.metric or "")
-        return judge(gate, better, found, figures("the baseline", baseline), figures(f"version {serving.number}", theirs))
+        return f"proposed: {reasons}; refused: {'; '.join(verdict.reasons)}"
 
 
 def _open(state: MonitorState) -> set[str]:
