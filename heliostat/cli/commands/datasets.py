@@ -137,12 +137,12 @@ def prune(older_than: float, newest: int, dry_run: bool, yes: bool, stack: str |
 
     What serves or ever served, what a version, a training or an evaluation names, what a stack's state names, and what such
     data was made of, stays: a rollback or somebody's question comes back to it. Trainings are those that MLflow has; one that
-    is deleted there holds nothing. How a deleted snapshot was made stays, so that it can be made again. Where MLflow or a
-    ledger does not answer, nothing is deleted.
+    is deleted there holds nothing. How a deleted snapshot was made stays, so that it can be made again. Ingested rows go that
+    no source and no snapshot that stays has any more. Where MLflow or a ledger does not answer, nothing is deleted.
     """
     import time
 
-    from heliostat.cli.datasets import retention
+    from heliostat.cli.datasets import ingested_rows, retention
     from heliostat.cli.datasets.world import World
     from heliostat.cli.exits import UsageError
     from heliostat.systems.errors import PermanentError
@@ -153,7 +153,8 @@ def prune(older_than: float, newest: int, dry_run: bool, yes: bool, stack: str |
     known = world.catalogue()
     lineage = world.lineage(known)
     _warn(known, lineage)
-    verdicts = retention.judged(known, lineage, retention.Rules(older_than * 86_400, newest), time.time())
+    rows = ingested_rows.read(world.store, known.ingested)
+    verdicts = retention.judged(known, lineage, retention.Rules(older_than * 86_400, newest), time.time(), rows)
     going = [each for each in verdicts if not each.keep]
     if as_json:
         _as_json(
