@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from heliostat.data import storage
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, ProfileBuilder, profile
+from heliostat.jobs.monitor_first_answers import USUAL_ROWS, reference_of_answers
 from heliostat.jobs.monitor_model import Answering
 from heliostat.jobs.specification import progress
 from heliostat.ml.datasets import Snapshot
@@ -38,14 +39,15 @@ from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 _MOST_TEST_ROWS: Final = 200_000
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of the form; another one is made anew."""
 
 
 def digest_of(specification: MonitorSpecification) -> str:
     """Of all that decides a reference."""
     monitor = specification.monitor
-    parts = {
+    first = {"first": monitor.reference_rows or USUAL_ROWS} if specification.dataset_digest is None else {}
+    parts = first | {
         "version": _VERSION,
         "model": specification.model_uri,
         "data": specification.dataset_digest,
@@ -75,8 +77,13 @@ def reference_of(specification: MonitorSpecification, store: ObjectStore, answer
         about = ReferenceAbout.model_validate_json(store.get(f"{top}about.json"))
     except ObjectMissingError:
         progress(f"making the reference of {specification.model_uri}")
-        found = _made(specification, answering, digest, now)
-        _keep(store, top, found)
+        if specification.dataset_digest is None:
+            kept = _kept_columns(specification, answering.inputs)
+            found = reference_of_answers(specification, store, answering.inputs, kept, digest, now)
+        else:
+            found = _made(specification, answering, digest, now)
+        if not found.about.awaited:
+            _keep(store, top, found)
         return found
     return Reference(
         about,

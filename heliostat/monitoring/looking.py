@@ -147,7 +147,7 @@ class Look:
         findings: list[Finding] = []
         for place, watch in enumerate(self.monitor.quality):
             found = quality(self.problem, labelled, watch)
-            known = self._once(f"quality {place}", partial(quality, self.problem, self.reference, watch))
+            known = self._once(f"quality {place}", partial(quality, self.problem, self.reference.known(), watch))
             better = self.problem.higher_is_better(metric_of(watch, self.problem))
             findings += judge.quality(found, watch, better, known)
             measured.append(found)

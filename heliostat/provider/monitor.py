@@ -19,6 +19,7 @@ from heliostat.spec.inspection import Asked, InspectionTask, Role
 from heliostat.spec.monitor_resources import MonitorInputs, MonitorOutputs
 from heliostat.spec.monitoring import MonitorSpecification, runs, schedule_name, states, top
 from heliostat.spec.monitors import Monitor, mistakes_of
+from heliostat.spec.monitors_of_others import mistakes_of_others
 from heliostat.spec.predictions import Scheduled, schedule_key
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
@@ -58,7 +59,9 @@ class MonitorHandler(Handler[MonitorInputs, MonitorOutputs]):
             problem = Problem.model_validate(given.get("problem") or {})
         except ValidationError:
             return told  # whoever checks the inputs themselves says so
-        told += [Failure(text_of(("monitor", *each.path)), each.text) for each in mistakes_of(monitor, problem, found.inputs)]
+        of_others = given.get("dataset") is None
+        wrong = [*mistakes_of(monitor, problem, found.inputs, of_others), *(mistakes_of_others(monitor) if of_others else ())]
+        told += [Failure(text_of(("monitor", *each.path)), each.text) for each in wrong]
         if found.answer is not None and monitor.field not in found.answer:
             there = ", ".join(found.answer)
             told.append(Failure("monitor.field", f"the answer has no field {monitor.field!r}; it has {there}"))
@@ -147,7 +150,8 @@ def _identity(inputs: MonitorInputs) -> str:
     """Of what decides how it looks."""
     parts = inputs.model_dump(mode="json", include={"name", "contract", "model_uri", "problem", "monitor"})
     own = {"environment": inputs.environment.digest} if inputs.environment is not None else {}
-    found = {**parts, **own, "code": inputs.code.digest, "data": inputs.dataset.digest, "library": library_packages.here()}
+    data = inputs.dataset.digest if inputs.dataset is not None else None
+    found = {**parts, **own, "code": inputs.code.digest, "data": data, "library": library_packages.here()}
     return ray_work.digest_of(found)
 
 
@@ -162,8 +166,8 @@ def specification_of(inputs: MonitorInputs, result_key: str) -> MonitorSpecifica
         contract=inputs.contract,
         code_digest=inputs.code.digest,
         model_uri=inputs.model_uri,
-        dataset_key=ray_work.key_of(inputs.dataset.uri, inputs.store),
-        dataset_digest=inputs.dataset.digest,
+        dataset_key=ray_work.key_of(inputs.dataset.uri, inputs.store) if inputs.dataset is not None else "",
+        dataset_digest=inputs.dataset.digest if inputs.dataset is not None else None,
         problem=inputs.problem or Problem(),
         monitor=inputs.monitor,
         store=inputs.store,

@@ -27,7 +27,8 @@ class Monitor(Resource):
         code: The source files that the contract and the workload's own metrics need.
         contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
         model: The model version that serves.
-        dataset: The `address` of the snapshot that it was trained and tested on.
+        dataset: The `address` of the snapshot that it was trained and tested on; None of a model of others, whose first
+            answers are what later ones are held against.
         monitor: What is watched, how often, and who is told.
         platform: Where it runs and is kept.
         opts: Pulumi's resource options.
@@ -43,7 +44,7 @@ class Monitor(Resource):
         code: Code,
         contract: str,
         model: ServedVersion,
-        dataset: pulumi.Input[Address],
+        dataset: pulumi.Input[Address] | None,
         monitor: monitors.Monitor,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,

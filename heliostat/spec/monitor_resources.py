@@ -23,8 +23,8 @@ class MonitorInputs(Model):
     """A `heliostat.ml.contracts.Contract` of the workload."""
     model_uri: str
     """`models:/<name>/<version>`"""
-    dataset: DatasetAddress
-    """What the version was trained and tested on."""
+    dataset: DatasetAddress | None = Field(default=None, exclude_if=is_none)
+    """What the version was trained and tested on; None of a model of others."""
     problem: Problem | None = Field(default=None, exclude_if=is_none)
     monitor: Monitor
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
