@@ -43,6 +43,8 @@ class Ingested:
         self._store = open_store(address)
         self._erased = erased_parts(self._store, name)
         self.notes: list[str] = []
+        self._answered = ""
+        """Which versions answered the rows of a prediction log."""
         self.parents: tuple[Parent, ...] = ()
         """The data sets that the rows are of."""
         self.before = self._whole(self._read())
@@ -63,7 +65,7 @@ class Ingested:
             case IncrementalQuery():
                 state = self._query(source)
             case PredictionsSource():
-                table, told = predicted(source, self._address, self._ingestion.label, self._ingestion.until)
+                table, told, self._answered = predicted(source, self._address, self._ingestion.label, self._ingestion.until)
                 self.notes += told
                 if not table.num_rows:
                     raise PermanentError(
@@ -107,7 +109,7 @@ class Ingested:
         """What the rows were read from."""
         source = self._ingestion.source
         if isinstance(source, PredictionsSource):
-            return (DataSource(uri=self._store.uri(f"predictions/{source.application}/")),)
+            return (DataSource(uri=self._store.uri(f"predictions/{source.application}/"), note=self._answered),)
         if isinstance(source, DataSetSource):
             return ()  # it is a parent
         return tuple(DataSource(uri=part.uri, digest=part.digest, rows=part.rows) for part in self.parts)

@@ -70,6 +70,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
     new_rows = _new_rows(log, asked.reference)
     retraining, told = considered(asked, state, reports, new_rows, newest.get("labels"))
     findings += told
+    odd = retraining.pop("problems", ())
     return Looks(
         at=now,
         declared=declared,
@@ -85,7 +86,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
         newest=newest,
         new_rows=new_rows,
         findings=tuple(findings),
-        problems=(*asked.reference.about.problems, *log.problems, *_odd(found)),
+        problems=(*asked.reference.about.problems, *log.problems, *_odd(found), *odd),
         **retraining,
     ), reports
 
@@ -100,6 +101,7 @@ def _by_the_clock(asked: Looking, state: MonitorState) -> Looks:
     """Nothing came and no window is over: what is told by the time alone."""
     judge = Judge(asked.specification.name, "", asked.now)
     retraining, told = considered(asked, state, (), state.new_rows, state.newest.get("labels"))
+    retraining.pop("problems", ())  # they are what they were when something came
     return Looks(
         at=asked.now,
         declared=state.declared,

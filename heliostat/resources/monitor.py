@@ -12,6 +12,7 @@ from heliostat.resources.platform import Platform
 from heliostat.spec import monitors
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
+from heliostat.spec.workload import Scaling
 
 
 class Monitor(Resource):
@@ -33,6 +34,7 @@ class Monitor(Resource):
         platform: Where it runs and is kept.
         opts: Pulumi's resource options.
         problem: The workload's task, and metrics of its own.
+        scaling: How wide its training runs, which says what a retraining costs where its policy has a budget.
     """
 
     token = "heliostat:index:Monitor"  # noqa: S105 - a type, no secret
@@ -50,7 +52,9 @@ class Monitor(Resource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         problem: Problem | None = None,
+        scaling: Scaling | None = None,
     ) -> None:
+        budgeted = scaling if monitor.retraining is not None and monitor.retraining.budget_usd is not None else None
         super().__init__(
             name,
             opts,
@@ -62,6 +66,8 @@ class Monitor(Resource):
             dataset=dataset,
             problem=problem,
             monitor=monitor,
+            scaling=budgeted,
+            group=platform.group(budgeted.group) if budgeted is not None else None,
             store=platform.store,
             ray=platform.ray,
             tracking_uri=platform.tracking_uri,

@@ -293,7 +293,8 @@ class ServedModel(pulumi.ComponentResource):
             code = args.code(args.contract, *problem.functions)
             # Of what was kept although its candidate was refused the data are others than those of the candidate.
             tested = pulumi.Output.all(data.address, version.data_digest).apply(lambda found: _data_of(*found))
-            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared)
+            scaling = spec.training.scaling if spec.federated is None else None
+            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared, scaling=scaling)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri

@@ -84,6 +84,15 @@ class SnapshotManifest(Model):
     """How it was made; in `made/<identity>.json` alone, and None where that was before it was kept."""
 
 
+class PrunedData(Model):
+    """What of a data set somebody deletes, as the audit log is told."""
+
+    what: tuple[str, ...]
+    """Snapshots, and what was left of some."""
+    size: int
+    """In bytes."""
+
+
 def prefix_of(name: str, digest: str = "") -> str:
     """Where a data set lies, or one snapshot of it."""
     return f"{TOP}{name}/{digest}/" if digest else f"{TOP}{name}/"

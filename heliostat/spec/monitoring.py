@@ -33,6 +33,8 @@ class MonitorSpecification(Model):
     monitor: Monitor
     store: StoreAddress
     tracking_uri: str
+    usd_an_hour: float | None = None
+    """What an hour of a training costs by list, where a retraining has a budget."""
     result_key: str = ""
     """Where to say that it looked; empty where nobody waits for it."""
     at: float | None = None

@@ -14,7 +14,7 @@ from heliostat.spec.drift_watches import DriftWatch, PredictionDriftWatch
 from heliostat.spec.mistakes import Mistake
 from heliostat.spec.notifications import AlarmPolicy, Sink
 from heliostat.spec.problem import Problem
-from heliostat.spec.retraining import RetrainingPolicy, UpstreamTrigger
+from heliostat.spec.retraining import RetrainingPolicy
 from heliostat.spec.watches import (
     BiasWatch,
     CalendarWindows,
@@ -112,7 +112,6 @@ def mistakes_of(
         *_estimates(monitor, problem),
         *_columns(monitor, inputs),
         *_sinks(monitor),
-        *_never(monitor),
     ]
     if not of_others and monitor.reference_rows is not None:
         text = "what the model was trained and tested on is its reference: leave it out"
@@ -187,20 +186,6 @@ def _sinks(monitor: Monitor) -> _Told:
     for place, sink in enumerate(monitor.sinks):
         if sink.only_escalated and not escalates:
             yield ("sinks", place, "onlyEscalated"), "nothing is ever escalated: set `alarms.escalateSeconds`"
-
-
-def _never(monitor: Monitor) -> _Told:
-    """What of a retraining could never act."""
-    policy = monitor.retraining
-    if policy is None:
-        return
-    for place, trigger in enumerate(policy.triggers):
-        if isinstance(trigger, UpstreamTrigger):
-            text = "nothing is known of what a model of this workload was made of beside its data: leave this trigger out"
-            yield ("retraining", "triggers", place), text
-    if policy.budget_usd is not None:
-        text = "what a retraining costs is not known beforehand, so nothing would ever be proposed: leave it out"
-        yield ("retraining", "budgetUsd"), text
 
 
 def metric_of(watch: QualityWatch, problem: Problem) -> str:
