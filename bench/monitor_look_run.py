@@ -1,8 +1,8 @@
 """One look of a monitor, in a process of its own: `python -m bench.monitor_look_run ROWS FOLDER`.
 
 Makes a snapshot, the log of a day and its late labels in a store, then has the monitor's job look at them as it does on a
-cluster: the reference is made by a first look, at an empty log, and not counted. Prints the seconds of the second look, those of the
-processor and the process's greatest resident memory, and what was found, as JSON.
+cluster: the reference is made by a first look, at an empty log, and not counted. Prints the seconds of the second look, those
+of the processor and the process's greatest resident memory, and what was found, as JSON.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def reference_of_answers(
     left = [name for name in inputs if drifting is not None and name not in columns and not drifting.columns]
     problems = (f"drift of {', '.join(left)} is not watched: times go on, or the log has no such column",) if left else ()
     return Reference(
-        about.model_copy(update={"problems": problems}),
+        about.model_copy(update={"problems": problems, "columns": columns if drifting is not None else None}),
         _labelled(rows, specification, kept),
         profile(rows.select(list(columns)), DRIFT) if drifting is not None else None,
         profile(predictions_table(rows[PREDICTION], task), DRIFT) if watched else None,

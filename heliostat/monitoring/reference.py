@@ -32,6 +32,8 @@ class ReferenceAbout(Model):
     """The newest time in the training data, where a column says it."""
     rows: int
     """Of the test split, whose predictions are kept; of a model of others, of its first answers."""
+    columns: tuple[str, ...] | None = Field(default=None, exclude_if=is_none)
+    """The inputs that are watched; None where none are."""
     learned: dict[str, float] = Field(default_factory=dict)
     """How far each input is from all of the training data in one of its seasons at most."""
     problems: tuple[str, ...] = ()
