@@ -5,6 +5,7 @@ of other code. Below `datasets/<name>/` in an object store lie
     <digest>/profiles/<split>.arrow
     made/<identity>.json       the manifest with how it was made; it stays when the snapshot is pruned
     refused/<identity>.json    why data was refused, with the rows
+    ingested/                  rows that were read from elsewhere: `heliostat.spec.ingested`
 """
 
 from __future__ import annotations
