@@ -56,6 +56,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.data:merging", ("data/merge",)),
     ("bench.data:false_alarms", ("data/false-alarms", "data/power")),
     ("bench.label_joins:late_labels", ("monitoring/join-growth", "monitoring/join-memory")),
+    ("bench.monitor_looks:look", ("monitoring/look",)),
     ("bench.training:train_job", ("training/overhead", "training/loop")),
     ("bench.task_queue:throughput", ("tasks/celery",)),
     ("bench.task_kills:lost", ("tasks/lost",)),

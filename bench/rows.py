@@ -165,6 +165,11 @@ ROWS = (
     ),
     Row("monitoring/join-growth", "join of 10M predictions with late labels ÷ of 1M", "ratio", _at_most(11)),
     Row("monitoring/join-memory", "peak memory of the same with 10M", "MiB", _at_most(1024)),
+    Row(
+        "monitoring/look",
+        "a monitor's look at a window of 1M predictions with late labels: quality, bias, drift of ten inputs, an estimate",
+        "s",
+    ),
     Row("training/overhead", "TrainJob on a cluster that is up: what it adds to the fit", "s", _at_most(7)),
     Row("training/loop", "workers' loop ÷ the same fit called directly", "ratio", _at_most(1.3)),
     Row("tasks/celery", "tasks/s through Redis ÷ bare Celery, as many workers", "ratio", _at_least(1)),

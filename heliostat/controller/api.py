@@ -28,6 +28,7 @@ from heliostat.controller.reviews import Reviews, add_reviews
 from heliostat.controller.step_counters import StepCounters
 from heliostat.controller.task_queues import TaskQueues, add_task_queues
 from heliostat.controller.traffic_api import add_traffic
+from heliostat.controller.unexpected_requests import UnexpectedRequests
 from heliostat.controller.views import current, past
 from heliostat.controller.views import status as status_of
 from heliostat.rollout.model import Observed, State
@@ -136,11 +137,13 @@ def _add_health(app: FastAPI, reconciler: Reconciler, public_url: str) -> None:
 def _add_metrics(app: FastAPI, reconciler: Reconciler, queues: TaskQueues) -> None:
     steps, consents = StepCounters(reconciler), Consents(reconciler)
     monitors = MonitorStates(lambda: open_store(reconciler.settings.inputs.store))
-    metrics = Metrics(reconciler, queues, steps, consents, monitors)
+    unexpected = UnexpectedRequests(reconciler)
+    metrics = Metrics(reconciler, queues, steps, consents, monitors, unexpected)
 
     @app.get("/metrics")
     async def scrape() -> Response:
-        await asyncio.gather(queues.refresh(), steps.refresh(), consents.refresh(), monitors.refresh())
+        counted = (steps.refresh(), consents.refresh(), unexpected.refresh())
+        await asyncio.gather(queues.refresh(), monitors.refresh(), *counted)
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -13,6 +13,7 @@ from heliostat.controller.reconciler import Reconciler
 from heliostat.spec.audit import AuditAnchor, AuditEntry
 from heliostat.spec.base import Name
 from heliostat.spec.branch_environments import EnvironmentOrder
+from heliostat.spec.data_sets import PrunedData
 from heliostat.spec.erasure import ErasureAnnouncement, ErasureId, ErasureProof
 from heliostat.spec.roles import AccessPolicy, Identity, Permission, refusal
 from heliostat.systems.erasures import ErasedPeople
@@ -99,6 +100,11 @@ def _add_erasures(app: FastAPI, reconciler: Reconciler) -> None:
         gone = reconciler.store.reviews.forget(name, ErasedPeople((announced,)))
         note(who, "person.erase-begin", name, announced.reason, {**announced.told(), "reviewItems": gone})
         return announced
+
+    @app.post("/v1/applications/{name}/data-sets/pruned")
+    async def pruned(name: Name, told: PrunedData, who: Who) -> PrunedData:
+        note(who, "data.prune", name, "", told.model_dump(mode="json"))
+        return told
 
     @app.put("/v1/applications/{name}/erasures/{erasure}")
     async def end(name: Name, erasure: ErasureId, proof: ErasureProof, who: Who) -> ErasureProof:

@@ -14,6 +14,7 @@ from heliostat.controller.monitor_states import MonitorStates
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.step_counters import StepCounters
 from heliostat.controller.task_queues import TaskQueues
+from heliostat.controller.unexpected_requests import UnexpectedRequests
 from heliostat.rollout import refusals, show
 from heliostat.rollout.model import SHARES, Colour, Observed, State
 from heliostat.spec.analysis import Verdict
@@ -38,6 +39,7 @@ class Metrics(Collector):
         steps: StepCounters,
         consents: Consents,
         monitors: MonitorStates,
+        unexpected: UnexpectedRequests,
     ) -> None:
         self._registry = CollectorRegistry()
         self._reconciler = reconciler
@@ -45,6 +47,7 @@ class Metrics(Collector):
         self._queues = queues
         self._steps = steps
         self._monitors = monitors
+        self._unexpected = unexpected
         self._registry.register(self)
 
     def text(self) -> bytes:
@@ -77,6 +80,7 @@ class Metrics(Collector):
         yield from _tasks(self._queues.depths)
         yield from _postprocessing(self._steps)
         yield _without_consent(self._consents.counts)
+        yield from self._unexpected.families()
         yield from self._monitors.families()
         written = not reconciler.store.faults.error
         yield _gauge("heliostat_store_writes", "Whether what is decided can be written down", written)

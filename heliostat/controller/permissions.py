@@ -30,6 +30,7 @@ _NEEDS: Final[dict[tuple[str, str], tuple[Permission, ...]]] = {
     ("GET", "/v1/applications/{name}/reviews/next"): (Permission.REVIEW,),
     ("PUT", "/v1/applications/{name}/reviews/{item}"): (Permission.REVIEW,),
     ("DELETE", "/v1/applications/{name}/reviews/{item}"): (Permission.REVIEW,),
+    ("POST", "/v1/applications/{name}/data-sets/pruned"): (Permission.DECLARE,),
     ("POST", "/v1/applications/{name}/erasures"): (Permission.ERASE,),
     ("PUT", "/v1/applications/{name}/erasures/{erasure}"): (Permission.ERASE,),
 }

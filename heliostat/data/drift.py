@@ -15,6 +15,7 @@ import numpy as np
 
 from heliostat.data.comparison import Comparison, Distance, compared
 from heliostat.data.profiles import ColumnProfile, Profile
+from heliostat.data.remarks import remarks
 
 Correction = Literal["holm", "benjamini-hochberg"]
 Status = Literal["stable", "drifted", "vanished", "changed type", "new", "not compared"]
@@ -173,6 +174,7 @@ def _compared(name: str, reference: Profile, window: Profile, limits: Limits) ->
     if reason := _incomparable(then, now):
         return ColumnDrift(name, *reason)
     comparison = compared(then, now)
+    comparison = replace(comparison, notes=(*remarks(then, now), *comparison.notes))
     return _unjudged(name, comparison, limits.of(name, then if then.kind != "empty" else now))
 
 

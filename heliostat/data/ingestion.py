@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from heliostat.data.splits import Split, SplitTables
 from heliostat.spec.base import EntryPoint, Model, is_empty, is_none
-from heliostat.spec.ingestion import DataSettings, FilesSource, IncrementalQuery, RowSource
+from heliostat.spec.ingestion import DataSetSource, DataSettings, FilesSource, IncrementalQuery, RowSource
 
 
 class LabelsSource(Model):
@@ -61,7 +61,7 @@ class Ingestion(Model):
         given = settings or DataSettings()
         changes = {"source": given.source or self.source, "until": given.until or self.until}
         found = Ingestion.model_validate({**self.model_dump(), **changes})
-        if found.until is None and not isinstance(found.source, FilesSource):
+        if found.until is None and not isinstance(found.source, FilesSource | DataSetSource):
             what = "query" if isinstance(found.source, IncrementalQuery) else "prediction log"
             raise ValueError(
                 f"rows of a {what} are taken up to a moment: name it in `data.until` of the workload's section; a later one "

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from heliostat.spec.card import CardReview
+from heliostat.spec.data_sets import Parent
 from heliostat.spec.snapshot_settings import sample_text
 from heliostat.spec.training_report import TrainingReport
 
@@ -40,6 +41,8 @@ class DataFacts:
     name: str
     manifest: Mapping[str, Any]
     statistics: Mapping[str, Any] = field(default_factory=dict)
+    parents: tuple[Parent, ...] = ()
+    """The snapshots that it was made of."""
 
 
 def model_card(facts: ModelFacts, review: CardReview) -> str:
@@ -83,13 +86,20 @@ def data_card(facts: DataFacts, review: CardReview) -> str:
     told = {
         "name": facts.name, "digest": manifest["digest"], "folder": facts.name.replace("-", "_"), "rows": manifest["rows"],
         "label": manifest["label"], "columns": columns, "notes": manifest.get("notes", []),
-        "parents": manifest.get("parents", []),
+        "parents": _parents(facts),
         "balance": ", ".join(f"{value} in {count} rows" for value, count in balance.items()),
     }  # fmt: skip
     warnings = [*_warnings(review, None), *_of_sample(manifest)]
     if erased := manifest.get("erased"):
         warnings.append(f"Its bytes are gone: a person's rows were deleted, and {erased['successor']} has its place.")
     return _rendered("data-card.md", told, review, warnings)
+
+
+def _parents(facts: DataFacts) -> list[dict[str, str]]:
+    """The snapshots that it was made of, with the deletion where it is what one left."""
+    erasures = {each["digest"]: each["erasure"] for each in facts.manifest.get("parents", [])}
+    names = {each.digest: each.name for each in facts.parents} | dict.fromkeys(erasures, facts.name)
+    return [{"name": name, "digest": digest, "erasure": erasures.get(digest, "")} for digest, name in names.items()]
 
 
 def _made(facts: ModelFacts) -> list[tuple[str, str]]:

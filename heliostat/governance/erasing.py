@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from heliostat.governance import batches, objects, snapshots
+from heliostat.governance import batches, ingested_rows, objects, snapshots
 from heliostat.governance.batches import Batch
 from heliostat.governance.objects import Cleaned, Place
 from heliostat.governance.subjects import Subject
@@ -69,6 +69,8 @@ class Erasing:
         self._progress = ErasureProgress(began=time.time())
         self._keyless: set[str] = set()
         """Batch predictions with files that do not say whose rows are in them."""
+        self._keyless_parts = 0
+        """The same of parts of ingested rows."""
 
     def run(self) -> ErasureProof:
         """Delete, search again, and return the proof, which is stored once the audit log has it (`keep`).
@@ -84,6 +86,7 @@ class Erasing:
                 self._replace(key, cleaned)
         self._erase_labels()
         self._erase_snapshots()
+        self._erase_ingested()
         self._erase_batches()
         left = self._left()
         progress = self._progress
@@ -179,6 +182,31 @@ class Erasing:
         self._write(snapshots=(*self._progress.snapshots, made))
         return made
 
+    def _erase_ingested(self) -> None:
+        """Behind the snapshots: what has their place is noted in the same records."""
+        store, name = self._store, self._application
+        for key, content in ingested_rows.parts_of(store, name):
+            self._searched[ingested_rows.PARTS] += 1
+            made = ingested_rows.put_successor(store, name, key, content, self._subject)
+            if made is None:
+                self._keyless_parts += not batches.has_column(content, self._subject.field)
+                continue
+            self._write(objects=(*(each for each in self._progress.objects if each.key != key), made))
+            ingested_rows.retire(store, name, made, objects.count_of(store.get(made.successor)), self._announced.id)
+            self._tell(f"{key}: {made.rows} rows removed")
+        for kind, key, content in ingested_rows.records_of(store, name):
+            self._searched[kind] += 1
+            cleaned = ingested_rows.without_examples(content, self._subject)
+            if cleaned is not None:
+                self._replace(key, cleaned)
+
+    def _left_ingested(self) -> int:
+        store, subject = self._store, self._subject
+        found = [objects.rows(content, subject) for _, content in ingested_rows.parts_of(store, self._application)]
+        records = ingested_rows.records_of(store, self._application)
+        found += [ingested_rows.without_examples(content, subject) for _, _, content in records]
+        return sum(each.rows for each in found if each is not None)
+
     def _erase_batches(self) -> None:
         """Once the parts have none of the rows any more: whoever makes a table of them anew makes it without."""
         found = batches.batches_of(self._store, self._application)
@@ -215,7 +243,8 @@ class Erasing:
 
     def _left(self) -> int:
         """Rows that a second search finds."""
-        left = sum(cleaned.rows for _, _, cleaned in self._search() if cleaned is not None) + self._left_in_batches()
+        left = sum(cleaned.rows for _, _, cleaned in self._search() if cleaned is not None)
+        left += self._left_in_batches() + self._left_ingested()
         for manifest in snapshots.manifests(self._store, self._application):
             if not snapshots.is_erased(manifest):
                 left += sum(snapshots.rows_of(self._address, manifest, self._subject).values())
@@ -233,7 +262,7 @@ class Erasing:
                     yield f"{info.key} may have labels of them, and is of a form that is not written anew: remove the lines"
         for each in self._progress.snapshots:
             yield f"the source of {each.name} may still have the rows: take them out there, before a snapshot is made anew"
-
+        yield from ingested_rows.notes(self._application, self._subject, self._keyless_parts, self._progress.objects)
         for batch in batches.batches_of(self._store, self._application):
             yield from batches.notes(batch, self._subject, batch.name in self._keyless, self._progress.objects)
 

@@ -74,6 +74,11 @@ def _without(table: pa.Table, found: pa.ChunkedArray, places: bool = False) -> C
     return Cleaned(_written(kept), count, tuple(named))
 
 
+def count_of(content: bytes) -> int:
+    """How many rows a Parquet file has."""
+    return int(pq.read_metadata(io.BytesIO(content)).num_rows)
+
+
 def _written(table: pa.Table) -> bytes:
     written = io.BytesIO()
     pq.write_table(table, written, compression="zstd")

@@ -75,6 +75,12 @@ def successor_of(address: StoreAddress, manifest: dict[str, Any], subject: Subje
     return ErasedSnapshot(name=name, before=digest, after=made["digest"], rows=removed)
 
 
+def _with_parent(made: dict[str, Any], erased: ErasedSnapshot) -> dict[str, Any]:
+    """How the successor came about: as the old one did, and of it."""
+    parent = {"name": erased.name, "digest": erased.before}
+    return {**made, "parents": [*(each for each in made.get("parents", []) if each != parent), parent]}
+
+
 def retire(store: ObjectStore, erased: ErasedSnapshot, erasure: str) -> None:
     """Have what was made of the same code be the successor, then remove the old bytes; the old manifest says so and stays."""
     top = f"datasets/{erased.name}"
@@ -82,7 +88,7 @@ def retire(store: ObjectStore, erased: ErasedSnapshot, erasure: str) -> None:
     for info in list(store.list(f"{top}/made/")):
         known = json.loads(store.get(info.key))
         if known.get("digest") == erased.before:
-            how = {"made": known["made"]} if "made" in known else {}
+            how = {"made": _with_parent(known["made"], erased)} if "made" in known else {}
             put_json(store, info.key, {**successor, **how})
     key = f"{top}/{erased.before}/manifest.json"
     manifest = json.loads(store.get(key))

@@ -15,7 +15,9 @@ from heliostat.ml.arrays import ArrayModel
 from heliostat.ml.contracts import Contract, Golden, fields_of, load_entry_point, reads_whole
 from heliostat.ml.federated import Federation
 from heliostat.serving.bodies import Bodies, problems
+from heliostat.serving.expectations import ExpectedRows
 from heliostat.serving.postprocessing import parameters_of
+from heliostat.spec.expectations import Expectations
 from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptProto, Role, ServedModelAddress, Told
 from heliostat.spec.personal import Privacy
 from heliostat.spec.workload import Limits
@@ -33,7 +35,7 @@ def inspected(task: InspectionTask) -> Inspection:
     for asked in task.asked:
         found, texts = _loaded(asked)
         if isinstance(found, Contract):
-            texts += mistakes_of(found, task.limits)
+            texts += mistakes_of(found, task.limits, task.expectations if task.is_application else None)
             texts += _personal(found, task) if not texts else ()
             answer = _answer_fields(found.answer) if _is_model(found.answer) else None
             inputs = tuple(fields_of(found)) if _is_model(found.row) else None
@@ -125,7 +127,7 @@ _ROLES: Final[Mapping[Role, Callable[[Any], Iterator[str]]]] = {
 }
 
 
-def mistakes_of(contract: Contract[Any, Any], limits: Limits) -> Iterator[str]:
+def mistakes_of(contract: Contract[Any, Any], limits: Limits, expectations: Expectations | None = None) -> Iterator[str]:
     """What in a contract cannot work."""
     wrong = [name for name in ("row", "answer") if not _is_model(getattr(contract, name))]
     yield from (f"its `{name}` must be a pydantic model, a class" for name in wrong)
@@ -136,7 +138,9 @@ def mistakes_of(contract: Contract[Any, Any], limits: Limits) -> Iterator[str]:
     for number, example in enumerate(contract.examples):
         if not isinstance(example, contract.row):
             yield f"its example {number} is a {type(example).__name__}: it must be a {contract.row.__name__}"
-    bodies = Bodies(contract.row, limits.max_rows)
+    expected = ExpectedRows(expectations, contract.row) if expectations is not None else None
+    yield from expected.unknown if expected is not None else ()
+    bodies = Bodies(contract.row, limits.max_rows, expected)
     for golden in contract.golden:
         yield from _golden(golden, bodies, limits)
 

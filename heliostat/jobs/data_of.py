@@ -23,6 +23,8 @@ class Made:
 
     data: Tables | Parts
     done: Callable[[], None] = lambda: None
+    require_current: Callable[[], None] = lambda: None
+    """Called before they are kept."""
 
 
 def data_of(specification: SnapshotSpecification, tell: Callable[[str], None]) -> Made:
@@ -65,8 +67,13 @@ def _ingested(specification: SnapshotSpecification, ingestion: Ingestion, functi
         made = Tables(splits.train, splits.validation, splits.test, ingestion.label)
     elif ingestion.augment is not None:
         raise PermanentError(f"{specification.entry_point} splits by itself, and so has to augment by itself: drop `augment`")
-    made = replace(made, notes=(*counted.notes, *made.notes), sources=(*ingested.sources, *told, *made.sources))
-    return Made(made, lambda: ingested.done(ingestion.until))
+    made = replace(
+        made,
+        notes=(*counted.notes, *made.notes),
+        sources=(*ingested.sources, *told, *made.sources),
+        parents=(*ingested.parents, *made.parents),
+    )
+    return Made(made, lambda: ingested.done(ingestion.until), ingested.require_current)
 
 
 def _tell_late(ingestion: Ingestion, ingested: Ingested, rows: pa.Table, counted: Counted) -> None:

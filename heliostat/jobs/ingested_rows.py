@@ -1,7 +1,8 @@
 """Rows from elsewhere, read once and kept: each ingestion reads what is new, and has all that was.
 
-Below `datasets/<name>/ingested/` lie `parts/<digest>.parquet`, immutable, and `<source>.json`, written last, which names the
-parts in their order and how far was read. A run that is killed has stored parts that the next one finds by their content.
+What lies where says `heliostat.spec.ingested`. A run that is killed has stored parts that the next one finds by their content.
+A part that is gone is read again; one that had rows of a person who was deleted has a successor, which is read in its place,
+and taken where the source still has all of it.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
 from heliostat.data.ingestion import Ingestion
 from heliostat.jobs.batch_rows import table_of
+from heliostat.jobs.parent_rows import rows_of_parent
 from heliostat.jobs.predicted_rows import predicted
-from heliostat.spec.base import Digest, Model, is_none
-from heliostat.spec.data_sets import DataSource, prefix_of
-from heliostat.spec.ingestion import FilesSource, IncrementalQuery, PredictionsSource
+from heliostat.spec import ingested
+from heliostat.spec.data_sets import DataSource, Parent
+from heliostat.spec.ingested import Part, SourceState
+from heliostat.spec.ingestion import DataSetSource, FilesSource, IncrementalQuery, PredictionsSource
 from heliostat.spec.resources import StoreAddress
 from heliostat.systems import databases
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.erasures import erased_parts
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, open_store
 from heliostat.systems.row_files import listed, store_address, tag_of
 
@@ -32,39 +35,22 @@ _BATCH_ROWS: Final = 65_536
 _PART_BYTES: Final = 256 << 20
 
 
-class Part(Model):
-    """Rows that were read, in a file of their own."""
-
-    uri: str
-    """What they were read from: a file, or a stretch of a query."""
-    tag: str
-    """What tells that it changed."""
-    digest: Digest
-    rows: int
-
-
-class State(Model):
-    """How far a source was read."""
-
-    parts: tuple[Part, ...] = ()
-    cursor: int | float | str | None = Field(default=None, exclude_if=is_none)
-    until: datetime | None = Field(default=None, exclude_if=is_none)
-    """Up to when the last data set was made."""
-    made: tuple[Digest, ...] = ()
-    """The parts that were in it."""
-
-
 class Ingested:
     """The rows of a source, those of earlier runs included."""
 
     def __init__(self, name: str, ingestion: Ingestion, address: StoreAddress, tell: Callable[[str], None]) -> None:
-        self._prefix, self._ingestion, self._address, self._tell = prefix_of(name), ingestion, address, tell
+        self._name, self._ingestion, self._address, self._tell = name, ingestion, address, tell
         self._store = open_store(address)
-        self.before = self._read()
+        self._erased = erased_parts(self._store, name)
+        self.notes: list[str] = []
+        self._answered = ""
+        """Which versions answered the rows of a prediction log."""
+        self.parents: tuple[Parent, ...] = ()
+        """The data sets that the rows are of."""
+        self.before = self._whole(self._read())
         """What was known before."""
         self.parts: tuple[Part, ...] = ()
         """All that is known, in the order in which it counts."""
-        self.notes: list[str] = []
 
     def rows(self) -> pa.Table:
         """All rows of the source, the newest last.
@@ -79,12 +65,17 @@ class Ingested:
             case IncrementalQuery():
                 state = self._query(source)
             case PredictionsSource():
-                table, told = predicted(source, self._address, self._ingestion.label, self._ingestion.until)
+                table, told, self._answered = predicted(source, self._address, self._ingestion.label, self._ingestion.until)
                 self.notes += told
                 if not table.num_rows:
                     raise PermanentError(
                         f"no prediction of {source.application} has a label yet: nothing can be learnt from it"
                     )
+                return table
+            case DataSetSource():
+                table, parent, told = rows_of_parent(source, self._address)
+                self.notes += told
+                self.parents = (parent,)
                 return table
         self._store.put(self._state_key, state.model_dump_json(indent=2).encode())
         self.parts = state.parts
@@ -104,40 +95,62 @@ class Ingested:
             state = self._read().model_copy(update={"until": until, "made": made})
             self._store.put(self._state_key, state.model_dump_json(indent=2).encode())
 
+    def require_current(self) -> None:
+        """See that no person was deleted from the rows since they were read.
+
+        Raises:
+            RetryableError: somebody was.
+        """
+        if erased_parts(self._store, self._name).keys() != self._erased.keys():
+            raise RetryableError("a person's rows were deleted while a data set was made of them: make it again")
+
     @property
     def sources(self) -> tuple[DataSource, ...]:
         """What the rows were read from."""
         source = self._ingestion.source
         if isinstance(source, PredictionsSource):
-            return (DataSource(uri=self._store.uri(f"predictions/{source.application}/")),)
+            return (DataSource(uri=self._store.uri(f"predictions/{source.application}/"), note=self._answered),)
+        if isinstance(source, DataSetSource):
+            return ()  # it is a parent
         return tuple(DataSource(uri=part.uri, digest=part.digest, rows=part.rows) for part in self.parts)
 
     @property
     def _state_key(self) -> str:
-        named = self._ingestion.source.model_dump_json()
-        return f"{self._prefix}ingested/{hashlib.sha256(named.encode()).hexdigest()}.json"
+        return ingested.state_key(self._name, ingested.digest_of_source(self._ingestion.source))
 
-    def _read(self) -> State:
+    def _read(self) -> SourceState:
         try:
-            return State.model_validate_json(self._store.get(self._state_key))
+            found = SourceState.model_validate_json(self._store.get(self._state_key))
         except ObjectMissingError:
-            return State()
+            return SourceState()
+        return found.without_people(self._erased)
+
+    def _whole(self, state: SourceState) -> SourceState:
+        """What was read, without what is gone of it; a query is read from its beginning then."""
+        there = {place[2] for info in self._store.list(ingested.top(self._name)) if (place := ingested.place(info.key))}
+        parts = tuple(part for part in state.parts if part.digest in there)
+        if len(parts) == len(state.parts):
+            return state
+        self.notes.append(f"{len(state.parts) - len(parts)} parts that were read before are gone, and are read again")
+        if isinstance(self._ingestion.source, IncrementalQuery):
+            return state.model_copy(update={"parts": (), "cursor": None})
+        return state.model_copy(update={"parts": parts})
 
     def _kept(self, part: Part) -> pa.Table:
-        return pq.read_table(pa.BufferReader(self._store.get(self._part_key(part.digest))))
-
-    def _part_key(self, digest: str) -> str:
-        return f"{self._prefix}ingested/parts/{digest}.parquet"
+        return pq.read_table(pa.BufferReader(self._store.get(ingested.part_key(self._name, part.digest))))
 
     def _keep(self, uri: str, tag: str, table: pa.Table) -> Part:
         content = io.BytesIO()
         pq.write_table(table.replace_schema_metadata(None), content, compression="zstd")
         digest = hashlib.sha256(content.getvalue()).hexdigest()
-        if not self._store.exists(self._part_key(digest)):
-            self._store.put(self._part_key(digest), content.getvalue())
-        return Part(uri=uri, tag=tag, digest=digest, rows=table.num_rows)
+        part = Part(uri=uri, tag=tag, digest=digest, rows=table.num_rows)
+        if digest in self._erased:
+            return ingested.part_now(part, self._erased)
+        # Also where it is there: what nothing named was old, and is new again, so that it is not pruned beside us.
+        self._store.put(ingested.part_key(self._name, digest), content.getvalue())
+        return part
 
-    def _files(self, source: FilesSource) -> State:
+    def _files(self, source: FilesSource) -> SourceState:
         known = {(part.uri, part.tag): part for part in self.before.parts}
         parts = []
         store = open_store(store_address(source, self._address))
@@ -153,7 +166,7 @@ class Ingested:
             self.notes.append(f"{len(gone)} files that were read before are gone, and their rows with them, as {min(gone)}")
         return self.before.model_copy(update={"parts": tuple(parts)})
 
-    def _query(self, source: IncrementalQuery) -> State:
+    def _query(self, source: IncrementalQuery) -> SourceState:
         since = self.before.cursor
         parts = [*self.before.parts]
         schema = self._kept(parts[0]).schema if parts else None

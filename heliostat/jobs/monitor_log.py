@@ -61,10 +61,15 @@ def there(store: ObjectStore, application: Name, now: datetime, within: timedelt
     predictions = [
         info
         for info in store.list(f"predictions/{application}/")
-        if info.key.endswith(".parquet") and info.key.partition("/date=")[2][:10] in wanted
+        if info.key.endswith(".parquet") and day_of(info.key) in wanted
     ]
     labels = [info for info in store.list(prefix(application)) if is_data(info.key) and info.modified >= first]
     return There(tuple(predictions), tuple(labels))
+
+
+def day_of(key: str) -> str:
+    """The day of a file of the log, as it is written in its key."""
+    return key.partition("/date=")[2][:10]
 
 
 def horizon(now: datetime, within: timedelta) -> datetime:
@@ -107,10 +112,10 @@ def joined(
     named += [(f"input_{name}", name) for name in inputs if name not in _TAKEN]
     (folder / "join").mkdir()
     join = Join(folder / "join", there.rows, now)
-    types = _types(store, there.predictions, named)
+    types = types_of(store, there.predictions, named)
     named = [(column, name) for column, name in named if name != MODEL_PREDICTION or name in types]
-    for table in read(_files(store, there.predictions, folder), named, reading):
-        join.add_predictions(_typed(table, types, reading))
+    for table in read(files(store, there.predictions, folder), named, reading):
+        join.add_predictions(typed(table, types, reading))
     for info in there.labels:
         problems += _add_labels(store, info.key, classes, join)
     return _written(join, folder / "joined.arrow", reading, problems)
@@ -149,7 +154,7 @@ def _written(join: Join, path: Path, reading: Reading, problems: list[str]) -> J
     return Joined(path, reading, join.counts, shown, np.concatenate(times), np.concatenate(timed), np.concatenate(labelled))
 
 
-def _files(store: ObjectStore, infos: Sequence[ObjectInfo], folder: Path) -> Iterator[tuple[str, Path]]:
+def files(store: ObjectStore, infos: Sequence[ObjectInfo], folder: Path) -> Iterator[tuple[str, Path]]:
     """The log's files as ones of this node, one at a time; what went since is passed over."""
     for info in infos:
         if isinstance(store, Directory):
@@ -164,13 +169,13 @@ def _files(store: ObjectStore, infos: Sequence[ObjectInfo], folder: Path) -> Ite
             yield info.key, path
 
 
-def _types(store: ObjectStore, infos: Sequence[ObjectInfo], named: Sequence[tuple[str, str]]) -> dict[str, pa.DataType]:
+def types_of(store: ObjectStore, infos: Sequence[ObjectInfo], named: Sequence[tuple[str, str]]) -> dict[str, pa.DataType]:
     """The type of each column: that of the newest file which has it, as the contract is now."""
     found: dict[str, pa.DataType] = {}
     wanted = dict(named)
     with tempfile.TemporaryDirectory() as own:
         for info in sorted(infos, key=lambda each: each.modified, reverse=True):
-            for _, path in _files(store, [info], Path(own)):
+            for _, path in files(store, [info], Path(own)):
                 try:
                     schema = pq.read_schema(path)
                 except (pa.ArrowException, OSError, ValueError):
@@ -183,7 +188,7 @@ def _types(store: ObjectStore, infos: Sequence[ObjectInfo], named: Sequence[tupl
     return found
 
 
-def _typed(table: pa.Table, types: dict[str, pa.DataType], reading: Reading) -> pa.Table:
+def typed(table: pa.Table, types: dict[str, pa.DataType], reading: Reading) -> pa.Table:
     """A part with the types of the newest file: what another contract wrote otherwise is nothing, and said."""
     for place, name in enumerate(table.column_names):
         wanted = types.get(name)

@@ -25,7 +25,7 @@ from heliostat.monitoring.looking import Look, WindowReport
 from heliostat.monitoring.reference import Reference
 from heliostat.monitoring.state import Looks, MonitorState, with_windows
 from heliostat.monitoring.windows import from_micros, micros, to_micros
-from heliostat.spec.findings import Finding
+from heliostat.spec.findings import Aspect, Finding
 from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.spec.tasks import Multiclass
 from heliostat.systems.errors import PermanentError
@@ -66,9 +66,11 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
     findings = [finding for report in reports for finding in report.findings]
     findings += health(specification.name, now, log.reading, log.counts, found.ahead, found.ahead_seconds)
     findings += _recency(asked, judge, newest)
+    findings += _awaited(asked, judge)
     new_rows = _new_rows(log, asked.reference)
     retraining, told = considered(asked, state, reports, new_rows, newest.get("labels"))
     findings += told
+    odd = retraining.pop("problems", ())
     return Looks(
         at=now,
         declared=declared,
@@ -84,7 +86,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
         newest=newest,
         new_rows=new_rows,
         findings=tuple(findings),
-        problems=(*asked.reference.about.problems, *log.problems, *_odd(found)),
+        problems=(*asked.reference.about.problems, *log.problems, *_odd(found), *odd),
         **retraining,
     ), reports
 
@@ -99,6 +101,7 @@ def _by_the_clock(asked: Looking, state: MonitorState) -> Looks:
     """Nothing came and no window is over: what is told by the time alone."""
     judge = Judge(asked.specification.name, "", asked.now)
     retraining, told = considered(asked, state, (), state.new_rows, state.newest.get("labels"))
+    retraining.pop("problems", ())  # they are what they were when something came
     return Looks(
         at=asked.now,
         declared=state.declared,
@@ -109,7 +112,7 @@ def _by_the_clock(asked: Looking, state: MonitorState) -> Looks:
         next_due=state.next_due,
         newest=state.newest,
         new_rows=state.new_rows,
-        findings=(*_recency(asked, judge, state.newest), *told),
+        findings=(*_recency(asked, judge, state.newest), *_awaited(asked, judge), *told),
         problems=state.problems,
         **retraining,
     )
@@ -209,6 +212,19 @@ def _recency(asked: Looking, judge: Judge, newest: Mapping[str, datetime]) -> li
     since = asked.now if asked.state.looked_at is None else asked.state.since
     known = {name: newest.get(name) for name in ("predictions", "labels", "training data")}
     return list(judge.recency(known, watch, asked.now, since))
+
+
+def _awaited(asked: Looking, judge: Judge) -> list[Finding]:
+    """Whether there is anything yet to hold distributions against, where it is not the training data."""
+    monitor, about = asked.specification.monitor, asked.reference.about
+    watched = {
+        Aspect.DRIFT: monitor.drift,
+        Aspect.PREDICTION_DRIFT: monitor.prediction_drift,
+        Aspect.CONCEPT_DRIFT: monitor.concept_drift,
+    }
+    if about.dataset_digest is not None:
+        return []
+    return [judge.first_answers(aspect, about.rows, about.awaited) for aspect, watch in watched.items() if watch]
 
 
 def _odd(found: Windowed) -> list[str]:

@@ -11,10 +11,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from heliostat.data import storage
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, ProfileBuilder, profile
+from heliostat.jobs.monitor_first_answers import USUAL_ROWS, reference_of_answers
 from heliostat.jobs.monitor_model import Answering
 from heliostat.jobs.specification import progress
 from heliostat.ml.datasets import Snapshot
@@ -38,14 +40,15 @@ from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 _MOST_TEST_ROWS: Final = 200_000
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of the form; another one is made anew."""
 
 
 def digest_of(specification: MonitorSpecification) -> str:
     """Of all that decides a reference."""
     monitor = specification.monitor
-    parts = {
+    first = {"first": monitor.reference_rows or USUAL_ROWS} if specification.dataset_digest is None else {}
+    parts = first | {
         "version": _VERSION,
         "model": specification.model_uri,
         "data": specification.dataset_digest,
@@ -71,19 +74,37 @@ def reference_of(specification: MonitorSpecification, store: ObjectStore, answer
     """
     digest = digest_of(specification)
     top = reference_top(specification.name, digest)
+    kept = _kept(specification, store, top)
+    if kept is not None:
+        return kept
+    progress(f"making the reference of {specification.model_uri}")
+    if specification.dataset_digest is None:
+        columns = _kept_columns(specification, answering.inputs)
+        found = reference_of_answers(specification, store, answering.inputs, columns, digest, now)
+    else:
+        found = _made(specification, answering, digest, now)
+    if not found.about.awaited:
+        _keep(store, top, found)
+    return found
+
+
+def _kept(specification: MonitorSpecification, store: ObjectStore, top: str) -> Reference | None:
+    """The reference as it is kept; None where there is none, or what is there is of another form or of other columns."""
+    monitor = specification.monitor
     try:
         about = ReferenceAbout.model_validate_json(store.get(f"{top}about.json"))
+        labelled = labelled_of(pa.ipc.open_file(pa.BufferReader(store.get(f"{top}labelled.arrow"))).read_all())
+        inputs = _read_profile(store, f"{top}inputs.arrow") if monitor.drift else None
+        predictions = _read_profile(store, f"{top}predictions.arrow") if monitor.prediction_drift else None
     except ObjectMissingError:
-        progress(f"making the reference of {specification.model_uri}")
-        found = _made(specification, answering, digest, now)
-        _keep(store, top, found)
-        return found
-    return Reference(
-        about,
-        labelled_of(pa.ipc.open_file(pa.BufferReader(store.get(f"{top}labelled.arrow"))).read_all()),
-        _read_profile(store, f"{top}inputs.arrow") if specification.monitor.drift else None,
-        _read_profile(store, f"{top}predictions.arrow") if specification.monitor.prediction_drift else None,
-    )
+        return None
+    except (storage.ProfileFormatError, pa.ArrowException, ValidationError, KeyError) as error:
+        progress(f"the reference at {store.uri(top)} cannot be read, and is made anew: {' '.join(str(error).split())[:200]}")
+        return None
+    if inputs is not None and about.columns is not None and sorted(inputs.columns) != sorted(about.columns):
+        progress(f"the reference at {store.uri(top)} has other columns than were watched, and is made anew")
+        return None
+    return Reference(about, labelled, inputs, predictions)
 
 
 def _read_profile(store: ObjectStore, key: str) -> Profile:
@@ -113,6 +134,7 @@ def _made(specification: MonitorSpecification, answering: Answering, digest: str
         dataset_digest=specification.dataset_digest,
         since=now,
         trained_rows=int(manifest["rows"]["train"]),
+        columns=tuple(inputs.columns) if inputs is not None else None,
         newest_row=newest,
         rows=len(labelled),
         learned=learned,

@@ -9,13 +9,15 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from heliostat.jobs.monitor_asked import Looking
+from heliostat.jobs.monitor_costs import Costs
+from heliostat.jobs.monitor_upstream import upstream
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.proposals import Proposal, ended, judged
 from heliostat.monitoring.retraining import Known, Outcome, Retraining, decide
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.findings import Finding
 from heliostat.spec.ledger import Entry, EntryKind, key_of, place_of, prefix_of
-from heliostat.spec.monitoring import Refusal, refusals, top
+from heliostat.spec.monitoring import MonitorSpecification, Refusal, refusals, top
 from heliostat.spec.retraining import FindingTrigger
 from heliostat.spec.rollouts import Phase
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
@@ -68,20 +70,28 @@ def considered(
     policy = specification.monitor.retraining
     if policy is None:
         return {"ended": over}, findings
+    costs = Costs(specification, store)
+    if over is not None and state.proposal is not None:
+        over = over.model_copy(update={"cost_usd": _cost(costs, over, state.proposal, specification, store)})
     history = [*state.retrainings, *([over] if over is not None else [])]
     if state.proposal is not None and over is None:
-        history.append(Retraining(begun=state.proposal.at, outcome=Outcome.RUNNING))
+        running = state.proposal.expected_cost_usd
+        history.append(Retraining(begun=state.proposal.at, outcome=Outcome.RUNNING, cost_usd=running))
+    changed, problems = upstream(specification, store)
+    expected = costs.of_version(specification.model_uri)
     windows = max((each.windows for each in policy.triggers if isinstance(each, FindingTrigger)), default=0)
     known = Known(
         trained=reference.about.since,
         trained_rows=reference.about.trained_rows,
         new_rows=new_rows,
+        upstream=changed,
+        expected_cost_usd=expected,
         findings=tuple(_recent(store, specification.name, reports, windows + _SPARE if windows else 0)),
         history=tuple(history),
     )
     decision = decide(policy, known, now)
     if not decision.proposed:
-        return {"decision": decision, "ended": over}, findings
+        return {"decision": decision, "ended": over, "problems": tuple(problems)}, findings
     has_day = policy.data_parameter is not None and newest_label is not None
     proposal = Proposal(
         application=specification.name,
@@ -90,10 +100,26 @@ def considered(
         reasons=decision.reasons,
         new_rows=new_rows,
         window=reports[-1].window if reports else state.newest_window,
+        expected_cost_usd=expected,
         data_parameter=policy.data_parameter if has_day else None,
         value=f"{newest_label:%Y-%m-%d}" if has_day else None,
     )
-    return {"decision": decision, "proposal": proposal, "ended": over}, findings
+    return {"decision": decision, "proposal": proposal, "ended": over, "problems": tuple(problems)}, findings
+
+
+def _cost(
+    costs: Costs, over: Retraining, proposal: Proposal, specification: MonitorSpecification, store: ObjectStore
+) -> float | None:
+    """What a retraining that ended did cost; what was expected of it where nobody knows."""
+    found = None
+    if over.outcome is Outcome.ACCEPTED:
+        found = costs.of_version(specification.model_uri)
+    else:
+        runs = [info for info in store.list(refusals(specification.name)) if info.modified > proposal.at]
+        newest = max(runs, key=lambda info: info.modified, default=None)
+        if newest is not None:
+            found = costs.of_run(newest.key.rpartition("/")[2].removesuffix(".json"))
+    return found if found is not None else proposal.expected_cost_usd
 
 
 def _recent(store: ObjectStore, name: str, reports: Sequence[WindowReport], most: int) -> Iterable[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,12 +27,15 @@ _DAY: Final = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
 _ROW_BYTES: Final = 100
 """Of a prediction in the log, about: how many partitions a join needs is guessed by it."""
 _KEPT: Final = ("request_id", "row", "time")
+_ANSWERED: Final = "answered by the versions "
+"""What a source says of the versions whose answers it is of begins with."""
 
 
 def predicted(
     source: PredictionsSource, address: StoreAddress, label: str, until: datetime | None
-) -> tuple[pa.Table, tuple[str, ...]]:
-    """The answered rows before a moment that have a label, the oldest first; and what was odd on the way.
+) -> tuple[pa.Table, tuple[str, ...], str]:
+    """The answered rows before a moment that have a label, the oldest first; what was odd on the way; and which versions
+    answered them.
 
     Raises:
         PermanentError: there is no log, or the log has not got a field.
@@ -64,10 +67,21 @@ def predicted(
     told += [*reading.problems, *counts.problems]
     told.append(f"{counts.labelled:,} of {counts.predictions:,} predictions have a label; the others are left out")
     rows = pa.concat_tables(tables) if tables else schema.empty_table().append_column("label", pa.array([], pa.float64()))
+    numbers = {str(each).partition("-")[0] for each in rows["version"].unique().to_pylist() if each} if tables else set()
     rows = rows.select([*_KEPT, *source.fields, "label"]).sort_by(
         [("time", "ascending"), ("request_id", "ascending"), ("row", "ascending")]
     )
-    return rows.rename_columns([*_KEPT, *source.fields, label]), tuple(told)
+    return rows.rename_columns([*_KEPT, *source.fields, label]), tuple(told), versions_note(numbers)
+
+
+def versions_note(numbers: Collection[str]) -> str:
+    """What a source says of the versions whose answers it is of; `versions_in` reads it."""
+    return _ANSWERED + ", ".join(sorted(numbers, key=lambda each: (len(each), each))) if numbers else ""
+
+
+def versions_in(note: str) -> list[str]:
+    """The numbers of the versions in a source's note, in their order."""
+    return note.removeprefix(_ANSWERED).split(", ") if note.startswith(_ANSWERED) else []
 
 
 def _is_after(key: str, until: datetime | None) -> bool:

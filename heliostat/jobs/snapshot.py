@@ -31,6 +31,7 @@ def snapshot(specification: SnapshotSpecification) -> None:
 
     def held(splits: Mapping[str, Split]) -> None:
         told.extend(_held(specification, store, splits, data.label))
+        found.require_current()
 
     sample = {"sample": specification.sample} if specification.sample is not None else {}
     try:
@@ -113,6 +114,7 @@ def _making(
         parameters=specification.parameters,
         library=heliostat.__version__,
         sources=tuple(data.sources),
+        parents=tuple(dict.fromkeys(data.parents)),
         schema_digest=read(specification.data_schema).digest if specification.data_schema is not None else "",
         findings=tuple(each.as_json() for each in told),
     )

@@ -25,14 +25,14 @@ from heliostat.ml.snapshots.splits import FileSplit, Split, TableSplit
 from heliostat.ml.snapshots.writer import SplitWriter
 from heliostat.ml.tasks.base import Kind, is_list, wrong_label
 from heliostat.ml.tasks.evaluation import kind_of
-from heliostat.spec.data_sets import DataSource
+from heliostat.spec.data_sets import DataSource, Parent
 from heliostat.spec.tasks import DeclaredTask
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
 from heliostat.systems.references import is_whole
 from heliostat.systems.scratch import scratch_folder
 
-__all__ = ["DataSource", "Parts", "Snapshot", "Tables", "check"]
+__all__ = ["DataSource", "Parent", "Parts", "Snapshot", "Tables", "check"]
 
 SPLITS: Final = ("train", "validation", "test")
 
@@ -50,6 +50,8 @@ class Tables:
     """What was left out and why, with counts: kept in the manifest."""
     sources: tuple[DataSource, ...] = ()
     """What it was made of: kept with how it was made."""
+    parents: tuple[Parent, ...] = ()
+    """Snapshots that it was made of: they are kept as long as it is, and show what was made of them."""
 
     def __iter__(self) -> Iterator[tuple[str, pa.Table]]:
         return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))
@@ -83,6 +85,8 @@ class Parts:
     """As in `Tables`. It is read after the last part: what makes parts may add to a list."""
     sources: Sequence[DataSource] = ()
     """As in `Tables`, and read after the last part too."""
+    parents: Sequence[Parent] = ()
+    """The same."""
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         return iter((("train", self.train), ("validation", self.validation), ("test", self.test)))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from heliostat.monitoring.intervals import Interval, normal, units, wilson
-from heliostat.monitoring.sampling import Labelled
+from heliostat.monitoring.sampling import Labelled, are_certain
 from heliostat.spec.base import Model, is_empty, is_none
 from heliostat.spec.tasks import Multiclass, Task
 
@@ -70,6 +70,8 @@ def bias(task: Task | None, labelled: Labelled, confidence: float) -> Bias:
     rows = len(labels)
     if not rows:
         return Bias(rows=0, reason="there are no labels")
+    if isinstance(task, Multiclass) and are_certain(labelled.predictions):
+        return Bias(rows=rows, reason="answers name a class without its probability: there is none to hold beside the labels")
     mean, truth = float(predictions.mean()), float(labels.mean())
     difference = _mean(predictions - labels, labelled.requests, confidence)
     ratio, reason = _ratio(predictions, labels, labelled.requests, confidence)

@@ -11,21 +11,24 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field
 
 from heliostat.data.drift import ColumnDrift, DriftReport, Limit, Limits, compare
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, ProfileBuilder
 from heliostat.monitoring.judging import Judge
-from heliostat.monitoring.logged import predictions_of
+from heliostat.monitoring.logged import names_classes, predictions_of
 from heliostat.spec.base import Model, is_none
 from heliostat.spec.drift_watches import ByColumn, DriftWatch
 from heliostat.spec.findings import Aspect, Finding
 from heliostat.spec.monitors import Monitor
-from heliostat.spec.tasks import Task
+from heliostat.spec.tasks import Multiclass, Task
 
 PREDICTION: Final = "prediction"
 """What a prediction of one number is called in its report; one of several is `prediction[1]` and so on, from 0."""
+CLASS: Final = "class"
+"""The most probable class, where a prediction is one of several."""
 _MOST_WIDTH: Final = 64
 """Numbers of a prediction that are looked at."""
 
@@ -64,12 +67,23 @@ def _raised(limits: Limits, learned: Mapping[str, float]) -> Limits:
 
 
 def predictions_table(column: pa.ChunkedArray | pa.Array, task: Task | None) -> pa.Table:
-    """Predictions as a table of numbers, for a profile of them."""
+    """Predictions as a table, for a profile of them: numbers, and of several classes which one is the most probable."""
     found = predictions_of(column, task)
     if found.ndim == 1:
         return pa.table({PREDICTION: found})
+    classes = {CLASS: _classes(found, task)} if isinstance(task, Multiclass) else {}
+    if classes and names_classes(column):  # probabilities are 0 and 1 then, which say nothing beside
+        return pa.table(classes)
     width = min(found.shape[1], _MOST_WIDTH)
-    return pa.table({f"{PREDICTION}[{place}]": np.ascontiguousarray(found[:, place]) for place in range(width)})
+    numbers = {f"{PREDICTION}[{place}]": np.ascontiguousarray(found[:, place]) for place in range(width)}
+    return pa.table(classes | numbers)
+
+
+def _classes(found: NDArray[np.float64], task: Multiclass) -> pa.Array:
+    """The most probable class of each row; none of rows without a prediction."""
+    known = np.isfinite(found).all(axis=1)
+    places = pa.array(np.where(known, found.argmax(axis=1), 0), pa.int32(), mask=~known)
+    return pa.DictionaryArray.from_arrays(places, pa.array(task.classes, pa.string())).cast(pa.string())
 
 
 @dataclass

@@ -208,6 +208,13 @@ class Judge:
             wrong = age is None or age > limit or age < -60
             yield self._judged(Aspect.RECENCY, subject, wrong, watch, told, age, limit)
 
+    def first_answers(self, aspect: Aspect, rows: int, awaited: str) -> Finding:
+        """Whether there is a reference of a version's own first answers, or what it waits for."""
+        if awaited:
+            return self.unknown(aspect, "reference", awaited)
+        told = f"the version's first {rows:,} answers are what later ones are held against"
+        return self._judged(aspect, "reference", False, Watch(), told)
+
     def _judged(
         self, aspect: Aspect, subject: str, wrong: bool, watch: Watch, text: str, value: float | None = None,
         limit: float | None = None,

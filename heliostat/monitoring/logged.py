@@ -84,15 +84,15 @@ def _of_file(key: str, source: Any, columns: Sequence[tuple[str, str]], reading:
 def predictions_of(column: pa.ChunkedArray, task: Task | None) -> NDArray[np.float64]:
     """A logged field of answers as numbers, `(rows,)` or `(rows, width)`; NaN in rows that have none.
 
-    A list of numbers is taken in the task's order, an object by the task's names, a class of Multiclass as its probability 1,
-    a boolean as 0 and 1.
+    A list of numbers is taken in the task's order, an object by the task's names, a class of Multiclass, its name or its place
+    from 0, as its probability 1, a boolean as 0 and 1.
     """
     width = task.width if task is not None else None
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if width is None:
         return _numbers(column)
     kind = column.type
-    if pa.types.is_string(kind) and isinstance(task, Multiclass):
+    if isinstance(task, Multiclass) and names_classes(column):
         return _one_hot(column, task)
     if pa.types.is_struct(kind) and task is not None:
         names = {kind.field(place).name for place in range(kind.num_fields)}
@@ -106,6 +106,12 @@ def predictions_of(column: pa.ChunkedArray, task: Task | None) -> NDArray[np.flo
         flat = _numbers(pc.list_flatten(column.filter(pa.array(fits))))
         found[fits] = flat.reshape(-1, width)
     return found
+
+
+def names_classes(column: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether answers name a class, without how probable it is."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind))
 
 
 def _numbers(column: pa.Array) -> NDArray[np.float64]:
@@ -122,7 +128,12 @@ def _none(rows: int) -> NDArray[np.float64]:
 
 
 def _one_hot(column: pa.Array, task: Multiclass) -> NDArray[np.float64]:
-    places = pc.index_in(column, pa.array(task.classes)).fill_null(-1).to_numpy(zero_copy_only=False)
+    if pa.types.is_integer(column.type):
+        places = column.cast(pa.int64(), safe=False).fill_null(-1).to_numpy(zero_copy_only=False)
+        places = np.where(places < len(task.classes), places, -1)
+    else:
+        texts = column.cast(pa.string())
+        places = pc.index_in(texts, pa.array(task.classes, pa.string())).fill_null(-1).to_numpy(zero_copy_only=False)
     found = np.zeros((len(column), len(task.classes)))
     known = places >= 0
     found[np.flatnonzero(known), places[known]] = 1.0

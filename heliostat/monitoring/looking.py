@@ -34,7 +34,7 @@ from heliostat.spec.base import Model, Name, is_empty, is_none
 from heliostat.spec.findings import Aspect, Finding
 from heliostat.spec.monitors import Monitor, metric_of
 from heliostat.spec.problem import Problem
-from heliostat.spec.watches import ConceptDriftWatch, EstimateWatch
+from heliostat.spec.watches import ConceptDriftWatch, EstimateWatch, QualityWatch
 from heliostat.systems.errors import PermanentError
 
 NumberOf = Callable[[Micros, NDArray[np.bool_]], NDArray[np.int64]]
@@ -147,11 +147,15 @@ class Look:
         findings: list[Finding] = []
         for place, watch in enumerate(self.monitor.quality):
             found = quality(self.problem, labelled, watch)
-            known = self._once(f"quality {place}", partial(quality, self.problem, self.reference, watch))
+            known = self._once(f"quality {place}", partial(self._quality_of_reference, watch))
             better = self.problem.higher_is_better(metric_of(watch, self.problem))
             findings += judge.quality(found, watch, better, known)
             measured.append(found)
         return measured, findings
+
+    def _quality_of_reference(self, watch: QualityWatch) -> Quality:
+        """Of those of its rows that have a label: first answers of a model of others have none."""
+        return quality(self.problem, self.reference.known(), watch)
 
     def _estimate(self, rows: Labelled, watch: EstimateWatch, judge: Judge) -> tuple[Estimate, Finding]:
         known, reason = self._once(f"figure {watch.metric}", lambda: self._of_reference(watch.metric))

@@ -26,6 +26,8 @@ class Proposal(Model):
     window: str = ""
     """The newest that was looked at."""
     data_parameter: str | None = Field(default=None, exclude_if=is_none)
+    expected_cost_usd: float | None = Field(default=None, exclude_if=is_none)
+    """What it is going to cost, where a budget is declared."""
     value: str | None = Field(default=None, exclude_if=is_none)
     """What the data parameter is to be: a day, as ISO 8601 writes it."""
 
@@ -48,6 +50,8 @@ class Proposal(Model):
         lines = [f"{self.model_uri} serves, and its monitor proposes another training ({self.at:%Y-%m-%d %H:%M} UTC):", ""]
         lines += [f"- {reason}" for reason in self.reasons]
         lines += ["", f"{self.new_rows:,} labelled rows are new to it."]
+        if self.expected_cost_usd is not None:
+            lines += [f"It is going to cost about {self.expected_cost_usd:.2f} USD by list, as the last one did."]
         lines += ["The gate judges the candidate as ever, and a rollout brings it to clients."]
         return "\n".join(lines)
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from heliostat.ml.tasks.base import Kind, Truth
 from heliostat.ml.tasks.evaluation import computed, has_two_classes, kind_of
 from heliostat.monitoring.intervals import Interval, Rows, bootstrap, normal, units
-from heliostat.monitoring.sampling import Labelled
+from heliostat.monitoring.sampling import Labelled, are_certain
 from heliostat.spec.base import Model, is_empty
 from heliostat.spec.monitors import metric_of
 from heliostat.spec.problem import CustomMetric, Problem, undeclared_of
@@ -23,6 +23,10 @@ from heliostat.spec.tasks import Multiclass, Ranking
 from heliostat.spec.watches import QualityWatch
 from heliostat.systems.errors import PermanentError
 
+_OF_PROBABILITIES: Final = frozenset({
+    "log_loss", "brier_score", "roc_auc_ovr", "roc_auc_ovo", "roc_auc_ovr_weighted", "roc_auc_ovo_weighted",
+})  # fmt: skip
+"""Metrics of several classes that a class alone says nothing for."""
 _MOST_GROUPS: Final = 1_000
 """Groups of a ranking by which its interval is reckoned."""
 _MOST_SLICES: Final = 1_000
@@ -88,6 +92,8 @@ class Measure:
             return f"the log has no input {self.kind.task.group!r}, by which rows are ranked against each other"
         if self._problem.custom(metric) is not None:
             return ""
+        if isinstance(self.kind.task, Multiclass) and metric in _OF_PROBABILITIES and are_certain(self.predictions):
+            return f"each answer is of one class with certainty: {metric} needs how probable the others are"
         if metric not in self.kind.task.metrics:
             return f"labels and predictions are those of the task {self.kind.task.kind}, which has no {metric}"
         return self.kind.why_undefined(metric, truth)

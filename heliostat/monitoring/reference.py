@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field
 from heliostat.data.profiles import Profile
 from heliostat.monitoring.drifting import limits_of
 from heliostat.monitoring.sampling import Labelled
-from heliostat.spec.base import Digest, Model, is_none
+from heliostat.spec.base import Digest, Model, is_empty, is_none
 from heliostat.spec.drift_watches import DriftWatch
 
 
@@ -23,18 +23,23 @@ class ReferenceAbout(Model):
     digest: Digest
     """Of all that it is made of."""
     model_uri: str
-    dataset_digest: Digest
+    dataset_digest: Digest | None = None
+    """None of a model of others: its reference is made of its first answers."""
     since: AwareDatetime
     """When it was made: what comes later is new to the version."""
     trained_rows: int
     newest_row: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     """The newest time in the training data, where a column says it."""
     rows: int
-    """Of the test split, whose predictions are kept."""
+    """Of the test split, whose predictions are kept; of a model of others, of its first answers."""
+    columns: tuple[str, ...] | None = Field(default=None, exclude_if=is_none)
+    """The inputs that are watched; None where none are."""
     learned: dict[str, float] = Field(default_factory=dict)
     """How far each input is from all of the training data in one of its seasons at most."""
     problems: tuple[str, ...] = ()
     """What cannot be watched, and why."""
+    awaited: str = Field(default="", exclude_if=is_empty)
+    """Why there is nothing to hold anything against yet; empty where there is."""
 
 
 @dataclass(frozen=True)

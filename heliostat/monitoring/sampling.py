@@ -56,6 +56,11 @@ class Labelled:
         return self.part(np.isfinite(self.labels))
 
 
+def are_certain(predictions: NDArray[np.float64]) -> bool:
+    """Whether each prediction of several classes is one of them, as where answers name it without a probability."""
+    return bool(predictions.ndim == 2 and len(predictions) and ((predictions == 0) | (predictions == 1)).all())
+
+
 class Sample:
     """Takes joined predictions in parts and keeps at most so many labelled rows.
 

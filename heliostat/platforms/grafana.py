@@ -67,6 +67,7 @@ def _rows() -> dict[str, list[Panel]]:
         "Tasks": [_tasks(), _ended_tasks(), _oldest_task(), _task_workers()],
         "Post-processing": [_postprocessed(), _removed()],
         "Personal data": [_without_consent()],
+        "Requests and the schema": [_unexpected()],
         "Monitors": grafana_monitors.panels(),
     }
 
@@ -269,6 +270,12 @@ def _without_consent() -> Panel:
     counted = f"rate(heliostat_requests_without_consent_total{{{_APPLICATION}}}[$__rate_interval])"
     asked = {"{{application}} {{version}}": f"sum by (application, version) ({counted})"}
     return _lines("Requests without consent", "A second: answered, and not kept.", asked, unit="ops")
+
+
+def _unexpected() -> Panel:
+    counted = f"rate(heliostat_requests_unexpected_total{{{_APPLICATION}}}[$__rate_interval])"
+    broken = {"{{application}} {{field}}: {{expectation}}": f"sum by (application, field, expectation) ({counted})"}
+    return _lines("Requests beyond the schema", "A second: refused, or answered all the same.", broken, unit="ops")
 
 
 def _figure(

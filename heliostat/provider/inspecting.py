@@ -27,6 +27,7 @@ from heliostat.provider.properties import text_of
 from heliostat.provider.resource import Failure
 from heliostat.spec import judging
 from heliostat.spec.code import digest_of
+from heliostat.spec.expectations import Expectations
 from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptProto, Role, ServedModelAddress, Told
 from heliostat.spec.judging import check_mistakes, gate_mistakes
 from heliostat.spec.personal import Privacy
@@ -126,6 +127,7 @@ async def inspect_application(
             *(Asked(entry_point=function, role=Role.METRIC) for function in metrics if function not in functions),
         ),
         limits=Limits.model_validate(given["limits"]),
+        expectations=Expectations.model_validate(given["expectations"]) if given.get("expectations") else None,
         privacy=Privacy.model_validate(given["privacy"]) if given.get("privacy") else None,
         is_application=True,
         queue=bool(given.get("queue")),

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
+from heliostat.pricing.trainings import usd_an_hour
 from heliostat.provider import inspecting, ray_work
 from heliostat.provider.properties import text_of
 from heliostat.provider.resource import Context, Created, Failure, Handler
@@ -19,10 +20,12 @@ from heliostat.spec.inspection import Asked, InspectionTask, Role
 from heliostat.spec.monitor_resources import MonitorInputs, MonitorOutputs
 from heliostat.spec.monitoring import MonitorSpecification, runs, schedule_name, states, top
 from heliostat.spec.monitors import Monitor, mistakes_of
+from heliostat.spec.monitors_of_others import mistakes_of_others
 from heliostat.spec.predictions import Scheduled, schedule_key
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
 from heliostat.systems import code_packages, library_packages
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, open_store
 from heliostat.systems.revisions import Revisions
 
@@ -40,7 +43,7 @@ class MonitorHandler(Handler[MonitorInputs, MonitorOutputs]):
     gone = "its schedule or its state is not in the object store any more; the next `up` looks again"
     replace_on = frozenset({"name"})
     preview_placeholders: ClassVar[Mapping[str, Any]] = {
-        "model_uri": _NEXT, "dataset": {"uri": "", "digest": "0" * 64}, "environment": None,
+        "model_uri": _NEXT, "dataset": {"uri": "", "digest": "0" * 64}, "environment": None, "group": None,
     }  # fmt: skip
 
     def insignificant_inputs(self, old: MonitorInputs, new: MonitorInputs) -> frozenset[str]:
@@ -58,7 +61,9 @@ class MonitorHandler(Handler[MonitorInputs, MonitorOutputs]):
             problem = Problem.model_validate(given.get("problem") or {})
         except ValidationError:
             return told  # whoever checks the inputs themselves says so
-        told += [Failure(text_of(("monitor", *each.path)), each.text) for each in mistakes_of(monitor, problem, found.inputs)]
+        of_others = given.get("dataset") is None
+        wrong = [*mistakes_of(monitor, problem, found.inputs, of_others), *(mistakes_of_others(monitor) if of_others else ())]
+        told += [Failure(text_of(("monitor", *each.path)), each.text) for each in wrong]
         if found.answer is not None and monitor.field not in found.answer:
             there = ", ".join(found.answer)
             told.append(Failure("monitor.field", f"the answer has no field {monitor.field!r}; it has {there}"))
@@ -66,6 +71,8 @@ class MonitorHandler(Handler[MonitorInputs, MonitorOutputs]):
 
     async def preview(self, context: Context, old: MonitorOutputs | None, new: MonitorInputs) -> None:
         """Say what is watched from when on, and by whom nobody is told."""
+        if new.scaling is None or new.scaling.group is None or new.group is not None:  # a platform's groups may come with it
+            _usd_an_hour(new)
         monitor = new.monitor
         if old is None or old.monitor != monitor:
             told = ", ".join(sink.name for sink in monitor.sinks)
@@ -142,6 +149,26 @@ def _is_looked_at(inputs: MonitorInputs, key: str) -> bool:
     return "declared" not in told or (told["declared"], told["reference"]) == (state.declared, state.reference)
 
 
+def _usd_an_hour(inputs: MonitorInputs) -> float | None:
+    """What an hour of a retraining costs; None where its policy has no budget.
+
+    Raises:
+        PermanentError: it has one, and the price is not known.
+    """
+    policy = inputs.monitor.retraining
+    if policy is None or policy.budget_usd is None:
+        return None
+    price, why = None, "its sites train it, and what that costs is theirs"
+    if inputs.scaling is not None:
+        price, why = usd_an_hour(inputs.scaling, inputs.group)
+    if price is None:
+        raise PermanentError(
+            f"monitor.retraining.budgetUsd of {inputs.name}: what a training costs is not known: {why}; leave it out, or name "
+            "a group of a platform of the kinds `aws` or `gcp` in training.scaling.group"
+        )
+    return price
+
+
 def _told(inputs: MonitorInputs, key: str) -> dict[str, Any] | None:
     """What the look with these inputs said; None where there was none, or what it left is gone."""
     store = open_store(inputs.store)
@@ -156,9 +183,10 @@ def _told(inputs: MonitorInputs, key: str) -> dict[str, Any] | None:
 
 def _identity(inputs: MonitorInputs) -> str:
     """Of what decides how it looks."""
-    parts = inputs.model_dump(mode="json", include={"name", "contract", "model_uri", "problem", "monitor"})
+    parts = inputs.model_dump(mode="json", include={"name", "contract", "model_uri", "problem", "monitor", "scaling", "group"})
     own = {"environment": inputs.environment.digest} if inputs.environment is not None else {}
-    found = {**parts, **own, "code": inputs.code.digest, "data": inputs.dataset.digest, "library": library_packages.here()}
+    data = inputs.dataset.digest if inputs.dataset is not None else None
+    found = {**parts, **own, "code": inputs.code.digest, "data": data, "library": library_packages.here()}
     return ray_work.digest_of(found)
 
 
@@ -173,12 +201,13 @@ def specification_of(inputs: MonitorInputs, result_key: str) -> MonitorSpecifica
         contract=inputs.contract,
         code_digest=inputs.code.digest,
         model_uri=inputs.model_uri,
-        dataset_key=ray_work.key_of(inputs.dataset.uri, inputs.store),
-        dataset_digest=inputs.dataset.digest,
+        dataset_key=ray_work.key_of(inputs.dataset.uri, inputs.store) if inputs.dataset is not None else "",
+        dataset_digest=inputs.dataset.digest if inputs.dataset is not None else None,
         problem=inputs.problem or Problem(),
         monitor=inputs.monitor,
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
+        usd_an_hour=_usd_an_hour(inputs),
         result_key=result_key,
     )
 

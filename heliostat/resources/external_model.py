@@ -10,14 +10,18 @@ from typing import Any
 import pulumi
 
 from heliostat.layout import SourcesError, sources
+from heliostat.resources import expectations
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import Resource, all_or_nothing
 from heliostat.resources.batch_prediction import BatchPrediction
+from heliostat.resources.monitor import Monitor
 from heliostat.resources.platform import Platform
 from heliostat.resources.postprocessing import with_code_digests
 from heliostat.spec.batch import batch_name
 from heliostat.spec.code import CodeError, code_digest, code_of
+from heliostat.spec.data_sets import SCHEMA_FILE as DATA_SCHEMA_FILE
 from heliostat.spec.model_contracts import FILE, ModelContract, ModelInterface
+from heliostat.spec.monitors_of_others import problem_of
 from heliostat.spec.postprocessing import step_functions
 from heliostat.spec.proto import PROTO_FILE
 from heliostat.spec.resources import Code
@@ -112,7 +116,9 @@ class ServedExternalModel(pulumi.ComponentResource):
         version = ServedVersion(model.model_uri, environment=model.environment)
         folder = name.replace("-", "_")
         steps = with_code_digests(spec.serving.postprocessing, partial(_code, root, folder))
-        contract_at, serving = f"{CONTRACTS}:{folder}", spec.serving.model_copy(update={"postprocessing": steps})
+        expected = expectations.resolved(name, spec.serving.expectations, root / "workloads" / folder / DATA_SCHEMA_FILE)
+        changed = {"postprocessing": steps, "expectations": expected}
+        contract_at, serving = f"{CONTRACTS}:{folder}", spec.serving.model_copy(update=changed)
         own = platform.own_name(name)
         batch_code = _code(root, folder, *step_functions(steps))
         predicted = {
@@ -138,6 +144,16 @@ class ServedExternalModel(pulumi.ComponentResource):
         code = _code(root, folder, *step_functions(steps), *functions_of(serving.strategy))
         proto = _proto(root, folder) if serving.interface.has_grpc else None
         application = Application(own, code, contract_at, version, serving, platform, child, proto=proto)
+        if spec.monitor is not None:
+            after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
+            # A look reads the log alone, and runs in what is installed, whatever environment the model has.
+            served = ServedVersion(model.model_uri)
+            monitor = spec.monitor.model_copy(update={"sinks": ()}) if platform.environment else spec.monitor
+            try:
+                problem = problem_of(contract, monitor.field)
+            except ValueError as error:
+                raise pulumi.RunError(f"workloads.{name}.monitor: {error}") from None
+            Monitor(own, _code(root, folder), contract_at, served, None, monitor, platform, after, problem=problem)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = model.model_uri

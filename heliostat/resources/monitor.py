@@ -12,6 +12,7 @@ from heliostat.resources.platform import Platform
 from heliostat.spec import monitors
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code
+from heliostat.spec.workload import Scaling
 
 
 class Monitor(Resource):
@@ -27,11 +28,13 @@ class Monitor(Resource):
         code: The source files that the contract and the workload's own metrics need.
         contract: The entry point of a `heliostat.ml.contracts.Contract`, as `package.module:NAME`.
         model: The model version that serves.
-        dataset: The `address` of the snapshot that it was trained and tested on.
+        dataset: The `address` of the snapshot that it was trained and tested on; None of a model of others, whose first
+            answers are what later ones are held against.
         monitor: What is watched, how often, and who is told.
         platform: Where it runs and is kept.
         opts: Pulumi's resource options.
         problem: The workload's task, and metrics of its own.
+        scaling: How wide its training runs, which says what a retraining costs where its policy has a budget.
     """
 
     token = "heliostat:index:Monitor"  # noqa: S105 - a type, no secret
@@ -43,13 +46,15 @@ class Monitor(Resource):
         code: Code,
         contract: str,
         model: ServedVersion,
-        dataset: pulumi.Input[Address],
+        dataset: pulumi.Input[Address] | None,
         monitor: monitors.Monitor,
         platform: Platform,
         opts: pulumi.ResourceOptions | None = None,
         *,
         problem: Problem | None = None,
+        scaling: Scaling | None = None,
     ) -> None:
+        budgeted = scaling if monitor.retraining is not None and monitor.retraining.budget_usd is not None else None
         super().__init__(
             name,
             opts,
@@ -61,6 +66,8 @@ class Monitor(Resource):
             dataset=dataset,
             problem=problem,
             monitor=monitor,
+            scaling=budgeted,
+            group=platform.group(budgeted.group) if budgeted is not None else None,
             store=platform.store,
             ray=platform.ray,
             tracking_uri=platform.tracking_uri,

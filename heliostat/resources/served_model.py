@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from heliostat.layout import SourcesError, sources
+from heliostat.resources import expectations
 from heliostat.resources.application import Application, ServedVersion
 from heliostat.resources.base import all_or_nothing
 from heliostat.resources.batch_prediction import BatchPrediction
@@ -102,8 +103,13 @@ class ServedModelArgs:
 
     def data_schema(self) -> str | None:
         """What is expected of the data: `schema.yaml` beside the module that makes them; None where there is none."""
-        path = self.root.joinpath(*self.dataset.partition(":")[0].split(".")).with_name(DATA_SCHEMA_FILE)
+        path = self.data_schema_file
         return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    @property
+    def data_schema_file(self) -> Path:
+        """Where `schema.yaml` is, beside the module that makes the data."""
+        return self.root.joinpath(*self.dataset.partition(":")[0].split(".")).with_name(DATA_SCHEMA_FILE)
 
     def ingested(self, name: str, settings: DataSettings | None) -> Ingestion | None:
         """Where the rows come from, as a stack has it; None where the data set's function reads by itself.
@@ -238,7 +244,6 @@ class ServedModel(pulumi.ComponentResource):
         ingestion = args.ingested(name, spec.data)
         further = [ingestion.augment] if ingestion is not None and ingestion.augment else []
         data_code, parameters = args.code(args.dataset, *further), args.parameters_of_data(name, spec.data_parameters)
-        expected = args.data_schema()
         data = Dataset(
             name,
             data_code,
@@ -247,7 +252,7 @@ class ServedModel(pulumi.ComponentResource):
             platform,
             child,
             problem=declared,
-            data_schema=expected,
+            data_schema=args.data_schema(),
             ingestion=ingestion,
         )
         spec = spec.model_copy(update={"gate": resolved_gate(spec.gate, problem)})
@@ -262,7 +267,8 @@ class ServedModel(pulumi.ComponentResource):
         strategy = resolved_strategy(spec.serving.strategy, problem)
         steps = args.declared_steps(spec.serving.postprocessing)
         code = args.code(args.contract, *step_functions(steps), *functions_of(strategy), *metric_functions(strategy))
-        serving = spec.serving.model_copy(update={"strategy": strategy, "postprocessing": steps})
+        expected = expectations.resolved(name, spec.serving.expectations, args.data_schema_file)
+        serving = spec.serving.model_copy(update={"strategy": strategy, "postprocessing": steps, "expectations": expected})
         proto = args.proto() if serving.interface.has_grpc else None
         predicted = self._predicted(name, args, spec, platform, data, model, child, steps)
         if serving.lookup is not None:
@@ -287,7 +293,8 @@ class ServedModel(pulumi.ComponentResource):
             code = args.code(args.contract, *problem.functions)
             # Of what was kept although its candidate was refused the data are others than those of the candidate.
             tested = pulumi.Output.all(data.address, version.data_digest).apply(lambda found: _data_of(*found))
-            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared)
+            scaling = spec.training.scaling if spec.federated is None else None
+            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared, scaling=scaling)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri

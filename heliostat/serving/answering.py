@@ -12,18 +12,27 @@ from heliostat.ml.contracts import Contract, Predictor
 from heliostat.ml.predictions import parts_of
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.serving.errors import HttpError
+from heliostat.serving.expectations import ExpectedRows
 from heliostat.serving.postprocessing import Processed, Steps
 
 
 class Answering:
     """What a contract and its predictor answer. Safe to use from several threads."""
 
-    def __init__(self, contract: Contract[Any, Any], predictor: Predictor, max_rows: int, steps: Steps | None = None) -> None:
-        """`steps`: what the model's answers pass through before anybody gets them."""
+    def __init__(
+        self,
+        contract: Contract[Any, Any],
+        predictor: Predictor,
+        max_rows: int,
+        steps: Steps | None = None,
+        expected: ExpectedRows | None = None,
+    ) -> None:
+        """`steps`: what the model's answers pass through before anybody gets them; `expected`: what requests are held to
+        beyond the contract."""
         self.contract = contract
         self._steps = steps
         self._predictor = predictor
-        self.bodies = Bodies(contract.row, max_rows)
+        self.bodies = Bodies(contract.row, max_rows, expected)
 
     def answered(self, body: bytes) -> tuple[Sequence[Any], bytes, Processed | None]:
         """The rows in a JSON body, the answer to them as JSON, and what steps did to it where there are some.

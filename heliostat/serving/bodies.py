@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
 
+from heliostat.serving.expectations import ExpectedRows
 from heliostat.spec.base import REQUEST_ID
 
 _REQUEST_ID: Final = re.compile(REQUEST_ID.replace("$", r"\Z").encode())
@@ -48,7 +49,9 @@ Body = bytes | LateBody
 class Bodies:
     """Reads bodies of one row type."""
 
-    def __init__(self, row: type[BaseModel], max_rows: int) -> None:
+    def __init__(self, row: type[BaseModel], max_rows: int, expected: ExpectedRows | None = None) -> None:
+        """`expected`: what rows are held to beyond their own types."""
+        self._expected = expected
         self.envelope = envelope_of(row, max_rows)
         self._one = TypeAdapter(row).validator
         self._many = TypeAdapter(self.envelope).validator
@@ -69,6 +72,8 @@ class Bodies:
             rows = self._many.validate_json(body, strict=True, context=beside).rows
         if _LONG.search(body):
             _require_64_bits(rows, single)
+        if self._expected is not None:
+            self._expected.require(rows, single)
         return rows, single
 
 

@@ -18,6 +18,7 @@ from heliostat.serving import golden
 from heliostat.serving.answering import Answering
 from heliostat.serving.bodies import Body, LateBody, request_id
 from heliostat.serving.errors import HttpError
+from heliostat.serving.expectations import ExpectedRows
 from heliostat.serving.inference.rows import Question, Rows
 from heliostat.serving.inference.tensors import NamedTensor
 from heliostat.serving.personal import PersonalData
@@ -25,6 +26,7 @@ from heliostat.serving.postprocessing import Processed, StepError, Steps
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.serving.step_counts import Tally
 from heliostat.serving.tap import Tap
+from heliostat.spec.expectations import BreachCounts
 from heliostat.spec.personal import KeptCounts
 from heliostat.spec.rollouts import Version
 
@@ -84,7 +86,8 @@ class DataPlane:
         self.max_body_bytes = version.limits.max_body_bytes
         self.tally = Tally(steps.versions if steps is not None else ())
         """What steps did to answers of clients."""
-        self._answering = Answering(contract, predictor, version.limits.max_rows, steps)
+        self._expected = ExpectedRows(version.expectations, contract.row) if version.expectations is not None else None
+        self._answering = Answering(contract, predictor, version.limits.max_rows, steps, self._expected)
         self._rows = Rows(contract, version.limits.max_rows)
         self.signature = self._rows.signature
         self._log = log
@@ -103,6 +106,11 @@ class DataPlane:
         """How many requests there were, and how many of them were not kept."""
         return KeptCounts(asked=self._asked, without_consent=self._without_consent)
 
+    @property
+    def breaches(self) -> BreachCounts:
+        """How many requests of clients were not as expected."""
+        return self._expected.counts() if self._expected is not None else BreachCounts()
+
     def predict(self, call: Call, body: bytes, started: float) -> bytes:
         """Answer a JSON body of one row or of many with JSON, keep both for the tap, and log them.
 
@@ -114,6 +122,8 @@ class DataPlane:
         """
         if len(body) > self.max_body_bytes:
             raise self.oversized(len(body))
+        if self._expected is not None:
+            self._expected.of_client(not call.replayed)
         try:
             rows, answer, processed = self._answered(call, body)
         except BaseException as error:
@@ -131,6 +141,9 @@ class DataPlane:
         """
         if len(body) > self.max_body_bytes:
             raise self.oversized(len(body))
+        if self._expected is not None:
+            # What is only counted is so when it is answered.
+            self._expected.of_client(self._expected.refuses)
         try:
             self._answering.read(body)
         except HttpError:
@@ -150,6 +163,8 @@ class DataPlane:
             BaseException: whatever the workload's code raises.
         """
         question = self._rows.question(tensors)
+        if self._expected is not None:
+            self._expected.of_client(not call.replayed)
         try:
             rows = self._rows_of(question)
             answers, processed = self._answering.processed(rows)
@@ -182,6 +197,8 @@ class DataPlane:
         Raises:
             GoldenFailures: some were answered otherwise than the contract expects.
         """
+        if self._expected is not None:
+            self._expected.of_client(False)
         return golden.passed(self.contract, lambda body: self._answering.answered(body)[1])
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ of other code. Below `datasets/<name>/` in an object store lie
     <digest>/profiles/<split>.arrow
     made/<identity>.json       the manifest with how it was made; it stays when the snapshot is pruned
     refused/<identity>.json    why data was refused, with the rows
+    ingested/                  rows that were read from elsewhere: `heliostat.spec.ingested`
 """
 
 from __future__ import annotations
@@ -93,6 +94,15 @@ class SnapshotManifest(Model):
         """What people have to know beside its figures."""
         sample = (sample_text(self.sample),) if self.sample is not None else ()
         return (*sample, f"by reference: its rows are in {self.origin['uri']}") if self.origin is not None else sample
+
+
+class PrunedData(Model):
+    """What of a data set somebody deletes, as the audit log is told."""
+
+    what: tuple[str, ...]
+    """Snapshots, and what was left of some."""
+    size: int
+    """In bytes."""
 
 
 def prefix_of(name: str, digest: str = "") -> str:

@@ -55,7 +55,23 @@ class PredictionsSource(Model):
     """The fields of the contract that are taken."""
 
 
-RowSource = Annotated[FilesSource | IncrementalQuery | PredictionsSource, Field(discriminator="kind")]
+class DataSetSource(Model):
+    """The rows of another data set of the same store, which becomes a parent of the one that is made of them."""
+
+    kind: Literal["data-set"] = "data-set"
+    name: Name
+    """Its name."""
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
+    """Of the snapshot, 12 digits at least, as `heliostat datasets list` shows them. Another one asks for other rows."""
+    splits: Annotated[tuple[Literal["train", "validation", "test"], ...], Field(min_length=1)] = (
+        "train",
+        "validation",
+        "test",
+    )
+    """Whose rows are taken. A model that was trained on some of them has seen these."""
+
+
+RowSource = Annotated[FilesSource | IncrementalQuery | PredictionsSource | DataSetSource, Field(discriminator="kind")]
 
 
 class DataSettings(Model):

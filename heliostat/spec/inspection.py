@@ -11,6 +11,7 @@ from pydantic import Field
 
 from heliostat.spec.addresses import Access
 from heliostat.spec.base import EntryPoint, Model, Name, Parameters, is_empty, is_none
+from heliostat.spec.expectations import Expectations
 from heliostat.spec.personal import Privacy
 from heliostat.spec.workload import Limits
 
@@ -64,6 +65,8 @@ class InspectionTask(Model):
     asked: tuple[Asked, ...]
     limits: Limits = Field(default_factory=Limits)
     """Of one request, that golden requests have to keep."""
+    expectations: Expectations | None = Field(default=None, exclude_if=is_none)
+    """What is expected of an application's requests beyond its contract."""
     privacy: Privacy | None = Field(default=None, exclude_if=is_none)
     """What the contract's personal fields are treated with; None: nothing is declared."""
     is_application: bool = Field(default=False, exclude_if=is_empty)

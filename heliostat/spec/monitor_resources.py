@@ -6,10 +6,12 @@ from pydantic import Field
 
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.base import EntryPoint, Model, Name, is_none
+from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.problem import Problem
 from heliostat.spec.resources import Code, DatasetAddress, StoreAddress
+from heliostat.spec.workload import Scaling
 
 
 class MonitorInputs(Model):
@@ -23,10 +25,14 @@ class MonitorInputs(Model):
     """A `heliostat.ml.contracts.Contract` of the workload."""
     model_uri: str
     """`models:/<name>/<version>`"""
-    dataset: DatasetAddress
-    """What the version was trained and tested on."""
+    dataset: DatasetAddress | None = Field(default=None, exclude_if=is_none)
+    """What the version was trained and tested on; None of a model of others."""
     problem: Problem | None = Field(default=None, exclude_if=is_none)
     monitor: Monitor
+    scaling: Scaling | None = Field(default=None, exclude_if=is_none)
+    """How wide the training runs, where a retraining has a budget: what an hour costs follows from it."""
+    group: ChosenGroup | None = Field(default=None, exclude_if=is_none)
+    """The group of nodes that it runs on."""
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
     store: StoreAddress

@@ -26,13 +26,15 @@ class MonitorSpecification(Model):
     """Of the contract's code, and of metrics of the workload's own."""
     model_uri: str
     """`models:/<name>/<version>`, which serves."""
-    dataset_key: str
-    """Of the snapshot that it was trained and tested on."""
-    dataset_digest: Digest
+    dataset_key: str = ""
+    """Of the snapshot that it was trained and tested on; empty of a model of others."""
+    dataset_digest: Digest | None = None
     problem: Problem
     monitor: Monitor
     store: StoreAddress
     tracking_uri: str
+    usd_an_hour: float | None = None
+    """What an hour of a training costs by list, where a retraining has a budget."""
     result_key: str = ""
     """Where to say that it looked; empty where nobody waits for it."""
     at: float | None = None

@@ -8,13 +8,13 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from heliostat.spec.base import Model
+from heliostat.spec.base import Model, is_none
 from heliostat.spec.batch import require_cron
 from heliostat.spec.drift_watches import DriftWatch, PredictionDriftWatch
 from heliostat.spec.mistakes import Mistake
 from heliostat.spec.notifications import AlarmPolicy, Sink
 from heliostat.spec.problem import Problem
-from heliostat.spec.retraining import RetrainingPolicy, UpstreamTrigger
+from heliostat.spec.retraining import RetrainingPolicy
 from heliostat.spec.watches import (
     BiasWatch,
     CalendarWindows,
@@ -75,6 +75,8 @@ class Monitor(Model):
     """Who is told of alarms; without any they are shown and told to nobody."""
     retraining: RetrainingPolicy | None = None
     """When another training is proposed; by default never."""
+    reference_rows: Annotated[int, Field(ge=500)] | None = Field(default=None, exclude_if=is_none)
+    """Of a model of others: so many first answers of a version are what its later ones are held against; by default 10,000."""
 
     _is_cron = field_validator("schedule")(require_cron)
 
@@ -94,21 +96,26 @@ class Monitor(Model):
         return self
 
 
-def mistakes_of(monitor: Monitor, problem: Problem, inputs: tuple[str, ...] | None = None) -> list[Mistake]:
+def mistakes_of(
+    monitor: Monitor, problem: Problem, inputs: tuple[str, ...] | None = None, of_others: bool = False
+) -> list[Mistake]:
     """Every mistake of a monitor that only its workload tells, with its path in the config.
 
     Args:
         monitor: What was declared.
         problem: The workload's task and metrics.
         inputs: The names of the contract's inputs; None where they are not known yet.
+        of_others: Whether the model is one that others logged.
     """
     found = [
         *_metrics(monitor, problem),
         *_estimates(monitor, problem),
         *_columns(monitor, inputs),
         *_sinks(monitor),
-        *_never(monitor),
     ]
+    if not of_others and monitor.reference_rows is not None:
+        text = "what the model was trained and tested on is its reference: leave it out"
+        found.append((("referenceRows",), text))
     return [Mistake(path, "value_error", text) for path, text in found]
 
 
@@ -179,20 +186,6 @@ def _sinks(monitor: Monitor) -> _Told:
     for place, sink in enumerate(monitor.sinks):
         if sink.only_escalated and not escalates:
             yield ("sinks", place, "onlyEscalated"), "nothing is ever escalated: set `alarms.escalateSeconds`"
-
-
-def _never(monitor: Monitor) -> _Told:
-    """What of a retraining could never act."""
-    policy = monitor.retraining
-    if policy is None:
-        return
-    for place, trigger in enumerate(policy.triggers):
-        if isinstance(trigger, UpstreamTrigger):
-            text = "nothing is known of what a model of this workload was made of beside its data: leave this trigger out"
-            yield ("retraining", "triggers", place), text
-    if policy.budget_usd is not None:
-        text = "what a retraining costs is not known beforehand, so nothing would ever be proposed: leave it out"
-        yield ("retraining", "budgetUsd"), text
 
 
 def metric_of(watch: QualityWatch, problem: Problem) -> str:

@@ -36,6 +36,7 @@ from pydantic import Field
 from heliostat.spec.analysis import AnalysisResult
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_empty, is_none
 from heliostat.spec.batch import Lookup
+from heliostat.spec.expectations import Expectations
 from heliostat.spec.groups import Placement
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.personal import Privacy
@@ -90,6 +91,8 @@ class Version(Model):
     """Which of its answers people look at; None: none."""
     privacy: Privacy | None = Field(default=None, exclude_if=is_none)
     """How personal data are kept; None: nothing is said of them, and every request may be kept."""
+    expectations: Expectations | None = Field(default=None, exclude_if=is_none)
+    """What is expected of requests beyond the contract; None: nothing."""
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
     runtime: Runtime | None = None

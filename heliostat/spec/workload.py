@@ -14,12 +14,14 @@ from heliostat.spec.base import Model, Name, Parameters, is_empty, is_none
 from heliostat.spec.batch import Batch, Lookup, SnapshotSource, SqliteSink
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
+from heliostat.spec.expectations import Expectations
 from heliostat.spec.fairness import Fairness
 from heliostat.spec.federated import Federation
 from heliostat.spec.ingestion import DataSettings
 from heliostat.spec.logged_models import ModelSource
 from heliostat.spec.metrics import MetricName
 from heliostat.spec.monitors import Monitor
+from heliostat.spec.monitors_of_others import mistakes_of_others
 from heliostat.spec.packages import Package
 from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep, told_apart
@@ -235,6 +237,8 @@ class AnswerSettings(Model):
     """Which answers people look at; by default none."""
     privacy: Privacy | None = Field(default=None, exclude_if=is_none)
     """Keys for the contract's personal fields, and how a request consents to being kept."""
+    expectations: Expectations | None = Field(default=None, exclude_if=is_none)
+    """That requests are held to the workload's `schema.yaml`; by default to the contract alone."""
 
     @field_validator("postprocessing")
     @classmethod
@@ -318,11 +322,9 @@ class Workload(Model):
                 "`package` is for a workload with code: what loads a model of others is MLflow, which a package leaves out. "
                 "Leave `package` out, and have its answers made beforehand (`batch`) or by the service"
             )
-        if self.monitor is not None:
-            raise ValueError(
-                "`monitor` holds what serves against the data that it was trained and tested on, and a model of others has "
-                "none here: leave `monitor` out"
-            )
+        if self.monitor is not None and (told := mistakes_of_others(self.monitor)):
+            paths = (".".join(map(str, ("monitor", *each.path))) for each in told)
+            raise ValueError("; ".join(f"{path}: {each.text}" for path, each in zip(paths, told, strict=True)))
         if split := [name for name, batch in self.batch.items() if isinstance(batch.source, SnapshotSource)]:
             raise ValueError(
                 f"batch.{split[0]}.source is a split of the workload's snapshot, and a model of others has none here: name "

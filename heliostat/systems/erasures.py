@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from heliostat.spec import ingested
+from heliostat.spec.base import Digest
 from heliostat.spec.erasure import TOP, ErasureAnnouncement, announced_at
+from heliostat.spec.ingested import ErasedPart
 from heliostat.systems.objects import ObjectStore
 
 
@@ -37,3 +40,16 @@ class ErasedPeople:
         return any(
             at <= self._until.get((field, row[field]), -1.0) for field in self._fields if isinstance(row.get(field), str)
         )
+
+
+def erased_parts(store: ObjectStore, name: str) -> dict[Digest, ErasedPart]:
+    """The parts of a data set's ingested rows that had rows of people, and which ones have their place.
+
+    Raises:
+        RetryableError, PermanentError: the store does not answer.
+    """
+    found = {}
+    for info in store.list(f"{ingested.top(name)}erased/"):
+        if (place := ingested.place(info.key)) is not None:
+            found[place[2]] = ErasedPart.model_validate_json(store.get(info.key))
+    return found

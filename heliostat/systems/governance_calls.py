@@ -8,6 +8,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from heliostat.spec.audit import AuditAnchor, AuditEntry
 from heliostat.spec.branch_environments import EnvironmentOrder
+from heliostat.spec.data_sets import PrunedData
 from heliostat.spec.erasure import ErasureAnnouncement, ErasureProof
 from heliostat.spec.review import ReviewReport
 from heliostat.spec.roles import AccessPolicy, Identity
@@ -90,6 +91,14 @@ class GovernanceCalls(ABC):
             ForbiddenError: this token may not.
         """
         await self._call("POST", f"/v1/applications/{announced.application}/erasures", announced.model_dump(mode="json"))
+
+    async def tell_pruning(self, name: str, pruned: PrunedData) -> None:
+        """Have the audit log told that some of a data set is being deleted.
+
+        Raises:
+            ForbiddenError: this token may not.
+        """
+        await self._call("POST", f"/v1/applications/{name}/data-sets/pruned", pruned.model_dump(mode="json"))
 
     async def end_erasure(self, proof: ErasureProof) -> None:
         """Have the audit log told that they are, with the proof's digest."""

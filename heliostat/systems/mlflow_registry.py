@@ -230,6 +230,12 @@ class Registry:
         found = self._call("GET", "model-versions/search", params={"filter": query, "max_results": 100}) or {}
         return sorted((_version(item) for item in found.get("model_versions", [])), key=lambda version: version.version)
 
+    def newest_version(self, name: str) -> RegisteredVersion | None:
+        """The version of `name` with the highest number; None where there is none."""
+        parameters: dict[str, Any] = {"filter": f"name='{name}'", "max_results": 1, "order_by": ["version_number DESC"]}
+        found = self._call("GET", "model-versions/search", params=parameters) or {}
+        return next((_version(item) for item in found.get("model_versions", [])), None)
+
     def version(self, uri: str) -> RegisteredVersion | None:
         """The version at `models:/<name>/<number>`; None where there is none."""
         name, number = _parts(uri)

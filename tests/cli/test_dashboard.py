@@ -33,6 +33,7 @@ METRICS = {
     "heliostat_postprocessed_answers_total": {"application", "version", "step", "outcome", "reason"},
     "heliostat_postprocessing_removed_total": {"application", "version", "step", "outcome", "reason"},
     "heliostat_requests_without_consent_total": {"application", "version", "replica"},
+    "heliostat_requests_unexpected_total": {"application", "version", "replica", "field", "expectation"},
     "heliostat_monitor_findings": {"application", "aspect", "state"},
     "heliostat_monitor_value": {"application", "aspect", "subject"},
     "heliostat_monitor_limit": {"application", "aspect", "subject"},

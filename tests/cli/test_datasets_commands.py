@@ -9,7 +9,9 @@ import time
 import numpy as np
 import pyarrow as pa
 import pytest
+from controller_over_http import Served
 from mlflow_here import mlflow_here
+from roles_over_http import Roles
 from rollout_records import desired, entry
 
 from heliostat.cli.datasets.catalogue import read
@@ -20,6 +22,7 @@ from heliostat.ml import datasets
 from heliostat.ml.datasets import DataSource, Tables
 from heliostat.spec.data_sets import Making, Parent
 from heliostat.spec.ledger import EntryKind
+from heliostat.spec.roles import Role
 from heliostat.systems.mlflow_lineage import LineageRegistry
 from heliostat.systems.objects import open_store
 
@@ -77,6 +80,15 @@ def data(deployed_platform):
 @pytest.fixture(scope="module")
 def mlflow(tmp_path_factory):
     with mlflow_here(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+@pytest.fixture
+def controller_url():
+    """Where a controller says that whoever calls may declare."""
+    roles = Roles()
+    roles.who = roles.who.model_copy(update={"roles": (Role.OPERATOR,), "applications": ()})
+    with Served(roles.app()) as url:
         yield url
 
 
@@ -196,7 +208,7 @@ def test_the_first_snapshot_has_none_before_it(stack, data):
     assert "the same content" in stack.ok("datasets", "diff", "flights", digest)
 
 
-def test_prune_keeps_whatever_is_used_and_says_why(stack, data, registry, deployed_platform):
+def test_prune_keeps_whatever_is_used_and_says_why(stack, data, registry, deployed_platform, controller_url):
     used, served, in_state, parent, idle, newest = (
         data.make(shift=shift, at=time.time() - 2 * MONTH) for shift in (1, 2, 3, 4, 5, 6)
     )
@@ -211,7 +223,8 @@ def test_prune_keeps_whatever_is_used_and_says_why(stack, data, registry, deploy
         entry(2, EntryKind.REMOVED, before=None, after=1).model_copy(update={"target": after, "weights": {}}),
     )
     dataset = ("Dataset", {"name": "flights", "address": {"digest": in_state}})
-    deployed_platform.exports(resources=[dataset], platform={**deployed_platform.platform(), "trackingUri": registry._uri})
+    platform = {**deployed_platform.platform(controller_url), "trackingUri": registry._uri}
+    deployed_platform.exports(resources=[dataset], platform=platform)
     said = stack.ok("datasets", "prune", "--dry-run")
     for digest, why in ((used, "1 training"), (served, "served flights"), (in_state, "1 stack"), (parent, "made of it")):
         line = next(line for line in said.splitlines() if digest[:12] in line)
@@ -311,6 +324,8 @@ def test_runs_and_versions_are_read_page_by_page(mlflow, monkeypatch):
         made = {trained(registry, digest, "pages")[1] for _ in range(5)}
         assert {version.uri for version in registry.versions_on_data(digest)} == made
         assert len([*registry.runs_on_data(digest)]) == 5
+        assert registry.newest_version("pages").version == 5
+        assert registry.newest_version("nobody") is None
         assert {run.digest for run in registry.runs_on_data()} >= {digest}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 from test_program import LOCAL, run
 
+from heliostat.resources.expectations import resolved
 from heliostat.resources.postprocessing import below
 from heliostat.spec.base import shared
+from heliostat.spec.expectations import Expectations
 from heliostat.spec.monitor_resources import MonitorInputs
 from heliostat.spec.postprocessing import ListSource, PostprocessingStep
 from heliostat.spec.resources import ApplicationInputs, BatchPredictionInputs, ModelPackageInputs
@@ -137,3 +140,34 @@ def test_what_cannot_work_is_refused_with_the_config(flights: dict[str, Any], to
     with pytest.raises(ConfigError) as refused:
         parse({"platform": {"kind": "local"}, "workloads": {"flights": flights}}, "Pulumi.test.yaml", ["flights"])
     assert told in str(refused.value)
+
+
+def test_requests_are_held_to_the_schema_where_that_is_declared() -> None:
+    assert "expectations" not in declared()["heliostat:index:Application"]
+    found = ApplicationInputs.model_validate(
+        declared(serving={"expectations": {"breach": "count"}})["heliostat:index:Application"]
+    )
+    assert found.expectations is not None and found.expectations.breach == "count"
+    assert found.expectations.columns.keys() > {"carrier", "origin"}
+    assert "late" not in found.expectations.columns
+    own = {"carrier": {"type": "string"}}
+    given = declared(serving={"expectations": {"columns": own}})["heliostat:index:Application"]
+    assert ApplicationInputs.model_validate(given).expectations.columns.keys() == own.keys()  # type: ignore[union-attr]
+
+
+def test_the_schema_that_requests_are_held_to_has_to_be_there_and_to_say_something(tmp_path: Path) -> None:
+    with pytest.raises(pulumi.RunError, match=r"workloads\.rents\.serving\.expectations: there is no rents/schema\.yaml"):
+        resolved("rents", Expectations(), tmp_path / "rents" / "schema.yaml")
+    (tmp_path / "schema.yaml").write_text("columns: {a: {type: double, absentIn: [serving]}}")
+    with pytest.raises(pulumi.RunError, match="has no feature that serving has"):
+        resolved("rents", Expectations(), tmp_path / "schema.yaml")
+    assert resolved("rents", None, tmp_path / "gone") is None
+
+
+def test_a_budget_of_retrainings_knows_how_wide_the_training_runs() -> None:
+    policy = {"triggers": [{"kind": "upstream"}], "budgetUsd": 10}
+    watched = {"field": "late_probability", "drift": {}, "retraining": policy}
+    found = MonitorInputs.model_validate(declared(monitor=watched)["heliostat:index:Monitor"])
+    assert found.scaling is not None and found.group is None
+    plain = declared(monitor={**watched, "retraining": {"triggers": [{"kind": "upstream"}]}})["heliostat:index:Monitor"]
+    assert not {"scaling", "group"} & plain.keys(), "what is no matter of a monitor changes none"

@@ -14,11 +14,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from heliostat.cli.datasets import catalogue
+from heliostat.cli.datasets.lineage import traced
 from heliostat.jobs import data_of, ingested_rows
 from heliostat.jobs import snapshot as job
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.ground_truth import Label, record
-from heliostat.spec.data_sets import SnapshotManifest
+from heliostat.spec.data_sets import Parent, SnapshotManifest
 from heliostat.spec.ingestion import IncrementalQuery
 from heliostat.spec.jobs import SnapshotSpecification
 from heliostat.spec.resources import StoreAddress
@@ -283,3 +285,51 @@ def test_a_cursor_that_is_a_time_looks_back_by_a_duration():
     source = IncrementalQuery.model_validate(given)
     asked = ingested_rows._asked(source, datetime(2026, 3, 1, 12, tzinfo=UTC).isoformat())
     assert asked == "SELECT * FROM (SELECT * FROM t) AS ingested WHERE at >= '2026-03-01 11:00:00+00:00' ORDER BY at"
+
+
+def test_parts_that_are_gone_are_read_again(world, database):
+    world.put("a.parquet", table(0, 60))
+    first = world.make()
+    store = open_store(world.address)
+    for info in [*store.list("datasets/rows/ingested/parts/")]:
+        store.delete(info.key)
+    again = world.make()
+    assert again.digest == first.digest
+    world.functions["w.d:snapshot"] = lambda parameters, rows: rows.drop_columns(["at", "updated"])
+    query = {"query": "SELECT * FROM rows", "cursor": "updated"}
+    world.source = {"kind": "query", "database": {"kind": "sqlite", "path": str(database)}, **query}
+    insert(database, 0, 40)
+    world.make(time=None)
+    insert(database, 40, 20)
+    world.make(time=None)
+    gone = next(info.key for info in store.list("datasets/rows/ingested/parts/") if info.size)
+    store.delete(gone)
+    assert sum(world.make(time=None).rows.values()) == 60, "a query is read from its beginning"
+
+
+def test_another_data_set_is_a_source_and_becomes_the_parent(world):
+    world.put("a.parquet", table(0, 100))
+    parent = world.make()
+    store = open_store(world.address)
+    world.functions["w.d:snapshot"] = lambda parameters, rows: rows.filter(pc.less(rows["size"], 50.0))
+    world.source = {"kind": "data-set", "name": "rows", "digest": parent.digest[:12]}
+    child = world.make(time=None)
+    assert child.made.parents == (Parent(name="rows", digest=parent.digest),)
+    assert (sum(child.rows.values()), child.made.sources) == (50, ())
+    store.put(f"datasets/rows/made/{'3' * 64}.json", store.get("made.json"))
+    known = catalogue.read(store)
+    lineage = traced(known, store, None, NoStacks())
+    assert [use.what for use in lineage.of(parent.digest)] == [f"rows@{child.digest[:12]}"], "the parent names the child"
+    world.source["splits"] = ["train"]
+    other = {**BY_GROUP, "column": "size"}  # by the same groups all of these are in the train split again
+    assert sum(world.make(time=None, split=other).rows.values()) < parent.rows["train"]
+    world.source["digest"] = "0" * 12
+    with pytest.raises(PermanentError, match=f"has no snapshot 0{{12}}: there are .*{parent.digest[:12]}"):
+        world.make(time=None)
+
+
+class NoStacks:
+    """Nobody has a stack here."""
+
+    def names(self) -> list[str]:
+        return []

@@ -17,7 +17,7 @@ PROMISED = {
     "heliostat.ml.arrays": {"ArrayModel"},
     "heliostat.ml.checks": {"Body", "Candidate", "Outcome", "Reply", "Sample"},
     "heliostat.ml.contracts": {"Columns", "Contract", "Golden", "Predictor", "columns_of"},
-    "heliostat.ml.datasets": {"DataSource", "Parts", "Snapshot", "Tables", "check"},
+    "heliostat.ml.datasets": {"DataSource", "Parent", "Parts", "Snapshot", "Tables", "check"},
     "heliostat.ml.extras": {"require"},
     "heliostat.ml.federated": {
         "Arrays", "FederatedAveraging", "FederatedSums", "Fitted", "LeastSquares", "LogisticRegression", "train_here",

@@ -18,6 +18,7 @@ from heliostat.spec.inspection import Inspection
 from heliostat.spec.monitor_resources import MonitorInputs
 from heliostat.spec.monitoring import MonitorSpecification, states
 from heliostat.spec.predictions import Scheduled, schedule_key
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 from heliostat.systems.revisions import Revisions
 from heliostat.testing.jobs import JobResult
@@ -153,3 +154,33 @@ async def test_every_mistake_is_told_before_anything_starts(world: World, monkey
     assert told["monitor.field"] == "the answer has no field 'late_probability'; it has late"
     right = inputs(world, monitor={"field": "late"}).model_dump(mode="json", by_alias=True)
     assert await HANDLER.mistakes(right) == []
+
+
+async def test_a_model_of_others_is_watched_without_data_and_what_needs_them_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await HANDLER.create(world.context, inputs(world, dataset=None))
+    [asked] = world.submitted
+    assert (asked["datasetKey"], asked["datasetDigest"]) == ("", None)
+
+    async def inspected(*_: Any) -> Inspection:
+        return Inspection(answer={"late_probability": True}, inputs=("carrier",))
+
+    monkeypatch.setattr("heliostat.provider.inspecting.inspect", inspected)
+    wrong = inputs(world, dataset=None, monitor={"skew": {}, "referenceRows": 500}).model_dump(mode="json", by_alias=True)
+    assert [each.path for each in await HANDLER.mistakes(wrong)] == ["monitor.skew"]
+    trained = inputs(world, monitor={"referenceRows": 500}).model_dump(mode="json", by_alias=True)
+    assert [each.path for each in await HANDLER.mistakes(trained)] == ["monitor.referenceRows"]
+
+
+async def test_a_budget_of_retrainings_needs_the_price_of_an_hour(world: World) -> None:
+    budget = {"retraining": {"triggers": [{"kind": "upstream"}], "budgetUsd": 10}}
+    with pytest.raises(PermanentError, match="what a training costs is not known: it runs on no group of nodes"):
+        await HANDLER.preview(world.context, None, inputs(world, monitor=budget, scaling={"workers": 2}))
+    with pytest.raises(PermanentError, match="its sites train it"):
+        await HANDLER.preview(world.context, None, inputs(world, monitor=budget))
+    await HANDLER.preview(world.context, None, inputs(world, monitor=budget, scaling={"workers": 2, "group": "later"}))
+    machine = {"cloud": "aws", "region": "us-east-1", "name": "m5.xlarge"}
+    group = {"name": "cpus", "group": {"kind": "cpu", "cpus": 4, "memoryGib": 16, "max": 4, "machine": machine}}
+    await HANDLER.create(world.context, inputs(world, monitor=budget, scaling={"workers": 2, "group": "cpus"}, group=group))
+    assert 0.05 < world.submitted[-1]["usdAnHour"] < 1

@@ -116,6 +116,7 @@ def _model_facts(workload: str, stack: str | None) -> ModelFacts:
 
 
 def _data_facts(workload: str, stack: str | None) -> DataFacts:
+    from heliostat.cli.datasets import catalogue
     from heliostat.governance.cards import DataFacts
     from heliostat.systems.errors import PermanentError
 
@@ -124,7 +125,9 @@ def _data_facts(workload: str, stack: str | None) -> DataFacts:
     manifest = _json_at(store, f"{data['address']['uri']}/manifest.json")
     if manifest is None:
         raise PermanentError(f"the snapshot {data['address']['uri']} is gone")
-    return DataFacts(workload, manifest, _json_at(store, data.get("statisticsUri")) or {})
+    stored = next((each for each in catalogue.read(store, workload).of(workload) if each.digest == manifest["digest"]), None)
+    parents = [parent for making in (stored.makings if stored is not None else ()) for parent in making.parents]
+    return DataFacts(workload, manifest, _json_at(store, data.get("statisticsUri")) or {}, tuple(dict.fromkeys(parents)))
 
 
 def _known(stack: str | None) -> tuple[ObjectStore, list[dict[str, Any]]]:

@@ -38,11 +38,11 @@ def list_(name: str | None, stack: str | None, as_json: bool) -> None:
     from heliostat.cli.datasets.world import World
 
     world = World.of(stack)
-    known = world.catalogue(name)
-    lineage = world.lineage(known)
-    _warn(known, lineage)
+    known = world.seen(name)
+    lineage = world.lineage()
+    warn(known, lineage)
     if as_json:
-        _as_json([_summary(each, lineage) for each in known.snapshots])
+        write_json([_summary(each, lineage) for each in known.snapshots])
         return
     if not known.snapshots:
         say.out(f"There is no data set{f' {name}' if name else ''} in {world.address.uri} yet.")
@@ -57,7 +57,7 @@ def list_(name: str | None, stack: str | None, as_json: bool) -> None:
             each.digest[:12],
             messages.moment(each.made_at),
             _rows(each),
-            _size(each.size),
+            size_of(each.size),
             _used(each, in_words(lineage.of(each.digest))),
         )
         for each in known.snapshots
@@ -79,11 +79,11 @@ def show(reference: str, stack: str | None, as_json: bool) -> None:
 
     world = World.of(stack)
     known, found = _found(world, reference)
-    lineage = world.lineage(known)
-    _warn(known, lineage)
+    lineage = world.lineage()
+    warn(known, lineage)
     figures = summary(whole_profile(world.address, found))
     if as_json:
-        _as_json({**_summary(found, lineage), "columns": found.manifest.columns, "profile": figures})
+        write_json({**_summary(found, lineage), "columns": found.manifest.columns, "profile": figures})
         return
     _show(found, lineage, figures)
 
@@ -110,7 +110,7 @@ def diff(before: str, after: str | None, split: str, stack: str | None, as_json:
     pair = (first, _found(world, after, known)[1]) if after is not None else (_previous(known, first), first)
     found = difference(world.address, *pair, split)
     if as_json:
-        _as_json(found)
+        write_json(found)
         return
     for line in in_words(found):
         say.out(line)
@@ -122,82 +122,8 @@ def diff(before: str, after: str | None, split: str, stack: str | None, as_json:
         write([Column("COLUMN", whole=True), Column("WHAT BECAME OF IT")], rows)
 
 
-@datasets.command()
-@click.option(
-    "--older-than", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="DAYS", help="Younger ones stay."
-)
-@click.option("--newest", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="So many of each stay.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go, and why the rest stays.")
-@options.yes
-@options.stack
-@options.as_json
-@options.everywhere
-def prune(older_than: float, newest: int, dry_run: bool, yes: bool, stack: str | None, as_json: bool) -> None:
-    """Delete snapshots that nothing uses.
-
-    What serves or ever served, what a version, a training or an evaluation names, what a stack's state names, and what such
-    data was made of, stays: a rollback or somebody's question comes back to it. Trainings are those that MLflow has; one that
-    is deleted there holds nothing. How a deleted snapshot was made stays, so that it can be made again. Where MLflow or a
-    ledger does not answer, nothing is deleted.
-    """
-    import time
-
-    from heliostat.cli.datasets import retention
-    from heliostat.cli.datasets.world import World
-    from heliostat.cli.exits import UsageError
-    from heliostat.systems.errors import PermanentError
-
-    if as_json and not (yes or dry_run):
-        raise UsageError("nobody is asked where JSON is written: say --yes, or --dry-run")
-    world = World.of(stack)
-    known = world.catalogue()
-    lineage = world.lineage(known)
-    _warn(known, lineage)
-    verdicts = retention.judged(known, lineage, retention.Rules(older_than * 86_400, newest), time.time())
-    going = [each for each in verdicts if not each.keep]
-    if as_json:
-        _as_json(
-            {
-                "unknown": list(lineage.unknown),
-                "deleted": not dry_run and not lineage.unknown,
-                "verdicts": [{"what": v.what, "keep": v.keep, "reason": v.reason, "size": v.subject.size} for v in verdicts],
-            }
-        )
-    else:
-        _tell(verdicts)
-    if lineage.unknown and not dry_run:
-        told = "; ".join(lineage.unknown)
-        raise PermanentError(f"nothing is deleted while it is not known who uses what: {told}")
-    if dry_run or not going or not _agreed(len(going), yes):
-        return
-    retention.prune(world.store, verdicts, lambda what: None if as_json else say.out(f"deleted {what}"))
-
-
-def _agreed(count: int, yes: bool) -> bool:
-    from heliostat.cli.exits import DeclinedError, UsageError
-    from heliostat.cli.session import is_interactive
-
-    if yes:
-        return True
-    if not is_interactive():
-        raise UsageError("--yes must be passed in to proceed when running in non-interactive mode")
-    if not click.confirm(f"Delete {count}?"):
-        raise DeclinedError("confirmation declined, nothing was deleted")
-    return True
-
-
-def _tell(verdicts: Any) -> None:
-    from heliostat.cli.operators.tables import Column, write
-
-    if not verdicts:
-        say.out("There is no data set yet.")
-        return
-    rows = [("stays" if each.keep else "goes", each.what, _size(each.subject.size), each.reason) for each in verdicts]
-    write([*(Column(head, whole=True) for head in ("", "WHAT", "SIZE")), Column("WHY")], sorted(rows, key=lambda row: row[0]))
-
-
 def _found(world: World, reference: str, known: Catalogue | None = None) -> tuple[Catalogue, Stored]:
-    known = known or world.catalogue()
+    known = known or world.seen()
     return known, known.found(world.reference(reference))
 
 
@@ -242,7 +168,7 @@ def _show(found: Stored, lineage: Lineage, figures: dict[str, Any]) -> None:
         ("where", found.manifest.uri),
         ("label", found.manifest.label),
         ("rows", _named_rows(found)),
-        ("size", _size(found.size)),
+        ("size", size_of(found.size)),
     ]
     facts += [("it is", mark) for mark in found.manifest.marks]
     facts += [("note", note) for note in found.manifest.notes]
@@ -287,16 +213,19 @@ def _named_rows(each: Stored) -> str:
     return ", ".join(f"{rows:,} {split}" for split, rows in each.manifest.rows.items())
 
 
-def _size(size: int) -> str:
+def size_of(size: int) -> str:
+    """A size in bytes, as people read it."""
     return f"{size / (1 << 20):,.1f} MiB"
 
 
-def _warn(known: Catalogue, lineage: Lineage) -> None:
+def warn(known: Catalogue, lineage: Lineage) -> None:
+    """Tell what could not be read, and who could not be asked."""
     for note in known.notes:
         say.told(f"warning: {note}")
     for reason in lineage.unknown:
         say.told(f"warning: not all who use them are known: {reason}")
 
 
-def _as_json(value: object) -> None:
+def write_json(value: object) -> None:
+    """Show a value as JSON."""
     say.out(json.dumps(value, indent=2, ensure_ascii=False))

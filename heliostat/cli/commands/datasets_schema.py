@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from heliostat.cli import options, say
-from heliostat.cli.commands.datasets import datasets
+from heliostat.cli.commands.datasets_prune import datasets
 
 if TYPE_CHECKING:
     from heliostat.cli.datasets.catalogue import Stored
@@ -49,7 +49,7 @@ def schema(
             "anew with --force"
         )
     world = World.of(stack)
-    snapshot = world.catalogue().found(world.reference(reference or workload))
+    snapshot = world.seen().found(world.reference(reference or workload))
     try:
         found = infer(whole_profile(world.address, snapshot), snapshot.manifest.label, known_later)
     except ValueError as error:
@@ -81,7 +81,7 @@ def validate(workload: str, reference: str | None, stack: str | None, as_json: b
     except SchemaError as error:
         raise UsageError(str(error)) from None
     world = World.of(stack)
-    snapshot = world.catalogue().found(world.reference(reference or workload))
+    snapshot = world.seen().found(world.reference(reference or workload))
     held = _held(world.address, snapshot, expected)
     if as_json:
         found = {

@@ -20,6 +20,7 @@ _READERS: Final = 8
 _PLACE: Final = re.compile(rf"{TOP}([^/]+)/([0-9a-f]{{64}})/(.+)")
 _MADE: Final = re.compile(rf"{TOP}([^/]+)/made/[0-9a-f]{{64}}\.json")
 _REFUSED: Final = re.compile(rf"{TOP}([^/]+)/refused/[0-9a-f]{{64}}\.json")
+_INGESTED: Final = re.compile(rf"{TOP}[^/]+/ingested/.+")
 _SHORTEST: Final = 6
 """Digits of a digest that name a snapshot."""
 SHOWN: Final = 12
@@ -82,6 +83,8 @@ class Catalogue:
     pruned: tuple[SnapshotManifest, ...] = ()
     """Of which only how they were made is known still."""
     notes: tuple[str, ...] = ()
+    ingested: tuple[ObjectInfo, ...] = ()
+    """Rows that ingestions keep, and what is known of them."""
 
     def of(self, name: str) -> tuple[Stored, ...]:
         """The snapshots of a data set, the newest first."""
@@ -143,6 +146,7 @@ def read(store: ObjectStore, name: str | None = None) -> Catalogue:
     folders: dict[tuple[str, str], _Folder] = defaultdict(_Folder)
     made: list[str] = []
     refused: list[Leftover] = []
+    ingested: list[ObjectInfo] = []
     for info in store.list(prefix_of(name) if name else TOP):
         if place := _PLACE.fullmatch(info.key):
             folders[place[1], place[2]].add(info)
@@ -150,6 +154,8 @@ def read(store: ObjectStore, name: str | None = None) -> Catalogue:
             made.append(info.key)
         elif place := _REFUSED.fullmatch(info.key):
             refused.append(Leftover(place[1], "refused data", (info.key,), info.size, info.modified.timestamp()))
+        elif _INGESTED.fullmatch(info.key):
+            ingested.append(info)
     whole = {place: each for place, each in folders.items() if f"{prefix_of(*place)}manifest.json" in each.keys}
     notes: list[str] = []
     manifests = _manifests(store, [f"{prefix_of(*place)}manifest.json" for place in whole], notes)
@@ -167,7 +173,7 @@ def read(store: ObjectStore, name: str | None = None) -> Catalogue:
         if place not in whole
     ]
     gone = [found[0] for place, found in by_digest.items() if place not in whole]
-    return Catalogue(tuple(_ordered(snapshots)), (*partial, *refused), tuple(gone), tuple(notes))
+    return Catalogue(tuple(_ordered(snapshots)), (*partial, *refused), tuple(gone), tuple(notes), tuple(ingested))
 
 
 def _ordered(snapshots: Iterable[Stored]) -> list[Stored]:

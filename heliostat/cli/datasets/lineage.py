@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from heliostat.cli.datasets.catalogue import Catalogue
+from heliostat.cli.datasets.ingested_rows import declared_sources
 from heliostat.cli.rollouts import ledger
 from heliostat.cli.rollouts.locate import Stacks
 from heliostat.spec.base import Model
@@ -46,6 +47,8 @@ class Lineage:
     """By the snapshot's digest, in the order of `KINDS`."""
     unknown: tuple[str, ...] = ()
     """Who could not be asked, and why; nothing that may be used must be deleted then."""
+    sources: frozenset[str] = frozenset()
+    """The digests of the sources that stacks have rows read from."""
 
     def of(self, digest: str) -> tuple[Use, ...]:
         """Who uses a snapshot."""
@@ -56,6 +59,7 @@ class Lineage:
 class _Collected:
     uses: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
     unknown: list[str] = field(default_factory=list)
+    sources: set[str] = field(default_factory=set)
 
     def add(self, found: Iterable[tuple[str, Use]]) -> None:
         for digest, use in found:
@@ -86,11 +90,11 @@ def traced(
         except (PermanentError, RetryableError) as error:
             found.unknown.append(str(error))
     found.add(_evaluations(store))
-    found.add(_in_states(catalogue, stacks, found.unknown))
+    found.add(_in_states(catalogue, stacks, found))
     found.add(_parents(catalogue))
     order = {kind: place for place, kind in enumerate(KINDS)}
     uses = {digest: tuple(sorted(each, key=lambda use: order[use.kind])) for digest, each in found.uses.items()}
-    return Lineage(uses, tuple(found.unknown))
+    return Lineage(uses, tuple(found.unknown), frozenset(found.sources))
 
 
 def _of_registry(registry: LineageRegistry) -> Iterator[tuple[str, Use]]:
@@ -132,14 +136,16 @@ def _read(store: ObjectStore, key: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _in_states(catalogue: Catalogue, stacks: Stacks, unknown: list[str]) -> Iterator[tuple[str, Use]]:
-    """Snapshots that a stack's state names anywhere."""
+def _in_states(catalogue: Catalogue, stacks: Stacks, found: _Collected) -> Iterator[tuple[str, Use]]:
+    """Snapshots that a stack's state names anywhere, and the sources that it reads."""
     there = {each.digest for each in catalogue.snapshots}
     for stack in stacks.names():
         try:
-            text = json.dumps(stacks.resources(stack), default=str)
+            resources = stacks.resources(stack)
+            found.sources.update(declared_sources(resources))
+            text = json.dumps(resources, default=str)
         except Exception as error:  # whatever is wrong with a state, what it names is not known
-            unknown.append(f"the state of {stack}: {error}")
+            found.unknown.append(f"the state of {stack}: {error}")
             continue
         for digest in there.intersection(_DIGEST.findall(text)):
             yield digest, Use(kind="stack", what=stack)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from heliostat.cli.datasets import ingested_rows
 from heliostat.cli.datasets.catalogue import Catalogue, Leftover, Stored
+from heliostat.cli.datasets.ingested_rows import IngestedRows, Rows
 from heliostat.cli.datasets.lineage import Lineage, in_words
 from heliostat.spec.data_sets import prefix_of
 from heliostat.systems.objects import ObjectStore
@@ -15,7 +17,7 @@ from heliostat.systems.objects import ObjectStore
 class Verdict:
     """What becomes of a snapshot, or of what was left of one."""
 
-    subject: Stored | Leftover
+    subject: Stored | Leftover | Rows
     keep: bool
     reason: str
 
@@ -35,14 +37,21 @@ class Rules:
     """So many of each data set stay, whoever uses them."""
 
 
-def judged(catalogue: Catalogue, lineage: Lineage, rules: Rules, now: float) -> tuple[Verdict, ...]:
+def judged(
+    catalogue: Catalogue, lineage: Lineage, rules: Rules, now: float, rows: Sequence[IngestedRows] = ()
+) -> tuple[Verdict, ...]:
     """What stays, and why, and what goes. What serves or served, was trained or judged on, what a stack's state names, and
-    what another data set was made of, stays."""
+    what another data set was made of, stays; of ingested rows what such data was made of, and what a stack reads on from."""
     verdicts = [*_snapshots(catalogue, lineage, rules, now)]
     for leftover in catalogue.leftovers:
         young = now - leftover.modified < rules.seconds
         reason = "is young: a job may be writing it" if young else "is old, and no snapshot"
         verdicts.append(Verdict(leftover, young, reason))
+    kept = [each.subject for each in verdicts if each.keep and isinstance(each.subject, Stored)]
+    for each in rows:
+        for stays, objects in ingested_rows.fates(each, kept, lineage.sources, now - rules.seconds):
+            why = "data that is kept was made of them, a stack reads on from them, or they are young"
+            verdicts.append(Verdict(objects, stays, why if stays else "no source and no data that is kept names them"))
     return tuple(verdicts)
 
 

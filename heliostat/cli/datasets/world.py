@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from heliostat.cli.datasets import catalogue
 from heliostat.cli.datasets.catalogue import Catalogue
 from heliostat.cli.datasets.lineage import Lineage, digest_of_model, traced
+from heliostat.cli.datasets.permissions import Caller
 from heliostat.cli.operators.deployed import deployed
 from heliostat.cli.rollouts.locate import stacks_here, store_of
 from heliostat.engine.stackerrors import NotFoundError
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.roles import Permission
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_lineage import LineageRegistry
 from heliostat.systems.objects import ObjectStore, open_store
@@ -37,14 +40,33 @@ class World:
         """The object store."""
         return open_store(self.address)
 
-    def catalogue(self, name: str | None = None) -> Catalogue:
-        """What is in the store."""
-        return catalogue.read(self.store, name)
+    @cached_property
+    def caller(self) -> Caller:
+        """Whoever calls; asked for once."""
+        return Caller.of(self.stack)
 
-    def lineage(self, known: Catalogue) -> Lineage:
+    @cached_property
+    def everything(self) -> Catalogue:
+        """All that is in the store, whoever may see it: what a data set was made of is used by it, seen or not."""
+        return catalogue.read(self.store)
+
+    def seen(self, name: str | None = None) -> Catalogue:
+        """What is in the store, or one data set of it, as far as whoever calls may see it.
+
+        Raises:
+            ForbiddenError: they may not see the data set of that name.
+        """
+        if name is not None:
+            self.caller.require(Permission.SEE, name)
+        known = self.caller.seen(self.everything)
+        if name is not None:
+            known = replace(known, snapshots=known.of(name))
+        return replace(known, notes=(*known.notes, *filter(None, [self.caller.note])))
+
+    def lineage(self) -> Lineage:
         """Who uses what is in the store; who does not answer is named in it."""
         with self._registry() as registry:
-            return traced(known, self.store, registry, stacks_here(), _NO_MLFLOW if registry is None else "")
+            return traced(self.everything, self.store, registry, stacks_here(), _NO_MLFLOW if registry is None else "")
 
     def reference(self, given: str) -> str:
         """What `models:/<name>/<number>` and `runs:/<id>` were trained on, as the catalogue finds it; all else as it is."""

@@ -98,7 +98,7 @@ def _reference(store: ObjectStore, name: str, state: MonitorState) -> ReferenceA
 
 
 def _data(store: ObjectStore, name: str, reference: ReferenceAbout | None) -> dict[str, Any]:
-    if reference is None:
+    if reference is None or reference.dataset_digest is None:
         return {}
     # An environment's application is called after it too, and its data set after the workload.
     for workload in (name, name.rpartition("-")[0] or name):

@@ -139,7 +139,8 @@ def _data(found: Gathered) -> list[tuple[str, str]]:
     reference, manifest = found.reference, found.data
     if reference is None:
         return []
-    told = [("Data set", reference.dataset_digest[:16]), ("Reference made", f"{reference.since:%Y-%m-%d %H:%M} UTC")]
+    of = (reference.dataset_digest or "")[:16] or f"the first {reference.rows:,} answers: a model of others has no data here"
+    told = [("Data set", of), ("Reference made", f"{reference.since:%Y-%m-%d %H:%M} UTC")]
     told += [(f"Rows, {split}", f"{count:,}") for split, count in manifest.get("rows", {}).items()]
     told += [("Taken", sample_text(manifest["sample"]))] if "sample" in manifest else []
     told += [("Label", str(manifest["label"]))] if "label" in manifest else []

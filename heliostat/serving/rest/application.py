@@ -8,6 +8,7 @@
     GET  /-/golden      `{"bodies": [...]}`: its golden requests and examples, as they would be sent
     GET  /-/tap         the last requests with their answers; see `heliostat.serving.tap`
     GET  /-/postprocessing   what each step did to answers, counted since the replica began
+    GET  /-/expectations  how many requests were not as the schema expects
     GET  /-/privacy     how many requests there were, and how many of them were not kept for want of consent
 
 An answer has `x-request-id` where its id is logged: with a prediction, or with a failure of the application.
@@ -43,6 +44,7 @@ from heliostat.serving.rest.encodings import decoded
 from heliostat.serving.rest.exchange import JSON, Fields, Request, Response, Work
 from heliostat.serving.rest.inference import InferRequest
 from heliostat.serving.tap import parse_query
+from heliostat.spec.expectations import EXPECTATIONS
 from heliostat.spec.personal import PRIVACY
 from heliostat.spec.postprocessing import POSTPROCESSING
 
@@ -81,6 +83,7 @@ class RestApplication:
             ("GET", "/-/golden"): _fixed(golden.listed(contract), JSON),
             ("GET", "/-/tap"): self._tapped,
             ("GET", POSTPROCESSING): lambda request, call: (JSON, plane.tally.counts().model_dump_json().encode()),
+            ("GET", EXPECTATIONS): lambda request, call: (JSON, plane.breaches.model_dump_json().encode()),
             ("GET", PRIVACY): lambda request, call: (JSON, plane.kept.model_dump_json().encode()),
         }
         self._routes |= self._inference_routes()
