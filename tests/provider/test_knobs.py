@@ -11,6 +11,7 @@ from heliostat.provider.declaring import as_found, desired_of, digest_of
 from heliostat.spec.addresses import TokenVariable
 from heliostat.spec.base import Model, shared
 from heliostat.spec.batch import Lookup
+from heliostat.spec.expectations import Expectations, ExpectedField
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.personal import PersonalKey, Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
@@ -31,6 +32,7 @@ SETTINGS = AnswerSettings(
     postprocessing=(PostprocessingStep(name="legal-removal", function="workloads.films.steps:remove"),),
     privacy=Privacy(keys=(PersonalKey(id="k1", secret=TokenVariable(variable="PERSONAL_KEY")),)),
     review=Review(answer=ReviewProbability(field="late_probability")),
+    expectations=Expectations(columns={"distance": ExpectedField(type="double", minimum=0)}),
 )
 RUNTIME = Runtime(library="0.1.0", library_digest="b" * 64, library_uri="file:///library.zip")
 
