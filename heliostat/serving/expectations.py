@@ -142,7 +142,7 @@ def _is_of(kind: str, value: Any) -> bool:
         unsigned, bits = bool(fits[1]), int(fits[2])
         if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value if math.isfinite(value) else 0):
             return False
-        return (0 <= value < 2**bits) if unsigned else (-(2 ** (bits - 1)) <= value < 2 ** (bits - 1))
+        return bool(0 <= value < 2**bits if unsigned else -(2 ** (bits - 1)) <= value < 2 ** (bits - 1))
     if kind in ("double", "float", "halffloat") or kind.startswith("decimal"):
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind in ("string", "large_string"):
