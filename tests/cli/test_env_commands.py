@@ -20,7 +20,7 @@ class PlayedCommandLine:
 
     ran: list[tuple[str, ...]] = []
 
-    def __init__(self, root: Path, template: str = "", *, quiet: bool = False) -> None:
+    def __init__(self, root: Path, template: str = "", *, quiet: bool = False, without: Sequence[str] = ()) -> None:
         assert template in {"", "preview"}
 
     def up(self, stack: str, config: Path, flags: Sequence[str]) -> None:

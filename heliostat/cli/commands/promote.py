@@ -43,7 +43,7 @@ def promote(  # noqa: PLR0913 - its options
     Nothing is served by this: merging it, and the target's next `up`, do that. Comments and order of the config stay.
     """
     from heliostat.cli.exits import UsageError
-    from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.cli.rollouts.locate import platform_of, stacks_here
     from heliostat.gitops.promotion import Pin
 
     if (source is None) == (version is None):
@@ -59,7 +59,7 @@ def promote(  # noqa: PLR0913 - its options
         f"Promote {wanted.removeprefix('models:/')} to {target}",
         f"{where} {reason}".strip(),
     )
-    return open_pin(pin, stacks.outputs(target), remote, base, as_json)
+    return open_pin(pin, platform_of(stacks, target)[1], remote, base, as_json)
 
 
 def _served(outputs: Mapping[str, Any], workload: str, stack: str) -> str:
@@ -71,8 +71,8 @@ def _served(outputs: Mapping[str, Any], workload: str, stack: str) -> str:
     return str(found["modelUri"])
 
 
-def open_pin(pin: Pin, outputs: Mapping[str, Any], remote: str, base: str | None, as_json: bool) -> int:
-    """Open the pull request of a pin, and say where it is; `outputs` are those of the stack that is to serve it."""
+def open_pin(pin: Pin, platform: Mapping[str, Any], remote: str, base: str | None, as_json: bool) -> int:
+    """Open the pull request of a pin, and say where it is; `platform` is what that of the serving stack exports."""
     from heliostat.cli.session import Place
     from heliostat.gitops.promotion import Pusher, card_of, propose
     from heliostat.systems.forges.here import open_forge
@@ -80,8 +80,7 @@ def open_pin(pin: Pin, outputs: Mapping[str, Any], remote: str, base: str | None
 
     project = Place.here().require_project()
     file = project.stack_file(pin.stack)
-    platform = outputs.get("platform")
-    card = card_of(pin.version, platform if isinstance(platform, dict) else {})
+    card = card_of(pin.version, platform)
     forge = open_forge(os.environ)
     into = base or base_of(project.root, os.environ, remote)
     found = propose(pin, card, file, (remote, into), forge, Pusher(project.root, os.environ, file))
