@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ class PlayedCommandLine:
 
     ran: list[tuple[str, ...]] = []
 
-    def __init__(self, root: Path, template: str = "", *, quiet: bool = False, without: Collection[str] = ()) -> None:
+    def __init__(self, root: Path, template: str = "", *, quiet: bool = False, without: Sequence[str] = ()) -> None:
         assert template in {"", "preview"}
 
     def up(self, stack: str, config: Path, flags: Sequence[str]) -> None:

@@ -342,7 +342,11 @@ async def test_a_comment_of_who_may_not_leaves_the_environment_alone(story, auth
     for command in ("/extend for 30d", "/down"):
         outcome = await story.says(author, command)
         assert outcome.standing is Standing.REFUSED and text in outcome.told.replace("\\", "")
-    assert story.environments.records == {"promote": before} and await story.done() == []
+    empty = before.model_copy(update={"workloads": ()})
+    story.environments.records["promote"] = empty
+    if author != "eve":
+        assert (await story.says(author, "/down")).standing is Standing.REFUSED, "also of one with nothing in it yet"
+    assert story.environments.records == {"promote": empty} and await story.done() == []
 
 
 async def test_a_word_is_not_for_an_environment_that_was_made_later_nor_one_that_goes(story):

@@ -43,7 +43,7 @@ def promote(  # noqa: PLR0913 - its options
     Nothing is served by this: merging it, and the target's next `up`, do that. Comments and order of the config stay.
     """
     from heliostat.cli.exits import UsageError
-    from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.cli.rollouts.locate import platform_of, stacks_here
     from heliostat.gitops.promotion import Pin
 
     if (source is None) == (version is None):
@@ -59,7 +59,7 @@ def promote(  # noqa: PLR0913 - its options
         f"Promote {wanted.removeprefix('models:/')} to {target}",
         f"{where} {reason}".strip(),
     )
-    return open_pin(pin, stacks.outputs(target), remote, base, as_json, is_promotion=True)
+    return open_pin(pin, platform_of(stacks, target)[1], remote, base, as_json, is_promotion=True)
 
 
 def _served(outputs: Mapping[str, Any], workload: str, stack: str) -> str:
@@ -72,9 +72,9 @@ def _served(outputs: Mapping[str, Any], workload: str, stack: str) -> str:
 
 
 def open_pin(
-    pin: Pin, outputs: Mapping[str, Any], remote: str, base: str | None, as_json: bool, *, is_promotion: bool = False
+    pin: Pin, platform: Mapping[str, Any], remote: str, base: str | None, as_json: bool, *, is_promotion: bool = False
 ) -> int:
-    """Open the pull request of a pin, and say where it is; `outputs` are those of the stack that is to serve it.
+    """Open the pull request of a pin, and say where it is; `platform` is what that of the serving stack exports.
 
     A promotion takes no version of a sample; a rollback goes back to whatever served.
     """
@@ -85,8 +85,7 @@ def open_pin(
 
     project = Place.here().require_project()
     file = project.stack_file(pin.stack)
-    platform = outputs.get("platform")
-    card = card_of(pin.version, platform if isinstance(platform, dict) else {})
+    card = card_of(pin.version, platform)
     if is_promotion:
         require_whole(card)
     forge = open_forge(os.environ)

@@ -71,7 +71,7 @@ def rollback(
 def _open_pin(name: str, goal: _Goal, reason: str, stack: str | None) -> int:
     """Have the repository say what serves: else the next change of anything would bring back what was rolled away from."""
     from heliostat.cli.commands.promote import open_pin
-    from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.cli.rollouts.locate import platform_of, stacks_here
     from heliostat.gitops.promotion import Pin
 
     stacks = stacks_here()
@@ -80,9 +80,8 @@ def _open_pin(name: str, goal: _Goal, reason: str, stack: str | None) -> int:
     title = f"Go back to {version.removeprefix('models:/')} in {own.rpartition('/')[2]}"
     why = f"{name} was rolled back to {goal.where}. {reason}".strip()
     short = own.rpartition("/")[2]
-    return open_pin(
-        Pin(name, short, version, f"rollback/{name}-in-{short}", title, why), stacks.outputs(own), "origin", None, False
-    )
+    pin = Pin(name, short, version, f"rollback/{name}-in-{short}", title, why)
+    return open_pin(pin, platform_of(stacks, own)[1], "origin", None, False)
 
 
 def _chosen(name: str, stack: str | None) -> _Goal:
