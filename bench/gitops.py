@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from bench.branches import Branches
 from bench.commands import MeasurementError
@@ -97,7 +98,7 @@ def side_by_side(session: Session) -> Iterable[Result]:
     yield BY_NAME["gitops/left"].result(sum(map(len, left.values())), left=left, swept=len(swept), sweep_seconds=seconds)
 
 
-def _come(session: Session, branches: Branches, name: str) -> dict[str, object]:
+def _come(session: Session, branches: Branches, name: str) -> dict[str, Any]:
     branches.checkout(name)
     with branches.measured() as once:
         came = branches.push(name)
