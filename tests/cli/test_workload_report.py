@@ -19,9 +19,11 @@ from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.quality import Figure, Quality
 from heliostat.monitoring.state import MonitorState
+from heliostat.spec.analysis import AnalysisResult, CheckResult, Verdict
 from heliostat.spec.audit import NOTHING, AuditEntry, content_of
 from heliostat.spec.audit import key_of as audit_key
 from heliostat.spec.findings import Aspect, Finding, State
+from heliostat.spec.ledger import EntryKind
 from heliostat.spec.monitoring import Acceptance, Refusal, proposal_key, states, window_key
 from heliostat.spec.predictions import schedule_key
 from heliostat.systems.revisions import Revisions
@@ -131,6 +133,16 @@ def test_of_what_was_never_watched_there_is_what_the_ledger_has(stack):
     platform.remember(entry(1, before=None, after=1, rollout=1))
     page = stack.ok("report", "flights", "-o", "-")
     assert "not watched" in page and "rollout 1" in page and "<svg" not in page
+    check = CheckResult(check="roc_auc", verdict=Verdict.PASS, candidate=0.71, serving=0.63, limit="at most 0.02 worse")
+    judged = (AnalysisResult(step=0, verdict=Verdict.PASS, findings=(check,), began_at=1),)
+    ended = entry(2, before=1, after=2, rollout=2)
+    platform.remember(ended.model_copy(update={"kind": EntryKind.END, "analyses": judged}))
+    told = json.loads(stack.ok("report", "flights", "--json"))["rollouts"]
+    assert [(each["number"], each["figures"]) for each in told] == [
+        ("2", "step 1: roc_auc 0.71, what served had 0.63 (at most 0.02 worse)"), ("1", "\N{EN DASH}"),
+    ]  # fmt: skip
+    facts = stack.ok("report", "flights", "-o", "-").partition("Serves")[2][:80]
+    assert ended.target.version.label in facts, "the newest entry says what serves"
     assert "nothing of flights was simulated here" in stack("report", "flights", "--simulated").err
 
 

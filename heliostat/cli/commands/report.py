@@ -40,7 +40,9 @@ def report(workload: str, file: str | None, simulated: bool, stack: str | None, 
             "windows": [each.model_dump(mode="json") for each in found.windows],
             "reference": found.reference.model_dump(mode="json") if found.reference is not None else None,
             "trainings": [dict(zip(("at", "what", "why"), each, strict=True)) for each in found.trainings],
-            "rollouts": [dict(zip(("number", "at", "what", "ended"), each, strict=True)) for each in found.rollouts],
+            "rollouts": [
+                dict(zip(("number", "at", "what", "ended", "figures"), each, strict=True)) for each in found.rollouts
+            ],
             "people": [dict(zip(("at", "by", "what", "of"), each, strict=True)) for each in found.people],
         }
         say.out(json.dumps(told, indent=2, ensure_ascii=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,7 +18,9 @@ from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.reference import ReferenceAbout
 from heliostat.monitoring.state import MonitorState
+from heliostat.spec.analysis import CheckResult
 from heliostat.spec.audit import AuditEvent
+from heliostat.spec.ledger import Entry, EntryKind
 from heliostat.spec.monitoring import Acceptance, Refusal, acceptances, refusals, top
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
@@ -46,7 +48,9 @@ class Gathered:
     data: Mapping[str, Any] = field(default_factory=dict)
     """The manifest of the data that what serves was trained and tested on."""
     rollouts: tuple[tuple[str, ...], ...] = ()
-    """Number, when, what, how it ended; the newest first."""
+    """Number, when, what, how it ended, with which figures; the newest first."""
+    serves: str = ""
+    """The versions that have traffic by the ledger; empty where none has."""
     people: tuple[tuple[str, str, str, str], ...] = ()
     """When, who, what, of what and why: what people said to rollouts; the newest first."""
     trainings: tuple[tuple[str, str, str], ...] = ()
@@ -61,7 +65,8 @@ def gathered(store: ObjectStore, name: str) -> Gathered:
         RetryableError: the store does not answer.
     """
     state = monitors.read(store, name)
-    rollouts = _rollouts(store, name)
+    entries = sorted(ledger.read(store, name, _MOST_ENTRIES).entries, key=lambda entry: entry.number, reverse=True)
+    rollouts = _rollouts(entries)
     if state.looked_at is None and not rollouts:
         raise PermanentError(f"nothing is known of {name}: it was never rolled out, and no monitor looked at it")
     reference = _reference(store, name, state)
@@ -72,6 +77,7 @@ def gathered(store: ObjectStore, name: str) -> Gathered:
         reference=reference,
         data=_data(store, name, reference),
         rollouts=rollouts,
+        serves=_serves(entries[0]) if entries else "",
         people=_people(store, name),
         trainings=_trainings(store, name, state),
     )
@@ -110,10 +116,32 @@ def _data(store: ObjectStore, name: str, reference: ReferenceAbout | None) -> di
     return {}
 
 
-def _rollouts(store: ObjectStore, name: str) -> tuple[tuple[str, ...], ...]:
-    entries = ledger.read(store, name, _MOST_ENTRIES).entries
-    lines = ledger.lines(entries)[::-1]
-    return tuple((str(line.number), moment(line.at), line.what, line.ended or _NOTHING) for line in lines)
+def _serves(entry: Entry) -> str:
+    shares = [(weight, entry.known[digest].version.label) for digest, weight in entry.weights.items() if digest in entry.known]
+    return ", ".join(
+        label if weight == 1 else f"{weight:.0%} {label}" for weight, label in sorted(shares, reverse=True) if weight
+    )
+
+
+def _rollouts(entries: Sequence[Entry]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (str(line.number), moment(line.at), line.what, line.ended or _NOTHING, _figures(entry) or _NOTHING)
+        for line, entry in zip(ledger.lines(entries), entries, strict=True)
+    )
+
+
+def _figures(entry: Entry) -> str:
+    """What the checks of a rollout found, with its end; they are the same in its entries before."""
+    if entry.kind is not EntryKind.END:
+        return ""
+    return "; ".join(f"step {result.step + 1}: {_check(each)}" for result in entry.analyses for each in result.findings)
+
+
+def _check(each: CheckResult) -> str:
+    if each.candidate is None:
+        return f"{each.check} {each.verdict.value}{f', {each.text}' if each.text else ''}"
+    beside = f", what served had {each.serving:.4g}" if each.serving is not None else ""
+    return f"{each.check} {each.candidate:.4g}{beside} ({each.limit})"
 
 
 def _people(store: ObjectStore, name: str) -> tuple[tuple[str, str, str, str], ...]:

@@ -59,7 +59,7 @@ def page(found: Gathered, now: datetime) -> str:
 
 def _facts(found: Gathered) -> list[tuple[str, str]]:
     state = found.state
-    served = state.model_uri or (found.rollouts[0][2] if found.rollouts else _NOTHING)
+    served = state.model_uri or found.serves or _NOTHING
     newest = {name: f"{moment:%Y-%m-%d %H:%M}" for name, moment in state.newest.items()}
     return [
         ("Serves", served),

@@ -37,7 +37,7 @@ APPROVER = Identity(name="simulated-approver", known=True, roles=(Role.APPROVER,
 """Who lets rollouts go on."""
 _EVERY_SECOND = 120
 """Looks with nothing to do that are a second apart; later ones are further apart."""
-_LONGEST_SECONDS = 60.0
+_LONGEST_SECONDS = 300.0
 _QUIET_LOOKS = 10
 """After as many with nothing to do and no rollout, nothing happens until somebody wants something."""
 
