@@ -112,8 +112,8 @@ def rows(count: int, seed: int) -> pa.Table:
 def make(count: int, folder: Path) -> None:
     """Write the day's log and its labels, and the snapshot that the version was trained on."""
     store = open_store(StoreAddress(uri=f"file://{folder}"))
-    tables = [rows(_TRAINED, seed) for seed in (1, 2, 3)]
-    manifest = save(Tables(*tables, label="label"), NAME, store)
+    train, validation, test = (rows(_TRAINED, seed) for seed in (1, 2, 3))
+    manifest = save(Tables(train, validation, test, label="label"), NAME, store)
     (folder / "digest").write_text(manifest["digest"])
     for number in range(0, count, _PART_ROWS):
         part, random = rows(min(_PART_ROWS, count - number), number + 10), np.random.default_rng(number)

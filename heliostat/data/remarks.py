@@ -24,8 +24,8 @@ def remarks(then: ColumnProfile, now: ColumnProfile) -> Iterator[str]:
         before, here = then.texts.estimated_distinct, now.texts.estimated_distinct
         if here == 1 and before > 1:
             yield f"every value is {now.texts.values[0].as_py()!r}"
-        elif here > max(_FEW, _EXPLODED * before):
-            yield f"it has about {here:,} different texts, and had {before:,}"
+        elif now.texts.distinct is None and here > max(_FEW, _EXPLODED * before):
+            yield f"{here:,} different texts, and there were {before:,}"  # of more the comparison says so itself
 
 
 def _of_numbers(then: Numbers | None, now: Numbers) -> Iterator[str]:
