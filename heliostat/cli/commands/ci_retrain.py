@@ -108,9 +108,9 @@ def _by_monitors(stacks: Sequence[str], remote: str, base: str, as_json: bool) -
     from heliostat.gitops.watched_retraining import Standing
     from heliostat.systems.forges.here import open_forge
 
-    asked, failed = _Asked({stack.rpartition("/")[2]: stack for stack in stacks}), []
-    found = [each for stack in asked.stacks for each in asked.watched(stack, failed)]
-    done: list[Retrained] = failed
+    asked = _Asked({stack.rpartition("/")[2]: stack for stack in stacks})
+    done: list[Retrained] = []
+    found = [each for stack in asked.stacks for each in asked.watched(stack, done)]
     if found:
         project, forge = Place.here().require_project(), open_forge(os.environ)
         told = (asked.end, asked.refusals, asked.served, asked.card)
