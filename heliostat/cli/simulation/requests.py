@@ -33,20 +33,27 @@ class RecordedClients(Clients):
 
 
 class Recorded:
-    """The rows of a workload by the time at which they were asked about, the oldest first."""
+    """The rows of a workload by the time at which they were asked about, the oldest first.
 
-    def __init__(self, rows: pa.Table, column: str, label: str) -> None:
+    Args:
+        rows: In any order.
+        column: When each was asked about.
+        label: What turned out to be true: a number, true or false, or one of the classes.
+        classes: Of the task, where labels are of these.
+    """
+
+    def __init__(self, rows: pa.Table, column: str, label: str, classes: tuple[str, ...] = ()) -> None:
         times, there = micros(rows[column])
         order = np.argsort(times[there], kind="stable")
         self.moments: Micros = times[there][order]
         self._rows, self._label = rows.filter(pa.array(there)).take(pa.array(order)), label
+        self._numbers = {name: float(number) for number, name in enumerate(classes)}
 
     def last(self, most: int, now: float) -> pa.Table:
         """The newest rows that were asked about by `now`, Unix time in seconds, and whose label is known by then."""
         known = int(np.searchsorted(self.moments, (now - KNOWN_AFTER / timedelta(seconds=1)) * _MICROS, side="right"))
         return self._rows.slice(max(0, known - most), min(most, known))
 
-    def labels(self, rows: pa.Table) -> list[float | str]:
-        """Of some of the rows."""
-        found: list[float | str] = [each if isinstance(each, str) else float(each) for each in rows[self._label].to_pylist()]
-        return found
+    def labels(self, rows: pa.Table) -> list[float]:
+        """Of some of the rows; a class by its number, as ground truth is compared."""
+        return [self._numbers[each] if isinstance(each, str) else float(each) for each in rows[self._label].to_pylist()]

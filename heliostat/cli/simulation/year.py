@@ -38,6 +38,7 @@ from heliostat.spec.monitoring import (
     window_key,
 )
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.tasks import Multiclass
 from heliostat.spec.watches import Calendar
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import Directory
@@ -110,7 +111,9 @@ class Simulation:
         begin = first + trained_months
         self._rows = self._rows.filter(pa.array(self._in(first, last)))
         self._tell(f"training version 1 on {cut.name_of(first)} to {cut.name_of(begin - 1)}")
-        recorded = Recorded(self._rows, self._column, self._label)
+        task = self._asked.problem.task
+        classes = task.classes if isinstance(task, Multiclass) else ()
+        recorded = Recorded(self._rows, self._column, self._label, classes)
         starts = cut.start_of(begin) - _STARTED_BEFORE
         self._rollouts = rollouts.Rollouts(self.address, self._asked.name, recorded, starts, self._approve_after)
         self._roll_out(self._trained(begin))
