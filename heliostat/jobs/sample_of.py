@@ -12,7 +12,7 @@ from heliostat.jobs.data_of import Made, data_of
 from heliostat.ml.datasets import Parts, Snapshot, Tables
 from heliostat.ml.snapshots.parts import parts_of
 from heliostat.ml.snapshots.sampling import sampled
-from heliostat.spec.data_sets import DataSource
+from heliostat.spec.data_sets import DataSource, Parent
 from heliostat.spec.jobs import SnapshotSpecification, WholeSnapshot
 from heliostat.spec.snapshot_settings import sample_text
 
@@ -49,11 +49,12 @@ def _of_snapshot(whole: WholeSnapshot, share: float) -> Parts:
 def _of_function(data: Tables | Parts, share: float) -> Parts:
     notes: list[str] = []
     sources: list[DataSource] = []
+    parents: list[Parent] = []
 
     def rows(split: str, source: Any) -> Iterator[pa.Table]:
         yield from sampled((part for _, part in parts_of(split, source)), share)
-        # What makes parts may add to both until the last one is made.
-        notes[:], sources[:] = [*data.notes, sample_text(share)], data.sources
+        # What makes parts may add to all of them until the last one is made.
+        notes[:], sources[:], parents[:] = [*data.notes, sample_text(share)], data.sources, data.parents
 
-    splits = {split: partial(rows, split, source) for split, source in data}
-    return Parts(**splits, label=data.label, notes=notes, sources=sources)
+    train, validation, test = (partial(rows, split, source) for split, source in data)
+    return Parts(train, validation, test, label=data.label, notes=notes, sources=sources, parents=parents)

@@ -11,7 +11,7 @@ import pytest
 
 from heliostat.jobs import data_of
 from heliostat.jobs import snapshot as job
-from heliostat.ml.datasets import Parts, Snapshot, Tables
+from heliostat.ml.datasets import Parent, Parts, Snapshot, Tables
 from heliostat.ml.snapshots.sampling import is_taken, sampled
 from heliostat.spec.data_sets import SnapshotManifest
 from heliostat.spec.jobs import SnapshotSpecification, WholeSnapshot
@@ -92,6 +92,13 @@ def test_a_sample_says_so_in_its_manifest(world: World):
     assert made.sample == 0.25
     assert made.notes == (*world.notes, "a sample of 25 % of the rows")
     assert Snapshot(f"datasets/birds/{made.digest}", world.address).manifest()["sample"] == 0.25
+
+
+def test_a_sample_names_the_parents_of_its_data(world: World):
+    parent = Parent(name="nests", digest="c" * 64)
+    world.data = Tables(table(2000), table(300), table(300), "late", parents=(parent,))
+    made = world.make(0.25).made
+    assert made is not None and made.parents == (parent,)
 
 
 def test_parts_are_sampled_as_they_come_and_may_still_add_notes(world: World):

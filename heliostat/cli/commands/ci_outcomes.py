@@ -72,7 +72,6 @@ def _outcomes(stack: str, since: float, failures: dict[str, str]) -> Iterator[Ro
 def _of_environments(environments: Environments, failures: dict[str, str]) -> Iterator[RolloutOutcome]:
     from heliostat.cli.rollouts.access import with_controller
     from heliostat.engine.errors import EngineError
-    from heliostat.gitops.leftovers import applications_of
     from heliostat.gitops.rollout_outcomes import of_environment
     from heliostat.systems.errors import PermanentError, RetryableError
 
@@ -84,7 +83,7 @@ def _of_environments(environments: Environments, failures: dict[str, str]) -> It
             failures[platform] = str(error)
             continue
         for record in (each for each in records if each.platform == platform):
-            statuses = (there[name] for name in applications_of(record) if name in there)
+            statuses = (there[name] for name in record.applications if name in there)
             yield from (found for status in statuses if (found := of_environment(record.name, status)) is not None)
 
 
