@@ -58,6 +58,7 @@ class InS3:
     """A bucket of moto's behind what refuses writes as S3 and as MinIO do."""
 
     endpoint: str
+    client: httpx.Client
     url: str = ""
     refusal: tuple[int, str] | None = None
 
@@ -77,7 +78,7 @@ class InS3:
             return httpx.Response(status, text=said, headers={"content-type": "application/xml"})
         url = f"{self.endpoint}{request.url.raw_path.decode()}"
         headers = {name: value for name, value in request.headers.items() if name not in _HOPS}
-        found = httpx.request(request.method, url, headers=headers, content=request.content, trust_env=False)
+        found = self.client.request(request.method, url, headers=headers, content=request.content)
         kept = {name: value for name, value in found.headers.items() if name not in _HOPS}
         return httpx.Response(found.status_code, content=found.content, headers=kept)
 
@@ -88,7 +89,6 @@ def in_s3(endpoint: str, bucket: str) -> Iterator[InS3]:
     import boto3
 
     boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=bucket)
-    place = InS3(endpoint)
-    with over_http(place.answer) as url:
+    with httpx.Client(trust_env=False, timeout=60) as client, over_http((place := InS3(endpoint, client)).answer) as url:
         place.url = f"s3://{bucket}?endpoint={url}&region=us-east-1&s3ForcePathStyle=true"
         yield place

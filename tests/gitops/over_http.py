@@ -15,6 +15,9 @@ def over_http(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str
     """The URL at which it answers."""
 
     class Handler(BaseHTTPRequestHandler):
+        # Of HTTP/1.1: else who asks whether to send a body, as S3's clients do, waits a second for an answer.
+        protocol_version = "HTTP/1.1"
+
         def _answer(self) -> None:
             content = self.rfile.read(int(self.headers.get("content-length") or 0))
             url = f"http://{self.headers['host']}{self.path}"
