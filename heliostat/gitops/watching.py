@@ -10,7 +10,8 @@ from heliostat.gitops.watched_retraining import Watched
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.retraining import Outcome
 from heliostat.monitoring.state import MonitorState
-from heliostat.spec.monitoring import Refusal, proposal_key, refusals
+from heliostat.spec.monitoring import Refusal, proposal_key
+from heliostat.systems import gate_notes
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 
@@ -37,10 +38,4 @@ def refused_since(store: ObjectStore, name: str, since: float) -> Sequence[Refus
     Raises:
         PermanentError, RetryableError: the store does not say.
     """
-    found = []
-    for info in store.list(refusals(name)):
-        try:
-            found.append(Refusal.model_validate_json(store.get(info.key)))
-        except (ObjectMissingError, ValidationError):
-            continue
-    return sorted((each for each in found if each.at > since), key=lambda each: each.at)
+    return [each for each in gate_notes.refused(store, name) if each.at > since]

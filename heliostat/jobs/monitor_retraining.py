@@ -20,21 +20,11 @@ from heliostat.spec.ledger import Entry, EntryKind, key_of, place_of, prefix_of
 from heliostat.spec.monitoring import MonitorSpecification, Refusal, refusals, top
 from heliostat.spec.retraining import FindingTrigger
 from heliostat.spec.rollouts import Phase
+from heliostat.systems import gate_notes
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 _SPARE: Final = 3
 """Windows beyond those that a trigger asks for: of some nothing can be told."""
-
-
-def refused(store: ObjectStore, name: str) -> tuple[Refusal, ...]:
-    """The candidates that the gate refused."""
-    found = []
-    for info in store.list(refusals(name)):
-        try:
-            found.append(Refusal.model_validate_json(store.get(info.key)))
-        except (ObjectMissingError, ValidationError):
-            continue
-    return tuple(found)
 
 
 def rolled_back(store: ObjectStore, name: str, since: datetime) -> tuple[Refusal, ...]:
@@ -64,7 +54,10 @@ def considered(
 ) -> tuple[dict[str, Any], list[Finding]]:
     """What a look says of retraining (`decision`, `proposal`, `ended` of `Looks`), and its findings."""
     specification, reference, store, now = asked.specification, asked.reference, asked.store, asked.now
-    candidates = (*refused(store, specification.name), *rolled_back(store, specification.name, reference.about.since))
+    candidates = (
+        *gate_notes.refused(store, specification.name),
+        *rolled_back(store, specification.name, reference.about.since),
+    )
     findings = judged(specification.name, candidates, reference.about.since, now)
     over = ended(state.proposal, specification.model_uri, candidates) if state.proposal is not None else None
     policy = specification.monitor.retraining

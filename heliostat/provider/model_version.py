@@ -19,10 +19,11 @@ from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.judging import judged_by
 from heliostat.spec.metrics import former
-from heliostat.spec.monitoring import Acceptance, Refusal, acceptances, refusals
+from heliostat.spec.monitoring import Acceptance, Refusal
 from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.snapshot_settings import SAMPLE_TAG, sample_text
 from heliostat.spec.workload import OnRefusal
+from heliostat.systems import gate_notes
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion
@@ -161,15 +162,13 @@ def _refusal(verdict: gate.Verdict, report_uri: str) -> dict[str, str]:
 def _note_refusal(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str) -> None:
     """Tell the application's monitor, once for each candidate: a worse one is an alarm."""
     told = Refusal(at=time.time(), candidate=inputs.model_uri, reasons=verdict.reasons, report=report_uri)
-    key = f"{refusals(inputs.application)}{inputs.run_id}.json"
-    open_store(inputs.store).put(key, told.model_dump_json().encode(), only_if_absent=True)
+    gate_notes.note(open_store(inputs.store), inputs.application, str(inputs.run_id), told)
 
 
 def _note_acceptance(inputs: ModelVersionInputs, version: RegisteredVersion, verdict: gate.Verdict, report_uri: str) -> None:
     """Keep what the gate said for whoever looks at the application later, once for each candidate."""
     told = Acceptance(at=time.time(), version=version.uri, summary=verdict.summary, report=report_uri)
-    key = f"{acceptances(inputs.application)}{inputs.run_id}.json"
-    open_store(inputs.store).put(key, told.model_dump_json().encode(), only_if_absent=True)
+    gate_notes.note(open_store(inputs.store), inputs.application, str(inputs.run_id), told)
 
 
 def _refused(

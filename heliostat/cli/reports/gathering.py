@@ -21,7 +21,8 @@ from heliostat.monitoring.state import MonitorState
 from heliostat.spec.analysis import CheckResult
 from heliostat.spec.audit import AuditEvent
 from heliostat.spec.ledger import Entry, EntryKind
-from heliostat.spec.monitoring import Acceptance, Refusal, acceptances, refusals, top
+from heliostat.spec.monitoring import top
+from heliostat.systems import gate_notes
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
@@ -172,17 +173,9 @@ def _trainings(store: ObjectStore, name: str, state: MonitorState) -> tuple[tupl
             continue
         how = ended.get(proposal.at, "open")
         found.append((proposal.at, f"proposed, {how}", "; ".join(proposal.reasons)))
-    for info in store.list(refusals(name)):
-        try:
-            refusal = Refusal.model_validate_json(store.get(info.key))
-        except (ObjectMissingError, ValidationError):
-            continue
+    for refusal in gate_notes.refused(store, name):
         at = datetime.fromtimestamp(refusal.at, UTC)
         found.append((at, f"{refusal.candidate} refused", "; ".join(refusal.reasons)))
-    for info in store.list(acceptances(name)):
-        try:
-            acceptance = Acceptance.model_validate_json(store.get(info.key))
-        except (ObjectMissingError, ValidationError):
-            continue
+    for acceptance in gate_notes.accepted(store, name):
         found.append((datetime.fromtimestamp(acceptance.at, UTC), f"{acceptance.version} accepted", acceptance.summary))
     return tuple((f"{at:%Y-%m-%d %H:%M}", what, why) for at, what, why in sorted(found, reverse=True))

@@ -32,14 +32,13 @@ from heliostat.spec.monitoring import (
     Acceptance,
     MonitorSpecification,
     Refusal,
-    acceptances,
-    refusals,
     states,
     window_key,
 )
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Multiclass
 from heliostat.spec.watches import Calendar
+from heliostat.systems import gate_notes
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import Directory
 from heliostat.systems.revisions import Revisions
@@ -237,13 +236,11 @@ class Simulation:
         at = judged.timestamp()
         if verdict.accepted:
             told = Acceptance(at=at, version=f"models:/{self._asked.name}/{candidate.number}", summary=verdict.summary)
-            key = f"{acceptances(self._asked.name)}{cut.name_of(month)}.json"
-            self._store.put(key, told.model_dump_json().encode())
+            gate_notes.note(self._store, self._asked.name, cut.name_of(month), told)
             self._roll_out(candidate)
             return f"proposed: {reasons}; accepted as version {candidate.number}: {verdict.summary}"
         refusal = Refusal(at=at, candidate=f"version {candidate.number}", reasons=verdict.reasons)
-        key = f"{refusals(self._asked.name)}{cut.name_of(month)}.json"
-        self._store.put(key, refusal.model_dump_json().encode())
+        gate_notes.note(self._store, self._asked.name, cut.name_of(month), refusal)
         return f"proposed: {reasons}; refused: {'; '.join(verdict.reasons)}"
 
 
