@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import click
@@ -39,23 +40,28 @@ class _StacksHere:
         return ControllerClient(controller_of(stack), on_behalf_of=login)
 
 
-@dataclass(frozen=True)
 class _EnvironmentsHere:
-    """Branches' environments, in the store of the stacks' state."""
+    """Branches' environments, in the store of the stacks' state, which is looked for once a comment is about one."""
 
-    environments: Environments
+    @cached_property
+    def _environments(self) -> Environments:
+        from heliostat.cli.commands.env import environments_here
+        from heliostat.systems.controller_api import TOKEN_VARIABLE
+
+        # The token of this job passes on words, and declares nothing: what it orders is done with the stack's own.
+        return environments_here(quiet=True, without=[TOKEN_VARIABLE])
 
     def find(self, branch: str) -> EnvironmentRecord | None:
-        return self.environments.find(branch)
+        return self._environments.find(branch)
 
     def client(self, record: EnvironmentRecord, login: str) -> ControllerClient:
         return _StacksHere(()).client(record.platform, login)
 
     def keep_until(self, record: EnvironmentRecord, moment: float) -> EnvironmentRecord:
-        return self.environments.keep_until(record, moment)
+        return self._environments.keep_until(record, moment)
 
     def down(self, record: EnvironmentRecord) -> None:
-        self.environments.down(record)
+        self._environments.down(record)
 
 
 @click.command("command")
@@ -71,19 +77,15 @@ def command(named: tuple[str, ...], number: int | None, comment: str | None, as_
     It counts from those alone whose login stands in the stack's `access` section, by their roles, and is in the audit log in
     their name. HELIOSTAT_TOKEN is a token with the role `relay`. The same comment once more does nothing.
     """
-    from heliostat.cli.commands.env import environments_here
     from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.gitops.commanding import Standing, answer
-    from heliostat.systems.controller_api import TOKEN_VARIABLE
     from heliostat.systems.forges.here import open_forge, repository_here
 
     event = _event(number, comment)
     if event is None:
         return _told("nothing", "No comment on a pull request was written.", as_json)
     kind, stacks = repository_here(os.environ).kind, _StacksHere(named or (stacks_here().name(None),))
-    # The token of this job passes on words, and declares nothing: what it orders is done with the stack's own.
-    environments = _EnvironmentsHere(environments_here(quiet=True, without=[TOKEN_VARIABLE]))
-    outcome = asyncio.run(answer(open_forge(os.environ), kind, event.number, event.comment, stacks, environments))
+    outcome = asyncio.run(answer(open_forge(os.environ), kind, event.number, event.comment, stacks, _EnvironmentsHere()))
     _told(outcome.standing, outcome.told, as_json)
     return Exit.FAILED if outcome.standing is Standing.FAILED else Exit.OK
 
