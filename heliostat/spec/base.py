@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -75,3 +76,25 @@ Parameters = dict[str, bool | int | float | str]
 REQUEST_ID: Final = "^[!-+.-~-]{1,128}$"
 """The `x-request-id` that a client may choose, for HAProxy and Python alike: visible ASCII, which goes into headers and files
 as it is, without a comma, which makes several headers one. Any other is replaced where the request is logged."""
+
+
+def without_defaults(value: BaseModel) -> dict[str, Any]:
+    """A model as JSON's types, without what is as ever; but with the kinds of what may be one of several: it is read by its
+    kind, which is a default of each."""
+    found: dict[str, Any] = _with_kinds(value, value.model_dump(mode="json", exclude_defaults=True))
+    return found
+
+
+def _with_kinds(value: Any, dumped: Any) -> Any:
+    if isinstance(value, BaseModel) and isinstance(dumped, dict):
+        names = {field.alias or name: name for name, field in type(value).model_fields.items()}
+        kind = getattr(value, "kind", None)
+        return {
+            **({"kind": str(kind)} if isinstance(kind, str) else {}),
+            **{key: _with_kinds(getattr(value, names.get(key) or key, None), each) for key, each in dumped.items()},
+        }
+    if isinstance(value, list | tuple) and isinstance(dumped, list):
+        return [_with_kinds(*pair) for pair in zip(value, dumped, strict=True)]
+    if isinstance(value, Mapping) and isinstance(dumped, dict):
+        return {name: _with_kinds(value.get(name), each) for name, each in dumped.items()}
+    return dumped

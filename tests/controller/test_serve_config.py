@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from test_store import wanted
 
 from heliostat.controller.backends.ray_serve import identity_in
 from heliostat.controller.backends.serve_config import serve_application
 from heliostat.rollout.model import Colour, DeployColour, identity
-from heliostat.spec.addresses import RayAddress
+from heliostat.spec.addresses import RayAddress, TokenFile, TokenVariable
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.logged_models import ModelEnvironment
+from heliostat.spec.personal import PersonalKey, Privacy
 from heliostat.spec.resources import ControllerInputs, StoreAddress
 from heliostat.spec.rollouts import Runtime, ServingArguments, Version
 from heliostat.systems.ray_serve import ServeApplication, ServeStatus
@@ -113,3 +115,15 @@ def test_a_model_s_own_packages_come_after_the_library_and_before_what_is_instal
     assert config["runtime_env"]["py_modules"] == ["file:///objects/library/a.zip", "file:///objects/environments/e.zip"]
     assert ServingArguments.model_validate(config["args"]).version == version
     assert "environment" not in serve_application("flights", of(wanted().version), SETTINGS, None)["args"]["version"]
+
+
+@pytest.mark.parametrize("secret", [TokenFile(path="/run/key"), TokenVariable(variable="KEY")])
+def test_what_may_be_of_several_kinds_arrives_with_its_kind(secret: TokenFile | TokenVariable) -> None:
+    keys = (PersonalKey(id="k1", secret=secret),)
+    version = deploy().desired.version.model_copy(update={"privacy": Privacy(keys=keys)})
+    arguments = serve_application("flights", of(version), SETTINGS, None)["args"]
+    assert ServingArguments.model_validate(arguments).version == version
+
+
+def test_no_kind_is_said_of_what_is_as_ever() -> None:
+    assert "kind" not in str(serve_application("flights", deploy(), SETTINGS, None)["args"]["version"].get("privacy", ""))

@@ -21,9 +21,10 @@ from serving_fakes import seal_here
 
 from heliostat.analysis.logged_requests import LoggedRequests
 from heliostat.serving.prediction_log.columns import Columns
-from heliostat.serving.prediction_log.spools import folder_of, identity
+from heliostat.serving.prediction_log.spools import Head, folder_of, identity
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.spec.resources import StoreAddress
+from heliostat.spec.review import Review, ReviewProbability
 from heliostat.spec.workload import PredictionLog as Settings
 from heliostat.systems.objects import open_store
 
@@ -228,3 +229,10 @@ def test_a_store_is_itself_however_its_address_is_written():
     names = [{identity(address) for address in group} for group in same]
     assert [len(group) for group in names] == [1] * len(same)
     assert len(set.union(*names)) == len(same)
+
+
+def test_a_head_says_of_what_kind_the_answer_is_that_reviews_look_at(tmp_path):
+    columns = Columns.of(Ask, Told)
+    review = Review(answer=ReviewProbability(field="late_probability"))
+    head = Head(store=StoreAddress(uri=tmp_path.as_uri()), application="flights", columns=columns, review=review)
+    assert Head.of(head.line) == head

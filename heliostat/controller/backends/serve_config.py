@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heliostat.rollout.model import DeployColour
+from heliostat.spec.base import without_defaults
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import backend_name, route_prefix
 from heliostat.spec.rollouts import ReplicaSettings, ServingArguments, Version
@@ -58,7 +59,7 @@ def serve_application(
             environment_uri=version.environment.uri if version.environment else None,
         ),
         # Without what is as ever: an older library, which a version may run on, refuses what it does not know.
-        "args": arguments.model_dump(mode="json", exclude_defaults=True),
+        "args": without_defaults(arguments),
         "deployments": [deployment, *_scaled_in_place(version)],
         # A line a request costs a seventh of the throughput; the prediction log says more.
         "logging_config": {"enable_access_log": False},

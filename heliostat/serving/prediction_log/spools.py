@@ -16,9 +16,10 @@ from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from heliostat.serving.prediction_log.columns import Columns
-from heliostat.spec.base import Model, Name
+from heliostat.spec.base import Model, Name, without_defaults
 from heliostat.spec.resources import StoreAddress
 from heliostat.spec.review import Review
 from heliostat.systems.objects import directory_of
@@ -57,7 +58,7 @@ class Head(Model):
     @property
     def line(self) -> bytes:
         """As it is written."""
-        return self.model_dump_json(exclude_defaults=True, exclude={"spool"}).replace("{", '{"spool":2,', 1).encode() + b"\n"
+        return to_json({"spool": 2, **without_defaults(self)}) + b"\n"
 
     def is_for(self, store: StoreAddress, application: Name) -> bool:
         """Whether the spool is sealed into this store under this name."""
