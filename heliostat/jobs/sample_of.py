@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +30,7 @@ def rows_of(specification: SnapshotSpecification, tell: Callable[[str], None]) -
         tell(f"taking {sample_text(share)} of the snapshot {whole.digest[:12]}")
         return Made(_of_snapshot(whole, share))
     made = data_of(specification, tell)
-    return Made(_of_function(made.data, share), made.done)
+    return replace(made, data=_of_function(made.data, share))
 
 
 def _of_snapshot(whole: WholeSnapshot, share: float) -> Parts:

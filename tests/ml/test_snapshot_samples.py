@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from heliostat.jobs import data_of
+from heliostat.jobs import data_of, sample_of
 from heliostat.jobs import snapshot as job
 from heliostat.ml.datasets import Parent, Parts, Snapshot, Tables
 from heliostat.ml.snapshots.sampling import is_taken, sampled
 from heliostat.spec.data_sets import SnapshotManifest
 from heliostat.spec.jobs import SnapshotSpecification, WholeSnapshot
 from heliostat.spec.resources import StoreAddress
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
 
 
@@ -99,6 +99,15 @@ def test_a_sample_names_the_parents_of_its_data(world: World):
     world.data = Tables(table(2000), table(300), table(300), "late", parents=(parent,))
     made = world.make(0.25).made
     assert made is not None and made.parents == (parent,)
+
+
+def test_a_sample_is_not_kept_where_its_rows_are_not_current_any_more(world: World, monkeypatch: pytest.MonkeyPatch):
+    def refuse() -> None:
+        raise RetryableError("a person's rows were deleted meanwhile")
+
+    monkeypatch.setattr(sample_of, "data_of", lambda *_: data_of.Made(world.data, require_current=refuse))
+    with pytest.raises(RetryableError, match="deleted meanwhile"):
+        world.make(0.25)
 
 
 def test_parts_are_sampled_as_they_come_and_may_still_add_notes(world: World):
