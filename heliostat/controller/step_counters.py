@@ -39,9 +39,7 @@ class StepCounters:
 
     async def refresh(self) -> None:
         """Ask every replica that has steps; what does not answer in time is asked again at the next scrape."""
-        found = await asked(
-            self._reconciler, POSTPROCESSING, StepCounts, lambda _, desired: bool(desired.version.postprocessing)
-        )
+        found = await asked(self._reconciler, POSTPROCESSING, StepCounts, _has_steps)
         told = [(place, counts) for place, counts in found if counts is not None]
         for place, counts in told:
             self._take(place.application, place.version, counts)

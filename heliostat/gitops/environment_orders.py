@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final, Protocol
 
 from heliostat.gitops.command_words import Command, Verb
@@ -11,6 +10,7 @@ from heliostat.gitops.markdown import code, text_of
 from heliostat.gitops.ordering import PRECISION_SECONDS, NotMeantError
 from heliostat.gitops.records import EnvironmentRecord
 from heliostat.spec.branch_environments import EnvironmentOrder, EnvironmentVerb
+from heliostat.spec.formatting import minute
 from heliostat.systems.controller_api import ControllerClient
 
 _VERBS: Final = {Verb.EXTEND: EnvironmentVerb.EXTEND, Verb.DOWN: EnvironmentVerb.DOWN}
@@ -57,8 +57,7 @@ async def order(
         done = "is taken down; a push to the branch makes it anew"
     else:
         later = await asyncio.to_thread(there.keep_until, record, until)
-        goes = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(later.expires))
-        done = f"stays until {goes}, and for longer where it is used"
+        done = f"stays until {minute(later.expires)}, and for longer where it is used"
     return f"The environment {code(record.name)} {done}, by the word of {text_of(who.name)}."
 
 

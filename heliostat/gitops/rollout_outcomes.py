@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from heliostat.gitops.markdown import code, text_of
 from heliostat.spec.analysis import AnalysisResult, Verdict
-from heliostat.spec.formatting import percent
+from heliostat.spec.formatting import minute, percent
 from heliostat.spec.ledger import Entry, EntryKind
 from heliostat.spec.rollouts import Origin, Phase, Rollout, Status
 
@@ -130,19 +129,19 @@ def _ended(phase: Phase, at: float, error: str | None, before: str | None, analy
     passed = sum(each.verdict is Verdict.PASS for each in findings)
     checks = f"; {passed} of {len(findings)} checks passed" if findings else ""
     if phase is Phase.SUCCEEDED:
-        return f"through: it got all the traffic, and the rollout ended at {_moment(at)}{checks}"
+        return f"through: it got all the traffic, and the rollout ended at {minute(at)}{checks}"
     if phase is Phase.SUPERSEDED:
-        return f"a newer declaration took its place at {_moment(at)}"
+        return f"a newer declaration took its place at {minute(at)}"
     stays = f"{code(before)} goes on serving" if before else "nothing was there to go back to"
-    return f"**rolled back** at {_moment(at)}: {_first_line(error)}; {stays}{checks}"
+    return f"**rolled back** at {minute(at)}: {_first_line(error)}; {stays}{checks}"
 
 
 def _under_way(stack: str, name: str, rollout: Rollout, may_order: bool) -> str:
     share = f"{percent(rollout.candidate_weight)} of the traffic"
-    until = f" until {_moment(rollout.until)}" if rollout.until is not None else ""
+    until = f" until {minute(rollout.until)}" if rollout.until is not None else ""
     if rollout.phase is Phase.WAITING:
         words = f": {code(f'/approve {name} in {stack}')} or {code(f'/rollback {name} in {stack}')}" if may_order else ""
-        late = f"; left alone, it is rolled back at {_moment(rollout.until)}" if rollout.until is not None else ""
+        late = f"; left alone, it is rolled back at {minute(rollout.until)}" if rollout.until is not None else ""
         return f"it has {share} and **waits for a person**{words}{late}"
     if rollout.phase in (Phase.RETAINING, Phase.RETIRING):
         return f"it has all the traffic; the version before is kept{until}"
@@ -157,8 +156,4 @@ def _first_line(error: str | None) -> str:
 
 
 def _commit(origin: Origin | None) -> str:
-    return origin.commit if origin is not None and origin.commit and not origin.dirty else ""
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
+    return origin.known_commit if origin is not None else ""

@@ -78,5 +78,4 @@ def went_back(status: Status, entries: Iterable[Entry], workload: str, stack: st
 
 
 def _commit(entry: Entry) -> str:
-    origin = entry.origin
-    return origin.commit if origin is not None and origin.commit and not origin.dirty else ""
+    return entry.origin.known_commit if entry.origin is not None else ""

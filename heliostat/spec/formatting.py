@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 _UNITS = ((86400.0, "day"), (3600.0, "h"), (60.0, "min"))
 
 
@@ -22,6 +24,11 @@ def duration(seconds: float) -> str:
             count = round(seconds / length, 1)
             return f"{count:g} {unit}" + ("s" if unit == "day" and count != 1 else "")
     return f"{round(seconds, 1):g} s"
+
+
+def minute(moment: float) -> str:
+    """Unix time as `2013-10-03 12:05 UTC`."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
 
 
 def counted(count: float, thing: str, things: str = "") -> str:

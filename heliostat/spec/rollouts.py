@@ -122,6 +122,11 @@ class Origin(Model):
     dirty: bool = False
     """Whether the checkout differed from the commit."""
 
+    @property
+    def known_commit(self) -> str:
+        """The commit that has what was declared; empty where none has: the checkout differed from it, or there was none."""
+        return self.commit if self.commit and not self.dirty else ""
+
 
 class Declaration(Model):
     """What an application shall be, and who says so."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -166,3 +166,19 @@ class FakeCluster:
         if behaviour(self.config_at(call.url.port or 0)) == "wrong":
             return httpx.Response(500, json={"failures": [{"name": "request 1", "reason": "expected late"}]})
         return httpx.Response(200, json={"passed": 1})
+
+
+class CountingReplicas(FakeCluster):
+    """Replicas that tell what they counted, while they are there."""
+
+    there = True
+    path = ""
+    """Below which they tell it."""
+    said: ClassVar[dict[str, Any]] = {}
+
+    def _golden(self, call: httpx.Request) -> httpx.Response:
+        if self.path not in call.url.path:
+            return super()._golden(call)
+        if not self.there:
+            raise httpx.ConnectError("gone")
+        return httpx.Response(200, json=self.said)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import httpx
+from typing import ClassVar
+
 import pytest
-from fake_cluster import FakeCluster
+from fake_cluster import CountingReplicas
 from rollouts_in_memory import World, quick
 from test_controller import bring, desired
 
@@ -14,17 +15,11 @@ __all__ = ["quick"]
 NAME = "heliostat_requests_unexpected_total"
 
 
-class Replicas(FakeCluster):
+class Replicas(CountingReplicas):
     """Replicas that count."""
 
-    there = True
-
-    def _golden(self, call: httpx.Request) -> httpx.Response:
-        if "/-/expectations" not in call.url.path:
-            return super()._golden(call)
-        if not self.there:
-            raise httpx.ConnectError("gone")
-        return httpx.Response(200, json={"counts": [{"field": "size", "expectation": "minimum", "requests": 3}]})
+    path = "/-/expectations"
+    said: ClassVar = {"counts": [{"field": "size", "expectation": "minimum", "requests": 3}]}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -15,8 +15,8 @@ from heliostat.cli.durations import Duration
 from heliostat.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from heliostat.gitops.environments import Environments
     from heliostat.gitops.outcome_comments import Told
+    from heliostat.gitops.records import EnvironmentRecord
     from heliostat.gitops.rollout_outcomes import RolloutOutcome
 
 
@@ -40,12 +40,9 @@ def outcomes(named: tuple[str, ...], with_environments: bool, since: float, as_j
     stacks = named or (stacks_here().name(None),)
     failures: dict[str, str] = {}
     found = [each for stack in stacks for each in _outcomes(stack, time.time() - since, failures)]
-    branches: dict[str, str] = {}
-    if with_environments:
-        environments = environments_here(quiet=True)
-        branches = {each.name: each.branch for each in environments.records.all()}
-        found += _of_environments(environments, failures)
-    told = tell(open_forge(os.environ), found, branches)
+    records = environments_here(quiet=True).records.all() if with_environments else []
+    found += _of_environments(records, failures)
+    told = tell(open_forge(os.environ), found, {each.name: each.branch for each in records})
     _show(told, failures, as_json)
     return Exit.FAILED if failures or any(each.failure for each in told) else Exit.OK
 
@@ -69,13 +66,12 @@ def _outcomes(stack: str, since: float, failures: dict[str, str]) -> Iterator[Ro
         failures[short] = str(error)
 
 
-def _of_environments(environments: Environments, failures: dict[str, str]) -> Iterator[RolloutOutcome]:
+def _of_environments(records: Sequence[EnvironmentRecord], failures: dict[str, str]) -> Iterator[RolloutOutcome]:
     from heliostat.cli.rollouts.access import with_controller
     from heliostat.engine.errors import EngineError
     from heliostat.gitops.rollout_outcomes import of_environment
     from heliostat.systems.errors import PermanentError, RetryableError
 
-    records = environments.records.all()
     for platform in sorted({record.platform for record in records}):
         try:
             there = {status.name: status for status in with_controller(platform, lambda client: client.list())}

@@ -171,9 +171,8 @@ class _Asked:
             if entry.at <= since:
                 return None
             if (entry.kind, entry.phase) == (EntryKind.END, Phase.SUCCEEDED):
-                origin = entry.origin
-                is_known = origin is not None and origin.commit and not origin.dirty
-                return Served(entry.target.version.model_uri, origin.commit or "") if origin and is_known else None
+                commit = entry.origin.known_commit if entry.origin is not None else ""
+                return Served(entry.target.version.model_uri, commit) if commit else None
         return None
 
     def card(self, version: str, stack: str) -> Card:
