@@ -12,7 +12,7 @@ from test_commands_in_comments import POLICY, WAITS_TWICE
 from test_controller import desired
 from test_governance_commands import live, run
 
-from heliostat.cli.rollouts import locate
+from heliostat.cli.rollouts import access, applications, locate
 from heliostat.spec.rollouts import Declaration, Phase
 from heliostat.systems.controller_api import ControllerClient
 
@@ -87,7 +87,8 @@ def comments(live, tmp_path, monkeypatch):
     }  # fmt: skip
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(locate, "stacks_here", StacksHere)
+    for module in (access, applications, locate):  # each that has the name: an earlier test may have imported it
+        monkeypatch.setattr(module, "stacks_here", StacksHere)
     yield Handler.comments
     server.shutdown()
     server.server_close()

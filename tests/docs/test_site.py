@@ -27,6 +27,9 @@ from heliostat.scaffold import template
 from heliostat.spec.stack import Stack
 
 ROOT = Path(__file__).parents[2]
+BUILD_S = 840
+"""A build takes a minute of processor, and beside the live stacks of a whole run ten times that by the clock."""
+pytestmark = pytest.mark.timeout(BUILD_S + 60)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Build:
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run([ROOT / "scripts" / "docs", folder], capture_output=True, text=True, timeout=280)
+    done = subprocess.run([ROOT / "scripts" / "docs", folder], capture_output=True, text=True, timeout=BUILD_S)
     return Build(folder, done.returncode, done.stdout + done.stderr)
 
 
