@@ -20,8 +20,8 @@ from bench.commands import MeasurementError
 from bench.session import SOURCE, Session, answers
 from bench.workspace import until
 from heliostat.spec.addresses import RayAddress
+from heliostat.spec.platform_resources import RayClusterInputs
 from heliostat.spec.platforms.local import LocalRay
-from heliostat.spec.resources import RayClusterInputs
 from heliostat.systems import ports, processes
 from heliostat.systems.http import open_sync_client
 from heliostat.systems.processes import Service

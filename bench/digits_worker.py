@@ -17,8 +17,8 @@ import pyarrow as pa
 from bench.direct_fit import Direct
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.metric_logger import MetricLogger
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Multiclass
 from workloads.digits import dataset, train
 

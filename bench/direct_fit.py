@@ -16,7 +16,7 @@ from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.training import Context, Trained
-from heliostat.spec.resources import TrainJobOutputs
+from heliostat.spec.training_resources import TrainJobOutputs
 
 
 class Direct(Context):

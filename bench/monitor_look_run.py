@@ -27,11 +27,11 @@ from heliostat.jobs.monitor_model import Answering
 from heliostat.ml.contracts import Contract
 from heliostat.ml.datasets import Tables, save
 from heliostat.monitoring.state import state_of
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.findings import State
 from heliostat.spec.monitoring import MonitorSpecification, states
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Binary
 from heliostat.systems.objects import ObjectStore, open_store
 from heliostat.systems.revisions import Revisions

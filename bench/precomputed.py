@@ -27,8 +27,10 @@ from bench.session import SOURCE, Session
 from heliostat.provider.batch_prediction import BatchPredictionHandler
 from heliostat.provider.resource import Context
 from heliostat.serving import model_cache
+from heliostat.spec.addresses import StoreAddress
+from heliostat.spec.platform_resources import RayClusterOutputs
 from heliostat.spec.predictions import Current, current_key
-from heliostat.spec.resources import ApplicationOutputs, BatchPredictionInputs, RayClusterOutputs, StoreAddress
+from heliostat.spec.serving_resources import ApplicationOutputs, BatchPredictionInputs
 from heliostat.systems.objects import directory_of
 
 ROWS = int(os.environ.get("HELIOSTAT_BENCH_ROWS", "10000000"))

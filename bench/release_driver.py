@@ -12,9 +12,8 @@ from typing import Any
 from bench.api import ENDS, Api, told
 from bench.commands import MeasurementError
 from bench.session import Stack
-from heliostat.spec.addresses import ControllerAddress
+from heliostat.spec.addresses import ControllerAddress, StoreAddress
 from heliostat.spec.ledger import Entry, EntryKind, prefix_of
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, Phase, Rollout, Status
 from heliostat.spec.strategies import Strategy
 from heliostat.systems.objects import ObjectStore, open_store

@@ -24,9 +24,9 @@ from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session
 from bench.tiny import CODE, CONTRACT
 from heliostat.rollout.model import Colour
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.controller import TRAFFIC_SERVICE, TrafficSettings
 from heliostat.spec.endpoints import Endpoint, EndpointState, backend_name, route_prefix
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import ServingArguments, Version
 from heliostat.spec.workload import Limits, PredictionLog
 from heliostat.systems import haproxy, ports, processes

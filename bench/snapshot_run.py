@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from heliostat.ml import datasets
 from heliostat.ml.datasets import Parts, Tables
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.objects import open_store
 
 _PART_ROWS: Final = 100_000

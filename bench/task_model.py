@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from heliostat.ml.contracts import Contract
 from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.queue.__main__ import main
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.rollouts import ServingArguments, Version
 from heliostat.spec.task_queue import RedisBroker, TaskQueue
 from heliostat.spec.workload import Limits, PredictionLog

@@ -12,7 +12,7 @@ from bench.commands import MeasurementError, run
 from bench.numbers import alternate, paired_ratio
 from bench.rows import BY_NAME, Result
 from bench.session import SOURCE, Session, Stack
-from heliostat.spec.resources import TrainJobOutputs
+from heliostat.spec.training_resources import TrainJobOutputs
 from heliostat.systems.mlflow_registry import Registry
 
 _ROUNDS = 3

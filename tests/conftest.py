@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems import store_lifecycle
 from tests import google_storage
 from tests.faults import options as fault_options

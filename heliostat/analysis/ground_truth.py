@@ -15,8 +15,8 @@ from typing import Final
 
 from heliostat.ml.ground_truth import prefix
 from heliostat.ml.label_files import LabelForm, Labels, is_data, read
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Name
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import ObjectInfo, ObjectMissingError, open_store
 
 _log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from pydantic_core import from_json, to_json
 from heliostat.analysis.client import Request
 from heliostat.serving.prediction_log.arrow import asked_in
 from heliostat.serving.prediction_log.spools import Head, folder_of, spools_in
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Name
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import ObjectMissingError, open_store
 
 _DAYS: Final = 60

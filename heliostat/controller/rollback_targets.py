@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from heliostat.rollout.model import SETTLED, Colour, Observed, State, identity
 from heliostat.rollout.refusals import is_refused
-from heliostat.spec.addresses import Access
+from heliostat.spec.addresses import Access, StoreAddress
 from heliostat.spec.ledger import Entry
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, Version
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import ModelMissingError, Registry

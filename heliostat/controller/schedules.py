@@ -19,8 +19,8 @@ from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.predictions import SCHEDULES, Scheduled, run_key
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import code_packages
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heliostat.gitops.comparison import Side, SideAddresses
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from heliostat.gitops.records import EnvironmentRecord
-from heliostat.spec.addresses import Access
+from heliostat.spec.addresses import Access, StoreAddress
 from heliostat.spec.branch_environments import experiment_in, name_in
 from heliostat.spec.ledger import prefix_of
 from heliostat.spec.predictions import schedule_key, top
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.mlflow_experiments import Experiments
 from heliostat.systems.objects import Directory, open_store
 

@@ -15,6 +15,7 @@ from heliostat.governance import batches, ingested_rows, objects, snapshots
 from heliostat.governance.batches import Batch
 from heliostat.governance.objects import Cleaned, Place
 from heliostat.governance.subjects import Subject
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import (
     ErasedObject,
     ErasedSnapshot,
@@ -24,7 +25,6 @@ from heliostat.spec.erasure import (
     content_of,
     key_of,
 )
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import prediction_tables
 from heliostat.systems.erasures import announced
 from heliostat.systems.errors import PermanentError

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from heliostat.governance.subjects import Subject
 from heliostat.ml.datasets import SPLITS, Parts, Snapshot, put_json, save
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import ErasedSnapshot
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore, open_store
 

@@ -23,10 +23,10 @@ from heliostat.serving import model_cache
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.serving.opening import steps_of
 from heliostat.serving.postprocessing import StepError, Steps
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import ANSWER, CHANGES, PREDICTION
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import part_key
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import library_packages
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from heliostat.ml.contracts import Contract, fields_of
 from heliostat.ml.datasets import Snapshot
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import ParquetSource, QuerySource, SnapshotSource
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import rows_key
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import databases
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.file_digests import sha256_of

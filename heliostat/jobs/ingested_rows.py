@@ -21,10 +21,10 @@ from heliostat.jobs.batch_rows import table_of
 from heliostat.jobs.parent_rows import rows_of_parent
 from heliostat.jobs.predicted_rows import predicted
 from heliostat.spec import ingested
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import DataSource, Parent
 from heliostat.spec.ingested import Part, SourceState
 from heliostat.spec.ingestion import DataSetSource, FilesSource, IncrementalQuery, PredictionsSource
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import databases
 from heliostat.systems.erasures import erased_parts
 from heliostat.systems.errors import PermanentError, RetryableError

@@ -8,9 +8,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from heliostat.ml.datasets import Snapshot
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import Parent, manifest_place, prefix_of
 from heliostat.spec.ingestion import DataSetSource
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore, open_store
 

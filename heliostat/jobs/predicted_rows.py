@@ -18,8 +18,8 @@ from heliostat.ml.ground_truth import prefix as labels_prefix
 from heliostat.monitoring.join import Join
 from heliostat.monitoring.label_objects import labels_of
 from heliostat.monitoring.logged import COMMON, Reading, read
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.ingestion import PredictionsSource
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore, open_store
 

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Name
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 

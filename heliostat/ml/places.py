@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.objects import ObjectMissingError, open_store
 
 

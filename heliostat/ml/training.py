@@ -24,11 +24,11 @@ from heliostat.ml.places import Places
 from heliostat.ml.previous import Previous
 from heliostat.ml.pyfunc import BASELINE_FOLDER, MODEL_FOLDER, RESULT_FILE
 from heliostat.ml.stopwatch import Stopwatch
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Parameters
 from heliostat.spec.distribution import DataParallel, Distribution
 from heliostat.spec.distribution import ParameterServer as ParameterServerSpec
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import DeclaredTask
 from heliostat.spec.training_report import Phase
 from heliostat.systems.ray_jobs import PROGRESS

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.platforms.aws import AwsPlatform
 from heliostat.spec.platforms.declared import Platform
 from heliostat.spec.platforms.gcp import GcpPlatform
 from heliostat.spec.platforms.stores import DirectoryStore, GcsStore, Store
-from heliostat.spec.resources import StoreAddress
 
 
 def address_of(store: Store, directory: Path) -> StoreAddress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.base import shared
-from heliostat.spec.resources import AccessInputs, AccessOutputs
+from heliostat.spec.platform_resources import AccessInputs, AccessOutputs
 from heliostat.spec.roles import MAY, AccessPolicy, Permission, Person, refusal
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError

@@ -23,8 +23,8 @@ from heliostat.provider.switches import Switches, switches_of
 from heliostat.spec.inspection import ServedModelAddress
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.proto import breaks, parse
-from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Declaration, Health, Plan
+from heliostat.spec.serving_resources import ApplicationInputs, ApplicationOutputs
 from heliostat.systems import code_packages, library_packages
 from heliostat.systems.controller_api import ControllerClient, OtherReleaseError
 from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError

@@ -15,7 +15,7 @@ from heliostat.spec.base import shared
 from heliostat.spec.batch import BatchRun, SnapshotSource
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import Current, Scheduled, manifest_key, schedule_key, top
-from heliostat.spec.resources import BatchPredictionInputs, BatchPredictionOutputs
+from heliostat.spec.serving_resources import BatchPredictionInputs, BatchPredictionOutputs
 from heliostat.systems import code_packages, library_packages
 from heliostat.systems.objects import ObjectMissingError, open_store
 

@@ -22,7 +22,7 @@ from heliostat.provider.local import absolute, brought_up
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.addresses import RayAddress, variables_of
 from heliostat.spec.controller import KEEPER_SERVICE, SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
-from heliostat.spec.resources import ControllerInputs, ControllerOutputs
+from heliostat.spec.platform_resources import ControllerInputs, ControllerOutputs
 from heliostat.systems import keeper, ports, processes
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError, explained

@@ -8,10 +8,11 @@ from typing import Any
 
 from heliostat.provider import ingestions, inspecting, ray_work
 from heliostat.provider.resource import Context, Created, Failure, Handler
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import SnapshotSpecification, WholeSnapshot
-from heliostat.spec.resources import DatasetAddress, DatasetInputs, DatasetOutputs, StoreAddress
 from heliostat.spec.snapshot_settings import sample_text
+from heliostat.spec.training_resources import DatasetAddress, DatasetInputs, DatasetOutputs
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 from heliostat.systems.references import is_whole, known_manifest, open_origin, refer

@@ -9,8 +9,8 @@ from typing import Any
 
 from heliostat.spec.base import Model, shared
 from heliostat.spec.groups import placement
-from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import Desired, Phase, Runtime, Status, Version
+from heliostat.spec.serving_resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.workload import AnswerSettings, ReplicaScale
 from heliostat.systems.controller_api import ENDS
 

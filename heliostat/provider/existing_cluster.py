@@ -6,7 +6,7 @@ import asyncio
 
 from heliostat.provider.resource import Context, Created, Handler, PermanentError, RetryableError
 from heliostat.spec.cluster_requirements import ClusterRequirements, Survey, another_cluster, problems
-from heliostat.spec.resources import ExistingClusterInputs, ExistingClusterOutputs
+from heliostat.spec.platform_resources import ExistingClusterInputs, ExistingClusterOutputs
 from heliostat.systems.kubernetes_survey import survey
 
 

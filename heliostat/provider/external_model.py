@@ -22,8 +22,8 @@ from heliostat.provider.records import unless_deleted
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.environments import differences, needed, unreadable
 from heliostat.spec.logged_models import LoggedModel, LoggedModelError, ModelEnvironment, parsed, python_mistake
+from heliostat.spec.model_resources import ExternalModelInputs, ExternalModelOutputs
 from heliostat.spec.model_signatures import misfits
-from heliostat.spec.resources import ExternalModelInputs, ExternalModelOutputs
 from heliostat.systems import model_environments
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.external_models import MODEL_FILE, ExternalModels, Located, fetch_folder

@@ -18,7 +18,7 @@ from heliostat.spec.federated import SITES_TAG, FederatedRules
 from heliostat.spec.federated import told as described
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import FederateSpecification
-from heliostat.spec.resources import FederatedTrainingInputs, FederatedTrainingOutputs
+from heliostat.spec.training_resources import FederatedTrainingInputs, FederatedTrainingOutputs
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import Run
 

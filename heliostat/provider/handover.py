@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from heliostat.provider.resource import Context, Created, Handler
-from heliostat.spec.resources import HandoverInputs, HandoverOutputs
+from heliostat.spec.platform_resources import HandoverInputs, HandoverOutputs
 from heliostat.spec.rollouts import Health, Status
 from heliostat.systems.controller_api import ENDS, ControllerClient
 from heliostat.systems.errors import RetryableError

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from heliostat.provider.resource import Failure, PermanentError, RetryableError
-from heliostat.spec.resources import DatasetInputs, StoreAddress
+from heliostat.spec.addresses import StoreAddress
+from heliostat.spec.training_resources import DatasetInputs
 from heliostat.systems.objects import open_store
 
 

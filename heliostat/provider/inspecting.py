@@ -32,7 +32,7 @@ from heliostat.spec.inspection import Asked, Inspection, InspectionTask, KeptPro
 from heliostat.spec.judging import check_mistakes, gate_mistakes
 from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem, scores_are_numbers
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 from heliostat.spec.workload import Gate, Interface, Limits
 
 _SECONDS: Final = 120.0

@@ -10,7 +10,7 @@ from heliostat.provider import ray_work
 from heliostat.provider.resource import Context, Created, Handler
 from heliostat.spec.federated import DeliveredPackage, delivery_key
 from heliostat.spec.jobs import DeliverSpecification
-from heliostat.spec.resources import ModelDeliveryInputs, ModelDeliveryOutputs
+from heliostat.spec.model_resources import ModelDeliveryInputs, ModelDeliveryOutputs
 from heliostat.systems.objects import open_store
 
 _NEXT: Final = "0" * 64

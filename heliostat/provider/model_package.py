@@ -21,9 +21,10 @@ from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.spec.addresses import variables_of
 from heliostat.spec.code import others_of
 from heliostat.spec.jobs import PackageSpecification
+from heliostat.spec.model_resources import ModelPackageInputs, ModelPackageOutputs
 from heliostat.spec.platforms.base import OnDestroy
 from heliostat.spec.publications import ROOT_INDEX, Publication, PublicationKind, wheel_key
-from heliostat.spec.resources import Code, ModelPackageInputs, ModelPackageOutputs
+from heliostat.spec.training_resources import Code
 from heliostat.systems import library_packages, package_index, package_pages, publications
 from heliostat.systems.git import origin_of
 from heliostat.systems.objects import ObjectMissingError, open_store

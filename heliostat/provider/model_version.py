@@ -19,8 +19,8 @@ from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.judging import judged_by
 from heliostat.spec.metrics import former
+from heliostat.spec.model_resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.monitoring import Acceptance, Refusal
-from heliostat.spec.resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.snapshot_settings import SAMPLE_TAG, sample_text
 from heliostat.spec.workload import OnRefusal
 from heliostat.systems import gate_notes

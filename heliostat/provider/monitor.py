@@ -23,7 +23,7 @@ from heliostat.spec.monitors import Monitor, mistakes_of
 from heliostat.spec.monitors_of_others import mistakes_of_others
 from heliostat.spec.predictions import Scheduled, schedule_key
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 from heliostat.systems import code_packages, library_packages
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, open_store

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from heliostat.provider.resource import Context, Created, Handler
+from heliostat.spec.platform_resources import ObjectStoreInputs, ObjectStoreOutputs
 from heliostat.spec.platforms.base import OnDestroy
-from heliostat.spec.resources import ObjectStoreInputs, ObjectStoreOutputs
 from heliostat.systems import store_lifecycle
 
 

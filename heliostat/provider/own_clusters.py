@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from heliostat.provider.resource import Context, PermanentError, RetryableError
-from heliostat.spec.resources import TrainJobInputs
 from heliostat.spec.scaling import nodes_needed
+from heliostat.spec.training_resources import TrainJobInputs
 from heliostat.systems.kuberay_jobs import KubeRayJobs, OwnClusters
 
 

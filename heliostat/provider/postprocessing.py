@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from heliostat.provider.properties import UNKNOWN, leaves, text_of
 from heliostat.provider.resource import Context, Failure
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.inspection import Asked, Role
 from heliostat.spec.postprocessing import ListSource, PostprocessingStep, changes
-from heliostat.spec.resources import Code, StoreAddress
+from heliostat.spec.training_resources import Code
 from heliostat.systems import step_lists
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectStore, open_store

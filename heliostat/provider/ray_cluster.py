@@ -11,7 +11,7 @@ from heliostat.provider import planned_capacity
 from heliostat.provider.checks import dumped
 from heliostat.provider.local import absolute, brought_up, forget, remember, remembered
 from heliostat.provider.resource import Context, Created, Handler
-from heliostat.spec.resources import RayClusterInputs, RayClusterOutputs
+from heliostat.spec.platform_resources import RayClusterInputs, RayClusterOutputs
 from heliostat.systems.ray_nodes import LocalCluster
 
 

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from heliostat.provider.resource import Context
 from heliostat.provider.runners import JobRunner, open_runner
-from heliostat.spec.addresses import RayAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.base import Model
-from heliostat.spec.resources import Code, StoreAddress
+from heliostat.spec.training_resources import Code
 from heliostat.systems import code_packages
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.kuberay_jobs import OwnClusters

@@ -8,7 +8,9 @@ from typing import Final, TypeVar
 
 from heliostat.provider.resource import Context
 from heliostat.spec.base import Model
-from heliostat.spec.resources import ControllerInputs, FederatedTrainingInputs, ModelVersionInputs, TrainJobInputs
+from heliostat.spec.model_resources import ModelVersionInputs
+from heliostat.spec.platform_resources import ControllerInputs
+from heliostat.spec.training_resources import FederatedTrainingInputs, TrainJobInputs
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.mlflow_registry import Registry, Run
 

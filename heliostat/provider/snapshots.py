@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from heliostat.provider import ray_work
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.judging import judged_by
 from heliostat.spec.metrics import Needs, needs
 from heliostat.spec.problem import Problem, undeclared_of
-from heliostat.spec.resources import DatasetAddress, StoreAddress
 from heliostat.spec.tasks import Binary, Task
+from heliostat.spec.training_resources import DatasetAddress
 from heliostat.spec.workload import Gate
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, open_store

@@ -6,7 +6,7 @@ import secrets
 from typing import ClassVar
 
 from heliostat.provider.resource import Context, Created, Handler
-from heliostat.spec.resources import TokenInputs, TokenOutputs
+from heliostat.spec.platform_resources import TokenInputs, TokenOutputs
 
 
 class TokenHandler(Handler[TokenInputs, TokenOutputs]):

@@ -9,8 +9,8 @@ from typing import Any
 
 from heliostat.provider.local import absolute, brought_up, forget, remember, remembered
 from heliostat.provider.resource import Context, Created, Failure, Handler
+from heliostat.spec.platform_resources import TrackingServerInputs, TrackingServerOutputs
 from heliostat.spec.platforms.base import OnDestroy
-from heliostat.spec.resources import TrackingServerInputs, TrackingServerOutputs
 from heliostat.systems.mlflow_server import MlflowServer
 from heliostat.systems.storage.elsewhere import missing_clients
 

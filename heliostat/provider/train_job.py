@@ -13,7 +13,7 @@ from heliostat.provider.snapshots import require_judgeable
 from heliostat.provider.training_changes import task_of, told, why
 from heliostat.spec.inspection import Role
 from heliostat.spec.jobs import TrainSpecification
-from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
+from heliostat.spec.training_resources import TrainJobInputs, TrainJobOutputs
 from heliostat.spec.workload import workers_that_fit
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RESUMED_TAG, Run

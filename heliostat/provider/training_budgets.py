@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from heliostat.pricing.trainings import usd_an_hour
 from heliostat.provider.resource import Context
 from heliostat.spec.budget import AfterBudget, limit_of, may_go_on
-from heliostat.spec.resources import TrainJobInputs
 from heliostat.spec.training_report import TrainingReport, lines, report_key
+from heliostat.spec.training_resources import TrainJobInputs
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, open_store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heliostat.spec.distribution import is_usual
-from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
+from heliostat.spec.training_resources import TrainJobInputs, TrainJobOutputs
 from heliostat.spec.workload import Scaling
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 
 from heliostat.provider.records import open_registry
 from heliostat.spec.addresses import ControllerAddress, KubernetesSecret, RayAddress
-from heliostat.spec.resources import ControllerInputs
+from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.http import read_token
 from heliostat.systems.loopback import is_loopback

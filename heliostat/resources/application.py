@@ -10,7 +10,7 @@ import pulumi
 from heliostat.resources.base import Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import shared
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 from heliostat.spec.workload import AnswerSettings, ReplicaScale, Serving
 
 

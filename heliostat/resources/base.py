@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 Address = Mapping[str, Any]
-"""A `StoreAddress`, `RayAddress`, ... of `heliostat.spec.resources` as it stands in outputs: camel case, by alias."""
+"""A `StoreAddress`, `RayAddress`, ... of `heliostat.spec.addresses` as it stands in outputs: camel case, by alias."""
 
 
 class Resource(pulumi.CustomResource):

@@ -11,7 +11,7 @@ from heliostat.spec.base import shared
 from heliostat.spec.batch import Batch, BatchRun
 from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 
 
 class BatchPrediction(Resource):

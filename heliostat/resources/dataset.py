@@ -10,7 +10,7 @@ from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import Parameters
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 
 if TYPE_CHECKING:
     from heliostat.data.ingestion import Ingestion

@@ -24,8 +24,8 @@ from heliostat.spec.model_contracts import FILE, ModelContract, ModelInterface
 from heliostat.spec.monitors_of_others import problem_of
 from heliostat.spec.postprocessing import step_functions
 from heliostat.spec.proto import PROTO_FILE
-from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
+from heliostat.spec.training_resources import Code
 from heliostat.spec.workload import Workload
 
 CONTRACTS = "heliostat.ml.mlflow_models.contracts"

@@ -9,7 +9,7 @@ from heliostat.resources.platform import Platform
 from heliostat.spec.base import Parameters, shared
 from heliostat.spec.federated import FederatedRules, Federation
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 from heliostat.spec.workload import Gate
 
 

@@ -8,7 +8,7 @@ from heliostat.resources.base import Resource
 from heliostat.resources.model_package import ModelPackage
 from heliostat.resources.platform import Platform
 from heliostat.spec.federated import Federation
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 
 
 class ModelDelivery(Resource):

@@ -9,7 +9,7 @@ from heliostat.resources.base import Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.packages import Package, default_distribution
 from heliostat.spec.postprocessing import PostprocessingStep
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 
 
 class ModelPackage(Resource):

@@ -9,7 +9,7 @@ import pulumi
 from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 from heliostat.spec.workload import Gate
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pulumi
 
 from heliostat.resources.base import Address, Resource
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.platforms.base import OnDestroy
-from heliostat.spec.resources import StoreAddress
 
 
 class ObjectStore(Resource):

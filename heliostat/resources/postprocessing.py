@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from heliostat.spec.postprocessing import PostprocessingStep
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 
 
 def below(package: str, step: PostprocessingStep) -> PostprocessingStep:

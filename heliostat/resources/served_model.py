@@ -35,9 +35,9 @@ from heliostat.spec.parameters import JobParameters
 from heliostat.spec.postprocessing import PostprocessingStep, step_functions, told_apart
 from heliostat.spec.problem import CustomMetric, Problem
 from heliostat.spec.proto import PROTO_FILE
-from heliostat.spec.resources import Code
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.tasks import DeclaredTask
+from heliostat.spec.training_resources import Code
 from heliostat.spec.tuning import space_mistakes
 from heliostat.spec.workload import Workload
 

@@ -15,8 +15,8 @@ from heliostat.serving.postprocessing import Steps
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import default_spool
 from heliostat.serving.prediction_log.writer import PredictionLog
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.postprocessing import PostprocessingStep
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import ServingArguments, Version
 from heliostat.systems import library_packages, step_lists
 from heliostat.systems.errors import PermanentError

@@ -257,3 +257,13 @@ class ControllerAddress(HttpAddress):
     """A controller's API."""
 
     proxied_header: ClassVar[str] = "X-Heliostat-Authorization"
+
+
+class StoreAddress(Model):
+    """Where objects lie; whoever has this can open the store."""
+
+    uri: Annotated[str, Field(pattern=r"^(file:///|s3://|gs://).+")]
+    """`file:///absolute/path`, `s3://bucket/prefix` or `gs://bucket/prefix`."""
+    endpoint: str | None = None
+    """URL of a bucket's server, where that is another than AWS's or Google's."""
+    region: str | None = None

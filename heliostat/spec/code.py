@@ -18,7 +18,7 @@ from pathlib import Path
 import heliostat
 from heliostat.spec import flow
 from heliostat.spec.comments import without_comments
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 
 WORKLOADS = "workloads"
 """The folder of a repository whose code travels wherever it runs."""

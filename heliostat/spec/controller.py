@@ -11,8 +11,8 @@ from pydantic import AliasChoices, Field, model_validator
 from heliostat.spec.addresses import ControllerAddress, HttpUrl, RayAddress, TokenFile, TokenVariable
 from heliostat.spec.base import EntryPoint, Model, Name
 from heliostat.spec.groups import NODE_TIMEOUT_SECONDS, WorkerGroup
+from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.spec.platforms.base import Host, Port
-from heliostat.spec.resources import ControllerInputs
 
 SETTINGS_FILE = "settings.json"
 TOKEN_FILE = "token"  # noqa: S105 - a file's name

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_none
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
@@ -15,7 +16,6 @@ from heliostat.spec.packages import DistributionName
 from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.snapshot_settings import SampleShare
 from heliostat.spec.tasks import Task
 from heliostat.spec.tuning import Tuning

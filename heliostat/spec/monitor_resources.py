@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from heliostat.spec.addresses import RayAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.base import EntryPoint, Model, Name, is_none
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import Code, DatasetAddress, StoreAddress
+from heliostat.spec.training_resources import Code, DatasetAddress
 from heliostat.spec.workload import Scaling
 
 

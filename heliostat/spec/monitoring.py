@@ -10,10 +10,10 @@ schedules/monitor.<name>.json                   when it looks: `heliostat.spec.p
 
 from __future__ import annotations
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Digest, EntryPoint, Model, Name
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import StoreAddress
 
 
 class MonitorSpecification(Model):

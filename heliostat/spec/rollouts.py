@@ -33,6 +33,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import AnalysisResult
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_empty, is_none
 from heliostat.spec.batch import Lookup
@@ -41,7 +42,6 @@ from heliostat.spec.groups import Placement
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.review import Review
 from heliostat.spec.strategies import Strategy
 from heliostat.spec.task_queue import TaskQueue

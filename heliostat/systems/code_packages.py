@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.spec.code import code_digest
-from heliostat.spec.resources import Code
+from heliostat.spec.training_resources import Code
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
 

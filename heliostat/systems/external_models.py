@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import ModelMissingError, RegisteredVersion, Registry
 from heliostat.systems.objects import open_store

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from heliostat.spec.addresses import RayAddress, RayClusterAddress
+from heliostat.spec.addresses import RayAddress, RayClusterAddress, StoreAddress
 from heliostat.spec.ray_job import JOB_LABEL, STOPPED_ANNOTATION, WORK_LABEL, Request, mistakes, name_of, ray_job, shortened
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.kuberay import KubeRay
 from heliostat.systems.kuberay_status import is_told_to_stop, job_of, waiting

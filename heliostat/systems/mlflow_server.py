@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from heliostat.spec.addresses import HttpAddress
-from heliostat.spec.resources import StoreAddress, TrackingServerInputs
+from heliostat.spec.addresses import HttpAddress, StoreAddress
+from heliostat.spec.platform_resources import TrackingServerInputs
 from heliostat.systems import ports, processes
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client

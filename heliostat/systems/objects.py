@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.storage.base import OWN, BucketStore, ObjectInfo, ObjectMissingError, ObjectStore, checked
 from heliostat.systems.storage.directory import Directory
 from heliostat.systems.storage.s3 import S3

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import ray.data
 
-    from heliostat.spec.resources import StoreAddress
+    from heliostat.spec.addresses import StoreAddress
 
 
 def is_dataset(thing: object) -> bool:

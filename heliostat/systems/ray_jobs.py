@@ -17,8 +17,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from heliostat.spec.addresses import RayAddress
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client, reason
 

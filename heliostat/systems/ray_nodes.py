@@ -18,7 +18,7 @@ import httpx
 
 from heliostat.spec.addresses import RayAddress, TokenFile
 from heliostat.spec.controller import DRAIN_SECONDS
-from heliostat.spec.resources import RayClusterInputs
+from heliostat.spec.platform_resources import RayClusterInputs
 from heliostat.systems import ports, processes, serve_proxies
 from heliostat.systems.errors import PermanentError, RetryableError, explained
 from heliostat.systems.http import open_client

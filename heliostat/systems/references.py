@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final, Protocol
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import prefix_of
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
 
 _SMALL: Final = ("statistics.json", "schema.json")

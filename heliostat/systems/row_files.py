@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.ingestion import FilesSource
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import ObjectInfo, ObjectStore
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.ledger import TOP, place_of
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, explained
 from heliostat.systems.objects import OWN, BucketStore, ObjectMissingError, ObjectStore, directory_of, open_bucket, open_store
 

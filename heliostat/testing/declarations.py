@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.rollouts import Desired, Version
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.workload import Limits, PredictionLog

@@ -8,8 +8,8 @@ import pytest
 import uvloop
 from replicas import Running, version
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis_runner import AnalysisTask
-from heliostat.spec.resources import StoreAddress
 
 
 def pytest_asyncio_loop_factories():

@@ -21,9 +21,9 @@ from serving_fakes import ROW, Halves, Log, answers, contract
 
 from heliostat.serving.rest.connection import Connection
 from heliostat.serving.slots import Slots
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import Measurements
 from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Version
 
 

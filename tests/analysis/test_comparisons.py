@@ -13,8 +13,8 @@ from heliostat.analysis.comparisons import alike, comparison, figures
 from heliostat.analysis.distances import DISTANCES
 from heliostat.analysis.ground_truth import GroundTruth
 from heliostat.analysis.reservoir import Reservoir
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import Analysis, Verdict
-from heliostat.spec.resources import StoreAddress
 
 
 @pytest.fixture

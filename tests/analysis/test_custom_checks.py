@@ -15,9 +15,9 @@ from replicas import until, version
 from heliostat.analysis.custom_checks import fetch_code, run
 from heliostat.analysis.custom_function import figure_of
 from heliostat.ml.checks import Outcome
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import CustomCheck, Verdict
 from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 
 ENDPOINTS = Endpoints(candidate=("http://127.0.0.1:1/new",), serving=("http://127.0.0.1:1/old",))

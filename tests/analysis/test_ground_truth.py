@@ -14,7 +14,7 @@ import pytest
 
 from heliostat.analysis.ground_truth import GroundTruth
 from heliostat.ml.ground_truth import Label, record
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 
 

@@ -16,7 +16,7 @@ from heliostat.analysis.logged_requests import LoggedRequests, date_fields
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.serving.rest.pages import openapi
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.workload import Limits
 from heliostat.spec.workload import PredictionLog as Settings
 from heliostat.systems.objects import open_store

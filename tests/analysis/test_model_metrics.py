@@ -21,10 +21,10 @@ from heliostat.analysis.model_metrics import Metrics
 from heliostat.analysis.state import _label_form
 from heliostat.ml.ground_truth import Label, record
 from heliostat.ml.label_files import LabelForm
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import Analysis, Verdict
 from heliostat.spec.analysis_runner import AnalysisTask
 from heliostat.spec.problem import CustomMetric, Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Embedding, Free, Multiclass, Multilabel, Quantiles, Ranking, Regression
 from heliostat.systems.errors import PermanentError
 

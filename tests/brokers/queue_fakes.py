@@ -9,7 +9,7 @@ from typing import Any
 
 from serving_fakes import version
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.rollouts import ServingArguments
 from heliostat.spec.task_queue import TaskQueue
 from heliostat.systems.brokers.base import NewTask, Task, TaskBroker

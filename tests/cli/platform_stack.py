@@ -3,7 +3,7 @@
 from heliostat.engine.state.backend import Backend, Checkpoints, StackRef
 from heliostat.engine.state.secrets import Keyring
 from heliostat.engine.state.snapshot import Resource, Snapshot
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.objects import open_store
 
 

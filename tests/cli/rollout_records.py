@@ -3,9 +3,9 @@
 import math
 import random
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import Analysis, AnalysisResult, CheckResult, Disagreement, Latency, Source, SuccessRate, Verdict
 from heliostat.spec.ledger import Entry, EntryKind
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import (
     Desired,
     Origin,

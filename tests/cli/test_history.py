@@ -9,8 +9,8 @@ from heliostat.cli.exits import UsageError
 from heliostat.cli.rollouts import goals, ledger
 from heliostat.cli.rollouts.moments import parse
 from heliostat.spec import audit
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Phase, Runtime
 from heliostat.systems.objects import open_store
 

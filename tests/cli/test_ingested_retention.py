@@ -12,10 +12,10 @@ from heliostat.cli.datasets.lineage import Lineage, Use
 from heliostat.cli.datasets.retention import Rules, judged, prune
 from heliostat.ml import datasets
 from heliostat.spec import ingested
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import DataSource, Making
 from heliostat.spec.ingested import ErasedPart, Part, SourceState
 from heliostat.spec.ingestion import FilesSource
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import open_store
 
 OLD = time.time() - 90 * 86_400

@@ -16,10 +16,10 @@ from heliostat.controller.backends.serving import ServingBackend
 from heliostat.controller.ledger import Ledger
 from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import Store
-from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenFile
+from heliostat.spec.addresses import ControllerAddress, RayAddress, StoreAddress, TokenFile
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import Endpoint
-from heliostat.spec.resources import ControllerInputs, StoreAddress
+from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.objects import Directory

@@ -15,10 +15,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from heliostat.spec.addresses import ControllerAddress, TokenFile
+from heliostat.spec.addresses import ControllerAddress, StoreAddress, TokenFile
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
-from heliostat.spec.platforms.local import RayNode
-from heliostat.spec.resources import ControllerInputs, RayClusterInputs, RayWorkers, StoreAddress
+from heliostat.spec.platform_resources import ControllerInputs, RayClusterInputs
+from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.rollouts import Declaration, Desired, Status, Version
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.workload import Limits, PredictionLog

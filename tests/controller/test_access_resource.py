@@ -13,7 +13,7 @@ from test_permissions import POLICY, person
 from heliostat.provider import access
 from heliostat.provider.access import AccessHandler
 from heliostat.provider.resource import Context
-from heliostat.spec.resources import AccessInputs
+from heliostat.spec.platform_resources import AccessInputs
 from heliostat.spec.roles import AccessPolicy, Role
 from heliostat.systems.controller_api import ControllerClient, ForbiddenError
 from heliostat.systems.errors import PermanentError

@@ -14,10 +14,10 @@ from test_full_disk import calm, full
 
 from heliostat.controller.backends.haproxy import plane_of
 from heliostat.controller.store import Store
-from heliostat.spec.addresses import RayAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import Endpoint, EndpointState, TrafficSnapshot
-from heliostat.spec.resources import ControllerInputs, StoreAddress
+from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.systems.errors import PermanentError
 from heliostat.traffic.haproxy import HAProxyRouter
 from heliostat.traffic.routes import ApplicationRoute, ColourRoute

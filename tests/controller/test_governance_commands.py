@@ -21,8 +21,8 @@ from test_reviews import REVIEW, item
 from heliostat.cli.commands import heliostat
 from heliostat.cli.rollouts import access, locate
 from heliostat.serving.rest.exchange import Request
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.personal import Privacy
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.roles import AccessPolicy, Role
 from heliostat.systems.objects import Directory
 

@@ -11,8 +11,8 @@ import pytest_asyncio
 from live_stack import Load, Stack, stack
 
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE
-from heliostat.spec.platforms.local import RayNode
-from heliostat.spec.resources import RayClusterInputs, RayWorkers
+from heliostat.spec.platform_resources import RayClusterInputs
+from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.spec.rollouts import Declaration, Desired, Phase, Status
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep, Recreate, Rolling, Strategy
 from heliostat.systems.errors import RetryableError

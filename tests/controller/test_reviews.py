@@ -14,8 +14,8 @@ from test_permissions import as_, person
 
 from heliostat.analysis.ground_truth import GroundTruth
 from heliostat.ml.label_files import LabelForm, read
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import ErasureAnnouncement
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.review import (
     Review,
     ReviewClass,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from heliostat.controller.schedules import Schedules, due
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.predictions import Scheduled, schedule_key
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.objects import Directory
 from heliostat.testing.jobs import JobResult, MemoryJobs, Submission

@@ -10,11 +10,11 @@ from test_store import wanted
 from heliostat.controller.backends.ray_serve import identity_in
 from heliostat.controller.backends.serve_config import serve_application
 from heliostat.rollout.model import Colour, DeployColour, identity
-from heliostat.spec.addresses import RayAddress, TokenFile, TokenVariable
+from heliostat.spec.addresses import RayAddress, StoreAddress, TokenFile, TokenVariable
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.personal import PersonalKey, Privacy
-from heliostat.spec.resources import ControllerInputs, StoreAddress
+from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.spec.rollouts import Runtime, ServingArguments, Version
 from heliostat.systems.ray_serve import ServeApplication, ServeStatus
 

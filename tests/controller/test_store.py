@@ -16,11 +16,11 @@ from heliostat.controller.store import FILE, Store
 from heliostat.rollout import orders
 from heliostat.rollout.model import Colour, Progress, Record, State
 from heliostat.rollout.refusals import forget, is_refused
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import Analysis, SuccessRate
 from heliostat.spec.endpoints import Endpoint
 from heliostat.spec.latencies import Counts
 from heliostat.spec.ledger import EntryKind
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, Phase, Version
 from heliostat.spec.strategies import Affinity, BlueGreen
 from heliostat.spec.workload import Limits, PredictionLog

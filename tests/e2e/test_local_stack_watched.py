@@ -24,7 +24,7 @@ import pytest
 
 from bench import payloads
 from heliostat.ml.ground_truth import Label, record
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from tests.e2e import watched_tides as tides
 from tests.e2e.stack import Checkout
 

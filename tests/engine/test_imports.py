@@ -90,7 +90,7 @@ def test_a_plugin_that_is_started_before_it_is_needed_loads_what_it_will_be_aske
         asyncio.run = lambda served: served.close()
         from heliostat.provider.plugin import main
         main(["--expected=heliostat:index:TrackingServer,pulumi:pulumi:Stack"])
-        from heliostat.spec.resources import TrackingServerInputs
+        from heliostat.spec.platform_resources import TrackingServerInputs
         names = ("heliostat.provider.tracking_server", "httpcore", "heliostat.provider.train_job")
         print([name in sys.modules for name in names], TrackingServerInputs.__pydantic_complete__)
     """

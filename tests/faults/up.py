@@ -17,7 +17,7 @@ import yaml
 from bench.commands import MeasurementError, run, tail
 from bench.session import SOURCE
 from bench.tiny import CODE
-from heliostat.spec.resources import ApplicationInputs
+from heliostat.spec.serving_resources import ApplicationInputs
 from tests.faults.victims import Nothing, plugins_of
 from tests.faults.world import World, settings_of
 

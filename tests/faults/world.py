@@ -23,12 +23,13 @@ from bench.session import sweep
 from bench.tiny import CODE, CONTRACT
 from bench.workspace import until
 from heliostat.provider.declaring import desired_of
-from heliostat.spec.addresses import ControllerAddress, TokenFile
+from heliostat.spec.addresses import ControllerAddress, StoreAddress, TokenFile
 from heliostat.spec.code import code_of
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TOKEN_FILE, TRAFFIC_SERVICE, ControllerSettings
+from heliostat.spec.platform_resources import ControllerInputs, RayClusterInputs
 from heliostat.spec.platforms.local import RayNode, RayWorkers
-from heliostat.spec.resources import ApplicationInputs, ControllerInputs, RayClusterInputs, StoreAddress
 from heliostat.spec.rollouts import Desired
+from heliostat.spec.serving_resources import ApplicationInputs
 from heliostat.spec.strategies import BlueGreen, Strategy
 from heliostat.spec.workload import PredictionLog
 from heliostat.systems import code_packages, library_packages, ports, processes

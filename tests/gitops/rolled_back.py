@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.ledger import Entry, EntryKind
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import BlockedVersion, Desired, Origin, Phase, Rollout, Status, Version
 from heliostat.spec.strategies import BlueGreen
 from heliostat.spec.workload import Limits, PredictionLog

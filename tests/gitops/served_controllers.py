@@ -21,10 +21,10 @@ from heliostat.controller.reconciler import Reconciler
 from heliostat.controller.store import Store
 from heliostat.gitops.went_back import is_settled
 from heliostat.rollout.model import Colour
-from heliostat.spec.addresses import RayAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.controller import ControllerSettings
 from heliostat.spec.endpoints import backend_name
-from heliostat.spec.resources import ControllerInputs, StoreAddress
+from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.spec.rollouts import Status
 from heliostat.systems.objects import Directory
 from heliostat.testing.backends import MemoryRouter, MemoryServing

@@ -18,12 +18,12 @@ from heliostat.governance.subjects import Subject
 from heliostat.jobs import batch_parts, batch_predict
 from heliostat.jobs.batch_parts import Predicting
 from heliostat.serving.lookup.table import LookupTable
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import BatchRun
 from heliostat.spec.erasure import ErasedTable, ErasureProof
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.personal import Privacy
 from heliostat.spec.predictions import Current, Declared, Result, manifest_key
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import prediction_tables
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.file_digests import sha256_of

@@ -17,10 +17,10 @@ from heliostat.governance.subjects import Subject, subject_field
 from heliostat.ml.datasets import Snapshot, Tables, save
 from heliostat.ml.ground_truth import Label, record
 from heliostat.serving.rest.exchange import Request
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import ErasureProof, content_of, digest_of, key_of
 from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
 from heliostat.systems.personal_keys import Keyring

@@ -18,10 +18,10 @@ from heliostat.jobs import data_of
 from heliostat.jobs import snapshot as job
 from heliostat.ml.datasets import Snapshot
 from heliostat.spec import ingested
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import ErasureProof
 from heliostat.spec.ingestion import FilesSource
 from heliostat.spec.jobs import SnapshotSpecification
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
 from heliostat.systems.personal_keys import Keyring

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from test_program import LOCAL, run
 
-from heliostat.spec.resources import FederatedTrainingInputs, ModelDeliveryInputs, ModelVersionInputs
+from heliostat.spec.model_resources import ModelDeliveryInputs, ModelVersionInputs
 from heliostat.spec.stack import ConfigError, parse
+from heliostat.spec.training_resources import FederatedTrainingInputs
 
 SITES = {"berlin": {"tokenSha256": "a" * 64}, "lyon": {"tokenSha256": "b" * 64}}
 FEDERATED = {"sites": SITES, "coordinator": {"port": 8790}}

@@ -13,9 +13,10 @@ from heliostat.resources.expectations import resolved
 from heliostat.resources.postprocessing import below
 from heliostat.spec.base import shared
 from heliostat.spec.expectations import Expectations
+from heliostat.spec.model_resources import ModelPackageInputs
 from heliostat.spec.monitor_resources import MonitorInputs
 from heliostat.spec.postprocessing import ListSource, PostprocessingStep
-from heliostat.spec.resources import ApplicationInputs, BatchPredictionInputs, ModelPackageInputs
+from heliostat.spec.serving_resources import ApplicationInputs, BatchPredictionInputs
 from heliostat.spec.stack import ConfigError, parse
 from heliostat.spec.workload import AnswerSettings, Workload
 

@@ -17,8 +17,9 @@ from heliostat.spec.analysis import Analysis, Latency, SuccessRate
 from heliostat.spec.code import controllers_digest
 from heliostat.spec.ingestion import DataSettings
 from heliostat.spec.parameters import JobParameters
-from heliostat.spec.resources import ApplicationInputs, Code
+from heliostat.spec.serving_resources import ApplicationInputs
 from heliostat.spec.strategies import Affinity, Canary, CanaryStep
+from heliostat.spec.training_resources import Code
 from heliostat.spec.workload import Serving
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from heliostat.platforms.stores import address_of
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.platforms.stores import DirectoryStore, GcsStore, S3Store
-from heliostat.spec.resources import StoreAddress
 
 
 @pytest.mark.parametrize(

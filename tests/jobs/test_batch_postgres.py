@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from heliostat.jobs import batch_tables
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import BatchRun, PostgresDatabase, PostgresSink
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import ResultPart
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import databases, prediction_tables
 from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.objects import Directory

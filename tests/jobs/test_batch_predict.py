@@ -19,10 +19,10 @@ from packaged import workload
 from heliostat.jobs import batch_parts, batch_predict
 from heliostat.jobs.batch_parts import Predicting
 from heliostat.packaging.contents import Contents
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import BatchRun
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import Current
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import Directory
 

@@ -20,10 +20,10 @@ from heliostat.jobs import data_of, ingested_rows
 from heliostat.jobs import snapshot as job
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.ground_truth import Label, record
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import Parent, SnapshotManifest
 from heliostat.spec.ingestion import IncrementalQuery
 from heliostat.spec.jobs import SnapshotSpecification
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_bucket, open_store
 

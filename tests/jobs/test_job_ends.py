@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.jobs import SpecificationAddress
-from heliostat.spec.resources import StoreAddress
 
 JOB = """
 import atexit, sys

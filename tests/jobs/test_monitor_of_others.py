@@ -20,12 +20,12 @@ from heliostat.ml.mlflow_models import contracts
 from heliostat.monitoring import intervals
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.state import MonitorState, state_of
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.findings import State
 from heliostat.spec.model_contracts import contract_of
 from heliostat.spec.monitoring import MonitorSpecification, reference_top, states, window_key
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.monitors_of_others import problem_of
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import open_store
 from heliostat.systems.revisions import Revisions
 

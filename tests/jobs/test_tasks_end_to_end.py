@@ -21,11 +21,11 @@ from heliostat.ml.in_memory import training as training_of
 from heliostat.ml.pyfunc import Scorer, columns_in, load
 from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.provider import gate
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.judging import resolved_gate
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.problem import CustomMetric, Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Free, Multiclass, Regression
 from heliostat.spec.workload import Gate, Slice
 from heliostat.systems.errors import PermanentError

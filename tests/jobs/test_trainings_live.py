@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from heliostat.ml.pyfunc import RESULT_FILE
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.distribution import DataParallel, Elastic, ParameterServer
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.training_report import WorkerTimes
 from heliostat.spec.tuning import Tuning, Uniform
 from heliostat.spec.workload import Scaling

@@ -20,10 +20,10 @@ from heliostat.ml.ground_truth import Label, record
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.state import MonitorState, state_of
 from heliostat.packaging.contents import Contents
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.monitoring import MonitorSpecification, states, window_key
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Regression
 from heliostat.systems.objects import Directory
 from heliostat.systems.revisions import Revisions

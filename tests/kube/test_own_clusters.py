@@ -14,9 +14,8 @@ from api_server import ApiServer, api_server
 from ray_operator import NAMESPACE, RayOperator, operator
 from service_behind import Service, service
 
-from heliostat.spec.addresses import KubernetesProxy, RayAddress, RayClusterAddress, TokenFile
+from heliostat.spec.addresses import KubernetesProxy, RayAddress, RayClusterAddress, StoreAddress, TokenFile
 from heliostat.spec.ray_job import name_of
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.kuberay_jobs import KubeRayJobs, OwnClusters
 from heliostat.systems.ray_jobs import PROGRESS

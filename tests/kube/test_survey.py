@@ -12,9 +12,9 @@ import pytest
 from heliostat.provider.existing_cluster import ExistingClusterHandler
 from heliostat.provider.resource import PermanentError, RetryableError
 from heliostat.spec.cluster_requirements import ClusterRequirements, Survey, another_cluster, problems
+from heliostat.spec.platform_resources import ExistingClusterInputs, ExistingClusterOutputs
 from heliostat.spec.platforms.kubernetes import KubernetesPlatform
 from heliostat.spec.platforms.requirements import requirements_of
-from heliostat.spec.resources import ExistingClusterInputs, ExistingClusterOutputs
 from heliostat.systems import kubernetes_survey
 from heliostat.systems.kubernetes_api import RefusedError
 from tests.platforms.kubernetes_config import PLATFORM

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from heliostat.spec.addresses import RayAddress, RayClusterAddress
+from heliostat.spec.addresses import RayAddress, RayClusterAddress, StoreAddress
 from heliostat.spec.ray_job import name_of
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.kuberay_jobs import KubeRayJobs, OwnClusters
 from tests.kubernetes.cluster import Cluster

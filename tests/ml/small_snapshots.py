@@ -13,7 +13,7 @@ import pytest
 from heliostat.ml import datasets
 from heliostat.ml.datasets import Parts, Snapshot, Tables
 from heliostat.ml.snapshots import distributions, splits, value_counts, writer
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.objects import open_store
 
 

@@ -16,8 +16,8 @@ from heliostat.ml.places import Places
 from heliostat.ml.previous import Previous
 from heliostat.ml.training import RESUMABLE_FOLDER, Context, Trained, finished, resumable
 from heliostat.ml.tuning import AllTrialsFailedError, chosen, tuned
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Regression
 from heliostat.spec.training_report import Trial
 from heliostat.spec.tuning import Tuning, Uniform

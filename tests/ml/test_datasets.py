@@ -15,7 +15,7 @@ from heliostat.ml.snapshots import splits
 from heliostat.ml.snapshots.digest import content_digest
 from heliostat.ml.snapshots.distributions import Distribution
 from heliostat.ml.snapshots.splits import TableSplit
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 

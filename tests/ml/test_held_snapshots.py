@@ -21,9 +21,9 @@ from heliostat.ml import datasets
 from heliostat.ml.datasets import DataSource, Parts, Tables
 from heliostat.ml.snapshots.holding import hold
 from heliostat.ml.snapshots.splits import TableSplit
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import SnapshotManifest, profile_key
 from heliostat.spec.jobs import SnapshotSpecification
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 

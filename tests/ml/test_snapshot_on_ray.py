@@ -14,7 +14,7 @@ import pytest
 from small_snapshots import kept, small
 
 from heliostat.ml.datasets import Parts, Tables
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems import ray_data
 
 pytestmark = pytest.mark.local_stack

@@ -19,8 +19,8 @@ from heliostat.jobs.snapshot import snapshot
 from heliostat.ml import datasets
 from heliostat.ml.datasets import Parts, Tables
 from heliostat.ml.snapshots.writer import SplitWriter
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.jobs import SnapshotSpecification
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import DiskFullError, PermanentError
 from heliostat.systems.objects import Directory, directory_of, open_store
 

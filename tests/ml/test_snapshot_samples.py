@@ -13,9 +13,9 @@ from heliostat.jobs import data_of, sample_of
 from heliostat.jobs import snapshot as job
 from heliostat.ml.datasets import Parent, Parts, Snapshot, Tables
 from heliostat.ml.snapshots.sampling import is_taken, sampled
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import SnapshotManifest
 from heliostat.spec.jobs import SnapshotSpecification, WholeSnapshot
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
 

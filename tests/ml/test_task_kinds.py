@@ -18,9 +18,9 @@ from heliostat.ml.datasets import Parts, Tables
 from heliostat.ml.snapshots.splits import TableSplit
 from heliostat.ml.tasks.base import Truth, wrong_label
 from heliostat.ml.tasks.evaluation import Evaluation, kind_of
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.metrics import Needs
 from heliostat.spec.problem import CustomMetric, Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import (
     Binary,
     Embedding,

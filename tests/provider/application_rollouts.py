@@ -12,11 +12,13 @@ from fake_controller import FakeController
 from heliostat.provider import switches
 from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.resource import Context
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import Analysis, AnalysisResult, CheckResult, Source, SuccessRate, Verdict
 from heliostat.spec.code import code_digest as digest_of_files
-from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, Code, StoreAddress
 from heliostat.spec.rollouts import Phase, Runtime
+from heliostat.spec.serving_resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
+from heliostat.spec.training_resources import Code
 from heliostat.systems import git
 
 HANDLER = ApplicationHandler()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from heliostat.provider.resource import Context
-from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenFile
-from heliostat.spec.resources import Code, DatasetAddress, StoreAddress
+from heliostat.spec.addresses import ControllerAddress, RayAddress, StoreAddress, TokenFile
+from heliostat.spec.training_resources import Code, DatasetAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 from heliostat.systems.objects import open_store

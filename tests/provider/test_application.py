@@ -14,9 +14,10 @@ from application_rollouts import RUNTIME, code
 from heliostat.provider.application import ApplicationHandler, desired_of, digest_of
 from heliostat.provider.resource import Context
 from heliostat.rollout.model import State
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.postprocessing import ListSource, PostprocessingStep, list_key
 from heliostat.spec.proto import Definition, ProtoField, ProtoMessage, text_of
-from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs, StoreAddress
+from heliostat.spec.serving_resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.strategies import BlueGreen, Recreate
 from heliostat.spec.workload import Interface
 from heliostat.systems import controller_api, library_packages, step_lists

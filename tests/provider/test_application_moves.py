@@ -18,8 +18,9 @@ from heliostat.provider import switches
 from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.handover import HandoverHandler
 from heliostat.rollout.model import ColourStatus, Observed
-from heliostat.spec.resources import ApplicationInputs, HandoverInputs
+from heliostat.spec.platform_resources import HandoverInputs
 from heliostat.spec.rollouts import ActionRequest
+from heliostat.spec.serving_resources import ApplicationInputs
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
 from heliostat.systems import controller_api
 from heliostat.systems.errors import PermanentError, RetryableError

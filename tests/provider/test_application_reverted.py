@@ -15,8 +15,8 @@ from heliostat.provider.checks import check, dumped, parsed
 from heliostat.provider.differences import differences, without
 from heliostat.provider.properties import Properties
 from heliostat.spec.code import code_digest
-from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import ActionRequest, Phase, Status
+from heliostat.spec.serving_resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.strategies import BlueGreen, Canary, CanaryStep
 from heliostat.systems.controller_api import ConflictError, ControllerClient
 

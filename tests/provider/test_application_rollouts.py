@@ -28,8 +28,8 @@ from heliostat.provider.declaring import digest_of
 from heliostat.provider.differences import differences
 from heliostat.provider.properties import Properties
 from heliostat.spec.analysis import Verdict
-from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.rollouts import BlockedVersion, Phase, Plan
+from heliostat.spec.serving_resources import ApplicationInputs, ApplicationOutputs
 from heliostat.systems.errors import PermanentError
 
 __all__ = ["controller", "no_switches", "told"]

@@ -11,7 +11,8 @@ from ml_world import World, failure
 from heliostat.provider.batch_prediction import BatchPredictionHandler
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import Current, Result, Scheduled, manifest_key, schedule_key
-from heliostat.spec.resources import BatchPredictionInputs, DatasetAddress
+from heliostat.spec.serving_resources import BatchPredictionInputs
+from heliostat.spec.training_resources import DatasetAddress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 from heliostat.testing.jobs import JobResult

@@ -17,10 +17,10 @@ from heliostat.controller.ledger import newest_first
 from heliostat.controller.store import FILE, Store
 from heliostat.provider.controller import ControllerHandler
 from heliostat.provider.resource import Context
-from heliostat.spec.addresses import ControllerAddress, RayAddress, TokenFile
+from heliostat.spec.addresses import ControllerAddress, RayAddress, StoreAddress, TokenFile
 from heliostat.spec.controller import SERVICE, SETTINGS_FILE, TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.ledger import Entry, EntryKind
-from heliostat.spec.resources import ControllerInputs, ControllerOutputs, StoreAddress
+from heliostat.spec.platform_resources import ControllerInputs, ControllerOutputs
 from heliostat.spec.rollouts import Desired, Phase, Version
 from heliostat.spec.strategies import Rolling
 from heliostat.spec.workload import Limits, PredictionLog

@@ -8,7 +8,7 @@ import pytest
 from ml_world import World, failure
 
 from heliostat.provider.dataset import DatasetHandler
-from heliostat.spec.resources import DatasetInputs
+from heliostat.spec.training_resources import DatasetInputs
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 from heliostat.testing.jobs import JobResult

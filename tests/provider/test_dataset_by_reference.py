@@ -16,8 +16,9 @@ from heliostat.ml import datasets
 from heliostat.ml.datasets import Snapshot, Tables
 from heliostat.ml.snapshots.reader import fetched
 from heliostat.provider.dataset import DatasetHandler
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import SnapshotSource
-from heliostat.spec.resources import DatasetInputs, StoreAddress
+from heliostat.spec.training_resources import DatasetInputs
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import directory_of, open_store
 from heliostat.systems.references import refer

@@ -17,8 +17,8 @@ from heliostat.provider.dataset import DatasetHandler
 from heliostat.provider.model_version import ModelVersionHandler
 from heliostat.provider.train_job import TrainJobHandler, identity_of, why
 from heliostat.spec.problem import CustomMetric, Problem
-from heliostat.spec.resources import TrainJobOutputs
 from heliostat.spec.tasks import Binary, Free, Multiclass, Ranking, Regression, Task
+from heliostat.spec.training_resources import TrainJobOutputs
 from heliostat.spec.workload import Gate
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store

@@ -8,7 +8,7 @@ from played_mlflow import FLAVOURS, PlayedMlflow, described, write_model
 
 from heliostat.provider import external_model
 from heliostat.provider.external_model import ExternalModelHandler
-from heliostat.spec.resources import ExternalModelInputs
+from heliostat.spec.model_resources import ExternalModelInputs
 from heliostat.systems import model_environments
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store

@@ -15,7 +15,8 @@ from heliostat.provider import federated_training
 from heliostat.provider.federated_training import FederatedTrainingHandler
 from heliostat.provider.model_delivery import ModelDeliveryHandler
 from heliostat.spec.federated import delivery_key
-from heliostat.spec.resources import FederatedTrainingInputs, ModelDeliveryInputs
+from heliostat.spec.model_resources import ModelDeliveryInputs
+from heliostat.spec.training_resources import FederatedTrainingInputs
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import Run
 from heliostat.systems.objects import open_store

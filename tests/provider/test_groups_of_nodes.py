@@ -15,8 +15,9 @@ from heliostat.rollout.model import identity
 from heliostat.rollout.refusals import as_judged
 from heliostat.serving.replica import actor_options
 from heliostat.spec.groups import ChosenGroup, WorkerGroup, chosen
-from heliostat.spec.resources import ApplicationInputs, TrainJobInputs, TrainJobOutputs
 from heliostat.spec.rollouts import Desired, Runtime, ServingArguments
+from heliostat.spec.serving_resources import ApplicationInputs
+from heliostat.spec.training_resources import TrainJobInputs, TrainJobOutputs
 from heliostat.spec.workload import Scaling
 
 RUNTIME = Runtime(library="0.1.0", library_digest="b" * 64, library_uri="file:///library.zip")

@@ -9,9 +9,9 @@ import pytest
 
 from heliostat.provider import controller
 from heliostat.provider.resource import Context
-from heliostat.spec.addresses import RayAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.controller import KEEPER_SERVICE, SERVICE
-from heliostat.spec.resources import ControllerInputs, StoreAddress, TrackingServerInputs
+from heliostat.spec.platform_resources import ControllerInputs, TrackingServerInputs
 from heliostat.systems import keeper, processes
 from heliostat.systems.mlflow_server import MlflowServer
 

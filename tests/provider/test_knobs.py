@@ -15,9 +15,9 @@ from heliostat.spec.expectations import Expectations, ExpectedField
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.personal import PersonalKey, Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
-from heliostat.spec.resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.review import Review, ReviewProbability
 from heliostat.spec.rollouts import Desired, Runtime, Status, Version
+from heliostat.spec.serving_resources import ApplicationInputs, ApplicationOutputs
 from heliostat.spec.task_queue import RedisBroker, TaskQueue
 from heliostat.spec.workload import AnswerSettings, Interface, Limits, PredictionLog, ReplicaScale, Serving
 

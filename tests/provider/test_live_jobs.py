@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from heliostat.provider.runners import JobRunner, open_runner
 from heliostat.spec.addresses import RayAddress
-from heliostat.spec.platforms.local import RayNode
-from heliostat.spec.resources import RayClusterInputs, RayWorkers
+from heliostat.spec.platform_resources import RayClusterInputs
+from heliostat.spec.platforms.local import RayNode, RayWorkers
 from heliostat.systems.ray_nodes import LocalCluster
 from heliostat.testing.conformance import JobRunnerConformance
 

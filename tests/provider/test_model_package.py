@@ -10,10 +10,10 @@ from ml_world import World, failure
 
 from heliostat.provider import model_package
 from heliostat.provider.model_package import ModelPackageHandler
+from heliostat.spec.model_resources import ModelPackageInputs
 from heliostat.spec.packages import PackageIndex
 from heliostat.spec.platforms.base import OnDestroy
 from heliostat.spec.publications import PackageDigests, Publication, PublicationKind, publication_key, wheel_key
-from heliostat.spec.resources import ModelPackageInputs
 from heliostat.systems import package_pages, publications
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store

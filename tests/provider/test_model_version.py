@@ -11,7 +11,7 @@ from heliostat.provider import model_version
 from heliostat.provider.model_version import ModelVersionHandler
 from heliostat.provider.properties import UNKNOWN
 from heliostat.spec.addresses import Access, KubernetesProxy
-from heliostat.spec.resources import ModelVersionInputs
+from heliostat.spec.model_resources import ModelVersionInputs
 from heliostat.spec.workload import Gate, OnRefusal, Slice
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion, Run

@@ -7,8 +7,8 @@ import asyncio
 from heliostat.provider.object_store import ObjectStoreHandler
 from heliostat.provider.resource import Context
 from heliostat.spec.ledger import key_of
+from heliostat.spec.platform_resources import ObjectStoreInputs
 from heliostat.spec.platforms.base import OnDestroy
-from heliostat.spec.resources import ObjectStoreInputs
 from heliostat.systems.objects import open_store
 
 

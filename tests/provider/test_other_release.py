@@ -8,8 +8,8 @@ from fake_controller import controller
 
 from heliostat.provider import planned_releases
 from heliostat.provider.controller import ControllerHandler
-from heliostat.spec.addresses import ControllerAddress, RayAddress
-from heliostat.spec.resources import ControllerInputs, ControllerOutputs, StoreAddress
+from heliostat.spec.addresses import ControllerAddress, RayAddress, StoreAddress
+from heliostat.spec.platform_resources import ControllerInputs, ControllerOutputs
 from heliostat.systems.controller_api import OtherReleaseError
 
 __all__ = ["controller", "no_switches", "told"]

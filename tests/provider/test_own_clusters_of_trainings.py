@@ -15,7 +15,7 @@ from heliostat.provider.train_job import TrainJobHandler, identity_of
 from heliostat.resources.base import wire
 from heliostat.spec.groups import WorkerGroup, chosen
 from heliostat.spec.own_cluster import own_cluster
-from heliostat.spec.resources import TrainJobInputs, TrainJobOutputs
+from heliostat.spec.training_resources import TrainJobInputs, TrainJobOutputs
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.kuberay_jobs import OwnClusters
 from heliostat.testing.jobs import MemoryJobs

@@ -15,8 +15,8 @@ from heliostat.provider.application import ApplicationHandler
 from heliostat.provider.ray_cluster import RayClusterHandler
 from heliostat.spec.addresses import RayAddress, TokenFile
 from heliostat.spec.groups import ChosenGroup, WorkerGroup
+from heliostat.spec.platform_resources import RayClusterInputs, RayClusterOutputs
 from heliostat.spec.platforms.local import RayWorkers
-from heliostat.spec.resources import RayClusterInputs, RayClusterOutputs
 from heliostat.spec.rollouts import Plan
 from heliostat.systems.errors import PermanentError
 

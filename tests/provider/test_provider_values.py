@@ -9,7 +9,7 @@ from heliostat.provider.differences import Kind, differences, without
 from heliostat.provider.properties import SECRET, SIGNATURE, UNKNOWN, Properties, carried, decode, encode, path_of, text_of
 from heliostat.provider.resource import PermanentError
 from heliostat.spec.base import Model, Parameters
-from heliostat.spec.resources import ApplicationInputs
+from heliostat.spec.serving_resources import ApplicationInputs
 
 
 class Small(Model):

@@ -8,7 +8,7 @@ from heliostat.provider.properties import Properties
 from heliostat.provider.schema import schema
 from heliostat.provider.servicer import _outputs
 from heliostat.provider.token import TokenHandler
-from heliostat.spec.resources import TokenInputs, TokenOutputs
+from heliostat.spec.platform_resources import TokenInputs, TokenOutputs
 from tests.platforms.recorded_stack import ROOT, RecordedStack
 
 PROGRAM = """

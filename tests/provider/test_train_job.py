@@ -12,7 +12,7 @@ from heliostat.provider import planned_capacity, ray_work, train_job
 from heliostat.provider.train_job import TrainJobHandler, identity_of, told, why
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.platforms.local import RayWorkers
-from heliostat.spec.resources import TrainJobInputs
+from heliostat.spec.training_resources import TrainJobInputs
 from heliostat.spec.workload import Gate, Scaling, Slice
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Run
@@ -218,7 +218,7 @@ async def test_a_preview_says_why_it_will_train(world):
 
 
 def test_the_reasons_name_code_data_and_scaling(world):
-    from heliostat.spec.resources import TrainJobOutputs
+    from heliostat.spec.training_resources import TrainJobOutputs
 
     old = TrainJobOutputs(**dict(inputs(world)), digest="a" * 64, run_id="r", model_uri="m", metrics={})
     new = inputs(

@@ -8,8 +8,8 @@ from ml_world import World
 from heliostat.provider.train_job import TrainJobHandler, identity_of, why
 from heliostat.spec.budget import AfterBudget, TrainingBudget
 from heliostat.spec.distribution import Elastic
-from heliostat.spec.resources import TrainJobInputs
 from heliostat.spec.training_report import TrainingReport, report_key
+from heliostat.spec.training_resources import TrainJobInputs
 from heliostat.spec.tuning import Tuning, Uniform
 from heliostat.spec.workload import Scaling
 from heliostat.systems.errors import PermanentError

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from heliostat.provider.underlying import mlflow_problem, ray_problem, serve_problem, unanswered
-from heliostat.spec.addresses import RayAddress, TokenVariable
-from heliostat.spec.resources import ControllerInputs, StoreAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress, TokenVariable
+from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.systems.errors import PermanentError
 
 RAY = importlib.metadata.version("ray")

@@ -11,8 +11,8 @@ from api_server import ApiServer, api_server
 from service_behind import Asked, Service, service
 
 from heliostat.provider.underlying import unanswered
-from heliostat.spec.addresses import Access, KubernetesProxy, KubernetesSecret, RayAddress
-from heliostat.spec.resources import ControllerInputs, StoreAddress
+from heliostat.spec.addresses import Access, KubernetesProxy, KubernetesSecret, RayAddress, StoreAddress
+from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.systems.errors import PermanentError
 
 __all__ = ["api_server", "service"]

@@ -13,8 +13,8 @@ from heliostat.rollout.model import Phase
 from heliostat.rollout.orders import RefusedError
 from heliostat.rollout.plan import plan
 from heliostat.rollout.refusals import as_judged, refusal
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import Analysis, SuccessRate
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired, Runtime
 from heliostat.spec.strategies import Affinity, BlueGreen, Canary, CanaryStep, Recreate, Rolling, Shadow, Strategy
 from heliostat.spec.workload import Limits, PredictionLog

@@ -18,9 +18,8 @@ from heliostat.serving.personal import PersonalData
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.serving.rest.application import RestApplication
-from heliostat.spec.addresses import TokenFile
+from heliostat.spec.addresses import StoreAddress, TokenFile
 from heliostat.spec.personal import PersonalKey, Privacy
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import ServingArguments
 from heliostat.spec.workload import PredictionLog as LogSettings
 from heliostat.testing.declarations import version

@@ -18,7 +18,7 @@ from heliostat.serving.prediction_log.sealing import Sealed
 from heliostat.serving.prediction_log.spools import Head
 from heliostat.serving.rest.application import RestApplication
 from heliostat.serving.rest.exchange import Request, Response
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.rollouts import Version
 from heliostat.spec.workload import Limits, PredictionLog
 

@@ -42,7 +42,7 @@ from heliostat.serving.bodies import Bodies
 from heliostat.serving.prediction_log import cells
 from heliostat.serving.prediction_log.arrow import Batch, asked_in, record_batch, schema_of
 from heliostat.serving.prediction_log.columns import Columns, Shape
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

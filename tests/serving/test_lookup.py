@@ -22,10 +22,10 @@ from heliostat.serving.lookup.predictor import LookupPredictor
 from heliostat.serving.lookup.table import LookupTable
 from heliostat.serving.postprocessing import Steps
 from heliostat.serving.queue.__main__ import open_answers
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import Lookup
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.spec.predictions import Current, Result, ResultPart, current_key, table_key
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import ServingArguments
 from heliostat.systems import databases
 from heliostat.systems.errors import PermanentError, RetryableError

@@ -24,8 +24,8 @@ from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.writer import PredictionLog
 from heliostat.serving.rest.application import RestApplication
 from heliostat.serving.tap import TapQuery
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.postprocessing import OnError, PostprocessingStep, list_key
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import PredictionLog as LogSettings
 from heliostat.systems import step_lists
 from heliostat.systems.errors import PermanentError

@@ -17,7 +17,7 @@ from heliostat.serving.prediction_log import files, sealing
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import Head
 from heliostat.serving.prediction_log.writer import PredictionLog
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.workload import PredictionLog as Settings
 from heliostat.systems.objects import open_store
 
@@ -221,7 +221,7 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.writer import PredictionLog
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.workload import PredictionLog as Settings
 log = PredictionLog(Settings(), StoreAddress(uri={address.uri!r}), sys.argv[1], "halves", "3-abc", Columns())
 log.add(b"id", b"{{}}", 1, b"{{}}", 0.001)

@@ -16,7 +16,7 @@ from heliostat.serving.replica import Replica, build, open_application
 from heliostat.serving.rest.asgi import AsgiApplication
 from heliostat.serving.rest.connection import Connection
 from heliostat.serving.slots import Slots
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.rollouts import Runtime, ServingArguments
 from heliostat.spec.task_queue import TaskQueue, TaskWorkers
 from heliostat.systems import library_packages, serve_ingress

@@ -23,7 +23,7 @@ from heliostat.analysis.logged_requests import LoggedRequests
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import Head, folder_of, identity
 from heliostat.serving.prediction_log.writer import PredictionLog
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.review import Review, ReviewProbability
 from heliostat.spec.workload import PredictionLog as Settings
 from heliostat.systems.objects import open_store

@@ -18,8 +18,8 @@ from heliostat.jobs.federation.journal import Journal, RoundRecord
 from heliostat.jobs.federation.server import Api, listening
 from heliostat.jobs.federation.wheels import StoredWheels
 from heliostat.ml.contracts import load_entry_point
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.federated import CoordinatorListener, Site
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import open_store
 
 

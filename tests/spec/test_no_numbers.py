@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from heliostat.spec.analysis import CheckResult, Measurement, Verdict
 from heliostat.spec.base import Model
-from heliostat.spec.resources import TrainJobOutputs
 from heliostat.spec.stack import ConfigError, parse
+from heliostat.spec.training_resources import TrainJobOutputs
 
 FILE = "configs/Pulumi.test.yaml"
 NAN, INFINITY = float("nan"), float("inf")

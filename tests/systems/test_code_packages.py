@@ -7,8 +7,9 @@ import zipfile
 
 import pytest
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.code import code_digest
-from heliostat.spec.resources import Code, StoreAddress
+from heliostat.spec.training_resources import Code
 from heliostat.systems.code_packages import upload
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store

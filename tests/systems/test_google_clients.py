@@ -14,7 +14,7 @@ import httpx
 import pytest
 from traffic_plane import free_port
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems import store_lifecycle
 from heliostat.systems.objects import arrow_location, open_bucket, open_store
 from heliostat.systems.storage import elsewhere

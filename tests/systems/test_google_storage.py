@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems import store_lifecycle
 from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, open_bucket, open_store

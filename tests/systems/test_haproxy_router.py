@@ -11,10 +11,10 @@ from traffic_plane import FakeReplica, free_port
 from heliostat.controller.backends.haproxy import plane_of
 from heliostat.controller.store import Store
 from heliostat.rollout.model import Colour
-from heliostat.spec.addresses import RayAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.controller import TRAFFIC_SERVICE, ControllerSettings
 from heliostat.spec.endpoints import Endpoint
-from heliostat.spec.resources import ControllerInputs, StoreAddress
+from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.systems import processes
 from heliostat.testing.conformance import TrafficRouterConformance
 from heliostat.traffic.haproxy import HAProxyRouter

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import heliostat
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.code import library_of
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import library_packages
 from heliostat.systems.code_packages import runtime_env
 from heliostat.systems.errors import PermanentError

@@ -5,9 +5,9 @@ import zipfile
 
 import pytest
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.environments import changed, conflicts, differences, needed, unreadable
 from heliostat.spec.logged_models import Loader, parsed
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import model_environments
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems import store_lifecycle
 from heliostat.systems.errors import DiskFullError, NoAccessError, PermanentError, RetryableError
 from heliostat.systems.objects import open_store

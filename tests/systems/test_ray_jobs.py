@@ -8,8 +8,7 @@ import json
 import httpx
 import pytest
 
-from heliostat.spec.addresses import RayAddress, TokenFile
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress, TokenFile
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.ray_jobs import FAILURE, PROGRESS, JobInterrupted, RayJobs, entrypoint, failure_in, until_next_look
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from heliostat.spec.resources import RayClusterInputs
+from heliostat.spec.platform_resources import RayClusterInputs
 from heliostat.systems.ray_nodes import LocalCluster
 
 _REPLICA = """

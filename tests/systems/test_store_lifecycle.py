@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.ledger import key_of
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import store_lifecycle
 from heliostat.systems.objects import OWN, open_store
 

@@ -126,7 +126,7 @@ def _found(source: str, stack: str | None, asked: dict[str, Any] | None) -> Foun
 def _fetch(source: str, stack: str | None, folder: Path) -> None:
     from heliostat.cli.operators.deployed import deployed, with_platform
     from heliostat.engine.stackerrors import NotFoundError
-    from heliostat.spec.resources import StoreAddress
+    from heliostat.spec.addresses import StoreAddress
     from heliostat.systems.external_models import ExternalModels, fetch_folder, is_elsewhere
 
     if is_elsewhere(source):

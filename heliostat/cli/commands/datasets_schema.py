@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from heliostat.cli.datasets.catalogue import Stored
     from heliostat.data.schema import Schema
     from heliostat.ml.snapshots.holding import Held
-    from heliostat.spec.resources import StoreAddress
+    from heliostat.spec.addresses import StoreAddress
 
 
 @datasets.command()

@@ -11,8 +11,8 @@ from heliostat.data.profiles import Profile
 from heliostat.data.profiling import Measures, ProfileBuilder
 from heliostat.data.storage import ProfileFormatError, from_bytes
 from heliostat.ml.snapshots.reader import Snapshot
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import Making, prefix_of, profile_key
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.objects import ObjectMissingError, open_store
 
 SPLITS: Final = ("train", "validation", "test")

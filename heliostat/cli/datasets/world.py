@@ -14,7 +14,7 @@ from heliostat.cli.datasets.permissions import Caller
 from heliostat.cli.operators.deployed import deployed
 from heliostat.cli.rollouts.locate import stacks_here, store_of
 from heliostat.engine.stackerrors import NotFoundError
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.roles import Permission
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_lineage import LineageRegistry

@@ -9,8 +9,7 @@ from typing import Any
 
 from heliostat.cli.rollouts.locate import Stacks, platform_of, stacks_here
 from heliostat.engine.stackerrors import NotFoundError
-from heliostat.spec.addresses import Access, ControllerAddress, RayAddress
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import Access, ControllerAddress, RayAddress, StoreAddress
 from heliostat.systems.errors import PermanentError
 
 TRACKING, RAY, CONTROLLER, APPLICATION, DATASET = (

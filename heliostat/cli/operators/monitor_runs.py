@@ -7,10 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from heliostat.spec.addresses import RayAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.monitoring import schedule_name
 from heliostat.spec.predictions import Scheduled, schedule_key
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems import code_packages
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, open_store

@@ -17,10 +17,9 @@ from heliostat.cli.operators.deployed import CONTROLLER, Deployed
 from heliostat.cli.operators.health import Health, PartHealth
 from heliostat.cli.tables import gib
 from heliostat.provider.underlying import mlflow_problem, ray_problem, serve_problem
-from heliostat.spec.addresses import Access, ControllerAddress, HttpAddress, RayAddress
+from heliostat.spec.addresses import Access, ControllerAddress, HttpAddress, RayAddress, StoreAddress
 from heliostat.spec.controller import SETTINGS_FILE, ControllerSettings
 from heliostat.spec.formatting import counted
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.haproxy import running_version

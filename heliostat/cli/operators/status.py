@@ -11,8 +11,7 @@ from heliostat.cli.operators.health import PlatformStatus
 from heliostat.cli.operators.monitors import MonitorStatus, statuses
 from heliostat.cli.operators.serving import Application, application, under_way
 from heliostat.cli.rollouts.watch import newest
-from heliostat.spec.addresses import ControllerAddress
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import ControllerAddress, StoreAddress
 from heliostat.spec.rollouts import Status
 from heliostat.spec.task_queue import QueueDepth
 from heliostat.systems import publications

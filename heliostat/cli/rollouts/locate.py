@@ -20,10 +20,9 @@ from heliostat.engine.state.backend import StackRef
 from heliostat.engine.state.urns import ROOT_STACK_TYPE
 from heliostat.layout import data_folder
 from heliostat.platforms import stores
-from heliostat.spec.addresses import ControllerAddress, RayAddress
+from heliostat.spec.addresses import ControllerAddress, RayAddress, StoreAddress
 from heliostat.spec.base import PROJECT
 from heliostat.spec.platforms.declared import Platform
-from heliostat.spec.resources import StoreAddress
 from heliostat.systems.errors import PermanentError
 
 _CLI_LIMIT_S = 120

@@ -12,9 +12,9 @@ from heliostat.analysis.comparisons import comparison, figures
 from heliostat.analysis.ground_truth import GroundTruth
 from heliostat.cli.simulation.requests import Recorded
 from heliostat.rollout.model import Analyse, Colour
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import Measurements, Source
 from heliostat.spec.base import Name
-from heliostat.spec.resources import StoreAddress
 from heliostat.testing.simulation.analysis_runner import ANSWERS_AFTER_SECONDS, AnalysisRunner
 from heliostat.testing.simulation.behaviour import VersionBehaviour
 from heliostat.testing.simulation.clients import counts

@@ -23,10 +23,10 @@ from heliostat.controller.ledger import entry
 from heliostat.monitoring.windows import Micros
 from heliostat.rollout import orders
 from heliostat.rollout.model import Colour, State
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.audit import NOTHING, AuditEntry, content_of, hash_of
 from heliostat.spec.audit import key_of as audit_key
 from heliostat.spec.ledger import Entry, key_of
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.roles import Identity, Permission, Role
 from heliostat.spec.rollouts import ActionRequest, Desired, Phase
 from heliostat.systems.objects import open_store

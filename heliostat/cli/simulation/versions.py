@@ -21,8 +21,8 @@ from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.provider.gate import Measurements, Verdict, judge
 from heliostat.serving.answering import Answering
 from heliostat.serving.golden import GoldenFailures, passed
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.judging import resolved_gate
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.rollouts import Version as Declaration
 

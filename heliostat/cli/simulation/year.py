@@ -28,6 +28,7 @@ from heliostat.ml.ground_truth import prefix
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.state import MonitorState, state_of
 from heliostat.monitoring.windows import micros, numbers_of
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.monitoring import (
     Acceptance,
     MonitorSpecification,
@@ -35,7 +36,6 @@ from heliostat.spec.monitoring import (
     states,
     window_key,
 )
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.tasks import Multiclass
 from heliostat.spec.watches import Calendar
 from heliostat.systems import gate_notes

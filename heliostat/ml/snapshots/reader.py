@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from heliostat.ml.snapshots.splits import ROW_GROUP_ROWS, FileSplit, PartFile, row_groups
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems import ray_data
 from heliostat.systems.objects import open_store
 from heliostat.systems.references import home_of

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from heliostat.serving.prediction_log.columns import Columns
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Model, Name, without_defaults
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.review import Review
 from heliostat.systems.objects import directory_of
 from heliostat.systems.private_folder import node_folder

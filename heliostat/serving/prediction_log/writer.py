@@ -30,8 +30,8 @@ from heliostat.serving.prediction_log.cells import Treat, treated
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.sealing import Seal, Sealed
 from heliostat.serving.prediction_log.spools import Head, folder_of, name_of, spools_in
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Name
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.review import Review
 from heliostat.spec.workload import PredictionLog as Settings
 from heliostat.systems.personal_keys import MASK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.task_queue import RedisBroker, SqliteBroker, SqsBroker, TaskQueue
 from heliostat.systems.brokers.base import Retention, TaskBroker
 from heliostat.systems.errors import PermanentError

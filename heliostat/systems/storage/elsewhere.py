@@ -11,7 +11,7 @@ from heliostat.systems.storage.google_cloud import EXTRA, is_googles
 if TYPE_CHECKING:
     from pyarrow.fs import GcsFileSystem
 
-    from heliostat.spec.resources import StoreAddress
+    from heliostat.spec.addresses import StoreAddress
 
 
 def client_variables(endpoint: str | None) -> dict[str, str]:

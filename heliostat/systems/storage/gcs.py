@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from heliostat.spec.resources import StoreAddress
+from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, checked, page_type, reading, write_whole
 from heliostat.systems.storage.google_cloud import ANONYMOUS, EXTRA, GOOGLE, BucketApi, Tokens, is_googles, refusal

@@ -18,15 +18,8 @@ from heliostat.provider.dataset import DatasetHandler
 from heliostat.provider.model_version import ModelVersionHandler
 from heliostat.provider.resource import Context, Created, Failure
 from heliostat.provider.train_job import TrainJobHandler
-from heliostat.spec.resources import (
-    DatasetAddress,
-    DatasetInputs,
-    DatasetOutputs,
-    ModelVersionInputs,
-    ModelVersionOutputs,
-    TrainJobInputs,
-    TrainJobOutputs,
-)
+from heliostat.spec.model_resources import ModelVersionInputs, ModelVersionOutputs
+from heliostat.spec.training_resources import DatasetAddress, DatasetInputs, DatasetOutputs, TrainJobInputs, TrainJobOutputs
 
 WORLD = Path(os.environ["STORY"])
 
