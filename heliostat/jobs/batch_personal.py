@@ -9,8 +9,8 @@ import pyarrow as pa
 from pydantic_core import from_json, to_json
 
 from heliostat.ml.contracts import Contract
-from heliostat.serving.prediction_log.cells import masked
 from heliostat.serving.prediction_log.columns import Column, Columns, Kind, Shape
+from heliostat.serving.prediction_log.masking import Masking
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.personal import Treatment
 from heliostat.systems.errors import PermanentError
@@ -24,9 +24,7 @@ class PersonalColumns:
         """`names`: the columns that are kept of the rows."""
         self._names = names
         self._rows: Mapping[str, Column] = {each.name: each for each in columns.input if each.kind.has_personal}
-        self._answer = columns.prediction
-        self._in_answers = any(each.kind.has_secrets for each in columns.prediction)
-        self._keys = keys
+        self._asked, self._answered = Masking(columns.input, keys.treated), Masking(columns.prediction, keys.treated)
 
     @classmethod
     def of(cls, specification: BatchSpecification, contract: Contract[Any, Any]) -> Self:
@@ -58,7 +56,7 @@ class PersonalColumns:
             column = self._rows.get(name)
             if column is not None:
                 values = kept[name].to_pylist()
-                treated = [row[name] for row in (masked({name: value}, [column], self._keys.treated) for value in values)]
+                treated = [self._asked.row({name: value})[name] for value in values]
                 is_number = column.kind.shape is Shape.NUMBER
                 array = pa.array(treated, pa.float64()) if is_number else pa.array(map(_text, treated), pa.string())
                 kept = kept.set_column(number, name, array)
@@ -66,9 +64,7 @@ class PersonalColumns:
 
     def answer(self, encoded: bytes) -> bytes:
         """What is kept of an answer in JSON."""
-        if not self._in_answers:
-            return encoded
-        return to_json(masked(from_json(encoded), self._answer, self._keys.treated))
+        return to_json(self._answered.row(from_json(encoded))) if self._answered.changes_rows else encoded
 
 
 def _is_hashed(kind: Kind) -> bool:

@@ -18,8 +18,8 @@ from heliostat.serving.bodies import Body, LateBody, is_many
 from heliostat.serving.errors import HttpError
 from heliostat.serving.hiding import hiding, personal_in
 from heliostat.serving.postprocessing import StepError
-from heliostat.serving.prediction_log.cells import masked
-from heliostat.serving.prediction_log.columns import Column, Columns, Kind
+from heliostat.serving.prediction_log.columns import Columns, Kind
+from heliostat.serving.prediction_log.masking import Masking
 from heliostat.spec.personal import ConsentByField, ConsentByHeader, Privacy, Treatment
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.personal_keys import MASK, TOKEN, Keyring
@@ -46,8 +46,8 @@ class PersonalData:
         if mistakes := list(mistakes_of(contract, columns, privacy, bool(keys.ids))):
             raise PermanentError(f"{contract.title}: {'; '.join(mistakes)}")
         self.keys = keys
-        self.in_rows = any(column.kind.has_secrets for column in columns.input)
-        self.in_answers = any(column.kind.has_secrets for column in columns.prediction)
+        self._asked, self._answered = Masking(columns.input, keys.treated), Masking(columns.prediction, keys.treated)
+        self.in_rows, self.in_answers = self._asked.changes_rows, self._answered.changes_rows
         self.is_personal = any(column.kind.has_personal for column in columns.input)
         self._columns = columns
         self._stand_ins = _stand_ins(contract, columns)
@@ -76,11 +76,11 @@ class PersonalData:
 
     def request(self, body: Body) -> Body:
         """A request's body, as others are told it; of one that is no JSON nothing is."""
-        return self._late(body, self._columns.input) if self.in_rows else body
+        return self._late(body, self._asked) if self.in_rows else body
 
     def answer(self, body: Body) -> Body:
         """The same of an answer's."""
-        return self._late(body, self._columns.prediction) if self.in_answers else body
+        return self._late(body, self._answered) if self.in_answers else body
 
     def completed(self, body: bytes, whole: bool = False) -> bytes:
         """A replayed body that the contract takes: in the place of what was treated comes what its first example has.
@@ -116,17 +116,16 @@ class PersonalData:
             detail = [{**{k: v for k, v in each.items() if k != "input"}, "msg": hidden(str(each["msg"]))} for each in detail]
         return HttpError(error.status, detail if isinstance(detail, list) else hidden(str(detail)), error.headers)
 
-    def _late(self, body: Body, columns: Sequence[Column]) -> Body:
+    def _late(self, body: Body, masking: Masking) -> Body:
         def write() -> bytes:
             try:
                 found = from_json(bytes(body))
             except ValueError:
                 return b""
             rows = found.get("rows") if isinstance(found, dict) and is_many(bytes(body)) else None
-            treat = self.keys.treated
             if isinstance(rows, list):
-                return to_json({"rows": [masked(row, columns, treat) for row in rows]})
-            return to_json(masked(found, columns, treat)) if isinstance(found, dict) else b""
+                return to_json({"rows": [masking.row(row) for row in rows]})
+            return to_json(masking.row(found)) if isinstance(found, dict) else b""
 
         return LateBody(write, len(body))
 

@@ -35,6 +35,9 @@ class Keyring:
 
     def __init__(self, keys: Sequence[tuple[str, bytes]]) -> None:
         self._keys = dict(keys)
+        # To take in a key is most of what a hash of a short text costs: it is copied for each.
+        self._keyed = {name: hmac.new(key, digestmod=hashlib.sha256) for name, key in keys}
+        self._newest = next(iter(self._keys), None)
 
     @classmethod
     def of(cls, keys: Sequence[PersonalKey]) -> Self:
@@ -65,14 +68,13 @@ class Keyring:
         Raises:
             PermanentError: there is no key.
         """
-        if not self._keys:
+        if self._newest is None:
             raise PermanentError("a personal value is to be hashed and there is no key: declare serving.privacy.keys")
-        newest = next(iter(self._keys))
-        return _token(newest, self._keys[newest], value)
+        return self._token(self._newest, value)
 
     def tokens(self, value: Any) -> frozenset[str]:
         """All that may stand in the place of a value, whichever key was the newest then."""
-        return frozenset(_token(name, key, value) for name, key in self._keys.items())
+        return frozenset(self._token(name, value) for name in self._keys)
 
     def treated(self, value: Any, mark: PersonalMark) -> Any:
         """What is written in the place of a personal value; nothing is no value, and stays nothing."""
@@ -91,11 +93,10 @@ class Keyring:
         Without a key it is not hidden.
         """
         plain = bytes((consents,)) + body
-        if not self._keys:
+        if self._newest is None:
             return _OPEN + plain
-        newest = next(iter(self._keys))
-        name = newest.encode()
-        sealed: bytes = _cipher(self._keys[newest]).encrypt(plain, [name])
+        name = self._newest.encode()
+        sealed: bytes = _cipher(self._keys[self._newest]).encrypt(plain, [name])
         return _SEALED + bytes((len(name),)) + name + sealed
 
     def unseal(self, kept: bytes) -> tuple[bytes, bool]:
@@ -123,10 +124,11 @@ class Keyring:
             raise UnsealedError(f"what was sealed with the key {name!r} was changed, or the key is another one now") from None
         return plain[1:], bool(plain[0])
 
-
-def _token(name: str, key: bytes, value: Any) -> str:
-    text = value if isinstance(value, str) else to_json(value, serialize_unknown=True).decode()
-    return f"hmac:{name}:{hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:_HEX]}"
+    def _token(self, name: str, value: Any) -> str:
+        text = value if isinstance(value, str) else to_json(value, serialize_unknown=True).decode()
+        keyed = self._keyed[name].copy()
+        keyed.update(text.encode())
+        return f"hmac:{name}:{keyed.hexdigest()[:_HEX]}"
 
 
 def _coarser(value: Any, mark: PersonalMark) -> Any:

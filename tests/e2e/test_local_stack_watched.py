@@ -252,4 +252,4 @@ def test_a_monitor_that_is_declared_no_more_is_gone_and_what_it_found_is_kept(st
     assert "what was found of flights is kept" in stack.up().output
     assert "Nothing is watched" in stack.heliostat("monitor", "list", "-s", "local").output
     assert "MONITOR" not in stack.heliostat("status", "-s", "local").output
-    assert json.loads(stack.heliostat("report", "flights", "--json", "-s", "local").output)["state"]["looked_at"]
+    assert json.loads(stack.heliostat("report", "flights", "--json", "-s", "local").output)["state"]["lookedAt"]

@@ -14,8 +14,8 @@ from personal_fakes import CLEAR, EMAIL, EXAMPLE, NAME, POSTCODE, ROW, arguments
 from heliostat.inspection.mistakes import _personal
 from heliostat.serving.dataplane import Call
 from heliostat.serving.personal import PersonalData, WithheldError
-from heliostat.serving.prediction_log.cells import treated
 from heliostat.serving.prediction_log.columns import Columns
+from heliostat.serving.prediction_log.masking import Masking
 from heliostat.serving.queue.__main__ import _answer
 from heliostat.serving.queue.api import TaskApplication
 from heliostat.serving.rest.exchange import Request
@@ -105,7 +105,7 @@ def test_a_row_without_personal_fields_is_kept_as_it_came():
     made = plain()
     data = PersonalData(made, Columns.of(made.row, made.answer), Privacy(), Keyring(()))
     body = b'{ "kind":"a" }'
-    assert data.request(body) is body and treated(b"[1]", Columns.of(made.row, made.answer).input) == b"[1]"
+    assert data.request(body) is body and Masking(Columns.of(made.row, made.answer).input).rows(b"[1]") == b"[1]"
     assert data.completed(body) == b'{"kind":"a"}'
     error = ZeroDivisionError("13")
     assert data.withheld(error, body) is error

@@ -16,11 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from heliostat.serving.prediction_log.columns import Column, Kind, Shape
-from heliostat.spec.personal import PersonalMark
 from heliostat.systems.personal_keys import MASK
-
-Treat = Callable[[Any, PersonalMark], Any]
-"""What is written in the place of a personal value."""
 
 _SHOWN: Final = 80
 _BITS_64: Final = 1 << 63
@@ -97,36 +93,6 @@ def row_of(values: Sequence[Any], columns: Sequence[Column]) -> dict[str, Any]:
         for column, value in zip(columns, values, strict=True)
         if value is not None or column.required
     }
-
-
-def masked(value: Any, columns: Sequence[Column], treat: Treat) -> Any:
-    """A row without what is secret in it, and with what is personal treated. What no column is for may be either by another
-    name, and goes too."""
-    if not isinstance(value, dict):
-        return MASK
-    kinds = {name: column.kind for column in columns for name in (column.name, *column.also)}
-    return {name: _masked(each, kinds[name], treat) if name in kinds else MASK for name, each in value.items()}
-
-
-def treated(rows: bytes, columns: Sequence[Column], treat: Treat = lambda value, mark: MASK) -> bytes:
-    """A JSON list of rows without what is secret, and with what is personal treated: by default it goes."""
-    if not any(column.kind.has_secrets for column in columns):
-        return rows
-    return to_json([masked(row, columns, treat) for row in from_json(rows)])
-
-
-def _masked(value: Any, kind: Kind, treat: Treat) -> Any:
-    if value is None or not kind.has_secrets:
-        return value
-    if kind.personal is not None:
-        return treat(value, kind.personal)
-    if kind.shape is Shape.STRUCT:
-        return masked(value, kind.fields, treat)
-    if kind.shape is Shape.LIST and kind.items and isinstance(value, list):
-        return [_masked(each, kind.items, treat) for each in value]
-    if kind.shape is Shape.MAP and kind.items and isinstance(value, dict):
-        return {name: _masked(each, kind.items, treat) for name, each in value.items()}
-    return MASK
 
 
 def _same(one: Any, other: Any) -> bool:

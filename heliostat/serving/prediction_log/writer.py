@@ -26,15 +26,14 @@ from pydantic_core import to_json
 from heliostat.serving.bodies import Body, rows_in
 from heliostat.serving.postprocessing import Processed
 from heliostat.serving.prediction_log import sealing
-from heliostat.serving.prediction_log.cells import Treat, treated
 from heliostat.serving.prediction_log.columns import Columns
+from heliostat.serving.prediction_log.masking import Masking, Treat, hide
 from heliostat.serving.prediction_log.sealing import Seal, Sealed
 from heliostat.serving.prediction_log.spools import Head, folder_of, name_of, spools_in
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Name
 from heliostat.spec.review import Review
 from heliostat.spec.workload import PredictionLog as Settings
-from heliostat.systems.personal_keys import MASK
 
 _MOST_WAITING_ROWS: Final = 100_000
 _MOST_SPOOL_BYTES: Final = 2 << 30
@@ -65,7 +64,7 @@ class PredictionLog:
 
     def __init__(  # noqa: PLR0913 - a log's places, and what tests put into theirs
         self, settings: Settings, store: StoreAddress, spool: Path, application: Name, version: str, columns: Columns,
-        *, seal: Seal = sealing.seal, treat: Treat | None = None, review: Review | None = None,
+        *, seal: Seal = sealing.seal, treat: Treat = hide, review: Review | None = None,
     ) -> None:  # fmt: skip
         """`spool`: this node's folder for the logs of all stacks and applications; `columns`: of the contract; `treat`: what
         is written in the place of a personal value, by default nothing."""
@@ -78,7 +77,7 @@ class PredictionLog:
         self._folder = folder_of(spool, store, application)
         self._older = spool / application
         """Where an earlier release kept spools, those of all stores together."""
-        self._treat = treat or (lambda value, mark: MASK)
+        self._asked, self._answered = Masking(columns.input, treat), Masking(columns.prediction, treat)
         self._middle = b'","version":' + to_json(version) + b',"time":'
         self._waiting: deque[_Entry] = deque()
         self._waiting_rows = 0
@@ -167,14 +166,12 @@ class PredictionLog:
         self, request_id: bytes, at: float, body: Body, answer: Body, seconds: float, processed: Processed | None = None
     ) -> bytes:
         """What was sent and answered, as it was: only blanks of JSON break lines. A secret goes no further than here."""
-        rows, answers = rows_in(bytes(body)), rows_in(bytes(answer))
-        columns = self._head.columns
-        rows, answers = treated(rows, columns.input, self._treat), treated(answers, columns.prediction, self._treat)
+        rows, answers = self._asked.rows(rows_in(bytes(body))), self._answered.rows(rows_in(bytes(answer)))
         name = to_json(request_id.decode("latin-1"))
         return b"".join(
             (b'{"request_id":', name[:-1], self._middle, b"%.6f" % at, b',"latency_ms":', b"%.4f" % (seconds * 1000),
              b',"inputs":', rows.replace(b"\n", b" ").replace(b"\r", b" "), b',"predictions":', answers,
-             _changed(processed, columns, self._treat), b"}\n")
+             _changed(processed, self._answered), b"}\n")
         )  # fmt: skip
 
     def _open(self) -> _Spool:
@@ -280,7 +277,7 @@ class PredictionLog:
             logger.warning(text)
 
 
-def _changed(processed: Processed | None, columns: Columns, treat: Treat) -> bytes:
+def _changed(processed: Processed | None, answered: Masking) -> bytes:
     """What a line says of what steps changed; nothing where they changed nothing. What the model answered before them is
     treated as the answer is."""
     if processed is None or not processed.changes:
@@ -288,7 +285,7 @@ def _changed(processed: Processed | None, columns: Columns, treat: Treat) -> byt
     rows: list[list[dict[str, Any]]] = [[] for _ in processed.encoded]
     for change in processed.changes:
         rows[change.row].append(change.as_logged())
-    before = treated(b"[" + b",".join(processed.model_encoded) + b"]", columns.prediction, treat)
+    before = answered.rows(b"[" + b",".join(processed.model_encoded) + b"]")
     return b"".join((b',"model_predictions":', before, b',"changes":', to_json(rows)))
 
 

@@ -1,0 +1,92 @@
+"""Rows without what is secret in them, and with what is personal treated. What each column needs is worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from heliostat.serving.prediction_log.columns import Column, Kind, Shape
+from heliostat.spec.personal import PersonalMark
+from heliostat.systems.personal_keys import MASK
+
+Treat = Callable[[Any, PersonalMark], Any]
+"""What is written in the place of a personal value."""
+
+_Change = Callable[[Any], Any]
+"""What is written in the place of a value that is there."""
+
+
+def hide(_value: Any, _mark: PersonalMark | None = None) -> Any:
+    """MASK, whatever the value is."""
+    return MASK
+
+
+class Masking:
+    """Of rows with these columns. Safe to use from several threads."""
+
+    def __init__(self, columns: Sequence[Column], treat: Treat = hide) -> None:
+        """`treat`: by default what is personal goes as what is secret does."""
+        self.changes_rows: Final = any(column.kind.has_secrets for column in columns)
+        """Whether rows come out otherwise than they came."""
+        self._row = _of_fields(columns, treat)
+
+    def row(self, row: Any) -> Any:
+        """A row. What no column is for may be secret or personal by another name, and goes too."""
+        return self._row(row)
+
+    def rows(self, encoded: bytes) -> bytes:
+        """A JSON list of rows."""
+        if not self.changes_rows:
+            return encoded
+        return to_json([self._row(row) for row in from_json(encoded)])
+
+
+def _of_fields(columns: Sequence[Column], treat: Treat) -> _Change:
+    changes: Mapping[str, _Change | None] = {
+        name: _change(column.kind, treat) for column in columns for name in (column.name, *column.also)
+    }
+
+    def change(row: Any) -> Any:
+        if not isinstance(row, dict):
+            return MASK
+        found = {}
+        for name, value in row.items():
+            own = changes.get(name, hide)
+            found[name] = value if own is None or (value is None and own is not hide) else own(value)
+        return found
+
+    return change
+
+
+def _change(kind: Kind, treat: Treat) -> _Change | None:
+    """What is done to a kind's values; None where they stay."""
+    if not kind.has_secrets:
+        return None
+    if (mark := kind.personal) is not None:
+        return lambda value: treat(value, mark)
+    if kind.shape is Shape.STRUCT:
+        return _of_fields(kind.fields, treat)
+    own = _change(kind.items, treat) if kind.items is not None else None
+    if own is not None and kind.shape is Shape.LIST:
+        return _of_list(own)
+    if own is not None and kind.shape is Shape.MAP:
+        return _of_map(own)
+    return lambda value: MASK
+
+
+def _of_list(own: _Change) -> _Change:
+    def change(value: Any) -> Any:
+        return [None if each is None else own(each) for each in value] if isinstance(value, list) else MASK
+
+    return change
+
+
+def _of_map(own: _Change) -> _Change:
+    def change(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return MASK
+        return {name: None if each is None else own(each) for name, each in value.items()}
+
+    return change
