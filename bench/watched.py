@@ -24,6 +24,8 @@ _ROUNDS = 50
 """Of the training: a model of the usual kind, sooner."""
 _NEVER = "0 0 1 1 *"
 """A schedule that is not due while anything is measured."""
+_ROLL_SECONDS = 30
+"""How often each replica's log is stored: under this load a file of the default size is full after two minutes."""
 _SECONDS = 2
 _FIELDS = {
     "destination: Destination": "destination: Annotated[Destination, hashed()]",
@@ -77,7 +79,7 @@ def _mark(contract: Path) -> None:
 def _watched(replicas: int, key: Path) -> dict[str, Any]:
     found = _bare(replicas)
     keys = [{"id": "k1", "secret": {"kind": "file", "path": str(key)}}]
-    found["serving"] |= {"predictionLog": {"samplingRate": 1.0, "rollSeconds": 5}, "privacy": {"keys": keys}}
+    found["serving"] |= {"predictionLog": {"samplingRate": 1.0, "rollSeconds": _ROLL_SECONDS}, "privacy": {"keys": keys}}
     found["monitor"] = {
         "field": "late_probability",
         "windows": {"kind": "calendar", "every": "hour"},

@@ -33,6 +33,10 @@ class ErasedPeople:
                 self._until[place] = max(each.at, self._until.get(place, each.at))
         self._fields = {field for field, _ in self._until}
 
+    def __bool__(self) -> bool:
+        """Whether there is anybody."""
+        return bool(self._fields)
+
     def has(self, row: Any, at: float) -> bool:
         """Whether a row, of a request at that Unix time, is one of theirs."""
         if not self._fields or not isinstance(row, Mapping):

@@ -215,6 +215,17 @@ def test_a_spool_is_sealed_by_the_program_of_an_earlier_release_s_name_too(addre
     assert len(stored(address)[0]) == 1
 
 
+def test_what_seals_leaves_the_cores_to_replicas_before_it_imports_anything(address, tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\nread -r head\necho "{\\"predictions\\": $(nice)}"\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(sealing.sys, "executable", str(program))
+    sealed = sealing.seal(
+        tmp_path / "a.jsonl", os.open(tmp_path, os.O_RDONLY), Head(store=address, application="a", columns=Columns())
+    )
+    assert sealed.predictions == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+
+
 def test_a_replica_never_imports_what_parquet_takes_and_its_log_is_stored(address, tmp_path):
     program = f"""
 import sys

@@ -13,7 +13,6 @@ A line of a spool that is no entry goes to `predictions-unread/<application>/<sp
 from __future__ import annotations
 
 import datetime as dt
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -35,8 +34,9 @@ from heliostat.systems.objects import open_store
 
 _BATCH_ROWS: Final = 32_768
 """Of a row group of Parquet."""
-_NICENESS: Final = 10
 _SHOWN: Final = 200
+_DAY: Final = 86_400_000_000
+"""In microseconds."""
 _MOST_DAYS: Final = 2_900_000
 """Till the year 9910; a day beyond is no time of a request."""
 
@@ -67,10 +67,12 @@ def store(spool: Path, own: Head) -> Sealed:
                     unread[number] = f"{type(error).__name__}: {error}"[:_SHOWN]
                     aside.append(to_json({"reason": unread[number], "line": line.decode("latin-1")}) + b"\n")
                     continue
-                if entry.day not in days:
-                    days[entry.day] = _Day(files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet")).name, columns)
-                rows = [row for row, asked in enumerate(entry.asked) if not erased.has(asked, entry.time / 1e6)]
-                days[entry.day].add(entry, rows)
+                day = days.get(entry.day)
+                if day is None:
+                    file = files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet"))
+                    day = days[entry.day] = _Day(file.name, columns)
+                rows = entry.without(erased)
+                day.add(entry, rows)
                 items += _items(entry, rows, head or own)
         for number, day in sorted(days.items()):
             day.close()
@@ -97,20 +99,23 @@ def _items(entry: _Entry, rows: Sequence[int], head: Head) -> Iterator[ReviewIte
             yield item
 
 
-@dataclass
+@dataclass(slots=True)
 class _Entry:
     """One request in a spool."""
 
     request_id: str
     time: int
     """Unix time in microseconds."""
+    day: int
+    """Days since 1970-01-01, UTC."""
     version: str
     latency_ms: float
     asked: list[Any]
     answered: list[Any]
     model_answered: list[Any]
     """Before the steps behind the model."""
-    changes: list[list[dict[str, Any]]]
+    changes: list[list[dict[str, Any]]] | None
+    """None where no step changed anything."""
 
     @classmethod
     def of(cls, line: Any) -> _Entry:
@@ -120,20 +125,21 @@ class _Entry:
             ValueError, TypeError, KeyError, AttributeError, OverflowError: it is no entry.
         """
         asked, answered = line["inputs"], line["predictions"]
-        # Of what no step changed only the answers are written.
-        before, changes = line.get("model_predictions", answered), line.get("changes", [[] for _ in answered])
-        parts = (asked, answered, before, changes)
-        if not all(isinstance(part, list) and len(part) == len(asked) for part in parts):
-            raise ValueError("it has not as many answers as rows")
-        found = cls(line["request_id"], int(line["time"] * 1e6), line["version"], float(line["latency_ms"]), *parts)
-        if not isinstance(found.request_id, str) or not isinstance(found.version, str) or abs(found.day) > _MOST_DAYS:
+        before, changes = line.get("model_predictions", answered), line.get("changes")
+        for part in (asked, answered, before, asked if changes is None else changes):
+            if not isinstance(part, list) or len(part) != len(asked):
+                raise ValueError("it has not as many answers as rows")
+        request_id, version, time = line["request_id"], line["version"], int(line["time"] * 1e6)
+        day = time // _DAY
+        if not isinstance(request_id, str) or not isinstance(version, str) or abs(day) > _MOST_DAYS:
             raise ValueError("its request_id, version or time is none")
-        return found
+        return cls(request_id, time, day, version, float(line["latency_ms"]), asked, answered, before, changes)
 
-    @property
-    def day(self) -> int:
-        """Days since 1970-01-01, UTC."""
-        return self.time // 86_400_000_000
+    def without(self, erased: ErasedPeople) -> Sequence[int]:
+        """The numbers of the rows that are not of people whose rows are not stored any more."""
+        if not erased:
+            return range(len(self.asked))
+        return [row for row, asked in enumerate(self.asked) if not erased.has(asked, self.time / 1e6)]
 
 
 class _Day:
@@ -162,8 +168,9 @@ class _Day:
         batch.latency_ms += [entry.latency_ms] * count
         batch.asked += [entry.asked[row] for row in kept]
         batch.answered += [entry.answered[row] for row in kept]
-        batch.model_answered += [entry.model_answered[row] for row in kept]
-        batch.changes += [entry.changes[row] for row in kept]
+        if self._columns.postprocessed:
+            batch.model_answered += [entry.model_answered[row] for row in kept]
+            batch.changes += [entry.changes[row] if entry.changes else [] for row in kept]
         if len(batch) >= _BATCH_ROWS:
             self._write()
 
@@ -195,7 +202,6 @@ class _Without(MetaPathFinder):
 
 def main() -> None:
     """Store the spool that is named, and say on stdout what became of it; see `heliostat.serving.prediction_log.sealing`."""
-    os.nice(_NICENESS)
     sys.meta_path.insert(0, _Without("pandas"))  # pyarrow would import it, half a second, and has no use for it here
     head = Head.of(sys.stdin.buffer.read())
     assert head is not None  # noqa: S101 - see `sealing.seal`
