@@ -24,7 +24,7 @@ class PersonalColumns:
         """`names`: the columns that are kept of the rows."""
         self._names = names
         self._rows: Mapping[str, Column] = {each.name: each for each in columns.input if each.kind.has_personal}
-        self._asked, self._answered = Masking(columns.input, keys.treated), Masking(columns.prediction, keys.treated)
+        self._asked, self._answered = Masking(columns.input, keys.treatment), Masking(columns.prediction, keys.treatment)
 
     @classmethod
     def of(cls, specification: BatchSpecification, contract: Contract[Any, Any]) -> Self:

@@ -59,7 +59,7 @@ def plane_of(arguments: ServingArguments, contract: Contract[Any, Any], predicto
     personal = PersonalData.of(contract, version.privacy)
     spool = Path(arguments.spool) if arguments.spool else default_spool()
     columns = Columns.of(contract.row, contract.answer, postprocessed=steps is not None)
-    settings, treat = version.prediction_log, personal.keys.treated
+    settings, treat = version.prediction_log, personal.keys.treatment
     log = PredictionLog(
         settings, version.store, spool, arguments.application, version.label, columns, treat=treat, review=version.review
     )

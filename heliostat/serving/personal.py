@@ -46,7 +46,7 @@ class PersonalData:
         if mistakes := list(mistakes_of(contract, columns, privacy, bool(keys.ids))):
             raise PermanentError(f"{contract.title}: {'; '.join(mistakes)}")
         self.keys = keys
-        self._asked, self._answered = Masking(columns.input, keys.treated), Masking(columns.prediction, keys.treated)
+        self._asked, self._answered = Masking(columns.input, keys.treatment), Masking(columns.prediction, keys.treatment)
         self.in_rows, self.in_answers = self._asked.changes_rows, self._answered.changes_rows
         self.is_personal = any(column.kind.has_personal for column in columns.input)
         self._columns = columns

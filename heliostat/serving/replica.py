@@ -7,6 +7,7 @@ scikit-learn.
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from typing import Any
 
@@ -88,6 +89,9 @@ class Replica:
         Raises:
             PermanentError: this Serve is not the one that we know.
         """
+        # What is loaded by now stays; while requests are answered the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         serve_ingress.listen_with(partial(Connection, self._answers, self._prefix, self._slots))
         return AsgiApplication(self._answers)
 

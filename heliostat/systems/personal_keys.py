@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 
 from pydantic_core import to_json
@@ -76,16 +76,14 @@ class Keyring:
         """All that may stand in the place of a value, whichever key was the newest then."""
         return frozenset(self._token(name, value) for name in self._keys)
 
-    def treated(self, value: Any, mark: PersonalMark) -> Any:
-        """What is written in the place of a personal value; nothing is no value, and stays nothing."""
-        if value is None or (isinstance(value, str) and TOKEN.match(value)):
-            return value
+    def treatment(self, mark: PersonalMark) -> Callable[[Any], Any]:
+        """What is written in the place of personal values that are there; what was hashed before stays."""
         match mark.treatment:
             case Treatment.HASHED:
-                return self.hashed(value)
+                return lambda value: value if isinstance(value, str) and TOKEN.match(value) else self.hashed(value)
             case Treatment.TRUNCATED:
-                return _coarser(value, mark)
-        return MASK
+                return lambda value: _coarser(value, mark)
+        return lambda value: MASK
 
     def seal(self, body: bytes, consents: bool) -> bytes:
         """A body as it may be kept, with whether it may be logged. The same body is sealed alike, by the same key.

@@ -108,6 +108,6 @@ def opened(folder: Path, privacy: Privacy, **changes: Any) -> RestApplication:
     personal = PersonalData.of(made, privacy)
     log = PredictionLog(
         settings, given.version.store, folder / "spool", "loans", "3-abc", columns,
-        seal=seal_here, treat=personal.keys.treated, review=given.version.review,
+        seal=seal_here, treat=personal.keys.treatment, review=given.version.review,
     )  # fmt: skip
     return RestApplication(DataPlane(made, made.predictor(), given.version, log, steps, personal), "/loans")

@@ -99,6 +99,15 @@ def test_what_the_tap_tells_is_taken_again_by_the_contract_with_the_example_s_va
     app.close()
 
 
+def test_nothing_stays_nothing_and_what_no_column_is_for_goes():
+    made = contract()
+    masking = Masking(Columns.of(made.row, made.answer).input)
+    personal = {name for name, value in masking.row(dict(EXAMPLE)).items() if value == MASK}
+    assert personal and masking.row(dict.fromkeys(EXAMPLE)) == dict.fromkeys(EXAMPLE)
+    assert masking.row({"e-mail": None, **dict.fromkeys(personal)}) == {"e-mail": MASK, **dict.fromkeys(personal)}
+    assert masking.row([1]) == MASK, "no row at all"
+
+
 def test_a_row_without_personal_fields_is_kept_as_it_came():
     from serving_fakes import contract as plain
 
@@ -202,7 +211,7 @@ def test_a_newer_key_makes_other_hashes_and_older_ones_are_still_found():
     assert token.startswith("hmac:old:") and both.hashed(EMAIL).startswith("hmac:new:")
     assert token in both.tokens(EMAIL) and len(both.tokens(EMAIL)) == 2
     assert both.unseal(old.seal(b"x", True)) == (b"x", True)
-    assert both.treated(token, PersonalMark(treatment=Treatment.HASHED)) == token, "what is hashed is not hashed again"
+    assert both.treatment(PersonalMark(treatment=Treatment.HASHED))(token) == token, "what is hashed is not hashed again"
     with pytest.raises(UnsealedError, match="was sealed with the key 'old'"):
         Keyring([("new", b"b" * 32)]).unseal(old.seal(b"x", False))
     damaged = bytearray(old.seal(b"x", False))
@@ -216,12 +225,12 @@ def test_a_newer_key_makes_other_hashes_and_older_ones_are_still_found():
     ("value", "mark", "kept"),
     [
         (47, {"step": 10}, 40), (47.5, {"step": 0.5}, 47.5), (-3, {"step": 10}, -10), (True, {"step": 10}, MASK),
-        ("abcdef", {"keep": 2}, "ab"), ("a", {"keep": 2}, "a"), (17, {"keep": 2}, MASK), (None, {"keep": 2}, None),
+        ("abcdef", {"keep": 2}, "ab"), ("a", {"keep": 2}, "a"), (17, {"keep": 2}, MASK),
         (float("nan"), {"step": 1}, MASK),
     ],
 )  # fmt: skip
 def test_what_is_truncated_is_coarser_and_never_whole_by_accident(value, mark, kept):
-    assert Keyring(()).treated(value, PersonalMark(treatment=Treatment.TRUNCATED, **mark)) == kept
+    assert Keyring(()).treatment(PersonalMark(treatment=Treatment.TRUNCATED, **mark))(value) == kept
 
 
 @pytest.mark.parametrize(

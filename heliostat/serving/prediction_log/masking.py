@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pydantic_core import from_json, to_json
@@ -11,16 +11,15 @@ from heliostat.serving.prediction_log.columns import Column, Kind, Shape
 from heliostat.spec.personal import PersonalMark
 from heliostat.systems.personal_keys import MASK
 
-Treat = Callable[[Any, PersonalMark], Any]
-"""What is written in the place of a personal value."""
-
-_Change = Callable[[Any], Any]
+Change = Callable[[Any], Any]
 """What is written in the place of a value that is there."""
+Treat = Callable[[PersonalMark], Change]
+"""What becomes of personal values with a mark."""
 
 
-def hide(_value: Any, _mark: PersonalMark | None = None) -> Any:
+def hide(_mark: PersonalMark) -> Change:
     """MASK, whatever the value is."""
-    return MASK
+    return _mask
 
 
 class Masking:
@@ -33,7 +32,7 @@ class Masking:
         self._row = _of_fields(columns, treat)
 
     def row(self, row: Any) -> Any:
-        """A row. What no column is for may be secret or personal by another name, and goes too."""
+        """A row, which is changed itself. What no column is for may be secret or personal by another name, and goes too."""
         return self._row(row)
 
     def rows(self, encoded: bytes) -> bytes:
@@ -43,29 +42,31 @@ class Masking:
         return to_json([self._row(row) for row in from_json(encoded)])
 
 
-def _of_fields(columns: Sequence[Column], treat: Treat) -> _Change:
-    changes: Mapping[str, _Change | None] = {
-        name: _change(column.kind, treat) for column in columns for name in (column.name, *column.also)
-    }
+def _of_fields(columns: Sequence[Column], treat: Treat) -> Change:
+    names = [(name, column) for column in columns for name in (column.name, *column.also)]
+    known = frozenset(name for name, _ in names)
+    changed = [(name, own) for name, column in names if (own := _change(column.kind, treat)) is not None]
 
     def change(row: Any) -> Any:
         if not isinstance(row, dict):
             return MASK
-        found = {}
-        for name, value in row.items():
-            own = changes.get(name, hide)
-            found[name] = value if own is None or (value is None and own is not hide) else own(value)
-        return found
+        if not row.keys() <= known:
+            row.update(dict.fromkeys(row.keys() - known, MASK))
+        for name, own in changed:
+            value = row.get(name)
+            if value is not None:
+                row[name] = own(value)
+        return row
 
     return change
 
 
-def _change(kind: Kind, treat: Treat) -> _Change | None:
+def _change(kind: Kind, treat: Treat) -> Change | None:
     """What is done to a kind's values; None where they stay."""
     if not kind.has_secrets:
         return None
     if (mark := kind.personal) is not None:
-        return lambda value: treat(value, mark)
+        return treat(mark)
     if kind.shape is Shape.STRUCT:
         return _of_fields(kind.fields, treat)
     own = _change(kind.items, treat) if kind.items is not None else None
@@ -73,20 +74,24 @@ def _change(kind: Kind, treat: Treat) -> _Change | None:
         return _of_list(own)
     if own is not None and kind.shape is Shape.MAP:
         return _of_map(own)
-    return lambda value: MASK
+    return _mask
 
 
-def _of_list(own: _Change) -> _Change:
+def _of_list(own: Change) -> Change:
     def change(value: Any) -> Any:
         return [None if each is None else own(each) for each in value] if isinstance(value, list) else MASK
 
     return change
 
 
-def _of_map(own: _Change) -> _Change:
+def _of_map(own: Change) -> Change:
     def change(value: Any) -> Any:
         if not isinstance(value, dict):
             return MASK
         return {name: None if each is None else own(each) for name, each in value.items()}
 
     return change
+
+
+def _mask(_value: Any) -> Any:
+    return MASK
