@@ -49,7 +49,8 @@ def job_env(uri: str, variables: Mapping[str, str] | None = None, environment_ur
     """The same of a job that is a program of ours, with further environment variables."""
     # On this machine `python` is to be this one; elsewhere the folder is not there, and `python` is what the image has.
     path = f"{Path(sys.executable).parent}:${{PATH}}"
-    return runtime_env(uri, {"RAY_DEDUP_LOGS": "0", "PATH": path, **(variables or {})}, environment_uri=environment_uri)
+    own = {"RAY_DEDUP_LOGS": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": path}
+    return runtime_env(uri, {**own, **(variables or {})}, environment_uri=environment_uri)
 
 
 def _pack(code: Code) -> bytes:

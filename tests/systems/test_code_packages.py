@@ -10,7 +10,7 @@ import pytest
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.code import code_digest
 from heliostat.spec.training_resources import Code
-from heliostat.systems.code_packages import upload
+from heliostat.systems.code_packages import job_env, upload
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 
@@ -58,3 +58,9 @@ def test_files_that_changed_or_went_since_are_an_error(tmp_path, store):
     with pytest.raises(PermanentError, match=r"workloads/a.py of the code is no longer in"):
         upload(declared, store)
     assert not list(store.list("code/"))
+
+
+def test_a_job_tells_nobody_of_what_it_does_and_a_variable_of_its_own_goes_before():
+    told = job_env("file:///code.zip", {"MLFLOW_DISABLE_TELEMETRY": "false", "MINE": "1"})["env_vars"]
+    assert (told["MLFLOW_DISABLE_TELEMETRY"], told["MINE"]) == ("false", "1")
+    assert job_env("file:///code.zip")["env_vars"]["MLFLOW_DISABLE_TELEMETRY"] == "true"

@@ -6,6 +6,7 @@ Importing mlflow takes seconds, and its pyfunc looks at each request's types, wh
 from __future__ import annotations
 
 import importlib
+import os
 import pickle
 import sys
 from collections.abc import Callable, Mapping
@@ -114,6 +115,8 @@ def _single(array: Any) -> Any:
 
 
 def _pyfunc(folder: Path, model: LoggedModel, _: Reads) -> Answering:
+    # What MLflow would tell of this process goes to its makers, by a thread that changes the environment meanwhile.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     pyfunc = importlib.import_module("mlflow.pyfunc")
     loaded = pyfunc.load_model(str(folder), suppress_warnings=True)
     if not model.parameters:
