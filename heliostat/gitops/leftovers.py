@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from heliostat.gitops.records import EnvironmentRecord
 from heliostat.spec.addresses import Access, StoreAddress
@@ -12,6 +12,9 @@ from heliostat.spec.ledger import prefix_of
 from heliostat.spec.predictions import schedule_key, top
 from heliostat.systems.mlflow_experiments import Experiments
 from heliostat.systems.objects import Directory, open_store
+
+_OF_APPLICATIONS: Final = ("predictions", "predictions-unread", "tasks", "monitors", "ground-truth", "reviews")
+"""Folders in which an application has one. What the gate said of its versions is a monitor's, whether there is one or not."""
 
 
 def remove_leftovers(record: EnvironmentRecord, platform: Mapping[str, Any], *, keep_runs: bool) -> None:
@@ -41,5 +44,5 @@ def _prefixes(record: EnvironmentRecord) -> Iterator[str]:
     """Where the objects of its own lie."""
     for application in record.applications:
         yield prefix_of(application)
-        yield from (f"{top_}/{application}/" for top_ in ("predictions", "predictions-unread", "tasks"))
+        yield from (f"{top_}/{application}/" for top_ in _OF_APPLICATIONS)
     yield from (top(name_in(record.name, batch)) for batch in record.batches)

@@ -53,6 +53,9 @@ def test_what_an_environment_once_had_goes_with_it_and_what_others_may_use_stays
     own = [
         world.put(f"predictions/{name_in(NAME, 'flights')}/date=2026-01-01/a.parquet"),
         world.put(f"ledger/{name_in(NAME, 'demand')}/0000000001.json"),
+        world.put(f"monitors/{name_in(NAME, 'flights')}/acceptances/a-run.json"),
+        world.put(f"ground-truth/{name_in(NAME, 'flights')}/a.jsonl"),
+        world.put(f"reviews/{name_in(NAME, 'flights')}/items/a.jsonl"),
         world.put(f"batches/{name_in(NAME, 'demand-nightly')}/results/r/manifest.json"),
         world.put(f"schedules/{name_in(NAME, 'demand-nightly')}.json"),
     ]
