@@ -10,7 +10,7 @@ from heliostat.systems.errors import PermanentError, RetryableError
 
 
 class Exit(IntEnum):
-    """Exit codes, the official CLI's."""
+    """Exit codes, the official CLI's but for TRY_LATER, which is that of sysexits(3)."""
 
     OK = 0
     """The command did what it was asked; of a preview, that it could be done."""
@@ -24,6 +24,8 @@ class Exit(IntEnum):
     """`--expect-no-changes` was given, and there were changes."""
     CANCELLED = 8
     """It was interrupted, or an operation was cancelled; a rollout that was only watched goes on."""
+    TRY_LATER = 75
+    """What it waits for is on its way and not there yet; nothing was done, and the same once more may do it."""
     INTERNAL = 255
     """A defect of heliostat itself; HELIOSTAT_TRACEBACK=1 shows where."""
 
@@ -36,6 +38,10 @@ class UnexpectedChangesError(Exception):
     """`--expect-no-changes`, and there were changes."""
 
 
+class NotYetError(RetryableError):
+    """What a command waits for is on its way; its exit code is TRY_LATER."""
+
+
 class DeclinedError(Exception):
     """The user said no."""
 
@@ -46,6 +52,7 @@ def explain(error: Exception) -> tuple[int, str]:
         (NotFoundError, Exit.NO_STACK),
         (EngineError, Exit.FAILED),
         (PermanentError, Exit.FAILED),
+        (NotYetError, Exit.TRY_LATER),
         (RetryableError, Exit.FAILED),
         (UsageError, Exit.USAGE),
         (UnexpectedChangesError, Exit.CHANGES),

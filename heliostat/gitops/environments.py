@@ -6,6 +6,8 @@ whatever is killed on the way, the next `up`, `down` or `sweep` goes on with it.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +66,9 @@ class Environments:
     count_requests: Callable[[ControllerAddress], Mapping[str, float]]
     clock: Callable[[], float]
     say: Say
+    patience: float = 600.0
+    """How many seconds to wait for whoever holds an environment's stack."""
+    sleep: Callable[[float], None] = time.sleep
 
     @property
     def records(self) -> Records:
@@ -81,6 +86,7 @@ class Environments:
             CommandFailedError: the update failed; run it again.
             PermanentError: there is no template, or it is none, or a stack has the environment's name.
         """
+        self._wait_for(environment_name(branch))
         found = self.records.find(environment_name(branch))
         if found is not None and found.leaving:
             self.say(f"{found.name} was being taken down: that is finished first")
@@ -96,7 +102,11 @@ class Environments:
         record = self._noted(branch, commit, made, found)
         self._require_stack(record, found is not None)
         self.say(f"{record.name}: the environment of {branch}, on the platform of {record.platform}")
-        self.commands.up(record.name, self._config_file(record), flags)
+        try:
+            self.commands.up(record.name, self._config_file(record), flags)
+        except (PermanentError, RetryableError, EngineError) as error:
+            self._note_failure(record.name, str(error))
+            raise
         return record
 
     def down(self, record: EnvironmentRecord) -> None:
@@ -110,6 +120,7 @@ class Environments:
                 f"{record.name} is protected: take its branch {record.branch!r} out of `environments.protected` in "
                 "heliostat.toml"
             )
+        self._wait_for(record.name)
         self._take_down(record)
 
     def extend(self, record: EnvironmentRecord, seconds: float) -> EnvironmentRecord:
@@ -185,6 +196,7 @@ class Environments:
             "batches": tuple(sorted({*before.batches, *made.batches})),
             "sample": made.sample,
             "config": made.text,
+            "failure": "",
         }
         record = before.model_copy(update=changes)
         self.records.write(record)
@@ -202,6 +214,19 @@ class Environments:
         config = StackConfig(self._config_file(record), self.project.name)
         with locks.locked(self.backend.bucket, ref.full_name, self.say):
             self.backend.create(ref, self.keyring.of(config.salt) if config.salt else None)
+
+    def _note_failure(self, name: str, why: str) -> None:
+        """For the comment, which a later step of the job writes. What cannot be noted is not why the job fails."""
+        with contextlib.suppress(EngineError, PermanentError, RetryableError):
+            # Somebody may have extended it meanwhile, or taken it down.
+            if (record := self.records.find(name)) is not None:
+                self.records.write(record.model_copy(update={"failure": why}))
+
+    def _wait_for(self, name: str) -> None:
+        """Of two jobs for one branch, the second one goes on when the first has ended."""
+        stack = StackRef(self.project.name, name).full_name
+        locks.release_older(self.backend.bucket, stack, self.clock() - _LOCKED_SECONDS, self.say)
+        locks.wait_until_free(self.backend.bucket, stack, self.patience, self.say, self.sleep)
 
     def _take_down(self, record: EnvironmentRecord) -> None:
         leaving = record.model_copy(update={"leaving": True})

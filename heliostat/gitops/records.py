@@ -45,6 +45,8 @@ class EnvironmentRecord(Model):
     """What each application's counter was at the last sweep."""
     config: str = ""
     """Its stack's config, for whoever takes it down without the branch; secrets are encrypted, as in the template."""
+    failure: str = ""
+    """Why it did not come up last; empty where it did."""
     leaving: bool = False
     """It is being taken down: the next sweep finishes that."""
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from heliostat.cli.commands import ci
+from heliostat.cli.exits import NotYetError, explain
 from heliostat.gitops import commands
 from heliostat.spec.branch_environments import environment_name
+from heliostat.systems.errors import RetryableError
 
 NAME = environment_name("feature/x")
 TEMPLATE = "config:\n  heliostat:platformStack: organization/demo/platform\n  heliostat:workloads: {flights: {}}\n"
@@ -70,6 +73,22 @@ def test_an_environment_comes_up_is_listed_extended_and_goes(project):
     assert "heliostat env up" in project.ok("env", "list")
 
 
+def test_why_an_environment_did_not_come_up_is_told_and_in_what_the_comment_says_of_it(project):
+    def fails(*_: object) -> None:
+        raise commands.CommandFailedError("`heliostat up` ended with 1")
+
+    with project.monkeypatch.context() as patched:
+        patched.setattr(PlayedCommandLine, "up", fails)
+        assert "ended with 1" in project("env", "up", "--branch", "feature/x").err
+    assert "did not come up" in project.ok("env", "show", "feature/x")
+    note = ci._note("feature/x")
+    assert note is not None and (note.name, note.failure) == (NAME, "`heliostat up` ended with 1")
+    project.ok("env", "up", "--branch", "feature/x")
+    assert "did not come up" not in project.ok("env", "show", "feature/x")
+    note = ci._note("feature/x")
+    assert note is not None and note.failure == ""
+
+
 def test_the_branch_is_the_one_that_ci_runs_for(project):
     project.monkeypatch.setenv("GITHUB_HEAD_REF", "feature/x")
     said = json.loads(project.ok("env", "up", "--json"))
@@ -127,6 +146,16 @@ def test_only_what_was_planned_of_this_commit_is_applied(project):
     assert len(PlayedCommandLine.ran) == 2
     (folder / "report.json").write_text(json.dumps({**report, "commit": "c0ffee"}))
     assert "of commit c0ffee" in project("ci", "apply").err
+
+
+def test_what_waits_for_what_is_on_its_way_ends_with_a_code_of_its_own():
+    assert explain(NotYetError("later")) == (75, "later")
+    assert explain(RetryableError("later")) == (1, "later")
+
+
+def test_a_base_and_what_was_applied_exclude_each_other(project):
+    told = project("ci", "affected", "--base", "main", "--since-applied")
+    assert told.code == 2 and "exclude each other" in told.err
 
 
 def test_a_comment_needs_a_pull_request_and_a_forge(project):

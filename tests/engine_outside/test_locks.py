@@ -100,3 +100,23 @@ def test_all_locks_are_cleared_by_cancel(bucket):
     assert locks.release_all(bucket, STACK) == 1
     assert locks.held(bucket, STACK) == []
     assert locks.release_all(bucket, STACK) == 0
+
+
+def test_whoever_waits_goes_on_at_once_where_nobody_holds_the_stack_or_only_a_dead_process(bucket, notices):
+    def sleep(seconds):
+        raise AssertionError("there is nothing to wait for")
+
+    locks.wait_until_free(bucket, STACK, 60, notices.append, sleep)
+    lock_of(bucket, pid=dead_pid())
+    locks.wait_until_free(bucket, STACK, 60, notices.append, sleep)
+    assert notices == []
+
+
+def test_whoever_waits_is_told_once_for_whom_and_no_longer_than_he_wants_to(bucket, notices):
+    lock_of(bucket, pid=1, host="elsewhere", timestamp="today")
+    slept = []
+    locks.wait_until_free(bucket, STACK, 60, notices.append, slept.append)
+    assert sum(slept) == 60
+    assert notices == ["dev is held by eve@elsewhere (pid 1) since today: waiting, for 60 s at most"]
+    locks.wait_until_free(bucket, STACK, 0, notices.append, slept.append)
+    assert sum(slept) == 60 and len(notices) == 1

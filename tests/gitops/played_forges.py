@@ -42,6 +42,7 @@ class PlayedRepository:
 
     def pull(self, head: str, base: str = "main", *, fork: bool = False, number: int = 7) -> None:
         self.pulls[number] = {"head": head, "base": base, "title": "", "text": "", "fork": fork, "state": "open"}
+        self.comments.setdefault(number, {})
 
     def merge(self, number: int, commit: str) -> None:
         self.pulls[number]["state"] = "merged"

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import socket
 import sqlite3
 import subprocess
@@ -260,7 +261,10 @@ class Runner:
 
 
 def with_this_python(workflow: str) -> str:
-    """A workflow whose jobs take the libraries that are here, in the place of fetching them."""
+    """A workflow whose jobs take the libraries that are here, in the place of fetching them, and keep no artefacts: the action
+    for these is at a forge that is not here.
+    """
+    workflow = re.sub(r"      - uses: actions/upload-artifact@.*\n(        .*\n)+", "", workflow)
     fetched = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"
     assert fetched in workflow
     return workflow.replace(fetched, f"ln -sfn {sys.prefix} .venv")

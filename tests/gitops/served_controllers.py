@@ -39,6 +39,8 @@ class ServedController:
         folder.mkdir(parents=True)
         self.folder, self.wrong = folder, wrong
         self.url = ""
+        self.held = False
+        """Whether golden requests get no answer for now."""
         (folder / "token").write_text(TOKEN)
         self.serving, self.router = MemoryServing(), MemoryRouter()
 
@@ -97,7 +99,9 @@ class ServedController:
         reconciler = Reconciler(store, self.serving, self.router, replicas, settings, ledger)
         return create_app(reconciler, TOKEN, "http://public"), reconciler, ledger
 
-    def _golden(self, call: httpx.Request) -> httpx.Response:
+    async def _golden(self, call: httpx.Request) -> httpx.Response:
+        while self.held:  # noqa: ASYNC110 - it is set in another thread
+            await asyncio.sleep(0.02)
         if self.serving.desired_at(call.url.port or 0).version.model_uri in self.wrong:
             return httpx.Response(500, json={"failures": [{"name": "request 1", "reason": "expected late"}]})
         return httpx.Response(200, json={"passed": 1})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from environments_world import DAY, EnvironmentsWorld
 
+from heliostat.engine.stackerrors import LockedError
 from heliostat.gitops.commands import CommandFailedError
 from heliostat.gitops.environments import ProtectedError
 from heliostat.gitops.settings import EnvironmentSettings
@@ -106,6 +108,48 @@ def test_an_update_that_failed_leaves_what_a_sweep_finds(world: EnvironmentsWorl
         world.environments.up(BRANCH, "", [])
     assert [swept.why for swept in world.environments.sweep(set(), only_tell=False)] == ["its branch feature/x is gone"]
     assert world.stacks() == set()
+
+
+def test_why_an_environment_did_not_come_up_is_known_until_it_does(world: EnvironmentsWorld):
+    world.commands.fails = 1
+    with pytest.raises(CommandFailedError):
+        world.environments.up(BRANCH, "", [])
+    (record,) = world.environments.records.all()
+    assert record.failure == "`heliostat destroy` ended with 1"
+    assert world.environments.up(BRANCH, "", []).failure == ""
+    assert [each.failure for each in world.environments.records.all()] == [""]
+
+
+def test_of_two_jobs_for_one_branch_the_second_goes_on_when_the_first_has_ended(world: EnvironmentsWorld):
+    record = world.environments.up(BRANCH, "", [])
+    lock = f".pulumi/locks/organization/demo/{NAME}/first.json"
+    for second in (lambda it: it.up(BRANCH, "two", []), lambda it: it.down(record)):
+        world.backend.bucket.write(lock, b'{"pid": 7, "username": "ci", "hostname": "elsewhere", "timestamp": "today"}')
+        world.said.clear()
+        ups = len(world.commands.ups)
+        slept: list[float] = []
+
+        def sleep(seconds: float, slept: list[float] = slept, ups: int = ups) -> None:
+            slept.append(seconds)
+            assert len(world.commands.ups) == ups, "it waits"
+            if len(slept) == 3:
+                world.backend.bucket.delete(lock)
+
+        second(replace(world.environments, sleep=sleep))
+        assert len(slept) == 3
+        assert [each for each in world.said if "waiting" in each] == [
+            f"{NAME} is held by ci@elsewhere (pid 7) since today: waiting, for 600 s at most"
+        ]
+
+
+def test_whoever_waits_for_a_job_that_does_not_end_goes_on_and_is_refused_as_ever(world: EnvironmentsWorld):
+    record = world.environments.up(BRANCH, "", [])
+    lock = f".pulumi/locks/organization/demo/{NAME}/first.json"
+    world.backend.bucket.write(lock, b'{"pid": 7, "username": "ci", "hostname": "elsewhere", "timestamp": "today"}')
+    slept: list[float] = []
+    with pytest.raises(LockedError, match="ci@elsewhere"):
+        replace(world.environments, sleep=slept.append).down(record)
+    assert sum(slept) == 600
 
 
 def test_a_sweep_takes_what_nobody_used_and_nothing_else(world: EnvironmentsWorld):

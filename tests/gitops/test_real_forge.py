@@ -65,10 +65,13 @@ class Place:
     def on_schedule(self, job: str) -> str:
         return self.runner.run("schedule", {}, "refs/heads/main", "--job", job)
 
-    def by_hand(self, stack: str) -> str:
-        """*Run workflow*, for a stack."""
-        payload = {"inputs": {"stack": stack}}
-        return self.runner.run("workflow_dispatch", payload, "refs/heads/main", "--job", "apply")
+    def on_merge(self) -> str:
+        """Run what a push to `main` begins."""
+        return self.runner.run("push", {"ref": "refs/heads/main"}, "refs/heads/main", "--job", "staging")
+
+    def by_hand(self) -> str:
+        """*Run workflow*, which brings production to what is merged."""
+        return self.runner.run("workflow_dispatch", {"ref": "refs/heads/main"}, "refs/heads/main", "--job", "production")
 
     def merge(self, number: int) -> None:
         self.forge.call("POST", f"/repos/{NAME}/pulls/{number}/merge", Do="merge", delete_branch_after_merge=True)
@@ -104,14 +107,16 @@ def test_a_branch_goes_to_production_a_bad_model_comes_back_and_nothing_is_left(
         place.merge(pull.number)
         place.on_pull_request("closed")
         assert there.left_of(ENVIRONMENT) == [] and there.tests.served == {}
-        for stack, controller in (("staging", there.tests), ("production", there.live)):
-            place.by_hand(stack)
-            assert controller.rollouts_end()
+        place.on_merge()
+        assert there.tests.rollouts_end()
+        place.by_hand()
+        assert there.live.rollouts_end()
         assert there.tests.served == {"bees": BAD} and there.live.served == {"bees": "models:/bees/1"}
 
         promotion(place)
         # The job leaves the rollout to the controller, which takes it back when its golden requests fail.
-        place.by_hand("production")
+        assert "Nothing is planned for staging" in place.on_merge()
+        place.by_hand()
         assert there.live.rollouts_end() and there.live.served == {"bees": "models:/bees/1"}
         for _ in range(2):
             place.on_schedule("reconcile")

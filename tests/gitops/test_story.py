@@ -15,13 +15,19 @@ from story import Story, story
 from heliostat.spec.branch_environments import environment_name
 
 pytestmark = pytest.mark.timeout(900)
-BRANCH, NUMBER = "feature/more-bees", 7
+BRANCH, NUMBER, DOCUMENT = "feature/more-bees", 7, 8
 NAME = environment_name(BRANCH)
 BAD = "models:/bees/2"
 
 
 def previewed(told: Story, base: str, *stacks: str) -> None:
-    told.heliostat("ci", "preview", "--base", base, *(each for stack in stacks for each in ("--stack", stack)))
+    since = ("--base", base) if base else ("--since-applied",)
+    told.heliostat("ci", "preview", *since, *(each for stack in stacks for each in ("--stack", stack)))
+
+
+def planned(told: Story) -> list[str]:
+    report = json.loads((told.repository.root / ".heliostat/ci/report.json").read_text())
+    return [each["stack"] for each in report["stacks"]]
 
 
 def test_a_branch_goes_to_production_a_bad_model_comes_back_and_nothing_is_left(
@@ -66,12 +72,39 @@ def what_was_approved_and_merged_goes_to_staging_and_production(told: Story, mon
     told.merge(NUMBER)
     monkeypatch.delenv("GITHUB_HEAD_REF")
     monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
-    previewed(told, "HEAD^", "staging", "production")
-    told.heliostat("ci", "apply", "staging")
-    told.heliostat("ci", "apply", "production")
+    previewed(told, "", "staging", "production")
+    assert planned(told) == ["production", "staging"]
+    early = told.heliostat("ci", "apply", "production", "--after", "staging", code=1)
+    assert "staging is not at what" in early and told.world.live.served == {}
+    # Nobody applies it; what the next merge brings is a document.
+    merged_over = told.git("rev-parse", "HEAD")
+    told.git("checkout", "-q", "-b", "docs")
+    told.push("docs", "README.md", "A repository.", "A repository of bees.")
+    told.played.repository.pull("docs", number=DOCUMENT)
+    told.merge(DOCUMENT)
+    assert "Nothing differs" in told.heliostat("ci", "affected", "--base", merged_over)
+    previewed(told, "", "staging", "production")
+    assert planned(told) == ["production", "staging"], "what was merged before is applied with it"
+    told.world.tests.held = True
+    told.heliostat("ci", "apply", "staging", "--detach")
+    not_yet = told.heliostat("ci", "apply", "production", "--after", "staging", code=75)
+    assert "bees: rollout 1 is testing, with 0 % of the traffic" in not_yet and told.world.live.served == {}
+    told.world.tests.held = False
+    assert told.world.tests.rollouts_end()
+    told.heliostat("ci", "apply", "production", "--after", "staging")
     assert told.world.tests.served == {f"bees-{NAME}": BAD, "bees": BAD}
     assert told.world.live.served == {"bees": "models:/bees/1"}, "it serves what is pinned, with the new code"
     assert len(told.world.registry.known("trainings")) == 1, "staging takes what the branch trained"
+    previewed(told, "", "staging", "production")
+    assert planned(told) == []
+    an_earlier_commit_is_not_put_over_it(told, merged_over)
+
+
+def an_earlier_commit_is_not_put_over_it(told: Story, earlier: str) -> None:
+    told.git("checkout", "-q", "--detach", earlier)
+    previewed(told, "HEAD^", "production")
+    assert "comes after" in told.heliostat("ci", "apply", "production", code=1)
+    told.git("checkout", "-q", "--detach", "origin/main")
 
 
 def a_promoted_model_that_does_badly_goes_back_by_itself(told: Story) -> None:
@@ -81,8 +114,8 @@ def a_promoted_model_that_does_badly_goes_back_by_itself(told: Story) -> None:
     told.merge(number)
     config = (told.repository.root / "configs/Pulumi.production.yaml").read_text()
     assert 'model: "models:/bees/2", serving: {replicas: 2}}  # what customers get' in config
-    previewed(told, "HEAD^", "production")
-    told.heliostat("ci", "apply", "production", code=1)
+    previewed(told, "", "production")
+    told.heliostat("ci", "apply", "production", "--after", "staging", code=1)
     assert told.world.live.served == {"bees": "models:/bees/1"}
 
 
@@ -103,14 +136,15 @@ def the_repository_says_so_by_a_pull_request_until_it_is_merged(told: Story) -> 
 def what_came_of_each_is_told_on_the_pull_request_that_brought_it(told: Story) -> None:
     for _ in range(2):
         said = json.loads(told.heliostat("ci", "outcomes", "-s", "staging", "-s", "production", "--json"))
-    branch, promotion = said["pullRequests"]
-    assert [(each["stack"], each["standing"][:7]) for each in branch["rollouts"]] == [
+    document, promotion = said["pullRequests"]
+    assert document["pullRequest"] == DOCUMENT, "what was merged before came with it"
+    assert [(each["stack"], each["standing"][:7]) for each in document["rollouts"]] == [
         ("production", "through"),
         ("staging", "through"),
     ]
     ((_, text),) = [(each, text) for each, text in told.played.repository.comments[promotion["pullRequest"]].items()]
     assert "**rolled back**" in text and "expected late" in text and "goes on serving" in text
-    assert len(told.played.repository.comments[NUMBER]) == 2, "the plan's, and what came of it"
+    assert len(told.played.repository.comments[NUMBER]) == 1, "the plan's"
 
 
 def of_the_branch_nothing_is_left(told: Story) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from heliostat.cli import options, say, switches
+from heliostat.cli import options, say
+from heliostat.cli.commands.ci_apply import FOLDER, OUT, apply
 from heliostat.cli.commands.ci_command import command
 from heliostat.cli.commands.ci_outcomes import outcomes
 from heliostat.cli.commands.ci_reconcile import reconcile
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from heliostat.gitops.plan_comment import EnvironmentNote
     from heliostat.gitops.settings import EnvironmentSettings
 
-_OUT = ".heliostat/ci"
+_BASE = "origin/HEAD"
 _VERSION = "heliostat:index:ModelVersion"
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 def _of_this_job(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
@@ -35,6 +35,14 @@ def _of_this_job(_: click.Context, __: click.Parameter, value: int | None) -> in
 
 _pull_request = click.option(
     "--pull-request", "number", type=int, callback=_of_this_job, metavar="N", help="Its number; by default the job's."
+)
+
+
+_base = click.option(
+    "--base", metavar="COMMIT", help=f"What the change is to be merged into.  [default: {_BASE}]", show_default=False
+)
+_since_applied = click.option(
+    "--since-applied", is_flag=True, help="In the place of a base: what was applied to each stack last, as its history says."
 )
 
 
@@ -68,51 +76,51 @@ def validate(as_json: bool) -> int:
 
 
 @ci.command("affected")
-@click.option(
-    "--base", default="origin/HEAD", show_default=True, metavar="COMMIT", help="What the change is to be merged into."
-)
+@_base
+@_since_applied
 @options.as_json
 @options.everywhere
-def affected(base: str, as_json: bool) -> None:
+def affected(base: str | None, since_applied: bool, as_json: bool) -> None:
     """Say which stacks and workloads differ from the base, by the digests that decide in an update.
 
     A comment, a document or a file that no entry point needs affects nothing. What is not committed yet counts, too.
     """
-    from heliostat.cli.session import Place
-    from heliostat.gitops.trees import affected_since
-
-    found = affected_since(Place.here().require_project(), os.environ, base)
+    found = _affected(base, since_applied)
     if as_json:
         say.out(json.dumps([_told(each) for each in found], indent=2))
     elif not found:
-        say.out(f"Nothing differs from {base} that an update would change.")
+        since = "what was applied last" if since_applied else base or _BASE
+        say.out(f"Nothing differs from {since} that an update would change.")
     else:
         say.out("\n".join(line for each in found for line in _lines(each)))
 
 
 @ci.command("preview")
-@click.option("--base", default="origin/HEAD", show_default=True, metavar="COMMIT", help="What it is merged into.")
-@click.option("--out", "folder", type=_FOLDER, default=_OUT, show_default=True, help="Where the artefact is written to.")
+@_base
+@_since_applied
+@click.option("--out", "folder", type=FOLDER, default=OUT, show_default=True, help="Where the artefact is written to.")
 @click.option("--stack", "only", multiple=True, metavar="NAME", help="Only these of the stacks that it affects.")
 @_pull_request
 @options.as_json
 @options.everywhere
-def preview(base: str, folder: Path, only: tuple[str, ...], number: int | None, as_json: bool) -> int:
+def preview(
+    base: str | None, since_applied: bool, folder: Path, only: tuple[str, ...], number: int | None, as_json: bool
+) -> int:
     """Preview each stack that the change affects, and keep plans and previews for the comment and for `ci apply`.
 
-    A pull request from a fork is refused. Of one that is not known (no --pull-request, no CI), nobody is asked.
+    A pull request from a fork is refused. Of one that is not known (no --pull-request, no CI), nobody is asked. After a merge
+    --since-applied has what earlier merges brought and nobody applied, too.
     """
     from heliostat.cli.session import Place
     from heliostat.gitops.commands import CommandLine
     from heliostat.gitops.pull_requests import preview_all, refuse_forks
-    from heliostat.gitops.trees import affected_since
     from heliostat.systems.forges.here import open_forge
     from heliostat.systems.git import commit_of
 
     project = Place.here().require_project()
     if number is not None:
         refuse_forks(open_forge(os.environ), number)
-    found = affected_since(project, os.environ, base)
+    found = _affected(base, since_applied, only)
     whys = {
         each.stack: [*each.whole, *(f"{name}: {why}" for name, all_ in each.workloads.items() for why in all_)]
         for each in found
@@ -131,7 +139,7 @@ def preview(base: str, folder: Path, only: tuple[str, ...], number: int | None, 
 
 
 @ci.command("comment")
-@click.option("--in", "folder", type=_FOLDER, default=_OUT, show_default=True, help="The artefact of `ci preview`.")
+@click.option("--in", "folder", type=FOLDER, default=OUT, show_default=True, help="The artefact of `ci preview`.")
 @click.option("--environment", metavar="[BRANCH|NAME]", help="Tell of this environment, too; by default of the branch's.")
 @click.option("--beside", metavar="STACK", help="Tell its models and data beside those of this stack, as of production.")
 @click.option("--artefact", default="", metavar="TEXT", help="Where people find the whole, as the address of the job.")
@@ -164,39 +172,6 @@ def comment_(
         say.out(f"The comment on pull request {number} is up to date.")
 
 
-@ci.command("apply")
-@click.argument("stacks", nargs=-1, metavar="STACK...")
-@click.option("--in", "folder", type=_FOLDER, default=_OUT, show_default=True, help="The artefact of `ci preview`.")
-@click.option("--where-planned", is_flag=True, help="Pass over stacks that the change does not affect.")
-@click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; a later job picks its end up.")
-@options.everywhere
-def apply(stacks: tuple[str, ...], folder: Path, where_planned: bool, detach: bool) -> int:
-    """Do what was planned for stacks, in the order in which they are named, and nothing else; by default for all of them.
-
-    The plans have to be of the commit that is checked out. Where the world changed in between, it stops and says what differs.
-    """
-    from heliostat.cli.session import Place
-    from heliostat.gitops.commands import CommandLine
-    from heliostat.gitops.pull_requests import planned_stacks
-    from heliostat.systems.git import commit_of
-
-    root = Place.here().require_project().root
-    planned = planned_stacks(folder, commit_of(root, os.environ))
-    unplanned = [each for each in stacks if each not in planned]
-    if where_planned and unplanned:
-        say.out(f"Nothing is planned for {', '.join(unplanned)}: the change does not affect it.")
-        stacks = tuple(each for each in stacks if each in planned)
-        planned = {each: planned[each] for each in stacks}
-    elif unplanned:
-        there = ", ".join(planned) or "none"
-        raise UsageError(f"there is no plan of {', '.join(unplanned)} in {folder}; there are those of: {there}")
-    elif not planned:
-        say.out("Nothing is to be done: the change affects no stack.")
-    for stack in stacks or planned:
-        CommandLine(root).apply(stack, planned[stack].resolve(), [switches.DETACH] if detach else [])
-    return Exit.OK
-
-
 @ci.command("close")
 @click.option("--branch", metavar="NAME", help="Its branch; by default the one that CI runs for.")
 @options.as_json
@@ -208,6 +183,7 @@ def close(branch: str | None, as_json: bool) -> int:
     return int(click.get_current_context().invoke(down, name=branch, yes=True, as_json=as_json))
 
 
+ci.add_command(apply)
 ci.add_command(outcomes)
 ci.add_command(reconcile)
 ci.add_command(retrain)
@@ -218,6 +194,28 @@ def _settings(root: Path) -> EnvironmentSettings:
     from heliostat.cli import checkout
 
     return checkout.read(root / checkout.FILE).environments
+
+
+def _affected(base: str | None, since_applied: bool, only: Collection[str] = ()) -> list[AffectedStack]:
+    """The stacks that differ from the base, or from what was applied to each: then of those in `only` alone, by default of all
+    that have a config, but for the template's.
+    """
+    from heliostat.cli.session import Place
+    from heliostat.gitops.trees import affected_since
+
+    project = Place.here().require_project()
+    if not since_applied:
+        return affected_since(project, os.environ, base or _BASE)
+    from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.gitops.applied import affected_since_applied, last_applied
+    from heliostat.gitops.validation import stack_files
+
+    if base is not None:
+        raise UsageError("--base and --since-applied exclude each other: name one commit, or take what was applied last")
+    named = {file.name.removeprefix("Pulumi.").removesuffix(file.suffix) for file in stack_files(project)}
+    stacks = stacks_here()
+    wanted = sorted(only or named - {_settings(project.root).template})
+    return affected_since_applied(project, os.environ, {each: last_applied(stacks.history(each)) for each in wanted})
 
 
 def _required(number: int | None) -> int:
@@ -239,7 +237,7 @@ def _note(wanted: str | None) -> EnvironmentNote | None:
     if record is None:
         return None
     goes = f"{clock(record.expires)} where nobody uses it"
-    return EnvironmentNote(record.name, urls_of(environments, record), goes, sample=record.sample)
+    return EnvironmentNote(record.name, urls_of(environments, record), goes, sample=record.sample, failure=record.failure)
 
 
 def _comparisons(environment: str, beside: str) -> Iterator[str]:

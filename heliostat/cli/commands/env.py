@@ -213,6 +213,7 @@ def _show(environments: Environments, record: EnvironmentRecord, as_json: bool) 
         ("branch", record.branch),
         ("commit", record.commit or "none"),
         ("platform", record.platform),
+        *([("did not come up", record.failure)] if record.failure else []),
         ("last use", ago(record.used, time.time())),
         ("goes", _end(environments, record, clock(record.expires))),
         *([("data", sample_text(record.sample))] if record.sample is not None else []),

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,9 @@ from heliostat.cli.session import Place
 from heliostat.engine.config.project import Project
 from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.stackerrors import NotFoundError, StackError
+from heliostat.engine.state import history
 from heliostat.engine.state.backend import StackRef
+from heliostat.engine.state.history import Entry
 from heliostat.engine.state.urns import ROOT_STACK_TYPE
 from heliostat.layout import data_folder
 from heliostat.platforms import stores
@@ -42,6 +44,9 @@ class Stacks(Protocol):
 
     def resources(self, stack: str) -> Sequence[Mapping[str, Any]]:
         """Its resources, as its state holds them; raises NotFoundError where there is no such stack."""
+
+    def history(self, stack: str) -> Iterable[Entry]:
+        """What was done to it, the latest first; nothing where there is no such stack."""
 
 
 def controller_of(stack: str | None) -> ControllerAddress:
@@ -124,6 +129,9 @@ class _EmbeddedStacks:
             self._read[stack] = (document.deployment or {}).get("resources") or []
         return self._read[stack]
 
+    def history(self, stack: str) -> Iterable[Entry]:
+        return history.newest_first(self._place.backend, StackRef.parse(stack, self._place.require_project().name))
+
 
 class _OfficialStacks:
     """State that the official CLI is asked for."""
@@ -139,6 +147,17 @@ class _OfficialStacks:
 
     def resources(self, stack: str) -> Sequence[Mapping[str, Any]]:
         return (_pulumi_json("stack", "export", "-s", stack).get("deployment") or {}).get("resources") or []
+
+    def history(self, stack: str) -> Iterable[Entry]:
+        try:
+            told = json.loads(_pulumi("stack", "history", "--json", "--show-secrets=false", "-s", stack) or "[]")
+        except NotFoundError:
+            return
+        except ValueError:
+            raise StackError(f"`pulumi stack history` of {stack} wrote no JSON") from None
+        for each in told:
+            environment = each.get("environment") or {}
+            yield Entry(each["kind"], 0, 0, each.get("result", ""), {}, environment=environment)
 
 
 def _pulumi_json(*arguments: str) -> Mapping[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,8 +60,13 @@ def add(backend: Backend, ref: StackRef, entry: Entry) -> None:
 
 def entries(backend: Backend, ref: StackRef, limit: int | None = None) -> list[Entry]:
     """The stack's operations, the latest first; raises StackError for a damaged entry."""
+    return list(itertools.islice(newest_first(backend, ref), limit))
+
+
+def newest_first(backend: Backend, ref: StackRef) -> Iterator[Entry]:
+    """The stack's operations, as far as somebody asks for them; raises StackError for a damaged entry."""
     keys = [key for key in backend.bucket.list(_folder(ref)) if key.endswith(".history.json")]
-    return [_read(backend, key) for key in sorted(keys, key=_moment, reverse=True)[:limit]]
+    return (_read(backend, key) for key in sorted(keys, key=_moment, reverse=True))
 
 
 def _moment(key: str) -> int:

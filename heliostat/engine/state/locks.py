@@ -9,8 +9,10 @@ import contextlib
 import datetime
 import getpass
 import json
+import math
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from heliostat.engine.stackerrors import LockedError
 from heliostat.engine.state.bucket import Bucket
 
 _CLOCK_TOLERANCE_S = 5.0
+_LOOK_S = 5.0
+"""How often somebody who waits looks again."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,23 @@ def release_older(bucket: Bucket, stack: str, moment: float, notice: Callable[[s
         if taken < moment:
             bucket.delete(lock.key)
             notice(f"removed a lock that nobody can hold any more: {lock.told()}")
+
+
+def wait_until_free(
+    bucket: Bucket, stack: str, seconds: float, notice: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Waits until nobody holds the stack, but no longer than so; whoever takes it next finds the lock as ever.
+
+    For jobs that nobody looks at: of two that come at once, the second is not to fail.
+    """
+    host = socket.gethostname()
+    for round_ in range(math.ceil(seconds / _LOOK_S)):
+        living = [lock for lock in held(bucket, stack) if not is_dead(lock, host)]
+        if not living:
+            return
+        if round_ == 0:
+            notice(f"{stack.rpartition('/')[2]} is held by {living[0].told()}: waiting, for {seconds:g} s at most")
+        sleep(_LOOK_S)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,152 @@
+"""`heliostat ci apply`: does what was planned, in its order, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from heliostat.cli import options, say, switches
+from heliostat.cli.durations import Duration
+from heliostat.cli.exits import Exit, NotYetError, UsageError
+
+if TYPE_CHECKING:
+    from heliostat.cli.rollouts.locate import Stacks
+    from heliostat.engine.config.project import Project
+
+OUT = ".heliostat/ci"
+"""Where the artefact of `ci preview` is, by default."""
+FOLDER = click.Path(file_okay=False, path_type=Path)
+_APPLICATION = "heliostat:index:Application"
+
+
+@click.command("apply")
+@click.argument("stacks", nargs=-1, metavar="STACK...")
+@click.option("--in", "folder", type=FOLDER, default=OUT, show_default=True, help="The artefact of `ci preview`.")
+@click.option("--where-planned", is_flag=True, help="Pass over stacks that the change does not affect.")
+@click.option(
+    "--after",
+    "before_it",
+    multiple=True,
+    metavar="STACK",
+    help="Only once this commit is applied to that stack, and its rollouts there are through.",
+)
+@click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; a later job picks its end up.")
+@click.option(
+    "--lock-timeout",
+    "patience",
+    type=Duration(),
+    default="10m",
+    show_default=True,
+    help="How long to wait for whoever holds a stack.",
+)
+@options.everywhere
+def apply(
+    stacks: tuple[str, ...],
+    folder: Path,
+    where_planned: bool,
+    before_it: tuple[str, ...],
+    detach: bool,
+    patience: float,
+) -> int:
+    """Do what was planned for stacks, in the order in which they are named, and nothing else; by default for all of them.
+
+    The plans have to be of the commit that is checked out. Where the world changed in between, it stops and says what differs.
+    Nothing is put over what a later commit has brought. With --after it ends with 75 while that is still on its way.
+    """
+    from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.cli.session import Place
+    from heliostat.gitops.commands import CommandLine
+    from heliostat.gitops.pull_requests import planned_stacks
+    from heliostat.systems.git import commit_of
+
+    project = Place.here().require_project()
+    commit = commit_of(project.root, os.environ)
+    planned = _wanted(stacks, planned_stacks(folder, commit), folder, where_planned)
+    if not planned:
+        return Exit.OK
+    there = stacks_here()
+    for stack in planned:
+        _refuse_older(there, project, stack, commit)
+    for stack in before_it:
+        _require_through(there, project, stack, commit)
+    for stack, plan in planned.items():
+        _wait(stack, patience)
+        CommandLine(project.root).apply(stack, plan.resolve(), [switches.DETACH] if detach else [])
+    return Exit.OK
+
+
+def _wanted(stacks: tuple[str, ...], planned: Mapping[str, Path], folder: Path, where_planned: bool) -> dict[str, Path]:
+    """The plans of those that are named, in their order; by default all."""
+    unplanned = [each for each in stacks if each not in planned]
+    if unplanned and not where_planned:
+        there = ", ".join(planned) or "none"
+        raise UsageError(f"there is no plan of {', '.join(unplanned)} in {folder}; there are those of: {there}")
+    if unplanned:
+        say.out(f"Nothing is planned for {', '.join(unplanned)}: the change does not affect it.")
+    elif not planned:
+        say.out("Nothing is to be done: the change affects no stack.")
+    return {each: planned[each] for each in stacks or planned if each in planned}
+
+
+def _refuse_older(there: Stacks, project: Project, stack: str, commit: str) -> None:
+    """See that what was applied to a stack is no later than what is checked out: of two merges the later one stays."""
+    from heliostat.gitops.applied import last_applied
+    from heliostat.systems.errors import PermanentError
+    from heliostat.systems.git import merge_base
+
+    last = last_applied(there.history(stack)).commit
+    if last and last != commit and merge_base(project.root, os.environ, last) == commit:
+        raise PermanentError(
+            f"{stack} has {last[:12]} already, which comes after {commit[:12]}: what was planned before it is not applied "
+            "any more"
+        )
+
+
+def _require_through(there: Stacks, project: Project, stack: str, commit: str) -> None:
+    """See that a stack has what is checked out, and that its rollouts are through.
+
+    Raises:
+        NotYetError: something is on its way.
+        PermanentError: it does not have it, or something was rolled back.
+    """
+    from heliostat.cli.rollouts.applications import declared_statuses
+    from heliostat.gitops.applied import affected_since_applied, last_applied
+    from heliostat.gitops.rollouts_through import not_through
+    from heliostat.systems.errors import PermanentError
+
+    short = commit[:12]
+    for each in affected_since_applied(project, os.environ, {stack: last_applied(there.history(stack))}):
+        why = "; ".join([*each.whole, *(f"{name}: {', '.join(all_)}" for name, all_ in each.workloads.items())])
+        raise PermanentError(
+            f"{stack} is not at what {short} declares ({why}): apply that first; where it is at a later commit, apply that "
+            "one's plan"
+        )
+    applications = (one.get("outputs") or {} for one in there.resources(stack) if one["type"] == _APPLICATION)
+    declared = {str(one["name"]): str(one["digest"]) for one in applications if one.get("name") and one.get("digest")}
+    found = list(not_through(declared, declared_statuses(stack), commit))
+    if not found:
+        return
+    told = "".join(f"\n  {each.application}: {each.why}" for each in found)
+    if all(each.may_come for each in found):
+        raise NotYetError(f"{stack} is not through with {short}, so nothing was applied; run it again later:{told}")
+    raise PermanentError(
+        f"{stack} is not well with {short}, so nothing was applied; what comes next needs another commit:{told}"
+    )
+
+
+def _wait(stack: str, seconds: float) -> None:
+    from heliostat.cli.session import Place
+    from heliostat.engine.stackerrors import StackError
+    from heliostat.engine.state import locks
+    from heliostat.engine.state.backend import StackRef
+
+    place = Place.here()
+    try:
+        bucket = place.backend.bucket
+    except StackError:
+        return  # Only the official CLI reads that state, and it waits or refuses by itself.
+    locks.wait_until_free(bucket, StackRef.parse(stack, place.require_project().name).full_name, seconds, say.told)
