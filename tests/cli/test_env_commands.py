@@ -10,6 +10,7 @@ import pytest
 
 from heliostat.cli.commands import ci
 from heliostat.cli.exits import NotYetError, explain
+from heliostat.engine.state import locks
 from heliostat.gitops import commands
 from heliostat.spec.branch_environments import environment_name
 from heliostat.systems.errors import RetryableError
@@ -137,7 +138,10 @@ def test_only_what_was_planned_of_this_commit_is_applied(project):
     stacks = [{"stack": name, "document": {"result": "succeeded"}, "failure": "", "why": []} for name in ("a", "b")]
     report = {"commit": "", "artefact": "", "environment": None, "stacks": stacks}
     (folder / "report.json").write_text(json.dumps(report))
+    waits: list[tuple[str, float]] = []
+    project.monkeypatch.setattr(locks, "wait_until_free", lambda _, stack, seconds, *__: waits.append((stack, seconds)))
     project.ok("ci", "apply", "b", "--detach")
+    assert [(stack.rpartition("/")[2], seconds) for stack, seconds in waits] == [("b", 600.0)], "somebody may hold it"
     assert PlayedCommandLine.ran == [("apply", "b", "b.plan.json", "--detach")]
     assert "no plan of c" in project("ci", "apply", "c").err
     assert "Nothing is planned for c" in project.ok("ci", "apply", "a", "c", "--where-planned")
