@@ -111,10 +111,11 @@ class RealForge:
 
     def run_of(self, event: str, seconds: float = 120.0) -> dict[str, Any]:
         """The run of its own CI system that an event began, which no runner takes; with what a runner is told of it."""
-        until, wanted = time.monotonic() + seconds, "ref, commit_sha, workflow_id, event_payload"
+        until, wanted = time.monotonic() + seconds, "ref, commit_sha, workflow_id, event_payload, concurrency_group"
         while time.monotonic() < until:
             with contextlib.closing(sqlite3.connect(f"file:{self.folder}/gitea.db?mode=ro", uri=True)) as database:
-                found = database.execute(f"SELECT {wanted} FROM action_run WHERE trigger_event = ?", (event,)).fetchone()
+                runs = "action_run JOIN action_run_attempt ON action_run_attempt.run_id = action_run.id"
+                found = database.execute(f"SELECT {wanted} FROM {runs} WHERE trigger_event = ?", (event,)).fetchone()
             if found is not None:
                 return dict(zip(wanted.split(", "), found, strict=True))
             time.sleep(0.2)

@@ -69,8 +69,11 @@ class Place:
         self.repository.commit()
         self.repository.git("push", "-q", "origin", branch)
 
-    def up(self, stack: str) -> None:
-        self.runner.run("workflow_dispatch", {"inputs": {"stack": stack}}, "refs/heads/main", "--job", "apply")
+    def deliver(self) -> None:
+        """Have staging, and then production, at what is merged."""
+        self.runner.run("push", {"ref": "refs/heads/main"}, "refs/heads/main", "--job", "staging")
+        assert self.there.tests.rollouts_end()
+        self.runner.run("workflow_dispatch", {"ref": "refs/heads/main"}, "refs/heads/main", "--job", "production")
 
     def says(self, who: str, number: int, text: str) -> str:
         """Somebody's comment, and the job of the default branch that it starts; what was answered, if anything."""
@@ -109,7 +112,7 @@ def test_comments_approve_extend_and_roll_back_by_those_alone_whom_the_roles_nam
 ):
     with world(tmp_path / "world", monkeypatch, wrong="none") as there, real_forge(tmp_path / "gitea") as forge:
         place, live = Place(there, forge), there.live
-        place.up("production")
+        place.deliver()
         assert live.rollouts_end()
         before = status(live).serving
         steps = "{kind: canary, retentionSeconds: 600, steps: [{weight: 20, approval: true}, {weight: 100}]}"
@@ -123,7 +126,7 @@ def test_comments_approve_extend_and_roll_back_by_those_alone_whom_the_roles_nam
         in_the_environment(place, pull.number)
 
         forge.call("POST", f"/repos/{NAME}/pulls/{pull.number}/merge", Do="merge")
-        place.up("production")
+        place.deliver()
         assert live.until(waits)
         place.runner.run("schedule", {}, "refs/heads/main", "--job", "reconcile")
         assert "**waits for a person**" in told(place, pull.number)
@@ -145,7 +148,8 @@ def in_the_environment(place: Place, number: int) -> None:
     assert "stays until" in place.says("ada", number, "/extend for 7d")
     assert environment_name("more-bees") in str(place.there.tests.served)
     assert "is taken down" in place.says("ada", number, "/down")
-    assert place.there.left_of(environment_name("more-bees")) == [] and place.there.tests.served == {}
+    assert place.there.left_of(environment_name("more-bees")) == []
+    assert [*place.there.tests.served] == ["bees"], "staging's own"
     assert audited(place.there.tests) == [("ada", "ci", "environment.extend"), ("ada", "ci", "environment.down")]
 
 

@@ -192,3 +192,18 @@ def test_a_pull_request_from_a_fork_is_known_as_one(forge: RealForge, tmp_path: 
     client = Gitea(forge.url, NAME, forge.token)
     assert client.pull_request(payload["number"]).from_fork
     assert client.open_pull_request_of("main-too") is None
+
+
+def test_gitea_itself_has_the_runs_of_each_pull_request_and_of_each_merge_in_a_group_of_their_own(tmp_path: Path):
+    with real_forge(tmp_path / "gitea", with_actions=True) as forge:
+        files = {".gitea/workflows/heliostat.yml": WORKFLOW.read_text(), "README.md": "One.\n"}
+        repository = Repository(tmp_path / "work", files)
+        forge.takes(repository)
+        main = repository.git("rev-parse", "HEAD").strip()
+        assert forge.run_of("push")["concurrency_group"] == f"heliostat-{main}"
+        repository.git("checkout", "-q", "-b", "one")
+        repository.replace("README.md", "One", "Two")
+        repository.commit()
+        repository.git("push", "-q", "origin", "one")
+        pull = Gitea(forge.url, NAME, forge.token).open_pull_request("one", "main", "One", "It is one.")
+        assert forge.run_of("pull_request")["concurrency_group"] == f"heliostat-pr-{pull.number}"
