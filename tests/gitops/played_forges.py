@@ -214,6 +214,10 @@ class PlayedForge:
                 return Gitea("https://forge", NAME, TOKEN, transport, self.slept.append)
         return GitLab("https://forge/api/v4", NAME, TOKEN, transport, self.slept.append)
 
+    def url(self, number: int) -> str:
+        """Where people read a pull request."""
+        return f"https://forge/{'-/merge_requests' if self.kind == 'gitlab' else 'pull'}/{number}"
+
     def answer(self, request: httpx.Request) -> httpx.Response:
         top, header, value, handler = _TOPS[self.kind]
         assert request.headers[header] == value
