@@ -83,8 +83,8 @@ def _metrics(ours: Side, theirs: Side, beside: str) -> Iterator[str]:
     yield table(heads, rows)
     slices = [each.get("slices") or {} for each in (mine, other)]
     for column in sorted({*slices[0], *slices[1]}):
-        values = [{value: entry.get("value") for value, entry in (each.get(column) or {}).items()} for each in slices]
-        rows = _rows(*values, by_difference(*values))
+        here, there = ({value: entry.get("value") for value, entry in (each.get(column) or {}).items()} for each in slices)
+        rows = _rows(here, there, by_difference(here, there))
         more = [[f"and {len(rows) - _MANY} more", "", ""]] if len(rows) > _MANY else []
         yield table([text_of(column), *heads[1:]], [*rows[:_MANY], *more])
 
@@ -98,7 +98,7 @@ def _difference(ours: Any, theirs: Any) -> float:
     both = (ours, theirs)
     if not all(isinstance(each, int | float) and math.isfinite(each) for each in both):
         return -1.0 if None in both else math.inf
-    return abs(ours - theirs)
+    return abs(float(ours) - float(theirs))
 
 
 def _rows(ours: Mapping[str, Any], theirs: Mapping[str, Any], names: Iterable[str] = ()) -> list[list[str]]:

@@ -23,9 +23,7 @@ def pin_in(text: str, file: str, workload: str) -> str | None:
         raise PermanentError(f"{file} has no workload {workload!r}; there are: {there}")
     found = section[workload]
     if found is not None and not isinstance(found, Mapping):
-        raise PermanentError(
-            f"{file}: {workload} is one value, perhaps encrypted as a whole, and no mapping: write it so"
-        )
+        raise PermanentError(f"{file}: {workload} is one value, perhaps encrypted as a whole, and no mapping: write it so")
     spec: Mapping[str, Any] = found or {}
     if spec.get("mlflow"):
         raise PermanentError(f"{file}: {workload} serves {spec['mlflow']}, which others logged: change `mlflow` there")

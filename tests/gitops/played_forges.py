@@ -102,8 +102,8 @@ def _hub(
             found = repository.comments[int(number)].items()
             return [{"id": int(each), "body": text, "user": {"login": repository.authors[each]}} for each, text in found]
         case "POST", ["issues", number, "comments"]:
-            made = repository.comment(int(number), said["body"], OWN)
-            return {"id": int(made), "body": said["body"], "user": {"login": OWN}}
+            comment = repository.comment(int(number), said["body"], OWN)
+            return {"id": int(comment), "body": said["body"], "user": {"login": OWN}}
         case "PATCH", ["issues", "comments", each]:
             for comments in repository.comments.values():
                 if each in comments:
@@ -136,11 +136,11 @@ def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str
     match method, path.split("/"):
         case "GET", ["merge_requests", number, "notes"]:
             notes = repository.comments[int(number)].items()
-            found = [
+            written = [
                 {"id": int(each), "body": text, "author": {"username": repository.authors[each]}, "system": False}
                 for each, text in notes
             ]
-            return [{"id": 1, "body": "changed the title", "author": None, "system": True}, *found]
+            return [{"id": 1, "body": "changed the title", "author": None, "system": True}, *written]
         case "POST", ["merge_requests", number, "notes"]:
             return {"id": int(repository.comment(int(number), said["body"], OWN)), "body": said["body"], "author": None}
         case "PUT", ["merge_requests", number, "notes", each]:
