@@ -76,8 +76,8 @@ async def answer(
     found, command = there[at], command_in(there[at].text)
     if command is None:
         return Outcome(Standing.NOTHING, f"comment {comment} is no command")
-    # An answer stands below what it answers: nobody can have put one there before.
-    before = next((each for each in there[at + 1 :] if _marked(each, comment)), None)
+    own = forge.own_login
+    before = next((each for each in there[at + 1 :] if each.author == own and _marked(each, comment)), None)
     if before is not None and before.text.startswith(_MARK.format(comment, _DONE)):
         return Outcome(Standing.ANSWERED, f"comment {comment} was answered before")
     pull = forge.pull_request(number)

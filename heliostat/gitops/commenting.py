@@ -8,8 +8,8 @@ from heliostat.systems.forges import Comment, Forge
 
 
 def keep_comment(forge: Forge, number: int, text: str, mark: str = MARK) -> None:
-    """Have the pull request's comment that begins with `mark`, as `text` does, say `text`: edited where it is there, made anew
-    where somebody deleted it.
+    """Have our comment on a pull request that begins with `mark`, as `text` does, say `text`: edited where it is there, made
+    anew where somebody deleted it, or it may not be edited.
 
     Where the forge left it open whether it took the comment, it is looked up: there never are two.
 
@@ -30,5 +30,9 @@ def keep_comment(forge: Forge, number: int, text: str, mark: str = MARK) -> None
 
 
 def find_comment(forge: Forge, number: int, mark: str = MARK) -> Comment | None:
-    """Our comment on a pull request; None where there is none, or somebody took its mark away."""
-    return next((each for each in forge.comments(number) if each.text.startswith(mark)), None)
+    """Our comment on a pull request; None where there is none, or somebody took its mark away.
+
+    Marks are known to everybody: what others wrote below one is theirs, and they may change it after we did.
+    """
+    own = forge.own_login
+    return next((each for each in forge.comments(number) if each.author == own and each.text.startswith(mark)), None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from heliostat.gitops.markdown import figure, table, text_of
 from heliostat.spec.snapshot_settings import sample_text
 
 _MANY: Final = 20
-"""Slices that are shown of a column."""
+"""Slices that are shown of a column: those that differ most."""
 _VERSION: Final = "heliostat:index:ModelVersion"
 _DATASET: Final = "heliostat:index:Dataset"
 
@@ -82,12 +83,26 @@ def _metrics(ours: Side, theirs: Side, beside: str) -> Iterator[str]:
     yield table(heads, rows)
     slices = [each.get("slices") or {} for each in (mine, other)]
     for column in sorted({*slices[0], *slices[1]}):
-        values = [{value: entry.get("value") for value, entry in (each.get(column) or {}).items()} for each in slices]
-        yield table([text_of(column), *heads[1:]], _rows(*values)[:_MANY])
+        here, there = ({value: entry.get("value") for value, entry in (each.get(column) or {}).items()} for each in slices)
+        rows = _rows(here, there, by_difference(here, there))
+        more = [[f"and {len(rows) - _MANY} more", "", ""]] if len(rows) > _MANY else []
+        yield table([text_of(column), *heads[1:]], [*rows[:_MANY], *more])
 
 
-def _rows(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[list[str]]:
-    return [[text_of(name), figure(ours.get(name)), figure(theirs.get(name))] for name in sorted({*ours, *theirs})]
+def by_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """The names of figures of either side: those that differ most come first, what one side does not have comes last."""
+    return sorted({*ours, *theirs}, key=lambda name: (-_difference(ours.get(name), theirs.get(name)), name))
+
+
+def _difference(ours: Any, theirs: Any) -> float:
+    both = (ours, theirs)
+    if not all(isinstance(each, int | float) and math.isfinite(each) for each in both):
+        return -1.0 if None in both else math.inf
+    return abs(float(ours) - float(theirs))
+
+
+def _rows(ours: Mapping[str, Any], theirs: Mapping[str, Any], names: Iterable[str] = ()) -> list[list[str]]:
+    return [[text_of(name), figure(ours.get(name)), figure(theirs.get(name))] for name in names or sorted({*ours, *theirs})]
 
 
 def _data(ours: Side, theirs: Side, beside: str) -> Iterator[str]:

@@ -44,6 +44,7 @@ class Swept:
 
     name: str
     branch: str
+    """Empty where nobody can tell."""
     why: str
     """Why it goes."""
     failure: str = ""
@@ -77,7 +78,7 @@ class Environments:
 
     def find(self, wanted: str) -> EnvironmentRecord | None:
         """The environment of a branch, or of its own name; None where there is none."""
-        return self.records.find(environment_name(wanted)) or next((r for r in self.records.all() if r.name == wanted), None)
+        return self.records.find(environment_name(wanted)) or self.records.named(wanted)
 
     def up(self, branch: str, commit: str, flags: Sequence[str]) -> EnvironmentRecord:
         """Bring a branch's environment to what its checkout declares; one that was on its way out goes first, whole.
@@ -141,8 +142,11 @@ class Environments:
 
     def sweep(self, branches: Collection[str] | None, *, only_tell: bool) -> list[Swept]:
         """Take down what is not used any more, or was cut off on its way out; one that fails holds up no other."""
-        swept = []
-        for record, is_use_known in self._with_use():
+        records, damaged = self.records.survey()
+        swept = [Swept(each.name, "", "its record is damaged", each.told) for each in damaged]
+        for each in damaged:
+            self.say(f"{each.name}: {each.told}")
+        for record, is_use_known in self._with_use(records):
             why = why_it_goes(record, self.settings, branches, self.clock(), is_use_known=is_use_known)
             if why is None:
                 continue
@@ -257,9 +261,8 @@ class Environments:
                 )
             self.backend.remove(ref)
 
-    def _with_use(self) -> list[tuple[EnvironmentRecord, bool]]:
-        """Every record, after a look at who asked its applications, and whether anybody could tell."""
-        records = self.records.all()
+    def _with_use(self, records: Sequence[EnvironmentRecord]) -> list[tuple[EnvironmentRecord, bool]]:
+        """Records after a look at who asked their applications, and whether anybody could tell."""
         counters = {platform: self._counters(platform) for platform in {record.platform for record in records}}
         looked = []
         for record in records:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from heliostat.gitops.comparison import by_difference
 from heliostat.gitops.markdown import figure, table, text_of
 from heliostat.spec.snapshot_settings import sample_text
 
 _MANY: Final = 30
-"""Slices, or parameters, that are shown."""
+"""Parameters that are shown, or slices: those that differ most from what served."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ def _slices(report: Mapping[str, Any]) -> Iterator[str]:
     sides = _sides(report)
     for column in sorted({column for _, side in sides for column in side.get("slices", {})}):
         parts = [side.get("slices", {}).get(column, {}) for _, side in sides]
-        values = sorted({value for part in parts for value in part})
+        measured = [{value: entry.get("value") for value, entry in part.items()} for part in parts]
+        values = by_difference(*measured[:2]) if len(parts) > 1 else sorted(measured[0])
+        values += sorted({value for part in parts[2:] for value in part} - {*values})
         rows = [
             [text_of(value), *(figure((part.get(value) or {}).get("value")) for part in parts)] for value in values[:_MANY]
         ]

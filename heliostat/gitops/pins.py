@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heliostat.engine.config import yamledit
-from heliostat.engine.config.stackconfig import revealed
+from heliostat.engine.config.stackconfig import is_secure, revealed
 from heliostat.spec.base import PROJECT
 from heliostat.systems.errors import PermanentError
 
@@ -15,13 +15,16 @@ def pin_in(text: str, file: str, workload: str) -> str | None:
     """The version that a config pins; None where it pins none.
 
     Raises:
-        PermanentError: it does not have the workload, or serves somebody else's model.
+        PermanentError: it does not have the workload, or says something else of it, or serves somebody else's model.
     """
-    found = section_of(text, file)[1].get(workload)
-    if found is None and workload not in section_of(text, file)[1]:
-        there = ", ".join(map(str, section_of(text, file)[1])) or "none"
+    section = section_of(text, file)[1]
+    if workload not in section:
+        there = ", ".join(map(str, section)) or "none"
         raise PermanentError(f"{file} has no workload {workload!r}; there are: {there}")
-    spec: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    found = section[workload]
+    if found is not None and not isinstance(found, Mapping):
+        raise PermanentError(f"{file}: {workload} is one value, perhaps encrypted as a whole, and no mapping: write it so")
+    spec: Mapping[str, Any] = found or {}
     if spec.get("mlflow"):
         raise PermanentError(f"{file}: {workload} serves {spec['mlflow']}, which others logged: change `mlflow` there")
     return spec.get("model")
@@ -47,7 +50,7 @@ def section_of(text: str, file: str) -> tuple[str, Mapping[str, Any]]:
     """The key of the section `workloads`, and what is in it, as a program gets it: days are texts there.
 
     Raises:
-        PermanentError: it is no YAML.
+        PermanentError: it is no YAML, or has the whole section encrypted.
     """
     from ruamel.yaml.error import YAMLError
 
@@ -59,4 +62,9 @@ def section_of(text: str, file: str) -> tuple[str, Mapping[str, Any]]:
     config = config if isinstance(config, Mapping) else {}
     key = next((each for each in (f"{PROJECT}:workloads", "workloads") if each in config), f"{PROJECT}:workloads")
     found = config.get(key)
+    if is_secure(found):
+        raise PermanentError(
+            f"{file}: {key} is encrypted as a whole, so that nothing of it can be read or pinned here: write it in plain, and "
+            "only what is secret in it as `secure`"
+        )
     return key, revealed(found, lambda encrypted: encrypted) if isinstance(found, dict) else {}

@@ -1,7 +1,7 @@
 """The one comment on a pull request: what would change, in which stacks, and what that costs and touches. Pure.
 
 Made of what `heliostat preview --json` wrote, in which secrets are hidden already. What is too long for the forge is shortened
-from the end of what matters least; the whole is the job's artefact.
+from what matters least; the whole is the job's artefact.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from heliostat.engine.state.urns import name_of, type_of
 from heliostat.gitops.markdown import code, fence, folded, text_of
+from heliostat.gitops.shortening import fitted
 from heliostat.spec.snapshot_settings import sample_text
 
 MARK: Final = "<!-- heliostat: the plan of this pull request; edited by each run -->"
@@ -79,14 +80,8 @@ def comment(report: PlanReport, longest: int) -> str:
     where = f": {report.artefact}" if report.artefact else ""
     note = f"_This is shortened; all of it is in the job's artefact{where}._"
     kept = [MARK, _headline(report), note, _foot(report)]
-    room = longest - len("\n\n".join(kept)) - len("\n\n")
-    chosen: dict[int, str] = {}
-    for number in sorted(range(len(sections)), key=lambda each: sections[each][0]):
-        text = sections[number][1]
-        if len(text) + 2 <= room:
-            chosen[number] = text
-            room -= len(text) + 2
-    return "\n\n".join([MARK, _headline(report), note, *(chosen[each] for each in sorted(chosen)), _foot(report)])
+    room = longest - len("\n\n".join(kept))
+    return "\n\n".join([MARK, _headline(report), note, *fitted(sections, room, len("\n\n")), _foot(report)])
 
 
 def _headline(report: PlanReport) -> str:
@@ -105,7 +100,7 @@ def _foot(report: PlanReport) -> str:
 
 
 def _sections(report: PlanReport) -> Iterator[tuple[int, str]]:
-    """Each part with its rank: what is left out first has the highest."""
+    """Each part with its rank: what is shortened first has the highest."""
     if report.stacks:
         yield 0, _overview(report.stacks)
     if report.environment is not None:

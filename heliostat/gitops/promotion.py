@@ -10,6 +10,7 @@ from typing import Any, Final
 from heliostat.gitops.evaluations import document_at
 from heliostat.gitops.model_card import Card, card_text
 from heliostat.gitops.pins import pin_in, pinned
+from heliostat.gitops.shortening import shortened
 from heliostat.spec.addresses import Access
 from heliostat.spec.snapshot_settings import SAMPLE_TAG, sample_text
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -119,7 +120,7 @@ def propose(
             return None
         text = card_text(card, pin.stack, pin.workload, seen[0], pin.why)
         text = f"{pin.mark}\n\n{text}" if pin.mark else text
-        opened = forge.open_pull_request(pin.branch, base, pin.title, text[: forge.longest_comment])
+        opened = forge.open_pull_request(pin.branch, base, pin.title, shortened(text, forge.longest_comment))
         if pusher.head(where) == commit:
             return opened
     raise RetryableError(f"somebody else proposes on {pin.branch}, too, all the time; run it again to have yours count")

@@ -19,6 +19,7 @@ from heliostat.gitops.model_card import Card
 from heliostat.gitops.pins import pin_in
 from heliostat.gitops.promotion import Pin, Pusher, propose
 from heliostat.gitops.restoring import config_below, restore_config, restore_files, restored_files
+from heliostat.gitops.shortening import shortened
 from heliostat.gitops.trees import read_trees, unpacked
 from heliostat.gitops.went_back import WentBack, is_settled, went_back
 from heliostat.spec.ledger import Entry
@@ -46,6 +47,10 @@ class Standing(StrEnum):
     """Something did not answer, or refused; the next run goes on."""
     BY_HAND = "by hand"
     """They differ, and what to change cannot be told from here."""
+
+
+DIFFERING: Final = frozenset({Standing.BY_HAND, Standing.FAILED})
+"""Where somebody has to see to it."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ class Reconciliation:
         text = (
             f"{found.mark}\n\n{found.text}\n\nCode and config of {found.workload} are those of {commit}, of which it serves."
         )
-        return self.forge.open_pull_request(where.branch, self.base, title, text[: self.forge.longest_comment]).url
+        return self.forge.open_pull_request(where.branch, self.base, title, shortened(text, self.forge.longest_comment)).url
 
     # What all of them have in common
 

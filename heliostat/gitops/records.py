@@ -5,6 +5,7 @@ So whatever was cut off half way is found again: an environment is there from it
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import ValidationError
@@ -61,10 +62,24 @@ class EnvironmentRecord(Model):
         return max(self.used + self.idle_seconds, self.kept_until)
 
 
+class DamagedRecordError(PermanentError):
+    """A record is none."""
+
+
+@dataclass(frozen=True)
+class DamagedRecord:
+    """A record that cannot be read."""
+
+    name: str
+    """Of its environment."""
+    told: str
+    """What is wrong with it, and what to do."""
+
+
 class Records:
     """The records of a project's environments, in the store of its state.
 
-    Raises PermanentError where one is damaged, and what the store raises where it does not answer.
+    Raises DamagedRecordError where the one that is asked for is damaged, and what the store raises where it does not answer.
     """
 
     def __init__(self, bucket: Bucket, project: str) -> None:
@@ -72,9 +87,26 @@ class Records:
         self._folder = f"{_FOLDER}/{project}"
 
     def all(self) -> list[EnvironmentRecord]:
-        """Every environment's, by name."""
-        keys = self._bucket.list(self._folder)
-        return [found for key in keys if (found := self._read(key)) is not None]
+        """Every environment's that can be read, by name."""
+        return self.survey()[0]
+
+    def survey(self) -> tuple[list[EnvironmentRecord], list[DamagedRecord]]:
+        """Every environment's by name; and those that are damaged, which hold up no other."""
+        there: list[EnvironmentRecord] = []
+        damaged: list[DamagedRecord] = []
+        for key in self._bucket.list(self._folder):
+            try:
+                found = self._read(key)
+            except DamagedRecordError as error:
+                damaged.append(DamagedRecord(key.rpartition("/")[2].removesuffix(".json"), str(error)))
+                continue
+            there += [found] if found is not None else []
+        return there, damaged
+
+    def named(self, name: str) -> EnvironmentRecord | None:
+        """As `find`, of what may be any text."""
+        key = self._key(name)
+        return self._read(key) if key in self._bucket.list(self._folder) else None
 
     def find(self, name: str) -> EnvironmentRecord | None:
         """An environment's; None where there is none."""
@@ -98,7 +130,7 @@ class Records:
         try:
             return EnvironmentRecord.model_validate_json(content)
         except ValidationError as error:
-            raise PermanentError(
+            raise DamagedRecordError(
                 f"{self._bucket.describe(key)} is no record of an environment ({error.error_count()} mistakes): it was "
                 "changed by hand, or by another release; delete it, and destroy the stack of that name yourself"
             ) from None

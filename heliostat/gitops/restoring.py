@@ -46,7 +46,7 @@ def restore_config(workload: str, file: Path, source: Path, into: Path) -> None:
     Raises:
         PermanentError: it cannot be changed in place.
     """
-    was, now = (tree.joinpath(file).read_text(encoding="utf-8") for tree in (source, into))
+    was, now = (tree.joinpath(file).read_bytes().decode() for tree in (source, into))
     key, told = section_of(was, file.name)
     here, present = section_of(now, file.name)
     if told.get(workload) == present.get(workload):
@@ -56,13 +56,13 @@ def restore_config(workload: str, file: Path, source: Path, into: Path) -> None:
         for text, name, section in ((was, key, told), (now, here, present))
     ]
     if without[0] == without[1]:
-        into.joinpath(file).write_text(was, encoding="utf-8")
+        into.joinpath(file).write_bytes(was.encode())
         return
     try:
         changed = yamledit.put(now, ("config", here, workload), told.get(workload))
     except yamledit.EditError as error:
         raise PermanentError(f"{file.name}: what it said of {workload} cannot be put there: {error}") from None
-    into.joinpath(file).write_text(changed, encoding="utf-8")
+    into.joinpath(file).write_bytes(changed.encode())
 
 
 def config_below(project: Project, stack: str) -> Path:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from heliostat.engine.config import yamledit
 from heliostat.gitops.markdown import code, text_of
 from heliostat.gitops.pins import pin_in, section_of
+from heliostat.gitops.shortening import shortened
 from heliostat.spec.workload import Workload
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.forges import Forge, PullRequest
@@ -93,7 +94,7 @@ def propose_retraining(
 
     if not push_edit(folder, environment, Branches(name, base, proposal.branch), file, edit, message):
         return None
-    return forge.open_pull_request(proposal.branch, base, proposal.title, text_for(proposal)[: forge.longest_comment])
+    return forge.open_pull_request(proposal.branch, base, proposal.title, shortened(text_for(proposal), forge.longest_comment))
 
 
 def changed(text: str, file: str, proposal: RetrainingProposal) -> str:

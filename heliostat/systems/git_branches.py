@@ -25,12 +25,12 @@ def push_edit(
     def change(tree: Path) -> None:
         path = tree / relative
         try:
-            before = path.read_text(encoding="utf-8")
+            before = path.read_bytes().decode()  # as text, ends of lines would come out other than they are
         except (OSError, UnicodeDecodeError) as error:
             raise PermanentError(f"{where.remote}/{where.base} has no {file.name} that can be read: {error}") from None
         after = edit(before)
         if after != before:
-            path.write_text(after, encoding="utf-8")
+            path.write_bytes(after.encode())
 
     return push_change(folder, environment, where, change, message)
 

@@ -121,6 +121,20 @@ def test_a_sweep_without_a_remote_says_so_and_takes_nothing(project):
     assert json.loads(swept.out) == {"dryRun": False, "swept": []}
 
 
+def test_a_damaged_record_is_told_beside_all_others_and_fails_the_command(project):
+    project.ok("env", "up", "--branch", "feature/x")
+    record = next(each for each in project.state.rglob(f"{NAME}.json") if "environments" in each.parts)
+    (record.parent / "other-abcdefghij.json").write_text("")
+    listed = project("env", "list", "--json")
+    assert listed.code == 1 and [each["name"] for each in json.loads(listed.out)] == [NAME]
+    assert "other-abcdefghij.json is no record of an environment" in listed.err
+    swept = project("env", "sweep", "--json")
+    (damaged,) = json.loads(swept.out)["swept"]
+    assert swept.code == 1 and (damaged["name"], damaged["why"]) == ("other-abcdefghij", "its record is damaged")
+    dry = project("env", "sweep", "--dry-run")
+    assert dry.code == 1 and "No environment goes." in dry.out and "is no record" in dry.out + dry.err
+
+
 def test_mistakes_of_every_config_are_told_at_once(project):
     (project.folder / "Pulumi.prod.yaml").write_text("config:\n  heliostat:platform: {kind: local, rays: 1}\n")
     ran = project("ci", "validate", "--json")

@@ -27,7 +27,7 @@ PULL = {
 
 
 class PlayedGitHub(BaseHTTPRequestHandler):
-    """The three calls of GitHub's API that a command takes, over one pull request."""
+    """The calls of GitHub's API that a command takes, over one pull request."""
 
     comments: list[dict]
 
@@ -35,8 +35,12 @@ class PlayedGitHub(BaseHTTPRequestHandler):
         self._answer(PULL if self.path.endswith("/pulls/7") else self.comments)
 
     def do_POST(self):
-        self.comments.append({"id": 50 + len(self.comments), "user": {"login": "bot"}, **self._body(), **TIMES})
-        self._answer(self.comments[-1])
+        if self.path == "/graphql":
+            self._body()
+            self._answer({"data": {"viewer": {"login": "bot"}}})
+        else:
+            self.comments.append({"id": 50 + len(self.comments), "user": {"login": "bot"}, **self._body(), **TIMES})
+            self._answer(self.comments[-1])
 
     def do_PATCH(self):
         [found] = [each for each in self.comments if self.path.endswith(f"/issues/comments/{each['id']}")]

@@ -53,6 +53,7 @@ class MemoryForge:
     pull: PullRequest = field(default_factory=lambda: PullRequest(7, "promote", "main", "https://forge/pull/7", False))
     kept: dict[str, Comment] = field(default_factory=dict)
     longest_comment = 65_536
+    own_login = "bot"
     edits_to_fail: int = 0
 
     def comments(self, number: int) -> list[Comment]:
@@ -265,6 +266,17 @@ async def test_a_rollback_goes_back_to_what_served_before_and_twice_not_back_aga
     late = story.forge.add_comment(7, "/rollback", "ada-l", before.rollout.started_at - 2).id
     assert "has changed since" in (await story.again(late)).told
     assert await story.done() == [("ada", "ci", "application.rollback")]
+
+
+async def test_an_answer_that_somebody_else_wrote_holds_up_no_command_and_is_not_ours_to_edit(story):
+    await story.declare(2, WAITS_TWICE)
+    await story.waiting(0)
+    comment = story.forge.add_comment(7, "/approve", "ada-l").id
+    for state in ("done", "begun"):
+        story.forge.add_comment(7, f"<!-- heliostat: the answer to the command in comment {comment}; {state} -->", "mallory")
+    assert (await story.again(comment)).standing is Standing.DONE
+    assert len(story.answers) == 1 and len(await story.done()) == 1
+    assert all(each.text.endswith("-->") for each in story.forge.kept.values() if each.author == "mallory")
 
 
 async def test_a_controller_that_is_away_is_asked_again_by_the_next_job_in_the_same_answer(story):

@@ -19,6 +19,8 @@ from heliostat.systems.forges.gitlab import GitLab
 
 TOKEN = "secret-token"
 NAME = "acme/models"
+OWN = "heliostat[bot]"
+"""Whose the token is."""
 
 
 @dataclass
@@ -38,6 +40,10 @@ class PlayedRepository:
     merged_as: dict[str, int] = field(default_factory=dict)
     """The pull requests that were merged, by the commit that came of it."""
     asked: list[str] = field(default_factory=list)
+    authors: dict[str, str] = field(default_factory=dict)
+    """Of comments, by their ids."""
+    may_edit_others: bool = True
+    """Whether the token may change what others wrote, as one of who may write to the repository may."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
 
     def pull(self, head: str, base: str = "main", *, fork: bool = False, number: int = 7) -> None:
@@ -48,9 +54,9 @@ class PlayedRepository:
         self.pulls[number]["state"] = "merged"
         self.merged_as[commit] = number
 
-    def comment(self, number: int, text: str) -> str:
+    def comment(self, number: int, text: str, author: str = "ada") -> str:
         made = str(next(self._numbers))
-        self.comments[number][made] = text
+        self.comments[number][made], self.authors[made] = text, author
         return made
 
     def open(self, said: dict[str, str]) -> int:
@@ -95,9 +101,10 @@ def _hub(
     match method, parts:
         case "GET", ["issues", number, "comments"]:
             found = repository.comments[int(number)].items()
-            return [{"id": int(each), "body": text, "user": {"login": "bot"}} for each, text in found]
+            return [{"id": int(each), "body": text, "user": {"login": repository.authors[each]}} for each, text in found]
         case "POST", ["issues", number, "comments"]:
-            return {"id": int(repository.comment(int(number), said["body"])), "body": said["body"], "user": {"login": "bot"}}
+            comment = repository.comment(int(number), said["body"], OWN)
+            return {"id": int(comment), "body": said["body"], "user": {"login": OWN}}
         case "PATCH", ["issues", "comments", each]:
             for comments in repository.comments.values():
                 if each in comments:
@@ -130,10 +137,13 @@ def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str
     match method, path.split("/"):
         case "GET", ["merge_requests", number, "notes"]:
             notes = repository.comments[int(number)].items()
-            found = [{"id": int(each), "body": text, "author": {"username": "bot"}, "system": False} for each, text in notes]
-            return [{"id": 1, "body": "changed the title", "author": None, "system": True}, *found]
+            written = [
+                {"id": int(each), "body": text, "author": {"username": repository.authors[each]}, "system": False}
+                for each, text in notes
+            ]
+            return [{"id": 1, "body": "changed the title", "author": None, "system": True}, *written]
         case "POST", ["merge_requests", number, "notes"]:
-            return {"id": int(repository.comment(int(number), said["body"])), "body": said["body"], "author": None}
+            return {"id": int(repository.comment(int(number), said["body"], OWN)), "body": said["body"], "author": None}
         case "PUT", ["merge_requests", number, "notes", each]:
             if each not in repository.comments[int(number)]:
                 return MISSING
@@ -176,6 +186,17 @@ _TOPS = {
 }
 
 
+_WHO = {"github": "/graphql", "gitea": "/api/v1/user", "gitlab": "/api/v4/user"}
+
+
+def _who(kind: str, said: dict[str, Any]) -> dict[str, Any]:
+    """Whose the token is: of GitHub, GraphQL says it of each kind of token."""
+    if kind == "github":
+        assert said == {"query": "{ viewer { login } }"}
+        return {"data": {"viewer": {"login": OWN}}}
+    return {"username" if kind == "gitlab" else "login": OWN}
+
+
 @dataclass
 class PlayedForge:
     """One of the three, by its name."""
@@ -194,6 +215,10 @@ class PlayedForge:
                 return Gitea("https://forge", NAME, TOKEN, transport, self.slept.append)
         return GitLab("https://forge/api/v4", NAME, TOKEN, transport, self.slept.append)
 
+    def url(self, number: int) -> str:
+        """Where people read a pull request."""
+        return f"https://forge/{'-/merge_requests' if self.kind == 'gitlab' else 'pull'}/{number}"
+
     def answer(self, request: httpx.Request) -> httpx.Response:
         top, header, value, handler = _TOPS[self.kind]
         assert request.headers[header] == value
@@ -205,10 +230,12 @@ class PlayedForge:
                 return trouble
         raw = request.url.raw_path.decode().partition("?")[0]
         said = dict(request.url.params) | (json.loads(request.content) if request.content else {})
+        if raw == _WHO[self.kind]:
+            return httpx.Response(200, json=_who(self.kind, said))
         path = re.fullmatch(top, raw)
         assert path is not None, raw
         self.repository.asked.append(f"{request.method} {path[1]}")
-        if self.repository.refused and self.repository.refused in path[1]:
+        if (self.repository.refused and self.repository.refused in path[1]) or not self._may_edit(request.method, path[1]):
             return httpx.Response(403, json={"message": "Resource not accessible"})
         if request.method == "POST" and path[1] in ("pulls", "merge_requests") and self._is_open(said):
             return httpx.Response(422 if self.kind == "github" else 409, json={"message": "There is one already"})
@@ -233,6 +260,12 @@ class PlayedForge:
             if page * size < len(whole):
                 return httpx.Response(200, json=found, headers={"link": f'<https://forge/?page={page + 1}>; rel="next"'})
         return httpx.Response(200, json=found)
+
+    def _may_edit(self, method: str, path: str) -> bool:
+        comment = re.fullmatch(r".*/(?:comments|notes)/(\d+)", path)
+        if method not in ("PATCH", "PUT") or comment is None or self.repository.may_edit_others:
+            return True
+        return self.repository.authors.get(comment[1], OWN) == OWN
 
     def _is_open(self, said: dict[str, Any]) -> bool:
         """Whether one is open that is to be opened, as another job has perhaps just done."""

@@ -1,4 +1,4 @@
-"""A repository with a forge, a staging and a production stack, a template, and a command line for CI's jobs."""
+"""A repository at two forges, a staging and a production stack, a template, and a command line for CI's jobs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +29,8 @@ from heliostat.gitops import commands
 
 PLUGIN = Path(__file__).parent / "story_plugin"
 _PASSPHRASE = "local"
+_OF_JOBS = ("GITHUB_", "GITLAB_", "GITEA_", "CI_")
+"""What the names of variables begin with that CI systems set."""
 _SALT = "v1:uqBNsCzGkMg=:v1:5kSMNS0Hd3GFMxCi:2nPatEpwNQ5BIEFYv0c6K3J2QAJYuQ=="
 _STACK = """\
 encryptionsalt: {salt}
@@ -102,7 +104,7 @@ class World:
 def world(folder: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> Iterator[World]:
     """The model `wrong` does not do well in production."""
     quick(monkeypatch)
-    for name in [name for name in os.environ if name.startswith(("PULUMI_", "HELIOSTAT_", "GITHUB_", "GITEA_"))]:
+    for name in [name for name in os.environ if name.startswith(("PULUMI_", "HELIOSTAT_", *_OF_JOBS))]:
         monkeypatch.delenv(name)
     registry, state = PlayedRegistry(folder / "world"), folder / "state"
     state.mkdir()
@@ -129,8 +131,44 @@ class Story:
 
     world: World
     repository: Repository
-    played: PlayedForge
+    forges: Mapping[str, PlayedForge]
+    """By kind. Both have the repository, as a mirror has."""
+    urls: Mapping[str, str]
+    monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
+    _of: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What each CI system says of what its jobs are for."""
+
+    def in_pull_request(self, number: int, branch: str) -> None:
+        """Have jobs be of a pull request from now on."""
+        self._of = {
+            "github": {"GITHUB_HEAD_REF": branch, "GITHUB_REF": f"refs/pull/{number}/merge"},
+            "gitlab": {"CI_MERGE_REQUEST_IID": str(number), "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": branch},
+        }
+        self._job("github")
+
+    def on_branch(self, branch: str) -> None:
+        """Have jobs be of a push to a branch from now on."""
+        self._of = {"github": {"GITHUB_REF": f"refs/heads/{branch}"}, "gitlab": {"CI_COMMIT_BRANCH": branch}}
+        self._job("github")
+
+    def at_each(self) -> Iterator[PlayedForge]:
+        """Each forge, in a job of its own CI system; outside of it jobs are GitHub's."""
+        for kind, played in self.forges.items():
+            self._job(kind)
+            yield played
+        self._job("github")
+
+    def _job(self, kind: str) -> None:
+        for name in [name for name in os.environ if name.startswith(_OF_JOBS)]:
+            self.monkeypatch.delenv(name)
+        url = self.urls[kind]
+        its_own = {
+            "github": {"GITHUB_ACTIONS": "true", "GITHUB_API_URL": url, "GITHUB_REPOSITORY": NAME, "GITHUB_TOKEN": TOKEN},
+            "gitlab": {"GITLAB_CI": "true", "CI_API_V4_URL": f"{url}/api/v4", "CI_PROJECT_ID": NAME, "GITLAB_TOKEN": TOKEN},
+        }
+        for name, value in (its_own[kind] | self._of.get(kind, {})).items():
+            self.monkeypatch.setenv(name, value)
 
     def heliostat(self, *arguments: str, code: int = 0) -> str:
         """A job's command, in this process; what it starts are processes of their own."""
@@ -149,43 +187,47 @@ class Story:
         self.repository.commit()
         self.git("push", "-q", "origin", f"HEAD:refs/heads/{branch}")
 
-    def merge(self, number: int) -> None:
-        """Merge a pull request as a forge does, delete its branch, and check out what came of it."""
-        pull = self.played.repository.pulls[number]
+    def merge(self, branch: str) -> None:
+        """Merge the pull request of a branch as a forge does, delete the branch, and check out what came of it."""
+        found = [(played.repository, pull_of(branch, played)[0]) for played in self.forges.values()]
+        pull = found[0][0].pulls[found[0][1]]
         self.git("fetch", "-q", "--prune", "origin")
         self.git("checkout", "-q", "--detach", "origin/main")
         somebody = ("-c", "user.name=Forge", "-c", "user.email=forge@example.com")
         self.git(*somebody, "merge", "-q", "--no-ff", "-m", pull["title"] or "Merge", f"origin/{pull['head']}")
         self.git("push", "-q", "origin", "HEAD:refs/heads/main", f":refs/heads/{pull['head']}")
-        self.played.repository.merge(number, self.git("rev-parse", "HEAD"))
+        for repository, number in found:
+            repository.merge(number, self.git("rev-parse", "HEAD"))
 
-    def comment_on(self, number: int) -> str:
-        """The one comment on a pull request."""
-        (text,) = self.played.repository.comments[number].values()
-        return text
 
-    def pull_of(self, branch: str) -> tuple[int, dict[str, Any]]:
-        """The one open pull request of a branch."""
-        (found,) = ((n, p) for n, p in self.played.repository.pulls.items() if (p["head"], p["state"]) == (branch, "open"))
-        return found
+def comment_on(number: int, played: PlayedForge) -> str:
+    """The one comment on a pull request."""
+    (text,) = played.repository.comments[number].values()
+    return text
+
+
+def pull_of(branch: str, played: PlayedForge) -> tuple[int, dict[str, Any]]:
+    """The one open pull request of a branch."""
+    (found,) = ((n, p) for n, p in played.repository.pulls.items() if (p["head"], p["state"]) == (branch, "open"))
+    return found
 
 
 @contextmanager
 def story(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wrong: str) -> Iterator[Story]:
-    """The beginning on a played forge."""
-    played = PlayedForge("github")
-    with world(folder, monkeypatch, wrong) as there, over_http(played.answer) as url:
+    """The beginning on played forges."""
+    forges = {kind: PlayedForge(kind) for kind in ("github", "gitlab")}
+    with world(folder, monkeypatch, wrong) as there, ExitStack() as served_forges:
+        urls = {kind: served_forges.enter_context(over_http(played.answer)) for kind, played in forges.items()}
         repository = Repository(folder / "repository", REPOSITORY)
         repository.git("init", "-q", "--bare", "-b", "main", str(folder / "remote.git"))
         repository.git("remote", "add", "origin", str(folder / "remote.git"))
         repository.git("push", "-q", "origin", "main")
-        forge = {"GITHUB_ACTIONS": "true", "GITHUB_API_URL": url, "GITHUB_REPOSITORY": NAME, "GITHUB_TOKEN": TOKEN}
-        for name, value in {**there.environment, **forge}.items():
+        for name, value in there.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(repository.root)
         # The command line's own start is most of what the commands that commands run would take.
         monkeypatch.setattr(commands, "subprocess", SimpleNamespace(run=_run_here))
-        yield Story(there, repository, played, capsys)
+        yield Story(there, repository, forges, urls, monkeypatch, capsys)
 
 
 def _run_here(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from heliostat.gitops.comparison import Side, SideAddresses, addresses_in, comparison
 from heliostat.gitops.evaluations import document_at, side_of
+from heliostat.gitops.model_card import Card, card_text
 
 REPORT = {"candidate": {"overall": {"roc_auc": 0.75}, "slices": {"origin": {"JFK": {"value": 0.7}}}}, "dataset": "d1"}
 OLDER = {"candidate": {"overall": {"roc_auc": 0.74}, "slices": {"origin": {"LGA": {"value": 0.6}}}}, "dataset": "d2"}
@@ -31,6 +32,20 @@ def test_figures_of_a_sample_say_so_whoever_s_they_are():
     others = comparison("flights", OURS, Side(THEIRS.version, theirs), "prod")
     assert "**Those of prod are of a sample of 10 % of the rows.**" in others and "This branch's" not in others
     assert "sample" not in comparison("flights", OURS, THEIRS, "prod")
+
+
+def test_slices_that_differ_most_come_first_and_how_many_are_left_out_is_said():
+    ours, theirs = ({f"s{number:02}": {"value": 0.9 - number / 1000} for number in range(40)} for _ in range(2))
+    ours["s30"], ours["new"] = {"value": 0.2}, {"value": 0.1}
+    sides = [{"candidate": {"overall": {}, "slices": {"origin": each}}} for each in (ours, theirs)]
+    text = comparison("bees", Side("models:/bees/2", sides[0]), Side("models:/bees/1", sides[1]), "prod")
+    rows = text[text.index("| origin |") :].splitlines()[2:]
+    assert rows[0] == "| s30 | 0.2 | 0.87 |" and len(rows) == 21
+    assert rows[-1] == "| and 21 more |  |  |"
+    card = card_text(
+        Card("models:/bees/2", "r", "d", report={**sides[0], "incumbent": sides[1]["candidate"]}), "p", "bees", None, ""
+    )
+    assert card.split("| origin |")[1].splitlines()[2] == "| s30 | 0.2 | 0.87 |" and "| and 11 more |  |  |" in card
 
 
 def test_what_is_the_same_is_said_in_a_line():

@@ -249,4 +249,19 @@ def test_a_record_that_was_changed_by_hand_is_told(world: EnvironmentsWorld):
     world.environments.up(BRANCH, "", [])
     world.backend.bucket.write(f".heliostat/environments/demo/{NAME}.json", b"{}")
     with pytest.raises(PermanentError, match="no record of an environment"):
-        world.environments.sweep(set(), only_tell=False)
+        world.environments.find(BRANCH)
+    with pytest.raises(PermanentError, match="no record of an environment"):
+        world.environments.find(NAME)
+
+
+@pytest.mark.parametrize("only_tell", [True, False])
+def test_a_record_that_is_damaged_holds_up_no_other(world: EnvironmentsWorld, only_tell: bool):
+    other = world.environments.up("another", "", [])
+    world.environments.up(BRANCH, "", [])
+    world.backend.bucket.write(f".heliostat/environments/demo/{NAME}.json", b"")
+    assert [each.name for each in world.environments.records.all()] == [other.name]
+    assert world.environments.find("another") == other == world.environments.find(other.name)
+    damaged, swept = world.environments.sweep(set(), only_tell=only_tell)
+    assert (damaged.name, damaged.branch) == (NAME, "") and "no record of an environment" in damaged.failure
+    assert (swept.name, swept.failure) == (other.name, "")
+    assert world.stacks() == ({NAME, other.name} if only_tell else {NAME}), "what nobody knows the platform of stays"

@@ -6,7 +6,7 @@ import time
 
 import httpx
 import pytest
-from played_forges import TOKEN, PlayedForge
+from played_forges import OWN, TOKEN, PlayedForge
 
 from heliostat.gitops.commenting import find_comment, keep_comment
 from heliostat.gitops.plan_comment import MARK
@@ -33,6 +33,39 @@ def test_there_is_one_comment_which_each_run_edits(played: PlayedForge):
     keep_comment(played.forge, 7, OTHER)
     assert ours(played) == [OTHER]
     assert len(played.repository.comments[7]) == 2
+
+
+@pytest.mark.parametrize("may_edit_others", [True, False])
+def test_a_comment_that_somebody_else_began_with_our_mark_is_theirs(played: PlayedForge, may_edit_others: bool):
+    played.repository.may_edit_others = may_edit_others
+    planted = played.repository.comment(7, f"{MARK}\nMerge it, it is fine.", "mallory")
+    for text in (ONE, OTHER):
+        keep_comment(played.forge, 7, text)
+        assert played.repository.comments[7].pop(planted) == f"{MARK}\nMerge it, it is fine."
+        assert ours(played) == [text]
+        played.repository.comments[7] = {planted: f"{MARK}\nMerge it, it is fine.", **played.repository.comments[7]}
+
+
+def test_a_comment_that_we_may_not_edit_any_more_is_made_anew(played: PlayedForge):
+    keep_comment(played.forge, 7, ONE)
+    there = find_comment(played.forge, 7)
+    assert there is not None
+    played.repository.authors[there.id], played.repository.may_edit_others = "mallory", False
+    assert not played.forge.edit_comment(7, there.id, OTHER)
+    keep_comment(played.forge, 7, OTHER)
+    assert ours(played) == [ONE, OTHER]
+
+
+def test_github_that_does_not_say_whose_a_token_is_is_told():
+    played = PlayedForge("github")
+    played.repository.trouble = [httpx.Response(200, json={"errors": [{"message": "not for this one"}]})]
+    with pytest.raises(PermanentError, match="does not say whose token this is: not for this one"):
+        _ = played.forge.own_login
+
+
+def test_whose_a_token_is_is_asked_again_where_the_forge_does_not_answer(played: PlayedForge):
+    played.repository.trouble = [httpx.ConnectError("nobody there")]
+    assert (played.forge.own_login, played.slept) == (OWN, [1.0])
 
 
 def test_what_says_the_same_is_not_written_again(played: PlayedForge):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
+from heliostat.gitops.markdown import fence, folded, table
 from heliostat.gitops.plan_comment import MARK, EnvironmentNote, PlanReport, StackPlan, comment
+from heliostat.gitops.shortening import shortened
 
 APPLICATION = "urn:pulumi:prod::heliostat::heliostat:index:ServedModel$heliostat:index:Application::flights"
 DOCUMENT: dict[str, Any] = {
@@ -66,6 +71,78 @@ def test_the_headline_says_how_much_there_is(stacks: tuple[StackPlan, ...], head
     assert comment(PlanReport("c", stacks), LONG).splitlines()[2] == headline
 
 
+def require_well_formed(text: str) -> None:
+    """See that fences, tables and what is folded are closed."""
+    fence, columns = "", 0
+    for line in text.split("\n"):
+        ticks = re.match(r"`{3,}", line)
+        if fence or ticks:
+            fence = "" if line == fence else fence or line
+        elif line.startswith("|"):
+            count = len(re.findall(r"(?<!\\)\|", line)) - 1
+            assert line.endswith("|") and count == (columns or count), line
+            columns = count
+        else:
+            columns = 0
+    assert not fence and text.count("<details>") == text.count("</details>") == text.count("</summary>")
+
+
+def named(number: int) -> dict[str, Any]:
+    return {"op": "create", "urn": f"{APPLICATION}-{number}", "diffReasons": ["a|b"]}
+
+
+FAILURE = "The beginning.\n" + "and so on\n" * 7000 + "The end."
+LONG_ONES: dict[str, PlanReport] = {
+    "a failure": PlanReport("c", (StackPlan("prod", failure=FAILURE),)),
+    "a failure of one line": PlanReport("c", (StackPlan("prod", failure="```" + "x" * 70_000),)),
+    "300 stacks": PlanReport(
+        "c", tuple(StackPlan(f"stack-{each}", failure="x" * 900, why=("w" * 200,)) for each in range(300))
+    ),
+    "an environment that did not come up": PlanReport("c", (PLAN,), EnvironmentNote("x", failure=FAILURE)),
+    "steps": PlanReport("c", (PLAN, StackPlan("prod", {"steps": [named(number) for number in range(3000)]}))),
+    "diagnostics": PlanReport(
+        "c", (StackPlan("a", {"diagnostics": [{"urn": APPLICATION, "severity": "error", "message": "<*> " * 30_000}] * 3}),)
+    ),
+    "policies": PlanReport("c", (StackPlan("a", {"policyViolations": DOCUMENT["policyViolations"] * 1000}),)),
+    "a comparison": PlanReport("c", (), comparisons=("#### bees\n\n" + table(["", "1"], [["accuracy", "0.9"]] * 9000),)),
+}
+
+
+@pytest.mark.parametrize("of", LONG_ONES)
+def test_what_is_too_long_is_cut_by_rows_and_fills_the_comment(of: str):
+    text = comment(LONG_ONES[of], 65_536)
+    assert 0.9 * 65_536 < len(text) <= 65_536
+    assert " more" in text or "characters are left out" in text
+    require_well_formed(text)
+
+
+def test_of_a_long_failure_beginning_and_end_stay_and_what_comes_behind_has_room():
+    text = comment(PlanReport("c", (PLAN, StackPlan("b", failure=FAILURE)), EnvironmentNote("x", failure=FAILURE)), 65_536)
+    assert text.count("The beginning.") == text.count("The end.") == 2
+    assert "no-recreate" in text and "2 replicas on top" in text and "| ~ | flights |" in text
+    assert len(text) > 0.9 * 65_536
+
+
+def test_a_table_that_is_cut_says_how_many_rows_are_left_out():
+    text = "#### bees\n\n" + table(["", "1"], [[f"slice-{number}", "0.9"] for number in range(100)])
+    short = shortened(text, 400)
+    assert 380 < len(short) <= 400
+    shown = short.count("slice-")
+    assert short.endswith(f"| slice-{shown - 1} | 0.9 |\n| and {100 - shown} more | |")
+    assert shortened(text, len(text)) == text and shortened(text, 20) == ""
+
+
+@given(some.integers(0, 2000))
+def test_whatever_the_room_it_is_kept_and_what_is_left_is_well_formed(room: int):
+    parts = [
+        "#### a", "", fence("x\n" * 300), "", table(["a", "b"], [["1", "2"]] * 40), "", *["- \\*word\\*&lt; " * 5] * 20,
+        "", folded("more", table(["a"], [["1"]] * 100)),
+    ]  # fmt: skip
+    short = shortened("\n".join(parts), room)
+    assert len(short) <= room
+    require_well_formed(short)
+
+
 def test_what_is_too_long_loses_its_lists_first_and_says_where_all_of_it_is():
     steps = [{"op": "create", "urn": f"{APPLICATION}-{number}"} for number in range(3000)]
     stacks = tuple(StackPlan(f"stack-{each}", {**DOCUMENT, "steps": steps}) for each in range(3))
@@ -74,7 +151,8 @@ def test_what_is_too_long_loses_its_lists_first_and_says_where_all_of_it_is():
     assert len(whole) > 65_536 >= len(short)
     assert "https://ci/job/7" in short and "https://ci/job/7" not in whole
     assert short.count("no-recreate") == 3 and "| stack-2 |" in short, "what is broken stays"
-    assert short.count("<details>") == short.count("</details>") < 3
+    assert short.count("<details>") == 3 == short.count(" more |"), "each is cut alike"
+    require_well_formed(short)
     assert short.startswith(MARK) and short.endswith("</sub>")
 
 

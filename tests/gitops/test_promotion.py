@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,37 @@ def proposed(repository: Repository, played: PlayedForge, version: str) -> Any:
     pin = Pin("bees", "prod", version, "promote/bees-to-prod", f"Promote {version}", "It serves in staging.")
     file = repository.root / "configs/Pulumi.prod.yaml"
     return propose(pin, card(version), file, ("origin", "main"), played.forge, Pusher(repository.root, os.environ, file))
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("config:\n  heliostat:workloads: {secure: x}\n", "heliostat:workloads is encrypted as a whole"),
+        ("config:\n  heliostat:workloads: {bees: {secure: x}}\n", "bees is one value, perhaps encrypted"),
+        ("config:\n  heliostat:workloads: {bees: 3}\n", "bees is one value"),
+        ("config:\n  heliostat:workloads: 3\n", "no workload 'bees'; there are: none"),
+    ],
+)
+def test_a_config_that_says_no_workloads_in_plain_is_told(written: str, told: str):
+    with pytest.raises(PermanentError, match=told):
+        pinned(written, "f", "bees", "models:/bees/1")
+
+
+def test_a_pin_keeps_the_ends_of_lines(repository: Repository):
+    file = repository.root / "configs/Pulumi.prod.yaml"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    repository.git("config", "core.autocrlf", "false")
+    repository.commit()
+    repository.git("push", "-q", "origin", "HEAD:main")
+    proposed(repository, PlayedForge("github"), "models:/bees/7")
+    repository.git("fetch", "-q", "origin")
+    stat = repository.git("diff", "--numstat", "origin/main", "origin/promote/bees-to-prod").split()
+    assert stat[:2] == ["1", "1"]
+    content = subprocess.run(
+        ["git", "show", "origin/promote/bees-to-prod:configs/Pulumi.prod.yaml"],
+        cwd=repository.root, capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    assert content.count(b"\n") == content.count(b"\r\n")
 
 
 @pytest.mark.parametrize("kind", ["github", "gitea", "gitlab"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -180,6 +181,26 @@ def test_after_bad_code_its_files_and_config_are_those_of_what_serves_and_no_oth
     config = world.git("show", f"origin/{BRANCH}:{CONFIG}")
     assert "replicas: 2" in config and "weight: 20" in config
     assert f"those of {world.good[:12]}" in world.pulls[0]["text"]
+
+
+def test_after_bad_code_a_config_with_windows_ends_of_lines_keeps_them(world: World):
+    world.git("config", "core.autocrlf", "false")
+    file = world.repository.root / CONFIG
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    good = world.push()
+    file.write_bytes(file.read_bytes().replace(b"replicas: 2", b"replicas: 5"))
+    world.repository.replace("workloads/bees/predictor.py", "features = FEATURES", "features = FEATURES + 1")
+    bad = world.push()
+    one, two = version(1, code=1), version(1, code=2)
+    found = status(one, blocked(two, 2)), [entry(2, two, bad, Phase.FAILED), entry(1, one, good)]
+    file.write_bytes(file.read_bytes().replace(b"weight: 10", b"weight: 20"))
+    world.push()
+    assert world.reconcile(*found).standing is Standing.PROPOSED
+    world.git("fetch", "-q", "origin")
+    restored = ["git", "cat-file", "blob", f"origin/{BRANCH}:{CONFIG}"]
+    content = subprocess.run(restored, cwd=world.repository.root, capture_output=True, check=True).stdout
+    assert b"replicas: 2" in content and b"weight: 20" in content
+    assert content.count(b"\n") == content.count(b"\r\n")
 
 
 def test_a_checkout_that_nobody_committed_is_told_where_no_pin_says_it(world: World):

@@ -59,6 +59,14 @@ def test_a_rollout_that_goes_on_without_a_job_is_told_until_it_ends_in_one_comme
     assert text.count("| production |") == 1 and len(played.repository.comments[7]) == 2
 
 
+def test_rows_that_somebody_else_wrote_below_our_mark_are_not_taken_over(played: PlayedForge):
+    planted = text_with("", [RolloutOutcome("production", "bees", 4, COMMIT, "1", "recreate", "all is well")], 10_000)
+    played.repository.comment(7, planted, "mallory")
+    tell(played.forge, outcomes_in("staging", under_way(Phase.SUCCEEDED, ended_at=60.0), [], 0), {})
+    theirs, own = ours(played)
+    assert theirs == planted and "all is well" not in own and "| staging | bees |" in own
+
+
 def test_a_run_with_nothing_new_writes_nothing_and_one_of_another_stack_keeps_what_is_told(played: PlayedForge):
     found = [*outcomes_in("staging", under_way(Phase.SUCCEEDED, ended_at=60.0), [], 0)]
     tell(played.forge, found, {})

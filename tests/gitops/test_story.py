@@ -10,13 +10,14 @@ import json
 from pathlib import Path
 
 import pytest
-from story import Story, story
+from story import Story, comment_on, pull_of, story
 
 from heliostat.spec.branch_environments import environment_name
 
 pytestmark = pytest.mark.timeout(900)
 BRANCH, NUMBER, DOCUMENT = "feature/more-bees", 7, 8
 NAME = environment_name(BRANCH)
+BACK = "rollback/bees-in-production"
 BAD = "models:/bees/2"
 
 
@@ -34,44 +35,52 @@ def test_a_branch_goes_to_production_a_bad_model_comes_back_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     with story(tmp_path, monkeypatch, capsys, wrong=BAD) as told:
-        first = a_push_brings_an_environment_and_a_comment(told, monkeypatch)
+        first = a_push_brings_an_environment_and_a_comment(told)
         another_push_edits_that_comment(told, first)
-        what_was_approved_and_merged_goes_to_staging_and_production(told, monkeypatch)
+        what_was_approved_and_merged_goes_to_staging_and_production(told)
         a_promoted_model_that_does_badly_goes_back_by_itself(told)
         the_repository_says_so_by_a_pull_request_until_it_is_merged(told)
+        a_person_who_goes_back_from_code_opens_its_revert(told)
         what_came_of_each_is_told_on_the_pull_request_that_brought_it(told)
         of_the_branch_nothing_is_left(told)
 
 
-def a_push_brings_an_environment_and_a_comment(told: Story, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("GITHUB_HEAD_REF", BRANCH)
-    monkeypatch.setenv("GITHUB_REF", f"refs/pull/{NUMBER}/merge")
+def a_push_brings_an_environment_and_a_comment(told: Story) -> str:
+    told.in_pull_request(NUMBER, BRANCH)
     told.git("checkout", "-q", "-b", BRANCH)
     told.push(BRANCH, "workloads/shared.py", "LIMIT = 3", "LIMIT = 4")
-    told.played.repository.pull(BRANCH, number=NUMBER)
+    for played in told.forges.values():
+        played.repository.pull(BRANCH, number=NUMBER)
     previewed(told, "origin/main", "production")
     told.heliostat("env", "up")
-    told.heliostat("ci", "comment")
+    texts = commented(told)
     assert told.world.tests.served == {f"bees-{NAME}": BAD}, "what the branch trained is the second version"
     assert [each["experiment"] for each in told.world.registry.known("trainings")] == [f"bees@{NAME}"]
-    text = told.comment_on(NUMBER)
+    (text,) = {*texts}
     assert f"http://public/bees-{NAME}" in text and "| production | +5 create |" in text, text
     return text
+
+
+def commented(told: Story) -> list[str]:
+    """What is said on the pull request at each forge."""
+    texts = []
+    for played in told.at_each():
+        told.heliostat("ci", "comment")
+        texts.append(comment_on(NUMBER, played))
+    return texts
 
 
 def another_push_edits_that_comment(told: Story, first: str) -> None:
     told.push(BRANCH, "workloads/shared.py", "LIMIT = 4\n", "LIMIT = 4  # more of them\n")
     previewed(told, "origin/main", "production")
-    told.heliostat("ci", "comment")
-    text = told.comment_on(NUMBER)
+    (text,) = {*commented(told)}
     before, after = (f"of commit `{told.git('rev-parse', commit)[:12]}`" for commit in ("HEAD^", "HEAD"))
     assert before in first and after in text and before not in text
 
 
-def what_was_approved_and_merged_goes_to_staging_and_production(told: Story, monkeypatch: pytest.MonkeyPatch) -> None:
-    told.merge(NUMBER)
-    monkeypatch.delenv("GITHUB_HEAD_REF")
-    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
+def what_was_approved_and_merged_goes_to_staging_and_production(told: Story) -> None:
+    told.merge(BRANCH)
+    told.on_branch("main")
     previewed(told, "", "staging", "production")
     assert planned(told) == ["production", "staging"]
     early = told.heliostat("ci", "apply", "production", "--after", "staging", code=1)
@@ -80,8 +89,9 @@ def what_was_approved_and_merged_goes_to_staging_and_production(told: Story, mon
     merged_over = told.git("rev-parse", "HEAD")
     told.git("checkout", "-q", "-b", "docs")
     told.push("docs", "README.md", "A repository.", "A repository of bees.")
-    told.played.repository.pull("docs", number=DOCUMENT)
-    told.merge(DOCUMENT)
+    for played in told.forges.values():
+        played.repository.pull("docs", number=DOCUMENT)
+    told.merge("docs")
     assert "Nothing differs" in told.heliostat("ci", "affected", "--base", merged_over)
     previewed(told, "", "staging", "production")
     assert planned(told) == ["production", "staging"], "what was merged before is applied with it"
@@ -108,10 +118,11 @@ def an_earlier_commit_is_not_put_over_it(told: Story, earlier: str) -> None:
 
 
 def a_promoted_model_that_does_badly_goes_back_by_itself(told: Story) -> None:
-    told.heliostat("promote", "bees", "--from", "staging", "--to", "production")
-    number, pull = told.pull_of("promote/bees-to-production")
-    assert "in the place of `models:/bees/1`" in pull["text"] and "| rounds | 10 |" in pull["text"]
-    told.merge(number)
+    for played in told.at_each():
+        told.heliostat("promote", "bees", "--from", "staging", "--to", "production")
+        _, pull = pull_of("promote/bees-to-production", played)
+        assert "in the place of `models:/bees/1`" in pull["text"] and "| rounds | 10 |" in pull["text"]
+    told.merge("promote/bees-to-production")
     config = (told.repository.root / "configs/Pulumi.production.yaml").read_text()
     assert 'model: "models:/bees/2", serving: {replicas: 2}}  # what customers get' in config
     previewed(told, "", "production")
@@ -120,31 +131,48 @@ def a_promoted_model_that_does_badly_goes_back_by_itself(told: Story) -> None:
 
 
 def the_repository_says_so_by_a_pull_request_until_it_is_merged(told: Story) -> None:
-    for _ in range(2):
+    for played in told.at_each():
         (found,) = json.loads(told.heliostat("ci", "reconcile", "-s", "production", "--json"))
-        assert found["standing"] == "proposed"
-    number, pull = told.pull_of("rollback/bees-in-production")
-    assert pull["title"] == "Go back to bees/1 in production" and "expected late" in pull["text"]
-    told.merge(number)
+        number, pull = pull_of(BACK, played)
+        assert (found["standing"], found["url"]) == ("proposed", played.url(number))
+        assert pull["title"] == "Go back to bees/1 in production" and "expected late" in pull["text"]
+    told.merge(BACK)
     config = (told.repository.root / "configs/Pulumi.production.yaml").read_text()
     assert 'model: "models:/bees/1", serving: {replicas: 2}}  # what customers get' in config
     (found,) = json.loads(told.heliostat("ci", "reconcile", "-s", "production", "--json"))
     assert (found["standing"], found["told"]) == ("in step", "main declares something else by now")
-    assert [each for each in told.played.repository.pulls.values() if each["state"] == "open"] == []
+    pulls = [each for played in told.forges.values() for each in played.repository.pulls.values()]
+    assert [each for each in pulls if each["state"] == "open"] == []
+
+
+def a_person_who_goes_back_from_code_opens_its_revert(told: Story) -> None:
+    told.push("main", "workloads/shared.py", "LIMIT = 4", "LIMIT = 5")
+    previewed(told, "HEAD^", "production")
+    told.heliostat("ci", "apply", "production")
+    why = "the answers are too large"
+    told.heliostat("rollback", "bees", "-s", "production", "--pr", "--detach", "--yes", code=2)
+    said = told.heliostat("rollback", "bees", "-s", "production", "--pr", "--yes", "--reason", why)
+    played = told.forges["github"]
+    number, pull = pull_of(BACK, played)
+    assert why in pull["text"] and f"production: bees: proposed: {played.url(number)}" in said
+    told.git("fetch", "-q", "origin")
+    changed = told.git("diff", "--unified=0", "origin/main", f"origin/{pull['head']}").splitlines()
+    lines = [line for line in changed if line.startswith(("+", "-")) and not line.startswith(("+++", "---"))]
+    assert lines == ["-LIMIT = 5  # more of them", "+LIMIT = 4  # more of them"], "the revert, and no pin"
 
 
 def what_came_of_each_is_told_on_the_pull_request_that_brought_it(told: Story) -> None:
-    for _ in range(2):
+    for played in told.at_each():
         said = json.loads(told.heliostat("ci", "outcomes", "-s", "staging", "-s", "production", "--json"))
-    document, promotion = said["pullRequests"]
-    assert document["pullRequest"] == DOCUMENT, "what was merged before came with it"
-    assert [(each["stack"], each["standing"][:7]) for each in document["rollouts"]] == [
-        ("production", "through"),
-        ("staging", "through"),
-    ]
-    ((_, text),) = [(each, text) for each, text in told.played.repository.comments[promotion["pullRequest"]].items()]
-    assert "**rolled back**" in text and "expected late" in text and "goes on serving" in text
-    assert len(told.played.repository.comments[NUMBER]) == 1, "the plan's"
+        document, promotion = said["pullRequests"]
+        assert document["pullRequest"] == DOCUMENT, "what was merged before came with it"
+        assert [(each["stack"], each["standing"][:7]) for each in document["rollouts"]] == [
+            ("production", "through"),
+            ("staging", "through"),
+        ]
+        text = comment_on(promotion["pullRequest"], played)
+        assert "**rolled back**" in text and "expected late" in text and "goes on serving" in text
+        assert len(played.repository.comments[NUMBER]) == 1, "the plan's"
 
 
 def of_the_branch_nothing_is_left(told: Story) -> None:

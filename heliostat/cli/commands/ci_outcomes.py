@@ -40,7 +40,8 @@ def outcomes(named: tuple[str, ...], with_environments: bool, since: float, as_j
     stacks = named or (stacks_here().name(None),)
     failures: dict[str, str] = {}
     found = [each for stack in stacks for each in _outcomes(stack, time.time() - since, failures)]
-    records = environments_here(quiet=True).records.all() if with_environments else []
+    records, damaged = environments_here(quiet=True).records.survey() if with_environments else ([], [])
+    failures |= {each.name: each.told for each in damaged}
     found += _of_environments(records, failures)
     told = tell(open_forge(os.environ), found, {each.name: each.branch for each in records})
     _show(told, failures, as_json)

@@ -32,20 +32,28 @@ def reconcile(named: tuple[str, ...], remote: str, base: str | None, as_json: bo
     again it says the same, closes what is not needed any more, and leaves alone what somebody closed.
     """
     from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.gitops.reconciling import DIFFERING
+
+    work = reconciliation_here(remote, base)
+    done = [each for stack in named or (stacks_here().name(None),) for each in _reconciled(work, stack)]
+    if as_json:
+        say.out(json.dumps([asdict(each) for each in done], indent=2))
+    else:
+        say.out("\n".join(map(line_of, done)) or "No application is there.")
+    return Exit.FAILED if any(each.standing in DIFFERING for each in done) else Exit.OK
+
+
+def reconciliation_here(remote: str, base: str | None) -> Reconciliation:
+    """The repository at hand and its forge, whose pull requests go into the remote's `base`, or into its own branch."""
+    from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.cli.session import Place
-    from heliostat.gitops.reconciling import Reconciliation, Standing
+    from heliostat.gitops.reconciling import Reconciliation
     from heliostat.systems.forges.here import open_forge
     from heliostat.systems.git_branches import base_of
 
     project, stacks = Place.here().require_project(), stacks_here()
     into = base or base_of(project.root, os.environ, remote)
-    work = Reconciliation(project, os.environ, remote, into, open_forge(os.environ), lambda *of: _card(stacks, *of))
-    done = [each for stack in named or (stacks.name(None),) for each in _reconciled(work, stack)]
-    if as_json:
-        say.out(json.dumps([asdict(each) for each in done], indent=2))
-    else:
-        say.out("\n".join(map(_line, done)) or "No application is there.")
-    return Exit.FAILED if any(each.standing in (Standing.BY_HAND, Standing.FAILED) for each in done) else Exit.OK
+    return Reconciliation(project, os.environ, remote, into, open_forge(os.environ), lambda *of: _card(stacks, *of))
 
 
 def _reconciled(work: Reconciliation, stack: str) -> Iterator[Reconciled]:
@@ -79,5 +87,6 @@ def _card(stacks: Stacks, version: str, stack: str) -> Card:
     return card_of(version, platform_of(stacks, stack)[1])
 
 
-def _line(each: Reconciled) -> str:
+def line_of(each: Reconciled) -> str:
+    """What came of an application, for people."""
     return f"{each.stack}: {each.workload or 'the stack'}: {each.standing}: {each.url or each.told}"

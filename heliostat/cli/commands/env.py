@@ -56,21 +56,23 @@ def up(branch: str | None, detach: bool, retry_refused: bool, as_json: bool) -> 
 @env.command("list")
 @options.as_json
 @options.everywhere
-def list_(as_json: bool) -> None:
+def list_(as_json: bool) -> int:
     """List the environments: which branch each is of, when it was used last, and when it goes."""
     from heliostat.cli.tables import ago, clock, table
 
     environments = environments_here(as_json)
-    records = environments.records.all()
+    records, damaged = environments.records.survey()
     if as_json:
         say.out(json.dumps([_told(record) for record in records], indent=2))
-        return
-    if not records:
+    elif records:
+        now = time.time()
+        rows = [(r.name, r.branch, ago(r.used, now), _end(environments, r, clock(r.expires))) for r in records]
+        say.out(table(("NAME", "BRANCH", "LAST USE", "GOES"), rows))
+    elif not damaged:
         say.out(say.runnable("There is no environment; `heliostat env up` makes one for the branch that is checked out."))
-        return
-    now = time.time()
-    rows = [(each.name, each.branch, ago(each.used, now), _end(environments, each, clock(each.expires))) for each in records]
-    say.out(table(("NAME", "BRANCH", "LAST USE", "GOES"), rows))
+    for each in damaged:
+        say.told(f"error: {each.told}")
+    return Exit.FAILED if damaged else Exit.OK
 
 
 @env.command("show")
@@ -143,7 +145,7 @@ def sweep(remote: str, dry_run: bool, as_json: bool) -> int:
     elif not swept:
         say.out("No environment goes.")
     elif dry_run:
-        say.out("\n".join(f"{each.name} would go: {each.why}" for each in swept))
+        say.out("\n".join(f"{each.name} would go: {each.why}" for each in swept if not each.failure) or "No environment goes.")
     return Exit.FAILED if any(each.failure for each in swept) else Exit.OK
 
 

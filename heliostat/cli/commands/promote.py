@@ -59,7 +59,7 @@ def promote(  # noqa: PLR0913 - its options
         f"Promote {wanted.removeprefix('models:/')} to {target}",
         f"{where} {reason}".strip(),
     )
-    return open_pin(pin, platform_of(stacks, target)[1], remote, base, as_json, is_promotion=True)
+    return _open(pin, platform_of(stacks, target)[1], remote, base, as_json)
 
 
 def _served(outputs: Mapping[str, Any], workload: str, stack: str) -> str:
@@ -71,13 +71,8 @@ def _served(outputs: Mapping[str, Any], workload: str, stack: str) -> str:
     return str(found["modelUri"])
 
 
-def open_pin(
-    pin: Pin, platform: Mapping[str, Any], remote: str, base: str | None, as_json: bool, *, is_promotion: bool = False
-) -> int:
-    """Open the pull request of a pin, and say where it is; `platform` is what that of the serving stack exports.
-
-    A promotion takes no version of a sample; a rollback goes back to whatever served.
-    """
+def _open(pin: Pin, platform: Mapping[str, Any], remote: str, base: str | None, as_json: bool) -> int:
+    """Open the pull request of a pin, and say where it is; `platform` is what that of the serving stack exports."""
     from heliostat.cli.session import Place
     from heliostat.gitops.promotion import Pusher, card_of, propose, require_whole
     from heliostat.systems.forges.here import open_forge
@@ -86,8 +81,7 @@ def open_pin(
     project = Place.here().require_project()
     file = project.stack_file(pin.stack)
     card = card_of(pin.version, platform)
-    if is_promotion:
-        require_whole(card)
+    require_whole(card)
     forge = open_forge(os.environ)
     into = base or base_of(project.root, os.environ, remote)
     found = propose(pin, card, file, (remote, into), forge, Pusher(project.root, os.environ, file))

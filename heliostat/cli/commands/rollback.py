@@ -31,7 +31,7 @@ class _Goal:
 @click.option("--to", type=click.IntRange(min=1), metavar="N", help="An entry of the ledger; by default what served before.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is remembered, and told to whoever declares it again.")
 @click.option("--detach", is_flag=True, help="Do not watch it to its end.")
-@click.option("--pr", "pull_request", is_flag=True, help="Then open a pull request that pins what it went back to.")
+@click.option("--pr", "pull_request", is_flag=True, help="Then open the pull request that reverts what it went back from.")
 @options.yes
 @options.stack
 @options.everywhere
@@ -41,12 +41,15 @@ def rollback(
     """Go back to the exact code, data, model and config that served before.
 
     What is rolled away from is not shipped again by the next `up`. APPLICATION may be left out where there is only one. With
-    --pr the model's version is pinned by a pull request; code that went back with it is for `git revert`.
+    --pr a pull request then says so in the repository, as `heliostat ci reconcile` would: a pin of the model, or the files and
+    the config of what serves again.
     """
-    from heliostat.cli.exits import Exit
+    from heliostat.cli.exits import Exit, UsageError
     from heliostat.cli.rollouts.access import status_of, with_controller
     from heliostat.cli.rollouts.watch import watch
 
+    if pull_request and detach:
+        raise UsageError("--pr tells how it ended: leave --detach out, or the pull request to `heliostat ci reconcile`")
     before = with_controller(stack, lambda client: status_of(client, application, stack))
     goal = _chosen(before.name, stack) if to is None else _named(before.name, to, stack)
     _agree(before, goal, yes)
@@ -64,24 +67,27 @@ def rollback(
 
     code = with_controller(stack, act)
     if code == Exit.OK and pull_request:
-        return _open_pin(before.name, goal, reason, stack)
+        return _reverted(before.name, stack)
     return code
 
 
-def _open_pin(name: str, goal: _Goal, reason: str, stack: str | None) -> int:
+def _reverted(name: str, stack: str | None) -> int:
     """Have the repository say what serves: else the next change of anything would bring back what was rolled away from."""
-    from heliostat.cli.commands.promote import open_pin
-    from heliostat.cli.rollouts.locate import platform_of, stacks_here
-    from heliostat.gitops.promotion import Pin
+    from heliostat.cli.commands.ci_reconcile import line_of, reconciliation_here
+    from heliostat.cli.exits import Exit
+    from heliostat.cli.rollouts.access import status_of, with_controller
+    from heliostat.cli.rollouts.ledger import newest_first
+    from heliostat.cli.rollouts.locate import stacks_here, store_of
+    from heliostat.gitops.reconciling import DIFFERING
+    from heliostat.systems.objects import open_store
 
-    stacks = stacks_here()
-    own = stacks.name(stack)
-    version = goal.desired.version.model_uri
-    title = f"Go back to {version.removeprefix('models:/')} in {own.rpartition('/')[2]}"
-    why = f"{name} was rolled back to {goal.where}. {reason}".strip()
-    short = own.rpartition("/")[2]
-    pin = Pin(name, short, version, f"rollback/{name}-in-{short}", title, why)
-    return open_pin(pin, platform_of(stacks, own)[1], "origin", None, False)
+    own = stacks_here().name(stack)
+    now = with_controller(stack, lambda client: status_of(client, name, stack))
+    found = reconciliation_here("origin", None).reconcile(
+        own.rpartition("/")[2], name, now, newest_first(open_store(store_of(stack)), name)
+    )
+    say.out(line_of(found))
+    return Exit.FAILED if found.standing in DIFFERING else Exit.OK
 
 
 def _chosen(name: str, stack: str | None) -> _Goal:

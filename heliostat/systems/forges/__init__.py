@@ -45,6 +45,10 @@ class Forge(Protocol):
     longest_comment: int
     """Characters that a comment, or a pull request's text, may have."""
 
+    @property
+    def own_login(self) -> str:
+        """The account that the token is of, as it stands as the author of what it writes."""
+
     def comments(self, number: int) -> list[Comment]:
         """The comments on a pull request, oldest first."""
 
@@ -52,7 +56,7 @@ class Forge(Protocol):
         """Comment on a pull request."""
 
     def edit_comment(self, number: int, comment: str, text: str) -> bool:
-        """Put another text in a comment; False where somebody has deleted it."""
+        """Put another text in a comment; False where somebody has deleted it, or the token may not change it."""
 
     def pull_request(self, number: int) -> PullRequest:
         """A pull request by its number."""

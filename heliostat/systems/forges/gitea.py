@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -27,10 +28,14 @@ class Gitea(LikeGitHub):
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        rights = "the scopes `write:issue` and `write:repository`"
+        rights = "the scopes `write:issue`, `write:repository` and `read:user`"
         headers = {"Authorization": f"token {token}"}
         client = RestClient(f"{url.rstrip('/')}/api/v1", headers, rights=rights, transport=transport, sleep=sleep)
         super().__init__(client, repository)
+
+    @cached_property
+    def own_login(self) -> str:  # noqa: D102 - see Forge
+        return str(self._client.call("GET", "/user")["login"])
 
     def comments(self, number: int) -> list[Comment]:  # noqa: D102 - see Forge
         # All at once: this list has no pages.

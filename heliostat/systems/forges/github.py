@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import httpx
 
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.forges import Comment, PullRequest
 from heliostat.systems.forges.like_github import LikeGitHub, comment_of
 from heliostat.systems.forges.rest import RestClient
@@ -34,7 +36,19 @@ class GitHub(LikeGitHub):
         rights = "`permissions: {pull-requests: write, contents: write}` of the workflow"
         client = RestClient(url, headers, rights=rights, transport=transport, sleep=sleep)
         self._owner = repository.partition("/")[0]
+        # Of Enterprise Server, REST is at /api/v3 and GraphQL at /api/graphql.
+        self._graphql = f"{url.rstrip('/').removesuffix('/v3')}/graphql"
         super().__init__(client, repository)
+
+    @cached_property
+    def own_login(self) -> str:  # noqa: D102 - see Forge
+        # A job's token, and an app's, is of no user that REST's /user would name; GraphQL names whoever asks.
+        said = self._client.call("POST", self._graphql, is_question=True, json={"query": "{ viewer { login } }"})
+        login = ((said.get("data") or {}).get("viewer") or {}).get("login")
+        if not login:
+            told = "; ".join(str(each.get("message")) for each in said.get("errors") or ()) or "nothing"
+            raise PermanentError(f"{self._graphql} does not say whose token this is: {told}")
+        return str(login)
 
     def comments(self, number: int) -> list[Comment]:  # noqa: D102 - see Forge
         return [comment_of(each) for each in self._client.pages(f"{self._repository}/issues/{number}/comments", "per_page")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ import httpx
 
 from heliostat.systems.forges import Comment, PullRequest
 from heliostat.systems.forges.moments import moment, was_edited
-from heliostat.systems.forges.rest import THERE_IS_ONE, RestClient
+from heliostat.systems.forges.rest import GONE_OR_REFUSED, THERE_IS_ONE, RestClient
 
 
 class GitLab:
@@ -31,6 +32,10 @@ class GitLab:
         self._client = RestClient(url, {"PRIVATE-TOKEN": token}, rights=rights, transport=transport, sleep=sleep)
         self._project = f"/projects/{quote(repository, safe='')}"
 
+    @cached_property
+    def own_login(self) -> str:  # noqa: D102 - see Forge
+        return str(self._client.call("GET", "/user")["username"])
+
     def comments(self, number: int) -> list[Comment]:  # noqa: D102 - see Forge
         path = f"{self._project}/merge_requests/{number}/notes"
         found = self._client.pages(path, "per_page", sort="asc", order_by="created_at")
@@ -41,7 +46,7 @@ class GitLab:
 
     def edit_comment(self, number: int, comment: str, text: str) -> bool:  # noqa: D102
         path = f"{self._project}/merge_requests/{number}/notes/{comment}"
-        return self._client.call("PUT", path, none_at=(404,), json={"body": text}) is not None
+        return self._client.call("PUT", path, none_at=GONE_OR_REFUSED, json={"body": text}) is not None
 
     def pull_request(self, number: int) -> PullRequest:  # noqa: D102
         return _pull_request(self._client.call("GET", f"{self._project}/merge_requests/{number}"))

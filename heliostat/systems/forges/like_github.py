@@ -8,7 +8,7 @@ from typing import Any
 
 from heliostat.systems.forges import Comment, PullRequest
 from heliostat.systems.forges.moments import moment, was_edited
-from heliostat.systems.forges.rest import THERE_IS_ONE, RestClient
+from heliostat.systems.forges.rest import GONE_OR_REFUSED, THERE_IS_ONE, RestClient
 
 
 class LikeGitHub(ABC):
@@ -30,7 +30,7 @@ class LikeGitHub(ABC):
 
     def edit_comment(self, number: int, comment: str, text: str) -> bool:  # noqa: D102
         path = f"{self._repository}/issues/comments/{comment}"
-        return self._client.call("PATCH", path, none_at=(404,), json={"body": text}) is not None
+        return self._client.call("PATCH", path, none_at=GONE_OR_REFUSED, json={"body": text}) is not None
 
     def pull_request(self, number: int) -> PullRequest:  # noqa: D102
         return self._pull_request(self._client.call("GET", f"{self._repository}/pulls/{number}"))

@@ -18,6 +18,8 @@ _LONGEST_WAIT: Final = 60.0
 """Seconds that are waited for a forge in all; CI's time costs."""
 _FIRST_WAIT: Final = 1.0
 _PAGE: Final = 100
+GONE_OR_REFUSED: Final = (403, 404)
+"""What forges answer where a comment is deleted, or somebody else's."""
 THERE_IS_ONE: Final = (409, 422)
 """What forges answer where a pull request of the same branches is open; 422, which GitHub answers, may mean others."""
 _MOST_PAGES: Final = 50
@@ -43,8 +45,12 @@ class RestClient:
             base_url=self._url, headers=headers, timeout=_SECONDS, transport=transport, trust_env=not is_loopback(url)
         )
 
-    def call(self, method: str, path: str, *, none_at: tuple[int, ...] = (), **arguments: Any) -> Any:
+    def call(
+        self, method: str, path: str, *, none_at: tuple[int, ...] = (), is_question: bool | None = None, **arguments: Any
+    ) -> Any:
         """The JSON of an answer; None where its status is one of `none_at`.
+
+        `is_question`: whether it changes nothing there, so that it may be asked twice; by default all but POST.
 
         Asks again where the forge has too much to do, or does not answer a question.
 
@@ -52,10 +58,10 @@ class RestClient:
             PermanentError: it refuses.
             RetryableError: it does not answer, or wants to be left alone for longer.
         """
-        answer = self._answer(method, path, **arguments)
+        answer = self._answer(method, path, method != "POST" if is_question is None else is_question, **arguments)
         return self._read(answer, method, path, none_at)
 
-    def _answer(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _answer(self, method: str, path: str, may_be_repeated: bool = True, **arguments: Any) -> httpx.Response:
         waited, pause = 0.0, _FIRST_WAIT
         for left in reversed(range(_TRIES)):
             problem, after = "", pause
@@ -63,7 +69,7 @@ class RestClient:
                 answer = self._client.request(method, path, **arguments)
             except httpx.HTTPError as error:
                 problem = f"the forge at {self._url} does not answer: {reason(error)}"
-                if method == "POST":
+                if not may_be_repeated:
                     # It may have done it: whoever asks again looks first whether it is there.
                     raise RetryableError(problem) from None
             else:
