@@ -20,10 +20,10 @@ from heliostat.jobs.evaluate import scored
 from heliostat.ml.predictions import chosen
 from heliostat.ml.snapshots.reader import Snapshot
 from heliostat.ml.tasks.evaluation import Evaluation
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import prefix_of
 from heliostat.spec.judging import judged_by
 from heliostat.spec.problem import Problem
-from heliostat.spec.resources import StoreAddress
 from heliostat.spec.workload import Gate
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_registry import Registry
