@@ -6,7 +6,7 @@ A legacy feature is one that no longer helps. A bundled one never did: it came i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,16 @@ def permutation_importance(
     Raises:
         ValueError: a column is not there, or there are no rows or fewer than two repeats.
     """
+    truth = table[label].to_numpy()
+    return importances(groups, [score(truth, predict(each)) for each in variants(table, groups, repeats)])
+
+
+def variants(table: pa.Table, groups: Mapping[str, Sequence[str]], repeats: int) -> Iterator[pa.Table]:
+    """What a model has to predict for it: the table, and then for each group the table with that shuffled, `repeats` times.
+
+    Raises:
+        ValueError: a column is not there, or there are no rows or fewer than two repeats.
+    """
     missing = sorted({name for names in groups.values() for name in names if name not in table.column_names})
     if missing or table.num_rows < 2 or repeats < 2:
         raise ValueError(
@@ -51,12 +61,26 @@ def permutation_importance(
         )
     generator = np.random.default_rng(0)
     orders = [pa.array(generator.permutation(table.num_rows)) for _ in range(repeats)]
-    truth = table[label].to_numpy()
-    best = score(truth, predict(table))
+    yield table
+    for columns in groups.values():
+        yield from (_shuffled(table, columns, order) for order in orders)
+
+
+def importances(groups: Mapping[str, Sequence[str]], scores: Sequence[float]) -> dict[str, Importance]:
+    """The importance of each group, by the scores of `variants`, in their order."""
+    repeats = (len(scores) - 1) // len(groups) if groups else 0
+    falls = [scores[0] - score for score in scores[1:]]
     return {
-        name: _importance(columns, [best - score(truth, predict(_shuffled(table, columns, order))) for order in orders])
-        for name, columns in groups.items()
+        name: _importance(columns, falls[number * repeats : (number + 1) * repeats])
+        for number, (name, columns) in enumerate(groups.items())
     }
+
+
+def overall(by_period: Mapping[str, Importance]) -> Importance:
+    """The importance over periods of equal weight."""
+    found = list(by_period.values())
+    error = math.sqrt(sum(each.error**2 for each in found)) / len(found)
+    return Importance(found[0].columns, float(np.mean([each.mean for each in found])), error)
 
 
 def over_time(

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from heliostat.data.leakage_expectations import LeakageExpectations
 from heliostat.data.profiles import ColumnProfile, FiniteNumbers, Profile
-from heliostat.data.schema import ColumnExpectations, ListLength, Schema
+from heliostat.data.schema import ColumnExpectations, ListLength, Schema, Transformed
+from heliostat.spec.base import EntryPoint
 
 _DOMAIN: Final = 1_000
 """A column with more different texts has no domain: it names things instead of sorting them."""
@@ -43,6 +44,15 @@ def infer(profile: Profile, label: str | None = None, known_later: Collection[st
     later = {label, *known_later}
     columns = {name: _column(column, name in later) for name, column in profile.columns.items()}
     return Schema(label=label, columns=columns, leakage=LeakageExpectations(knows_label=_KNOWS) if label else None)
+
+
+def infer_transformed(profile: Profile, by: EntryPoint) -> Transformed:
+    """What a profile of the train split after a workload's transformation suggests to expect of it.
+
+    Raises:
+        ValueError: the profile has no rows.
+    """
+    return Transformed(by=by, columns=infer(profile).columns)
 
 
 def _column(column: ColumnProfile, is_later: bool) -> ColumnExpectations:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Annotated, Self
+from datetime import datetime
+from typing import Annotated, Final, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from heliostat.data.splits import Split, SplitTables
+from heliostat.data.columns import is_text
+from heliostat.data.splits import Split, SplitTables, in_utc
 from heliostat.spec.base import EntryPoint, Model, is_empty, is_none
 from heliostat.spec.ingestion import DataSetSource, DataSettings, FilesSource, IncrementalQuery, RowSource
+
+_NAMED: Final = 5
+"""Texts that a mistake names."""
 
 
 class LabelsSource(Model):
@@ -42,7 +47,7 @@ class Ingestion(Model):
     key: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The columns that name a row; of several rows with the same the newest counts. By default all rows count."""
     time: str | None = Field(default=None, exclude_if=is_none)
-    """The column that says when a row happened; `until` is of it."""
+    """The column that says when a row happened; `until` is of it. Text in it, as SQLite has it, is read as ISO 8601."""
     until: datetime | None = Field(default=None, exclude_if=is_none)
     """Rows from this moment on are left out. Another one is another data set: it is how new data is asked for."""
     labels: LabelsSource | None = Field(default=None, exclude_if=is_none)
@@ -100,7 +105,7 @@ def prepared(ingestion: Ingestion, rows: pa.Table, labels: pa.Table | None, coun
     """The rows that count, with their labels, from all that came, the oldest first.
 
     Raises:
-        ValueError: a column that is named is not there, or of a type that does not fit.
+        ValueError: a column that is named is not there, of a type that does not fit, or has texts that are no times.
     """
     needed = [
         *ingestion.key,
@@ -108,6 +113,7 @@ def prepared(ingestion: Ingestion, rows: pa.Table, labels: pa.Table | None, coun
         *([ingestion.labels.on] if ingestion.labels else []),
     ]
     _require(rows, needed, "the rows")
+    rows = timed(ingestion, rows)
     if ingestion.key:
         rows = counted.less(rows, newest(rows, ingestion.key), f"a newer one has the same {', '.join(ingestion.key)}")
     if ingestion.until is not None and ingestion.time is not None:
@@ -121,16 +127,39 @@ def prepared(ingestion: Ingestion, rows: pa.Table, labels: pa.Table | None, coun
 
 def newest(rows: pa.Table, key: tuple[str, ...]) -> pa.Table:
     """The last row of each key, in the order in which these are; rows without a key are each by themselves."""
-    codes = np.zeros(rows.num_rows, np.int64)
-    missing = np.zeros(rows.num_rows, np.bool_)
-    for name in key:
-        encoded = _encoded(rows[name])
-        places = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
-        missing |= places < 0
-        _, codes = np.unique(codes * (len(encoded.dictionary) + 1) + places + 1, return_inverse=True)
+    codes, missing = _codes(rows, key)
     codes = np.where(missing, -1 - np.arange(rows.num_rows), codes)
     _, last = np.unique(codes[::-1], return_index=True)
     return rows.take(pa.array(np.sort(rows.num_rows - 1 - last)))
+
+
+def timed(ingestion: Ingestion, rows: pa.Table) -> pa.Table:
+    """The rows, their `time` as a time where it is text: in UTC, as is text without a zone.
+
+    Raises:
+        ValueError: a text is no time.
+    """
+    name = ingestion.time
+    if name is None or name not in rows.column_names:
+        return rows
+    kind = rows[name].type
+    if not pa.types.is_null(kind) and (pa.types.is_boolean(kind) or not is_text(kind)):
+        return rows
+    encoded = _encoded(rows[name].cast(pa.string()))
+    times, wrong = [], []
+    for text in encoded.dictionary.to_pylist():
+        try:
+            times.append(in_utc(datetime.fromisoformat(text)))
+        except ValueError:
+            wrong.append(text)
+    if wrong:
+        rest = f" and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else ""
+        raise ValueError(
+            f"the column {name!r} holds texts that are no times: {', '.join(map(repr, wrong[:_NAMED]))}{rest}; give ISO 8601, "
+            "as 2026-03-01T12:00:00Z, or cast it to a timestamp in the source"
+        )
+    found = pa.array(times, pa.timestamp("us", "UTC")).take(encoded.indices)
+    return rows.set_column(rows.column_names.index(name), name, found)
 
 
 def before(times: pa.ChunkedArray, name: str, until: datetime) -> pa.ChunkedArray:
@@ -140,12 +169,12 @@ def before(times: pa.ChunkedArray, name: str, until: datetime) -> pa.ChunkedArra
         ValueError: the column holds no times.
     """
     if pa.types.is_date(times.type):
-        return pc.less(times.cast(pa.date32()), pa.scalar(_utc(until).date(), pa.date32())).fill_null(False)
+        return pc.less(times.cast(pa.date32()), pa.scalar(in_utc(until).date(), pa.date32())).fill_null(False)
     if not pa.types.is_timestamp(times.type):
         raise ValueError(
             f"the column {name!r} is of type {times.type}: a time is needed; cast it to a timestamp in the source"
         )
-    moment = _utc(until) if times.type.tz is not None else _utc(until).replace(tzinfo=None)
+    moment = in_utc(until) if times.type.tz is not None else in_utc(until).replace(tzinfo=None)
     return pc.less(times, pa.scalar(moment, pa.timestamp("us", times.type.tz))).fill_null(False)
 
 
@@ -193,12 +222,55 @@ def split(
     return SplitTables(train, found.validation, found.test, found.notes)
 
 
-def late(ingestion: Ingestion, fresh: Iterator[pa.Table], until: datetime | None) -> int:
-    """How many of the rows that came since the last data set, up to `until`, happened before that."""
-    if until is None or ingestion.time is None:
-        return 0
+def late(ingestion: Ingestion, fresh: Iterable[pa.Table], earlier: Iterable[pa.Table], until: datetime | None) -> int:
+    """How many rows came since the last data set, up to `until`, and happened before that.
+
+    Args:
+        ingestion: whose `time` and `key` count.
+        fresh: what was read since, in parts. A query reads some rows again, and so does a file that changed.
+        earlier: the parts that the last data set was made of; a row of them that came again as it was is not late.
+        until: up to when that was.
+
+    Raises:
+        ValueError: the column holds no times.
+    """
     name = ingestion.time
-    return sum(int(pc.sum(before(rows[name], name, until)).as_py() or 0) for rows in fresh if name in rows.column_names)
+    if until is None or name is None:
+        return 0
+    timely = (timed(ingestion, part) for part in fresh if name in part.column_names)
+    parts = [part.filter(before(part[name], name, until)) for part in timely]
+    if not any(part.num_rows for part in parts):
+        return 0
+    found = pa.concat_tables(parts, promote_options="permissive")
+    if all(column in found.column_names for column in ingestion.key) and ingestion.key:
+        found = newest(found, ingestion.key)
+    again = np.zeros(found.num_rows, np.bool_)
+    for part in earlier:
+        again |= _among(found, timed(ingestion, part))
+    return int(found.num_rows - again.sum())
+
+
+def _among(rows: pa.Table, others: pa.Table) -> NDArray[np.bool_]:
+    """Which rows are among others, with the same value in each column that both have."""
+    shared = tuple(name for name in rows.column_names if name in others.column_names)
+    try:
+        together = pa.concat_tables([others.select(shared), rows.select(shared)], promote_options="permissive")
+    except pa.ArrowException:  # a column has another type by now: no row is as it was
+        return np.zeros(rows.num_rows, np.bool_)
+    codes, _ = _codes(together, shared)
+    return np.isin(codes[others.num_rows :], codes[: others.num_rows])
+
+
+def _codes(rows: pa.Table, columns: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """A number for each row, the same where all of these columns are, and whether one of them is missing."""
+    codes = np.zeros(rows.num_rows, np.int64)
+    missing = np.zeros(rows.num_rows, np.bool_)
+    for name in columns:
+        encoded = _encoded(rows[name])
+        places = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+        missing |= places < 0
+        _, codes = np.unique(codes * (len(encoded.dictionary) + 1) + places + 1, return_inverse=True)
+    return codes, missing
 
 
 def _require(table: pa.Table, names: list[str], what: str) -> None:
@@ -208,9 +280,9 @@ def _require(table: pa.Table, names: list[str], what: str) -> None:
 
 
 def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    if pa.types.is_nested(column.type):  # Arrow tells no lists apart
+        column = pa.chunked_array(
+            [pa.array([None if each is None else repr(each) for each in column.to_pylist()], pa.string())]
+        )
     encoded = column.combine_chunks().dictionary_encode()
     return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

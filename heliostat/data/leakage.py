@@ -21,7 +21,7 @@ _FOLDS: Final = 5
 _LEAVES: Final = 256
 _EXAMPLES: Final = 10
 _FAR: Final = 1e6
-"""Standard deviations between two texts, and between a missing value and any other."""
+"""Standard deviations between two texts, and between a missing or infinite value and any other."""
 Kind = Literal["knows the label", "after the event", "group in two splits", "near-duplicates"]
 Numbers = NDArray[np.float64]
 
@@ -44,15 +44,19 @@ def knows_label(table: pa.Table, label: str, columns: Iterable[str] | None = Non
 
     `limit` is of ROC AUC where the label has at most 20 values (the classes' mean), and of R² where it is a number with more.
     A name that each row has for itself predicts nothing here. So does one that is missing where the label is known later: that
-    is found, since the tree splits by what is missing.
+    is found, since the tree splits by what is missing. Rows whose label is missing, NaN or infinite are left out; what is
+    found says how many.
 
     Raises:
-        ValueError: a column is not there, or the label has fewer than two values.
+        ValueError: a column is not there, or the label has fewer than two values that are finite.
     """
     names = [name for name in (table.column_names if columns is None else columns) if name != label]
     if missing := [name for name in (label, *names) if name not in table.column_names]:
         raise ValueError(f"columns are not there: {', '.join(map(repr, missing))}")
-    table = table.filter(pc.is_valid(table[label]))
+    labelled = table.filter(is_finite(table[label]))
+    left = table.num_rows - labelled.num_rows
+    without = f", without {left:,} rows whose label is missing, NaN or infinite" if left else ""
+    table = labelled
     if table.num_rows > _ROWS:
         table = table.take(pa.array(np.sort(np.random.default_rng(0).choice(table.num_rows, _ROWS, replace=False))))
     truth, is_class = _truth(table[label], label)
@@ -61,10 +65,10 @@ def knows_label(table: pa.Table, label: str, columns: Iterable[str] | None = Non
         feature = _feature(table[name])
         if feature is None:
             continue
-        score = _score(feature, truth, is_class)
+        score = _score(np.clip(feature, -1e30, 1e30), truth, is_class)  # the trees' float32 has no greater ones
         if score >= limit:
             measure = "ROC AUC" if is_class else "R²"
-            text = f"the column {name!r} alone predicts {label!r} with {measure} {score:.3f} (limit {limit:g})"
+            text = f"the column {name!r} alone predicts {label!r} with {measure} {score:.3f} (limit {limit:g}){without}"
             leaks.append(Leak("knows the label", (name,), text, score))
     return tuple(leaks)
 
@@ -72,21 +76,21 @@ def knows_label(table: pa.Table, label: str, columns: Iterable[str] | None = Non
 def after_event(
     table: pa.Table, event: str, schema: Schema | None = None, features: Sequence[str] | None = None
 ) -> tuple[Leak, ...]:
-    """The features that are from after the event: times later than it, and what the schema knows only later.
+    """The features that are from after the event: times later than it, and what the schema knows only later. Where one of the
+    two is a date, a later day (of UTC) is later.
 
     Args:
         table: the rows.
-        event: the column with the time at which the prediction is asked for.
+        event: the column with the time, or the day, at which the prediction is asked for.
         schema: whose `known_at_prediction` counts.
         features: the columns that a model is given; all by default.
 
     Raises:
         ValueError: the event's column is not there, or is no time.
     """
-    if event not in table.column_names or not pa.types.is_timestamp(table[event].type):
-        raise ValueError(
-            f"the column {event!r} is not there, or is no timestamp: name the time at which predictions are asked for"
-        )
+    if event not in table.column_names or not _is_time(table[event].type):
+        text = "is not there, or is no timestamp or date: name the time at which predictions are asked for"
+        raise ValueError(f"the column {event!r} {text}")
     names = [name for name in (table.column_names if features is None else features) if name != event]
     leaks = []
     for name in names:
@@ -96,7 +100,7 @@ def after_event(
                 f"the column {name!r} is a feature, and the schema says that it is not known at prediction time: leave it out"
             )
             leaks.append(Leak("after the event", (name,), text, float(table.num_rows)))
-        elif name in table.column_names and pa.types.is_timestamp(table[name].type):
+        elif name in table.column_names and _is_time(table[name].type):
             leaks += _later(table, name, event)
     return tuple(leaks)
 
@@ -150,7 +154,8 @@ def near_duplicates(splits: Mapping[str, pa.Table], columns: Sequence[str], tole
 
 
 def _later(table: pa.Table, name: str, event: str) -> list[Leak]:
-    later = pc.greater(table[name].cast(table[event].type), table[event]).fill_null(False).to_numpy()
+    by_day = pa.types.is_date(table[name].type) or pa.types.is_date(table[event].type)
+    later = pc.greater(_moments(table[name], by_day), _moments(table[event], by_day)).fill_null(False).to_numpy()
     rows = np.flatnonzero(later)
     if not len(rows):
         return []
@@ -158,6 +163,23 @@ def _later(table: pa.Table, name: str, event: str) -> list[Leak]:
         f"the column {name!r} is later than {event!r} in {len(rows):,} of {table.num_rows:,} rows: it is from after the event"
     )
     return [Leak("after the event", (name,), text, float(len(rows)), tuple(rows[:_EXAMPLES].tolist()))]
+
+
+def is_finite(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which values are there and are no NaN and not infinite."""
+    return pc.is_finite(column).fill_null(False) if pa.types.is_floating(column.type) else pc.is_valid(column)
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def _moments(times: pa.ChunkedArray, by_day: bool) -> pa.ChunkedArray:
+    """Times of UTC without a zone, or their days."""
+    if pa.types.is_date(times.type):
+        return times.cast(pa.date32())
+    plain = times.cast(pa.timestamp(times.type.unit))
+    return pc.floor_temporal(plain, unit="day").cast(pa.date32()) if by_day else plain
 
 
 def _truth(label: pa.ChunkedArray, name: str) -> tuple[NDArray[Any], bool]:
@@ -175,8 +197,7 @@ def _feature(column: pa.ChunkedArray) -> Numbers | None:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     column = column.cast(kind) if pa.types.is_dictionary(column.type) else column
     if is_number(kind):
-        values = np.asarray(as_numbers(column).fill_null(np.nan).to_numpy(), np.float64)
-        return np.clip(values, -1e30, 1e30)  # the trees compute in float32, which has no greater ones
+        return np.asarray(as_numbers(column).fill_null(np.nan).to_numpy(), np.float64)
     if is_text(kind):
         indices = _indices(column)
         return np.where(indices < 0, np.nan, indices)
@@ -220,11 +241,7 @@ def _points(splits: Mapping[str, pa.Table], columns: Sequence[str]) -> dict[str,
         values, kind = _feature(together[name]), together[name].type
         if values is None:
             raise ValueError(f"the column {name!r} of type {kind} has no distance: leave it out")
-        if is_number(kind):
-            deviation = float(np.nanstd(values)) if np.isfinite(values).any() else 0.0
-            values = (values - (np.nanmean(values) if deviation else 0)) / (deviation or 1.0)
-        else:
-            values = values * _FAR
+        values = _standardised(values) if is_number(kind) else values * _FAR
         standardised.append(np.nan_to_num(values, nan=-_FAR))
     points, first = np.column_stack(standardised), 0
     found: dict[str, Numbers] = {}
@@ -232,3 +249,14 @@ def _points(splits: Mapping[str, pa.Table], columns: Sequence[str]) -> dict[str,
         found[name] = points[first : first + table.num_rows]
         first += table.num_rows
     return found
+
+
+def _standardised(values: Numbers) -> Numbers:
+    """Numbers in standard deviations of the finite ones; infinite ones are far from these, and from each other."""
+    finite = np.isfinite(values)
+    if finite.any():
+        greatest = float(np.abs(values[finite]).max()) or 1.0
+        scaled = values / greatest  # whose squares cannot overflow
+        deviation = float(scaled[finite].std())
+        values = (scaled - scaled[finite].mean()) / deviation if deviation else scaled
+    return np.nan_to_num(values, nan=np.nan, posinf=2 * _FAR, neginf=-2 * _FAR)

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from heliostat.data.comparison import Distance
 from heliostat.data.leakage_expectations import LeakageExpectations, unknown_columns
-from heliostat.spec.base import Model, is_empty, is_none
+from heliostat.spec.base import EntryPoint, Model, is_empty, is_none
 from heliostat.spec.data_sets import SCHEMA_FILE as FILE
 from heliostat.spec.flow import path_of
 from heliostat.spec.mistakes import mistakes_in
@@ -83,6 +83,36 @@ class ColumnExpectations(Model):
         return self
 
 
+class Transformed(Model):
+    """What is expected of the columns that a model is given in the end, after the workload's own transformation."""
+
+    by: EntryPoint
+    """A function `(columns) -> columns` of the workload, `package.module:name`, which makes them of those of a predictor."""
+    columns: dict[str, ColumnExpectations]
+    """Of its columns: type, what may be missing or infinite, ranges, values, lengths."""
+
+    @model_validator(mode="after")
+    def _of_rows(self) -> Transformed:
+        wrong = [
+            f"{name} has {key}, which is of columns before the transformation"
+            for name, column in self.columns.items()
+            for key, is_there in (
+                ("absentIn", bool(column.absent_in)),
+                ("drift", column.drift is not None),
+                ("knownAtPrediction", not column.known_at_prediction),
+            )
+            if is_there
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    @property
+    def schema_of_columns(self) -> Schema:
+        """The same as a schema, for whoever holds a table to it."""
+        return Schema(columns=self.columns)
+
+
 class Schema(Model):
     """What is expected of the columns of a table."""
 
@@ -96,6 +126,8 @@ class Schema(Model):
     leakage: LeakageExpectations | None = Field(None, exclude_if=is_none)
     """What must not give the answer away; by default it is not looked for."""
     columns: dict[str, ColumnExpectations]
+    transformed: Transformed | None = Field(None, exclude_if=is_none)
+    """What is expected after the workload's own transformation; by default that is not looked at."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> Schema:

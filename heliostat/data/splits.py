@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -41,7 +41,7 @@ class TimeSplit(Model):
 
     kind: Literal["time"] = "time"
     column: str
-    """When a row happened."""
+    """When a row happened; a time without a zone counts as UTC, as do these moments."""
     validation_from: datetime
     """The first moment of the validation split; what is before is trained on."""
     test_from: datetime
@@ -53,7 +53,7 @@ class TimeSplit(Model):
 
     @model_validator(mode="after")
     def _ordered(self) -> TimeSplit:
-        if self.test_from <= self.validation_from:
+        if in_utc(self.test_from) <= in_utc(self.validation_from):
             raise ValueError(f"the test split begins at {self.test_from}, which is not after {self.validation_from}")
         if self.gap < timedelta():
             raise ValueError(f"the gap is {self.gap}: it cannot be negative")
@@ -136,15 +136,17 @@ def _require(table: pa.Table, *columns: str | None) -> None:
         raise ValueError(f"columns to split by are not there: {', '.join(map(repr, missing))}")
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The moment in UTC; one without a zone is taken as UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 def _moment(moment: datetime, kind: pa.DataType) -> Any:
-    """A moment as a column has its own: one without a zone is taken as UTC, where the column has one."""
+    """A moment as a column has its own: what has no zone, moment or column, is in UTC."""
+    moment = in_utc(moment)
     if pa.types.is_date(kind):
         return pa.scalar(moment.date(), kind)
-    if kind.tz is None:
-        return pa.scalar(moment.replace(tzinfo=None), kind)
-    from datetime import UTC
-
-    return pa.scalar(moment if moment.tzinfo else moment.replace(tzinfo=UTC), kind)
+    return pa.scalar(moment if kind.tz is not None else moment.replace(tzinfo=None), kind)
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:

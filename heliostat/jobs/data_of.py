@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from heliostat.data.ingestion import Counted, Ingestion, late, prepared, split
+from heliostat.data.ingestion import Counted, Ingestion, late, newest, prepared, split
 from heliostat.jobs.ingested_rows import Ingested, labels_of
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Parts, Tables
@@ -83,10 +83,12 @@ def _tell_late(ingestion: Ingestion, ingested: Ingested, rows: pa.Table, counted
         PermanentError: there are more than are declared.
     """
     until = ingested.before.until
-    count = late(ingestion, ingested.fresh(), until)
-    if not count or until is None:
+    if until is None or ingestion.time is None:
         return
-    share = count / rows.num_rows
+    count = late(ingestion, ingested.fresh(), ingested.earlier(), until)
+    if not count:
+        return
+    share = count / (newest(rows, ingestion.key) if ingestion.key else rows).num_rows
     moment = until.isoformat()
     text = f"{count:,} rows ({share:.2%}) came late: they happened before {moment}, up to when the data was read before"
     if ingestion.max_late is not None and share > ingestion.max_late:

@@ -84,9 +84,14 @@ class Ingested:
         return _together(self._kept(part) for part in state.parts)
 
     def fresh(self) -> Iterator[pa.Table]:
-        """The rows that the last data set had not, whether a run before read them or not."""
+        """The rows that the last data set had not, whether a run before read them or not; some may be in it as well."""
         known = {*self.before.made}
         return (self._kept(part) for part in self.parts if part.digest not in known)
+
+    def earlier(self) -> Iterator[pa.Table]:
+        """The rows that the last data set was made of."""
+        known = {*self.before.made}
+        return (self._kept(part) for part in self.before.parts if part.digest in known)
 
     def done(self, until: datetime | None) -> None:
         """Take note that a data set was made up to a moment."""
@@ -133,7 +138,8 @@ class Ingested:
             return state
         self.notes.append(f"{len(state.parts) - len(parts)} parts that were read before are gone, and are read again")
         if isinstance(self._ingestion.source, IncrementalQuery):
-            return state.model_copy(update={"parts": (), "cursor": None})
+            # In other parts than before: which of its rows came late is not known.
+            return state.model_copy(update={"parts": (), "cursor": None, "until": None})
         return state.model_copy(update={"parts": parts})
 
     def _kept(self, part: Part) -> pa.Table:

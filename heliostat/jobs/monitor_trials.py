@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from heliostat.jobs.monitor_log import MODEL_PREDICTION, PREDICTION
 from heliostat.jobs.monitor_model import Answering
+from heliostat.jobs.monitor_transformed import transformed_findings
 from heliostat.ml.contracts import columns_of
 from heliostat.ml.datasets import Snapshot
 from heliostat.monitoring.feedback import feedback
@@ -74,7 +75,8 @@ class _Trial:
         except (PermanentError, pa.ArrowException) as error:
             return None, [self._judge.unknown(Aspect.SKEW, "schema", str(error))]
         found = skew(one, other, watch.relative_tolerance)
-        return found, self._judge.skew(found, watch)
+        expected = transformed_findings(self._specification, columns, len(sent), self._judge, watch)
+        return found, [*self._judge.skew(found, watch), *expected]
 
     def fragility(self, watch: FragilityWatch) -> Found:
         """How far predictions move when inputs do."""

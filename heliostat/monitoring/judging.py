@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -138,6 +138,11 @@ class Judge:
             wrong = feature.share > watch.most_share
             findings.append(self._judged(Aspect.SKEW, name, wrong, watch, feature.text, feature.share, watch.most_share))
         return findings
+
+    def transformed(self, by: str, told: Sequence[str], watch: SkewWatch) -> Finding:
+        """What serving is given after the workload's transformation, held to its schema: what is not as expected."""
+        text = "; ".join(told) or f"after {by} serving has what the schema expects"
+        return self._judged(Aspect.SKEW, "transformed", bool(told), watch, text)
 
     def fragility(self, found: Fragility, watch: FragilityWatch) -> Finding:
         """The worst change at the smallest ε."""

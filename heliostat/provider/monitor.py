@@ -205,6 +205,7 @@ def specification_of(inputs: MonitorInputs, result_key: str) -> MonitorSpecifica
         dataset_digest=inputs.dataset.digest if inputs.dataset is not None else None,
         problem=inputs.problem or Problem(),
         monitor=inputs.monitor,
+        transformed=inputs.transformed,
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
         usd_an_hour=_usd_an_hour(inputs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -13,6 +13,9 @@ from heliostat.spec import monitors
 from heliostat.spec.problem import Problem
 from heliostat.spec.training_resources import Code
 from heliostat.spec.workload import Scaling
+
+if TYPE_CHECKING:
+    from heliostat.data.schema import Transformed  # brings numpy, which a program without it does without
 
 
 class Monitor(Resource):
@@ -34,6 +37,7 @@ class Monitor(Resource):
         platform: Where it runs and is kept.
         opts: Pulumi's resource options.
         problem: The workload's task, and metrics of its own.
+        transformed: What is expected after the workload's own transformation; the code has its function, too.
         scaling: How wide its training runs, which says what a retraining costs where its policy has a budget.
     """
 
@@ -53,6 +57,7 @@ class Monitor(Resource):
         *,
         problem: Problem | None = None,
         scaling: Scaling | None = None,
+        transformed: Transformed | None = None,
     ) -> None:
         budgeted = scaling if monitor.retraining is not None and monitor.retraining.budget_usd is not None else None
         super().__init__(
@@ -67,6 +72,7 @@ class Monitor(Resource):
             problem=problem,
             monitor=monitor,
             scaling=budgeted,
+            transformed=transformed.model_dump(mode="json") if transformed is not None else None,
             group=platform.group(budgeted.group) if budgeted is not None else None,
             store=platform.store,
             ray=platform.ray,

@@ -43,6 +43,7 @@ from heliostat.spec.workload import Workload
 
 if TYPE_CHECKING:
     from heliostat.data.ingestion import Ingestion  # brings numpy, which a program without it does without
+    from heliostat.data.schema import Transformed
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,18 @@ class ServedModelArgs:
     def data_schema_file(self) -> Path:
         """Where `schema.yaml` is, beside the module that makes the data."""
         return self.root.joinpath(*self.dataset.partition(":")[0].split(".")).with_name(DATA_SCHEMA_FILE)
+
+    def transformed(self) -> Transformed | None:
+        """What `schema.yaml` expects after the workload's own transformation; None where it says nothing of it."""
+        text = self.data_schema()
+        if text is None or "transformed" not in text:
+            return None
+        from heliostat.data.schema import SchemaError, read
+
+        try:
+            return read(text).transformed
+        except SchemaError:
+            return None  # the data set's checks tell it
 
     def ingested(self, name: str, settings: DataSettings | None) -> Ingestion | None:
         """Where the rows come from, as a stack has it; None where the data set's function reads by itself.
@@ -243,7 +256,12 @@ class ServedModel(pulumi.ComponentResource):
         problem = declared or Problem()
         ingestion = args.ingested(name, spec.data)
         further = [ingestion.augment] if ingestion is not None and ingestion.augment else []
-        data_code, parameters = args.code(args.dataset, *further), args.parameters_of_data(name, spec.data_parameters)
+        transformed = args.transformed()
+        transforming = [transformed.by] if transformed is not None else []
+        data_code, parameters = (
+            args.code(args.dataset, *further, *transforming),
+            args.parameters_of_data(name, spec.data_parameters),
+        )
         data = Dataset(
             name,
             data_code,
@@ -290,11 +308,12 @@ class ServedModel(pulumi.ComponentResource):
         if spec.monitor is not None:
             args.require_parameter(name, spec.monitor)
             after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
-            code = args.code(args.contract, *problem.functions)
+            code = args.code(args.contract, *problem.functions, *transforming)
             # Of what was kept although its candidate was refused the data are others than those of the candidate.
             tested = pulumi.Output.all(data.address, version.data_digest).apply(lambda found: _data_of(*found))
             scaling = spec.training.scaling if spec.federated is None else None
-            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared, scaling=scaling)
+            more = {"problem": declared, "scaling": scaling, "transformed": transformed}
+            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, **more)
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from heliostat.spec.addresses import RayAddress, StoreAddress
@@ -33,6 +35,8 @@ class MonitorInputs(Model):
     """How wide the training runs, where a retraining has a budget: what an hour costs follows from it."""
     group: ChosenGroup | None = Field(default=None, exclude_if=is_none)
     """The group of nodes that it runs on."""
+    transformed: dict[str, Any] | None = Field(default=None, exclude_if=is_none)
+    """What the workload's schema expects after its own transformation (`heliostat.data.schema.Transformed`)."""
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
     store: StoreAddress

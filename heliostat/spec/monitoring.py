@@ -10,6 +10,8 @@ schedules/monitor.<name>.json                   when it looks: `heliostat.spec.p
 
 from __future__ import annotations
 
+from typing import Any
+
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Digest, EntryPoint, Model, Name
 from heliostat.spec.monitors import Monitor
@@ -31,6 +33,8 @@ class MonitorSpecification(Model):
     dataset_digest: Digest | None = None
     problem: Problem
     monitor: Monitor
+    transformed: dict[str, Any] | None = None
+    """What the workload's schema expects after its own transformation (`heliostat.data.schema.Transformed`)."""
     store: StoreAddress
     tracking_uri: str
     usd_an_hour: float | None = None

@@ -13,6 +13,13 @@ def test_a_reach_holds_from_its_bound_on(reach, reached, missed):
     assert not reach.holds(missed)
 
 
+def test_a_rate_is_held_from_below_as_well_so_that_a_detector_that_never_fires_does_not_pass():
+    reach = BY_NAME["data/false-alarms"].reach
+    assert reach is not None
+    assert [reach.holds(value) for value in (0.0, 2.8, 2.9, 5.0, 7.4, 7.5)] == [False, False, True, True, True, False]
+    assert str(reach) == ">= 2.9, <= 7.4"
+
+
 def test_a_row_that_is_only_reported_holds_with_any_value_and_not_without_one():
     row = BY_NAME["stack/memory"]
     assert row.reach is None

@@ -11,8 +11,8 @@ import pytest
 
 
 @contextmanager
-def mlflow_here(folder: Path) -> Iterator[str]:
-    """The URL of a tracking server that keeps all it has in `folder`."""
+def mlflow_here(folder: Path, serves_artifacts: bool = False) -> Iterator[str]:
+    """The URL of a tracking server that keeps all it has in `folder`; artifacts go through it where it serves them."""
     from werkzeug.serving import make_server
 
     with pytest.MonkeyPatch.context() as patch:
@@ -20,8 +20,14 @@ def mlflow_here(folder: Path) -> Iterator[str]:
         patch.setenv("_MLFLOW_SERVER_REGISTRY_STORE", f"sqlite:///{folder}/mlflow.db")
         patch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", f"{folder}/artifacts")
         patch.setenv("MLFLOW_ENABLE_WORKSPACES", "false")
-        from mlflow.server import app
+        from mlflow.server import app, handlers
 
+        if serves_artifacts:
+            patch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", "mlflow-artifacts:/")
+            patch.setenv("_MLFLOW_SERVER_ARTIFACT_DESTINATION", f"{folder}/artifacts")
+            patch.setenv("_MLFLOW_SERVER_SERVE_ARTIFACTS", "true")
+            for kept in ("_tracking_store", "_model_registry_store", "_artifact_repo"):  # of a server before, in this process
+                patch.setattr(handlers, kept, None)
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

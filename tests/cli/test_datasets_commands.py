@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 import time
 
 import numpy as np
@@ -315,6 +317,26 @@ def test_a_schema_goes_to_the_terminal_where_it_is_asked_for_there(stack, data, 
     assert "writes a first one" in stack("datasets", "validate", "flights").err
     assert "there is no workload 'taxis'; there are: flights" in stack("datasets", "schema", "taxis").err
     assert "no columns of the profile: 'gone'" in stack("datasets", "schema", "flights", "--known-later", "gone").err
+
+
+def test_a_schema_says_what_the_workload_s_own_transformation_makes(stack, data, workload, monkeypatch):
+    data.make()
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (stack.folder / "own_features.py").write_text("def named(columns):\n    return {'twice': columns['distance'] * 2}\n")
+    stack.ok("datasets", "schema", "flights", "--transformed-by", "own_features:named")
+    text = (workload / "schema.yaml").read_text()
+    assert "transformed:\n  by: own_features:named\n  columns:\n    twice:\n      type: double\n" in text
+    assert "is as workloads/flights/schema.yaml expects" in stack.ok("datasets", "validate", "flights")
+    stack.ok("datasets", "schema", "flights", "--force")
+    assert (workload / "schema.yaml").read_text() == text, "what was named once is inferred anew"
+    head, _, tail = text.partition("    twice:")
+    (workload / "schema.yaml").write_text(head + re.sub("maximum: .*", "maximum: 1200.0", "    twice:" + tail))
+    ran = stack("datasets", "validate", "flights")
+    assert ran.code == 1
+    assert "✗ train: after own_features:named, the column 'twice':" in ran.out
+    (workload / "schema.yaml").unlink()
+    assert "cannot be loaded" in stack("datasets", "schema", "flights", "--transformed-by", "own_features:gone").err
+    assert "transformed" not in stack.ok("datasets", "schema", "flights", "-o", "-")
 
 
 def test_runs_and_versions_are_read_page_by_page(mlflow, monkeypatch):

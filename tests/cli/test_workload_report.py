@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from browsed import browser, needs_chromium
 from platform_stack import PlatformStack
 from rollout_records import entry
 
@@ -115,6 +116,20 @@ def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
     assert page.count("<svg") == 1 and "beyond its limit in 2026-03-04" in page
     assert 'name="viewport"' in page
+
+
+@needs_chromium
+def test_a_browser_shows_the_page_whole_on_a_phone_and_asks_nobody(watched, stack, tmp_path):
+    file = tmp_path / "report.html"
+    stack.ok("report", "flights", "-o", str(file))
+    with browser(tmp_path / "profile") as shown:
+        for width in (390, 1280):
+            shown.show(file, width)
+            assert "models:/flights/3" in shown.asks("document.body.innerText")
+            assert shown.asks("innerWidth") == width
+            assert shown.asks("document.documentElement.scrollWidth") <= width, "no scrolling sideways"
+            assert shown.requests == [file.as_uri()]
+            assert shown.complaints == []
 
 
 def test_a_program_reads_it_as_json(watched, stack):

@@ -16,6 +16,9 @@ FILES = {"kind": "files", "uri": "file:///rows"}
 QUERY = {
     "kind": "query", "database": {"kind": "sqlite", "path": "/x.db"}, "query": "SELECT 1", "cursor": "at",
 }  # fmt: skip
+BY_TIME = {
+    "kind": "time", "column": "at", "validationFrom": "2026-03-05T00:00:00Z", "testFrom": "2026-03-05T08:00:00Z",
+}  # fmt: skip
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 
@@ -80,8 +83,51 @@ def test_further_rows_are_made_of_the_train_split_and_reach_no_other():
 
 def test_rows_that_happened_before_the_last_data_set_and_came_after_are_late():
     wanted = ingestion(time="at", until=NOON)
-    assert late(wanted, iter([rows()]), NOON - timedelta(hours=2)) == 3
-    assert late(wanted, iter([rows()]), None) == 0
+    assert late(wanted, [rows()], [], NOON - timedelta(hours=2)) == 3
+    assert late(wanted, [rows()], [], None) == 0
+
+
+def test_a_row_that_came_again_as_it_was_is_not_late():
+    noon = NOON + timedelta(days=1)
+    nan = float("nan")
+    odd = {"size": [nan, None, *[1.0] * 8], "tags": [[1], None, [], *[[2]] * 7]}
+    changed = {"size": [nan, None, 2.0, *[1.0] * 7], "tags": [[1], None, [], [3], *[[2]] * 6]}
+    for key in (["id"], []):
+        wanted = ingestion(time="at", key=key)
+        assert late(wanted, [rows(**odd)], [rows(**odd)], noon) == 0
+        assert (
+            late(wanted, [rows(**changed)], [rows(5, **{name: each[:5] for name, each in odd.items()}), rows(**odd)], noon)
+            == 2
+        ), "two rows are others now"
+    wanted = ingestion(time="at", key=["id"])
+    assert late(wanted, [rows(3), rows(3)], [], noon) == 3, "what was read twice since came late once"
+    assert late(wanted, [rows(12)], [rows(), rows(5)], noon) == 2
+    other_type = rows(late=[str(n) for n in range(10)])
+    assert late(wanted, [rows()], [other_type], noon) == 10
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-03-05T07:00:00", "2026-03-05 07:00:00Z", "2026-03-05T12:00:00.000+05:00", "2026-03-05 07:00"]
+)
+def test_text_is_read_as_a_time_and_counts_as_utc_where_it_says_no_zone(text):
+    table = rows(at=[text, "2026-03-05T12:00:00Z", None, *["2026-03-06"] * 7])
+    wanted = ingestion(time="at", until=NOON, split=BY_TIME)
+    found = prepared(wanted, table, None, Counted())
+    assert found["at"].to_pylist() == [datetime(2026, 3, 5, 7, tzinfo=UTC)]
+    assert split(wanted, found, None, Counted()).validation.num_rows == 1
+    assert late(wanted, [table], [], NOON) == 1
+    nothing = rows(at=pa.nulls(10))
+    assert prepared(wanted, nothing, None, Counted()).num_rows == 0
+    assert prepared(ingestion(), rows(at=["at noon"] * 10), None, Counted())["at"].to_pylist() == ["at noon"] * 10
+
+
+def test_texts_that_are_no_times_are_named():
+    table = rows(at=["2026-03-05", "noon", "", "noon", *[f"at {n}" for n in range(6)]])
+    text = "the column 'at' holds texts that are no times: 'noon', '', 'at 0', 'at 1', 'at 2' and 3 more; give ISO"
+    with pytest.raises(ValueError, match=text):
+        prepared(ingestion(time="at", until=NOON), table, None, Counted())
+    with pytest.raises(ValueError, match="the column 'at' is of type bool: a time is needed"):
+        prepared(ingestion(time="at", until=NOON), rows(at=[True] * 10), None, Counted())
 
 
 def test_what_does_not_fit_together_is_told_at_once():

@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 
 from heliostat.data.leakage import after_event, groups_in_two, knows_label, near_duplicates
+from heliostat.data.leakage_expectations import leaks
 from heliostat.data.schema import Schema
 
 
@@ -110,3 +111,49 @@ def test_rows_that_miss_the_same_are_duplicates():
     assert near_duplicates({"train": one, "test": one.slice(0, 0)}, ["x", "y"]) == ()
     with pytest.raises(ValueError, match="no columns are named"):
         near_duplicates({"train": one, "test": one}, [])
+
+
+def test_a_date_after_the_event_is_found_and_one_of_the_same_day_is_not():
+    at = pa.array([1_700_000_000, 1_700_000_000 + 86_400, None], pa.timestamp("s"))  # 2023-11-14, 22:13
+    same, later = ["2023-11-14", "2023-11-15", "2023-11-14"], ["2023-11-14", "2024-03-14", "2024-03-14"]
+    days = [pa.array(each).cast(pa.date32()) for each in (same, later)]
+    rows = pa.table(
+        {"at": at, "day": days[0], "closed": days[1], "closed_64": days[1].cast(pa.date64()), "far": at.cast("timestamp[us]")}
+    )
+
+    assert [(leak.columns, leak.rows) for leak in after_event(rows, "at")] == [(("closed",), (1,)), (("closed_64",), (1,))]
+    assert [leak.columns for leak in after_event(rows, "day")] == [("closed",), ("closed_64",)]
+    zone = rows.set_column(0, "at", pa.array([1_700_000_000 + 7_200] * 3, pa.timestamp("s", "America/New_York")))
+    assert after_event(zone, "at", None, ["day"]) == (), "in UTC it is the next day already"
+    naive = pa.array([1_700_000_000 + 7_201] * 3, pa.timestamp("s"))
+    (found,) = after_event(zone.append_column("naive", naive), "at", None, ["naive"])
+    assert found.value == 3, "a time without a zone is one of UTC"
+
+
+def test_an_infinity_does_not_make_all_rows_near_duplicates():
+    generator = np.random.default_rng(5)
+    train, test = generator.normal(size=500), generator.normal(size=500)
+    splits = {"train": pa.table({"x": np.append(train, np.inf)}), "test": pa.table({"x": np.append(test, -np.inf)})}
+    assert near_duplicates(splits, ["x"], tolerance=1e-9) == ()
+    same = {**splits, "validation": pa.table({"x": [np.inf, train[7], 5.0]})}
+    (found,) = near_duplicates({name: same[name] for name in ("train", "validation")}, ["x"], tolerance=1e-9)
+    assert found.rows == ((500, 0), (7, 1))
+    huge = {"train": pa.table({"x": [1e300, 2e300, 3e300]}), "test": pa.table({"x": [1.5e300, 2e300]})}
+    (found,) = near_duplicates(huge, ["x"])
+    assert found.rows == ((1, 1),), "numbers that are great are told apart"
+
+
+def test_rows_whose_label_is_not_finite_are_left_out_and_counted():
+    label = np.random.default_rng(6).normal(size=1_000)
+    given = np.concatenate([label, [np.nan, np.inf, -np.inf]])
+    rows = pa.table({"label": given, "same": np.concatenate([label, [0, 0, 0]])})
+    (found,) = knows_label(rows, "label")
+    assert found.text.endswith("(limit 0.99), without 3 rows whose label is missing, NaN or infinite")
+    two = pa.table({"label": [*[0.0, 1.0] * 20, np.nan], "same": [*[5.0, 6.0] * 20, 5.0]})
+    assert "without 1 rows" in knows_label(two, "label")[0].text
+    with pytest.raises(ValueError, match="has 1 values in 1 rows"):
+        knows_label(pa.table({"label": [1.0, np.nan], "same": [1.0, 2.0]}), "label")
+    schema = Schema.model_validate(
+        {"label": "label", "columns": {"label": {"type": "double"}}, "leakage": {"knowsLabel": 0.9}}
+    )
+    assert list(leaks(schema, pa.table({"label": [1.0, np.nan]}), {})) == []

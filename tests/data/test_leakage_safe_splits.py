@@ -1,4 +1,4 @@
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,32 @@ def test_a_date_is_a_time_as_well():
     found = split().apply(rows.set_column(0, "day", rows["day"].cast(pa.date32())))
 
     assert [table.num_rows for _, table in found] == [31, 28, 41]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (pa.timestamp("s"), [1, 2, 1]),
+        (pa.timestamp("ms", "UTC"), [1, 2, 1]),
+        (pa.date32(), [0, 3, 1]),  # of the day of UTC in which the moment lies
+    ],
+)
+def test_moments_of_another_zone_are_those_of_utc(kind, expected):
+    hours = [datetime(1970, 1, 31, 18), datetime(1970, 1, 31, 20), datetime(1970, 2, 1, 3), datetime(1970, 2, 28, 20)]
+    rows = pa.table({"day": pa.array(hours, pa.timestamp("s"))})
+    rows = rows.set_column(0, "day", rows["day"].cast(kind))
+    east = timezone(timedelta(hours=5))
+    declared = TimeSplit(
+        column="day", validation_from=datetime(1970, 2, 1, tzinfo=east), test_from=datetime(1970, 3, 1, tzinfo=east)
+    )
+    assert [table.num_rows for _, table in declared.apply(rows)] == expected
+
+
+def test_moments_with_and_without_a_zone_are_compared_as_of_utc():
+    east = timezone(timedelta(hours=5))
+    assert TimeSplit(column="day", validation_from=datetime(1970, 2, 1), test_from=datetime(1970, 2, 1, 6, tzinfo=east))
+    with pytest.raises(ValidationError, match="is not after"):
+        TimeSplit(column="day", validation_from=datetime(1970, 2, 1), test_from=datetime(1970, 2, 1, 5, tzinfo=east))
 
 
 def test_a_gap_leaves_out_rows_whose_label_was_not_known_yet():

@@ -4,7 +4,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from heliostat.data.leakage_expectations import LeakageExpectations
-from heliostat.data.schema import read
+from heliostat.data.schema import Transformed, read
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 
@@ -16,7 +16,9 @@ def test_the_page_s_examples_run_as_one_program():
 
 
 def test_the_page_s_schema_is_one():
-    leakage, text = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    leakage, transformed, text = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
     assert read(text).label == "late"
     assert LeakageExpectations.model_validate(YAML(typ="safe").load(leakage)["leakage"]).group == "customer"
+    expected = Transformed.model_validate(YAML(typ="safe").load(transformed)["transformed"])
+    assert expected.columns["weekday"].maximum == 6

@@ -349,6 +349,20 @@ def test_a_workload_s_schema_goes_with_its_data_set() -> None:
     assert not declared.get("ingestion")
 
 
+def test_a_transformation_that_the_schema_names_goes_with_the_data_set_and_the_monitor(monkeypatch) -> None:
+    text = (ROOT / "workloads/flights/schema.yaml").read_text()
+    monitored = {"platform": LOCAL, "workloads": {"flights": {"monitor": {"field": "late_probability", "skew": {}}}}}
+    own = "workloads/demand/train.py"
+    plain = run(monitored)
+    assert not any(own in plain[f"heliostat:index:{kind}"]["code"]["files"] for kind in ("Dataset", "Monitor"))
+    assert "transformed" not in plain["heliostat:index:Monitor"]
+    more = text + "transformed:\n  by: workloads.demand.train:train\n  columns:\n    weekday: {type: double}\n"
+    monkeypatch.setattr(ServedModelArgs, "data_schema", lambda _: more)
+    declared = run(monitored)
+    assert all(own in declared[f"heliostat:index:{kind}"]["code"]["files"] for kind in ("Dataset", "Monitor"))
+    assert declared["heliostat:index:Monitor"]["transformed"]["by"] == "workloads.demand.train:train"
+
+
 def _args(ingestion: Ingestion | None) -> ServedModelArgs:
     parameters = JobParameters()
     return ServedModelArgs(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from test_batch_postgres import database as database
 from test_ingested_snapshots import DAY, World
@@ -42,3 +44,28 @@ def test_a_table_is_read_on_by_the_time_of_its_last_change(database, monkeypatch
     found = dict(zip(rows["id"].to_pylist(), rows["size"].to_pylist(), strict=True))
     assert len(found) == rows.num_rows == 101
     assert found["r3"] == 77
+
+
+def test_a_moment_takes_rows_of_a_table_and_those_that_are_read_again_are_not_late(database, monkeypatch, tmp_path):
+    world = World(monkeypatch, tmp_path)
+    world.functions["w.d:snapshot"] = lambda parameters, rows: rows.select(["id", "size", "late"])
+    more = (
+        "INSERT INTO asked SELECT 'r' || n, '{at}'::timestamptz + n * interval '1 second', n, n % 2 = 0, "
+        f"'{DAY.isoformat()}'::timestamptz + n * interval '1 second' FROM generate_series({{first}}, {{last}}) n"
+    )
+    run(
+        database,
+        "CREATE TABLE asked (id text, at timestamptz, size double precision, late boolean, changed timestamptz)",
+        more.format(at=DAY.isoformat(), first=0, last=99),
+    )
+    world.source = {
+        "kind": "query", "database": database.model_dump(mode="json"), "query": "SELECT * FROM asked", "cursor": "changed",
+        "lateness": "PT30S",
+    }  # fmt: skip
+    assert sum(world.make(until=DAY + timedelta(days=1)).rows.values()) == 100
+    run(database, more.format(at=(DAY + timedelta(days=1)).isoformat(), first=100, last=109))
+    second = world.make(until=DAY + timedelta(days=2), maxLate=0.0)
+    assert sum(second.rows.values()) == 110
+    assert not [note for note in second.notes if "late" in note]
+    run(database, more.format(at=DAY.isoformat(), first=110, last=112))
+    assert "3 rows (2.65%) came late" in world.make(until=DAY + timedelta(days=3)).notes[0]

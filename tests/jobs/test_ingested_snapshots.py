@@ -198,6 +198,53 @@ def test_a_query_goes_on_where_it_ended_and_changed_rows_replace_themselves(worl
         world.make(time=None)
 
 
+def timed(path: Path, ids: range, day: int, form: str = "%Y-%m-%d %H:%M:%S", size: float = 1.0) -> None:
+    with sqlite3.connect(path) as connection:
+        given = [(f"r{n}", (DAY + timedelta(days=day, seconds=n)).strftime(form), size, n % 2, n) for n in ids]
+        connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", given)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
+def test_rows_of_a_query_that_are_read_again_are_not_late(world, database, form):
+    query = {"query": "SELECT * FROM rows", "cursor": "updated", "behind": 30}
+    world.source = {"kind": "query", "database": {"kind": "sqlite", "path": str(database)}, **query}
+    timed(database, range(100), 0, form)
+    first = world.make(until=DAY + timedelta(days=1))
+    assert sum(first.rows.values()) == 100
+    timed(database, range(100, 110), 1, form)
+    second = world.make(until=DAY + timedelta(days=2), maxLate=0.0)
+    assert sum(second.rows.values()) == 110
+    assert not [note for note in second.notes if "late" in note]
+    timed(database, range(110, 114), 0, form)  # of the first day
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE rows SET size = 77, updated = 113 WHERE id = 'r3'")
+    third = world.make(until=DAY + timedelta(days=3))
+    assert "5 rows (4.39%) came late: they happened before 2026-03-03" in third.notes[0], "of 114 rows"
+    store = open_store(world.address)
+    store.delete(next(info.key for info in store.list("datasets/rows/ingested/parts/") if info.size))
+    again = world.make(until=DAY + timedelta(days=4), maxLate=0.0)
+    assert sum(again.rows.values()) == 114, "all are read again, and which of them came late is not known"
+
+
+def test_a_time_of_sqlite_that_is_none_is_told(world, database):
+    world.source = {
+        "kind": "query", "database": {"kind": "sqlite", "path": str(database)}, "query": "SELECT * FROM rows",
+        "cursor": "updated",
+    }  # fmt: skip
+    timed(database, range(3), 0, "at noon")
+    with pytest.raises(
+        PermanentError, match="the ingestion of rows: the column 'at' holds texts that are no times: 'at noon'"
+    ):
+        world.make(until=DAY)
+
+
+def test_a_file_that_changed_brings_only_its_new_rows_late(world):
+    world.put("a.parquet", table(0, 100))
+    world.make(until=DAY + timedelta(days=1))
+    world.put("a.parquet", table(0, 103))
+    assert "3 rows (2.91%) came late" in world.make(until=DAY + timedelta(days=2)).notes[0]
+
+
 def log(world: World, day: int, ids: range, version: str = "1-aa") -> None:
     moment = DAY + timedelta(days=day)
     rows = pa.table(

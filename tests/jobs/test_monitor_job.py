@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from packaged import workload
 from watched_birds import DAY, MONDAY, QUALITY, Watched, birds, receiving, snapshot
 
-from heliostat.jobs import monitor_model
+from heliostat.jobs import monitor, monitor_model
 from heliostat.monitoring import intervals
 from heliostat.packaging.contents import Contents
 from heliostat.spec.findings import State
@@ -115,6 +116,35 @@ def test_a_replica_that_answers_otherwise_than_the_model_is_skew(world: Watched)
     state = world.look(NEXT, skew={})
     assert breached(state) == {"skew/prediction"}
     assert "1.609 times training" in state.findings["birds/skew/prediction"].text
+
+
+def squares(columns: Any) -> dict[str, Any]:
+    """What the birds' workload makes of a weight."""
+    return {"square": np.asarray(columns["weight"]) ** 2}  # serving has it as a list
+
+
+@pytest.mark.parametrize(
+    ("by", "most", "state", "text"),
+    [
+        ("test_monitor_job:squares", 1e6, State.OK, "after test_monitor_job:squares serving has what the schema expects"),
+        (
+            "test_monitor_job:squares",
+            1e-6,
+            State.BREACH,
+            "after test_monitor_job:squares, the column 'square': 400 rows are above",
+        ),
+        ("test_monitor_job:gone", 1e6, State.UNKNOWN, "the transformation test_monitor_job:gone cannot be loaded"),
+    ],
+)
+def test_what_serving_is_given_after_the_transformation_is_held_to_the_schema(
+    world: Watched, by: str, most: float, state: State, text: str
+) -> None:
+    world.log(MONDAY)
+    expected = {"by": by, "columns": {"square": {"type": "double", "maximum": most}}}
+    monitor.watch(world.specification(NEXT, skew={}).model_copy(update={"transformed": expected}))
+    found = world.state.findings["birds/skew/transformed"]
+    assert found.state is state
+    assert text in found.text
 
 
 def test_windows_of_so_many_rows_are_closed_once_and_keep_their_rows(world: Watched) -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 from small_snapshots import small
 
-from heliostat.data.inference import infer
+from heliostat.data.inference import infer, infer_transformed
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import profile
-from heliostat.data.schema import Schema
+from heliostat.data.schema import ColumnExpectations, ListLength, Schema, Transformed
 from heliostat.data.storage import from_bytes
 from heliostat.data.summary import summary
 from heliostat.jobs import data_of
 from heliostat.jobs import snapshot as job
 from heliostat.ml import datasets
 from heliostat.ml.datasets import DataSource, Parts, Tables
-from heliostat.ml.snapshots.holding import hold
+from heliostat.ml.snapshots.holding import hold, transformed_parts
 from heliostat.ml.snapshots.splits import TableSplit
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import SnapshotManifest, profile_key
@@ -163,6 +165,71 @@ def test_a_feature_that_knows_the_label_stops_the_snapshot(world):
         world.make(expected)
     leakage = expected.leakage.model_copy(update={"allowed": ("told",)})
     assert world.make(expected.model_copy(update={"leakage": leakage}))["made"]
+
+
+def transforming(by: str = "transformed_here:named", **columns: object) -> Schema:
+    whole = {"colour": {"type": "double", "minimum": 0, "maximum": 1}, "sizes": {"type": "list<double>"}, **columns}
+    return schema(transformed=Transformed.model_validate({"by": by, "columns": whole}))
+
+
+def test_data_that_is_as_expected_after_the_transformation_becomes_a_snapshot(world):
+    plain = world.make(schema())["digest"]
+    assert world.make(transforming())["digest"] == plain, "what is expected of it makes no other data"
+    assert transforming().digest != schema().digest
+
+
+def test_what_is_not_as_expected_after_the_transformation_stops_the_snapshot_with_the_rows(world):
+    world.data = Tables(
+        changed("size", [-0.5] + [10.0] * 299, SPLITS["train"]), *[SPLITS[name] for name in ("validation", "test")], "late"
+    )
+    logarithm = {"type": "double", "maxInfinite": 0.0}
+    expected = transforming(logarithm=logarithm, gone={"type": "double"}).model_copy(
+        update={"columns": {**schema().columns, "size": ColumnExpectations(type="double")}}
+    )
+    with pytest.raises(PermanentError) as caught:
+        world.make(expected)
+    told = str(caught.value)
+    assert "train: after transformed_here:named, the column 'logarithm': 1 rows are infinite" in told
+    assert "train: after transformed_here:named, the column 'gone' is not there" in told
+    (report, other) = json.loads(open_store(world.address).get(f"datasets/flights/refused/{IDENTITY}.json"))["findings"]
+    assert (report["rows"], report["examples"][0]["size"]) == ([0], -0.5)
+    assert other["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("by", "text"),
+    [
+        ("transformed_here:fails", "transformed_here:fails fails on 300 rows: KeyError: 'coulour'"),
+        ("transformed_here:loses", "transformed_here:loses made 299 rows of 300: it must keep each"),
+        ("transformed_here:matrix", "transformed_here:matrix returned ndarray: it must return columns by name"),
+        (
+            "transformed_here:gone",
+            "the transformation transformed_here:gone cannot be loaded: module 'transformed_here' has no 'gone'",
+        ),
+        ("nowhere:named", "the transformation nowhere:named cannot be loaded: No module named 'nowhere'"),
+    ],
+)
+def test_a_transformation_that_fails_stops_the_snapshot(world, by, text):
+    with pytest.raises(PermanentError, match=re.escape(text)):
+        world.make(transforming(by))
+
+
+def test_data_that_is_wrong_before_the_transformation_is_not_transformed(world):
+    wrong = changed("colour", ["green"] * 300, SPLITS["train"])
+    world.data = Tables(wrong, SPLITS["validation"], SPLITS["test"], "late")
+    with pytest.raises(PermanentError) as caught:
+        world.make(transforming())
+    assert "300 rows have texts" in str(caught.value) and "after transformed_here" not in str(caught.value)
+
+
+def test_what_is_expected_after_the_transformation_is_inferred(world):
+    split = TableSplit(SPLITS["train"])
+    found = infer_transformed(profile(transformed_parts("transformed_here:named", split, "late")), "transformed_here:named")
+    assert (found.columns["colour"].minimum, found.columns["colour"].maximum) == (0, 1.1)
+    assert found.columns["sizes"].length == ListLength(minimum=2, maximum=2)
+    assert hold(schema(transformed=found), {name: TableSplit(rows) for name, rows in SPLITS.items()}, "late").holds
+    with pytest.raises(ValidationError, match="colour has absentIn, which is of columns before the transformation"):
+        transforming(colour={"type": "double", "absentIn": ["serving"]})
 
 
 def leaking(**given: object) -> Schema:

@@ -37,7 +37,7 @@ _COMMANDS = {
     "erasure": ("erasure", "erasure", "Delete what is kept of a person, and prove it."),
     "review": ("review", "review", "Show what came of the reviews of an application's answers."),
     "card": ("card", "card", "Write the card of a model, or of its data."),
-    "datasets": ("datasets_schema", "datasets", "List data sets, compare them, hold them to a schema."),
+    "datasets": ("datasets_importance", "datasets", "List data sets, compare them, hold them to a schema."),
     "proto": ("proto", "proto", "Write a contract's definition for gRPC, with numbers that stay."),
     "client": ("client", "client", "Write a client of a workload as a wheel."),
     "site": ("site", "site", "Take part in a federated training with rows of one's own."),

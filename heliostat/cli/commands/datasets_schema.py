@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from heliostat.cli.commands.datasets_prune import datasets
 
 if TYPE_CHECKING:
     from heliostat.cli.datasets.catalogue import Stored
-    from heliostat.data.schema import Schema
+    from heliostat.data.schema import Schema, Transformed
     from heliostat.ml.snapshots.holding import Held
     from heliostat.spec.addresses import StoreAddress
 
@@ -25,12 +26,23 @@ if TYPE_CHECKING:
 @click.option(
     "--known-later", multiple=True, metavar="COLUMN", help="A column that is known only after the event. Repeatable."
 )
+@click.option(
+    "--transformed-by",
+    metavar="PACKAGE.MODULE:FUNCTION",
+    help="Also of the train split after this function of the workload; by default the one that a schema names that is there.",
+)
 @click.option("--force", is_flag=True, help="Write over a schema that is there.")
 @click.option("-o", "--output", metavar="FILE", help="Write there; - is the terminal. By default into the workload's folder.")
 @options.stack
 @options.everywhere
 def schema(
-    workload: str, reference: str | None, known_later: tuple[str, ...], force: bool, output: str | None, stack: str | None
+    workload: str,
+    reference: str | None,
+    known_later: tuple[str, ...],
+    transformed_by: str | None,
+    force: bool,
+    output: str | None,
+    stack: str | None,
 ) -> None:
     """Write a first schema.yaml of WORKLOAD, inferred from a snapshot of its data.
 
@@ -52,6 +64,9 @@ def schema(
     snapshot = world.seen().found(world.reference(reference or workload))
     try:
         found = infer(whole_profile(world.address, snapshot), snapshot.manifest.label, known_later)
+        if by := transformed_by or _transformed_before(file):
+            transformed = _transformed(world.address, snapshot, by)
+            found = found.model_copy(update={"transformed": transformed})
     except ValueError as error:
         raise UsageError(str(error)) from None
     if output == "-":
@@ -102,12 +117,49 @@ def validate(workload: str, reference: str | None, stack: str | None, as_json: b
     return Exit.OK if held.holds else Exit.FAILED
 
 
+def _transformed_before(file: Path) -> str | None:
+    """The transformation that the schema names which is written over."""
+    from heliostat.data.schema import SchemaError, load
+
+    try:
+        before = load(file).transformed if file.is_file() else None
+    except SchemaError:
+        return None
+    return before.by if before is not None else None
+
+
+def _transformed(address: StoreAddress, snapshot: Stored, by: str) -> Transformed:
+    from heliostat.data.inference import infer_transformed
+    from heliostat.data.profiling import Measures, profile
+    from heliostat.ml.snapshots.holding import transformed_parts
+    from heliostat.ml.snapshots.reader import fetched
+    from heliostat.spec.data_sets import prefix_of
+    from heliostat.systems.scratch import scratch_folder
+
+    _find_workloads()
+    with scratch_folder() as folder:
+        split = fetched(prefix_of(snapshot.name, snapshot.digest)[:-1], address, folder)["train"]
+        parts = transformed_parts(by, split, snapshot.manifest.label)
+        return infer_transformed(profile(parts, Measures(correlations=False)), by)
+
+
+def _find_workloads() -> None:
+    """Have the project's own modules found, as `heliostat simulate` does."""
+    from heliostat.cli.session import Place
+
+    root = str(Place.here().require_project().root)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+
+
 def _held(address: StoreAddress, snapshot: Stored, expected: Schema) -> Held:
     from heliostat.ml.snapshots.holding import hold
     from heliostat.ml.snapshots.reader import fetched
     from heliostat.spec.data_sets import prefix_of
     from heliostat.systems.scratch import scratch_folder
 
+    if expected.transformed is not None:
+        _find_workloads()
     with scratch_folder() as folder:
         splits = fetched(prefix_of(snapshot.name, snapshot.digest)[:-1], address, folder)
         return hold(expected, splits, snapshot.manifest.label)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -12,10 +12,13 @@ import pyarrow as pa
 from heliostat.data.leakage import Leak
 from heliostat.data.leakage_expectations import leaks
 from heliostat.data.profiles import Profile
-from heliostat.data.schema import Schema
+from heliostat.data.schema import Schema, Transformed
 from heliostat.data.validation import Finding, Validator, drifted, limits_of
+from heliostat.ml.contracts import columns_of
 from heliostat.ml.snapshots.profiling import parts_in, profile_of
 from heliostat.ml.snapshots.splits import Split
+from heliostat.ml.transformations import TransformationError, transformed
+from heliostat.spec.base import EntryPoint
 from heliostat.systems.errors import PermanentError
 
 _SAMPLE: Final = 20_000
@@ -69,8 +72,8 @@ def hold(
 ) -> Held:
     """Hold all splits to a schema, the train split's distributions to a reference, and all together to what leaks.
 
-    Findings of columns that are neither features nor the label, nor needed to look for leaks, stop nothing. What leaks is
-    looked for in data that is otherwise as expected.
+    Findings of columns that are neither features nor the label, nor needed to look for leaks, stop nothing. What the train
+    split is after the workload's transformation, and what leaks, is looked at in data that is otherwise as expected.
 
     Raises:
         PermanentError: the schema is of another label, or has leaks looked for in columns of types that tell none.
@@ -86,6 +89,8 @@ def hold(
     needed = {*schema.features, label, *(schema.leakage.columns if schema.leakage is not None else ())}
     spared = schema.columns.keys() - needed
     stopping = tuple(each for each in found if each.finding.column not in spared)
+    if schema.transformed is not None and not stopping:
+        stopping = tuple(_after_transformation(schema.transformed, splits["train"], label))
     others = tuple(each for each in found if each.finding.column in spared)
     return Held(stopping, others, () if stopping else tuple(_leaks(schema, splits)))
 
@@ -99,6 +104,32 @@ def _findings(schema: Schema, name: str, split: Split) -> Iterator[SplitFinding]
     rows = _rows_at(split, sorted({row for finding in findings for row in finding.rows}))
     for finding in findings:
         yield SplitFinding(name, finding, tuple(rows[row] for row in finding.rows))
+
+
+def transformed_parts(by: EntryPoint, split: Split, label: str) -> Iterator[pa.Table]:
+    """A split after the workload's own transformation, in parts, as its training has it: without the label.
+
+    Raises:
+        TransformationError: the function fails.
+    """
+    for part in parts_in(split):
+        if part.num_rows:
+            yield transformed(by, columns_of(part.drop_columns([label])), part.num_rows)
+
+
+def _after_transformation(expected: Transformed, split: Split, label: str) -> Iterator[SplitFinding]:
+    validator = Validator(expected.schema_of_columns)
+    try:
+        for part in transformed_parts(expected.by, split, label):
+            validator.add(part)
+    except TransformationError as error:
+        yield SplitFinding("train", Finding("*", "transformed", expected.by, None, str(error)), ())
+        return
+    findings = validator.validation().findings
+    rows = _rows_at(split, sorted({row for finding in findings for row in finding.rows}))
+    for finding in findings:
+        told = replace(finding, text=f"after {expected.by}, {finding.text}")
+        yield SplitFinding("train", told, tuple(rows[row] for row in finding.rows))
 
 
 def _rows_at(split: Split, numbers: Sequence[int]) -> dict[int, Mapping[str, Any]]:
