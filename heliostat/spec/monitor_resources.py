@@ -9,6 +9,7 @@ from heliostat.spec.base import EntryPoint, Model, Name, is_none
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.monitors import Monitor
+from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem
 from heliostat.spec.training_resources import Code, DatasetAddress
 from heliostat.spec.workload import Scaling
@@ -35,6 +36,8 @@ class MonitorInputs(Model):
     """The group of nodes that it runs on."""
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """The application's: what the contract marks as personal is treated in what a version is held against."""
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str

@@ -10,9 +10,12 @@ schedules/monitor.<name>.json                   when it looks: `heliostat.spec.p
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from heliostat.spec.addresses import StoreAddress
-from heliostat.spec.base import Digest, EntryPoint, Model, Name
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_none
 from heliostat.spec.monitors import Monitor
+from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem
 
 
@@ -31,6 +34,8 @@ class MonitorSpecification(Model):
     dataset_digest: Digest | None = None
     problem: Problem
     monitor: Monitor
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """The application's: what the contract marks as personal is treated in what the version is held against."""
     store: StoreAddress
     tracking_uri: str
     usd_an_hour: float | None = None
@@ -80,9 +85,14 @@ def window_key(name: str, window: str) -> str:
     return f"{top(name)}windows/{window.replace(' ', '-').replace(':', '')}.json"
 
 
+def references(name: str) -> str:
+    """Where all references lie."""
+    return f"{top(name)}references/"
+
+
 def reference_top(name: str, digest: str) -> str:
     """Where a reference lies."""
-    return f"{top(name)}references/{digest}/"
+    return f"{references(name)}{digest}/"
 
 
 def proposal_key(name: str, moment: str) -> str:

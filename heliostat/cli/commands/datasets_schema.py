@@ -51,7 +51,8 @@ def schema(
     world = World.of(stack)
     snapshot = world.seen().found(world.reference(reference or workload))
     try:
-        found = infer(whole_profile(world.address, snapshot), snapshot.manifest.label, known_later)
+        manifest = snapshot.manifest
+        found = infer(whole_profile(world.address, snapshot), manifest.label, known_later, manifest.personal)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if output == "-":
