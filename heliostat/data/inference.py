@@ -26,13 +26,16 @@ MOST_SUSPECTS: Final = 100
 _TIMES: Final = ("timestamp", "date", "time")
 
 
-def infer(profile: Profile, label: str | None = None, known_later: Collection[str] = ()) -> Schema:
+def infer(
+    profile: Profile, label: str | None = None, known_later: Collection[str] = (), personal: Collection[str] = ()
+) -> Schema:
     """The schema that a profile suggests; with more than `MOST_SUSPECTS` features it does not ask which knows the label.
 
     Args:
         profile: of training data.
         label: the column to predict, which serving does not have; the profile's own where it is not given.
         known_later: columns that are known only after the event: no features either.
+        personal: columns whose texts nobody should find in a file that is committed: they have no domain.
 
     Raises:
         ValueError: the profile has no rows, or not such columns.
@@ -44,29 +47,34 @@ def infer(profile: Profile, label: str | None = None, known_later: Collection[st
     if not profile.rows:
         raise ValueError("a profile without rows suggests no schema: make one of data")
     later = {label, *known_later}
-    columns = {name: _column(column, name in later) for name, column in profile.columns.items()}
+    columns = {name: _column(column, name in later, name in personal) for name, column in profile.columns.items()}
     suspects = len(columns) - len(later - {None})
     looks = label is not None and suspects <= MOST_SUSPECTS
     return Schema(label=label, columns=columns, leakage=LeakageExpectations(knows_label=_KNOWS) if looks else None)
 
 
-def infer_transformed(profile: Profile, by: EntryPoint) -> Transformed:
+def infer_transformed(profile: Profile, by: EntryPoint, quotes: bool = True) -> Transformed:
     """What a profile of the train split after a workload's transformation suggests to expect of it.
+
+    Args:
+        profile: of all parts of the train split.
+        by: what transforms them.
+        quotes: whether texts may stand in a file that is committed; of data with personal columns any of them may be one's.
 
     Raises:
         ValueError: the profile has no rows.
     """
-    return Transformed(by=by, columns=infer(profile).columns)
+    return Transformed(by=by, columns=infer(profile, personal=() if quotes else profile.columns.keys()).columns)
 
 
-def _column(column: ColumnProfile, is_later: bool) -> ColumnExpectations:
+def _column(column: ColumnProfile, is_later: bool, is_personal: bool) -> ColumnExpectations:
     found: dict[str, Any] = {"type": column.type, "max_missing": _missing(column)}
     numbers = column.numbers
     if numbers is not None and numbers.finite is not None and column.kind == "number":
         infinite = numbers.positive_infinity + numbers.negative_infinity
         found["max_infinite"] = _room(infinite, column.rows)
         found["minimum"], found["maximum"] = _range(numbers.finite, column.type)
-    if column.texts is not None and column.kind == "text" and _is_domain(column):
+    if column.texts is not None and column.kind == "text" and not is_personal and _is_domain(column):
         found["values"] = tuple(sorted(column.texts.values.to_pylist()))
     if column.lengths is not None and column.lengths.finite is not None:
         finite = column.lengths.finite

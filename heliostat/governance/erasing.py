@@ -11,8 +11,9 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from heliostat.governance import batches, ingested_rows, objects, snapshots
+from heliostat.governance import batches, derived, ingested_rows, objects, snapshots
 from heliostat.governance.batches import Batch
+from heliostat.governance.mentions import Mentions
 from heliostat.governance.objects import Cleaned, Place
 from heliostat.governance.subjects import Subject
 from heliostat.spec.addresses import StoreAddress
@@ -37,6 +38,8 @@ _NOT_HERE = (
     "rows that replicas have not stored yet are left out when they are, at most `predictionLog.rollSeconds` from now",
     "tasks that wait, their answers and dead letters are sealed and not searched: they go by `queue.resultSeconds` and "
     "`queue.deadLetterSeconds`",
+    "logs on a cluster's nodes go with its sessions: failed jobs quote no values of marked columns there, but what the "
+    "workload's own code prints is there as it is",
     "models that were trained on rows of the person keep what they learned: train them anew",
 )
 
@@ -88,6 +91,7 @@ class Erasing:
         self._erase_snapshots()
         self._erase_ingested()
         self._erase_batches()
+        self._erase_derived()
         left = self._left()
         progress = self._progress
         return ErasureProof(
@@ -136,7 +140,10 @@ class Erasing:
 
     def _replace(self, key: str, cleaned: Cleaned) -> None:
         """Put an object's successor into its place, once that is written down."""
-        before = objects.sha256(self._store.get(key))
+        try:
+            before = objects.sha256(self._store.get(key))
+        except ObjectMissingError:
+            return  # somebody removed it beside us
         after = objects.sha256(cleaned.content) if cleaned.content is not None else None
         erased = ErasedObject(key=key, rows=cleaned.rows, before=before, after=after)
         known = self._progress.objects
@@ -232,6 +239,17 @@ class Erasing:
                 prediction_tables.delete_postgres(sink, each.table, subject.field, subject.values)
                 self._tell(f"{each.database}: {each.rows} rows removed of {each.table}")
 
+    def _derived(self) -> Iterator[Found]:
+        return derived.search(self._store, self._address, self._application, self._subject, self._progress)
+
+    def _erase_derived(self) -> None:
+        """Behind snapshots and predictions: what was made of these goes with them."""
+        derived.change_state(self._store, self._application, Mentions(self._subject))
+        for kind, key, cleaned in self._derived():
+            self._searched[kind] += 1
+            if cleaned is not None:
+                self._replace(key, cleaned)
+
     def _left_in_batches(self) -> int:
         left = 0
         for batch in batches.batches_of(self._store, self._application):
@@ -245,6 +263,7 @@ class Erasing:
         """Rows that a second search finds."""
         left = sum(cleaned.rows for _, _, cleaned in self._search() if cleaned is not None)
         left += self._left_in_batches() + self._left_ingested()
+        left += sum(max(1, cleaned.rows) for _, _, cleaned in self._derived() if cleaned is not None)
         for manifest in snapshots.manifests(self._store, self._application):
             if not snapshots.is_erased(manifest):
                 left += sum(snapshots.rows_of(self._address, manifest, self._subject).values())
@@ -260,6 +279,10 @@ class Erasing:
                 content = self._store.get(info.key)
                 if info.key.endswith(".gz") or any(objects.mentioned(content, places)):
                     yield f"{info.key} may have labels of them, and is of a form that is not written anew: remove the lines"
+        for manifest in snapshots.manifests(self._store, self._application):
+            if "origin" in manifest and self._subject.field in manifest["columns"]:
+                where = manifest["origin"]["uri"]
+                yield f"the rows of the snapshot {manifest['digest'][:12]} are in {where}: delete them there, and then here"
         for each in self._progress.snapshots:
             yield f"the source of {each.name} may still have the rows: take them out there, before a snapshot is made anew"
         yield from ingested_rows.notes(self._application, self._subject, self._keyless_parts, self._progress.objects)

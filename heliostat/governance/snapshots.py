@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +16,9 @@ from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import ErasedSnapshot
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore, open_store
+
+_KEPT: Final = ("sample", "personal")
+"""What a successor's manifest says as the old one did."""
 
 
 def manifests(store: ObjectStore, name: str) -> Iterator[dict[str, Any]]:
@@ -66,7 +69,7 @@ def successor_of(address: StoreAddress, manifest: dict[str, Any], subject: Subje
         label=manifest["label"], notes=manifest["notes"],
     )  # fmt: skip
     try:
-        made = save(parts, name, store)
+        made = save(parts, name, store, more={key: manifest[key] for key in _KEPT if key in manifest})
     except PermanentError as error:
         raise PermanentError(f"the snapshot {digest[:12]} of {name} without the person's rows: {error}") from None
     parents = [*made.get("parents", []), {"digest": digest, "erasure": erasure}]

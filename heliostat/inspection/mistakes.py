@@ -32,6 +32,7 @@ def inspected(task: InspectionTask) -> Inspection:
     told: list[Told] = []
     answer, model, closed, proto = None, "", "", ""
     inputs: tuple[str, ...] | None = None
+    personal: tuple[str, ...] = ()
     for asked in task.asked:
         found, texts = _loaded(asked)
         if isinstance(found, Contract):
@@ -39,10 +40,13 @@ def inspected(task: InspectionTask) -> Inspection:
             texts += _personal(found, task) if not texts else ()
             answer = _answer_fields(found.answer) if _is_model(found.answer) else None
             inputs = tuple(fields_of(found)) if _is_model(found.row) else None
+            personal = _personal_names(found.row) if _is_model(found.row) else ()
             model, closed = _unservable(found, task.model) if task.model is not None and not texts else ("", "")
             proto = _stale(found, task.proto) if task.proto is not None and not texts else ""
         told += [Told(entry_point=asked.entry_point, text=text) for text in texts]
-    return Inspection(mistakes=tuple(told), model=model, closed=closed, proto=proto, answer=answer, inputs=inputs)
+    return Inspection(
+        mistakes=tuple(told), model=model, closed=closed, proto=proto, answer=answer, inputs=inputs, personal=personal
+    )
 
 
 def _loaded(asked: Asked) -> tuple[Any, list[str]]:
@@ -155,6 +159,12 @@ def _personal(contract: Contract[Any, Any], task: InspectionTask) -> Iterator[st
     privacy = task.privacy or Privacy()
     columns = Columns.of(contract.row, contract.answer)
     yield from personal.mistakes_of(contract, columns, privacy, bool(privacy.keys), task.queue)
+
+
+def _personal_names(row: type[BaseModel]) -> tuple[str, ...]:
+    from heliostat.serving.prediction_log.columns import personal_names
+
+    return personal_names(row)
 
 
 def _golden(golden: Golden, bodies: Bodies, limits: Limits) -> Iterator[str]:

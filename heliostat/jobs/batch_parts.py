@@ -16,6 +16,7 @@ from pydantic_core import ValidationError, to_json
 
 from heliostat.jobs.batch_personal import PersonalColumns
 from heliostat.jobs.batch_rows import Part, local
+from heliostat.jobs.personal_texts import quoting_none
 from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point, reads_whole
 from heliostat.ml.predictions import Predictions, parts_of, rows_of
 from heliostat.ml.priority import lower_priority
@@ -23,6 +24,7 @@ from heliostat.serving import model_cache
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.serving.opening import steps_of
 from heliostat.serving.postprocessing import StepError, Steps
+from heliostat.serving.prediction_log.columns import personal_names
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import ANSWER, CHANGES, PREDICTION
 from heliostat.spec.jobs import BatchSpecification
@@ -73,6 +75,7 @@ class Predicting:
         self._batch_bodies = Bodies(self._contract.row, self._specification.run.batch_rows)
         self._steps = steps_of(self._specification.postprocessing, self._contract, self._specification.store)
         self._personal = PersonalColumns.of(self._specification, self._contract)
+        self._personal_names = personal_names(self._contract.row)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Predict a part, where nobody has yet."""
@@ -101,15 +104,20 @@ class Predicting:
         checked = self._specification.run.checked_rows
         left = None if checked == "all" else checked
         for table in self._batches(part):
-            columns, rows = self._taken(part, table, left)
+            with quoting_none(self._personal_names, table):
+                found = self._of_batch(part, table, left)
             left = None if left is None else max(0, left - table.num_rows)
-            predictions = self._predictor.predict(columns)
-            if (there := rows_of(predictions)) != table.num_rows:
-                raise PermanentError(f"the predictor gave {there} predictions for {table.num_rows} rows")
-            found = self._personal.kept(table).append_column(PREDICTION, prediction_array(predictions))
-            if self._steps is not None and rows is not None:
-                found = self._with_answers(self._steps, part, rows, found, predictions)
             yield found
+
+    def _of_batch(self, part: Part, table: pa.Table, left: int | None) -> pa.Table:
+        columns, rows = self._taken(part, table, left)
+        predictions = self._predictor.predict(columns)
+        if (there := rows_of(predictions)) != table.num_rows:
+            raise PermanentError(f"the predictor gave {there} predictions for {table.num_rows} rows")
+        found = self._personal.kept(table).append_column(PREDICTION, prediction_array(predictions))
+        if self._steps is not None and rows is not None:
+            found = self._with_answers(self._steps, part, rows, found, predictions)
+        return found
 
     def _taken(self, part: Part, table: pa.Table, left: int | None) -> tuple[Mapping[str, Any], Sequence[Any] | None]:
         """The predictor's columns, and the rows where the contract or steps read them, checked then; else `left` rows are.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import pyarrow as pa
 from pydantic_core import from_json, to_json
 
+from heliostat.jobs.personal_columns import is_hashed, treated
 from heliostat.ml.contracts import Contract
-from heliostat.serving.prediction_log.columns import Column, Columns, Kind, Shape
+from heliostat.serving.prediction_log.columns import Column, Columns, Kind
 from heliostat.serving.prediction_log.masking import Masking
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.personal import Treatment
@@ -45,7 +46,7 @@ class PersonalColumns:
         if specification.postprocessing:
             kept += [each.kind for each in columns.prediction]
         keys = Keyring.of(specification.privacy.keys if specification.privacy is not None else ())
-        if not keys.ids and any(map(_is_hashed, kept)):
+        if not keys.ids and any(map(is_hashed, kept)):
             raise PermanentError(f"{specification.name} keeps hashed fields and there is no key: declare serving.privacy.keys")
         return cls(names, columns, keys)
 
@@ -55,11 +56,7 @@ class PersonalColumns:
         for number, name in enumerate(kept.column_names):
             column = self._rows.get(name)
             if column is not None:
-                values = kept[name].to_pylist()
-                treated = [self._asked.row({name: value})[name] for value in values]
-                is_number = column.kind.shape is Shape.NUMBER
-                array = pa.array(treated, pa.float64()) if is_number else pa.array(map(_text, treated), pa.string())
-                kept = kept.set_column(number, name, array)
+                kept = kept.set_column(number, name, treated(kept[name], column, self._asked))
         return kept
 
     def answer(self, encoded: bytes) -> bytes:
@@ -67,19 +64,5 @@ class PersonalColumns:
         return to_json(self._answered.row(from_json(encoded))) if self._answered.changes_rows else encoded
 
 
-def _is_hashed(kind: Kind) -> bool:
-    return any(_treatment(each) is Treatment.HASHED for each in _kinds(kind))
-
-
 def _treatment(kind: Kind) -> Treatment | None:
     return kind.personal.treatment if kind.personal is not None else None
-
-
-def _kinds(kind: Kind) -> Iterator[Kind]:
-    yield kind
-    for part in kind.parts:
-        yield from _kinds(part)
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else to_json(value).decode()

@@ -15,6 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from heliostat.jobs.row_errors import of_column
 from heliostat.ml.contracts import Contract, fields_of
 from heliostat.ml.datasets import Snapshot
 from heliostat.spec.addresses import StoreAddress
@@ -191,10 +192,10 @@ def table_of(
 
 
 def _column(name: str, values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
-    if kind is not None and pa.types.is_timestamp(kind):  # SQLite has them as text
-        values = [dt.datetime.fromisoformat(value) if isinstance(value, str) else value for value in values]
     try:
+        if kind is not None and pa.types.is_timestamp(kind):  # SQLite has them as text
+            values = [dt.datetime.fromisoformat(value) if isinstance(value, str) else value for value in values]
         return pa.array(values, kind)
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        wanted = kind if kind is not None else "one type"
-        raise PermanentError(f"the column {name!r} of the query is not {wanted}: {error}; CAST it in the query") from None
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        wanted, why = kind if kind is not None else "one type", of_column(values, kind)
+        raise PermanentError(f"the column {name!r} of the query is not {wanted}: {why}; CAST it in the query") from None

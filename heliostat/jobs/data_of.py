@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +14,12 @@ from heliostat.data.ingestion import Counted, Ingestion, late, newest, prepared,
 from heliostat.jobs.ingested_rows import Ingested, labels_of
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Parts, Tables
+from heliostat.spec.data_sets import DataSource
 from heliostat.spec.jobs import SnapshotSpecification
 from heliostat.systems.errors import PermanentError
+
+Know = Callable[..., None]
+"""Is called with tables of which an error may tell from then on."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Made:
     """Called before they are kept."""
 
 
-def data_of(specification: SnapshotSpecification, tell: Callable[[str], None]) -> Made:
+def data_of(specification: SnapshotSpecification, tell: Callable[[str], None], know: Know = lambda *tables: None) -> Made:
     """Call the workload's data function.
 
     Raises:
@@ -45,23 +50,45 @@ def data_of(specification: SnapshotSpecification, tell: Callable[[str], None]) -
         ingestion = Ingestion.model_validate(specification.ingestion)
     except ValidationError as error:
         raise PermanentError(f"the ingestion of {specification.name}: {error}") from None
-    try:
-        return _ingested(specification, ingestion, function, tell)
-    except ValueError as error:
-        raise PermanentError(f"the ingestion of {specification.name}: {error}") from error
-
-
-def _ingested(specification: SnapshotSpecification, ingestion: Ingestion, function: Any, tell: Callable[[str], None]) -> Made:
-    ingested = Ingested(specification.name, ingestion, specification.store, tell)
-    rows = ingested.rows()
-    labels, told = labels_of(ingestion, specification.store)
-    counted = Counted([*ingested.notes])
-    _tell_late(ingestion, ingested, rows, counted)
-    rows = prepared(ingestion, rows, labels, counted)
+    with _told_of(specification):
+        ingested = Ingested(specification.name, ingestion, specification.store, tell)
+        rows, told, counted = _rows(ingestion, ingested, specification, know)
     tell(f"{rows.num_rows:,} rows are ingested")
     made = _checked(
         function(specification.parameters, rows), specification, (pa.Table, Tables, Parts), "a pyarrow.Table, or Tables"
     )
+    with _told_of(specification):
+        return _settled(made, specification, ingestion, ingested, told, counted)
+
+
+@contextmanager
+def _told_of(specification: SnapshotSpecification) -> Iterator[None]:
+    """Say of which ingestion an error is; not of those of the workload's own function, which come with their lines."""
+    try:
+        yield
+    except ValueError as error:
+        raise PermanentError(f"the ingestion of {specification.name}: {error}") from error
+
+
+def _rows(
+    ingestion: Ingestion, ingested: Ingested, specification: SnapshotSpecification, know: Know
+) -> tuple[pa.Table, tuple[DataSource, ...], Counted]:
+    """The rows that the function is given, where their labels are from, and what was odd."""
+    rows = ingested.rows()
+    know(rows)
+    labels, told = labels_of(ingestion, specification.store)
+    if labels is not None:
+        know(labels)
+    counted = Counted([*ingested.notes])
+    _tell_late(ingestion, ingested, rows, counted)
+    return prepared(ingestion, rows, labels, counted), told, counted
+
+
+def _settled(
+    made: Any, specification: SnapshotSpecification, ingestion: Ingestion, ingested: Ingested, told: tuple[DataSource, ...],
+    counted: Counted,
+) -> Made:  # fmt: skip
+    """What the function made of the rows, in splits, with where it is from."""
     if isinstance(made, pa.Table):
         splits = split(ingestion, made, _augmentation(ingestion, specification), counted)
         made = Tables(splits.train, splits.validation, splits.test, ingestion.label)

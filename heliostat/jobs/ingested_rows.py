@@ -20,6 +20,7 @@ from heliostat.data.ingestion import Ingestion
 from heliostat.jobs.batch_rows import table_of
 from heliostat.jobs.parent_rows import rows_of_parent
 from heliostat.jobs.predicted_rows import predicted
+from heliostat.jobs.row_errors import of_file
 from heliostat.spec import ingested
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import DataSource, Parent
@@ -217,19 +218,28 @@ def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None,
 
 def _table(source: FilesSource, uri: str, content: bytes) -> pa.Table:
     try:
-        match source.format:
-            case "parquet":
-                return pq.read_table(pa.BufferReader(content))
-            case "csv":
-                from pyarrow import csv
-
-                return csv.read_csv(io.BytesIO(content))
-            case _:
-                from pyarrow import json as lines
-
-                return lines.read_json(io.BytesIO(content))
+        return _parsed(source.format, content)
     except (pa.ArrowException, OSError) as error:
-        raise PermanentError(f"{uri} is no whole {source.format} file: {' '.join(str(error).split())[:300]}") from None
+        why = of_file(error, is_text=source.format != "parquet")
+        raise PermanentError(f"{uri} is no whole {source.format} file: {why}") from None
+
+
+def _parsed(format_: str, content: bytes) -> pa.Table:
+    match format_:
+        case "parquet":
+            return pq.read_table(pa.BufferReader(content))
+        case "csv":
+            from pyarrow import csv
+
+            try:
+                return csv.read_csv(io.BytesIO(content))
+            except pa.ArrowInvalid:
+                # One thread alone counts the rows, and says which one it is.
+                return csv.read_csv(io.BytesIO(content), read_options=csv.ReadOptions(use_threads=False))
+        case _:
+            from pyarrow import json as lines
+
+            return lines.read_json(io.BytesIO(content))
 
 
 def _together(tables: Iterator[pa.Table]) -> pa.Table:
@@ -266,10 +276,13 @@ def _greatest(column: pa.ChunkedArray) -> int | float | str:
     if isinstance(found, datetime):
         return found.isoformat()
     if isinstance(found, str):
-        return datetime.fromisoformat(found).isoformat()  # SQLite has times as text
+        try:
+            return datetime.fromisoformat(found).isoformat()  # SQLite has times as text
+        except ValueError:
+            pass  # what it is instead may be personal
     if isinstance(found, int | float):
         return found
-    raise PermanentError(f"the cursor holds {found!r}: it must be a number or a time in each row; CAST it in the query")
+    raise PermanentError(f"the cursor holds {column.type}: it must be a number or a time in each row; CAST it in the query")
 
 
 def _in_parts(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:

@@ -18,6 +18,7 @@ from heliostat.jobs.monitor_asked import Looking
 from heliostat.jobs.monitor_look import declared_digest, look
 from heliostat.jobs.monitor_model import Answering
 from heliostat.jobs.monitor_reference import reference_of
+from heliostat.jobs.monitor_snapshot import with_what_is_left
 from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
 from heliostat.monitoring.messages import as_json, as_mail, as_slack
@@ -42,6 +43,7 @@ def watch(specification: MonitorSpecification) -> None:
 def watch_with(specification: MonitorSpecification, answering: Answering) -> None:
     """Look, keep what was found, and send what waits."""
     store = open_store(specification.store)
+    specification = with_what_is_left(specification, store)
     revisions = Revisions(store, states(specification.name))
     now = datetime.now(UTC) if specification.at is None else datetime.fromtimestamp(specification.at, UTC)
     reference = reference_of(specification, store, answering, now)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from heliostat.data.profiling import DRIFT, profile
 from heliostat.jobs.monitor_log import PREDICTION, day_of, files, there, typed, types_of
+from heliostat.jobs.monitor_personal import PersonalInputs
 from heliostat.monitoring.drifting import predictions_table
 from heliostat.monitoring.hashing import hashes
 from heliostat.monitoring.logged import Reading, predictions_of, read
@@ -30,8 +31,8 @@ _SPARE: Final = 4
 
 
 def reference_of_answers(
-    specification: MonitorSpecification, store: ObjectStore, inputs: tuple[str, ...], kept: tuple[str, ...], digest: str,
-    now: datetime,
+    specification: MonitorSpecification, store: ObjectStore, inputs: tuple[str, ...], kept: tuple[str, ...],
+    personal: PersonalInputs, digest: str, now: datetime,
 ) -> Reference:  # fmt: skip
     """The version's first answers as a reference; one that says what it waits for where there are too few.
 
@@ -40,6 +41,7 @@ def reference_of_answers(
         store: Where the log is.
         inputs: The contract's.
         kept: Those that are kept beside predictions, as slices are by them.
+        personal: What of the inputs is personal.
         digest: Of all that decides it.
         now: The time that it is.
     """
@@ -53,11 +55,14 @@ def reference_of_answers(
         waiting = about.model_copy(update={"digest": awaited, "awaited": told + "held against"})
         return Reference(waiting, _labelled(rows.slice(0, 0), specification, kept), None, None)
     drifting, watched = monitor.drift, monitor.prediction_drift is not None
-    columns = watched_inputs(rows.schema, inputs, drifting) if drifting is not None else ()
-    left = [name for name in inputs if drifting is not None and name not in columns and not drifting.columns]
-    problems = (f"drift of {', '.join(left)} is not watched: times go on, or the log has no such column",) if left else ()
+    there = watched_inputs(rows.schema, inputs, drifting) if drifting is not None else ()
+    asked_for = drifting.columns if drifting is not None else ()
+    columns = personal.kept(there, asked_for)
+    left = [name for name in inputs if drifting is not None and name not in there and not asked_for]
+    problems = [f"drift of {', '.join(left)} is not watched: times go on, or the log has no such column"] if left else []
+    problems += personal.problems(there, asked_for)
     return Reference(
-        about.model_copy(update={"problems": problems, "columns": columns if drifting is not None else None}),
+        about.model_copy(update={"problems": tuple(problems), "columns": columns if drifting is not None else None}),
         _labelled(rows, specification, kept),
         profile(rows.select(list(columns)), DRIFT) if drifting is not None else None,
         profile(predictions_table(rows[PREDICTION], task), DRIFT) if watched else None,

@@ -9,9 +9,11 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
+from heliostat.jobs.personal_texts import quoting_none
 from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point, reads_whole
 from heliostat.ml.predictions import parts_of
 from heliostat.serving import model_cache
+from heliostat.serving.prediction_log.columns import personal_names
 from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.systems.errors import PermanentError
 
@@ -47,7 +49,8 @@ class Answering:
             PermanentError: the answer has no such field, or the rows no column that the model needs.
         """
         own = [name for name in self.inputs if name in rows.column_names]
-        return self._fields(self._predicted(columns_of(rows.select(own))))
+        with quoting_none(personal_names(self.contract.row), rows):
+            return self._fields(self._predicted(columns_of(rows.select(own))))
 
     def served(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], pa.Array]:
         """The predictor's columns and the answers' field for rows as clients send them.

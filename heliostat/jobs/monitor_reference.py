@@ -18,6 +18,8 @@ from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, ProfileBuilder, profile
 from heliostat.jobs.monitor_first_answers import USUAL_ROWS, reference_of_answers
 from heliostat.jobs.monitor_model import Answering
+from heliostat.jobs.monitor_personal import PersonalInputs
+from heliostat.jobs.monitor_snapshot import erasures
 from heliostat.jobs.specification import progress
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.tasks.evaluation import Evaluation
@@ -34,13 +36,13 @@ from heliostat.monitoring.reference import (
 )
 from heliostat.monitoring.sampling import Labelled
 from heliostat.monitoring.windows import from_micros, micros, numbers_of
-from heliostat.spec.monitoring import MonitorSpecification, reference_top
+from heliostat.spec.monitoring import MonitorSpecification, reference_top, references
 from heliostat.spec.watches import CalendarWindows
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 _MOST_TEST_ROWS: Final = 200_000
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Of the form; another one is made anew."""
 
 
@@ -57,12 +59,14 @@ def digest_of(specification: MonitorSpecification) -> str:
         "problem": specification.problem.model_dump(mode="json"),
         "field": monitor.field,
         "windows": monitor.windows.model_dump(mode="json"),
-        "columns": sorted(_kept_columns(specification, ())),
+        "columns": sorted(_named_columns(specification)),
         "features": bool(monitor.estimate),
         "drift": monitor.drift.model_dump(mode="json") if monitor.drift else None,
         "predictions": monitor.prediction_drift is not None,
         "newest": monitor.recency.training_data_column if monitor.recency else None,
     }
+    if specification.privacy is not None:
+        parts["keys"] = [key.id for key in specification.privacy.keys[:1]]  # a newer key makes other hashes
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -78,13 +82,22 @@ def reference_of(specification: MonitorSpecification, store: ObjectStore, answer
     if kept is not None:
         return kept
     progress(f"making the reference of {specification.model_uri}")
+    before = erasures(store, specification.name)
     if specification.dataset_digest is None:
-        columns = _kept_columns(specification, answering.inputs)
-        found = reference_of_answers(specification, store, answering.inputs, columns, digest, now)
+        personal = PersonalInputs.of_log(answering.contract)
+        columns = _kept_columns(specification, answering.inputs, personal)
+        found = reference_of_answers(specification, store, answering.inputs, columns, personal, digest, now)
     else:
-        found = _made(specification, answering, digest, now)
-    if not found.about.awaited:
+        personal = PersonalInputs.of(answering.contract, specification.privacy)
+        found = _made(specification, answering, personal, digest, now)
+    if before.under_way:
+        progress("the reference is not kept: a person's rows are being deleted (`heliostat erasure list`)")
+    elif not found.about.awaited:
         _keep(store, top, found)
+        if erasures(store, specification.name) != before:
+            _forget(store, top)
+            raise RetryableError("a person's rows were deleted while a reference was made of them: look again")
+        _forget_superseded(store, specification, digest)
     return found
 
 
@@ -123,11 +136,36 @@ def _keep(store: ObjectStore, top: str, found: Reference) -> None:
     store.put(f"{top}about.json", found.about.model_dump_json(indent=2).encode())
 
 
-def _made(specification: MonitorSpecification, answering: Answering, digest: str, now: datetime) -> Reference:
+def _forget(store: ObjectStore, top: str) -> None:
+    """Remove a reference; what says what it is goes last."""
+    for info in sorted(store.list(top), key=lambda info: info.key == f"{top}about.json"):
+        store.delete(info.key)
+
+
+def _forget_superseded(store: ObjectStore, specification: MonitorSpecification, digest: str) -> None:
+    """Remove what else was kept of the version: of other data, or by another declaration. An earlier release kept personal
+    inputs in clear. First answers stay: the log may not have them any more."""
+    if specification.dataset_digest is None:
+        return
+    for info in list(store.list(references(specification.name))):
+        top, _, name = info.key.rpartition("/")
+        if name != "about.json" or top.endswith(digest):
+            continue
+        try:
+            about = ReferenceAbout.model_validate_json(store.get(info.key))
+        except (ObjectMissingError, ValidationError):
+            continue
+        if about.model_uri == specification.model_uri and about.dataset_digest is not None:
+            _forget(store, f"{top}/")
+
+
+def _made(
+    specification: MonitorSpecification, answering: Answering, personal: PersonalInputs, digest: str, now: datetime
+) -> Reference:
     snapshot = Snapshot(specification.dataset_key, specification.store)
     manifest = snapshot.manifest()
-    inputs, learned, newest, problems = _of_training(specification, snapshot, answering)
-    labelled, predictions = _of_test(specification, snapshot, answering, manifest["label"])
+    inputs, learned, newest, problems = _of_training(specification, snapshot, answering, personal)
+    labelled, predictions = _of_test(specification, snapshot, answering, personal, manifest["label"])
     about = ReferenceAbout(
         digest=digest,
         model_uri=specification.model_uri,
@@ -144,7 +182,7 @@ def _made(specification: MonitorSpecification, answering: Answering, digest: str
 
 
 def _of_training(
-    specification: MonitorSpecification, snapshot: Snapshot, answering: Answering
+    specification: MonitorSpecification, snapshot: Snapshot, answering: Answering, personal: PersonalInputs
 ) -> tuple[Profile | None, dict[str, float], datetime | None, list[str]]:
     """The profile of the inputs, how seasons differ, the newest time, and what cannot be watched."""
     monitor = specification.monitor
@@ -156,7 +194,8 @@ def _of_training(
     _require(schema, "monitor.recency.trainingDataColumn", newest_column)
     season = watch.season if watch is not None else None
     _require(schema, "monitor.drift.season", season)
-    inputs = watched_inputs(schema, answering.inputs, watch) if watch is not None else ()
+    found = watched_inputs(schema, answering.inputs, watch) if watch is not None else ()
+    inputs = personal.kept(found, watch.columns if watch is not None else ())
     wanted = tuple(dict.fromkeys([*inputs, *filter(None, (season, newest_column))]))
     builders: dict[int, ProfileBuilder] = {}
     newest: int | None = None
@@ -165,12 +204,13 @@ def _of_training(
             times, there = micros(batch[newest_column])
             newest = max([each for each in (newest, int(times[there].max()) if there.any() else None) if each is not None])
         for number, rows in _by_season(specification, batch, season) if watch is not None else ():
-            builders.setdefault(number, ProfileBuilder(DRIFT)).add(rows.select(list(inputs)))
-    problems = [] if watch is None else _lacking(schema, answering.inputs, watch.columns, inputs)
+            builders.setdefault(number, ProfileBuilder(DRIFT)).add(personal.treated(rows.select(list(inputs))))
+    problems = [] if watch is None else _lacking(schema, answering.inputs, watch.columns, found)
+    problems += personal.problems(found, watch.columns) if watch is not None else ()
     profiles = [builder.profile() for _, builder in sorted(builders.items())]
     learned = learned_from(watch, profiles) if watch is not None and season is not None else {}
-    found = Profile.merged(profiles) if profiles else None
-    return found, learned, from_micros(newest) if newest is not None else None, problems
+    merged = Profile.merged(profiles) if profiles else None
+    return merged, learned, from_micros(newest) if newest is not None else None, problems
 
 
 def _by_season(specification: MonitorSpecification, batch: pa.Table, season: str | None) -> Iterator[tuple[int, pa.Table]]:
@@ -202,7 +242,7 @@ def _lacking(schema: pa.Schema, inputs: tuple[str, ...], named: tuple[str, ...],
 
 
 def _of_test(
-    specification: MonitorSpecification, snapshot: Snapshot, answering: Answering, label: str
+    specification: MonitorSpecification, snapshot: Snapshot, answering: Answering, personal: PersonalInputs, label: str
 ) -> tuple[Labelled, Profile | None]:
     """Predictions of the test split with their labels, and their profile; of a large one an even share of the rows."""
     table = snapshot.table("test")
@@ -214,11 +254,9 @@ def _of_test(
         labels = np.full(table.num_rows, np.nan)
     answers = answering.answers(table)
     predictions = predictions_of(answers, specification.problem.task)
-    columns = {
-        name: _plain(table[name].combine_chunks())
-        for name in _kept_columns(specification, answering.inputs)
-        if name in table.column_names
-    }
+    there = [name for name in _kept_columns(specification, answering.inputs, personal) if name in table.column_names]
+    kept_inputs = personal.treated(table.select(there))
+    columns = {name: _plain(kept_inputs[name].combine_chunks()) for name in there}
     requests = np.arange(table.num_rows, dtype=np.uint64)
     found = Labelled(np.asarray(labels, dtype=np.float64), predictions, requests, columns)
     finite = np.asarray(np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1), dtype=bool)
@@ -227,12 +265,17 @@ def _of_test(
     return found.part(finite), kept
 
 
-def _kept_columns(specification: MonitorSpecification, inputs: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns that slices are by, that a ranking groups by, and, where numbers are estimated, all inputs."""
+def _named_columns(specification: MonitorSpecification) -> tuple[str, ...]:
+    """The columns that slices are by, and that a ranking groups by."""
     task = specification.problem.task
     slices = [column for watch in specification.monitor.quality for column in watch.slices]
-    group = task.columns_needed if task is not None else ()
-    return tuple(dict.fromkeys([*slices, *group, *(inputs if specification.monitor.estimate else ())]))
+    return (*slices, *(task.columns_needed if task is not None else ()))
+
+
+def _kept_columns(specification: MonitorSpecification, inputs: tuple[str, ...], personal: PersonalInputs) -> tuple[str, ...]:
+    """The columns that are kept beside predictions: those that are named and, where numbers are estimated, all inputs."""
+    named = _named_columns(specification)
+    return tuple(dict.fromkeys(personal.kept([*named, *(inputs if specification.monitor.estimate else ())], named)))
 
 
 def features_of(reference: Reference) -> tuple[str, ...]:

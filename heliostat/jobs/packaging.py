@@ -19,7 +19,9 @@ import pyarrow as pa
 
 from heliostat.jobs import scoring
 from heliostat.ml.pyfunc import RESULT_FILE, columns_in
+from heliostat.ml.tasks.base import is_list
 from heliostat.spec.code import code_of, library_of, others_of
+from heliostat.systems.personal_keys import MASK
 
 NAME: Final = "model"
 DATA_FOLDER: Final = "trained"
@@ -43,8 +45,11 @@ def prepare() -> None:
         import git  # noqa: F401 - MLflow asks it for the commit
 
 
-def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
-    """Log what a training handed back in `folder` as the run's model, and return `models:/<model id>`."""
+def log_model(run_id: str, folder: Path, label: str, example: pa.Table, personal: Collection[str] = ()) -> str:
+    """Log what a training handed back in `folder` as the run's model, and return `models:/<model id>`.
+
+    Of the columns that are `personal` its input example has no values.
+    """
     import mlflow
 
     with mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as temporary:
@@ -59,7 +64,7 @@ def log_model(run_id: str, folder: Path, label: str, example: pa.Table) -> str:
             data_path=str(data),
             code_paths=_code(Path(temporary, "code"), root),
             signature=_signature(inputs.schema, columns_in(folder)),
-            input_example=_frame(inputs),
+            input_example=_frame(without_values(inputs, personal)),
             pip_requirements=_requirements(root, entry_points),
             metadata={scoring.METADATA_KEY: scoring.PROGRAM},
         )
@@ -114,6 +119,26 @@ def _signature(schema: pa.Schema, columns: Sequence[str]) -> Any:
     # What the task leaves open, the signature does: MLflow has no name for an answer of any shape.
     outputs = Schema([ColSpec("double", name) for name in columns]) if columns else None
     return ModelSignature(inputs=Schema(inputs), outputs=outputs)
+
+
+def without_values(table: pa.Table, personal: Collection[str]) -> pa.Table:
+    """A table with stand-ins in some columns, of the same types."""
+    for number, field in enumerate(table.schema):
+        if field.name in personal:
+            table = table.set_column(number, field.name, _stand_ins(field.type, table.num_rows))
+    return table
+
+
+def _stand_ins(kind: pa.DataType, count: int) -> pa.Array:
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_temporal(plain):
+        found = pa.array([0] * count, pa.int64() if plain.bit_width == 64 else pa.int32()).cast(plain)
+    elif is_list(plain):
+        found = pa.array([[]] * count, plain)
+    else:
+        is_text = pa.types.is_string(plain) or pa.types.is_large_string(plain)
+        found = pa.array([MASK if is_text else 0] * count).cast(plain)
+    return found.cast(kind)
 
 
 def _frame(table: pa.Table) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from heliostat.jobs.data_of import Made, data_of
+from heliostat.jobs.data_of import Know, Made, data_of
 from heliostat.ml.datasets import Parts, Snapshot, Tables
 from heliostat.ml.snapshots.parts import parts_of
 from heliostat.ml.snapshots.sampling import sampled
@@ -18,18 +18,18 @@ from heliostat.spec.jobs import SnapshotSpecification, WholeSnapshot
 from heliostat.spec.snapshot_settings import sample_text
 
 
-def rows_of(specification: SnapshotSpecification, tell: Callable[[str], None]) -> Made:
+def rows_of(specification: SnapshotSpecification, tell: Callable[[str], None], know: Know = lambda *tables: None) -> Made:
     """What a snapshot is made of: all rows, or the sample that is asked for.
 
     Of a whole snapshot and of the function that made it a sample is the same: a row's number in its split decides.
     """
     share, whole = specification.sample, specification.whole
     if share is None:
-        return data_of(specification, tell)
+        return data_of(specification, tell, know)
     if whole is not None:
         tell(f"taking {sample_text(share)} of the snapshot {whole.digest[:12]}")
         return Made(_of_snapshot(whole, share))
-    made = data_of(specification, tell)
+    made = data_of(specification, tell, know)
     return replace(made, data=_of_function(made.data, share))
 
 

@@ -10,6 +10,7 @@ import heliostat
 from heliostat.data.profiles import Profile
 from heliostat.data.schema import SchemaError, read
 from heliostat.data.storage import from_bytes
+from heliostat.jobs.personal_texts import PersonalTexts
 from heliostat.jobs.sample_of import rows_of
 from heliostat.jobs.specification import progress, run
 from heliostat.ml import datasets
@@ -23,19 +24,36 @@ from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_stor
 
 
 def snapshot(specification: SnapshotSpecification) -> None:
-    """Call the workload's data function and keep what it returns, or a sample of it, with how it was made."""
-    found = rows_of(specification, progress)
+    """Call the workload's data function and keep what it returns, or a sample of it, with how it was made.
+
+    What is told of a failure quotes no value of a column that the workload's contract marks as personal.
+    """
+    personal = PersonalTexts(specification.personal)
+    try:
+        _made(specification, personal)
+    except Exception as error:
+        if (told := personal.told(error)) is error:
+            raise
+        raise told from None
+
+
+def _made(specification: SnapshotSpecification, personal: PersonalTexts) -> None:
+    found = rows_of(specification, progress, personal.know)
+    if isinstance(found.data, datasets.Tables):
+        personal.know(*(table for _, table in found.data))
     data = found.data
     store = open_store(specification.store)
     told: list[SplitFinding] = []
 
     def held(splits: Mapping[str, Split]) -> None:
-        told.extend(_held(specification, store, splits, data.label))
+        told.extend(_held(specification, store, splits, data.label, personal))
         found.require_current()
 
-    sample = {"sample": specification.sample} if specification.sample is not None else {}
+    more: dict[str, Any] = {"sample": specification.sample} if specification.sample is not None else {}
+    if specification.personal:
+        more["personal"] = list(specification.personal)
     try:
-        manifest = datasets.save(data, specification.name, store, progress, specification.task, held, sample)
+        manifest = datasets.save(data, specification.name, store, progress, specification.task, held, more)
     except PermanentError as error:
         if specification.sample is None:
             raise
@@ -46,7 +64,7 @@ def snapshot(specification: SnapshotSpecification) -> None:
 
 
 def _held(
-    specification: SnapshotSpecification, store: ObjectStore, splits: Mapping[str, Split], label: str
+    specification: SnapshotSpecification, store: ObjectStore, splits: Mapping[str, Split], label: str, personal: PersonalTexts
 ) -> tuple[SplitFinding, ...]:
     """Hold the splits to the workload's schema, where there is one; what fails and stops nothing.
 
@@ -60,7 +78,7 @@ def _held(
         schema = read(specification.data_schema)
     except SchemaError as error:
         raise PermanentError(str(error)) from None
-    found = hold(schema, splits, label, lambda: _reference(specification, store))
+    found = personal.discreet(hold(schema, splits, label, lambda: _reference(specification, store)), splits)
     if not found.holds:
         raise PermanentError(_refused(specification, store, found))
     return found.others

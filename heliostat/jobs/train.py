@@ -236,7 +236,7 @@ def logged_model(specification: TrainSpecification | FederateSpecification, run_
             return f"models:/{model.model_id}"
     manifest = Snapshot(specification.dataset_key, specification.store).manifest()
     example = Snapshot(specification.dataset_key, specification.store).table("test").slice(0, 3)
-    return log_model(run_id, folder, manifest["label"], example)
+    return log_model(run_id, folder, manifest["label"], example, manifest.get("personal", ()))
 
 
 class _Preparing:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,20 @@ from heliostat.spec.tasks import DeclaredTask, Task
 
 BINS = 20
 TOP = 50
+_NOBODYS = ("type", "count", "missing", "notFinite", "distinct", "mean", "std", "lengths")
+"""Figures that are no single row's value."""
 DOMAIN = 1_000
 """A text column with more distinct values than this has no domain: it names things instead of sorting them."""
 
 
-def of(splits: Mapping[str, Split], label: str, folder: Path, task: DeclaredTask = None) -> dict[str, Any]:
+def of(
+    splits: Mapping[str, Split], label: str, folder: Path, task: DeclaredTask = None, personal: Collection[str] = ()
+) -> dict[str, Any]:
     """The statistics of each split, and how its label is spread. Histograms share the train split's edges, to compare them.
 
     With a task, each split has a `label`: what the task tells of its own label, and which metrics are not defined on it.
+
+    Of `personal` columns values are counted, and none is told.
 
     `folder` takes what memory does not hold: 32 bytes for each distinct value of a column of numbers.
     """
@@ -42,6 +48,8 @@ def of(splits: Mapping[str, Split], label: str, folder: Path, task: DeclaredTask
     result: dict[str, Any] = {}
     for name, split in splits.items():
         columns = {column: _column(column, split, edges, folder) for column in split.schema.names}
+        for column in columns.keys() & set(personal):
+            columns[column] = {key: value for key, value in columns[column].items() if key in _NOBODYS}
         result[name] = {"rows": split.rows, "columns": columns, **_balance(split.column(label))}
         if task is not None:
             result[name]["label"] = label_of(split, label, task)
@@ -76,15 +84,17 @@ def _balance(label: Iterable[pa.ChunkedArray]) -> dict[str, Any]:
     return {"classBalance": dict(sorted(balance.items()))}
 
 
-def schema_of(split: Split, label: str) -> dict[str, Any]:
-    """Type, presence and domain of each column, as the train split has them."""
+def schema_of(split: Split, label: str, personal: Collection[str] = ()) -> dict[str, Any]:
+    """Type, presence and domain of each column, as the train split has them; no domain and no bounds of `personal` ones."""
     columns: dict[str, Any] = {}
     for field in split.schema:
         missing = split.null_count(field.name)
         entry: dict[str, Any] = {"type": str(field.type), "required": missing == 0, "role": "input"}
         if field.name == label:
             entry["role"] = "label"
-        if _is_text(field.type):
+        if field.name in personal:
+            pass
+        elif _is_text(field.type):
             values = _domain(split.column(field.name))
             if len(values) <= DOMAIN:
                 entry["values"] = sorted(values)

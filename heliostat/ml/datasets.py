@@ -180,7 +180,7 @@ def save(
 
     The values alone name it. What is told of the label is told as the task has it, also of one that is adopted. `hold` is
     called with the splits before anything is stored, and raises where they are not to become a snapshot. `more` is what else
-    the manifest says.
+    the manifest says. Of columns that it names as `personal` neither statistics nor schema, which are shown, have values.
 
     Raises:
         PermanentError: the splits or the parts do not fit together, or their label is none of the task.
@@ -208,8 +208,9 @@ def save(
         tell("storing the snapshot")
         files = {split: _stored(split, rows, folder, prefix, store) for split, rows in splits.items()}
         tell("computing the statistics")
-        put_json(store, f"{prefix}/statistics.json", dataset_statistics.of(splits, data.label, folder, task))
-        put_json(store, f"{prefix}/schema.json", dataset_statistics.schema_of(splits["train"], data.label))
+        personal = (more or {}).get("personal", ())
+        put_json(store, f"{prefix}/statistics.json", dataset_statistics.of(splits, data.label, folder, task, personal))
+        put_json(store, f"{prefix}/schema.json", dataset_statistics.schema_of(splits["train"], data.label, personal))
         keep_profiles(store, name, digest, splits, data.label)
     manifest = {
         "name": name,

@@ -9,7 +9,7 @@ from typing import Any
 from heliostat.provider import ingestions, inspecting, ray_work
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.spec.addresses import StoreAddress
-from heliostat.spec.inspection import Role
+from heliostat.spec.inspection import Asked, InspectionTask, Role
 from heliostat.spec.jobs import SnapshotSpecification, WholeSnapshot
 from heliostat.spec.snapshot_settings import sample_text
 from heliostat.spec.training_resources import DatasetAddress, DatasetInputs, DatasetOutputs
@@ -173,7 +173,8 @@ def _taken(inputs: DatasetInputs) -> dict[str, Any] | None:
 async def _made(context: Context, inputs: DatasetInputs, old: DatasetOutputs | None) -> DatasetOutputs:
     manifest = await asyncio.to_thread(_taken, inputs)
     if manifest is None:
-        await ray_work.run(await asyncio.to_thread(_work, inputs, old), context)
+        personal = await _personal(inputs)
+        await ray_work.run(await asyncio.to_thread(_work, inputs, old, personal), context)
         manifest = await asyncio.to_thread(_manifest, inputs)
     if manifest is None:
         raise RuntimeError(f"the snapshot job of {inputs.name} succeeded and left no manifest")
@@ -194,7 +195,15 @@ async def _made(context: Context, inputs: DatasetInputs, old: DatasetOutputs | N
     )
 
 
-def _work(inputs: DatasetInputs, old: DatasetOutputs | None) -> ray_work.Work:
+async def _personal(inputs: DatasetInputs) -> tuple[str, ...]:
+    """The columns that the workload's contract marks as personal."""
+    if (contract := inputs.contract) is None:
+        return ()
+    asked = Asked(entry_point=contract.entry_point, role=Role.CONTRACT)
+    return (await inspecting.inspect(contract.code, InspectionTask(asked=(asked,)))).personal
+
+
+def _work(inputs: DatasetInputs, old: DatasetOutputs | None, personal: tuple[str, ...]) -> ray_work.Work:
     specification = SnapshotSpecification(
         name=inputs.name,
         entry_point=inputs.entry_point,
@@ -207,6 +216,7 @@ def _work(inputs: DatasetInputs, old: DatasetOutputs | None) -> ray_work.Work:
         previous=f"datasets/{old.name}/{old.address.digest}" if old is not None else None,
         sample=inputs.sample,
         whole=_whole(inputs),
+        personal=personal,
         store=inputs.store,
         result_key=_result_key(inputs),
     )
@@ -222,7 +232,8 @@ def _work(inputs: DatasetInputs, old: DatasetOutputs | None) -> ray_work.Work:
 
 
 def _same(old: DatasetInputs, new: DatasetInputs) -> frozenset[str]:
-    same = {"ray", "origin"}  # where a snapshot may be taken from tells nothing of its content
+    # Where a snapshot may be taken from, and what is asked of a contract, tell nothing of its content.
+    same = {"ray", "origin", "contract"}
     if _task(old) == _task(new):
         same.add("problem")  # metrics of the workload's own are nothing to a snapshot
     if old.code.digest == new.code.digest:

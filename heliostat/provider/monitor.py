@@ -184,7 +184,9 @@ def _told(inputs: MonitorInputs, key: str) -> dict[str, Any] | None:
 def _identity(inputs: MonitorInputs) -> str:
     """Of what decides how it looks."""
     parts = inputs.model_dump(mode="json", include={"name", "contract", "model_uri", "problem", "monitor", "scaling", "group"})
-    own = {"environment": inputs.environment.digest} if inputs.environment is not None else {}
+    own: dict[str, Any] = {"environment": inputs.environment.digest} if inputs.environment is not None else {}
+    if inputs.privacy is not None:
+        own["keys"] = [key.id for key in inputs.privacy.keys[:1]]  # a newer key makes other hashes
     data = inputs.dataset.digest if inputs.dataset is not None else None
     found = {**parts, **own, "code": inputs.code.digest, "data": data, "library": library_packages.here()}
     return ray_work.digest_of(found)
@@ -206,6 +208,7 @@ def specification_of(inputs: MonitorInputs, result_key: str) -> MonitorSpecifica
         problem=inputs.problem or Problem(),
         monitor=inputs.monitor,
         transformed=inputs.transformed,
+        privacy=inputs.privacy,
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
         usd_an_hour=_usd_an_hour(inputs),

@@ -10,7 +10,7 @@ from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec.base import Parameters
 from heliostat.spec.problem import Problem
-from heliostat.spec.training_resources import Code
+from heliostat.spec.training_resources import Code, ContractCode
 
 if TYPE_CHECKING:
     from heliostat.data.ingestion import Ingestion
@@ -29,6 +29,7 @@ class Dataset(Resource):
         problem: What its label is held against; by default it is a number.
         data_schema: What is expected of it, as the text of a `schema.yaml`; data that is otherwise is no snapshot.
         ingestion: Where its rows come from; the entry point takes them as its second argument, after the parameters.
+        contract: The workload's: values of columns that it marks as personal stand in no error.
     """
 
     token = "heliostat:index:Dataset"  # noqa: S105 - a type, no secret
@@ -46,6 +47,7 @@ class Dataset(Resource):
         problem: Problem | None = None,
         data_schema: str | None = None,
         ingestion: Ingestion | None = None,
+        contract: ContractCode | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -57,6 +59,7 @@ class Dataset(Resource):
             problem=problem,
             data_schema=data_schema,
             ingestion=ingestion.model_dump(mode="json") if ingestion is not None else None,
+            contract=contract,
             origin=platform.snapshots,
             sample=platform.sample,
             store=platform.store,

@@ -132,6 +132,7 @@ class ServedExternalModel(pulumi.ComponentResource):
                 platform,
                 opts=child,
                 postprocessing=steps,
+                privacy=serving.privacy,
             )
             for each, batch in spec.batch.items()
         }
@@ -153,7 +154,10 @@ class ServedExternalModel(pulumi.ComponentResource):
                 problem = problem_of(contract, monitor.field)
             except ValueError as error:
                 raise pulumi.RunError(f"workloads.{name}.monitor: {error}") from None
-            Monitor(own, _code(root, folder), contract_at, served, None, monitor, platform, after, problem=problem)
+            Monitor(
+                own, _code(root, folder), contract_at, served, None, monitor, platform, after, problem=problem,
+                privacy=serving.privacy,
+            )  # fmt: skip
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = model.model_uri

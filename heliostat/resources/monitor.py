@@ -10,6 +10,7 @@ from heliostat.resources.application import ServedVersion
 from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec import monitors
+from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem
 from heliostat.spec.training_resources import Code
 from heliostat.spec.workload import Scaling
@@ -39,6 +40,7 @@ class Monitor(Resource):
         problem: The workload's task, and metrics of its own.
         transformed: What is expected after the workload's own transformation; the code has its function, too.
         scaling: How wide its training runs, which says what a retraining costs where its policy has a budget.
+        privacy: The application's, where its contract has personal fields.
     """
 
     token = "heliostat:index:Monitor"  # noqa: S105 - a type, no secret
@@ -58,6 +60,7 @@ class Monitor(Resource):
         problem: Problem | None = None,
         scaling: Scaling | None = None,
         transformed: Transformed | None = None,
+        privacy: Privacy | None = None,
     ) -> None:
         budgeted = scaling if monitor.retraining is not None and monitor.retraining.budget_usd is not None else None
         super().__init__(
@@ -74,6 +77,7 @@ class Monitor(Resource):
             scaling=budgeted,
             transformed=transformed.model_dump(mode="json") if transformed is not None else None,
             group=platform.group(budgeted.group) if budgeted is not None else None,
+            privacy=privacy,
             store=platform.store,
             ray=platform.ray,
             tracking_uri=platform.tracking_uri,

@@ -38,7 +38,7 @@ from heliostat.spec.proto import PROTO_FILE
 from heliostat.spec.retraining import UNTIL
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.tasks import DeclaredTask
-from heliostat.spec.training_resources import Code
+from heliostat.spec.training_resources import Code, ContractCode
 from heliostat.spec.tuning import space_mistakes
 from heliostat.spec.workload import Workload
 
@@ -278,6 +278,7 @@ class ServedModel(pulumi.ComponentResource):
             problem=declared,
             data_schema=args.data_schema(),
             ingestion=ingestion,
+            contract=ContractCode(entry_point=args.contract, code=args.code(args.contract)),
         )
         spec = spec.model_copy(update={"gate": resolved_gate(spec.gate, problem)})
         candidate = Candidate(pin=spec.model) if spec.model else self._trained(name, args, spec, platform, data, child)
@@ -318,8 +319,10 @@ class ServedModel(pulumi.ComponentResource):
             # Of what was kept although its candidate was refused the data are others than those of the candidate.
             tested = pulumi.Output.all(data.address, version.data_digest).apply(lambda found: _data_of(*found))
             scaling = spec.training.scaling if spec.federated is None else None
-            more = {"problem": declared, "scaling": scaling, "transformed": transformed}
-            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, **more)
+            Monitor(
+                own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared, scaling=scaling,
+                transformed=transformed, privacy=spec.serving.privacy,
+            )  # fmt: skip
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri

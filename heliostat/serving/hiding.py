@@ -95,9 +95,12 @@ def _leaves(value: Any) -> Iterator[str]:
         for each in value.values() if isinstance(value, dict) else value:
             yield from _leaves(each)
     elif value is not None and not isinstance(value, bool):
-        text = str(value)
-        # As Python and as JSON quote it.
-        yield from {text, repr(value).strip("'\""), to_json(value).decode().strip('"'), ascii(value).strip("'\"")}
+        yield from written(value)
+
+
+def written(value: Any) -> set[str]:
+    """How a plain value may stand in a text: as it is, and as Python and JSON quote it."""
+    return {str(value), repr(value).strip("'\""), to_json(value).decode().strip('"'), ascii(value).strip("'\"")}
 
 
 def hiding(values: set[str]) -> Callable[[str], str]:

@@ -80,6 +80,8 @@ class SnapshotManifest(Model):
     """Arrow's types, by name."""
     files: dict[str, list[str]] = {}
     notes: tuple[str, ...] = ()
+    personal: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """What the workload's contract marked as personal when it was made, by all names: no statistics quote such columns."""
     origin: dict[str, Any] | None = Field(default=None, exclude_if=is_none)
     """The other store that has the files of its rows, a `StoreAddress`; None where they are beside the manifest."""
     sample: SampleShare | None = Field(default=None, exclude_if=is_none)

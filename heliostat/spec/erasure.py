@@ -43,7 +43,7 @@ class ErasedObject(Model):
 
     key: str
     rows: int
-    """That were removed."""
+    """That were removed; of a text places that named them, of what counts rows those that it counted."""
     before: Digest
     """Of its content."""
     after: Digest | None = Field(default=None, exclude_if=is_none)

@@ -100,3 +100,5 @@ class Inspection(Model):
     have any field."""
     inputs: tuple[str, ...] | None = None
     """The fields of the contract's rows, as clients name them; None where there is no contract."""
+    personal: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Those of them that are marked as personal, or have parts that are, by all of their names."""

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from heliostat.spec.addresses import StoreAddress
-from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_none
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_empty, is_none
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.federated import CoordinatorListener, DeliveredPackage, FederatedRules, Site
@@ -51,6 +51,8 @@ class SnapshotSpecification(Model):
     """The share of the rows that is taken; by default all."""
     whole: WholeSnapshot | None = None
     """The snapshot that a sample is taken of; None: what the data function returns."""
+    personal: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Columns that the workload's contract marks as personal: what is told of the job quotes none of their values."""
     store: StoreAddress
     result_key: str
 

@@ -11,6 +11,7 @@ from heliostat.spec.base import EntryPoint, Model, Name, is_none
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.monitors import Monitor
+from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem
 from heliostat.spec.training_resources import Code, DatasetAddress
 from heliostat.spec.workload import Scaling
@@ -39,6 +40,8 @@ class MonitorInputs(Model):
     """What the workload's schema expects after its own transformation (`heliostat.data.schema.Transformed`)."""
     environment: ModelEnvironment | None = Field(default=None, exclude_if=is_none)
     """Packages of the model's own; None where it runs in what is installed."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """The application's: what the contract marks as personal is treated in what a version is held against."""
     store: StoreAddress
     ray: RayAddress
     tracking_uri: str

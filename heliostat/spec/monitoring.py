@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from heliostat.spec.addresses import StoreAddress
-from heliostat.spec.base import Digest, EntryPoint, Model, Name
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_none
 from heliostat.spec.monitors import Monitor
+from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem
 
 
@@ -35,6 +38,8 @@ class MonitorSpecification(Model):
     monitor: Monitor
     transformed: dict[str, Any] | None = None
     """What the workload's schema expects after its own transformation (`heliostat.data.schema.Transformed`)."""
+    privacy: Privacy | None = Field(default=None, exclude_if=is_none)
+    """The application's: what the contract marks as personal is treated in what the version is held against."""
     store: StoreAddress
     tracking_uri: str
     usd_an_hour: float | None = None
@@ -84,9 +89,14 @@ def window_key(name: str, window: str) -> str:
     return f"{top(name)}windows/{window.replace(' ', '-').replace(':', '')}.json"
 
 
+def references(name: str) -> str:
+    """Where all references lie."""
+    return f"{top(name)}references/"
+
+
 def reference_top(name: str, digest: str) -> str:
     """Where a reference lies."""
-    return f"{top(name)}references/{digest}/"
+    return f"{references(name)}{digest}/"
 
 
 def proposal_key(name: str, moment: str) -> str:

@@ -29,6 +29,13 @@ class Code(Model):
     """Of the files' names and contents and the library's version."""
 
 
+class ContractCode(Model):
+    """A workload's contract, and the source files that it needs."""
+
+    entry_point: EntryPoint
+    code: Code
+
+
 class DatasetInputs(Model):
     """An immutable snapshot of a workload's data."""
 
@@ -49,6 +56,8 @@ class DatasetInputs(Model):
     """Another store, whose snapshots are taken by reference where it has them."""
     sample: SampleShare | None = Field(default=None, exclude_if=is_none)
     """The share of the rows that is taken; by default all."""
+    contract: ContractCode | None = Field(default=None, exclude_if=is_none)
+    """Says which columns are personal, whose values no error of the job may quote."""
     store: StoreAddress
     ray: RayAddress
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SECONDS = 10
+_QUOTING = ("22", "23")
+"""Classes of SQLSTATE: data that do not fit, and rows that break a rule."""
 
 
 class Rows(NamedTuple):
@@ -114,9 +116,16 @@ def connected(database: PostgresDatabase) -> Iterator[Any]:
         with closing(connection), connection:
             yield connection
     except psycopg2.OperationalError as error:
-        raise RetryableError(f"PostgreSQL at {where}: {str(error).strip()}") from None
+        raise RetryableError(f"PostgreSQL at {where}: {_told(error)}") from None
     except psycopg2.Error as error:
-        raise PermanentError(f"PostgreSQL at {where}: {str(error).strip()}") from None
+        raise PermanentError(f"PostgreSQL at {where}: {_told(error)}") from None
+
+
+def _told(error: Any) -> str:
+    """What PostgreSQL says of an error. Of values that do not fit, and rows that break a rule, its words quote them."""
+    if (error.pgcode or "")[:2] not in _QUOTING:
+        return str(error).strip()
+    return f"{type(error).__name__} (SQLSTATE {error.pgcode}); its words quote rows, and are not told here: ask it yourself"
 
 
 def _password(database: PostgresDatabase, where: str) -> str:

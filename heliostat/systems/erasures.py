@@ -22,6 +22,17 @@ def announced(store: ObjectStore, application: str) -> tuple[ErasureAnnouncement
     return tuple(ErasureAnnouncement.model_validate_json(store.get(key)) for key in keys)
 
 
+def proven(store: ObjectStore, application: str) -> frozenset[str]:
+    """The ids of those that have ended.
+
+    Raises:
+        RetryableError, PermanentError: the store does not answer.
+    """
+    ends = ".proof.json"
+    keys = [info.key for info in store.list(f"{TOP}{application}/") if info.key.endswith(ends)]
+    return frozenset(key.rpartition("/")[2].removesuffix(ends) for key in keys)
+
+
 class ErasedPeople:
     """Whose rows are not stored any more."""
 

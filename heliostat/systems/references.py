@@ -62,6 +62,14 @@ def refer(store: ObjectStore, origin: StoreAddress, result_key: str, known: dict
 
     Killed at any moment it is whole or not there, and the same once more does nothing: the manifest comes last.
     """
+    kept = take(store, origin, known)
+    made = {"made": known["made"]} if "made" in known else {}
+    store.put(result_key, _json({**kept, **made}))
+    return {**kept, **made}
+
+
+def take(store: ObjectStore, origin: StoreAddress, known: dict[str, Any]) -> dict[str, Any]:
+    """The same, with nothing that says how it was made."""
     name, digest = known["name"], known["digest"]
     prefix = prefix_of(name, digest)
     other = open_origin(origin)
@@ -78,10 +86,8 @@ def refer(store: ObjectStore, origin: StoreAddress, result_key: str, known: dict
     }
     if not is_whole(store, name, digest):
         store.put(f"{prefix}manifest.json", _json(manifest))
-    made = {"made": known["made"]} if "made" in known else {}
     kept: dict[str, Any] = json.loads(store.get(f"{prefix}manifest.json"))
-    store.put(result_key, _json({**kept, **made}))
-    return {**kept, **made}
+    return kept
 
 
 def _json(value: object) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -10,40 +11,28 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from personal_fakes import EMAIL, ROW, contract, key
+from erasure_worlds import ErasureWorld, Killed
+from personal_fakes import EMAIL, ROW, contract
 
 from heliostat.governance import batches
-from heliostat.governance.erasing import Erasing, announcement_of
 from heliostat.governance.subjects import Subject
 from heliostat.jobs import batch_parts, batch_predict
 from heliostat.jobs.batch_parts import Predicting
 from heliostat.serving.lookup.table import LookupTable
-from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import BatchRun
-from heliostat.spec.erasure import ErasedTable, ErasureProof
+from heliostat.spec.erasure import ErasedTable
 from heliostat.spec.jobs import BatchSpecification
-from heliostat.spec.personal import Privacy
 from heliostat.spec.predictions import Current, Declared, Result, manifest_key
 from heliostat.systems import prediction_tables
-from heliostat.systems.errors import RetryableError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.file_digests import sha256_of
-from heliostat.systems.objects import open_store
-from heliostat.systems.personal_keys import Keyring
 
 OTHERS = [f"p{number}@example.org" for number in range(5)]
 FIELDS = ("email", "name", "postcode", "age", "income")
 
 
-class World:
+class World(ErasureWorld):
     """A store with the predictions of the rows of a SQLite database, in three parts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.privacy = Privacy(keys=(key(folder, "k1"),))
-        self.address = StoreAddress(uri=f"file://{folder}/objects")
-        self.store = open_store(self.address)
-        self.keys = Keyring.of(self.privacy.keys)
-        self.subject = Subject.of("email", EMAIL, self.keys)
 
     def fill(self, *emails: str) -> None:
         """Rows that a query finds, two in each part."""
@@ -65,14 +54,6 @@ class World:
             "privacy": self.privacy, "result_key": "batches/nightly/made/abc.json", **changes,
         }  # fmt: skip
         batch_predict.predict(BatchSpecification.model_validate(given))
-
-    def erase(self, store=None):
-        announced = announcement_of(self.store, "loans", self.subject, "asked for")
-        work = Erasing(self.address, announced, self.subject, lambda text: None)
-        work._store = store or self.store
-        proof = work.run()
-        work.keep(proof)
-        return proof
 
     @property
     def current(self) -> Result:
@@ -198,30 +179,31 @@ def test_predictions_that_do_not_say_whose_they_are_are_told_of(world):
     assert any("without email" in note for note in world.erase().notes)
 
 
+def test_a_predictor_that_quotes_a_person_is_told_of_without_them(world):
+    world.fill(OTHERS[0], EMAIL)
+    path = world.folder / "people.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE people SET income = 13")
+    with pytest.raises(PermanentError) as raised:
+        world.predict()
+    text = str(raised.value)
+    assert "no such person: <personal> <<personal>>" in text and "in predict" in text
+    assert not [each for each in (EMAIL, OTHERS[0], ROW["name"]) if each in text]
+
+
+def test_how_a_run_ended_loses_the_lines_of_its_log_that_name_the_person(world):
+    note = {"status": "FAILED", "message": f"the last lines:\n  no such person: <{EMAIL}>\n  exit code 1"}
+    world.store.put("batches/nightly/runs/20260302.json", json.dumps(note).encode())
+    proof = world.erase()
+    message = json.loads(world.store.get("batches/nightly/runs/20260302.json"))["message"]
+    assert EMAIL not in message and message.startswith("the last lines:\n") and message.endswith("exit code 1")
+    assert proof.searched["notes of how batch predictions ended"] == 1 and proof.rows == 4
+
+
 def parquet(columns):
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
     return sink.getvalue().to_pybytes()
-
-
-class Killed:
-    """A store whose user is killed at a call that changes something."""
-
-    def __init__(self, store, after):
-        self._store, self._left = store, after
-
-    def __getattr__(self, name):
-        found = getattr(self._store, name)
-        if name not in ("put", "delete", "put_file"):
-            return found
-
-        def call(*args, **kwargs):
-            self._left -= 1
-            if self._left < 0:
-                raise RetryableError("killed")
-            return found(*args, **kwargs)
-
-        return call
 
 
 @pytest.mark.parametrize("after", range(14))
@@ -231,9 +213,7 @@ def test_killed_at_any_change_it_goes_on_and_comes_to_the_same(world, after):
     except RetryableError:
         world.erase()
     assert world.predicted() == world.all_but_the_person()
-    proofs = [ErasureProof.model_validate_json(world.store.get(info.key)) for info in world.store.list("governance/")
-              if info.key.endswith(".proof.json")]  # fmt: skip
-    proof = max(proofs, key=lambda each: each.rows)
+    proof = max(world.proofs, key=lambda each: each.rows)
     assert sorted(each.key.split("/")[2] for each in proof.objects) == ["parts", "results", "rows"]
     assert proof.rows == 3, "what was removed before the kill is in the proof, and nothing twice"
     assert [info.key for info in world.store.list("batches/nightly/results/") if info.key.endswith(".sqlite")] == [

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from personal_fakes import EMAIL, ROW, key, opened
+from erasure_worlds import OTHER, ErasureWorld, Killed
+from personal_fakes import EMAIL, ROW, opened
 
 from heliostat.governance import objects, snapshots
-from heliostat.governance.erasing import Erasing, announcement_of
+from heliostat.governance.erasing import announcement_of
 from heliostat.governance.subjects import Subject, subject_field
 from heliostat.ml.datasets import Snapshot, Tables, save
 from heliostat.ml.ground_truth import Label, record
 from heliostat.serving.rest.exchange import Request
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import ErasureProof, content_of, digest_of, key_of
-from heliostat.spec.personal import Privacy
 from heliostat.spec.postprocessing import PostprocessingStep
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
 from heliostat.systems.personal_keys import Keyring
-
-OTHER = "grace@example.org"
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +43,8 @@ def copied(made, folder):
     return folder
 
 
-class World:
+class World(ErasureWorld):
     """A store with a prediction log, labels, a review item and a snapshot, in which two people are."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.privacy = Privacy(keys=(key(folder, "k1"),))
-        self.address = StoreAddress(uri=f"file://{folder}/objects")
-        self.store = open_store(self.address)
-        self.keys = Keyring.of(self.privacy.keys)
-        self.subject = Subject.of("email", EMAIL, self.keys)
 
     def fill(self) -> None:
         self.log(("r-1", [EMAIL]), ("r-2", [OTHER, EMAIL, OTHER]), ("r-3", [OTHER]))
@@ -76,15 +65,6 @@ class World:
             body = json.dumps({"rows": [{**ROW, "email": email} for email in emails]}).encode()
             assert app.reply(Request("POST", "/predict", b"", {b"x-request-id": request_id.encode()}, body)).status == 200
         app.close()
-
-    def erase(self, store=None):
-        announced = announcement_of(self.store, "loans", self.subject, "asked for")
-        work = Erasing(self.address, announced, self.subject, lambda text: None)
-        if store is not None:
-            work._store = store
-        proof = work.run()
-        work.keep(proof)
-        return proof
 
     def logged(self):
         files = sorted((self.folder / "objects" / "predictions" / "loans").rglob("*.parquet"))
@@ -141,6 +121,17 @@ def test_what_the_model_answered_before_steps_goes_too_and_stays_with_the_others
         assert [each["step"] for each in row["changes"]] == ["double"]
 
 
+def test_what_has_a_snapshot_s_place_says_as_it_did_what_is_personal_and_how_large_a_sample_it_is(world):
+    table = pa.table({"email": [EMAIL, *[OTHER] * 8], "income": [1.0] * 9, "late": [0.0, 1.0, 0.0] * 3})
+    tables = Tables(train=table, validation=table, test=table, label="late")
+    made = save(tables, "loans", world.store, more={"sample": 0.1, "personal": ["email"]})
+    after = next(each.after for each in world.erase().snapshots if each.before == made["digest"])
+    manifest = json.loads(world.store.get(f"datasets/loans/{after}/manifest.json"))
+    assert (manifest["sample"], manifest["personal"]) == (0.1, ["email"])
+    for name in ("statistics", "schema"):
+        assert OTHER.encode() not in world.store.get(f"datasets/loans/{after}/{name}.json")
+
+
 def test_a_snapshot_s_bytes_go_its_name_stays_and_names_what_follows(world):
     before = json.loads(world.store.get("datasets/loans/made/abc.json"))
     [erased] = world.erase().snapshots
@@ -160,27 +151,6 @@ def test_a_snapshot_s_bytes_go_its_name_stays_and_names_what_follows(world):
         save(Tables(train=again, validation=again.slice(1, 9), test=again.slice(4), label="late"), "loans", world.store)
 
 
-class Killed:
-    """A store whose user is killed at a call that changes something."""
-
-    def __init__(self, store, after):
-        self._store, self._left = store, after
-        self.calls = 0
-
-    def __getattr__(self, name):
-        found = getattr(self._store, name)
-        if name not in ("put", "delete", "put_file"):
-            return found
-
-        def call(*args, **kwargs):
-            self.calls += 1
-            if self.calls > self._left:
-                raise RetryableError("killed")
-            return found(*args, **kwargs)
-
-        return call
-
-
 @pytest.mark.parametrize("after", range(26))
 def test_killed_at_any_change_it_goes_on_and_comes_to_the_same(world, after, monkeypatch):
     killed = Killed(world.store, after)
@@ -190,9 +160,7 @@ def test_killed_at_any_change_it_goes_on_and_comes_to_the_same(world, after, mon
     except RetryableError:
         monkeypatch.undo()
         first = None
-    [*proven] = (info.key for info in world.store.list("governance/") if info.key.endswith(".proof.json"))
-    kept = ErasureProof.model_validate_json(world.store.get(proven[0])) if proven else None
-    proof = first or kept or world.erase()
+    proof = first or next(iter(world.proofs), None) or world.erase()
     assert world.logged() == REST
     assert world.labels() == [("r-2", 0), ("r-3", 0)], "the labels of rows that were removed before the kill go too"
     assert proof.left == 0 and proof.rows == 8, "what was removed before the kill is in the proof"

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from erasure_worlds import OTHER, ErasureWorld, Killed
 from personal_fakes import EMAIL
-from test_erasure import OTHER, Killed
 
 from heliostat.governance import snapshots
-from heliostat.governance.erasing import Erasing, announcement_of
 from heliostat.governance.subjects import Subject
 from heliostat.jobs import data_of
 from heliostat.jobs import snapshot as job
 from heliostat.ml.datasets import Snapshot
 from heliostat.spec import ingested
-from heliostat.spec.addresses import StoreAddress
-from heliostat.spec.erasure import ErasureProof
 from heliostat.spec.ingestion import FilesSource
 from heliostat.spec.jobs import SnapshotSpecification
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.objects import open_store
-from heliostat.systems.personal_keys import Keyring
 
 SCHEMA = """
 label: late
@@ -43,15 +39,11 @@ def rows(first: int, *emails: str) -> pa.Table:
     return pa.table({"email": there, "income": [float(n) for n in numbers], "late": [float(n % 2) for n in numbers]})
 
 
-class World:
+class World(ErasureWorld):
     """A data set that is ingested of two files, of which one has a person, and was refused once with rows of theirs."""
 
-    def __init__(self, folder) -> None:
-        self.folder = folder
-        self.address = StoreAddress(uri=f"file://{folder}/objects")
-        self.store = open_store(self.address)
-        self.keys = Keyring([("k1", b"k" * 32)])
-        self.subject = Subject.of("email", EMAIL, self.keys)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self.source = {"kind": "files", "uri": f"file://{folder}/rows"}
 
     def fill(self) -> None:
@@ -79,14 +71,6 @@ class World:
             )
         )
         return json.loads(self.store.get(key))
-
-    def erase(self, store=None) -> ErasureProof:
-        announced = announcement_of(self.store, "loans", self.subject, "asked for")
-        work = Erasing(self.address, announced, self.subject, lambda text: None)
-        work._store = store or work._store
-        proof = work.run()
-        work.keep(proof)
-        return proof
 
     def parts(self):
         keys = [info.key for info in self.store.list("datasets/loans/ingested/parts/")]
@@ -180,8 +164,7 @@ def test_killed_at_any_change_it_goes_on_and_comes_to_the_same(world, after, mon
     except RetryableError:
         monkeypatch.undo()
         monkeypatch.setattr(data_of, "load_entry_point", {"w.d:snapshot": lambda parameters, rows: rows}.__getitem__)
-        [*proven] = (info.key for info in world.store.list("governance/") if info.key.endswith(".proof.json"))
-        proof = ErasureProof.model_validate_json(world.store.get(proven[0])) if proven else world.erase()
+        proof = next(iter(world.proofs), None) or world.erase()
     assert world.mentions() == []
     assert sum(each.rows for each in proof.objects if "/ingested/" in each.key) == 2
     assert sum(world.make("8" * 64)["rows"].values()) == 38

@@ -10,6 +10,7 @@ from test_ingested_snapshots import DAY, World
 
 from heliostat.spec.batch import PostgresDatabase
 from heliostat.systems import databases
+from heliostat.systems.errors import PermanentError
 
 pytestmark = pytest.mark.long
 pytest.importorskip("psycopg2")
@@ -19,6 +20,14 @@ def run(where: PostgresDatabase, *statements: str) -> None:
     with databases.connected(where) as connection, connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+def test_words_that_quote_a_row_are_not_told_and_others_are(database):
+    with pytest.raises(PermanentError, match=r"InvalidTextRepresentation \(SQLSTATE 22P02\)") as raised:
+        run(database, "SELECT CAST('ada@example.org' AS integer)")
+    assert "ada@" not in str(raised.value)
+    with pytest.raises(PermanentError, match='column "income" does not exist'):
+        run(database, "SELECT income")
 
 
 def test_a_table_is_read_on_by_the_time_of_its_last_change(database, monkeypatch, tmp_path):

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 pytest.importorskip("mlflow")
+
+from heliostat.jobs import packaging
 
 BOOSTED = "from heliostat.ml.frameworks.lightgbm.booster import Booster\nimport shared.numbers\nclass Model: pass\n"
 
 
 def test_mlflow_has_looked_at_what_is_installed_before_the_model_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.utils import requirements_utils
-
-    from heliostat.jobs import packaging
 
     monkeypatch.setattr(requirements_utils, "_MODULES_TO_PACKAGES", None)
     packaging.prepare()
@@ -28,7 +30,7 @@ def test_mlflow_has_looked_at_what_is_installed_before_the_model_is_there(monkey
 
 
 def test_workers_that_are_started_again_prepare_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from heliostat.jobs import packaging, train
+    from heliostat.jobs import train
 
     prepared = list[str]()
     monkeypatch.setattr(train.os, "setpriority", lambda *_: None)
@@ -71,7 +73,6 @@ EVERY = {"mlflow", "numpy", "pandas", "pyarrow", "pydantic", "httpx"}
     ids=lambda value: " and ".join(value) if isinstance(value, list) else "",
 )
 def test_a_model_asks_for_what_its_predictors_need_and_no_more(package: Path, predictors: list[str], others: set[str]) -> None:
-    from heliostat.jobs import packaging
 
     asked = packaging._requirements(package, [f"workloads.birds.{name}:Model" for name in predictors])
     assert {text.partition("==")[0] for text in asked} == EVERY | others
@@ -79,7 +80,6 @@ def test_a_model_asks_for_what_its_predictors_need_and_no_more(package: Path, pr
 
 
 def test_a_baseline_that_the_library_has_is_no_code_of_the_workload(package: Path) -> None:
-    from heliostat.jobs import packaging
     from heliostat.ml.contracts import entry_point_of
     from heliostat.ml.tasks.baselines import Baseline
 
@@ -89,14 +89,12 @@ def test_a_baseline_that_the_library_has_is_no_code_of_the_workload(package: Pat
 
 def test_what_is_named_as_used_without_an_import_is_there() -> None:
     import heliostat
-    from heliostat.jobs import packaging
 
     top = Path(heliostat.__file__).parents[1]
     assert [name for name in packaging._BEHIND if not (top / name).is_file()] == []
 
 
 def test_a_model_carries_all_code_of_its_job_and_the_library_s_part(package: Path, tmp_path_factory: Any) -> None:
-    from heliostat.jobs import packaging
 
     folder = tmp_path_factory.mktemp("code")
     paths = packaging._code(folder, package)
@@ -104,6 +102,24 @@ def test_a_model_carries_all_code_of_its_job_and_the_library_s_part(package: Pat
     assert (folder / "shared/numbers.py").is_file()
     assert (folder / "heliostat/ml/frameworks/lightgbm/booster.py").is_file()
     assert not (folder / "heliostat/cli").exists()
+
+
+def test_an_example_has_stand_ins_of_the_same_types_in_personal_columns() -> None:
+    columns = {
+        "email": pa.array(["ada@example.org"]), "code": pa.array(["x"]).dictionary_encode(), "age": pa.array([36], pa.int32()),
+        "late": pa.array([True]), "born": pa.array([dt.date(1815, 12, 10)]), "seen": pa.array([1], pa.timestamp("us", "UTC")),
+        "past": pa.array([["a", "b"]]), "income": pa.array([1.5]),
+    }  # fmt: skip
+    table = pa.table(columns)
+    found = packaging.without_values(table, [*columns][:-1])
+    assert found.schema == table.schema
+    assert found.to_pylist() == [
+        {
+            "email": "**********", "code": "**********", "age": 0, "late": False, "born": dt.date(1970, 1, 1),
+            "seen": dt.datetime(1970, 1, 1, tzinfo=dt.UTC), "past": [], "income": 1.5,
+        }
+    ]  # fmt: skip
+    assert packaging.without_values(table, ()) is table
 
 
 def test_lists_of_narrow_numbers_are_declared_as_wide_as_python_s_own_are() -> None:

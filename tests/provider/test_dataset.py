@@ -7,8 +7,10 @@ import json
 import pytest
 from ml_world import World, failure
 
+from heliostat.provider import inspecting
 from heliostat.provider.dataset import DatasetHandler
-from heliostat.spec.training_resources import DatasetInputs
+from heliostat.spec.inspection import Inspection
+from heliostat.spec.training_resources import ContractCode, DatasetInputs
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 from heliostat.testing.jobs import JobResult
@@ -52,6 +54,23 @@ async def test_a_snapshot_is_made_once(world):
     assert first.outputs.address.digest == DIGEST
     assert len(world.submitted) == 1
     assert world.told["info"] == ["flights: 2 of 5 left out"] * 2
+
+
+async def test_the_job_is_told_which_columns_the_contract_marks_as_personal_and_that_decides_no_rows(world, monkeypatch):
+    async def inspected(code, task):
+        [asked] = task.asked
+        assert (code, asked.entry_point) == (world.code, "w.contract:CONTRACT")
+        return Inspection(personal=("email", "mail"))
+
+    monkeypatch.setattr(inspecting, "inspect", inspected)
+    contract = ContractCode(entry_point="w.contract:CONTRACT", code=world.code)
+    asked = inputs(world, contract=contract)
+    first = await HANDLER.create(world.context, asked)
+    [job] = world.submitted
+    assert job["personal"] == ["email", "mail"]
+    assert "contract" in HANDLER.insignificant_inputs(asked, inputs(world))
+    await HANDLER.update(world.context, first.identifier, first.outputs, inputs(world))
+    assert len(world.submitted) == 1, "and the snapshot is the same"
 
 
 async def test_other_parameters_make_another_snapshot(world):

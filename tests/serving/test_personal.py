@@ -6,15 +6,18 @@ import json
 import logging
 import time
 from pathlib import Path
+from typing import Annotated
 
 import pyarrow.parquet as pq
 import pytest
-from personal_fakes import CLEAR, EMAIL, EXAMPLE, NAME, POSTCODE, ROW, arguments, contract, key, opened
+from personal_fakes import CLEAR, EMAIL, EXAMPLE, NAME, POSTCODE, ROW, Decision, Home, arguments, contract, key, opened
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from heliostat.inspection.mistakes import _personal
+from heliostat.ml.personal import hashed
 from heliostat.serving.dataplane import Call
 from heliostat.serving.personal import PersonalData, WithheldError
-from heliostat.serving.prediction_log.columns import Columns
+from heliostat.serving.prediction_log.columns import Columns, personal_names
 from heliostat.serving.prediction_log.masking import Masking
 from heliostat.serving.queue.__main__ import _answer
 from heliostat.serving.queue.api import TaskApplication
@@ -58,6 +61,17 @@ def assert_nowhere(folder):
         for clear in CLEAR:
             for text in (clear, json.dumps(clear)[1:-1]):
                 assert text.encode() not in content, f"{clear!r} is in {path}"
+
+
+def test_names_of_what_is_personal_are_all_that_it_may_be_sent_or_kept_by():
+    class Row(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+        mail: Annotated[str, hashed(subject=True)] = Field(validation_alias=AliasChoices("email", "e-mail"))
+        home: Home
+        income: float
+
+    assert personal_names(Row) == ("e-mail", "email", "home", "mail")
+    assert personal_names(Decision) == ("greeting",)
 
 
 def test_no_file_has_a_clear_value_whatever_is_sent_and_whatever_fails(tmp_path, privacy, caplog):

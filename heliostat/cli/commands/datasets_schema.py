@@ -63,7 +63,8 @@ def schema(
     world = World.of(stack)
     snapshot = world.seen().found(world.reference(reference or workload))
     try:
-        found = infer(whole_profile(world.address, snapshot), snapshot.manifest.label, known_later)
+        manifest = snapshot.manifest
+        found = infer(whole_profile(world.address, snapshot), manifest.label, known_later, manifest.personal)
         if by := transformed_by or _transformed_before(file):
             transformed = _transformed(world.address, snapshot, by)
             found = found.model_copy(update={"transformed": transformed})
@@ -145,7 +146,8 @@ def _transformed(address: StoreAddress, snapshot: Stored, by: str) -> Transforme
     with scratch_folder() as folder:
         split = fetched(prefix_of(snapshot.name, snapshot.digest)[:-1], address, folder)["train"]
         parts = transformed_parts(by, split, snapshot.manifest.label)
-        return infer_transformed(profile(parts, Measures(correlations=False)), by)
+        named = profile(parts, Measures(correlations=False))
+        return infer_transformed(named, by, quotes=not snapshot.manifest.personal)
 
 
 def _find_workloads() -> None:

@@ -99,7 +99,20 @@ class Columns(Model):
     def of(cls, row: type[BaseModel], answer: type[BaseModel], postprocessed: bool = False) -> Self:
         """Those of a contract's types."""
         prediction = _of(answer, "serialization")
-        return cls(input=_of(row, "validation"), prediction=prediction, postprocessed=postprocessed)
+        return cls(input=columns_of_rows(row), prediction=prediction, postprocessed=postprocessed)
+
+
+def columns_of_rows(row: type[BaseModel]) -> tuple[Column, ...]:
+    """Those of a contract's rows alone."""
+    return _of(row, "validation")
+
+
+def personal_names(row: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of a contract's rows that are personal, or have parts that are, by all of their names."""
+    marked = {column.name: column for column in columns_of_rows(row) if column.kind.has_secrets}
+    names = {name: (column.name, *column.also) for name, column in marked.items()}
+    attributes = {attribute for attribute, field in row.model_fields.items() if {attribute, field.alias} & marked.keys()}
+    return tuple(sorted({*attributes, *(each for found in names.values() for each in found)}))
 
 
 _PLAIN: Final = {

@@ -1,0 +1,50 @@
+"""What a monitor does where a person's rows are deleted from what its version was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heliostat.ml.datasets import Snapshot
+from heliostat.spec.data_sets import prefix_of
+from heliostat.spec.monitoring import MonitorSpecification
+from heliostat.systems.erasures import announced, proven
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import ObjectMissingError, ObjectStore
+from heliostat.systems.references import take
+
+
+@dataclass(frozen=True)
+class Erasures:
+    """The deletions of an application's people, by their ids."""
+
+    announced: frozenset[str]
+    proven: frozenset[str]
+
+    @property
+    def under_way(self) -> bool:
+        """Whether one is not ended: rows may go while they are read."""
+        return not self.announced <= self.proven
+
+
+def erasures(store: ObjectStore, application: str) -> Erasures:
+    """Those that there are now."""
+    return Erasures(frozenset(each.id for each in announced(store, application)), proven(store, application))
+
+
+def with_what_is_left(specification: MonitorSpecification, store: ObjectStore) -> MonitorSpecification:
+    """A monitor of the snapshot that has the place of its version's own, where a person's rows were deleted from that one."""
+    while specification.dataset_digest is not None:
+        name, here = specification.dataset_key.split("/")[1], Snapshot(specification.dataset_key, specification.store)
+        try:
+            home = here.home()
+            erased = Snapshot(here.key, home).manifest().get("erased")
+            if erased is None:
+                break
+            digest = str(erased["successor"])
+            there = Snapshot(prefix_of(name, digest)[:-1], home)
+            if home.uri != specification.store.uri:
+                take(store, home, there.manifest())
+        except (ObjectMissingError, PermanentError):
+            break  # whoever reads its rows says so; a reference that is kept needs none of them
+        specification = specification.model_copy(update={"dataset_key": there.key, "dataset_digest": digest})
+    return specification

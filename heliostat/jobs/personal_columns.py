@@ -1,0 +1,42 @@
+"""Columns of tables that a contract marks as personal, as the prediction log has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from pydantic_core import to_json
+
+from heliostat.serving.prediction_log.columns import Column, Kind, Shape
+from heliostat.serving.prediction_log.masking import Masking
+from heliostat.spec.personal import Treatment
+
+
+def treated(values: pa.ChunkedArray, column: Column, masking: Masking) -> pa.Array:
+    """What is written in the place of a column's values: numbers where they are rounded, else texts."""
+    kind = pa.float64() if column.kind.shape is Shape.NUMBER else pa.string()
+    values = values.combine_chunks()
+    if pa.types.is_nested(values.type):
+        return pa.array([_treated(value, column, masking) for value in values.to_pylist()], kind)
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    each_once = pa.array([_treated(value, column, masking) for value in encoded.dictionary.to_pylist()], kind)
+    return each_once.take(encoded.indices)
+
+
+def _treated(value: Any, column: Column, masking: Masking) -> Any:
+    found = masking.row({column.name: value})[column.name]
+    if column.kind.shape is Shape.NUMBER:
+        return found if isinstance(found, int | float) else None  # what cannot be rounded is nothing, as in the log
+    return found if found is None or isinstance(found, str) else to_json(found).decode()
+
+
+def is_hashed(kind: Kind) -> bool:
+    """Whether a value, or a part of it, is hashed."""
+    return any(each.personal is not None and each.personal.treatment is Treatment.HASHED for each in _kinds(kind))
+
+
+def _kinds(kind: Kind) -> Iterator[Kind]:
+    yield kind
+    for part in kind.parts:
+        yield from _kinds(part)

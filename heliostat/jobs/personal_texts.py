@@ -1,0 +1,149 @@
+"""What a job tells of data with personal columns: its errors stand in logs, and quote none of their values.
+
+Values are looked for in a text by the same means as in a replica's errors (`heliostat.serving.hiding`). Where the rows are not
+known that an error may quote, what it says is not told: its type and the lines of code are.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from heliostat.data.leakage import Leak
+from heliostat.ml.snapshots.holding import Held, SplitFinding
+from heliostat.ml.snapshots.profiling import parts_in
+from heliostat.ml.snapshots.splits import Split
+from heliostat.serving.hiding import hiding, written
+from heliostat.systems.errors import PermanentError, RetryableError
+
+_SHORTEST: Final = 4
+"""A shorter text, as a code of one letter, is looked for where it is quoted: as a word it is in most texts."""
+_DIGITS: Final = 5
+"""Of a number that is looked for. A shorter one, as an age, is in most texts, and names nobody."""
+
+
+class PersonalTexts:
+    """Knows which columns are personal, and the rows that errors may quote."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = frozenset(columns)
+        self._known: list[pa.Table] = []
+
+    def know(self, *tables: pa.Table) -> None:
+        """Take rows that errors may quote from now on."""
+        if self._columns:
+            self._known += [table.select([name for name in table.column_names if name in self._columns]) for table in tables]
+
+    def hidden(self, text: str, tables: Iterable[pa.Table] = ()) -> str:
+        """A text without personal values of these rows, and of those that are known."""
+        if not self._columns:
+            return text
+        lower = text.lower()
+        found = {form for table in (*self._known, *tables) for form in self._named(lower, table)}
+        return hiding(found)(text)
+
+    def told(self, error: Exception) -> Exception:
+        """What is told of an error in its place; itself where no column is personal."""
+        if not self._columns:
+            return error
+        if isinstance(error, PermanentError):
+            return PermanentError(self.hidden(str(error)))
+        if isinstance(error, RetryableError):
+            return RetryableError(self.hidden(str(error)))
+        if self._known:
+            return PermanentError(self.hidden("".join(traceback.format_exception(error))))
+        return PermanentError(_without_words(error))
+
+    def discreet(self, found: Held, splits: Mapping[str, Split]) -> Held:
+        """What became of data that was held to a schema, in texts that name rows of personal columns by number alone."""
+        if not self._columns:
+            return found
+
+        def leak_of(leak: Leak) -> Leak:
+            if not self._columns.intersection(leak.columns):
+                return leak
+            rows = (part for split in splits.values() for part in parts_in(split))
+            return replace(leak, text=self.hidden(leak.text, rows), rows=())
+
+        stopping, others = (tuple(map(self._discreet, each)) for each in (found.stopping, found.others))
+        return Held(stopping, others, tuple(map(leak_of, found.leaks)))
+
+    def _discreet(self, found: SplitFinding) -> SplitFinding:
+        finding = found.finding
+        if finding.column not in self._columns or not finding.count:
+            return found
+        rows = ", ".join(map(str, finding.rows)) + (" …" if finding.count > len(finding.rows) else "")
+        text = (
+            f"the column {finding.column!r}: {finding.count:,} rows do not hold its `{finding.expectation}` (rows {rows}); "
+            "what they have is personal, and not told"
+        )
+        return replace(found, finding=replace(finding, text=text, value=None))
+
+    def _named(self, lower: str, table: pa.Table) -> Iterator[str]:
+        for name in self._columns.intersection(table.column_names):
+            for value in _values(table[name]):
+                for form in _forms(value):
+                    if form.lower() in lower:
+                        yield form
+
+
+@contextmanager
+def quoting_none(columns: Sequence[str], *tables: pa.Table) -> Iterator[None]:
+    """Have errors be told without personal values of some rows."""
+    texts = PersonalTexts(columns)
+    texts.know(*tables)
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        if (told := texts.told(error)) is error:
+            raise
+        raise told from None
+
+
+def _values(column: pa.ChunkedArray) -> Iterator[Any]:
+    """The different values of a column, or the plain ones within them."""
+    if not pa.types.is_nested(column.type):
+        yield from pc.unique(column).to_pylist()
+        return
+    for value in column.to_pylist():
+        yield from _leaves(value)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    else:
+        yield value
+
+
+def _forms(value: Any) -> Iterable[str]:
+    """How a value may stand in a text."""
+    if value is None or isinstance(value, bool) or value == "":
+        return ()
+    if isinstance(value, str):
+        if len(value) < _SHORTEST:
+            return (f"'{value}'", f'"{value}"')
+        is_plain = value.isascii() and value.isprintable() and not {"'", '"', "\\"}.intersection(value)
+        return (value,) if is_plain else written(value)
+    if isinstance(value, int | float) and sum(each.isdigit() for each in str(value)) < _DIGITS:
+        return ()
+    return written(value)
+
+
+def _without_words(error: BaseException) -> str:
+    """An error's types and lines of code, those of what it came from first."""
+    told, each = list[str](), error
+    while each is not None and len(told) < 10:
+        frames = "".join(traceback.format_tb(each.__traceback__))
+        told.append(f"{frames}{type(each).__qualname__}, raised here. What it says may quote personal values, and is not told")
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)  # type: ignore[assignment]
+    return "\n\n".join(reversed(told))
