@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from heliostat.gitops.declared import PARTS, DeclaredTree, DeclaredWorkload
+from heliostat.gitops.declarations import PARTS, DeclaredTree, DeclaredWorkload
 from heliostat.spec.base import PROJECT
 
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w]*(\.\w+)+:[A-Za-z_]\w*")
@@ -118,10 +118,12 @@ def _named(before: Tree, after: Tree, config: Any) -> Iterator[str]:
 
 def _differences(old: Any, new: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The shortest paths below which two values differ; lists are one value."""
+    if old == new:
+        return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}, key=str):
             yield from _differences(old.get(key), new.get(key), (*path, str(key)))
-    elif old != new:
+    else:
         yield path
 
 

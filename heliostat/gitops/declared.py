@@ -1,7 +1,7 @@
 """What a tree of the repository declares of its workloads, as digests: one process reads several trees, one after another.
 
 Started by its module's name, for a workload's code is loaded nowhere else: `python -m heliostat.gitops.declared TREE...`, with
-the names of further entry points, those of stacks' configs, on stdin. Writes JSON: for each tree what `DeclaredTree` holds.
+what `Asked` holds on stdin. Writes a list in JSON: for each tree what `DeclaredTree` holds.
 """
 
 from __future__ import annotations
@@ -10,54 +10,47 @@ import hashlib
 import importlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from heliostat.gitops.declarations import PARTS, Asked, DeclaredTree, DeclaredWorkload, hash_of
 from heliostat.layout import CONTRACT, SourcesError, has_code, sources, workload_names
 from heliostat.resources.workload_modules import parameters_of, workload_module
-from heliostat.spec.base import Model
 from heliostat.spec.code import WORKLOADS, CodeError, code_digest, code_of
 from heliostat.spec.data_sets import SCHEMA_FILE
 from heliostat.spec.problem import Problem
 from heliostat.spec.proto import PROTO_FILE
 
-PARTS: Final = ("dataset", "training", "model", "application")
-"""Of a workload, in the order in which one comes of the other."""
 
+def read(root: Path, asked: Asked, beside: Sequence[Path] = ()) -> DeclaredTree:
+    """What the tree at `root` declares, whatever is loaded of another tree; nothing of it is left in this process.
 
-class DeclaredWorkload(Model):
-    """The digest of what each part of a workload is made of; or, of one that cannot be read, why not."""
-
-    parts: dict[str, str] = {}
-    files: tuple[str, ...] = ()
-    """What its parts are read from, below the tree."""
-    mistake: str = ""
-
-
-class DeclaredTree(Model):
-    """All workloads of a tree, and the entry points that stacks name."""
-
-    workloads: dict[str, DeclaredWorkload]
-    entry_points: dict[str, str] = {}
-    """The digest of each; empty of one that is not there."""
-
-
-def read(root: Path, entry_points: Iterable[str]) -> DeclaredTree:
-    """What the tree at `root` declares, whatever is loaded of another tree; nothing of it is left in this process."""
+    Its digests tell it from the trees `beside` it, and from no others.
+    """
     with _only_of(root):
-        return _read(root, entry_points)
+        return _read(root, asked, beside)
 
 
-def _read(root: Path, entry_points: Iterable[str]) -> DeclaredTree:
+def _read(root: Path, asked: Asked, beside: Sequence[Path]) -> DeclaredTree:
+    names = [name for name in workload_names(root / WORKLOADS) if asked.workloads is None or name in asked.workloads]
     try:
         packages = sources(root)
-        found = {name: _workload(root, name, packages) for name in workload_names(root / WORKLOADS)}
-        return DeclaredTree(workloads=found, entry_points={each: _digest_of(root, each, packages) for each in entry_points})
+        tree = _Tree(root, packages, beside)
+        found = {name: _workload(tree, name) for name in names}
+        points = {each: _digest_of(root, each, packages) for each in asked.entry_points}
+        return DeclaredTree(workloads=found, entry_points=points)
     except SourcesError as error:
-        names = workload_names(root / WORKLOADS)
         return DeclaredTree(workloads={name: DeclaredWorkload(mistake=str(error)) for name in names})
+
+
+@dataclass(frozen=True)
+class _Tree:
+    root: Path
+    packages: Sequence[str]
+    beside: Sequence[Path]
 
 
 @contextmanager
@@ -83,21 +76,22 @@ def _is_below(module: Any, root: Path) -> bool:
     return any(str(place).startswith(f"{root}/") for place in places)
 
 
-def _workload(root: Path, name: str, packages: Sequence[str]) -> DeclaredWorkload:
+def _workload(tree: _Tree, name: str) -> DeclaredWorkload:
     """A mistake in one workload is no reason to know nothing of the others; whoever previews the stack is told all of it."""
     try:
-        if not has_code(root / WORKLOADS, name):
+        if not has_code(tree.root / WORKLOADS, name):
             files = (f"{WORKLOADS}/{_folder(name)}/{CONTRACT}",)
-            return DeclaredWorkload(parts={"application": code_digest(root, files)}, files=files)
+            return DeclaredWorkload(parts={"application": code_digest(tree.root, files)}, files=files)
         files_read: set[str] = set()
-        parts = dict(_parts(root, name, packages, files_read))
+        parts = dict(_parts(tree, name, files_read))
         return DeclaredWorkload(parts=parts, files=tuple(sorted(files_read)))
     except Exception as error:  # whatever their code raises
         return DeclaredWorkload(mistake=f"{type(error).__name__}: {error}")
 
 
-def _parts(root: Path, name: str, packages: Sequence[str], files_read: set[str]) -> Iterator[tuple[str, str]]:
+def _parts(tree: _Tree, name: str, files_read: set[str]) -> Iterator[tuple[str, str]]:
     """The digest of each part; the files that it is made of go into `files_read`."""
+    root, packages = tree.root, tree.packages
     own = f"{WORKLOADS}.{_folder(name)}.workload"
     reached = code_of(root, own, sources=packages).files
     files_read.update(reached)
@@ -125,7 +119,8 @@ def _parts(root: Path, name: str, packages: Sequence[str], files_read: set[str])
     ingestion = getattr(declare, "ingestion", None)
     further = [ingestion.augment] if ingestion is not None and ingestion.augment else []
     rows = ingestion.model_dump(mode="json") if ingestion is not None else None
-    expected = _expected(root.joinpath(*points["dataset"].partition(":")[0].split(".")).with_name(SCHEMA_FILE))
+    schema = Path(*points["dataset"].partition(":")[0].split(".")).with_name(SCHEMA_FILE)
+    expected = _expected(root / schema, [other / schema for other in tree.beside])
     made = code(points["dataset"], *further)
     yield "dataset", hash_of(points["dataset"], made, data.values() if data else {}, task, rows, expected)
     yield "training", hash_of(points["train"], code(points["train"]), parameters.values() if parameters else {}, task)
@@ -137,12 +132,18 @@ def _parts(root: Path, name: str, packages: Sequence[str], files_read: set[str])
     yield "application", hash_of(points["contract"], code(points["contract"]), proto.read_text() if proto.is_file() else "")
 
 
-def _expected(file: Path) -> str:
-    """What is expected of the data, however it is written."""
+def _expected(file: Path, others: Sequence[Path]) -> str:
+    """What is expected of the data, however it is written. What all trees write alike is not read as YAML: that, and loading
+    what it is checked with, takes longer than all else of a workload."""
+    if not file.is_file():
+        return ""
+    text = file.read_bytes()
+    if others and all(other.is_file() and other.read_bytes() == text for other in others):
+        return hashlib.sha256(text).hexdigest()
     from heliostat.data.schema import SchemaError, load
 
     try:
-        return load(file).digest if file.is_file() else ""
+        return load(file).digest
     except SchemaError as error:
         return str(error)
 
@@ -158,13 +159,9 @@ def _folder(name: str) -> str:
     return name.replace("-", "_")
 
 
-def hash_of(*values: Any) -> str:
-    """What tells values of JSON apart."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
-
-
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
+    asked = Asked.model_validate_json(sys.stdin.read())
+    trees = [Path(each) for each in sys.argv[1:]]
     with redirect_stdout(sys.stderr):  # what a workload's module prints is no JSON
-        told = {each: read(Path(each), asked).model_dump(mode="json", by_alias=True) for each in sys.argv[1:]}
-    json.dump(told, sys.stdout)
+        found = [read(each, asked, [other for other in trees if other != each]) for each in trees]
+    json.dump([each.model_dump(mode="json", by_alias=True) for each in found], sys.stdout)

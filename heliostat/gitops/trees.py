@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,8 @@ from heliostat.engine.config import project as projects
 from heliostat.engine.config.project import Project
 from heliostat.engine.stackerrors import NotFoundError
 from heliostat.gitops.affected import LOST, AffectedStack, Tree, affected, entry_points_in
-from heliostat.gitops.declared import DeclaredTree, hash_of
+from heliostat.gitops.declarations import Asked, DeclaredTree, hash_of
+from heliostat.gitops.unchanged import ALL, Differing, differing
 from heliostat.layout import SETTINGS, sources
 from heliostat.spec.code import WORKLOADS, code_digest
 from heliostat.systems import git
@@ -49,7 +51,7 @@ def affected_since(project: Project, environment: Mapping[str, str], base: str) 
             "default), or name another with --base"
         )
     with unpacked(project, environment, [commit]) as (before,):
-        sides = read_trees([before, root], project)
+        sides = read_trees([before, root], project, differing(before, root))
     return affected(*sides)
 
 
@@ -71,16 +73,18 @@ def unpacked(project: Project, environment: Mapping[str, str], commits: Sequence
         yield trees
 
 
-def read_trees(folders: Sequence[Path], project: Project) -> list[Tree]:
-    """What each of some folders declares, each laid out as the project is.
+def read_trees(folders: Sequence[Path], project: Project, which: Differing = ALL) -> list[Tree]:
+    """What each of some folders declares, each laid out as the project is; of the code only `which`.
 
     Raises:
         PermanentError: workloads cannot be imported, or a stack's config cannot be read.
     """
-    configs = [_configs(tree, project) for tree in folders]
-    named = entry_points_in([list(each.values()) for each in configs])
-    declared = _declared(folders, named)
-    return [Tree(declared[tree], config, _shared(tree, project)) for tree, config in zip(folders, configs, strict=True)]
+    with _reader(folders) if which else nullcontext() as read:
+        configs = [_configs(tree, project) for tree in folders]
+        shared = [_shared(tree, project) for tree in folders]
+        named = entry_points_in([list(each.values()) for each in configs])
+        declared = read(which.asked(named)) if read else [DeclaredTree(workloads={}) for _ in folders]
+    return [Tree(*each) for each in zip(declared, configs, shared, strict=True)]
 
 
 def _needed(project: Project) -> list[str]:
@@ -91,20 +95,29 @@ def _needed(project: Project) -> list[str]:
     return [WORKLOADS, SETTINGS, project.file.name, *inside, *_LOCKS, _LIBRARY, *sources(project.root)]
 
 
-def _declared(trees: Iterable[Path], entry_points: Iterable[str]) -> dict[Path, DeclaredTree]:
+@contextmanager
+def _reader(trees: Sequence[Path]) -> Iterator[Callable[[Asked], list[DeclaredTree]]]:
+    """What reads the trees, in a process that loads what that takes while it is not said yet what is asked."""
     # Without the folder that this runs in: it has workloads of its own, perhaps.
     command = [sys.executable, "-P", "-m", "heliostat.gitops.declared", *map(str, trees)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:  # noqa: S603 - our own module
+        try:
+            yield lambda asked: _declared(process, asked)
+        finally:
+            process.kill()
+
+
+def _declared(process: subprocess.Popen[str], asked: Asked) -> list[DeclaredTree]:
     try:
-        done = subprocess.run(  # noqa: S603 - our own module
-            command, input=json.dumps(sorted(entry_points)), capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
+        written, told = process.communicate(asked.model_dump_json(by_alias=True), timeout=_SECONDS)
     except subprocess.TimeoutExpired:
         raise PermanentError(
             f"the workloads' modules were not imported within {_SECONDS:g} s: do they compute there?"
         ) from None
-    if done.returncode:
-        raise PermanentError(f"the workloads' modules cannot be imported:\n{done.stderr.strip()[-2000:]}")
-    return {Path(tree): DeclaredTree.model_validate(found) for tree, found in json.loads(done.stdout).items()}
+    if process.returncode:
+        raise PermanentError(f"the workloads' modules cannot be imported:\n{told.strip()[-2000:]}")
+    return [DeclaredTree.model_validate(each) for each in json.loads(written)]
 
 
 def _configs(tree: Path, project: Project) -> dict[str, Mapping[str, Any]]:
@@ -116,7 +129,7 @@ def _configs(tree: Path, project: Project) -> dict[str, Mapping[str, Any]]:
 
 
 def _read(file: Path) -> Mapping[str, Any]:
-    """A stack's config, read by the parser that is written in C: ten stacks of a hundred workloads take the other seconds.
+    """A stack's config.
 
     Raises:
         PermanentError: it is no YAML, or no mapping.
@@ -124,12 +137,21 @@ def _read(file: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        said = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        said = _parsed(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PermanentError(f"{file} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(said, Mapping):
         raise PermanentError(f"{file} has to be a mapping of `config` and the like")
     return said
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """By the parser that is written in C, and once where both sides say the same: ten stacks of a hundred workloads take the
+    other seconds."""
+    import yaml
+
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
 
 
 def _shared(tree: Path, project: Project) -> dict[str, str]:

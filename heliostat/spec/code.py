@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -42,8 +42,9 @@ def code_of(root: Path, *entry_points: str, sources: Sequence[str] = ()) -> Code
     """
     packages = (WORKLOADS, *sources)
     waiting = [_entry_file(root, entry_point.partition(":")[0], packages) for entry_point in entry_points]
-    ordered = _reached(root, waiting, packages)
-    if behind := _left_behind(root, ordered, packages):
+    reached = _reached(root, waiting, packages)
+    ordered = tuple(sorted(reached))
+    if behind := _left_behind(root, reached, packages):
         raise CodeError("\n".join(behind))
     return Code(root=str(root), files=ordered, digest=code_digest(root, ordered))
 
@@ -56,7 +57,7 @@ def library_of(root: Path, *modules: str, files: Iterable[str] | None = None) ->
     if files is None:
         files = (path.relative_to(root).as_posix() for path in root.rglob("*.py"))
     found += [_file_of(top, name, _LIBRARY) for path in files for name in _imported(root, path)]
-    return _reached(top, [path for path in found if path], _LIBRARY)
+    return tuple(sorted(_reached(top, [path for path in found if path], _LIBRARY)))
 
 
 def others_of(root: Path, files: Iterable[str]) -> frozenset[str]:
@@ -66,11 +67,11 @@ def others_of(root: Path, files: Iterable[str]) -> frozenset[str]:
     return frozenset(top for top in named.keys() - ours if not _is_below(root, top))
 
 
-def _left_behind(root: Path, files: Iterable[str], packages: Collection[str]) -> list[str]:
-    """Modules of the repository that `files` import and that would not travel with them, each with the fix."""
+def _left_behind(root: Path, files: Mapping[str, Iterable[str]], packages: Collection[str]) -> list[str]:
+    """Modules of the repository that files import and that would not travel with them, each with the fix."""
     told: dict[str, str] = {}
-    for path in files:
-        for name in _imported(root, path):
+    for path in sorted(files):
+        for name in files[path]:
             top = name.partition(".")[0]
             if top in packages or top == heliostat.__name__:
                 continue
@@ -87,17 +88,17 @@ def _is_below(root: Path, top: str) -> bool:
     return (root / top).is_dir() or (root / f"{top}.py").is_file()
 
 
-def _reached(root: Path, waiting: list[str], packages: Collection[str]) -> tuple[str, ...]:
-    """The files of some top-level packages that those `waiting` import, themselves included."""
-    waiting, files = list(waiting), set[str]()
+def _reached(root: Path, waiting: list[str], packages: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The files of some top-level packages that those `waiting` import, themselves included; with what each imports."""
+    waiting, files = list(waiting), dict[str, tuple[str, ...]]()
     while waiting:
         path = waiting.pop()
         if path not in files:
-            files.add(path)
+            imported = files[path] = _imported(root, path)
             waiting.extend(_packages_of(root, path))
-            waiting.extend(_flows_of(root, path))
-            waiting.extend(file for name in _imported(root, path) if (file := _file_of(root, name, packages)))
-    return tuple(sorted(files))
+            waiting.extend(_flows_of(root, path, imported))
+            waiting.extend(file for name in imported if (file := _file_of(root, name, packages)))
+    return files
 
 
 def digest_of(root: Path, files: Iterable[str]) -> str:
@@ -159,9 +160,9 @@ def _packages_of(root: Path, path: str) -> Iterator[str]:
             yield package.as_posix()
 
 
-def _flows_of(root: Path, path: str) -> Iterator[str]:
+def _flows_of(root: Path, path: str, imported: Iterable[str]) -> Iterator[str]:
     """The flow beside a module that reads it."""
-    if {f"{heliostat.__name__}.ml.flow", f"{heliostat.__name__}.spec.flow"} & set(_imported(root, path)):
+    if {f"{heliostat.__name__}.ml.flow", f"{heliostat.__name__}.spec.flow"}.intersection(imported):
         for file in flow.FILES:
             beside = Path(path).parent / file
             if (root / beside).is_file():

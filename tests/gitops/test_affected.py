@@ -13,6 +13,7 @@ from repository_of import Repository
 from heliostat.engine.config import project as projects
 from heliostat.gitops import declared
 from heliostat.gitops.affected import AffectedStack, first_part
+from heliostat.gitops.declarations import Asked
 from heliostat.gitops.trees import affected_since
 from heliostat.systems.errors import PermanentError
 
@@ -138,6 +139,6 @@ def test_a_tree_is_read_whatever_is_loaded_of_another(repository: Repository, mo
     for name in [name for name in sys.modules if name.partition(".")[0] == "workloads"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "workloads", loaded)
-    found = declared.read(repository.root, [])
+    found = declared.read(repository.root, Asked())
     assert {name: each.mistake for name, each in found.workloads.items()} == {"bees": "", "wasps": ""}
     assert sys.modules["workloads"] is loaded and "workloads.bees" not in sys.modules

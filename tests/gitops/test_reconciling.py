@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
@@ -73,7 +74,9 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Trees are read here, and not in a process of their own: that is most of the time that it would take."""
-    monkeypatch.setattr(trees, "_declared", lambda folders, points: {each: declared.read(each, points) for each in folders})
+    monkeypatch.setattr(
+        trees, "_reader", lambda all_: nullcontext(lambda asked: [declared.read(each, asked) for each in all_])
+    )
     return World(tmp_path)
 
 
