@@ -63,6 +63,7 @@ MEASUREMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("bench.scaling:digits", ("training/digits",)),
     ("bench.gitops:environment", ("gitops/environment",)),
     ("bench.gitops:document", ("gitops/document",)),
+    ("bench.affected:affected", ("gitops/affected", "gitops/affected-shared")),
     ("bench.gitops:side_by_side", ("gitops/memory", "gitops/left")),
     ("bench.soak:soak", ("soak/failed",)),
 )

@@ -13,7 +13,9 @@ from bench.session import SOURCE
 
 _OF: Final = "flights"
 """The workload that all others are copies of."""
-_SHARED: Final = ("Pulumi.yaml", "heliostat.toml", "infra")
+SHARED: Final = "workloads/shared.py"
+"""What the training of each of them imports."""
+_ALIKE: Final = ("Pulumi.yaml", "heliostat.toml", "infra")
 _AUTHOR: Final = ("-c", "user.name=bench", "-c", "user.email=bench@example.org", "-c", "commit.gpgsign=false")
 
 
@@ -24,15 +26,18 @@ def make(root: Path, workloads: int, stacks: int) -> None:
         subprocess.CalledProcessError: git failed.
     """
     (root / "workloads").mkdir(parents=True)
-    for name in _SHARED:
+    for name in _ALIKE:
         _copy(SOURCE / name, root / name)
     (root / "requirements.lock").write_text("heliostat==0.0.0\n")
     (root / "workloads" / "__init__.py").touch()
+    (root / SHARED).write_text("LIMIT = 1\n")
     names = [f"{_OF}_{number:03}" for number in range(workloads)]
     for name in names:
         _copy(SOURCE / "workloads" / _OF, root / "workloads" / name)
         for file in (root / "workloads" / name).glob("*.py"):
             file.write_text(file.read_text().replace(f"workloads.{_OF}", f"workloads.{name}"))
+        train = root / "workloads" / name / "train.py"
+        train.write_text(f"{train.read_text()}\n\nfrom workloads.shared import LIMIT  # noqa: E402, F401\n")
         schema = root / "workloads" / name / "schema.yaml"
         schema.write_text(f"# Of {name}.\n{schema.read_text()}")
     (root / "configs").mkdir()

@@ -188,6 +188,8 @@ ROWS = (
         "s",
         _at_most(10),
     ),
+    Row("gitops/affected", "`ci affected` with 100 workloads and 10 stacks, of which one workload changed", "s", _at_most(3)),
+    Row("gitops/affected-shared", "the same where what all workloads share changed", "s"),
     Row("gitops/memory", "what one of 20 environments beside each other costs (PSS)", "MiB", is_long=True),
     Row("gitops/left", "what a sweep of 20 environments leaves of them", "things", Reach("=", 0), is_long=True),
     Row("soak/failed", "failed requests of 1,000,000 over repeated rollouts", "requests", Reach("=", 0), is_long=True),

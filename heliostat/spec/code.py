@@ -14,11 +14,14 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import heliostat
-from heliostat.spec import flow
 from heliostat.spec.comments import without_comments
-from heliostat.spec.training_resources import Code
+from heliostat.spec.flow_files import FILES as FLOWS
+
+if TYPE_CHECKING:
+    from heliostat.spec.training_resources import Code
 
 WORKLOADS = "workloads"
 """The folder of a repository whose code travels wherever it runs."""
@@ -40,6 +43,8 @@ def code_of(root: Path, *entry_points: str, sources: Sequence[str] = ()) -> Code
     Raises:
         CodeError: where a module does not exist or does not parse, or one of the repository's own would be left behind.
     """
+    from heliostat.spec.training_resources import Code  # it loads all that a workload may declare: not for whoever wants a digest
+
     packages = (WORKLOADS, *sources)
     waiting = [_entry_file(root, entry_point.partition(":")[0], packages) for entry_point in entry_points]
     reached = _reached(root, waiting, packages)
@@ -112,7 +117,9 @@ def code_digest(root: Path, files: Iterable[str]) -> str:
 
 
 def _meaning(content: bytes, name: str) -> bytes:
-    if Path(name).name in flow.FILES:
+    if Path(name).name in FLOWS:
+        from heliostat.spec import flow
+
         return flow.canonical(content, name)
     return without_comments(content) if name.endswith(".py") else content
 
@@ -163,7 +170,7 @@ def _packages_of(root: Path, path: str) -> Iterator[str]:
 def _flows_of(root: Path, path: str, imported: Iterable[str]) -> Iterator[str]:
     """The flow beside a module that reads it."""
     if {f"{heliostat.__name__}.ml.flow", f"{heliostat.__name__}.spec.flow"}.intersection(imported):
-        for file in flow.FILES:
+        for file in FLOWS:
             beside = Path(path).parent / file
             if (root / beside).is_file():
                 yield beside.as_posix()

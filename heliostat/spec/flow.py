@@ -22,17 +22,16 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, StringConstraints, ValidationError
 
 from heliostat.spec.base import EntryPoint, Model, Parameters
+from heliostat.spec.flow_files import FILES
 from heliostat.spec.mistakes import mistakes_in
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.workload import Interface
 
-FILES: Final = ("flow.yaml", "flow.json")
-"""What a flow's file is called; it lies beside the modules that it names."""
 Path_ = tuple[int | str, ...]
 P = TypeVar("P", bound=JobParameters)
 

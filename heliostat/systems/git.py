@@ -8,9 +8,12 @@ import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from heliostat.spec.rollouts import Origin
 from heliostat.systems.errors import PermanentError
+
+if TYPE_CHECKING:
+    from heliostat.spec.rollouts import Origin
 
 BY = "HELIOSTAT_BY"
 """Says who declares, where the login or the CI system's account is not the right name."""
@@ -27,6 +30,8 @@ _NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 def origin_of(folder: Path, environment: Mapping[str, str]) -> Origin:
     """Who declares what lies in `folder`, and its commit: none outside a checkout, before its first commit or without git."""
+    from heliostat.spec.rollouts import Origin  # it loads all that a rollout is described by: not for whoever asks git
+
     commit = _git(folder, environment, "rev-parse", "--verify", "HEAD")
     changes = _git(folder, environment, "status", "--porcelain", "--", ".", *_NO_SOURCES) if commit else None
     return Origin(by=actor(environment), commit=commit or None, dirty=bool(changes))
