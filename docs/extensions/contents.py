@@ -33,6 +33,7 @@ docs/patterns/precompute
 docs/patterns/hybrid
 docs/policies
 docs/gitops
+docs/ci-clouds
 docs/engine
 ```
 

@@ -1,16 +1,19 @@
 """A backend in a bucket of Google Cloud Storage (`gs://BUCKET?prefix=a/b/` or `gs://BUCKET/a/b`).
 
 Credentials are found where the official CLI finds them: GOOGLE_CREDENTIALS (a key as JSON), GOOGLE_OAUTH_ACCESS_TOKEN, then
-Google's Application Default Credentials, of which obstore knows no federated identities. STORAGE_EMULATOR_HOST names another
-server, which is sent none of them. An object is replaced as a whole, so each write is atomic by itself.
+Google's Application Default Credentials; federated identities, which obstore does not know, are google-auth's to read.
+STORAGE_EMULATOR_HOST names another server, which is sent none of them. An object is replaced as a whole, so each write is
+atomic by itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliostat.engine.stackerrors import StackError, StorageError
@@ -103,6 +106,8 @@ def _client(bucket: str) -> GCSStore:
         fix = "install obstore (heliostat[gcp]), or use the official Pulumi CLI (https://www.pulumi.com/docs/install/)"
         raise StackError(f"state at gs:// needs the package obstore, which is missing: {fix}") from None
     settings = _settings(os.environ)
+    if not settings and _is_federated(os.environ):
+        settings = {"credential_provider": _federated()}
     plain = settings.get("base_url", "").startswith("http:")
     try:
         return GCSStore(
@@ -112,6 +117,29 @@ def _client(bucket: str) -> GCSStore:
             **settings,
         )
     except BaseError as error:
+        raise StackError(f"the credentials for gs:// are refused: {str(error).splitlines()[0]}") from error
+
+
+def _is_federated(environment: Mapping[str, str]) -> bool:
+    """Whether the file of the Application Default Credentials tells how another's token is exchanged, as a CI system's."""
+    try:
+        said = json.loads(Path(environment.get("GOOGLE_APPLICATION_CREDENTIALS", "")).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # obstore says what is wrong with it
+    return isinstance(said, dict) and said.get("type") == "external_account"
+
+
+def _federated() -> Any:
+    """What exchanges the token anew before it expires."""
+    try:
+        from google.auth.exceptions import GoogleAuthError
+        from obstore.auth.google import GoogleCredentialProvider
+    except ImportError:
+        fix = "install heliostat[gcp]"
+        raise StackError(f"a federated identity needs the package google-auth, which is missing: {fix}") from None
+    try:
+        return GoogleCredentialProvider()
+    except GoogleAuthError as error:
         raise StackError(f"the credentials for gs:// are refused: {str(error).splitlines()[0]}") from error
 
 
