@@ -100,8 +100,9 @@ def _reader(trees: Sequence[Path]) -> Iterator[Callable[[Asked], list[DeclaredTr
     """What reads the trees, in a process that loads what that takes while it is not said yet what is asked."""
     # Without the folder that this runs in: it has workloads of its own, perhaps.
     command = [sys.executable, "-P", "-m", "heliostat.gitops.declared", *map(str, trees)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:  # noqa: S603 - our own module
+    with subprocess.Popen(  # noqa: S603 - our own module
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         try:
             yield lambda asked: _declared(process, asked)
         finally:

@@ -66,7 +66,7 @@ def differing(before: Path, after: Path) -> Differing:
     return ALL if _is_computed(of_all) or (found and _name(of_all, found)) else Differing(frozenset(found))
 
 
-def _parts(tree: Path, names: Iterable[str], packages: Sequence[str]) -> dict[str, _Files]:
+def _parts(tree: Path, names: Iterable[str], packages: Sequence[str]) -> dict[str, dict[str, Path]]:
     """The files of each workload, and by the empty name those that all share."""
     parts: dict[str, dict[str, Path]] = {"": {}, **{name: {} for name in names}}
     for top in (SETTINGS, WORKLOADS, *packages, *(f"{each}.py" for each in packages)):
