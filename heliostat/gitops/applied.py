@@ -31,6 +31,8 @@ class Applied:
     commit: str = ""
     """Empty where no commit has it."""
     why_unknown: str = ""
+    since: int = 0
+    """When the update began, seconds since 1970."""
 
 
 def last_applied(entries: Iterable[Entry]) -> Applied:
@@ -45,7 +47,7 @@ def last_applied(entries: Iterable[Entry]) -> Applied:
         if entry.kind == "update":
             commit = entry.environment.get("git.head", "")
             is_whole = commit and entry.environment.get("git.dirty") != "true"
-            return Applied(commit) if is_whole else Applied(why_unknown=UNKNOWN)
+            return Applied(commit, since=entry.start_time) if is_whole else Applied(why_unknown=UNKNOWN)
     return Applied(why_unknown=NEVER)
 
 

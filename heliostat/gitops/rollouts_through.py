@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from heliostat.spec.formatting import percent
+from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Phase, Rollout, Status
 
 _QUIET: Final = (Phase.RETAINING, Phase.RETIRING, Phase.SUCCEEDED, Phase.FAILED, Phase.SUPERSEDED)
@@ -23,12 +24,15 @@ class NotThrough:
     """Whether waiting may help."""
 
 
-def not_through(declared: Mapping[str, str], statuses: Mapping[str, Status], commit: str) -> Iterator[NotThrough]:
-    """What is in the way, application by application.
+def not_through(
+    names: Iterable[str], statuses: Mapping[str, Status], commit: str, brought: Callable[[str], str]
+) -> Iterator[NotThrough]:
+    """What is in the way, application by application, of those that a stack declares.
 
-    `declared` has the digest of what the stack declares for each; `commit` is the one that is asked about.
+    `commit` is the one that was applied last. `brought` says, by the ledger, the digest of the version that its newest rollout
+    of an application brought, empty where there was none: a stack's own state does not have what went on without a job.
     """
-    for name, digest in sorted(declared.items()):
+    for name in sorted(names):
         status = statuses.get(name)
         if status is None or status.pending:
             yield NotThrough(name, "its rollout has not begun", may_come=True)
@@ -38,14 +42,28 @@ def not_through(declared: Mapping[str, str], statuses: Mapping[str, Status], com
             is_back = rollout.phase is Phase.ROLLING_BACK
             yield NotThrough(name, _back(rollout) if is_back else _under_way(rollout), may_come=not is_back)
             continue
-        serves_it = status.serving is not None and status.serving.digest == digest
+        serving = status.serving.digest if status.serving is not None else ""
+        serves_it = serving == (brought(name) or (status.desired.version.digest if status.desired is not None else serving))
         failed = rollout is not None and rollout.phase is Phase.FAILED
         of_this = rollout is not None and rollout.origin is not None and rollout.origin.known_commit == commit
         if rollout is not None and failed and (of_this or not serves_it):
             yield NotThrough(name, _back(rollout), may_come=False)
         elif not serves_it:
-            serving = f"{status.serving.label} serves" if status.serving is not None else "nothing serves"
-            yield NotThrough(name, f"{serving}, and not what was applied: it was rolled back", may_come=False)
+            what = f"{status.serving.label} serves" if status.serving is not None else "nothing serves"
+            yield NotThrough(name, f"{what}, and not what was applied: it was rolled back", may_come=False)
+
+
+def brought_by(entries: Iterable[Entry], commit: str, since: float) -> str:
+    """The digest of what the newest rollout of a commit brought; empty where it began none.
+
+    `entries` are those of the application's ledger, the newest first; none is read from before `since`, seconds since 1970.
+    """
+    for entry in entries:
+        if entry.at < since:
+            break
+        if entry.origin is not None and entry.origin.known_commit == commit:
+            return entry.target.version.digest
+    return ""
 
 
 def _under_way(rollout: Rollout) -> str:

@@ -28,11 +28,11 @@ def official(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
 def test_the_official_cli_is_asked_where_it_keeps_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     environment = {"git.head": COMMIT, "git.dirty": "false"}
     told = [
-        {"kind": "refresh", "result": "succeeded"},
+        {"kind": "refresh", "result": "succeeded", "startTime": "2026-01-02T00:00:00.000Z"},
         {"kind": "update", "result": "succeeded", "startTime": "2026-01-01T00:00:00.000Z", "environment": environment},
     ]
     official(tmp_path, monkeypatch, f"cat <<'E'\n{json.dumps(told)}\nE")
-    assert last_applied(stacks_here().history("prod")) == Applied(COMMIT)
+    assert last_applied(stacks_here().history("prod")) == Applied(COMMIT, since=1_767_225_600)
     assert (tmp_path / "asked").read_text() == "stack history --json --show-secrets=false -s prod --non-interactive\n"
 
 

@@ -23,8 +23,8 @@ def done(kind: str, commit: str = ONE, result: str = "succeeded", **said: str) -
 
 
 def test_the_last_update_that_did_it_says_what_a_stack_was_brought_to():
-    assert last_applied([done("update", TWO), done("update", ONE)]) == Applied(TWO)
-    assert last_applied([done("refresh", TWO), done("refresh", TWO, "failed"), done("update", ONE)]) == Applied(ONE)
+    assert last_applied([done("update", TWO), done("update", ONE)]) == Applied(TWO, since=1)
+    assert last_applied([done("refresh", TWO), done("refresh", TWO, "failed"), done("update", ONE)]) == Applied(ONE, since=1)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_no_more_of_a_long_history_is_read_than_it_takes():
         yield done("update")
         raise AssertionError("it was read on")
 
-    assert last_applied(history()) == Applied(ONE)
+    assert last_applied(history()) == Applied(ONE, since=1)
 
 
 @pytest.fixture

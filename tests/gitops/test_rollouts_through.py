@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from rolled_back import rollout, status, version
+from rolled_back import entry, rollout, status, version
 
-from heliostat.gitops.rollouts_through import NotThrough, not_through
+from heliostat.gitops.rollouts_through import NotThrough, brought_by, not_through
 from heliostat.spec.rollouts import Origin, Phase, Status
 
 OLD, NEW = version(1), version(2)
@@ -18,8 +18,9 @@ def in_phase(phase: Phase, serving: int = 2, commit: str = COMMIT, **said: objec
     return status(version(serving)).model_copy(update={"rollout": moving})
 
 
-def found(there: Status | None, declared: int = 2) -> list[NotThrough]:
-    return list(not_through({"bees": version(declared).digest}, {"bees": there} if there else {}, COMMIT))
+def found(there: Status | None, brought: int | None = 2) -> list[NotThrough]:
+    digest = version(brought).digest if brought is not None else ""
+    return list(not_through(["bees"], {"bees": there} if there else {}, COMMIT, lambda _: digest))
 
 
 @pytest.mark.parametrize("phase", THROUGH)
@@ -50,7 +51,13 @@ def test_what_was_rolled_back_does_not_come_by_waiting():
 
 
 def test_what_went_back_and_is_declared_no_more_is_through():
-    assert found(in_phase(Phase.FAILED, serving=1, commit=EARLIER), declared=1) == []
+    assert found(in_phase(Phase.FAILED, serving=1, commit=EARLIER), brought=None) == [], "what is declared now serves"
+
+
+def test_what_a_commit_brought_is_the_target_of_its_newest_rollout():
+    entries = [entry(7, OLD, None), entry(6, NEW, COMMIT), entry(5, OLD, COMMIT), entry(4, OLD, EARLIER)]
+    assert brought_by(entries, COMMIT, since=5) == NEW.digest, "a person went back from it since"
+    assert brought_by(entries, COMMIT, since=7) == brought_by(entries, "f" * 40, since=0) == ""
 
 
 def test_what_a_person_took_back_is_not_through():
@@ -59,4 +66,4 @@ def test_what_a_person_took_back_is_not_through():
 
 
 def test_a_stack_without_applications_is_through():
-    assert list(not_through({}, {}, COMMIT)) == []
+    assert list(not_through([], {}, COMMIT, lambda _: "")) == []

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 OUT = ".heliostat/ci"
 """Where the artefact of `ci preview` is, by default."""
 FOLDER = click.Path(file_okay=False, path_type=Path)
-_APPLICATION = "heliostat:index:Application"
 
 
 @click.command("apply")
@@ -113,21 +112,26 @@ def _require_through(there: Stacks, project: Project, stack: str, commit: str) -
         NotYetError: something is on its way.
         PermanentError: it does not have it, or something was rolled back.
     """
-    from heliostat.cli.rollouts.applications import declared_statuses
+    from heliostat.cli.rollouts.applications import declared_applications, declared_statuses
+    from heliostat.cli.rollouts.ledger import newest_first
+    from heliostat.cli.rollouts.locate import store_of
     from heliostat.gitops.applied import affected_since_applied, last_applied
-    from heliostat.gitops.rollouts_through import not_through
+    from heliostat.gitops.rollouts_through import brought_by, not_through
     from heliostat.systems.errors import PermanentError
+    from heliostat.systems.objects import open_store
 
-    short = commit[:12]
-    for each in affected_since_applied(project, os.environ, {stack: last_applied(there.history(stack))}):
+    short, last = commit[:12], last_applied(there.history(stack))
+    for each in affected_since_applied(project, os.environ, {stack: last}):
         why = "; ".join([*each.whole, *(f"{name}: {', '.join(all_)}" for name, all_ in each.workloads.items())])
         raise PermanentError(
             f"{stack} is not at what {short} declares ({why}): apply that first; where it is at a later commit, apply that "
             "one's plan"
         )
-    applications = (one.get("outputs") or {} for one in there.resources(stack) if one["type"] == _APPLICATION)
-    declared = {str(one["name"]): str(one["digest"]) for one in applications if one.get("name") and one.get("digest")}
-    found = list(not_through(declared, declared_statuses(stack), commit))
+
+    def brought(application: str) -> str:
+        return brought_by(newest_first(open_store(store_of(stack)), application), last.commit, last.since)
+
+    found = list(not_through(declared_applications(stack), declared_statuses(stack), last.commit, brought))
     if not found:
         return
     told = "".join(f"\n  {each.application}: {each.why}" for each in found)

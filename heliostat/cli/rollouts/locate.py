@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -157,7 +158,8 @@ class _OfficialStacks:
             raise StackError(f"`pulumi stack history` of {stack} wrote no JSON") from None
         for each in told:
             environment = each.get("environment") or {}
-            yield Entry(each["kind"], 0, 0, each.get("result", ""), {}, environment=environment)
+            began = int(datetime.fromisoformat(each["startTime"]).timestamp())
+            yield Entry(each["kind"], began, began, each.get("result", ""), {}, environment=environment)
 
 
 def _pulumi_json(*arguments: str) -> Mapping[str, Any]:
