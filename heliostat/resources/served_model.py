@@ -312,8 +312,10 @@ class ServedModel(pulumi.ComponentResource):
             # Of what was kept although its candidate was refused the data are others than those of the candidate.
             tested = pulumi.Output.all(data.address, version.data_digest).apply(lambda found: _data_of(*found))
             scaling = spec.training.scaling if spec.federated is None else None
-            more = {"problem": declared, "scaling": scaling, "transformed": transformed}
-            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, **more)
+            Monitor(
+                own, code, args.contract, model, tested, spec.monitor, platform, after,
+                problem=declared, scaling=scaling, transformed=transformed,
+            )  # fmt: skip
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri
