@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
 from heliostat.resources.base import Resource
-from heliostat.spec import monitor_resources, resources
+from heliostat.spec import model_resources, monitor_resources, platform_resources, serving_resources, training_resources
 from heliostat.spec.describing import described
 
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?![`_])")
@@ -24,6 +24,9 @@ _DEFAULTS = (
     (re.compile(r"<class '([\w.]+)'>"), r"\1"),
     (re.compile(r"<factory>"), "..."),
 )
+
+_MODULES = (platform_resources, training_resources, model_resources, serving_resources, monitor_resources)
+"""Have the inputs and outputs of resources."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -75,7 +78,7 @@ def _indent(line: str) -> int:
 def _outputs(resource: type[Resource]) -> list[str]:
     """Every output that the plugin makes, as its model says."""
     name = f"{resource.__name__}Outputs"
-    model: type[BaseModel] = getattr(resources, name, None) or getattr(monitor_resources, name)
+    model: type[BaseModel] = next(found for each in _MODULES if (found := getattr(each, name, None)) is not None)
     texts = described(model)
     lines = ["", "Outputs, each as ``resource.output(name)`` and most as a property:", ""]
     for name in resource.outputs:
