@@ -20,11 +20,13 @@ _MISSING_ROOM: Final = 2.0
 """Times as much may be missing as was."""
 _KNOWS: Final = 0.99
 """How well one feature may predict the label, before somebody has to look at it."""
+MOST_SUSPECTS: Final = 100
+"""Features up to which each is held to that by default: it takes a small tree each, about half a second."""
 _TIMES: Final = ("timestamp", "date", "time")
 
 
 def infer(profile: Profile, label: str | None = None, known_later: Collection[str] = ()) -> Schema:
-    """The schema that a profile suggests.
+    """The schema that a profile suggests; with more than `MOST_SUSPECTS` features it does not ask which knows the label.
 
     Args:
         profile: of training data.
@@ -42,7 +44,9 @@ def infer(profile: Profile, label: str | None = None, known_later: Collection[st
         raise ValueError("a profile without rows suggests no schema: make one of data")
     later = {label, *known_later}
     columns = {name: _column(column, name in later) for name, column in profile.columns.items()}
-    return Schema(label=label, columns=columns, leakage=LeakageExpectations(knows_label=_KNOWS) if label else None)
+    suspects = len(columns) - len(later - {None})
+    looks = label is not None and suspects <= MOST_SUSPECTS
+    return Schema(label=label, columns=columns, leakage=LeakageExpectations(knows_label=_KNOWS) if looks else None)
 
 
 def _column(column: ColumnProfile, is_later: bool) -> ColumnExpectations:

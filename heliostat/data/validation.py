@@ -75,7 +75,8 @@ def validate(schema: Schema, table: pa.Table, environment: str = "training", ref
     found = validator.validation()
     if reference is None or not table.num_rows:
         return found
-    limited = [name for name in limits_of(schema, environment) if name in table.column_names]
+    there = {*table.column_names}
+    limited = [name for name in limits_of(schema, environment) if name in there]
     window = profile(table.select(limited), DRIFT) if limited else Profile(table.num_rows, {})
     return Validation(found.rows, (*found.findings, *drifted(schema, window, reference, environment)))
 
@@ -100,9 +101,10 @@ class Validator:
         """Take in rows."""
         if self._columns is None or self._rows == 0:
             self._columns = {field.name: _plain(field.type) for field in table.schema}
+        there = dict(zip(table.column_names, table.columns, strict=True))  # a table looks each name up among all of them
         for name, expected in self._expected.items():
-            if name in table.column_names and _is_of(_plain(table[name].type), expected.type):
-                self._add(name, expected, table[name])
+            if name in there and _is_of(_plain(there[name].type), expected.type):
+                self._add(name, expected, there[name])
         self._rows += table.num_rows
 
     def validation(self) -> Validation:

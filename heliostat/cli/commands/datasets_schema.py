@@ -40,7 +40,7 @@ def schema(
     from heliostat.cli.datasets.difference import whole_profile
     from heliostat.cli.datasets.world import World
     from heliostat.cli.exits import UsageError
-    from heliostat.data.inference import infer
+    from heliostat.data.inference import MOST_SUSPECTS, infer
 
     file = _file(workload) if output is None else Path(output)
     if output != "-" and file.exists() and not force:
@@ -59,6 +59,11 @@ def schema(
         return
     _write(file, found)
     say.out(f"Wrote {_shown(file)}, of {snapshot.reference}. Review it: above all what is known at prediction time.")
+    if found.label is not None and found.leakage is None:
+        say.out(
+            f"Whether one feature knows the label is not looked for, as there are more than {MOST_SUSPECTS}, each of which "
+            "takes half a second. To have it looked for write `leakage: {knowsLabel: 0.99}`."
+        )
 
 
 @datasets.command()
