@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 
 from heliostat.ml.ground_truth import prefix
 from heliostat.ml.label_files import is_data
-from heliostat.monitoring.join import Join, JoinCounts
+from heliostat.monitoring.join import Join, JoinCounts, delay_quantiles, delays_of
 from heliostat.monitoring.label_objects import labels_of
-from heliostat.monitoring.logged import COMMON, Reading, read
+from heliostat.monitoring.logged import COMMON, Reading, of_version, read
 from heliostat.monitoring.windows import Micros, micros
 from heliostat.spec.base import Name
 from heliostat.systems.objects import Directory, ObjectInfo, ObjectMissingError, ObjectStore
@@ -27,7 +28,7 @@ from heliostat.systems.objects import Directory, ObjectInfo, ObjectMissingError,
 PREDICTION: Final = "prediction"
 MODEL_PREDICTION: Final = "model_prediction"
 """What the model answered, before the steps behind it; null where there are none."""
-_TAKEN: Final = (*COMMON.names, PREDICTION, MODEL_PREDICTION, "label", "known", "order")
+_TAKEN: Final = (*COMMON.names, PREDICTION, MODEL_PREDICTION, "label", "known", "label_weight", "order")
 """Names that an input may not have here."""
 _ROW_BYTES: Final = 20
 """What a row of the log or of labels takes at least, to reckon how many there are."""
@@ -89,22 +90,32 @@ class Joined:
     """Of each row, in the order of the file."""
     timed: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     labelled: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    own: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    """Which rows the version that is watched answered, or do not say who did: windows are of these alone."""
+    version: str = ""
+    """Its number."""
+    others: dict[str, int] = field(default_factory=dict)
+    """How many rows each other version answered, by its number."""
 
     def tables(self) -> Iterator[pa.Table]:
-        """The rows, in parts: the log's own columns, `prediction`, the inputs, `label` and `known`."""
+        """The version's own rows, in parts: the log's own columns, `prediction`, the inputs, and its label."""
         if not self.path.exists():
             return
         with pa.memory_map(str(self.path)) as file:
             reader = pa.ipc.open_file(file)
             for number in range(reader.num_record_batches):
-                yield pa.Table.from_batches([reader.get_batch(number)])
+                table = pa.Table.from_batches([reader.get_batch(number)])
+                yield table.filter(pa.array(of_version(table["version"], self.version))) if self.others else table
 
 
-def joined(
+def joined(  # noqa: PLR0913 - what is read, and of whom
     store: ObjectStore, there: There, field_name: str, inputs: Sequence[str], classes: tuple[str, ...], now: datetime,
-    folder: Path,
+    folder: Path, version: str = "",
 ) -> Joined:  # fmt: skip
-    """Read all of it and join it, in `folder`, which is empty; what cannot be read is said, and the rest is joined."""
+    """Read all of it and join it, in `folder`, which is empty; what cannot be read is said, and the rest is joined.
+
+    `version` is the number of the one whose rows are wanted; those of others are counted.
+    """
     reading, problems = Reading(), list[str]()
     taken = [name for name in inputs if name in _TAKEN]
     problems += [f"inputs called {', '.join(taken)} cannot be watched: columns of the log have these names"] if taken else []
@@ -118,7 +129,7 @@ def joined(
         join.add_predictions(typed(table, types, reading))
     for info in there.labels:
         problems += _add_labels(store, info.key, classes, join)
-    return _written(join, folder / "joined.arrow", reading, problems)
+    return _written(join, folder / "joined.arrow", reading, problems, version)
 
 
 def _add_labels(store: ObjectStore, key: str, classes: tuple[str, ...], join: Join) -> list[str]:
@@ -131,11 +142,14 @@ def _add_labels(store: ObjectStore, key: str, classes: tuple[str, ...], join: Jo
     return [f"{key}: {found.problem}"] if found.problem else []
 
 
-def _written(join: Join, path: Path, reading: Reading, problems: list[str]) -> Joined:
+def _written(join: Join, path: Path, reading: Reading, problems: list[str], version: str) -> Joined:
     writer: Any = None
     times: list[Micros] = []
     timed: list[NDArray[np.bool_]] = []
     labelled: list[NDArray[np.bool_]] = []
+    own: list[NDArray[np.bool_]] = []
+    delays: list[NDArray[np.float32]] = []
+    others = Counter[str]()
     try:
         for table in join.joined():
             writer = writer or pa.ipc.new_file(str(path), table.schema)
@@ -144,6 +158,11 @@ def _written(join: Join, path: Path, reading: Reading, problems: list[str]) -> J
             times.append(moments)
             timed.append(here)
             labelled.append(np.asarray(table["label"].is_valid().to_numpy(), dtype=bool))
+            delays.append(delays_of(table))
+            own.append(of_version(table["version"], version))
+            left = table["version"].filter(pa.array(~own[-1]))
+            for each in left.value_counts().to_pylist():
+                others[each["values"].partition("-")[0]] += each["counts"]
     finally:
         if writer is not None:
             writer.close()
@@ -151,7 +170,9 @@ def _written(join: Join, path: Path, reading: Reading, problems: list[str]) -> J
     shown = (*problems[:_MOST_SHOWN], *([f"{more} objects of labels more are not whole"] if more > 0 else []))
     if not times:
         return Joined(path, reading, join.counts, shown)
-    return Joined(path, reading, join.counts, shown, np.concatenate(times), np.concatenate(timed), np.concatenate(labelled))
+    counts = join.counts.model_copy(update={"delays": delay_quantiles(np.concatenate(delays))})
+    flags = (np.concatenate(timed), np.concatenate(labelled), np.concatenate(own))
+    return Joined(path, reading, counts, shown, np.concatenate(times), *flags, version, dict(others))
 
 
 def files(store: ObjectStore, infos: Sequence[ObjectInfo], folder: Path) -> Iterator[tuple[str, Path]]:

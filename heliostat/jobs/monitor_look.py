@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +17,17 @@ from heliostat.jobs.monitor_log import Joined, horizon, joined, there
 from heliostat.jobs.monitor_reference import features_of
 from heliostat.jobs.monitor_retraining import considered
 from heliostat.jobs.monitor_trials import trials
+from heliostat.jobs.monitor_windows import kept_reports
 from heliostat.jobs.specification import progress
 from heliostat.monitoring.drifting import Distributions
 from heliostat.monitoring.dueness import Windowed, windowed
+from heliostat.monitoring.feedback import Feedback
 from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.log_health import health
 from heliostat.monitoring.looking import Look, WindowReport
 from heliostat.monitoring.reference import Reference
 from heliostat.monitoring.state import Looks, MonitorState, with_windows
-from heliostat.monitoring.windows import from_micros, micros, to_micros
+from heliostat.monitoring.windows import Looked, from_micros, micros, to_micros
 from heliostat.spec.findings import Aspect, Finding
 from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.spec.tasks import Multiclass
@@ -32,6 +35,8 @@ from heliostat.systems.errors import PermanentError
 
 _ROWS_AT_ONCE: Final = 2_000_000
 """Windows are looked at together up to so many rows."""
+_TREND_WINDOWS: Final = 24
+"""Windows over which it is told whether a loop grows."""
 _TRIED_ROWS: Final = 1_000_000
 """Rows of the newest window that a model is tried on, or loops are looked for in, at most."""
 
@@ -55,8 +60,10 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
     progress(f"reading {len(objects.predictions)} files of the log and {len(objects.labels)} of labels")
     task = specification.problem.task
     classes = task.classes if isinstance(task, Multiclass) else ()
-    log = joined(asked.store, objects, monitor.field, _inputs(asked), classes, now, folder)
-    found = windowed(monitor.windows, log.times, log.timed, log.labelled, state, horizon(now, within), now)
+    version = specification.model_uri.rpartition("/")[2]
+    log = joined(asked.store, objects, monitor.field, _inputs(asked), classes, now, folder, version)
+    times, timed, labelled = log.times[log.own], log.timed[log.own], log.labelled[log.own]
+    found = windowed(monitor.windows, times, timed, labelled, state, horizon(now, within), now)
     numbers = list(found.due)
     if state.declared not in ("", declared) and (again := max({*state.looked} & {*found.held}, default=None)) is not None:
         numbers = sorted({*numbers, again})
@@ -64,7 +71,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
     newest = _newest(log, asked.reference)
     judge = Judge(specification.name, "", now)
     findings = [finding for report in reports for finding in report.findings]
-    findings += health(specification.name, now, log.reading, log.counts, found.ahead, found.ahead_seconds)
+    findings += health(specification.name, now, log.reading, log.counts, found.ahead, found.ahead_seconds, log.others)
     findings += _recency(asked, judge, newest)
     findings += _awaited(asked, judge)
     new_rows = _new_rows(log, asked.reference)
@@ -78,7 +85,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
         model_uri=specification.model_uri,
         reference=asked.reference.about.digest,
         seen=objects.digest,
-        looked={number: found.held[number] for number in numbers if number in found.held},
+        looked={number: found.held.get(number, Looked(0, 0)) for number in numbers},
         dropped=found.dropped,
         closed=dict(found.closed),
         newest_window=reports[-1].window if reports else "",
@@ -151,12 +158,20 @@ def _reports(asked: Looking, log: Joined, found: Windowed, numbers: Sequence[int
             inputs, predictions, findings = distributions.report(number, judge)
             changes: dict[str, Any] = {"drift": inputs, "prediction_drift": predictions}
             if number == numbers[-1]:
-                more, told = trials(specification, asked.answering, pa.concat_tables(tried) if tried else None, judge)
+                rows = pa.concat_tables(tried) if tried else None
+                more, told = trials(specification, asked.answering, rows, judge, partial(_loops_before, asked, window.start))
                 changes, findings = {**changes, **more}, [*findings, *told]
             changes |= {"findings": (*report.findings, *findings), "looked_at": asked.now, "model_uri": about.model_uri}
             yield report.model_copy(update=changes)
             looking.forget(number)
             distributions.forget(number)
+
+
+def _loops_before(asked: Looking, start: datetime) -> list[Feedback]:
+    """What was found of loops in the last windows before a moment, the oldest first."""
+    kept = kept_reports(asked.store, asked.specification.name, _TREND_WINDOWS)
+    found = [each for each in kept if each.feedback is not None and each.start is not None and each.start < start]
+    return [each.feedback for each in sorted(found, key=lambda each: str(each.start)) if each.feedback is not None]
 
 
 def _reported(looking: Look, number: int, found: Windowed) -> WindowReport:

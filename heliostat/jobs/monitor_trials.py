@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from heliostat.jobs.monitor_log import MODEL_PREDICTION, PREDICTION
 from heliostat.jobs.monitor_model import Answering
 from heliostat.ml.contracts import columns_of
 from heliostat.ml.datasets import Snapshot
-from heliostat.monitoring.feedback import feedback
+from heliostat.monitoring.feedback import Feedback, feedback, with_trends
 from heliostat.monitoring.fragility import fragility
 from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.logged import predictions_of
@@ -32,9 +32,16 @@ Found = tuple[Any, list[Finding]]
 
 
 def trials(
-    specification: MonitorSpecification, answering: Answering, rows: pa.Table | None, judge: Judge
+    specification: MonitorSpecification,
+    answering: Answering,
+    rows: pa.Table | None,
+    judge: Judge,
+    before: Callable[[], Sequence[Feedback]] = tuple,
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """The reports of a window that the model itself, or the order of its rows, is needed for; by the report's fields."""
+    """The reports of a window that the model itself, or the order of its rows, is needed for; by the report's fields.
+
+    `before` has what was found of loops in the windows before, the oldest first.
+    """
     monitor, trial = specification.monitor, _Trial(specification, answering, rows, judge)
     found: dict[str, Any] = {}
     findings: list[Finding] = []
@@ -45,7 +52,7 @@ def trials(
         found["fragility"], told = trial.fragility(monitor.fragility)
         findings += told
     if monitor.feedback is not None:
-        found["feedback"], told = trial.feedback(monitor.feedback)
+        found["feedback"], told = trial.feedback(monitor.feedback, before())
         findings += told
     return found, findings
 
@@ -89,7 +96,7 @@ class _Trial:
             return None, [self._judge.unknown(Aspect.FRAGILITY, "inputs", str(error))]
         return found, [self._judge.fragility(found, watch)]
 
-    def feedback(self, watch: FeedbackWatch) -> Found:
+    def feedback(self, watch: FeedbackWatch, before: Sequence[Feedback]) -> Found:
         """Whether answers move later inputs."""
         needed = (watch.key, *watch.columns, *filter(None, [watch.holdout]))
         lacking = [name for name in needed if name not in self._rows.column_names]
@@ -97,6 +104,7 @@ class _Trial:
             text = f"the window's rows have no {', '.join(lacking)}"
             return None, [self._judge.unknown(Aspect.FEEDBACK, watch.key, text)]
         found = feedback(self._rows, self._numbers(self._rows[PREDICTION]), watch.key, watch.columns, watch.holdout)
+        found = with_trends(found, before)
         return found, self._judge.feedback(found, watch)
 
     def _predict(self, rows: pa.Table) -> NDArray[np.float64]:

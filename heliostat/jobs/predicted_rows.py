@@ -66,6 +66,11 @@ def predicted(
     counts = join.counts
     told += [*reading.problems, *counts.problems]
     told.append(f"{counts.labelled:,} of {counts.predictions:,} predictions have a label; the others are left out")
+    if counts.weighed:
+        told.append(
+            f"{counts.weighed:,} labels came of reviews alone: of these rows more are such that the model was unsure of than "
+            "of all answers, and a row does not say how likely it was chosen"
+        )
     rows = pa.concat_tables(tables) if tables else schema.empty_table().append_column("label", pa.array([], pa.float64()))
     numbers = {str(each).partition("-")[0] for each in rows["version"].unique().to_pylist() if each} if tables else set()
     rows = rows.select([*_KEPT, *source.fields, "label"]).sort_by(

@@ -21,6 +21,8 @@ from heliostat.monitoring.windows import (
     due,
     from_micros,
     numbers_of,
+    open_window,
+    silent,
     to_micros,
     window,
     within,
@@ -41,7 +43,7 @@ class Windowed:
     number_of: Callable[[Micros, Flags], NDArray[np.int64]]
     name_of: Callable[[int], Window]
     next_due: datetime | None = None
-    """When the next window that holds rows is over."""
+    """When the next window is over; None where nothing is held, or a window is as many rows."""
     closed: Mapping[int, Closed] = field(default_factory=dict)
     """Windows of so many rows that became full."""
     dropped: tuple[int, ...] = ()
@@ -86,13 +88,14 @@ def _by_calendar(
         for number in due(held, before, every, now, grace)
         if number not in before or (number in held and held[number].rows >= before[number].rows)
     ]
-    waiting = [window(number, every).end + grace for number in held if number not in before and number not in found]
+    found += silent(held, before, every, now, grace)
+    following = open_window(every, now, grace)
     return Windowed(
         held,
         tuple(sorted(found)),
         lambda some, there: assign(some, there, every, now).numbers,
         lambda number: window(number, every),
-        next_due=min(waiting, default=None),
+        next_due=window(following, every).end + grace if held else None,
         dropped=tuple(number for number in state.looked if number < least),
         untimed=assigned.untimed,
         ahead=assigned.ahead,

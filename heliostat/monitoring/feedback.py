@@ -7,6 +7,7 @@ tell the two apart: where an input is tied to answers that were never acted upon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +36,10 @@ class Tie(Model):
     """The same among those whom no answer reaches."""
     difference_p_value: float | None = Field(default=None, exclude_if=is_none)
     """That both are alike: where it is small the answers are what moves the input."""
+    trend: float | None = Field(default=None, exclude_if=is_none)
+    """How its strength grows from window to window, -1 to 1: Kendall's tau."""
+    windows: int = Field(default=0, exclude_if=is_empty)
+    """Those that the trend is of."""
     reason: str = Field(default="", exclude_if=is_empty)
     """Why it cannot be told."""
 
@@ -68,7 +73,18 @@ def feedback(table: pa.Table, prediction: Numbers, key: str, columns: tuple[str,
     return Feedback(rows=table.num_rows, holdout_share=share, exploration=exploration, ties=_corrected(ties))
 
 
-def trend(strengths: list[float]) -> float | None:
+def with_trends(found: Feedback, before: Sequence[Feedback]) -> Feedback:
+    """The same with how each tie grew over the windows before, the oldest first."""
+    ties = {}
+    for name, tie in found.ties.items():
+        past = [each.ties[name].correlation for each in before if name in each.ties]
+        strengths = [each for each in (*past, tie.correlation) if each is not None]
+        grown = trend(strengths) if tie.correlation is not None else None
+        ties[name] = tie if grown is None else tie.model_copy(update={"trend": grown, "windows": len(strengths)})
+    return found.model_copy(update={"ties": ties})
+
+
+def trend(strengths: Sequence[float]) -> float | None:
     """How a tie grows from window to window: Kendall's tau of its strength with time, -1 to 1; None of fewer than four."""
     if len(strengths) < 4:
         return None

@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import Field
 
 from heliostat.monitoring.hashing import partitions_of
 from heliostat.monitoring.labels import LABELS
 from heliostat.monitoring.logged import COMMON
 from heliostat.monitoring.windows import to_micros
-from heliostat.spec.base import Model
+from heliostat.spec.base import Model, is_empty
 
 _PARTITION_ROWS: Final = 500_000
 _MOST_PARTITIONS: Final = 512
@@ -45,8 +46,12 @@ class JoinCounts(Model):
     """Labels that were there already, with the same value."""
     conflicting: int = 0
     """Labels that another, newer one of the same row replaced."""
+    weighed: int = 0
+    """Predictions whose label came of a review alone: it has the chance with which the answer was chosen."""
     future: int = 0
     """Labels that became known after now; they are left out."""
+    delays: dict[str, float] = Field(default_factory=dict, exclude_if=is_empty)
+    """After how many seconds labels came, of those that say when: quantiles; empty where none does."""
     premature: int = 0
     """Labels that became known before their prediction was made; they count, and clocks are apart or the label leaked."""
     premature_seconds: float = 0.0
@@ -109,7 +114,11 @@ class Join:
         self._labels.add(table.append_column("order", order))
 
     def joined(self) -> Iterator[pa.Table]:
-        """The predictions, each once, with `label` and `known`, null where none came; `counts` is whole after the last."""
+        """The predictions, each once, with `label`, `known` and `label_weight`, null where none came.
+
+        A label's weight is one over the chance that the answer was chosen for a review, 1 where its truth came by another way
+        as well: then it was known in any case. `counts` is whole after the last.
+        """
         for predictions, labels in zip(self._predictions.tables(), self._labels.tables(), strict=True):
             if predictions is not None or labels is not None:
                 found = self._of_partition(predictions, labels)
@@ -126,11 +135,15 @@ class Join:
         newest = _last_of_each(rows, times)
         self._count(predictions=len(newest), repeated_predictions=len(rows) - len(newest))
         predictions, rows, times = predictions.take(newest), rows[newest], times[newest]
-        label_rows = self._settled(label_keys, labels)
+        label_rows, weights = self._settled(label_keys, labels)
         places = np.searchsorted(rows, label_keys[label_rows])  # `newest` is in the order of the keys
         hit = np.append(rows, -1)[places] == label_keys[label_rows]
         self._count(unknown=int((~hit).sum()))
-        return None if is_empty else self._with_labels(predictions, times, labels.take(label_rows[hit]), places[hit])
+        return (
+            None
+            if is_empty
+            else self._with_labels(predictions, times, labels.take(label_rows[hit]), places[hit], weights[hit])
+        )
 
     def _without_future(self, labels: pa.Table) -> pa.Table:
         known, said = _known(labels)
@@ -140,8 +153,8 @@ class Join:
         self._count(future=int(future.sum()))
         return labels.filter(pa.array(~future))
 
-    def _settled(self, keys: NDArray[np.int64], labels: pa.Table) -> NDArray[np.int64]:
-        """The row of the newest label of each key, in the order of the keys."""
+    def _settled(self, keys: NDArray[np.int64], labels: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The row of the newest label of each key, in the order of the keys, and its weight; NaN where it has none."""
         known, said = _known(labels)
         age = np.where(said, known, np.iinfo(np.int64).min)
         order = np.lexsort((labels["order"].to_numpy(), age, keys))
@@ -151,11 +164,14 @@ class Join:
         same = values == values[last][run] if len(last) else np.zeros(0, dtype=bool)
         replaced = ~last
         self._count(repeated=int((replaced & same).sum()), conflicting=int((replaced & ~same).sum()))
-        return np.asarray(order[last], dtype=np.int64)
+        weights = labels["weight"].to_numpy()[order]
+        plain = np.bincount(run, np.isnan(weights)) > 0 if len(last) else same
+        return np.asarray(order[last], dtype=np.int64), np.where(plain, np.nan, weights[last])
 
     def _with_labels(
-        self, predictions: pa.Table, times: NDArray[np.int64], labels: pa.Table, places: NDArray[np.int64]
-    ) -> pa.Table:
+        self, predictions: pa.Table, times: NDArray[np.int64], labels: pa.Table, places: NDArray[np.int64],
+        weights: NDArray[np.float64],
+    ) -> pa.Table:  # fmt: skip
         values = np.full(predictions.num_rows, np.nan)
         values[places] = labels["label"].to_numpy()
         known, said = _known(labels)
@@ -163,15 +179,18 @@ class Join:
         is_known = np.zeros(predictions.num_rows, dtype=bool)
         when[places], is_known[places] = known, said
         early = (times[places] - known)[said & (known < times[places] - self._tolerance)]
-        self._count(labelled=len(places), premature=len(early))
+        self._count(labelled=len(places), premature=len(early), weighed=int(np.isfinite(weights).sum()))
         if len(early):
             most = max(self.counts.premature_seconds, float(early.max()) / 1e6)
             self.counts = self.counts.model_copy(update={"premature_seconds": most})
         labelled = np.zeros(predictions.num_rows, dtype=bool)
         labelled[places] = True
-        return predictions.append_column("label", pa.array(values, mask=~labelled)).append_column(
+        counted = np.ones(predictions.num_rows)
+        counted[places] = np.where(np.isfinite(weights), weights, 1.0)
+        found = predictions.append_column("label", pa.array(values, mask=~labelled)).append_column(
             LABELS.field("known"), pa.array(when, mask=~is_known).cast(LABELS.field("known").type)
         )
+        return found.append_column("label_weight", pa.array(counted, mask=~labelled))
 
     def _count(self, **more: int) -> None:
         self.counts = self.counts.model_copy(update={name: getattr(self.counts, name) + count for name, count in more.items()})
@@ -256,11 +275,16 @@ def _no_labels() -> pa.Table:
     return LABELS.append(pa.field("order", pa.int64())).empty_table()
 
 
-def delay_quantiles(joined: pa.Table) -> dict[str, float]:
-    """After how many seconds labels came, of those that say when: the quantiles .5, .9 and .99."""
+def delays_of(joined: pa.Table) -> NDArray[np.float32]:
+    """After how many seconds each label came, of those that say when."""
     delays = pc.subtract(joined["known"].cast(pa.int64()), joined["time"].cast(pa.int64())).drop_null()
+    return np.asarray(delays.to_numpy() / 1e6, dtype=np.float32)
+
+
+def delay_quantiles(delays: NDArray[np.float32]) -> dict[str, float]:
+    """After how many seconds a half, 90 % and 99 % of labels were there."""
     if not len(delays):
         return {}
     levels = (0.5, 0.9, 0.99)
-    found = np.quantile(delays.to_numpy() / 1e6, levels)
+    found = np.quantile(delays, levels)
     return {f"{level:g}": float(value) for level, value in zip(levels, found, strict=True)}

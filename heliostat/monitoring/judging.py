@@ -10,11 +10,12 @@ from heliostat.data.drift import ColumnDrift
 from heliostat.monitoring.bias import Bias
 from heliostat.monitoring.concept_drift import ConceptDrift
 from heliostat.monitoring.estimates import Estimate
-from heliostat.monitoring.feedback import Feedback
+from heliostat.monitoring.feedback import Feedback, Tie
 from heliostat.monitoring.fragility import Fragility
 from heliostat.monitoring.intervals import Interval
 from heliostat.monitoring.quality import Figure, Quality
 from heliostat.monitoring.skew import Skew
+from heliostat.monitoring.weighing import TOLD
 from heliostat.spec.base import Name
 from heliostat.spec.findings import Aspect, Finding, State
 from heliostat.spec.watches import (
@@ -30,6 +31,8 @@ from heliostat.spec.watches import (
 )
 
 _ALPHA = 0.01
+_TREND = 0.5
+"""Kendall's tau from which on a tie is said to grow, or to fade."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Judge:
         wrong = figure.interval.is_beyond(limit, above=not higher_is_better)
         side = "below" if higher_is_better else "above"
         told = f"{subject} is {_shown(figure.interval)} on {figure.rows:,} labelled rows, "
+        told += f"{TOLD}, " if figure.weighed else ""
         told += f"{side} {limit:.4g}, {why}" if wrong else f"not surely {side} {limit:.4g}, {why}"
         return self._judged(Aspect.QUALITY, subject, wrong, watch, told, value, limit)
 
@@ -78,6 +82,7 @@ class Judge:
         told = f"the mean prediction {found.mean_prediction:.4g} is {_shown(ratio)} of the mean label {found.mean_label:.4g}"
         told += f", below {watch.lowest:g}: predictions are too low" if low else ""
         told += f", above {watch.highest:g}: predictions are too high" if high else ""
+        told += f"; of the {found.rows:,} labelled rows {TOLD}" if found.weighed else ""
         limit = watch.lowest if ratio.value < 1 else watch.highest
         findings = [self._judged(Aspect.PREDICTION_BIAS, "ratio", low or high, watch, told, ratio.value, limit)]
         if watch.calibration_error is not None and found.calibration_error is not None:
@@ -102,12 +107,14 @@ class Judge:
         told += f"; {found.text}"
         return self._judged(Aspect.ESTIMATE, watch.metric, wrong, watch, told, found.value, limit)
 
-    def concept_drift(self, found: ConceptDrift, watch: ConceptDriftWatch) -> Finding:
-        """Changes in a stream."""
+    def concept_drift(self, found: ConceptDrift, watch: ConceptDriftWatch, left_out: int = 0) -> Finding:
+        """Changes in a stream, of which rows were left out that were likelier to be chosen for review than others."""
         subject = f"{watch.of} by {watch.detector}"
         if found.reason:
             return self.unknown(Aspect.CONCEPT_DRIFT, subject, found.reason)
         skipped = f"; {found.skipped} rows without a number were passed over" if found.skipped else ""
+        if left_out:
+            skipped += f"; {left_out:,} rows that were likelier to be chosen for review are left out, so that all are alike"
         if not found.changes:
             told = f"the {watch.of} did not change lastingly by more than about {found.smallest:.3g}{skipped}"
             return self._judged(Aspect.CONCEPT_DRIFT, subject, False, watch, told)
@@ -160,6 +167,10 @@ class Judge:
             wrong = found.holdout_share < watch.least_holdout
             args = (Aspect.FEEDBACK, "holdout", wrong, watch, told, found.holdout_share, watch.least_holdout)
             findings.append(self._judged(*args))
+        if found.exploration is not None:
+            told = f"{found.exploration:.2%} of the decisions are not the most usual one of their {watch.key}"
+            told += ": of what was never decided nothing is learned" if found.exploration == 0 else ""
+            findings.append(self._judged(Aspect.FEEDBACK, "exploration", False, watch, told, found.exploration))
         for name, tie in found.ties.items():
             if tie.correlation is None or tie.p_value is None:
                 findings.append(self.unknown(Aspect.FEEDBACK, name, tie.reason))
@@ -171,6 +182,7 @@ class Judge:
             else:
                 strong = strong and (tie.difference_p_value or 0) < _ALPHA
                 told += f", {tie.held_out:+.3f} among those held out"
+            told += _grown(tie)
             args = (Aspect.FEEDBACK, name, strong, watch, told, tie.correlation, watch.most_correlation)
             findings.append(self._judged(*args))
         return findings
@@ -230,6 +242,13 @@ class Judge:
             monitor=self.monitor, aspect=aspect, subject=subject, state=State.UNKNOWN, window=self.window, at=self.at,
             value=value, text=text,
         )  # fmt: skip
+
+
+def _grown(tie: Tie) -> str:
+    if tie.trend is None:
+        return ""
+    way = "as strong as before" if abs(tie.trend) < _TREND else ("stronger" if tie.trend > 0 else "weaker")
+    return f"; from window to window it is {way} (Kendall's tau {tie.trend:+.2f} in {tie.windows} windows)"
 
 
 def _limit(watch: QualityWatch, higher_is_better: bool, reference: Figure | None) -> tuple[float | None, str]:

@@ -10,13 +10,13 @@ import pyarrow as pa
 from heliostat.ml import label_files
 from heliostat.monitoring.labels import LABELS, Labels, labels_in
 
-_COLUMNS: Final = ("request_id", "row", "label", "time")
+_COLUMNS: Final = ("request_id", "row", "label", "time", "weight", "logged")
 
 
 def labels_of(key: str, content: bytes, classes: tuple[str, ...] = ()) -> Labels:
     """The labels in an object, by the end of its key; never raises.
 
-    What is damaged is read line by line as far as it goes (`heliostat.ml.label_files`); lines tell no `time`.
+    What is damaged is read line by line as far as it goes (`heliostat.ml.label_files`); lines tell no `time` and no `weight`.
     """
     try:
         table = _table(key.lower(), content)
@@ -74,6 +74,7 @@ def _line_by_line(key: str, content: bytes, classes: tuple[str, ...]) -> Labels:
             pa.array([row for _, row in places], pa.int32()),
             pa.array(list(found.labels.values()), pa.float64()),
             pa.nulls(len(places), LABELS.field("known").type),
+            pa.nulls(len(places), pa.float64()),
         ],
         schema=LABELS,
     )

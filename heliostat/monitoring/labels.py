@@ -1,7 +1,8 @@
 """Labels as a table, column by column: what of it is a label, what is none yet, and what never will be one.
 
-The form is that of `heliostat.ml.ground_truth`, with one column more where whoever writes it has one: `time`, when the truth
-became known. By it the newest of several labels of a row is told, and clocks that are apart.
+The form is that of `heliostat.ml.ground_truth`, with more columns where whoever writes it has them: `time`, when the truth
+became known, by which the newest of several labels of a row is told, and clocks that are apart; and `weight`, one over the
+chance with which the answer was chosen to be looked at, of all requests, of which the share `logged` is logged.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ LABELS: Final = pa.schema([
     pa.field("row", pa.int32()),
     pa.field("label", pa.float64()),
     pa.field("known", pa.timestamp("us", "UTC")),
+    pa.field("weight", pa.float64()),
 ])  # fmt: skip
 """What `labels_in` makes of any table of labels."""
 _TRUTHS: Final = {"true": 1.0, "false": 0.0}
@@ -30,7 +32,7 @@ class Labels:
     """The labels of a table."""
 
     table: pa.Table
-    """Of the schema `LABELS`; `known` is null where the table does not say it."""
+    """Of the schema `LABELS`; `known` and `weight` are null where the table does not say them."""
     awaited: int = 0
     """Rows whose label is not known yet."""
     wrong: int = 0
@@ -40,7 +42,7 @@ class Labels:
 
 
 def labels_in(table: pa.Table, classes: tuple[str, ...] = ()) -> Labels:
-    """The labels in a table with `request_id`, `label`, and where they are there `row` and `time`; never raises.
+    """The labels in a table with `request_id`, `label`, and with what of `LABELS` is there beside; never raises.
 
     A label is a number, a boolean, or one of `classes`, which becomes its place among them.
     """
@@ -62,7 +64,8 @@ def labels_in(table: pa.Table, classes: tuple[str, ...] = ()) -> Labels:
     awaited = np.isnan(numbers) & ~bad
     keep = pa.array(~bad & ~awaited)
     known = _times(table["time"]) if "time" in table.column_names else pa.nulls(table.num_rows, LABELS.field("known").type)
-    found = pa.table([ids, pa.array(rows, pa.int32()), pa.array(numbers), known], schema=LABELS).filter(keep)
+    columns = [ids, pa.array(rows, pa.int32()), pa.array(numbers), known, _weights(table)]
+    found = pa.table(columns, schema=LABELS).filter(keep)
     return Labels(found, int(awaited.sum()), int(bad.sum()), _example(table, wrong))
 
 
@@ -135,6 +138,25 @@ def _rows(column: pa.ChunkedArray | None, count: int) -> tuple[Any, Any]:
     numbers = np.where(silent, 0.0, column.cast(pa.float64(), safe=False).to_numpy())
     fits = np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers)) & (numbers < 2**31)
     return np.where(fits, numbers, 0).astype(np.int64), ~fits
+
+
+def _weights(table: pa.Table) -> pa.Array:
+    """One over the chance of each row among those that are logged; null where it says none that can be one."""
+    weight = _floats(table, "weight")
+    share = _floats(table, "logged")
+    weight *= np.where((share > 0) & (share <= 1), share, 1.0)
+    usable = np.isfinite(weight) & (weight > 0)
+    return pa.array(np.where(usable, weight, 0.0), pa.float64(), mask=~usable)
+
+
+def _floats(table: pa.Table, name: str) -> Any:
+    """A column as numbers, NaN for what is none."""
+    column = table[name] if name in table.column_names else None
+    if column is not None and pa.types.is_string(column.type):
+        column = _each(column, float)
+    if column is None or not is_number(column.type):
+        return np.full(table.num_rows, np.nan)
+    return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
 def _times(column: pa.ChunkedArray) -> pa.ChunkedArray:

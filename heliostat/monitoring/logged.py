@@ -81,6 +81,14 @@ def _of_file(key: str, source: Any, columns: Sequence[tuple[str, str]], reading:
         yield pa.table(dict(zip([*COMMON.names, *(name for _, name in columns)], arrays, strict=True)))
 
 
+def of_version(versions: pa.ChunkedArray | pa.Array, number: str) -> NDArray[np.bool_]:
+    """Which rows a version answered, by its number, and which do not say; all of them where the number is none."""
+    if not number.isdigit():
+        return np.ones(len(versions), dtype=bool)
+    own = pc.or_(pc.equal(versions, number), pc.starts_with(versions, f"{number}-"))
+    return np.asarray(pc.fill_null(pc.or_(own, pc.equal(versions, "")), True).to_numpy(zero_copy_only=False), dtype=bool)
+
+
 def predictions_of(column: pa.ChunkedArray, task: Task | None) -> NDArray[np.float64]:
     """A logged field of answers as numbers, `(rows,)` or `(rows, width)`; NaN in rows that have none.
 

@@ -29,6 +29,7 @@ from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.quality import Measure, Quality, quality
 from heliostat.monitoring.sampling import Labelled, Sample
 from heliostat.monitoring.skew import Skew
+from heliostat.monitoring.weighing import thinned
 from heliostat.monitoring.windows import OUTSIDE, Looked, Micros, Window, micros
 from heliostat.spec.base import Model, Name, is_empty, is_none
 from heliostat.spec.findings import Aspect, Finding
@@ -137,7 +138,7 @@ class Look:
             estimate, finding = self._estimate(rows, estimated, judge)
             estimates.append(estimate)
             findings.append(finding)
-        findings += [judge.concept_drift(self._changes(rows, drift), drift) for drift in self.monitor.concept_drift]
+        findings += [self._changed(rows, drift, judge) for drift in self.monitor.concept_drift]
         return report.model_copy(
             update={"quality": tuple(measured), "estimates": tuple(estimates), "findings": tuple(findings)}
         )
@@ -190,13 +191,16 @@ class Look:
         dle = self._once("dle", lambda: Dle(there, reference.predictions, reference.labels, self.features, categorical))
         return dle.estimate(metric, here, rows.predictions)  # type: ignore[no-any-return]
 
-    def _changes(self, rows: Labelled, watch: ConceptDriftWatch) -> Any:
-        there = self.reference
+    def _changed(self, rows: Labelled, watch: ConceptDriftWatch, judge: Judge) -> Finding:
+        there, left_out = self.reference, 0
         if watch.of == "error":
             rows = rows.known()
+            if len(rows.weights):
+                kept = rows.part(thinned(rows.weights, rows.requests))
+                rows, left_out = kept, len(rows) - len(kept)
         order = np.argsort(rows.times, kind="stable")
         here, known = (errors(each) if watch.of == "error" else _first(each.predictions) for each in (rows, there))
-        return concept_drift(watch.detector, here[order], known)
+        return judge.concept_drift(concept_drift(watch.detector, here[order], known), watch, left_out)
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._known:

@@ -16,6 +16,7 @@ from heliostat.ml.tasks.base import Kind, Truth
 from heliostat.ml.tasks.evaluation import computed, has_two_classes, kind_of
 from heliostat.monitoring.intervals import Interval, Rows, bootstrap, normal, units
 from heliostat.monitoring.sampling import Labelled, are_certain
+from heliostat.monitoring.weighing import expanded
 from heliostat.spec.base import Model, is_empty
 from heliostat.spec.monitors import metric_of
 from heliostat.spec.problem import CustomMetric, Problem, undeclared_of
@@ -29,6 +30,8 @@ _OF_PROBABILITIES: Final = frozenset({
 """Metrics of several classes that a class alone says nothing for."""
 _MOST_GROUPS: Final = 1_000
 """Groups of a ranking by which its interval is reckoned."""
+_MOST_COPIES: Final = 100_000
+"""Rows that weights are told by, where there are fewer rows than that."""
 _MOST_SLICES: Final = 1_000
 """Values of a column that are looked at, those with the most rows; what is beyond is counted."""
 
@@ -41,6 +44,8 @@ class Figure(Model):
     """None where it cannot be told."""
     reason: str = Field(default="", exclude_if=is_empty)
     """Why it cannot."""
+    weighed: bool = Field(default=False, exclude_if=is_empty)
+    """Whether each row counts by one over the chance that it was chosen for review."""
 
 
 class Quality(Model):
@@ -100,6 +105,9 @@ class Measure:
 
     def figure(self, metric: str, rows: Rows | None = None) -> float | None:
         """A metric of all rows, or of some, which may stand there more than once; None where it is not defined."""
+        if len(weights := self.labelled.weights):
+            given = np.arange(len(weights)) if rows is None else rows
+            rows = given[expanded(weights[given], max(len(given), _MOST_COPIES))]
         if self.why_undefined(metric, rows):
             return None
         truth = self._truth(rows)
@@ -162,7 +170,8 @@ def _figure(measure: Measure, metric: str, rows: Rows | None, least: int, confid
     if reason := measure.why_undefined(metric, rows):
         return Figure(rows=count, reason=reason)
     interval = measure.interval(metric, rows, confidence)
-    return Figure(rows=count, interval=interval, reason="" if interval else "it came to no finite number")
+    reason = "" if interval else "it came to no finite number"
+    return Figure(rows=count, interval=interval, reason=reason, weighed=len(measure.labelled.weights) > 0)
 
 
 def _parts(labelled: Labelled, column: str) -> Iterator[tuple[str, Rows]]:

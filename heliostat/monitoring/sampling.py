@@ -41,6 +41,8 @@ class Labelled:
     """When each prediction was made, in microseconds since 1970; empty where nobody asks for it."""
     share: float = 1.0
     """Of the requests that are kept."""
+    weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """How much each row counts, one over the chance that its label is known; empty where all count alike."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,11 +51,18 @@ class Labelled:
         """Some of the rows."""
         columns = {name: column.filter(pa.array(chosen)) for name, column in self.columns.items()}
         times = self.times[chosen] if len(self.times) else self.times
-        return Labelled(self.labels[chosen], self.predictions[chosen], self.requests[chosen], columns, times, self.share)
+        weights = self.weights[chosen] if len(self.weights) else self.weights
+        of = (self.labels[chosen], self.predictions[chosen], self.requests[chosen])
+        return Labelled(*of, columns, times, self.share, weights)
 
     def known(self) -> Labelled:
         """The rows that have a label."""
         return self.part(np.isfinite(self.labels))
+
+    @property
+    def weighed(self) -> int:
+        """How many rows have a weight, where rows count differently."""
+        return len(self.weights)
 
 
 def are_certain(predictions: NDArray[np.float64]) -> bool:
@@ -94,7 +103,8 @@ class Sample:
         self.rows += int(whole.sum())
         columns = {name: table[name].combine_chunks() for name in self._columns if name in table.column_names}
         labels = np.asarray(table["label"].to_numpy(), dtype=np.float64)
-        part = Labelled(labels, predictions, hashes(table["request_id"]), columns, micros(table["time"])[0])
+        times, weights = micros(table["time"])[0], _weights(table)
+        part = Labelled(labels, predictions, hashes(table["request_id"]), columns, times, weights=weights)
         self._parts.append(part.part(whole & self._is_kept(part.requests)))
         while sum(map(len, self._parts)) > self._most:
             self._bits += 1
@@ -112,6 +122,7 @@ class Sample:
         if not self._parts:
             empty = np.empty((0, width)) if width else np.empty(0)
             return Labelled(np.empty(0), empty, np.empty(0, dtype=np.uint64))
+        weights = np.concatenate([part.weights for part in self._parts])
         return Labelled(
             np.concatenate([part.labels for part in self._parts]),
             np.concatenate([part.predictions for part in self._parts]),
@@ -119,7 +130,15 @@ class Sample:
             {name: _joined([part.columns[name] for part in self._parts if name in part.columns]) for name in self._columns},
             np.concatenate([part.times for part in self._parts]),
             0.5**self._bits,
+            weights if (weights != 1).any() else np.zeros(0),
         )
+
+
+def _weights(table: pa.Table) -> NDArray[np.float64]:
+    """How much each row counts; as one where its label says nothing of a chance."""
+    if "label_weight" not in table.column_names:
+        return np.ones(table.num_rows)
+    return np.asarray(table["label_weight"].fill_null(1.0).to_numpy(), dtype=np.float64)
 
 
 def _joined(columns: list[pa.Array]) -> pa.Array:

@@ -52,7 +52,7 @@ class MonitorState(Model):
     """Windows of so many rows, by their numbers."""
     newest_window: str = ""
     next_due: AwareDatetime | None = Field(default=None, exclude_if=is_none)
-    """When the next window that holds rows already is over; None where none does."""
+    """When the next window is over; None where none holds rows, or windows are of so many rows."""
     newest: dict[str, AwareDatetime] = Field(default_factory=dict)
     """The times of the newest `predictions`, `labels` and row of `training data`, as far as there are any."""
     new_rows: int = 0

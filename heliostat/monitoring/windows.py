@@ -196,7 +196,7 @@ def due(
     if not held:
         return {}
     found = {}
-    last = int(numbers_of(np.array([to_micros(now - grace)]), every)[0]) - 1
+    last = open_window(every, now, grace) - 1
     for number in range(min(held), min(last, max(held)) + 1) if len(held) < _MOST_WINDOWS else sorted(held):
         if number > last:
             continue
@@ -210,7 +210,27 @@ def due(
     return found
 
 
+def silent(
+    held: Mapping[int, Looked], before: Mapping[int, Looked], every: Calendar, now: datetime, grace: timedelta
+) -> list[int]:
+    """The windows behind the newest one that holds rows which are over and were not looked at, the oldest first.
+
+    Nobody asks, or nothing is logged: what was found before says nothing of them. Of a long silence the last hundred are told.
+    """
+    if not held:
+        return []
+    end = open_window(every, now, grace)
+    return [number for number in range(max(max(held) + 1, end - _MOST_SILENT), end) if number not in before]
+
+
+def open_window(every: Calendar, now: datetime, grace: timedelta) -> int:
+    """The number of the oldest window that is not over yet, or waits for rows that are on their way."""
+    return int(numbers_of(np.array([to_micros(now - grace)]), every)[0])
+
+
 _MOST_WINDOWS: Final = 100_000
+_MOST_SILENT: Final = 100
+"""Windows of a silence that are told in one look."""
 
 
 def to_micros(time: datetime) -> int:

@@ -86,6 +86,8 @@ class ReviewItem(Model):
     selection: Selection
     probability: Annotated[float, Field(gt=0, le=1)]
     """With which it was chosen, of all requests."""
+    logged: Annotated[float, Field(gt=0, le=1, exclude_if=lambda share: share == 1)] = 1.0
+    """The share of all requests that were logged at all then."""
 
 
 class ReviewLabel(Model):
@@ -161,6 +163,7 @@ def choose(  # noqa: PLR0913 - what one row of a request is
     return ReviewItem(
         id=identity, request_id=request_id, row=row, at=at, version=version, inputs=asked, prediction=answered, answer=answer,
         confidence=confidence, selection=Selection.UNSURE if unsure else Selection.RANDOM, probability=share * logged,
+        logged=logged,
     )  # fmt: skip
 
 
@@ -237,12 +240,12 @@ def _accuracy(right: Sequence[tuple[bool, float]]) -> Accuracy:
 
 
 def truth_of(review: Review, item: ReviewItem, label: str, labels: Sequence[ReviewLabel]) -> dict[str, Any]:
-    """What people agreed on, as a line of ground truth: readers of labels take the first three, and may take the weight."""
+    """What people agreed on, as a line of ground truth: readers of labels take the first three, monitors the weight too."""
     of = review.answer
     truth = of.labels.index(label) if isinstance(of, ReviewProbability) else label
     return {
         "request_id": item.request_id, "row": item.row, "label": truth, "weight": 1 / item.probability,
-        "selection": item.selection.value, "reviewers": sorted(each.reviewer for each in labels),
+        "logged": item.logged, "selection": item.selection.value, "reviewers": sorted(each.reviewer for each in labels),
         "at": max(each.at for each in labels),
     }  # fmt: skip
 

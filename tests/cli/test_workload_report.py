@@ -13,6 +13,7 @@ from rollout_records import entry
 
 from heliostat.cli.reports.charts import Point, chart
 from heliostat.monitoring.alarms import Alarm, Alarms, Status
+from heliostat.monitoring.bias import Residuals
 from heliostat.monitoring.drifting import ColumnReport, Drift
 from heliostat.monitoring.intervals import Interval
 from heliostat.monitoring.looking import WindowReport
@@ -46,6 +47,7 @@ def report(number: int, area: float) -> WindowReport:
     return WindowReport(
         window=name, rows=1_000, labels=900, start=start, end=end, model_uri="models:/flights/3", findings=findings,
         quality=(Quality(metric="roc_auc", overall=figure),),
+        residuals=Residuals(rows=900, mean=0.25, deviation=2, quantiles={"0.05": -3, "0.95": 3}, slope=0.1, spread_ratio=1.5),
         drift=Drift(reference_rows=9_000, rows=1_000, columns=(ColumnReport(name=ODD, status="stable", text="so"),)),
     )  # fmt: skip
 
@@ -108,6 +110,8 @@ def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
         "models:/flights/4 accepted",
         "version 3 0.63",
         "rollout 1",
+        "Residuals in 2026-03-04, of 900 rows: labels are +0.25 beyond predictions on average, with a deviation of 2",
+        "where predictions are high they spread 1.5 times as far",
     ):
         assert text in page, text
     assert ODD not in page and "&lt;script&gt;" in page, "a column's name is no markup"

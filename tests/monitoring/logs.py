@@ -36,6 +36,7 @@ def labels(ids: Sequence[str], values: Sequence[float], known: Sequence[datetime
             pa.array([0] * len(ids), pa.int32()),
             pa.array(np.asarray(values, dtype=float)),
             pa.array(known or [None] * len(ids), pa.timestamp("us", "UTC")),
+            pa.nulls(len(ids), pa.float64()),
         ],
         schema=LABELS,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from heliostat.monitoring.feedback import feedback, trend
+from heliostat.monitoring.feedback import Feedback, Tie, feedback, trend, with_trends
 from tests.monitoring.logs import NOW
 
 
@@ -98,3 +98,13 @@ def test_exploration_is_the_share_of_decisions_beside_the_usual_one():
 def test_a_tie_that_grows_from_window_to_window_has_a_trend():
     assert trend([0.1, -0.2, 0.3, 0.4]) == 1 and trend([0.4, 0.3, 0.2, 0.1]) == -1
     assert trend([0.1, 0.2, 0.3]) is None and trend([0.1] * 5) is None
+
+
+def test_the_trend_of_a_tie_is_over_the_windows_before_in_which_it_could_be_told():
+    def of(correlation):
+        return Feedback(rows=9, ties={"x": Tie(pairs=9, correlation=correlation)})
+
+    grown = with_trends(of(0.4), [of(0.1), of(None), Feedback(rows=9), of(0.2), of(0.3)]).ties["x"]
+    assert (grown.trend, grown.windows) == (1, 4)
+    assert with_trends(of(0.4), [of(0.1), of(0.2)]).ties["x"].trend is None, "three windows are no trend"
+    assert with_trends(of(None), [of(0.1), of(0.2), of(0.3), of(0.4)]).ties["x"].trend is None

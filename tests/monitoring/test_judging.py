@@ -190,3 +190,18 @@ def test_what_is_too_old_was_never_there_or_is_from_the_future_is_told():
     [ahead] = JUDGE.recency({"labels": AT + timedelta(hours=2)}, RecencyWatch(labels_seconds=60), AT)
     assert ahead.state is BREACH and "2:00:00 in the future: clocks are apart" in ahead.text
     assert states(JUDGE.recency({"labels": AT + timedelta(seconds=30)}, RecencyWatch(labels_seconds=60), AT)) == [OK]
+
+
+def test_what_is_explored_and_whether_a_loop_grows_is_told_and_is_no_alarm():
+    watch = FeedbackWatch(key="who", columns=("x",))
+    tie = Tie(pairs=900, correlation=0.05, p_value=0.2, trend=1.0, windows=5)
+    explored, told = JUDGE.feedback(Feedback(rows=500, exploration=0.125, ties={"x": tie}), watch)
+    assert (explored.subject, explored.state, explored.value) == ("exploration", OK, 0.125)
+    assert "12.50% of the decisions are not the most usual one of their who" in explored.text
+    assert told.state is OK and "it is stronger (Kendall's tau +1.00 in 5 windows)" in told.text
+    nothing, fades = JUDGE.feedback(
+        Feedback(rows=500, exploration=0.0, ties={"x": tie.model_copy(update={"trend": -0.8})}), watch
+    )
+    assert nothing.state is OK and "nothing is learned" in nothing.text and "it is weaker" in fades.text
+    [alone] = JUDGE.feedback(Feedback(rows=500, ties={"x": tie.model_copy(update={"trend": None})}), watch)
+    assert "window to window" not in alone.text

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from heliostat.monitoring import join as joining
 from heliostat.monitoring.hashing import hashes, partitions_of
-from heliostat.monitoring.join import Join, delay_quantiles, partitions_for
+from heliostat.monitoring.join import Join, delay_quantiles, delays_of, partitions_for
 from heliostat.monitoring.labels import labels_in
+from heliostat.monitoring.log_health import health
+from heliostat.monitoring.logged import Reading
 from tests.monitoring.logs import NOW, labels, predictions
 
 HOUR = timedelta(hours=1)
@@ -126,10 +128,13 @@ def test_a_hash_is_of_the_text_alone_wherever_it_stands():
 
 
 def test_how_late_labels_come_is_told_of_those_that_say_it(tmp_path):
-    table, _ = joined(tmp_path, [predictions(["a", "b"])], [labels(["a", "b"], [1, 1], [NOW - HOUR / 2, None])])
-    assert delay_quantiles(table) == {"0.5": 1800, "0.9": 1800, "0.99": 1800}
+    table, counts = joined(tmp_path, [predictions(["a", "b"])], [labels(["a", "b"], [1, 1], [NOW - HOUR / 2, None])])
+    assert delay_quantiles(delays_of(table)) == {"0.5": 1800, "0.9": 1800, "0.99": 1800}
     silent, _ = joined(tmp_path, [predictions(["a"])], [])
-    assert delay_quantiles(silent) == {}
+    assert delay_quantiles(delays_of(silent)) == {}
+    known = counts.model_copy(update={"delays": delay_quantiles(delays_of(table))})
+    [*_, fit] = health("birds", NOW, Reading(), known)
+    assert "half of those that say when came within 0:30:00" in fit.text
 
 
 def test_memory_is_that_of_a_partition(tmp_path, monkeypatch):

@@ -6,7 +6,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from heliostat.monitoring.windows import OUTSIDE, Looked, Why, assign, by_count, counts, due, micros, numbers_of, window
+from heliostat.monitoring.windows import (
+    OUTSIDE,
+    Looked,
+    Why,
+    assign,
+    by_count,
+    counts,
+    due,
+    micros,
+    numbers_of,
+    open_window,
+    silent,
+    window,
+)
 from heliostat.spec.watches import Calendar
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -103,3 +116,13 @@ def test_windows_far_apart_are_not_filled_one_by_one():
 
 def test_counts_are_of_windows_alone():
     assert counts(np.array([1, OUTSIDE, 1, 2])) == {1: 2, 2: 1}
+
+
+def test_a_silence_is_told_window_by_window_and_a_long_one_by_its_last_hundred():
+    last = open_window(Calendar.DAY, NOW, timedelta())
+    held = {last - 4: Looked(10, 0), last - 2: Looked(10, 0)}
+    assert silent(held, {}, Calendar.DAY, NOW, timedelta()) == [last - 1], "the gap before the newest rows is due by itself"
+    assert silent(held, {last - 1: Looked(0, 0)}, Calendar.DAY, NOW, timedelta()) == [], "once"
+    assert silent({}, {}, Calendar.DAY, NOW, timedelta()) == []
+    assert silent({last: Looked(1, 0)}, {}, Calendar.DAY, NOW, timedelta()) == [], "the open window is not over"
+    assert silent({0: Looked(10, 0)}, {}, Calendar.DAY, NOW, timedelta()) == [*range(last - 100, last)]

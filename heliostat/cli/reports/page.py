@@ -41,6 +41,7 @@ def page(found: Gathered, now: datetime) -> str:
         facts=_facts(found),
         alarms=[_alarm(alarm) for alarm in alarms],
         charts=[(title, Markup(chart(points, title))) for title, points in _charted(found.windows)],  # noqa: S704 - our drawing
+        residuals=_residuals(found.windows),
         findings=[_finding(each) for each in monitors.ordered(state) if "[" not in each.subject or each.state is State.BREACH],
         slices=sum("[" in each.subject and each.state is not State.BREACH for each in state.findings.values()),
         drift=_drift(found.windows),
@@ -97,6 +98,14 @@ def _charted(windows: Sequence[WindowReport]) -> Iterator[tuple[str, list[Point]
             point = Point(report.window, each.value, low, high, each.limit, each.state is State.BREACH)
             by_title.setdefault(f"{each.aspect}: {each.subject}", []).append(point)
     yield from by_title.items()
+
+
+def _residuals(windows: Sequence[WindowReport]) -> str:
+    """What is left over in the newest window with labels."""
+    for report in reversed(windows):
+        if report.residuals is not None and report.residuals.text:
+            return f"Residuals in {report.window}, of {report.residuals.rows:,} rows: {report.residuals.text}."
+    return ""
 
 
 def _drift(windows: Sequence[WindowReport]) -> dict[str, Any]:
