@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from heliostat.gitops.pins import section_of
 from heliostat.gitops.retraining import RetrainingProposal, mark_of, value_at
 from heliostat.monitoring.proposals import Proposal
+from heliostat.spec.retraining import UNTIL
 from heliostat.systems.errors import PermanentError
 
 BRANCHES: Final = "monitor/"
@@ -115,15 +117,17 @@ def proposal_of(training: Training, wanted: Sequence[Watched]) -> RetrainingProp
             continue
         place, value = place_of(each.proposal), each.proposal.change[1]
         changes[place] = max(changes.get(place, value), value)
+        for further, there in further_of(each.proposal).items():
+            changes.setdefault(further, there)
         where = "" if each.stack == training.stack else f"in {each.stack}: "
         reasons += [f"{where}{reason}" for reason in each.proposal.reasons]
     return RetrainingProposal(training.workload, training.stack, tuple(reasons), changes, tuple(map(name_of, wanted)))
 
 
-def taking_back(training: Training, each: Watched, refused: Proposal, before: Any) -> RetrainingProposal:
-    """What undoes a proposal: the value that was there before it."""
+def taking_back(training: Training, each: Watched, refused: Proposal, before: Mapping[str, Any]) -> RetrainingProposal:
+    """What undoes a proposal: the values that were there before it, by their places."""
     reasons = each.why_refused or ("nobody said why",)
-    changes = {place_of(refused): before}
+    changes = dict(before)
     name = name_of(Watched(each.stack, each.workload, refused))
     return RetrainingProposal(training.workload, training.stack, reasons, changes, (name,), takes_back=True)
 
@@ -145,14 +149,34 @@ def place_of(proposal: Proposal) -> str:
     return ".".join(proposal.change[0][1:]) if proposal.change is not None else ""
 
 
+def further_of(proposal: Proposal) -> dict[str, Any]:
+    """What else a proposal changes, by its places below the workload."""
+    places = {".".join(path[1:]): value for path, value in proposal.changes.items()}
+    return {place: value for place, value in places.items() if place != place_of(proposal)}
+
+
 def says(config: str, stack: str, workload: str, proposal: Proposal) -> bool:
-    """Whether a config has it train on as much as is proposed, or more: days rise as their texts do."""
+    """Whether a config has it train on as much as is proposed, or more: days rise as their texts do, moments are written in
+    several ways."""
     there = value_at(config, stack, workload, place_of(proposal))
-    return proposal.value is not None and isinstance(there, str) and there >= proposal.value
+    if proposal.value is None or not isinstance(there, str):
+        return False
+    if proposal.data_parameter != UNTIL:
+        return there >= proposal.value
+    return _moment(there) >= _moment(proposal.value)
 
 
-def before_in(configs: Iterable[str], stack: str, workload: str, proposal: Proposal) -> Any:
-    """What the config had in the place of a proposal's value before it, of its texts from the newest on; None: nothing.
+def _moment(text: str) -> datetime:
+    """A moment, or the beginning of a day, of UTC where no zone is said; the first one of all where it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def before_in(configs: Iterable[str], stack: str, workload: str, proposal: Proposal) -> dict[str, Any]:
+    """What the config had in the places of a proposal's values before it, of its texts from the newest on; None: nothing.
 
     Raises:
         PermanentError: none of them had anything else.
@@ -160,7 +184,8 @@ def before_in(configs: Iterable[str], stack: str, workload: str, proposal: Propo
     for config in configs:
         there = value_at(config, stack, workload, place_of(proposal))
         if there != proposal.value:
-            return there
+            further = {place: value_at(config, stack, workload, place) for place in further_of(proposal)}
+            return {place_of(proposal): there} | further
     raise PermanentError(
         f"no commit that is here has another {place_of(proposal)} of {workload} for {stack}: have the job fetch all commits "
         "(`fetch-depth: 0`), or change it yourself"

@@ -11,14 +11,15 @@ from pydantic import ValidationError
 from heliostat.jobs.monitor_asked import Looking
 from heliostat.jobs.monitor_costs import Costs
 from heliostat.jobs.monitor_upstream import upstream
+from heliostat.jobs.monitor_windows import kept_reports
 from heliostat.monitoring.looking import WindowReport
-from heliostat.monitoring.proposals import Proposal, ended, judged
+from heliostat.monitoring.proposals import Proposal, ended, judged, until_of
 from heliostat.monitoring.retraining import Known, Outcome, Retraining, decide
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.findings import Finding
 from heliostat.spec.ledger import Entry, EntryKind, key_of, place_of, prefix_of
-from heliostat.spec.monitoring import MonitorSpecification, Refusal, refusals, top
-from heliostat.spec.retraining import FindingTrigger
+from heliostat.spec.monitoring import MonitorSpecification, Refusal, refusals
+from heliostat.spec.retraining import UNTIL, FindingTrigger, RetrainingPolicy
 from heliostat.spec.rollouts import Phase
 from heliostat.systems import gate_notes
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
@@ -85,7 +86,7 @@ def considered(
     decision = decide(policy, known, now)
     if not decision.proposed:
         return {"decision": decision, "ended": over, "problems": tuple(problems)}, findings
-    has_day = policy.data_parameter is not None and newest_label is not None
+    value = _value(policy, newest_label, now)
     proposal = Proposal(
         application=specification.name,
         at=now,
@@ -94,10 +95,18 @@ def considered(
         new_rows=new_rows,
         window=reports[-1].window if reports else state.newest_window,
         expected_cost_usd=expected,
-        data_parameter=policy.data_parameter if has_day else None,
-        value=f"{newest_label:%Y-%m-%d}" if has_day else None,
+        data_parameter=policy.data_parameter if value is not None else None,
+        value=value,
+        continues=policy.continues and value is not None,
     )
     return {"decision": decision, "proposal": proposal, "ended": over, "problems": tuple(problems)}, findings
+
+
+def _value(policy: RetrainingPolicy, newest_label: datetime | None, now: datetime) -> str | None:
+    """What the data parameter is to be; None where there is none, or nobody knows."""
+    if policy.data_parameter == UNTIL:
+        return until_of(newest_label, now)
+    return f"{newest_label:%Y-%m-%d}" if policy.data_parameter is not None and newest_label is not None else None
 
 
 def _cost(
@@ -118,12 +127,7 @@ def _cost(
 def _recent(store: ObjectStore, name: str, reports: Sequence[WindowReport], most: int) -> Iterable[Finding]:
     """The findings of the last windows: those of this look, and those that are kept."""
     fresh = {report.window: report for report in reports}
-    kept = list(store.list(f"{top(name)}windows/"))
-    for info in sorted(kept, key=lambda each: each.key)[-most:] if most else ():
-        try:
-            report = WindowReport.model_validate_json(store.get(info.key))
-        except (ObjectMissingError, ValidationError):
-            continue
+    for report in kept_reports(store, name, most):
         fresh.setdefault(report.window, report)
     for report in fresh.values():
         yield from report.findings

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from pydantic import AwareDatetime, Field
 
 from heliostat.monitoring.retraining import Outcome, Retraining
-from heliostat.spec.base import Model, Name, is_none
+from heliostat.spec.base import Model, Name, is_empty, is_none
 from heliostat.spec.findings import Aspect, Finding, State
 from heliostat.spec.monitoring import Refusal
+from heliostat.spec.retraining import UNTIL
+
+_MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Proposal(Model):
@@ -29,14 +32,25 @@ class Proposal(Model):
     expected_cost_usd: float | None = Field(default=None, exclude_if=is_none)
     """What it is going to cost, where a budget is declared."""
     value: str | None = Field(default=None, exclude_if=is_none)
-    """What the data parameter is to be: a day, as ISO 8601 writes it."""
+    """What the data parameter is to be: a day, as ISO 8601 writes it, or a moment."""
+    continues: bool = Field(default=False, exclude_if=is_empty)
+    """Whether the training is to continue from what serves."""
 
     @property
     def change(self) -> tuple[tuple[str, ...], Any] | None:
         """The path in a stack's config, below `heliostat:workloads`, and its value; None where people decide."""
         if self.data_parameter is None or self.value is None:
             return None
-        return (self.application, "dataParameters", self.data_parameter), self.value
+        place = tuple(UNTIL.split(".")) if self.data_parameter == UNTIL else ("dataParameters", self.data_parameter)
+        return (self.application, *place), self.value
+
+    @property
+    def changes(self) -> dict[tuple[str, ...], Any]:
+        """All that changes: the data, first, and what the training continues from."""
+        if self.change is None:
+            return {}
+        further = {(self.application, "training", "continueFrom"): self.model_uri} if self.continues else {}
+        return dict([self.change]) | further
 
     @property
     def title(self) -> str:
@@ -52,8 +66,23 @@ class Proposal(Model):
         lines += ["", f"{self.new_rows:,} labelled rows are new to it."]
         if self.expected_cost_usd is not None:
             lines += [f"It is going to cost about {self.expected_cost_usd:.2f} USD by list, as the last one did."]
+        lines += [f"It continues from {self.model_uri}."] if self.continues else []
         lines += ["The gate judges the candidate as ever, and a rollout brings it to clients."]
         return "\n".join(lines)
+
+
+def until_of(newest_label: datetime | None, now: datetime) -> str:
+    """The moment up to which rows are to be ingested: the end of the newest labelled day, or what of it is over.
+
+    Without labels it is the end of yesterday. What is still to come would make of one commit other data each time.
+    """
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if newest_label is None or newest_label >= now:
+        return f"{today:{_MOMENT}}"
+    end = newest_label.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    if end > today:
+        end = newest_label.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    return f"{min(end, now):{_MOMENT}}"
 
 
 def ended(proposal: Proposal, model_uri: str, refusals: tuple[Refusal, ...]) -> Retraining | None:

@@ -35,6 +35,7 @@ from heliostat.spec.parameters import JobParameters
 from heliostat.spec.postprocessing import PostprocessingStep, step_functions, told_apart
 from heliostat.spec.problem import CustomMetric, Problem
 from heliostat.spec.proto import PROTO_FILE
+from heliostat.spec.retraining import UNTIL
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.tasks import DeclaredTask
 from heliostat.spec.training_resources import Code
@@ -172,6 +173,11 @@ class ServedModelArgs:
             pulumi.RunError: it has none of that name.
         """
         parameter = monitor.retraining.data_parameter if monitor.retraining is not None else None
+        if parameter == UNTIL:
+            if self.ingestion is None:
+                told = f"monitor.retraining.dataParameter of {name} is {UNTIL}: the workload ingests no rows"
+                raise pulumi.RunError(f"{told}, so name one of its `dataParameters`")
+            return
         there = [*type(self.data_parameters).model_fields]
         if parameter is not None and parameter not in there:
             told = f"monitor.retraining.dataParameter of {name}: the data set has no parameter {parameter!r}"

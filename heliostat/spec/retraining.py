@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from heliostat.spec.base import Model
+from heliostat.spec.base import Model, is_empty
 from heliostat.spec.batch import require_cron
 from heliostat.spec.findings import Aspect, Severity
+
+UNTIL: Final = "data.until"
+"""What a retraining sets where a workload's rows are ingested, as `dataParameter` names it."""
 
 
 class ScheduleTrigger(Model):
@@ -84,12 +87,20 @@ class RetrainingPolicy(Model):
     """Labelled rows that must be new, whatever the trigger: without any the same model would come out."""
     budget_usd: Annotated[float, Field(gt=0)] | None = None
     """What the retrainings of a period may cost; by default no limit is held."""
-    data_parameter: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")] | None = None
+    data_parameter: Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_]*|data\.until)$")] | None = None
     """The parameter of the data set that a retraining sets to the day of the newest labelled row (`dataParameters` of the
-    workload): the commit that a proposal becomes is known then. By default whoever takes the proposal decides."""
+    workload), or, where rows are ingested, `data.until`, to the end of that day: the commit that a proposal becomes is known
+    then. By default whoever takes the proposal decides."""
+    continues: bool = Field(default=False, exclude_if=is_empty)
+    """Whether the training that is proposed continues from the version that serves (`training.continueFrom`); by default the
+    config says it."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.continues and self.data_parameter is None:
+            raise ValueError(
+                "`continues` changes the config, and so it takes a `dataParameter`: what else the commit would change"
+            )
         if self.cooldown_seconds * (self.most_in_period - 1) > self.period_seconds:
             raise ValueError(
                 f"`mostInPeriod` of {self.most_in_period} is never reached: with a cool-down of {self.cooldown_seconds:g} s "

@@ -261,6 +261,44 @@ def test_what_was_never_merged_is_not_taken_back_and_a_parameter_that_was_not_th
     assert world.changed()[0].startswith("-") and "`dataParameters.last_day`: what it is by default" in world.pulls[-1]["text"]
 
 
+UNTIL = proposal().model_copy(
+    update={"data_parameter": "data.until", "value": "2026-03-03T00:00:00Z", "continues": True, "model_uri": "models:/bees/2"}
+)
+
+
+def test_where_rows_are_ingested_until_when_and_what_to_continue_from_are_one_pull_request_and_go_together(world: World):
+    asked = Watched("staging", "bees", UNTIL)
+    assert world.standings(asked) == [Standing.PROPOSED]
+    added = [line.removeprefix("+").strip() for line in world.changed() if line.startswith("+")]
+    assert "until: '2026-03-03T00:00:00Z'" in " ".join(added) and "models:/bees/2" in " ".join(added)
+    world.merge()
+    assert world.standings(asked) == [Standing.DECLARED]
+    gone = Watched("staging", "bees", None, UNTIL, ("auc is 0.02 worse",))
+    assert world.standings(gone) == [Standing.TAKEN_BACK]
+    assert "`data.until`: what it is by default" in world.pulls[-1]["text"]
+    assert "`training.continueFrom`: what it is by default" in world.pulls[-1]["text"]
+    world.merge()
+    assert world.standings(gone) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "standing"),
+    [
+        ("2026-03-03T00:00:00Z", Standing.DECLARED),
+        ("2026-03-03T01:00:00+01:00", Standing.DECLARED),
+        ("2026-03-04", Standing.DECLARED),
+        ("2026-03-02T23:59:00Z", Standing.PROPOSED),
+    ],
+)
+def test_a_moment_that_is_as_late_is_the_same_however_it_is_written(world: World, said: str, standing: Standing):
+    world.repository.replace(
+        STAGING, "      dataParameters: {first", f"      data: {{until: {said}}}\n      dataParameters: {{first"
+    )
+    world.repository.commit()
+    world.git("push", "-q", "origin", "main")
+    assert world.standings(Watched("staging", "bees", UNTIL)) == [standing]
+
+
 def test_one_that_fails_holds_up_no_other(world: World):
     world.played.repository.refused = "pulls"
     wasps = Watched("prod", "wasps", proposal().model_copy(update={"application": "wasps"}))

@@ -16,6 +16,7 @@ from heliostat.resources.served_model import ServedModelArgs
 from heliostat.spec.analysis import Analysis, Latency, SuccessRate
 from heliostat.spec.code import controllers_digest
 from heliostat.spec.ingestion import DataSettings
+from heliostat.spec.monitors import Monitor
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.serving_resources import ApplicationInputs
 from heliostat.spec.strategies import Affinity, Canary, CanaryStep
@@ -374,3 +375,14 @@ def test_a_stack_says_from_where_and_up_to_when_rows_are_ingested() -> None:
         _args(declared).ingested("flights", None)
     with pytest.raises(pulumi.RunError, match="flights ingests nothing, its function reads by itself"):
         _args(None).ingested("flights", until)
+
+
+def test_a_retraining_moves_until_when_rows_are_ingested_only_where_any_are() -> None:
+    source = {"kind": "predictions", "application": "flights", "fields": ["carrier"]}
+    split = {"kind": "group", "column": "request_id"}
+    declared = Ingestion.model_validate({"source": source, "label": "late", "time": "time", "split": split})
+    policy = {"triggers": [{"kind": "new-data", "rows": 9}], "dataParameter": "data.until"}
+    monitor = Monitor.model_validate({"drift": {}, "retraining": policy})
+    _args(declared).require_parameter("flights", monitor)
+    with pytest.raises(pulumi.RunError, match=r"dataParameter of flights is data\.until: the workload ingests no rows"):
+        _args(None).require_parameter("flights", monitor)

@@ -6,13 +6,15 @@ import datetime as dt
 import json
 
 import pytest
+from pydantic import ValidationError
 from test_monitor_job import NEXT, breached, contents, data, receiver, world
 from watched_birds import DAY, MONDAY, Watched, birds
 
 from heliostat.jobs import monitor
-from heliostat.monitoring.proposals import Proposal
+from heliostat.monitoring.proposals import Proposal, until_of
 from heliostat.spec.ledger import Entry, EntryKind, key_of
 from heliostat.spec.monitoring import Refusal
+from heliostat.spec.retraining import RetrainingPolicy
 from heliostat.spec.rollouts import Phase
 from heliostat.spec.strategies import BlueGreen
 from heliostat.testing import desired
@@ -101,3 +103,42 @@ def test_a_candidate_that_its_rollout_went_back_from_ends_what_was_proposed(
     if outcomes:
         text = state.findings["birds/retraining/candidate"].text
         assert "models:/none/2 was refused: rollout 3 went back: success rate 0 %; see file:///" in text
+
+
+def asked_with(**more: object) -> dict[str, object]:
+    return {**ASKED, "retraining": {**ASKED["retraining"], **more}}
+
+
+def test_where_rows_are_ingested_the_end_of_the_newest_labelled_day_is_proposed(world: Watched) -> None:
+    heavier(world, 2)
+    again = asked_with(dataParameter="data.until", continues=True)
+    for key in [*world.store.list("monitors/birds/state/")]:
+        world.store.delete(key.key)
+    state = world.look(NEXT + DAY, **again)
+    proposal = state.proposal
+    assert proposal is not None and proposal.change == (("birds", "data", "until"), "2026-03-04T00:00:00Z")
+    assert proposal.changes == {
+        ("birds", "data", "until"): "2026-03-04T00:00:00Z",
+        ("birds", "training", "continueFrom"): "models:/birds/3",
+    }
+    assert "It continues from models:/birds/3." in proposal.text
+
+
+@pytest.mark.parametrize(
+    ("newest", "until"),
+    [
+        (dt.datetime(2026, 3, 3, 22, 1, tzinfo=dt.UTC), "2026-03-04T00:00:00Z"),
+        (dt.datetime(2026, 3, 4, 3, 1, 7, tzinfo=dt.UTC), "2026-03-04T03:02:00Z"),
+        (dt.datetime(2026, 3, 4, 4, 59, 59, tzinfo=dt.UTC), "2026-03-04T05:00:00Z"),
+        (None, "2026-03-04T00:00:00Z"),
+        (dt.datetime(2026, 3, 5, tzinfo=dt.UTC), "2026-03-04T00:00:00Z"),
+    ],
+    ids=["a day that is over", "of today what is over", "this minute", "without labels", "a clock that is ahead"],
+)
+def test_no_row_is_proposed_that_is_still_to_come(newest: dt.datetime | None, until: str) -> None:
+    assert until_of(newest, dt.datetime(2026, 3, 4, 5, 0, tzinfo=dt.UTC)) == until
+
+
+def test_to_continue_takes_a_change_of_the_config() -> None:
+    with pytest.raises(ValidationError, match="takes a `dataParameter`"):
+        RetrainingPolicy.model_validate({"triggers": [{"kind": "new-data", "rows": 9}], "continues": True})
