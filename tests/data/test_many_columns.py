@@ -20,6 +20,7 @@ def table(columns: int, rows: int = 3) -> pa.Table:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_hundred_thousand_columns_go_through_profile_schema_validation_and_comparison() -> None:
     given = table(MANY)
     reference = profile(given, DRIFT)
