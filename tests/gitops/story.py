@@ -139,27 +139,33 @@ class Story:
     _of: dict[str, dict[str, str]] = field(default_factory=dict)
     """What each CI system says of what its jobs are for."""
 
+    @property
+    def played(self) -> PlayedForge:
+        """The forge whose jobs run where nobody says otherwise."""
+        return self.forges["github"]
+
     def in_pull_request(self, number: int, branch: str) -> None:
         """Have jobs be of a pull request from now on."""
         self._of = {
             "github": {"GITHUB_HEAD_REF": branch, "GITHUB_REF": f"refs/pull/{number}/merge"},
             "gitlab": {"CI_MERGE_REQUEST_IID": str(number), "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": branch},
         }
-        self._job("github")
+        self.job_at("github")
 
     def on_branch(self, branch: str) -> None:
         """Have jobs be of a push to a branch from now on."""
         self._of = {"github": {"GITHUB_REF": f"refs/heads/{branch}"}, "gitlab": {"CI_COMMIT_BRANCH": branch}}
-        self._job("github")
+        self.job_at("github")
 
     def at_each(self) -> Iterator[PlayedForge]:
         """Each forge, in a job of its own CI system; outside of it jobs are GitHub's."""
         for kind, played in self.forges.items():
-            self._job(kind)
+            self.job_at(kind)
             yield played
-        self._job("github")
+        self.job_at("github")
 
-    def _job(self, kind: str) -> None:
+    def job_at(self, kind: str) -> None:
+        """Have jobs be a forge's own."""
         for name in [name for name in os.environ if name.startswith(_OF_JOBS)]:
             self.monkeypatch.delenv(name)
         url = self.urls[kind]
@@ -227,7 +233,9 @@ def story(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         monkeypatch.chdir(repository.root)
         # The command line's own start is most of what the commands that commands run would take.
         monkeypatch.setattr(commands, "subprocess", SimpleNamespace(run=_run_here))
-        yield Story(there, repository, forges, urls, monkeypatch, capsys)
+        told = Story(there, repository, forges, urls, monkeypatch, capsys)
+        told.job_at("github")
+        yield told
 
 
 def _run_here(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from story import Story, story
+from story import Story, pull_of, story
 
 from heliostat.engine.state import checkpoint
 from heliostat.engine.state.backend import Backend, StackRef
@@ -69,7 +69,7 @@ def test_what_a_monitor_proposes_is_a_pull_request_and_closed_it_is_refused(told
     for _ in range(2):
         (found,) = json.loads(told.heliostat("ci", "retrain", "-s", "staging", "-s", "production", "--json"))
         assert (found["standing"], found["told"]) == ("proposed", "quality in 2 windows")
-    _, pull = told.pull_of("monitor/bees-in-staging")
+    _, pull = pull_of("monitor/bees-in-staging", told.played)
     pull["state"] = "closed"
     assert "declined" in told.heliostat("ci", "retrain", "-s", "staging")
     assert monitored.state.proposal is None and [each.outcome for each in monitored.state.retrainings] == [Outcome.REFUSED]

@@ -152,9 +152,8 @@ def a_person_who_goes_back_from_code_opens_its_revert(told: Story) -> None:
     why = "the answers are too large"
     told.heliostat("rollback", "bees", "-s", "production", "--pr", "--detach", "--yes", code=2)
     said = told.heliostat("rollback", "bees", "-s", "production", "--pr", "--yes", "--reason", why)
-    played = told.forges["github"]
-    number, pull = pull_of(BACK, played)
-    assert why in pull["text"] and f"production: bees: proposed: {played.url(number)}" in said
+    number, pull = pull_of(BACK, told.played)
+    assert why in pull["text"] and f"production: bees: proposed: {told.played.url(number)}" in said
     told.git("fetch", "-q", "origin")
     changed = told.git("diff", "--unified=0", "origin/main", f"origin/{pull['head']}").splitlines()
     lines = [line for line in changed if line.startswith(("+", "-")) and not line.startswith(("+++", "---"))]
