@@ -58,8 +58,9 @@ def considered(
         *gate_notes.refused(store, specification.name),
         *rolled_back(store, specification.name, reference.about.since),
     )
-    findings = judged(specification.name, candidates, reference.about.since, now)
-    over = ended(state.proposal, specification.model_uri, candidates) if state.proposal is not None else None
+    over = _ended(state, specification, candidates)
+    done = (*state.retrainings, *([over] if over is not None else []))
+    findings = judged(specification.name, candidates, reference.about.since, now, done)
     policy = specification.monitor.retraining
     if policy is None:
         return {"ended": over}, findings
@@ -81,6 +82,8 @@ def considered(
         expected_cost_usd=expected,
         findings=tuple(_recent(store, specification.name, reports, windows + _SPARE if windows else 0)),
         history=tuple(history),
+        data_value=specification.data_value,
+        newest_day=f"{newest_label:%Y-%m-%d}" if newest_label is not None else None,
     )
     decision = decide(policy, known, now)
     if not decision.proposed:
@@ -95,9 +98,15 @@ def considered(
         window=reports[-1].window if reports else state.newest_window,
         expected_cost_usd=expected,
         data_parameter=policy.data_parameter if has_day else None,
-        value=f"{newest_label:%Y-%m-%d}" if has_day else None,
+        value=known.newest_day if has_day else None,
     )
     return {"decision": decision, "proposal": proposal, "ended": over, "problems": tuple(problems)}, findings
+
+
+def _ended(state: MonitorState, specification: MonitorSpecification, candidates: tuple[Refusal, ...]) -> Retraining | None:
+    if state.proposal is None:
+        return None
+    return ended(state.proposal, specification.model_uri, candidates, specification.data_value)
 
 
 def _cost(
@@ -105,6 +114,8 @@ def _cost(
 ) -> float | None:
     """What a retraining that ended did cost; what was expected of it where nobody knows."""
     found = None
+    if over.outcome is Outcome.FAILED:
+        return 0.0  # nothing was trained
     if over.outcome is Outcome.ACCEPTED:
         found = costs.of_version(specification.model_uri)
     else:

@@ -60,6 +60,10 @@ class Known(Model):
     history: tuple[Retraining, ...] = ()
     expected_cost_usd: float | None = None
     """What one is going to cost; None where that is not known."""
+    data_value: str | None = None
+    """What the policy's `data_parameter` is by now; None where nobody knows, or another stack trains."""
+    newest_day: str | None = None
+    """The day of the newest labelled row, which it would become; None where there is no such row."""
 
 
 class Decision(Model):
@@ -180,6 +184,11 @@ def _waits(policy: RetrainingPolicy, known: Known, now: datetime) -> Iterable[tu
 def _others(policy: RetrainingPolicy, known: Known, now: datetime) -> Iterable[str]:
     if known.new_rows < policy.least_new_rows:
         yield f"{known.new_rows:,} labelled rows are new, fewer than the {policy.least_new_rows:,} that it takes"
+    if policy.data_parameter and known.data_value and known.newest_day and known.newest_day <= known.data_value:
+        yield (
+            f"{policy.data_parameter} is {known.data_value} already, and the newest labelled row is of {known.newest_day}: "
+            "the same data would come out"
+        )
     if policy.budget_usd is None:
         return
     since = now - timedelta(seconds=policy.period_seconds)

@@ -185,6 +185,7 @@ def _identity(inputs: MonitorInputs) -> str:
     """Of what decides how it looks."""
     parts = inputs.model_dump(mode="json", include={"name", "contract", "model_uri", "problem", "monitor", "scaling", "group"})
     own = {"environment": inputs.environment.digest} if inputs.environment is not None else {}
+    own |= {"data_value": inputs.data_value} if inputs.data_value is not None else {}
     data = inputs.dataset.digest if inputs.dataset is not None else None
     found = {**parts, **own, "code": inputs.code.digest, "data": data, "library": library_packages.here()}
     return ray_work.digest_of(found)
@@ -207,6 +208,7 @@ def specification_of(inputs: MonitorInputs, result_key: str) -> MonitorSpecifica
         monitor=inputs.monitor,
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
+        data_value=inputs.data_value,
         usd_an_hour=_usd_an_hour(inputs),
         result_key=result_key,
     )

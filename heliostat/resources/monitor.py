@@ -34,6 +34,7 @@ class Monitor(Resource):
         platform: Where it runs and is kept.
         opts: Pulumi's resource options.
         problem: The workload's task, and metrics of its own.
+        data_value: What the parameter that a retraining sets is declared to be, where this stack trains.
         scaling: How wide its training runs, which says what a retraining costs where its policy has a budget.
     """
 
@@ -52,6 +53,7 @@ class Monitor(Resource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         problem: Problem | None = None,
+        data_value: str | None = None,
         scaling: Scaling | None = None,
     ) -> None:
         budgeted = scaling if monitor.retraining is not None and monitor.retraining.budget_usd is not None else None
@@ -66,6 +68,7 @@ class Monitor(Resource):
             dataset=dataset,
             problem=problem,
             monitor=monitor,
+            data_value=data_value,
             scaling=budgeted,
             group=platform.group(budgeted.group) if budgeted is not None else None,
             store=platform.store,

@@ -165,8 +165,8 @@ class ServedModelArgs:
             raise pulumi.RunError(str(error)) from None
         return with_code_digests(steps, self.code)
 
-    def require_parameter(self, name: str, monitor: monitors.Monitor) -> None:
-        """See that a retraining sets a parameter that the data set has.
+    def value_of_retraining(self, name: str, monitor: monitors.Monitor, parameters: Parameters) -> str | None:
+        """What the data set's parameter that a retraining sets is among `parameters`; None where the policy names none.
 
         Raises:
             pulumi.RunError: it has none of that name.
@@ -176,6 +176,7 @@ class ServedModelArgs:
         if parameter is not None and parameter not in there:
             told = f"monitor.retraining.dataParameter of {name}: the data set has no parameter {parameter!r}"
             raise pulumi.RunError(f"{told}; it has {', '.join(there) or 'none'}")
+        return str(parameters[parameter]) if parameter is not None else None
 
     def require_searchable(self, name: str, spec: Workload) -> None:
         """See that a tuning searches what the training's parameters take; a config that is read says so with its line.
@@ -288,13 +289,17 @@ class ServedModel(pulumi.ComponentResource):
             if spec.federated is not None:
                 ModelDelivery(own, package, args.code(args.contract), spec.federated, platform, after)
         if spec.monitor is not None:
-            args.require_parameter(name, spec.monitor)
+            value = args.value_of_retraining(name, spec.monitor, parameters)
             after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
             code = args.code(args.contract, *problem.functions)
             # Of what was kept although its candidate was refused the data are others than those of the candidate.
             tested = pulumi.Output.all(data.address, version.data_digest).apply(lambda found: _data_of(*found))
             scaling = spec.training.scaling if spec.federated is None else None
-            Monitor(own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared, scaling=scaling)
+            watched = spec.monitor
+            Monitor(
+                own, code, args.contract, model, tested, watched, platform, after,
+                problem=declared, data_value=None if spec.model else value, scaling=scaling,
+            )  # fmt: skip
         self.url = application.url
         self.openapi_url = application.openapi_url
         self.model_uri = version.model_uri

@@ -116,6 +116,17 @@ def test_a_budget_is_held_and_where_the_costs_are_not_known_nothing_is_proposed(
     assert decided(DATA, policy=budget, expected_cost_usd=10).proposed
 
 
+def test_the_day_that_is_declared_already_asks_for_nothing_for_the_same_data_would_come_out():
+    policy = {"data_parameter": "last_day"}
+    held = decided(DATA, policy=policy, data_value="2026-01-20", newest_day="2026-01-20")
+    assert held.held_back == (
+        "last_day is 2026-01-20 already, and the newest labelled row is of 2026-01-20: the same data would come out",
+    )
+    assert decided(DATA, policy=policy, data_value="2026-01-20", newest_day="2026-01-21").proposed
+    assert decided(DATA, policy=policy, data_value=None, newest_day="2026-01-20").proposed, "another stack trains"
+    assert decided(DATA, data_value="2026-01-20", newest_day="2026-01-20").proposed, "it is people who decide what changes"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
