@@ -191,15 +191,19 @@ def _others(policy: RetrainingPolicy, known: Known, now: datetime) -> Iterable[s
         )
     if policy.budget_usd is None:
         return
-    since = now - timedelta(seconds=policy.period_seconds)
-    recent = [each for each in known.history if each.begun > since]
-    spent = sum(each.cost_usd or 0 for each in recent)
-    unknown = sum(each.cost_usd is None for each in recent) + (known.expected_cost_usd is None)
-    if unknown:
-        yield "what it costs is not known, and a budget is declared: declare prices, or leave `budgetUsd` out"
-    elif spent + (known.expected_cost_usd or 0) > policy.budget_usd:
+    expected = known.expected_cost_usd
+    if expected is None:
         yield (
-            f"{spent:.2f} USD were spent in the period and another {known.expected_cost_usd:.2f} would be more than the "
+            "what it costs is not known, and a budget is declared: there is no report of how long the training of what serves "
+            "took; leave `budgetUsd` out until another version is trained"
+        )
+        return
+    since = now - timedelta(seconds=policy.period_seconds)
+    # Of one that was before the budget nobody noted what it cost: it counts as another would.
+    spent = sum(expected if each.cost_usd is None else each.cost_usd for each in known.history if each.begun > since)
+    if spent + expected > policy.budget_usd:
+        yield (
+            f"{spent:.2f} USD were spent in the period and another {expected:.2f} would be more than the "
             f"budget of {policy.budget_usd:.2f}"
         )
 

@@ -114,6 +114,9 @@ def test_a_budget_is_held_and_where_the_costs_are_not_known_nothing_is_proposed(
     assert "7.00 USD were spent" in decided(DATA, policy=budget, history=history, expected_cost_usd=4).text
     assert "is not known" in decided(DATA, policy=budget, history=history).text
     assert decided(DATA, policy=budget, expected_cost_usd=10).proposed
+    before = (Retraining(begun=NOW - 5 * DAY, outcome=Outcome.ACCEPTED),)
+    assert decided(DATA, policy=budget, history=before, expected_cost_usd=5).proposed, "it counts as another would"
+    assert "6.00 USD were spent" in decided(DATA, policy=budget, history=before, expected_cost_usd=6).text
 
 
 def test_the_day_that_is_declared_already_asks_for_nothing_for_the_same_data_would_come_out():
