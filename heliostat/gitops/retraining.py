@@ -39,6 +39,8 @@ class RetrainingProposal:
     """Which monitors' proposals it is made of, each by a text that no other one has; none where a person proposes."""
     takes_back: bool = False
     """Whether it undoes a proposal whose candidate was refused."""
+    facts: tuple[str, ...] = ()
+    """What else is to be known of it before it is merged, in words."""
 
     @property
     def branch(self) -> str:
@@ -159,4 +161,5 @@ def text_for(proposal: RetrainingProposal) -> str:
     lines = [*proposal.marks, "", begins, "", *(f"- {text_of(reason)}" for reason in proposal.reasons), "", "with", ""]
     said = {place: "what it is by default" if value is None else code(str(value)) for place, value in proposal.changes.items()}
     changes = (f"- {code(place)}: {value}" for place, value in said.items())
-    return "\n".join([*lines, *changes, "", ends])
+    facts = ["", *(f"{text_of(fact)}." for fact in proposal.facts)] if proposal.facts else []
+    return "\n".join([*lines, *changes, *facts, "", ends])

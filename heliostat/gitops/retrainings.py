@@ -58,8 +58,8 @@ class Retrainings:
     remote: str
     base: str
     forge: Forge
-    end: Callable[[Watched], None]
-    """Tells a monitor that its open proposal was refused, by a person or by a gate."""
+    end: Callable[[Watched, float | None], None]
+    """Tells a monitor that its open proposal was refused, by a person or by a gate, and what it cost in USD."""
     refusals: Callable[[str, str, float], Sequence[Refusal]]
     """The candidates of a stack's workload that its gate refused after a Unix time."""
     served: Callable[[str, str, float], Served | None]
@@ -88,7 +88,7 @@ class Retrainings:
             if each.proposal is None:
                 continue
             if was_declined(each, declined):
-                self.end(each)
+                self.end(each, 0.0)  # nothing was trained
                 yield _told(each, Standing.DECLINED, "somebody closed its pull request; the monitor waits before the next")
             elif each.proposal.change is None:
                 yield _told(each, Standing.BY_HAND, f"its policy names no `dataParameter`: {'; '.join(each.proposal.reasons)}")
@@ -117,23 +117,37 @@ class Retrainings:
             return _told(each, Standing.DECLARED, where)
         since = proposal.at.timestamp()
         if refused := self.refusals(training.stack, training.workload, since):
-            self.end(each)
+            self.end(each, each.expected_cost_usd)
             return _told(each, Standing.REFUSED, f"the gate of {training.stack}: {'; '.join(refused[-1].reasons)}")
         served = self.served(training.stack, training.workload, since)
         if served is None or served.model_uri == proposal.model_uri:
-            return _told(each, Standing.DECLARED, where)
-        is_known = has_commit(self.project.root, self.environment, served.commit)
-        config = self._config(served.commit, training.stack) if is_known else ""
-        if not says(config, training.stack, training.workload, proposal):
+            return self._same(training, each, proposal) or _told(each, Standing.DECLARED, where)
+        if not self._came_of(training, served, proposal):
             return _told(each, Standing.DECLARED, where)
         return self._promote(training, each, served, head)
+
+    def _same(self, training: Training, each: Watched, proposal: Proposal) -> Retrained | None:
+        """Where the version that the monitor wants trained anew was trained with what is proposed: there is no other."""
+        last = self.served(training.stack, training.workload, 0.0)
+        if last is None or last.model_uri != proposal.model_uri or not self._came_of(training, last, proposal):
+            return None
+        self.end(each, 0.0)
+        return _told(
+            each, Standing.REFUSED, f"{last.model_uri} was trained with that in {training.stack}, and nothing newer is there"
+        )
+
+    def _came_of(self, training: Training, served: Served, proposal: Proposal) -> bool:
+        """Whether what a stack serves was declared at a commit that says what is proposed."""
+        is_known = has_commit(self.project.root, self.environment, served.commit)
+        config = self._config(served.commit, training.stack) if is_known else ""
+        return says(config, training.stack, training.workload, proposal)
 
     def _promote(self, training: Training, each: Watched, served: Served, head: str) -> Retrained:
         """The version to the stack whose monitor asked for it; not one that was there, and was taken back."""
         version, mark = served.model_uri, f"<!-- heliostat: the outcome of the retraining {name_of(each)} -->"
         branch = f"promote/{each.workload}-to-{each.stack}"
         if any(mark in text for text in self.forge.declined_texts(branch)):
-            self.end(each)
+            self.end(each, each.expected_cost_usd)
             return _told(each, Standing.DECLINED, f"somebody closed the pull request that brings {version}")
         below = config_below(self.project, each.stack)
         now, *before = (
@@ -141,7 +155,7 @@ class Retrainings:
             for text in texts_before(self.project.root, self.environment, head, below, _MOST_COMMITS)
         )
         if version in before and version != now:
-            self.end(each)
+            self.end(each, each.expected_cost_usd)
             return _told(each, Standing.REFUSED, f"{each.stack} pinned {version} before, and does no more")
         title = f"Promote {version.removeprefix('models:/')} to {each.stack}"
         why = f"It serves in {training.stack}, and was trained as the monitor in {each.stack} proposed."

@@ -57,6 +57,11 @@ class Watched:
     """The last one, where its candidate, or its pull request, was refused."""
     why_refused: tuple[str, ...] = ()
 
+    @property
+    def expected_cost_usd(self) -> float | None:
+        """What the training that is proposed costs; None where nobody knows."""
+        return self.proposal.expected_cost_usd if self.proposal is not None else None
+
 
 @dataclass(frozen=True)
 class Retrained:
@@ -112,6 +117,7 @@ def proposal_of(training: Training, wanted: Sequence[Watched]) -> RetrainingProp
     """One proposal of what monitors want of one training: all their reasons, and the latest of their days."""
     changes: dict[str, Any] = {}
     reasons: list[str] = []
+    facts: list[str] = []
     for each in wanted:
         if each.proposal is None or each.proposal.change is None:
             continue
@@ -121,7 +127,9 @@ def proposal_of(training: Training, wanted: Sequence[Watched]) -> RetrainingProp
             changes.setdefault(further, there)
         where = "" if each.stack == training.stack else f"in {each.stack}: "
         reasons += [f"{where}{reason}" for reason in each.proposal.reasons]
-    return RetrainingProposal(training.workload, training.stack, tuple(reasons), changes, tuple(map(name_of, wanted)))
+        facts += [f"{where}{fact}" for fact in each.proposal.facts]
+    names = tuple(map(name_of, wanted))
+    return RetrainingProposal(training.workload, training.stack, tuple(reasons), changes, names, facts=tuple(facts))
 
 
 def taking_back(training: Training, each: Watched, refused: Proposal, before: Mapping[str, Any]) -> RetrainingProposal:

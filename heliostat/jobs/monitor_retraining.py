@@ -59,8 +59,9 @@ def considered(
         *gate_notes.refused(store, specification.name),
         *rolled_back(store, specification.name, reference.about.since),
     )
-    findings = judged(specification.name, candidates, reference.about.since, now)
-    over = ended(state.proposal, specification.model_uri, candidates) if state.proposal is not None else None
+    over = _ended(state, specification, candidates)
+    done = (*state.retrainings, *([over] if over is not None else []))
+    findings = judged(specification.name, candidates, reference.about.since, now, done)
     policy = specification.monitor.retraining
     if policy is None:
         return {"ended": over}, findings
@@ -74,6 +75,7 @@ def considered(
     changed, problems = upstream(specification, store)
     expected = costs.of_version(specification.model_uri)
     windows = max((each.windows for each in policy.triggers if isinstance(each, FindingTrigger)), default=0)
+    value = _value(policy, newest_label, now)
     known = Known(
         trained=reference.about.since,
         trained_rows=reference.about.trained_rows,
@@ -82,11 +84,12 @@ def considered(
         expected_cost_usd=expected,
         findings=tuple(_recent(store, specification.name, reports, windows + _SPARE if windows else 0)),
         history=tuple(history),
+        data_value=specification.data_value,
+        next_data_value=value,
     )
     decision = decide(policy, known, now)
     if not decision.proposed:
         return {"decision": decision, "ended": over, "problems": tuple(problems)}, findings
-    value = _value(policy, newest_label, now)
     proposal = Proposal(
         application=specification.name,
         at=now,
@@ -109,11 +112,19 @@ def _value(policy: RetrainingPolicy, newest_label: datetime | None, now: datetim
     return f"{newest_label:%Y-%m-%d}" if policy.data_parameter is not None and newest_label is not None else None
 
 
+def _ended(state: MonitorState, specification: MonitorSpecification, candidates: tuple[Refusal, ...]) -> Retraining | None:
+    if state.proposal is None:
+        return None
+    return ended(state.proposal, specification.model_uri, candidates, specification.data_value)
+
+
 def _cost(
     costs: Costs, over: Retraining, proposal: Proposal, specification: MonitorSpecification, store: ObjectStore
 ) -> float | None:
     """What a retraining that ended did cost; what was expected of it where nobody knows."""
     found = None
+    if over.outcome is Outcome.FAILED:
+        return 0.0  # nothing was trained
     if over.outcome is Outcome.ACCEPTED:
         found = costs.of_version(specification.model_uri)
     else:

@@ -68,7 +68,8 @@ class Judge:
         side = "below" if higher_is_better else "above"
         told = f"{subject} is {_shown(figure.interval)} on {figure.rows:,} labelled rows, "
         told += f"{TOLD}, " if figure.weighed else ""
-        told += f"{side} {limit:.4g}, {why}" if wrong else f"not surely {side} {limit:.4g}, {why}"
+        right = figure.interval.is_beyond(limit, above=higher_is_better)
+        told += f"{'better than' if right else side if wrong else f'not surely {side}'} {limit:.4g}, {why}"
         return self._judged(Aspect.QUALITY, subject, wrong, watch, told, value, limit)
 
     def bias(self, found: Bias, watch: BiasWatch) -> list[Finding]:

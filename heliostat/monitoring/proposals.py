@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pydantic import AwareDatetime, Field
 
@@ -11,9 +11,7 @@ from heliostat.monitoring.retraining import Outcome, Retraining
 from heliostat.spec.base import Model, Name, is_empty, is_none
 from heliostat.spec.findings import Aspect, Finding, State
 from heliostat.spec.monitoring import Refusal
-from heliostat.spec.retraining import UNTIL
-
-_MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
+from heliostat.spec.retraining import UNTIL, moment_of
 
 
 class Proposal(Model):
@@ -53,22 +51,22 @@ class Proposal(Model):
         return dict([self.change]) | further
 
     @property
-    def title(self) -> str:
-        """One line: a commit's, a pull request's."""
-        until = f" on data until {self.value}" if self.value else ""
-        return f"Train {self.application} again{until}"
+    def text(self) -> str:
+        """In a sentence or two."""
+        told = f"A retraining is proposed since {self.at:%Y-%m-%d %H:%M} UTC: {'; '.join(self.reasons)}."
+        if self.change is None:
+            return f"{told} What to change for it is for people to say: its policy names no `dataParameter`."
+        return f"{told} `heliostat ci retrain` opens its pull request, which sets {self.data_parameter} to {self.value}."
 
     @property
-    def text(self) -> str:
-        """The body of a commit or a pull request."""
-        lines = [f"{self.model_uri} serves, and its monitor proposes another training ({self.at:%Y-%m-%d %H:%M} UTC):", ""]
-        lines += [f"- {reason}" for reason in self.reasons]
-        lines += ["", f"{self.new_rows:,} labelled rows are new to it."]
+    def facts(self) -> tuple[str, ...]:
+        """What whoever decides about it is told beside the reasons, in words."""
+        found = [f"{self.model_uri} serves, and {self.new_rows:,} labelled rows are new to it"]
         if self.expected_cost_usd is not None:
-            lines += [f"It is going to cost about {self.expected_cost_usd:.2f} USD by list, as the last one did."]
-        lines += [f"It continues from {self.model_uri}."] if self.continues else []
-        lines += ["The gate judges the candidate as ever, and a rollout brings it to clients."]
-        return "\n".join(lines)
+            found.append(f"The training is going to cost about {self.expected_cost_usd:.2f} USD by list, as the last one did")
+        if self.continues:
+            found.append(f"It continues from {self.model_uri}")
+        return tuple(found)
 
 
 def until_of(newest_label: datetime | None, now: datetime) -> str:
@@ -78,36 +76,62 @@ def until_of(newest_label: datetime | None, now: datetime) -> str:
     """
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if newest_label is None or newest_label >= now:
-        return f"{today:{_MOMENT}}"
+        return moment_of(today)
     end = newest_label.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     if end > today:
         end = newest_label.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    return f"{min(end, now):{_MOMENT}}"
+    return moment_of(min(end, now))
 
 
-def ended(proposal: Proposal, model_uri: str, refusals: tuple[Refusal, ...]) -> Retraining | None:
-    """How a proposed retraining ended; None where it has not."""
+def ended(
+    proposal: Proposal, model_uri: str, refusals: tuple[Refusal, ...], data_value: str | None = None
+) -> Retraining | None:
+    """How a proposed retraining ended; None where it has not. `data_value` is what the data parameter was declared to be when
+    `model_uri` came."""
     if model_uri != proposal.model_uri:
         return Retraining(begun=proposal.at, outcome=Outcome.ACCEPTED)
     if any(each.at > proposal.at.timestamp() for each in refusals):
         return Retraining(begun=proposal.at, outcome=Outcome.REFUSED)
+    if proposal.value is not None and data_value is not None and data_value >= proposal.value:
+        # What was merged is declared and was updated, and the same version serves: nothing was trained.
+        return Retraining(begun=proposal.at, outcome=Outcome.FAILED)
     return None
 
 
-def judged(application: Name, refusals: tuple[Refusal, ...], since: datetime, now: datetime) -> list[Finding]:
-    """Whether the newest candidate was refused; nothing where none ever was. A version that came later ends it.
+def judged(
+    application: Name,
+    refusals: tuple[Refusal, ...],
+    since: datetime,
+    now: datetime,
+    retrainings: tuple[Retraining, ...] = (),
+) -> list[Finding]:
+    """Whether the newest candidate was refused, or none came; nothing where none ever was. A version that came later ends it.
 
     Args:
         application: Whose candidates they are.
         refusals: All of them.
         since: When the version that serves was watched first.
         now: When it is looked.
+        retrainings: Those that ended.
     """
-    if not refusals:
+    failed = [each.begun.timestamp() for each in retrainings if each.outcome is Outcome.FAILED]
+    times = [*(each.at for each in refusals), *failed]
+    if not times:
         return []
-    last = max(refusals, key=lambda each: each.at)
-    wrong = last.at > since.timestamp()
-    told = f"the candidate {last.candidate} was refused: {'; '.join(last.reasons)}"
-    text = f"{told}; see {last.report}" if wrong else "a version came after the last candidate that was refused"
+    if wrong := max(times) > since.timestamp():
+        text = _wrong(max(refusals, key=lambda each: each.at, default=None), max(failed, default=0.0))
+    else:
+        text = "a version came after the last candidate that was refused"
     state = State.BREACH if wrong else State.OK
     return [Finding(monitor=application, aspect=Aspect.RETRAINING, subject="candidate", state=state, at=now, text=text)]
+
+
+def _wrong(refusal: Refusal | None, failed: float) -> str:
+    """What became of the last retraining: `refusal` of its candidate, or no candidate of the one that began at `failed`."""
+    if refusal is None or refusal.at < failed:
+        begun = datetime.fromtimestamp(failed, UTC)
+        return (
+            f"no version came of the retraining that was proposed at {begun:%Y-%m-%d %H:%M} UTC, and its change is declared: "
+            "the data set made the same rows of it; see whether its source has newer ones"
+        )
+    return f"the candidate {refusal.candidate} was refused: {'; '.join(refusal.reasons)}; see {refusal.report}"

@@ -60,6 +60,10 @@ class Known(Model):
     history: tuple[Retraining, ...] = ()
     expected_cost_usd: float | None = None
     """What one is going to cost; None where that is not known."""
+    data_value: str | None = None
+    """What the policy's `data_parameter` is by now; None where nobody knows, or another stack trains."""
+    next_data_value: str | None = None
+    """What it would become; None where nobody knows."""
 
 
 class Decision(Model):
@@ -180,17 +184,26 @@ def _waits(policy: RetrainingPolicy, known: Known, now: datetime) -> Iterable[tu
 def _others(policy: RetrainingPolicy, known: Known, now: datetime) -> Iterable[str]:
     if known.new_rows < policy.least_new_rows:
         yield f"{known.new_rows:,} labelled rows are new, fewer than the {policy.least_new_rows:,} that it takes"
+    if policy.data_parameter and known.data_value and known.next_data_value and known.next_data_value <= known.data_value:
+        yield (
+            f"{policy.data_parameter} is {known.data_value} already, and would be {known.next_data_value}: the same data "
+            "would come out"
+        )
     if policy.budget_usd is None:
         return
-    since = now - timedelta(seconds=policy.period_seconds)
-    recent = [each for each in known.history if each.begun > since]
-    spent = sum(each.cost_usd or 0 for each in recent)
-    unknown = sum(each.cost_usd is None for each in recent) + (known.expected_cost_usd is None)
-    if unknown:
-        yield "what it costs is not known, and a budget is declared: declare prices, or leave `budgetUsd` out"
-    elif spent + (known.expected_cost_usd or 0) > policy.budget_usd:
+    expected = known.expected_cost_usd
+    if expected is None:
         yield (
-            f"{spent:.2f} USD were spent in the period and another {known.expected_cost_usd:.2f} would be more than the "
+            "what it costs is not known, and a budget is declared: there is no report of how long the training of what serves "
+            "took; leave `budgetUsd` out until another version is trained"
+        )
+        return
+    since = now - timedelta(seconds=policy.period_seconds)
+    # Of one that was before the budget nobody noted what it cost: it counts as another would.
+    spent = sum(expected if each.cost_usd is None else each.cost_usd for each in known.history if each.begun > since)
+    if spent + expected > policy.budget_usd:
+        yield (
+            f"{spent:.2f} USD were spent in the period and another {expected:.2f} would be more than the "
             f"budget of {policy.budget_usd:.2f}"
         )
 

@@ -78,6 +78,13 @@ class MonitorState(Model):
         return tuple(sorted(found, key=lambda alarm: (-alarm.severity.rank, alarm.since, alarm.key)))
 
     @property
+    def of_retraining(self) -> str:
+        """What is proposed, or wanted and held back, in a sentence or two; empty where nothing asks for a retraining."""
+        if self.proposal is not None:
+            return self.proposal.text
+        return self.decision.text if self.decision is not None and self.decision.reasons else ""
+
+    @property
     def worst(self) -> Finding | None:
         """The one finding that says most of how it stands: the worst of the newest window and of the last look."""
         last = max((each.at for each in self.findings.values() if each.window), default=None)
@@ -179,11 +186,11 @@ def _retraining(state: MonitorState, look: Looks) -> dict[str, object]:
     return {"proposal": look.proposal} if state.proposal is None and look.proposal is not None else {}
 
 
-def with_ended(state: MonitorState, proposal: Proposal, outcome: Outcome) -> MonitorState:
-    """The state after somebody said how a proposal ended; nothing else where it is not the one that is open."""
+def with_ended(state: MonitorState, proposal: Proposal, outcome: Outcome, cost_usd: float | None = None) -> MonitorState:
+    """The state after somebody said how a proposal ended, and at what cost; the same where it is not the one that is open."""
     if state.proposal != proposal:
         return state
-    ended = Retraining(begun=proposal.at, outcome=outcome)
+    ended = Retraining(begun=proposal.at, outcome=outcome, cost_usd=cost_usd)
     return state.model_copy(update={"proposal": None, "retrainings": (*state.retrainings, ended)[-_MOST_RETRAININGS:]})
 
 

@@ -187,6 +187,7 @@ def _identity(inputs: MonitorInputs) -> str:
     own: dict[str, Any] = {"environment": inputs.environment.digest} if inputs.environment is not None else {}
     if inputs.privacy is not None:
         own["keys"] = [key.id for key in inputs.privacy.keys[:1]]  # a newer key makes other hashes
+    own |= {"data_value": inputs.data_value} if inputs.data_value is not None else {}
     data = inputs.dataset.digest if inputs.dataset is not None else None
     found = {**parts, **own, "code": inputs.code.digest, "data": data, "library": library_packages.here()}
     return ray_work.digest_of(found)
@@ -211,6 +212,7 @@ def specification_of(inputs: MonitorInputs, result_key: str) -> MonitorSpecifica
         privacy=inputs.privacy,
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
+        data_value=inputs.data_value,
         usd_an_hour=_usd_an_hour(inputs),
         result_key=result_key,
     )

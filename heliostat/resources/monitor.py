@@ -39,6 +39,7 @@ class Monitor(Resource):
         opts: Pulumi's resource options.
         problem: The workload's task, and metrics of its own.
         transformed: What is expected after the workload's own transformation; the code has its function, too.
+        data_value: What the parameter that a retraining sets is declared to be, where this stack trains.
         scaling: How wide its training runs, which says what a retraining costs where its policy has a budget.
         privacy: The application's, where its contract has personal fields.
     """
@@ -58,6 +59,7 @@ class Monitor(Resource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         problem: Problem | None = None,
+        data_value: str | None = None,
         scaling: Scaling | None = None,
         transformed: Transformed | None = None,
         privacy: Privacy | None = None,
@@ -74,6 +76,7 @@ class Monitor(Resource):
             dataset=dataset,
             problem=problem,
             monitor=monitor,
+            data_value=data_value,
             scaling=budgeted,
             transformed=transformed.model_dump(mode="json") if transformed is not None else None,
             group=platform.group(budgeted.group) if budgeted is not None else None,

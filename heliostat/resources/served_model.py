@@ -23,7 +23,6 @@ from heliostat.resources.monitor import Monitor
 from heliostat.resources.platform import Platform
 from heliostat.resources.postprocessing import below, with_code_digests
 from heliostat.resources.train_job import TrainJob
-from heliostat.spec import monitors
 from heliostat.spec.base import Parameters
 from heliostat.spec.batch import ParquetSink, PostgresSink, SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
@@ -35,7 +34,7 @@ from heliostat.spec.parameters import JobParameters
 from heliostat.spec.postprocessing import PostprocessingStep, step_functions, told_apart
 from heliostat.spec.problem import CustomMetric, Problem
 from heliostat.spec.proto import PROTO_FILE
-from heliostat.spec.retraining import UNTIL
+from heliostat.spec.retraining import UNTIL, moment_of
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.tasks import DeclaredTask
 from heliostat.spec.training_resources import Code, ContractCode
@@ -179,22 +178,26 @@ class ServedModelArgs:
             raise pulumi.RunError(str(error)) from None
         return with_code_digests(steps, self.code)
 
-    def require_parameter(self, name: str, monitor: monitors.Monitor) -> None:
-        """See that a retraining sets a parameter that the data set has.
+    def value_of_retraining(self, name: str, spec: Workload, parameters: Parameters) -> str | None:
+        """What a retraining sets is by now, among the data set's `parameters` or as `data.until`; None where the policy names
+        nothing, or no moment is declared.
 
         Raises:
             pulumi.RunError: it has none of that name.
         """
-        parameter = monitor.retraining.data_parameter if monitor.retraining is not None else None
+        policy = spec.monitor.retraining if spec.monitor is not None else None
+        parameter = policy.data_parameter if policy is not None else None
         if parameter == UNTIL:
             if self.ingestion is None:
                 told = f"monitor.retraining.dataParameter of {name} is {UNTIL}: the workload ingests no rows"
                 raise pulumi.RunError(f"{told}, so name one of its `dataParameters`")
-            return
+            until = spec.data.until if spec.data is not None else None
+            return moment_of(until) if until is not None else None
         there = [*type(self.data_parameters).model_fields]
         if parameter is not None and parameter not in there:
             told = f"monitor.retraining.dataParameter of {name}: the data set has no parameter {parameter!r}"
             raise pulumi.RunError(f"{told}; it has {', '.join(there) or 'none'}")
+        return str(parameters[parameter]) if parameter is not None else None
 
     def require_searchable(self, name: str, spec: Workload) -> None:
         """See that a tuning searches what the training's parameters take; a config that is read says so with its line.
@@ -313,7 +316,7 @@ class ServedModel(pulumi.ComponentResource):
             if spec.federated is not None:
                 ModelDelivery(own, package, args.code(args.contract), spec.federated, platform, after)
         if spec.monitor is not None:
-            args.require_parameter(name, spec.monitor)
+            value = args.value_of_retraining(name, spec, parameters)
             after = pulumi.ResourceOptions(parent=self, depends_on=[*platform.ready, application])
             code = args.code(args.contract, *problem.functions, *transforming)
             # Of what was kept although its candidate was refused the data are others than those of the candidate.
@@ -321,7 +324,7 @@ class ServedModel(pulumi.ComponentResource):
             scaling = spec.training.scaling if spec.federated is None else None
             Monitor(
                 own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared, scaling=scaling,
-                transformed=transformed, privacy=spec.serving.privacy,
+                data_value=None if spec.model else value, transformed=transformed, privacy=spec.serving.privacy,
             )  # fmt: skip
         self.url = application.url
         self.openapi_url = application.openapi_url

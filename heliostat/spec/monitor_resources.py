@@ -32,6 +32,8 @@ class MonitorInputs(Model):
     """What the version was trained and tested on; None of a model of others."""
     problem: Problem | None = Field(default=None, exclude_if=is_none)
     monitor: Monitor
+    data_value: str | None = Field(default=None, exclude_if=is_none)
+    """What the parameter that a retraining sets is declared to be; None where none is named, or nothing trains here."""
     scaling: Scaling | None = Field(default=None, exclude_if=is_none)
     """How wide the training runs, where a retraining has a budget: what an hour costs follows from it."""
     group: ChosenGroup | None = Field(default=None, exclude_if=is_none)

@@ -42,6 +42,8 @@ class MonitorSpecification(Model):
     """The application's: what the contract marks as personal is treated in what the version is held against."""
     store: StoreAddress
     tracking_uri: str
+    data_value: str | None = None
+    """What the parameter that a retraining sets was declared to be when what serves came; None where nobody knows."""
     usd_an_hour: float | None = None
     """What an hour of a training costs by list, where a retraining has a budget."""
     result_key: str = ""

@@ -19,6 +19,7 @@ from heliostat.spec.watches import (
     BiasWatch,
     CalendarWindows,
     ConceptDriftWatch,
+    CountWindows,
     EstimateWatch,
     FeedbackWatch,
     FragilityWatch,
@@ -112,6 +113,7 @@ def mistakes_of(
         *_estimates(monitor, problem),
         *_columns(monitor, inputs),
         *_sinks(monitor),
+        *_too_few(monitor),
     ]
     if not of_others and monitor.reference_rows is not None:
         text = "what the model was trained and tested on is its reference: leave it out"
@@ -186,6 +188,25 @@ def _sinks(monitor: Monitor) -> _Told:
     for place, sink in enumerate(monitor.sinks):
         if sink.only_escalated and not escalates:
             yield ("sinks", place, "onlyEscalated"), "nothing is ever escalated: set `alarms.escalateSeconds`"
+
+
+def _too_few(monitor: Monitor) -> _Told:
+    """What could never be told, for no window has as many rows."""
+    windows = monitor.windows
+    if not isinstance(windows, CountWindows):
+        return
+    singles = (("bias", monitor.bias), ("drift", monitor.drift), ("predictionDrift", monitor.prediction_drift))
+    watched: list[tuple[tuple[str | int, ...], QualityWatch | EstimateWatch | BiasWatch | DriftWatch | PredictionDriftWatch]]
+    watched = [(("quality", place), watch) for place, watch in enumerate(monitor.quality)]
+    watched += [(("estimate", place), watch) for place, watch in enumerate(monitor.estimate)]
+    watched += [((name,), watch) for name, watch in singles if watch is not None]
+    for path, watch in watched:
+        if watch.min_rows > windows.rows:
+            yield (
+                (*path, "minRows"),
+                f"of fewer than {watch.min_rows:,} rows nothing is told, and a window has {windows.rows:,}: have "
+                f"`windows.rows` be {watch.min_rows:,} or more, or set a smaller `minRows`",
+            )
 
 
 def metric_of(watch: QualityWatch, problem: Problem) -> str:

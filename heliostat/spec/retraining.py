@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -12,6 +13,12 @@ from heliostat.spec.findings import Aspect, Severity
 
 UNTIL: Final = "data.until"
 """What a retraining sets where a workload's rows are ingested, as `dataParameter` names it."""
+
+
+def moment_of(until: datetime) -> str:
+    """A moment as a config has it, in UTC, so that of two texts the later one is the greater; without a zone it is of UTC."""
+    known = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
+    return f"{known.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class ScheduleTrigger(Model):

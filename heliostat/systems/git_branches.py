@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,7 @@ from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.git import actor
 
 _SECONDS: Final = 120.0
+_PREFIX: Final = "heliostat-branch-"
 
 
 def push_edit(
@@ -155,13 +158,43 @@ def base_of(folder: Path, environment: Mapping[str, str], remote: str) -> str:
 
 @contextmanager
 def _worktree(folder: Path, environment: Mapping[str, str]) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="heliostat-branch-") as made:
+    _remove_what_was_left(folder, environment)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as made, _held(Path(made)):
         tree = Path(made) / "tree"
         _git(folder, environment, "worktree", "add", "--quiet", "--detach", str(tree), "FETCH_HEAD")
         try:
             yield tree
         finally:
             _git(folder, environment, "worktree", "remove", "--force", str(tree))
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a worktree's folder for as long as this process works in it: whoever is killed lets go of it.
+
+    Raises:
+        BlockingIOError: another process does.
+    """
+    with (folder / "held").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _remove_what_was_left(folder: Path, environment: Mapping[str, str]) -> None:
+    """Remove the worktrees of processes that were killed in them; git's own `prune` keeps those that it was still making."""
+    for line in _git(folder, environment, "worktree", "list", "--porcelain").splitlines():
+        tree = Path(line.removeprefix("worktree "))
+        made = tree.parent
+        if not (line.startswith("worktree ") and made.name.startswith(_PREFIX)):
+            continue
+        with suppress(PermanentError, OSError):  # another process works there, or takes it away just now
+            if made.is_dir():
+                with _held(made):
+                    shutil.rmtree(tree, ignore_errors=True)
+                shutil.rmtree(made)
+            with suppress(PermanentError):  # most are not locked
+                _git(folder, environment, "worktree", "unlock", str(tree))
+            _git(folder, environment, "worktree", "prune")
 
 
 def _identity(tree: Path, environment: Mapping[str, str]) -> list[str]:

@@ -95,7 +95,7 @@ def test_a_person_is_deleted_and_the_audit_log_has_the_proof_and_shows_when_it_i
     # The log of the contract with personal fields, under the name of the application that is declared here.
     (live.folder / "objects" / "predictions" / "loans").rename(live.folder / "objects" / "predictions" / "flights")
     told = run("erasure", "run", "flights", "--yes", "--reason", "asked for", given=f"{EMAIL}\n")
-    assert "1 rows were deleted" in told and EMAIL not in told
+    assert "1 row was deleted; searched were " in told and "files of the prediction log (1)" in told and EMAIL not in told
     [listed] = json.loads(run("erasure", "list", "flights", "--json"))
     assert listed["proven"] and listed["reason"] == "asked for"
     shown = json.loads(run("erasure", "show", "flights", listed["id"], "--json"))

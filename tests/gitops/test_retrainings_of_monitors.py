@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 from pathlib import Path
 
@@ -60,8 +61,10 @@ class World:
         self.git("remote", "add", "origin", str(folder / "remote.git"))
         self.git("push", "-q", "origin", "main")
         self.ended: list[Watched] = []
+        self.costs: list[float | None] = []
         self.refused: list[Refusal] = []
         self.came: Served | None = None
+        self.came_at = math.inf
 
     def git(self, *arguments: str) -> str:
         return self.repository.git(*arguments)
@@ -73,12 +76,16 @@ class World:
             "origin",
             "main",
             self.played.forge,
-            self.ended.append,
+            self.end,
             lambda stack, workload, since: [each for each in self.refused if each.at > since],
-            lambda stack, workload, since: self.came,
+            lambda stack, workload, since: self.came if since < self.came_at else None,
             lambda version, stack: Card(version, "run", "d" * 64),
         )
         return work.see_to(found, stacks)
+
+    def end(self, each: Watched, cost_usd: float | None) -> None:
+        self.ended.append(each)
+        self.costs.append(cost_usd)
 
     def standings(self, *found: Watched) -> list[Standing]:
         return [each.standing for each in self.see_to(*found)]
@@ -136,6 +143,7 @@ def test_what_somebody_closed_is_told_to_the_monitor_and_does_not_come_again(wor
     world.see_to(ASKED)
     world.pulls[0]["state"] = "closed"
     assert world.standings(ASKED) == [Standing.DECLINED] and world.ended == [ASKED]
+    assert world.costs == [0.0], "nothing was trained: a budget is as it was"
     assert world.standings(ASKED) == [Standing.DECLINED], "also where the monitor was not told"
     assert len(world.pulls) == 1
     later = Watched("staging", "bees", proposal("2026-03-20", AT + dt.timedelta(days=14)))
@@ -218,6 +226,24 @@ def test_a_version_that_was_promoted_and_taken_back_is_not_promoted_again(world:
     world.git("push", "-q", "origin", "main")
     (told,) = world.see_to(PINNED)
     assert told.standing is Standing.REFUSED and "does no more" in told.told and world.ended == [PINNED]
+
+
+def test_what_serves_and_was_trained_with_that_already_is_not_waited_for(world: World):
+    world.see_to(PINNED)
+    commit = world.merge()
+    assert world.standings(PINNED) == [Standing.DECLARED], "the next update trains it"
+    world.came, world.came_at = Served("models:/bees/1", commit), AT.timestamp() - 60
+    (told,) = world.see_to(PINNED)
+    assert told.standing is Standing.REFUSED and "models:/bees/1 was trained with that in staging" in told.told
+    assert world.ended == [PINNED]
+
+
+def test_the_pull_request_says_what_serves_how_much_is_new_and_what_it_costs(world: World):
+    asked = proposal().model_copy(update={"expected_cost_usd": 1.5})
+    world.see_to(Watched("staging", "bees", asked))
+    (pull,) = world.pulls
+    assert f"{asked.model_uri} serves, and {asked.new_rows:,} labelled rows are new to it." in pull["text"]
+    assert "about 1.50 USD by list" in pull["text"]
 
 
 def test_what_the_other_stack_s_gate_refused_is_told_to_the_monitor(world: World):

@@ -16,12 +16,11 @@ from heliostat.resources.served_model import ServedModelArgs
 from heliostat.spec.analysis import Analysis, Latency, SuccessRate
 from heliostat.spec.code import controllers_digest
 from heliostat.spec.ingestion import DataSettings
-from heliostat.spec.monitors import Monitor
 from heliostat.spec.parameters import JobParameters
 from heliostat.spec.serving_resources import ApplicationInputs
 from heliostat.spec.strategies import Affinity, Canary, CanaryStep
 from heliostat.spec.training_resources import Code
-from heliostat.spec.workload import Serving
+from heliostat.spec.workload import Serving, Workload
 
 ROOT = Path(__file__).parents[2]
 LOCAL = {"kind": "local"}
@@ -396,7 +395,11 @@ def test_a_retraining_moves_until_when_rows_are_ingested_only_where_any_are() ->
     split = {"kind": "group", "column": "request_id"}
     declared = Ingestion.model_validate({"source": source, "label": "late", "time": "time", "split": split})
     policy = {"triggers": [{"kind": "new-data", "rows": 9}], "dataParameter": "data.until"}
-    monitor = Monitor.model_validate({"drift": {}, "retraining": policy})
-    _args(declared).require_parameter("flights", monitor)
+    spec = Workload.model_validate(
+        {"monitor": {"drift": {}, "retraining": policy}, "data": {"until": "2026-03-01T01:00:00+01:00"}}
+    )
+    assert _args(declared).value_of_retraining("flights", spec, {}) == "2026-03-01T00:00:00Z"
+    undated = spec.model_copy(update={"data": None})
+    assert _args(declared).value_of_retraining("flights", undated, {}) is None
     with pytest.raises(pulumi.RunError, match=r"dataParameter of flights is data\.until: the workload ingests no rows"):
-        _args(None).require_parameter("flights", monitor)
+        _args(None).value_of_retraining("flights", spec, {})

@@ -48,12 +48,13 @@ def test_two_bad_windows_propose_one_retraining_with_what_is_to_change(world: Wa
     assert proposal is not None
     assert proposal.change == (("birds", "dataParameters", "last_day"), "2026-03-03")
     assert "birds/drift/weight in 2 windows one after another" in proposal.text
-    assert proposal.title == "Train birds again on data until 2026-03-03"
+    assert "sets last_day to 2026-03-03" in proposal.text and "800 labelled rows are new to it" in proposal.facts[0]
     kept = [info.key for info in world.store.list("monitors/birds/proposals/")]
     assert [Proposal.model_validate(json.loads(world.store.get(key))) for key in kept] == [proposal]
     again = world.look(last + dt.timedelta(minutes=1), **ASKED)
     assert again.proposal == proposal
     assert again.decision is not None and again.decision.held_back == ("one is running",)
+    assert again.of_retraining == proposal.text, "it is proposed still, and nothing says that it is not"
 
 
 def test_one_bad_window_proposes_nothing(world: Watched) -> None:
@@ -81,6 +82,24 @@ def test_another_version_ends_what_was_proposed(world: Watched) -> None:
     monitor.watch(specification.model_copy(update={"model_uri": "models:/birds/4"}))
     assert [each.outcome for each in world.state.retrainings] == ["accepted"]
     assert world.state.proposal is None
+
+
+def test_what_is_merged_and_trains_nothing_ends_without_a_candidate_and_is_an_alarm(world: Watched) -> None:
+    last = heavier(world, 2)
+    declared = world.specification(last + DAY, **ASKED).model_copy(update={"data_value": "2026-03-02"})
+    monitor.watch(declared)
+    assert world.state.proposal is not None, "the change is not merged yet"
+    updated = declared.model_copy(update={"data_value": "2026-03-03", "at": (last + 2 * DAY).timestamp()})
+    monitor.watch(updated)
+    state = world.state
+    assert state.proposal is None
+    assert [(each.outcome, each.cost_usd) for each in state.retrainings] == [("failed", 0.0)]
+    assert "retraining/candidate" in breached(state)
+    assert "no version came of the retraining" in state.findings["birds/retraining/candidate"].text
+    assert state.decision is not None and any("the same data would come out" in text for text in state.decision.held_back)
+    came = updated.model_copy(update={"model_uri": "models:/birds/4", "at": (last + 3 * DAY).timestamp()})
+    monitor.watch(came)
+    assert "retraining/candidate" not in breached(world.state)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +140,7 @@ def test_where_rows_are_ingested_the_end_of_the_newest_labelled_day_is_proposed(
         ("birds", "data", "until"): "2026-03-04T00:00:00Z",
         ("birds", "training", "continueFrom"): "models:/birds/3",
     }
-    assert "It continues from models:/birds/3." in proposal.text
+    assert "It continues from models:/birds/3" in proposal.facts
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_a_budget_counts_what_trainings_took_at_the_price_of_their_nodes(world: 
     asked = upstream(budgetUsd=12)
     first = look(world, NEXT, price=10.0, **asked)
     assert first.proposal is not None and first.proposal.expected_cost_usd == 5.0
-    assert "cost about 5.00 USD" in first.proposal.text
+    assert "cost about 5.00 USD" in first.proposal.facts[1]
     trained(world, "candidate", 3_600)
     refused = Refusal(at=NEXT.timestamp() + 60, candidate="models:/m-1", reasons=("worse",))
     world.store.put("monitors/birds/refusals/candidate.json", refused.model_dump_json().encode())

@@ -50,7 +50,10 @@ def test_a_metric_is_wrong_where_all_of_its_interval_is_beyond_the_limit():
     [finding] = JUDGE.quality(area(0.68), watch, True, None)
     assert finding.text == "roc_auc is 0.68 (0.67 to 0.69) on 1,000 labelled rows, below 0.7, the limit"
     assert (finding.value, finding.limit, finding.window, finding.key) == (0.68, 0.7, "2026-01", "flights/quality/roc_auc")
+    assert "not surely below 0.7, the limit" in JUDGE.quality(area(0.695), watch, True, None)[0].text
+    assert "better than 0.7, the limit" in JUDGE.quality(area(0.9), watch, True, None)[0].text
     lower = QualityWatch(limit=0.2)
+    assert "better than 0.2, the limit" in JUDGE.quality(area(0.1), lower, False, None)[0].text
     assert states(JUDGE.quality(area(0.3), lower, False, None)) == [BREACH]
     assert states(JUDGE.quality(area(0.1), lower, False, None)) == [OK]
 

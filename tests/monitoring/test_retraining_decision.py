@@ -114,6 +114,18 @@ def test_a_budget_is_held_and_where_the_costs_are_not_known_nothing_is_proposed(
     assert "7.00 USD were spent" in decided(DATA, policy=budget, history=history, expected_cost_usd=4).text
     assert "is not known" in decided(DATA, policy=budget, history=history).text
     assert decided(DATA, policy=budget, expected_cost_usd=10).proposed
+    before = (Retraining(begun=NOW - 5 * DAY, outcome=Outcome.ACCEPTED),)
+    assert decided(DATA, policy=budget, history=before, expected_cost_usd=5).proposed, "it counts as another would"
+    assert "6.00 USD were spent" in decided(DATA, policy=budget, history=before, expected_cost_usd=6).text
+
+
+def test_the_day_that_is_declared_already_asks_for_nothing_for_the_same_data_would_come_out():
+    policy = {"data_parameter": "last_day"}
+    held = decided(DATA, policy=policy, data_value="2026-01-20", next_data_value="2026-01-20")
+    assert held.held_back == ("last_day is 2026-01-20 already, and would be 2026-01-20: the same data would come out",)
+    assert decided(DATA, policy=policy, data_value="2026-01-20", next_data_value="2026-01-21").proposed
+    assert decided(DATA, policy=policy, data_value=None, next_data_value="2026-01-20").proposed, "another stack trains"
+    assert decided(DATA, data_value="2026-01-20", next_data_value="2026-01-20").proposed, "people decide what changes"
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,18 @@ def test_what_only_the_workload_tells_is_told_with_its_path_too():
     assert mistakes_of(monitor, Problem(task=Binary()), None)[0].path == ("sinks", 1, "onlyEscalated")
 
 
+def test_what_no_window_has_rows_enough_for_is_a_mistake():
+    given = {
+        "field": "p", "windows": {"kind": "count", "rows": 300}, "bias": {}, "drift": {}, "predictionDrift": {"minRows": 301},
+        "quality": [{"metric": "roc_auc", "margin": 0.1, "minRows": 300}, {"metric": "roc_auc", "limit": 0.5}],
+    }  # fmt: skip
+    found = mistakes_of(Monitor.model_validate(given), Problem(task=Binary()))
+    assert [each.path for each in found] == [("quality", 1, "minRows"), ("bias", "minRows"), ("predictionDrift", "minRows")]
+    assert "of fewer than 500 rows nothing is told, and a window has 300" in found[0].text
+    by_day = Monitor.model_validate({**given, "windows": {"kind": "calendar", "every": "day"}})
+    assert mistakes_of(by_day, Problem(task=Binary())) == [], "how many a day has nobody knows"
+
+
 def test_a_task_whose_predictions_have_no_mean_has_no_bias():
     monitor = Monitor.model_validate({"bias": {}})
     assert [mistake.path for mistake in mistakes_of(monitor, Problem(task=Embedding(dimensions=3)))] == [("bias",)]

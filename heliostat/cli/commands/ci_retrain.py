@@ -146,14 +146,17 @@ class _Asked:
         except (PermanentError, RetryableError, EngineError) as error:
             failed.append(Retrained(stack, "", Standing.FAILED, str(error)))
 
-    def end(self, each: Watched) -> None:
+    def end(self, each: Watched, cost_usd: float | None) -> None:
         from heliostat.cli.operators import monitors
         from heliostat.monitoring.retraining import Outcome
         from heliostat.monitoring.state import with_ended
 
         proposal = each.proposal
         if proposal is not None:
-            monitors.change(self._store(each.stack), each.workload, lambda state: with_ended(state, proposal, Outcome.REFUSED))
+            refused = Outcome.REFUSED
+            monitors.change(
+                self._store(each.stack), each.workload, lambda state: with_ended(state, proposal, refused, cost_usd)
+            )
 
     def refusals(self, stack: str, workload: str, since: float) -> Sequence[Refusal]:
         from heliostat.gitops.watching import refused_since

@@ -61,8 +61,9 @@ def run(application: str, field: str | None, reason: str, yes: bool, stack: str 
     proof = work.run()
     with_controller(stack, lambda client: client.end_erasure(proof))
     place = work.keep(proof)
-    searched = ", ".join(f"{count} {what}" for what, count in sorted(proof.searched.items()))
-    say.out(f"{proof.rows} rows were deleted, of {searched}; none is left there.")
+    searched = ", ".join(f"{what} ({count})" for what, count in sorted(proof.searched.items()))
+    were = "row was" if proof.rows == 1 else "rows were"
+    say.out(f"{proof.rows} {were} deleted; searched were {searched}, and none is left there.")
     for each in proof.snapshots:
         say.out(f"the snapshot {each.before[:12]} of {each.name} has no bytes any more: {each.after[:12]} has its place")
     for note in proof.notes:
@@ -80,6 +81,7 @@ def list_(application: str, stack: str | None, as_json: bool) -> None:
     from heliostat.cli.operators.tables import Column, write
     from heliostat.cli.rollouts import messages
     from heliostat.cli.rollouts.locate import store_of
+    from heliostat.spec.formatting import counted
     from heliostat.systems.erasures import announced
     from heliostat.systems.objects import open_store
 
@@ -96,7 +98,7 @@ def list_(application: str, stack: str | None, as_json: bool) -> None:
     for each in found:
         proof = proven[each.id]
         rows.append(
-            (each.id, messages.moment(each.at), f"{proof['rows']} rows" if proof else "begun, run it again", each.reason)
+            (each.id, messages.moment(each.at), counted(proof["rows"], "row") if proof else "begun, run it again", each.reason)
         )
     write([Column("ID", whole=True), Column("TIME", whole=True), Column("DELETED", whole=True), Column("REASON")], rows)
 
@@ -110,6 +112,7 @@ def list_(application: str, stack: str | None, as_json: bool) -> None:
 def show(application: str, erasure_id: str, stack: str | None, as_json: bool) -> None:
     """Show the proof of a deletion: what was searched, what was removed, and digests before and after."""
     from heliostat.cli.rollouts.locate import store_of
+    from heliostat.spec.formatting import counted
     from heliostat.systems.errors import PermanentError
     from heliostat.systems.objects import open_store
 
@@ -119,13 +122,15 @@ def show(application: str, erasure_id: str, stack: str | None, as_json: bool) ->
     if as_json:
         _as_json(proof)
         return
-    say.out(f"{proof['rows']} rows of {application} were deleted; sha256 of the proof {proof['digest']}")
+    say.out(f"{counted(proof['rows'], 'row')} of {application} deleted; sha256 of the proof {proof['digest']}")
     for each in proof["objects"]:
-        say.out(f"  {each['key']}: {each['rows']} rows, {each['before'][:12]} → {(each.get('after') or 'nothing')[:12]}")
+        after = (each.get("after") or "nothing")[:12]
+        say.out(f"  {each['key']}: {counted(each['rows'], 'row')}, {each['before'][:12]} → {after}")
     for each in proof["tables"]:
         say.out(f"  {each['database']}, table {each['table']}: {each['rows']} rows")
     for each in proof["snapshots"]:
-        say.out(f"  snapshot of {each['name']}: {each['rows']}, {each['before'][:12]} → {each['after'][:12]}")
+        rows = ", ".join(f"{counted(count, 'row')} of {split}" for split, count in sorted(each["rows"].items()))
+        say.out(f"  snapshot of {each['name']}: {rows}, {each['before'][:12]} → {each['after'][:12]}")
     for note in proof["notes"]:
         say.out(f"  · {note}")
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _WHO = click.option("--by", "who", metavar="NAME", help="Who says so; by default the user of this machine.")
 _APPLICATION = click.argument("application")
+_SHOWN = ("model_uri", "looked_at", "newest_window", "problems", "decision", "proposal")
+"""Of a state, as a program gets it."""
 _ALARM = click.argument("alarm", metavar="ALARM")
 
 
@@ -64,7 +66,7 @@ def show(application: str | None, every: bool, stack: str | None, as_json: bool)
     name, state = _read(stack, application)
     found = monitors.ordered(state)
     if as_json:
-        told = state.model_dump(mode="json", include={"model_uri", "looked_at", "newest_window", "problems", "decision"})
+        told = state.model_dump(mode="json", include={*_SHOWN})
         _as_json({"application": name, **told, "findings": [each.model_dump(mode="json") for each in found]})
         return
     if state.looked_at is None:
@@ -86,8 +88,8 @@ def show(application: str | None, every: bool, stack: str | None, as_json: bool)
         say.out(f"\n{hidden} {'is' if hidden == 1 else 'are'} right; `--all` shows {'it' if hidden == 1 else 'them'}.")
     for text in state.problems:
         say.told(text)
-    if state.decision is not None and state.decision.reasons:
-        say.out(f"\n{state.decision.text}")
+    if retraining := state.of_retraining:
+        say.out(f"\n{retraining}")
 
 
 @monitor.command()

@@ -49,7 +49,7 @@ def page(found: Gathered, now: datetime) -> str:
         problems=state.problems,
         data=_data(found),
         trainings=found.trainings,
-        decision=state.decision.text if state.decision is not None else "",
+        decision=state.of_retraining or (state.decision.text if state.decision is not None else ""),
         rollouts=found.rollouts,
         people=found.people,
         light=Markup(drawing.variables(dark=False)),  # noqa: S704
