@@ -112,7 +112,8 @@ def _require_through(there: Stacks, project: Project, stack: str, commit: str) -
         NotYetError: something is on its way.
         PermanentError: it does not have it, or something was rolled back.
     """
-    from heliostat.cli.rollouts.applications import declared_applications, declared_statuses
+    from heliostat.cli.rollouts.access import declared_statuses
+    from heliostat.cli.rollouts.applications import declared_applications
     from heliostat.cli.rollouts.ledger import newest_first
     from heliostat.cli.rollouts.locate import store_of
     from heliostat.gitops.applied import affected_since_applied, last_applied

@@ -50,7 +50,7 @@ def outcomes(named: tuple[str, ...], with_environments: bool, since: float, as_j
 
 def _outcomes(stack: str, since: float, failures: dict[str, str]) -> Iterator[RolloutOutcome]:
     """Those of a stack; one that does not answer holds up no other."""
-    from heliostat.cli.rollouts.applications import declared_statuses
+    from heliostat.cli.rollouts.access import declared_statuses
     from heliostat.cli.rollouts.ledger import newest_first
     from heliostat.cli.rollouts.locate import store_of
     from heliostat.engine.errors import EngineError

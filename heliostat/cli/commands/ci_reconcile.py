@@ -58,7 +58,7 @@ def reconciliation_here(remote: str, base: str | None) -> Reconciliation:
 
 def _reconciled(work: Reconciliation, stack: str) -> Iterator[Reconciled]:
     """One application after the other; one that fails holds up no other, nor does a stack that does not answer."""
-    from heliostat.cli.rollouts.applications import declared_statuses
+    from heliostat.cli.rollouts.access import declared_statuses
     from heliostat.cli.rollouts.ledger import newest_first
     from heliostat.cli.rollouts.locate import store_of
     from heliostat.engine.errors import EngineError

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from heliostat.cli.rollouts.applications import declared_applications
 from heliostat.cli.rollouts.locate import controller_of, stacks_here
 from heliostat.engine.stackerrors import NotFoundError
 from heliostat.spec.rollouts import Status
@@ -24,6 +25,19 @@ def with_controller(stack: str | None, act: Callable[[ControllerClient], Awaitab
             return await act(client)
 
     return asyncio.run(speak())
+
+
+def declared_statuses(stack: str) -> dict[str, Status]:
+    """Those that a stack declares and its controller knows; of a controller, other stacks may have applications, too.
+
+    Raises:
+        NotFoundError: there is no such stack.
+        PermanentError: it has no controller.
+        RetryableError: the controller does not answer.
+    """
+    names = declared_applications(stack)
+    there = with_controller(stack, lambda client: client.list()) if names else ()
+    return {status.name: status for status in there if status.name in names}
 
 
 async def status_of(client: ControllerClient, application: str | None, stack: str | None) -> Status:
@@ -46,8 +60,6 @@ async def status_of(client: ControllerClient, application: str | None, stack: st
 
 def own(stack: str | None, there: Sequence[str]) -> list[str]:
     """Those of some applications that a stack declares; all of them where it declares none, as one that was destroyed."""
-    from heliostat.cli.rollouts.applications import declared_applications
-
     if len(there) < 2:
         return [*there]
     try:
