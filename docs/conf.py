@@ -55,7 +55,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(httpx|os|psutil|pandas|pd)\b.*"),
     (r"py:.*", r"(.*\.)?(Row|Answer|P)"),  # what a contract, and a training, is generic in
     (r"py:.*", r"(types\.Annotated|FieldInfo|NoneType|Figure|Name|Digest)"),  # what Sphinx makes of aliases
-    (r"py:.*", r"Ingestion"),  # imported for types alone, so that programs without it need no numpy
+    (r"py:.*", r"(Ingestion|Transformed)"),  # imported for types alone, so that programs without it need no numpy
     (r"py:.*", r".*\.MetricLogger"),  # written by the context itself
 ]
 
