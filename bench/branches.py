@@ -160,8 +160,9 @@ class Branches:
 
     def _named_files(self) -> Iterator[str]:
         for path in (self._workspace.root / ".heliostat").rglob("*"):
-            if any(name in str(path) for name in self.names):
-                yield str(path)
+            below = str(path.relative_to(self._workspace.root))  # of any machine
+            if any(name in below for name in self.names):
+                yield below
 
     def _git(self, *arguments: str) -> None:
         self._workspace.run(["git", *arguments])
