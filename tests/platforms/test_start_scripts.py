@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def test_redis_asks_for_its_password_shows_it_to_nobody_and_keeps_what_it_was_to
     found = container(redis.manifests(SITE, Redis()))
 
     def here(parts: list[str]) -> list[str]:
-        return [part.replace("/data", str(tmp_path)).replace("6379", str(port)) for part in parts]
+        told = {"/data": str(tmp_path), "6379": str(port), '--bind "*"': "--bind 127.0.0.1"}
+        return [reduce(lambda text, each: text.replace(*each), told.items(), part) for part in parts]
 
     probe = here(found["readinessProbe"]["exec"]["command"])
     environment = {"REDIS_PASSWORD": PASSWORD}
@@ -62,6 +64,8 @@ def test_redis_asks_for_its_password_shows_it_to_nobody_and_keeps_what_it_was_to
     for said in ("", "42"):
         with started(here(found["command"]), environment) as process:
             until_well(probe, environment)
+            name = Path(f"/proc/{process.pid}/comm").read_text()
+            assert name == "redis-server\n", "it is told itself when the pod ends: a shell before it would wait for the kill"
             assert PASSWORD not in Path(f"/proc/{process.pid}/cmdline").read_text()
             refused = subprocess.run([*client, "get", "answer"], capture_output=True, text=True, check=False)
             assert "NOAUTH" in refused.stdout

@@ -22,11 +22,14 @@ from heliostat.spec.platforms.cluster import Compute, Redis
 PORT: Final = 6379
 COMPUTE: Final = Compute(cpus=0.5, memory_gib=1)
 _DATA: Final = "/data"
-# The password comes by standard input: an argument would show it to whoever lists processes.
-_START: Final = (
-    'printf "requirepass %s\\n" "$REDIS_PASSWORD" | exec redis-server - --dir /data --appendonly yes --appendfsync everysec '
-    f'--port {PORT} --bind "*" --protected-mode no --maxmemory-policy noeviction --daemonize no'
-)
+# The password comes by standard input: an argument would show it to whoever lists processes. Not through a pipe, behind which
+# the shell would stay the pod's first process: Redis would not be told when the pod ends, and be killed half a minute later.
+_START: Final = f"""\
+exec redis-server - --dir /data --appendonly yes --appendfsync everysec --port {PORT} --bind "*" --protected-mode no \
+--maxmemory-policy noeviction --daemonize no <<END
+requirepass $REDIS_PASSWORD
+END
+"""
 _PING: Final = 'REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli -p 6379 ping | grep -q PONG'
 
 
