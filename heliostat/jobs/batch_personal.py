@@ -8,12 +8,11 @@ from typing import Any, Self
 import pyarrow as pa
 from pydantic_core import from_json, to_json
 
-from heliostat.jobs.personal_columns import is_hashed, treated
+from heliostat.jobs.personal_columns import treated
 from heliostat.ml.contracts import Contract
-from heliostat.serving.prediction_log.columns import Column, Columns, Kind
+from heliostat.serving.prediction_log.columns import Column, Columns
 from heliostat.serving.prediction_log.masking import Masking
 from heliostat.spec.jobs import BatchSpecification
-from heliostat.spec.personal import Treatment
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.personal_keys import Keyring
 
@@ -37,7 +36,7 @@ class PersonalColumns:
         columns = Columns.of(contract.row, contract.answer)
         marked = {each.name: each.kind for each in columns.input if each.kind.has_personal}
         for name in specification.key:
-            if name in marked and _treatment(marked[name]) is not Treatment.HASHED:
+            if name in marked and not marked[name].is_hashed:
                 raise PermanentError(
                     f"{specification.name}: rows are told apart by {name}, which is personal and not hashed: mark it as hashed"
                 )
@@ -46,7 +45,7 @@ class PersonalColumns:
         if specification.postprocessing:
             kept += [each.kind for each in columns.prediction]
         keys = Keyring.of(specification.privacy.keys if specification.privacy is not None else ())
-        if not keys.ids and any(map(is_hashed, kept)):
+        if not keys.ids and any(kind.has_hashed for kind in kept):
             raise PermanentError(f"{specification.name} keeps hashed fields and there is no key: declare serving.privacy.keys")
         return cls(names, columns, keys)
 
@@ -62,7 +61,3 @@ class PersonalColumns:
     def answer(self, encoded: bytes) -> bytes:
         """What is kept of an answer in JSON."""
         return to_json(self._answered.row(from_json(encoded))) if self._answered.changes_rows else encoded
-
-
-def _treatment(kind: Kind) -> Treatment | None:
-    return kind.personal.treatment if kind.personal is not None else None

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from heliostat.jobs.personal_columns import is_hashed, treated
+from heliostat.jobs.personal_columns import treated
 from heliostat.ml.contracts import Contract
 from heliostat.serving.prediction_log.columns import Column, Columns, Shape
 from heliostat.serving.prediction_log.masking import Masking
@@ -31,7 +31,7 @@ class PersonalInputs:
     def of(cls, contract: Contract[Any, Any], privacy: Privacy | None) -> Self:
         """A contract's, with the keys as far as they can be read here."""
         columns = Columns.of(contract.row, contract.answer).input
-        if privacy is None or not any(is_hashed(each.kind) for each in columns):
+        if privacy is None or not any(each.kind.has_hashed for each in columns):
             return cls(columns, Keyring([]))
         try:
             return cls(columns, Keyring.of(privacy.keys))
@@ -79,6 +79,6 @@ class PersonalInputs:
             return "has parts that are personal" if self._keys is not None else ""
         if mark.subject and not is_asked_for:
             return "says whose row it is, and nothing of how rows are distributed"
-        if is_hashed(column.kind) and self._keys is not None and not self._keys.ids:
+        if column.kind.has_hashed and self._keys is not None and not self._keys.ids:
             return f"is hashed, and there is no key: {self._no_keys or 'declare serving.privacy.keys'}"
         return ""

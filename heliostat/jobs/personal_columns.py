@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 from pydantic_core import to_json
 
-from heliostat.serving.prediction_log.columns import Column, Kind, Shape
+from heliostat.serving.prediction_log.columns import Column, Shape
 from heliostat.serving.prediction_log.masking import Masking
-from heliostat.spec.personal import Treatment
 
 
 def treated(values: pa.ChunkedArray, column: Column, masking: Masking) -> pa.Array:
@@ -29,14 +27,3 @@ def _treated(value: Any, column: Column, masking: Masking) -> Any:
     if column.kind.shape is Shape.NUMBER:
         return found if isinstance(found, int | float) else None  # what cannot be rounded is nothing, as in the log
     return found if found is None or isinstance(found, str) else to_json(found).decode()
-
-
-def is_hashed(kind: Kind) -> bool:
-    """Whether a value, or a part of it, is hashed."""
-    return any(each.personal is not None and each.personal.treatment is Treatment.HASHED for each in _kinds(kind))
-
-
-def _kinds(kind: Kind) -> Iterator[Kind]:
-    yield kind
-    for part in kind.parts:
-        yield from _kinds(part)

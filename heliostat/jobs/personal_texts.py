@@ -19,7 +19,7 @@ from heliostat.data.leakage import Leak
 from heliostat.ml.snapshots.holding import Held, SplitFinding
 from heliostat.ml.snapshots.profiling import parts_in
 from heliostat.ml.snapshots.splits import Split
-from heliostat.serving.hiding import hiding, written
+from heliostat.serving.hiding import hiding, plain_values, written
 from heliostat.systems.errors import PermanentError, RetryableError
 
 _SHORTEST: Final = 4
@@ -114,15 +114,7 @@ def _values(column: pa.ChunkedArray) -> Iterator[Any]:
         yield from pc.unique(column).to_pylist()
         return
     for value in column.to_pylist():
-        yield from _leaves(value)
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(each)
-    else:
-        yield value
+        yield from plain_values(value)
 
 
 def _forms(value: Any) -> Iterable[str]:

@@ -87,15 +87,17 @@ def _texts(value: Any, kind: Kind) -> Iterator[str]:
         for each in value.values() if isinstance(value, dict) else value:
             yield from _texts(each, kind.items)
     elif kind.has_secrets:
-        yield from _leaves(value)
+        for each in plain_values(value):
+            yield from written(each)
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def plain_values(value: Any) -> Iterator[Any]:
+    """A value, or those within it, that may name somebody: nothing, and yes and no, do not."""
     if isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(each)
+            yield from plain_values(each)
     elif value is not None and not isinstance(value, bool):
-        yield from written(value)
+        yield value
 
 
 def written(value: Any) -> set[str]:

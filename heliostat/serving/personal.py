@@ -18,9 +18,9 @@ from heliostat.serving.bodies import Body, LateBody, is_many
 from heliostat.serving.errors import HttpError
 from heliostat.serving.hiding import hiding, personal_in
 from heliostat.serving.postprocessing import StepError
-from heliostat.serving.prediction_log.columns import Columns, Kind
+from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.masking import Masking
-from heliostat.spec.personal import ConsentByField, ConsentByHeader, Privacy, Treatment
+from heliostat.spec.personal import ConsentByField, ConsentByHeader, Privacy
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.personal_keys import MASK, TOKEN, Keyring
 
@@ -153,8 +153,7 @@ def mistakes_of(
 ) -> Iterator[str]:
     """What of a contract's personal fields cannot be done; `queue`: whether it takes tasks as well."""
     personal = [column.name for column in columns.input if column.kind.has_personal]
-    kinds = [kind for column in (*columns.input, *columns.prediction) for kind in _all_kinds(column.kind)]
-    hashed = any(_is_hashed(kind) for kind in kinds)
+    hashed = any(column.kind.has_hashed for column in (*columns.input, *columns.prediction))
     if hashed and not has_keys:
         yield "fields are to be hashed, and there is no key: declare serving.privacy.keys"
     if personal and queue and not has_keys:
@@ -172,25 +171,15 @@ def mistakes_of(
 def hashed_fields(contract: Contract[Any, Any], privacy: Privacy | None) -> dict[str, Callable[[Any], str]]:
     """What is written in the place of the values of fields that are hashed, by the field; raises what `Keyring.of` does."""
     columns = Columns.of(contract.row, contract.answer).input
-    marked = [column.name for column in columns if _is_hashed(column.kind)]
+    marked = [column.name for column in columns if column.kind.is_hashed]
     if not marked:
         return {}
     return dict.fromkeys(marked, Keyring.of(privacy.keys if privacy is not None else ()).hashed)
 
 
-def _is_hashed(kind: Kind) -> bool:
-    return kind.personal is not None and kind.personal.treatment is Treatment.HASHED
-
-
 def subjects_of(columns: Columns) -> list[str]:
     """The fields that say whose row it is."""
     return [column.name for column in columns.input if column.kind.personal is not None and column.kind.personal.subject]
-
-
-def _all_kinds(kind: Kind) -> Iterator[Kind]:
-    yield kind
-    for part in kind.parts:
-        yield from _all_kinds(part)
 
 
 def _attribute(row: type[BaseModel], field: str) -> str | None:

@@ -43,9 +43,8 @@ def code_of(root: Path, *entry_points: str, sources: Sequence[str] = ()) -> Code
     Raises:
         CodeError: where a module does not exist or does not parse, or one of the repository's own would be left behind.
     """
-    from heliostat.spec.training_resources import (
-        Code,
-    )  # it loads all that a workload may declare: not for whoever wants a digest
+    # It loads all that a workload may declare: not for whoever wants a digest.
+    from heliostat.spec.training_resources import Code
 
     packages = (WORKLOADS, *sources)
     waiting = [_entry_file(root, entry_point.partition(":")[0], packages) for entry_point in entry_points]

@@ -55,6 +55,8 @@ class Version:
     workload: str
     problem: Problem
     metric: str
+    times: Sequence[str | None] = ()
+    """Columns that say when a row happened, as the workload's data set is declared."""
 
 
 def version_of(stack: str | None, model: str) -> Version:
@@ -82,7 +84,8 @@ def version_of(stack: str | None, model: str) -> Version:
     if metric is None:
         raise PermanentError(f"{name} has no metric: declare one of the workload's own, which its features are measured by")
     uri = model if model.startswith("models:/") else str(found["servedModelUri"])
-    return Version(uri, next(key for key, each in known.items() if each is found), problem, metric)
+    workload = next(key for key, each in known.items() if each is found)
+    return Version(uri, workload, problem, metric, _times(resources, workload))
 
 
 def used(stack: str | None, version: Version, address: StoreAddress, snapshot: Stored, asked: Asked) -> FeatureUse:
@@ -94,7 +97,7 @@ def used(stack: str | None, version: Version, address: StoreAddress, snapshot: S
     """
     read = Snapshot(prefix_of(snapshot.name, snapshot.digest)[:-1], address)
     table, label = read.table(asked.split), snapshot.manifest.label
-    column, note = time_column(table, asked.time, _declared(stack, version.workload))
+    column, note = time_column(table, asked.time, version.times)
     periods = by_period(table, column, asked.period, asked.rows)
     notes = [note] if note else []
     for name in [name for name, rows in periods.items() if rows.num_rows < 2]:
@@ -125,13 +128,11 @@ def used(stack: str | None, version: Version, address: StoreAddress, snapshot: S
     return use(version.metric, groups, found, counts, asked.recent, asked.least, notes)
 
 
-def _declared(stack: str | None, workload: str) -> Sequence[str | None]:
-    """Columns that say when a row happened, as the workload's data set is declared in the state."""
-    stacks = stacks_here()
+def _times(resources: Sequence[Mapping[str, Any]], workload: str) -> Sequence[str | None]:
     given = next(
         (
             dict(each.get("outputs") or {})
-            for each in stacks.resources(stacks.name(stack))
+            for each in resources
             if each.get("type") == DATASET and str(each["urn"]).rpartition("::")[2] == workload
         ),
         {},

@@ -73,6 +73,16 @@ class Kind(Model):
         """Whether anything in it is personal."""
         return self.personal is not None or any(part.has_personal for part in self.parts)
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether it is hashed as a whole."""
+        return self.personal is not None and self.personal.treatment is Treatment.HASHED
+
+    @property
+    def has_hashed(self) -> bool:
+        """Whether anything in it is hashed."""
+        return self.is_hashed or any(part.has_hashed for part in self.parts)
+
 
 class Column(Model):
     """A named value."""
