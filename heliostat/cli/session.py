@@ -221,3 +221,9 @@ class Session:
         """The config as it may be shown."""
         plain = {key: "[secret]" if has_secret(value) else as_text(revealed(value, str)) for key, value in values.items()}
         return {key: say.masker.text(text) for key, text in plain.items()}
+
+
+def import_from(root: Path) -> None:
+    """Have the modules of the project at `root` found by whatever is imported from now on."""
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))

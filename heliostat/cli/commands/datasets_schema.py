@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,6 +134,7 @@ def _transformed_before(file: Path) -> str | None:
 
 
 def _transformed(address: StoreAddress, snapshot: Stored, by: str) -> Transformed:
+    from heliostat.cli.session import Place, import_from
     from heliostat.data.inference import infer_transformed
     from heliostat.data.profiling import Measures, profile
     from heliostat.ml.snapshots.holding import transformed_parts
@@ -142,7 +142,7 @@ def _transformed(address: StoreAddress, snapshot: Stored, by: str) -> Transforme
     from heliostat.spec.data_sets import prefix_of
     from heliostat.systems.scratch import scratch_folder
 
-    _find_workloads()
+    import_from(Place.here().require_project().root)
     with scratch_folder() as folder:
         split = fetched(prefix_of(snapshot.name, snapshot.digest)[:-1], address, folder)["train"]
         parts = transformed_parts(by, split, snapshot.manifest.label)
@@ -150,23 +150,15 @@ def _transformed(address: StoreAddress, snapshot: Stored, by: str) -> Transforme
         return infer_transformed(named, by, quotes=not snapshot.manifest.personal)
 
 
-def _find_workloads() -> None:
-    """Have the project's own modules found, as `heliostat simulate` does."""
-    from heliostat.cli.session import Place
-
-    root = str(Place.here().require_project().root)
-    if root not in sys.path:
-        sys.path.insert(0, root)
-
-
 def _held(address: StoreAddress, snapshot: Stored, expected: Schema) -> Held:
+    from heliostat.cli.session import Place, import_from
     from heliostat.ml.snapshots.holding import hold
     from heliostat.ml.snapshots.reader import fetched
     from heliostat.spec.data_sets import prefix_of
     from heliostat.systems.scratch import scratch_folder
 
     if expected.transformed is not None:
-        _find_workloads()
+        import_from(Place.here().require_project().root)
     with scratch_folder() as folder:
         splits = fetched(prefix_of(snapshot.name, snapshot.digest)[:-1], address, folder)
         return hold(expected, splits, snapshot.manifest.label)

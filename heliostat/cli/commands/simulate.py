@@ -80,15 +80,13 @@ def simulate(  # noqa: PLR0913 - its options
 
 
 def _declared(root: Path, workload: str, stack: str | None) -> Declared:
-    import sys
-
     from heliostat.cli.exits import UsageError
+    from heliostat.cli.session import import_from
     from heliostat.cli.simulation.declared import declared
     from heliostat.cli.simulation.stacks import workload_in
     from heliostat.resources.workload_modules import workload_module
 
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
+    import_from(root)
     try:
         convention = workload_module(workload).declare
     except ModuleNotFoundError as error:

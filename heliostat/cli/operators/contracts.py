@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from heliostat.cli.exits import UsageError
+from heliostat.cli.session import import_from
 from heliostat.ml.contracts import Contract, load_entry_point
 from heliostat.ml.mlflow_models.contracts import MODULE as OF_FILES
 from heliostat.scaffold.rendering import module_of
@@ -31,8 +31,7 @@ def contract_of(root: Path, entry_point: str) -> Contract[Any, Any]:
     Raises:
         UsageError: it cannot be imported, or is no contract.
     """
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
+    import_from(root)
     try:
         found = load_entry_point(entry_point)
     except Exception as error:  # whatever the workload's code raises
