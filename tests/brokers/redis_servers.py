@@ -36,11 +36,14 @@ class RedisServer:
         end = time.monotonic() + 10
         while time.monotonic() < end:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), 1):
-                    return
+                with socket.create_connection(("127.0.0.1", self.port), 1) as asked:
+                    asked.sendall(b"PING\r\n")
+                    if asked.recv(64).startswith(b"+PONG"):  # it listens before its file is read, and refuses all the while
+                        return
             except OSError:
-                time.sleep(0.02)
-        raise TimeoutError("redis-server does not listen")
+                pass
+            time.sleep(0.02)
+        raise TimeoutError("redis-server does not answer")
 
     def kill(self) -> None:
         self.process.kill()
