@@ -16,7 +16,8 @@ from heliostat.resources.monitor import Monitor
 from heliostat.resources.object_store import ObjectStore
 from heliostat.resources.platform import Platform
 from heliostat.resources.ray_cluster import RayCluster
-from heliostat.resources.served_model import ServedModel, ServedModelArgs
+from heliostat.resources.served_model import ServedModel
+from heliostat.resources.served_model_args import ServedModelArgs
 from heliostat.resources.token import Token
 from heliostat.resources.tracking_server import TrackingServer
 from heliostat.resources.train_job import TrainJob

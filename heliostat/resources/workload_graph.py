@@ -110,7 +110,7 @@ class WorkloadGraph:
         # The checks of one's own run beside the traffic, with the code that the application is deployed with.
         code = args.code(args.contract, *step_functions(self._steps), *functions_of(strategy), *metric_functions(strategy))
         expected = expectations.resolved(self.name, serving.expectations, args.data_schema_file)
-        changes = {"strategy": strategy, "postprocessing": self._steps, "expectations": expected}
+        changes: dict[str, Any] = {"strategy": strategy, "postprocessing": self._steps, "expectations": expected}
         before: list[pulumi.Resource] = []
         if serving.lookup is not None:
             before = [predictions[serving.lookup.batch]]

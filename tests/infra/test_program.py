@@ -12,7 +12,7 @@ from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from heliostat.data.ingestion import Ingestion
 from heliostat.resources import Application, Platform, ServedVersion
-from heliostat.resources.served_model import ServedModelArgs
+from heliostat.resources.served_model_args import ServedModelArgs
 from heliostat.spec.analysis import Analysis, Latency, SuccessRate
 from heliostat.spec.code import controllers_digest
 from heliostat.spec.ingestion import DataSettings
