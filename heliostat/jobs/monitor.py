@@ -23,7 +23,7 @@ from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
 from heliostat.monitoring.messages import as_json, as_mail, as_slack
 from heliostat.monitoring.state import MonitorState, after, state_of
-from heliostat.spec.monitoring import MonitorSpecification, proposal_key, states, window_key
+from heliostat.spec.monitoring import MonitorSpecification, other_window_key, proposal_key, states, window_key
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.notifications import Email, Sink, Slack
 from heliostat.systems import alarm_sinks
@@ -49,9 +49,12 @@ def watch_with(specification: MonitorSpecification, answering: Answering) -> Non
     reference = reference_of(specification, store, answering, now)
     state = state_of(revisions.newest()[1])
     with tempfile.TemporaryDirectory(prefix="heliostat-monitor-") as folder:
-        found, reports = look(Looking(specification, store, reference, answering, state, now), Path(folder))
+        found, reports, others = look(Looking(specification, store, reference, answering, state, now), Path(folder))
     for report in reports:
         store.put(window_key(specification.name, report.window), report.model_dump_json(indent=2).encode())
+    for version, report in others.reports:
+        key = other_window_key(specification.name, version, report.window)
+        store.put(key, report.model_dump_json(indent=2).encode())
     revisions.change(lambda content: _written(after(state_of(content), found, specification.monitor)))
     if (proposal := state_of(revisions.newest()[1]).proposal) is not None:
         key = proposal_key(specification.name, f"{proposal.at:%Y%m%dT%H%M%S}")

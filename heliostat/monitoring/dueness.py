@@ -89,18 +89,25 @@ def _by_calendar(
         if number not in before or (number in held and held[number].rows >= before[number].rows)
     ]
     found += silent(held, before, every, now, grace)
-    following = open_window(every, now, grace)
     return Windowed(
         held,
         tuple(sorted(found)),
         lambda some, there: assign(some, there, every, now).numbers,
         lambda number: window(number, every),
-        next_due=window(following, every).end + grace if held else None,
+        next_due=next_end(windows, now) if held else None,
         dropped=tuple(number for number in state.looked if number < least),
         untimed=assigned.untimed,
         ahead=assigned.ahead,
         ahead_seconds=assigned.ahead_seconds,
     )
+
+
+def next_end(windows: Windows, now: datetime) -> datetime | None:
+    """When the oldest window that is not over has waited for its last rows; None where windows are of so many rows."""
+    if not isinstance(windows, CalendarWindows):
+        return None
+    grace = timedelta(seconds=windows.grace_seconds)
+    return window(open_window(windows.every, now, grace), windows.every).end + grace
 
 
 def _by_count(

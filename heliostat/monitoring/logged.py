@@ -85,8 +85,18 @@ def of_version(versions: pa.ChunkedArray | pa.Array, number: str) -> NDArray[np.
     """Which rows a version answered, by its number, and which do not say; all of them where the number is none."""
     if not number.isdigit():
         return np.ones(len(versions), dtype=bool)
-    own = pc.or_(pc.equal(versions, number), pc.starts_with(versions, f"{number}-"))
-    return np.asarray(pc.fill_null(pc.or_(own, pc.equal(versions, "")), True).to_numpy(zero_copy_only=False), dtype=bool)
+    own = pc.or_(_says(versions, number), pc.equal(versions, ""))
+    return np.asarray(pc.fill_null(own, True).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def says_version(versions: pa.ChunkedArray | pa.Array, number: str) -> NDArray[np.bool_]:
+    """Which rows say that this version answered them, by its number."""
+    found = pc.fill_null(_says(versions, number), False)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _says(versions: pa.ChunkedArray | pa.Array, number: str) -> Any:
+    return pc.or_(pc.equal(versions, number), pc.starts_with(versions, f"{number}-"))
 
 
 def predictions_of(column: pa.ChunkedArray, task: Task | None) -> NDArray[np.float64]:
