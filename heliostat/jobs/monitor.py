@@ -47,7 +47,7 @@ def watch_with(specification: MonitorSpecification, answering: Answering) -> Non
     revisions = Revisions(store, states(specification.name))
     now = datetime.now(UTC) if specification.at is None else datetime.fromtimestamp(specification.at, UTC)
     reference = reference_of(specification, store, answering, now)
-    state = state_of(revisions.newest()[1])
+    state = _state(specification, store, revisions)
     with tempfile.TemporaryDirectory(prefix="heliostat-monitor-") as folder:
         found, reports, others = look(Looking(specification, store, reference, answering, state, now), Path(folder))
     for report in reports:
@@ -61,6 +61,17 @@ def watch_with(specification: MonitorSpecification, answering: Answering) -> Non
         store.put(key, proposal.model_dump_json(indent=2).encode(), only_if_absent=True)
     deliver(revisions, specification.monitor, now)
     _tell(specification, store, reference.about.digest, state_of(revisions.newest()[1]))
+
+
+def _state(specification: MonitorSpecification, store: ObjectStore, revisions: Revisions) -> MonitorState:
+    try:
+        return state_of(revisions.newest()[1])
+    except ValueError as error:
+        where, why = store.uri(states(specification.name)), " ".join(str(error).split())[:200]
+        raise PermanentError(
+            f"what the monitor remembers cannot be read, its newest revision in {where}: {why}. Remove that revision, and it "
+            "goes on from the one before; alarms that were told since may be told again"
+        ) from None
 
 
 def _written(state: MonitorState) -> bytes:

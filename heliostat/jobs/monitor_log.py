@@ -228,8 +228,9 @@ def types_of(store: ObjectStore, infos: Sequence[ObjectInfo], named: Sequence[tu
                 except (pa.ArrowException, OSError, ValueError):
                     continue  # whoever reads it says so
                 for column, name in wanted.items():
-                    if column in schema.names and not pa.types.is_null(schema.field(column).type):
-                        found.setdefault(name, schema.field(column).type)
+                    place = schema.get_field_index(column)  # -1 where there is none, or more than one
+                    if place >= 0 and not pa.types.is_null(schema.field(place).type):
+                        found.setdefault(name, schema.field(place).type)
             if len(found) >= len(wanted) - 1:
                 break
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -65,7 +66,8 @@ def read(sources: Iterable[tuple[str, Any]], columns: Sequence[tuple[str, str]],
 
 def _of_file(key: str, source: Any, columns: Sequence[tuple[str, str]], reading: Reading) -> Iterator[pa.Table]:
     file = pq.ParquetFile(source)
-    there = set(file.schema_arrow.names)
+    # Of two columns of one name none is the one that is meant.
+    there = {name for name, count in Counter(file.schema_arrow.names).items() if count == 1}
     missing = [name for name in COMMON.names if name not in there]
     if missing:
         raise ValueError(f"it is no file of the prediction log: it has no column {', '.join(missing)}")

@@ -141,10 +141,9 @@ def remembered(known: Mapping[str, OtherVersion], fresh: Mapping[str, OtherVersi
     """
     found = {version: each.model_copy(update={"looked": {}}) for version, each in known.items()}
     for version, each in fresh.items():
-        old = known.get(version)
-        is_news = old is None or bool(each.findings)
-        findings = {**(old.findings if old is not None else {}), **each.findings}
-        found[version] = OtherVersion(looked=each.looked, findings=findings, at=each.at if is_news else old.at)
+        old = known.get(version, each)
+        at = each.at if each.findings else old.at
+        found[version] = OtherVersion(looked=each.looked, findings={**old.findings, **each.findings}, at=at)
     found.pop(serving, None)
     newest = sorted(found, key=lambda version: found[version].at)[-_MOST:]
     return {version: each for version, each in found.items() if version in newest}
