@@ -251,7 +251,9 @@ def _awaited(asked: Looking, judge: Judge) -> list[Finding]:
 
 def _odd(found: Windowed) -> list[str]:
     told = (
-        [f"{found.untimed} rows of the log have no time, or none that a calendar has: in no window"] if found.untimed else []
+        [f"{found.untimed} rows of the log have no time, or none that a calendar has, and are in no window"]
+        if found.untimed
+        else []
     )
     told += [f"{found.early} rows are older than the first day that is read: clocks are apart"] if found.early else []
     told += [f"{found.late} rows came after their window was full, and are in none"] if found.late else []
