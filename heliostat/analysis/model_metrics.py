@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from heliostat.analysis.answered_predictions import Numbers, prediction_of, why_none
 from heliostat.analysis.answers import MISSING, Pair, row_of
 from heliostat.analysis.ground_truth import GroundTruth
-from heliostat.analysis.reservoir import Reservoir
+from heliostat.analysis.reservoir import MOST_KEPT, Reservoir
 from heliostat.analysis.scores import MOST_UNANSWERED, Seldom, joined, left_out, too_many, why_unanswered
 from heliostat.ml.label_files import LabelForm, LabelValue
+from heliostat.monitoring.weighing import TOLD, expanded
 from heliostat.spec.analysis import Measurement, ModelMetric, Verdict
 from heliostat.spec.problem import CustomMetric, undeclared_of
 from heliostat.spec.tasks import REGRESSION_METRICS, Multiclass, Multilabel
@@ -41,9 +42,9 @@ class Metrics:
 
     def _begin(self, compared: bool) -> None:
         self._compared = compared
-        self._sample = Reservoir(columns=(self._label_width or 1) + 2 * self._width)
-        """Labels, the candidate's predictions, and those of what serves where that is compared."""
-        self._unanswered = 0
+        self._sample = Reservoir(columns=(self._label_width or 1) + 2 * self._width + 1)
+        """Labels, the candidate's predictions, those of what serves where that is compared, and how much a row counts."""
+        self._unanswered = self._weighed = 0
         self._example = ""
         self._computed = Seldom(self._compute)
 
@@ -59,11 +60,12 @@ class Metrics:
 
     def add(self, pair: Pair) -> None:  # noqa: D102 - see Comparison
         for row in range(_rows_of(pair)):
-            label = self._truth.labels.get((pair.request.request_id, row))
+            place = (pair.request.request_id, row)
+            label = self._truth.labels.get(place)
             if label is not None:
-                self._score(label, pair, row)
+                self._score(label, self._truth.weights.get(place), pair, row)
 
-    def _score(self, label: LabelValue, pair: Pair, row: int) -> None:
+    def _score(self, label: LabelValue, weight: float | None, pair: Pair, row: int) -> None:
         our, their = row_of(pair.candidate_rows, row), row_of(pair.serving_rows, row)
         score, other = self._prediction(our), self._prediction(their)
         if other is None and their is not MISSING:
@@ -77,12 +79,13 @@ class Metrics:
             self._unanswered += 1
             self._example = self._example or why_unanswered(pair, our) or self._why_none(our)
         else:
-            self._keep(row, label, score, other)
+            self._weighed += weight is not None
+            self._keep(row, label, score, other, 1.0 if weight is None else weight)
 
-    def _keep(self, row: int, label: LabelValue, score: Numbers, other: Numbers | None) -> None:
+    def _keep(self, row: int, label: LabelValue, score: Numbers, other: Numbers | None, weight: float) -> None:
         """Take a row whose truth and prediction are known; `other`: of what serves."""
         labels = label if isinstance(label, tuple) else (label,)
-        self._sample.add(*labels, *score, *(other or [math.nan] * self._width))
+        self._sample.add(*labels, *score, *(other or [math.nan] * self._width), weight)
 
     def _prediction(self, answer: Any) -> Numbers | None:
         return prediction_of(self._task, self._check.metric, answer, self._check.field)
@@ -103,12 +106,21 @@ class Metrics:
             found = self._computed.at(scored)
         else:
             found = self.measured_outside or Measurement(text="its function has not been called yet")
-        text = joined(found.text, without, self._refused, self._truth.left_out)
+        text = joined(found.text, self._of_reviews(), without, self._refused, self._truth.left_out)
         return found.model_copy(update={"rows": scored, "text": text})
 
+    def _of_reviews(self) -> str:
+        """How labels count that people gave to answers that were chosen for them; empty where there are none."""
+        return f"of {self._weighed} labels that came of a review alone {TOLD}" if self._weighed else ""
+
     def arrays(self) -> dict[str, Array]:
-        """`labels`, the `candidate`'s predictions and, where they are compared, those of what is `serving`, a row each."""
-        kept = self._sample.columns
+        """`labels`, the `candidate`'s predictions and, where they are compared, those of what is `serving`, a row each.
+
+        Rows whose label came of a review are there as often as they stand for rows that were not chosen.
+        """
+        kept, weights = self._sample.columns[:-1], self._sample.columns[-1]
+        if self._weighed:
+            kept = kept[:, expanded(weights, MOST_KEPT)]
         width = self._label_width or 1
         labels, others = kept[:width].T if self._label_width else kept[0], kept[width:]
         ours, theirs = np.array(others[: self._width]).T, np.array(others[self._width :]).T

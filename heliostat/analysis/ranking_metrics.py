@@ -56,7 +56,12 @@ class RankingMetrics(Metrics):
             for rows in groups.values():
                 self._take(rows)
 
-    def _keep(self, row: int, label: LabelValue, score: Numbers, other: Numbers | None) -> None:
+    def _of_reviews(self) -> str:
+        if not self._weighed:
+            return ""
+        return f"{self._weighed} labels came of a review alone and count as any: a group has no chance to be chosen"
+
+    def _keep(self, row: int, label: LabelValue, score: Numbers, other: Numbers | None, weight: float) -> None:
         assert isinstance(label, float)  # noqa: S101 - a ranking's labels are no lists
         self._pending.append((row, label, score[0], other[0] if other else None))
 

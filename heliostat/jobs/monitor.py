@@ -23,7 +23,7 @@ from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
 from heliostat.monitoring.messages import as_json, as_mail, as_slack
 from heliostat.monitoring.state import MonitorState, after, state_of
-from heliostat.spec.monitoring import MonitorSpecification, proposal_key, states, window_key
+from heliostat.spec.monitoring import MonitorSpecification, other_window_key, proposal_key, states, window_key
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.notifications import Email, Sink, Slack
 from heliostat.systems import alarm_sinks
@@ -47,17 +47,31 @@ def watch_with(specification: MonitorSpecification, answering: Answering) -> Non
     revisions = Revisions(store, states(specification.name))
     now = datetime.now(UTC) if specification.at is None else datetime.fromtimestamp(specification.at, UTC)
     reference = reference_of(specification, store, answering, now)
-    state = state_of(revisions.newest()[1])
+    state = _state(specification, store, revisions)
     with tempfile.TemporaryDirectory(prefix="heliostat-monitor-") as folder:
-        found, reports = look(Looking(specification, store, reference, answering, state, now), Path(folder))
+        found, reports, others = look(Looking(specification, store, reference, answering, state, now), Path(folder))
     for report in reports:
         store.put(window_key(specification.name, report.window), report.model_dump_json(indent=2).encode())
+    for version, report in others.reports:
+        key = other_window_key(specification.name, version, report.window)
+        store.put(key, report.model_dump_json(indent=2).encode())
     revisions.change(lambda content: _written(after(state_of(content), found, specification.monitor)))
     if (proposal := state_of(revisions.newest()[1]).proposal) is not None:
         key = proposal_key(specification.name, f"{proposal.at:%Y%m%dT%H%M%S}")
         store.put(key, proposal.model_dump_json(indent=2).encode(), only_if_absent=True)
     deliver(revisions, specification.monitor, now)
     _tell(specification, store, reference.about.digest, state_of(revisions.newest()[1]))
+
+
+def _state(specification: MonitorSpecification, store: ObjectStore, revisions: Revisions) -> MonitorState:
+    try:
+        return state_of(revisions.newest()[1])
+    except ValueError as error:
+        where, why = store.uri(states(specification.name)), " ".join(str(error).split())[:200]
+        raise PermanentError(
+            f"what the monitor remembers cannot be read, its newest revision in {where}: {why}. Remove that revision, and it "
+            "goes on from the one before; alarms that were told since may be told again"
+        ) from None
 
 
 def _written(state: MonitorState) -> bytes:

@@ -20,7 +20,7 @@ from heliostat.ml.ground_truth import prefix
 from heliostat.ml.label_files import is_data
 from heliostat.monitoring.join import Join, JoinCounts, delay_quantiles, delays_of
 from heliostat.monitoring.label_objects import labels_of
-from heliostat.monitoring.logged import COMMON, Reading, of_version, read
+from heliostat.monitoring.logged import COMMON, Reading, of_version, read, says_version
 from heliostat.monitoring.windows import Micros, micros
 from heliostat.spec.base import Name
 from heliostat.systems.objects import Directory, ObjectInfo, ObjectMissingError, ObjectStore
@@ -96,16 +96,28 @@ class Joined:
     """Its number."""
     others: dict[str, int] = field(default_factory=dict)
     """How many rows each other version answered, by its number."""
+    answered_by: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    """Who answered each row: a place in `others`, or -1 where `own` has it."""
 
-    def tables(self) -> Iterator[pa.Table]:
-        """The version's own rows, in parts: the log's own columns, `prediction`, the inputs, and its label."""
+    def by(self, version: str) -> NDArray[np.bool_]:
+        """Which rows another version answered, one of `others`."""
+        return np.asarray(self.answered_by == list(self.others).index(version), dtype=bool)
+
+    def tables(self, other: str = "") -> Iterator[pa.Table]:
+        """The version's own rows, in parts: the log's own columns, `prediction`, the inputs, and its label.
+
+        `other`: those of one of `others` instead.
+        """
         if not self.path.exists():
             return
         with pa.memory_map(str(self.path)) as file:
             reader = pa.ipc.open_file(file)
             for number in range(reader.num_record_batches):
                 table = pa.Table.from_batches([reader.get_batch(number)])
-                yield table.filter(pa.array(of_version(table["version"], self.version))) if self.others else table
+                if other:
+                    yield table.filter(pa.array(says_version(table["version"], other)))
+                else:
+                    yield table.filter(pa.array(of_version(table["version"], self.version))) if self.others else table
 
 
 def joined(  # noqa: PLR0913 - what is read, and of whom
@@ -148,6 +160,7 @@ def _written(join: Join, path: Path, reading: Reading, problems: list[str], vers
     timed: list[NDArray[np.bool_]] = []
     labelled: list[NDArray[np.bool_]] = []
     own: list[NDArray[np.bool_]] = []
+    answered_by: list[NDArray[np.int32]] = []
     delays: list[NDArray[np.float32]] = []
     others = Counter[str]()
     try:
@@ -160,9 +173,7 @@ def _written(join: Join, path: Path, reading: Reading, problems: list[str], vers
             labelled.append(np.asarray(table["label"].is_valid().to_numpy(), dtype=bool))
             delays.append(delays_of(table))
             own.append(of_version(table["version"], version))
-            left = table["version"].filter(pa.array(~own[-1]))
-            for each in left.value_counts().to_pylist():
-                others[each["values"].partition("-")[0]] += each["counts"]
+            answered_by.append(_count_others(table["version"], own[-1], others))
     finally:
         if writer is not None:
             writer.close()
@@ -172,7 +183,22 @@ def _written(join: Join, path: Path, reading: Reading, problems: list[str], vers
         return Joined(path, reading, join.counts, shown)
     counts = join.counts.model_copy(update={"delays": delay_quantiles(np.concatenate(delays))})
     flags = (np.concatenate(timed), np.concatenate(labelled), np.concatenate(own))
-    return Joined(path, reading, counts, shown, np.concatenate(times), *flags, version, dict(others))
+    moments, by = np.concatenate(times), np.concatenate(answered_by)
+    return Joined(path, reading, counts, shown, moments, *flags, version, dict(others), by)
+
+
+def _count_others(versions: pa.ChunkedArray, own: NDArray[np.bool_], others: Counter[str]) -> NDArray[np.int32]:
+    """The place of each row's version in `others`, which counts its rows; -1 of rows that are `own`."""
+    encoded = versions.combine_chunks().dictionary_encode()
+    codes = np.asarray(encoded.indices.fill_null(0).to_numpy(zero_copy_only=False))
+    found = np.full(len(own), -1, dtype=np.int32)
+    for code, name in enumerate(encoded.dictionary.to_pylist()):
+        rows = ~own & (codes == code)
+        if count := int(rows.sum()):
+            number = name.partition("-")[0]
+            others[number] += count
+            found[rows] = list(others).index(number)
+    return found
 
 
 def files(store: ObjectStore, infos: Sequence[ObjectInfo], folder: Path) -> Iterator[tuple[str, Path]]:
@@ -202,8 +228,9 @@ def types_of(store: ObjectStore, infos: Sequence[ObjectInfo], named: Sequence[tu
                 except (pa.ArrowException, OSError, ValueError):
                     continue  # whoever reads it says so
                 for column, name in wanted.items():
-                    if column in schema.names and not pa.types.is_null(schema.field(column).type):
-                        found.setdefault(name, schema.field(column).type)
+                    place = schema.get_field_index(column)  # -1 where there is none, or more than one
+                    if place >= 0 and not pa.types.is_null(schema.field(place).type):
+                        found.setdefault(name, schema.field(place).type)
             if len(found) >= len(wanted) - 1:
                 break
     return found

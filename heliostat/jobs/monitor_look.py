@@ -14,13 +14,14 @@ import pyarrow as pa
 
 from heliostat.jobs.monitor_asked import Looking
 from heliostat.jobs.monitor_log import Joined, horizon, joined, there
+from heliostat.jobs.monitor_others import Others, others_of
 from heliostat.jobs.monitor_reference import features_of
 from heliostat.jobs.monitor_retraining import considered
 from heliostat.jobs.monitor_trials import trials
 from heliostat.jobs.monitor_windows import kept_reports
 from heliostat.jobs.specification import progress
 from heliostat.monitoring.drifting import Distributions
-from heliostat.monitoring.dueness import Windowed, windowed
+from heliostat.monitoring.dueness import Windowed, next_end, windowed
 from heliostat.monitoring.feedback import Feedback
 from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.log_health import health
@@ -41,8 +42,8 @@ _TRIED_ROWS: Final = 1_000_000
 """Rows of the newest window that a model is tried on, or loops are looked for in, at most."""
 
 
-def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
-    """What is to be found now; `folder` is empty, and holds what is read.
+def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Others]:
+    """What is to be found now, of the version that serves and of others; `folder` is empty, and holds what is read.
 
     Raises:
         PermanentError: what is declared cannot be looked at.
@@ -56,7 +57,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
     declared = declared_digest(specification)
     is_same = (objects.digest, declared, asked.reference.about.digest) == (state.seen, state.declared, state.reference)
     if is_same and (state.next_due is None or now < state.next_due):
-        return _by_the_clock(asked, state), []
+        return _by_the_clock(asked, state), [], Others({})
     progress(f"reading {len(objects.predictions)} files of the log and {len(objects.labels)} of labels")
     task = specification.problem.task
     classes = task.classes if isinstance(task, Multiclass) else ()
@@ -68,6 +69,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
     if state.declared not in ("", declared) and (again := max({*state.looked} & {*found.held}, default=None)) is not None:
         numbers = sorted({*numbers, again})
     reports = list(_reports(asked, log, found, numbers))
+    others = others_of(asked, log, state, horizon(now, within))
     newest = _newest(log, asked.reference)
     judge = Judge(specification.name, "", now)
     findings = [finding for report in reports for finding in report.findings]
@@ -78,24 +80,29 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport]]:
     retraining, told = considered(asked, state, reports, new_rows, newest.get("labels"))
     findings += told
     odd = retraining.pop("problems", ())
-    return Looks(
-        at=now,
-        declared=declared,
-        windows=windows,
-        model_uri=specification.model_uri,
-        reference=asked.reference.about.digest,
-        seen=objects.digest,
-        looked={number: found.held.get(number, Looked(0, 0)) for number in numbers},
-        dropped=found.dropped,
-        closed=dict(found.closed),
-        newest_window=reports[-1].window if reports else "",
-        next_due=found.next_due,
-        newest=newest,
-        new_rows=new_rows,
-        findings=tuple(findings),
-        problems=(*asked.reference.about.problems, *log.problems, *_odd(found), *odd),
-        **retraining,
-    ), reports
+    return (
+        Looks(
+            at=now,
+            declared=declared,
+            windows=windows,
+            model_uri=specification.model_uri,
+            reference=asked.reference.about.digest,
+            seen=objects.digest,
+            looked={number: found.held.get(number, Looked(0, 0)) for number in numbers},
+            dropped=found.dropped,
+            closed=dict(found.closed),
+            newest_window=reports[-1].window if reports else "",
+            next_due=found.next_due or (next_end(monitor.windows, now) if others.waits else None),
+            newest=newest,
+            new_rows=new_rows,
+            findings=tuple(findings),
+            others=others.versions,
+            problems=(*asked.reference.about.problems, *log.problems, *_odd(found), *odd),
+            **retraining,
+        ),
+        reports,
+        others,
+    )
 
 
 def declared_digest(specification: MonitorSpecification) -> str:
@@ -243,6 +250,11 @@ def _awaited(asked: Looking, judge: Judge) -> list[Finding]:
 
 
 def _odd(found: Windowed) -> list[str]:
-    told = [f"{found.untimed} rows of the log have no time and are in no window"] if found.untimed else []
+    told = (
+        [f"{found.untimed} rows of the log have no time, or none that a calendar has, and are in no window"]
+        if found.untimed
+        else []
+    )
+    told += [f"{found.early} rows are older than the first day that is read: clocks are apart"] if found.early else []
     told += [f"{found.late} rows came after their window was full, and are in none"] if found.late else []
     return told

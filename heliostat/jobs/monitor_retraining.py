@@ -59,16 +59,14 @@ def considered(
         *gate_notes.refused(store, specification.name),
         *rolled_back(store, specification.name, reference.about.since),
     )
+    policy, costs = specification.monitor.retraining, Costs(specification, store)
     over = _ended(state, specification, candidates)
-    done = (*state.retrainings, *([over] if over is not None else []))
-    findings = judged(specification.name, candidates, reference.about.since, now, done)
-    policy = specification.monitor.retraining
-    if policy is None:
-        return {"ended": over}, findings
-    costs = Costs(specification, store)
-    if over is not None and state.proposal is not None:
+    if over is not None and state.proposal is not None and policy is not None:
         over = over.model_copy(update={"cost_usd": _cost(costs, over, state.proposal, specification, store)})
     history = [*state.retrainings, *([over] if over is not None else [])]
+    findings = judged(specification.name, candidates, reference.about.since, now, tuple(history))
+    if policy is None:
+        return {"ended": over}, findings
     if state.proposal is not None and over is None:
         running = state.proposal.expected_cost_usd
         history.append(Retraining(begun=state.proposal.at, outcome=Outcome.RUNNING, cost_usd=running))

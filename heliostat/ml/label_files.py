@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 
 from pydantic_core import from_json, to_json
 
+from heliostat.ml.label_weights import weigh, weight_of
 from heliostat.spec.tasks import Embedding, Multiclass, Multilabel, Task
 
 LabelValue = float | tuple[float, ...]
@@ -23,7 +24,7 @@ LabelValue = float | tuple[float, ...]
 Labels = dict[tuple[str, int], LabelValue]
 """By request id and row."""
 
-_COLUMNS: Final = ("request_id", "row", "label")
+_COLUMNS: Final = ("request_id", "row", "label", "weight", "logged")
 _MOST_UNPACKED: Final = 1 << 30
 _CHUNK: Final = 1 << 16
 _GZIP: Final = 31
@@ -70,6 +71,8 @@ class Found:
     """What a file holds."""
 
     labels: Labels = field(default_factory=dict)
+    weights: dict[tuple[str, int], float] = field(default_factory=dict)
+    """One over the chance that an answer was chosen for a review, of labels that are known by that alone."""
     lines: int = 0
     """With a label, without one yet, or wrong."""
     wrong: int = 0
@@ -123,6 +126,7 @@ def _take(lines: Lines, found: Found, form: LabelForm) -> None:
             found.problem = found.problem or f"line {number} first: {error}"
             continue
         if label is not None:
+            weigh(found.weights, place, weight_of(row), is_known=place in found.labels)
             found.labels[place] = label
     if found.wrong:
         found.problem = f"{found.wrong} of {found.lines} lines are no labels, {found.problem}"

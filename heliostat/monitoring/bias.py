@@ -18,6 +18,8 @@ Numbers = NDArray[np.float64]
 _BINS: Final = 10
 _MOST_COPIES: Final = 1_000_000
 """Rows that weights are told by, where residuals are ordered."""
+_LARGEST: Final = 1e150
+"""Squares of larger numbers may have no finite sum."""
 _LEVELS: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
@@ -90,6 +92,8 @@ def bias(task: Task | None, labelled: Labelled, confidence: float) -> Bias:
         return Bias(rows=0, reason="there are no labels")
     if isinstance(task, Multiclass) and are_certain(labelled.predictions):
         return Bias(rows=rows, reason="answers name a class without its probability: there is none to hold beside the labels")
+    if largest := _too_large(predictions, labels):
+        return Bias(rows=rows, reason=f"numbers of up to {largest:.3g} are too large to be averaged")
     weights = labelled.weights if len(labelled.weights) else np.ones(rows)
     mean, truth = _average(predictions, weights), _average(labels, weights)
     difference = _mean(predictions - labels, weights, labelled.requests, confidence)
@@ -110,7 +114,7 @@ def bias(task: Task | None, labelled: Labelled, confidence: float) -> Bias:
 
 def residuals(labelled: Labelled) -> Residuals:
     """What is left over of numbers; of other predictions nothing is told."""
-    if labelled.predictions.ndim != 1 or not len(labelled):
+    if labelled.predictions.ndim != 1 or not len(labelled) or _too_large(labelled.predictions, labelled.labels):
         return Residuals(rows=0)
     rows = len(labelled)
     chosen = expanded(labelled.weights, max(rows, _MOST_COPIES)) if len(labelled.weights) else slice(None)
@@ -190,6 +194,12 @@ def _sums(values: Numbers, requests: NDArray[np.uint64]) -> Numbers:
 def _error_of_sum(values: Numbers, requests: NDArray[np.uint64]) -> float:
     sums = _sums(values, requests)
     return float(np.sqrt(len(sums)) * sums.std(ddof=1)) if len(sums) > 1 else float("nan")
+
+
+def _too_large(*numbers: Numbers) -> float:
+    """The largest of the numbers, where the sum of their squares may be beyond a float; else 0."""
+    largest = max(float(np.abs(each).max()) for each in numbers)
+    return largest if largest > _LARGEST else 0.0
 
 
 def _average(values: Numbers, weights: Numbers) -> float:

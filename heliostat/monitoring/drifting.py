@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -173,7 +174,8 @@ def _column(column: ColumnDrift) -> ColumnReport:
         name=column.name,
         status=column.status,
         text="; ".join([column.text, *column.notes]),
-        distances=dict(column.distances),
+        # Numbers that are too large are infinitely far, which JSON does not say.
+        distances={name: value for name, value in column.distances.items() if isfinite(value)},
         adjusted_p=column.adjusted_p,
         limit=None if column.limit is None else column.limit.least,
     )

@@ -50,6 +50,8 @@ class Windowed:
     """Windows that were looked at and begin before what is read."""
     late: int = 0
     """Rows that came after their window of so many rows was full."""
+    early: int = 0
+    """Rows from before what is read: a file holds the rows of its own day."""
     untimed: int = 0
     ahead: int = 0
     ahead_seconds: float = 0.0
@@ -89,18 +91,26 @@ def _by_calendar(
         if number not in before or (number in held and held[number].rows >= before[number].rows)
     ]
     found += silent(held, before, every, now, grace)
-    following = open_window(every, now, grace)
     return Windowed(
         held,
         tuple(sorted(found)),
         lambda some, there: assign(some, there, every, now).numbers,
         lambda number: window(number, every),
-        next_due=window(following, every).end + grace if held else None,
+        next_due=next_end(windows, now) if held else None,
         dropped=tuple(number for number in state.looked if number < least),
+        early=_early(times, timed, first),
         untimed=assigned.untimed,
         ahead=assigned.ahead,
         ahead_seconds=assigned.ahead_seconds,
     )
+
+
+def next_end(windows: Windows, now: datetime) -> datetime | None:
+    """When the oldest window that is not over has waited for its last rows; None where windows are of so many rows."""
+    if not isinstance(windows, CalendarWindows):
+        return None
+    grace = timedelta(seconds=windows.grace_seconds)
+    return window(open_window(windows.every, now, grace), windows.every).end + grace
 
 
 def _by_count(
@@ -134,8 +144,13 @@ def _by_count(
         closed=fresh,
         dropped=tuple(number for number in state.closed if number not in known and number != newest),
         late=max(0, there - sum(each.rows for each in known.values())) if len(known) == len(state.closed) else 0,
+        early=_early(times, timed, first),
         untimed=assigned.untimed,
     )
+
+
+def _early(times: Micros, timed: Flags, first: datetime) -> int:
+    return int((timed & (times < to_micros(first))).sum())
 
 
 def _closed(numbers: NDArray[np.int64], times: Micros, open_number: int) -> dict[int, Closed]:

@@ -7,11 +7,12 @@ there are: an m-out-of-n bootstrap, whose figures spread by the root of their nu
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from heliostat.spec.base import Model, is_none
 
@@ -30,6 +31,12 @@ class Interval(Model):
     """None where the rows do not tell."""
     high: float | None = Field(default=None, exclude_if=is_none)
     rows: int
+
+    @field_validator("low", "high", mode="before")
+    @classmethod
+    def _finite(cls, value: float | None) -> float | None:
+        """Of numbers that are too large the rows do not tell how far a figure may be off."""
+        return value if value is not None and isfinite(value) else None
 
     def is_beyond(self, limit: float, above: bool) -> bool:
         """Whether all of it is above, or below, a limit; without an interval the value decides."""

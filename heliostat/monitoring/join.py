@@ -20,7 +20,7 @@ from pydantic import Field
 from heliostat.monitoring.hashing import partitions_of
 from heliostat.monitoring.labels import LABELS
 from heliostat.monitoring.logged import COMMON
-from heliostat.monitoring.windows import to_micros
+from heliostat.monitoring.windows import micros, to_micros
 from heliostat.spec.base import Model, is_empty
 
 _PARTITION_ROWS: Final = 500_000
@@ -263,8 +263,7 @@ def _ends(ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _known(labels: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    said = np.asarray(pc.is_valid(labels["known"]).to_numpy(), dtype=bool)
-    return np.asarray(labels["known"].cast(pa.int64()).fill_null(0).to_numpy(), dtype=np.int64), said
+    return micros(labels["known"])
 
 
 def _no_predictions() -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 
 from heliostat.data.drift import ColumnDrift
 from heliostat.monitoring.bias import Bias
@@ -130,6 +131,7 @@ class Judge:
         if column.status == "not compared":
             return self.unknown(aspect, column.name, text)
         value = column.distances.get(column.limit.distance) if column.limit is not None else None
+        value = value if value is not None and isfinite(value) else None
         limit = column.limit.least if column.limit is not None else None
         return self._judged(aspect, column.name, column.alarms, watch, text, value, limit)
 

@@ -10,13 +10,14 @@ import pyarrow as pa
 from heliostat.ml import label_files
 from heliostat.monitoring.labels import LABELS, Labels, labels_in
 
+_MOST_ROWS: Final = 1 << 31
 _COLUMNS: Final = ("request_id", "row", "label", "time", "weight", "logged")
 
 
 def labels_of(key: str, content: bytes, classes: tuple[str, ...] = ()) -> Labels:
     """The labels in an object, by the end of its key; never raises.
 
-    What is damaged is read line by line as far as it goes (`heliostat.ml.label_files`); lines tell no `time` and no `weight`.
+    What is damaged is read line by line as far as it goes (`heliostat.ml.label_files`); lines tell no `time`.
     """
     try:
         table = _table(key.lower(), content)
@@ -67,15 +68,18 @@ def _separated(content: bytes, separator: str) -> Any:
 
 def _line_by_line(key: str, content: bytes, classes: tuple[str, ...]) -> Labels:
     found = label_files.read(key, content, label_files.LabelForm(classes=classes))
-    places = list(found.labels)
+    places = [place for place in found.labels if place[1] < _MOST_ROWS]
+    beyond = len(found.labels) - len(places)
+    told = f"{beyond} labels are of rows from {_MOST_ROWS} on, which no request has" if beyond else ""
     table = pa.table(
         [
             pa.array([request_id for request_id, _ in places], pa.string()),
             pa.array([row for _, row in places], pa.int32()),
-            pa.array(list(found.labels.values()), pa.float64()),
+            pa.array([found.labels[place] for place in places], pa.float64()),
             pa.nulls(len(places), LABELS.field("known").type),
-            pa.nulls(len(places), pa.float64()),
+            pa.array([found.weights.get(place) for place in places], pa.float64()),
         ],
         schema=LABELS,
     )
-    return Labels(table, max(0, found.lines - found.wrong - len(places)), found.wrong, found.problem)
+    problem = "; ".join(filter(None, [found.problem, told]))
+    return Labels(table, max(0, found.lines - found.wrong - len(found.labels)), found.wrong + beyond, problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -65,7 +66,8 @@ def read(sources: Iterable[tuple[str, Any]], columns: Sequence[tuple[str, str]],
 
 def _of_file(key: str, source: Any, columns: Sequence[tuple[str, str]], reading: Reading) -> Iterator[pa.Table]:
     file = pq.ParquetFile(source)
-    there = set(file.schema_arrow.names)
+    # Of two columns of one name none is the one that is meant.
+    there = {name for name, count in Counter(file.schema_arrow.names).items() if count == 1}
     missing = [name for name in COMMON.names if name not in there]
     if missing:
         raise ValueError(f"it is no file of the prediction log: it has no column {', '.join(missing)}")
@@ -85,8 +87,18 @@ def of_version(versions: pa.ChunkedArray | pa.Array, number: str) -> NDArray[np.
     """Which rows a version answered, by its number, and which do not say; all of them where the number is none."""
     if not number.isdigit():
         return np.ones(len(versions), dtype=bool)
-    own = pc.or_(pc.equal(versions, number), pc.starts_with(versions, f"{number}-"))
-    return np.asarray(pc.fill_null(pc.or_(own, pc.equal(versions, "")), True).to_numpy(zero_copy_only=False), dtype=bool)
+    own = pc.or_(_says(versions, number), pc.equal(versions, ""))
+    return np.asarray(pc.fill_null(own, True).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def says_version(versions: pa.ChunkedArray | pa.Array, number: str) -> NDArray[np.bool_]:
+    """Which rows say that this version answered them, by its number."""
+    found = pc.fill_null(_says(versions, number), False)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _says(versions: pa.ChunkedArray | pa.Array, number: str) -> Any:
+    return pc.or_(pc.equal(versions, number), pc.starts_with(versions, f"{number}-"))
 
 
 def predictions_of(column: pa.ChunkedArray, task: Task | None) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 
 from heliostat.monitoring.alarms import Alarm, Alarms, Judged, Notification, Status, advance
 from heliostat.monitoring.deliveries import Outbox, enqueue
+from heliostat.monitoring.other_versions import OtherVersion, remembered
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.retraining import Decision, Outcome, Retraining
 from heliostat.monitoring.windows import Looked
@@ -61,6 +62,8 @@ class MonitorState(Model):
     """The first look; None where a release wrote it that did not keep it."""
     findings: dict[str, Finding] = Field(default_factory=dict)
     """The newest of each key."""
+    others: dict[str, OtherVersion] = Field(default_factory=dict, exclude_if=is_empty)
+    """What late labels told of versions that do not serve, by their numbers: no alarm is about them."""
     problems: tuple[str, ...] = ()
     """What the last look met that no finding is about."""
     alarms: Alarms = Field(default_factory=Alarms)
@@ -123,6 +126,8 @@ class Looks(Model):
     newest: dict[str, AwareDatetime] = Field(default_factory=dict)
     new_rows: int = 0
     findings: tuple[Finding, ...] = ()
+    others: dict[str, OtherVersion] | None = None
+    """Of the versions that rows were read of beside the one that serves; None where nothing was read."""
     problems: tuple[str, ...] = ()
     decision: Decision | None = None
     proposal: Proposal | None = None
@@ -131,11 +136,17 @@ class Looks(Model):
     """How the one that was open ended."""
 
 
+def number_of(model_uri: str) -> str:
+    """The number of a version, of `models:/NAME/NUMBER`."""
+    return model_uri.rpartition("/")[2]
+
+
 def with_windows(state: MonitorState, windows: str) -> MonitorState:
     """The state, of which windows that were cut otherwise are forgotten."""
     if state.windows in ("", windows):
         return state
-    return state.model_copy(update={"looked": {}, "closed": {}, "next_due": None, "seen": ""})
+    others = {version: each.model_copy(update={"looked": {}}) for version, each in state.others.items()}
+    return state.model_copy(update={"looked": {}, "closed": {}, "next_due": None, "seen": "", "others": others})
 
 
 def after(state: MonitorState, look: Looks, monitor: Monitor) -> MonitorState:
@@ -171,6 +182,7 @@ def after(state: MonitorState, look: Looks, monitor: Monitor) -> MonitorState:
             "newest": look.newest,
             "new_rows": look.new_rows,
             "findings": findings,
+            "others": _others(state, look),
             "problems": look.problems,
             "alarms": alarms,
             "outbox": outbox,
@@ -178,6 +190,10 @@ def after(state: MonitorState, look: Looks, monitor: Monitor) -> MonitorState:
             **_retraining(state, look),
         }
     )
+
+
+def _others(state: MonitorState, look: Looks) -> dict[str, OtherVersion]:
+    return state.others if look.others is None else remembered(state.others, look.others, number_of(look.model_uri))
 
 
 def _retraining(state: MonitorState, look: Looks) -> dict[str, object]:

@@ -69,14 +69,16 @@ class Assigned:
 
 
 def micros(column: pa.ChunkedArray | pa.Array) -> tuple[Micros, NDArray[np.bool_]]:
-    """A column of times, and which rows have one; what has no zone is taken as UTC.
+    """A column of times, and which rows have one that a calendar has; what has no zone is taken as UTC.
 
     Raises:
         pyarrow.ArrowException: it holds no times.
     """
     column = column.cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
-    there = pc.is_valid(column).to_numpy(zero_copy_only=False)
-    return np.asarray(column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)), np.asarray(there, dtype=bool)
+    times = np.asarray(column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False))
+    there = np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), dtype=bool)
+    there = there & (times >= _FIRST) & (times <= _LAST)
+    return np.where(there, times, 0), there
 
 
 def assign(
@@ -241,6 +243,11 @@ def to_micros(time: datetime) -> int:
 def from_micros(time: int) -> datetime:
     """The time that so many microseconds since 1970 are."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)
+
+
+_FIRST: Final = to_micros(datetime.min.replace(tzinfo=UTC))
+_LAST: Final = to_micros(datetime.max.replace(tzinfo=UTC))
+"""The last time of the calendar: a clock that is not set, or a time in another unit, may be beyond it."""
 
 
 def _date(year: int, month: int) -> datetime:

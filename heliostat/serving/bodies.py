@@ -14,6 +14,7 @@ from heliostat.serving.expectations import ExpectedRows
 from heliostat.spec.base import REQUEST_ID
 
 _REQUEST_ID: Final = re.compile(REQUEST_ID.replace("$", r"\Z").encode())
+_ROWS: Final = b'"rows"'
 _MANY: Final = re.compile(rb'\s*\{\s*"rows"\s*:')
 _POSITION: Final = re.compile(r"at line (\d+) column (\d+)")
 _LONG: Final = re.compile(rb"[0-9]{19}")
@@ -84,15 +85,14 @@ def request_id(given: bytes | None) -> bytes:
 
 def is_many(body: bytes) -> bool:
     """Whether a body is meant as many rows."""
-    return bool(_MANY.match(body))
+    return _ROWS in body and _MANY.match(body) is not None
 
 
 def rows_in(body: bytes) -> bytes:
     """The rows of a body that was taken, or the answers of one to it, as a JSON list, in the text that they came in."""
-    begin = _MANY.match(body)
-    if begin is None:
+    if _ROWS not in body or (begin := _MANY.match(body)) is None:
         return b"[%b]" % body
-    if body.count(b'"rows"') == 1:
+    if body.count(_ROWS) == 1:
         return body[begin.end() : body.rindex(b"}")]
     return to_json(from_json(body)["rows"])  # a name within a row, or twice the same: the last counts
 

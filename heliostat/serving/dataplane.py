@@ -82,7 +82,6 @@ class DataPlane:
         fields are treated, where the log knows it too; by default as the version says."""
         self.contract = contract
         self.version = version
-        self.tap = Tap()
         self.max_body_bytes = version.limits.max_body_bytes
         self.tally = Tally(steps.versions if steps is not None else ())
         """What steps did to answers of clients."""
@@ -91,7 +90,8 @@ class DataPlane:
         self._rows = Rows(contract, version.limits.max_rows)
         self.signature = self._rows.signature
         self._log = log
-        self.personal = personal or PersonalData.of(contract, version.privacy)
+        self.personal = personal = personal or PersonalData.of(contract, version.privacy)
+        self.tap = Tap(asked=personal.request, answered=personal.answer, treated=personal.is_personal)
         self._asked = self._without_consent = 0
         self._count = threading.Lock()
         predictor.predict(contract.columns(contract.examples[:1]))  # the first call is slow; no client shall wait for it
@@ -261,7 +261,5 @@ class DataPlane:
             self._asked += 1
             self._without_consent += not call.consents
         if call.consents:
-            personal = self.personal
-            told, answered = personal.request(body), personal.answer(answer)
-            self.tap.add(call.request_id, told, status, answered, seconds, personal.is_personal)
+            self.tap.add(call.request_id, body, status, answer, seconds)
         return seconds

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from heliostat.ml.contracts import Contract
-from heliostat.serving.bodies import Body, LateBody, is_many
+from heliostat.serving.bodies import Body, is_many
 from heliostat.serving.errors import HttpError
 from heliostat.serving.hiding import hiding, personal_in
 from heliostat.serving.postprocessing import StepError
@@ -76,11 +76,11 @@ class PersonalData:
 
     def request(self, body: Body) -> Body:
         """A request's body, as others are told it; of one that is no JSON nothing is."""
-        return self._late(body, self._asked) if self.in_rows else body
+        return _treated(bytes(body), self._asked) if self.in_rows else body
 
     def answer(self, body: Body) -> Body:
         """The same of an answer's."""
-        return self._late(body, self._answered) if self.in_answers else body
+        return _treated(bytes(body), self._answered) if self.in_answers else body
 
     def completed(self, body: bytes, whole: bool = False) -> bytes:
         """A replayed body that the contract takes: in the place of what was treated comes what its first example has.
@@ -116,19 +116,6 @@ class PersonalData:
             detail = [{**{k: v for k, v in each.items() if k != "input"}, "msg": hidden(str(each["msg"]))} for each in detail]
         return HttpError(error.status, detail if isinstance(detail, list) else hidden(str(detail)), error.headers)
 
-    def _late(self, body: Body, masking: Masking) -> Body:
-        def write() -> bytes:
-            try:
-                found = from_json(bytes(body))
-            except ValueError:
-                return b""
-            rows = found.get("rows") if isinstance(found, dict) and is_many(bytes(body)) else None
-            if isinstance(rows, list):
-                return to_json({"rows": [masking.row(row) for row in rows]})
-            return to_json(masking.row(found)) if isinstance(found, dict) else b""
-
-        return LateBody(write, len(body))
-
     def _complete(self, row: dict[str, Any], whole: bool) -> None:
         for names, stand_in, required in self._stand_ins:
             sent = next((name for name in names if name in row), None)
@@ -146,6 +133,17 @@ class PersonalData:
         rows = found.get("rows", [found]) if isinstance(found, dict) else []
         columns = self._columns.input
         return {text for row in rows if isinstance(row, dict) for text in personal_in(row, columns)}
+
+
+def _treated(body: bytes, masking: Masking) -> bytes:
+    try:
+        found = from_json(body)
+    except ValueError:
+        return b""
+    rows = found.get("rows") if isinstance(found, dict) and is_many(body) else None
+    if isinstance(rows, list):
+        return to_json({"rows": [masking.row(row) for row in rows]})
+    return to_json(masking.row(found)) if isinstance(found, dict) else b""
 
 
 def mistakes_of(

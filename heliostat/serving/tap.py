@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
+from collections.abc import Callable
 from hashlib import blake2b
 from itertools import islice
 from typing import Final
@@ -58,6 +59,10 @@ class RecentRequest(Model):
     """Its personal fields are not as they were sent: the same body may be answered otherwise."""
 
 
+def _as_it_is(body: Body) -> Body:
+    return body
+
+
 class Page(Model):
     """What `GET /-/tap` answers."""
 
@@ -74,24 +79,34 @@ class Page(Model):
 class Tap:
     """A ring of the last requests. Safe to use from several threads."""
 
-    def __init__(self, most_requests: int = MOST_REQUESTS, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        most_requests: int = MOST_REQUESTS,
+        most_bytes: int = MOST_BYTES,
+        asked: Callable[[Body], Body] = _as_it_is,
+        answered: Callable[[Body], Body] = _as_it_is,
+        treated: bool = False,
+    ) -> None:
+        """`asked`, `answered`: what is told of a body, which costs who reads the tap and no request; `treated`: by them a
+        request is not as it was sent."""
+        self._asked, self._answered, self._treated = asked, answered, treated
         self._name = uuid.uuid4().hex[:12]
         self._most_requests, self._most_bytes = most_requests, most_bytes
-        self._entries: deque[tuple[bytes, Body, int, Body, float, bool]] = deque()
+        self._entries: deque[tuple[bytes, Body, int, Body, float]] = deque()
         self._bytes = 0
         self._end = 0
         """Number of the next entry."""
         self._lock = threading.Lock()
 
-    def add(self, request_id: bytes, body: Body, status: int, answer: Body, seconds: float, treated: bool = False) -> None:
-        """Keep a request, and forget the oldest where there is no more room; `treated`: it is not as it was sent."""
+    def add(self, request_id: bytes, body: Body, status: int, answer: Body, seconds: float) -> None:
+        """Keep a request, and forget the oldest where there is no more room."""
         entries = self._entries
         with self._lock:
-            entries.append((request_id, body, status, answer, seconds, treated))
+            entries.append((request_id, body, status, answer, seconds))
             self._end += 1
             self._bytes += len(body) + len(answer) + _OWN_BYTES
             while self._bytes > self._most_bytes or len(entries) > self._most_requests:
-                _, old_body, _, old_answer, _, _ = entries.popleft()
+                _, old_body, _, old_answer, _ = entries.popleft()
                 self._bytes -= len(old_body) + len(old_answer) + _OWN_BYTES
 
     def page(self, question: TapQuery) -> Page:
@@ -102,7 +117,7 @@ class Tap:
             entries = tuple(islice(self._entries, max(0, start - first), None))
         found: list[RecentRequest] = []
         number, size = start, 0
-        for request_id, body, status, answer, seconds, treated in entries:
+        for request_id, body, status, answer, seconds in entries:
             if len(found) >= question.limit or (found and size > _PAGE_BYTES):
                 break
             number += 1
@@ -111,11 +126,11 @@ class Tap:
                 found.append(
                     RecentRequest(
                         request_id=request_id.decode("latin-1"),
-                        body=bytes(body).decode("latin-1"),
+                        body=bytes(self._asked(body)).decode("latin-1"),
                         status=status,
-                        answer=bytes(answer).decode("latin-1"),
+                        answer=bytes(self._answered(answer)).decode("latin-1"),
                         milliseconds=round(seconds * 1000, 4),
-                        treated=treated,
+                        treated=self._treated,
                     )
                 )
         cursor = f"{self._name}-{number}"

@@ -2,6 +2,7 @@
 
 monitors/<name>/state/<revision>.json           alarms, what waits to be sent, what was looked at: the last one counts
 monitors/<name>/windows/<window>.json           what was found in a window when it was looked at last
+monitors/<name>/others/<version>/<window>.json   the same of a version that did not serve by then, whose labels came late
 monitors/<name>/references/<digest>/            what a version is held against; `about.json` is written last
 monitors/<name>/proposals/<moment>.json         a retraining that was proposed
 monitors/<name>/runs/<moment>.json              how a look ended that was due
@@ -88,7 +89,21 @@ def states(name: str) -> str:
 
 def window_key(name: str, window: str) -> str:
     """Where a window's report lies."""
-    return f"{top(name)}windows/{window.replace(' ', '-').replace(':', '')}.json"
+    return f"{top(name)}windows/{_file_of(window)}"
+
+
+def other_windows(name: str) -> str:
+    """Where windows of versions lie that did not serve when they were looked at."""
+    return f"{top(name)}others/"
+
+
+def other_window_key(name: str, version: str, window: str) -> str:
+    """Where the report of such a window lies."""
+    return f"{other_windows(name)}{version}/{_file_of(window)}"
+
+
+def _file_of(window: str) -> str:
+    return f"{window.replace(' ', '-').replace(':', '')}.json"
 
 
 def references(name: str) -> str:

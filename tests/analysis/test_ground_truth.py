@@ -291,3 +291,33 @@ def test_no_more_labels_are_kept_than_fit(address, folder):
         os.utime(path, (number, number))
     labels = read(address, most=20).labels
     assert {name.partition("-")[0] for name, _ in labels} == {"2", "3"}
+
+
+def test_labels_of_a_review_have_the_weight_of_their_chance_within_the_log(address, folder):
+    given = {"a": {"weight": 20.0, "logged": 0.5}, "b": {"weight": 1}, "c": {"weight": 0}, "d": {"weight": "none"}, "e": {}}
+    lines = [{"request_id": name, "label": 1, **more} for name, more in given.items()]
+    (folder / "r.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (folder / "r.csv").write_text("request_id,label,weight\nf,1,4\ng,1,\n")
+    pq.write_table(pa.table({"request_id": ["h"], "label": [1.0], "weight": [3.0], "logged": [None]}), folder / "r.parquet")
+    assert read(address).weights == {("a", 0): 10.0, ("b", 0): 1.0, ("f", 0): 4.0, ("h", 0): 3.0}
+
+
+@pytest.mark.parametrize("order", [("plain", "review"), ("review", "plain")])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_row_whose_truth_came_by_another_way_as_well_counts_as_one(address, folder, order, together):
+    truth = GroundTruth(address, "halves")
+    for age, name in enumerate(order):
+        weight = {"weight": 20.0} if name == "review" else {}
+        (folder / f"{name}.jsonl").write_text(json.dumps({"request_id": "a", "label": age, **weight}))
+        os.utime(folder / f"{name}.jsonl", (1e9 + age, 1e9 + age))
+        if not together:
+            truth.refresh()
+    truth.refresh()
+    assert (truth.labels, truth.weights) == ({("a", 0): 1.0}, {})
+
+
+def test_a_label_that_is_forgotten_has_no_weight_left(address, folder):
+    for age, name in enumerate(("old", "new")):
+        (folder / f"{name}.jsonl").write_text(json.dumps({"request_id": name, "label": 1, "weight": 2}))
+        os.utime(folder / f"{name}.jsonl", (1e9 + age, 1e9 + age))
+    assert read(address, most=1).weights == {("new", 0): 2.0}

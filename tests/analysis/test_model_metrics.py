@@ -366,3 +366,35 @@ def test_of_rows_of_many_numbers_fewer_are_kept() -> None:
     few = reservoir.Reservoir(columns=reservoir.MOST_NUMBERS // 10)
     assert few._most == 10
     assert reservoir.Reservoir(columns=3)._most == reservoir.MOST_KEPT
+
+
+def test_labels_of_a_review_count_by_one_over_their_chance_and_the_verdict_says_so(tmp_path: Path) -> None:
+    """4,000 answers, of which people saw all 200 that are wrong and a twentieth of the others."""
+    wrong = np.arange(4_000) < 200
+    shown = wrong | (np.random.default_rng(0).random(4_000) < 0.05)
+    answers = [{"p": 8.0 * each} for each in wrong]
+
+    def figure(weighed: bool, margin: float = 1.0) -> Any:
+        found = GroundTruth(StoreAddress(uri=f"file://{tmp_path}"), "pets")
+        found.labels.update({("r", row): 0.0 for row in np.flatnonzero(shown).tolist()})
+        if weighed:
+            found.weights.update({("r", row): 1.0 if wrong[row] else 20.0 for row in np.flatnonzero(shown).tolist()})
+        metrics = made(found, "mean_absolute_error", Problem(task=Regression()))
+        metrics.add(pair(answers, [{"p": 0.4}] * 4_000))
+        return metrics.figure()
+
+    alike, weighed = figure(weighed=False), figure(weighed=True)
+    assert alike.candidate == pytest.approx(8 * 200 / shown.sum()) and alike.candidate > 3, "no figure of all answers"
+    assert weighed.candidate == pytest.approx(0.4, abs=0.05) and weighed.serving == pytest.approx(0.4)
+    assert weighed.rows == alike.rows == shown.sum()
+    assert f"of {shown.sum()} labels that came of a review alone each counts by one over the chance" in weighed.text
+    assert "review" not in alike.text
+
+
+def test_a_ranking_says_that_its_labels_of_a_review_count_as_any(truth: GroundTruth) -> None:
+    relevance, ours, _ = ranked(truth, 1, 8)
+    check = made(truth, "ndcg", Problem(task=Ranking(group="query")), margin=None, limit=0.1)
+    truth.weights.update({("r0", row): 5.0 for row in range(4)})
+    check.add(order(0, ours[0]))
+    assert check.figure().candidate == pytest.approx(sk.ndcg_score(relevance, ours))
+    assert "4 labels came of a review alone and count as any" in check.figure().text

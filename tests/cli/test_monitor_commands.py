@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from heliostat.monitoring.alarms import Alarm, Alarms, Status
+from heliostat.monitoring.other_versions import OtherVersion
 from heliostat.monitoring.state import MonitorState, state_of
 from heliostat.spec.findings import Aspect, Finding, Severity, State
 from heliostat.spec.monitoring import states
@@ -23,6 +24,8 @@ CARRIER = AREA.model_copy(
     update={"aspect": Aspect.DRIFT, "subject": "carrier", "state": State.OK, "text": "carrier is stable", "value": 0.01}
 )
 
+LATE = AREA.model_copy(update={"window": "2026-02-27", "text": "of version 2, which does not serve now: roc_auc is 0.57"})
+
 
 @pytest.fixture
 def watched(stack):
@@ -31,6 +34,7 @@ def watched(stack):
     state = MonitorState(
         looked_at=NOW, model_uri="models:/flights/3", newest_window="2026-03-01", problems=("drift of seen is not watched",),
         findings={each.key: each for each in (AREA, CARRIER)}, alarms=Alarms(alarms={AREA.key: alarm}),
+        others={"2": OtherVersion(findings={LATE.key: LATE}, at=NOW)},
     )  # fmt: skip
     from platform_stack import PlatformStack
 
@@ -65,9 +69,11 @@ def test_what_is_wrong_is_shown_and_what_is_right_on_demand(watched, stack):
     shown = stack.ok("monitor", "show")
     assert "flights, models:/flights/3: looked at" in shown and "newest window 2026-03-01" in shown
     assert "roc_auc" in shown and "carrier" not in shown and "1 is right; `--all` shows it." in shown
+    assert "2026-02-27, quality roc_auc: breach, of version 2, which does not serve now: roc_auc is 0.57" in shown
     assert "carrier is stable" in stack.ok("monitor", "show", "flights", "--all")
     told = json.loads(stack.ok("monitor", "show", "--json"))
     assert [each["subject"] for each in told["findings"]] == ["roc_auc", "carrier"]
+    assert [(each["version"], each["window"]) for each in told["otherVersions"]] == [("2", "2026-02-27")]
     assert "demand is not watched" in stack("monitor", "show", "demand").err
 
 

@@ -18,6 +18,7 @@ from heliostat.monitoring.bias import Residuals
 from heliostat.monitoring.drifting import ColumnReport, Drift
 from heliostat.monitoring.intervals import Interval
 from heliostat.monitoring.looking import WindowReport
+from heliostat.monitoring.other_versions import OtherVersion
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.quality import Figure, Quality
 from heliostat.monitoring.state import MonitorState
@@ -67,6 +68,7 @@ def watched(stack):
     state = MonitorState(
         looked_at=last.at, model_uri="models:/flights/3", newest_window=last.window, findings=findings,
         alarms=Alarms(alarms={last.key: alarm}), new_rows=12_345,
+        others={"2": OtherVersion(findings={last.key: last.model_copy(update={"text": "of version 2: late"})}, at=last.at)},
     )  # fmt: skip
     Revisions(store, states("flights")).change(lambda _: state.model_dump_json().encode())
     proposal = Proposal(application="flights", at=MONDAY, model_uri="models:/flights/3", reasons=("it decays",), new_rows=9)
@@ -108,6 +110,8 @@ def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
         "12,345",
         "it decays",
         "models:/m-9 refused",
+        "Versions that do not serve",
+        "of version 2: late",
         "models:/flights/4 accepted",
         "version 3 0.63",
         "rollout 1",

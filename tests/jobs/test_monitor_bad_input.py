@@ -20,6 +20,7 @@ from heliostat.data.storage import to_bytes
 from heliostat.ml.ground_truth import Label, record
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.findings import State
+from heliostat.systems.errors import PermanentError
 
 __all__ = ["contents", "data", "receiver", "world"]
 ASKED: dict[str, Any] = {
@@ -66,6 +67,8 @@ class Case:
     told: dict[str, tuple[State, str]]
     touched: tuple[str, ...] = ()
     """Findings that may be otherwise than right, beside those that are told."""
+    problem: str = ""
+    """What is said beside findings."""
 
 
 def weights(values: Any) -> Callable[[Watched], Any]:
@@ -101,6 +104,34 @@ def ahead(world: Watched) -> None:
     logged(world, rows, name="z", time=pa.array([NEXT + dt.timedelta(hours=1)] * 20, pa.timestamp("us", "UTC")))
 
 
+def twice(world: Watched) -> None:
+    table = logged(world)
+    names = [*table.column_names, "input_weight"]
+    put(
+        world,
+        "predictions/birds/date=2026-03-02/a.parquet",
+        pa.Table.from_arrays([*table.columns, table["input_weight"]], names),
+    )
+
+
+def of_micros(moment: int) -> Callable[[Watched], Any]:
+    """A day, and one more file whose rows all have a moment, in microseconds since 1970."""
+
+    def come(world: Watched) -> None:
+        logged(world)
+        logged(world, birds(20, 5), name="z", time=pa.array([moment] * 20, pa.timestamp("us", "UTC")))
+
+    return come
+
+
+def labelled_with(**columns: Any) -> Callable[[Watched], Any]:
+    def come(world: Watched) -> None:
+        logged(world)
+        put(world, "ground-truth/birds/others.parquet", pa.table(columns))
+
+    return come
+
+
 RANDOM = np.random.default_rng(3)
 CASES = [
     Case("a column that vanished", lambda world: logged(world, input_weight=None),
@@ -130,6 +161,27 @@ CASES = [
          ("labels/fit", "quality/mean_absolute_error", "prediction-bias/ratio")),
     Case("clocks that are apart", ahead, {"log/clocks": (State.BREACH, "20 rows of the log are up to 3600 s in the future"),
                                              "recency/predictions": (State.BREACH, "clocks are apart")}),
+    Case("predictions that are too large to be averaged",
+         lambda world: logged(world, prediction_kilometres=pa.array([1e308] * ROWS)),
+         {"prediction-bias/ratio": (State.UNKNOWN, "numbers of up to 1e+308 are too large to be averaged")},
+         ("quality/mean_absolute_error", "prediction-drift/prediction")),
+    Case("predictions whose squares have no sum",
+         lambda world: logged(world, prediction_kilometres=pa.array([1e200] * ROWS)),
+         {"prediction-bias/ratio": (State.UNKNOWN, "numbers of up to 1e+200 are too large to be averaged")},
+         ("quality/mean_absolute_error", "prediction-drift/prediction")),
+    Case("a label that is too large to be averaged", labelled_with(request_id=ids(1), label=[1e308]),
+         {"prediction-bias/ratio": (State.UNKNOWN, "too large to be averaged")}, ("quality/mean_absolute_error",)),
+    Case("a column that is there twice", twice,
+         {"drift/weight": (State.BREACH, "missing in every row"), "log/files": (State.BREACH, "no column input_weight")}),
+    Case("a time that no calendar has", of_micros(2**62), {"recency/predictions": (State.OK, "1 day")}, ("labels/fit",),
+         "20 rows of the log have no time, or none that a calendar has, and are in no window"),
+    Case("times of a clock that is not set", of_micros(-62_135_596_800_000_000), {"log/files": (State.OK, "420 rows")}, (),
+         "20 rows are older than the first day that is read: clocks are apart"),
+    Case("a label of a row that no request has", labelled_with(request_id=ids(1), label=[1.0], row=[2**40]),
+         {"labels/fit": (State.OK, "400 of 400")}, (), "1 labels are of rows from 2147483648 on, which no request has"),
+    Case("labels that became known when no calendar has a day",
+         labelled_with(request_id=ids(2), label=[0.5] * 2, time=pa.array([2**62, -(2**62)], pa.timestamp("us", "UTC"))),
+         {"log/clocks": (State.OK, "")}, ("labels/fit",)),
     Case("a log file that is cut off in the middle", cut_off, {"log/files": (State.BREACH, "b.parquet is left out")},
          ("labels/fit",)),
 ]  # fmt: skip
@@ -148,6 +200,7 @@ def test_bad_input_is_said_plainly_and_the_rest_of_the_report_stands(world: Watc
         if key not in case.told and key not in case.touched:
             assert found[key].state is State.OK, shown
     assert world.report("2026-03-02").rows >= ROWS, "the window has its report"
+    assert case.problem in "; ".join(state.problems), state.problems
 
 
 def test_an_empty_window_is_told_and_the_ones_around_it_are_right(world: Watched) -> None:
@@ -175,6 +228,17 @@ def test_a_reference_of_another_schema_or_form_is_made_anew(world: Watched, cont
     state = world.look(NEXT + DAY, **ASKED)
     assert of(state, "drift/weight").state is State.OK
     assert state.reference == first.reference and len(world.store.get(key)) == len(kept)
+
+
+def test_a_state_that_cannot_be_read_is_named_with_what_to_do(world: Watched) -> None:
+    logged(world)
+    world.look(NEXT, **ASKED)
+    *_, newest = sorted(info.key for info in world.store.list("monitors/birds/state/"))
+    world.store.put(newest, b'{"looked_at":')
+    with pytest.raises(PermanentError, match=r"cannot be read, its newest revision in .*monitors/birds/state: .* Remove that"):
+        world.look(NEXT, **ASKED)
+    world.store.delete(newest)
+    assert world.look(NEXT + DAY, **ASKED).newest_window == "2026-03-03"
 
 
 @pytest.mark.long

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -99,6 +101,27 @@ def test_no_file_has_a_clear_value_whatever_is_sent_and_whatever_fails(tmp_path,
         assert clear not in caplog.text
     assert "no such person: <personal> <<personal>>, <personal>" in caplog.text, "the error is told without the person"
     assert "in predict" in caplog.text, "and where it came from"
+
+
+def test_whenever_a_replica_is_killed_nothing_that_it_wrote_had_a_clear_value(tmp_path, privacy, monkeypatch):
+    write, written = os.write, []
+    monkeypatch.setattr(os, "write", lambda file, data: (written.append(bytes(data)), write(file, data))[1])
+    app = opened(tmp_path, privacy)
+    for income in range(200):
+        assert ask(app, {"rows": [ROW, {**ROW, "income": income + 100.0}]}).status == 200
+    app.close()
+    lines = b"".join(written)
+    assert lines.count(b"hmac:k1:") == 400, "all of it went this way"
+    assert not [clear for clear in CLEAR if clear.encode() in lines or json.dumps(clear)[1:-1].encode() in lines]
+
+
+def test_the_tap_is_treated_for_who_reads_it_and_again_for_the_next(tmp_path, privacy):
+    app = opened(tmp_path, privacy)
+    ask(app, ROW)
+    first, again = (app.plane.tap.page(TapQuery()).requests for _ in range(2))
+    assert first == again and TOKEN.match(json.loads(first[0].body)["email"])
+    assert json.loads(first[0].answer)["greeting"] == MASK
+    app.close()
 
 
 def test_what_the_tap_tells_is_taken_again_by_the_contract_with_the_example_s_values(tmp_path, privacy):
@@ -233,6 +256,22 @@ def test_a_newer_key_makes_other_hashes_and_older_ones_are_still_found():
     with pytest.raises(UnsealedError, match="was changed"):
         both.unseal(bytes(damaged))
     assert Keyring(()).unseal(b'{"a":1}') == (b'{"a":1}', True), "what an earlier release left is as it was"
+
+
+@pytest.mark.parametrize("length", [16, 63, 64, 65, 200])
+def test_a_hash_is_hmac_sha_256_as_the_standard_library_makes_it_and_earlier_releases_wrote_it(length):
+    secret = bytes(range(33, 33 + 64))[:length].ljust(length, b"x")
+    ring = Keyring([("k1", secret)])
+    for value, text in ((EMAIL, EMAIL), ("", ""), ("é" * 100, "é" * 100), (17, "17"), (1.5, "1.5"), ([1, "a"], '[1,"a"]')):
+        assert ring.hashed(value) == f"hmac:k1:{hmac.digest(secret, text.encode(), 'sha256').hex()[:32]}"
+
+
+def test_hashes_that_are_remembered_are_those_of_their_own_values():
+    ring = Keyring([("k1", b"a" * 32)])
+    change = ring.treatment(PersonalMark(treatment=Treatment.HASHED))
+    values = [*map(str, range(3000)), "long" * 100, "hmac:", "hmac:k1:none", 1, 1.0, True, "1", "True"]
+    assert [change(value) for value in [*values, *values]] == [ring.hashed(value) for value in values] * 2
+    assert len({change(value) for value in (1, 1.0, True)}) == 3
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,9 @@ def show(application: str | None, every: bool, stack: str | None, as_json: bool)
     found = monitors.ordered(state)
     if as_json:
         told = state.model_dump(mode="json", include={*_SHOWN})
-        _as_json({"application": name, **told, "findings": [each.model_dump(mode="json") for each in found]})
+        others = [{"version": version, **each.model_dump(mode="json")} for version, each in monitors.of_others(state)]
+        findings = [each.model_dump(mode="json") for each in found]
+        _as_json({"application": name, **told, "findings": findings, "otherVersions": others})
         return
     if state.looked_at is None:
         say.out(f"{name} was not looked at yet.")
@@ -86,6 +88,8 @@ def show(application: str | None, every: bool, stack: str | None, as_json: bool)
         write([*(Column(head, whole=True) for head in heads), Column("FOUND")], rows)
     if hidden := len(found) - len(shown):
         say.out(f"\n{hidden} {'is' if hidden == 1 else 'are'} right; `--all` shows {'it' if hidden == 1 else 'them'}.")
+    for _, each in monitors.of_others(state):
+        say.out(f"\n{each.window}, {each.aspect} {each.subject}: {each.state.value}, {each.text}")
     for text in state.problems:
         say.told(text)
     if retraining := state.of_retraining:

@@ -104,6 +104,18 @@ def ordered(state: MonitorState) -> list[Finding]:
     return sorted(state.findings.values(), key=rank)
 
 
+def of_others(state: MonitorState) -> list[tuple[str, Finding]]:
+    """What late labels told of versions that do not serve, the newest version first, with the version's number.
+
+    Slices are left out where nothing is wrong in them.
+    """
+    found = []
+    for version in sorted(state.others, key=lambda each: -int(each)):
+        findings = sorted(state.others[version].findings.values(), key=lambda each: (_ORDER[each.state], each.key))
+        found += [(version, each) for each in findings if "[" not in each.subject or each.state is State.BREACH]
+    return found
+
+
 def number(value: float | None) -> str:
     """A figure in a table; nothing where there is none."""
     return "" if value is None else f"{value:.4g}"

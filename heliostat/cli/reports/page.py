@@ -44,6 +44,7 @@ def page(found: Gathered, now: datetime) -> str:
         residuals=_residuals(found.windows),
         findings=[_finding(each) for each in monitors.ordered(state) if "[" not in each.subject or each.state is State.BREACH],
         slices=sum("[" in each.subject and each.state is not State.BREACH for each in state.findings.values()),
+        others=[(version, *_finding(each)) for version, each in monitors.of_others(state)],
         drift=_drift(found.windows),
         windows=[_window(report) for report in found.windows[::-1][:_MOST_WINDOWS]],
         problems=state.problems,

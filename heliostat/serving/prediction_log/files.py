@@ -56,6 +56,7 @@ def store(spool: Path, own: Head) -> Sealed:
     days: dict[int, _Day] = {}
     objects = open_store(own.store)
     erased = ErasedPeople(announced(objects, own.application))
+    keeps_all, reviewed = not erased, (head or own).review is not None
     with ExitStack() as files:
         with spool.open("rb") as source:
             for number, line in enumerate(source, 1):
@@ -71,9 +72,10 @@ def store(spool: Path, own: Head) -> Sealed:
                 if day is None:
                     file = files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet"))
                     day = days[entry.day] = _Day(file.name, columns)
-                rows = entry.without(erased)
+                rows = range(len(entry.asked)) if keeps_all else entry.without(erased)
                 day.add(entry, rows)
-                items += _items(entry, rows, head or own)
+                if reviewed:
+                    items += _items(entry, rows, head or own)
         for number, day in sorted(days.items()):
             day.close()
             date = dt.date(1970, 1, 1) + dt.timedelta(days=number)
@@ -126,19 +128,20 @@ class _Entry:
         """
         asked, answered = line["inputs"], line["predictions"]
         before, changes = line.get("model_predictions", answered), line.get("changes")
-        for part in (asked, answered, before, asked if changes is None else changes):
-            if not isinstance(part, list) or len(part) != len(asked):
+        parts = [asked, answered]
+        if before is not answered or changes is not None:
+            parts += [before, asked if changes is None else changes]
+        for part in parts:
+            if type(part) is not list or len(part) != len(asked):
                 raise ValueError("it has not as many answers as rows")
         request_id, version, time = line["request_id"], line["version"], int(line["time"] * 1e6)
         day = time // _DAY
-        if not isinstance(request_id, str) or not isinstance(version, str) or abs(day) > _MOST_DAYS:
+        if type(request_id) is not str or type(version) is not str or abs(day) > _MOST_DAYS:
             raise ValueError("its request_id, version or time is none")
         return cls(request_id, time, day, version, float(line["latency_ms"]), asked, answered, before, changes)
 
     def without(self, erased: ErasedPeople) -> Sequence[int]:
         """The numbers of the rows that are not of people whose rows are not stored any more."""
-        if not erased:
-            return range(len(self.asked))
         return [row for row, asked in enumerate(self.asked) if not erased.has(asked, self.time / 1e6)]
 
 
@@ -161,6 +164,9 @@ class _Day:
     def add(self, entry: _Entry, kept: Sequence[int]) -> None:
         """Write those rows of a request, sooner or later."""
         count, batch = len(kept), self._batch
+        if count == 1:
+            self._add_one(entry, kept[0])
+            return
         batch.request_id += [entry.request_id] * count
         batch.row += kept
         batch.time += [entry.time] * count
@@ -172,6 +178,22 @@ class _Day:
             batch.model_answered += [entry.model_answered[row] for row in kept]
             batch.changes += [entry.changes[row] if entry.changes else [] for row in kept]
         if len(batch) >= _BATCH_ROWS:
+            self._write()
+
+    def _add_one(self, entry: _Entry, row: int) -> None:
+        """What `add` does of one row, the usual request, without a list for each of its columns."""
+        batch = self._batch
+        batch.request_id.append(entry.request_id)
+        batch.row.append(row)
+        batch.time.append(entry.time)
+        batch.version.append(entry.version)
+        batch.latency_ms.append(entry.latency_ms)
+        batch.asked.append(entry.asked[row])
+        batch.answered.append(entry.answered[row])
+        if self._columns.postprocessed:
+            batch.model_answered.append(entry.model_answered[row])
+            batch.changes.append(entry.changes[row] if entry.changes else [])
+        if len(batch.row) >= _BATCH_ROWS:
             self._write()
 
     def close(self) -> None:

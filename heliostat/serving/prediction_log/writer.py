@@ -167,11 +167,12 @@ class PredictionLog:
     ) -> bytes:
         """What was sent and answered, as it was: only blanks of JSON break lines. A secret goes no further than here."""
         rows, answers = self._asked.rows(rows_in(bytes(body))), self._answered.rows(rows_in(bytes(answer)))
-        name = to_json(request_id.decode("latin-1"))
-        return b"".join(
-            (b'{"request_id":', name[:-1], self._middle, b"%.6f" % at, b',"latency_ms":', b"%.4f" % (seconds * 1000),
-             b',"inputs":', rows.replace(b"\n", b" ").replace(b"\r", b" "), b',"predictions":', answers,
-             _changed(processed, self._answered), b"}\n")
+        if not self._asked.changes_rows:
+            rows = rows.replace(b"\n", b" ").replace(b"\r", b" ")
+        name = to_json(request_id.decode("latin-1"))[:-1]
+        changed = b"" if processed is None else _changed(processed, self._answered)
+        return b'{"request_id":%b%b%.6f,"latency_ms":%.4f,"inputs":%b,"predictions":%b%b}\n' % (
+            name, self._middle, at, seconds * 1000, rows, answers, changed,
         )  # fmt: skip
 
     def _open(self) -> _Spool:
@@ -277,10 +278,10 @@ class PredictionLog:
             logger.warning(text)
 
 
-def _changed(processed: Processed | None, answered: Masking) -> bytes:
+def _changed(processed: Processed, answered: Masking) -> bytes:
     """What a line says of what steps changed; nothing where they changed nothing. What the model answered before them is
     treated as the answer is."""
-    if processed is None or not processed.changes:
+    if not processed.changes:
         return b""
     rows: list[list[dict[str, Any]]] = [[] for _ in processed.encoded]
     for change in processed.changes:
