@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 
 from heliostat.monitoring.alarms import Alarm, Alarms, Judged, Notification, Status, advance
 from heliostat.monitoring.deliveries import Outbox, enqueue
+from heliostat.monitoring.new_data import NewRows
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.retraining import Decision, Outcome, Retraining
 from heliostat.monitoring.windows import Looked
@@ -57,6 +58,8 @@ class MonitorState(Model):
     """The times of the newest `predictions`, `labels` and row of `training data`, as far as there are any."""
     new_rows: int = 0
     """Labelled rows that are newer than what the version was trained on."""
+    source: NewRows | None = Field(default=None, exclude_if=is_none)
+    """The same of the source that rows are ingested from, where a retraining may be asked for by them."""
     since: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     """The first look; None where a release wrote it that did not keep it."""
     findings: dict[str, Finding] = Field(default_factory=dict)
@@ -122,6 +125,7 @@ class Looks(Model):
     next_due: AwareDatetime | None = None
     newest: dict[str, AwareDatetime] = Field(default_factory=dict)
     new_rows: int = 0
+    source: NewRows | None = None
     findings: tuple[Finding, ...] = ()
     problems: tuple[str, ...] = ()
     decision: Decision | None = None
@@ -170,6 +174,7 @@ def after(state: MonitorState, look: Looks, monitor: Monitor) -> MonitorState:
             "next_due": look.next_due,
             "newest": look.newest,
             "new_rows": look.new_rows,
+            "source": look.source,
             "findings": findings,
             "problems": look.problems,
             "alarms": alarms,

@@ -26,7 +26,7 @@ from heliostat.resources.train_job import TrainJob
 from heliostat.spec.base import Parameters
 from heliostat.spec.batch import ParquetSink, PostgresSink, SnapshotSource, batch_name
 from heliostat.spec.code import CodeError, code_of
-from heliostat.spec.data_sets import SCHEMA_FILE as DATA_SCHEMA_FILE
+from heliostat.spec.data_sets import schema_file
 from heliostat.spec.federated import Federation
 from heliostat.spec.ingestion import DataSettings
 from heliostat.spec.judging import gate_mistakes, metric_functions, resolved_gate, resolved_strategy, strategy_mistakes
@@ -110,19 +110,29 @@ class ServedModelArgs:
     @property
     def data_schema_file(self) -> Path:
         """Where `schema.yaml` is, beside the module that makes the data."""
-        return self.root.joinpath(*self.dataset.partition(":")[0].split(".")).with_name(DATA_SCHEMA_FILE)
+        return schema_file(self.root, self.dataset)
 
     def transformed(self) -> Transformed | None:
-        """What `schema.yaml` expects after the workload's own transformation; None where it says nothing of it."""
+        """What `schema.yaml` expects after the workload's own transformation; None where it says nothing of it.
+
+        Raises:
+            pulumi.RunError: the module of its function is not in the checkout.
+        """
         text = self.data_schema()
         if text is None or "transformed" not in text:
             return None
         from heliostat.data.schema import SchemaError, read
 
         try:
-            return read(text).transformed
+            found = read(text).transformed
         except SchemaError:
             return None  # the data set's checks tell it
+        if found is not None:
+            try:
+                self.code(found.by)
+            except pulumi.RunError as error:
+                raise pulumi.RunError(f"{self.data_schema_file}: transformed.by is {found.by}: {error}") from None
+        return found
 
     def ingested(self, name: str, settings: DataSettings | None) -> Ingestion | None:
         """Where the rows come from, as a stack has it; None where the data set's function reads by itself.
@@ -322,9 +332,11 @@ class ServedModel(pulumi.ComponentResource):
             # Of what was kept although its candidate was refused the data are others than those of the candidate.
             tested = pulumi.Output.all(data.address, version.data_digest).apply(lambda found: _data_of(*found))
             scaling = spec.training.scaling if spec.federated is None else None
+            trains_here = not spec.model and spec.federated is None
             Monitor(
                 own, code, args.contract, model, tested, spec.monitor, platform, after, problem=declared, scaling=scaling,
                 data_value=None if spec.model else value, transformed=transformed, privacy=spec.serving.privacy,
+                new_data=ingestion.watched if ingestion is not None and trains_here else None,
             )  # fmt: skip
         self.url = application.url
         self.openapi_url = application.openapi_url
