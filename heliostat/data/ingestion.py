@@ -216,7 +216,8 @@ def labelled(rows: pa.Table, labels: pa.Table, source: LabelsSource, label: str)
     _require(labels, [source.on, source.column, *([source.time] if source.time else [])], "the labels")
     labels = labels.filter(pc.is_valid(labels[source.column]))
     if source.time is not None:
-        labels = labels.sort_by(source.time)
+        order = pc.sort_indices(labels, [(source.time, "ascending")], null_placement="at_start")  # stable
+        labels = labels.take(order)
     labels = newest(labels, (source.on,))
     places = pc.index_in(rows[source.on].cast(pa.string()), labels[source.on].cast(pa.string()).combine_chunks())
     known = pc.is_valid(places)

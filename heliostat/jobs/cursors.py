@@ -14,15 +14,20 @@ Cursor = int | float | str
 """A number, or a time as ISO 8601 writes it."""
 
 
-def asked(source: IncrementalQuery, since: Cursor | None) -> str:
-    """The query from where the last run ended."""
-    return f"SELECT * FROM {_rows(source, since)} ORDER BY {source.cursor}"  # noqa: S608 - the config's own query
+def asked(source: IncrementalQuery, since: Cursor | None, key: tuple[str, ...]) -> str:
+    """The query from where the last run ended. Rows with the same cursor come in the order of their key: a database may have
+    them in another one each time."""
+    order = ", ".join([source.cursor, *map(_quoted, key)])
+    return f"SELECT * FROM {_rows(source, since)} ORDER BY {order}"  # noqa: S608 - the config's own query
 
 
 def counted(source: IncrementalQuery, since: Cursor | None, label: str) -> str:
     """How many of its rows have a label, from where the last run ended."""
-    column = '"' + label.replace('"', '""') + '"'
-    return f"SELECT count({column}) FROM {_rows(source, since)}"  # noqa: S608 - the same
+    return f"SELECT count({_quoted(label)}) FROM {_rows(source, since)}"  # noqa: S608 - the same
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
 
 
 def _rows(source: IncrementalQuery, since: Cursor | None) -> str:

@@ -52,8 +52,8 @@ class Ingested:
         """The data sets that the rows are of."""
         self.before = self._whole(self._read())
         """What was known before."""
-        self.parts: tuple[Part, ...] = ()
-        """All that is known, in the order in which it counts."""
+        self._state = SourceState()
+        """How far it is read by now."""
         self._read_until: Reading | None = None
 
     def rows(self) -> pa.Table:
@@ -82,10 +82,15 @@ class Ingested:
                 self.parents = (parent,)
                 return table
         self._store.put(self._state_key, state.model_dump_json(indent=2).encode())
-        self.parts = state.parts
+        self._state = state
         if not any(part.rows for part in state.parts):
             raise PermanentError(f"the source has no rows: {source.model_dump_json(exclude={'database'})}")
         return _together(self._kept(part) for part in state.parts)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All that is known, in the order in which it counts; nothing before rows are read."""
+        return self._state.parts
 
     def fresh(self) -> Iterator[pa.Table]:
         """The rows that the last data set had not, whether a run before read them or not; some may be in it as well."""
@@ -100,8 +105,9 @@ class Ingested:
     def done(self, until: datetime | None) -> None:
         """Take note that a data set was made up to a moment."""
         if self.parts:
+            # What another run left since is of another data set: it goes on from there, or reads it again.
             made = tuple(part.digest for part in self.parts)
-            state = self._read().model_copy(update={"until": until, "made": made})
+            state = self._state.model_copy(update={"until": until, "made": made})
             self._store.put(self._state_key, state.model_dump_json(indent=2).encode())
 
     def require_current(self) -> None:
@@ -172,7 +178,7 @@ class Ingested:
 
     def _files(self, source: FilesSource) -> SourceState:
         known = {(part.uri, part.tag): part for part in self.before.parts}
-        parts = []
+        parts, went = list[Part](), list[str]()
         store = open_store(store_address(source, self._address))
         files = listed(source, store)
         for info in files:
@@ -180,8 +186,15 @@ class Ingested:
             part = known.get((uri, tag))
             if part is None:
                 self._tell(f"reading {uri}")
-                part = self._keep(uri, tag, _table(source, uri, store.get(info.key)))
+                try:
+                    content = store.get(info.key)
+                except ObjectMissingError:
+                    went.append(uri)
+                    continue
+                part = self._keep(uri, tag, _table(source, uri, content))
             parts.append(part)
+        if went:
+            self.notes.append(f"{len(went)} files went while others were read, as {min(went)}")
         gone = {part.uri for part in self.before.parts} - {part.uri for part in parts}
         if gone:
             self.notes.append(f"{len(gone)} files that were read before are gone, and their rows with them, as {min(gone)}")
@@ -194,7 +207,7 @@ class Ingested:
         parts = [*self.before.parts]
         schema = self._kept(parts[0]).schema if parts else None
         newest = since
-        with databases.reading(source.database, cursors.asked(source, since), _BATCH_ROWS) as rows:
+        with databases.reading(source.database, cursors.asked(source, since, self._ingestion.key), _BATCH_ROWS) as rows:
             if source.cursor not in rows.names:
                 raise PermanentError(
                     f"the query has no column {source.cursor!r} to go on from; it has {', '.join(rows.names)}"

@@ -27,8 +27,9 @@ def listed(source: FilesSource, store: ObjectStore) -> list[ObjectInfo]:
 
 
 def tag_of(info: ObjectInfo) -> str:
-    """What tells that a file changed."""
-    return f"{info.size} {info.modified.timestamp():.6f}"
+    """What tells that a file changed: its tag, or where a store has none when it was written. A bucket's clock has whole
+    seconds, and an object that is put again as it was is the same."""
+    return f"{info.size} {info.tag or f'{info.modified.timestamp():.6f}'}"
 
 
 def footer(address: StoreAddress, key: str) -> pq.FileMetaData:
