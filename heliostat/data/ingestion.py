@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final, Self
@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from heliostat.data.columns import is_text
 from heliostat.data.splits import Split, SplitTables, in_utc
 from heliostat.spec.base import EntryPoint, Model, is_empty, is_none
-from heliostat.spec.ingestion import DataSetSource, DataSettings, FilesSource, IncrementalQuery, RowSource
+from heliostat.spec.ingestion import DataSetSource, DataSettings, FilesSource, IncrementalQuery, RowSource, WatchedSource
 
 _NAMED: Final = 5
 """Texts that a mistake names."""
@@ -74,6 +74,15 @@ class Ingestion(Model):
             )
         return found
 
+    @property
+    def watched(self) -> WatchedSource | None:
+        """What a monitor counts new rows of; None of what its log, or what is upstream, tells."""
+        if self.labels is not None:
+            return WatchedSource(source=self.labels.files, label=self.labels.column)
+        if isinstance(self.source, FilesSource | IncrementalQuery):
+            return WatchedSource(source=self.source, label=self.label)
+        return None
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         wrong = []
@@ -93,6 +102,8 @@ class Counted:
     """What became of the rows on the way, in words."""
 
     notes: list[str] = field(default_factory=list)
+    later: int = 0
+    """Labelled rows that happened too late to be taken."""
 
     def less(self, before: pa.Table, after: pa.Table, why: str) -> pa.Table:
         """Take note of rows that are left out."""
@@ -117,17 +128,35 @@ def prepared(ingestion: Ingestion, rows: pa.Table, labels: pa.Table | None, coun
     if ingestion.key:
         rows = counted.less(rows, newest(rows, ingestion.key), f"a newer one has the same {', '.join(ingestion.key)}")
     if ingestion.until is not None and ingestion.time is not None:
-        kept = rows.filter(before(rows[ingestion.time], ingestion.time, ingestion.until))
+        times = rows[ingestion.time]
+        in_time = before(times, ingestion.time, ingestion.until)
+        counted.later = _labelled_rows(ingestion, rows.filter(pc.and_(pc.invert(in_time), pc.is_valid(times))), labels)
+        kept = rows.filter(in_time)
         rows = counted.less(rows, kept, f"{ingestion.time} is from {ingestion.until.isoformat()} on, or missing")
     if ingestion.labels is not None and labels is not None:
         rows = counted.less(rows, labelled(rows, labels, ingestion.labels, ingestion.label), "nobody has labelled them")
     _require(rows, [ingestion.label], "the rows")
-    return rows
+    known = rows.filter(_is_known(rows[ingestion.label]))
+    return counted.less(rows, known, f"their label {ingestion.label} is missing")
+
+
+def _labelled_rows(ingestion: Ingestion, rows: pa.Table, labels: pa.Table | None) -> int:
+    """How many rows have a label."""
+    if ingestion.labels is not None and labels is not None:
+        return int(labelled(rows, labels, ingestion.labels, ingestion.label).num_rows)
+    if ingestion.label not in rows.column_names:
+        return 0
+    return int(pc.sum(_is_known(rows[ingestion.label])).as_py() or 0)
+
+
+def _is_known(label: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which rows have a label: NaN is none."""
+    return pc.invert(pc.is_null(label, nan_is_null=pa.types.is_floating(label.type)))
 
 
 def newest(rows: pa.Table, key: tuple[str, ...]) -> pa.Table:
     """The last row of each key, in the order in which these are; rows without a key are each by themselves."""
-    codes, missing = _codes(rows, key)
+    codes, missing = codes_of(rows, key)
     codes = np.where(missing, -1 - np.arange(rows.num_rows), codes)
     _, last = np.unique(codes[::-1], return_index=True)
     return rows.take(pa.array(np.sort(rows.num_rows - 1 - last)))
@@ -187,7 +216,8 @@ def labelled(rows: pa.Table, labels: pa.Table, source: LabelsSource, label: str)
     _require(labels, [source.on, source.column, *([source.time] if source.time else [])], "the labels")
     labels = labels.filter(pc.is_valid(labels[source.column]))
     if source.time is not None:
-        labels = labels.sort_by(source.time)
+        order = pc.sort_indices(labels, [(source.time, "ascending")], null_placement="at_start")  # stable
+        labels = labels.take(order)
     labels = newest(labels, (source.on,))
     places = pc.index_in(rows[source.on].cast(pa.string()), labels[source.on].cast(pa.string()).combine_chunks())
     known = pc.is_valid(places)
@@ -222,46 +252,7 @@ def split(
     return SplitTables(train, found.validation, found.test, found.notes)
 
 
-def late(ingestion: Ingestion, fresh: Iterable[pa.Table], earlier: Iterable[pa.Table], until: datetime | None) -> int:
-    """How many rows came since the last data set, up to `until`, and happened before that.
-
-    Args:
-        ingestion: whose `time` and `key` count.
-        fresh: what was read since, in parts. A query reads some rows again, and so does a file that changed.
-        earlier: the parts that the last data set was made of; a row of them that came again as it was is not late.
-        until: up to when that was.
-
-    Raises:
-        ValueError: the column holds no times.
-    """
-    name = ingestion.time
-    if until is None or name is None:
-        return 0
-    timely = (timed(ingestion, part) for part in fresh if name in part.column_names)
-    parts = [part.filter(before(part[name], name, until)) for part in timely]
-    if not any(part.num_rows for part in parts):
-        return 0
-    found = pa.concat_tables(parts, promote_options="permissive")
-    if all(column in found.column_names for column in ingestion.key) and ingestion.key:
-        found = newest(found, ingestion.key)
-    again = np.zeros(found.num_rows, np.bool_)
-    for part in earlier:
-        again |= _among(found, timed(ingestion, part))
-    return int(found.num_rows - again.sum())
-
-
-def _among(rows: pa.Table, others: pa.Table) -> NDArray[np.bool_]:
-    """Which rows are among others, with the same value in each column that both have."""
-    shared = tuple(name for name in rows.column_names if name in others.column_names)
-    try:
-        together = pa.concat_tables([others.select(shared), rows.select(shared)], promote_options="permissive")
-    except pa.ArrowException:  # a column has another type by now: no row is as it was
-        return np.zeros(rows.num_rows, np.bool_)
-    codes, _ = _codes(together, shared)
-    return np.isin(codes[others.num_rows :], codes[: others.num_rows])
-
-
-def _codes(rows: pa.Table, columns: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def codes_of(rows: pa.Table, columns: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """A number for each row, the same where all of these columns are, and whether one of them is missing."""
     codes = np.zeros(rows.num_rows, np.int64)
     missing = np.zeros(rows.num_rows, np.bool_)

@@ -1,18 +1,13 @@
-"""What a schema says of leakage: which of the checks of `leakage` the splits of a data set are held to. Pure."""
+"""What a schema says of leakage: what must not give the answer away."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
-import pyarrow as pa
 from pydantic import Field
 
 from heliostat.spec.base import Model, is_empty, is_none
-
-if TYPE_CHECKING:
-    from heliostat.data.leakage import Leak
-    from heliostat.data.schema import Schema
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -53,41 +48,6 @@ class LeakageExpectations(Model):
         """The columns that are needed of all rows of all splits."""
         near = self.near_duplicates.columns if self.near_duplicates is not None else ()
         return tuple(dict.fromkeys((*((self.group,) if self.group is not None else ()), *near)))
-
-
-def leaks(schema: Schema, sample: pa.Table, splits: Mapping[str, pa.Table]) -> Iterator[Leak]:
-    """What gives the answer away, of what the schema has looked for.
-
-    Args:
-        schema: whose `leakage` says it; without it nothing is looked for.
-        sample: rows of the train split, with all columns.
-        splits: all rows of each split, with the columns of `LeakageExpectations.across_splits`.
-
-    Raises:
-        ValueError: a column that is named is not there, or cannot be compared.
-    """
-    from heliostat.data.leakage import after_event, groups_in_two, knows_label, near_duplicates
-
-    expected = schema.leakage
-    if expected is None:
-        return
-    suspects = [name for name in schema.features if name in sample.column_names and name not in expected.allowed]
-    if expected.knows_label is not None and schema.label is not None and _differs(sample, schema.label):
-        yield from knows_label(sample, schema.label, suspects, expected.knows_label)
-    if expected.event is not None:
-        yield from after_event(sample, expected.event, schema, suspects)
-    if expected.group is not None:
-        yield from groups_in_two(splits, expected.group)
-    if expected.near_duplicates is not None:
-        near = expected.near_duplicates
-        yield from near_duplicates(splits, near.columns, near.tolerance)
-
-
-def _differs(sample: pa.Table, label: str) -> bool:
-    """One value alone is known by every column and by none."""
-    from heliostat.data.leakage import is_finite
-
-    return label in sample.column_names and len(sample[label].filter(is_finite(sample[label])).unique()) > 1
 
 
 def unknown_columns(expected: LeakageExpectations, columns: Sequence[str]) -> Iterator[str]:

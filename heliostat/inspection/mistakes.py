@@ -120,6 +120,7 @@ _ROLES: Final[Mapping[Role, Callable[[Any], Iterator[str]]]] = {
     Role.DATASET: lambda given: _takes(given, "one argument, the parameters"),
     Role.INGESTED: lambda given: _takes(given, "two arguments, the parameters and the rows that are ingested", 2),
     Role.AUGMENTATION: lambda given: _takes(given, "two arguments, the train split and the parameters", 2),
+    Role.TRANSFORMATION: lambda given: _takes(given, "one argument, the columns"),
     Role.TRAINING: lambda given: _takes(given, "one argument, the training's context"),
     Role.FEDERATION: _federation,
     Role.PRIVATE_FEDERATION: lambda given: _federation(given, private=True),

@@ -10,12 +10,14 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from heliostat.data.ingestion import Counted, Ingestion, late, newest, prepared, split
+from heliostat.data.ingestion import Counted, Ingestion, newest, prepared, split
+from heliostat.data.late_rows import late
 from heliostat.jobs.ingested_rows import Ingested, labels_of
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Parts, Tables
 from heliostat.spec.data_sets import DataSource
 from heliostat.spec.jobs import SnapshotSpecification
+from heliostat.spec.readings import Reading
 from heliostat.systems.errors import PermanentError
 
 Know = Callable[..., None]
@@ -30,6 +32,8 @@ class Made:
     done: Callable[[], None] = lambda: None
     require_current: Callable[[], None] = lambda: None
     """Called before they are kept."""
+    reading: Reading | None = None
+    """How far the source was read."""
 
 
 def data_of(specification: SnapshotSpecification, tell: Callable[[str], None], know: Know = lambda *tables: None) -> Made:
@@ -52,13 +56,14 @@ def data_of(specification: SnapshotSpecification, tell: Callable[[str], None], k
         raise PermanentError(f"the ingestion of {specification.name}: {error}") from None
     with _told_of(specification):
         ingested = Ingested(specification.name, ingestion, specification.store, tell)
-        rows, told, counted = _rows(ingestion, ingested, specification, know)
+        rows, told, counted, read = _rows(ingestion, ingested, specification, know)
     tell(f"{rows.num_rows:,} rows are ingested")
     made = _checked(
         function(specification.parameters, rows), specification, (pa.Table, Tables, Parts), "a pyarrow.Table, or Tables"
     )
     with _told_of(specification):
-        return _settled(made, specification, ingestion, ingested, told, counted)
+        found = _settled(made, specification, ingestion, ingested, told, counted)
+    return replace(found, reading=ingested.reading(read, counted.later))
 
 
 @contextmanager
@@ -72,16 +77,16 @@ def _told_of(specification: SnapshotSpecification) -> Iterator[None]:
 
 def _rows(
     ingestion: Ingestion, ingested: Ingested, specification: SnapshotSpecification, know: Know
-) -> tuple[pa.Table, tuple[DataSource, ...], Counted]:
-    """The rows that the function is given, where their labels are from, and what was odd."""
+) -> tuple[pa.Table, tuple[DataSource, ...], Counted, Reading | None]:
+    """The rows that the function is given, where their labels are from, what was odd, and how far labels were read."""
     rows = ingested.rows()
     know(rows)
-    labels, told = labels_of(ingestion, specification.store)
+    labels, told, read = labels_of(ingestion, specification.store)
     if labels is not None:
         know(labels)
     counted = Counted([*ingested.notes])
     _tell_late(ingestion, ingested, rows, counted)
-    return prepared(ingestion, rows, labels, counted), told, counted
+    return prepared(ingestion, rows, labels, counted), told, counted, read
 
 
 def _settled(

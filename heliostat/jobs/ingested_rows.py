@@ -11,12 +11,13 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from heliostat.data.ingestion import Ingestion
+from heliostat.jobs import cursors
 from heliostat.jobs.batch_rows import table_of
 from heliostat.jobs.parent_rows import rows_of_parent
 from heliostat.jobs.predicted_rows import predicted
@@ -26,6 +27,7 @@ from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import DataSource, Parent
 from heliostat.spec.ingested import Part, SourceState
 from heliostat.spec.ingestion import DataSetSource, FilesSource, IncrementalQuery, PredictionsSource
+from heliostat.spec.readings import Reading
 from heliostat.systems import databases
 from heliostat.systems.erasures import erased_parts
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -50,8 +52,9 @@ class Ingested:
         """The data sets that the rows are of."""
         self.before = self._whole(self._read())
         """What was known before."""
-        self.parts: tuple[Part, ...] = ()
-        """All that is known, in the order in which it counts."""
+        self._state = SourceState()
+        """How far it is read by now."""
+        self._read_until: Reading | None = None
 
     def rows(self) -> pa.Table:
         """All rows of the source, the newest last.
@@ -79,10 +82,15 @@ class Ingested:
                 self.parents = (parent,)
                 return table
         self._store.put(self._state_key, state.model_dump_json(indent=2).encode())
-        self.parts = state.parts
+        self._state = state
         if not any(part.rows for part in state.parts):
             raise PermanentError(f"the source has no rows: {source.model_dump_json(exclude={'database'})}")
         return _together(self._kept(part) for part in state.parts)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All that is known, in the order in which it counts; nothing before rows are read."""
+        return self._state.parts
 
     def fresh(self) -> Iterator[pa.Table]:
         """The rows that the last data set had not, whether a run before read them or not; some may be in it as well."""
@@ -97,8 +105,9 @@ class Ingested:
     def done(self, until: datetime | None) -> None:
         """Take note that a data set was made up to a moment."""
         if self.parts:
+            # What another run left since is of another data set: it goes on from there, or reads it again.
             made = tuple(part.digest for part in self.parts)
-            state = self._read().model_copy(update={"until": until, "made": made})
+            state = self._state.model_copy(update={"until": until, "made": made})
             self._store.put(self._state_key, state.model_dump_json(indent=2).encode())
 
     def require_current(self) -> None:
@@ -109,6 +118,16 @@ class Ingested:
         """
         if erased_parts(self._store, self._name).keys() != self._erased.keys():
             raise RetryableError("a person's rows were deleted while a data set was made of them: make it again")
+
+    def reading(self, labels: Reading | None, later: int) -> Reading | None:
+        """How far the source was read, or the labels that people made; None of what a monitor does not count.
+
+        Args:
+            labels: how far these were.
+            later: how many rows happened too late to be taken.
+        """
+        found = labels if labels is not None else self._read_until
+        return found.model_copy(update={"later": later}) if found is not None else None
 
     @property
     def sources(self) -> tuple[DataSource, ...]:
@@ -159,18 +178,28 @@ class Ingested:
 
     def _files(self, source: FilesSource) -> SourceState:
         known = {(part.uri, part.tag): part for part in self.before.parts}
-        parts = []
+        parts, went = list[Part](), list[str]()
         store = open_store(store_address(source, self._address))
-        for info in listed(source, store):
+        files = listed(source, store)
+        for info in files:
             uri, tag = store.uri(info.key), tag_of(info)
             part = known.get((uri, tag))
             if part is None:
                 self._tell(f"reading {uri}")
-                part = self._keep(uri, tag, _table(source, uri, store.get(info.key)))
+                try:
+                    content = store.get(info.key)
+                except ObjectMissingError:
+                    went.append(uri)
+                    continue
+                part = self._keep(uri, tag, _table(source, uri, content))
             parts.append(part)
+        if went:
+            self.notes.append(f"{len(went)} files went while others were read, as {min(went)}")
         gone = {part.uri for part in self.before.parts} - {part.uri for part in parts}
         if gone:
             self.notes.append(f"{len(gone)} files that were read before are gone, and their rows with them, as {min(gone)}")
+        rows, size = sum(part.rows for part in parts), sum(info.size for info in files)
+        self._read_until = Reading(source=ingested.digest_of_source(source), rows=rows, size=size)
         return self.before.model_copy(update={"parts": tuple(parts)})
 
     def _query(self, source: IncrementalQuery) -> SourceState:
@@ -178,7 +207,7 @@ class Ingested:
         parts = [*self.before.parts]
         schema = self._kept(parts[0]).schema if parts else None
         newest = since
-        with databases.reading(source.database, _asked(source, since), _BATCH_ROWS) as rows:
+        with databases.reading(source.database, cursors.asked(source, since, self._ingestion.key), _BATCH_ROWS) as rows:
             if source.cursor not in rows.names:
                 raise PermanentError(
                     f"the query has no column {source.cursor!r} to go on from; it has {', '.join(rows.names)}"
@@ -186,26 +215,30 @@ class Ingested:
             for tables in _in_parts(table_of(rows.names, batch, {}, schema) for batch in rows.batches):
                 schema = tables[0].schema
                 table = pa.concat_tables(tables)
-                last = _greatest(table[source.cursor])
-                newest = _later(newest, last)
+                last = cursors.greatest(table[source.cursor])
+                newest = cursors.later(newest, last)
                 part = self._keep(f"query {source.cursor} {since} to {last}", str(last), table)
                 self._tell(f"read {table.num_rows:,} rows of the query")
                 if part.digest not in {each.digest for each in parts}:
                     parts.append(part)
+            if self._ingestion.labels is None and self._ingestion.label in rows.names:
+                (again,) = rows.first(cursors.counted(source, newest, self._ingestion.label))
+                self._read_until = Reading(source=ingested.digest_of_source(source), cursor=newest, again=again)
         return self.before.model_copy(update={"parts": tuple(parts), "cursor": newest})
 
 
-def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None, tuple[DataSource, ...]]:
-    """The labels of people, where there are any, and where from.
+def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None, tuple[DataSource, ...], Reading | None]:
+    """The labels of people, where there are any, where from, and how far they were read.
 
     Raises:
         PermanentError: a file cannot be read.
     """
     if ingestion.labels is None:
-        return None, ()
+        return None, (), None
     source = ingestion.labels.files
     store = open_store(store_address(source, own))
-    contents = [(store.uri(info.key), store.get(info.key)) for info in listed(source, store)]
+    files = listed(source, store)
+    contents = [(store.uri(info.key), store.get(info.key)) for info in files]
     if not contents:
         raise PermanentError(f"there are no labels at {source.uri}: no file ends with .{source.format}")
     tables = [_table(source, uri, content) for uri, content in contents]
@@ -213,7 +246,9 @@ def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None,
         DataSource(uri=uri, digest=hashlib.sha256(content).hexdigest(), rows=table.num_rows, note="labels")
         for (uri, content), table in zip(contents, tables, strict=True)
     ]
-    return _together(iter(tables)), tuple(told)
+    rows, size = sum(table.num_rows for table in tables), sum(info.size for info in files)
+    reading = Reading(source=ingested.digest_of_source(source), rows=rows, size=size)
+    return _together(iter(tables)), tuple(told), reading
 
 
 def _table(source: FilesSource, uri: str, content: bytes) -> pa.Table:
@@ -248,41 +283,6 @@ def _together(tables: Iterator[pa.Table]) -> pa.Table:
         return pa.concat_tables(found, promote_options="permissive")
     except pa.ArrowException as error:
         raise PermanentError(f"the files do not fit together: {error}; give a column the same type in each") from None
-
-
-def _asked(source: IncrementalQuery, since: int | float | str | None) -> str:
-    """The query from where the last run ended. What is written into it is a number or a time that the database gave."""
-    query = source.query.rstrip("; \n\t")
-    if since is None:
-        return f"SELECT * FROM ({query}) AS ingested ORDER BY {source.cursor}"  # noqa: S608 - the config's own query
-    if isinstance(since, str):
-        value = f"'{(datetime.fromisoformat(since) - source.lateness).isoformat(sep=' ')}'"
-    else:
-        value = repr(since - source.behind)
-    return f"SELECT * FROM ({query}) AS ingested WHERE {source.cursor} >= {value} ORDER BY {source.cursor}"  # noqa: S608
-
-
-def _later(one: int | float | str | None, other: int | float | str) -> int | float | str:
-    """The greater of two cursors, of which none is there at first; both are numbers, or both times."""
-    if isinstance(one, str) and isinstance(other, str):
-        return max(one, other, key=datetime.fromisoformat)
-    return max(one, other) if isinstance(one, int | float) and isinstance(other, int | float) else other
-
-
-def _greatest(column: pa.ChunkedArray) -> int | float | str:
-    from pyarrow import compute
-
-    found: Any = compute.max(column).as_py()
-    if isinstance(found, datetime):
-        return found.isoformat()
-    if isinstance(found, str):
-        try:
-            return datetime.fromisoformat(found).isoformat()  # SQLite has times as text
-        except ValueError:
-            pass  # what it is instead may be personal
-    if isinstance(found, int | float):
-        return found
-    raise PermanentError(f"the cursor holds {column.type}: it must be a number or a time in each row; CAST it in the query")
 
 
 def _in_parts(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:

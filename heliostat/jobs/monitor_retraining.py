@@ -12,7 +12,9 @@ from heliostat.jobs.monitor_asked import Looking
 from heliostat.jobs.monitor_costs import Costs
 from heliostat.jobs.monitor_upstream import upstream
 from heliostat.jobs.monitor_windows import kept_reports
+from heliostat.jobs.new_rows import new_rows as new_rows_of
 from heliostat.monitoring.looking import WindowReport
+from heliostat.monitoring.new_data import NewRows
 from heliostat.monitoring.proposals import Proposal, ended, judged, until_of
 from heliostat.monitoring.retraining import Known, Outcome, Retraining, decide
 from heliostat.monitoring.state import MonitorState
@@ -53,7 +55,7 @@ def _is_another_model(entry: Entry) -> bool:
 def considered(
     asked: Looking, state: MonitorState, reports: Sequence[WindowReport], new_rows: int, newest_label: datetime | None
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """What a look says of retraining (`decision`, `proposal`, `ended` of `Looks`), and its findings."""
+    """What a look says of retraining (`decision`, `proposal`, `ended`, `source` of `Looks`), and its findings."""
     specification, reference, store, now = asked.specification, asked.reference, asked.store, asked.now
     candidates = (
         *gate_notes.refused(store, specification.name),
@@ -73,11 +75,13 @@ def considered(
     changed, problems = upstream(specification, store)
     expected = costs.of_version(specification.model_uri)
     windows = max((each.windows for each in policy.triggers if isinstance(each, FindingTrigger)), default=0)
-    value = _value(policy, newest_label, now)
+    source = new_rows_of(specification, store)
+    value = _value(policy, newest_label, source, now)
     known = Known(
         trained=reference.about.since,
         trained_rows=reference.about.trained_rows,
         new_rows=new_rows,
+        source=source,
         upstream=changed,
         expected_cost_usd=expected,
         findings=tuple(_recent(store, specification.name, reports, windows + _SPARE if windows else 0)),
@@ -87,26 +91,30 @@ def considered(
     )
     decision = decide(policy, known, now)
     if not decision.proposed:
-        return {"decision": decision, "ended": over, "problems": tuple(problems)}, findings
+        return {"decision": decision, "ended": over, "problems": tuple(problems), "source": source}, findings
     proposal = Proposal(
         application=specification.name,
         at=now,
         model_uri=specification.model_uri,
         reasons=decision.reasons,
         new_rows=new_rows,
+        source=source.text if source is not None and source.rows else "",
         window=reports[-1].window if reports else state.newest_window,
         expected_cost_usd=expected,
         data_parameter=policy.data_parameter if value is not None else None,
         value=value,
         continues=policy.continues and value is not None,
     )
-    return {"decision": decision, "proposal": proposal, "ended": over, "problems": tuple(problems)}, findings
+    told = {"decision": decision, "proposal": proposal, "ended": over, "problems": tuple(problems), "source": source}
+    return told, findings
 
 
-def _value(policy: RetrainingPolicy, newest_label: datetime | None, now: datetime) -> str | None:
-    """What the data parameter is to be; None where there is none, or nobody knows."""
+def _value(policy: RetrainingPolicy, newest_label: datetime | None, source: NewRows | None, now: datetime) -> str | None:
+    """What the data parameter is to be; None where there is none, or nobody knows. Where rows of the source are new, whenever
+    they happened, it takes them up to the end of yesterday at least."""
     if policy.data_parameter == UNTIL:
-        return until_of(newest_label, now)
+        of_log = until_of(newest_label, now)
+        return max(of_log, until_of(None, now)) if source is not None and source.rows else of_log
     return f"{newest_label:%Y-%m-%d}" if policy.data_parameter is not None and newest_label is not None else None
 
 

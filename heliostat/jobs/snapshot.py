@@ -18,6 +18,7 @@ from heliostat.ml.snapshots.holding import Held, SplitFinding, hold
 from heliostat.ml.snapshots.splits import Split
 from heliostat.spec.data_sets import Making, prefix_of
 from heliostat.spec.jobs import SnapshotSpecification
+from heliostat.spec.readings import Reading
 from heliostat.spec.snapshot_settings import sample_text
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
@@ -58,7 +59,7 @@ def _made(specification: SnapshotSpecification, personal: PersonalTexts) -> None
         if specification.sample is None:
             raise
         raise PermanentError(f"{sample_text(specification.sample)} of {specification.name}: {error}") from None
-    made = _making(specification, data, told)
+    made = _making(specification, data, told, found.reading)
     datasets.put_json(store, specification.result_key, {**manifest, **({"made": made} if made else {})})
     found.done()
 
@@ -119,7 +120,10 @@ def _refused(specification: SnapshotSpecification, store: ObjectStore, found: He
 
 
 def _making(
-    specification: SnapshotSpecification, data: datasets.Tables | datasets.Parts, told: list[SplitFinding]
+    specification: SnapshotSpecification,
+    data: datasets.Tables | datasets.Parts,
+    told: list[SplitFinding],
+    reading: Reading | None,
 ) -> dict[str, Any] | None:
     """How the snapshot was made; None where the job was asked for by a release that kept nothing of it."""
     if specification.identity is None or specification.code_digest is None:
@@ -135,6 +139,7 @@ def _making(
         parents=tuple(dict.fromkeys(data.parents)),
         schema_digest=read(specification.data_schema).digest if specification.data_schema is not None else "",
         findings=tuple(each.as_json() for each in told),
+        reading=reading,
     )
     return made.model_dump(mode="json")
 

@@ -23,7 +23,9 @@ class Proposal(Model):
     """What serves, and is to be trained anew."""
     reasons: tuple[str, ...]
     new_rows: int
-    """Labelled rows that the version has not seen."""
+    """Labelled rows of the prediction log that the version has not seen."""
+    source: str = Field(default="", exclude_if=is_empty)
+    """The same of the source that its rows are ingested from, in a clause."""
     window: str = ""
     """The newest that was looked at."""
     data_parameter: str | None = Field(default=None, exclude_if=is_none)
@@ -62,6 +64,8 @@ class Proposal(Model):
     def facts(self) -> tuple[str, ...]:
         """What whoever decides about it is told beside the reasons, in words."""
         found = [f"{self.model_uri} serves, and {self.new_rows:,} labelled rows are new to it"]
+        if self.source:
+            found.append(f"Of what its data are made of {self.source}")
         if self.expected_cost_usd is not None:
             found.append(f"The training is going to cost about {self.expected_cost_usd:.2f} USD by list, as the last one did")
         if self.continues:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, Field
 
+from heliostat.monitoring.new_data import NewRows
 from heliostat.spec.base import Model, is_none
 from heliostat.spec.findings import Finding, State
 from heliostat.spec.retraining import (
@@ -52,7 +53,9 @@ class Known(Model):
     """When the training of what serves began."""
     trained_rows: int
     new_rows: int
-    """Labelled rows that are there now and were not then."""
+    """Labelled rows of the prediction log that are there now and were not then."""
+    source: NewRows | None = None
+    """The same of the source that rows are ingested from; None where there is none that is counted."""
     upstream: dict[str, tuple[str, str]] = Field(default_factory=dict)
     """What the model was made of, by name: the version then and the one now."""
     findings: tuple[Finding, ...] = ()
@@ -132,7 +135,10 @@ def _new_data(trigger: NewDataTrigger, known: Known) -> str:
     else:
         enough = max(1, round((trigger.share or 0) * known.trained_rows))
         told = f"{enough:,}, {trigger.share:.0%} of what it was trained on"
-    return f"{known.new_rows:,} labelled rows are new; {told}, are enough" if known.new_rows >= enough else ""
+    if known.new_rows >= enough:
+        return f"{known.new_rows:,} labelled rows are new; {told}, are enough"
+    source = known.source
+    return f"{source.text}; {told}, are enough" if source is not None and (source.rows or 0) >= enough else ""
 
 
 def _found(trigger: FindingTrigger, known: Known) -> str:
@@ -182,8 +188,10 @@ def _waits(policy: RetrainingPolicy, known: Known, now: datetime) -> Iterable[tu
 
 
 def _others(policy: RetrainingPolicy, known: Known, now: datetime) -> Iterable[str]:
-    if known.new_rows < policy.least_new_rows:
-        yield f"{known.new_rows:,} labelled rows are new, fewer than the {policy.least_new_rows:,} that it takes"
+    in_source = known.source.rows or 0 if known.source is not None else 0
+    if max(known.new_rows, in_source) < policy.least_new_rows:
+        of_source = f", and {known.source.text}" if known.source is not None else ""
+        yield f"{known.new_rows:,} labelled rows are new{of_source}: fewer than the {policy.least_new_rows:,} that it takes"
     if policy.data_parameter and known.data_value and known.next_data_value and known.next_data_value <= known.data_value:
         yield (
             f"{policy.data_parameter} is {known.data_value} already, and would be {known.next_data_value}: the same data "

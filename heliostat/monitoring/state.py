@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 
 from heliostat.monitoring.alarms import Alarm, Alarms, Judged, Notification, Status, advance
 from heliostat.monitoring.deliveries import Outbox, enqueue
+from heliostat.monitoring.new_data import NewRows
 from heliostat.monitoring.other_versions import OtherVersion, remembered
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.retraining import Decision, Outcome, Retraining
@@ -58,6 +59,8 @@ class MonitorState(Model):
     """The times of the newest `predictions`, `labels` and row of `training data`, as far as there are any."""
     new_rows: int = 0
     """Labelled rows that are newer than what the version was trained on."""
+    source: NewRows | None = Field(default=None, exclude_if=is_none)
+    """The same of the source that rows are ingested from, where a retraining may be asked for by them."""
     since: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     """The first look; None where a release wrote it that did not keep it."""
     findings: dict[str, Finding] = Field(default_factory=dict)
@@ -125,6 +128,7 @@ class Looks(Model):
     next_due: AwareDatetime | None = None
     newest: dict[str, AwareDatetime] = Field(default_factory=dict)
     new_rows: int = 0
+    source: NewRows | None = None
     findings: tuple[Finding, ...] = ()
     others: dict[str, OtherVersion] | None = None
     """Of the versions that rows were read of beside the one that serves; None where nothing was read."""
@@ -181,6 +185,7 @@ def after(state: MonitorState, look: Looks, monitor: Monitor) -> MonitorState:
             "next_due": look.next_due,
             "newest": look.newest,
             "new_rows": look.new_rows,
+            "source": look.source,
             "findings": findings,
             "others": _others(state, look),
             "problems": look.problems,

@@ -37,7 +37,7 @@ class DatasetHandler(Handler[DatasetInputs, DatasetOutputs]):
 
     async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
         """That the entry point is no function that makes data, or the schema none that data can be held to."""
-        told = [*_schema_mistakes(given), *ingestions.mistakes(given)]
+        told = [*_schema_mistakes(given), *await _transformation_mistakes(given), *ingestions.mistakes(given)]
         if given.get("ingestion") is None:
             return [*told, *await inspecting.of_entry_point(given, Role.DATASET, "entryPoint")]
         told += await inspecting.of_entry_point(given, Role.INGESTED, "entryPoint")
@@ -114,6 +114,19 @@ def _schema_mistakes(given: Mapping[str, Any]) -> list[Failure]:
     except SchemaError as error:
         return [Failure("dataSchema", str(error))]
     return []
+
+
+async def _transformation_mistakes(given: Mapping[str, Any]) -> list[Failure]:
+    """What is wrong with the function that the schema has make what a model is given."""
+    text = given.get("dataSchema")
+    if not isinstance(text, str) or _schema_mistakes(given):
+        return []
+    from heliostat.data.schema import read
+
+    if (expected := read(text).transformed) is None:
+        return []
+    told = await inspecting.of_entry_point({**given, "by": expected.by}, Role.TRANSFORMATION, "by")
+    return [Failure("dataSchema", f"transformed.by: {each.reason}") for each in told]
 
 
 def _result_key(inputs: DatasetInputs, *, whole: bool = False) -> str:

@@ -16,6 +16,7 @@ from heliostat.provider import inspecting, ray_work
 from heliostat.provider.properties import text_of
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.spec.findings import State
+from heliostat.spec.ingestion import IncrementalQuery
 from heliostat.spec.inspection import Asked, InspectionTask, Role
 from heliostat.spec.monitor_resources import MonitorInputs, MonitorOutputs
 from heliostat.spec.monitoring import MonitorSpecification, runs, schedule_name, states, top
@@ -80,6 +81,11 @@ class MonitorHandler(Handler[MonitorInputs, MonitorOutputs]):
                 f"{new.name} will be watched at `{monitor.schedule}` (UTC) by the controller; "
                 + (f"alarms go to {told}" if told else "alarms are shown, and told to nobody: no sink is declared")
             )
+        if new.new_data is not None and (old is None or old.new_data != new.new_data):
+            by_size = "" if isinstance(new.new_data.source, IncrementalQuery) or new.new_data.source.format == "parquet" else (
+                f", told from the size of .{new.new_data.source.format} files"
+            )  # fmt: skip
+            context.info(f"{new.name}: new rows of {new.new_data.place} count for its retraining{by_size}")
         if monitor.concept_drift and importlib.util.find_spec("river") is None:
             context.warn("conceptDrift needs the extra heliostat[monitoring] on the cluster, and it is not installed here")
 
@@ -188,6 +194,7 @@ def _identity(inputs: MonitorInputs) -> str:
     if inputs.privacy is not None:
         own["keys"] = [key.id for key in inputs.privacy.keys[:1]]  # a newer key makes other hashes
     own |= {"data_value": inputs.data_value} if inputs.data_value is not None else {}
+    own |= {"new_data": inputs.new_data.model_dump(mode="json")} if inputs.new_data is not None else {}
     data = inputs.dataset.digest if inputs.dataset is not None else None
     found = {**parts, **own, "code": inputs.code.digest, "data": data, "library": library_packages.here()}
     return ray_work.digest_of(found)
@@ -213,6 +220,7 @@ def specification_of(inputs: MonitorInputs, result_key: str) -> MonitorSpecifica
         store=inputs.store,
         tracking_uri=inputs.tracking_uri,
         data_value=inputs.data_value,
+        new_data=inputs.new_data,
         usd_an_hour=_usd_an_hour(inputs),
         result_key=result_key,
     )

@@ -10,6 +10,7 @@ from heliostat.resources.application import ServedVersion
 from heliostat.resources.base import Address, Resource
 from heliostat.resources.platform import Platform
 from heliostat.spec import monitors
+from heliostat.spec.ingestion import WatchedSource
 from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem
 from heliostat.spec.training_resources import Code
@@ -40,6 +41,8 @@ class Monitor(Resource):
         problem: The workload's task, and metrics of its own.
         transformed: What is expected after the workload's own transformation; the code has its function, too.
         data_value: What the parameter that a retraining sets is declared to be, where this stack trains.
+        new_data: What its data's rows, or their labels, are ingested from, where this stack trains: new ones count for a
+            retraining as labelled rows of the log do.
         scaling: How wide its training runs, which says what a retraining costs where its policy has a budget.
         privacy: The application's, where its contract has personal fields.
     """
@@ -60,6 +63,7 @@ class Monitor(Resource):
         *,
         problem: Problem | None = None,
         data_value: str | None = None,
+        new_data: WatchedSource | None = None,
         scaling: Scaling | None = None,
         transformed: Transformed | None = None,
         privacy: Privacy | None = None,
@@ -77,6 +81,7 @@ class Monitor(Resource):
             problem=problem,
             monitor=monitor,
             data_value=data_value,
+            new_data=new_data if monitor.retraining is not None else None,
             scaling=budgeted,
             transformed=transformed.model_dump(mode="json") if transformed is not None else None,
             group=platform.group(budgeted.group) if budgeted is not None else None,

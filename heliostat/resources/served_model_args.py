@@ -12,7 +12,7 @@ from heliostat.layout import SourcesError, sources
 from heliostat.resources.postprocessing import with_code_digests
 from heliostat.spec.base import Parameters
 from heliostat.spec.code import CodeError, code_of
-from heliostat.spec.data_sets import SCHEMA_FILE as DATA_SCHEMA_FILE
+from heliostat.spec.data_sets import schema_file
 from heliostat.spec.ingestion import DataSettings
 from heliostat.spec.judging import gate_mistakes, strategy_mistakes
 from heliostat.spec.parameters import JobParameters
@@ -93,19 +93,29 @@ class ServedModelArgs:
     @property
     def data_schema_file(self) -> Path:
         """Where `schema.yaml` is, beside the module that makes the data."""
-        return self.root.joinpath(*self.dataset.partition(":")[0].split(".")).with_name(DATA_SCHEMA_FILE)
+        return schema_file(self.root, self.dataset)
 
     def transformed(self) -> Transformed | None:
-        """What `schema.yaml` expects after the workload's own transformation; None where it says nothing of it."""
+        """What `schema.yaml` expects after the workload's own transformation; None where it says nothing of it.
+
+        Raises:
+            pulumi.RunError: the module of its function is not in the checkout.
+        """
         text = self.data_schema()
         if text is None or "transformed" not in text:
             return None
         from heliostat.data.schema import SchemaError, read
 
         try:
-            return read(text).transformed
+            found = read(text).transformed
         except SchemaError:
             return None  # the data set's checks tell it
+        if found is not None:
+            try:
+                self.code(found.by)
+            except pulumi.RunError as error:
+                raise pulumi.RunError(f"{self.data_schema_file}: transformed.by is {found.by}: {error}") from None
+        return found
 
     def ingested(self, name: str, settings: DataSettings | None) -> Ingestion | None:
         """Where the rows come from, as a stack has it; None where the data set's function reads by itself.

@@ -153,6 +153,7 @@ class WorkloadGraph:
             return
         parameters = args.parameters_of_data(self.name, spec.data_parameters)
         retrained_by = args.value_of_retraining(self.name, spec, parameters)
+        trains_here = not spec.model and spec.federated is None
         Monitor(
             self._own_name,
             args.code(args.contract, *self._problem.functions, *self._transforming),
@@ -168,6 +169,7 @@ class WorkloadGraph:
             data_value=None if spec.model else retrained_by,
             transformed=self._transformed,
             privacy=spec.serving.privacy,
+            new_data=self._ingestion.watched if self._ingestion is not None and trains_here else None,
         )
 
     def _trained(self, data: Dataset) -> Candidate:

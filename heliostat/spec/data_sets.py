@@ -11,11 +11,13 @@ of other code. Below `datasets/<name>/` in an object store lie
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ConfigDict, Field
 
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_empty, is_none
+from heliostat.spec.readings import Reading
 from heliostat.spec.snapshot_settings import SampleShare, sample_text
 
 SCHEMA_FILE: Final = "schema.yaml"
@@ -63,6 +65,8 @@ class Making(Model):
     """Of the schema that it was held to; empty where the workload has none."""
     findings: tuple[dict[str, Any], ...] = Field(default=(), exclude_if=is_empty)
     """Expectations that failed and stopped nothing: of columns that no model is given."""
+    reading: Reading | None = Field(default=None, exclude_if=is_none)
+    """How far the source of its rows was read, where they are ingested from files or a query."""
 
 
 class SnapshotManifest(Model):
@@ -105,6 +109,11 @@ class PrunedData(Model):
     """Snapshots, and what was left of some."""
     size: int
     """In bytes."""
+
+
+def schema_file(root: Path, dataset: EntryPoint) -> Path:
+    """Where the schema of a workload lies in its checkout: beside the module that makes the data."""
+    return root.joinpath(*dataset.partition(":")[0].split(".")).with_name(SCHEMA_FILE)
 
 
 def prefix_of(name: str, digest: str = "") -> str:

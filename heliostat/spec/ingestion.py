@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from heliostat.spec.base import Model, Name, is_none
-from heliostat.spec.batch import Column, Database
+from heliostat.spec.batch import Column, Database, PostgresDatabase
 
 Format = Literal["parquet", "csv", "jsonl"]
 
@@ -72,6 +72,24 @@ class DataSetSource(Model):
 
 
 RowSource = Annotated[FilesSource | IncrementalQuery | PredictionsSource | DataSetSource, Field(discriminator="kind")]
+
+
+class WatchedSource(Model):
+    """What a monitor counts new rows of: the source of a workload's data, or of the labels that people make of them."""
+
+    source: Annotated[FilesSource | IncrementalQuery, Field(discriminator="kind")]
+    label: str
+    """The column with the label: rows without one are not counted."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        if isinstance(self.source, FilesSource):
+            return self.source.uri
+        database = self.source.database
+        if isinstance(database, PostgresDatabase):
+            return f"the query of PostgreSQL at {database.host}:{database.port}/{database.database}"
+        return f"the query of {database.path}"
 
 
 class DataSettings(Model):

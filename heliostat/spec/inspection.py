@@ -23,6 +23,7 @@ class Role(StrEnum):
     INGESTED = "ingested"
     """A data set's function that is given rows."""
     AUGMENTATION = "augmentation"
+    TRANSFORMATION = "transformation"
     TRAINING = "training"
     FEDERATION = "federation"
     PRIVATE_FEDERATION = "private-federation"

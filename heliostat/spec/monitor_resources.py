@@ -9,6 +9,7 @@ from pydantic import Field
 from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.base import EntryPoint, Model, Name, is_none
 from heliostat.spec.groups import ChosenGroup
+from heliostat.spec.ingestion import WatchedSource
 from heliostat.spec.logged_models import ModelEnvironment
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.personal import Privacy
@@ -34,6 +35,8 @@ class MonitorInputs(Model):
     monitor: Monitor
     data_value: str | None = Field(default=None, exclude_if=is_none)
     """What the parameter that a retraining sets is declared to be; None where none is named, or nothing trains here."""
+    new_data: WatchedSource | None = Field(default=None, exclude_if=is_none)
+    """What new rows are counted of where it has a retraining; None where rows are not ingested, or nothing trains here."""
     scaling: Scaling | None = Field(default=None, exclude_if=is_none)
     """How wide the training runs, where a retraining has a budget: what an hour costs follows from it."""
     group: ChosenGroup | None = Field(default=None, exclude_if=is_none)

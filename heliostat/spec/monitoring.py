@@ -17,6 +17,7 @@ from pydantic import Field
 
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_none
+from heliostat.spec.ingestion import WatchedSource
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.personal import Privacy
 from heliostat.spec.problem import Problem
@@ -45,6 +46,8 @@ class MonitorSpecification(Model):
     tracking_uri: str
     data_value: str | None = None
     """What the parameter that a retraining sets was declared to be when what serves came; None where nobody knows."""
+    new_data: WatchedSource | None = Field(default=None, exclude_if=is_none)
+    """What new rows are counted of beside the log's; None where nothing trains here, or rows are not ingested."""
     usd_an_hour: float | None = None
     """What an hour of a training costs by list, where a retraining has a budget."""
     result_key: str = ""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SECONDS = 10
+_STEPS = 100_000
+"""Of SQLite's machine, after each of which the time is looked at."""
 _QUOTING = ("22", "23")
 """Classes of SQLSTATE: data that do not fit, and rows that break a rule."""
 
@@ -27,6 +31,8 @@ class Rows(NamedTuple):
 
     names: tuple[str, ...]
     batches: Iterator[Sequence[Sequence[Any]]]
+    first: Callable[[str], Sequence[Any]]
+    """The first row of another query, of the same moment; called once all batches are read."""
 
 
 @contextmanager
@@ -45,16 +51,43 @@ def reading(database: SqliteDatabase | PostgresDatabase, query: str, batch_rows:
         yield rows
 
 
+def first_row(database: SqliteDatabase | PostgresDatabase, query: str, seconds: int) -> Sequence[Any]:
+    """The first row of a query that is given up after so many seconds.
+
+    Raises:
+        PermanentError: the database or the query is not right.
+        RetryableError: it does not answer, or not in time.
+    """
+    if isinstance(database, SqliteDatabase):
+        with _read_sqlite(database, query, 1, seconds) as rows:
+            return next(rows.batches)[0]
+    with connected(database) as connection:
+        connection.set_session(readonly=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = %s", (seconds * 1_000,))
+            cursor.execute(query)
+            return cursor.fetchone()  # type: ignore[no-any-return]
+
+
+def _sqlite(database: SqliteDatabase) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(database.path)}?mode=ro", uri=True, timeout=_SECONDS, isolation_level=None)
+
+
 @contextmanager
-def _read_sqlite(database: SqliteDatabase, query: str, batch_rows: int) -> Iterator[Rows]:
+def _read_sqlite(database: SqliteDatabase, query: str, batch_rows: int, seconds: int | None = None) -> Iterator[Rows]:
     if not Path(database.path).is_file():
         raise PermanentError(f"there is no SQLite database {database.path} on this node: put it there, or correct the path")
     try:
-        with closing(sqlite3.connect(f"file:{quote(database.path)}?mode=ro", uri=True, timeout=_SECONDS)) as connection:
+        with closing(_sqlite(database)) as connection:
+            if seconds is not None:
+                ends = time.monotonic() + seconds
+                connection.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
+            connection.execute("BEGIN")  # what is asked later is of the same moment
             cursor = connection.execute(query)
-            yield Rows(_names(cursor, query), iter(lambda: cursor.fetchmany(batch_rows), []))
+            rows = iter(lambda: cursor.fetchmany(batch_rows), [])
+            yield Rows(_names(cursor, query), rows, lambda asked: connection.execute(asked).fetchone())
     except sqlite3.OperationalError as error:
-        kind = RetryableError if "locked" in str(error) else PermanentError
+        kind = RetryableError if "locked" in str(error) or "interrupted" in str(error) else PermanentError
         raise kind(f"{database.path}: {error}") from None
     except sqlite3.DatabaseError as error:
         raise PermanentError(f"{database.path}: {error}") from None
@@ -68,13 +101,19 @@ def _read_postgres(database: PostgresDatabase, query: str, batch_rows: int) -> I
             cursor.itersize = batch_rows
             cursor.execute(query)
             first = cursor.fetchmany(batch_rows)
-            yield Rows(_names(cursor, query), _turns(cursor, first, batch_rows))
+            yield Rows(_names(cursor, query), _turns(cursor, first, batch_rows), partial(_first, connection))
 
 
 def _turns(cursor: Any, first: Sequence[Sequence[Any]], batch_rows: int) -> Iterator[Sequence[Sequence[Any]]]:
     while first:
         yield first
         first = cursor.fetchmany(batch_rows)
+
+
+def _first(connection: Any, query: str) -> Sequence[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchone()  # type: ignore[no-any-return]
 
 
 def _names(cursor: Any, query: str) -> tuple[str, ...]:

@@ -183,6 +183,23 @@ def test_a_canary_that_nobody_approves_goes_back_and_ends_the_proposal_as_refuse
     assert [each["outcome"] for each in json.loads(page)["state"]["retrainings"]] == ["refused"]
 
 
+def test_what_the_schema_expects_after_the_transformation_is_looked_at(swans, stack):
+    (swans / "schema.yaml").write_text(
+        "label: big\ncolumns: {seen: {type: 'timestamp[us]'}, weight: {type: double}, big: {type: bool}}\n"
+        "transformed: {by: 'workloads.swans.dataset:heavy', columns: {tons: {type: double, maximum: 0.0005}}}\n"
+    )
+    more = "\n\ndef heavy(columns):\n    return {'tons': np.asarray(columns['weight']) / 1000}\n"
+    (swans / "dataset.py").write_text(DATASET + more)
+    (stack.folder / "configs").mkdir(exist_ok=True)
+    watched = "field: probability, skew: {}"
+    path = stack.folder / "configs" / "Pulumi.other.yaml"
+    path.write_text(f"config:\n  heliostat:workloads:\n    swans: {{monitor: {{{watched}}}}}\n")
+    months = json.loads(
+        stack.ok("simulate", "swans", "--from", "2020-01", "--to", "2020-02", "--train", "1", "-s", "other", "--json")
+    )
+    assert "swans/skew/transformed" in months[0]["began"]
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

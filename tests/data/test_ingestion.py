@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from heliostat.data.ingestion import Counted, Ingestion, labelled, late, newest, prepared, split
+from heliostat.data.ingestion import Counted, Ingestion, labelled, newest, prepared, split
+from heliostat.data.late_rows import late
 from heliostat.spec.ingestion import DataSettings
 
 FILES = {"kind": "files", "uri": "file:///rows"}

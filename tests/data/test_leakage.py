@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from heliostat.data.declared_leaks import leaks
 from heliostat.data.leakage import after_event, groups_in_two, knows_label, near_duplicates
-from heliostat.data.leakage_expectations import leaks
 from heliostat.data.schema import Schema
 
 

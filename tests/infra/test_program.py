@@ -361,6 +361,12 @@ def test_a_transformation_that_the_schema_names_goes_with_the_data_set_and_the_m
     declared = run(monitored)
     assert all(own in declared[f"heliostat:index:{kind}"]["code"]["files"] for kind in ("Dataset", "Monitor"))
     assert declared["heliostat:index:Monitor"]["transformed"]["by"] == "workloads.demand.train:train"
+    gone = more.replace("workloads.demand.train:train", "workloads.demand.gone:train")
+    monkeypatch.setattr(ServedModelArgs, "data_schema", lambda _: gone)
+    with pytest.raises(
+        pulumi.RunError, match=r"flights/schema.yaml: transformed.by is workloads.demand.gone:train: module .* is not in"
+    ):
+        run(monitored)
 
 
 def _args(ingestion: Ingestion | None) -> ServedModelArgs:

@@ -16,7 +16,7 @@ import pytest
 
 from heliostat.cli.datasets import catalogue
 from heliostat.cli.datasets.lineage import traced
-from heliostat.jobs import data_of, ingested_rows
+from heliostat.jobs import cursors, data_of, ingested_rows
 from heliostat.jobs import snapshot as job
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.ground_truth import Label, record
@@ -330,8 +330,8 @@ def test_a_cursor_that_is_a_time_looks_back_by_a_duration():
     database = {"kind": "sqlite", "path": "/x"}
     given = {"database": database, "query": "SELECT * FROM t ; ", "cursor": "at", "lateness": "PT1H"}
     source = IncrementalQuery.model_validate(given)
-    asked = ingested_rows._asked(source, datetime(2026, 3, 1, 12, tzinfo=UTC).isoformat())
-    assert asked == "SELECT * FROM (SELECT * FROM t) AS ingested WHERE at >= '2026-03-01 11:00:00+00:00' ORDER BY at"
+    asked = cursors.asked(source, datetime(2026, 3, 1, 12, tzinfo=UTC).isoformat(), ("id",))
+    assert asked == "SELECT * FROM (SELECT * FROM t) AS ingested WHERE at >= '2026-03-01 11:00:00+00:00' ORDER BY at, \"id\""
 
 
 def test_parts_that_are_gone_are_read_again(world, database):

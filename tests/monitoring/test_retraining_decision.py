@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
+from heliostat.monitoring.new_data import NewRows
 from heliostat.monitoring.retraining import Known, Outcome, Retraining, decide, upstream_of
 from heliostat.spec.findings import Aspect
 from heliostat.spec.retraining import (
@@ -36,6 +37,21 @@ def test_nothing_asks_for_a_retraining_where_no_trigger_does():
 def test_new_data_are_enough_by_number_or_by_share():
     assert decided(DATA).reasons == ("2,000 labelled rows are new; 1,000, are enough",)
     assert decided(NewDataTrigger(share=0.2)).proposed and not decided(NewDataTrigger(share=0.21)).proposed
+
+
+def test_new_rows_of_the_source_are_enough_as_those_of_the_log_are_and_neither_adds_to_the_other():
+    source = NewRows(place="s3://b/x", rows=1_500)
+    assert decided(DATA, new_rows=900, source=source).reasons == ("1,500 rows of s3://b/x are new; 1,000, are enough",)
+    few = NewRows(place="s3://b/x", rows=600)
+    assert not decided(DATA, new_rows=600, source=few).reasons, "they may be the same rows"
+    unknown = NewRows(place="s3://b/x", problem="the store answered 403")
+    assert not decided(DATA, new_rows=600, source=unknown).reasons
+    held = decided(UpstreamTrigger(), new_rows=0, source=unknown, upstream={"a": ("1", "2")})
+    assert held.held_back == (
+        "0 labelled rows are new, and what is new in s3://b/x is not known: the store answered 403: "
+        "fewer than the 1 that it takes",
+    )
+    assert decided(UpstreamTrigger(), new_rows=0, source=few, upstream={"a": ("1", "2")}).proposed
 
 
 def test_a_schedule_is_due_once_and_not_before_its_time():

@@ -9,6 +9,7 @@ from ml_world import World, failure
 
 from heliostat.provider import inspecting
 from heliostat.provider.dataset import DatasetHandler
+from heliostat.spec.code import code_of
 from heliostat.spec.inspection import Inspection
 from heliostat.spec.training_resources import ContractCode, DatasetInputs
 from heliostat.systems.errors import PermanentError
@@ -140,6 +141,27 @@ async def test_a_schema_that_is_none_is_told_before_anything_starts(world):
     given = inputs(world, data_schema="columns: {late: {typ: bool}}").model_dump(mode="json", by_alias=True)
     reasons = {failure.path: failure.reason for failure in await HANDLER.mistakes(given)}
     assert "columns.late.typ" in reasons["dataSchema"]
+
+
+async def test_a_transformation_that_the_schema_names_and_nobody_can_call_is_told_before_anything_starts(world, tmp_path):
+    package = tmp_path / "checkout" / "workloads" / "w"
+    package.mkdir(parents=True)
+    (package / "f.py").write_text("def named(columns): ...\nNUMBER = 3\n")
+    (package / "d.py").write_text("def snapshot(parameters): ...\n")
+
+    async def told(by):
+        points = ("workloads.w.d:snapshot", "workloads.w.f:named")
+        schema = f"{SCHEMA}transformed: {{by: '{by}', columns: {{day: {{type: double}}}}}}\n"
+        given = inputs(world, code=code_of(tmp_path / "checkout", *points), entry_point=points[0], data_schema=schema)
+        return [(each.path, each.reason) for each in await HANDLER.mistakes(given.model_dump(mode="json", by_alias=True))]
+
+    assert await told("workloads.w.f:named") == []
+    for by, why in (
+        ("workloads.w.f:gone", "module 'workloads.w.f' has no 'gone'"),
+        ("workloads.w.f:NUMBER", "is a int: it must be a function of one argument, the columns"),
+    ):
+        [(path, reason)] = await told(by)
+        assert path == "dataSchema" and reason.startswith(f"transformed.by: {by} ") and why in reason
 
 
 async def test_what_was_found_and_stops_nothing_is_a_warning(world):

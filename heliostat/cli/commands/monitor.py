@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _WHO = click.option("--by", "who", metavar="NAME", help="Who says so; by default the user of this machine.")
 _APPLICATION = click.argument("application")
-_SHOWN = ("model_uri", "looked_at", "newest_window", "problems", "decision", "proposal")
+_SHOWN = ("model_uri", "looked_at", "newest_window", "problems", "new_rows", "source", "decision", "proposal")
 """Of a state, as a program gets it."""
 _ALARM = click.argument("alarm", metavar="ALARM")
 
@@ -92,6 +92,10 @@ def show(application: str | None, every: bool, stack: str | None, as_json: bool)
         say.out(f"\n{each.window}, {each.aspect} {each.subject}: {each.state.value}, {each.text}")
     for text in state.problems:
         say.told(text)
+    if state.source is not None and state.source.rows is None:
+        say.told(state.source.text)
+    elif state.source is not None:
+        say.out(f"\n{state.source.text} since its data were read.")
     if retraining := state.of_retraining:
         say.out(f"\n{retraining}")
 

@@ -70,6 +70,7 @@ def _facts(found: Gathered) -> list[tuple[str, str]]:
         ("Newest prediction", newest.get("predictions", _NOTHING)),
         ("Newest label", newest.get("labels", _NOTHING)),
         ("Labelled rows that are new to it", f"{state.new_rows:,}"),
+        *([("In its source", state.source.text)] if state.source is not None else []),
     ]
 
 

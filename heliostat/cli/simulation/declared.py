@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.cli.simulation.strategies import usual, without_replicas
+from heliostat.data.schema import load
 from heliostat.ml.contracts import Contract, load_entry_point
 from heliostat.spec.base import EntryPoint, Parameters
+from heliostat.spec.data_sets import schema_file
 from heliostat.spec.drift_watches import DriftWatch
 from heliostat.spec.findings import Aspect
 from heliostat.spec.monitors import Monitor
@@ -44,13 +46,15 @@ class Declared:
     """Checks of the strategy that need replicas, and are not made."""
     monitor: Monitor
     """With windows of months, and without sinks: nobody is told of what is only simulated."""
+    transformed: dict[str, Any] | None = None
+    """What the workload's schema expects after its own transformation (`heliostat.data.schema.Transformed`)."""
 
 
 def declared(name: str, root: Path, convention: Any, spec: Workload) -> Declared:
     """A workload that is declared by convention.
 
     Raises:
-        ValueError: its overrides do not fit, or its answer has no number to be watched.
+        ValueError: its overrides do not fit, its answer has no number to be watched, or its schema is none.
     """
     points: dict[str, str] = convention.entry_points
     problem: Problem = convention.problem
@@ -69,7 +73,13 @@ def declared(name: str, root: Path, convention: Any, spec: Workload) -> Declared
         strategy=strategy,
         left_out=left_out,
         monitor=_by_month(monitor),
+        transformed=_transformed(schema_file(root, points["dataset"])),
     )
+
+
+def _transformed(file: Path) -> dict[str, Any] | None:
+    found = load(file).transformed if file.is_file() else None
+    return found.model_dump(mode="json") if found is not None else None
 
 
 def _strategy(spec: Workload, problem: Problem, field: str) -> Strategy:

@@ -207,6 +207,7 @@ class Simulation:
             dataset_digest=serving.dataset_digest,
             problem=asked.problem,
             monitor=asked.monitor,
+            transformed=asked.transformed,
             store=self.address,
             tracking_uri="",
             at=(cut.start_of(month) + _LOOKED_AFTER + later).timestamp(),

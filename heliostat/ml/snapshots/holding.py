@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from heliostat.data.declared_leaks import leaks
 from heliostat.data.leakage import Leak
-from heliostat.data.leakage_expectations import leaks
 from heliostat.data.profiles import Profile
 from heliostat.data.schema import Schema, Transformed
 from heliostat.data.validation import Finding, Validator, drifted, limits_of

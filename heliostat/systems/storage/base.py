@@ -29,6 +29,8 @@ class ObjectInfo:
     key: str
     size: int
     modified: datetime
+    tag: str = ""
+    """What tells this content from another one, where the store says it."""
 
 
 class ObjectStore(Protocol):

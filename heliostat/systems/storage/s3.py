@@ -87,7 +87,7 @@ class S3:
                 for item in page.get("Contents", ()):
                     key = item["Key"].removeprefix(self.prefix)
                     if not key.startswith(f"{OWN}/"):
-                        yield ObjectInfo(key, item["Size"], item["LastModified"])
+                        yield ObjectInfo(key, item["Size"], item["LastModified"], item.get("ETag", "").strip('"'))
 
     def delete(self, key: str) -> None:  # noqa: D102
         with self.errors(f"delete {self.uri(key)}"):
