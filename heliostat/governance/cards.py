@@ -32,6 +32,10 @@ class ModelFacts:
     evaluation: Mapping[str, Any] | None = None
     """What `heliostat.jobs.evaluate` wrote; None of a pinned version, or where it is gone."""
     training: TrainingReport | None = None
+    uri: str = ""
+    """`models:/<name>/<version>`"""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know before the figures."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class DataFacts:
     statistics: Mapping[str, Any] = field(default_factory=dict)
     parents: tuple[Parent, ...] = ()
     """The snapshots that it was made of."""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know before the figures."""
 
 
 def model_card(facts: ModelFacts, review: CardReview) -> str:
@@ -72,7 +78,7 @@ def model_card(facts: ModelFacts, review: CardReview) -> str:
         "test_rows": evaluation.get("rows"), "metric": metric, "slices": slices, "fairness": candidate.get("fairness", []),
         "unevaluated": "it is pinned, or its evaluation is gone",
     }  # fmt: skip
-    return _rendered("model-card.md", told, review, [*_warnings(review, facts.version), *_of_sample(evaluation)])
+    return _rendered("model-card.md", told, review, [*facts.notes, *_warnings(review, facts.version), *_of_sample(evaluation)])
 
 
 def data_card(facts: DataFacts, review: CardReview) -> str:
@@ -89,7 +95,7 @@ def data_card(facts: DataFacts, review: CardReview) -> str:
         "parents": _parents(facts),
         "balance": ", ".join(f"{value} in {count} rows" for value, count in balance.items()),
     }  # fmt: skip
-    warnings = [*_warnings(review, None), *_of_sample(manifest)]
+    warnings = [*facts.notes, *_warnings(review, None), *_of_sample(manifest)]
     if erased := manifest.get("erased"):
         warnings.append(f"Its bytes are gone: a person's rows were deleted, and {erased['successor']} has its place.")
     return _rendered("data-card.md", told, review, warnings)

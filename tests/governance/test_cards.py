@@ -14,7 +14,7 @@ from heliostat.cli.commands import card as command
 from heliostat.cli.commands import heliostat
 from heliostat.governance.cards import DataFacts, ModelFacts, data_card, model_card
 from heliostat.spec.card import CardReview
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import Directory
 from workloads.flights.contract import CONTRACT as FLIGHTS
 
@@ -34,6 +34,10 @@ MANIFEST = {
     "digest": "d" * 64, "rows": {"train": 10, "test": 5}, "label": "late", "columns": {"late": "double", "a|b": "string"},
     "notes": ["3 rows left out"], "parents": [{"digest": "p" * 64, "erasure": "e" * 32}],
 }  # fmt: skip
+
+
+def no_registry(uri, stack):
+    raise RetryableError("MLflow does not answer")
 
 
 def test_a_model_card_has_figures_slices_groups_and_what_people_wrote():
@@ -88,6 +92,7 @@ def test_what_the_state_and_the_store_know_is_found_and_what_is_gone_is_none(tmp
         {"type": f"heliostat:index:{kind}", "urn": urn.format(kind), "outputs": each} for kind, each in outputs.items()
     ]
     monkeypatch.setattr(command, "_known", lambda stack: (store, resources))
+    monkeypatch.setattr(command, "_registered", no_registry)
     monkeypatch.setattr(command, "_description", lambda workload: "")
     facts = command._model_facts("loans", None)
     assert (facts.version, facts.evaluation, facts.training) == (4, EVALUATION, None)
@@ -100,6 +105,7 @@ def test_the_whole_command_writes_a_card_with_what_the_contract_says(tmp_path, m
     store = Directory(tmp_path)
     version = {"type": "heliostat:index:ModelVersion", "urn": "urn:x::flights", "outputs": {"version": 4}}
     monkeypatch.setattr(command, "_known", lambda stack: (store, [version]))
+    monkeypatch.setattr(command, "_registered", no_registry)
     monkeypatch.chdir(Path(__file__).parents[2])
     written = CliRunner().invoke(heliostat, ["card", "flights"], catch_exceptions=False)
     assert written.exit_code == 0 and "# flights, version 4" in written.output
