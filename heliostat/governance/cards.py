@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def _rendered(template: str, facts: Mapping[str, Any], review: CardReview, warni
 @cache
 def _environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    # Markdown, which shows text as it is: what would end a cell of a table is escaped there.
+    # Markdown, which shows text as it is: in others' words is escaped what would be markup, or end a cell of a table.
     environment = jinja2.Environment(
         loader=loader,
         undefined=jinja2.StrictUndefined,
@@ -158,7 +159,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701
     )
-    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
+    environment.filters["cell"] = lambda value: escape(str(value), quote=False).replace("|", "\\|").replace("\n", " ")
     environment.filters["figure"] = _figure
     return environment
 

@@ -53,6 +53,19 @@ def test_a_model_card_has_figures_slices_groups_and_what_people_wrote():
     assert yaml.safe_load(text.split("---")[1])["pipeline_tag"] == "binary"
 
 
+def test_others_words_in_a_card_are_no_markup():
+    odd = "<script>x</script>"
+    slices = {odd: {odd: {"rows": 600, "value": 0.7}}}
+    fairness = [
+        {**EVALUATION["candidate"]["fairness"][0], "column": odd, "leftOut": {odd: 3}, "oneLabel": {odd: 4}, "missing": 5}
+    ]
+    evaluation = {**EVALUATION, "candidate": {**EVALUATION["candidate"], "slices": slices, "fairness": fairness}}
+    text = model_card(ModelFacts("loans", 4, parameters={odd: odd}, evaluation=evaluation), CardReview())
+    text += data_card(DataFacts("loans", {**MANIFEST, "columns": {odd: "double"}, "notes": [odd]}), CardReview())
+    assert odd not in text and text.count("&lt;script&gt;") >= 11
+    assert "all their rows have one label: &lt;script&gt;x&lt;/script&gt; (4)" in text and "5 rows have no value" in text
+
+
 def test_what_is_not_known_or_not_written_is_said():
     text = model_card(ModelFacts("loans", 5), CardReview())
     assert "Nobody has reviewed this." in text and "It was not evaluated" in text and "Not measured" in text
