@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from heliostat.controller.audit import AuditLog
+from heliostat.controller.review_truths import ReviewTruths
 from heliostat.controller.store import Store
 from heliostat.controller.writing import write_for_ever
 from heliostat.rollout.model import Record, State
@@ -64,6 +65,7 @@ class Ledger:
         self._store = store
         self._objects = objects
         self.audit = AuditLog(store.audits, objects)
+        self.truths = ReviewTruths(store.reviews, objects)
         """What is beside it: it waits, and is written, by the same rules."""
         self._last: dict[str, int] = {}
         self._posted = asyncio.Event()
@@ -74,12 +76,12 @@ class Ledger:
         self.audit.wake()
 
     async def run(self) -> None:
-        """Write what waits, here and in the audit log, for ever."""
+        """Write what waits, here and beside it, for ever."""
         mine = write_for_ever("the ledger", self._flush, self._posted, self._store.count_waiting)
-        await asyncio.gather(mine, self.audit.run())
+        await asyncio.gather(mine, self.audit.run(), self.truths.run())
 
     async def flush(self) -> None:
-        """Write all that waits, in order, here and in the audit log.
+        """Write all that waits, in order, here and beside it.
 
         Raises:
             RetryableError: the object store does not answer.
@@ -87,6 +89,7 @@ class Ledger:
         """
         await self._flush()
         await self.audit.flush()
+        await self.truths.flush()
 
     async def _flush(self) -> None:
         while (found := self._store.outbox()) is not None:
@@ -105,7 +108,7 @@ class Ledger:
             error = f"the object store did not take them within {seconds:g} s"
         except Exception as problem:
             error = str(problem) or type(problem).__name__
-        waiting = self._store.count_waiting() + self._store.audits.waiting()
+        waiting = self._store.count_waiting() + self._store.audits.waiting() + self._store.reviews.waiting()
         return Backlog(waiting, error if waiting else "")
 
     def _write(self, waiting: Entry) -> int:

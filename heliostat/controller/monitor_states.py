@@ -7,16 +7,18 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily, Metric
+from pydantic import ValidationError
 
 from heliostat.monitoring.state import MonitorState, state_of
 from heliostat.spec.findings import Severity, State
 from heliostat.spec.monitoring import schedule_name, states
-from heliostat.spec.predictions import SCHEDULES
+from heliostat.spec.predictions import SCHEDULES, Scheduled
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.objects import ObjectStore
+from heliostat.systems.objects import ObjectMissingError, ObjectStore
 from heliostat.systems.revisions import Revisions
 
 _log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ class MonitorStates:
 
     def __init__(self, store: Callable[[], ObjectStore], now: Callable[[], float] = time.monotonic) -> None:
         self.states: Mapping[str, MonitorState] = {}
+        self.schedules: Mapping[str, Scheduled] = {}
         self._open, self._now = store, now
         self._read_at = float("-inf")
         self._revisions: dict[str, tuple[int, MonitorState]] = {}
@@ -42,14 +45,14 @@ class MonitorStates:
             return
         async with self._busy:
             try:
-                self.states = await asyncio.to_thread(self._read)
+                self.states, self.schedules = await asyncio.to_thread(self._read)
             except (RetryableError, PermanentError, ValueError) as error:
                 _log.warning("what monitors found cannot be read: %s", error)
             self._read_at = self._now()
 
-    def _read(self) -> dict[str, MonitorState]:
+    def _read(self) -> tuple[dict[str, MonitorState], dict[str, Scheduled]]:
         store, prefix = self._open(), f"{SCHEDULES}{schedule_name('')}"
-        found = {}
+        found, schedules = {}, {}
         for info in store.list(prefix):
             name = info.key.removeprefix(prefix).removesuffix(".json")
             revisions = Revisions(store, states(name))
@@ -58,7 +61,11 @@ class MonitorStates:
                 number, content = revisions.newest()
                 self._revisions[name] = known = (number, state_of(content))
             found[name] = known[1]
-        return found
+            try:
+                schedules[name] = Scheduled.model_validate_json(store.get(info.key))
+            except (ObjectMissingError, ValidationError):  # it went meanwhile, or is of another release
+                continue
+        return found, schedules
 
     def families(self) -> Iterator[Metric]:
         """One scrape."""
@@ -76,6 +83,10 @@ class MonitorStates:
         looked = GaugeMetricFamily(
             "heliostat_monitor_looked_timestamp_seconds", "When it was looked last, Unix time", labels=["application"]
         )
+        coming = GaugeMetricFamily(
+            "heliostat_monitor_next_look_timestamp_seconds",
+            "When the first look is due that there was none of since, by its schedule, Unix time", labels=["application"],
+        )  # fmt: skip
         waiting = GaugeMetricFamily(
             "heliostat_monitor_undelivered", "Notifications that a sink did not take yet, or never", labels=["application"]
         )
@@ -86,9 +97,21 @@ class MonitorStates:
                 alarms.add_metric([name, severity.value], counted[severity])
             if state.looked_at is not None:
                 looked.add_metric([name], state.looked_at.timestamp())
+            if (scheduled := self.schedules.get(name)) is not None and (
+                at := next_look(scheduled, state.looked_at)
+            ) is not None:
+                coming.add_metric([name], at.timestamp())
             late = [each for each in state.outbox.waiting if each.attempts]
             waiting.add_metric([name], len(late) + len(state.outbox.lost))
-        yield from (findings, values, limits, alarms, looked, waiting)
+        yield from (findings, values, limits, alarms, looked, coming, waiting)
+
+
+def next_look(scheduled: Scheduled, looked_at: datetime | None) -> datetime | None:
+    """The first look that is due after the last one, or after it was put on schedule; None where none ever is."""
+    from cronsim import CronSim
+
+    since = datetime.fromtimestamp(scheduled.since, UTC)
+    return next(CronSim(scheduled.schedule, since if looked_at is None else max(since, looked_at.astimezone(UTC))), None)
 
 
 def _findings(

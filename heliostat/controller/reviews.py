@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -26,11 +28,11 @@ from heliostat.spec.review import (
     items_prefix,
     report,
     settled,
-    truth_key,
     truth_of,
 )
 from heliostat.spec.roles import Identity
 from heliostat.systems.erasures import ErasedPeople, announced
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
 
 Who = Annotated[Identity, Depends(identity)]
@@ -38,7 +40,10 @@ ItemId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$")]
 _FRESH_SECONDS: Final = 5.0
 """How often the object store is looked through for new items, at most."""
 _PAGE: Final = Path(__file__).with_name("review.html")
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
 
 
 class Shown(Model):
@@ -88,7 +93,8 @@ class Reviews:
         return review
 
     async def refresh(self, name: str) -> None:
-        """Read what is new in the object store, where that was not done just now."""
+        """Read what is new in the object store, where that was not done just now, and settle by what is declared now."""
+        review = self.settings(name)
         async with self._lock:
             if time.monotonic() - self._read_at.get(name, -_FRESH_SECONDS) < _FRESH_SECONDS:
                 return
@@ -96,20 +102,37 @@ class Reviews:
             for key, items in await asyncio.to_thread(_fresh, self._objects, name, known):
                 self._table.add(name, key, items)
             self._read_at[name] = time.monotonic()
+        truths, said = self._table.truths(name), self._table.labels(name)
+        found = {each: settled(labels, review.reviewers) for each, labels in said.items()}
+        await self._settle(name, [each for each, label in found.items() if truths.get(each) != label], review)
 
     async def next(self, name: str, who: Identity, skipped: frozenset[str]) -> Shown | None:
-        """An item for somebody; None where there is none. Those that others began come first, so that they are settled."""
-        review = self.settings(name)
-        await self.refresh(name)
-        reviewed = self._table.all(name)
-        mine = [each for each in reviewed if any(label.reviewer == who.name for label in each.labels)]
-        open_ = [each for each in reviewed if each not in mine and settled(each.labels, review.reviewers) is None]
-        ready = sorted((each for each in open_ if each.item.id not in skipped), key=lambda each: -len(each.labels))
-        if not ready:
+        """An item for somebody; None where there is none.
+
+        Those that others began come first, so that they are settled. Of the others each person has a turn of their own, so
+        that two who label at once do not label the same.
+
+        Raises:
+            RetryableError, PermanentError: there is none, and the object store, which may have one, does not answer.
+        """
+        review, away = self.settings(name), None
+        try:
+            await self.refresh(name)
+        except (RetryableError, PermanentError) as error:
+            away = error
+        said = self._table.labels(name)
+        mine = {each for each, labels in said.items() if any(label.reviewer == who.name for label in labels)}
+        begun = [each for each, labels in said.items() if each not in mine and settled(labels, review.reviewers) is None]
+        ready = sorted((each for each in begun if each not in skipped), key=lambda each: -len(said[each]))
+        chosen = ready[0] if ready else self._table.unlabelled(name, _turn(who), skipped)
+        found = self._table.item(name, chosen) if chosen is not None else None
+        if found is None:
+            if away is not None:
+                raise away
             return None
-        item = ready[0].item
+        item, waiting = found.item, len(begun) + self._table.count(name) - len(said)
         return Shown(
-            id=item.id, at=item.at, inputs=item.inputs, labels=review.answer.labels, waiting=len(open_), labelled=len(mine)
+            id=item.id, at=item.at, inputs=item.inputs, labels=review.answer.labels, waiting=waiting, labelled=len(mine)
         )
 
     async def say(self, name: str, item: str, said: Said, who: Identity) -> Answered:
@@ -118,44 +141,72 @@ class Reviews:
         if said.label not in review.answer.labels:
             known = ", ".join(review.answer.labels)
             raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, f"{said.label!r} is no label: there are {known}")
-        await self.refresh(name)
+        if self._table.item(name, item) is None:
+            await self.refresh(name)
         found = self._found(name, item)
-        others = tuple(each for each in found.labels if each.reviewer != who.name)
         label = ReviewLabel(reviewer=who.name, label=said.label, at=self._reconciler.now())
-        self._table.say(name, item, label)
-        truth = await self._publish(name, found.item, (*others, label), review)
+        with self._table.whole():
+            self._table.say(name, item, label)
+            truth = self._find(name, [item], review)[item]
+        await self._write()
+        others = tuple(each for each in found.labels if each.reviewer != who.name)
         return Answered(answer=found.item.answer, others=others, settled=truth)
 
     async def withdraw(self, name: str, item: str, who: Identity) -> None:
         """Forget what somebody said; what was ground truth by it is none any more."""
-        review, found = self.settings(name), self._found(name, item)
-        self._table.withdraw(name, item, who.name)
-        others = tuple(each for each in found.labels if each.reviewer != who.name)
-        await self._publish(name, found.item, others, review)
+        review = self.settings(name)
+        self._found(name, item)
+        with self._table.whole():
+            self._table.withdraw(name, item, who.name)
+            self._find(name, [item], review)
+        await self._write()
 
     def report(self, name: str) -> ReviewReport:
-        """What came of it."""
-        return report(name, self._table.all(name), self.settings(name).reviewers)
+        """What came of it, as far as items were read."""
+        labelled = self._table.labelled(name)
+        return report(name, labelled, self.settings(name).reviewers, self._table.count(name) - len(labelled))
 
-    async def _publish(self, name: str, item: ReviewItem, labels: tuple[ReviewLabel, ...], review: Review) -> str | None:
-        """Have the object store say what people agree on, or nothing where they do not."""
-        truth, key = settled(labels, review.reviewers), truth_key(name, item.id)
-        if truth is None:
-            await asyncio.to_thread(self._objects.delete, key)
-        else:
-            line = json.dumps(truth_of(review, item, truth, labels)).encode() + b"\n"
-            await asyncio.to_thread(self._objects.put, key, line)
-        return truth
+    async def _settle(self, name: str, items: Sequence[str], review: Review) -> None:
+        """Have the object store say what people agree on of items, or nothing where they do not."""
+        if items:
+            with self._table.whole():
+                self._find(name, items, review)
+            await self._write()
+
+    def _find(self, name: str, items: Sequence[str], review: Review) -> dict[str, str | None]:
+        """What items have for a label now, kept until it is written."""
+        found: dict[str, str | None] = {}
+        truths: dict[str, tuple[str | None, bytes | None]] = {}
+        for each in items:
+            reviewed = self._found(name, each)
+            label = found[each] = settled(reviewed.labels, review.reviewers)
+            line = truth_of(review, reviewed.item, label, reviewed.labels) if label is not None else None
+            truths[each] = (label, json.dumps(line).encode() + b"\n" if line is not None else None)
+        self._table.find(name, truths)
+        return found
+
+    async def _write(self) -> None:
+        """Tell the object store now; where it is away, what people said is kept and told later."""
+        truths = self._reconciler.ledger.truths
+        try:
+            await truths.flush()
+        except (RetryableError, PermanentError):
+            truths.wake()
 
     def _found(self, name: str, item: str) -> ReviewedItem:
-        for each in self._table.all(name):
-            if each.item.id == item:
-                return each
-        raise HTTPException(status.HTTP_404_NOT_FOUND, f"{name} has no item {item} to be reviewed, or not any more")
+        found = self._table.item(name, item)
+        if found is None:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, f"{name} has no item {item} to be reviewed, or not any more")
+        return found
 
     @property
     def _objects(self) -> ObjectStore:
         return open_store(self._reconciler.settings.inputs.store)
+
+
+def _turn(who: Identity) -> str:
+    """Where somebody begins in the round of all items."""
+    return hashlib.sha256(who.name.encode()).hexdigest()[:16]
 
 
 def _fresh(objects: ObjectStore, name: str, known: set[str]) -> list[tuple[str, list[ReviewItem]]]:
@@ -203,7 +254,10 @@ def add_reviews(app: FastAPI, reviews: Reviews) -> None:
         return Response(status_code=status.HTTP_204_NO_CONTENT)
 
     async def page(request: Request) -> HTMLResponse:
-        headers = {"content-security-policy": _POLICY, "referrer-policy": "no-referrer"}
+        headers = {
+            "content-security-policy": _POLICY, "referrer-policy": "no-referrer", "x-content-type-options": "nosniff",
+            "cache-control": "no-cache",
+        }  # fmt: skip
         return HTMLResponse(await asyncio.to_thread(_PAGE.read_text), headers=headers)
 
     # Beside FastAPI's own routes, which need the token: the page asks for it.

@@ -14,7 +14,7 @@ from heliostat.rollout.refusals import entry_of
 from heliostat.spec.rollouts import Desired
 from heliostat.systems.errors import PermanentError
 
-VERSION = 7
+VERSION = 8
 
 _FIRST = """
 CREATE TABLE applications (name TEXT PRIMARY KEY, state TEXT NOT NULL);
@@ -101,6 +101,16 @@ CREATE TABLE IF NOT EXISTS review_labels (
 ) WITHOUT ROWID;
 """
 
+# What is ground truth by the reviews, and whether the object store has it; and the order in which items are handed out.
+_EIGHTH = """
+CREATE TABLE IF NOT EXISTS review_truths (
+    application TEXT, item TEXT, label TEXT, content BLOB, revision INTEGER NOT NULL, written INTEGER NOT NULL,
+    PRIMARY KEY (application, item)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS review_truths_waiting ON review_truths (application, item) WHERE written = 0;
+CREATE INDEX IF NOT EXISTS review_turns ON review_items (application, substr(id, 17), id);
+"""
+
 _MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {
     1: _FIRST,
     2: _SECOND,
@@ -109,6 +119,7 @@ _MIGRATIONS: dict[int, str | Callable[[sqlite3.Connection], None]] = {
     5: _FIFTH,
     6: _SIXTH,
     7: _SEVENTH,
+    8: _EIGHTH,
 }
 """By the version that each leads to, from the one before."""
 

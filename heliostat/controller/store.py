@@ -12,8 +12,9 @@ from statistics import median
 from typing import Any
 
 from heliostat.controller.points import Point, dumped, loaded
+from heliostat.controller.review_table import ReviewTable
 from heliostat.controller.schema import migrate
-from heliostat.controller.tables import AccessTable, AuditTable, ReviewTable
+from heliostat.controller.tables import AccessTable, AuditTable
 from heliostat.rollout.model import ENDS, Colour, Progress, State
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.audit import AuditEvent

@@ -1,4 +1,4 @@
-"""What the controller's file has besides rollouts: the audit log's outbox and anchor, who may do what, and reviews."""
+"""What the controller's file has besides rollouts: the audit log's outbox and anchor, and who may do what."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from heliostat.spec.audit import AuditAnchor, AuditEvent
-from heliostat.spec.review import ReviewedItem, ReviewItem, ReviewLabel
 from heliostat.spec.roles import AccessPolicy
-from heliostat.systems.erasures import ErasedPeople
 
 
 class AuditTable:
@@ -74,52 +72,3 @@ class AccessTable:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-
-class ReviewTable:
-    """Items and labels, in the controller's file."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def files(self, application: str) -> set[str]:
-        """The objects that were read."""
-        rows = self._db.execute("SELECT key FROM review_files WHERE application = ?", (application,))
-        return {str(key) for (key,) in rows}
-
-    def add(self, application: str, key: str, items: list[ReviewItem]) -> None:
-        """Take an object's items: all of them or none."""
-        self._db.execute("BEGIN IMMEDIATE")
-        rows = [(application, each.id, each.model_dump_json()) for each in items]
-        self._db.executemany("INSERT OR IGNORE INTO review_items VALUES (?, ?, ?)", rows)
-        self._db.execute("INSERT OR IGNORE INTO review_files VALUES (?, ?)", (application, key))
-        self._db.execute("COMMIT")
-
-    def all(self, application: str) -> list[ReviewedItem]:
-        """Every item with what was said of it, in the order of their ids, which is none of time or of confidence."""
-        said: dict[str, list[ReviewLabel]] = {}
-        query = "SELECT item, reviewer, label, at FROM review_labels WHERE application = ? ORDER BY at"
-        for item, reviewer, label, at in self._db.execute(query, (application,)):
-            said.setdefault(item, []).append(ReviewLabel(reviewer=reviewer, label=label, at=at))
-        rows = self._db.execute("SELECT id, item FROM review_items WHERE application = ? ORDER BY id", (application,))
-        return [
-            ReviewedItem(item=ReviewItem.model_validate_json(item), labels=tuple(said.get(name, ()))) for name, item in rows
-        ]
-
-    def say(self, application: str, item: str, label: ReviewLabel) -> None:
-        """Keep what somebody says; what they said of it before is forgotten."""
-        row = (application, item, label.reviewer, label.label, label.at)
-        self._db.execute("REPLACE INTO review_labels VALUES (?, ?, ?, ?, ?)", row)
-
-    def withdraw(self, application: str, item: str, reviewer: str) -> None:
-        """Forget what somebody said."""
-        where = "application = ? AND item = ? AND reviewer = ?"
-        self._db.execute(f"DELETE FROM review_labels WHERE {where}", (application, item, reviewer))  # noqa: S608
-
-    def forget(self, application: str, people: ErasedPeople) -> int:
-        """Remove the items of people whose data are deleted, with what was said of them; how many."""
-        gone = [each.item.id for each in self.all(application) if people.has(each.item.inputs, each.item.at)]
-        for table, column in (("review_labels", "item"), ("review_items", "id")):
-            query = f"DELETE FROM {table} WHERE application = ? AND {column} = ?"  # noqa: S608 - our own names
-            self._db.executemany(query, [(application, item) for item in gone])
-        return len(gone)

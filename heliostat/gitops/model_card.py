@@ -14,6 +14,9 @@ _MANY: Final = 30
 """Parameters that are shown, or slices: those that differ most from what served."""
 
 
+_RATES: Final = ("rows", "selectionRate", "truePositiveRate", "falsePositiveRate")
+
+
 @dataclass(frozen=True)
 class Card:
     """What is known of a version."""
@@ -31,7 +34,7 @@ class Card:
 
 
 def card_text(card: Card, stack: str, workload: str, before: str | None, why: str) -> str:
-    """The pull request's text: what it pins in place of what, why, and the evaluation overall and by slice."""
+    """The pull request's text: what it pins in place of what, why, and the evaluation overall, by slice and by group."""
     instead = f"in the place of `{before}`" if before else "where nothing was pinned"
     parts = [f"Pins `{card.version}` for **{workload}** in the stack **{stack}**, {instead}.", why, _identity(card)]
     if card.report is None:
@@ -39,7 +42,7 @@ def card_text(card: Card, stack: str, workload: str, before: str | None, why: st
     else:
         if (share := card.report.get("sample")) is not None:
             parts.append(f"**The figures are of {sample_text(share)}.**")
-        parts += [_overall(card.report), *_slices(card.report)]
+        parts += [_overall(card.report), *_slices(card.report), *_fairness(card.report)]
         parts.append(f"The whole evaluation: `{card.report_uri}`")
     return "\n\n".join(part for part in parts if part)
 
@@ -72,6 +75,25 @@ def _slices(report: Mapping[str, Any]) -> Iterator[str]:
         if len(values) > _MANY:
             rows.append([f"and {len(values) - _MANY} more", *("" for _ in parts)])
         yield table([text_of(column), *(head for head, _ in sides)], rows)
+
+
+def _fairness(report: Mapping[str, Any]) -> Iterator[str]:
+    """How groups of people are treated, where the gate asked for it."""
+    for check in report["candidate"].get("fairness", ()):
+        value, groups = check["value"], check["groups"]
+        found = "cannot be told" if value is None else figure(value)
+        rows = [
+            [
+                text_of(group),
+                *(figure(rates[name]) for name in ("rows", "selectionRate", "truePositiveRate", "falsePositiveRate")),
+            ]
+            for group, rates in list(groups.items())[:_MANY]
+        ]
+        if len(groups) > _MANY:
+            rows.append([f"and {len(groups) - _MANY} more", "", "", "", ""])
+        heads = [text_of(check["column"]), "rows", "selected", "true positive rate", "false positive rate"]
+        compared = f"{text_of(check['metric'])} between groups: {found} (limit {figure(check['limit'])})"
+        yield f"{compared}\n\n{table(heads, rows)}" if rows else compared
 
 
 def _sides(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

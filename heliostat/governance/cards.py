@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ class ModelFacts:
     evaluation: Mapping[str, Any] | None = None
     """What `heliostat.jobs.evaluate` wrote; None of a pinned version, or where it is gone."""
     training: TrainingReport | None = None
+    uri: str = ""
+    """`models:/<name>/<version>`"""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know before the figures."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class DataFacts:
     statistics: Mapping[str, Any] = field(default_factory=dict)
     parents: tuple[Parent, ...] = ()
     """The snapshots that it was made of."""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know before the figures."""
 
 
 def model_card(facts: ModelFacts, review: CardReview) -> str:
@@ -72,7 +79,7 @@ def model_card(facts: ModelFacts, review: CardReview) -> str:
         "test_rows": evaluation.get("rows"), "metric": metric, "slices": slices, "fairness": candidate.get("fairness", []),
         "unevaluated": "it is pinned, or its evaluation is gone",
     }  # fmt: skip
-    return _rendered("model-card.md", told, review, [*_warnings(review, facts.version), *_of_sample(evaluation)])
+    return _rendered("model-card.md", told, review, [*facts.notes, *_warnings(review, facts.version), *_of_sample(evaluation)])
 
 
 def data_card(facts: DataFacts, review: CardReview) -> str:
@@ -89,7 +96,7 @@ def data_card(facts: DataFacts, review: CardReview) -> str:
         "parents": _parents(facts),
         "balance": ", ".join(f"{value} in {count} rows" for value, count in balance.items()),
     }  # fmt: skip
-    warnings = [*_warnings(review, None), *_of_sample(manifest)]
+    warnings = [*facts.notes, *_warnings(review, None), *_of_sample(manifest)]
     if erased := manifest.get("erased"):
         warnings.append(f"Its bytes are gone: a person's rows were deleted, and {erased['successor']} has its place.")
     return _rendered("data-card.md", told, review, warnings)
@@ -144,7 +151,7 @@ def _rendered(template: str, facts: Mapping[str, Any], review: CardReview, warni
 @cache
 def _environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    # Markdown, which shows text as it is: what would end a cell of a table is escaped there.
+    # Markdown, which shows text as it is: in others' words is escaped what would be markup, or end a cell of a table.
     environment = jinja2.Environment(
         loader=loader,
         undefined=jinja2.StrictUndefined,
@@ -152,7 +159,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701
     )
-    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
+    environment.filters["cell"] = lambda value: escape(str(value), quote=False).replace("|", "\\|").replace("\n", " ")
     environment.filters["figure"] = _figure
     return environment
 

@@ -104,7 +104,7 @@ def evaluate(specification: EvaluateSpecification) -> None:
 def _columns(problem: Problem, gate: Gate) -> tuple[str, ...]:
     """The columns that measuring needs beside the label."""
     of_task = problem.task.columns_needed if problem.task is not None else ()
-    return (*of_task, *(item.column for item in gate.slices))
+    return (*of_task, *(item.column for item in gate.slices), *(check.column for check in gate.fairness))
 
 
 def _split(snapshot: datasets.Snapshot, rows: Path, label: str, columns: Sequence[str]) -> pa.Table:

@@ -37,7 +37,8 @@ def _values() -> Any:
 def _looks() -> Any:
     asked = {
         "{{application}}": f"time() - heliostat_monitor_looked_timestamp_seconds{{{APPLICATION}}}",
+        "{{application}} late by": f"time() - heliostat_monitor_next_look_timestamp_seconds{{{APPLICATION}}} > 0",
         "{{application}} newest {{subject}}": f'heliostat_monitor_value{{{APPLICATION}, aspect="recency"}}',
     }
-    text = "Since a monitor looked, and since the newest of what it looks at."
+    text = "Since a monitor looked, how late its next look is, and since the newest of what it looks at."
     return lines("Age", text, asked, unit="s")

@@ -8,6 +8,8 @@ from heliostat.spec.routes import PREDICT
 
 _FAILED: Final = 0.05
 """The share of predictions that may fail."""
+_LATE_SECONDS: Final = 7200
+"""How late a look may be by its schedule: it may take an hour by itself."""
 
 
 def as_yaml() -> str:
@@ -36,8 +38,9 @@ def _monitors() -> list[dict[str, Any]]:
             "{{ $labels.application }}: {{ $value }} alarms of its monitor are open",
         ),
         _rule(
-            "HeliostatMonitorSilent", "time() - heliostat_monitor_looked_timestamp_seconds > 90000", "10m", "warning",
-            "{{ $labels.application }}: its monitor looked {{ $value | humanizeDuration }} ago",
+            "HeliostatMonitorSilent", f"time() - heliostat_monitor_next_look_timestamp_seconds > {_LATE_SECONDS}", "10m",
+            "warning",
+            "{{ $labels.application }}: a look of its monitor is late by {{ $value | humanizeDuration }}",
         ),
         _rule(
             "HeliostatMonitorNotDelivered", "heliostat_monitor_undelivered > 0", "1h", "warning",

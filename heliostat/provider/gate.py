@@ -132,11 +132,7 @@ def with_fairness(verdict: Verdict, gate: Gate, candidate: Mapping[str, Any]) ->
 def _unfair(check: Fairness, told: Mapping[str, Any]) -> str:
     value, groups = told.get("value"), told.get("groups", {})
     if value is None:
-        small = ", ".join(f"{group} ({rows} rows)" for group, rows in told.get("leftOut", {}).items()) or "none"
-        return (
-            f"{check.metric} between the groups of {check.column} cannot be told: of two groups or more with {check.min_rows} "
-            f"test rows there are {len(groups)}; smaller are {small}"
-        )
+        return f"{check.metric} between the groups of {check.column} cannot be told: {_untold(check, told)}"
     if check.passes(value):
         return ""
     rates = "; ".join(
@@ -144,6 +140,17 @@ def _unfair(check: Fairness, told: Mapping[str, Any]) -> str:
     )
     bound = "at least" if check.metric.is_ratio else "at most"
     return f"{check.metric} between the groups of {check.column} is {value:.4f}, {bound} {check.limit:g} is taken ({rates})"
+
+
+def _untold(check: Fairness, told: Mapping[str, Any]) -> str:
+    groups, one_label = told.get("groups", {}), told.get("oneLabel", {})
+    if len(groups) - len(one_label) >= 2:
+        return f"nobody is selected at the threshold of {check.threshold:g}"
+    small = ", ".join(f"{group} ({rows} rows)" for group, rows in told.get("leftOut", {}).items()) or "none"
+    text = f"of two groups or more with {check.min_rows} test rows there are {len(groups)}; smaller are {small}"
+    if one_label:
+        text += f"; all rows of {', '.join(one_label)} have one label"
+    return f"{text}; {told['missing']} rows have no value" if told.get("missing") else text
 
 
 def _share(value: float | None) -> str:

@@ -27,6 +27,13 @@ class FairnessMetric(StrEnum):
         """Whether more of it is better."""
         return self is FairnessMetric.DEMOGRAPHIC_PARITY_RATIO
 
+    @property
+    def labels_needed(self) -> tuple[float, ...]:
+        """The labels of which a group must have a row to be compared: of none, a rate is not defined."""
+        if self is FairnessMetric.EQUALIZED_ODDS:
+            return (0.0, 1.0)
+        return (1.0,) if self is FairnessMetric.EQUAL_OPPORTUNITY else ()
+
 
 class Fairness(Model):
     """A limit on what a model of two classes may differ by between the groups of a column."""

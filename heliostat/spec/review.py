@@ -215,13 +215,13 @@ def agreements(reviewed: Sequence[ReviewedItem]) -> tuple[Agreement, ...]:
     )
 
 
-def report(application: str, reviewed: Sequence[ReviewedItem], reviewers: int) -> ReviewReport:
-    """What came of it."""
+def report(application: str, reviewed: Sequence[ReviewedItem], reviewers: int, unlabelled: int = 0) -> ReviewReport:
+    """What came of some items, and of as many more that nobody labelled."""
     known = [(each.item, label) for each in reviewed if (label := settled(each.labels, reviewers)) is not None]
     full = sum(len(each.labels) >= reviewers for each in reviewed)
     right = [(item.answer == label, 1 / item.probability, item.selection) for item, label in known]
     return ReviewReport(
-        application=application, waiting=len(reviewed) - full, settled=len(known), disputed=full - len(known),
+        application=application, waiting=len(reviewed) - full + unlabelled, settled=len(known), disputed=full - len(known),
         agreements=agreements(reviewed), weighted=_accuracy([(hit, weight) for hit, weight, _ in right]),
         random=_accuracy([(hit, 1.0) for hit, _, why in right if why is Selection.RANDOM]),
         unweighted=_accuracy([(hit, 1.0) for hit, _, _ in right]),

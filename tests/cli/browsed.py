@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,17 +44,42 @@ class Browser:
                 return dict(told["result"])
             self.events.append(told)
 
-    def show(self, page: Path, width: int, height: int = 844) -> None:
-        """Load a page in a window of this width, until it has all that it asks for."""
+    def show(self, page: Path | str, width: int, height: int = 844) -> None:
+        """Load a file or an address in a window of this width, until it has all that it asks for."""
         self.events.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not any(each["method"] == "Page.loadEventFired" for each in self.events):
             self.events.append(self._next())
 
     def asks(self, expression: str) -> Any:
         """What an expression is in the page."""
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def press(self, key: str, code: str = "", modifiers: int = 0, repeat: bool = False) -> None:
+        """Press a key, and let it go; `Enter` and `Tab` as well."""
+        virtual = {"Enter": 13, "Tab": 9}.get(key, ord(key[0].upper()))
+        text = {"Enter": "\r", "Tab": ""}.get(key, key)
+        given = {"key": key, "code": code or key, "windowsVirtualKeyCode": virtual, "modifiers": modifiers}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, autoRepeat=repeat, **given)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **given)
+
+    def write(self, text: str) -> None:
+        """Have a text be written where the focus is."""
+        self.call("Input.insertText", text=text)
+
+    def wait(self, expression: str, seconds: float = 20.0) -> None:
+        """Wait until an expression is true in the page."""
+        told = f"""new Promise(done => {{
+            const look = setInterval(() => {{ if ({expression}) {{ clearInterval(look); done(true); }} }}, 20);
+            setTimeout(() => {{ clearInterval(look); done(false); }}, {seconds * 1000});
+        }})"""
+        found = self.call("Runtime.evaluate", expression=told, awaitPromise=True, returnByValue=True)["result"]["value"]
+        assert found, f"{expression} is not so; the page has {str(self.asks('document.body.innerText'))[-400:]!r}"
+
+    def picture(self, file: Path) -> None:
+        """Keep what is seen, as PNG."""
+        file.write_bytes(b64decode(self.call("Page.captureScreenshot")["data"]))
 
     @property
     def requests(self) -> list[str]:

@@ -6,6 +6,7 @@ import promql_parser
 import pytest
 
 from heliostat.platforms.grafana import as_json
+from heliostat.systems.objects import Directory
 
 # what a controller tells of itself, and its labels
 METRICS = {
@@ -39,6 +40,7 @@ METRICS = {
     "heliostat_monitor_limit": {"application", "aspect", "subject"},
     "heliostat_monitor_alarms": {"application", "severity"},
     "heliostat_monitor_looked_timestamp_seconds": {"application"},
+    "heliostat_monitor_next_look_timestamp_seconds": {"application"},
     "heliostat_monitor_undelivered": {"application"},
 }
 
@@ -93,6 +95,29 @@ async def test_what_it_asks_for_is_what_a_controller_tells(tmp_path, monkeypatch
     series = {"counter": "", "gauge": "", "histogram": "_bucket"}
     told = {name + series[kind] for name, kind in re.findall(r"^# TYPE (heliostat_\w+) (\w+)", answer.text, re.MULTILINE)}
     assert set(METRICS) == told
+
+
+async def test_a_series_has_the_labels_that_panels_and_rules_ask_by(tmp_path, monkeypatch):
+    for folder in ("controller", "rollout"):
+        monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / folder))
+    from fake_cluster import TOKEN, FakeCluster
+    from prometheus_client.parser import text_string_to_metric_families
+    from test_controller import bring, desired
+    from test_monitor_metrics import written
+
+    cluster = FakeCluster(tmp_path)
+    written(Directory(tmp_path / "objects"))
+    async with cluster.running() as client:
+        await bring(client, desired(1))
+        async with cluster.raw() as raw:
+            answer = await raw.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    found = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).add(frozenset(sample.labels))
+    told = {name: found[name] for name in METRICS if name in found}
+    assert told == {name: {frozenset(METRICS[name])} for name in told}
+    assert {name for name in METRICS if "_monitor_" in name} <= told.keys() and len(told) >= 15
 
 
 def test_panels_lie_side_by_side_and_not_on_each_other(dashboard):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import time
+from collections import Counter
 
 import pytest
 from fake_cluster import FakeCluster
@@ -13,6 +16,7 @@ from test_controller import bring, desired
 from test_permissions import as_, person
 
 from heliostat.analysis.ground_truth import GroundTruth
+from heliostat.controller.store import Store
 from heliostat.ml.label_files import LabelForm, read
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import ErasureAnnouncement
@@ -32,8 +36,9 @@ from heliostat.spec.review import (
     truth_of,
 )
 from heliostat.spec.roles import AccessPolicy, Role
+from heliostat.spec.rollouts import Declaration
 from heliostat.systems.controller_api import ForbiddenError
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import Directory
 
 __all__ = ["quick"]
@@ -244,3 +249,86 @@ def test_nothing_is_reckoned_of_nothing():
 @pytest.mark.parametrize(("labels", "truth"), [("", None), ("a", None), ("ab", None), ("aa", "a"), ("abb", "b")])
 def test_a_label_is_settled_once_enough_people_agree(labels, truth):
     assert settled(labelled(1, *labels).labels, 2) == truth
+
+
+async def test_of_two_words_on_an_item_at_once_the_store_has_the_newer_one(world, monkeypatch):
+    delete = Directory.delete
+
+    def slowly(self, key):
+        time.sleep(0.3)
+        delete(self, key)
+
+    monkeypatch.setattr(Directory, "delete", slowly)
+    name = item(0).id
+    ada = asyncio.create_task(call(world, "ada", "PUT", f"/{name}", {"label": "late"}))
+    await asyncio.sleep(0.1)
+    told = await call(world, "bob", "PUT", f"/{name}", {"label": "late"})
+    await ada
+    assert told["settled"] == "late" and set(truths(world)) == {name}
+
+
+async def test_what_the_store_did_not_take_is_kept_and_told_by_the_next_controller(world, monkeypatch):
+    name = item(0).id
+    await call(world, "ada", "PUT", f"/{name}", {"label": "late"})
+
+    def away(self, key, *rest, **more):
+        raise RetryableError("the store is away")
+
+    monkeypatch.setattr(Directory, "put", away)
+    told = await call(world, "bob", "PUT", f"/{name}", {"label": "late"})
+    assert told["settled"] == "late" and truths(world) == {}, "what a person said is not lost by it"
+    monkeypatch.undo()
+    world.cluster.start()
+    await world.cluster.ledger.flush()
+    assert set(truths(world)) == {name}
+
+
+async def test_without_its_store_what_was_read_is_labelled_all_the_same(world, monkeypatch):
+    first = await call(world, "ada", "GET", "/next")
+
+    def away(self, *given, **more):
+        raise RetryableError("the store is away")
+
+    for each in ("put", "get", "list", "delete"):
+        monkeypatch.setattr(Directory, each, away)
+    world.cluster.start()
+    await call(world, "ada", "PUT", f"/{first['id']}", {"label": "late"})
+    assert (await call(world, "bob", "GET", "/next"))["id"] == first["id"]
+    assert (await call(world, "ada", "GET", "/next"))["id"] != first["id"]
+    skip = ",".join(item(number).id for number in range(3))
+    with pytest.raises(RetryableError, match="the store is away"):
+        await call(world, "ada", "GET", f"/next?skip={skip}")
+
+
+async def test_fewer_reviewers_settle_what_was_said_before_and_more_unsettle_it(world):
+    name = item(0).id
+    await call(world, "ada", "PUT", f"/{name}", {"label": "late"})
+    for reviewers, settled_now in ((1, {name}), (2, set())):
+        await declare_reviewers(world, reviewers)
+        world.cluster.start()
+        async with world.cluster.client() as client:
+            assert (await client.reviews("flights")).settled == len(settled_now)
+        assert set(truths(world)) == settled_now
+
+
+async def declare_reviewers(world, reviewers):
+    declared = desired(1)
+    review = REVIEW.model_copy(update={"reviewers": reviewers})
+    version = declared.version.model_copy(update={"review": review})
+    await world.client.declare("flights", Declaration(desired=declared.model_copy(update={"version": version})))
+
+
+def test_what_was_chosen_at_random_does_not_come_before_the_rest(tmp_path):
+    """Ids decide what is chosen: by their own order, all that is random would be labelled first, and the weights be wrong."""
+    table = Store(tmp_path).reviews
+    answers = [0.5 if number % 10 == 0 else 0.9 for number in range(4_000)]
+    found = [choose(REVIEW, f"r-{number}", 0, 1.0, "1-a", {}, {"late": each}, 1.0) for number, each in enumerate(answers)]
+    table.add("flights", "a", [each for each in found if each is not None])
+    total = Counter(each.selection for each in found if each is not None)
+    handed = Counter()
+    for _ in range(sum(total.values()) // 4):
+        name = table.unlabelled("flights", "8" * 16, ())
+        handed[table.item("flights", name).item.selection] += 1
+        table.say("flights", name, ReviewLabel(reviewer="ada", label="late", at=1.0))
+    for why, count in total.items():
+        assert handed[why] / count == pytest.approx(0.25, abs=0.05), why

@@ -74,6 +74,16 @@ def test_the_text_has_the_evaluation_overall_and_by_slice_beside_what_served():
     assert "no evaluation" in card_text(card(report=None), "prod", "bees", None, "")
 
 
+def test_the_pull_request_says_how_groups_of_people_are_treated():
+    rates = {"rows": 600.0, "selectionRate": 0.5, "truePositiveRate": None, "falsePositiveRate": 0.1}
+    told = {"column": "sex", "metric": "equalized_odds_difference", "limit": 0.1, "value": 0.05, "groups": {"f|m": rates}}
+    unknown = {**told, "column": "age", "value": None, "groups": {}}
+    judged = {**REPORT, "candidate": {**REPORT["candidate"], "fairness": [told, unknown]}}
+    text = card_text(card(report=judged), "prod", "bees", None, "")
+    assert r"equalized\_odds\_difference between groups: 0.05 (limit 0.1)" in text
+    assert r"| f\|m | 600 | 0.5 |  | 0.1 |" in text and "between groups: cannot be told (limit 0.1)" in text
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
     made = Repository(tmp_path / "repository")

@@ -14,7 +14,7 @@ from heliostat.cli.commands import card as command
 from heliostat.cli.commands import heliostat
 from heliostat.governance.cards import DataFacts, ModelFacts, data_card, model_card
 from heliostat.spec.card import CardReview
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import Directory
 from workloads.flights.contract import CONTRACT as FLIGHTS
 
@@ -36,6 +36,10 @@ MANIFEST = {
 }  # fmt: skip
 
 
+def no_registry(uri, stack):
+    raise RetryableError("MLflow does not answer")
+
+
 def test_a_model_card_has_figures_slices_groups_and_what_people_wrote():
     facts = ModelFacts("loans", 4, "Is it granted?", verdict="accepted", parameters={"depth": 3}, evaluation=EVALUATION)
     text = model_card(facts, REVIEW)
@@ -47,6 +51,19 @@ def test_a_model_card_has_figures_slices_groups_and_what_people_wrote():
     assert "| parameter depth | 3 |" in text
     assert "\n\n\n" not in text and "> **" not in text
     assert yaml.safe_load(text.split("---")[1])["pipeline_tag"] == "binary"
+
+
+def test_others_words_in_a_card_are_no_markup():
+    odd = "<script>x</script>"
+    slices = {odd: {odd: {"rows": 600, "value": 0.7}}}
+    fairness = [
+        {**EVALUATION["candidate"]["fairness"][0], "column": odd, "leftOut": {odd: 3}, "oneLabel": {odd: 4}, "missing": 5}
+    ]
+    evaluation = {**EVALUATION, "candidate": {**EVALUATION["candidate"], "slices": slices, "fairness": fairness}}
+    text = model_card(ModelFacts("loans", 4, parameters={odd: odd}, evaluation=evaluation), CardReview())
+    text += data_card(DataFacts("loans", {**MANIFEST, "columns": {odd: "double"}, "notes": [odd]}), CardReview())
+    assert odd not in text and text.count("&lt;script&gt;") >= 11
+    assert "all their rows have one label: &lt;script&gt;x&lt;/script&gt; (4)" in text and "5 rows have no value" in text
 
 
 def test_what_is_not_known_or_not_written_is_said():
@@ -88,6 +105,7 @@ def test_what_the_state_and_the_store_know_is_found_and_what_is_gone_is_none(tmp
         {"type": f"heliostat:index:{kind}", "urn": urn.format(kind), "outputs": each} for kind, each in outputs.items()
     ]
     monkeypatch.setattr(command, "_known", lambda stack: (store, resources))
+    monkeypatch.setattr(command, "_registered", no_registry)
     monkeypatch.setattr(command, "_description", lambda workload: "")
     facts = command._model_facts("loans", None)
     assert (facts.version, facts.evaluation, facts.training) == (4, EVALUATION, None)
@@ -100,6 +118,7 @@ def test_the_whole_command_writes_a_card_with_what_the_contract_says(tmp_path, m
     store = Directory(tmp_path)
     version = {"type": "heliostat:index:ModelVersion", "urn": "urn:x::flights", "outputs": {"version": 4}}
     monkeypatch.setattr(command, "_known", lambda stack: (store, [version]))
+    monkeypatch.setattr(command, "_registered", no_registry)
     monkeypatch.chdir(Path(__file__).parents[2])
     written = CliRunner().invoke(heliostat, ["card", "flights"], catch_exceptions=False)
     assert written.exit_code == 0 and "# flights, version 4" in written.output

@@ -137,5 +137,5 @@ def test_of_a_split_in_parts_the_features_go_to_the_disk_and_what_is_measured_st
     kept = evaluate._split(split, path, "late", ("kind", "kind"))  # type: ignore[arg-type]
     assert kept.equals(split.whole.select(["late", "kind"]))
     assert pq.read_table(path).equals(split.whole.drop_columns(["late"]))
-    with pytest.raises(PermanentError, match="a slice names the column 'colour'; the data has size, kind, late, other"):
+    with pytest.raises(PermanentError, match="the gate names the column 'colour'; the data has size, kind, late, other"):
         evaluate._split(split, path, "late", ("colour",))  # type: ignore[arg-type]

@@ -44,6 +44,29 @@ def test_each_metric_is_what_is_reckoned_by_hand(metric, value):
     assert found["leftOut"] == {"c": 1}
 
 
+def test_a_group_without_a_label_that_a_rate_is_a_share_of_is_not_compared_by_it():
+    """fairlearn tells a rate of no rows as 0, which would be a difference of 0.8 that nobody made."""
+    pytest.importorskip("fairlearn")
+    table = pa.table({"sex": ["a"] * 10 + ["b"] * 10 + ["d"] * 10})
+    labels, scores = np.concatenate([LABELS[:20], np.zeros(10)]), np.concatenate([SCORES[:20], SCORES[10:20]])
+    [odds, parity] = fairness.measured(table, labels, scores, [check(), check(FairnessMetric.DEMOGRAPHIC_PARITY)])
+    assert odds["value"] == pytest.approx(0.4) and odds["oneLabel"] == {"d": 10}
+    assert (odds["groups"]["d"]["truePositiveRate"], odds["groups"]["d"]["falsePositiveRate"]) == (None, 0.2)
+    assert parity["value"] == pytest.approx(0.3) and parity["oneLabel"] == {}
+    [alone] = fairness.measured(table.slice(10), labels[10:], scores[10:], [check()])
+    verdict = with_fairness(FINE, Gate(fairness=(check(),)), {"fairness": [alone]})
+    assert "all rows of d have one label" in verdict.reasons[0]
+
+
+def test_nobody_selected_is_no_ratio_and_said_as_that():
+    pytest.importorskip("fairlearn")
+    ratio = check(FairnessMetric.DEMOGRAPHIC_PARITY_RATIO, 0.8, threshold=0.99)
+    [found] = fairness.measured(TABLE, LABELS, SCORES, [ratio])
+    assert found["value"] is None and len(found["groups"]) == 2
+    verdict = with_fairness(FINE, Gate(fairness=(ratio,)), {"fairness": [found]})
+    assert verdict.reasons[0].endswith("cannot be told: nobody is selected at the threshold of 0.99")
+
+
 def test_the_threshold_decides_who_is_selected():
     pytest.importorskip("fairlearn")
     [found] = fairness.measured(TABLE, LABELS, SCORES, [check(FairnessMetric.DEMOGRAPHIC_PARITY, threshold=0.95)])

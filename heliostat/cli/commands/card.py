@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from heliostat.cli import options, say
+from heliostat.cli.operators import card_facts
 
 if TYPE_CHECKING:
+    from heliostat.gitops.model_card import Card
     from heliostat.governance.cards import DataFacts, ModelFacts
     from heliostat.spec.card import CardReview
     from heliostat.systems.objects import ObjectStore
@@ -94,40 +96,34 @@ def _review(folder: Path) -> CardReview:
 
 
 def _model_facts(workload: str, stack: str | None) -> ModelFacts:
-    from heliostat.governance.cards import ModelFacts
-    from heliostat.spec.training_report import TrainingReport
+    from dataclasses import replace
 
     store, resources = _known(stack)
-    version = _outputs(resources, "ModelVersion", workload)
-    training = _outputs(resources, "TrainJob", workload, required=False)
-    report = _json_at(store, training.get("reportUri"))
-    return ModelFacts(
-        name=workload,
-        version=int(version["version"]),
-        description=_description(workload),
-        verdict=str(version.get("verdict", "")),
-        run_id=str(version.get("servedRunId", "")),
-        data_digest=str(version.get("servedDataDigest", "")),
-        code_digest=str((version.get("code") or {}).get("digest", "")),
-        parameters=training.get("parameters") or {},
-        evaluation=_json_at(store, version.get("reportUri")),
-        training=TrainingReport.model_validate(report) if report else None,
-    )
+    found = card_facts.model_facts(workload, store, resources, lambda uri: _registered(uri, stack))
+    return card_facts.of_serving(replace(found, description=_description(workload)), _shares(store, workload))
 
 
 def _data_facts(workload: str, stack: str | None) -> DataFacts:
-    from heliostat.cli.datasets import catalogue
-    from heliostat.governance.cards import DataFacts
-    from heliostat.systems.errors import PermanentError
+    return card_facts.data_facts(workload, *_known(stack))
 
-    store, resources = _known(stack)
-    data = _outputs(resources, "Dataset", workload)
-    manifest = _json_at(store, f"{data['address']['uri']}/manifest.json")
-    if manifest is None:
-        raise PermanentError(f"the snapshot {data['address']['uri']} is gone")
-    stored = next((each for each in catalogue.read(store, workload).of(workload) if each.digest == manifest["digest"]), None)
-    parents = [parent for making in (stored.makings if stored is not None else ()) for parent in making.parents]
-    return DataFacts(workload, manifest, _json_at(store, data.get("statisticsUri")) or {}, tuple(dict.fromkeys(parents)))
+
+def _registered(uri: str, stack: str | None) -> Card:
+    """What the registry knows of a version."""
+    from heliostat.cli.operators.deployed import with_platform
+    from heliostat.gitops.promotion import card_of
+
+    return card_of(uri, with_platform(stack).exported)
+
+
+def _shares(store: ObjectStore, workload: str) -> dict[str, float]:
+    """What the ledger says that serves: shares of the traffic by the model's URI."""
+    from heliostat.cli.rollouts import ledger
+
+    entry = next(iter(ledger.newest_first(store, workload)), None)
+    if entry is None:
+        return {}
+    known = entry.known
+    return {known[digest].version.model_uri: share for digest, share in entry.weights.items() if digest in known}
 
 
 def _known(stack: str | None) -> tuple[ObjectStore, list[dict[str, Any]]]:
@@ -136,33 +132,6 @@ def _known(stack: str | None) -> tuple[ObjectStore, list[dict[str, Any]]]:
 
     stacks = stacks_here()
     return open_store(store_of(stack)), [dict(each) for each in stacks.resources(stacks.name(stack))]
-
-
-def _outputs(resources: list[dict[str, Any]], kind: str, name: str, required: bool = True) -> dict[str, Any]:
-    from heliostat.systems.errors import PermanentError
-
-    for each in resources:
-        if each.get("type") == f"heliostat:index:{kind}" and str(each.get("urn", "")).rpartition("::")[2] == name:
-            return dict(each.get("outputs") or {})
-    if required:
-        raise PermanentError(f"the stack has no {kind} {name!r}: bring it up with `heliostat up`")
-    return {}
-
-
-def _json_at(store: ObjectStore, uri: Any) -> dict[str, Any] | None:
-    """The JSON object that an address in the store names; None where there is none any more."""
-    import json
-
-    from heliostat.systems.objects import ObjectMissingError
-
-    top = store.uri("_")[:-1]
-    if not uri or not str(uri).startswith(top):
-        return None
-    try:
-        found: dict[str, Any] = json.loads(store.get(str(uri).removeprefix(top)))
-    except ObjectMissingError:
-        return None
-    return found
 
 
 def _description(workload: str) -> str:

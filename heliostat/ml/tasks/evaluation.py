@@ -129,13 +129,13 @@ class Evaluation:
 
 
 def require_column(table: pa.Table, column: str) -> None:
-    """See that a table has a column that a slice names.
+    """See that a table has a column that the gate names.
 
     Raises:
         PermanentError: it has not.
     """
     if column not in table.column_names:
-        raise PermanentError(f"a slice names the column {column!r}; the data has {', '.join(table.column_names)}")
+        raise PermanentError(f"the gate names the column {column!r}; the data has {', '.join(table.column_names)}")
 
 
 def rows_by_value(table: pa.Table, column: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +12,21 @@ from numpy.typing import NDArray
 
 from heliostat.ml.extras import require
 from heliostat.ml.tasks.evaluation import has_two_classes, rows_by_value
-from heliostat.spec.fairness import Fairness, FairnessMetric
+from heliostat.spec.fairness import Fairness
 from heliostat.systems.errors import PermanentError
+
+_OF_LABEL: Final = {"truePositiveRate": 1.0, "falsePositiveRate": 0.0}
+"""The label whose rows a rate is a share of."""
+
+Groups = Mapping[str, NDArray[np.bool_]]
+"""Which rows are of each."""
 
 
 def measured(
     table: pa.Table, labels: NDArray[Any], scores: NDArray[np.float64], checks: Sequence[Fairness]
 ) -> list[dict[str, Any]]:
-    """Every check's value, with the rates of each group, and the groups that are too small to be compared.
+    """Every check's value, with the rates of each group, and what cannot be compared: `leftOut` are groups of too few rows,
+    `oneLabel` those that have no row of a label that the metric needs, `missing` is how many rows are of no group.
 
     Raises:
         PermanentError: the labels are not 0 and 1, the data has no such column, or fairlearn is not installed.
@@ -36,42 +43,59 @@ def measured(
 
 
 def _measured(table: pa.Table, labels: NDArray[Any], scores: NDArray[np.float64], check: Fairness) -> dict[str, Any]:
-    from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate, true_positive_rate
-
-    groups = np.full(len(labels), "", dtype=object)
+    groups: dict[str, NDArray[np.bool_]] = {}
     small: dict[str, int] = {}
     for group, rows in rows_by_value(table, check.column):
-        if rows.sum() >= check.min_rows:
-            groups[rows] = group
+        if (count := int(rows.sum())) < check.min_rows:
+            small[group] = count
         else:
-            small[group] = int(rows.sum())
-    kept = groups != ""
-    told = {"column": check.column, "metric": check.metric.value, "limit": check.limit, "leftOut": small}
-    if len(set(groups[kept])) < 2:
-        return {**told, "value": None, "groups": {}}
-    truth, selected = labels[kept], (scores[kept] >= check.threshold).astype(float)
+            groups[group] = rows
+    needed = set(check.metric.labels_needed)
+    one_label = {group: int(rows.sum()) for group, rows in groups.items() if not needed <= {*labels[rows].tolist()}}
+    told = {
+        "column": check.column, "metric": check.metric.value, "limit": check.limit, "threshold": check.threshold,
+        "leftOut": small, "oneLabel": one_label, "missing": int(table[check.column].null_count),
+    }  # fmt: skip
+    selected = (scores >= check.threshold).astype(float)
+    compared = {group: rows for group, rows in groups.items() if group not in one_label}
+    return {**told, "value": _difference(check, labels, selected, compared), "groups": _rates(labels, selected, groups)}
+
+
+def _difference(check: Fairness, labels: NDArray[Any], selected: NDArray[np.float64], groups: Groups) -> float | None:
+    """What fairlearn makes of the groups; None of fewer than two, and where it is not defined."""
+    if len(groups) < 2:
+        return None
+    import fairlearn.metrics
+
+    rows, names = _rows(groups)
+    return _finite(getattr(fairlearn.metrics, check.metric.value)(labels[rows], selected[rows], sensitive_features=names))
+
+
+def _rates(labels: NDArray[Any], selected: NDArray[np.float64], groups: Groups) -> dict[str, dict[str, float | None]]:
+    """The rates of each group; None of the label that a group has no row of, which fairlearn tells as 0."""
+    if not groups:
+        return {}
+    from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate, true_positive_rate
+
+    rows, names = _rows(groups)
     rates = {"rows": count, "selectionRate": selection_rate, "truePositiveRate": true_positive_rate,
              "falsePositiveRate": false_positive_rate}  # fmt: skip
-    frame = MetricFrame(metrics=rates, y_true=truth, y_pred=selected, sensitive_features=groups[kept])
-    found = {
-        str(name): {rate: _finite(value) for rate, value in row.items()}
-        for name, row in frame.by_group.to_dict(orient="index").items()
+    frame = MetricFrame(metrics=rates, y_true=labels[rows], y_pred=selected[rows], sensitive_features=names)
+    return {
+        str(group): {
+            rate: _finite(value) if rate not in _OF_LABEL or (labels[groups[group]] == _OF_LABEL[rate]).any() else None
+            for rate, value in row.items()
+        }
+        for group, row in frame.by_group.to_dict(orient="index").items()
     }
-    value = _finite(_METRICS[check.metric](truth, selected, groups[kept]))
-    return {**told, "value": value, "groups": found}
+
+
+def _rows(groups: Groups) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """The rows of all groups, and of which each is."""
+    places = {group: np.flatnonzero(rows) for group, rows in groups.items()}
+    names = [np.full(len(found), group, dtype=object) for group, found in places.items()]
+    return np.concatenate(list(places.values())), np.concatenate(names)
 
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _of(name: str) -> Any:
-    def compute(truth: Any, selected: Any, groups: Any) -> float:
-        import fairlearn.metrics
-
-        return float(getattr(fairlearn.metrics, name)(truth, selected, sensitive_features=groups))
-
-    return compute
-
-
-_METRICS = {metric: _of(metric.value) for metric in FairnessMetric}
