@@ -45,6 +45,19 @@ _TOO_SLOW = "timed out during startup"
 Say = Callable[[str], None]
 
 
+async def _patiently(start: Callable[[int], Awaitable[None]], say: Say) -> None:
+    """Start nodes, and again where the machine was too busy; `start` is told the number of the attempt."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            await start(attempt)
+        except PermanentError as error:
+            if _TOO_SLOW not in str(error) or attempt == _ATTEMPTS:
+                raise
+            say(f"the machine was too busy for Ray's own time limits; starting it again ({attempt + 1} of {_ATTEMPTS})")
+        else:
+            return
+
+
 @dataclass(frozen=True)
 class LocalCluster:
     """The processes of one cluster, by its data folder."""
@@ -90,15 +103,8 @@ class LocalCluster:
         """
         await asyncio.to_thread(self._prepare, inputs)
         head = await asyncio.to_thread(self._head, inputs)
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                # Where the machine is too busy for that, one after the other.
-                await self._start_head(head, inputs if attempt == 1 else None, say)
-                break
-            except PermanentError as error:
-                if _TOO_SLOW not in str(error) or attempt == _ATTEMPTS:
-                    raise
-                say(f"the machine was too busy for Ray's own time limits; starting it again ({attempt + 1} of {_ATTEMPTS})")
+        # Where the machine is too busy for that, one after the other.
+        await _patiently(lambda attempt: self._start_head(head, inputs if attempt == 1 else None, say), say)
         await self.scale(inputs, say)
 
     async def _start_head(self, head: processes.Service, beside: RayClusterInputs | None, say: Say) -> None:
@@ -129,6 +135,9 @@ class LocalCluster:
 
     async def scale(self, inputs: RayClusterInputs, say: Say) -> None:
         """Have just the worker nodes of `inputs`; the head is not touched."""
+        await _patiently(lambda _: self._scale(inputs, say), say)
+
+    async def _scale(self, inputs: RayClusterInputs, say: Say) -> None:
         services = await self._services(inputs)
         superfluous = [n for n in self.workers() if n not in services or not processes.is_as(services[n])]
         await self._stop_nodes(superfluous)

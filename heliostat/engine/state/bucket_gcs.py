@@ -21,6 +21,8 @@ from heliostat.engine.stackerrors import StackError, StorageError
 if TYPE_CHECKING:
     from obstore.store import GCSStore
 
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
 
 class GcsBucket:
     """The objects of a bucket below a prefix."""
@@ -132,13 +134,16 @@ def _is_federated(environment: Mapping[str, str]) -> bool:
 def _federated() -> Any:
     """What exchanges the token anew before it expires."""
     try:
+        import google.auth
         from google.auth.exceptions import GoogleAuthError
         from obstore.auth.google import GoogleCredentialProvider
     except ImportError:
         fix = "install heliostat[gcp]"
         raise StackError(f"a federated identity needs the package google-auth, which is missing: {fix}") from None
     try:
-        return GoogleCredentialProvider()
+        # No token of a service account is given for no scope.
+        credentials, _ = google.auth.default(scopes=[_SCOPE])
+        return GoogleCredentialProvider(credentials)
     except GoogleAuthError as error:
         raise StackError(f"the credentials for gs:// are refused: {str(error).splitlines()[0]}") from error
 
