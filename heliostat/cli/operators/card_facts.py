@@ -77,7 +77,8 @@ def data_facts(name: str, store: ObjectStore, resources: Resources) -> DataFacts
     stored = next((each for each in catalogue.read(store, name).of(name) if each.digest == digest), None)
     parents = [parent for making in (stored.makings if stored is not None else ()) for parent in making.parents]
     version = _outputs(resources, "ModelVersion", name) or {}
-    trained_on, notes = version.get("servedDataDigest") or digest, ()
+    trained_on = version.get("servedDataDigest") or digest
+    notes: tuple[str, ...] = ()
     if trained_on != digest:
         notes = (f"What serves, version {version['version']}, was trained on other data: {trained_on}.",)
     return DataFacts(name, manifest, _json_at(store, data.get("statisticsUri")) or {}, tuple(dict.fromkeys(parents)), notes)
