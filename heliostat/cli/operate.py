@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,11 +27,11 @@ from heliostat.cli.display.report import Look
 from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
 from heliostat.cli.plans import Plans
+from heliostat.cli.remembering import AfterNote, Remembering
 from heliostat.cli.session import Session, is_interactive, is_watched
 from heliostat.engine.deployment import Kind, Options, SnapshotSink, Target, run
 from heliostat.engine.events import Summary
 from heliostat.engine.protocol.launching import Ahead
-from heliostat.engine.stackerrors import StorageError
 from heliostat.engine.state import checkpoint, history, locks
 from heliostat.engine.state.backend import Checkpoints, StackOutputs
 from heliostat.engine.state.checkpoint import Document
@@ -199,37 +200,29 @@ class _Work:
             self.target = dataclasses.replace(self.target, previous=self.previous)
             snapshots.save(self.previous)
         result = Summary(False, {}, 0.0)  # stands where the engine raises
+        session = self.session
+        remembering = Remembering(session.place.backend, session.ref, self.request.kind, partial(self._entry, began))
         with ThreadPoolExecutor(1) as beside:
-            origin = beside.submit(history.origin_of, self.session.project.root)
+            begun = beside.submit(remembering.begin, partial(history.origin_of, session.project.root))
             try:
-                result = self._phase(self.request.kind, self.options, preview=False, snapshots=snapshots)
+                noted = AfterNote(begun, snapshots)
+                result = self._phase(self.request.kind, self.options, preview=False, snapshots=noted)
             finally:
-                self._remember(began, result, origin.result())
+                remembering.end(begun, result)
         return result
 
-    def _remember(self, began: int, result: Summary, origin: history.Origin) -> None:
-        """The history entry; without it, an operation that failed anyway is not failed once more."""
-        try:
-            self._record(began, result, origin)
-        except StorageError as error:
-            if result.succeeded:
-                raise
-            say.told(f"warning: the history has no entry for this {self.request.kind}: {error}")
-
-    def _record(self, began: int, result: Summary, origin: history.Origin) -> None:
-        backend, ref = self.session.place.backend, self.session.ref
-        entry = history.Entry(
+    def _entry(self, began: int, result: Summary, origin: history.Origin) -> history.Entry:
+        parts = history.told(locks.myself(), self.options.targets, self.options.excludes)
+        return history.Entry(
             kind=_RECORDED.get(self.request.kind, self.request.kind),
             start_time=began,
             end_time=int(time.time()),
             result="succeeded" if result.succeeded else "failed",
             changes={str(op): count for op, count in result.changes.items() if count},
             message=say.masker.text(self.request.message or origin.message),
-            environment=say.masker.value({**origin.environment, **self.request.environment}),
+            environment=say.masker.value({**origin.environment, **parts, **self.request.environment}),
             config=self.session.config.plain_values(),
         )
-        history.add(backend, ref, entry)
-        backend.keep_copies(ref)
 
     def _phase(self, kind: Kind, options: Options, *, preview: bool, snapshots: SnapshotSink | None) -> Summary:
         return self._run(kind, options, self._display(preview=preview, silent=False), snapshots)

@@ -60,6 +60,15 @@ def affected(before: Tree, after: Tree) -> list[AffectedStack]:
     return found
 
 
+def both(one: AffectedStack, other: AffectedStack) -> AffectedStack:
+    """A stack that differs from two sides: by whatever it does from either."""
+    workloads = {
+        name: tuple(dict.fromkeys((*one.workloads.get(name, ()), *other.workloads.get(name, ()))))
+        for name in sorted({*one.workloads, *other.workloads})
+    }
+    return AffectedStack(one.stack, tuple(dict.fromkeys((*one.whole, *other.whole))), workloads)
+
+
 def sections(content: Mapping[str, Any]) -> dict[str, Any]:
     """What a stack's file says, but for the salt, which decides nothing; this project's keys without its name."""
     config = content.get("config") or {}

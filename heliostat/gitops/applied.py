@@ -11,7 +11,7 @@ from typing import Final
 
 from heliostat.engine.config.project import Project
 from heliostat.engine.state.history import Entry
-from heliostat.gitops.affected import LOST, AffectedStack, affected
+from heliostat.gitops.affected import LOST, AffectedStack, affected, both
 from heliostat.gitops.trees import read_trees, unpacked
 from heliostat.systems import git
 from heliostat.systems.errors import PermanentError
@@ -19,9 +19,16 @@ from heliostat.systems.git_branches import has_commit
 
 NEVER: Final = "nothing was applied to it yet"
 FAILED: Final = "its last update failed"
+KILLED: Final = "what was done to it last was killed"
+BEGUN: Final = "something that is done to it has not ended"
 UNKNOWN: Final = "what was applied is of no commit"
-_CHANGES: Final = frozenset({"update", "destroy", "resource-import"})
-"""Operations after which a stack is not what it was; a refresh only looks."""
+DESTROYED: Final = "some of it was destroyed"
+DRIFTED: Final = "a refresh found that the world differs"
+IMPORTED: Final = "something was imported into its state"
+_CHANGES: Final = frozenset({"update", "destroy", "refresh", "import", "resource-import"})
+"""Operations after which a stack may not be what it was."""
+_LOOKS: Final = frozenset({"same", "read", "refresh"})
+"""What a refresh counts that found no difference."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +40,54 @@ class Applied:
     why_unknown: str = ""
     since: int = 0
     """When the update began, seconds since 1970."""
+    parts: tuple[str, ...] = ()
+    """The commits that some of it was brought to since then, by updates of a few resources, the latest first."""
 
 
 def last_applied(entries: Iterable[Entry]) -> Applied:
-    """What a stack was brought to, by its operations, the latest first; no more of them are read than it takes."""
+    """What a stack was brought to, by its operations, the latest first; no more of them are read than it takes.
+
+    An update that was told to leave something alone (`--target`, `--exclude`) brings a stack to nothing: what it left is to be
+    applied still. What it did is of another commit, though.
+    """
+    parts: dict[str, None] = {}
     for entry in entries:
-        if entry.kind not in _CHANGES:
+        if (why := _why_unknown(entry)) is not None:
+            return Applied(why_unknown=why)
+        if entry.kind != "update":
             continue
-        if entry.result != "succeeded":
-            return Applied(why_unknown=FAILED)
-        if entry.kind == "destroy":
-            return Applied(why_unknown=NEVER)
-        if entry.kind == "update":
-            commit = entry.environment.get("git.head", "")
-            is_whole = commit and entry.environment.get("git.dirty") != "true"
-            return Applied(commit, since=entry.start_time) if is_whole else Applied(why_unknown=UNKNOWN)
+        commit = entry.environment["git.head"]
+        if not entry.is_partial:
+            return Applied(commit, since=entry.start_time, parts=tuple(each for each in parts if each != commit))
+        parts[commit] = None
     return Applied(why_unknown=NEVER)
+
+
+def whole_commit(entry: Entry) -> str:
+    """The commit that an operation brought all of a stack to; empty where it did not."""
+    is_whole = entry.kind == "update" and not entry.is_partial and _why_unknown(entry) is None
+    return entry.environment["git.head"] if is_whole else ""
+
+
+def _why_unknown(entry: Entry) -> str | None:
+    """Why nobody knows what a stack is after an operation, whatever was before; None where what was before says it, or its own
+    commit does."""
+    if entry.kind not in _CHANGES:
+        return None
+    if entry.is_open or entry.was_killed:
+        return KILLED if entry.was_killed else BEGUN
+    match entry.kind, entry.result:
+        case "refresh", _:
+            # What it found is written down now, so that the next update, and only that, makes it as it is declared.
+            return DRIFTED if any(count and what not in _LOOKS for what, count in entry.changes.items()) else None
+        case "import" | "resource-import", _:
+            return IMPORTED
+        case _, result if result != "succeeded":
+            return FAILED
+        case "destroy", _:
+            return DESTROYED if entry.is_partial else NEVER
+    is_of_it = entry.environment.get("git.head") and entry.environment.get("git.dirty") != "true"
+    return None if is_of_it else UNKNOWN
 
 
 def affected_since_applied(
@@ -63,20 +102,22 @@ def affected_since_applied(
     """
     root = project.root
     found = {stack: AffectedStack(stack, (last.why_unknown,)) for stack, last in applied.items() if not last.commit}
-    known = {stack: last.commit for stack, last in applied.items() if last.commit}
-    commits = sorted({*known.values()})
+    known = {stack: {last.commit, *last.parts} for stack, last in applied.items() if last.commit}
+    commits = sorted(set().union(*known.values()))
     missing = {commit for commit in commits if not has_commit(root, environment, commit)}
     if missing and not git.is_whole(root, environment):
         raise PermanentError(
             f"this clone does not have {', '.join(sorted(missing))}, which was applied: fetch the whole history (CI systems "
             "fetch one commit by default)"
         )
-    found |= {stack: AffectedStack(stack, (LOST,)) for stack, commit in known.items() if commit in missing}
+    found |= {stack: AffectedStack(stack, (LOST,)) for stack, those in known.items() if those & missing}
     there = [commit for commit in commits if commit not in missing]
     if there:
         with unpacked(project, environment, there) as folders:
             *befores, after = read_trees([*folders, root], project)
         for commit, before in zip(there, befores, strict=True):
-            of_it = {stack for stack, each in known.items() if each == commit}
-            found |= {each.stack: each for each in affected(before, after) if each.stack in of_it}
+            of_it = {stack for stack, those in known.items() if commit in those and not those & missing}
+            for each in affected(before, after):
+                if each.stack in of_it:
+                    found[each.stack] = both(found[each.stack], each) if each.stack in found else each
     return [found[stack] for stack in sorted(found)]

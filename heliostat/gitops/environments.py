@@ -228,9 +228,8 @@ class Environments:
 
     def _wait_for(self, name: str) -> None:
         """Of two jobs for one branch, the second one goes on when the first has ended."""
-        stack = StackRef(self.project.name, name).full_name
-        locks.release_older(self.backend.bucket, stack, self.clock() - _LOCKED_SECONDS, self.say)
-        locks.wait_until_free(self.backend.bucket, stack, self.patience, self.say, self.sleep)
+        stack, lost_before = StackRef(self.project.name, name).full_name, self.clock() - _LOCKED_SECONDS
+        locks.wait_until_free(self.backend.bucket, stack, self.patience, self.say, self.sleep, lost_before=lost_before)
 
     def _take_down(self, record: EnvironmentRecord) -> None:
         leaving = record.model_copy(update={"leaving": True})

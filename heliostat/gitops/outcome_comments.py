@@ -6,7 +6,7 @@ where it is of a branch's environment. Nothing is kept of it but the comment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from heliostat.gitops.commenting import find_comment, keep_comment
@@ -26,16 +26,27 @@ class Told:
     """Why it could not be told; the next run tells it."""
 
 
-def tell(forge: Forge, outcomes: Iterable[RolloutOutcome], branches: Mapping[str, str]) -> list[Told]:
+def commit_alone(outcome: RolloutOutcome) -> Sequence[str]:
+    """The commit that declared a rollout."""
+    return (outcome.commit,)
+
+
+def tell(
+    forge: Forge,
+    outcomes: Iterable[RolloutOutcome],
+    branches: Mapping[str, str],
+    commits_of: Callable[[RolloutOutcome], Sequence[str]] = commit_alone,
+) -> list[Told]:
     """Tell all of it; a pull request whose comment fails holds up no other.
 
-    `branches` are those of environments, by name. What no pull request brought is told nowhere.
+    `branches` are those of environments, by name. `commits_of` says which commits of the base a rollout is of: earlier merges
+    went out with it. What no pull request brought is told nowhere.
 
     Raises:
         PermanentError: the forge refuses to say which pull requests there are.
         RetryableError: it does not answer.
     """
-    pulls = _Pulls(forge, branches)
+    pulls = _Pulls(forge, branches, commits_of)
     pairs = [(pull, outcome) for outcome in outcomes for pull in pulls.of(outcome)]
     found = {pull.number: pull for pull, _ in pairs}
     rows = by_pull_request((pull.number, outcome) for pull, outcome in pairs)
@@ -55,15 +66,22 @@ def _told(forge: Forge, pull: PullRequest, outcomes: tuple[RolloutOutcome, ...])
 class _Pulls:
     """Which pull requests brought what, each asked once. None that comes from a fork: its environment nobody made."""
 
-    def __init__(self, forge: Forge, branches: Mapping[str, str]) -> None:
-        self._forge, self._branches = forge, branches
+    def __init__(
+        self, forge: Forge, branches: Mapping[str, str], commits_of: Callable[[RolloutOutcome], Sequence[str]]
+    ) -> None:
+        self._forge, self._branches, self._commits_of = forge, branches, commits_of
         self._known: dict[str, list[PullRequest]] = {}
 
     def of(self, outcome: RolloutOutcome) -> list[PullRequest]:
         branch = self._branches.get(outcome.stack)
         if branch is not None:
             return self._once(f"branch {branch}", lambda: self._of_branch(branch))
-        return self._once(outcome.commit, lambda: self._forge.pull_requests_with(outcome.commit))
+        # A merge by rebase is of several commits, all of one pull request.
+        found = {pull.number: pull for commit in self._commits_of(outcome) for pull in self._with(commit)}
+        return [*found.values()]
+
+    def _with(self, commit: str) -> list[PullRequest]:
+        return self._once(commit, lambda: self._forge.pull_requests_with(commit))
 
     def _of_branch(self, branch: str) -> list[PullRequest]:
         there = self._forge.open_pull_request_of(branch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from heliostat.gitops.markdown import code, text_of
@@ -34,6 +34,8 @@ class RolloutOutcome:
     strategy: str
     standing: str
     """As Markdown; it names times, and no spans that would change with each look."""
+    after: str = ""
+    """The commit of the application's last rollout before it that was of another commit; empty where none is known."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -54,14 +56,20 @@ def outcomes_in(stack: str, status: Status | None, entries: Iterable[Entry], sin
     that differed from its commit, nobody can say which pull request brought it.
     """
     rollout = status.rollout if status is not None else None
+    waiting: list[RolloutOutcome] = []
     if status is not None and rollout is not None and (commit := _commit(rollout.origin)):
-        yield _of_rollout(stack, status.name, rollout, commit)
+        waiting.append(_of_rollout(stack, status.name, rollout, commit))
     for entry in entries:
-        if entry.at < since:
+        if entry.at < since and not waiting:
             return
-        is_told = rollout is not None and entry.rollout == rollout.number
-        if entry.kind is EntryKind.END and not is_told and (commit := _commit(entry.origin)):
-            yield _of_entry(stack, entry, commit)
+        commit = _commit(entry.origin)
+        if entry.kind is not EntryKind.END or not commit:
+            continue
+        yield from (replace(each, after=commit) for each in waiting if each.commit != commit)
+        waiting = [each for each in waiting if each.commit == commit]
+        if entry.at >= since and not (rollout is not None and entry.rollout == rollout.number):
+            waiting.append(_of_entry(stack, entry, commit))
+    yield from waiting
 
 
 def of_environment(name: str, status: Status) -> RolloutOutcome | None:

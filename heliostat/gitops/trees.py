@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -101,12 +103,13 @@ def _reader(trees: Sequence[Path]) -> Iterator[Callable[[Asked], list[DeclaredTr
     # Without the folder that this runs in: it has workloads of its own, perhaps.
     command = [sys.executable, "-P", "-m", "heliostat.gitops.declared", *map(str, trees)]
     with subprocess.Popen(  # noqa: S603 - our own module
-        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
     ) as process:
         try:
             yield lambda asked: _declared(process, asked)
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):  # with those that it has started
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _declared(process: subprocess.Popen[str], asked: Asked) -> list[DeclaredTree]:

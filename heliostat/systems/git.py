@@ -53,6 +53,15 @@ def merge_base(folder: Path, environment: Mapping[str, str], other: str) -> str 
     return _git(folder, environment, "merge-base", "HEAD", other) or None
 
 
+def first_parents(folder: Path, environment: Mapping[str, str], after: str, until: str, most: int) -> list[str] | None:
+    """The commits of a branch's own line after `after` up to `until`, the oldest first: merges, and not what these brought.
+
+    Of more than `most` the last ones; None where git does not know both.
+    """
+    told = _git(folder, environment, "log", "--first-parent", f"--max-count={most}", "--format=%H", f"{after}..{until}", "--")
+    return None if told is None else told.split()[::-1]
+
+
 def is_whole(folder: Path, environment: Mapping[str, str]) -> bool:
     """Whether the clone has the history of what it fetched, to its beginning."""
     return _git(folder, environment, "rev-parse", "--is-shallow-repository") == "false"

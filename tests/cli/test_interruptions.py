@@ -1,6 +1,7 @@
 """`up` as a process of its own: signals, a reader that leaves, a kill."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ WAITING = """
     from heliostat.engine.events import Summary
 
     async def run(kind, target, options, sink, snapshots, stacks, cancel):
+        snapshots.save(target.previous)  # the engine does before it makes anything
         print("begun", flush=True)
         await cancel.wait()
         if {stubborn}:
@@ -84,11 +86,36 @@ def test_a_killed_operation_leaves_a_lock_that_the_next_one_goes_past(desk):
             process.kill()
             process.wait()
         assert len(list(folder.glob("state/.pulumi/locks/**/*.json"))) == 1
+        (begun,) = history(desk)
+        assert (begun["kind"], begun["result"], "endTime" in begun) == ("update", "in-progress", False)
+        assert f"(pid {process.pid})" in begun["environment"]["heliostat.by"]
+        assert "killed" in desk.ok("stack", "history"), "nobody holds the stack"
         with waiting_up(stubborn=False) as process:
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=30)
-        assert "removed the lock of a dead process" in err
+        assert "removed the lock of a dead process" in err and "was killed: the history says so now" in err
         assert not list(folder.glob("state/.pulumi/locks/**/*.json"))
+        ended, killed = history(desk)
+        assert [ended["result"], killed["result"]] == ["failed", "failed"], "in the words that the official CLI has"
+        assert killed["environment"] == {**begun["environment"], "heliostat.ended": "killed"}
+        assert "heliostat.ended" not in ended["environment"]
+
+
+def test_what_goes_on_is_in_the_history_and_a_broken_lock_has_it_say_that_it_was_killed(desk):
+    desk.monkeypatch.undo()
+    with real_stack(desk):
+        with waiting_up(stubborn=False) as process:
+            assert "in-progress" in desk.ok("stack", "history") and "killed" not in desk.ok("stack", "history")
+            assert f"(pid {process.pid})" in desk.ok("stack")
+            process.kill()
+        assert "the update by" in desk("cancel", "--yes", "dev").err
+        (killed,) = history(desk)
+        assert killed["environment"]["heliostat.ended"] == "killed"
+        assert "was killed" not in desk("cancel", "--yes", "dev").err
+
+
+def history(desk):
+    return json.loads(desk.ok("stack", "history", "--json"))
 
 
 @contextlib.contextmanager

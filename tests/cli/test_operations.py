@@ -292,6 +292,17 @@ def test_a_wrong_or_missing_passphrase_stops_before_anything_is_made(stack, engi
     assert not list((stack.state / ".pulumi/locks/organization/demo/dev").iterdir())
 
 
+@pytest.mark.parametrize("flag", ["--target", "--exclude", "--target-replace"])
+def test_what_is_told_to_leave_something_alone_says_so_in_the_history(stack, engine, flag):
+    stack.ok("up", "--yes", "--skip-preview", flag, "urn:pulumi:dev::demo::a::b")
+    stack.ok("up", "--yes", "--skip-preview", "--replace", "urn:pulumi:dev::demo::a::b")
+    whole, part = [each["environment"] for each in json.loads(stack.ok("stack", "history", "--json"))]
+    assert [key for key in part if key in ("heliostat.targets", "heliostat.excludes")] == [
+        "heliostat.excludes" if flag == "--exclude" else "heliostat.targets"
+    ]
+    assert not {"heliostat.targets", "heliostat.excludes"} & whole.keys()
+
+
 def test_a_failure_is_an_exit_code_a_history_entry_and_a_released_lock(stack, engine):
     engine.succeeds = False
     ran = stack("up", "--yes", "--skip-preview")

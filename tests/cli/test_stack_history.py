@@ -33,7 +33,8 @@ def test_the_official_cli_is_asked_where_it_keeps_the_state(tmp_path: Path, monk
     ]
     official(tmp_path, monkeypatch, f"cat <<'E'\n{json.dumps(told)}\nE")
     assert last_applied(stacks_here().history("prod")) == Applied(COMMIT, since=1_767_225_600)
-    assert (tmp_path / "asked").read_text() == "stack history --json --show-secrets=false -s prod --non-interactive\n"
+    asked = "stack history --json --show-secrets=false --page-size=100 -s prod --non-interactive\n"
+    assert (tmp_path / "asked").read_text() == asked
 
 
 def test_of_a_stack_that_is_not_there_nothing_was_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

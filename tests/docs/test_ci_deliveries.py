@@ -54,6 +54,25 @@ def test_after_a_merge_all_that_was_not_applied_yet_is_planned(name: str):
     assert "event.before" not in text and "CI_COMMIT_BEFORE_SHA" not in text
 
 
+@pytest.mark.parametrize("name", ["github.yml", "gitlab.yml"])
+def test_nobody_is_asked_for_production_before_staging_is_through_and_a_later_job_sees_to_it(name: str):
+    (looks,), (begins,) = ran(name, "ready"), ran(name, "resume")
+    assert "ci ready --after staging --wait 10m" in looks
+    assert "ci resume ready --before production --after staging" in begins
+    assert "schedule" in str(job(name, "resume").get("if") or job(name, "resume")["rules"])
+    for title in ("ready", "resume"):
+        place = job(name, title)["environment"]
+        assert place in ("plan", {"name": "plan"}), "it has no right to apply anything"
+    if name == "gitlab.yml":
+        stages = read(name)["stages"]
+        assert stages.index("staging") < stages.index(job(name, "ready")["stage"]) < stages.index("production")
+        assert "allow_failure" not in job(name, "ready"), "production could be started over it"
+    else:
+        assert "ready" in job(name, "production")["needs"]
+        assert job(name, "production")["if"] == "needs.ready.outputs.through == 'true'"
+        assert job(name, "production")["environment"] == "production"
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_production_comes_only_after_staging_is_through(name: str):
     (applied,) = [line for line in ran(name, "production") if "ci apply" in line]

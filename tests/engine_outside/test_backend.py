@@ -139,6 +139,34 @@ def test_history_tells_the_latest_first_and_keeps_each_checkpoint(backend, tmp_p
     assert files == ["checkpoint.json", "checkpoint.json", "history.json", "history.json"]
 
 
+def test_what_begins_is_in_the_history_and_its_end_takes_that_place(backend, tmp_path):
+    key = history.begin(backend, REF, Entry("update", 1, 9, "succeeded", {}, "one"))
+    (open_,) = history.entries(backend, REF)
+    assert (open_.result, open_.end_time, open_.is_open, open_.was_killed) == ("in-progress", 1, True, False)
+    history.add(backend, REF, Entry("update", 1, 9, "succeeded", {"create": 1}, "one"), key)
+    (ended,) = history.entries(backend, REF)
+    assert ended == Entry("update", 1, 9, "succeeded", {"create": 1}, "one")
+    assert history.close_killed(backend, REF, 20.0) == []
+
+
+def test_what_did_not_end_is_found_to_be_killed_once_also_behind_what_another_engine_did(backend):
+    told = history.told("ada", targets=["urn:a"])
+    key = history.begin(backend, REF, Entry("update", 1, 9, "succeeded", {}, "one", told))
+    history.add(backend, REF, Entry("update", 3, 4, "succeeded", {}, "by the official CLI"))
+    (killed,) = history.close_killed(backend, REF, 20.5)
+    assert (killed.result, killed.end_time, killed.was_killed, killed.by) == ("failed", 20, True, "ada")
+    assert killed.is_partial and history.entries(backend, REF)[1] == killed
+    assert history.close_killed(backend, REF, 30.0) == []
+    history.add(backend, REF, Entry("update", 1, 40, "succeeded", {}, "one", told), key)
+    assert history.entries(backend, REF)[1].result == "succeeded", "it went on all the same"
+
+
+def test_an_operation_is_one_of_all_resources_unless_it_was_told_otherwise():
+    said = [history.told("ada"), history.told("ada", ["a"]), history.told("ada", excludes=["a", "b"])]
+    assert [Entry("update", 1, 2, "succeeded", {}, "", each).is_partial for each in said] == [False, True, True]
+    assert said[2] == {"heliostat.by": "ada", "heliostat.excludes": '["a", "b"]'}
+
+
 def test_a_damaged_history_entry_is_named(backend, tmp_path):
     history.add(backend, REF, Entry("update", 1, 2, "succeeded", {}))
     (file,) = (tmp_path / ".pulumi/history/p/dev").glob("*.history.json")

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import httpx
+from played_runs import PlayedRuns
 
 from heliostat.systems.forges import Forge
 from heliostat.systems.forges.gitea import Gitea
@@ -44,6 +45,7 @@ class PlayedRepository:
     """Of comments, by their ids."""
     may_edit_others: bool = True
     """Whether the token may change what others wrote, as one of who may write to the repository may."""
+    runs: PlayedRuns = field(default_factory=PlayedRuns)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
 
     def pull(self, head: str, base: str = "main", *, fork: bool = False, number: int = 7) -> None:
@@ -243,7 +245,9 @@ class PlayedForge:
 
     def _answered(self, request: httpx.Request, handler: Handler, path: str, said: dict[str, Any]) -> httpx.Response:
         of_a_commit = _OF_A_COMMIT.fullmatch(path)
-        if of_a_commit is not None:
+        if (found := self.repository.runs.answer(self.kind, request.method, path, said)) is not None:
+            pass
+        elif of_a_commit is not None:
             found = _brought(self.repository, of_a_commit, handler)
         else:
             found = handler(self.repository, request.method, unquote(path), said)

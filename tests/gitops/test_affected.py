@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -131,6 +132,20 @@ def test_a_config_that_is_no_yaml_is_told(repository: Repository):
     repository.write("configs/Pulumi.prod.yaml", "a: [\n")
     with pytest.raises(PermanentError, match=r"Pulumi\.prod\.yaml"):
         affected_by(repository)
+
+
+def test_several_processes_read_what_one_does(repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    before = tmp_path / "before"
+    shutil.copytree(repository.root, before)
+    repository.replace("workloads/bees/train.py", "return FEATURES", "return FEATURES + 1")
+    repository.replace("workloads/wasps/parameters.py", "rounds: int", "rounds: nothing")
+    asked = Asked(entry_points=("workloads.checks:fair",))
+    one = declared.read_all([before, repository.root], asked)
+    monkeypatch.setattr(declared, "_FEWEST", 1)
+    assert declared.read_all([before, repository.root], asked, 8) == one
+    assert [sorted(each.workloads) for each in one] == [["bees", "wasps"]] * 2
+    assert one[0].entry_points == one[1].entry_points != {}
+    assert one[0].workloads["bees"].parts != one[1].workloads["bees"].parts and one[1].workloads["wasps"].mistake
 
 
 def test_a_tree_is_read_whatever_is_loaded_of_another(repository: Repository, monkeypatch: pytest.MonkeyPatch):

@@ -10,16 +10,31 @@ import pytest
 from repository_of import Repository
 
 from heliostat.engine.config import project as projects
-from heliostat.engine.state.history import Entry
+from heliostat.engine.state.history import Entry, told
 from heliostat.gitops.affected import AffectedStack
-from heliostat.gitops.applied import FAILED, NEVER, UNKNOWN, Applied, affected_since_applied, last_applied
+from heliostat.gitops.applied import (
+    BEGUN,
+    DESTROYED,
+    DRIFTED,
+    FAILED,
+    IMPORTED,
+    KILLED,
+    NEVER,
+    UNKNOWN,
+    Applied,
+    affected_since_applied,
+    last_applied,
+)
 from heliostat.systems.errors import PermanentError
 
-ONE, TWO = "1" * 40, "2" * 40
+ONE, TWO, THREE = "1" * 40, "2" * 40, "3" * 40
+TARGET, EXCLUDE = told("ada", targets=["urn:a"]), told("ada", excludes=["urn:a"])
+DIRTY, CUT_OFF = {"git.dirty": "true"}, {"heliostat.ended": "killed"}
 
 
-def done(kind: str, commit: str = ONE, result: str = "succeeded", **said: str) -> Entry:
-    return Entry(kind, 1, 2, result, {}, environment={"git.head": commit, "git.dirty": "false", **said})
+def done(kind: str, commit: str = ONE, result: str = "succeeded", changes: int = 0, **said: str) -> Entry:
+    counts = {"same": 3, "update": changes}
+    return Entry(kind, 1, 2, result, counts, environment={"git.head": commit, "git.dirty": "false", **said})
 
 
 def test_the_last_update_that_did_it_says_what_a_stack_was_brought_to():
@@ -32,7 +47,21 @@ def test_the_last_update_that_did_it_says_what_a_stack_was_brought_to():
     [
         ([], NEVER),
         ([done("refresh")], NEVER),
+        ([done("refresh", TWO, changes=1), done("update")], DRIFTED),
+        ([done("refresh", TWO, "failed", changes=1), done("update")], DRIFTED),
+        ([done("refresh", TWO, "in-progress"), done("update")], BEGUN),
+        ([done("refresh", TWO, "failed", **CUT_OFF), done("update")], KILLED),
+        ([done("resource-import", TWO), done("update")], IMPORTED),
+        ([done("resource-import", TWO, "failed"), done("update")], IMPORTED),
         ([done("destroy", TWO), done("update")], NEVER),
+        ([done("destroy", TWO, **TARGET), done("update")], DESTROYED),
+        ([done("destroy", TWO, **EXCLUDE), done("update")], DESTROYED),
+        ([done("update", TWO, **TARGET)], NEVER),
+        ([done("update", TWO, "failed", **TARGET), done("update")], FAILED),
+        ([done("update", TWO, **TARGET, **DIRTY), done("update")], UNKNOWN),
+        ([done("update", TWO, "in-progress"), done("update")], BEGUN),
+        ([done("update", TWO, "failed", **CUT_OFF), done("update")], KILLED),
+        ([done("update", TWO, "goes-on"), done("update")], FAILED),
         ([done("update", TWO, "failed"), done("update")], FAILED),
         ([done("destroy", TWO, "failed"), done("update")], FAILED),
         ([done("update", TWO, **{"git.dirty": "true"}), done("update")], UNKNOWN),
@@ -41,6 +70,16 @@ def test_the_last_update_that_did_it_says_what_a_stack_was_brought_to():
 )
 def test_what_is_between_two_commits_or_of_none_is_not_known(entries: list[Entry], why: str):
     assert last_applied(entries) == Applied(why_unknown=why)
+
+
+@pytest.mark.parametrize("what", [TARGET, EXCLUDE], ids=["target", "exclude"])
+def test_an_update_of_a_few_resources_brings_a_stack_to_nothing(what: dict[str, str]):
+    entries = [done("update", THREE, **what), done("update", ONE, **what), done("update", TWO, **what), done("update", ONE)]
+    assert last_applied(entries) == Applied(ONE, since=1, parts=(THREE, TWO))
+
+
+def test_an_update_that_makes_resources_anew_is_one_of_all():
+    assert last_applied([done("update", TWO, **told("ada"))]) == Applied(TWO, since=1)
 
 
 def test_no_more_of_a_long_history_is_read_than_it_takes():
@@ -74,6 +113,24 @@ def test_each_stack_is_compared_with_what_was_applied_to_it(repository: Reposito
     passed_over = [AffectedStack("prod", (), {"bees": ("training",)})]
     assert since(repository, prod=Applied(first), staging=Applied(second)) == passed_over
     assert since(repository, prod=Applied(second), staging=Applied(head(repository))) == []
+
+
+def test_what_a_target_left_out_is_affected_and_what_it_did_where_that_is_taken_back(repository: Repository):
+    first = head(repository)
+    repository.replace("workloads/bees/train.py", "return FEATURES", "return FEATURES + 1")
+    repository.replace("workloads/checks.py", "True", "False")
+    repository.commit()
+    second = head(repository)
+    partly = Applied(first, parts=(second,))
+    both = [AffectedStack("prod", (), {"bees": ("training",), "wasps": ("workloads.checks:fair",)})]
+    assert since(repository, prod=partly) == both
+    repository.replace("workloads/bees/train.py", "return FEATURES + 1", "return FEATURES")
+    repository.replace("workloads/checks.py", "False", "True")
+    assert since(repository, prod=Applied(first)) == [], "as if nothing had been done"
+    assert since(repository, prod=partly) == both
+    assert since(repository, prod=Applied(first, parts=("f" * 40,))) == [
+        AffectedStack("prod", ("no history has the commit before",))
+    ]
 
 
 def test_all_of_a_stack_is_affected_where_nobody_knows_what_was_applied(repository: Repository, tmp_path: Path):

@@ -115,6 +115,13 @@ def test_each_rollout_that_ended_since_is_told_and_none_twice():
     assert "the version before is kept" in found[0].standing and "through" in found[1].standing
 
 
+def test_each_rollout_knows_the_commit_of_the_one_before_it():
+    entries = [ended(9), ended(8), ended(7, commit=None), ended(6, commit=EARLIER), ended(5, commit="f" * 40), ended(4)]
+    found = [*outcomes_in("staging", under_way(Phase.SHIFTING, number=10), entries, 6.0)]
+    assert [(each.number, each.after) for each in found] == [(10, EARLIER), (9, EARLIER), (8, EARLIER), (6, "f" * 40)]
+    assert [each.after for each in outcomes_in("staging", None, [ended(9)], 0)] == [""], "it is the first one"
+
+
 def test_a_branch_s_environment_is_told_on_the_branch_s_open_pull_request(played: PlayedForge):
     played.repository.pulls[7]["state"] = "open"
     found = of_environment("feature-abc", under_way(Phase.STARTING, commit=None))

@@ -10,13 +10,15 @@ import json
 from pathlib import Path
 
 import pytest
+from played_runs import PlayedRun
 from story import Story, comment_on, pull_of, story
 
 from heliostat.spec.branch_environments import environment_name
 
 pytestmark = pytest.mark.timeout(900)
-BRANCH, NUMBER, DOCUMENT = "feature/more-bees", 7, 8
+BRANCH, NUMBER, DOCUMENT, LIMIT = "feature/more-bees", 7, 8, 9
 NAME = environment_name(BRANCH)
+RESUME = ("ci", "resume", "ready", "--before", "production", "--after", "staging", "--branch", "main")
 BACK = "rollback/bees-in-production"
 BAD = "models:/bees/2"
 
@@ -29,6 +31,15 @@ def previewed(told: Story, base: str, *stacks: str) -> None:
 def planned(told: Story) -> list[str]:
     report = json.loads((told.repository.root / ".heliostat/ci/report.json").read_text())
     return [each["stack"] for each in report["stacks"]]
+
+
+def merged(told: Story, branch: str, number: int, *edit: str) -> None:
+    """A branch of one edit is pushed, and its pull request merged."""
+    told.git("checkout", "-q", "-b", branch)
+    told.push(branch, *edit)
+    for played in told.forges.values():
+        played.repository.pull(branch, number=number)
+    told.merge(branch)
 
 
 def test_a_branch_goes_to_production_a_bad_model_comes_back_and_nothing_is_left(
@@ -87,20 +98,18 @@ def what_was_approved_and_merged_goes_to_staging_and_production(told: Story) -> 
     assert "staging is not at what" in early and told.world.live.served == {}
     # Nobody applies it; what the next merge brings is a document.
     merged_over = told.git("rev-parse", "HEAD")
-    told.git("checkout", "-q", "-b", "docs")
-    told.push("docs", "README.md", "A repository.", "A repository of bees.")
-    for played in told.forges.values():
-        played.repository.pull("docs", number=DOCUMENT)
-    told.merge("docs")
+    merged(told, "docs", DOCUMENT, "README.md", "A repository.", "A repository of bees.")
     assert "Nothing differs" in told.heliostat("ci", "affected", "--base", merged_over)
     previewed(told, "", "staging", "production")
     assert planned(told) == ["production", "staging"], "what was merged before is applied with it"
     told.world.tests.held = True
     told.heliostat("ci", "apply", "staging", "--detach")
+    nobody_is_asked_for_production_yet(told)
     not_yet = told.heliostat("ci", "apply", "production", "--after", "staging", code=75)
     assert "bees: rollout 1 is testing, with 0 % of the traffic" in not_yet and told.world.live.served == {}
     told.world.tests.held = False
     assert told.world.tests.rollouts_end()
+    what_waited_for_staging_is_begun_again(told)
     told.heliostat("ci", "apply", "production", "--after", "staging")
     assert told.world.tests.served == {f"bees-{NAME}": BAD, "bees": BAD}
     assert told.world.live.served == {"bees": "models:/bees/1"}, "it serves what is pinned, with the new code"
@@ -108,6 +117,25 @@ def what_was_approved_and_merged_goes_to_staging_and_production(told: Story) -> 
     previewed(told, "", "staging", "production")
     assert planned(told) == []
     an_earlier_commit_is_not_put_over_it(told, merged_over)
+
+
+def nobody_is_asked_for_production_yet(told: Story) -> None:
+    assert "bees: rollout 1 is testing" in told.heliostat("ci", "ready", "--after", "staging", code=75)
+    for played in told.at_each():
+        jobs = {"ready": "failed", "production": "skipped"}
+        played.repository.runs.there.append(PlayedRun(1, told.git("rev-parse", "HEAD"), jobs))
+        assert "staging: bees: rollout 1 is testing" in told.heliostat(*RESUME)
+        assert played.repository.runs.begun == []
+
+
+def what_waited_for_staging_is_begun_again(told: Story) -> None:
+    for played in told.at_each():
+        said = json.loads(told.heliostat(*RESUME, "--json"))
+        assert (said["begun"]["commit"], played.repository.runs.begun) == (told.git("rev-parse", "HEAD"), ["ready"])
+    assert json.loads(told.heliostat("ci", "ready", "--after", "staging", "--json"))["ready"] is True
+    for played in told.at_each():
+        played.repository.runs.there[0].jobs |= {"ready": "passed", "production": "goes on"}
+        assert "is through" in told.heliostat(*RESUME) and played.repository.runs.begun == ["ready"]
 
 
 def an_earlier_commit_is_not_put_over_it(told: Story, earlier: str) -> None:
@@ -146,8 +174,10 @@ def the_repository_says_so_by_a_pull_request_until_it_is_merged(told: Story) -> 
 
 
 def a_person_who_goes_back_from_code_opens_its_revert(told: Story) -> None:
-    told.push("main", "workloads/shared.py", "LIMIT = 4", "LIMIT = 5")
-    previewed(told, "HEAD^", "production")
+    # What the second one brings is a document: the first one, which nobody applied, goes out with it.
+    merged(told, "limit", LIMIT, "workloads/shared.py", "LIMIT = 4", "LIMIT = 5")
+    merged(told, "later", LIMIT + 1, "README.md", "of bees", "of many bees")
+    previewed(told, "", "production")
     told.heliostat("ci", "apply", "production")
     why = "the answers are too large"
     told.heliostat("rollback", "bees", "-s", "production", "--pr", "--detach", "--yes", code=2)
@@ -163,8 +193,10 @@ def a_person_who_goes_back_from_code_opens_its_revert(told: Story) -> None:
 def what_came_of_each_is_told_on_the_pull_request_that_brought_it(told: Story) -> None:
     for played in told.at_each():
         said = json.loads(told.heliostat("ci", "outcomes", "-s", "staging", "-s", "production", "--json"))
-        document, promotion = said["pullRequests"]
-        assert document["pullRequest"] == DOCUMENT, "what was merged before came with it"
+        document, limit, promotion, back = said["pullRequests"]
+        assert document["pullRequest"] == DOCUMENT, "before it, nothing was applied to either stack"
+        assert [limit["pullRequest"], len(limit["rollouts"])] == [LIMIT, 1], "it went out with a later merge"
+        assert back["rollouts"] == limit["rollouts"], "so did what took the promotion back"
         assert [(each["stack"], each["standing"][:7]) for each in document["rollouts"]] == [
             ("production", "through"),
             ("staging", "through"),

@@ -6,6 +6,7 @@ import click
 
 from heliostat.cli import options, say
 from heliostat.cli.exits import DeclinedError, UsageError
+from heliostat.cli.remembering import close_killed
 from heliostat.cli.session import Place, is_interactive
 from heliostat.engine.state import locks
 
@@ -30,5 +31,6 @@ def cancel(name: str | None, stack: str | None, yes: bool) -> None:
     if is_interactive() and not yes and not click.confirm(f"Clear every lock of the stack {ref.name!r}?", err=True):
         raise DeclinedError("nothing was cleared")
     count = place.backend.cancel(ref)
+    close_killed(place.backend, ref)
     done = f"The currently running update for '{ref.name}' has been canceled!"
     say.out(done if count else f"The stack '{ref.name}' was not locked.")

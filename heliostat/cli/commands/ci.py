@@ -14,6 +14,7 @@ from heliostat.cli import options, say
 from heliostat.cli.commands.ci_apply import FOLDER, OUT, apply
 from heliostat.cli.commands.ci_command import command
 from heliostat.cli.commands.ci_outcomes import outcomes
+from heliostat.cli.commands.ci_ready import ready, resume
 from heliostat.cli.commands.ci_reconcile import reconcile
 from heliostat.cli.commands.ci_retrain import retrain
 from heliostat.cli.exits import Exit, UsageError
@@ -185,7 +186,9 @@ def close(branch: str | None, as_json: bool) -> int:
 
 ci.add_command(apply)
 ci.add_command(outcomes)
+ci.add_command(ready)
 ci.add_command(reconcile)
+ci.add_command(resume)
 ci.add_command(retrain)
 ci.add_command(command)
 

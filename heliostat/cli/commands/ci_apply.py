@@ -16,6 +16,8 @@ from heliostat.cli.exits import Exit, NotYetError, UsageError
 if TYPE_CHECKING:
     from heliostat.cli.rollouts.locate import Stacks
     from heliostat.engine.config.project import Project
+    from heliostat.gitops.applied import Applied
+    from heliostat.gitops.rollouts_through import NotThrough
 
 OUT = ".heliostat/ci"
 """Where the artefact of `ci preview` is, by default."""
@@ -71,9 +73,11 @@ def apply(
     for stack in planned:
         _refuse_older(there, project, stack, commit)
     for stack in before_it:
-        _require_through(there, project, stack, commit)
+        require_through(there, project, stack, commit)
     for stack, plan in planned.items():
         _wait(stack, patience)
+        # Whoever held it may have brought a later one.
+        _refuse_older(stacks_here(), project, stack, commit)
         CommandLine(project.root).apply(stack, plan.resolve(), [switches.DETACH] if detach else [])
     return Exit.OK
 
@@ -97,29 +101,24 @@ def _refuse_older(there: Stacks, project: Project, stack: str, commit: str) -> N
     from heliostat.systems.errors import PermanentError
     from heliostat.systems.git import merge_base
 
-    last = last_applied(there.history(stack)).commit
-    if last and last != commit and merge_base(project.root, os.environ, last) == commit:
-        raise PermanentError(
-            f"{stack} has {last[:12]} already, which comes after {commit[:12]}: what was planned before it is not applied "
-            "any more"
-        )
+    applied = last_applied(there.history(stack))
+    for last in (applied.commit, *applied.parts):
+        if last and last != commit and merge_base(project.root, os.environ, last) == commit:
+            raise PermanentError(
+                f"{stack} has {last[:12]} already, which comes after {commit[:12]}: what was planned before it is not applied "
+                "any more"
+            )
 
 
-def _require_through(there: Stacks, project: Project, stack: str, commit: str) -> None:
+def require_through(there: Stacks, project: Project, stack: str, commit: str) -> None:
     """See that a stack has what is checked out, and that its rollouts are through.
 
     Raises:
         NotYetError: something is on its way.
         PermanentError: it does not have it, or something was rolled back.
     """
-    from heliostat.cli.rollouts.access import declared_statuses
-    from heliostat.cli.rollouts.applications import declared_applications
-    from heliostat.cli.rollouts.ledger import newest_first
-    from heliostat.cli.rollouts.locate import store_of
     from heliostat.gitops.applied import affected_since_applied, last_applied
-    from heliostat.gitops.rollouts_through import brought_by, not_through
     from heliostat.systems.errors import PermanentError
-    from heliostat.systems.objects import open_store
 
     short, last = commit[:12], last_applied(there.history(stack))
     for each in affected_since_applied(project, os.environ, {stack: last}):
@@ -129,10 +128,7 @@ def _require_through(there: Stacks, project: Project, stack: str, commit: str) -
             "one's plan"
         )
 
-    def brought(application: str) -> str:
-        return brought_by(newest_first(open_store(store_of(stack)), application), last.commit, last.since)
-
-    found = list(not_through(declared_applications(stack), declared_statuses(stack), last.commit, brought))
+    found = _not_through(stack, last)
     if not found:
         return
     told = "".join(f"\n  {each.application}: {each.why}" for each in found)
@@ -141,6 +137,30 @@ def _require_through(there: Stacks, project: Project, stack: str, commit: str) -
     raise PermanentError(
         f"{stack} is not well with {short}, so nothing was applied; what comes next needs another commit:{told}"
     )
+
+
+def what_is_in_the_way(there: Stacks, stack: str) -> list[str]:
+    """Why a stack is not through with whatever was applied to it last; nothing where it is."""
+    from heliostat.gitops.applied import last_applied
+
+    last = last_applied(there.history(stack))
+    if not last.commit:
+        return [f"{stack}: {last.why_unknown}"]
+    return [f"{stack}: {each.application}: {each.why}" for each in _not_through(stack, last)]
+
+
+def _not_through(stack: str, last: Applied) -> list[NotThrough]:
+    from heliostat.cli.rollouts.access import declared_statuses
+    from heliostat.cli.rollouts.applications import declared_applications
+    from heliostat.cli.rollouts.ledger import newest_first
+    from heliostat.cli.rollouts.locate import store_of
+    from heliostat.gitops.rollouts_through import brought_by, not_through
+    from heliostat.systems.objects import open_store
+
+    def brought(application: str) -> str:
+        return brought_by(newest_first(open_store(store_of(stack)), application), last.commit, last.since)
+
+    return list(not_through(declared_applications(stack), declared_statuses(stack), last.commit, brought))
 
 
 def _wait(stack: str, seconds: float) -> None:

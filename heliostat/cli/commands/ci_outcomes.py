@@ -29,21 +29,28 @@ if TYPE_CHECKING:
 def outcomes(named: tuple[str, ...], with_environments: bool, since: float, as_json: bool) -> int:
     """Tell on each pull request how the rollouts stand, or ended, that its merge brought: by one comment, kept up to date.
 
+    What an earlier merge changed, and a later one's update rolled out, is told on the earlier one.
+
     A rollout that an `up --detach` left goes on without a job. This is for a schedule, and for the end of a job: run again, it
     changes what has changed.
     """
     from heliostat.cli.commands.env import environments_here
     from heliostat.cli.rollouts.locate import stacks_here
+    from heliostat.cli.session import Place
+    from heliostat.gitops.brought import Merges
     from heliostat.gitops.outcome_comments import tell
     from heliostat.systems.forges.here import open_forge
 
-    stacks = named or (stacks_here().name(None),)
+    there = stacks_here()
+    stacks = named or (there.name(None),)
     failures: dict[str, str] = {}
     found = [each for stack in stacks for each in _outcomes(stack, time.time() - since, failures)]
     records, damaged = environments_here(quiet=True).records.survey() if with_environments else ([], [])
     failures |= {each.name: each.told for each in damaged}
     found += _of_environments(records, failures)
-    told = tell(open_forge(os.environ), found, {each.name: each.branch for each in records})
+    full = {stack.rpartition("/")[2]: stack for stack in stacks}
+    merges = Merges(Place.here().require_project(), os.environ, lambda stack: there.history(full[stack]), say.told)
+    told = tell(open_forge(os.environ), found, {each.name: each.branch for each in records}, merges.of)
     _show(told, failures, as_json)
     return Exit.FAILED if failures or any(each.failure for each in told) else Exit.OK
 

@@ -13,10 +13,11 @@ from heliostat.cli import options, say
 from heliostat.cli.commands import stack_manage, stack_state
 from heliostat.cli.exits import UsageError
 from heliostat.cli.options import Group
+from heliostat.cli.remembering import is_unfinished, result_of
 from heliostat.cli.session import Place
 from heliostat.cli.tables import ago, clock, table
 from heliostat.engine.stackerrors import NotFoundError, StackError
-from heliostat.engine.state import history
+from heliostat.engine.state import history, locks
 from heliostat.engine.state.backend import StackRef, stack_outputs
 from heliostat.engine.state.checkpoint import Document
 from heliostat.engine.state.stored import encode_value
@@ -78,9 +79,10 @@ def _last_update(place: Place, ref: StackRef) -> list[str]:
         return ["No updates yet; run `heliostat up`"]
     entry = latest[0]
     changes = ", ".join(f"{count} {op}" for op, count in sorted(entry.changes.items())) or "no changes"
+    is_held = locks.is_held(place.backend.bucket, ref.full_name)
     lines = [
         f"Last updated: {ago(entry.end_time, time.time())} ({clock(entry.end_time)})",
-        f"Last operation: {entry.kind} {entry.result} ({changes})",
+        f"Last operation: {entry.kind} {result_of(entry, is_held)} ({entry.by if is_unfinished(entry) else changes})",
     ]
     if entry.environment.get("git.head"):
         dirty = " and local changes" if entry.environment.get("git.dirty") == "true" else ""

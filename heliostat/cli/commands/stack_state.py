@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from heliostat.cli import options, say
+from heliostat.cli.remembering import is_unfinished, message_of, result_of
 from heliostat.cli.session import Place
 from heliostat.cli.tables import ago, clock, table
 from heliostat.engine.config.stackconfig import StackConfig, as_text, has_secret, revealed
@@ -136,14 +137,15 @@ def past(ctx: click.Context, /, as_json: bool, show_secrets: bool, full_dates: b
         reveal = _opener(place, ref, document) if show_secrets else None
         say.out(json.dumps([_as_json(entry, reveal) for entry in entries], indent=2, ensure_ascii=False))
         return
+    held = locks.is_held(place.backend.bucket, ref.full_name)
     rows = [
         (
             entry.kind,
-            entry.result,
+            result_of(entry, held),
             clock(entry.end_time) if full_dates else ago(entry.end_time, time.time()),
-            f"{entry.end_time - entry.start_time}s",
+            "" if is_unfinished(entry) else f"{entry.end_time - entry.start_time}s",
             ", ".join(f"{count} {op}" for op, count in sorted(entry.changes.items())),
-            entry.message,
+            message_of(entry),
         )
         for entry in entries
     ]
@@ -180,8 +182,7 @@ def _as_json(entry: history.Entry, reveal: Callable[[str], str] | None) -> dict[
         "environment": entry.environment,
         "config": {key: _config_value(value, reveal) for key, value in entry.config.items()},
         "result": entry.result,
-        "endTime": moment(entry.end_time),
-        "resourceChanges": entry.changes,
+        **({} if entry.is_open else {"endTime": moment(entry.end_time), "resourceChanges": entry.changes}),
     }
 
 

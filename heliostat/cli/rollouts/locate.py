@@ -29,6 +29,7 @@ from heliostat.spec.platforms.declared import Platform
 from heliostat.systems.errors import PermanentError
 
 _CLI_LIMIT_S = 120
+_HISTORY = ("stack", "history", "--json", "--show-secrets=false", "--page-size=100")
 
 
 class Stacks(Protocol):
@@ -151,7 +152,7 @@ class _OfficialStacks:
 
     def history(self, stack: str) -> Iterable[Entry]:
         try:
-            told = json.loads(_pulumi("stack", "history", "--json", "--show-secrets=false", "-s", stack) or "[]")
+            told = json.loads(_pulumi(*_HISTORY, "-s", stack) or "[]")
         except NotFoundError:
             return
         except ValueError:
@@ -159,7 +160,8 @@ class _OfficialStacks:
         for each in told:
             environment = each.get("environment") or {}
             began = int(datetime.fromisoformat(each["startTime"]).timestamp())
-            yield Entry(each["kind"], began, began, each.get("result", ""), {}, environment=environment)
+            changes = each.get("resourceChanges") or {}
+            yield Entry(each["kind"], began, began, each.get("result", ""), changes, environment=environment)
 
 
 def _pulumi_json(*arguments: str) -> Mapping[str, Any]:

@@ -6,16 +6,21 @@ import itertools
 import json
 import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from heliostat.engine.stackerrors import StackError
 from heliostat.engine.state.backend import Backend, StackRef
 
 _GIT_LIMIT_S = 10
 _BRANCH, _DETACHED = "# branch.head ", "(detached)"
+IN_PROGRESS: Final = "in-progress"
+"""The result of what has not ended, in the CLI's words; its backend of files keeps no entry of it."""
+_TARGETS, _EXCLUDES, _BY, _ENDED = (f"heliostat.{name}" for name in ("targets", "excludes", "by", "ended"))
+"""What else of an operation stands in its environment, where the official CLI shows it, too."""
+_ENTRY, _CHECKPOINT = ".history.json", ".checkpoint.json"
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Entry:
     start_time: int
     end_time: int
     result: str
-    """`succeeded` or `failed`."""
+    """`succeeded`, `failed` or `in-progress`."""
     changes: dict[str, int]
     message: str = ""
     environment: dict[str, str] = field(default_factory=dict)
@@ -34,13 +39,76 @@ class Entry:
     version: int = 0
     """The number of the operation where a backend numbers them; one of files does not, and writes 0, as the CLI does."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended, as far as anybody has written down."""
+        return self.result == IN_PROGRESS
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody found that it did not come to its end."""
+        return self.environment.get(_ENDED) == "killed"
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it was told to leave some resources alone. Of the official CLI nobody knows it."""
+        return _TARGETS in self.environment or _EXCLUDES in self.environment
+
+    @property
+    def by(self) -> str:
+        """Who did it, where and as which process; empty where that is not known."""
+        return self.environment.get(_BY, "")
+
+
+def told(by: str, targets: Sequence[str] = (), excludes: Sequence[str] = ()) -> dict[str, str]:
+    """Entries of an operation's environment: who does it, and to which resources alone, or to which not."""
+    urns = {_TARGETS: targets, _EXCLUDES: excludes}
+    return {_BY: by} | {name: json.dumps([*those]) for name, those in urns.items() if those}
+
 
 def _folder(ref: StackRef) -> str:
     return f".pulumi/history/{ref.project}/{ref.name}"
 
 
-def add(backend: Backend, ref: StackRef, entry: Entry) -> None:
-    """Writes an entry and, beside it, the checkpoint as it is now."""
+def begin(backend: Backend, ref: StackRef, entry: Entry) -> str:
+    """Write the entry of an operation that begins; the key that `add` puts it at once it has ended."""
+    key = _new_key(ref)
+    backend.bucket.write(key, _content(replace(entry, result=IN_PROGRESS, end_time=entry.start_time)))
+    return key
+
+
+def add(backend: Backend, ref: StackRef, entry: Entry, key: str = "") -> None:
+    """Write an entry, in the place of the one at `key`, and, beside it, the checkpoint as it is now."""
+    key = key or _new_key(ref)
+    backend.bucket.write(key, _content(entry))
+    backend.bucket.copy(ref.file, f"{key.removesuffix(_ENTRY)}{_CHECKPOINT}")
+
+
+def close_killed(backend: Backend, ref: StackRef, now: float) -> list[Entry]:
+    """Have the operations that did not come to their end say so. Whoever asks for it holds the stack, or broke its lock: what
+    goes on all the same says how it ended when it has.
+
+    Raises:
+        StackError: such an entry is damaged.
+        StorageError: it cannot be written.
+    """
+    keys = {*backend.bucket.list(_folder(ref))}
+    # The checkpoint comes with the end, so none of the others is read.
+    left = [key for key in sorted(keys) if key.endswith(_ENTRY) and f"{key.removesuffix(_ENTRY)}{_CHECKPOINT}" not in keys]
+    found = [(key, entry) for key in left if (entry := _read(backend, key)).is_open]
+    killed = []
+    for key, entry in found:
+        environment = {**entry.environment, _ENDED: "killed"}
+        killed.append(replace(entry, result="failed", end_time=int(now), environment=environment))
+        add(backend, ref, killed[-1], key)
+    return killed
+
+
+def _new_key(ref: StackRef) -> str:
+    return f"{_folder(ref)}/{ref.name}-{time.time_ns()}{_ENTRY}"
+
+
+def _content(entry: Entry) -> bytes:
     said = {
         "kind": entry.kind,
         "startTime": entry.start_time,
@@ -53,9 +121,7 @@ def add(backend: Backend, ref: StackRef, entry: Entry) -> None:
     }
     if entry.changes:
         said["resourceChanges"] = entry.changes
-    prefix = f"{_folder(ref)}/{ref.name}-{time.time_ns()}"
-    backend.bucket.write(f"{prefix}.history.json", json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode())
-    backend.bucket.copy(ref.file, f"{prefix}.checkpoint.json")
+    return json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def entries(backend: Backend, ref: StackRef, limit: int | None = None) -> list[Entry]:
@@ -65,12 +131,12 @@ def entries(backend: Backend, ref: StackRef, limit: int | None = None) -> list[E
 
 def newest_first(backend: Backend, ref: StackRef) -> Iterator[Entry]:
     """The stack's operations, as far as somebody asks for them; raises StackError for a damaged entry."""
-    keys = [key for key in backend.bucket.list(_folder(ref)) if key.endswith(".history.json")]
+    keys = [key for key in backend.bucket.list(_folder(ref)) if key.endswith(_ENTRY)]
     return (_read(backend, key) for key in sorted(keys, key=_moment, reverse=True))
 
 
 def _moment(key: str) -> int:
-    stamp = key.removesuffix(".history.json").rpartition("-")[2]
+    stamp = key.removesuffix(_ENTRY).rpartition("-")[2]
     return int(stamp) if stamp.isdigit() else 0
 
 

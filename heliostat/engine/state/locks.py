@@ -92,6 +92,12 @@ def is_dead(lock: Lock, host: str, started: Callable[[int], float | None] = proc
     return began > taken + _CLOCK_TOLERANCE_S
 
 
+def is_held(bucket: Bucket, stack: str) -> bool:
+    """Whether somebody holds the stack who is not known to be dead."""
+    host = socket.gethostname()
+    return any(not is_dead(lock, host) for lock in held(bucket, stack))
+
+
 def release_all(bucket: Bucket, stack: str) -> int:
     """Removes every lock of the stack, whoever holds it; tells how many there were."""
     keys = bucket.list(folder(stack))
@@ -113,12 +119,21 @@ def release_older(bucket: Bucket, stack: str, moment: float, notice: Callable[[s
 
 
 def wait_until_free(
-    bucket: Bucket, stack: str, seconds: float, notice: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+    bucket: Bucket,
+    stack: str,
+    seconds: float,
+    notice: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+    *,
+    lost_before: float | None = None,
 ) -> None:
     """Waits until nobody holds the stack, but no longer than so; whoever takes it next finds the lock as ever.
 
-    For jobs that nobody looks at: of two that come at once, the second is not to fail.
+    For jobs that nobody looks at: of two that come at once, the second is not to fail. Locks from before `lost_before` are
+    removed first.
     """
+    if lost_before is not None:
+        release_older(bucket, stack, lost_before, notice)
     host = socket.gethostname()
     for round_ in range(math.ceil(seconds / _LOOK_S)):
         living = [lock for lock in held(bucket, stack) if not is_dead(lock, host)]
@@ -142,13 +157,21 @@ def locked(bucket: Bucket, stack: str, notice: Callable[[str], None]) -> Iterato
         bucket.delete(mine)
 
 
-def _myself() -> dict[str, object]:
+def myself() -> str:
+    """This process as a lock names it: user, host and number."""
+    return f"{_user()}@{socket.gethostname()} (pid {os.getpid()})"
+
+
+def _user() -> str:
     try:
-        user = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in some containers
-        user = str(os.getuid())
+        return str(os.getuid())
+
+
+def _myself() -> dict[str, object]:
     now = datetime.datetime.now().astimezone().isoformat()
-    return {"pid": os.getpid(), "username": user, "hostname": socket.gethostname(), "timestamp": now}
+    return {"pid": os.getpid(), "username": _user(), "hostname": socket.gethostname(), "timestamp": now}
 
 
 def _refuse_others(bucket: Bucket, stack: str, mine: str, notice: Callable[[str], None]) -> None:

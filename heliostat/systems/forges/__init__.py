@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -33,6 +35,32 @@ class PullRequest:
     url: str
     from_fork: bool
     """Whether the branch is in another repository: what it brings is anybody's."""
+
+
+class Standing(StrEnum):
+    """How a job stands that others wait behind."""
+
+    NOT_REACHED = "not reached"
+    """It has not begun, and does not by itself: what comes before it failed, or somebody took it back."""
+    GOES_ON = "goes on"
+    OPEN = "open"
+    """What waits behind it may go on."""
+    CLOSED = "closed"
+    """It ended, and nothing behind it was begun."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A job of a push's run that others wait behind."""
+
+    job: str
+    """By which the forge knows it; empty where the run has not got to it."""
+    commit: str
+    url: str
+    """Where people read of the run."""
+    standing: Standing
+    attempts: int = 1
+    """How often it was begun."""
 
 
 class Forge(Protocol):
@@ -72,6 +100,16 @@ class Forge(Protocol):
 
     def declined_texts(self, head: str) -> list[str]:
         """The texts of the pull requests of a branch of this repository that somebody closed unmerged."""
+
+    def gates(self, branch: str, name: str, behind: str) -> Iterator[Gate]:
+        """The jobs `name` in the last runs for pushes to a branch, the latest first; each lets the job `behind` begin.
+
+        Raises:
+            PermanentError: this forge has none, too.
+        """
+
+    def begin_again(self, gate: Gate) -> None:
+        """Have it begun again, with what waits behind it; it is approved there as ever."""
 
     def close_pull_request(self, number: int, text: str) -> None:
         """Close one unmerged, with another text: that nobody declined it. Its branch stays."""

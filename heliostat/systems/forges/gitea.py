@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 import httpx
 
-from heliostat.systems.forges import Comment, PullRequest
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.forges import Comment, Gate, PullRequest
 from heliostat.systems.forges.like_github import LikeGitHub, comment_of
 from heliostat.systems.forges.rest import RestClient
 
@@ -57,6 +58,14 @@ class Gitea(LikeGitHub):
             for each in found
             if not each.get("merged") and each["head"]["ref"] == head and not self._pull_request(each).from_fork
         ]
+
+    def gates(self, branch: str, name: str, behind: str) -> Iterator[Gate]:  # noqa: D102
+        raise PermanentError(
+            "Gitea and Forgejo have no approvals that a job waits behind, so no job is begun again: start it by hand"
+        )
+
+    def begin_again(self, gate: Gate) -> None:  # noqa: D102
+        raise AssertionError(f"{gate} is of another forge")
 
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         head, base = said["head"], said["base"]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 import httpx
 
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.forges import Comment, PullRequest
+from heliostat.systems.forges import Comment, Gate, PullRequest, Standing
 from heliostat.systems.forges.like_github import LikeGitHub, comment_of
-from heliostat.systems.forges.rest import RestClient
+from heliostat.systems.forges.rest import MOST_RUNS, RestClient
 
 
 class GitHub(LikeGitHub):
@@ -33,7 +33,9 @@ class GitHub(LikeGitHub):
             "Accept": "application/vnd.github+json",
             "X-GitHub-Api-Version": "2022-11-28",
         }
-        rights = "`permissions: {pull-requests: write, contents: write}` of the workflow"
+        rights = (
+            "`permissions: {pull-requests: write, contents: write}` of the workflow, for `ci resume` also `actions: write`"
+        )
         client = RestClient(url, headers, rights=rights, transport=transport, sleep=sleep)
         self._owner = repository.partition("/")[0]
         # Of Enterprise Server, REST is at /api/v3 and GraphQL at /api/graphql.
@@ -68,7 +70,30 @@ class GitHub(LikeGitHub):
         found = self._client.pages(where, "per_page", state="closed", head=f"{self._owner}:{head}")
         return [each.get("body") or "" for each in found if not each.get("merged_at")]
 
+    def gates(self, branch: str, name: str, behind: str) -> Iterator[Gate]:  # noqa: D102
+        actions = f"{self._repository}/actions/runs"
+        last = {"branch": branch, "event": "push", "per_page": MOST_RUNS}
+        for run in self._client.call("GET", actions, params=last)["workflow_runs"]:
+            told = self._client.call("GET", f"{actions}/{run['id']}/jobs", params={"filter": "latest", "per_page": 100})
+            jobs = {each["name"]: each for each in told["jobs"]}
+            if name in jobs:
+                standing = _standing(jobs[name], jobs.get(behind, {}))
+                yield Gate(str(jobs[name]["id"]), run["head_sha"], run["html_url"], standing, int(run["run_attempt"]))
+
+    def begin_again(self, gate: Gate) -> None:  # noqa: D102
+        self._client.call("POST", f"{self._repository}/actions/jobs/{gate.job}/rerun")
+
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         theirs = (said["head"].get("repo") or {}).get("full_name")  # None: the fork is deleted
         ours = (said["base"].get("repo") or {}).get("full_name")
         return PullRequest(int(said["number"]), said["head"]["ref"], said["base"]["ref"], said["html_url"], theirs != ours)
+
+
+def _standing(gate: Mapping[str, Any], behind: Mapping[str, Any]) -> Standing:
+    """How a job stands; what it has not let begin was passed over."""
+    if gate["status"] != "completed":
+        return Standing.GOES_ON
+    if gate["conclusion"] in ("skipped", "cancelled"):
+        return Standing.NOT_REACHED
+    is_open = gate["conclusion"] == "success" and behind.get("conclusion") != "skipped"
+    return Standing.OPEN if is_open else Standing.CLOSED

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
-from heliostat.systems.forges import Comment, PullRequest
+from heliostat.systems.forges import Comment, Gate, PullRequest, Standing
 from heliostat.systems.forges.moments import moment, was_edited
-from heliostat.systems.forges.rest import GONE_OR_REFUSED, THERE_IS_ONE, RestClient
+from heliostat.systems.forges.rest import GONE_OR_REFUSED, MOST_RUNS, THERE_IS_ONE, RestClient
+
+_STANDINGS: Final = {
+    "success": Standing.OPEN,
+    "failed": Standing.CLOSED,
+    "canceled": Standing.NOT_REACHED,
+    "skipped": Standing.NOT_REACHED,
+    "manual": Standing.NOT_REACHED,
+}
 
 
 class GitLab:
@@ -78,6 +86,19 @@ class GitLab:
     def declined_texts(self, head: str) -> list[str]:  # noqa: D102
         found = self._client.pages(f"{self._project}/merge_requests", "per_page", state="closed", source_branch=head)
         return [each.get("description") or "" for each in found if not _pull_request(each).from_fork]
+
+    def gates(self, branch: str, name: str, behind: str) -> Iterator[Gate]:  # noqa: D102
+        last = {"ref": branch, "source": "push", "per_page": MOST_RUNS}
+        for pipeline in self._client.call("GET", f"{self._project}/pipelines", params=last):
+            path = f"{self._project}/pipelines/{pipeline['id']}/jobs"
+            found = [each for each in self._client.pages(path, "per_page", include_retried="true") if each["name"] == name]
+            if found:
+                job = max(found, key=lambda each: int(each["id"]))
+                standing = _STANDINGS.get(job["status"], Standing.GOES_ON)
+                yield Gate(str(job["id"]), pipeline["sha"], pipeline["web_url"], standing, len(found))
+
+    def begin_again(self, gate: Gate) -> None:  # noqa: D102
+        self._client.call("POST", f"{self._project}/jobs/{gate.job}/retry")
 
     def close_pull_request(self, number: int, text: str) -> None:  # noqa: D102
         said = {"state_event": "close", "description": text}

@@ -23,6 +23,8 @@ GONE_OR_REFUSED: Final = (403, 404)
 THERE_IS_ONE: Final = (409, 422)
 """What forges answer where a pull request of the same branches is open; 422, which GitHub answers, may mean others."""
 _MOST_PAGES: Final = 50
+MOST_RUNS: Final = 20
+"""Runs of a CI system that are looked at, the last ones."""
 
 
 class RestClient:
