@@ -20,7 +20,7 @@ from heliostat.controller.doors import Door, Guard
 from heliostat.controller.governance_api import add_governance
 from heliostat.controller.metrics import CONTENT_TYPE, Metrics
 from heliostat.controller.monitor_states import MonitorStates
-from heliostat.controller.permissions import authorize
+from heliostat.controller.permissions import authorize, identity
 from heliostat.controller.points import samples
 from heliostat.controller.probes import add_probes
 from heliostat.controller.reconciler import Reconciler
@@ -33,6 +33,7 @@ from heliostat.controller.views import current, past
 from heliostat.controller.views import status as status_of
 from heliostat.rollout.model import Observed, State
 from heliostat.spec.base import Name, make_all
+from heliostat.spec.roles import Identity, Permission
 from heliostat.spec.rollouts import Health, Record, Rollout, RolloutEvent, Status
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
@@ -149,8 +150,8 @@ def _add_metrics(app: FastAPI, reconciler: Reconciler, queues: TaskQueues) -> No
 
 def _add_reads(app: FastAPI, reconciler: Reconciler, views: Views) -> None:
     @app.get("/v1/applications")
-    async def applications() -> tuple[Status, ...]:
-        return tuple(views.status(name) for name in sorted(reconciler.states))
+    async def applications(who: Annotated[Identity, Depends(identity)]) -> tuple[Status, ...]:
+        return tuple(views.status(name) for name in sorted(reconciler.states) if who.may(Permission.SEE, name))
 
     @app.get("/v1/applications/{name}")
     async def read(name: Name) -> Status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from heliostat.controller.tables import AuditTable
@@ -93,8 +93,10 @@ def _id(content: bytes) -> str:
         return ""
 
 
-def newest(objects: ObjectStore, most: int, before: int | None = None) -> list[AuditEntry]:
-    """The newest entries, from the one before number `before` on, the newest first.
+def newest(
+    objects: ObjectStore, most: int, before: int | None = None, shown: Callable[[AuditEntry], bool] = lambda entry: True
+) -> list[AuditEntry]:
+    """The newest entries that are to be shown, from the one before number `before` on, the newest first.
 
     Raises:
         RetryableError, PermanentError: the object store does not answer.
@@ -105,9 +107,11 @@ def newest(objects: ObjectStore, most: int, before: int | None = None) -> list[A
         if len(found) == most:
             break
         try:
-            found.append(AuditEntry.model_validate_json(objects.get(key_of(number))))
+            entry = AuditEntry.model_validate_json(objects.get(key_of(number)))
         except (ObjectMissingError, ValueError):
             continue  # `verify` tells of it
+        if shown(entry):
+            found.append(entry)
     return found
 
 

@@ -76,14 +76,16 @@ def _told(policy: AccessPolicy | None) -> dict[str, object]:
 
 
 def _add_audit(app: FastAPI, reconciler: Reconciler) -> None:
-    def newest(most: int, before: int | None) -> list[AuditEntry]:
-        return audit.newest(open_store(reconciler.settings.inputs.store), most, before)
+    def newest(most: int, before: int | None, who: Identity) -> list[AuditEntry]:
+        """What they may see: who did what to applications of others is not theirs."""
+        objects = open_store(reconciler.settings.inputs.store)
+        return audit.newest(objects, most, before, lambda entry: who.may(Permission.AUDIT, entry.subject))
 
     @app.get("/v1/audit")
     async def entries(
-        most: Annotated[int, Query(ge=1, le=_MOST)] = 50, before: Annotated[int | None, Query(ge=1)] = None
+        who: Who, most: Annotated[int, Query(ge=1, le=_MOST)] = 50, before: Annotated[int | None, Query(ge=1)] = None
     ) -> tuple[AuditEntry, ...]:
-        return tuple(await asyncio.to_thread(newest, most, before))
+        return tuple(await asyncio.to_thread(newest, most, before, who))
 
     @app.get("/v1/audit/anchor")
     async def anchor() -> AuditAnchor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,14 +33,14 @@ class Batch:
     """Where its runs put them, by the object that says so."""
 
 
-def batches_of(store: ObjectStore, application: str) -> list[Batch]:
-    """All that an application ever declared."""
+def batches_of(store: ObjectStore, application: str, others: Collection[str] = ()) -> list[Batch]:
+    """All that an application ever declared, and `others` by their names."""
     found: dict[str, dict[str, Sink]] = {}
     for info in store.list(TOP):
         parts = info.key.split("/")
         if len(parts) == 4 and parts[2] == "declared":
             declared = Declared.model_validate_json(store.get(info.key))
-            if declared.application == application:
+            if declared.application == application or parts[1] in others:
                 found.setdefault(parts[1], {})[info.key] = declared.sink
     return [Batch(name, sinks) for name, sinks in sorted(found.items())]
 

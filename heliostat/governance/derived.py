@@ -16,14 +16,18 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from heliostat.governance import batches, model_examples, snapshots
+from heliostat.governance.batches import Batch
 from heliostat.governance.mentions import Mentions
 from heliostat.governance.objects import Cleaned
+from heliostat.governance.reach import Reach
 from heliostat.governance.subjects import Subject
 from heliostat.monitoring.reference import ReferenceAbout
 from heliostat.spec import monitoring, predictions
 from heliostat.spec.addresses import StoreAddress
+from heliostat.spec.data_sets import prefix_of
 from heliostat.spec.erasure import ErasureProgress
 from heliostat.systems.errors import PermanentError
+from heliostat.systems.mlflow_server import ARTIFACTS
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 from heliostat.systems.references import home_of, open_origin
 from heliostat.systems.revisions import Revisions
@@ -31,8 +35,14 @@ from heliostat.systems.revisions import Revisions
 REFERENCES: Final = "references of monitors"
 TEXTS: Final = "reports and states of monitors"
 RUNS: Final = "notes of how batch predictions ended"
-COPIES: Final = "statistics of snapshots by reference"
+COPIES: Final = "what is left of snapshots whose rows are gone"
 LOGS: Final = "logs of jobs"
+EVALUATIONS: Final = "reports of evaluations"
+TRAININGS: Final = "reports of trainings"
+_TRAINING: Final = re.compile(
+    r"trainings/[^/]+/(?:.+/trials/.+|[0-9a-f]{32}\.report)\.json|" + ARTIFACTS + r"/.+/training/report\.(?:json|txt)"
+)
+_REFERENCE: Final = re.compile(rf"{monitoring.TOP}[^/]+/references/[^/]+/")
 _ABOUT: Final = "about.json"
 _SPLITS: Final = {"inputs.arrow": "train", "predictions.arrow": "test", "labelled.arrow": "test"}
 """Whose rows each file of a reference counts or keeps."""
@@ -47,24 +57,26 @@ class KeptReference:
     about: ReferenceAbout | None
     """None where it is cut off, or of another release's form: nothing says what it was made of."""
 
-    def rows(self, gone: Collection[str], progress: ErasureProgress) -> dict[str, int] | None:
+    def rows(self, gone: Collection[str], progress: ErasureProgress, application: str) -> dict[str, int] | None:
         """How many of the person's rows each object counts; None where it was not made of any.
 
         `gone`: the digests of snapshots whose bytes are gone. First answers may be any of the predictions that were removed.
         """
         digest = self.about.dataset_digest if self.about is not None else None
-        of_unknown = bool(progress.predictions) or (self.about is None and bool(progress.snapshots))
+        is_own = self.keys[0].startswith(monitoring.references(application))
+        of_unknown = (is_own and bool(progress.predictions)) or (self.about is None and bool(progress.snapshots))
         if not (digest in gone if digest is not None else of_unknown):
             return None
         removed: dict[str, int] = next((each.rows for each in progress.snapshots if each.before == digest), {})
         return {key: removed.get(_SPLITS.get(key.rpartition("/")[2], ""), 0) for key in self.keys}
 
 
-def _references(store: ObjectStore, application: str) -> list[KeptReference]:
-    """All that an application's monitor keeps."""
+def _references(store: ObjectStore) -> list[KeptReference]:
+    """All that monitors keep: others hold their versions against the same data."""
     found: dict[str, list[str]] = {}
-    for info in store.list(monitoring.references(application)):
-        found.setdefault(info.key.rpartition("/")[0], []).append(info.key)
+    for info in store.list(monitoring.TOP):
+        if _REFERENCE.match(info.key):
+            found.setdefault(info.key.rpartition("/")[0], []).append(info.key)
     return [
         KeptReference(tuple(sorted(keys, key=lambda key: key.endswith(_ABOUT))), _about(store, f"{top}/{_ABOUT}"))
         for top, keys in sorted(found.items())
@@ -78,22 +90,22 @@ def _about(store: ObjectStore, key: str) -> ReferenceAbout | None:
         return None
 
 
-def _gone(store: ObjectStore, address: StoreAddress, application: str) -> dict[str, bool]:
-    """The digests of an application's snapshots whose bytes are gone: here, or where it is true in the store that has them."""
-    found = {}
-    for manifest in snapshots.manifests(store, application):
-        at_home = _is_gone_at_home(manifest, address, application)
-        if at_home or snapshots.is_erased(manifest):
-            found[str(manifest["digest"])] = at_home
-    return found
+def _gone(store: ObjectStore, address: StoreAddress, data_sets: Collection[str]) -> list[tuple[str, str]]:
+    """The snapshots, as data set and digest, whose bytes are gone: here, or where it is true in the store that has them."""
+    return [
+        (name, str(manifest["digest"]))
+        for name in data_sets
+        for manifest in snapshots.manifests(store, name)
+        if snapshots.is_erased(manifest) or _is_gone_at_home(manifest, address)
+    ]
 
 
-def _is_gone_at_home(manifest: dict[str, Any], address: StoreAddress, application: str) -> bool:
+def _is_gone_at_home(manifest: dict[str, Any], address: StoreAddress) -> bool:
     if "origin" not in manifest:
         return False
     home = open_origin(home_of(manifest, address))
     try:
-        return snapshots.is_erased(json.loads(home.get(f"datasets/{application}/{manifest['digest']}/manifest.json")))
+        return snapshots.is_erased(json.loads(home.get(f"{prefix_of(manifest['name'], manifest['digest'])}manifest.json")))
     except PermanentError:
         return False
 
@@ -119,18 +131,60 @@ def change_state(store: ObjectStore, application: str, mentions: Mentions) -> No
     Revisions(store, monitoring.states(application)).change(changed)
 
 
-def _runs(store: ObjectStore, application: str) -> Iterator[tuple[str, bytes]]:
+def _runs(store: ObjectStore, found: Collection[Batch]) -> Iterator[tuple[str, bytes]]:
     """How scheduled batch predictions ended: of one that failed the end of its log."""
-    for batch in batches.batches_of(store, application):
+    for batch in found:
         for info in list(store.list(f"{predictions.top(batch.name)}runs/")):
             yield info.key, store.get(info.key)
 
 
-def _logs(store: ObjectStore, application: str) -> Iterator[tuple[str, bytes]]:
-    """The logs that are kept of an application's jobs: keys and contents."""
-    own = re.compile(rf"jobs/[a-z-]+-{re.escape(application)}-.+\.log")
+def _logs(store: ObjectStore, application: str, reach: Reach, found: Collection[Batch]) -> Iterator[tuple[str, bytes]]:
+    """The logs that are kept of jobs that worked for an application, or on its data: keys and contents."""
+    names = "|".join(map(re.escape, {application, *reach.data_sets, *(batch.name for batch in found)}))
+    # Those whose specification is gone are known by how they are called.
+    own = re.compile(rf"[a-z]+-(?:{names})-(?:[0-9a-f]{{12}}|due-[0-9T]+)-\d+")
     for info in list(store.list("jobs/")):
-        if own.fullmatch(info.key):
+        name, _, ending = info.key.removeprefix("jobs/").rpartition(".")
+        if ending != "log":
+            continue
+        if name in reach.jobs or (own.fullmatch(name) and not store.exists(f"jobs/{name}.json")):
+            try:
+                yield info.key, store.get(info.key)
+            except ObjectMissingError:
+                continue
+
+
+def _trainings(store: ObjectStore, reach: Reach) -> Iterator[tuple[str, bytes]]:
+    """What trainings on these data tell of themselves: reports, and trials, whose errors were told: keys and contents."""
+    prefixes = [*(f"trainings/{name}/" for name in reach.data_sets), f"{ARTIFACTS}/"]
+    for info in [info for prefix in prefixes for info in store.list(prefix)]:
+        if _TRAINING.fullmatch(info.key):
+            try:
+                yield info.key, store.get(info.key)
+            except ObjectMissingError:
+                continue
+
+
+def _of_snapshots(
+    store: ObjectStore, address: StoreAddress, application: str, reach: Reach, progress: ErasureProgress
+) -> Iterator[tuple[str, str, Cleaned | None]]:
+    """References that were made of snapshots whose bytes are gone, and what is left of these."""
+    gone = _gone(store, address, reach.data_sets)
+    digests = {digest for _, digest in gone}
+    for each in _references(store):
+        rows = each.rows(digests, progress, application)
+        for key in each.keys:
+            yield REFERENCES, key, Cleaned(None, rows[key]) if rows is not None else None
+    for name, digest in gone:
+        for info in list(store.list(prefix_of(name, digest))):
+            if not info.key.endswith("/manifest.json"):
+                yield COPIES, info.key, Cleaned(None, 0)
+
+
+def _evaluations(store: ObjectStore, reach: Reach) -> Iterator[tuple[str, bytes]]:
+    """The reports of what was measured on these data: keys and contents."""
+    for name in reach.data_sets:
+        for info in list(store.list(f"evaluations/{name}/")):
             try:
                 yield info.key, store.get(info.key)
             except ObjectMissingError:
@@ -138,23 +192,21 @@ def _logs(store: ObjectStore, application: str) -> Iterator[tuple[str, bytes]]:
 
 
 def search(
-    store: ObjectStore, address: StoreAddress, application: str, subject: Subject, progress: ErasureProgress
+    store: ObjectStore, address: StoreAddress, application: str, reach: Reach, subject: Subject, progress: ErasureProgress
 ) -> Iterator[tuple[str, str, Cleaned | None]]:
     """What each object is, its key, and itself without the person, of whom `progress` says what was removed elsewhere."""
-    gone, mentions = _gone(store, address, application), Mentions(subject)
-    for each in _references(store, application):
-        rows = each.rows(gone, progress)
-        for key in each.keys:
-            yield REFERENCES, key, Cleaned(None, rows[key]) if rows is not None else None
-    for digest, at_home in gone.items():
-        for info in list(store.list(f"datasets/{application}/{digest}/")) if at_home else ():
-            if not info.key.endswith("/manifest.json"):
-                yield COPIES, info.key, Cleaned(None, 0)
+    yield from _of_snapshots(store, address, application, reach, progress)
+    mentions, found = Mentions(subject), batches.batches_of(store, application, reach.batches)
     for key, content in model_examples.examples_of(store):
         yield model_examples.EXAMPLES, key, model_examples.without_rows(content, subject)
     for key, content in _texts(store, application):
         yield TEXTS, key, mentions.without(content, as_log=key.startswith(monitoring.runs(application)))
-    for key, content in _runs(store, application):
+    for key, content in _evaluations(store, reach):
+        yield EVALUATIONS, key, mentions.without(content)
+    for key, content in _trainings(store, reach):
+        cleaned = mentions.without_lines(content) if key.endswith(".txt") else mentions.without(content)
+        yield TRAININGS, key, cleaned
+    for key, content in _runs(store, found):
         yield RUNS, key, mentions.without(content, as_log=True)
-    for key, content in _logs(store, application):
+    for key, content in _logs(store, application, reach, found):
         yield LOGS, key, mentions.without_lines(content)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 from heliostat.governance import batches, derived, ingested_rows, objects, snapshots
 from heliostat.governance.batches import Batch
 from heliostat.governance.mentions import Mentions
+from heliostat.governance.notes import Keyless, notes_of
 from heliostat.governance.objects import Cleaned, Place
-from heliostat.governance.subjects import Subject
+from heliostat.governance.reach import reach_of
+from heliostat.governance.subjects import Subject, marked_fields
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import (
     ErasedObject,
@@ -34,15 +37,6 @@ from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_stor
 Found = tuple[str, str, Cleaned | None]
 """What an object is, its key, and itself without the rows; None where it has none."""
 
-_NOT_HERE = (
-    "rows that replicas have not stored yet are left out when they are, at most `predictionLog.rollSeconds` from now",
-    "tasks that wait, their answers and dead letters are sealed and not searched: they go by `queue.resultSeconds` and "
-    "`queue.deadLetterSeconds`",
-    "logs on a cluster's nodes go with its sessions: failed jobs quote no values of marked columns there, but what the "
-    "workload's own code prints is there as it is",
-    "models that were trained on rows of the person keep what they learned: train them anew",
-)
-
 
 def announcement_of(store: ObjectStore, application: str, subject: Subject, reason: str) -> ErasureAnnouncement:
     """The deletion of this person that was begun and not proven, or else a new one; nothing is written."""
@@ -60,20 +54,28 @@ class Erasing:
     """One deletion."""
 
     def __init__(
-        self, address: StoreAddress, announcement: ErasureAnnouncement, subject: Subject, tell: Callable[[str], None]
+        self,
+        address: StoreAddress,
+        announcement: ErasureAnnouncement,
+        subject: Subject,
+        tell: Callable[[str], None],
+        declared: Collection[str] = (),
     ) -> None:
+        """Take whose rows go; `declared`: the digests of the data that the application is declared with."""
         self._address = address
         self._store = open_store(address)
         self._announced = announcement
         self._subject = subject
         self._tell = tell
         self._application = announcement.application
+        self._declared = declared
+        self._reach = reach_of(self._store, self._application, declared)
         self._searched: Counter[str] = Counter()
         self._progress = ErasureProgress(began=time.time())
         self._keyless: set[str] = set()
         """Batch predictions with files that do not say whose rows are in them."""
-        self._keyless_parts = 0
-        """The same of parts of ingested rows."""
+        self._keyless_parts: Counter[str] = Counter()
+        """By data set, parts of ingested rows that do not say it either."""
 
     def run(self) -> ErasureProof:
         """Delete, search again, and return the proof, which is stored once the audit log has it (`keep`).
@@ -89,6 +91,7 @@ class Erasing:
                 self._replace(key, cleaned)
         self._erase_labels()
         self._erase_snapshots()
+        self._erase_statistics()
         self._erase_ingested()
         self._erase_batches()
         self._erase_derived()
@@ -97,7 +100,7 @@ class Erasing:
         return ErasureProof(
             id=self._announced.id, application=self._application, field=self._subject.field, began=progress.began,
             ended=time.time(), reason=self._announced.reason, searched=dict(self._searched), left=left,
-            objects=progress.objects, snapshots=progress.snapshots, tables=progress.tables,
+            objects=progress.objects, snapshots=progress.snapshots, tables=progress.tables, data_sets=self._reach.data_sets,
             notes=tuple(self._notes()),
         )  # fmt: skip
 
@@ -132,11 +135,18 @@ class Erasing:
         ):
             for info in list(self._store.list(prefix)):
                 yield kind, info.key, objects.lines_of(self._store.get(info.key), theirs)
-        for batch in batches.batches_of(self._store, application):
+        for batch in self._batches():
             for kind, key, content in batches.files_of(self._store, batch):
                 if not batches.has_column(content, subject.field):
                     self._keyless.add(batch.name)
                 yield kind, key, objects.rows(content, subject)
+
+    def _manifests(self) -> Iterator[dict[str, Any]]:
+        for name in self._reach.data_sets:
+            yield from snapshots.manifests(self._store, name)
+
+    def _batches(self) -> list[Batch]:
+        return batches.batches_of(self._store, self._application, self._reach.batches)
 
     def _replace(self, key: str, cleaned: Cleaned) -> None:
         """Put an object's successor into its place, once that is written down."""
@@ -154,7 +164,7 @@ class Erasing:
             self._store.delete(key)
         else:
             self._store.put(key, cleaned.content)
-        self._tell(f"{key}: {cleaned.rows} rows removed")
+        self._tell(f"{key}: {f'{cleaned.rows} rows' if cleaned.rows else 'what it told of people'} removed")
 
     def _erase_labels(self) -> None:
         places = frozenset(self._progress.predictions)
@@ -172,31 +182,50 @@ class Erasing:
         return None
 
     def _erase_snapshots(self) -> None:
-        for manifest in list(snapshots.manifests(self._store, self._application)):
+        for manifest in list(self._manifests()):
             self._searched["snapshots"] += 1
-            known = next((each for each in self._progress.snapshots if each.before == manifest["digest"]), None)
+            place = manifest["name"], manifest["digest"]
+            known = next((each for each in self._progress.snapshots if (each.name, each.before) == place), None)
             if known is None and not snapshots.is_erased(manifest):
                 known = self._succeed(manifest)
             if known is not None:
                 snapshots.retire(self._store, known, self._announced.id)
 
-    def _succeed(self, manifest: dict[str, object]) -> ErasedSnapshot | None:
+    def _succeed(self, manifest: dict[str, Any]) -> ErasedSnapshot | None:
         rows = snapshots.rows_of(self._address, manifest, self._subject)
         if not rows:
             return None
         self._tell(f"the snapshot {str(manifest['digest'])[:12]} has {sum(rows.values())} rows: making one without them")
-        made = snapshots.successor_of(self._address, manifest, self._subject, self._announced.id)
+        marks = self._marks()[manifest["name"]]
+        made = snapshots.successor_of(self._address, manifest, self._subject, self._announced.id, marks)
         self._write(snapshots=(*self._progress.snapshots, made))
         return made
 
+    def _marks(self) -> dict[str, frozenset[str]]:
+        marked = {self._subject.field, *marked_fields(self._store, self._application)}
+        return snapshots.marks_of(self._manifests(), marked)
+
+    def _erase_statistics(self) -> None:
+        """What was counted before columns were marked tells people's values: also of snapshots that have nobody's rows."""
+        marks = self._marks()
+        for manifest in list(self._manifests()):
+            self._searched[snapshots.STATISTICS] += not snapshots.is_erased(manifest)
+            for key, content in snapshots.without_values(self._store, manifest, marks[manifest["name"]]).items():
+                self._replace(key, Cleaned(content, 0))
+            snapshots.keep_marks(self._store, manifest, marks[manifest["name"]])
+
     def _erase_ingested(self) -> None:
         """Behind the snapshots: what has their place is noted in the same records."""
-        store, name = self._store, self._application
+        for name in self._reach.data_sets:
+            self._erase_ingested_of(name)
+
+    def _erase_ingested_of(self, name: str) -> None:
+        store = self._store
         for key, content in ingested_rows.parts_of(store, name):
             self._searched[ingested_rows.PARTS] += 1
             made = ingested_rows.put_successor(store, name, key, content, self._subject)
             if made is None:
-                self._keyless_parts += not batches.has_column(content, self._subject.field)
+                self._keyless_parts[name] += not batches.has_column(content, self._subject.field)
                 continue
             self._write(objects=(*(each for each in self._progress.objects if each.key != key), made))
             ingested_rows.retire(store, name, made, objects.count_of(store.get(made.successor)), self._announced.id)
@@ -208,15 +237,16 @@ class Erasing:
                 self._replace(key, cleaned)
 
     def _left_ingested(self) -> int:
-        store, subject = self._store, self._subject
-        found = [objects.rows(content, subject) for _, content in ingested_rows.parts_of(store, self._application)]
-        records = ingested_rows.records_of(store, self._application)
-        found += [ingested_rows.without_examples(content, subject) for _, _, content in records]
+        store, subject, found = self._store, self._subject, list[Cleaned | None]()
+        for name in self._reach.data_sets:
+            found += [objects.rows(content, subject) for _, content in ingested_rows.parts_of(store, name)]
+            records = ingested_rows.records_of(store, name)
+            found += [ingested_rows.without_examples(content, subject) for _, _, content in records]
         return sum(each.rows for each in found if each is not None)
 
     def _erase_batches(self) -> None:
         """Once the parts have none of the rows any more: whoever makes a table of them anew makes it without."""
-        found = batches.batches_of(self._store, self._application)
+        found = self._batches()
         for batch in found:
             for key in batches.tables_of(self._store, batch):
                 self._searched[batches.TABLES] += 1
@@ -240,7 +270,7 @@ class Erasing:
                 self._tell(f"{each.database}: {each.rows} rows removed of {each.table}")
 
     def _derived(self) -> Iterator[Found]:
-        return derived.search(self._store, self._address, self._application, self._subject, self._progress)
+        return derived.search(self._store, self._address, self._application, self._reach, self._subject, self._progress)
 
     def _erase_derived(self) -> None:
         """Behind snapshots and predictions: what was made of these goes with them."""
@@ -252,7 +282,7 @@ class Erasing:
 
     def _left_in_batches(self) -> int:
         left = 0
-        for batch in batches.batches_of(self._store, self._application):
+        for batch in self._batches():
             for key in batches.tables_of(self._store, batch):
                 left += batches.rows_in_table(self._store, key, self._subject)
             for said_by, sink in batches.databases_of(batch):
@@ -260,11 +290,14 @@ class Erasing:
         return left
 
     def _left(self) -> int:
-        """Rows that a second search finds."""
+        """Rows that a second search finds, also in data sets that were made meanwhile."""
+        self._reach = reach_of(self._store, self._application, self._declared)
         left = sum(cleaned.rows for _, _, cleaned in self._search() if cleaned is not None)
         left += self._left_in_batches() + self._left_ingested()
         left += sum(max(1, cleaned.rows) for _, _, cleaned in self._derived() if cleaned is not None)
-        for manifest in snapshots.manifests(self._store, self._application):
+        marks = self._marks()
+        for manifest in self._manifests():
+            left += len(snapshots.without_values(self._store, manifest, marks[manifest["name"]]))
             if not snapshots.is_erased(manifest):
                 left += sum(snapshots.rows_of(self._address, manifest, self._subject).values())
         if left:
@@ -272,22 +305,8 @@ class Erasing:
         return left
 
     def _notes(self) -> Iterator[str]:
-        yield from _NOT_HERE
-        places = frozenset(self._progress.predictions)
-        for info in self._store.list(f"ground-truth/{self._application}/"):
-            if not info.key.endswith((".parquet", ".jsonl", ".ndjson")) and info.size:
-                content = self._store.get(info.key)
-                if info.key.endswith(".gz") or any(objects.mentioned(content, places)):
-                    yield f"{info.key} may have labels of them, and is of a form that is not written anew: remove the lines"
-        for manifest in snapshots.manifests(self._store, self._application):
-            if "origin" in manifest and self._subject.field in manifest["columns"]:
-                where = manifest["origin"]["uri"]
-                yield f"the rows of the snapshot {manifest['digest'][:12]} are in {where}: delete them there, and then here"
-        for each in self._progress.snapshots:
-            yield f"the source of {each.name} may still have the rows: take them out there, before a snapshot is made anew"
-        yield from ingested_rows.notes(self._application, self._subject, self._keyless_parts, self._progress.objects)
-        for batch in batches.batches_of(self._store, self._application):
-            yield from batches.notes(batch, self._subject, batch.name in self._keyless, self._progress.objects)
+        keyless = Keyless(frozenset(self._keyless), dict(self._keyless_parts))
+        return notes_of(self._store, self._application, self._reach, self._subject, self._progress, keyless)
 
     def _write(self, **changes: object) -> None:
         self._progress = self._progress.model_copy(update=changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 import pyarrow as pa
@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from heliostat.governance.subjects import Subject
 from heliostat.ml.datasets import SPLITS, Parts, Snapshot, put_json, save
+from heliostat.ml.snapshots import told
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import ErasedSnapshot
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore, open_store
 
-_KEPT: Final = ("sample", "personal")
-"""What a successor's manifest says as the old one did."""
+STATISTICS: Final = "statistics and schemas of snapshots"
 
 
 def manifests(store: ObjectStore, name: str) -> Iterator[dict[str, Any]]:
@@ -49,7 +49,30 @@ def rows_of(address: StoreAddress, manifest: dict[str, Any], subject: Subject) -
     return {split: count for split, count in found.items() if count}
 
 
-def successor_of(address: StoreAddress, manifest: dict[str, Any], subject: Subject, erasure: str) -> ErasedSnapshot:
+def marks_of(found: Iterable[dict[str, Any]], marked: Collection[str]) -> dict[str, frozenset[str]]:
+    """What is personal in each data set: fields that are marked by now, and what any of its snapshots says."""
+    marks: dict[str, frozenset[str]] = {}
+    for manifest in found:
+        name = str(manifest["name"])
+        marks[name] = marks.get(name, frozenset(marked)) | {*manifest.get("personal", ())}
+    return marks
+
+
+def without_values(store: ObjectStore, manifest: dict[str, Any], marks: Collection[str]) -> dict[str, bytes]:
+    """Those of the statistics and the schema of a snapshot that tell values of columns which were not marked when they were
+    made, by key, as they are without."""
+    return {} if is_erased(manifest) else told.values_told(store, manifest, told.personal_columns(manifest, marks))
+
+
+def keep_marks(store: ObjectStore, manifest: dict[str, Any], marks: Collection[str]) -> None:
+    """Have a snapshot say what is personal in it by now, once nothing tells values of that."""
+    if not is_erased(manifest):
+        told.without_personal_values(store, manifest, marks)
+
+
+def successor_of(
+    address: StoreAddress, manifest: dict[str, Any], subject: Subject, erasure: str, marks: Collection[str] = ()
+) -> ErasedSnapshot:
     """Keep a snapshot without the person's rows, which names its parent, and return what became of which.
 
     Raises:
@@ -68,8 +91,13 @@ def successor_of(address: StoreAddress, manifest: dict[str, Any], subject: Subje
         train=lambda: without("train"), validation=lambda: without("validation"), test=lambda: without("test"),
         label=manifest["label"], notes=manifest["notes"],
     )  # fmt: skip
+    personal = told.personal_columns(manifest, marks)
+    more = {
+        **({"sample": manifest["sample"]} if "sample" in manifest else {}),
+        **({"personal": [*personal]} if personal else {}),
+    }
     try:
-        made = save(parts, name, store, more={key: manifest[key] for key in _KEPT if key in manifest})
+        made = save(parts, name, store, more=more)
     except PermanentError as error:
         raise PermanentError(f"the snapshot {digest[:12]} of {name} without the person's rows: {error}") from None
     parents = [*made.get("parents", []), {"digest": digest, "erasure": erasure}]
@@ -96,8 +124,8 @@ def retire(store: ObjectStore, erased: ErasedSnapshot, erasure: str) -> None:
     key = f"{top}/{erased.before}/manifest.json"
     manifest = json.loads(store.get(key))
     if not is_erased(manifest):
-        told = {"at": time.time(), "erasure": erasure, "successor": erased.after}
-        put_json(store, key, {**manifest, "files": {}, "erased": told})
+        why = {"at": time.time(), "erasure": erasure, "successor": erased.after}
+        put_json(store, key, {**manifest, "files": {}, "erased": why})
     for info in list(store.list(f"{top}/{erased.before}/")):
         if info.key != key:
             store.delete(info.key)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from heliostat.jobs import scoring
+from heliostat.jobs.personal_texts import quoting_none_of
 from heliostat.jobs.specification import progress, run
 from heliostat.ml import datasets, predictions
 from heliostat.ml.tasks import fairness
@@ -38,18 +39,26 @@ from heliostat.systems.objects import open_store
 PICTURES: Final = "evaluation"
 """The folder of the run's artifacts that has the pictures."""
 _PICTURE_SECONDS: Final = 60.0
+_SAID: Final = 4_000
+"""Characters of what a program said before it failed."""
 
 
 def evaluate(specification: EvaluateSpecification) -> None:
     """Write the report: metrics overall and by slice, of the candidate, its baseline and the incumbent.
 
     An incumbent whose predictions are of another form was made for another task: there is nothing to compare with, and the
-    report says so.
+    report says so. What is told of a failure quotes no value of a column that the data set says is personal.
     """
-    problem = specification.problem or Problem()
-    metric = judged_by(specification.gate, problem)
     snapshot = datasets.Snapshot(specification.dataset_key, specification.store)
     manifest = snapshot.manifest()
+    personal = [name for name in manifest.get("personal", ()) if name in manifest["columns"]]
+    with quoting_none_of(personal, lambda names: [snapshot.table("test", names)]):
+        _evaluated(specification, snapshot, manifest)
+
+
+def _evaluated(specification: EvaluateSpecification, snapshot: datasets.Snapshot, manifest: Mapping[str, Any]) -> None:
+    problem = specification.problem or Problem()
+    metric = judged_by(specification.gate, problem)
     label = manifest["label"]
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder, "test.parquet")
@@ -60,7 +69,9 @@ def evaluate(specification: EvaluateSpecification) -> None:
         if baseline is None and specification.gate.beat_baseline_by > 0:
             asked = f"the gate asks for {specification.gate.beat_baseline_by:g} more than the baseline"
             raise PermanentError(f"{asked}, and the training saved none: save one, or set gate.beatBaselineBy to 0")
-        drawing = threading.Thread(target=_draw, args=(specification, evaluation, scores), daemon=True)
+        drawing = threading.Thread(
+            target=_draw, args=(specification, evaluation, scores, bool(manifest.get("personal"))), daemon=True
+        )
         drawing.start()
         incumbent = None
         if specification.incumbent:
@@ -135,7 +146,7 @@ def _if_none(kept: Sequence[pa.Table], snapshot: datasets.Snapshot) -> Iterator[
         yield snapshot.table("test")
 
 
-def _draw(specification: EvaluateSpecification, evaluation: Evaluation, found: Any) -> None:
+def _draw(specification: EvaluateSpecification, evaluation: Evaluation, found: Any, is_personal: bool) -> None:
     """Put pictures of the candidate's predictions beside its model; no measurement fails for want of one."""
     if specification.run_id is None:
         return
@@ -146,7 +157,7 @@ def _draw(specification: EvaluateSpecification, evaluation: Evaluation, found: A
         with Registry(specification.tracking_uri) as registry:
             registry.attach(specification.run_id, files, PICTURES)
     except Exception as error:
-        progress(f"no pictures of the evaluation: {type(error).__name__}: {error}")
+        progress(f"no pictures of the evaluation: {type(error).__name__}{'' if is_personal else f': {error}'}")
 
 
 def measured(evaluation: Evaluation, gate: Gate, metric: str | None, found: Any) -> dict[str, Any]:
@@ -191,7 +202,10 @@ def scored(folder: Path, rows: Path, name: str) -> tuple[Any, Any]:
     )
     if done.returncode:
         how = f"was ended by signal {-done.returncode}" if done.returncode < 0 else "failed"
-        raise PermanentError(f"scoring {name} {how}:\n{done.stderr.strip()[-4000:]}")
+        said = done.stderr.strip()
+        # In whole lines, so that no half of a value is left that nobody would know.
+        tail = said if len(said) <= _SAID else said[-_SAID:].partition("\n")[2]
+        raise PermanentError(f"scoring {name} {how}:\n{tail}")
     return predictions.load(result, "model"), predictions.load(result, "baseline")
 
 

@@ -19,6 +19,7 @@ from heliostat.jobs.federation.coordinator import Coordinator
 from heliostat.jobs.federation.journal import Journal, RoundRecord
 from heliostat.jobs.federation.server import Api, listening
 from heliostat.jobs.federation.wheels import StoredWheels
+from heliostat.jobs.personal_texts import quoting_none
 from heliostat.jobs.specification import progress, run
 from heliostat.jobs.train import COMPLETE_TAG, MODEL_TAG, TRAINING_TAG, logged_model, run_tags
 from heliostat.ml.contracts import load_entry_point
@@ -145,7 +146,9 @@ def _finish(
     model: Any = federation.predictor(coordinator.arrays)  # the class below ArrayModel has `predict`
     problem = specification.problem or Problem()
     snapshot = Snapshot(specification.dataset_key, specification.store)
-    metrics = measured(model, snapshot.table("validation"), snapshot.manifest()["label"], problem)
+    manifest, rows = snapshot.manifest(), snapshot.table("validation")
+    with quoting_none(manifest.get("personal", ()), rows):
+        metrics = measured(model, rows, manifest["label"], problem)
     (folder / "result").mkdir()
     save_trained(Trained(model.save, federation.predictor, metrics), folder / "result", seconds, problem)
     return metrics

@@ -82,7 +82,7 @@ def reference_of(specification: MonitorSpecification, store: ObjectStore, answer
     if kept is not None:
         return kept
     progress(f"making the reference of {specification.model_uri}")
-    before = erasures(store, specification.name)
+    before = erasures(store)
     if specification.dataset_digest is None:
         personal = PersonalInputs.of_log(answering.contract)
         columns = _kept_columns(specification, answering.inputs, personal)
@@ -94,7 +94,7 @@ def reference_of(specification: MonitorSpecification, store: ObjectStore, answer
         progress("the reference is not kept: a person's rows are being deleted (`heliostat erasure list`)")
     elif not found.about.awaited:
         _keep(store, top, found)
-        if erasures(store, specification.name) != before:
+        if erasures(store) != before:
             _forget(store, top)
             raise RetryableError("a person's rows were deleted while a reference was made of them: look again")
         _forget_superseded(store, specification, digest)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heliostat.ml.datasets import Snapshot
 from heliostat.spec.data_sets import prefix_of
 from heliostat.spec.monitoring import MonitorSpecification
-from heliostat.systems.erasures import announced, proven
+from heliostat.systems.erasures import all_announced, proven
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 from heliostat.systems.references import take
@@ -15,7 +15,7 @@ from heliostat.systems.references import take
 
 @dataclass(frozen=True)
 class Erasures:
-    """The deletions of an application's people, by their ids."""
+    """The deletions of people, by their ids: of all applications, for several learn of one data set."""
 
     announced: frozenset[str]
     proven: frozenset[str]
@@ -26,9 +26,9 @@ class Erasures:
         return not self.announced <= self.proven
 
 
-def erasures(store: ObjectStore, application: str) -> Erasures:
+def erasures(store: ObjectStore) -> Erasures:
     """Those that there are now."""
-    return Erasures(frozenset(each.id for each in announced(store, application)), proven(store, application))
+    return Erasures(all_announced(store), proven(store))
 
 
 def with_what_is_left(specification: MonitorSpecification, store: ObjectStore) -> MonitorSpecification:

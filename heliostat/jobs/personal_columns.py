@@ -15,9 +15,11 @@ def treated(values: pa.ChunkedArray, column: Column, masking: Masking) -> pa.Arr
     """What is written in the place of a column's values: numbers where they are rounded, else texts."""
     kind = pa.float64() if column.kind.shape is Shape.NUMBER else pa.string()
     values = values.combine_chunks()
-    if pa.types.is_nested(values.type):
-        return pa.array([_treated(value, column, masking) for value in values.to_pylist()], kind)
-    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    try:
+        encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    except pa.ArrowNotImplementedError:  # of what is nested, of extensions, and of some more
+        rows = values.to_pylist(maps_as_pydicts="lossy")  # as a request has them, for the same to be the same
+        return pa.array([_treated(value, column, masking) for value in rows], kind)
     each_once = pa.array([_treated(value, column, masking) for value in encoded.dictionary.to_pylist()], kind)
     return each_once.take(encoded.indices)
 

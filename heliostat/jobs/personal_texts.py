@@ -7,7 +7,7 @@ known that an error may quote, what it says is not told: its type and the lines 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heliostat.data.leakage import Leak
+from heliostat.ml.discretion import without_words
 from heliostat.ml.snapshots.holding import Held, SplitFinding
 from heliostat.ml.snapshots.profiling import parts_in
 from heliostat.ml.snapshots.splits import Split
@@ -52,13 +53,19 @@ class PersonalTexts:
         """What is told of an error in its place; itself where no column is personal."""
         if not self._columns:
             return error
+        try:
+            return self._in_words(error)
+        except Exception:  # values of a kind that nobody knows: whatever it says is not told then
+            return PermanentError(without_words(error))
+
+    def _in_words(self, error: Exception) -> Exception:
         if isinstance(error, PermanentError):
             return PermanentError(self.hidden(str(error)))
         if isinstance(error, RetryableError):
             return RetryableError(self.hidden(str(error)))
         if self._known:
             return PermanentError(self.hidden("".join(traceback.format_exception(error))))
-        return PermanentError(_without_words(error))
+        return PermanentError(without_words(error))
 
     def discreet(self, found: Held, splits: Mapping[str, Split]) -> Held:
         """What became of data that was held to a schema, in texts that name rows of personal columns by number alone."""
@@ -96,24 +103,35 @@ class PersonalTexts:
 @contextmanager
 def quoting_none(columns: Sequence[str], *tables: pa.Table) -> Iterator[None]:
     """Have errors be told without personal values of some rows."""
-    texts = PersonalTexts(columns)
-    texts.know(*tables)
+    with quoting_none_of(columns, lambda names: tables):
+        yield
+
+
+@contextmanager
+def quoting_none_of(columns: Sequence[str], rows: Callable[[list[str]], Iterable[pa.Table]]) -> Iterator[None]:
+    """The same of rows that are read when there is an error, which may be of the reading: what is known, then, is nothing."""
     try:
         yield
     except MemoryError:
         raise
     except Exception as error:
+        texts = PersonalTexts(columns)
+        try:
+            texts.know(*(rows([*columns]) if columns else ()))
+        except Exception:
+            raise PermanentError(without_words(error)) from None
         if (told := texts.told(error)) is error:
             raise
         raise told from None
 
 
 def _values(column: pa.ChunkedArray) -> Iterator[Any]:
-    """The different values of a column, or the plain ones within them."""
-    if not pa.types.is_nested(column.type):
-        yield from pc.unique(column).to_pylist()
-        return
-    for value in column.to_pylist():
+    """The different values of a column, or the plain ones within them; of whichever type it is."""
+    try:
+        found = pc.unique(column)
+    except pa.ArrowNotImplementedError:  # of what is nested, of extensions, and of some more
+        found = column
+    for value in found.to_pylist():
         yield from plain_values(value)
 
 
@@ -129,13 +147,3 @@ def _forms(value: Any) -> Iterable[str]:
     if isinstance(value, int | float) and sum(each.isdigit() for each in str(value)) < _DIGITS:
         return ()
     return written(value)
-
-
-def _without_words(error: BaseException) -> str:
-    """An error's types and lines of code, those of what it came from first."""
-    told, each = list[str](), error
-    while each is not None and len(told) < 10:
-        frames = "".join(traceback.format_tb(each.__traceback__))
-        told.append(f"{frames}{type(each).__qualname__}, raised here. What it says may quote personal values, and is not told")
-        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)  # type: ignore[assignment]
-    return "\n\n".join(reversed(told))

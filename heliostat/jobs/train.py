@@ -225,6 +225,7 @@ def logged_model(specification: TrainSpecification | FederateSpecification, run_
     import mlflow
 
     from heliostat.jobs.packaging import log_model
+    from heliostat.jobs.personal_texts import quoting_none
 
     mlflow.set_tracking_uri(specification.tracking_uri)
     run_ = mlflow.get_run(run_id)
@@ -236,7 +237,9 @@ def logged_model(specification: TrainSpecification | FederateSpecification, run_
             return f"models:/{model.model_id}"
     manifest = Snapshot(specification.dataset_key, specification.store).manifest()
     example = Snapshot(specification.dataset_key, specification.store).table("test").slice(0, 3)
-    return log_model(run_id, folder, manifest["label"], example, manifest.get("personal", ()))
+    personal = manifest.get("personal", ())
+    with quoting_none(personal, example):
+        return log_model(run_id, folder, manifest["label"], example, personal)
 
 
 class _Preparing:

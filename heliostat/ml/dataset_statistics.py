@@ -29,6 +29,8 @@ BINS = 20
 TOP = 50
 _NOBODYS = ("type", "count", "missing", "notFinite", "distinct", "mean", "std", "lengths")
 """Figures that are no single row's value."""
+_VALUES = ("values", "min", "max")
+"""What a schema has of them."""
 DOMAIN = 1_000
 """A text column with more distinct values than this has no domain: it names things instead of sorting them."""
 
@@ -48,12 +50,20 @@ def of(
     result: dict[str, Any] = {}
     for name, split in splits.items():
         columns = {column: _column(column, split, edges, folder) for column in split.schema.names}
-        for column in columns.keys() & set(personal):
-            columns[column] = {key: value for key, value in columns[column].items() if key in _NOBODYS}
         result[name] = {"rows": split.rows, "columns": columns, **_balance(split.column(label))}
         if task is not None:
             result[name]["label"] = label_of(split, label, task)
-    return result
+    return without_values(result, personal)
+
+
+def without_values(statistics: Mapping[str, Any], personal: Collection[str]) -> dict[str, Any]:
+    """Statistics that tell no value of `personal` columns, which were counted."""
+
+    def counted(columns: Mapping[str, Any]) -> dict[str, Any]:
+        nobodys = {name: {key: columns[name][key] for key in columns[name] if key in _NOBODYS} for name in columns}
+        return {name: nobodys[name] if name in personal else columns[name] for name in columns}
+
+    return {split: {**found, "columns": counted(found["columns"])} for split, found in statistics.items()}
 
 
 def columns_for(task: Task, label: str, split: Split) -> pa.Table:
@@ -93,7 +103,7 @@ def schema_of(split: Split, label: str, personal: Collection[str] = ()) -> dict[
         if field.name == label:
             entry["role"] = "label"
         if field.name in personal:
-            pass
+            pass  # nor is it looked for
         elif _is_text(field.type):
             values = _domain(split.column(field.name))
             if len(values) <= DOMAIN:
@@ -102,6 +112,16 @@ def schema_of(split: Split, label: str, personal: Collection[str] = ()) -> dict[
             entry["min"], entry["max"] = _bounds(split.column(field.name))
         columns[field.name] = entry
     return {"label": label, "columns": columns}
+
+
+def without_domains(schema: Mapping[str, Any], personal: Collection[str]) -> dict[str, Any]:
+    """A schema that has no domain and no bounds of `personal` columns."""
+    columns: Mapping[str, Any] = schema["columns"]
+    told = {
+        name: {key: value for key, value in entry.items() if name not in personal or key not in _VALUES}
+        for name, entry in columns.items()
+    }
+    return {**schema, "columns": told}
 
 
 def _domain(pieces: Iterable[pa.ChunkedArray]) -> set[Any]:

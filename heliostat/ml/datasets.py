@@ -17,6 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from heliostat.ml import dataset_statistics
+from heliostat.ml.snapshots import told
 from heliostat.ml.snapshots.digest import content_digest
 from heliostat.ml.snapshots.parts import SplitCheck, parts_of
 from heliostat.ml.snapshots.profiling import keep_profiles
@@ -202,6 +203,7 @@ def save(
                     f"the data are the snapshot {digest[:12]} of {name}, of which a person's rows were deleted (erasure "
                     f"{erased['erasure']}): take them out of the source as well"
                 )
+            found = told.without_personal_values(store, found, (more or {}).get("personal", ()))
             _tell_label(store, f"{prefix}/statistics.json", splits, data.label, task)
             keep_profiles(store, name, digest, splits, data.label)
             return found
@@ -233,10 +235,10 @@ def _tell_label(store: ObjectStore, key: str, splits: Mapping[str, Split], label
     """Write the statistics of a snapshot that is adopted anew where they are of the label as another task has it."""
     if task is None:
         return
-    told = json.loads(store.get(key))
+    known = json.loads(store.get(key))
     labels = {split: dataset_statistics.label_of(rows, label, task) for split, rows in splits.items()}
-    if any(told[split].get("label") != found for split, found in labels.items()):
-        put_json(store, key, {split: {**told[split], "label": found} for split, found in labels.items()})
+    if any(known[split].get("label") != found for split, found in labels.items()):
+        put_json(store, key, {split: {**known[split], "label": found} for split, found in labels.items()})
 
 
 def _in_memory(tables: Tables, task: DeclaredTask) -> dict[str, TableSplit]:
@@ -297,4 +299,4 @@ def _storable(table: pa.Table) -> pa.Table:
 
 def put_json(store: ObjectStore, key: str, value: object) -> None:
     """Store `value` as readable JSON."""
-    store.put(key, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+    store.put(key, told.content_of(value))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from heliostat.ml.discretion import told_of
 from heliostat.ml.metric_logger import MetricLogger
 from heliostat.spec.base import Parameters
 from heliostat.spec.training_report import Phase, Trial
@@ -79,7 +80,9 @@ def tried(context: Context, entry_point: Callable[[Context], None], parameters: 
     try:
         entry_point(alone)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
+        is_told = told_of(error, context.dataset) is error
+        words = error if is_told else "what it says may quote personal values, and is not told"
+        text = f"{type(error).__name__}: {words}"[:_ERROR_CHARACTERS]
         return Trial(parameters=parameters, value=None, error=text, seconds=_since(began))
     figures = dict(alone.trained.metrics) if alone.trained is not None else {}
     if metric not in figures:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Snapshot
+from heliostat.ml.discretion import told_of
 from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.peers import machines, token
 from heliostat.ml.places import Places
@@ -77,8 +78,11 @@ def run_worker(config: dict[str, Any]) -> None:
                 tuned(context, entry_point, tuning)
             entry_point(context)
     except Exception as error:
-        error.add_note(traceback.format_exc())  # a traceback does not travel to the driver, a note does
-        raise
+        told = told_of(error, context.dataset)  # Ray logs it on the node as well
+        told.add_note("".join(traceback.format_exception(told)))  # a traceback does not travel to the driver, a note does
+        if told is error:
+            raise
+        raise told from None
 
 
 def _context(config: dict[str, Any], state: dict[str, Any]) -> Context:

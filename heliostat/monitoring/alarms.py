@@ -57,6 +57,10 @@ class Alarm(Model):
     """In a row, since the last breach."""
     told: AwareDatetime | None = Field(default=None, exclude_if=is_none)
     """When somebody was last told of it."""
+    waits_since: AwareDatetime | None = Field(default=None, exclude_if=is_none)
+    """When somebody was told of it first, or that it got worse: since then it waits for an acknowledgement."""
+    untold: Event | None = Field(default=None, exclude_if=is_none)
+    """That it got worse, or ended, in a silence, which whoever knows of it is told when that is over."""
     escalated: bool = False
     acknowledged_by: str = Field(default="", exclude_if=is_empty)
     acknowledged_at: AwareDatetime | None = Field(default=None, exclude_if=is_none)
@@ -191,15 +195,20 @@ def _breached(alarm: Alarm | None, finding: Finding, policy: AlarmPolicy) -> tup
 
 def _waited(alarm: Alarm, policy: AlarmPolicy, now: datetime) -> Event | None:
     """What is due of an alarm by the clock alone."""
+    if alarm.status is Status.RESOLVED and alarm.untold is Event.RESOLVED:
+        return Event.RESOLVED
     if alarm.status is not Status.FIRING or alarm.told is None:
         return Event.FIRING if alarm.status is Status.FIRING else None  # it fired in a silence, which is over
-    if policy.escalate_seconds is not None and not alarm.escalated:
-        if now - alarm.told >= timedelta(seconds=policy.escalate_seconds):
-            return Event.ESCALATED
-        return None
-    if policy.repeat_seconds and now - alarm.told >= timedelta(seconds=policy.repeat_seconds):
-        return Event.REMINDER
-    return None
+    if alarm.untold is not None:
+        return alarm.untold
+    patience = policy.escalate_seconds
+    if patience is not None and not alarm.escalated and _is_over(alarm.waits_since or alarm.told, patience, now):
+        return Event.ESCALATED
+    return Event.REMINDER if policy.repeat_seconds and _is_over(alarm.told, policy.repeat_seconds, now) else None
+
+
+def _is_over(since: datetime, seconds: float, now: datetime) -> bool:
+    return now - since >= timedelta(seconds=seconds)
 
 
 def _told(
@@ -210,10 +219,14 @@ def _told(
     for key, event in sorted(events.items()):
         alarm = alarms[key]
         if any(silence.holds(key, now) for silence in silences):
+            if event in (Event.WORSE, Event.RESOLVED) and alarm.told is not None:
+                alarms[key] = alarm.model_copy(update={"untold": event})
             continue
         if event is Event.RESOLVED and alarm.told is None:  # nobody knew of it
             continue
-        changes: dict[str, object] = {"told": now}
+        changes: dict[str, object] = {"told": now, "untold": None}
+        if event in (Event.FIRING, Event.WORSE):
+            changes |= {"waits_since": now}
         if event is Event.ESCALATED:
             changes |= {"escalated": True, "severity": Severity.CRITICAL}
         alarms[key] = alarm = alarm.model_copy(update=changes)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Self
 
 from pydantic import AliasChoices, BaseModel
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from heliostat.ml.contracts import Contract
 from heliostat.serving.postprocessing import StepError
@@ -92,17 +92,29 @@ def _texts(value: Any, kind: Kind) -> Iterator[str]:
 
 
 def plain_values(value: Any) -> Iterator[Any]:
-    """A value, or those within it, that may name somebody: nothing, and yes and no, do not."""
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
+    """A value, or those within it, that may name somebody: nothing, and yes and no, do not. Keys may where they are no names
+    of fields; Arrow's maps are lists of keys and values, and both are looked into."""
+    if isinstance(value, dict):
+        yield from (key for key in value if not (isinstance(key, str) and key.isidentifier()))
+        value = list(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        for each in value:
             yield from plain_values(each)
     elif value is not None and not isinstance(value, bool):
         yield value
 
 
 def written(value: Any) -> set[str]:
-    """How a plain value may stand in a text: as it is, and as Python and JSON quote it."""
-    return {str(value), repr(value).strip("'\""), to_json(value).decode().strip('"'), ascii(value).strip("'\"")}
+    """How a plain value may stand in a text: as it is, and as Python and JSON quote it; bytes as text and digits as well."""
+    found = {str(value), repr(value).strip("'\""), ascii(value).strip("'\"")}
+    if isinstance(value, bytes):
+        return found | {repr(value)[2:-1], value.decode(errors="replace"), value.hex()}
+    if isinstance(value, float) and value.is_integer():
+        found.add(str(int(value)))  # as a number that has been one of a column with missing values
+    try:
+        return found | {to_json(value).decode().strip('"')}
+    except PydanticSerializationError:
+        return found  # what JSON has no form for stands in none
 
 
 def hiding(values: set[str]) -> Callable[[str], str]:

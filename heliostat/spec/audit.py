@@ -27,7 +27,7 @@ _KEY: Final = re.compile(rf"{re.escape(PREFIX)}([0-9]{{10}})\.json")
 
 Action = Annotated[str, Field(pattern=r"^[a-z-]+\.[a-z-]+$")]
 """What was done, as `rollout.approve`, `rollout.abort`, `application.rollback`, `application.declare` (a promotion),
-`application.delete`, `access.change`, `environment.extend`, `person.erase`, `review.label`, `alarm.silence`."""
+`application.delete`, `access.change`, `environment.extend`, `data.prune`, `person.erase-begin`, `person.erase`."""
 
 
 class AuditEvent(Model):

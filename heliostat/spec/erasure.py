@@ -101,6 +101,8 @@ class ErasureProof(Model):
     objects: tuple[ErasedObject, ...]
     snapshots: tuple[ErasedSnapshot, ...]
     tables: tuple[ErasedTable, ...] = ()
+    data_sets: tuple[Name, ...] = Field(default=(), exclude_if=is_empty)
+    """Which were searched: those that the application's versions learned of, and what was made of them or of its log."""
     notes: tuple[str, ...] = ()
     """What cannot be searched or removed from here, and what to do about it."""
 

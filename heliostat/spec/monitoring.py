@@ -11,7 +11,7 @@ schedules/monitor.<name>.json                   when it looks: `heliostat.spec.p
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -80,9 +80,12 @@ class Acceptance(Model):
     """Where the whole report is."""
 
 
+TOP: Final = "monitors/"
+
+
 def top(name: str) -> str:
     """Where all of a monitor lies."""
-    return f"monitors/{name}/"
+    return f"{TOP}{name}/"
 
 
 def states(name: str) -> str:

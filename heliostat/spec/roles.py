@@ -130,7 +130,10 @@ class Identity(Model):
     """Who passes on what this person wrote on a forge; empty where they call themselves."""
 
     def may(self, permission: Permission, application: str | None = None) -> bool:
-        """Whether they may do something, to an application where it is done to one."""
+        """Whether they may do something, to an application where it is done to one. Who may what is of all of them: nobody
+        whose applications are some changes it, or they would give themselves the others."""
+        if application is None and self.applications and permission is Permission.GRANT:
+            return False
         if application is not None and self.applications and application not in self.applications:
             return False
         if self.relayed_by and permission not in RELAYED:
@@ -169,6 +172,8 @@ def refusal(who: Identity, needed: tuple[Permission, ...], application: str | No
     place = f" {application}" if application else ""
     if application and who.applications and application not in who.applications:
         return f"{who.name} may not {what}{place}: theirs are {', '.join(who.applications)}, in the stack's `access` section"
+    if not application and who.applications and any(each in MAY[role] for role in who.roles for each in needed):
+        return f"{who.name} may {what} of {', '.join(who.applications)} alone, and this is of all applications"
     fitting = ", ".join(role for role in Role if any(each in MAY[role] for each in needed))
     has = ", ".join(who.roles) or "no role"
     return (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import smtplib
 import ssl
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import make_msgid
+from email.utils import format_datetime
 from typing import Any, Final
 
 import httpx
@@ -69,8 +71,8 @@ def mail(sink: Email, identifier: str, subject: str, text: str) -> None:
     where = f"the sink {sink.name} ({sink.host}:{sink.port})"
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = sink.sender, ", ".join(sink.to), subject
-    safe = "".join(letter if letter.isalnum() else "-" for letter in identifier)
-    message["Message-ID"] = f"<{safe}@{make_msgid(domain='heliostat.invalid').rpartition('@')[2]}"
+    message["Message-ID"] = f"<{_message_id(identifier)}@heliostat.invalid>"
+    message["Date"] = format_datetime(datetime.now(UTC))
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
     pair = read_pair(sink.credential, where) if sink.credential is not None else None
@@ -93,6 +95,12 @@ def mail(sink: Email, identifier: str, subject: str, text: str) -> None:
     else:
         if refused:  # others got it: sending it again would send it to them twice
             raise PermanentError(f"{where} sent it, and not to {', '.join(sorted(refused))}: mend `to`")
+
+
+def _message_id(identifier: str) -> str:
+    """An id as headers take it: what is not in ASCII, as a column may be called, is told apart by a digest."""
+    safe = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in identifier)
+    return safe if identifier.isascii() else f"{safe}-{hashlib.sha256(identifier.encode()).hexdigest()[:16]}"
 
 
 def _refuse(where: str, codes: Mapping[str, int]) -> None:

@@ -22,14 +22,23 @@ def announced(store: ObjectStore, application: str) -> tuple[ErasureAnnouncement
     return tuple(ErasureAnnouncement.model_validate_json(store.get(key)) for key in keys)
 
 
-def proven(store: ObjectStore, application: str) -> frozenset[str]:
+def all_announced(store: ObjectStore) -> frozenset[str]:
+    """The ids of those of all applications, whether they have ended or not.
+
+    Raises:
+        RetryableError, PermanentError: the store does not answer.
+    """
+    return frozenset(each for info in store.list(TOP) if (each := announced_at(info.key)))
+
+
+def proven(store: ObjectStore) -> frozenset[str]:
     """The ids of those that have ended.
 
     Raises:
         RetryableError, PermanentError: the store does not answer.
     """
     ends = ".proof.json"
-    keys = [info.key for info in store.list(f"{TOP}{application}/") if info.key.endswith(ends)]
+    keys = [info.key for info in store.list(TOP) if info.key.endswith(ends)]
     return frozenset(key.rpartition("/")[2].removesuffix(ends) for key in keys)
 
 

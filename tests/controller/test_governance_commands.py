@@ -19,11 +19,13 @@ from test_permissions import POLICY, person
 from test_reviews import REVIEW, item
 
 from heliostat.cli.commands import heliostat
+from heliostat.cli.commands.erasure import _require_all
 from heliostat.cli.rollouts import access, locate
 from heliostat.serving.rest.exchange import Request
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.personal import Privacy
-from heliostat.spec.roles import AccessPolicy, Role
+from heliostat.spec.roles import AccessPolicy, Identity, Role
+from heliostat.systems.governance_calls import ForbiddenError
 from heliostat.systems.objects import Directory
 
 
@@ -110,6 +112,13 @@ def test_a_person_is_deleted_and_the_audit_log_has_the_proof_and_shows_when_it_i
     live.objects.delete("ledger/audit-log/entries/0000000003.json")
     assert "the log was changed" in run("audit", "verify", code=1)
     assert "entry 3" in run("audit", "verify", "--head", verified["head"], code=1)
+
+
+def test_a_deletion_needs_the_right_to_each_data_set_that_it_reaches():
+    ada = Identity(name="ada", known=True, roles=(Role.PRIVACY_OFFICER,), applications=("loans-x", "loans"))
+    _require_all(ada, ["loans"])
+    with pytest.raises(ForbiddenError, match="the data set scores has rows as well: ada may not erase scores"):
+        _require_all(ada, ["loans", "scores"])
 
 
 def test_what_is_asked_of_a_person_is_no_argument_and_nobody_is_nobody(live):

@@ -106,6 +106,24 @@ async def test_roles_are_changed_by_who_may_grant_and_each_change_is_in_the_audi
             await ada.whoami()
 
 
+async def test_who_has_some_applications_sees_those_alone_and_gives_nobody_any_right(world):
+    admin = AccessPolicy(people={**POLICY.people, "ann": person("ann's", Role.ADMIN, applications=("taxis",))})
+    await world.client.grant(admin)
+    async with as_(world, "ann's") as ann:
+        with pytest.raises(ForbiddenError, match="ann may grant of taxis alone, and this is of all applications"):
+            await ann.grant(AccessPolicy(people={"ann": person("ann's", Role.ADMIN)}))
+        with pytest.raises(ForbiddenError, match="ann may grant of taxis alone"):
+            await ann.grant(None)
+        assert await ann.list() == ()
+        await ann.declare("taxis", Declaration(desired=desired(1)))
+        await world.cluster.ledger.flush()
+        assert [each.name for each in await ann.list()] == ["taxis"]
+        assert {each.subject for each in await ann.audit(50)} == {"taxis"}, "who did what to others is not theirs to see"
+    assert [each.name for each in await world.client.list()] == ["flights", "taxis"]
+    async with as_(world, "root's") as root:
+        assert {each.subject for each in await root.audit(50)} == {"flights", "taxis", "access"}
+
+
 async def test_a_policy_outlives_the_controller(world):
     await world.client.grant(POLICY)
     world.cluster.start()

@@ -20,7 +20,9 @@ OTHER = "grace@example.org"
 
 
 class ErasureWorld:
-    """The store of the application `loans`, and its privacy officer, who deletes Ada."""
+    """The store of an application, and its privacy officer, who deletes Ada."""
+
+    application = "loans"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,7 +34,7 @@ class ErasureWorld:
 
     def erase(self, store: Any = None) -> ErasureProof:
         """Delete the person; `store`: which is in the place of the own one, for what is changed."""
-        announced = announcement_of(self.store, "loans", self.subject, "asked for")
+        announced = announcement_of(self.store, self.application, self.subject, "asked for")
         work = Erasing(self.address, announced, self.subject, lambda text: None)
         work._store = store or self.store
         proof = work.run()

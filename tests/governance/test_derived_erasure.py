@@ -37,7 +37,7 @@ class World(ErasureWorld):
             numbers = [float(n) for n in range(23)]
             table = pa.table({"email": people, "income": numbers, "late": [n % 2 for n in numbers]})
             tables = Tables(train=table, validation=table.slice(3, 9), test=table.slice(2), label="late")
-            digest = save(tables, "loans", self.store)["digest"]
+            digest = save(tables, "loans", self.store, more={"personal": ["email"]})["digest"]
             about = ReferenceAbout(
                 digest="d" * 64, model_uri="models:/loans/3", dataset_digest=digest, since=NOW, trained_rows=23, rows=21
             )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -132,6 +134,41 @@ def test_what_has_a_snapshot_s_place_says_as_it_did_what_is_personal_and_how_lar
         assert OTHER.encode() not in world.store.get(f"datasets/loans/{after}/{name}.json")
 
 
+def statistics(world, digest):
+    return {name: json.loads(world.store.get(f"datasets/loans/{digest}/{name}.json")) for name in ("statistics", "schema")}
+
+
+def test_statistics_from_before_columns_were_marked_are_made_anew_without_their_values(world):
+    table = pa.table({"email": [OTHER] * 9, "name": ["Grace"] * 9, "income": [1.0] * 9, "late": [0.0, 1.0, 0.0] * 3})
+    digest = save(Tables(train=table, validation=table, test=table, label="late"), "loans", world.store)["digest"]
+    before = statistics(world, digest)
+    assert OTHER in str(before["statistics"]) and "Grace" in str(before["schema"]), "when it was made nothing was marked"
+    proof = world.erase()
+    told = statistics(world, digest)
+    assert OTHER not in str(told) and "Grace" not in str(told), "the contract's marks are those of the log"
+    columns = told["statistics"]["train"]["columns"]
+    assert columns["name"] == {"type": "string", "count": 9, "missing": 0, "distinct": 1}
+    assert columns["late"] == before["statistics"]["train"]["columns"]["late"]
+    manifest = json.loads(world.store.get(f"datasets/loans/{digest}/manifest.json"))
+    assert manifest["personal"] == ["email", "name"]
+    removed = {each.key: each for each in proof.objects}
+    for name in ("statistics", "schema"):
+        each = removed[f"datasets/loans/{digest}/{name}.json"]
+        assert each.rows == 0 and each.before != each.after == objects.sha256(world.store.get(each.key))
+    assert proof.searched[snapshots.STATISTICS] == 2, "its own, and those of what has the other snapshot's place"
+    assert statistics(world, proof.snapshots[0].after)["schema"]["columns"]["email"].keys() == {"type", "required", "role"}
+    world.subject = Subject.of("email", "nobody@example.org", world.keys)
+    assert not [each for each in world.erase().objects if each.key.startswith("datasets/")], "once is enough"
+
+
+def test_what_a_job_wrote_beside_the_deletion_goes_with_the_next_one(world):
+    [erased] = world.erase().snapshots
+    key = f"datasets/loans/{erased.before}/profiles/train.arrow"
+    world.store.put(key, EMAIL.encode())
+    proof = world.erase()
+    assert not world.store.exists(key) and [each.key for each in proof.objects] == [key]
+
+
 def test_a_snapshot_s_bytes_go_its_name_stays_and_names_what_follows(world):
     before = json.loads(world.store.get("datasets/loans/made/abc.json"))
     [erased] = world.erase().snapshots
@@ -193,10 +230,31 @@ def test_nobody_is_found_by_a_value_that_nobody_has(world):
 
 
 def test_numbers_are_people_too_and_other_columns_are_nobody():
-    subject = Subject.of("id", "17", Keyring([("k", b"k" * 32)]))
-    assert subject.rows_in(pa.chunked_array([[17, 18, None]])).to_pylist() == [True, False, False]
-    assert subject.rows_in(pa.chunked_array([[17.0]])).to_pylist() == [False]
-    assert subject.rows_in(pa.chunked_array([pa.array(["17", None]).dictionary_encode()])).to_pylist() == [True, False]
+    keys = Keyring([("k", b"k" * 32)])
+    subject = Subject.of("id", "17", keys)
+
+    def found(*values: pa.Array, of: Subject = subject) -> list[bool]:
+        return of.rows_in(pa.chunked_array([*values])).to_pylist()
+
+    assert found([17, 18, None]) == [True, False, False]
+    assert found([17.0, 17.5, None, float("nan")]) == [True, False, False, False], "a number of a column with missing values"
+    assert found(pa.array([17, 18], pa.uint8())) == found(pa.array([17, 18], pa.float32())) == [True, False]
+    assert found(pa.array([17, 18, None]).dictionary_encode()) == [True, False, False]
+    assert found(pa.array(["17", None]).dictionary_encode()) == [True, False]
+    assert found(pa.array([Decimal("17.00"), Decimal("17.01"), None])) == [True, False, False]
+    assert (
+        found(pa.array([b"17", b"\xff", None]))
+        == found(pa.array(["17", "18", None], pa.string_view()))
+        == [True, False, False]
+    )
+    assert found(pa.array([True, False])) == found(pa.array([["17"], None])) == [False, False]
+    assert found(pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array(["17"]))) == [True, True]
+    assert pa.types.is_boolean(subject.rows_in(pa.chunked_array([], pa.date32())).type)
+    far = Subject.of("id", "9" * 20, keys)
+    assert found([17], of=far) == found([1e20], of=far) == [False], "a float that is near is somebody else"
+    day = Subject.of("born", "1815-12-10", keys)
+    assert found(pa.array([date(1815, 12, 10), date(1906, 12, 9), None]), of=day) == [True, False, False]
+    assert found([17], [18], of=day) == [False, False]
 
 
 def test_without_a_marked_field_it_is_asked_for(tmp_path):

@@ -16,6 +16,7 @@ import pytest
 from personal_fakes import EMAIL, contract, key
 
 from heliostat.data.storage import from_bytes
+from heliostat.governance import derived
 from heliostat.governance.erasing import Erasing, announcement_of
 from heliostat.governance.subjects import Subject
 from heliostat.jobs import monitor, monitor_model, monitor_reference
@@ -268,7 +269,7 @@ def test_of_a_snapshot_by_reference_all_that_is_here_goes_once_its_own_store_del
     subject = Subject.of("email", EMAIL, world.keys)
     Erasing(there, announcement_of(open_store(there), "loans", subject, ""), subject, lambda text: None).run()
     proof = world.erase()
-    assert world.kept() == [] and proof.searched["statistics of snapshots by reference"] == 5
+    assert world.kept() == [] and proof.searched[derived.COPIES] == 5
     assert [info.key for info in world.store.list("datasets/")] == [f"datasets/loans/{digest}/manifest.json"]
     world.look(digest)
     assert world.reference()[0].rows == ROWS - 1, "the next look is of what has its place there"

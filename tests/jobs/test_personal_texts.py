@@ -15,13 +15,18 @@ import pytest
 
 from heliostat.data.inference import infer
 from heliostat.data.storage import from_bytes
-from heliostat.jobs import batch_rows, data_of, row_errors, snapshot, specification
+from heliostat.jobs import batch_rows, data_of, personal_texts, row_errors, snapshot, specification
+from heliostat.jobs.personal_columns import treated
 from heliostat.jobs.personal_texts import PersonalTexts
 from heliostat.ml.datasets import Tables, save
+from heliostat.serving.prediction_log.columns import Column, Kind, Shape
+from heliostat.serving.prediction_log.masking import Masking
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.jobs import SnapshotSpecification
+from heliostat.spec.personal import PersonalMark, Treatment
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import open_store
+from heliostat.systems.personal_keys import Keyring
 
 EMAIL, NAME = "ada.lovelace@example.org", "Augusta Kingç 'Ada'"
 PERSONAL = ("email", "name", "age", "phone", "code")
@@ -165,6 +170,18 @@ def test_statistics_and_a_first_schema_count_personal_texts_and_tell_none(world:
     assert (first.columns["name"].values, first.columns["carrier"].values) == (None, ("XX",))
 
 
+def test_what_is_marked_since_a_snapshot_was_made_is_told_of_no_more_once_it_is_made_again(world: World) -> None:
+    data, store = Tables(train=people(), validation=people(), test=people(), label="late"), open_store(world.store)
+    digest = save(data, "loans", store)["digest"]
+    top = f"datasets/loans/{digest}"
+    assert clear(store.get(f"{top}/statistics.json").decode()) != []
+    again = save(data, "loans", store, more={"personal": [*PERSONAL, "no column"]})
+    assert (again["digest"], again["personal"]) == (digest, sorted(PERSONAL))
+    assert json.loads(store.get(f"{top}/manifest.json")) == again
+    assert clear((store.get(f"{top}/statistics.json") + store.get(f"{top}/schema.json")).decode()) == []
+    assert save(data, "loans", store) == again, "what is marked no more stays untold"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -204,6 +221,85 @@ def test_a_value_of_another_type_is_told_by_its_row_and_its_type(values: list[An
 def test_words_of_arrow_that_nobody_knows_are_not_told_of_a_file_of_text() -> None:
     assert EMAIL not in row_errors.of_file(pa.ArrowInvalid(f"CSV: what is {EMAIL}?"), is_text=True)
     assert row_errors.of_file(OSError("no footer"), is_text=False) == "no footer"
+
+
+class Named(pa.ExtensionType):
+    """Texts with a name of their own."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.string(), "test.named")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: pa.DataType, serialized: bytes) -> Named:
+        return cls()
+
+
+TEXTS = pa.array([EMAIL, "other"])
+ENCODED = TEXTS.dictionary_encode()
+OF_A_MAP = [[("first", EMAIL)], None]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        TEXTS.cast(pa.large_string()),
+        TEXTS.cast(pa.string_view()),
+        ENCODED,
+        pa.array([EMAIL.encode(), b"\xff"]),
+        pa.array([EMAIL.encode(), b"\xff"], pa.large_binary()),
+        pa.array([EMAIL.encode()], pa.binary(len(EMAIL))),
+        pa.array([[EMAIL], None], pa.large_list(pa.string())),
+        pa.array([[EMAIL]], pa.list_(pa.string(), 1)),
+        pa.array([[EMAIL], None], pa.list_view(pa.string())),
+        pa.array([[EMAIL], None], pa.list_(pa.dictionary(pa.int32(), pa.string()))),
+        pa.array([{"mail": EMAIL}, None]),
+        pa.array([[{"of": {"mail": EMAIL}}], None]),
+        pa.StructArray.from_arrays([ENCODED], ["mail"]),
+        pa.array(OF_A_MAP, pa.map_(pa.string(), pa.string())),
+        pa.array([[(EMAIL, 1)], None], pa.map_(pa.string(), pa.int64())),
+        pa.array([[("first", {"mail": EMAIL})]], pa.map_(pa.string(), pa.struct([("mail", pa.string())]))),
+        pa.array([OF_A_MAP, None], pa.list_(pa.map_(pa.string(), pa.string()))),
+        pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [TEXTS, pa.array([1, 2])]),
+        pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [TEXTS, pa.array([1])]),
+        pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), TEXTS[:1]),
+        pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array([json.dumps(EMAIL)])),
+        pa.ExtensionArray.from_storage(Named(), TEXTS),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_values_are_found_in_columns_of_every_type(values: pa.Array) -> None:
+    texts = PersonalTexts(["emails"])
+    texts.know(pa.table({"emails": values}))
+    told = str(texts.told(ValueError(f'no {EMAIL}, no {EMAIL.encode()!r} and no "{EMAIL}"')))
+    assert clear(told) == [] and "is not told" not in told, "the rest of the words stays"
+
+
+def test_a_map_is_treated_as_the_object_that_a_request_has() -> None:
+    column = Column(name="m", kind=Kind(shape=Shape.TEXT, personal=PersonalMark(treatment=Treatment.HASHED)))
+    masking = Masking([column], Keyring([("k", b"k" * 32)]).treatment)
+    values = pa.chunked_array([pa.array(OF_A_MAP, pa.map_(pa.string(), pa.string()))])
+    asked = masking.row({"m": {"first": EMAIL}})["m"]
+    assert treated(values, column, masking).to_pylist() == [asked, None] and asked.startswith("hmac:k:")
+
+
+def test_numbers_are_found_as_what_they_are_and_as_columns_with_missing_values_have_them() -> None:
+    texts = PersonalTexts(["phone"])
+    texts.know(pa.table({"phone": pa.array([4915112345678.0, float("nan"), float("inf"), None])}))
+    assert texts.hidden("no 4915112345678, no 4915112345678.0, nan or inf") == "no <personal>, no <personal>, nan or inf"
+
+
+def test_of_rows_that_cannot_be_looked_into_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(value: Any) -> Any:
+        raise TypeError(f"what is {value}?")
+
+    texts = PersonalTexts(["email"])
+    texts.know(people())
+    monkeypatch.setattr(personal_texts, "plain_values", unknown)
+    told = str(texts.told(ValueError(f"no such person: {EMAIL}")))
+    assert clear(told) == [] and "ValueError, raised here" in told and "TypeError" not in told
 
 
 def test_what_is_retryable_stays_so_and_values_within_lists_are_found() -> None:

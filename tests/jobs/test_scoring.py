@@ -14,8 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from heliostat.jobs import evaluate, packaging, scoring
+from heliostat.jobs.personal_texts import quoting_none_of
+from heliostat.ml.datasets import Tables, save
 from heliostat.ml.pyfunc import MODEL_FOLDER, RESULT_FILE
+from heliostat.spec.addresses import StoreAddress
+from heliostat.spec.jobs import EvaluateSpecification
+from heliostat.spec.workload import Gate
 from heliostat.systems.errors import PermanentError
+from heliostat.systems.objects import open_store
 
 TABLE = pa.table({"size": [4.0, 6.0], "late": [0, 1]})
 TOY = """
@@ -92,6 +98,51 @@ def test_a_program_that_fails_says_which_model_and_why(model: Path, rows: Path) 
     next(model.glob("data/*/model/share")).write_text("half")
     with pytest.raises(PermanentError, match=r"scoring models:/a/1 failed:(.|\n)*could not convert string to float"):
         evaluate.scored(model, rows, "models:/a/1")
+
+
+def test_a_program_that_fails_and_says_much_is_told_of_in_whole_lines(model: Path, rows: Path) -> None:
+    toy = model / "code" / "workloads" / "toy.py"
+    lines = "\n".join(f"ada.lovelace-{number:04}@example.org" for number in range(400))
+    toy.write_text(
+        toy.read_text().replace("        return np.asarray", f"        raise ValueError({lines!r})\n        return np")
+    )
+    with pytest.raises(PermanentError) as raised:
+        evaluate.scored(model, rows, "models:/a/1")
+    told = str(raised.value).splitlines()[1:]
+    assert told[-1] == "ada.lovelace-0399@example.org" and {len(each) for each in told} == {29}
+
+
+def test_an_evaluation_that_fails_quotes_no_rows_of_personal_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    email = "ada.lovelace@example.org"
+    address = StoreAddress(uri=f"file://{tmp_path}/objects")
+    table = pa.table({"email": [email, "b@example.org"] * 5, "late": [0.0, 1.0] * 5})
+    data = Tables(train=table, validation=table, test=table, label="late")
+
+    def scores(specification: EvaluateSpecification, model_uri: str, rows: Path, folder: Path) -> Any:
+        raise PermanentError(f"scoring {model_uri} failed:\nValueError: who is {pq.read_table(rows)['email'][0]}?")
+
+    def told(personal: list[str]) -> str:
+        made = save(data, f"people-{len(personal)}", open_store(address), more={"personal": personal})
+        specification = EvaluateSpecification(
+            name="people", candidate="models:/m-1", incumbent=None, dataset_key=made["uri"].partition("/objects/")[2],
+            dataset_digest=made["digest"], gate=Gate(), store=address, tracking_uri="", result_key="evaluations/e.json",
+        )  # fmt: skip
+        with pytest.raises(PermanentError) as raised:
+            evaluate.evaluate(specification)
+        return str(raised.value)
+
+    monkeypatch.setattr(evaluate, "_scores", scores)
+    assert told(["email", "name"]).endswith("who is <personal>?") and told([]).endswith(f"who is {email}?")
+
+
+def test_other_errors_are_told_with_their_lines_and_without_words_where_the_rows_cannot_be_read() -> None:
+    table = pa.table({"email": ["ada.lovelace@example.org"] * 4, "late": [0.0, 1.0] * 2})
+    with pytest.raises(PermanentError) as raised, quoting_none_of(["email"], lambda names: [table.select(names)]):
+        pa.array(table["email"].to_pylist(), pa.int64())
+    assert "Could not convert '<personal>' with type str" in str(raised.value) and "in test_other" in str(raised.value)
+    with pytest.raises(PermanentError) as raised, quoting_none_of(["gone"], lambda names: [table.select(names)]):
+        pa.array(table["email"].to_pylist(), pa.int64())
+    assert "ada" not in str(raised.value) and "ArrowInvalid, raised here" in str(raised.value)
 
 
 LARGE = pa.table({"size": np.arange(150_000) / 7})

@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from heliostat.jobs.worker_failures import explain
+from heliostat.ml.datasets import Tables, save
 from heliostat.ml.pyfunc import RESULT_FILE
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.distribution import DataParallel, Elastic, ParameterServer
 from heliostat.spec.training_report import WorkerTimes
 from heliostat.spec.tuning import Tuning, Uniform
 from heliostat.spec.workload import Scaling
+from heliostat.systems.objects import open_store
 
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
 
@@ -80,6 +84,25 @@ def test_a_lost_worker_does_not_end_an_elastic_training(cluster: None, tmp_path:
     assert result["metrics"]["steps"] == 12
     assert result["starts"][0] == 2
     assert len(result["starts"]) == 2, "with maxFailures 0 it went on from the checkpoint"
+
+
+@pytest.mark.parametrize("personal", [["email"], []])
+def test_rows_of_personal_columns_are_neither_in_an_error_nor_in_a_log_of_a_node(
+    cluster: None, tmp_path: Path, personal: list[str]
+) -> None:
+    import ray
+
+    email = f"{'ada' if personal else 'grace'}.lovelace@example.org"
+    table = pa.table({"email": [email, "b@example.org"] * 9, "late": [0.0, 1.0] * 9})
+    data = Tables(train=table, validation=table, test=table, label="late")
+    made = save(data, "loans", open_store(StoreAddress(uri=f"file://{tmp_path}")), more={"personal": personal})
+    with pytest.raises(Exception, match="Training failed") as raised:
+        trained(tmp_path, "quotes_a_person", dataset_key=f"datasets/loans/{made['digest']}")
+    kind, told = explain(raised.value)
+    assert kind == "failed" and "ArrowInvalid" in told and "in quotes_a_person" in told
+    logs = Path(ray._private.worker.global_worker.node.get_session_dir_path(), "logs")
+    found = [path.name for path in logs.rglob("*") if path.is_file() and email.encode() in path.read_bytes()]
+    assert (email in told, bool(found)) == (not personal, not personal), "of data without such columns it is told as it is"
 
 
 @pytest.mark.long

@@ -57,10 +57,11 @@ class Here(Context):
     tried: tuple[float, ...] = ()
 
 
-def context(tmp_path: Path, **changes: Any) -> Here:
-    places = Places(StoreAddress(uri=f"file://{tmp_path}"), "trainings/t/d.workers")
-    given: dict[str, Any] = {"places": places, **changes}
-    return Here({"x": 0.0, "other": 7}, None, 0, 1, 1, (), MetricLogger("", ""), **given)  # type: ignore[arg-type]
+def context(tmp_path: Path, data: Snapshot | None = None, **changes: Any) -> Here:
+    store = StoreAddress(uri=f"file://{tmp_path}")
+    given: dict[str, Any] = {"places": Places(store, "trainings/t/d.workers"), **changes}
+    data = data or Snapshot("datasets/nowhere/0", store)
+    return Here({"x": 0.0, "other": 7}, data, 0, 1, 1, (), MetricLogger("", ""), **given)
 
 
 def tuning(trials: int = 6) -> Tuning:
@@ -91,6 +92,23 @@ def test_the_best_parameters_are_taken_and_no_trial_is_repeated(tmp_path: Path) 
     tuned(again, train, tuning())
     assert len(seen) == 6, "what an attempt before has tried is known"
     assert again.parameters == first.parameters
+
+
+def test_what_a_trial_says_that_read_personal_columns_stands_in_no_report(tmp_path: Path) -> None:
+    store, table = (
+        StoreAddress(uri=f"file://{tmp_path}"),
+        pa.table({"x": ["ada.lovelace@example.org"] * 8, "y": np.arange(8.0)}),
+    )
+    made = save(Tables(table, table, table, "y"), "people", open_store(store), more={"personal": ["x"]})
+    here = context(tmp_path, Snapshot(f"datasets/people/{made['digest']}", store))
+
+    def train(given: Context) -> None:
+        pa.array(given.dataset.table("train")["x"].to_pylist(), pa.int64())
+
+    with pytest.raises(AllTrialsFailedError, match="ArrowInvalid: what it says may quote personal values, and is not told"):
+        tuned(here, train, tuning(2))
+    kept = [path.read_text() for path in tmp_path.rglob("trials/*/*") if path.is_file()]
+    assert len(kept) == 2 and not any("lovelace" in each for each in kept)
 
 
 def test_with_half_of_the_budget_gone_only_what_is_declared_is_tried(tmp_path: Path) -> None:

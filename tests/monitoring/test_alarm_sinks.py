@@ -5,6 +5,7 @@ import email.policy
 import json
 import socket
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -145,6 +146,16 @@ def test_a_mail_arrives_with_subject_text_and_an_id_that_is_the_same_each_time(m
     assert to == ["a@example.org", "b@example.org"] and first["subject"] == "[warning] ü"
     assert first.get_content().strip() == "what is wrong" and first["message-id"] == second["message-id"]
     assert first["auto-submitted"] == "auto-generated"
+    assert abs((first["date"].datetime - datetime.now(UTC)).total_seconds()) < 60, "without one many servers take it for spam"
+
+
+def test_a_mail_of_a_column_whose_name_is_not_ascii_arrives_with_an_id_that_is(mailbox):
+    for column in ("größe", "größen", "年齢"):
+        mail(sink(mailbox), f"flights/drift/{column}@1/firing", f"drift of {column} is wrong", f"{column} {'x' * 3000}\n")
+    identifiers = [each["message-id"] for _, each in mailbox.got]
+    assert all(each.isascii() for each in identifiers) and len({*identifiers}) == 3
+    assert [each["subject"].split()[2] for _, each in mailbox.got] == ["größe", "größen", "年齢"]
+    assert all(each.get_content().strip().endswith("x" * 3000) for _, each in mailbox.got)
 
 
 def test_a_mail_is_sent_with_an_account_and_a_wrong_password_is_told_and_not_shown(mailbox, monkeypatch):

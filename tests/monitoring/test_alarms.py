@@ -92,11 +92,34 @@ def test_an_alarm_that_nobody_acknowledges_is_repeated_and_one_that_somebody_doe
 def test_an_alarm_that_waits_too_long_for_an_acknowledgement_is_escalated_once_and_becomes_critical():
     policy = AlarmPolicy(repeat_seconds=86_400, escalate_seconds=2 * 86_400)
     state, events = walk([BREACH, None, None, None], policy)
-    assert events == [[Event.FIRING], [], [Event.ESCALATED], [Event.REMINDER]]
+    assert events == [[Event.FIRING], [Event.REMINDER], [Event.ESCALATED], [Event.REMINDER]]
     assert state.alarms[KEY].severity is CRITICAL and state.alarms[KEY].escalated
     taken, _ = walk([BREACH], policy)
     _, events = walk([None] * 5, policy, acknowledge(taken, KEY, "ada", START), first=1)
     assert events == [[]] * 5
+
+
+def test_what_got_worse_after_it_was_taken_waits_anew_before_it_is_escalated():
+    policy = AlarmPolicy(repeat_seconds=0, escalate_seconds=2 * 86_400)
+    state = acknowledge(walk([BREACH], policy)[0], KEY, "ada", START)
+    worse = finding(BREACH, 5, severity=CRITICAL)
+    state, told = advance(state, [worse], policy, START + 5 * DAY)
+    assert [each.event for each in told] == [Event.WORSE]
+    assert walk([None, None, None], policy, state, first=6)[1] == [[], [Event.ESCALATED], []]
+
+
+def test_what_got_worse_or_ended_in_a_silence_is_told_when_it_is_over_to_whoever_knew_of_it():
+    state, _ = walk([BREACH])
+    quiet = silence(state, KEY, START + 3 * DAY, "a known holiday", "ada", START)
+    worse, told = advance(quiet, [finding(BREACH, 1, severity=CRITICAL)], POLICY, START + DAY)
+    assert told == []
+    assert walk([None, None, None], state=worse, first=2)[1] == [[], [Event.WORSE], []]
+    taken = acknowledge(worse, KEY, "bob", START + 2 * DAY)
+    assert walk([None, None], state=taken, first=3)[1] == [[], []], "somebody looks after it as it is"
+    over, events = walk([OK, None, None, None], state=worse, first=2)
+    assert events == [[], [Event.RESOLVED], [], []] and over.alarms[KEY].status is Status.RESOLVED
+    again, events = walk([OK, BREACH, None], state=quiet, first=1)
+    assert events == [[], [], [Event.FIRING]] and again.alarms[KEY].breaches == 1
 
 
 def test_a_silence_has_a_reason_an_author_and_an_end_and_what_it_hid_is_told_when_it_is_over():

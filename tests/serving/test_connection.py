@@ -56,6 +56,18 @@ def test_an_answer_with_trailers_is_one_chunk_and_they_follow_it() -> None:
     assert response.encoded(with_body=False, closes=False).endswith(b"\r\n\r\n")
 
 
+async def test_headers_with_one_name_are_one_value_whichever_comes_last(server: Server) -> None:
+    client = await server.client()
+    for given in (
+        b"X-Consent: no\r\nx-consent: yes\r\n",
+        b"x-consent: yes\r\nx-other: 1\r\nX-CONSENT: no\r\n",
+        b"x-consent: yes\r\n",
+    ):
+        client.send(GET.replace(b"host: r\r\n", b"host: r\r\n" + given))
+        await client.answer()
+    assert [each.headers[b"x-consent"] for each in server.echo.asked] == [b"no, yes", b"yes, no", b"yes"]
+
+
 @pytest.mark.parametrize("size", [1, 7, 40])
 async def test_a_request_may_come_in_any_pieces(server: Server, size: int) -> None:
     client = await server.client()

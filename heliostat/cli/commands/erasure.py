@@ -9,6 +9,9 @@ import click
 from heliostat.cli import options, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heliostat.spec.roles import Identity
     from heliostat.systems.objects import ObjectStore
 
 
@@ -36,6 +39,7 @@ def run(application: str, field: str | None, reason: str, yes: bool, stack: str 
     from heliostat.cli.rollouts.locate import store_of
     from heliostat.cli.session import is_interactive
     from heliostat.governance.erasing import Erasing, announcement_of
+    from heliostat.governance.reach import reach_of
     from heliostat.governance.subjects import Subject, subject_field
     from heliostat.systems.errors import PermanentError
     from heliostat.systems.objects import open_store
@@ -50,14 +54,19 @@ def run(application: str, field: str | None, reason: str, yes: bool, stack: str 
     field = field or subject_field(store, application)
     keys = Keyring.of(version.privacy.keys)
     subject = Subject.of(field, _asked(field), keys)
+    versions = [status.serving, status.desired.version if status.desired is not None else None]
+    declared = {each.data_digest for each in versions if each is not None and each.data_digest}
+    data_sets = reach_of(store, application, declared).data_sets
+    _require_all(with_controller(stack, lambda client: client.whoami()), data_sets)
     announced = announcement_of(store, application, subject, reason)
     if not yes:
         if not is_interactive():
             raise UsageError("--yes must be passed in to proceed when running in non-interactive mode")
-        if not click.confirm(f"Delete for good what is kept of them in {application}?"):
+        of_data = f" and in the data sets {', '.join(data_sets)}" if data_sets else ""
+        if not click.confirm(f"Delete for good what is kept of them in {application}{of_data}?"):
             raise DeclinedError("confirmation declined, nothing was deleted")
     with_controller(stack, lambda client: client.begin_erasure(announced))
-    work = Erasing(address, announced, subject, say.told)
+    work = Erasing(address, announced, subject, say.told, declared)
     proof = work.run()
     with_controller(stack, lambda client: client.end_erasure(proof))
     place = work.keep(proof)
@@ -133,6 +142,20 @@ def show(application: str, erasure_id: str, stack: str | None, as_json: bool) ->
         say.out(f"  snapshot of {each['name']}: {rows}, {each['before'][:12]} → {each['after'][:12]}")
     for note in proof["notes"]:
         say.out(f"  · {note}")
+
+
+def _require_all(who: Identity, data_sets: Sequence[str]) -> None:
+    """See that they may delete from each data set: of half a deletion nothing could be proven.
+
+    Raises:
+        ForbiddenError: they may not.
+    """
+    from heliostat.spec.roles import Permission, refusal
+    from heliostat.systems.governance_calls import ForbiddenError
+
+    for name in data_sets:
+        if not who.may(Permission.ERASE, name):
+            raise ForbiddenError(f"the data set {name} has rows as well: {refusal(who, (Permission.ERASE,), name)}")
 
 
 def _asked(field: str) -> str:

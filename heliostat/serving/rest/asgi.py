@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from inspect import isawaitable
 from typing import Any
 
-from heliostat.serving.rest.exchange import Application, Request, Response, error_response
+from heliostat.serving.rest.exchange import Application, Request, Response, add_header, error_response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,7 +43,10 @@ class AsgiApplication:
             # The controller asks for these, by the replica's own port, before it gives it any traffic.
             text = "requests to this replica pass through Serve, which heliostat.systems.serve_ingress should have prevented"
             return error_response(500, f"{text}; install the release of Ray that requirements.lock names")
-        request = Request(scope["method"], path, scope.get("query_string", b""), dict(scope["headers"]))
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            add_header(headers, name, value)
+        request = Request(scope["method"], path, scope.get("query_string", b""), headers)
         body = bytearray()
         more = True
         while more:

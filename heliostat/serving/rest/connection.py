@@ -26,7 +26,7 @@ from urllib.parse import unquote
 import httptools
 
 from heliostat.serving.rest import foreign
-from heliostat.serving.rest.exchange import Application, Request, Response, awaited, error_response
+from heliostat.serving.rest.exchange import Application, Request, Response, add_header, awaited, error_response
 from heliostat.serving.slots import Slots
 
 _logger = logging.getLogger("ray.serve")
@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser."""
         if not self._headed:  # what follows a body in chunks is of no use here
-            self._headers[name.lower()] = value
+            add_header(self._headers, name.lower(), value)
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""

@@ -26,8 +26,14 @@ class Request:
     """Decoded, below the application's own prefix."""
     query: bytes
     headers: dict[bytes, bytes]
-    """By name in lower case; of several with one name the last."""
+    """By name in lower case; several with one name are one value, with commas between (RFC 9110, 5.3)."""
     body: bytes = b""
+
+
+def add_header(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    """Put a header beside others: what is said twice, as a consent, is not what was said last."""
+    before = headers.get(name)
+    headers[name] = value if before is None else before + b", " + value
 
 
 @dataclass(slots=True)
