@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from heliostat.jobs.monitor import watch_with
-from heliostat.jobs.monitor_model import Answering
+from heliostat.jobs.monitoring.model import Answering
 from heliostat.ml.contracts import Contract
 from heliostat.ml.datasets import Tables, save
 from heliostat.monitoring.state import state_of

@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from heliostat.jobs import batch_tables
-from heliostat.jobs.batch_parts import Predicting, contract_of, predictor_digest, result_key
-from heliostat.jobs.batch_rows import Part, parts_of
+from heliostat.jobs.batch import tables as batch_tables
+from heliostat.jobs.batch.parts import Predicting, contract_of, predictor_digest, result_key
+from heliostat.jobs.batch.rows import Part, parts_of
 from heliostat.jobs.specification import progress, run
 from heliostat.spec.batch import PostgresSink, SqliteSink
 from heliostat.spec.jobs import BatchSpecification

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from heliostat.data.ingestion import Ingestion
 from heliostat.jobs import cursors
-from heliostat.jobs.batch_rows import table_of
+from heliostat.jobs.batch.rows import table_of
 from heliostat.jobs.parent_rows import rows_of_parent
 from heliostat.jobs.predicted_rows import predicted
 from heliostat.jobs.row_errors import of_file

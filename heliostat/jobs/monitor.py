@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from heliostat.jobs.monitor_asked import Looking
-from heliostat.jobs.monitor_look import declared_digest, look
-from heliostat.jobs.monitor_model import Answering
-from heliostat.jobs.monitor_reference import reference_of
-from heliostat.jobs.monitor_snapshot import with_what_is_left
+from heliostat.jobs.monitoring.asked import Looking
+from heliostat.jobs.monitoring.look import declared_digest, look
+from heliostat.jobs.monitoring.model import Answering
+from heliostat.jobs.monitoring.reference import reference_of
+from heliostat.jobs.monitoring.snapshot import with_what_is_left
 from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
 from heliostat.monitoring.messages import as_json, as_mail, as_slack

@@ -16,8 +16,9 @@ from personal_fakes import EMAIL, ROW, contract
 
 from heliostat.governance import batches
 from heliostat.governance.subjects import Subject
-from heliostat.jobs import batch_parts, batch_predict
-from heliostat.jobs.batch_parts import Predicting
+from heliostat.jobs import batch_predict
+from heliostat.jobs.batch import parts as batch_parts
+from heliostat.jobs.batch.parts import Predicting
 from heliostat.serving.lookup.table import LookupTable
 from heliostat.spec.batch import BatchRun
 from heliostat.spec.erasure import ErasedTable

@@ -12,7 +12,8 @@ import pytest
 from test_batch_predict import Cluster, World
 from test_model_recording import FLATS, answered_text, asked, looked_at, pipeline, saved, served
 
-from heliostat.jobs import batch_parts, batch_predict
+from heliostat.jobs import batch_predict
+from heliostat.jobs.batch import parts as batch_parts
 from heliostat.systems.errors import PermanentError
 
 __all__ = ["pipeline"]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from heliostat.jobs import batch_tables
+from heliostat.jobs.batch import tables as batch_tables
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import BatchRun, PostgresDatabase, PostgresSink
 from heliostat.spec.jobs import BatchSpecification

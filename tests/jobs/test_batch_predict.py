@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from packaged import workload
 
-from heliostat.jobs import batch_parts, batch_predict
-from heliostat.jobs.batch_parts import Predicting
+from heliostat.jobs import batch_predict
+from heliostat.jobs.batch import parts as batch_parts
+from heliostat.jobs.batch.parts import Predicting
 from heliostat.packaging.contents import Contents
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.batch import BatchRun
@@ -334,7 +335,7 @@ def test_a_step_that_fails_ends_the_run_and_says_which_one_it_was(world: World, 
 def test_what_is_kept_of_personal_fields_is_treated_and_a_key_has_to_be_hashed(tmp_path, monkeypatch):
     from personal_fakes import EMAIL, ROW, Income, contract, key
 
-    from heliostat.jobs import batch_parts
+    from heliostat.jobs.batch import parts as batch_parts
     from heliostat.spec.personal import Privacy
     from heliostat.systems.personal_keys import Keyring
 
@@ -369,7 +370,7 @@ def test_what_is_kept_of_personal_fields_is_treated_and_a_key_has_to_be_hashed(t
 def test_answers_behind_steps_are_kept_treated_and_a_step_s_error_names_nobody(tmp_path, monkeypatch):
     from personal_fakes import CLEAR, NAME, ROW, contract, key
 
-    from heliostat.jobs import batch_parts
+    from heliostat.jobs.batch import parts as batch_parts
     from heliostat.spec.personal import Privacy
 
     (tmp_path / "greeting_steps.py").write_text(GREETING)

@@ -17,7 +17,8 @@ import pytest
 from packaged import workload
 from watched_birds import DAY, MONDAY, QUALITY, Watched, birds, receiving, snapshot
 
-from heliostat.jobs import monitor, monitor_model
+from heliostat.jobs import monitor
+from heliostat.jobs.monitoring import model as monitor_model
 from heliostat.monitoring import intervals
 from heliostat.packaging.contents import Contents
 from heliostat.spec.findings import State

@@ -19,8 +19,10 @@ from heliostat.data.storage import from_bytes
 from heliostat.governance import derived
 from heliostat.governance.erasing import Erasing, announcement_of
 from heliostat.governance.subjects import Subject
-from heliostat.jobs import monitor, monitor_model, monitor_reference
-from heliostat.jobs.monitor_model import Answering
+from heliostat.jobs import monitor
+from heliostat.jobs.monitoring import model as monitor_model
+from heliostat.jobs.monitoring import reference as monitor_reference
+from heliostat.jobs.monitoring.model import Answering
 from heliostat.ml.datasets import Tables, save
 from heliostat.monitoring import intervals
 from heliostat.monitoring.state import MonitorState, state_of

@@ -10,7 +10,9 @@ import pytest
 from test_monitor_job import NEXT, contents, data, receiver, world
 from watched_birds import DAY, MONDAY, Watched
 
-from heliostat.jobs import monitor, monitor_costs, monitor_upstream
+from heliostat.jobs import monitor
+from heliostat.jobs.monitoring import costs as monitor_costs
+from heliostat.jobs.monitoring import upstream as monitor_upstream
 from heliostat.jobs.predicted_rows import versions_in, versions_note
 from heliostat.ml.datasets import put_json
 from heliostat.monitoring.state import MonitorState

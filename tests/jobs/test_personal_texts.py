@@ -15,7 +15,8 @@ import pytest
 
 from heliostat.data.inference import infer
 from heliostat.data.storage import from_bytes
-from heliostat.jobs import batch_rows, data_of, personal_texts, row_errors, snapshot, specification
+from heliostat.jobs import data_of, personal_texts, row_errors, snapshot, specification
+from heliostat.jobs.batch import rows as batch_rows
 from heliostat.jobs.personal_columns import treated
 from heliostat.jobs.personal_texts import PersonalTexts
 from heliostat.ml.datasets import Tables, save

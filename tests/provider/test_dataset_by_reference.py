@@ -11,7 +11,7 @@ import pytest
 from ml_world import World
 
 from heliostat.governance.snapshots import rows_of
-from heliostat.jobs.batch_rows import parts_of
+from heliostat.jobs.batch.rows import parts_of
 from heliostat.ml import datasets
 from heliostat.ml.datasets import Snapshot, Tables
 from heliostat.ml.snapshots.reader import fetched

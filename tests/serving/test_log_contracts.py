@@ -169,6 +169,19 @@ def test_times_stand_on_the_clock_that_was_sent_and_with_a_zone_of_their_own_as_
     assert json.loads(logged(address, tmp_path)[0]) == zoned
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["2013-01-06 06:10:00", "2013-W01-1T06:10:00", "20130106T061000.000", "2013-01-06T24:00:00", "2013-01-06T06:10:00.500000",
+     "2013-01-06T06-10-00", "2013-13-06T06:10:00", "2013-01-06t06:10:00", "2013-01-06T06:10+01", "2013-01-06T06:10:0\u0666"],
+)  # fmt: skip
+def test_times_that_look_like_those_of_python_are_told_apart_from_them(text):
+    plain = "2013-01-06T06:10:00"
+    assert cells._times([plain, None]) == [dt.datetime(2013, 1, 6, 6, 10), None]
+    for texts in ([text], [plain, text], [text, plain]):
+        found = cells._times(texts)
+        assert found is None or [each.isoformat() for each in found] == texts
+
+
 def test_fields_are_known_by_any_name_that_a_client_may_use(address, tmp_path):
     class Row(BaseModel):
         model_config = ConfigDict(extra="forbid", validate_by_name=True, validate_by_alias=True)

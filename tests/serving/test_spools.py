@@ -197,7 +197,7 @@ def test_a_line_that_is_no_prediction_is_kept_aside_and_costs_no_other(ours, spo
     [path] = spool.rglob("*.jsonl")
     with path.open("ab") as file:
         entry = path.read_bytes().split(b"\n")[1]
-        file.write(b'no json\n{"request_id":"x"}\n')
+        file.write(b'no json\n[1\n2]\n3,4\n{"request_id":"x"}\n')
         file.write(entry.replace(b'"predictions":[', b'"predictions":[{"p":1},') + b"\n")
         file.write(entry.replace(b'"time":', b'"time":1e300,"was":') + b"\n")
         file.write(entry.replace(b'"r"', b'"s"') + b"\n")
@@ -208,9 +208,22 @@ def test_a_line_that_is_no_prediction_is_kept_aside_and_costs_no_other(ours, spo
     objects = open_store(ours)
     [info] = objects.list("predictions-unread/flights/")
     lines = [json.loads(line) for line in objects.get(info.key).splitlines()]
-    assert [line["line"][:9] for line in lines] == ["no json\n", *['{"request'] * 3]
-    assert "4 lines of" in caplog.text
+    assert [line["line"][:9] for line in lines] == ["no json\n", "[1\n", "2]\n", "3,4\n", *['{"request'] * 3]
+    assert "7 lines of" in caplog.text
     assert "predictions-unread/flights/" in caplog.text
+
+
+def test_lines_that_make_a_list_of_values_together_are_none_each(ours, spool):
+    killed(ours, spool, "r")
+    [path] = spool.rglob("*.jsonl")
+    with path.open("ab") as file:
+        file.write(b"[1\n2]\n3,4\n")  # with the lines around them as many values as lines
+    aged(spool)
+    looked(ours, spool)
+    assert stored(ours) == ["r"]
+    objects = open_store(ours)
+    [info] = objects.list("predictions-unread/flights/")
+    assert [json.loads(line)["line"] for line in objects.get(info.key).splitlines()] == ["[1\n", "2]\n", "3,4\n"]
 
 
 def test_a_store_is_itself_however_its_address_is_written():

@@ -21,7 +21,7 @@ from heliostat.cli.simulation.declared import Declared
 from heliostat.cli.simulation.requests import Recorded
 from heliostat.cli.simulation.versions import Model, Version
 from heliostat.jobs import monitor
-from heliostat.jobs.monitor_model import Answering
+from heliostat.jobs.monitoring.model import Answering
 from heliostat.ml import datasets, pyfunc
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.ground_truth import prefix

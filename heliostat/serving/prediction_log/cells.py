@@ -26,6 +26,7 @@ _AS_IT_IS: Final[Mapping[Shape, set[type]]] = {
     Shape.DECIMAL: {str, _NONE}, Shape.TIME: {str, _NONE}, Shape.SECRET: {str, _NONE},
 }  # fmt: skip
 """The JSON types that a cell takes as they are."""
+_PLAIN: Final = "0000-00-00T00:00:00"
 _READ_DECIMAL: Final = TypeAdapter(decimal.Decimal).validator.validate_json
 _READ_TIME: Final = TypeAdapter(dt.datetime).validator.validate_python
 _NAMES: Final = {
@@ -65,7 +66,8 @@ def cells_of(rows: Sequence[Any], columns: Sequence[Column], names: Sequence[str
     known = [row if isinstance(row, dict) else {} for row in rows]
     cells = Cells([], [row is each for row, each in zip(rows, known, strict=True)], {})
     told = [0] * len(known)
-    """How many of a row's names its cells tell."""
+    """How many of a row's names its cells tell, beside those of columns that have something of every row."""
+    always = 0
     for column, name in zip(columns, names, strict=True):
         given = [row.get(column.name) for row in known]
         if column.also:
@@ -77,12 +79,12 @@ def cells_of(rows: Sequence[Any], columns: Sequence[Column], names: Sequence[str
             ]
         cells.columns.append(values)
         if None not in values:
-            told = [count + 1 for count in told]
+            always += 1
         elif column.required:
             told = [count + (column.name in row) for count, row in zip(told, known, strict=True)]
         else:
             told = [count + (value is not None) for count, value in zip(told, values, strict=True)]
-    cells.whole = [whole and count == len(row) for whole, count, row in zip(cells.whole, told, known, strict=True)]
+    cells.whole = [whole and count + always == len(row) for whole, count, row in zip(cells.whole, told, known, strict=True)]
     return cells
 
 
@@ -133,10 +135,20 @@ def _times(values: Sequence[str | None]) -> list[Any] | None:
         times = [None if value is None else dt.datetime.fromisoformat(value) for value in values]
     except ValueError:
         return None
-    same = all(
+    same = _are_plain(values) or all(
         time is None or (time.tzinfo is None and time.isoformat() == value) for time, value in zip(times, values, strict=True)
     )
     return times if same else None
+
+
+def _are_plain(values: Sequence[str | None]) -> bool:
+    """Whether all texts are times to the second as Python writes them, if they are times: seen for all of them at once."""
+    there = [value for value in values if value is not None]
+    if set(map(len, there)) != {len(_PLAIN)}:
+        return False
+    joined = "".join(there)
+    marks = all(joined[place :: len(_PLAIN)] == mark * len(there) for place, mark in enumerate(_PLAIN) if mark != "0")
+    return marks and "T24" not in joined  # which some Pythons take for the next day
 
 
 def _cell(value: Any, kind: Kind, cells: Cells, row: int, name: str) -> Any:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
@@ -34,6 +34,10 @@ from heliostat.systems.objects import open_store
 
 _BATCH_ROWS: Final = 32_768
 """Of a row group of Parquet."""
+_READ_BYTES: Final = 1 << 18
+"""Of a spool, at once."""
+_NO_ENTRY: Final = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+"""What is raised over a line that is no entry."""
 _SHOWN: Final = 200
 _DAY: Final = 86_400_000_000
 """In microseconds."""
@@ -59,13 +63,9 @@ def store(spool: Path, own: Head) -> Sealed:
     keeps_all, reviewed = not erased, (head or own).review is not None
     with ExitStack() as files:
         with spool.open("rb") as source:
-            for number, line in enumerate(source, 1):
-                if not line.endswith(b"\n") or (number == 1 and head):  # a torn line: its writer was killed over it
-                    continue
-                try:
-                    entry = _Entry.of(from_json(line))
-                except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-                    unread[number] = f"{type(error).__name__}: {error}"[:_SHOWN]
+            for number, line, entry in _read(source, has_head=head is not None):
+                if isinstance(entry, Exception):
+                    unread[number] = f"{type(entry).__name__}: {entry}"[:_SHOWN]
                     aside.append(to_json({"reason": unread[number], "line": line.decode("latin-1")}) + b"\n")
                     continue
                 day = days.get(entry.day)
@@ -88,6 +88,44 @@ def store(spool: Path, own: Head) -> Sealed:
     spool.unlink(missing_ok=True)
     misfits = {name: why for day in days.values() for name, why in day.misfits.items()}
     return Sealed(predictions=sum(day.rows for day in days.values()), misfits=misfits, unread=unread)
+
+
+def _read(source: Iterable[bytes], has_head: bool) -> Iterator[tuple[int, bytes, _Entry | Exception]]:
+    """The whole lines of a spool, each with its number from 1, and its entry or why it is none.
+
+    Many lines are read at once, as a JSON list, which is a third of the time; where that is none they are one by one.
+    """
+    lines: list[tuple[int, bytes]] = []
+    size = 0
+    for number, line in enumerate(source, 1):
+        if not line.endswith(b"\n") or (number == 1 and has_head):  # a torn line: its writer was killed over it
+            continue
+        lines.append((number, line))
+        size += len(line)
+        if size >= _READ_BYTES:
+            yield from _entries(lines)
+            lines, size = [], 0
+    yield from _entries(lines)
+
+
+def _entries(lines: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, _Entry | Exception]]:
+    found: Sequence[_Entry | Exception]
+    try:
+        values = from_json(b"[%b]" % b",".join([line for _, line in lines]), cache_strings="keys")
+        found = [_Entry.of(value) for value in values]
+    except _NO_ENTRY:
+        found = ()
+    if len(found) != len(lines):
+        found = [_entry_of(line) for _, line in lines]
+    for (number, line), entry in zip(lines, found, strict=True):
+        yield number, line, entry
+
+
+def _entry_of(line: bytes) -> _Entry | Exception:
+    try:
+        return _Entry.of(from_json(line))
+    except _NO_ENTRY as error:
+        return error
 
 
 def _items(entry: _Entry, rows: Sequence[int], head: Head) -> Iterator[ReviewItem]:

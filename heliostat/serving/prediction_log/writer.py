@@ -169,7 +169,8 @@ class PredictionLog:
         rows, answers = self._asked.rows(rows_in(bytes(body))), self._answered.rows(rows_in(bytes(answer)))
         if not self._asked.changes_rows:
             rows = rows.replace(b"\n", b" ").replace(b"\r", b" ")
-        name = to_json(request_id.decode("latin-1"))[:-1]
+        # Most ids are hexadecimal digits, and go as they are.
+        name = b'"' + request_id if request_id.isalnum() else to_json(request_id.decode("latin-1"))[:-1]
         changed = b"" if processed is None else _changed(processed, self._answered)
         return b'{"request_id":%b%b%.6f,"latency_ms":%.4f,"inputs":%b,"predictions":%b%b}\n' % (
             name, self._middle, at, seconds * 1000, rows, answers, changed,

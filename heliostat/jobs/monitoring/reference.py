@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from heliostat.data import storage
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, ProfileBuilder, profile
-from heliostat.jobs.monitor_first_answers import USUAL_ROWS, reference_of_answers
-from heliostat.jobs.monitor_model import Answering
-from heliostat.jobs.monitor_personal import PersonalInputs
-from heliostat.jobs.monitor_snapshot import erasures
+from heliostat.jobs.monitoring.first_answers import USUAL_ROWS, reference_of_answers
+from heliostat.jobs.monitoring.model import Answering
+from heliostat.jobs.monitoring.personal import PersonalInputs
+from heliostat.jobs.monitoring.snapshot import erasures
 from heliostat.jobs.specification import progress
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.tasks.evaluation import Evaluation

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic_core import to_json
 
-from heliostat.jobs.batch_rows import local
+from heliostat.jobs.batch.rows import local
 from heliostat.ml.contracts import columns_of
 from heliostat.spec.batch import ANSWER, CHANGES, PREDICTION, PostgresSink
 from heliostat.spec.jobs import BatchSpecification

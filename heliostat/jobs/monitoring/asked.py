@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from heliostat.jobs.monitor_model import Answering
+from heliostat.jobs.monitoring.model import Answering
 from heliostat.monitoring.reference import Reference
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.monitoring import MonitorSpecification

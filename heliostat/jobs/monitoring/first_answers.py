@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from heliostat.data.profiling import DRIFT, profile
-from heliostat.jobs.monitor_log import PREDICTION, day_of, files, there, typed, types_of
-from heliostat.jobs.monitor_personal import PersonalInputs
+from heliostat.jobs.monitoring.log import PREDICTION, day_of, files, there, typed, types_of
+from heliostat.jobs.monitoring.personal import PersonalInputs
 from heliostat.monitoring.drifting import predictions_table
 from heliostat.monitoring.hashing import hashes
 from heliostat.monitoring.logged import Reading, predictions_of, read

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from heliostat.jobs.monitor_asked import Looking
-from heliostat.jobs.monitor_costs import Costs
-from heliostat.jobs.monitor_upstream import upstream
-from heliostat.jobs.monitor_windows import kept_reports
+from heliostat.jobs.monitoring.asked import Looking
+from heliostat.jobs.monitoring.costs import Costs
+from heliostat.jobs.monitoring.upstream import upstream
+from heliostat.jobs.monitoring.windows import kept_reports
 from heliostat.jobs.new_rows import new_rows as new_rows_of
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.new_data import NewRows

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from heliostat.jobs.monitor_log import MODEL_PREDICTION, PREDICTION
-from heliostat.jobs.monitor_model import Answering
-from heliostat.jobs.monitor_transformed import transformed_findings
+from heliostat.jobs.monitoring.log import MODEL_PREDICTION, PREDICTION
+from heliostat.jobs.monitoring.model import Answering
+from heliostat.jobs.monitoring.transformed import transformed_findings
 from heliostat.ml.contracts import columns_of
 from heliostat.ml.datasets import Snapshot
 from heliostat.monitoring.feedback import Feedback, feedback, with_trends

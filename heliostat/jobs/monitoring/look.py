@@ -12,13 +12,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from heliostat.jobs.monitor_asked import Looking
-from heliostat.jobs.monitor_log import Joined, horizon, joined, there
-from heliostat.jobs.monitor_others import Others, others_of
-from heliostat.jobs.monitor_reference import features_of
-from heliostat.jobs.monitor_retraining import considered
-from heliostat.jobs.monitor_trials import trials
-from heliostat.jobs.monitor_windows import kept_reports
+from heliostat.jobs.monitoring.asked import Looking
+from heliostat.jobs.monitoring.log import Joined, horizon, joined, there
+from heliostat.jobs.monitoring.others import Others, others_of
+from heliostat.jobs.monitoring.reference import features_of
+from heliostat.jobs.monitoring.retraining import considered
+from heliostat.jobs.monitoring.trials import trials
+from heliostat.jobs.monitoring.windows import kept_reports
 from heliostat.jobs.specification import progress
 from heliostat.monitoring.drifting import Distributions
 from heliostat.monitoring.dueness import Windowed, next_end, windowed

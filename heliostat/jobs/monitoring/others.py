@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
-from heliostat.jobs.monitor_asked import Looking
-from heliostat.jobs.monitor_log import Joined
-from heliostat.jobs.monitor_reference import features_of
+from heliostat.jobs.monitoring.asked import Looking
+from heliostat.jobs.monitoring.log import Joined
+from heliostat.jobs.monitoring.reference import features_of
 from heliostat.jobs.specification import progress
 from heliostat.monitoring.looking import Look, WindowReport
 from heliostat.monitoring.other_versions import Cut, OtherVersion, cut, judged_by_labels, told_of

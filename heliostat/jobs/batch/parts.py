@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic_core import ValidationError, to_json
 
-from heliostat.jobs.batch_personal import PersonalColumns
-from heliostat.jobs.batch_rows import Part, local
+from heliostat.jobs.batch.personal import PersonalColumns
+from heliostat.jobs.batch.rows import Part, local
 from heliostat.jobs.personal_texts import quoting_none
 from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point, reads_whole
 from heliostat.ml.predictions import Predictions, parts_of, rows_of
