@@ -293,6 +293,11 @@ def test_pictures_lie_beside_the_model_and_no_measurement_fails_for_want_of_one(
     monkeypatch.setattr(evaluate, "Registry", lambda uri: registry)
     found, _ = prices.scored(prices.trained("good"))
     evaluation = Evaluation(prices.problem, prices.snapshot.table("test"), "y")
-    evaluate._draw(SimpleNamespace(run_id="r1", tracking_uri="http://nowhere"), evaluation, found)  # type: ignore[arg-type]
+    told = SimpleNamespace(run_id="r1", tracking_uri="http://nowhere")
+    evaluate._draw(told, evaluation, found, is_personal=False)  # type: ignore[arg-type]
     assert ("r1/evaluation/residuals.svg" in registry.files) is not fails
     assert ("no pictures of the evaluation: PermanentError: no room" in capsys.readouterr().out) is fails
+    evaluate._draw(told, evaluation, found, is_personal=True)  # type: ignore[arg-type]
+    out = capsys.readouterr().out
+    assert "no room" not in out, "an error may quote a row"
+    assert ("no pictures of the evaluation: PermanentError" in out) is fails
