@@ -217,7 +217,8 @@ class Ingested:
                 table = pa.concat_tables(tables)
                 last = cursors.greatest(table[source.cursor])
                 newest = cursors.later(newest, last)
-                part = self._keep(f"query {source.cursor} {since} to {last}", str(last), table)
+                stretch = f"{since} to {last}" if since is not None else f"to {last}"
+                part = self._keep(f"query {source.cursor} {stretch}", str(last), table)
                 self._tell(f"read {table.num_rows:,} rows of the query")
                 if part.digest not in {each.digest for each in parts}:
                     parts.append(part)

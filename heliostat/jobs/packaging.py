@@ -142,7 +142,11 @@ def _stand_ins(kind: pa.DataType, count: int) -> pa.Array:
 
 
 def _frame(table: pa.Table) -> Any:
-    """The table as MLflow takes examples: lists of lists as such, of which pyarrow's own would be arrays of arrays."""
+    """The table as MLflow takes examples: lists of lists as such, of which pyarrow's own would be arrays of arrays, and times
+    in UTC without a zone. A predictor is given either as seconds since 1970."""
+    for number, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type) and field.type.tz is not None:
+            table = table.set_column(number, field.name, table[number].cast(pa.timestamp(field.type.unit)))
     frame = table.to_pandas()
     for field in table.schema:
         if pa.types.is_nested(field.type):

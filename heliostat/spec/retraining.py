@@ -36,7 +36,7 @@ class NewDataTrigger(Model):
 
     kind: Literal["new-data"] = "new-data"
     rows: Annotated[int, Field(ge=1)] | None = None
-    """So many labelled rows since its data."""
+    """So many labelled rows since its data: of the prediction log, or of the files or the query that its rows come from."""
     share: Annotated[float, Field(gt=0)] | None = None
     """So many, as a share of the rows that it was trained on."""
 

@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 from test_batch_postgres import database as database
 from test_ingested_snapshots import DAY, World
+from test_new_rows_of_sources import counted, made
 
+from heliostat.jobs import new_rows
 from heliostat.spec.batch import PostgresDatabase
 from heliostat.systems import databases
 from heliostat.systems.errors import PermanentError
@@ -78,3 +80,37 @@ def test_a_moment_takes_rows_of_a_table_and_those_that_are_read_again_are_not_la
     assert not [note for note in second.notes if "late" in note]
     run(database, more.format(at=DAY.isoformat(), first=110, last=112))
     assert "3 rows (2.65%) came late" in world.make(until=DAY + timedelta(days=3)).notes[0]
+
+
+def test_new_rows_are_counted_by_the_database_and_what_fails_or_takes_too_long_counts_nothing(database, monkeypatch, tmp_path):
+    world = World(monkeypatch, tmp_path)
+    world.functions["w.d:snapshot"] = lambda parameters, rows: rows.select(["id", "size", "late"])
+    at = f"'{DAY.isoformat()}'::timestamptz"
+    run(
+        database,
+        "CREATE TABLE news (id text, size double precision, late boolean, changed timestamptz)",
+        f"INSERT INTO news SELECT 'r' || n, n, n % 2 = 0, {at} + n * interval '1 second' FROM generate_series(0, 99) n",
+    )
+    world.source = {
+        "kind": "query", "database": database.model_dump(mode="json"), "query": "SELECT * FROM news", "cursor": "changed",
+        "lateness": "PT10S",
+    }  # fmt: skip
+    manifest = made(world)
+    assert counted(world, manifest).rows == 0
+    run(
+        database,
+        f"INSERT INTO news SELECT 'n' || n, n, true, {at} + n * interval '1 second' FROM generate_series(200, 219) n",
+        f"INSERT INTO news VALUES ('behind', 1, true, {at} + interval '95 seconds')",
+        f"INSERT INTO news VALUES ('no label', 1, NULL, {at} + interval '1 day')",
+        f"UPDATE news SET size = 7, changed = {at} + interval '300 seconds' WHERE id = 'r3'",
+    )
+    assert counted(world, manifest).rows == 22
+    assert sum(made(world).rows.values()) == 121
+    monkeypatch.setattr(new_rows, "_SECONDS", 1)
+    world.source["query"] = "SELECT news.* FROM news, pg_sleep(3)"
+    slow = made(world)
+    found = counted(world, slow)
+    assert found.rows is None and "statement timeout" in found.problem
+    run(database, "DROP TABLE news")
+    found = counted(world, slow)
+    assert found.rows is None and 'relation "news" does not exist' in found.problem

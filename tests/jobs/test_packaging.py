@@ -133,3 +133,14 @@ def test_lists_of_narrow_numbers_are_declared_as_wide_as_python_s_own_are() -> N
         {"image": pa.array([[[0.5, 1.0], [2.0, 3.0]]], image), "counts": pa.array([[1, 2]], pa.list_(pa.int32()))}
     )
     _enforce_schema(_frame(table), _signature(table.schema, ("score",)).inputs)
+
+
+def test_times_with_a_zone_are_an_example_that_mlflow_takes() -> None:
+    from mlflow.models.utils import _enforce_schema
+
+    moment = dt.datetime(2026, 2, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    table = pa.table({"at": pa.array([moment], pa.timestamp("us", "Europe/Paris")), "size": [1.0]})
+    frame = packaging._frame(table)
+    assert frame["at"].tolist() == [dt.datetime(2026, 2, 1)]
+    inputs = packaging._signature(table.schema, ()).inputs
+    assert list(_enforce_schema(frame, inputs)["at"]) == frame["at"].tolist()
