@@ -104,7 +104,9 @@ class Reviews:
             self._read_at[name] = time.monotonic()
         truths, said = self._table.truths(name), self._table.labels(name)
         found = {each: settled(labels, review.reviewers) for each, labels in said.items()}
-        await self._settle(name, [each for each, label in found.items() if truths.get(each) != label], review)
+        changed = [each for each, label in found.items() if truths.get(each) != label]
+        # What was agreed on by a name that is declared no more stays as it was told.
+        await self._settle(name, [each for each in changed if found[each] in (None, *review.answer.labels)], review)
 
     async def next(self, name: str, who: Identity, skipped: frozenset[str]) -> Shown | None:
         """An item for somebody; None where there is none.
@@ -179,7 +181,8 @@ class Reviews:
         truths: dict[str, tuple[str | None, bytes | None]] = {}
         for each in items:
             reviewed = self._found(name, each)
-            label = found[each] = settled(reviewed.labels, review.reviewers)
+            known = [label for label in reviewed.labels if label.label in review.answer.labels]
+            label = found[each] = settled(known, review.reviewers)
             line = truth_of(review, reviewed.item, label, reviewed.labels) if label is not None else None
             truths[each] = (label, json.dumps(line).encode() + b"\n" if line is not None else None)
         self._table.find(name, truths)

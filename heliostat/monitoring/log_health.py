@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from heliostat.monitoring.join import JoinCounts
 from heliostat.monitoring.logged import Reading
 from heliostat.spec.base import Name
 from heliostat.spec.findings import Aspect, Finding, Severity, State
+from heliostat.spec.formatting import duration
 
 _MOST_ODD: int = 100
 """One in so many labels may be odd in one way before it is more than a note."""
@@ -59,7 +60,7 @@ def health(
 
 
 def _delayed(delays: Mapping[str, float]) -> str:
-    half, most, nearly_all = (timedelta(seconds=round(delays[level])) for level in ("0.5", "0.9", "0.99"))
+    half, most, nearly_all = (duration(delays[level]) for level in ("0.5", "0.9", "0.99"))
     return f"half of those that say when came within {half} of their prediction, 90 % within {most}, 99 % within {nearly_all}"
 
 

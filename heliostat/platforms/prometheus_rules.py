@@ -72,10 +72,20 @@ def _platform() -> list[dict[str, Any]]:
             "what the controller decides cannot be written down: see its log and its disk",
         ),
         _rule(
-            "HeliostatDeadLetters", 'increase(heliostat_tasks_ended_total{state="failed"}[15m]) > 0', "0m", "warning",
-            "{{ $labels.application }}: {{ $value | humanize }} tasks failed for good",
+            "HeliostatDeadLetters", _grown('heliostat_tasks_ended_total{state="failed"}'), "0m", "warning",
+            '{{ $labels.application }}: {{ printf "%.0f" $value }} tasks failed for good',
         ),
     ]  # fmt: skip
+
+
+def _grown(counter: str) -> str:
+    """That a counter of applications has grown of late.
+
+    One that comes into being with its first count has no increase; nor has it grown where nothing at all was known before.
+    """
+    now, then = (f"max by (application) ({counter}{offset})" for offset in ("", " offset 15m"))
+    new = f"({now} unless {then}) > 0 and on () max(heliostat_store_writes offset 15m)"
+    return f"sum by (application) (increase({counter}[15m])) > 0 or {new}"
 
 
 def _rule(name: str, expression: str, wait: str, severity: str, summary: str) -> dict[str, Any]:

@@ -311,9 +311,24 @@ async def test_fewer_reviewers_settle_what_was_said_before_and_more_unsettle_it(
         assert set(truths(world)) == settled_now
 
 
-async def declare_reviewers(world, reviewers):
+async def test_labels_that_are_called_otherwise_now_leave_what_was_agreed_on(world):
+    name, other = item(0).id, item(1).id
+    for who in ("ada", "bob"):
+        await call(world, who, "PUT", f"/{name}", {"label": "late"})
+    await call(world, "ada", "PUT", f"/{other}", {"label": "late"})
+    answer = ReviewProbability(field="late", labels=("punctual", "delayed"))
+    await declare_reviewers(world, 1, answer=answer)
+    world.cluster.start()
+    async with world.cluster.client() as client:
+        assert (await client.reviews("flights")).settled == 2
+    assert set(truths(world)) == {name}
+    await call(world, "eve", "PUT", f"/{other}", {"label": "delayed"})
+    assert json.loads(truths(world)[other])["label"] == 1, "a word that nobody may say any more is none beside it"
+
+
+async def declare_reviewers(world, reviewers, **more):
     declared = desired(1)
-    review = REVIEW.model_copy(update={"reviewers": reviewers})
+    review = REVIEW.model_copy(update={"reviewers": reviewers, **more})
     version = declared.version.model_copy(update={"review": review})
     await world.client.declare("flights", Declaration(desired=declared.model_copy(update={"version": version})))
 

@@ -134,7 +134,7 @@ def test_how_late_labels_come_is_told_of_those_that_say_it(tmp_path):
     assert delay_quantiles(delays_of(silent)) == {}
     known = counts.model_copy(update={"delays": delay_quantiles(delays_of(table))})
     [*_, fit] = health("birds", NOW, Reading(), known)
-    assert "half of those that say when came within 0:30:00" in fit.text
+    assert "half of those that say when came within 30 min of their prediction" in fit.text
 
 
 def test_memory_is_that_of_a_partition(tmp_path, monkeypatch):
