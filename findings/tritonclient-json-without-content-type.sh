@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tritonclient 2.73.0, HTTP, an input set with `binary_data=False` so that the request is JSON: it is sent without a Content-Type,
-# and NaN and infinity stand in it as bare words, which JSON does not have. Servers made with FastAPI refuse a body
-# without its type (422), and strict parsers refuse the words.
+# and NaN and infinity stand in it as bare words, which JSON does not have. Servers that go by a body's type do not take it for
+# JSON, and strict parsers refuse the words.
 # It bites whoever serves the Open Inference Protocol without Triton. The first can be mended by a header of one's own.
 set -euo pipefail
 folder=$(mktemp -d)
