@@ -53,7 +53,8 @@ def candidates(command: Command, places: Sequence[Place]) -> Place:
     named = [each for each in places if command.application in (None, each.status.name)]
     if not named:
         there = ", ".join(map(str, places)) or "none"
-        raise NotMeantError(f"there is no application {command.application or 'yet'}; there are: {there}")
+        none = f"no application {command.application}" if command.application else "no application"
+        raise NotMeantError(f"there is {none} that you may see; you may see: {there}")
     fitting = [each for each in named if _waits(each.status)] if command.verb is Verb.APPROVE else named
     if not fitting:
         raise NotMeantError(f"nothing waits for an approval: {'; '.join(_standing(each) for each in named)}")

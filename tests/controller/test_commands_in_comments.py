@@ -211,7 +211,7 @@ async def test_a_job_that_is_cut_off_before_it_answered_approves_no_second_step(
         ("mallory", "github:mallory is nobody's login"),
         ("dependabot[bot]", "nobody's login"),
         ("bob", "bob has viewer"),
-        ("eve", "theirs are taxis"),
+        ("eve", "no application flights that you may see; you may see: none"),
     ],
 )
 async def test_a_comment_of_who_may_not_is_answered_and_does_nothing(story, author, text):
