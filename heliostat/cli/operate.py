@@ -99,6 +99,8 @@ def operate(session: Session, request: Request, ahead: Ahead | None = None) -> i
     with interrupts.as_ctrl_c(), lock:
         work = _Work(session, request, ahead or Ahead())
         result = work.whole()
+    if result.goes_on:
+        return Exit.TRY_LATER
     if not result.succeeded:
         return Exit.CANCELLED if result.cancelled else Exit.FAILED
     if request.expect_no_changes and messages.has_changes(result.changes):
@@ -217,7 +219,7 @@ class _Work:
             kind=_RECORDED.get(self.request.kind, self.request.kind),
             start_time=began,
             end_time=int(time.time()),
-            result="succeeded" if result.succeeded else "failed",
+            result=messages.result_of(result),
             changes={str(op): count for op, count in result.changes.items() if count},
             message=say.masker.text(self.request.message or origin.message),
             environment=say.masker.value({**origin.environment, **parts, **self.request.environment}),
