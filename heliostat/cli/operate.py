@@ -26,6 +26,7 @@ from heliostat.cli.display.pricing import PlannedPrice
 from heliostat.cli.display.report import Look
 from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
+from heliostat.cli.going_on import note_what_goes_on
 from heliostat.cli.plans import Plans
 from heliostat.cli.remembering import AfterNote, Remembering
 from heliostat.cli.session import Session, is_interactive, is_watched
@@ -203,7 +204,8 @@ class _Work:
             snapshots.save(self.previous)
         result = Summary(False, {}, 0.0)  # stands where the engine raises
         session = self.session
-        remembering = Remembering(session.place.backend, session.ref, self.request.kind, partial(self._entry, began))
+        note = partial(note_what_goes_on, session, self.request.kind, self.options, self.request.plan)
+        remembering = Remembering(session.place.backend, session.ref, self.request.kind, partial(self._entry, began), note)
         with ThreadPoolExecutor(1) as beside:
             begun = beside.submit(remembering.begin, partial(history.origin_of, session.project.root))
             try:

@@ -53,7 +53,7 @@ async def run(
     op = session.op
     succeeded = not (op.errored or op.going or session.cancelled)
     seconds = time.monotonic() - started
-    return Summary(succeeded, dict(op.counts), seconds, session.cancelled, tuple(op.going.values()), op.errored)
+    return Summary(succeeded, dict(op.counts), seconds, session.cancelled, tuple(op.going.values()), op.errored, op.errors)
 
 
 async def _watch(cancel: asyncio.Event, session: Session, work: asyncio.Task[None]) -> None:

@@ -168,6 +168,8 @@ class Summary:
     """What goes on: it and what needs it are not done."""
     failed: bool = False
     """Something failed."""
+    errors: dict[Urn, str] = field(default_factory=dict)
+    """Why steps failed, by their resources."""
 
     @property
     def goes_on(self) -> bool:

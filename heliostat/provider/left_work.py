@@ -10,7 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from heliostat.provider.switches import Switches, switches_of
+from heliostat.spec.left_work import LeftWork
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 _A_LOOK_SECONDS = 2.0
@@ -29,23 +32,24 @@ class Note:
     urn: str
 
     @property
-    def _key(self) -> str:
+    def key(self) -> str:
+        """Where it lies."""
         return f"jobs/{self.base}.left-{hashlib.sha256(self.urn.encode()).hexdigest()[:12]}"
 
-    def write(self, submission_id: str) -> None:
-        """Note that it was left."""
-        self.store.put(self._key, submission_id.encode())
+    def write(self, left: LeftWork) -> None:
+        """Note what was left."""
+        self.store.put(self.key, left.model_dump_json(exclude_none=True).encode())
 
     def is_of(self, submission_id: str) -> bool:
         """Whether it was this attempt that was left."""
         try:
-            return self.store.get(self._key).decode() == submission_id
-        except ObjectMissingError:
+            return LeftWork.model_validate_json(self.store.get(self.key)).job == submission_id
+        except (ObjectMissingError, ValidationError):
             return False
 
     def remove(self) -> None:
         """Forget it: its end is told."""
-        self.store.delete(self._key)
+        self.store.delete(self.key)
 
 
 @asynccontextmanager

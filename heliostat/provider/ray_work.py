@@ -16,6 +16,7 @@ from heliostat.provider.resource import Context
 from heliostat.provider.runners import JobRunner, open_runner
 from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.base import Model
+from heliostat.spec.left_work import LeftWork
 from heliostat.spec.training_resources import Code
 from heliostat.systems import code_packages
 from heliostat.systems.errors import GoesOnError, PermanentError, RetryableError
@@ -79,19 +80,21 @@ async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any
     """
     tell = on_progress or (lambda told: context.progress(str(told.get("text", told))))
     # One of its own is found by its name in Kubernetes, whatever the platform's cluster is.
-    async with open_runner(work.ray if work.own else await _cluster_of(work), work.own) as jobs:
+    ray = work.ray if work.own else await _cluster_of(work)
+    async with open_runner(ray, work.own) as jobs:
         attempts = await jobs.attempts(work.base)
         last = attempts[-1] if attempts else None
         left = left_work.Note(open_store(work.store), work.base, context.urn)
         if last is not None and last.status in LIVE:
             context.info(f"{work.what} runs already as {last.submission_id}: attached to it")
-            job = await _followed(work, jobs, last.submission_id, last.started, tell, context, left)
+            job = await _followed(work, jobs, last, tell, context, left, ray)
         elif last is not None and await asyncio.to_thread(left.is_of, last.submission_id) and _is_news(work, last):
             job = last
         else:
             submission_id = f"{work.base}-{last.attempt + 1 if last is not None else 1}"
             await _submit(work, jobs, submission_id)
-            job = await _followed(work, jobs, submission_id, None, tell, context, left)
+            begun = Job(submission_id, "PENDING", "", None, None)
+            job = await _followed(work, jobs, begun, tell, context, left, ray)
         await asyncio.to_thread(left.remove)
         if job.status != "SUCCEEDED":
             raise PermanentError(explain(work.what, job, await jobs.logs(job.submission_id)))
@@ -106,11 +109,11 @@ def _is_news(work: Work, ended: Job) -> bool:
 async def _followed(
     work: Work,
     jobs: JobRunner,
-    submission_id: str,
-    started: float | None,
+    begun: Job,
     tell: Callable[[dict[str, Any]], None],
     context: Context,
     left: left_work.Note,
+    ray: RayAddress,
 ) -> Job:
     """The job at its end.
 
@@ -118,24 +121,30 @@ async def _followed(
         RetryableError: Ctrl-C; the job goes on.
         GoesOnError: it has run for so long that an update that detaches leaves it.
     """
-    async with left_work.to_leave(context.cancelled, started) as is_to_leave:
+    submission_id = begun.submission_id
+    async with left_work.to_leave(context.cancelled, begun.started) as is_to_leave:
         try:
             return await jobs.follow(submission_id, tell, is_to_leave, work.timeout_seconds)
         except JobInterrupted:
             goes_on = f"{work.what} goes on as Ray job {submission_id}"
             if context.cancelled.is_set():
                 raise RetryableError(f"{goes_on}; the next `up` attaches to it") from None
-            await asyncio.to_thread(left.write, submission_id)
-            raise GoesOnError(
-                f"{goes_on}; the next `up` takes its end, and does what needs it",
-                {
-                    "what": work.what,
-                    "job": submission_id,
-                    "base": work.base,
-                    "ray": work.ray.url,
-                    "seconds": f"{work.timeout_seconds:g}",
-                },
-            ) from None
+            noted = LeftWork(
+                what=work.what,
+                job=submission_id,
+                ray=ray,
+                pattern=work.own.pattern if work.own is not None else None,
+                store=work.store,
+                timeout_seconds=work.timeout_seconds,
+            )
+            await asyncio.to_thread(left.write, noted)
+            details = {
+                "what": work.what,
+                "job": submission_id,
+                "note": left.key,
+                "store": work.store.model_dump_json(by_alias=True, exclude_none=True),
+            }
+            raise GoesOnError(f"{goes_on}; the next `up` takes its end, and does what needs it", details) from None
 
 
 async def _cluster_of(work: Work) -> RayAddress:

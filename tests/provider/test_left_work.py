@@ -14,8 +14,11 @@ from heliostat.engine.protocol import plugins
 from heliostat.provider import failures, left_work, ray_work
 from heliostat.provider.ray_work import Work
 from heliostat.provider.switches import Switches, switches_of
+from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Model
+from heliostat.spec.left_work import LeftWork
 from heliostat.systems.errors import GoesOnError, PermanentError, RetryableError
+from heliostat.systems.objects import open_store
 from heliostat.testing.jobs import JobResult
 
 
@@ -51,13 +54,12 @@ async def test_it_is_submitted_and_left_and_says_by_which_job_it_goes_on(world, 
     assert str(error) == (
         "the training of flights goes on as Ray job train-flights-abc-1; the next `up` takes its end, and does what needs it"
     )
-    assert error.details == {
-        "what": "the training of flights",
-        "job": "train-flights-abc-1",
-        "base": "train-flights-abc",
-        "ray": "http://ray",
-        "seconds": "3600",
-    }
+    assert (error.details["what"], error.details["job"]) == ("the training of flights", "train-flights-abc-1")
+    assert StoreAddress.model_validate_json(error.details["store"]) == world.store
+    noted = LeftWork.model_validate_json(open_store(world.store).get(error.details["note"]))
+    assert (noted.job, noted.ray, noted.store, noted.timeout_seconds) == (
+        "train-flights-abc-1", world.ray, world.store, work.timeout_seconds
+    )  # fmt: skip
     assert (await world.jobs.find("train-flights-abc-1")).status == "RUNNING"
 
 

@@ -75,6 +75,8 @@ class Operation:
     halted: asyncio.Event = field(default_factory=asyncio.Event)
     failed: set[Urn] = field(default_factory=set)
     """What is not done, for a step of it failed, goes on, or what it needs is among them."""
+    errors: dict[Urn, str] = field(default_factory=dict)
+    """Why steps failed."""
     going: dict[Urn, GoingOn] = field(default_factory=dict)
     """What providers began that goes on without the operation."""
     defects: list[BaseException] = field(default_factory=list)
@@ -211,6 +213,7 @@ class Operation:
         self.sink(StepFailed(urn, op, elapsed, message))
         self.errored = True
         self.failed.add(urn)
+        self.errors[urn] = message
         if not (lenient or self.continue_on_error):
             self.halted.set()
 
