@@ -32,11 +32,12 @@ def failed(commit: str = ONE, **errors: str) -> Ended:
     return Ended(Summary(False, {}, 1.0, failed=True, errors=dict(errors.items())), commit)
 
 
-FIRST = after(Record(), left(on(), plan="{}"), NOW)
+KNOWN = after(Record(), left(on(), plan="{}"), NOW)
 
 
 def test_what_is_left_is_known_with_its_commit_and_the_plan():
-    assert FIRST == Record((Work(URN, "it goes on as a-1; the next takes it", ONE, NOW, {"job": "a-1"}),), ONE, "{}")
+    expected = Record((Work(URN, "it goes on as a-1; the next takes it", ONE, NOW, {"job": "a-1"}),), ONE, "{}")
+    assert expected == KNOWN
 
 
 def test_an_update_that_leaves_nothing_writes_nothing(tmp_path: Path):
@@ -48,22 +49,22 @@ def test_an_update_that_leaves_nothing_writes_nothing(tmp_path: Path):
 
 
 def test_what_is_still_going_on_is_as_old_as_it_was():
-    assert after(FIRST, left(on()), NOW + 60) == FIRST
-    (work,) = after(FIRST, left(on(), commit=TWO), NOW + 60).works
+    assert after(KNOWN, left(on()), NOW + 60) == KNOWN
+    (work,) = after(KNOWN, left(on(), commit=TWO), NOW + 60).works
     assert (work.since, work.commit) == (NOW, ONE)
-    assert after(FIRST, left(on(), commit=TWO), NOW + 60).plan == "", "another commit's plan is not this one's"
+    assert after(KNOWN, left(on(), commit=TWO), NOW + 60).plan == "", "another commit's plan is not this one's"
 
 
 def test_its_end_is_that_of_the_update_that_takes_it():
-    (work,) = after(FIRST, done(), NOW + 60).works
+    (work,) = after(KNOWN, done(), NOW + 60).works
     assert (work.result, work.ended, work.goes_on) == (DONE, NOW + 60, False)
-    assert after(FIRST, done(), NOW + 60).going == ()
-    (work,) = after(FIRST, failed(**{URN: "no such column"}), NOW + 60).works
+    assert after(KNOWN, done(), NOW + 60).going == ()
+    (work,) = after(KNOWN, failed(**{URN: "no such column"}), NOW + 60).works
     assert (work.result, work.error) == (FAILED, "no such column")
 
 
 def test_another_job_takes_its_place():
-    first, second = after(FIRST, left(on(job="b-1"), commit=TWO), NOW + 60).works
+    first, second = after(KNOWN, left(on(job="b-1"), commit=TWO), NOW + 60).works
     assert (first.result, second.goes_on, second.commit) == (REPLACED, True, TWO)
 
 
@@ -77,12 +78,12 @@ def test_another_job_takes_its_place():
     ids=["the engine raised", "it was cancelled", "it left resources alone"],
 )
 def test_an_update_that_did_not_come_to_it_leaves_it_as_it_is(update: Ended):
-    assert after(FIRST, update, NOW + 60).going == FIRST.going
+    assert after(KNOWN, update, NOW + 60).going == KNOWN.going
 
 
 def test_an_update_that_failed_elsewhere_is_gone_on_with_by_a_person():
-    found = after(FIRST, failed(**{OTHER: "\nno room\nat all"}), NOW + 60)
-    assert (found.going, found.stopped) == (FIRST.going, "no room")
+    found = after(KNOWN, failed(**{OTHER: "\nno room\nat all"}), NOW + 60)
+    assert (found.going, found.stopped) == (KNOWN.going, "no room")
     assert after(found, left(on()), NOW + 120).stopped == ""
 
 
@@ -94,7 +95,7 @@ def test_two_resources_may_wait_for_the_same_job():
 
 
 def test_what_ended_is_forgotten_in_its_time():
-    ended = after(FIRST, done(), NOW)
+    ended = after(KNOWN, done(), NOW)
     assert after(ended, done(), NOW + 29 * 86_400).works == ended.works
     assert after(ended, done(), NOW + 31 * 86_400).works == ()
 
