@@ -85,7 +85,7 @@ def _standing(work: Work, left: LeftWork, job: Job | None, logs: str, now: float
 
 
 def outcomes_of(
-    stack: str, works: Iterable[Work], standings: Iterable[Standing], since: float, *, of_branch: bool = False
+    stack: str, record: Record, standings: Iterable[Standing], since: float, *, of_branch: bool = False
 ) -> Iterator[RolloutOutcome]:
     """What goes on of a stack, and what of it ended after `since`, as rows of the comment on its pull request.
 
@@ -93,24 +93,26 @@ def outcomes_of(
     is `of_branch`.
     """
     looked = {(each.work.urn, each.work.job): each for each in standings}
-    for work in works:
-        if (work.commit or of_branch) and (work.goes_on or work.ended >= since):
-            yield _outcome(stack, work, looked.get((work.urn, work.job)))
+    for work in record.works:
+        is_job = "job" in work.details  # rollouts have rows of their own
+        if is_job and (work.commit or of_branch) and (work.goes_on or work.ended >= since):
+            yield _outcome(stack, work, looked.get((work.urn, work.job)), record.stopped)
 
 
-def _outcome(stack: str, work: Work, looked: Standing | None) -> RolloutOutcome:
+def _outcome(stack: str, work: Work, looked: Standing | None, stopped: str) -> RolloutOutcome:
     base, _, attempt = work.job.rpartition("-")
     number = int(attempt) if attempt.isdecimal() else 0
     return RolloutOutcome(
-        stack, "-".join((base or work.job).split()), number, work.commit, work.job, "Ray job", _told(work, looked)
+        stack, "-".join((base or work.job).split()), number, work.commit, work.job, "Ray job", _told(work, looked, stopped)
     )
 
 
-def _told(work: Work, looked: Standing | None) -> str:
+def _told(work: Work, looked: Standing | None, stopped: str) -> str:
     what = text_of(work.details.get("what") or "what it began")
     if work.goes_on:
         how_far = looked.told or looked.failure if looked is not None else ""
-        return f"{what} goes on since {minute(work.since)}" + (f": {text_of(_first_line(how_far))}" if how_far else "")
+        why = f"; **what comes after it waits for a person**: {text_of(stopped)}" if stopped else ""
+        return f"{what} goes on since {minute(work.since)}" + (f": {text_of(_first_line(how_far))}" if how_far else "") + why
     if work.result == DONE:
         return f"{what} ended well, and was taken at {minute(work.ended)}"
     if work.result == FAILED:

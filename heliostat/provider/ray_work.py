@@ -125,6 +125,9 @@ async def _followed(
     async with left_work.to_leave(context.cancelled, begun.started) as is_to_leave:
         try:
             return await jobs.follow(submission_id, tell, is_to_leave, work.timeout_seconds)
+        except PermanentError:
+            await asyncio.to_thread(left.remove)  # it took too long, which is told now
+            raise
         except JobInterrupted:
             goes_on = f"{work.what} goes on as Ray job {submission_id}"
             if context.cancelled.is_set():

@@ -39,7 +39,7 @@ class World:
 
     def work(self, **said: object) -> Work:
         details = {"what": "the training of bees", "job": JOB, "note": "jobs/note", "store": self.store.model_dump_json()}
-        return Work("urn", "the training of bees goes on; later", COMMIT, 60.0, details, **said)  # type: ignore[arg-type]
+        return Work("urn", "the training of bees goes on; later", COMMIT, 60.0, **{"details": details, **said})  # type: ignore[arg-type]
 
     async def run(self, logs: str = "") -> None:
         await self.jobs.submit(JOB, "true", {}, {})
@@ -95,22 +95,30 @@ def test_a_row_says_since_when_it_goes_on_and_how_it_ended(world: World) -> None
         world.work(ended=120.0, result=REPLACED),
     ]
     world.jobs.away = True
-    rows = [each.standing for each in outcomes_of("staging", works, standings_of(Record(tuple(works))), since=100.0)]
+    rows = [
+        each.standing for each in outcomes_of("staging", Record(tuple(works)), standings_of(Record(tuple(works))), since=100.0)
+    ]
     assert rows == [
         "the training of bees goes on since 1970-01-01 00:01 UTC: the cluster does not answer",
         "the training of bees ended well, and was taken at 1970-01-01 00:02 UTC",
         "the training of bees **failed**, as was found at 1970-01-01 00:02 UTC: ValueError: no such column",
         "another declaration took its place at 1970-01-01 00:02 UTC; the training of bees may still go on",
     ]
-    (row,) = {each.key for each in outcomes_of("staging", works, [], since=100.0)}
+    (row,) = {each.key for each in outcomes_of("staging", Record(tuple(works)), [], since=100.0)}
     assert row == ("staging", "train-bees-abc", "2"), "one row an attempt, whatever becomes of it"
-    assert len([*outcomes_of("staging", works, [], since=130.0)]) == 1, "what ended before is told already"
+    assert len([*outcomes_of("staging", Record(tuple(works)), [], since=130.0)]) == 1, "what ended before is told already"
+
+
+def test_where_its_update_failed_a_person_is_asked_for(world: World) -> None:
+    record = Record((world.work(), world.work(details={"what": "the rollout of bees"})), stopped="no | room")
+    (row,) = outcomes_of("staging", record, [], since=100.0)
+    assert row.standing.endswith("; **what comes after it waits for a person**: no \\| room"), "a rollout has rows of its own"
 
 
 def test_what_no_commit_has_is_told_on_a_branch_alone(world: World) -> None:
     dirty = Work("urn", "it goes on", "", 60.0, {"job": JOB})
-    assert [*outcomes_of("staging", [dirty], [], 0.0)] == []
-    assert len([*outcomes_of("branch-abc", [dirty], [], 0.0, of_branch=True)]) == 1
+    assert [*outcomes_of("staging", Record((dirty,)), [], 0.0)] == []
+    assert len([*outcomes_of("branch-abc", Record((dirty,)), [], 0.0, of_branch=True)]) == 1
 
 
 def test_the_comment_of_a_branch_says_what_is_not_there_yet() -> None:

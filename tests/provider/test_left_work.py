@@ -117,6 +117,15 @@ async def test_a_failure_that_was_seen_is_not_told_again(world, work, monkeypatc
     assert (await ray_work.run(work, world.context)).submission_id == "train-flights-abc-2"
 
 
+async def test_what_takes_too_long_is_stopped_and_told_once(world, work, monkeypatch):
+    await left(work, world.context)
+    monkeypatch.setenv("HELIOSTAT_DETACH_SECONDS", "600")
+    with pytest.raises(PermanentError, match="did not end within 0 s and was stopped"):
+        await ray_work.run(replace(work, timeout_seconds=0.0), world.context)
+    monkeypatch.setenv("HELIOSTAT_DETACH_SECONDS", "0")
+    assert (await left(work, world.context)).details["job"] == "train-flights-abc-2"
+
+
 async def test_each_stack_that_left_it_is_told_of_its_failure(world, work):
     other = replace(world.context, urn="another stack's")
     await left(work, world.context)

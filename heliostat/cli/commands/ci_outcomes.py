@@ -91,7 +91,7 @@ def _work(stack: str, since: float, failures: dict[str, str], *, of_branch: bool
         from heliostat.gitops.going_on import outcomes_of, standings_of
 
         found = standings_of(record)
-        yield from outcomes_of(stack.rpartition("/")[2], record.works, found, since, of_branch=of_branch)
+        yield from outcomes_of(stack.rpartition("/")[2], record, found, since, of_branch=of_branch)
 
 
 def _of_environments(records: Sequence[EnvironmentRecord], failures: dict[str, str]) -> Iterator[RolloutOutcome]:
