@@ -131,6 +131,11 @@ class Environments:
         """Have it stay for so long from now on, used or not."""
         return self.keep_until(record, self.clock() + seconds)
 
+    def note_use(self, record: EnvironmentRecord) -> None:
+        """Have it be used now, as by a request; nothing where it went meanwhile."""
+        if (found := self.records.find(record.name)) is not None and not found.leaving:
+            self.records.write(found.model_copy(update={"used": self.clock()}))
+
     def keep_until(self, record: EnvironmentRecord, moment: float) -> EnvironmentRecord:
         """Have it stay until then, Unix time, used or not; the same once more does nothing.
 

@@ -133,7 +133,10 @@ def test_a_branch_s_environment_says_what_is_not_there_yet_and_is_gone_on_with(t
     assert f"not there yet: the training of bees goes on as Ray job {job.submission_id}" in comment_on(MERGED, told.played)
     told.git("checkout", "-q", "--detach", "origin/main")
     told.on_branch("main")
+    (before,) = json.loads(told.heliostat("env", "list", "--json"))
     assert "on its way" in told.heliostat("ci", "continue", "--environments")
+    (after,) = json.loads(told.heliostat("env", "list", "--json"))
+    assert after["used"] > before["used"], "nobody can use it yet, so it is not idle"
     jobs(told).end(job.submission_id)
     name = environment_name(branch)
     assert f"{name}: done" in told.heliostat("ci", "continue", "--environments")

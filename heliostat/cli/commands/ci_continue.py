@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from heliostat.gitops.records import EnvironmentRecord
 
 _READY: Final = "ready"
+_ON_ITS_WAY: Final = "on its way"
 _BAD: Final = frozenset({"failed", "by hand"})
 
 
@@ -99,7 +100,7 @@ def _looked_at(stack: str, record: Record) -> _Continued:
     found = standings_of(record)
     told = "; ".join(each.line for each in found)
     if not any(each.is_ready for each in found):
-        return _Continued(stack, "on its way", told)
+        return _Continued(stack, _ON_ITS_WAY, told)
     if not record.commit:
         return _Continued(stack, "by hand", f"{told}. It was begun from a checkout with changes: run `heliostat up` there")
     return _Continued(stack, _READY, told)
@@ -118,7 +119,7 @@ def _go_on(stack: str, record: Record) -> _Continued:
         try:
             CommandLine(root).apply(stack, plan if record.plan else None, [switches.DETACH])
         except WorkGoesOnError:
-            return _Continued(stack, "on its way", "something else goes on by now")
+            return _Continued(stack, _ON_ITS_WAY, "something else goes on by now")
     return _Continued(stack, "done", f"{record.commit[:12]} is applied")
 
 
@@ -129,11 +130,14 @@ def _environments(dry_run: bool) -> Iterator[_Continued]:
     from heliostat.engine.errors import EngineError
     from heliostat.systems.errors import PermanentError, RetryableError
 
-    for each in environments_here(quiet=True).records.all():
+    environments = environments_here(quiet=True)
+    for each in environments.records.all():
         if not each.going or each.leaving:
             continue
         try:
             looked = _looked_at(each.name, record_of(each.name))
+            if looked.standing == _ON_ITS_WAY and not dry_run:
+                environments.note_use(each)  # nobody can use it before it is up
             yield looked if dry_run or looked.standing != _READY else _environment(each)
         except (PermanentError, RetryableError, EngineError) as error:
             yield _Continued(each.name, "failed", str(error))
@@ -146,4 +150,4 @@ def _environment(record: EnvironmentRecord) -> _Continued:
 
     with checked_out(Place.here().require_project().root, os.environ, record.commit):
         after = environments_here(quiet=True).up(record.branch, record.commit, [switches.DETACH])
-    return _Continued(record.name, "on its way", after.going) if after.going else _Continued(record.name, "done")
+    return _Continued(record.name, _ON_ITS_WAY, after.going) if after.going else _Continued(record.name, "done")
