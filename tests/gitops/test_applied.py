@@ -62,7 +62,6 @@ def test_the_last_update_that_did_it_says_what_a_stack_was_brought_to():
         ([done("update", TWO, **TARGET, **DIRTY), done("update")], UNKNOWN),
         ([done("update", TWO, "in-progress"), done("update")], BEGUN),
         ([done("update", TWO, "failed", **CUT_OFF), done("update")], KILLED),
-        ([done("update", TWO, "goes-on"), done("update")], FAILED),
         ([done("update", TWO, "failed"), done("update")], FAILED),
         ([done("destroy", TWO, "failed"), done("update")], FAILED),
         ([done("update", TWO, **{"git.dirty": "true"}), done("update")], UNKNOWN),
