@@ -25,7 +25,7 @@ class Exit(IntEnum):
     CANCELLED = 8
     """It was interrupted, or an operation was cancelled; a rollout that was only watched goes on."""
     TRY_LATER = 75
-    """What it waits for is on its way and not there yet; nothing was done, and the same once more may do it."""
+    """What it waits for is on its way and not there yet; the same once more may do the rest."""
     INTERNAL = 255
     """A defect of heliostat itself; HELIOSTAT_TRACEBACK=1 shows where."""
 

@@ -189,7 +189,12 @@ CONFIRM_DELETES = click.option(
     help="Ask before what serves or holds data is deleted, --yes or not; without a terminal refuse.",
 )
 ROLLOUTS: tuple[Decorator, ...] = (
-    click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; it goes on by itself."),
+    click.option(
+        switches.DETACH,
+        is_flag=True,
+        help="Leave each rollout once it has begun, and trainings and the like that take more than a minute: they go on by "
+        "themselves. What needs them is the next `up`'s; this one then ends with 75.",
+    ),
     click.option(switches.WAIT, is_flag=True, help="Stay to the end of each rollout, through pauses and approvals."),
     RETRY_REFUSED,
 )

@@ -26,6 +26,7 @@ from heliostat.cli.display.pricing import PlannedPrice
 from heliostat.cli.display.report import Look
 from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
+from heliostat.cli.going_on import note_what_goes_on
 from heliostat.cli.plans import Plans
 from heliostat.cli.remembering import AfterNote, Remembering
 from heliostat.cli.session import Session, is_interactive, is_watched
@@ -99,6 +100,8 @@ def operate(session: Session, request: Request, ahead: Ahead | None = None) -> i
     with interrupts.as_ctrl_c(), lock:
         work = _Work(session, request, ahead or Ahead())
         result = work.whole()
+    if result.goes_on:
+        return Exit.TRY_LATER
     if not result.succeeded:
         return Exit.CANCELLED if result.cancelled else Exit.FAILED
     if request.expect_no_changes and messages.has_changes(result.changes):
@@ -201,7 +204,8 @@ class _Work:
             snapshots.save(self.previous)
         result = Summary(False, {}, 0.0)  # stands where the engine raises
         session = self.session
-        remembering = Remembering(session.place.backend, session.ref, self.request.kind, partial(self._entry, began))
+        note = partial(note_what_goes_on, session, self.request.kind, self.options, self.request.plan)
+        remembering = Remembering(session.place.backend, session.ref, self.request.kind, partial(self._entry, began), note)
         with ThreadPoolExecutor(1) as beside:
             begun = beside.submit(remembering.begin, partial(history.origin_of, session.project.root))
             try:
@@ -217,7 +221,7 @@ class _Work:
             kind=_RECORDED.get(self.request.kind, self.request.kind),
             start_time=began,
             end_time=int(time.time()),
-            result="succeeded" if result.succeeded else "failed",
+            result=messages.result_of(result),
             changes={str(op): count for op, count in result.changes.items() if count},
             message=say.masker.text(self.request.message or origin.message),
             environment=say.masker.value({**origin.environment, **parts, **self.request.environment}),

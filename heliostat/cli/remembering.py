@@ -36,6 +36,8 @@ class Remembering:
     kind: str
     entry_of: Callable[[Summary, Origin], Entry]
     """What the history says of it."""
+    note: Callable[[Summary, Origin], None]
+    """What else is to be noted of its end."""
 
     def begin(self, origin_of: Callable[[], Origin]) -> Begun:
         """Note that it has begun, and that those were killed which did not end before it. For a thread beside it: what there
@@ -55,6 +57,7 @@ class Remembering:
         for notice in noted.notices:
             say.told(notice)
         try:
+            self.note(result, noted.origin)
             history.add(self.backend, self.ref, self.entry_of(result, noted.origin), noted.key)
             self.backend.keep_copies(self.ref)
         except StorageError as error:

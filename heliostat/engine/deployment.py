@@ -50,8 +50,10 @@ async def run(
             raise
     finally:
         watch.cancel()
-    succeeded = not session.op.errored and not session.cancelled
-    return Summary(succeeded, dict(session.op.counts), time.monotonic() - started, session.cancelled)
+    op = session.op
+    succeeded = not (op.errored or op.going or session.cancelled)
+    seconds = time.monotonic() - started
+    return Summary(succeeded, dict(op.counts), seconds, session.cancelled, tuple(op.going.values()), op.errored, op.errors)
 
 
 async def _watch(cancel: asyncio.Event, session: Session, work: asyncio.Task[None]) -> None:

@@ -26,6 +26,18 @@ class Unimplemented(ProviderError):
     """A provider does not know the call at all."""
 
 
+@dataclass
+class GoesOn(ProviderError):
+    """A provider began what goes on without the operation: nothing failed, and a later operation takes the end."""
+
+    message: str
+    details: dict[str, str] = field(default_factory=dict)
+    """What the provider says of it, for whoever looks for it."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class NoCredentials(ProviderError):
     """A provider was not let in to what it was asked about, for want of credentials."""
 

@@ -77,6 +77,16 @@ class StepFailed:
 
 
 @dataclass(frozen=True)
+class StepLeft:
+    """A step ended while what it began goes on; nothing failed, and the resource is as it was before."""
+
+    urn: Urn
+    op: Op
+    seconds: float
+    message: str
+
+
+@dataclass(frozen=True)
 class Diagnostic:
     """A message of the program, a plugin or the engine; `urn` is empty where it concerns no resource.
 
@@ -134,14 +144,34 @@ class PolicyRemediation:
 
 
 PolicyEvent = PackLoaded | PolicyViolation | PolicyRemediation
-Event = StepStarted | StepSucceeded | StepFailed | Diagnostic | Outputs | PolicyEvent
+Event = StepStarted | StepSucceeded | StepFailed | StepLeft | Diagnostic | Outputs | PolicyEvent
+
+
+@dataclass(frozen=True)
+class GoingOn:
+    """What a provider began for a resource, and what goes on without the operation."""
+
+    urn: Urn
+    message: str
+    details: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How an operation ended: steps by operation, and whether all went well."""
+    """How an operation ended: steps by operation, and whether all that there was to do is done."""
 
     succeeded: bool
     changes: dict[Op, int]
     seconds: float
     cancelled: bool = False
+    going: tuple[GoingOn, ...] = ()
+    """What goes on: it and what needs it are not done."""
+    failed: bool = False
+    """Something failed."""
+    errors: dict[Urn, str] = field(default_factory=dict)
+    """Why steps failed, by their resources."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing failed, and the rest is to be done once what goes on has ended."""
+        return bool(self.going) and not self.failed and not self.cancelled

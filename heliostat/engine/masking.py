@@ -26,6 +26,7 @@ from heliostat.engine.events import (
     PolicyViolation,
     PropertyChange,
     StepFailed,
+    StepLeft,
     StepStarted,
     StepSucceeded,
 )
@@ -169,7 +170,7 @@ class Masker:
 
     def event(self, event: Event) -> Event:
         """What an operation tells, masked."""
-        if isinstance(event, Diagnostic | StepFailed | PolicyViolation):
+        if isinstance(event, Diagnostic | StepFailed | StepLeft | PolicyViolation):
             return replace(event, message=self.text(event.message))
         if isinstance(event, StepStarted):
             return replace(event, changes=self._changes(event.changes), inputs=self.value(event.inputs))

@@ -269,8 +269,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     async def set_outputs(self, urn: Urn, outputs: dict[str, Any]) -> None:
         """Gives a component or the stack its outputs."""
         resource = self.op.news.get(urn)
-        if not self.op.errored:
+        if self.op.is_whole:
             self._hold_outputs(urn, outputs)
+        elif not self.op.preview:
+            outputs = self._as_known(urn, outputs)
         if resource is not None and resource.outputs != outputs:
             changed = replace(resource, outputs=outputs)
             self.op.news[urn] = changed
@@ -278,6 +280,13 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             await self.op.journal.flush()
         if resource is not None:
             self.op.blame(await self.op.hooks.caught_up(self.op.news[urn]), urn)
+
+    def _as_known(self, urn: Urn, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Exports in which what is of a resource that is not done is as it was before, or not there."""
+        old = self.op.olds.get(urn)
+        before = old.outputs if old else {}
+        whole = {key: before.get(key) if has_unknowns(value) else value for key, value in outputs.items()}
+        return {key: value for key, value in whole.items() if key in before or not has_unknowns(outputs[key])}
 
     def _hold_outputs(self, urn: Urn, outputs: dict[str, Any]) -> None:
         """Notes exports in the plan that is made, and raises Reported where they are none of the plan that there is."""

@@ -227,7 +227,9 @@ class Session:
             if await self._declared(program):
                 self._flagged.require("Target", self.options.targets)
                 self._flagged.warn_of_excludes(self.options.excludes)
-                await delete_the_rest(self.op, self.planner)
+                if not self.op.going:
+                    # What goes on is to take the place of what is no longer declared: until then that has to serve.
+                    await delete_the_rest(self.op, self.planner)
                 self._require_all_planned()
                 self.monitor.finished.set()
                 await self._ended(program)
@@ -235,7 +237,7 @@ class Session:
             await program.stop()
 
     def _require_all_planned(self) -> None:
-        if self.op.constraint is None or self.op.errored or self.op.halted.is_set():
+        if self.op.constraint is None or not self.op.is_whole or self.op.halted.is_set():
             return
         if unmet := self.op.constraint.unmet():
             raise EngineError("what was planned is not what there is to do:" + "".join(f"\n  {one}" for one in unmet))
@@ -279,10 +281,10 @@ class Session:
         outputs = self._config_secrets.enclosed(declared)
         old = self.op.olds.get(self._stack)
         before = dict(old.outputs) if old else {}
-        if self.op.errored:
+        if not self.op.is_whole:
             outputs = {**before, **outputs}
         await self.monitor.set_outputs(self._stack, outputs)
-        self._sink(Outputs(before, outputs))
+        self._sink(Outputs(before, self.op.news[self._stack].outputs))
 
     def _printed(self, line: str) -> None:
         self._sink(Diagnostic("info", line, self._stack))

@@ -21,6 +21,7 @@ NEVER: Final = "nothing was applied to it yet"
 FAILED: Final = "its last update failed"
 KILLED: Final = "what was done to it last was killed"
 BEGUN: Final = "something that is done to it has not ended"
+GOES_ON: Final = "its last update goes on"
 UNKNOWN: Final = "what was applied is of no commit"
 DESTROYED: Final = "some of it was destroyed"
 DRIFTED: Final = "a refresh found that the world differs"
@@ -42,6 +43,8 @@ class Applied:
     """When the update began, seconds since 1970."""
     parts: tuple[str, ...] = ()
     """The commits that some of it was brought to since then, by updates of a few resources, the latest first."""
+    going: str = ""
+    """The commit of a later update that goes on by itself: it is on its way, and not applied yet."""
 
 
 def last_applied(entries: Iterable[Entry]) -> Applied:
@@ -53,7 +56,7 @@ def last_applied(entries: Iterable[Entry]) -> Applied:
     parts: dict[str, None] = {}
     for entry in entries:
         if (why := _why_unknown(entry)) is not None:
-            return Applied(why_unknown=why)
+            return Applied(why_unknown=why, going=_going(entry))
         if entry.kind != "update":
             continue
         commit = entry.environment["git.head"]
@@ -69,6 +72,12 @@ def whole_commit(entry: Entry) -> str:
     return entry.environment["git.head"] if is_whole else ""
 
 
+def _going(entry: Entry) -> str:
+    """The commit that an update is on its way to, by itself, with all of a stack; empty where none is."""
+    is_whole = entry.result == "goes-on" and not entry.is_partial and entry.environment.get("git.dirty") != "true"
+    return entry.environment.get("git.head", "") if is_whole else ""
+
+
 def _why_unknown(entry: Entry) -> str | None:
     """Why nobody knows what a stack is after an operation, whatever was before; None where what was before says it, or its own
     commit does."""
@@ -82,6 +91,8 @@ def _why_unknown(entry: Entry) -> str | None:
             return DRIFTED if any(count and what not in _LOOKS for what, count in entry.changes.items()) else None
         case "import" | "resource-import", _:
             return IMPORTED
+        case _, "goes-on":
+            return GOES_ON
         case _, result if result != "succeeded":
             return FAILED
         case "destroy", _:

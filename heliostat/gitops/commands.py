@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from heliostat.engine.config import project as projects
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 
 if TYPE_CHECKING:
     from heliostat.gitops.pull_requests import Previewed  # which brings what writes comments
@@ -19,17 +19,27 @@ if TYPE_CHECKING:
 TEMPLATE = "HELIOSTAT_TEMPLATE"
 """Names the template of the stack that a command works on: the policy packs that always run judge it as that one."""
 _TOLD = "HELIOSTAT_PLACE_TOLD"
+_GOES_ON = 75
+"""How an update ends that leaves what goes on."""
 
 
 class CommandFailedError(PermanentError):
     """A command failed; what it wrote stands on the terminal already."""
 
 
+class WorkGoesOnError(RetryableError):
+    """An update left work that goes on by itself, and did all that does not need it; what it left stands on the terminal."""
+
+
 class StackCommands(Protocol):
     """Whoever brings stacks up and takes them down. Raises CommandFailedError."""
 
     def up(self, stack: str, config: Path, flags: Sequence[str]) -> None:
-        """Bring a stack, which exists, to what its config declares."""
+        """Bring a stack, which exists, to what its config declares.
+
+        Raises:
+            WorkGoesOnError: something goes on by itself.
+        """
 
     def destroy(self, stack: str, config: Path) -> None:
         """Delete all its resources; the same once more does nothing."""
@@ -60,6 +70,8 @@ class CommandLine:
         ran = subprocess.run(  # noqa: S603 - our own command
             command, cwd=self._root, env=self._environment, stdout=sys.stderr if self._quiet else None, check=False
         )
+        if ran.returncode == _GOES_ON:
+            raise WorkGoesOnError(f"the update of {arguments[4]} goes on by itself; the next one does the rest")
         if ran.returncode:
             raise CommandFailedError(f"`heliostat {arguments[0]} --stack {arguments[4]}` ended with {ran.returncode}")
 
@@ -83,6 +95,11 @@ class CommandLine:
             document = {}
         return Previewed(document if isinstance(document, dict) else {}, ran.stderr or ran.stdout)
 
-    def apply(self, stack: str, plan: Path, flags: Sequence[str]) -> None:
-        """`heliostat up --plan`, without a question."""
-        self._run("up", "--yes", "--skip-preview", "--stack", stack, "--plan", str(plan), *flags)
+    def apply(self, stack: str, plan: Path | None, flags: Sequence[str]) -> None:
+        """`heliostat up`, without a question, held to a plan where there is one.
+
+        Raises:
+            WorkGoesOnError: something goes on by itself.
+        """
+        held = ["--plan", str(plan)] if plan is not None else []
+        self._run("up", "--yes", "--skip-preview", "--stack", stack, *held, *flags)

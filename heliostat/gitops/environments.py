@@ -17,10 +17,10 @@ from heliostat.engine.config.project import Project
 from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.errors import EngineError
 from heliostat.engine.stackerrors import NotFoundError
-from heliostat.engine.state import locks
+from heliostat.engine.state import going, locks
 from heliostat.engine.state.backend import Backend, StackOutputs, StackRef
 from heliostat.engine.state.secrets import Keyring
-from heliostat.gitops.commands import StackCommands
+from heliostat.gitops.commands import StackCommands, WorkGoesOnError
 from heliostat.gitops.expiry import why_it_goes, with_use
 from heliostat.gitops.records import EnvironmentRecord, Records
 from heliostat.gitops.settings import EnvironmentSettings
@@ -105,8 +105,11 @@ class Environments:
         self.say(f"{record.name}: the environment of {branch}, on the platform of {record.platform}")
         try:
             self.commands.up(record.name, self._config_file(record), flags)
+        except WorkGoesOnError as error:
+            self.say(f"{error}: another `heliostat env up`, or `heliostat ci continue --environments`, once it has ended")
+            return self._note(record, going=str(error))
         except (PermanentError, RetryableError, EngineError) as error:
-            self._note_failure(record.name, str(error))
+            self._note(record, failure=str(error))
             raise
         return record
 
@@ -127,6 +130,11 @@ class Environments:
     def extend(self, record: EnvironmentRecord, seconds: float) -> EnvironmentRecord:
         """Have it stay for so long from now on, used or not."""
         return self.keep_until(record, self.clock() + seconds)
+
+    def note_use(self, record: EnvironmentRecord) -> None:
+        """Have it be used now, as by a request; nothing where it went meanwhile."""
+        if (found := self.records.find(record.name)) is not None and not found.leaving:
+            self.records.write(found.model_copy(update={"used": self.clock()}))
 
     def keep_until(self, record: EnvironmentRecord, moment: float) -> EnvironmentRecord:
         """Have it stay until then, Unix time, used or not; the same once more does nothing.
@@ -201,6 +209,7 @@ class Environments:
             "sample": made.sample,
             "config": made.text,
             "failure": "",
+            "going": "",
         }
         record = before.model_copy(update=changes)
         self.records.write(record)
@@ -219,12 +228,13 @@ class Environments:
         with locks.locked(self.backend.bucket, ref.full_name, self.say):
             self.backend.create(ref, self.keyring.of(config.salt) if config.salt else None)
 
-    def _note_failure(self, name: str, why: str) -> None:
+    def _note(self, record: EnvironmentRecord, **said: str) -> EnvironmentRecord:
         """For the comment, which a later step of the job writes. What cannot be noted is not why the job fails."""
         with contextlib.suppress(EngineError, PermanentError, RetryableError):
             # Somebody may have extended it meanwhile, or taken it down.
-            if (record := self.records.find(name)) is not None:
-                self.records.write(record.model_copy(update={"failure": why}))
+            if (found := self.records.find(record.name)) is not None:
+                self.records.write(found.model_copy(update=said))
+        return record.model_copy(update=said)
 
     def _wait_for(self, name: str) -> None:
         """Of two jobs for one branch, the second one goes on when the first has ended."""
@@ -259,6 +269,7 @@ class Environments:
                     f"{ref.name} has {len(left)} resources again: somebody brought it up meanwhile; run it again"
                 )
             self.backend.remove(ref)
+            going.forget(self.backend, ref)
 
     def _with_use(self, records: Sequence[EnvironmentRecord]) -> list[tuple[EnvironmentRecord, bool]]:
         """Records after a look at who asked their applications, and whether anybody could tell."""

@@ -56,6 +56,8 @@ class EnvironmentNote:
     sample: float | None = None
     """The share of the rows that its figures are of; None: all."""
     failure: str = ""
+    going: Sequence[str] = ()
+    """What goes on by itself, so that not all of it is up yet."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ def _environment(note: EnvironmentNote) -> str:
     if note.failure:
         return f"#### The environment {code(note.name)} did not come up\n\n{fence(note.failure)}"
     lines = [f"- {text_of(name)}: {text_of(url)}" for name, url in sorted(note.urls.items())]
+    lines += [f"- not there yet: {text_of(each)}" for each in note.going]
     goes = f" It goes {text_of(note.goes)}." if note.goes else ""
     sample = f" **Its figures are of {sample_text(note.sample)}.**" if note.sample is not None else ""
     foot = f"Requests and pushes are use.{goes}{sample}"

@@ -48,6 +48,8 @@ class EnvironmentRecord(Model):
     """Its stack's config, for whoever takes it down without the branch; secrets are encrypted, as in the template."""
     failure: str = ""
     """Why it did not come up last; empty where it did."""
+    going: str = ""
+    """What goes on by itself since the last update, so that not all of it is up yet; empty where nothing does."""
     leaving: bool = False
     """It is being taken down: the next sweep finishes that."""
 

@@ -27,7 +27,7 @@ from heliostat.spec.rollouts import Declaration, Health, Plan
 from heliostat.spec.serving_resources import ApplicationInputs, ApplicationOutputs
 from heliostat.systems import code_packages, library_packages
 from heliostat.systems.controller_api import ControllerClient, OtherReleaseError
-from heliostat.systems.errors import NoAccessError, PermanentError, RetryableError
+from heliostat.systems.errors import GoesOnError, NoAccessError, PermanentError, RetryableError
 from heliostat.systems.git import origin_of
 from heliostat.systems.objects import open_store
 
@@ -191,9 +191,8 @@ class ApplicationHandler(Handler[ApplicationInputs, ApplicationOutputs]):
             return outputs
         if status.rollout is not None and status.rollout.moves:
             # What this update would delete at its end is the cluster that still serves.
-            raise RetryableError(
-                f"{followed.left}. It leaves the cluster {status.rollout.from_cluster}, which stays until it has; run it again"
-            )
+            stays = f"It leaves the cluster {status.rollout.from_cluster}, which stays until it has; run it again"
+            raise GoesOnError(f"{followed.left}. {stays}", {"what": f"the rollout of {status.name}"})
         context.info(followed.left)
         # The state says what serves, not what is on its way: so the next update has something to do, and follows it up.
         return as_found(outputs, status)

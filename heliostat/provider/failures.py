@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import json
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+import grpc
 from google.protobuf import any_pb2
 
 from heliostat.provider.resource import PermanentError, RetryableError
 from heliostat.pulumi_proto import provider_pb2 as pb
 from heliostat.pulumi_proto import status_pb2
 from heliostat.systems import processes
+from heliostat.systems.errors import GoesOnError, NoAccessError
 
+GOES_ON = "heliostat-goes-on-bin"
+"""What the engine knows it by: a JSON object of texts."""
 _TYPE_URL = "type.googleapis.com/"
 _LOG_LIMIT = 4 * 1024 * 1024
 
@@ -44,6 +49,20 @@ def write_log(urn: str, text: str) -> None:
 def log_path() -> Path:
     """Where tracebacks go."""
     return processes.runtime_root() / "provider.log"
+
+
+def status_of(error: BaseException) -> grpc.StatusCode:
+    """The code of an error. What goes on has one after which no engine takes the resource's state for unknown."""
+    if isinstance(error, NoAccessError):
+        return grpc.StatusCode.UNAUTHENTICATED
+    if isinstance(error, GoesOnError):
+        return grpc.StatusCode.ABORTED
+    return grpc.StatusCode.UNAVAILABLE if isinstance(error, RetryableError) else grpc.StatusCode.UNKNOWN
+
+
+def metadata_of(error: BaseException) -> Sequence[tuple[str, bytes]]:
+    """The trailing metadata by which our own engine tells what goes on from what failed."""
+    return ((GOES_ON, json.dumps(dict(error.details)).encode()),) if isinstance(error, GoesOnError) else ()
 
 
 def details(code: int, message: str, failed: pb.ErrorResourceInitFailed) -> Sequence[tuple[str, bytes]]:

@@ -100,4 +100,6 @@ def _work(inputs: ModelDeliveryInputs) -> ray_work.Work:
         store=inputs.store,
         ray=inputs.ray,
         timeout_seconds=inputs.delivery_seconds + _SPARE_SECONDS,
+        # A site that did not ask has nothing; another offer is the next update's.
+        is_done_by_its_end=True,
     )

@@ -225,7 +225,7 @@ async def _report(
         return report, store.uri(key), True
     if serving is None and not again and (known := await asyncio.to_thread(_known_elsewhere, inputs, alone)):
         return *known, True
-    await ray_work.run(_work(inputs, serving, key, identity), context)
+    await ray_work.run(_work(inputs, serving, key, identity, again), context)
     report = await asyncio.to_thread(load)
     if report is None:
         raise PermanentError(f"the evaluation of {inputs.model_uri} ended well and left no report at {store.uri(key)}")
@@ -269,7 +269,9 @@ def _known_elsewhere(inputs: ModelVersionInputs, alone: str) -> tuple[dict[str, 
     return found, store.uri(key)
 
 
-def _work(inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: str, identity: str) -> ray_work.Work:
+def _work(
+    inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: str, identity: str, again: bool
+) -> ray_work.Work:
     specification = EvaluateSpecification(
         name=inputs.name,
         candidate=inputs.model_uri or "",
@@ -292,6 +294,7 @@ def _work(inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: st
         store=inputs.store,
         ray=inputs.ray,
         timeout_seconds=1800.0,
+        is_done_by_its_end=again,  # the report that is there may be the one before
     )
 
 

@@ -11,13 +11,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from heliostat.provider import left_work
 from heliostat.provider.resource import Context
 from heliostat.provider.runners import JobRunner, open_runner
 from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.base import Model
+from heliostat.spec.left_work import LeftWork
 from heliostat.spec.training_resources import Code
 from heliostat.systems import code_packages
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import GoesOnError, PermanentError, RetryableError
 from heliostat.systems.kuberay_jobs import OwnClusters
 from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
 from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, entrypoint, failure_in
@@ -45,6 +47,8 @@ class Work:
     variables: dict[str, str] = field(default_factory=dict)
     own: OwnClusters | None = None
     """What a cluster for this job alone is made as; None where it runs on that of `ray`."""
+    is_done_by_its_end: bool = False
+    """Its end is all there is of it: no result tells whoever comes later that it was done."""
     environment_uri: str | None = None
     """Packages of a model's own, before those that are installed."""
 
@@ -72,24 +76,78 @@ async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any
     Raises:
         PermanentError: the job failed, with its own traceback, or took too long.
         RetryableError: Ctrl-C; the job goes on.
+        GoesOnError: the update is to leave it (`--detach`), and the job goes on.
     """
     tell = on_progress or (lambda told: context.progress(str(told.get("text", told))))
     # One of its own is found by its name in Kubernetes, whatever the platform's cluster is.
-    async with open_runner(work.ray if work.own else await _cluster_of(work), work.own) as jobs:
+    ray = work.ray if work.own else await _cluster_of(work)
+    async with open_runner(ray, work.own) as jobs:
         attempts = await jobs.attempts(work.base)
-        if attempts and attempts[-1].status in LIVE:
-            submission_id = attempts[-1].submission_id
-            context.info(f"{work.what} runs already as {submission_id}: attached to it")
+        last = attempts[-1] if attempts else None
+        left = left_work.Note(open_store(work.store), work.base, context.urn)
+        if last is not None and last.status in LIVE:
+            context.info(f"{work.what} runs already as {last.submission_id}: attached to it")
+            job = await _followed(work, jobs, last, tell, context, left, ray)
+        elif last is not None and await asyncio.to_thread(left.is_of, last.submission_id) and _is_news(work, last):
+            job = last
         else:
-            submission_id = f"{work.base}-{attempts[-1].attempt + 1 if attempts else 1}"
+            submission_id = f"{work.base}-{last.attempt + 1 if last is not None else 1}"
             await _submit(work, jobs, submission_id)
-        try:
-            job = await jobs.follow(submission_id, tell, context.cancelled, work.timeout_seconds)
-        except JobInterrupted:
-            raise RetryableError(f"{work.what} goes on as Ray job {submission_id}; the next `up` attaches to it") from None
+            begun = Job(submission_id, "PENDING", "", None, None)
+            job = await _followed(work, jobs, begun, tell, context, left, ray)
+        await asyncio.to_thread(left.remove)
         if job.status != "SUCCEEDED":
-            raise PermanentError(explain(work.what, job, await jobs.logs(submission_id)))
+            raise PermanentError(explain(work.what, job, await jobs.logs(job.submission_id)))
         return job
+
+
+def _is_news(work: Work, ended: Job) -> bool:
+    """Whether the end of an attempt that an update left is to be told, rather than the work be done once more."""
+    return ended.status != "SUCCEEDED" or work.is_done_by_its_end
+
+
+async def _followed(
+    work: Work,
+    jobs: JobRunner,
+    begun: Job,
+    tell: Callable[[dict[str, Any]], None],
+    context: Context,
+    left: left_work.Note,
+    ray: RayAddress,
+) -> Job:
+    """The job at its end.
+
+    Raises:
+        RetryableError: Ctrl-C; the job goes on.
+        GoesOnError: it has run for so long that an update that detaches leaves it.
+    """
+    submission_id = begun.submission_id
+    async with left_work.to_leave(context.cancelled, begun.started) as is_to_leave:
+        try:
+            return await jobs.follow(submission_id, tell, is_to_leave, work.timeout_seconds)
+        except PermanentError:
+            await asyncio.to_thread(left.remove)  # it took too long, which is told now
+            raise
+        except JobInterrupted:
+            goes_on = f"{work.what} goes on as Ray job {submission_id}"
+            if context.cancelled.is_set():
+                raise RetryableError(f"{goes_on}; the next `up` attaches to it") from None
+            noted = LeftWork(
+                what=work.what,
+                job=submission_id,
+                ray=ray,
+                pattern=work.own.pattern if work.own is not None else None,
+                store=work.store,
+                timeout_seconds=work.timeout_seconds,
+            )
+            await asyncio.to_thread(left.write, noted)
+            details = {
+                "what": work.what,
+                "job": submission_id,
+                "note": left.key,
+                "store": work.store.model_dump_json(by_alias=True, exclude_none=True),
+            }
+            raise GoesOnError(f"{goes_on}; the next `up` takes its end, and does what needs it", details) from None
 
 
 async def _cluster_of(work: Work) -> RayAddress:

@@ -196,7 +196,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         except Exception as error:
             message = self._message(error, reports, request.urn)
             await self._reporter.flush()
-            await context.abort(_status(error), message)
+            await context.abort(failures.status_of(error), message, failures.metadata_of(error))
         finally:
             await self._reporter.flush()
 
@@ -232,12 +232,6 @@ def _handler(token: str) -> Handler[Any, Any]:
         known = ", ".join(sorted(registry.HANDLERS))
         raise PermanentError(f"heliostat has no resource type {token}; it has {known}")
     return registry.handler_of(token)
-
-
-def _status(error: BaseException) -> grpc.StatusCode:
-    if isinstance(error, NoAccessError):
-        return grpc.StatusCode.UNAUTHENTICATED
-    return grpc.StatusCode.UNAVAILABLE if isinstance(error, RetryableError) else grpc.StatusCode.UNKNOWN
 
 
 async def _within(context: Context, work: Awaitable[T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 
 
 class PermanentError(Exception):
@@ -15,6 +16,15 @@ class NoAccessError(PermanentError):
 
 class RetryableError(Exception):
     """It may go well when tried again as it is; the text says what was waited for, and how long."""
+
+
+class GoesOnError(RetryableError):
+    """What was begun goes on by itself: nothing failed, and whoever asks again later gets its end."""
+
+    def __init__(self, message: str, details: Mapping[str, str]) -> None:
+        """`details` are for programs that look for it."""
+        super().__init__(message)
+        self.details = details
 
 
 class DiskFullError(PermanentError):

@@ -10,7 +10,18 @@ from heliostat.cli.display.digest import DigestDisplay
 from heliostat.cli.display.live import LiveDisplay, cut, cut_front, fit, short
 from heliostat.cli.display.plain import PlainDisplay
 from heliostat.cli.display.report import Look
-from heliostat.engine.events import Diagnostic, Op, Outputs, PropertyChange, StepFailed, StepStarted, StepSucceeded, Summary
+from heliostat.engine.events import (
+    Diagnostic,
+    GoingOn,
+    Op,
+    Outputs,
+    PropertyChange,
+    StepFailed,
+    StepLeft,
+    StepStarted,
+    StepSucceeded,
+    Summary,
+)
 from heliostat.engine.masking import Masker
 from heliostat.engine.state.snapshot import UNKNOWN, Resource, Secret
 
@@ -135,6 +146,18 @@ def test_progress_stands_beside_its_resource_until_it_ends():
     board.apply(UPDATE[7])
     assert board.rows[urn("made")].note == ""
     assert board.diagnostics == []
+
+
+def test_what_goes_on_is_shown_as_such_and_is_none_of_what_was_done_or_failed():
+    display = LiveDisplay(console(), Look(preview=False))
+    for event in (StepStarted(urn("a"), Op.CREATE), StepLeft(urn("a"), Op.CREATE, 60.0, "it goes on as job a-1")):
+        display(event)
+    assert display.board.rows[urn("a")].status is Status.LEFT
+    assert display.board.counts() == {}
+    display.stop(Summary(False, {}, 60.0, going=(GoingOn(urn("a"), "it goes on as job a-1"),)))
+    assert " + t:i:Thing  a  goes on by itself\n" in shown(display)
+    assert "    1 goes on\n      t:i:Thing a: it goes on as job a-1\n" in shown(display)
+    assert "failed" not in shown(display) and "interrupted" not in shown(display)
 
 
 def test_both_halves_of_a_replacement_are_one_row():

@@ -10,7 +10,7 @@ import pytest
 from heliostat.cli import operate
 from heliostat.cli.display.board import Board
 from heliostat.engine.errors import EngineError
-from heliostat.engine.events import Diagnostic, Op, Outputs, StepFailed, StepStarted, StepSucceeded, Summary
+from heliostat.engine.events import Diagnostic, GoingOn, Op, Outputs, StepFailed, StepLeft, StepStarted, StepSucceeded, Summary
 from heliostat.engine.protocol import launching
 from heliostat.engine.state.snapshot import OperationType, PendingOperation, Resource, Secret, Snapshot
 
@@ -25,6 +25,7 @@ class Engine:
         self.calls = []
         self.succeeds = True
         self.raises = None
+        self.going = ()
         self.changes = {Op.CREATE: 1}
         self.pending = []
 
@@ -33,6 +34,9 @@ class Engine:
         if self.raises:
             raise self.raises
         sink(StepStarted(THING, Op.CREATE))
+        if snapshots is not None and self.going:
+            sink(StepLeft(THING, Op.CREATE, 60.0, self.going[0].message))
+            return Summary(False, {}, 60.0, cancel.is_set(), self.going, not self.succeeds)
         if snapshots is not None:
             root = Resource(ROOT, "pulumi:pulumi:Stack", custom=False, outputs={"token": Secret("geheim")})
             left = [] if kind == "destroy" and not options.targets else [root]
@@ -313,6 +317,25 @@ def test_a_failure_is_an_exit_code_a_history_entry_and_a_released_lock(stack, en
     ran = stack("up", "--yes", "--skip-preview")
     assert (ran.code, ran.err) == (1, "error: no plugin named x\n")
     assert not list((stack.state / ".pulumi/locks/organization/demo/dev").iterdir())
+
+
+def test_what_goes_on_is_named_and_is_neither_a_success_nor_a_failure(stack, engine):
+    engine.going = (GoingOn(THING, "the training of a goes on as Ray job a-1", {"job": "a-1"}),)
+    ran = stack("up", "--yes", "--skip-preview", "--detach")
+    assert ran.code == 75
+    assert ran.err == ""
+    assert " + t:i:Thing a goes on by itself (1m00s)\n" in ran.out
+    assert "    1 goes on\n      t:i:Thing a: the training of a goes on as Ray job a-1\n" in ran.out
+    assert "What needs it is not done, and nothing is deleted yet." in ran.out
+    assert "failed" not in ran.out
+    assert json.loads(stack.ok("stack", "history", "--json"))[0]["result"] == "goes-on"
+    assert not list((stack.state / ".pulumi/locks/organization/demo/dev").iterdir())
+    document = json.loads(stack("up", "--yes", "--skip-preview", "--detach", "--json").out)
+    assert document["result"] == "goes-on"
+    assert document["goesOn"] == [{"urn": THING, "message": "the training of a goes on as Ray job a-1", "job": "a-1"}]
+    engine.succeeds = False
+    assert stack("up", "--yes", "--skip-preview", "--detach").code == 1, "what failed beside it is a failure"
+    assert json.loads(stack.ok("stack", "history", "--json"))[0]["result"] == "failed"
 
 
 def test_a_failing_preview_is_the_end(stack, engine):

@@ -114,6 +114,15 @@ def test_each_hour_what_went_back_what_is_to_be_trained_and_what_came_of_rollout
     assert all(f"heliostat ci {each}" in told for each in ("reconcile", "retrain", "outcomes"))
 
 
+@pytest.mark.parametrize("name", ["github.yml", "gitea.yml", "gitlab.yml"])
+def test_each_hour_what_takes_long_is_gone_on_with_once_it_has_ended(name: str):
+    jobs = read(name).get("jobs") or read(name)
+    assert "schedule" in str(jobs["continue"].get("if") or jobs["continue"]["rules"])
+    assert "heliostat ci continue --stack staging --stack production" in str(jobs["continue"])
+    assert "heliostat ci continue --environments" in str(jobs["sweep"]), "with what may make environments, and no more"
+    assert not [title for title, job in jobs.items() if "ci continue" in str(job) and title not in ("continue", "sweep")]
+
+
 def test_a_merge_request_from_a_fork_gets_validation_alone():
     workflow = read("gitlab.yml")
     rules = {name: str(job["rules"]) for name, job in workflow.items() if isinstance(job, dict) and "rules" in job}

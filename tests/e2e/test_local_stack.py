@@ -89,6 +89,17 @@ def test_step_2_changes_a_parameter_and_the_preview_tells_what_will_happen(stack
     assert re.search(rf"TrainJob flights: \(update\)[\s\S]*{name}: [^\n]*{value}", preview.output), preview.output
 
 
+def test_an_update_that_detaches_leaves_the_training_and_the_next_one_takes_its_end(stack: Checkout) -> None:
+    stack.environment["HELIOSTAT_DETACH_SECONDS"] = "0"
+    left = stack.tried("up", "--yes", "--skip-preview", "--detach")
+    del stack.environment["HELIOSTAT_DETACH_SECONDS"]
+    assert left.code == 75, left.output
+    assert re.search(r"the training of flights goes on as Ray job train-flights-\w+-1", left.output), left.output
+    assert "What needs it is not done, and nothing is deleted yet." in left.output
+    assert stack.predict().headers["x-heliostat-version"].startswith("1-")
+    assert "Last operation: update goes-on" in stack.heliostat("stack").output
+
+
 def test_step_3_moves_to_the_next_version_without_losing_a_request(stack: Checkout) -> None:
     question = stack.predict().request.content
     with Load(f"{stack.url('flights')}/predict", json.loads(question)) as load:

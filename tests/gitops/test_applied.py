@@ -17,6 +17,7 @@ from heliostat.gitops.applied import (
     DESTROYED,
     DRIFTED,
     FAILED,
+    GOES_ON,
     IMPORTED,
     KILLED,
     NEVER,
@@ -61,7 +62,6 @@ def test_the_last_update_that_did_it_says_what_a_stack_was_brought_to():
         ([done("update", TWO, **TARGET, **DIRTY), done("update")], UNKNOWN),
         ([done("update", TWO, "in-progress"), done("update")], BEGUN),
         ([done("update", TWO, "failed", **CUT_OFF), done("update")], KILLED),
-        ([done("update", TWO, "goes-on"), done("update")], FAILED),
         ([done("update", TWO, "failed"), done("update")], FAILED),
         ([done("destroy", TWO, "failed"), done("update")], FAILED),
         ([done("update", TWO, **{"git.dirty": "true"}), done("update")], UNKNOWN),
@@ -80,6 +80,15 @@ def test_an_update_of_a_few_resources_brings_a_stack_to_nothing(what: dict[str, 
 
 def test_an_update_that_makes_resources_anew_is_one_of_all():
     assert last_applied([done("update", TWO, **told("ada"))]) == Applied(TWO, since=1)
+
+
+def test_an_update_that_goes_on_is_not_applied_and_says_which_commit_is_on_its_way():
+    assert last_applied([done("update", TWO, "goes-on"), done("update", ONE)]) == Applied(why_unknown=GOES_ON, going=TWO)
+    changed = done("update", TWO, "goes-on", **{"git.dirty": "true"})
+    assert last_applied([changed, done("update", ONE)]) == Applied(why_unknown=GOES_ON)
+    partial = done("update", TWO, "goes-on", **TARGET)
+    assert last_applied([partial, done("update", ONE)]) == Applied(why_unknown=GOES_ON)
+    assert last_applied([done("update", TWO), done("update", TWO, "goes-on")]) == Applied(TWO, since=1)
 
 
 def test_no_more_of_a_long_history_is_read_than_it_takes():

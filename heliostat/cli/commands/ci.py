@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from heliostat.cli import options, say
-from heliostat.cli.commands.ci_apply import FOLDER, OUT, apply
+from heliostat.cli.commands.ci_apply import FOLDER, OUT, apply, record_of
 from heliostat.cli.commands.ci_command import command
+from heliostat.cli.commands.ci_continue import continue_
 from heliostat.cli.commands.ci_outcomes import outcomes
 from heliostat.cli.commands.ci_ready import ready, resume
 from heliostat.cli.commands.ci_reconcile import reconcile
@@ -185,6 +186,7 @@ def close(branch: str | None, as_json: bool) -> int:
 
 
 ci.add_command(apply)
+ci.add_command(continue_)
 ci.add_command(outcomes)
 ci.add_command(ready)
 ci.add_command(reconcile)
@@ -240,7 +242,9 @@ def _note(wanted: str | None) -> EnvironmentNote | None:
     if record is None:
         return None
     goes = f"{clock(record.expires)} where nobody uses it"
-    return EnvironmentNote(record.name, urls_of(environments, record), goes, sample=record.sample, failure=record.failure)
+    going = [each.message.partition(";")[0] for each in record_of(record.name).going] if record.going else []
+    urls = urls_of(environments, record)
+    return EnvironmentNote(record.name, urls, goes, sample=record.sample, failure=record.failure, going=going)
 
 
 def _comparisons(environment: str, beside: str) -> Iterator[str]:

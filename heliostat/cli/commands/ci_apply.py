@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from heliostat.cli.exits import Exit, NotYetError, UsageError
 if TYPE_CHECKING:
     from heliostat.cli.rollouts.locate import Stacks
     from heliostat.engine.config.project import Project
+    from heliostat.engine.state.going import Record
     from heliostat.gitops.applied import Applied
     from heliostat.gitops.rollouts_through import NotThrough
 
@@ -35,7 +37,11 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     metavar="STACK",
     help="Only once this commit is applied to that stack, and its rollouts there are through.",
 )
-@click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; a later job picks its end up.")
+@click.option(
+    switches.DETACH,
+    is_flag=True,
+    help="Leave each rollout once it has begun, and work that takes long: `ci continue` picks its end up.",
+)
 @click.option(
     "--lock-timeout",
     "patience",
@@ -56,11 +62,12 @@ def apply(
     """Do what was planned for stacks, in the order in which they are named, and nothing else; by default for all of them.
 
     The plans have to be of the commit that is checked out. Where the world changed in between, it stops and says what differs.
-    Nothing is put over what a later commit has brought. With --after it ends with 75 while that is still on its way.
+    Nothing is put over what a later commit has brought. With --after it ends with 75 while that is still on its way. Where a
+    stack's work goes on by itself, those that come after it are not touched; that ends with 75, too.
     """
     from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.cli.session import Place
-    from heliostat.gitops.commands import CommandLine
+    from heliostat.gitops.commands import CommandLine, WorkGoesOnError
     from heliostat.gitops.pull_requests import planned_stacks
     from heliostat.systems.git import commit_of
 
@@ -74,11 +81,19 @@ def apply(
         _refuse_older(there, project, stack, commit)
     for stack in before_it:
         require_through(there, project, stack, commit)
+    waiting = [*planned]
     for stack, plan in planned.items():
-        _wait(stack, patience)
+        waiting.remove(stack)
+        wait_for(stack, patience)
         # Whoever held it may have brought a later one.
         _refuse_older(stacks_here(), project, stack, commit)
-        CommandLine(project.root).apply(stack, plan.resolve(), [switches.DETACH] if detach else [])
+        try:
+            CommandLine(project.root).apply(stack, plan.resolve(), [switches.DETACH] if detach else [])
+        except WorkGoesOnError as error:
+            say.out(f"{error}: `heliostat ci continue --stack {stack}`, in a job of a schedule, does it once it can.")
+            if waiting:
+                say.told(f"error: {', '.join(waiting)} comes after it, and nothing was applied to it: run it again later")
+            return Exit.TRY_LATER if waiting else Exit.OK
     return Exit.OK
 
 
@@ -102,7 +117,7 @@ def _refuse_older(there: Stacks, project: Project, stack: str, commit: str) -> N
     from heliostat.systems.git import merge_base
 
     applied = last_applied(there.history(stack))
-    for last in (applied.commit, *applied.parts):
+    for last in (applied.commit, applied.going, *applied.parts):
         if last and last != commit and merge_base(project.root, os.environ, last) == commit:
             raise PermanentError(
                 f"{stack} has {last[:12]} already, which comes after {commit[:12]}: what was planned before it is not applied "
@@ -121,13 +136,17 @@ def require_through(there: Stacks, project: Project, stack: str, commit: str) ->
     from heliostat.systems.errors import PermanentError
 
     short, last = commit[:12], last_applied(there.history(stack))
-    for each in affected_since_applied(project, os.environ, {stack: last}):
+    is_known = replace(last, commit=last.commit or last.going)
+    for each in affected_since_applied(project, os.environ, {stack: is_known}):
         why = "; ".join([*each.whole, *(f"{name}: {', '.join(all_)}" for name, all_ in each.workloads.items())])
         raise PermanentError(
             f"{stack} is not at what {short} declares ({why}): apply that first; where it is at a later commit, apply that "
             "one's plan"
         )
 
+    if last.going:
+        told = "".join(f"\n  {work.message.partition(';')[0]}" for work in record_of(stack).going)
+        raise NotYetError(f"{stack} is not through with {short}, so nothing was applied; run it again later:{told}")
     found = _not_through(stack, last)
     if not found:
         return
@@ -163,7 +182,22 @@ def _not_through(stack: str, last: Applied) -> list[NotThrough]:
     return list(not_through(declared_applications(stack), declared_statuses(stack), last.commit, brought))
 
 
-def _wait(stack: str, seconds: float) -> None:
+def record_of(stack: str) -> Record:
+    """What is known of the work that updates of a stack left; nothing where only the official CLI reads its state."""
+    from heliostat.cli.session import Place
+    from heliostat.engine.stackerrors import StackError
+    from heliostat.engine.state import going
+    from heliostat.engine.state.backend import StackRef
+
+    place = Place.here()
+    try:
+        return going.read(place.backend, StackRef.parse(stack, place.require_project().name))
+    except StackError:
+        return going.Record()
+
+
+def wait_for(stack: str, seconds: float) -> None:
+    """Wait for whoever holds a stack."""
     from heliostat.cli.session import Place
     from heliostat.engine.stackerrors import StackError
     from heliostat.engine.state import locks

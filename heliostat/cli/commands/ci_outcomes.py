@@ -31,8 +31,8 @@ def outcomes(named: tuple[str, ...], with_environments: bool, since: float, as_j
 
     What an earlier merge changed, and a later one's update rolled out, is told on the earlier one.
 
-    A rollout that an `up --detach` left goes on without a job. This is for a schedule, and for the end of a job: run again, it
-    changes what has changed.
+    What an `up --detach` left goes on without a job: rollouts, and trainings and the like. This is for a schedule, and for the
+    end of a job: run again, it changes what has changed.
     """
     from heliostat.cli.commands.env import environments_here
     from heliostat.cli.rollouts.locate import stacks_here
@@ -44,10 +44,13 @@ def outcomes(named: tuple[str, ...], with_environments: bool, since: float, as_j
     there = stacks_here()
     stacks = named or (there.name(None),)
     failures: dict[str, str] = {}
-    found = [each for stack in stacks for each in _outcomes(stack, time.time() - since, failures)]
+    moment = time.time() - since
+    found = [each for stack in stacks for each in _outcomes(stack, moment, failures)]
+    found += [each for stack in stacks for each in _work(stack, moment, failures)]
     records, damaged = environments_here(quiet=True).records.survey() if with_environments else ([], [])
     failures |= {each.name: each.told for each in damaged}
     found += _of_environments(records, failures)
+    found += [each for record in records for each in _work(record.name, moment, failures, of_branch=True)]
     full = {stack.rpartition("/")[2]: stack for stack in stacks}
     merges = Merges(Place.here().require_project(), os.environ, lambda stack: there.history(full[stack]), say.told)
     told = tell(open_forge(os.environ), found, {each.name: each.branch for each in records}, merges.of)
@@ -72,6 +75,23 @@ def _outcomes(stack: str, since: float, failures: dict[str, str]) -> Iterator[Ro
             yield from outcomes_in(short, status, newest_first(store, name), since)
     except (PermanentError, RetryableError, EngineError) as error:
         failures[short] = str(error)
+
+
+def _work(stack: str, since: float, failures: dict[str, str], *, of_branch: bool = False) -> Iterator[RolloutOutcome]:
+    """What updates of a stack left that goes on by itself, or ended."""
+    from heliostat.cli.commands.ci_apply import record_of
+    from heliostat.engine.errors import EngineError
+
+    try:
+        record = record_of(stack)
+    except EngineError as error:
+        failures[stack.rpartition("/")[2]] = str(error)
+        return
+    if record.works:
+        from heliostat.gitops.going_on import outcomes_of, standings_of
+
+        found = standings_of(record)
+        yield from outcomes_of(stack.rpartition("/")[2], record, found, since, of_branch=of_branch)
 
 
 def _of_environments(records: Sequence[EnvironmentRecord], failures: dict[str, str]) -> Iterator[RolloutOutcome]:

@@ -34,7 +34,11 @@ def env() -> None:
 
 @env.command("up")
 @click.option("--branch", metavar="NAME", help="Its branch; by default the one that is checked out, or that CI runs for.")
-@click.option(switches.DETACH, is_flag=True, help="Leave each rollout once it has begun; it goes on by itself.")
+@click.option(
+    switches.DETACH,
+    is_flag=True,
+    help="Leave each rollout once it has begun, and work that takes long: it goes on by itself.",
+)
 @click.option(switches.RETRY_REFUSED, is_flag=True, help="Ship again what was rolled back or refused before.")
 @options.as_json
 @options.everywhere
@@ -216,6 +220,7 @@ def _show(environments: Environments, record: EnvironmentRecord, as_json: bool) 
         ("commit", record.commit or "none"),
         ("platform", record.platform),
         *([("did not come up", record.failure)] if record.failure else []),
+        *([("goes on", record.going)] if record.going else []),
         ("last use", ago(record.used, time.time())),
         ("goes", _end(environments, record, clock(record.expires))),
         *([("data", sample_text(record.sample))] if record.sample is not None else []),

@@ -18,6 +18,7 @@ from heliostat.engine.events import (
     PolicyViolation,
     PropertyChange,
     StepFailed,
+    StepLeft,
     StepStarted,
     StepSucceeded,
 )
@@ -31,6 +32,8 @@ class Status(Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    LEFT = "left"
+    """What it began goes on without the operation."""
 
 
 @dataclass
@@ -92,6 +95,8 @@ class Board:
             self._end(event.urn, event.op, event.seconds, Status.DONE, event.changes)
         elif isinstance(event, StepFailed):
             self._end(event.urn, event.op, event.seconds, Status.FAILED, ())
+        elif isinstance(event, StepLeft):
+            self._end(event.urn, event.op, event.seconds, Status.LEFT, ())
         elif isinstance(event, Diagnostic):
             self._tell(event)
         elif isinstance(event, Outputs):
@@ -171,17 +176,20 @@ class Board:
         """At most `limit` rows with their depth, parents before children, and how many more there would be.
 
         Unchanged resources are left out (unless `sames`), and those that are only read (unless `reads`), but for the
-        parents of what is shown. Where not all fit, failed and running ones come first, then what ended last.
+        parents of what is shown. Where not all fit, failed ones, those that go on and running ones come first, then what
+        ended last.
         """
         troubled = self.troubled()
         wanted = [
             row
             for row in self.rows.values()
-            if row.status is Status.FAILED or row.urn in troubled or not self._is_quiet(row.op, sames=sames, reads=reads)
+            if row.status in (Status.FAILED, Status.LEFT)
+            or row.urn in troubled
+            or not self._is_quiet(row.op, sames=sames, reads=reads)
         ]
         chosen = wanted
         if len(wanted) > limit:
-            rank = {Status.FAILED: 0, Status.RUNNING: 1, Status.DONE: 2}
+            rank = {Status.FAILED: 0, Status.LEFT: 0, Status.RUNNING: 1, Status.DONE: 2}
             ends = {row.key: row.started + row.seconds for row in wanted}
             chosen = sorted(wanted, key=lambda row: (rank[row.status], -ends[row.key]))[:limit]
         shown = self._with_parents({row.key for row in chosen})

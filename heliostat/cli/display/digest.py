@@ -75,7 +75,8 @@ class DigestDisplay:
             **judged.document(self.board),
             "duration": int(result.seconds * _NANOSECONDS),
             "changeSummary": {str(op): count for op, count in result.changes.items() if count},
-            "result": "succeeded" if result.succeeded else "failed",
+            "result": messages.result_of(result),
+            "goesOn": [{"urn": each.urn, "message": each.message, **each.details} for each in result.going],
         }
         if self.board.price is not None:
             document["price"] = pricing.document(self.board.price.comparison())

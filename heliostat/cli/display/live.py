@@ -100,7 +100,7 @@ class LiveDisplay:
         lines = []
         for (_, row), (kind, name, status) in zip(rows, cells, strict=True):
             sign, colour, _ = messages.marks(row.op, preview=self.look.preview, gone=row.gone)
-            colour = "red" if row.status is Status.FAILED else colour
+            colour = {Status.FAILED: "red", Status.LEFT: "yellow"}.get(row.status, colour)
             drawn = Text(no_wrap=True, overflow="crop")
             drawn.append(sign.rjust(2) + " ", style=colour)
             drawn.append(cut_front(kind, widths[0]).ljust(widths[0] + _GAP))
@@ -114,6 +114,8 @@ class LiveDisplay:
     def _status(self, row: Row) -> str:
         if row.status is Status.FAILED:
             return f"{messages.running(row.phase)} failed ({messages.duration(row.seconds)})"
+        if row.status is Status.LEFT:
+            return messages.GOES_ON
         if row.op is Op.SAME:
             return ""
         if row.status is Status.RUNNING:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from heliostat.cli.say import line
-from heliostat.engine.events import Op, PropertyChange
+from heliostat.engine.events import Op, PropertyChange, Summary
 from heliostat.engine.state.snapshot import UNKNOWN, Secret
 
 SECRET_TEXT = "[secret]"  # noqa: S105 -- what stands for a secret
 _LONGEST_VALUE = 120
+GOES_ON = "goes on by itself"
+"""What a step began that the operation left."""
 
 SIGNS = {
     Op.SAME: " ",
@@ -63,6 +65,11 @@ _GONE = ("x", "yellow", "gone")
 """Sign, colour and word of what a look at the world does not find any more: it leaves the state, and nothing was deleted."""
 _REPLACING = frozenset({Op.CREATE_REPLACEMENT, Op.DELETE_REPLACED, Op.READ_REPLACEMENT, Op.DISCARD_REPLACED})
 _SUMMED = (Op.CREATE, Op.IMPORT, Op.UPDATE, Op.REPLACE, Op.DELETE, Op.READ, Op.READ_DISCARD, Op.REFRESH)
+
+
+def result_of(summary: Summary) -> str:
+    """How an operation ended, in the history's words."""
+    return "succeeded" if summary.succeeded else "goes-on" if summary.goes_on else "failed"
 
 
 def running(op: Op) -> str:

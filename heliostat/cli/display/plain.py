@@ -7,7 +7,7 @@ from rich.console import Console
 from heliostat.cli.display import judged, messages, report
 from heliostat.cli.display.board import HALVES, Board
 from heliostat.cli.display.report import Look
-from heliostat.engine.events import Diagnostic, Event, Op, StepFailed, StepStarted, StepSucceeded, Summary
+from heliostat.engine.events import Diagnostic, Event, Op, StepFailed, StepLeft, StepStarted, StepSucceeded, Summary
 
 _AT_THE_END = frozenset({"warning", "error"})
 
@@ -57,7 +57,7 @@ class PlainDisplay:
         report.summary(self.console, self.board, result, self.look)
 
     def _line(self, event: Event) -> str:
-        if isinstance(event, StepStarted | StepSucceeded | StepFailed):
+        if isinstance(event, StepStarted | StepSucceeded | StepFailed | StepLeft):
             return self._step(event)
         if isinstance(event, Diagnostic) and event.ephemeral and self.look.suppress_progress:
             return ""
@@ -68,13 +68,15 @@ class PlainDisplay:
             return text if event.severity != "debug" or self.look.debug else ""
         return ""
 
-    def _step(self, event: StepStarted | StepSucceeded | StepFailed) -> str:
+    def _step(self, event: StepStarted | StepSucceeded | StepFailed | StepLeft) -> str:
         if isinstance(event, StepSucceeded) and event.op is Op.DELETE and self.board.is_gone(event.urn):
             sign, _, word = messages.marks(event.op, preview=self.look.preview, gone=True)
             return f"{sign:>2} {report.label(event.urn, self.look)} {word} ({messages.duration(event.seconds)})"
         head = f"{messages.SIGNS[event.op]:>2} {report.label(event.urn, self.look)}"
         if isinstance(event, StepFailed):
             return f"{head} {messages.running(event.op)} failed ({messages.duration(event.seconds)})"
+        if isinstance(event, StepLeft):
+            return f"{head} {messages.GOES_ON} ({messages.duration(event.seconds)})"
         if self._is_quiet(event.op):
             return ""
         if isinstance(event, StepStarted):

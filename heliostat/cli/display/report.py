@@ -113,6 +113,12 @@ def summary(console: Console, board: Board, result: Summary, look: Look) -> None
     failed = [row for row in board.rows.values() if row.status.value == "failed"]
     if failed:
         say(console, f"    {len(failed)} failed", "red")
+    if result.going:
+        say(console, f"    {len(result.going)} {'goes' if len(result.going) == 1 else 'go'} on", "yellow")
+    for each in result.going:
+        say(console, f"      {label(each.urn, look)}: {clean(each.message)}", "yellow")
+    if result.going and not result.cancelled:
+        say(console, "    What needs it is not done, and nothing is deleted yet.")
     interrupted = [row for row in board.rows.values() if row.status.value == "running"]
     if interrupted and not look.preview:
         say(console, f"    {len(interrupted)} interrupted", "yellow")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from heliostat.engine.errors import ProviderError
+from heliostat.engine.errors import GoesOn, ProviderError
 from heliostat.engine.protocol.callbacks import CallbackError, Callbacks
 from heliostat.engine.protocol.properties import to_struct
 from heliostat.engine.state.snapshot import Resource
@@ -88,6 +88,8 @@ class Hooks:
         while True:
             try:
                 return await attempt()
+            except GoesOn:
+                raise
             except ProviderError as error:
                 failures.insert(0, str(error))
                 if not await self._wanted_again(kind, old, new, failures):

@@ -11,8 +11,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from heliostat.engine.errors import EngineError, ProgramEnded, ProviderError, Reported
-from heliostat.engine.events import Diagnostic, Event, Op, PropertyChange, StepFailed, StepStarted, StepSucceeded
+from heliostat.engine.errors import EngineError, GoesOn, ProgramEnded, ProviderError, Reported
+from heliostat.engine.events import (
+    Diagnostic,
+    Event,
+    GoingOn,
+    Op,
+    PropertyChange,
+    StepFailed,
+    StepLeft,
+    StepStarted,
+    StepSucceeded,
+)
 from heliostat.engine.planning.hooks import Hooks
 from heliostat.engine.planning.plans import Constraint, Plan
 from heliostat.engine.planning.registry import Registry
@@ -64,6 +74,11 @@ class Operation:
     errored: bool = False
     halted: asyncio.Event = field(default_factory=asyncio.Event)
     failed: set[Urn] = field(default_factory=set)
+    """What is not done, for a step of it failed, goes on, or what it needs is among them."""
+    errors: dict[Urn, str] = field(default_factory=dict)
+    """Why steps failed."""
+    going: dict[Urn, GoingOn] = field(default_factory=dict)
+    """What providers began that goes on without the operation."""
     defects: list[BaseException] = field(default_factory=list)
     olds: dict[Urn, Resource] = field(default_factory=dict)
     news: dict[Urn, Resource] = field(default_factory=dict)
@@ -121,8 +136,13 @@ class Operation:
         self.halted.set()
         return Reported(message)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing failed so far, and nothing goes on that others need."""
+        return not (self.errored or self.going)
+
     def depends_on_failed(self, resource: Resource) -> bool:
-        """Whether something that `resource` needs has failed or was skipped."""
+        """Whether something that `resource` needs has failed, goes on or was skipped."""
         return bool(self.failed) and not dependencies_of(resource).isdisjoint(self.failed)
 
     @asynccontextmanager
@@ -137,7 +157,8 @@ class Operation:
     ) -> AsyncIterator[Outcome]:
         """Runs a step's body when there is a slot, tells how it went, and turns a provider's error into Reported.
 
-        A failure stops the operation in order, unless it is to continue on errors, or the step is `lenient`.
+        A failure stops the operation in order, unless it is to continue on errors, or the step is `lenient`. What goes on
+        without the operation is no failure.
         """
         async with self.slots:
             if self.halted.is_set():
@@ -151,6 +172,9 @@ class Operation:
                 yield outcome
             except ProgramEnded:
                 raise Stopped from None
+            except GoesOn as going:
+                self._step_left(op, resource.urn, time.monotonic() - started, going)
+                raise Reported(str(going)) from None
             except ProviderError as error:
                 self._step_failed(op, resource.urn, time.monotonic() - started, str(error), lenient=lenient)
                 raise Reported(str(error)) from None
@@ -178,11 +202,18 @@ class Operation:
             f"{urn} is not as it was planned: {why}. Nothing of it was done: preview it again, and plan anew", urn
         )
 
+    def _step_left(self, op: Op, urn: Urn, elapsed: float, going: GoesOn) -> None:
+        """Notes what goes on: the operation does the rest that can be done without it, and nothing is wrong."""
+        self.sink(StepLeft(urn, op, elapsed, str(going)))
+        self.failed.add(urn)
+        self.going[urn] = GoingOn(urn, str(going), dict(going.details))
+
     def _step_failed(self, op: Op, urn: Urn, elapsed: float, message: str, *, lenient: bool) -> None:
         self.tell("error", message, urn)
         self.sink(StepFailed(urn, op, elapsed, message))
         self.errored = True
         self.failed.add(urn)
+        self.errors[urn] = message
         if not (lenient or self.continue_on_error):
             self.halted.set()
 

@@ -110,7 +110,7 @@ class Planner:
             new, imported = replace(new, created=old.created, modified=old.modified, replacement_trigger=None), True
         new = await self._judged(goal, await self.checks.checked(goal, old, new, gone=new.urn in self.deleted))
         targeted = self.op.scope.includes(new)
-        if targeted:
+        if targeted and not self.op.depends_on_failed(new):  # what is not done need not be as it was planned
             self._hold(goal, old, new)
         self.op.scope.note(new)
         if targeted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from collections import deque
@@ -15,7 +16,7 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2
 
-from heliostat.engine.errors import EngineError, InitFailed, NoCredentials, ProviderError, Unimplemented
+from heliostat.engine.errors import EngineError, GoesOn, InitFailed, NoCredentials, ProviderError, Unimplemented
 from heliostat.engine.protocol.children import MAX_MESSAGE_BYTES, Child
 from heliostat.engine.protocol.launching import Ahead, command_of, start
 from heliostat.engine.protocol.properties import from_struct
@@ -27,6 +28,8 @@ CANCEL_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5.0
 DEATH_NOTICE_S = 2.0
 """How long a broken connection may be ahead of the news that its process died."""
+GOES_ON = "heliostat-goes-on-bin"
+"""Trailing metadata of a call that began what goes on without it: a JSON object of texts, for whoever looks for it."""
 
 LineSink = Callable[[str], None]
 
@@ -181,11 +184,22 @@ def _how(code: int) -> str:
     return f"of signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
 
 
+def _texts(packed: bytes) -> dict[str, str]:
+    """A JSON object of texts; none where it is no such thing."""
+    try:
+        found = json.loads(packed)
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
 def explained(error: grpc.aio.AioRpcError) -> ProviderError:
     """The error of a call with what its details say; secrets are the provider's to keep out of it."""
     message = error.details() or error.code().name
     metadata: Any = error.trailing_metadata() or ()
     packed = next((value for key, value in metadata if key == "grpc-status-details-bin"), None)
+    if (going := next((value for key, value in metadata if key == GOES_ON), None)) is not None:
+        return GoesOn(message, _texts(going))
     if error.code() == grpc.StatusCode.UNIMPLEMENTED:
         return Unimplemented(message)
     if error.code() == grpc.StatusCode.UNAUTHENTICATED:

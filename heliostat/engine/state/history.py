@@ -31,7 +31,7 @@ class Entry:
     start_time: int
     end_time: int
     result: str
-    """`succeeded`, `failed` or `in-progress`."""
+    """`succeeded`, `failed`, `in-progress`, or `goes-on`: nothing failed, and the rest is done once what goes on has ended."""
     changes: dict[str, int]
     message: str = ""
     environment: dict[str, str] = field(default_factory=dict)

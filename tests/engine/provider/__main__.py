@@ -6,6 +6,7 @@ It keeps no world; each call is a line of JSON in the file LAB_LOG. Inputs that 
   fail        the name of a call that fails ("create", "update", "delete", "read")
   closed      true: a read is let in to nothing, for want of credentials
   fail_until_open  true: every call fails until the file LAB_GATE exists
+  leave       the name of a call that leaves what it began to itself, until the file LAB_GATE exists
   half        true: a create leaves something behind that is not well, unless an update comes
   complain    what a create says as it fails
   die         the name of a call at which the process kills itself
@@ -81,6 +82,9 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
             await asyncio.sleep(0.02)
         if inputs.get("fail") == method or (inputs.get("fail_until_open") and not is_open()):
             await context.abort(grpc.StatusCode.UNKNOWN, f"{method} of {name} was told to fail")
+        if inputs.get("leave") == method and not is_open():
+            going = json.dumps({"job": f"job-of-{name}"}).encode()
+            await context.abort(grpc.StatusCode.ABORTED, f"{name} goes on", (("heliostat-goes-on-bin", going),))
         if method == "read" and inputs.get("closed"):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, f"nothing lets anybody in to {name}")
         if method == "create" and inputs.get("complain"):

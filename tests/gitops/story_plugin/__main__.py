@@ -1,6 +1,7 @@
 """The plugin `heliostat` without Ray and MLflow: data, trainings and versions are files of the folder that `STORY` names.
 
-All else is the plugin's own. A training is named by what decides about it, and one that is known is taken.
+All else is the plugin's own. A training is named by what decides about it, and one that is known is taken. Where that folder
+has one `jobs`, a training is a job there first, which runs until a test ends it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from heliostat.provider import application, plugin, registry
+from heliostat.provider import application, plugin, ray_work, registry, train_job
 from heliostat.provider.dataset import DatasetHandler
 from heliostat.provider.model_version import ModelVersionHandler
 from heliostat.provider.resource import Context, Created, Failure
@@ -22,6 +23,7 @@ from heliostat.spec.model_resources import ModelVersionInputs, ModelVersionOutpu
 from heliostat.spec.training_resources import DatasetAddress, DatasetInputs, DatasetOutputs, TrainJobInputs, TrainJobOutputs
 
 WORLD = Path(os.environ["STORY"])
+JOBS = WORLD / "jobs"
 
 
 def digest_of(*values: Any) -> str:
@@ -42,6 +44,12 @@ def remember(name: str, **entry: Any) -> int:
         (WORLD / f"{name}.json").write_text(json.dumps(entries))
         return len(entries)
     return keys.index(entry["key"]) + 1
+
+
+async def has_ended_well(inputs: TrainJobInputs) -> bool:
+    from kept_jobs import KeptJobs
+
+    return any(job.status == "SUCCEEDED" for job in await KeptJobs(JOBS).attempts(train_job._base(inputs)))
 
 
 class Inspected:
@@ -71,6 +79,8 @@ class TrainJob(Inspected, TrainJobHandler):
 
     async def create(self, context: Context, inputs: TrainJobInputs) -> Created[TrainJobOutputs]:
         digest = digest_of(inputs.code.digest, inputs.dataset.digest, inputs.parameters)
+        if JOBS.is_dir() and not await has_ended_well(inputs):
+            await ray_work.run(train_job._work(inputs), context)
         number = remember("trainings", key=digest, experiment=inputs.experiment)
         made = {"digest": digest, "run_id": f"run-{number}", "model_uri": f"models:/m-{number}", "metrics": {}}
         return Created(digest, TrainJobOutputs(**inputs.model_dump(), **made))
@@ -113,6 +123,10 @@ async def _loadable(_: Any) -> None:
 
 if __name__ == "__main__":
     application._require_loadable = _loadable
+    sys.path.append(str(Path(__file__).parent.parent))
+    from kept_jobs import KeptJobs
+
+    ray_work.open_runner = lambda address, own=None: KeptJobs(JOBS)
     sys.modules["story_plugin"] = sys.modules["__main__"]
     for handler in (Dataset, TrainJob, ModelVersion, Application):
         registry.HANDLERS[handler.token] = f"story_plugin:{handler.__name__}"

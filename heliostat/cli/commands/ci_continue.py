@@ -1,0 +1,153 @@
+"""`heliostat ci continue`: does the rest of updates that left work which goes on by itself, once it has ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from heliostat.cli import options, say, switches
+from heliostat.cli.durations import Duration
+from heliostat.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from heliostat.engine.state.going import Record
+    from heliostat.gitops.records import EnvironmentRecord
+
+_READY: Final = "ready"
+_ON_ITS_WAY: Final = "on its way"
+_BAD: Final = frozenset({"failed", "by hand"})
+
+
+@dataclass(frozen=True)
+class _Continued:
+    """What became of one stack's update."""
+
+    stack: str
+    standing: str
+    """`nothing`, `on its way`, `ready`, `done`, `stopped`, `by hand` or `failed`."""
+    told: str = ""
+
+
+@click.command("continue")
+@click.option("--stack", "-s", "named", multiple=True, metavar="NAME", help="These stacks; by default the selected one.")
+@click.option("--environments", "with_environments", is_flag=True, help="Branches' environments, too; without -s, them alone.")
+@click.option("--dry-run", is_flag=True, help="Only say how it stands; ends with 75 where there is nothing to do yet.")
+@click.option(
+    "--lock-timeout",
+    "patience",
+    type=Duration(),
+    default="10m",
+    show_default=True,
+    help="How long to wait for whoever holds a stack.",
+)
+@options.as_json
+@options.everywhere
+def continue_(named: tuple[str, ...], with_environments: bool, dry_run: bool, patience: float, as_json: bool) -> int:
+    """Do the rest of updates that left work which goes on by itself, once it has ended; meant for a schedule.
+
+    The commit that the update was of is checked out for it, and it is held to the plan that the update was held to. Work that
+    goes on is only looked at, and nothing is done for an update that failed. What takes long is left again.
+    """
+    from heliostat.cli.rollouts.locate import stacks_here
+
+    stacks = named or (() if with_environments else (stacks_here().name(None),))
+    done = [_continued(stack, dry_run, patience) for stack in stacks]
+    if with_environments:
+        done += _environments(dry_run)
+    if as_json:
+        say.out(json.dumps([asdict(each) for each in done], indent=2))
+    else:
+        say.out("\n".join(f"{each.stack}: {each.standing}{each.told and f': {each.told}'}" for each in done))
+    if dry_run:
+        return Exit.OK if any(each.standing == _READY for each in done) else Exit.TRY_LATER
+    return Exit.FAILED if any(each.standing in _BAD for each in done) else Exit.OK
+
+
+def _continued(stack: str, dry_run: bool, patience: float) -> _Continued:
+    """One that fails holds up no other."""
+    from heliostat.cli.commands.ci_apply import record_of, wait_for
+    from heliostat.engine.errors import EngineError
+    from heliostat.systems.errors import PermanentError, RetryableError
+
+    try:
+        record = record_of(stack)
+        looked = _looked_at(stack, record)
+        if dry_run or looked.standing != _READY:
+            return looked
+        wait_for(stack, patience)
+        # Whoever held it may have done the rest.
+        record = record_of(stack)
+        return _go_on(stack, record) if record.going and not record.stopped else _Continued(stack, "nothing")
+    except (PermanentError, RetryableError, EngineError) as error:
+        return _Continued(stack, "failed", str(error))
+
+
+def _looked_at(stack: str, record: Record) -> _Continued:
+    """How the update of a stack stands."""
+    if not record.going:
+        return _Continued(stack, "nothing")
+    if record.stopped:
+        return _Continued(stack, "stopped", f"{record.stopped}; mend it, and run `heliostat up`, or merge what mends it")
+    from heliostat.gitops.going_on import standings_of
+
+    found = standings_of(record)
+    told = "; ".join(each.line for each in found)
+    if not any(each.is_ready for each in found):
+        return _Continued(stack, _ON_ITS_WAY, told)
+    if not record.commit:
+        return _Continued(stack, "by hand", f"{told}. It was begun from a checkout with changes: run `heliostat up` there")
+    return _Continued(stack, _READY, told)
+
+
+def _go_on(stack: str, record: Record) -> _Continued:
+    from heliostat.cli.session import Place
+    from heliostat.gitops.commands import CommandLine, WorkGoesOnError
+    from heliostat.systems.git_checkout import checked_out
+
+    root = Place.here().require_project().root
+    with tempfile.TemporaryDirectory(prefix="heliostat-plan-") as folder, checked_out(root, os.environ, record.commit):
+        plan = Path(folder) / "plan.json"
+        if record.plan:
+            plan.write_text(record.plan, encoding="utf-8")
+        try:
+            CommandLine(root).apply(stack, plan if record.plan else None, [switches.DETACH])
+        except WorkGoesOnError:
+            return _Continued(stack, _ON_ITS_WAY, "something else goes on by now")
+    return _Continued(stack, "done", f"{record.commit[:12]} is applied")
+
+
+def _environments(dry_run: bool) -> Iterator[_Continued]:
+    """Those of branches, as the preview template declares them: none of them has a plan."""
+    from heliostat.cli.commands.ci_apply import record_of
+    from heliostat.cli.commands.env import environments_here
+    from heliostat.engine.errors import EngineError
+    from heliostat.systems.errors import PermanentError, RetryableError
+
+    environments = environments_here(quiet=True)
+    for each in environments.records.all():
+        if not each.going or each.leaving:
+            continue
+        try:
+            looked = _looked_at(each.name, record_of(each.name))
+            if looked.standing == _ON_ITS_WAY and not dry_run:
+                environments.note_use(each)  # nobody can use it before it is up
+            yield looked if dry_run or looked.standing != _READY else _environment(each)
+        except (PermanentError, RetryableError, EngineError) as error:
+            yield _Continued(each.name, "failed", str(error))
+
+
+def _environment(record: EnvironmentRecord) -> _Continued:
+    from heliostat.cli.commands.env import environments_here
+    from heliostat.cli.session import Place
+    from heliostat.systems.git_checkout import checked_out
+
+    with checked_out(Place.here().require_project().root, os.environ, record.commit):
+        after = environments_here(quiet=True).up(record.branch, record.commit, [switches.DETACH])
+    return _Continued(record.name, _ON_ITS_WAY, after.going) if after.going else _Continued(record.name, "done")
