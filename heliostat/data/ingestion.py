@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from heliostat.data.columns import is_text
-from heliostat.data.splits import Split, SplitTables, in_utc
+from heliostat.data.splits import GroupSplit, LatestSplit, Split, SplitTables, TimeSplit, in_utc
 from heliostat.spec.base import EntryPoint, Model, is_empty, is_none
 from heliostat.spec.ingestion import DataSetSource, DataSettings, FilesSource, IncrementalQuery, RowSource, WatchedSource
 
@@ -42,8 +42,8 @@ class Ingestion(Model):
     """Where they are."""
     label: str
     """The column to predict."""
-    split: Split
-    """Which rows are trained on, validated and tested with."""
+    split: Annotated[TimeSplit | LatestSplit | GroupSplit, Field(discriminator="kind")]
+    """Which rows are trained on, validated and tested with; the latest are those before `until`."""
     key: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """The columns that name a row; of several rows with the same the newest counts. By default all rows count."""
     time: str | None = Field(default=None, exclude_if=is_none)
@@ -72,7 +72,24 @@ class Ingestion(Model):
                 f"rows of a {what} are taken up to a moment: name it in `data.until` of the workload's section; a later one "
                 "asks for new rows"
             )
+        if found.until is None and isinstance(found.split, LatestSplit):
+            raise ValueError(
+                "the split is of the latest rows before a moment: name it in `data.until` of the workload's section"
+            )
         return found
+
+    @property
+    def boundaries(self) -> Split:
+        """The split, where it begins and ends.
+
+        Raises:
+            ValueError: it is of the latest rows before `until`, and there is none.
+        """
+        if not isinstance(self.split, LatestSplit):
+            return self.split
+        if self.until is None:
+            raise ValueError("the split is of the latest rows before `until`, and there is none")
+        return self.split.before(self.until)
 
     @property
     def watched(self) -> WatchedSource | None:
@@ -88,6 +105,9 @@ class Ingestion(Model):
         wrong = []
         if self.until is not None and self.time is None:
             wrong.append("`until` is a moment of `time`: name the column that says when a row happened")
+        if isinstance(self.split, LatestSplit) and self.split.column != self.time:
+            of = f"`until` is of `{self.time or 'time'}`"
+            wrong.append(f"the latest rows are told by {self.split.column!r}, and {of}: let both be one column")
         if isinstance(self.source, IncrementalQuery) and not self.key:
             wrong.append("a query reads rows again that changed: name the columns that tell them in `key`")
         if self.labels is not None and self.labels.column == self.labels.on:
@@ -237,7 +257,7 @@ def split(
     Raises:
         ValueError: a column to split by is not there, or the further rows have other columns.
     """
-    found = ingestion.split.apply(rows)
+    found = ingestion.boundaries.apply(rows)
     counted.notes += found.notes
     if augment is None:
         return found

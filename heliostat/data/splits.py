@@ -84,6 +84,35 @@ class TimeSplit(Model):
         return _tables(table, masks, notes)
 
 
+class LatestSplit(Model):
+    """The latest rows before a moment are tested with, those before them validated with: where the moment moves on, what is
+    trained on does as well. Of a `TimeSplit`, rows that come are all tested with.
+    """
+
+    kind: Literal["latest"] = "latest"
+    column: str
+    """When a row happened; a time without a zone counts as UTC."""
+    validation: Annotated[timedelta, Field(gt=timedelta())]
+    """How long the validation split is."""
+    test: Annotated[timedelta, Field(gt=timedelta())]
+    """How long the test split is, which ends with that moment."""
+    gap: Annotated[timedelta, Field(ge=timedelta())] = timedelta()
+    """As that of a `TimeSplit`."""
+    group: str | None = Field(None, exclude_if=is_none)
+    """As that of a `TimeSplit`."""
+
+    def before(self, moment: datetime) -> TimeSplit:
+        """The split of the rows before a moment."""
+        test_from = moment - self.test
+        return TimeSplit(
+            column=self.column,
+            validation_from=test_from - self.validation,
+            test_from=test_from,
+            gap=self.gap,
+            group=self.group,
+        )
+
+
 class GroupSplit(Model):
     """All rows of a group (a customer, a patient, a session) are in one split, by a hash of its name."""
 

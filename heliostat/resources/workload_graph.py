@@ -25,6 +25,7 @@ from heliostat.spec.batch import ParquetSink, PostgresSink, SnapshotSource, batc
 from heliostat.spec.judging import metric_functions, resolved_gate, resolved_strategy
 from heliostat.spec.postprocessing import PostprocessingStep, step_functions
 from heliostat.spec.problem import Problem
+from heliostat.spec.retraining import UNTIL
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.training_resources import Code, ContractCode
 from heliostat.spec.workload import Workload
@@ -154,6 +155,7 @@ class WorkloadGraph:
         parameters = args.parameters_of_data(self.name, spec.data_parameters)
         retrained_by = args.value_of_retraining(self.name, spec, parameters)
         trains_here = not spec.model and spec.federated is None
+        self._warn_of_what_moves_nothing()
         Monitor(
             self._own_name,
             args.code(args.contract, *self._problem.functions, *self._transforming),
@@ -170,6 +172,17 @@ class WorkloadGraph:
             transformed=self._transformed,
             privacy=spec.serving.privacy,
             new_data=self._ingestion.watched if self._ingestion is not None and trains_here else None,
+        )
+
+    def _warn_of_what_moves_nothing(self) -> None:
+        """Tell where a retraining brings rows that none of it is trained on."""
+        policy = self.spec.monitor.retraining if self.spec.monitor is not None else None
+        if policy is None or policy.data_parameter != UNTIL or self._ingestion is None or self._ingestion.split.kind != "time":
+            return
+        pulumi.warn(
+            f"monitor.retraining.dataParameter of {self.name} is {UNTIL}, and its TimeSplit stays where it is: rows that come "
+            "are tested with, and none is trained on; declare a LatestSplit",
+            self.parent,
         )
 
     def _trained(self, data: Dataset) -> Candidate:

@@ -49,6 +49,27 @@ def test_rows_from_the_moment_on_and_without_a_time_are_left_out_and_counted():
     assert prepared(ingestion(time="at", until=NOON), naive, None, Counted())["id"].to_pylist() == [0]
 
 
+LATEST = {"kind": "latest", "column": "at", "validation": "PT1H", "test": "PT2H"}
+
+
+def test_the_latest_rows_before_until_are_tested_with():
+    wanted = ingestion(time="at", until=NOON, split=LATEST)
+    found = split(wanted, prepared(wanted, rows(), None, Counted()), None, Counted())
+    assert [table["id"].to_pylist() for _, table in found] == [[0, 1], [2], [3, 4]]
+    later = wanted.settled(DataSettings(until=NOON + timedelta(hours=2)))
+    found = split(later, prepared(later, rows(), None, Counted()), None, Counted())
+    assert [table["id"].to_pylist() for _, table in found] == [[0, 1, 2, 3], [4], [5, 6]]
+
+
+def test_the_latest_rows_are_those_before_a_moment_that_somebody_names():
+    undated = ingestion(time="at", split=LATEST)
+    with pytest.raises(ValueError, match=r"latest rows before a moment: name it in `data\.until`"):
+        undated.settled(None)
+    assert undated.settled(DataSettings(until=NOON)).until == NOON
+    with pytest.raises(ValidationError, match="the latest rows are told by 'at', and `until` is of `other`"):
+        ingestion(time="other", split=LATEST)
+
+
 def test_labels_of_people_are_joined_and_the_newest_counts():
     labels = pa.table({"id": [3, 1, 3, 99, 2], "label": ["a", "b", "c", "d", None], "when": [9, 5, 7, 1, 1]})
     given = {"files": FILES, "on": "id", "time": "when"}

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from heliostat.data.leakage import groups_in_two
-from heliostat.data.splits import GroupSplit, Split, TimeSplit
+from heliostat.data.splits import GroupSplit, LatestSplit, Split, TimeSplit
 
 
 def days(count: int = 100, zone: str | None = None) -> pa.Table:
@@ -25,6 +25,27 @@ def test_by_time_earlier_rows_predict_later_ones(zone):
 
     assert [rows.num_rows for _, rows in found] == [31, 28, 41]
     assert found.notes == ()
+
+
+def test_the_latest_rows_before_a_moment_are_tested_with_and_the_moment_moves_all_three():
+    latest = LatestSplit(column="day", validation=timedelta(days=10), test=timedelta(days=20))
+    first, second = (latest.before(datetime(1970, 1, 1) + timedelta(days=number)) for number in (60, 100))
+
+    assert [rows.num_rows for _, rows in first.apply(days(60))] == [30, 10, 20]
+    assert [rows.num_rows for _, rows in second.apply(days(100))] == [70, 10, 20]
+
+
+def test_the_latest_rows_keep_a_gap_and_groups_apart():
+    latest = LatestSplit(column="day", validation=timedelta(days=10), test=timedelta(days=20), gap=timedelta(days=2))
+    assert [rows.num_rows for _, rows in latest.before(datetime(1970, 3, 2)).apply(days(60))] == [28, 8, 20]
+    by_customer = latest.model_copy(update={"gap": timedelta(), "group": "customer"})
+    assert not groups_in_two(dict(by_customer.before(datetime(1970, 3, 2)).apply(days(60))), "customer")
+
+
+@pytest.mark.parametrize("wrong", [{"validation": timedelta()}, {"test": timedelta(days=-1)}, {"gap": timedelta(days=-1)}])
+def test_a_split_of_the_latest_rows_has_some_of_each(wrong):
+    with pytest.raises(ValidationError, match="greater than"):
+        LatestSplit(**{"column": "day", "validation": timedelta(days=1), "test": timedelta(days=1), **wrong})
 
 
 def test_a_date_is_a_time_as_well():

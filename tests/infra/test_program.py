@@ -409,3 +409,23 @@ def test_a_retraining_moves_until_when_rows_are_ingested_only_where_any_are() ->
     assert _args(declared).value_of_retraining("flights", undated, {}) is None
     with pytest.raises(pulumi.RunError, match=r"dataParameter of flights is data\.until: the workload ingests no rows"):
         _args(None).value_of_retraining("flights", spec, {})
+
+
+@pytest.mark.parametrize(("kind", "told"), [("time", 1), ("latest", 0), ("group", 0)])
+def test_a_retraining_that_brings_rows_which_none_is_trained_on_is_warned_of(kind: str, told: int, monkeypatch) -> None:
+    splits = {
+        "time": {"validationFrom": "2026-01-01T00:00:00Z", "testFrom": "2026-02-01T00:00:00Z"},
+        "latest": {"validation": "P28D", "test": "P28D"},
+        "group": {},
+    }
+    source = {"kind": "files", "uri": "file:///rows"}
+    split = {"kind": kind, "column": "time", **splits[kind]}
+    until = "2026-03-01T00:00:00Z"
+    ingestion = Ingestion.model_validate({"source": source, "label": "late", "time": "time", "split": split, "until": until})
+    monkeypatch.setattr(ServedModelArgs, "ingested", lambda *_: ingestion)
+    monkeypatch.setattr(ServedModelArgs, "value_of_retraining", lambda *_: until)
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi, "warn", lambda text, *_: warned.append(text))
+    policy = {"triggers": [{"kind": "new-data", "rows": 9}], "dataParameter": "data.until"}
+    run({"platform": LOCAL, "workloads": {"flights": {"monitor": {"drift": {}, "retraining": policy}}}})
+    assert len([each for each in warned if "declare a LatestSplit" in each]) == told

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _READY: Final = "ready"
 _ON_ITS_WAY: Final = "on its way"
 _BAD: Final = frozenset({"failed", "by hand"})
+_NOT_OURS: Final = (
+    "it is of {commit}, which is not in the history of what is checked out: check that commit out and run `heliostat up`, "
+    "or fetch the whole history"
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,9 @@ def _continued(stack: str, dry_run: bool, patience: float) -> _Continued:
     try:
         record = record_of(stack)
         looked = _looked_at(stack, record)
+        if looked.standing == _READY and not _is_in_history(record.commit):
+            # Who can write where states are could have it do what no branch was given.
+            return _Continued(stack, "by hand", _NOT_OURS.format(commit=record.commit[:12]))
         if dry_run or looked.standing != _READY:
             return looked
         wait_for(stack, patience)
@@ -104,6 +111,14 @@ def _looked_at(stack: str, record: Record) -> _Continued:
     if not record.commit:
         return _Continued(stack, "by hand", f"{told}. It was begun from a checkout with changes: run `heliostat up` there")
     return _Continued(stack, _READY, told)
+
+
+def _is_in_history(commit: str) -> bool:
+    """Whether what is checked out came of a commit: what a schedule's branch never had is nothing that it goes on with."""
+    from heliostat.cli.session import Place
+    from heliostat.systems.git import merge_base
+
+    return merge_base(Place.here().require_project().root, os.environ, commit) == commit
 
 
 def _go_on(stack: str, record: Record) -> _Continued:

@@ -140,7 +140,7 @@ def _times(resources: Sequence[Mapping[str, Any]], workload: str) -> Sequence[st
     ingestion: Mapping[str, Any] = given.get("ingestion") or {}
     split = ingestion.get("split") or {}
     return [
-        split.get("column") if split.get("kind") == "time" else None,
+        split.get("column") if split.get("kind") in ("time", "latest") else None,
         ingestion.get("time"),
         _event(given.get("dataSchema")),
     ]
