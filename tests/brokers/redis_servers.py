@@ -38,7 +38,8 @@ class RedisServer:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1) as asked:
                     asked.sendall(b"PING\r\n")
-                    if asked.recv(64).startswith(b"+PONG"):  # it listens before its file is read, and refuses all the while
+                    # It listens before its file is read, and refuses all the while; who wants a password is there.
+                    if asked.recv(64).startswith((b"+PONG", b"-NOAUTH")):
                         return
             except OSError:
                 pass
