@@ -104,7 +104,8 @@ def kept(folder: Path) -> PlanReport:
     try:
         said = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         stacks = tuple(StackPlan(**{**each, "why": tuple(each["why"])}) for each in said["stacks"])
-        environment = EnvironmentNote(**said["environment"]) if said["environment"] else None
+        note = said["environment"]
+        environment = EnvironmentNote(**{**note, "going": tuple(note.get("going", ()))}) if note else None
         return PlanReport(said["commit"], stacks, environment, said["artefact"], tuple(said.get("comparisons", ())))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PermanentError(

@@ -56,7 +56,7 @@ class Delivery:
 
     def apply(self, meanwhile: Callable[[], None] = lambda: None) -> int:
         """`ci apply`; what somebody else does while it waits for the stack."""
-        self.monkeypatch.setattr(ci_apply, "_wait", lambda stack, seconds: meanwhile())
+        self.monkeypatch.setattr(ci_apply, "wait_for", lambda stack, seconds: meanwhile())
         return run(["ci", "apply", "prod", "--in", str(self.artefact)])
 
 
