@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from heliostat.controller.transactions import all_or_nothing
 from heliostat.spec.review import ReviewedItem, ReviewItem, ReviewLabel
 from heliostat.systems.erasures import ErasedPeople
 
@@ -28,16 +29,9 @@ class ReviewTable:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
-    @contextmanager
-    def whole(self) -> Iterator[None]:
+    def whole(self) -> AbstractContextManager[None]:
         """Have all be kept that is done within, or nothing of it."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        return all_or_nothing(self._db)
 
     def files(self, application: str) -> set[str]:
         """The objects that were read."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -15,6 +15,7 @@ from heliostat.controller.points import Point, dumped, loaded
 from heliostat.controller.review_table import ReviewTable
 from heliostat.controller.schema import migrate
 from heliostat.controller.tables import AccessTable, AuditTable
+from heliostat.controller.transactions import all_or_nothing
 from heliostat.rollout.model import ENDS, Colour, Progress, State
 from heliostat.spec.addresses import RayAddress
 from heliostat.spec.audit import AuditEvent
@@ -76,20 +77,8 @@ class Store:
             sqlite3.Error: it cannot be written.
         """
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        with self._all_or_nothing():
+        with all_or_nothing(self._db):
             self._db.execute(f"PRAGMA user_version = {int(version)}")
-
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            # A full disk may have undone it already, or may refuse no more than the end of it.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
     def states(self) -> dict[str, State]:
         """Every application."""
@@ -106,7 +95,7 @@ class Store:
     ) -> None:
         """Keep an application's state, what happened to its rollout, and what the ledger and the audit log shall be told: all
         or nothing."""
-        with self._all_or_nothing():
+        with all_or_nothing(self._db):
             self._db.execute("REPLACE INTO applications VALUES (?, ?)", (state.name, state.model_dump_json()))
             self._post(entries)
             self.audits.post(acts)
@@ -125,7 +114,7 @@ class Store:
 
     def forget(self, name: str, entries: tuple[Entry, ...] = ()) -> None:
         """An application is gone. How long it takes to start stays known, and what the ledger shall be told."""
-        with self._all_or_nothing():
+        with all_or_nothing(self._db):
             self._post(entries)
             for table in ("rollouts", "events", "golden", "traffic", "samples", "counters", "tallies"):
                 self._db.execute(f"DELETE FROM {table} WHERE application = ?", (name,))  # noqa: S608 - our own names
@@ -181,7 +170,7 @@ class Store:
 
     def save_routes(self, routes: dict[str, Route]) -> None:
         """What HAProxy is about to be told: all of it."""
-        with self._all_or_nothing():
+        with all_or_nothing(self._db):
             self._db.execute("DELETE FROM traffic")
             for route in routes.values():
                 self.save_route(route)
@@ -206,7 +195,7 @@ class Store:
 
     def save_clusters(self, clusters: tuple[RayAddress, ...], states: Iterable[State] = ()) -> None:
         """Keep them, with the states that changed with them."""
-        with self._all_or_nothing():
+        with all_or_nothing(self._db):
             self._db.execute("DELETE FROM clusters")
             rows = [(position, each.model_dump_json()) for position, each in enumerate(clusters)]
             self._db.executemany("INSERT INTO clusters VALUES (?, ?)", rows)
@@ -217,7 +206,7 @@ class Store:
 
     def save_traffic(self, name: str, rollout: int | None, points: list[Point], counters: str) -> None:
         """Points of a rollout, and what was counted until now."""
-        with self._all_or_nothing():
+        with all_or_nothing(self._db):
             self._db.execute("REPLACE INTO counters VALUES (?, ?)", (name, counters))
             self._db.executemany(
                 "REPLACE INTO samples VALUES (?, ?, ?, ?)", [(name, rollout, point.at, dumped(point)) for point in points]
@@ -238,7 +227,7 @@ class Store:
         query = "SELECT at FROM samples WHERE application = ? AND rollout = ? ORDER BY at"
         times = [at for (at,) in self._db.execute(query, (name, rollout))]
         if len(times) > most:
-            with self._all_or_nothing():
+            with all_or_nothing(self._db):
                 self._db.executemany(
                     "DELETE FROM samples WHERE application = ? AND rollout = ? AND at = ?",
                     [(name, rollout, at) for at in times[1 : len(times) // 2 : 2]],
@@ -280,7 +269,7 @@ class Store:
 
     def set_clock(self, boot: str, wall_offset: float) -> None:
         """Keep the clock of this boot."""
-        with self._all_or_nothing():
+        with all_or_nothing(self._db):
             self._db.execute("DELETE FROM clock")
             self._db.execute("INSERT INTO clock VALUES (?, ?)", (boot, wall_offset))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from heliostat.controller.transactions import all_or_nothing
 from heliostat.spec.audit import AuditAnchor, AuditEvent
 from heliostat.spec.roles import AccessPolicy
 
@@ -31,10 +32,9 @@ class AuditTable:
 
     def written(self, sequence: int, hashes: dict[int, str]) -> None:
         """An event is in the log: forget it, and remember the hashes of its entry and of those that were met before it."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("INSERT OR IGNORE INTO audit_hashes VALUES (?, ?)", list(hashes.items()))
-        self._db.execute("DELETE FROM audit_outbox WHERE sequence = ?", (sequence,))
-        self._db.execute("COMMIT")
+        with all_or_nothing(self._db):
+            self._db.executemany("INSERT OR IGNORE INTO audit_hashes VALUES (?, ?)", list(hashes.items()))
+            self._db.execute("DELETE FROM audit_outbox WHERE sequence = ?", (sequence,))
 
     def anchor(self) -> AuditAnchor:
         """All that is remembered."""
@@ -61,14 +61,8 @@ class AccessTable:
 
     def save(self, policy: AccessPolicy | None, event: AuditEvent) -> None:
         """Have it be so, and tell the audit log: both or neither."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with all_or_nothing(self._db):
             self._db.execute("DELETE FROM access")
             if policy is not None:
                 self._db.execute("INSERT INTO access VALUES (1, ?)", (policy.model_dump_json(),))
             self._audits.post([event])
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise

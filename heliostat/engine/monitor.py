@@ -285,8 +285,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         """Exports in which what is of a resource that is not done is as it was before, or not there."""
         old = self.op.olds.get(urn)
         before = old.outputs if old else {}
-        whole = {key: before.get(key) if has_unknowns(value) else value for key, value in outputs.items()}
-        return {key: value for key, value in whole.items() if key in before or not has_unknowns(outputs[key])}
+        known = {key: value for key, value in outputs.items() if not has_unknowns(value)}
+        return {key: known[key] if key in known else before[key] for key in outputs if key in known or key in before}
 
     def _hold_outputs(self, urn: Urn, outputs: dict[str, Any]) -> None:
         """Notes exports in the plan that is made, and raises Reported where they are none of the plan that there is."""

@@ -59,7 +59,7 @@ def last_applied(entries: Iterable[Entry]) -> Applied:
             return Applied(why_unknown=why, going=_going(entry))
         if entry.kind != "update":
             continue
-        commit = entry.environment["git.head"]
+        commit = _commit_of(entry)
         if not entry.is_partial:
             return Applied(commit, since=entry.start_time, parts=tuple(each for each in parts if each != commit))
         parts[commit] = None
@@ -69,13 +69,17 @@ def last_applied(entries: Iterable[Entry]) -> Applied:
 def whole_commit(entry: Entry) -> str:
     """The commit that an operation brought all of a stack to; empty where it did not."""
     is_whole = entry.kind == "update" and not entry.is_partial and _why_unknown(entry) is None
-    return entry.environment["git.head"] if is_whole else ""
+    return _commit_of(entry) if is_whole else ""
 
 
 def _going(entry: Entry) -> str:
     """The commit that an update is on its way to, by itself, with all of a stack; empty where none is."""
-    is_whole = entry.result == "goes-on" and not entry.is_partial and entry.environment.get("git.dirty") != "true"
-    return entry.environment.get("git.head", "") if is_whole else ""
+    return _commit_of(entry) if entry.result == "goes-on" and not entry.is_partial else ""
+
+
+def _commit_of(entry: Entry) -> str:
+    """The commit that has what an operation was given; empty where none has."""
+    return entry.environment.get("git.head", "") if entry.environment.get("git.dirty") != "true" else ""
 
 
 def _why_unknown(entry: Entry) -> str | None:
@@ -97,8 +101,7 @@ def _why_unknown(entry: Entry) -> str | None:
             return FAILED
         case "destroy", _:
             return DESTROYED if entry.is_partial else NEVER
-    is_of_it = entry.environment.get("git.head") and entry.environment.get("git.dirty") != "true"
-    return None if is_of_it else UNKNOWN
+    return None if _commit_of(entry) else UNKNOWN
 
 
 def affected_since_applied(

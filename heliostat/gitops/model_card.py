@@ -13,8 +13,8 @@ from heliostat.spec.snapshot_settings import sample_text
 _MANY: Final = 30
 """Parameters that are shown, or slices: those that differ most from what served."""
 
-
 _RATES: Final = ("rows", "selectionRate", "truePositiveRate", "falsePositiveRate")
+"""Of a group, as the evaluation tells them."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,7 @@ def _fairness(report: Mapping[str, Any]) -> Iterator[str]:
     for check in report["candidate"].get("fairness", ()):
         value, groups = check["value"], check["groups"]
         found = "cannot be told" if value is None else figure(value)
-        rows = [
-            [
-                text_of(group),
-                *(figure(rates[name]) for name in ("rows", "selectionRate", "truePositiveRate", "falsePositiveRate")),
-            ]
-            for group, rates in list(groups.items())[:_MANY]
-        ]
+        rows = [[text_of(group), *(figure(rates[name]) for name in _RATES)] for group, rates in list(groups.items())[:_MANY]]
         if len(groups) > _MANY:
             rows.append([f"and {len(groups) - _MANY} more", "", "", "", ""])
         heads = [text_of(check["column"]), "rows", "selected", "true positive rate", "false positive rate"]

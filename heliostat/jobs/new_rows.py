@@ -6,7 +6,6 @@ tell it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,9 +13,10 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from heliostat.jobs import cursors
+from heliostat.jobs.makings import making_of
 from heliostat.monitoring.new_data import NewRows
 from heliostat.spec import ingested
-from heliostat.spec.data_sets import Making, SnapshotManifest, prefix_of
+from heliostat.spec.data_sets import Making
 from heliostat.spec.ingested import Part, SourceState
 from heliostat.spec.ingestion import FilesSource, IncrementalQuery, WatchedSource
 from heliostat.spec.monitoring import MonitorSpecification
@@ -49,19 +49,6 @@ def new_rows(specification: MonitorSpecification, store: ObjectStore) -> NewRows
     except (PermanentError, RetryableError) as error:
         return NewRows(place=place, problem=" ".join(str(error).split()))
     return NewRows(place=place, rows=rows + reading.later, about=about)
-
-
-def making_of(store: ObjectStore, name: str, digest: str) -> Making | None:
-    """How a snapshot was made, the newest way; None where nothing says it."""
-    found = []
-    for info in store.list(f"{prefix_of(name)}made/"):
-        try:
-            manifest = SnapshotManifest.model_validate(json.loads(store.get(info.key)))
-        except (ObjectMissingError, ValidationError, ValueError):
-            continue
-        if manifest.digest == digest and manifest.made is not None:
-            found.append(manifest.made)
-    return max(found, key=lambda made: made.at, default=None)
 
 
 def _reading(making: Making | None, watched: WatchedSource, model_uri: str) -> Reading:

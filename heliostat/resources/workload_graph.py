@@ -28,7 +28,7 @@ from heliostat.spec.problem import Problem
 from heliostat.spec.retraining import UNTIL
 from heliostat.spec.strategies import functions_of
 from heliostat.spec.training_resources import Code, ContractCode
-from heliostat.spec.workload import Workload
+from heliostat.spec.workload import Gate, Workload
 
 if TYPE_CHECKING:
     from heliostat.data.ingestion import Ingestion  # brings numpy, which a program without it does without
@@ -47,10 +47,8 @@ class WorkloadGraph:
 
     @classmethod
     def of(cls, name: str, args: ServedModelArgs, spec: Workload, platform: Platform, parent: pulumi.Resource) -> Self:
-        """One with the gate by the metrics of the task; in an environment, with nothing that acts outside."""
-        spec = _own(spec) if platform.environment else spec
-        gate = resolved_gate(spec.gate, args.declared_problem() or Problem())
-        return cls(name, args, spec.model_copy(update={"gate": gate}), platform, parent)
+        """One that, in an environment, has nothing that acts outside."""
+        return cls(name, args, _own(spec) if platform.environment else spec, platform, parent)
 
     def data_set(self) -> Dataset:
         """The snapshot of the data."""
@@ -79,7 +77,7 @@ class WorkloadGraph:
             code,
             self.args.predictor,
             data.address,
-            self.spec.gate,
+            self._gate,
             self.platform,
             self._options(),
             problem=self._declared_problem,
@@ -186,7 +184,7 @@ class WorkloadGraph:
         )
 
     def _trained(self, data: Dataset) -> Candidate:
-        name, spec, gate, problem = self.name, self.spec, self.spec.gate, self._declared_problem
+        name, spec, gate, problem = self.name, self.spec, self._gate, self._declared_problem
         args, platform, options = self.args, self.platform, self._options()
         parameters = args.training_parameters(name, spec.training.parameters)
         run: TrainJob | FederatedTraining
@@ -225,6 +223,11 @@ class WorkloadGraph:
     @property
     def _problem(self) -> Problem:
         return self._declared_problem or Problem()
+
+    @property
+    def _gate(self) -> Gate:
+        """With the metrics of the task."""
+        return resolved_gate(self.spec.gate, self._problem)
 
     @cached_property
     def _ingestion(self) -> Ingestion | None:

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 OUT = ".heliostat/ci"
 """Where the artefact of `ci preview` is, by default."""
 FOLDER = click.Path(file_okay=False, path_type=Path)
+LOCK_TIMEOUT = click.option(
+    "--lock-timeout",
+    "patience",
+    type=Duration(),
+    default="10m",
+    show_default=True,
+    help="How long to wait for whoever holds a stack.",
+)
 
 
 @click.command("apply")
@@ -42,14 +50,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     is_flag=True,
     help="Leave each rollout once it has begun, and work that takes long: `ci continue` picks its end up.",
 )
-@click.option(
-    "--lock-timeout",
-    "patience",
-    type=Duration(),
-    default="10m",
-    show_default=True,
-    help="How long to wait for whoever holds a stack.",
-)
+@LOCK_TIMEOUT
 @options.everywhere
 def apply(
     stacks: tuple[str, ...],

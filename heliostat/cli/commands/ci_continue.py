@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from heliostat.cli import options, say, switches
-from heliostat.cli.durations import Duration
+from heliostat.cli.commands.ci_apply import LOCK_TIMEOUT
 from heliostat.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -43,14 +43,7 @@ class _Continued:
 @click.option("--stack", "-s", "named", multiple=True, metavar="NAME", help="These stacks; by default the selected one.")
 @click.option("--environments", "with_environments", is_flag=True, help="Branches' environments, too; without -s, them alone.")
 @click.option("--dry-run", is_flag=True, help="Only say how it stands; ends with 75 where there is nothing to do yet.")
-@click.option(
-    "--lock-timeout",
-    "patience",
-    type=Duration(),
-    default="10m",
-    show_default=True,
-    help="How long to wait for whoever holds a stack.",
-)
+@LOCK_TIMEOUT
 @options.as_json
 @options.everywhere
 def continue_(named: tuple[str, ...], with_environments: bool, dry_run: bool, patience: float, as_json: bool) -> int:

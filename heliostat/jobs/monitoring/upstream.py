@@ -3,19 +3,18 @@ learnt from, models that its data were made with."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
+from heliostat.jobs.makings import making_of, manifests_made
 from heliostat.jobs.predicted_rows import versions_in
 from heliostat.monitoring.retraining import upstream_of
 from heliostat.spec.base import Name
-from heliostat.spec.data_sets import Making, SnapshotManifest, manifest_place, prefix_of
+from heliostat.spec.data_sets import Making, manifest_place, prefix_of
 from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.spec.retraining import UpstreamTrigger
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -42,14 +41,14 @@ def upstream(specification: MonitorSpecification, store: ObjectStore) -> tuple[d
     now: dict[str, str] = {}
     problems: list[str] = []
     own = {specification.name, specification.model_uri.removeprefix("models:/").partition("/")[0]}
-    for making in _makings(store, *_place(specification)):
-        for name, before, newest in _sources(making, store, specification.tracking_uri):
-            if name in own:
-                continue
-            try:
-                now[name], then[name] = newest(), before
-            except (PermanentError, RetryableError) as error:
-                problems.append(f"which version of {name} there is now is not known: {error}")
+    making = making_of(store, *_place(specification))
+    for name, before, newest in _sources(making, store, specification.tracking_uri) if making is not None else ():
+        if name in own:
+            continue
+        try:
+            now[name], then[name] = newest(), before
+        except (PermanentError, RetryableError) as error:
+            problems.append(f"which version of {name} there is now is not known: {error}")
     wanted = {name for each in asked for name in each.sources}
     if not then and not problems:
         problems.append(f"{specification.model_uri} was made of its own rows alone, as far as is known: nothing upstream")
@@ -63,23 +62,6 @@ def _place(specification: MonitorSpecification) -> tuple[str, str]:
     """The name and the digest of the data set."""
     _, name, digest = specification.dataset_key.split("/")
     return name, digest
-
-
-def _makings(store: ObjectStore, name: Name, digest: str) -> Iterator[Making]:
-    """How a snapshot was made: the newest way."""
-    found = []
-    for manifest in _made(store, name):
-        if manifest.digest == digest and manifest.made is not None:
-            found.append(manifest.made)
-    yield from sorted(found, key=lambda made: made.at)[-1:]
-
-
-def _made(store: ObjectStore, name: Name) -> Iterator[SnapshotManifest]:
-    for info in store.list(f"{prefix_of(name)}made/"):
-        try:
-            yield SnapshotManifest.model_validate(json.loads(store.get(info.key)))
-        except (ObjectMissingError, ValidationError, ValueError):
-            continue
 
 
 def _sources(making: Making, store: ObjectStore, tracking_uri: str) -> Iterator[tuple[str, str, Callable[[], str]]]:
@@ -96,7 +78,7 @@ def _sources(making: Making, store: ObjectStore, tracking_uri: str) -> Iterator[
 def _newest_snapshot(store: ObjectStore, name: Name) -> str:
     """The digest of the data set's newest snapshot that is there."""
     there = {place[1] for info in store.list(prefix_of(name)) if (place := manifest_place(info.key))}
-    made = [each for each in _made(store, name) if each.digest in there and each.made is not None]
+    made = [each for each in manifests_made(store, name) if each.digest in there and each.made is not None]
     newest = max(made, key=lambda each: each.made.at if each.made is not None else 0.0, default=None)
     if newest is None:
         raise PermanentError(f"the data set {name} has no snapshot any more")
