@@ -8,6 +8,7 @@ official CLI works on the same stack. The environment always wins.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -30,6 +31,8 @@ _OF_TEMPLATES = (("env",), ("ci", "comment"), ("ci", "close"))
 """Commands on stacks that are made of a template, whose passphrase is theirs."""
 _OF_MANY = "ci"
 """A command on several stacks, whose passphrases may differ."""
+_OWN_PASSPHRASE = "HELIOSTAT_PASSPHRASE_"  # noqa: S105 -- a variable's name
+"""Before a stack's name in capitals: its own passphrase, where that of a job's other stacks is another."""
 _PLACELESS = {"about", "help", "completion", "doctor"}
 
 
@@ -154,6 +157,10 @@ def _selected(file: Path, name: str, variables: Mapping[str, str], environment: 
 def _passphrase(
     settings: Settings, stack: str, root: Path, environment: Mapping[str, str], variables: dict[str, str]
 ) -> list[str]:
+    own = _OWN_PASSPHRASE + re.sub("[^A-Z0-9]", "_", stack.upper())
+    if stack and environment.get(own):  # one that is empty is a secret of CI that nobody made
+        variables["PULUMI_CONFIG_PASSPHRASE"] = environment[own]
+        return [f"passphrase in {own}"]
     if "PULUMI_CONFIG_PASSPHRASE" in environment or environment.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
         return []
     if stack in settings.passphrases:

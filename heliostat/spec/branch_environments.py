@@ -1,7 +1,7 @@
 """A branch's environment: what it is called, and what everything of its own on a shared platform is called. Pure.
 
 A name is readable and ends with the digest of the branch, whole as git has it: `feature/x` and `feature-x` are read alike, and
-are not alike.
+are not alike. All begin alike, so that a job that may write branches' environments may write the state of nothing else.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from heliostat.spec.base import Model, Name, is_none
 
 _LONGEST: Final = 40
 """Of a `Name`, which all that is made of one takes."""
+PREFIX: Final = "env-"
+"""What the name of each begins with, and that of no other stack: rights to a state in a bucket are given by it."""
 _SLUG: Final = 16
 _DIGEST: Final = 10
 """Characters of five bits: among a million branches two are alike once in two thousand times."""
@@ -52,8 +54,8 @@ class BranchEnvironment(Model):
 
 
 def environment_name(branch: str) -> str:
-    """The name of a branch's environment, and of its stack: a `Name` of at most 27 characters, whatever git allows."""
-    return f"{_slug(branch)[:_SLUG].rstrip('-')}-{_digest(branch)}"
+    """The name of a branch's environment, and of its stack: a `Name` of at most 31 characters, whatever git allows."""
+    return f"{PREFIX}{_slug(branch)[:_SLUG].rstrip('-')}-{_digest(branch)}"
 
 
 def name_in(environment: str, name: str) -> str:
@@ -81,8 +83,7 @@ def is_experiment_of(workload: str, experiment: str) -> bool:
 
 def _slug(branch: str) -> str:
     plain = unicodedata.normalize("NFKD", branch).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
-    return slug if slug[:1].isalpha() else f"branch-{slug}".rstrip("-")
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "branch"
 
 
 def _digest(text: str) -> str:

@@ -89,6 +89,15 @@ def test_a_passphrase_is_that_of_the_stack_that_is_meant(checkout, tmp_path, arg
     assert "PULUMI_STACK" not in found.variables
 
 
+def test_a_variable_of_one_stack_s_own_goes_before_the_passphrase_of_a_job_s_others(checkout, tmp_path):
+    said = {"PULUMI_HOME": str(tmp_path), "PULUMI_CONFIG_PASSPHRASE": "of others", "HELIOSTAT_PASSPHRASE_EU_PROD": "own"}
+    found = find(["up", "-s", "organization/demo/eu-prod"], said, checkout)
+    assert found.variables["PULUMI_CONFIG_PASSPHRASE"] == "own" and "own" not in found.note
+    assert "PULUMI_CONFIG_PASSPHRASE" not in find(["up", "-s", "staging"], said, checkout).variables
+    said["HELIOSTAT_PASSPHRASE_EU_PROD"] = ""  # a secret of CI that nobody made
+    assert "PULUMI_CONFIG_PASSPHRASE" not in find(["up", "-s", "eu-prod"], said, checkout).variables
+
+
 def test_a_stack_that_is_selected_comes_before_the_one_of_the_file(checkout, heliostat):
     assert heliostat("stack", "init", "local").returncode == 0
     assert heliostat("stack", "init", "other", PULUMI_CONFIG_PASSPHRASE="x").returncode == 0

@@ -34,6 +34,13 @@ def test_a_new_stack_is_selected_listed_and_cannot_be_made_twice(stack):
     assert "already exists" in again.err
 
 
+def test_a_stack_with_the_name_of_a_branch_s_environment_is_not_made(desk):
+    for command in (("stack", "init", "env-prod"), ("stack", "select", "--create", "env-prod")):
+        told = desk(*command)
+        assert told.code != 0 and "choose another name" in told.err
+    assert not list(desk.state.rglob("env-prod*"))
+
+
 def test_a_stack_may_be_made_without_selecting_it_and_selected_later(desk):
     desk.ok("stack", "init", "dev", "--no-select")
     assert desk("stack").code == 6

@@ -46,14 +46,14 @@ def test_there_are_commands_of_aws():
 
 
 def test_who_may_assume_a_role_is_said_in_full():
-    *trusts, state = map(json.loads, blocks("json"))
+    trusts = [each for each in map(json.loads, blocks("json")) if "Principal" in each["Statement"][0]]
+    assert len(trusts) == 2
     for trust in trusts:
         [statement] = trust["Statement"]
         issuer = statement["Principal"]["Federated"].partition("oidc-provider/")[2]
         assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
         asked = statement["Condition"]["StringEquals"]
         assert asked.keys() == {f"{issuer}:aud", f"{issuer}:sub"} and "*" not in str(asked)
-    assert {action for each in state["Statement"] for action in each["Action"]} >= {"s3:GetObject", "s3:ListBucket"}
 
 
 def written(script: str, names: dict[str, str], folder: Path) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def written(script: str, names: dict[str, str], folder: Path) -> dict[str, Any]:
 
 
 def test_github_s_step_for_google_writes_credentials_that_ask_for_a_token_of_the_job(tmp_path: Path):
-    [step] = yaml.safe_load(blocks("yaml")[0])
+    [[step]] = [each for each in map(yaml.safe_load, blocks("yaml")) if isinstance(each, list)]
     assert step["env"].keys() == {"PROVIDER", "ACCOUNT"}
     names = {"RUNNER_TEMP": "{folder}", "GITHUB_ENV": "{folder}/env", "PROVIDER": PROVIDER, "ACCOUNT": ACCOUNT}
     token = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://run.test/token?v=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of the run"}
@@ -85,7 +85,7 @@ def test_github_s_step_for_google_writes_credentials_that_ask_for_a_token_of_the
 
 
 def test_gitlab_s_job_for_google_writes_credentials_with_the_job_s_token(tmp_path: Path):
-    job = yaml.safe_load(blocks("yaml")[1])[".cloud"]
+    [job] = [each[".cloud"] for each in map(yaml.safe_load, blocks("yaml")) if ".cloud" in each]
     as_in_the_template = yaml.safe_load((ROOT / "deploy" / "ci" / "gitlab.yml").read_text())[".cloud"]
     install, *rest = job["before_script"]
     assert job.keys() == as_in_the_template.keys() and install == as_in_the_template["before_script"][0]

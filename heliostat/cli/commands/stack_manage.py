@@ -18,6 +18,7 @@ from heliostat.engine.errors import EngineError
 from heliostat.engine.stackerrors import StackError
 from heliostat.engine.state import going, history, locks
 from heliostat.engine.state.backend import StackRef
+from heliostat.spec.branch_environments import PREFIX
 
 
 @click.command("init")
@@ -45,11 +46,21 @@ def init(name: str | None, no_select: bool, secrets_provider: str, stack: str | 
         place.selection.set(StackRef.parse(name or stack or "", place.require_project().name).full_name)
 
 
+def refuse_names_of_branches(ref: StackRef) -> None:
+    """Refuse a name that those who may write branches' environments alone could write, too."""
+    if ref.name.startswith(PREFIX):
+        raise UsageError(
+            f"{ref.name!r} begins with {PREFIX!r}, as the environments of branches do, which jobs of pull requests may write: "
+            "choose another name"
+        )
+
+
 def create(place: Place, ref: StackRef, config_file: str | None = None) -> None:
     """Makes a stack of the project at hand."""
     project = place.require_project()
     if ref.project != project.name:
         raise UsageError(f"{ref.full_name} is of project {ref.project!r}, and this is {project.name!r}")
+    refuse_names_of_branches(ref)
     if place.backend.exists(ref):
         raise StackError(f"the stack {ref.name!r} already exists in {place.backend.bucket.url}")
     config = StackConfig(Path(config_file).absolute() if config_file else project.stack_file(ref.name), project.name)

@@ -89,13 +89,15 @@ class GcsBucket:
 
     @contextlib.contextmanager
     def _reported(self, action: str, key: str) -> Iterator[None]:
-        from obstore.exceptions import BaseError
+        from obstore.exceptions import BaseError, PermissionDeniedError
 
         try:
             yield
         # Where an object or the bucket is missing, obstore raises Python's own error.
         except (BaseError, FileNotFoundError) as error:
             told = str(error).split("\n\nDebug source:", 1)[0].strip()
+            if isinstance(error, PermissionDeniedError):
+                told = f"whoever this runs as has no right to it ({told})"
             raise StorageError(f"cannot {action} {self.describe(key)}: {told}") from error
 
 

@@ -29,6 +29,9 @@ _KNOWN = frozenset(
     }
 )
 
+_DENIED = frozenset({"AccessDenied", "403"})
+"""What S3 calls a right that is missing; an answer without a body has its number alone."""
+
 
 def _true(value: str | None) -> bool:
     return (value or "").lower() in {"1", "t", "true", "yes"}
@@ -105,7 +108,14 @@ class S3Bucket:
         try:
             yield
         except (BotoCoreError, ClientError) as error:
-            raise StorageError(f"cannot {action} {self.describe(key)}: {error}") from error
+            raise StorageError(f"cannot {action} {self.describe(key)}: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    code = str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    if code in _DENIED:
+        return f"whoever this runs as has no right to it ({error})"
+    return str(error)
 
 
 def _client(query: Mapping[str, str]) -> S3Client:
