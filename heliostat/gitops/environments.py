@@ -17,7 +17,7 @@ from heliostat.engine.config.project import Project
 from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.errors import EngineError
 from heliostat.engine.stackerrors import NotFoundError
-from heliostat.engine.state import going, locks
+from heliostat.engine.state import locks
 from heliostat.engine.state.backend import Backend, StackOutputs, StackRef
 from heliostat.engine.state.secrets import Keyring
 from heliostat.gitops.commands import StackCommands, WorkGoesOnError
@@ -269,7 +269,6 @@ class Environments:
                     f"{ref.name} has {len(left)} resources again: somebody brought it up meanwhile; run it again"
                 )
             self.backend.remove(ref)
-            going.forget(self.backend, ref)
 
     def _with_use(self, records: Sequence[EnvironmentRecord]) -> list[tuple[EnvironmentRecord, bool]]:
         """Records after a look at who asked their applications, and whether anybody could tell."""

@@ -1,4 +1,4 @@
-"""What docs/ci-clouds.md grants each job is enough and no more: the backend and commands under these policies, enforced by moto."""
+"""What docs/ci-clouds.md grants each job is enough and no more: backend and commands under policies that moto enforces."""
 
 from __future__ import annotations
 

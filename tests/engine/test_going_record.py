@@ -112,3 +112,16 @@ def test_a_record_is_read_as_it_was_written_and_a_damaged_one_is_none(tmp_path: 
     going.forget(backend, ref)
     going.forget(backend, ref)
     assert not file.exists()
+
+
+def test_it_goes_with_its_stack_and_one_that_the_official_cli_left_is_no_later_stack_s(tmp_path: Path):
+    backend, ref = Backend.open(f"file://{tmp_path}"), StackRef("lab", "dev")
+    backend.create(ref, None)
+    going.keep(backend, ref, left(on()))
+    going.keep(backend, StackRef("lab", "dev2"), left(on()))
+    backend.remove(ref)
+    assert not (tmp_path / ref.going_on).exists()
+    going.keep(backend, ref, left(on()))  # as `pulumi stack rename` and `pulumi stack rm` leave it
+    backend.create(ref, None)
+    assert going.read(backend, ref) == Record()
+    assert going.read(backend, StackRef("lab", "dev2")).going

@@ -16,7 +16,7 @@ from heliostat.cli.tables import ago, table
 from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.errors import EngineError
 from heliostat.engine.stackerrors import StackError
-from heliostat.engine.state import going, history, locks
+from heliostat.engine.state import history, locks
 from heliostat.engine.state.backend import StackRef
 from heliostat.spec.branch_environments import PREFIX
 
@@ -165,7 +165,6 @@ def refuse_resources(place: Place, ref: StackRef) -> None:
 def forget(place: Place, ref: StackRef, *, keep_config: bool) -> None:
     """Removes a stack's checkpoint, history, config file and selection."""
     place.backend.remove(ref)
-    going.forget(place.backend, ref)
     if place.project and place.project.name == ref.project:
         if not keep_config:
             place.project.stack_file(ref.name).unlink(missing_ok=True)

@@ -42,6 +42,11 @@ class StackRef:
         """The key of its checkpoint."""
         return f".pulumi/stacks/{self.project}/{self.name}.json"
 
+    @property
+    def going_on(self) -> str:
+        """The key of what is known of work that its updates left."""
+        return f".heliostat/going-on/{self.project}/{self.name}.json"
+
     @classmethod
     def parse(cls, text: str, project: str) -> StackRef:
         """Reads `name`, `project/name` or `organization/project/name`; raises StackError for anything else."""
@@ -128,6 +133,8 @@ class Backend:
         self._refuse_compressed(ref)
         if self.bucket.read(_META) is None:
             self.bucket.write(_META, b"version: 1\n")
+        # Whoever renames or removes a stack by the official CLI leaves it, and it is none of this one's.
+        self.bucket.delete(ref.going_on)
         encoder = Encoder(ref.full_name, crypter)
         self.bucket.write(ref.file, encoder.document(encoder.body(Snapshot()), checkpoint.manifest()))
 
@@ -136,11 +143,12 @@ class Backend:
         self.bucket.write(ref.file, content, keep=f"{ref.file}.bak")
 
     def remove(self, ref: StackRef) -> None:
-        """Forgets a stack: its checkpoint becomes the backup, its history goes."""
+        """Forgets a stack: its checkpoint becomes the backup, all else that is called after it goes, but for its locks."""
         content = self.bucket.read(ref.file)
         if content is not None:
             self.bucket.write(f"{ref.file}.bak", content)
             self.bucket.delete(ref.file)
+        self.bucket.delete(ref.going_on)
         for key in self.bucket.list(f".pulumi/history/{ref.project}/{ref.name}"):
             self.bucket.delete(key)
 

@@ -14,7 +14,6 @@ from typing import Any, Final, Protocol
 from heliostat.engine.state.backend import Backend, StackRef
 from heliostat.engine.state.urns import Urn
 
-_FOLDER: Final = ".heliostat/going-on"
 _KEPT_SECONDS: Final = 30 * 86_400.0
 """How long it is known of what ended."""
 DONE: Final = "done"
@@ -159,7 +158,7 @@ def _first_line(text: str) -> str:
 
 def read(backend: Backend, ref: StackRef) -> Record:
     """A stack's record; an empty one where there is none, or it is damaged: the next update writes it anew."""
-    content = backend.bucket.read(_key(ref))
+    content = backend.bucket.read(ref.going_on)
     try:
         return _decoded(json.loads(content)) if content is not None else Record()
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -172,17 +171,13 @@ def keep(backend: Backend, ref: StackRef, update: Ended) -> list[Work]:
     found = after(before, update, now)
     if found != before:
         content = {**asdict(found), "works": [asdict(work) for work in found.works]}
-        backend.bucket.write(_key(ref), json.dumps(content, ensure_ascii=False).encode())
+        backend.bucket.write(ref.going_on, json.dumps(content, ensure_ascii=False).encode())
     return [work for work in found.works if work.result == REPLACED and work.ended == now]
 
 
 def forget(backend: Backend, ref: StackRef) -> None:
     """Remove the record of a stack that is gone."""
-    backend.bucket.delete(_key(ref))
-
-
-def _key(ref: StackRef) -> str:
-    return f"{_FOLDER}/{ref.project}/{ref.name}.json"
+    backend.bucket.delete(ref.going_on)
 
 
 def _decoded(said: Mapping[str, Any]) -> Record:
